@@ -1,0 +1,10 @@
+//! DNS providers of `prevalidate`: they put TXT values beside what is in a zone and take exactly those away again.
+//!
+//! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter must pass.
+//! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
+
+pub mod provider;
+pub mod record;
+
+pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
+pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};

@@ -1,0 +1,108 @@
+//! The contract that every DNS provider keeps, written once; `conformance` holds each adapter to it.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+
+/// Something that can write TXT values into zones.
+///
+/// * **Value-level verbs only.** There is no "set the RRset", no wildcard delete, no empty value.
+/// * **Other people's values and the RRset's TTL are the same before and after.** A new RRset gets the provider's
+///   configured TTL; an existing one keeps its own.
+/// * **Idempotent**, safe twice and concurrently. A lost answer is *unknown*: the adapter reads before it repeats, and
+///   returns [`ErrorKind::Unknown`] when it cannot find out.
+/// * **It never waits for propagation.** A receipt says what the server that was written to holds now.
+/// * **Many values at once**: one change per zone where the protocol can, results in the order of the input, and one bad
+///   value costs only itself.
+/// * **Refusal leaves the zone untouched**: CNAME at the name, zone cut between zone and name, wildcard shadowing.
+#[async_trait]
+pub trait Provider: Send + Sync + fmt::Debug {
+    /// The adapter's kind as it stands in the configuration: `rfc2136`.
+    fn kind(&self) -> &'static str;
+
+    /// The zone of this provider that holds `owner`: the longest match on labels.
+    async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
+
+    /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that does not exist is not an error.
+    async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError>;
+
+    /// Makes each value present beside what is there. A value already there, whoever wrote it, is left alone (`changed: false`).
+    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
+
+    /// Makes each value absent and leaves everything else. A value that is not there is success (`changed: false`).
+    ///
+    /// The caller passes only values that its ledger says it wrote.
+    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
+
+    /// Proves, without changing anything, that a value could be written at `owner` now: zone, credentials, permission, clock.
+    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError>;
+}
+
+/// What a [`Provider::preflight`] proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// The zone that would be written.
+    pub zone: Zone,
+    /// What was checked and how, one line for people.
+    pub evidence: String,
+    /// What is allowed but worth a look: the server is not the SOA's MNAME, the RRset outgrows a UDP answer.
+    pub warnings: Vec<String>,
+}
+
+/// Why a provider could not do what it was asked, in terms that decide what happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Nothing was sent or the server refused for a passing reason: try again later.
+    Unavailable,
+    /// The change was sent and its outcome could not be found out: read before anything else.
+    Unknown,
+    /// The credentials are wrong, unknown to the server or may not write this name: a person is needed.
+    Denied,
+    /// Our clock and the server's differ by more than the protocol allows.
+    ClockSkew,
+    /// No zone of this provider holds the name, or the server does not serve it.
+    NoZone,
+    /// The name cannot take a TXT value safely: CNAME, zone cut, wildcard shadowing, a limit of the provider.
+    Unsafe,
+    /// The server says it did the change and a read shows otherwise, or other people's values or the TTL moved.
+    Damaged,
+    /// The settings of the adapter do not work; found before anything was sent.
+    Settings,
+}
+
+/// One failure: what was tried, on which name, what the other side said, what to do next.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// What decides the next step.
+    pub kind: ErrorKind,
+    /// What was tried, on which name and server, and what the other side said. Never a secret.
+    pub message: String,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+    /// How long the other side asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl ProviderError {
+    /// A failure without hint or waiting time.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, retry_after: None }
+    }
+
+    /// The same failure with a word on what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the same call may succeed later without a person doing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::ClockSkew)
+    }
+}

@@ -1,0 +1,7 @@
+//! `prevalidate` keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody watching.
+
+pub mod ca;
+pub mod clock;
+pub mod prevalidation;
+pub mod propagation;
+pub mod store;

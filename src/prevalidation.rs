@@ -1,0 +1,25 @@
+//! The pure heart: what a domain is, how long a proof may be used, and the one next step. No clock, no I/O, no async.
+//!
+//! Read [`name`], then [`registration`] (what the CA says), [`reuse`] (how long that counts), [`observed`] (all that is
+//! known about a domain when a decision is due), [`planner`] (the decision) and [`guard`] (when not to act at all).
+
+pub mod attempt;
+//pub mod guard;
+pub mod ledger;
+pub mod name;
+pub mod observed;
+//pub mod plan;
+//pub mod planner;
+//pub mod policy;
+pub mod registration;
+//pub mod reuse;
+
+pub use attempt::{Attempt, Effect, Stage};
+pub use ledger::{LedgerEntry, LedgerState};
+pub use name::{DomainName, NameError, Notice};
+pub use observed::{Observed, Sighting};
+//pub use plan::{Plan, PlannedStep};
+//pub use planner::{next_step, Step};
+//pub use policy::{Mode, Policy};
+pub use registration::{Proof, Registration, Status, Token};
+//pub use reuse::ReuseTable;

@@ -1,0 +1,118 @@
+//! The way from a token to a new proof, as far as it must survive a crash: `registered → published → visible → submitted`.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What is remembered about the way to the next proof. Everything else is looked up afresh.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attempt {
+    /// When it began; `None` while there is none.
+    pub since: Option<Timestamp>,
+    /// `timeValidated` of the proof that this attempt renews: success is a later one.
+    pub renews: Option<Timestamp>,
+    /// The value this attempt is about.
+    pub value: Option<String>,
+    /// When the gate first passed for `value`.
+    pub visible_at: Option<Timestamp>,
+    /// When the gate last passed: `validate` is called only within a minute of it (I5).
+    pub seen_at: Option<Timestamp>,
+    /// When no resolver can remember the time before `value` any more.
+    pub horizon_at: Option<Timestamp>,
+    /// Looks at the name servers since `value` was published, for the polling interval.
+    pub looks: u32,
+    /// `validate` calls for `value` that brought no proof.
+    pub tries: u32,
+    /// When `validate` was last called for `value`.
+    pub submitted_at: Option<Timestamp>,
+    /// How often `value` was found gone after it had been visible.
+    pub vanished: u32,
+    /// When `preflight` last proved that the name can be written.
+    pub preflight_at: Option<Timestamp>,
+    /// A CA effect that was begun and has no stored result: read before anything else.
+    pub unanswered: Option<Effect>,
+    /// Failures in a row, for the waiting time.
+    pub failures: u32,
+    /// The last failure, in words.
+    pub last_error: Option<String>,
+    /// Not before this moment is the next step tried.
+    pub not_before: Option<Timestamp>,
+    /// Why it waits for a person.
+    pub hold: Option<Hold>,
+    /// CA effects of this domain in the last 24 hours, for its budget.
+    pub effects: Vec<Timestamp>,
+    /// When a proof was last won by us: no new cycle within 24 h of it.
+    pub proved_at: Option<Timestamp>,
+}
+
+/// A call that changes something at the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Registers the domain.
+    Register,
+    /// Asks the CA to look.
+    Validate,
+    /// Replaces the token.
+    ResetToken,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Register => "register",
+            Self::Validate => "validate",
+            Self::ResetToken => "reset",
+        })
+    }
+}
+
+/// Waiting for a person, with a reason; never silent, never final: it is tried again at [`Hold::again_at`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong and what to do, for people.
+    pub reason: String,
+    /// When it is tried again all the same.
+    pub again_at: Timestamp,
+}
+
+/// How far an attempt has come, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The CA has given a token.
+    Registered,
+    /// The value stands in the zone.
+    Published,
+    /// Every name server has it.
+    Visible,
+    /// The CA was asked to look and has not said yes yet.
+    Submitted,
+}
+
+impl Attempt {
+    /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its last success.
+    pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Timestamp>) {
+        *self = Self {
+            since: Some(now),
+            renews,
+            value,
+            preflight_at: self.preflight_at,
+            effects: std::mem::take(&mut self.effects),
+            proved_at: self.proved_at,
+            ..Self::default()
+        };
+    }
+
+    /// Counts a CA effect that begins now, and forgets those older than a day.
+    pub fn begin(&mut self, effect: Effect, now: Timestamp) {
+        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        self.effects.retain(|&at| at > day_ago);
+        self.effects.push(now);
+        self.unanswered = Some(effect);
+    }
+}

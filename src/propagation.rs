@@ -1,0 +1,75 @@
+//! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks. See the module documents for the rule itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::prevalidation::DomainName;
+
+/// Looks at the name servers of a domain and says whether the CA will see a value.
+#[async_trait]
+pub trait Lookout: Send + Sync + fmt::Debug {
+    /// One look for `value` at `domain`. Never fails: what cannot be found out is part of the verdict.
+    ///
+    /// `published_for` is how long the value has stood in the zone, for the mode `delay`.
+    async fn look(&self, domain: &DomainName, value: &str, published_for: std::time::Duration) -> Verdict;
+}
+
+/// What one look found. It names its mode, so that nobody takes a waiting time for evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// How it was judged.
+    pub mode: GateMode,
+    /// Whether the CA may be asked to look.
+    pub go: bool,
+    /// Every authoritative answer was "not there": the value is gone, not late.
+    pub gone: bool,
+    /// Why not, or on what evidence: one line for people.
+    pub cause: String,
+    /// Tolerable faults: lame or dead servers, parent and child NS sets that differ.
+    pub warnings: Vec<String>,
+    /// Each address that was asked.
+    pub servers: Vec<ServerAnswer>,
+}
+
+/// One address of one name server and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAnswer {
+    /// The server's name, when it has one.
+    pub name: Option<String>,
+    /// The address that was asked.
+    pub address: SocketAddr,
+    /// What it said.
+    pub answer: Answer,
+    /// In words: the RCODE, the transport error, what was missing.
+    pub detail: String,
+}
+
+/// The four answers that count, and the one that does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Authoritative, the value is there.
+    Match,
+    /// Authoritative, the value is not there: this server is stale, and stale is fatal.
+    NoMatch,
+    /// REFUSED, SERVFAIL, not authoritative, a referral.
+    Lame,
+    /// No answer: dead, and dead is tolerable.
+    Unreachable,
+    /// We have no route to it (IPv6 without IPv6).
+    NotChecked,
+}
+
+/// How visibility is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateMode {
+    /// Every address of every authoritative name server is asked.
+    #[default]
+    Authoritative,
+    /// A fixed time after the write; for networks that let no DNS out. No evidence.
+    Delay,
+}

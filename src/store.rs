@@ -1,0 +1,263 @@
+//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store.
+//!
+//! No transaction is ever open across a network call. Every write by a worker names the epoch of its lease and touches one
+//! row; [`StoreError::LeaseLost`] means another worker has taken over, and the holder stops without a word (faults W02).
+
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
+
+/// Durable state. Times are integers, microseconds of UTC, in every back end.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    // --- inventory
+
+    /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated, missing ones are marked undesired
+    /// (never deleted: ledger and history stay). A domain wanted by another origin stays wanted. Registrations and attempts are kept.
+    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Adds or updates single rows of `origin` without touching others.
+    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes `origin`'s wish for these domains back.
+    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
+
+    /// All rows, undesired ones too, by name.
+    async fn domains(&self) -> Result<Vec<DomainRow>, StoreError>;
+
+    /// One row.
+    async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError>;
+
+    // --- looks at the CA
+
+    /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and `due_at` where given.
+    /// Rows leased by somebody are skipped: their holder knows better. Also notes the look under the client.
+    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError>;
+
+    /// When each client was last listed.
+    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+
+    // --- leases
+
+    /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first, for `ttl`; the epoch of each grows by one.
+    /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone.
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
+
+    /// Moves the ends of leases that are still held; returns the domains whose lease is lost.
+    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError>;
+
+    /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and history, all in one transaction.
+    /// The result is per domain: a lost lease costs only its own domain. `release` ends the lease.
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError>;
+
+    /// Counts `domain` as at risk, unless `limit` other domains of `client` already are. True when granted; guarded by the epoch.
+    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError>;
+
+    // --- ledger
+
+    /// All ledger entries that are open, of one domain or of all.
+    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError>;
+
+    // --- facts and history
+
+    /// A small named fact: what a CA was observed to do, a client's reference, the endpoint this store belongs to.
+    async fn fact(&self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Sets a fact.
+    async fn set_fact(&self, key: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Appends to the history outside a lease (run started, guard tripped, by-hand changes).
+    async fn note(&self, events: &[Event]) -> Result<(), StoreError>;
+
+    /// Everything that was done for a domain, oldest first.
+    async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError>;
+
+    /// How many CA effects (register, validate, reset) were begun since `since`, over all domains, and those that were retries.
+    async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
+}
+
+/// Who wants a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The configuration file.
+    Config,
+    /// `prevalidate add` and `import`.
+    Added,
+}
+
+/// A domain as the inventory wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The domain.
+    pub domain: DomainName,
+    /// The key of its client: `CA/SELECTOR`.
+    pub client: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The `[provider.NAME]`, or `None` while nothing names one.
+    pub provider: Option<String>,
+}
+
+/// One domain's row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DomainRow {
+    /// The domain.
+    pub domain: DomainName,
+    /// The key of its client.
+    pub client: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The `[provider.NAME]`.
+    pub provider: Option<String>,
+    /// Who wants it; empty when nobody does any more.
+    pub origins: Vec<Origin>,
+    /// What the CA said last.
+    pub sighting: Sighting,
+    /// When that was.
+    pub read_at: Option<Timestamp>,
+    /// Where the way to the next proof stands.
+    pub attempt: Attempt,
+    /// When the planner wants to be asked again; `None` until the first look.
+    pub due_at: Option<Timestamp>,
+    /// Whether a renewal of its valid proof is under way.
+    pub at_risk: bool,
+}
+
+/// What a list call said about one domain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The domain.
+    pub domain: DomainName,
+    /// What was seen.
+    pub sighting: Sighting,
+    /// When the planner wants to be asked next.
+    pub due_at: Option<Timestamp>,
+    /// Whether the sighting differs from the stored one; an unchanged one costs no write of the registration.
+    pub changed: bool,
+}
+
+/// What to claim.
+#[derive(Debug, Clone)]
+pub struct Claim<'a> {
+    /// Who claims: host, process, worker.
+    pub holder: &'a str,
+    /// The moment of the claim.
+    pub now: Timestamp,
+    /// When the leases end.
+    pub until: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+    /// Only these domains, when given.
+    pub only: Option<&'a [DomainName]>,
+    /// Not the domains of these clients.
+    pub except_clients: &'a [String],
+}
+
+/// A claimed domain with everything known about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lease {
+    /// Names the lease in every write.
+    pub fence: Fence,
+    /// The row as of the claim.
+    pub row: DomainRow,
+    /// Its open ledger entries.
+    pub ledger: Vec<LedgerEntry>,
+}
+
+/// The proof of a lease: the row's epoch at the claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The domain.
+    pub domain: DomainName,
+    /// Grows with every claim of this row.
+    pub epoch: i64,
+}
+
+/// One fenced write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// Under which lease.
+    pub fence: Fence,
+    /// The new sighting with the moment it was read, when there is one.
+    pub sighting: Option<(Sighting, Timestamp)>,
+    /// The new attempt.
+    pub attempt: Attempt,
+    /// When to ask the planner again.
+    pub due_at: Option<Timestamp>,
+    /// `Some(false)` gives the risk slot back.
+    pub at_risk: Option<bool>,
+    /// Ledger entries to insert (`id` 0) or update (by `id`).
+    pub ledger: Vec<LedgerEntry>,
+    /// What to append to the history.
+    pub events: Vec<Event>,
+    /// CA effects that this write is the intent of, for the global budget.
+    pub effect: Option<EffectMark>,
+    /// Ends the lease with this write.
+    pub release: bool,
+}
+
+/// Marks the intent of a CA effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EffectMark {
+    /// When it begins.
+    pub at: Timestamp,
+    /// Whether it repeats one that did not lead to a proof.
+    pub retry: bool,
+}
+
+/// CA effects in a window of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EffectCount {
+    /// All of them.
+    pub all: u64,
+    /// Those that repeat.
+    pub retries: u64,
+}
+
+/// One line of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The run that did it.
+    pub run: String,
+    /// The domain, or `None` for events of a whole client or run.
+    pub domain: Option<DomainName>,
+    /// A stable word: `registered`, `published`, `visible`, `submitted`, `validated`, `removed`, `reset`, `held`, `failed`, …
+    pub kind: String,
+    /// For people: what was done and what the other side said. Never a secret.
+    pub detail: String,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another worker has taken the domain over.
+    #[error("the lease on {0} is lost")]
+    LeaseLost(DomainName),
+    /// The database is busy, full or gone.
+    #[error("the store cannot be used: {message}")]
+    Unavailable {
+        /// What the database said, with the path or host.
+        message: String,
+    },
+    /// The database belongs to something else or a newer version, or lies where it is not safe.
+    #[error("{message}")]
+    Unfit {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A row cannot be read.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
