@@ -5,3 +5,4 @@ pub mod clock;
 pub mod prevalidation;
 pub mod propagation;
 pub mod store;
+pub mod worker;

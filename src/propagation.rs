@@ -1,5 +1,7 @@
 //! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks. See the module documents for the rule itself.
 
+pub mod rule;
+
 use std::fmt;
 use std::net::SocketAddr;
 

@@ -169,6 +169,8 @@ pub struct Lease {
     pub row: DomainRow,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,
+    /// Claims in a row, this one included, since anything was stored under a lease of this row (faults W09).
+    pub claims: u32,
 }
 
 /// The proof of a lease: the row's epoch at the claim.
@@ -193,7 +195,7 @@ pub struct Write {
     pub due_at: Option<Timestamp>,
     /// `Some(false)` gives the risk slot back.
     pub at_risk: Option<bool>,
-    /// Ledger entries to insert (`id` 0) or update (by `id`).
+    /// Ledger entries to insert or update, by `id`, which the worker makes up.
     pub ledger: Vec<LedgerEntry>,
     /// What to append to the history.
     pub events: Vec<Event>,
