@@ -61,7 +61,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- ledger
 
-    /// All ledger entries that are open, of one domain or of all.
+    /// All ledger entries that are not closed ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one domain or of all.
     async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError>;
 
     // --- facts and history

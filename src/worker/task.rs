@@ -7,7 +7,7 @@ use super::look::{Covering, due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Decision, Effect, Hold, LedgerEntry, Observed, Progress, Registration, Sighting, next_step,
+    Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -23,6 +23,8 @@ pub(super) struct Task {
     pub(super) row: DomainRow,
     pub(super) observed: Observed,
     pub(super) decision: Decision,
+    /// The ledger entries that this round changes in DNS.
+    pub(super) chosen: Vec<i64>,
     /// A CA read of this round, to be stored.
     read: bool,
     /// Ledger entries that changed since the last write.
@@ -40,6 +42,7 @@ impl Task {
             row: lease.row,
             observed,
             decision,
+            chosen: Vec::new(),
             read: false,
             touched: Vec::new(),
             events: Vec::new(),
@@ -77,11 +80,20 @@ impl Task {
             Progress::Won => {
                 let detail = self.won(worker, now, tries);
                 self.say(worker, "validated", detail);
+                self.close_foreign();
             }
             Progress::TokenReplaced => {
                 self.say(worker, "token-replaced", "the CA shows another token now; the old value dies")
             }
             Progress::None => {}
+        }
+    }
+
+    /// Values that others put there stay in the zone; the ledger need not remember them any longer.
+    fn close_foreign(&mut self) {
+        for entry in self.observed.ledger.iter_mut().filter(|entry| entry.state == LedgerState::Foreign) {
+            entry.state = LedgerState::Removed;
+            self.touched.push(entry.id);
         }
     }
 
@@ -155,22 +167,29 @@ impl Task {
                 }
                 self.wait(worker, text, None, now);
             }
+            // The CA looked and was not content: the schedule of `validate` says when it is asked again.
+            Failure::Refused if effect == Some(Effect::Validate) => {
+                self.observed.attempt.last_error = Some(text.clone());
+                self.say(worker, "not-yet", text);
+            }
             Failure::Forbidden | Failure::Refused => self.hold(worker, text, now),
             _ => self.wait(worker, text, error.retry_after, now),
         }
     }
 
-    /// The entry for `value`, made if there is none.
+    /// The entry for `value` through `provider`, made if there is none. A provider that was replaced in the configuration
+    /// keeps its own entry, and its own cleanup (faults K20).
     pub(super) fn entry(&mut self, value: &str, provider: &str, now: Timestamp) -> &mut LedgerEntry {
         let ledger = &mut self.observed.ledger;
-        let index = ledger.iter().position(|entry| entry.value == value).unwrap_or_else(|| {
+        let known = ledger.iter().position(|entry| entry.value == value && entry.provider == provider);
+        let index = known.unwrap_or_else(|| {
             ledger.push(LedgerEntry {
                 id: rand::random_range(1..i64::MAX),
                 owner: self.fence.domain.as_str().to_owned(),
                 value: value.to_owned(),
                 provider: provider.to_owned(),
                 zone: None,
-                state: crate::prevalidation::LedgerState::Intended,
+                state: LedgerState::Intended,
                 ttl_before: None,
                 negative_ttl: None,
                 created_at: now,

@@ -1,6 +1,6 @@
 //! Steps in DNS. The ledger is written before a zone is, and only what it says is ours is ever removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,37 +50,36 @@ impl Worker {
     /// Makes the tokens present, one call per provider.
     pub(super) async fn publish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let mut new = Vec::new();
+        let mut new = BTreeSet::new();
         for task in &mut tasks {
             let Step::Publish { value } = task.decision.step.clone() else { continue };
-            let renews =
-                task.registration().and_then(|found| found.proof.as_ref()).and_then(|proof| proof.validated_at);
+            let proof = task.registration().and_then(|found| found.proof.as_ref());
+            let renews = proof.and_then(|proof| proof.validated_at);
             let attempt = &mut task.observed.attempt;
             if attempt.since.is_none() {
-                attempt.restart(Some(value.clone()), now, renews);
+                attempt.restart(None, now, renews);
             }
             attempt.value = Some(value.clone());
             let provider = task.row.provider.clone().unwrap_or_default();
-            if !task.observed.ledger.iter().any(|entry| entry.value == value) {
-                new.push(task.fence.domain.clone());
-            }
+            let known = task.observed.ledger.len();
             let entry = task.entry(&value, &provider, now);
             entry.state = LedgerState::Intended;
             entry.retry_at = None;
+            let id = entry.id;
+            task.chosen = vec![id];
+            if task.observed.ledger.len() > known {
+                new.insert(id);
+            }
         }
         let tasks = self.intend(tasks, |_| None).await?;
-        let published =
-            self.change(tasks, |task| task.observed.attempt.value.iter().cloned().collect(), Verb::Present).await;
+        let answered = self.change(tasks, Verb::Present).await;
         let now = self.ports.clock.now();
-        let mut done = Vec::with_capacity(published.len());
-        for (mut task, answers) in published {
-            for (value, answer) in answers {
+        let mut done = Vec::with_capacity(answered.len());
+        for (mut task, answers) in answered {
+            for (id, answer) in answers {
                 match answer {
-                    Ok(receipt) => {
-                        // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
-                        let foreign = !receipt.changed && new.contains(&task.fence.domain);
-                        self.published(&mut task, &value, &receipt, foreign, now);
-                    }
+                    // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
+                    Ok(receipt) => self.published(&mut task, id, &receipt, !receipt.changed && new.contains(&id), now),
                     Err(error) => self.dns_failed(&mut task, &error, now),
                 }
             }
@@ -89,9 +88,9 @@ impl Worker {
         self.finish(done).await
     }
 
-    fn published(&self, task: &mut Task, value: &str, receipt: &Receipt, foreign: bool, now: Timestamp) {
-        let provider = task.row.provider.clone().unwrap_or_default();
-        let entry = task.entry(value, &provider, now);
+    fn published(&self, task: &mut Task, id: i64, receipt: &Receipt, foreign: bool, now: Timestamp) {
+        let Some(entry) = task.entry_by_id(id) else { return };
+        let value = entry.value.clone();
         entry.state = if foreign { LedgerState::Foreign } else { LedgerState::Published };
         entry.published_at = Some(now);
         entry.zone = Some(receipt.after.zone.apex.clone());
@@ -152,7 +151,7 @@ impl Worker {
                     task.say(self, "waiting", verdict.cause);
                 }
                 if vanished {
-                    self.vanished(&mut task, &value, now);
+                    self.vanished(&mut task, &value);
                 }
             }
             done.push(task);
@@ -161,11 +160,15 @@ impl Worker {
     }
 
     /// Somebody removed our value: it is made present again, a few times.
-    fn vanished(&self, task: &mut Task, value: &str, now: Timestamp) {
+    fn vanished(&self, task: &mut Task, value: &str) {
         task.observed.attempt.vanished += 1;
         task.observed.attempt.visible_at = None;
-        let provider = task.row.provider.clone().unwrap_or_default();
-        task.entry(value, &provider, now).state = LedgerState::Intended;
+        let standing = task.observed.ledger.iter().filter(|entry| entry.value == value && entry.state.is_open());
+        for id in standing.map(|entry| entry.id).collect::<Vec<_>>() {
+            if let Some(entry) = task.entry_by_id(id) {
+                entry.state = LedgerState::Intended;
+            }
+        }
         task.say(self, "vanished", "no name server has the value any more: somebody removed it");
     }
 
@@ -173,50 +176,44 @@ impl Worker {
     pub(super) async fn remove(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
         for task in &mut tasks {
             let Step::Remove { entries } = task.decision.step.clone() else { continue };
-            for id in entries {
+            for &id in &entries {
                 if let Some(entry) = task.entry_by_id(id) {
                     entry.state = LedgerState::Removing;
                 }
             }
+            task.chosen = entries;
         }
         let tasks = self.intend(tasks, |_| None).await?;
-        let removing = |task: &Task| {
-            let Step::Remove { entries } = &task.decision.step else { return Vec::new() };
-            let chosen = task.observed.ledger.iter().filter(|entry| entries.contains(&entry.id));
-            chosen.map(|entry| entry.value.clone()).collect()
-        };
-        let removed = self.change(tasks, removing, Verb::Absent).await;
+        let answered = self.change(tasks, Verb::Absent).await;
         let now = self.ports.clock.now();
-        let mut done = Vec::with_capacity(removed.len());
-        for (mut task, answers) in removed {
-            for (value, answer) in answers {
-                self.removed(&mut task, &value, answer, now);
+        let mut done = Vec::with_capacity(answered.len());
+        for (mut task, answers) in answered {
+            for (id, answer) in answers {
+                self.removed(&mut task, id, answer, now);
             }
             done.push(task);
         }
         self.finish(done).await
     }
 
-    fn removed(&self, task: &mut Task, value: &str, answer: Result<Receipt, ProviderError>, now: Timestamp) {
-        let entry = task.entry(value, "", now);
+    fn removed(&self, task: &mut Task, id: i64, answer: Result<Receipt, ProviderError>, now: Timestamp) {
+        let Some(entry) = task.entry_by_id(id) else { return };
+        let value = entry.value.clone();
         match answer {
             Ok(receipt) => {
                 entry.state = LedgerState::Removed;
                 entry.retry_at = None;
                 let zone = &receipt.after.zone.apex;
-                let detail = format!("TXT {value} from zone {zone}; {} other values stay", receipt.after.records.len());
-                task.say(self, "removed", detail);
+                let others = receipt.after.records.len();
+                task.say(self, "removed", format!("TXT {value} from zone {zone}; {others} other values stay"));
             }
             Err(error) => {
                 entry.removal_tries += 1;
                 entry.retry_at = now.saturating_add(backoff(entry.removal_tries)).ok();
-                let tries = entry.removal_tries;
                 let zone = entry.zone.clone().unwrap_or_else(|| "its zone".to_owned());
-                let text = format!(
-                    "cannot remove TXT {value} from {zone}: {}",
-                    with_hint(&error.message, error.hint.as_deref())
-                );
-                if tries == 1 || !error.is_retryable() && task.observed.attempt.last_error.as_deref() != Some(&text) {
+                let text = with_hint(&error.message, error.hint.as_deref());
+                let text = format!("cannot remove TXT {value} from {zone}: {text}");
+                if task.observed.attempt.last_error.as_deref() != Some(&text) {
                     task.say(self, "removal-failed", text.clone());
                 }
                 task.observed.attempt.last_error = Some(text);
@@ -224,43 +221,28 @@ impl Worker {
         }
     }
 
-    /// One call per provider for all tasks; per task its values with their answers.
-    async fn change(
-        &self,
-        tasks: Vec<Task>,
-        values: impl Fn(&Task) -> Vec<String>,
-        verb: Verb,
-    ) -> Vec<(Task, Vec<(String, Result<Receipt, ProviderError>)>)> {
-        let mut wanted: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
+    /// One call per provider for all chosen entries; per task its entries with their answers.
+    async fn change(&self, tasks: Vec<Task>, verb: Verb) -> Vec<(Task, Vec<(i64, Result<Receipt, ProviderError>)>)> {
+        let mut wanted: BTreeMap<String, Vec<(usize, i64, TxtValue)>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
-            for value in values(task) {
-                let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
-                let provider = entry.map(|entry| entry.provider.clone()).unwrap_or_default();
-                wanted.entry(provider).or_default().push((index, value));
+            for entry in task.observed.ledger.iter().filter(|entry| task.chosen.contains(&entry.id)) {
+                let value = TxtValue { owner: entry.owner.clone(), value: entry.value.clone() };
+                wanted.entry(entry.provider.clone()).or_default().push((index, entry.id, value));
             }
         }
-        let asked = futures::future::join_all(wanted.into_iter().map(|(name, wanted)| {
-            let owners = &tasks;
-            async move {
-                let list: Vec<TxtValue> = wanted
-                    .iter()
-                    .map(|(index, value)| TxtValue {
-                        owner: owners[*index].fence.domain.as_str().to_owned(),
-                        value: value.clone(),
-                    })
-                    .collect();
-                let answers = match (self.provider(Some(&name)), verb) {
-                    (Ok(provider), Verb::Present) => provider.ensure_present(&list).await,
-                    (Ok(provider), Verb::Absent) => provider.ensure_absent(&list).await,
-                    (Err(error), _) => vec![Err(error); list.len()],
-                };
-                wanted.into_iter().zip(answers).collect::<Vec<_>>()
-            }
+        let asked = futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
+            let values: Vec<TxtValue> = wanted.iter().map(|(.., value)| value.clone()).collect();
+            let answers = match (self.provider(Some(&name)), verb) {
+                (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
+                (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
+                (Err(error), _) => vec![Err(error); values.len()],
+            };
+            wanted.into_iter().zip(answers).collect::<Vec<_>>()
         }))
         .await;
         let mut answered: Vec<_> = tasks.into_iter().map(|task| (task, Vec::new())).collect();
-        for ((index, value), answer) in asked.into_iter().flatten() {
-            answered[index].1.push((value, answer));
+        for ((index, id, _), answer) in asked.into_iter().flatten() {
+            answered[index].1.push((id, answer));
         }
         answered
     }
