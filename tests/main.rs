@@ -1,1 +1,2 @@
-fn main() {}
+#![allow(clippy::unwrap_used)]
+mod store;
