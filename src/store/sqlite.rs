@@ -12,6 +12,7 @@ mod row;
 mod schema;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use self::fault::Fault;
 use self::place::Place;
+use self::schema::Content;
 use super::{Claim, DomainRow, EffectCount, Event, Fence, Lease, Origin, Seen, Store, StoreError, Wanted, Write};
 use crate::prevalidation::{DomainName, LedgerEntry};
 
@@ -53,6 +55,12 @@ impl SqliteStore {
                 Self { reader: writer.clone(), writer, place }
             }
             Place::File(path) => {
+                // What is not ours is refused before its mode or its journal changes.
+                if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+                    let probe = Self::reading(&place, path, false);
+                    probe.told(probe.look_in(endpoint_fingerprint).await)?;
+                    probe.close().await;
+                }
                 place::prepare(path)?;
                 let options = options().filename(path).create_if_missing(false);
                 Self {
@@ -65,7 +73,7 @@ impl SqliteStore {
                 }
             }
         };
-        store.set_up(endpoint_fingerprint).await.map_err(|fault| fault.at(&store.place))?;
+        store.told(store.set_up(endpoint_fingerprint).await)?;
         Ok(store)
     }
 
@@ -84,14 +92,21 @@ impl SqliteStore {
         // Without a log nobody has the database open; reading it "immutable" leaves no -wal and -shm behind and needs no right
         // to write in the directory. With a log, the readers of SQLite share it with the writer.
         let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-        let options = options().filename(path).create_if_missing(false).read_only(true).immutable(!in_use);
-        let reader = pool(READERS).connect_lazy_with(options);
-        let store = Self { writer: reader.clone(), reader, place };
-        match store.look_in(endpoint_fingerprint).await {
-            Ok(true) => Ok(Some(store)),
-            Ok(false) => Ok(None),
-            Err(fault) => Err(fault.at(&store.place)),
+        let store = Self::reading(&place, path, !in_use);
+        match store.told(store.look_in(endpoint_fingerprint).await)? {
+            Content::Current => Ok(Some(store)),
+            Content::Empty => Ok(None),
+            Content::Older => Err(StoreError::Unfit {
+                message: format!("{} has the schema of an older prevalidate", store.place.shown()),
+                hint: "`prevalidate run` brings it up to date".to_owned(),
+            }),
         }
+    }
+
+    fn reading(place: &Place, path: &Path, immutable: bool) -> Self {
+        let options = options().filename(path).create_if_missing(false).read_only(true).immutable(immutable);
+        let reader = pool(READERS).connect_lazy_with(options);
+        Self { place: place.clone(), writer: reader.clone(), reader }
     }
 
     /// Ends all connections; the log is folded into the file.
@@ -124,24 +139,14 @@ impl SqliteStore {
         .into())
     }
 
-    /// Whether there is a schema to read from.
-    async fn look_in(&self, endpoint: Option<&str>) -> Result<bool, Fault> {
-        let mut db = self.reader.acquire().await?;
-        match schema::inspect(&mut db, &self.place).await? {
-            schema::Content::Empty => return Ok(false),
-            schema::Content::Older => {
-                return Err(StoreError::Unfit {
-                    message: format!("{} has the schema of an older prevalidate", self.place.shown()),
-                    hint: "`prevalidate run` brings it up to date".to_owned(),
-                }
-                .into());
-            }
-            schema::Content::Current => {}
-        }
-        if let Some(endpoint) = endpoint {
+    /// Refuses what is not ours, without changing anything.
+    async fn look_in(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
+        let mut db = retried(|| self.reader.acquire()).await?;
+        let content = schema::inspect(&mut db, &self.place).await?;
+        if let (Content::Current, Some(endpoint)) = (&content, endpoint) {
             schema::check_endpoint(&mut db, endpoint, &self.place, false).await?;
         }
-        Ok(true)
+        Ok(content)
     }
 
     /// The only way to a writing transaction. Dropped without a commit, it leaves nothing.
