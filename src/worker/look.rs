@@ -57,7 +57,7 @@ impl Worker {
                 return Ok(());
             }
         }
-        let seen: Vec<Seen> = survey.sights.iter().filter_map(Sight::news).collect();
+        let seen: Vec<Seen> = survey.sights.iter().map(Sight::seen).collect();
         self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
         self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
         self.note(events).await?;
@@ -213,16 +213,13 @@ impl Worker {
 }
 
 impl Sight {
-    /// What is worth storing: a sighting that differs, or another due time.
-    fn news(&self) -> Option<Seen> {
-        let changed = self.row.sighting != self.observed.sighting;
-        let due_at = due_at(&self.decision);
-        (changed || due_at != self.row.due_at).then(|| Seen {
+    fn seen(&self) -> Seen {
+        Seen {
             domain: self.row.domain.clone(),
             sighting: self.observed.sighting.clone(),
-            due_at,
-            changed,
-        })
+            due_at: due_at(&self.decision),
+            changed: self.row.sighting != self.observed.sighting,
+        }
     }
 }
 
