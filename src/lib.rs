@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod clock;
+pub mod config;
 pub mod prevalidation;
 pub mod propagation;
 pub mod store;
