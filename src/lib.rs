@@ -3,6 +3,7 @@
 pub mod ca;
 pub mod clock;
 pub mod config;
+pub mod output;
 pub mod prevalidation;
 pub mod propagation;
 pub mod store;
