@@ -2,8 +2,9 @@
 //! shows a value that may be a secret.
 //!
 //! [`find`] says which file, [`load`] makes [`Settings`] of it, [`names`] reads lists of names from files and pipes.
-//! `config/prevalidate.toml` is the reference; a test holds it against [`read`].
+//! `config/prevalidate.toml` is the reference; a test holds it against the reader.
 
+mod clients;
 mod fault;
 pub mod names;
 mod quantity;

@@ -314,6 +314,23 @@ fn a_secret_goes_to_no_host_in_clear_and_to_no_strange_host_in_silence() {
 }
 
 #[test]
+fn a_sandbox_on_this_machine_can_be_configured() {
+    let folder = Folder::new();
+    let text = GOOD
+        .replace("https://api.ra.swisssign.ch", "http://127.0.0.1:40123")
+        .replace("example.ch\", \"déjà.vu.com", "example.test\", \"shop.test")
+        .replace("user =", "rate = \"50/s\"\nuser =")
+        + "[propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.name_servers]\n\
+           \"example.test\" = [\"127.0.0.1:40124\", \"127.0.0.1:40125\"]\n";
+    let settings = folder.load(&text).unwrap();
+    assert_eq!(settings.propagation.settle, Duration::ZERO);
+    assert_eq!(settings.propagation.name_servers["example.test"].len(), 2);
+    assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
+    // That such names are for sandboxes only is said once, not for each of them.
+    assert_eq!(settings.notices.len(), 1);
+}
+
+#[test]
 fn shorter_renewal_windows_take_their_alarms_along() {
     let folder = Folder::new();
     let with = |keys: &str| folder.load(&GOOD.replace("[store]", &format!("{keys}\n[store]")));

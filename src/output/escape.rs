@@ -16,16 +16,10 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_harmful(c) {
-            escaped.extend(
-                match c {
-                    '\n' | '\r' | '\t' => c.escape_default().collect::<String>(),
-                    _ => c.escape_unicode().collect(),
-                }
-                .chars(),
-            );
-        } else {
-            escaped.push(c);
+        match c {
+            '\n' | '\r' | '\t' => escaped.extend(c.escape_default()),
+            c if is_harmful(c) => escaped.extend(c.escape_unicode()),
+            c => escaped.push(c),
         }
     }
     Cow::Owned(escaped)
