@@ -2,6 +2,8 @@
 
 pub mod ca;
 pub mod clock;
+pub mod config;
+pub mod output;
 pub mod prevalidation;
 pub mod propagation;
 pub mod store;

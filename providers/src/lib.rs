@@ -5,6 +5,7 @@
 
 pub mod provider;
 pub mod record;
+pub mod secret;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
