@@ -5,6 +5,7 @@
 
 pub mod provider;
 pub mod record;
+pub mod rfc2136;
 pub mod secret;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};

@@ -1,0 +1,172 @@
+//! Dynamic updates (RFC 2136) signed with TSIG (RFC 8945), over TCP: BIND, Knot, PowerDNS and whatever speaks the same.
+//!
+//! Every update carries guards that the server checks in the same step: the zone's SOA is here, the name is no alias and no
+//! zone cut, and the TXT RRset is exactly what was read before. A stale read costs a repetition, never somebody's value;
+//! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
+//!
+//! [`look`] reads, [`change`] writes, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means.
+
+mod change;
+mod exchange;
+mod key_file;
+mod look;
+mod message;
+mod refusal;
+mod tsig;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_proto::op::ResponseCode;
+use jiff::Timestamp;
+
+pub use exchange::{Patience, ServerAddress};
+pub use key_file::{TsigKey, read_algorithm, read_key_file};
+pub use tsig::FUDGE_SECONDS;
+
+use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
+use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use change::{Sent, Verb};
+use message::Update;
+
+/// What time it is, for signatures.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
+const UDP_ANSWER_OCTETS: usize = 1232;
+
+/// What the adapter needs to know.
+#[derive(Debug, Clone)]
+pub struct Rfc2136Settings {
+    /// The zone's primary.
+    pub server: ServerAddress,
+    /// The key that may change the zones.
+    pub key: TsigKey,
+    /// The zones to write, lower case, no trailing dot; empty: ask the server.
+    pub zones: Vec<String>,
+    /// Seconds, for an RRset that does not exist yet; an existing one keeps its own.
+    pub ttl: u32,
+    /// For each exchange.
+    pub patience: Patience,
+    /// Whether a value may be written at a name that only a wildcard answered for: it stops answering there.
+    pub allow_wildcard_shadow: bool,
+}
+
+/// The provider.
+pub struct Rfc2136 {
+    settings: Rfc2136Settings,
+    now: Now,
+    /// Changes of one zone follow each other: they would only run into each other's guards.
+    queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl fmt::Debug for Rfc2136 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rfc2136").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Rfc2136 {
+    /// A provider that takes the time for its signatures from `now`.
+    pub fn new(settings: Rfc2136Settings, now: Now) -> Self {
+        Self { settings, now, queues: Mutex::default() }
+    }
+
+    fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.entry(zone.apex.clone()).or_default())
+    }
+
+    /// What a person should know about writing here although it works.
+    async fn warnings(&self, look: &look::Look) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let server = self.settings.server.host().to_ascii_lowercase();
+        if server != look.mname {
+            let addresses = async |host: &str| -> Vec<IpAddr> {
+                let found = tokio::time::timeout(Duration::from_secs(3), tokio::net::lookup_host((host, 53))).await;
+                found.ok().and_then(Result::ok).map(|found| found.map(|a| a.ip()).collect()).unwrap_or_default()
+            };
+            let (ours, theirs) = (addresses(&server).await, addresses(&look.mname).await);
+            if !ours.iter().any(|address| theirs.contains(address)) {
+                warnings.push(format!(
+                    "the SOA of {} names {} as primary, updates go to {server}; right for a hidden primary, wrong for a secondary",
+                    look.rrset.zone.apex, look.mname
+                ));
+            }
+        }
+        // Header and question, then each record with a compressed name; ours has the CA's usual length.
+        let records = look.rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
+        let octets: usize = 12 + look.name.len() + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
+        if octets > UDP_ANSWER_OCTETS {
+            warnings.push(format!(
+                "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \
+                 ({UDP_ANSWER_OCTETS}): the name servers must answer over TCP",
+                look.rrset.owner
+            ));
+        }
+        warnings
+    }
+}
+
+#[async_trait]
+impl Provider for Rfc2136 {
+    fn kind(&self) -> &'static str {
+        "rfc2136"
+    }
+
+    async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
+        self.zone_of(owner).await
+    }
+
+    async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        let zone = self.zone_of(owner).await?;
+        Ok(self.look(owner, &zone).await?.rrset)
+    }
+
+    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        self.change(values, Verb::Present).await
+    }
+
+    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        self.change(values, Verb::Absent).await
+    }
+
+    /// Sends what a real change would send with the deletion of a random value that is not there (RFC 2136, section 3.4.2.4:
+    /// no error, no new serial). Measured on BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and
+    /// clock. An *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
+    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+        let zone = self.zone_of(owner).await?;
+        let look = self.look(owner, &zone).await?;
+        let mut update = Update::of(message::wire_name(&zone.apex).map_err(look::unencodable)?);
+        update.require_safe_owner(&look.name);
+        change::guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow);
+        let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
+        update.delete(&look.name, &TxtRecord::of(&absent));
+        match self.send(update, &zone, &[&look.rrset.owner], &look.mname).await {
+            Sent::Done => {}
+            Sent::Conflict(ResponseCode::NXDomain) if self.is_empty_non_terminal(&look.name).await? => {}
+            Sent::Conflict(code) => return Err(change::unsafe_owner(&look, code)),
+            Sent::Lost(what) => {
+                let text = format!(
+                    "checking the permission to write {} at {}: {what}",
+                    look.rrset.owner, self.settings.server
+                );
+                return Err(ProviderError::new(ErrorKind::Unavailable, text));
+            }
+            Sent::Failed { error, .. } => return Err(error),
+        }
+        let evidence = format!(
+            "{} accepted the deletion of a random, absent TXT value at {} in zone {} (key {}, {}), reply verified, nothing changed",
+            self.settings.server,
+            look.rrset.owner,
+            zone.apex,
+            self.settings.key.name,
+            self.settings.key.algorithm(),
+        );
+        Ok(Preflight { zone, evidence, warnings: self.warnings(&look).await })
+    }
+}

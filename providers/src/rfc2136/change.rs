@@ -1,0 +1,461 @@
+//! Writing: guarded updates, repeated on a stale read, proved by reading back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{DNSClass, RecordType};
+use rand::Rng;
+
+use super::look::{Look, unencodable};
+use super::message::{Update, is_within, plain_name, wire_name};
+use super::refusal::Request;
+use super::tsig::{Reply, SignedRequest};
+use super::{Rfc2136, exchange};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+
+/// How often a change is tried when others change the same RRset at the same time.
+const ATTEMPTS: u32 = 5;
+/// How often a change is sent again after an answer got lost and a read showed that it was not made.
+const REPEATS_AFTER_LOSS: u32 = 1;
+/// Octets of one message: a quarter of what DNS allows, so that guards and signature always fit.
+const CHUNK_OCTETS: usize = 16 * 1024;
+/// A read right after an accepted change may miss it where the server signs the zone inline (measured: up to 4 ms).
+const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
+/// Names looked at at the same time.
+const LOOKS_AT_ONCE: usize = 8;
+
+/// Which way a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Present,
+    Absent,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// NOERROR, verified.
+    Done,
+    /// A guard did not hold; nothing was changed.
+    Conflict(ResponseCode),
+    /// Sent, and no answer came.
+    Lost(String),
+    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same way.
+    Failed { error: ProviderError, everyone: bool },
+}
+
+/// The values wanted at one name.
+#[derive(Debug, Clone)]
+struct Wish {
+    owner: String,
+    values: BTreeSet<String>,
+}
+
+/// What was done for one name.
+#[derive(Debug, Clone)]
+struct Done {
+    before: TxtRrset,
+    after: TxtRrset,
+    changed: BTreeSet<String>,
+    serial: u32,
+}
+
+/// A change of one name that is not made yet.
+struct Plan {
+    look: Look,
+    update: Update,
+    /// The records that come or go.
+    records: Vec<TxtRecord>,
+    wish: Wish,
+}
+
+/// A change of one name whose message may have been done.
+struct Open {
+    before: TxtRrset,
+    losses: u32,
+}
+
+impl Rfc2136 {
+    /// Makes all values present or absent; results in the order of `values`.
+    pub(super) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+        let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
+        let mut wishes: BTreeMap<String, Wish> = BTreeMap::new();
+        for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
+            let wish =
+                wishes.entry(owner.clone()).or_insert_with(|| Wish { owner: owner.clone(), values: BTreeSet::new() });
+            wish.values.insert(value.clone());
+        }
+        let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
+        let found = futures::stream::iter(wishes.into_values())
+            .map(async |wish| (self.zone_of(&wish.owner).await, wish))
+            .buffered(LOOKS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        for (zone, wish) in found {
+            match zone {
+                Ok(zone) => zones.entry(zone).or_default().push(wish),
+                Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
+            }
+        }
+        for (zone, wishes) in zones {
+            let queue = self.queue(&zone);
+            let _turn = queue.lock().await;
+            outcomes.extend(self.change_zone(&zone, wishes, verb).await);
+        }
+        values
+            .iter()
+            .map(|wanted| {
+                check(wanted)?;
+                let done = outcomes.get(&wanted.owner).cloned().unwrap_or_else(|| {
+                    let text = format!("nothing was tried for {}", wanted.owner);
+                    Err(ProviderError::new(ErrorKind::Unavailable, text))
+                })?;
+                let changed = done.changed.contains(&wanted.value);
+                let change_id = changed.then(|| format!("serial {}", done.serial));
+                Ok(Receipt { before: done.before, after: done.after, changed, change_id })
+            })
+            .collect()
+    }
+
+    /// One message for as many names as fit; a message that fails for one name's sake is taken apart.
+    async fn change_zone(
+        &self,
+        zone: &Zone,
+        wishes: Vec<Wish>,
+        verb: Verb,
+    ) -> Vec<(String, Result<Done, ProviderError>)> {
+        let mut outcomes = Vec::new();
+        if let [wish] = wishes.as_slice() {
+            return vec![(wish.owner.clone(), self.change_owner(zone, wish, verb, None).await)];
+        }
+        let looks = futures::stream::iter(wishes)
+            .map(async |wish| (self.look(&wish.owner, zone).await, wish))
+            .buffered(LOOKS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let mut chunks: Vec<Vec<Plan>> = Vec::new();
+        let mut room = 0;
+        for (look, wish) in looks {
+            match look.and_then(|look| self.plan(zone, look, &wish, verb, false)) {
+                Err(error) => outcomes.push((wish.owner, Err(error))),
+                Ok(Err(look)) => outcomes.push((wish.owner, Ok(unchanged(look)))),
+                Ok(Ok(plan)) => {
+                    let size = plan.update.size();
+                    match chunks.last_mut() {
+                        Some(chunk) if size <= room => {
+                            chunk.push(plan);
+                            room -= size;
+                        }
+                        _ => {
+                            chunks.push(vec![plan]);
+                            room = CHUNK_OCTETS.saturating_sub(size);
+                        }
+                    }
+                }
+            }
+        }
+        for chunk in chunks {
+            outcomes.extend(self.change_chunk(zone, chunk, verb).await);
+        }
+        outcomes
+    }
+
+    async fn change_chunk(
+        &self,
+        zone: &Zone,
+        plans: Vec<Plan>,
+        verb: Verb,
+    ) -> Vec<(String, Result<Done, ProviderError>)> {
+        let mut outcomes = Vec::new();
+        let mut plans_left = plans.iter();
+        let Some(first) = plans_left.next() else { return outcomes };
+        let mut message = first.update.clone();
+        plans_left.for_each(|plan| message.append(&plan.update));
+        let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
+        let sent = self.send(message, zone, &owners, &first.look.mname).await;
+        for plan in plans {
+            let outcome = match &sent {
+                Sent::Done => self.read_back(&plan, verb).await,
+                Sent::Failed { error, everyone: true } => Err(error.clone()),
+                Sent::Conflict(_) | Sent::Failed { .. } => self.change_owner(zone, &plan.wish, verb, None).await,
+                Sent::Lost(_) => {
+                    let open = Open { before: plan.look.rrset.clone(), losses: 1 };
+                    self.change_owner(zone, &plan.wish, verb, Some(open)).await
+                }
+            };
+            outcomes.push((plan.wish.owner, outcome));
+        }
+        outcomes
+    }
+
+    /// Look, plan, send, read back; again when the look was stale or the answer got lost.
+    async fn change_owner(
+        &self,
+        zone: &Zone,
+        wish: &Wish,
+        verb: Verb,
+        mut open: Option<Open>,
+    ) -> Result<Done, ProviderError> {
+        let mut is_known_to_exist = false;
+        let mut last = String::new();
+        for attempt in 0..ATTEMPTS {
+            let look = self.look(&wish.owner, zone).await.map_err(|error| match &open {
+                Some(_) => {
+                    undecided(&wish.owner, &format!("no answer to the update, and no answer to a read: {error}"))
+                }
+                None => error,
+            })?;
+            let plan = match self.plan(zone, look, wish, verb, is_known_to_exist)? {
+                Ok(plan) => plan,
+                Err(look) => {
+                    let Some(Open { before, .. }) = open else { return Ok(unchanged(look)) };
+                    // The lost answer was a success, as far as it was not so before.
+                    let was = |value: &String| before.holds(value) == (verb == Verb::Present);
+                    let changed = wish.values.iter().filter(|value| !was(value)).cloned().collect();
+                    return Ok(Done { before, after: look.rrset, changed, serial: look.serial });
+                }
+            };
+            if let Some(Open { losses, .. }) = &open
+                && *losses > REPEATS_AFTER_LOSS
+            {
+                return Err(undecided(
+                    &wish.owner,
+                    &format!("sent {losses} times without an answer, and not done yet: {last}"),
+                ));
+            }
+            match self.send(plan.update.clone(), zone, &[&wish.owner], &plan.look.mname).await {
+                Sent::Done => return self.read_back(&plan, verb).await,
+                Sent::Failed { error, .. } => return Err(error),
+                Sent::Conflict(ResponseCode::NXDomain) => {
+                    if !self.is_empty_non_terminal(&plan.look.name).await? {
+                        return Err(unsafe_owner(&plan.look, ResponseCode::NXDomain));
+                    }
+                    is_known_to_exist = true;
+                }
+                Sent::Conflict(code) => {
+                    // Looking again says whether an alias or a cut came between, or just another value.
+                    last = format!("{code:?}");
+                    let wait = rand::rng().random_range(5..=40 << attempt);
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                Sent::Lost(what) => {
+                    last = what;
+                    let losses = open.as_ref().map_or(0, |open| open.losses) + 1;
+                    let before = open.map_or(plan.look.rrset, |open| open.before);
+                    open = Some(Open { before, losses });
+                }
+            }
+        }
+        let text = format!(
+            "the TXT values of {} at {} changed under each of {ATTEMPTS} attempts ({last}); nothing was written",
+            wish.owner, self.settings.server
+        );
+        Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+            "try again; if it stays so, the server answers this host's reads from another view than the key's updates",
+        ))
+    }
+
+    /// The guarded update that fulfils `wish`, or the look again when there is nothing to do.
+    fn plan(
+        &self,
+        zone: &Zone,
+        look: Look,
+        wish: &Wish,
+        verb: Verb,
+        is_known_to_exist: bool,
+    ) -> Result<Result<Plan, Look>, ProviderError> {
+        let stored = &look.rrset.records;
+        let records: Vec<TxtRecord> = match verb {
+            Verb::Present => {
+                wish.values.iter().filter(|value| !look.rrset.holds(value)).map(|value| TxtRecord::of(value)).collect()
+            }
+            // In the split they are stored in: servers compare RDATA and say NOERROR to a delete that matches nothing.
+            Verb::Absent => {
+                let ours = |record: &&TxtRecord| wish.values.iter().any(|value| record.joined() == value.as_bytes());
+                stored.iter().filter(ours).cloned().collect()
+            }
+        };
+        if records.is_empty() {
+            return Ok(Err(look));
+        }
+        let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
+        update.require_safe_owner(&look.name);
+        update.require_txt(&look.name, stored);
+        match verb {
+            Verb::Present => {
+                guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow || is_known_to_exist);
+                // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes everybody's.
+                let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
+                records.iter().for_each(|record| update.insert(&look.name, ttl, record));
+            }
+            Verb::Absent => records.iter().for_each(|record| update.delete(&look.name, record)),
+        }
+        if update.size() > usize::from(u16::MAX) - 1024 {
+            let text = format!("the TXT values of {} and the new ones together do not fit into one update", wish.owner);
+            return Err(ProviderError::new(ErrorKind::Unsafe, text));
+        }
+        Ok(Ok(Plan { look, update, records, wish: wish.clone() }))
+    }
+
+    /// Signs, sends, judges.
+    pub(super) async fn send(&self, update: Update, zone: &Zone, owners: &[&str], mname: &str) -> Sent {
+        let server = &self.settings.server;
+        let request = match SignedRequest::sign(update.message(), &self.settings.key, (self.now)()) {
+            Ok(request) => request,
+            Err(fault) => {
+                return Sent::Failed {
+                    error: unencodable(format!("the update of {}: {fault}", zone.apex)),
+                    everyone: false,
+                };
+            }
+        };
+        let octets = match exchange::exchange(server, self.settings.patience, &request.octets).await {
+            Ok(octets) => octets,
+            Err(exchange::NoAnswer::Sent(what)) => return Sent::Lost(what),
+            Err(exchange::NoAnswer::NotSent(what)) => {
+                let text = format!("updating {} in the zone {} at {server}: {what}", owners.join(", "), zone.apex);
+                let error = ProviderError::new(ErrorKind::Unavailable, text)
+                    .with_hint("check `server`, and that the server listens on TCP and no firewall stands between");
+                return Sent::Failed { error, everyone: true };
+            }
+        };
+        let now = (self.now)();
+        let reply = request.judge(&octets, now);
+        tracing::debug!(%server, zone = zone.apex, owners = owners.join(" "), ?reply, "update");
+        match reply {
+            Reply::Verified(ResponseCode::NoError) => Sent::Done,
+            Reply::Verified(
+                code
+                @ (ResponseCode::NXRRSet | ResponseCode::YXRRSet | ResponseCode::NXDomain | ResponseCode::YXDomain),
+            ) => Sent::Conflict(code),
+            other => {
+                use hickory_proto::rr::rdata::tsig::TsigError::{BadSig, BadTime};
+                let everyone = matches!(other, Reply::Rejected { error: BadSig | BadTime, .. });
+                let (server, owners) = (server.to_string(), owners.join(", "));
+                let key = format!("{} ({})", self.settings.key.name, self.settings.key.algorithm());
+                let request = Request { server, key, zone: &zone.apex, owners, mname, now };
+                Sent::Failed { error: request.refused(&other), everyone }
+            }
+        }
+    }
+
+    /// Reads until the change shows, and compares everything else with what was there before.
+    async fn read_back(&self, plan: &Plan, verb: Verb) -> Result<Done, ProviderError> {
+        let before = &plan.look.rrset;
+        let owner = &plan.wish.owner;
+        let mut damage = String::new();
+        for wait_ms in READ_BACK_WAITS_MS {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            let look = self.look(owner, &before.zone).await.map_err(|error| {
+                undecided(owner, &format!("the server accepted the change, and it cannot be read back: {error}"))
+            })?;
+            match compare(before, &look.rrset, &plan.records, verb) {
+                Ok(()) => {
+                    let changed =
+                        plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
+                    let changed = changed.collect();
+                    return Ok(Done { before: before.clone(), after: look.rrset, changed, serial: look.serial });
+                }
+                Err(what) => damage = what,
+            }
+        }
+        let text = format!("{} accepted a change of {owner}, and a read shows: {damage}", self.settings.server);
+        Err(ProviderError::new(ErrorKind::Damaged, text)
+            .with_hint("compare the zone with this message and put back by hand what is missing"))
+    }
+}
+
+/// `after` is `before` with `records` more or less. Others may have added values meanwhile; nobody's may be missing.
+fn compare(before: &TxtRrset, after: &TxtRrset, records: &[TxtRecord], verb: Verb) -> Result<(), String> {
+    let (ours_to_be, show) = (verb == Verb::Present, |record: &TxtRecord| format!("\"{}\"", record.display()));
+    for record in &before.records {
+        let goes = verb == Verb::Absent && records.contains(record);
+        if !goes && !after.records.contains(record) {
+            return Err(format!(
+                "the value {} is gone (it was there with TTL {:?})",
+                show(record),
+                before.ttl.unwrap_or(0)
+            ));
+        }
+    }
+    if let Some(record) = records.iter().find(|record| after.records.contains(record) != ours_to_be) {
+        return Err(format!("the value {} is {}", show(record), if ours_to_be { "not there" } else { "still there" }));
+    }
+    match (before.ttl, after.ttl) {
+        (Some(old), Some(new)) if old != new => Err(format!("the TTL of all values went from {old} to {new}")),
+        _ => Ok(()),
+    }
+}
+
+/// A new name under a wildcard takes the wildcard's answers of every type away from that name (RFC 4592, section 2.2.1).
+/// Unless that is allowed, the name must exist already, and the server checks it in the same step.
+pub(super) fn guard_wildcard(update: &mut Update, look: &Look, allowed: bool) {
+    if look.under_wildcard && look.rrset.records.is_empty() && !allowed {
+        update.require(&look.name, RecordType::ANY, DNSClass::ANY);
+    }
+}
+
+/// Why a name cannot take a value although the server is willing.
+pub(super) fn unsafe_owner(look: &Look, code: ResponseCode) -> ProviderError {
+    let owner = &look.rrset.owner;
+    if code == ResponseCode::NXDomain {
+        return ProviderError::new(
+            ErrorKind::Unsafe,
+            format!("{owner} exists only through a wildcard; a TXT value there would take the wildcard's other answers away from it"),
+        )
+        .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true");
+    }
+    ProviderError::new(ErrorKind::Unsafe, format!("{owner} is an alias or a zone cut at the server ({code:?})"))
+        .with_hint("validate the parent domain instead")
+}
+
+fn undecided(owner: &str, what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {what}"))
+        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+}
+
+fn unchanged(look: Look) -> Done {
+    Done { before: look.rrset.clone(), after: look.rrset, changed: BTreeSet::new(), serial: look.serial }
+}
+
+/// What no zone is asked about.
+fn check(value: &TxtValue) -> Result<(), ProviderError> {
+    if value.value.is_empty() {
+        return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {}", value.owner)));
+    }
+    let name = wire_name(&value.owner).map_err(unencodable)?;
+    if plain_name(&name) != value.owner || !is_within(&value.owner, &value.owner) {
+        let text = format!("{:?} is not in lower case without a trailing dot", value.owner);
+        return Err(ProviderError::new(ErrorKind::Settings, text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rrset(ttl: Option<u32>, values: &[&str]) -> TxtRrset {
+        let zone = Zone { apex: "example.ch".into(), id: None };
+        let records = values.iter().map(|value| TxtRecord::of(value)).collect();
+        TxtRrset { zone, owner: "example.ch".into(), ttl, records, negative_ttl: None }
+    }
+
+    #[test]
+    fn a_lost_value_a_moved_ttl_and_a_change_that_is_not_there_are_told_by_name() {
+        let before = rrset(Some(3600), &["v=spf1 -all"]);
+        let ours = [TxtRecord::of("swiss-pki=1")];
+        let verdict = |ttl, values: &[&str]| compare(&before, &rrset(ttl, values), &ours, Verb::Present);
+        assert_eq!(verdict(Some(3600), &["swiss-pki=1", "v=spf1 -all", "somebody's"]), Ok(()));
+        assert!(verdict(Some(3600), &["swiss-pki=1"]).unwrap_err().contains("v=spf1 -all"));
+        assert!(verdict(Some(60), &["swiss-pki=1", "v=spf1 -all"]).unwrap_err().contains("3600 to 60"));
+        assert!(verdict(Some(3600), &["v=spf1 -all"]).unwrap_err().contains("swiss-pki=1"));
+        let two = rrset(Some(3600), &["v=spf1 -all", "swiss-pki=1"]);
+        assert!(compare(&two, &two, &ours, Verb::Absent).unwrap_err().contains("still there"));
+        assert_eq!(compare(&two, &before, &ours, Verb::Absent), Ok(()));
+    }
+}

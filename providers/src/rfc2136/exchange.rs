@@ -1,0 +1,174 @@
+//! One question, one answer over TCP (RFC 7766): two octets of length, then the message.
+//!
+//! TCP always: an update that is repeated because a datagram got lost is a second update, and PowerDNS does not take
+//! large ones over UDP (measured).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The name server that takes the updates: host name or address, and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    host: String,
+    port: u16,
+}
+
+impl ServerAddress {
+    /// Reads `ns1.example.ch`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`; the port is 53 if none is said.
+    ///
+    /// # Errors
+    /// Says what is expected.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let expected = || "expected a host name or an address, with `:port` if it is not 53".to_owned();
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Self { host: address.ip().to_string(), port: address.port() }.checked();
+        }
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<Ipv6Addr>() {
+            return Ok(Self { host: address.to_string(), port: 53 });
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| expected())?),
+            None => (text, 53),
+        };
+        let is_name = !host.is_empty()
+            && host.len() <= 253
+            && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
+        let looks_like_an_address = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        if !is_name || (looks_like_an_address && host.parse::<IpAddr>().is_err()) {
+            return Err(expected());
+        }
+        Self { host: host.trim_end_matches('.').to_owned(), port }.checked()
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        if self.port == 0 { Err("port 0 is not a port".into()) } else { Ok(self) }
+    }
+
+    /// The name or address without the port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How long the other side may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For everything together.
+    pub total: Duration,
+}
+
+impl Patience {
+    /// `total`, of which a connection may take half.
+    pub fn of(total: Duration) -> Self {
+        Self { connect: total / 2, total }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The request cannot have reached the server.
+    NotSent(String),
+    /// The request was on its way: the server may have seen it.
+    Sent(String),
+}
+
+impl NoAnswer {
+    /// What happened, for people.
+    pub fn reason(&self) -> &str {
+        let (Self::NotSent(reason) | Self::Sent(reason)) = self;
+        reason
+    }
+}
+
+/// Sends `request` and gives the octets of the reply, which may be anything.
+///
+/// # Errors
+/// [`NoAnswer`] tells whether the server may have seen the request.
+pub async fn exchange(server: &ServerAddress, patience: Patience, request: &[u8]) -> Result<Vec<u8>, NoAnswer> {
+    let deadline = Instant::now() + patience.total;
+    let length = u16::try_from(request.len())
+        .map_err(|_| NoAnswer::NotSent(format!("a message of {} octets is longer than DNS allows", request.len())))?;
+    let mut stream = connect(server, patience.connect).await.map_err(NoAnswer::NotSent)?;
+    let work = async {
+        let framed = [&length.to_be_bytes()[..], request].concat();
+        stream.write_all(&framed).await.map_err(|error| format!("the connection broke while sending: {error}"))?;
+        let closed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => "it closed the connection without a whole answer".to_owned(),
+            _ => format!("the connection broke: {error}"),
+        };
+        let length = stream.read_u16().await.map_err(closed)?;
+        let mut reply = vec![0; usize::from(length)];
+        stream.read_exact(&mut reply).await.map_err(closed)?;
+        Ok(reply)
+    };
+    match timeout_at(deadline, work).await {
+        Ok(result) => result.map_err(NoAnswer::Sent),
+        Err(_) => Err(NoAnswer::Sent(format!("no answer within {} s", patience.total.as_secs_f32()))),
+    }
+}
+
+async fn connect(server: &ServerAddress, patience: Duration) -> Result<TcpStream, String> {
+    let attempt = async {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((server.host.as_str(), server.port))
+            .await
+            .map_err(|error| format!("its name does not resolve: {error}"))?
+            .collect();
+        let mut last = "its name has no address".to_owned();
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = format!("no connection to {address} (TCP): {error}"),
+            }
+        }
+        Err(last)
+    };
+    match timeout(patience, attempt).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("no connection (TCP) within {} s", patience.as_secs_f32())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_name_or_an_address_with_or_without_port() {
+        for (text, shown) in [
+            ("ns1.example.ch", "ns1.example.ch:53"),
+            ("ns1.example.ch.:5353", "ns1.example.ch:5353"),
+            ("192.0.2.1", "192.0.2.1:53"),
+            ("192.0.2.1:5353", "192.0.2.1:5353"),
+            ("2001:db8::1", "[2001:db8::1]:53"),
+            ("[2001:db8::1]", "[2001:db8::1]:53"),
+            ("[2001:db8::1]:5353", "[2001:db8::1]:5353"),
+        ] {
+            assert_eq!(ServerAddress::read(text).unwrap().to_string(), shown);
+        }
+        for text in
+            ["", "ns1:", "ns1:x", "ns1:70000", "ns1:0", "300.1.1.1", "https://ns1/", "ns1 ns2", "[::1", "192.0.2"]
+        {
+            assert!(ServerAddress::read(text).is_err(), "{text}");
+        }
+    }
+}
