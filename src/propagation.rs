@@ -21,9 +21,13 @@ pub mod authority;
 pub mod delegation;
 pub mod evidence;
 mod gate;
+#[cfg(test)]
+mod lab;
 mod referral;
 mod roots;
 pub mod rule;
+#[cfg(test)]
+mod tests;
 
 pub use gate::{Gate, GateSettings, Lifetimes, Responsible};
 

@@ -137,7 +137,13 @@ impl Asker {
             let length = stream.read_u16().await.map_err(failed)?;
             let mut buffer = vec![0; usize::from(length)];
             stream.read_exact(&mut buffer).await.map_err(failed)?;
-            question.read(&buffer).map_err(|why| Failure::Nonsense(why.to_owned()))
+            match question.read(&buffer) {
+                Ok(answer) if answer.metadata.truncation => {
+                    Err(Failure::Nonsense("truncated over TCP, where there is no limit to keep to".to_owned()))
+                }
+                Ok(answer) => Ok(answer),
+                Err(why) => Err(Failure::Nonsense(why.to_owned())),
+            }
         };
         let silent = || Failure::Silent(format!("no answer in {:?}", self.timeout));
         timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(silent()))
@@ -208,5 +214,22 @@ fn failed(error: std::io::Error) -> Failure {
         ErrorKind::ConnectionRefused => Failure::Silent("nothing listens there (connection refused)".to_owned()),
         ErrorKind::UnexpectedEof => Failure::Silent("the connection was closed before the answer was whole".to_owned()),
         _ => Failure::Silent(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_is_told_from_no_answer() {
+        // Linux: ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT.
+        for code in [101, 99, 97] {
+            assert!(matches!(failed(std::io::Error::from_raw_os_error(code)), Failure::NoRoute(_)), "{code}");
+        }
+        // EHOSTUNREACH, ECONNREFUSED, EMFILE.
+        for code in [113, 111, 24] {
+            assert!(matches!(failed(std::io::Error::from_raw_os_error(code)), Failure::Silent(_)), "{code}");
+        }
     }
 }

@@ -113,7 +113,12 @@ impl Walker {
     /// # Errors
     /// [`WalkError`] when nobody responsible could be found; it names the zone and the servers that were asked.
     pub async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let walk = Walk { walker: self, questions: Mutex::new(MOST_QUESTIONS), cuts: Mutex::default() };
+        let walk = Walk {
+            walker: self,
+            questions: Mutex::new(MOST_QUESTIONS),
+            cuts: Mutex::default(),
+            found: Mutex::default(),
+        };
         let late = |_| WalkError::Endless { name: text(name), why: format!("not done in {:?}", self.time) };
         timeout(self.time, walk.delegation(name)).await.map_err(late)?
     }
@@ -124,16 +129,32 @@ struct Walk<'a> {
     walker: &'a Walker,
     questions: Mutex<u32>,
     cuts: Mutex<HashMap<Name, Cut>>,
+    found: Mutex<HashMap<Name, Vec<IpAddr>>>,
 }
 
 impl Walk<'_> {
     async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let (cut, zone) = self.descend(name, 0).await?;
+        let (cut, zone, child) = match self.descend(name, 0).await {
+            Ok((cut, zone)) => {
+                let child =
+                    self.first(&cut, &zone, RecordType::NS, 0, |reply| referral::own_servers(reply, &zone)).await;
+                (cut, zone, child)
+            }
+            // Delegated, and nobody there answers: each server shall be asked by itself and show how it fails.
+            Err(error @ WalkError::NoAnswer { .. }) => {
+                let cut = self.nearest(name);
+                let zone = cut.zone.clone();
+                if zone.iter().len() < 2 {
+                    return Err(error);
+                }
+                (cut, zone, Err(error))
+            }
+            Err(error) => return Err(error),
+        };
         // Servers of the zone above that answer for this one too count as its parent's choice: resolvers ask them and
         // believe them. The roots are nobody's.
         let parent: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
-        let child = self.first(&cut, &zone, RecordType::NS, 0, |reply| referral::own_servers(reply, &zone)).await;
-
+        let silent = child.is_err();
         let mut warnings = Vec::new();
         let mut names = parent.clone();
         match child {
@@ -156,17 +177,24 @@ impl Walk<'_> {
         }
 
         let hosts: Vec<Name> = names.into_iter().take(MOST_SERVERS).collect();
-        let found = join_all(hosts.iter().map(|host| self.addresses(host, 1))).await;
+        let found = join_all(hosts.iter().map(async |host| {
+            // Nobody would answer for a name inside a silent zone; a host that takes long must not cost the others.
+            if silent && zone.zone_of(host) {
+                None
+            } else {
+                timeout(self.walker.time / 2, self.addresses(host, 1)).await.ok()
+            }
+        }));
+        let found = found.await;
         let mut servers = BTreeMap::new();
         for (host, found) in hosts.iter().zip(found) {
             let mut addresses: BTreeSet<IpAddr> = cut.hosts.get(host).into_iter().flatten().copied().collect();
             match found {
-                Ok(more) => addresses.extend(more),
-                Err(error) if addresses.is_empty() => {
-                    warnings.push(format!("name server {} has no address: {error}", text(host)));
-                }
+                Some(Ok(more)) => addresses.extend(more),
                 // The glue is enough to ask the server itself.
-                Err(_) => {}
+                _ if !addresses.is_empty() => {}
+                Some(Err(error)) => warnings.push(format!("name server {} has no address: {error}", text(host))),
+                None => warnings.push(format!("name server {}: its address was not found in time", text(host))),
             }
             if addresses.len() > MOST_ADDRESSES {
                 warnings.push(format!("{} has {} addresses; {MOST_ADDRESSES} were asked", text(host), addresses.len()));
@@ -223,18 +251,22 @@ impl Walk<'_> {
     /// The addresses of a name server, asked of those responsible for its own zone.
     fn addresses<'a>(&'a self, host: &'a Name, depth: u32) -> BoxFuture<'a, Result<Vec<IpAddr>, WalkError>> {
         async move {
+            if let Some(found) = locked(&self.found).get(host) {
+                return Ok(found.clone());
+            }
             let (cut, _) = self.descend(host, depth).await?;
             let ask = |kind| self.first(&cut, host, kind, depth, |reply| referral::addresses(reply, host));
-            match join(ask(RecordType::A), ask(RecordType::AAAA)).await {
-                (Ok(v4), Ok(v6)) if v4.is_empty() && v6.is_empty() => Err(WalkError::NoAnswer {
-                    zone: text(&cut.zone),
-                    name: text(host),
-                    tried: "it has neither A nor AAAA records of its own".to_owned(),
-                }),
-                (Ok(v4), Ok(v6)) => Ok(v4.into_iter().chain(v6).collect()),
-                (Ok(some), Err(_)) | (Err(_), Ok(some)) if !some.is_empty() => Ok(some),
-                (Err(error), _) | (_, Err(error)) => Err(error),
+            let found = match join(ask(RecordType::A), ask(RecordType::AAAA)).await {
+                (Ok(v4), Ok(v6)) => v4.into_iter().chain(v6).collect(),
+                (Ok(some), Err(_)) | (Err(_), Ok(some)) if !some.is_empty() => some,
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+            };
+            if found.is_empty() {
+                let tried = "it has neither A nor AAAA records of its own".to_owned();
+                return Err(WalkError::NoAnswer { zone: text(&cut.zone), name: text(host), tried });
             }
+            locked(&self.found).insert(host.clone(), found.clone());
+            Ok(found)
         }
         .boxed()
     }
@@ -251,7 +283,7 @@ impl Walk<'_> {
         waiting.shuffle(&mut rand::rng());
         let mut without_glue = cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host);
         let mut asked = FuturesUnordered::new();
-        let mut tried = Vec::new();
+        let (mut tried, mut endless) = (Vec::new(), None);
         loop {
             if let Some(address) = waiting.pop() {
                 self.spend(name)?;
@@ -260,8 +292,9 @@ impl Walk<'_> {
                 let Some(host) = without_glue.next() else { break };
                 match self.addresses(host, depth + 1).await {
                     Ok(found) => waiting.extend(found.iter().map(with_port)),
-                    Err(error @ WalkError::Endless { .. }) => return Err(error),
-                    Err(error) => tried.push(error.to_string()),
+                    // Another host may still do: a loop among some name servers is not a loop among all.
+                    Err(error @ WalkError::Endless { .. }) => endless = Some(error),
+                    Err(_) => tried.push(format!("{} has neither glue nor an address to be found", text(host))),
                 }
                 continue;
             }
@@ -271,6 +304,9 @@ impl Walk<'_> {
                 Ok(found) => return Ok(found),
                 Err(why) => tried.push(format!("{address}: {why}")),
             }
+        }
+        if let Some(endless) = endless {
+            return Err(endless);
         }
         let more = tried.len().saturating_sub(3);
         tried.truncate(3);

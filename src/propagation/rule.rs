@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn stale_is_fatal_and_dead_is_tolerable() {
         // (answers, seconds since the write, go, gone, warnings)
-        let table: &[(&[(&str, Answer)], u64, bool, bool, usize)] = &[
+        type Row = (&'static [(&'static str, Answer)], u64, bool, bool, usize);
+        let table: &[Row] = &[
             (&[("a", Match), ("b", Match)], 0, true, false, 0),
             (&[("a", Match), ("b", Match), ("c", NoMatch)], 0, false, false, 0),
             (&[("a", Match), ("b", Match), ("b", NoMatch)], 0, false, false, 0),
