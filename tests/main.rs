@@ -1,1 +1,14 @@
-fn main() {}
+//! The one test binary: black box first, against real name servers on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod providers;
+mod support;
+
+/// A program that is missing stops the test that needs it, loudly; it never skips it.
+#[test]
+fn the_programs_that_the_tests_talk_to_are_installed() {
+    for program in ["named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate"] {
+        support::process::find(program);
+    }
+}

@@ -1,0 +1,78 @@
+//! Programs of the tests: found or missed loudly, killed when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Where `program` is, also in the sbin directories that a user's PATH often lacks.
+///
+/// # Panics
+/// When it is not installed: a test never skips.
+pub fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| {
+            panic!(
+                "\n\n  The program `{program}` is missing and this test talks to it. Install it: sudo tests/install\n\n"
+            )
+        })
+}
+
+/// Runs `program` to its end with `input`, and gives what it wrote.
+///
+/// # Panics
+/// When it is missing or fails; the message holds everything it wrote.
+pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
+    let output = try_run(program, arguments, input);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?} with {input:?}: {}\n{stdout}\n{stderr}", output.status);
+    stdout.into_owned()
+}
+
+/// The same, whatever the exit status is.
+pub fn try_run(program: &str, arguments: &[&str], input: &str) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(find(program))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that ends without reading closes the pipe: its exit status says more than the broken pipe.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// A server of one test: killed and waited for when dropped, also while a test panics.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts `command`, everything it says goes to `output` in `directory`.
+    pub fn start(mut command: Command, directory: &Path) -> Self {
+        let output = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("output")).unwrap();
+        let child = command
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self(child)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
