@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use prevalidate_providers::secret::SecretSource;
 use serde_json::{Map, Value};
 use url::Url;
@@ -28,7 +28,7 @@ pub use fault::{ConfigError, Fault, nearest};
 pub use quantity::{Rate, duration, show_duration};
 
 use crate::ca::ClientSelector;
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, Mode, ReuseRow};
 use crate::propagation::GateMode;
 
 /// The environment variable that names the configuration.
@@ -78,30 +78,8 @@ pub struct PolicySettings {
     pub cover: bool,
     /// Whether names that older software reads as another domain are accepted.
     pub accept_idn: bool,
-    /// Whether the TXT value stays in the zone after the proof.
-    pub keep_record: bool,
     /// `[[policy.reuse]]`: replaces the built-in table; empty: the built-in one.
     pub reuse: Vec<ReuseRow>,
-}
-
-/// Whether anything is ever changed. There is no default (faults G02).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Registers, publishes, validates, renews, cleans up.
-    Manage,
-    /// Looks and reports, never writes.
-    Observe,
-}
-
-/// How long a proof may be used by certificates issued from `start` on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReuseRow {
-    /// From this instant on.
-    pub start: Timestamp,
-    /// So long after the validation.
-    pub limit: SignedDuration,
-    /// Who says so.
-    pub source: String,
 }
 
 /// `[ca.NAME]`: an account at a CA.
@@ -129,8 +107,6 @@ pub struct CaSettings {
     pub ca_file: Option<PathBuf>,
     /// The proxy; the environment's proxies are never used (faults G07).
     pub proxy: Option<Url>,
-    /// CA calls with an effect for one domain in 24 hours.
-    pub domain_budget: u32,
 }
 
 /// The interface a CA speaks.

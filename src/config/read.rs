@@ -36,7 +36,6 @@ const POLICY: Schema = Schema {
         "max_at_risk",
         "cover",
         "accept_idn",
-        "keep_record",
         "reuse",
     ],
 };
@@ -56,7 +55,6 @@ const CA: Schema = Schema {
         "token_prefix",
         "ca_file",
         "proxy",
-        "domain_budget",
     ],
 };
 const PROPAGATION: Schema =
@@ -148,7 +146,6 @@ fn policy(section: &Section<'_>) -> Option<PolicySettings> {
         max_at_risk: section.whole("max_at_risk", 1..=10_000, 20),
         cover: section.flag("cover", true),
         accept_idn: section.flag("accept_idn", false),
-        keep_record: section.flag("keep_record", false),
         reuse: section.tables("reuse", &REUSE).iter().filter_map(reuse).collect(),
         mode: mode?,
     })
@@ -209,7 +206,6 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
     Some(CaSettings {
         issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
         token_prefix: token_prefix.to_owned(),
-        domain_budget: section.whole("domain_budget", 1..=1000, 20),
         auth,
         second_api_key,
         ca_file,

@@ -24,7 +24,6 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("max_at_risk", policy.max_at_risk);
     out.plain("cover", policy.cover);
     out.plain("accept_idn", policy.accept_idn);
-    out.plain("keep_record", policy.keep_record);
     for row in &policy.reuse {
         out.heading("[[policy.reuse]]");
         out.text("start", &row.start.to_string());
@@ -109,7 +108,6 @@ impl Page {
         if let Some(proxy) = &ca.proxy {
             self.text("proxy", proxy.as_str());
         }
-        self.plain("domain_budget", ca.domain_budget);
     }
 
     fn client(&mut self, client: &ClientSettings) {

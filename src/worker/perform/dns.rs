@@ -132,7 +132,7 @@ impl Worker {
             if verdict.go {
                 task.went_well();
                 let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
-                let (ttl, negative) = entry.map_or((None, None), |entry| (entry.ttl_before, entry.negative_ttl));
+                let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
                 let attempt = &mut task.observed.attempt;
                 attempt.seen_at = Some(now);
                 if attempt.visible_at.is_none() {
@@ -145,7 +145,8 @@ impl Worker {
                 let attempt = &mut task.observed.attempt;
                 attempt.looks += 1;
                 attempt.seen_at = None;
-                attempt.not_before = now.saturating_add(polling_interval(attempt.looks, self.policy.poll)).ok();
+                let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
+                attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
                 if attempt.last_error.as_deref() != Some(&verdict.cause) {
                     attempt.last_error = Some(verdict.cause.clone());
                     task.say(self, "waiting", verdict.cause);
