@@ -11,12 +11,11 @@ mod server;
 mod transport;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::SecretString;
 
 use self::server::Server;
-use super::{KeySource, Settings, SwissSign, Timeouts};
+use super::{KeySource, Settings, SwissSign};
 use crate::clock::SimulatedClock;
 use crate::prevalidation::DomainName;
 
@@ -37,17 +36,7 @@ fn key(text: &'static str) -> KeySource {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings {
-        rate: 1000.0,
-        timeouts: Timeouts {
-            connect: Duration::from_secs(2),
-            read: Duration::from_millis(150),
-            total: Duration::from_millis(600),
-            slow_read: Duration::from_millis(150),
-            slow_total: Duration::from_millis(600),
-        },
-        ..Settings::new("swisssign", url.parse().unwrap(), "robot", vec![key(KEY)])
-    }
+    Settings { rate: 1000.0, ..Settings::new("swisssign", url.parse().unwrap(), "robot", vec![key(KEY)]) }
 }
 
 fn client(server: &Server) -> SwissSign {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::server::{Reply, Request, Server, json};
 use super::*;
 use crate::ca::{Ca, CaError, Failure};

@@ -1,13 +1,22 @@
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use super::server::{Reply, Server, json, text};
 use super::*;
+use crate::ca::swisssign::Timeouts;
 use crate::ca::{Ca, CaError, Failure};
 
 /// The failures of a read, of an effect, and the requests that came for each.
 async fn both(reply: Reply) -> ((CaError, usize), (CaError, usize)) {
+    let mut settings = settings("http://localhost");
+    if matches!(reply, Reply::Silence) {
+        // Only where silence is the point: a busy machine must not look like a silent CA.
+        settings.timeouts = Timeouts { read: Duration::from_millis(50), ..settings.timeouts };
+    }
     let server = Server::always(reply).await;
-    let ca = client(&server);
+    settings.url = server.url.parse().unwrap();
+    let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
     let read = ca.get(DOMAIN).await.unwrap_err();
     let reads = server.log().len();
     let effect = ca.reset_token(DOMAIN).await.unwrap_err();
@@ -87,6 +96,21 @@ async fn a_read_survives_two_failures() {
 }
 
 #[tokio::test]
+async fn a_silence_ends_at_the_limits_of_a_byte_and_of_a_call() {
+    let server = Server::always(Reply::Silence).await;
+    for (timeouts, words) in [
+        (Timeouts { read: Duration::from_millis(30), ..Timeouts::default() }, "silence for 0.03 s"),
+        (Timeouts { total: Duration::from_millis(30), ..Timeouts::default() }, "no whole answer within 0.03 s"),
+    ] {
+        let settings = Settings { timeouts, ..settings(&server.url) };
+        let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
+        let error = ca.delete_token(DOMAIN).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Unknown);
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_wait_is_handed_on_and_not_slept() {
     for (header, seconds) in [
         ("30", 30),
@@ -131,10 +155,7 @@ async fn a_long_list_is_read_whole() {
     let body = format!("[{}]", entries.join(","));
     assert!(body.len() > 3 << 20, "{}", body.len());
     let server = Server::always(json(200, body)).await;
-    let mut settings = settings(&server.url);
-    settings.timeouts = Timeouts::default();
-    let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
-    assert_eq!(ca.list(CLIENT).await.unwrap().registrations.len(), 10_000);
+    assert_eq!(client(&server).list(CLIENT).await.unwrap().registrations.len(), 10_000);
     assert_eq!(server.log().len(), 1);
 }
 
