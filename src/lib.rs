@@ -4,4 +4,5 @@ pub mod ca;
 pub mod clock;
 pub mod prevalidation;
 pub mod propagation;
+pub mod sandbox;
 pub mod store;

@@ -1,0 +1,2 @@
+//! A sandbox.
+pub mod dns;
