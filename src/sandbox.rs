@@ -116,6 +116,7 @@ impl Sandbox {
             behaviour,
             seed,
             name_servers: Arc::new(move |name| zones.servers_for(name)),
+            dns: Some(Arc::clone(&dns)),
         });
         let ca = ca.await.map_err(|error| about(error, "listen for the CA on", options.ca))?;
         Ok(Self { ca, dns, clock, directory, domains })

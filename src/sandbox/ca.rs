@@ -34,6 +34,7 @@ pub use log::Request;
 pub use wire::ClientDns;
 
 use super::clock::ShiftedClock;
+use super::dns::Dns;
 use crate::clock::Clock;
 
 /// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its zone.
@@ -59,6 +60,8 @@ pub struct CaOptions {
     pub seed: u64,
     /// Where the CA looks.
     pub name_servers: NameServers,
+    /// What the back door moves as `/_sandbox/dns`.
+    pub dns: Option<Arc<Dns>>,
 }
 
 /// A running CA. Dropping it stops it.
@@ -77,6 +80,7 @@ impl fmt::Debug for Ca {
 struct Shared {
     clock: Arc<ShiftedClock>,
     name_servers: NameServers,
+    dns: Option<Arc<Dns>>,
     seed: u64,
     state: Mutex<State>,
 }
@@ -111,8 +115,8 @@ impl Ca {
             log: log::Log::default(),
             second: None,
         };
-        let CaOptions { clock, name_servers, seed, .. } = options;
-        let shared = Arc::new(Shared { clock, name_servers, seed, state: Mutex::new(state) });
+        let CaOptions { clock, name_servers, dns, seed, .. } = options;
+        let shared = Arc::new(Shared { clock, name_servers, dns, seed, state: Mutex::new(state) });
         let router = Router::new().fallback(serve::answer).with_state(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<line::Line>();
         let cancel = CancellationToken::new();

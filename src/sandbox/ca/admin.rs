@@ -11,6 +11,7 @@
 //! | `expire` | | `{"domain": …}`: its proof ends now | |
 //! | `delete` | | `{"domain": …}` disappears | |
 //! | `token-age` | | `{"domain": …, "age": "29d"}` | |
+//! | `dns` | addresses, queries, updates | `{"server": 1, "follow": "10m"}` (or now, never, dead, lame), `{"name": …, "add": TXT}`, `{"name": …, "remove": TXT}` | |
 //! | `validated` | | `{"domain": …, "at": "2026-12-01T00:00:00Z"}` | |
 
 use axum::http::Method;
@@ -23,6 +24,7 @@ use super::Shared;
 use super::behaviour::Fault;
 use super::wire::{Refused, Reply};
 use crate::clock::Clock;
+use crate::sandbox::dns::Dns;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +40,14 @@ struct Handled {
     client: Option<String>,
     age: Option<String>,
     at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Edit {
+    Follow { server: usize, follow: String },
+    Add { name: String, add: String },
+    Remove { name: String, remove: String },
 }
 
 /// Answers a request to the back door.
@@ -63,6 +73,15 @@ fn act(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("behaviour", _) => return Ok(json!(shared.state().behaviour)),
         ("faults", "DELETE") => shared.state().faults.clear(),
         ("faults", "POST") => shared.state().faults.add(read::<Fault>(body)?),
+        ("dns", method) => {
+            let dns = shared.dns.as_deref().ok_or_else(|| Refused::not_found("This CA came without name servers"))?;
+            if method == "POST" {
+                edit(dns, read(body)?)?;
+            }
+            let server = |(index, address)| json!({"address": address, "queries": dns.queries(index)});
+            let servers: Vec<_> = dns.addresses().iter().enumerate().map(server).collect();
+            return Ok(json!({"servers": servers, "updates": dns.updates()}));
+        }
         ("faults", _) => return Ok(json!(shared.state().faults.pending())),
         (verb, "POST") => return handle(shared, verb, &read(body)?),
         _ => return Err(Refused::not_found(format!("The sandbox has no `{method} /_sandbox/{path}`"))),
@@ -86,6 +105,22 @@ fn move_clock(shared: &Shared, wanted: Clocked) -> Result<(), Refused> {
     }
     if let Some(to) = wanted.to {
         shared.clock.advance(to.duration_since(shared.clock.now()));
+    }
+    Ok(())
+}
+
+fn edit(dns: &Dns, edit: Edit) -> Result<(), Refused> {
+    let zone = |name: &str| {
+        let zone = dns.zone(0, name).ok_or_else(|| Refused::not_found(format!("There is no zone for {name}")))?;
+        Ok(zone.name())
+    };
+    match edit {
+        Edit::Follow { server, follow } if server < dns.addresses().len() => {
+            dns.follow(server, follow.parse().map_err(Refused::invalid)?);
+        }
+        Edit::Follow { server, .. } => return Err(Refused::not_found(format!("There is no server {server}"))),
+        Edit::Add { name, add } => dns.edit(&zone(&name)?, |zone| zone.txt(&name, &add)),
+        Edit::Remove { name, remove } => dns.edit(&zone(&name)?, |zone| zone.without_txt(&name, &remove)),
     }
     Ok(())
 }

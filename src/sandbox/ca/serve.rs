@@ -17,12 +17,20 @@ use super::{Shared, admin, log};
 /// The largest body that is read, octets: 100,000 names.
 const BODY_LIMIT: usize = 8 << 20;
 
-/// Answers one request.
+/// Answers one request. What has begun is finished, whether or not the client still waits for it.
 pub(super) async fn answer(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request,
 ) -> Response {
+    tokio::spawn(work(shared, line, request)).await.unwrap_or_else(|_| {
+        let mut broken = Response::default();
+        *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        broken
+    })
+}
+
+async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await;
     let path = parts.uri.path();
@@ -42,7 +50,7 @@ pub(super) async fn answer(
     let asked = body.as_ref().map(|body| Asked { call, subject, query, headers: &parts.headers, body });
     let subjects = asked.as_ref().map(|asked| shared.subjects(asked)).unwrap_or_default();
     let before = match &fault {
-        Some(What::Status(status)) => Some(Refused::status(*status).into()),
+        Some(What::Status(status)) => Some(Refused::fault(*status).into()),
         Some(What::RetryAfter(wait)) => Some(Reply::too_many(wait)),
         Some(What::Html) => Some(Reply::html()),
         Some(What::DropBeforeDoing) => {
@@ -50,7 +58,7 @@ pub(super) async fn answer(
             Some(Reply::empty())
         }
         _ if throttled => Some(Reply::too_many("1")),
-        _ if parts.method != Method::POST => Some(Refused::status(StatusCode::METHOD_NOT_ALLOWED.as_u16()).into()),
+        _ if parts.method != Method::POST => Some(Refused::method().into()),
         _ => None,
     };
     let mut performed = false;
@@ -64,7 +72,7 @@ pub(super) async fn answer(
         }
     };
     match &fault {
-        Some(What::DoneButStatus(status)) => reply = Refused::status(*status).into(),
+        Some(What::DoneButStatus(status)) => reply = Refused::fault(*status).into(),
         Some(What::DeliverThenDrop) => line.cut(),
         _ => {}
     }

@@ -42,6 +42,7 @@ impl Lab {
             behaviour: Behaviour::default(),
             seed: 7,
             name_servers: Arc::new(move |name| zones.servers_for(name)),
+            dns: Some(Arc::clone(&dns)),
         });
         let ca = ca.await.unwrap();
         let client = ca.clients().into_iter().find(|(_, name)| name.starts_with("MPKI")).unwrap().0;
@@ -403,6 +404,20 @@ async fn faults_strike_on_order_and_the_log_tells_what_was_done() {
 }
 
 #[tokio::test]
+async fn a_call_takes_effect_though_its_client_has_hung_up() {
+    let lab = Lab::start().await;
+    lab.ca.fault(Fault::nth(Call::Register, 1, What::Delay(100)));
+    let hung_up = tokio::time::timeout(Duration::from_millis(20), lab.register(&["late.test"])).await;
+    assert!(hung_up.is_err() && lab.ca.domain("late.test").is_none());
+    let done = async {
+        while lab.ca.domain("late.test").is_none() {
+            tokio::task::yield_now().await
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(5), done).await.is_ok());
+}
+
+#[tokio::test]
 async fn calls_beyond_the_limit_of_a_second_get_429() {
     let lab = Lab::start().await;
     lab.ca.change(|b| b.calls_per_second = 3);
@@ -437,6 +452,14 @@ async fn the_back_door_moves_time_and_domains_and_needs_no_jwt() {
     assert!(!state.to_string().contains(KEY));
     let log = door("log", Value::Null).await.1;
     assert_eq!((&log["counts"]["validate"], &log["requests"][1]["call"]), (&json!(1), &json!("validate")));
+    let value = json!({"name": "example.test", "add": "by hand"});
+    assert_eq!(door("dns", json!({"server": 1, "follow": "stale"})).await.0, 200);
+    assert_eq!(door("dns", value).await.0, 200);
+    assert!(lab.dns.txt("example.test").contains(&"by hand".to_owned()));
+    assert!(!lab.dns.zone(1, "example.test").unwrap().txt_values("example.test").contains(&"by hand".to_owned()));
+    assert_eq!(door("dns", json!({"name": "example.test", "remove": "by hand"})).await.0, 200);
+    assert!(!lab.dns.txt("example.test").contains(&"by hand".to_owned()));
+    assert_eq!(door("dns", json!({"server": 1, "follow": "sometimes"})).await.0, 400);
     assert_eq!(door("delete", domain.clone()).await.0, 200);
     assert_eq!(door("expire", domain).await.0, 404);
 }
@@ -464,8 +487,7 @@ async fn a_thousand_domains_and_a_list_of_ten_thousand_are_no_effort() {
     futures::StreamExt::collect::<()>(futures::StreamExt::buffer_unordered(futures::stream::iter(validations), 16))
         .await;
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(10), "1,000 domains took {took:?}");
-    eprintln!("MEASURE 1000 {took:?}");
+    assert!(took < Duration::from_secs(5), "1,000 domains took {took:?}");
 
     let more: Vec<String> = (1000..10_000).map(|n| format!("d{n}.test")).collect();
     assert_eq!(lab.ca.register(&lab.client, &more), 9000);
@@ -474,6 +496,5 @@ async fn a_thousand_domains_and_a_list_of_ten_thousand_are_no_effort() {
     let list = lab.send(Method::POST, &format!("/v2/client/domain/{}/list", lab.client), &token, None).await.unwrap();
     let bytes = list.bytes().await.unwrap();
     let took = start.elapsed();
-    eprintln!("MEASURE list {took:?} {}", bytes.len());
-    assert!(bytes.len() > 2_000_000 && took < Duration::from_secs(2), "a list of 10,000 took {took:?}");
+    assert!(bytes.len() > 2_000_000 && took < Duration::from_secs(1), "a list of 10,000 took {took:?}");
 }

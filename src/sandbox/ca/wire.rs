@@ -79,8 +79,13 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "011.120.0240", message)
     }
 
+    /// 405: everything is a POST.
+    pub(super) fn method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "011.350.0227", "Only POST is allowed")
+    }
+
     /// Any status that a fault asks for.
-    pub(super) fn status(status: u16) -> Self {
+    pub(super) fn fault(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::new(status, "011.354.0225", "A fault that the sandbox was told to have")
     }
@@ -121,7 +126,7 @@ impl Reply {
 
     /// 429.
     pub(super) fn too_many(retry_after: &str) -> Self {
-        Self { retry_after: Some(retry_after.to_owned()), ..Self::from(Refused::status(429)) }
+        Self { retry_after: Some(retry_after.to_owned()), ..Self::from(Refused::fault(429)) }
     }
 
     /// The answer for the wire, dated by the sandbox's clock; `cut`: its second half never comes.
