@@ -20,6 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::distr::{Alphanumeric, SampleString};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
@@ -130,22 +131,22 @@ impl Sandbox {
 
     /// A configuration (TOML) for `prevalidate` that uses this sandbox.
     pub fn configuration(&self) -> String {
-        let directory = self.directory.display();
-        let quoted = |items: Vec<String>| format!("[{}]", items.join(", "));
-        let domains = quoted(self.domains.iter().map(|domain| format!("\"{domain}\"")).collect());
-        let servers = quoted(self.dns.addresses().iter().map(|address| format!("\"{address}\"")).collect());
+        // Strings and arrays of strings are written alike in JSON and TOML.
+        let path = |before: &str, file: &str| json!(format!("{before}{}", self.directory.join(file).display()));
+        let domains = json!(self.domains);
+        let servers = json!(self.dns.addresses());
         let mut text = format!(
             r#"[policy]
 mode = "manage"
 
 [store]
-url = "sqlite:{directory}/prevalidate.db"
+url = {store}
 
 [ca.sandbox]
 kind = "swisssign"
 url = "{url}"
 user = "{USER}"
-api_key = {{ file = "{directory}/api.key" }}
+api_key = {{ file = {api_key} }}
 rate = "50/s"
 
 [[client]]
@@ -157,7 +158,7 @@ domains = {domains}
 [provider.sandbox]
 kind = "rfc2136"
 server = "{primary}"
-key_file = "{directory}/tsig.key"
+key_file = {tsig}
 
 [propagation]
 mode = "authoritative"
@@ -168,6 +169,9 @@ settle = "0s"
 "#,
             url = self.ca.url(),
             primary = self.dns.address(),
+            store = path("sqlite:", "prevalidate.db"),
+            api_key = path("", "api.key"),
+            tsig = path("", "tsig.key"),
         );
         for domain in &self.domains {
             // Writing to a String cannot fail.
@@ -214,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_configuration_names_what_is_there_and_the_secrets_are_private() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("a \"quoted\" path").tempdir().unwrap();
         let domain = DomainName::from_a_labels("example.test").unwrap();
         let options = Options::new(directory.path(), Arc::new(SystemClock), vec![domain]);
         let sandbox = Sandbox::start(options).await.unwrap();
@@ -222,6 +226,8 @@ mod tests {
         assert_eq!(configuration["ca"]["sandbox"]["url"].as_str(), Some(sandbox.ca.url().as_str()));
         let servers = configuration["propagation"]["name_servers"]["example.test"].as_array().unwrap();
         assert_eq!(servers.len(), 2);
+        let key_file = configuration["provider"]["sandbox"]["key_file"].as_str().unwrap();
+        assert_eq!(Path::new(key_file), directory.path().join("tsig.key"));
         for file in ["api.key", "tsig.key"] {
             let path = directory.path().join(file);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
