@@ -6,5 +6,6 @@ pub mod config;
 pub mod output;
 pub mod prevalidation;
 pub mod propagation;
+pub mod sandbox;
 pub mod store;
 pub mod worker;
