@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod output;
 pub mod prevalidation;

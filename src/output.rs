@@ -4,6 +4,7 @@
 //! (faults N07). A reader that went away (`| head`) is no error: printing just stops (N05).
 
 mod escape;
+pub mod log;
 mod progress;
 mod table;
 mod time;

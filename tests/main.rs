@@ -4,6 +4,7 @@
 
 mod propagation;
 mod providers;
+mod sandbox;
 mod store;
 mod support;
 
