@@ -3,10 +3,13 @@
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter must pass.
 //! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
 
+pub mod conformance;
+pub mod memory;
 pub mod provider;
 pub mod record;
 pub mod rfc2136;
 pub mod secret;
+pub mod settings;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};

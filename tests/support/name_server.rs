@@ -52,7 +52,7 @@ impl NameServer {
         command: fn(&Path) -> Command,
     ) -> Self {
         let (port, directory) = (Port::take(), TempDir::with_prefix("prevalidate-dns-").unwrap());
-        std::fs::write(directory.path().join("tsig.key"), keys.file_text()).unwrap();
+        write_secret(&directory.path().join("tsig.key"), &keys.file_text());
         prepare(directory.path(), port.address(), zones, keys);
         let process = Process::start(command(directory.path()), directory.path());
         let (keys, zones) = (keys.clone(), zones.to_vec());
@@ -208,4 +208,11 @@ impl NameServer {
             }
         }
     }
+}
+
+/// A file that only its owner can read, as the product demands of secrets.
+pub fn write_secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
