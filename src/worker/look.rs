@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{LookState, Target, Worker};
 use crate::ca::{CaError, Listing};
@@ -248,6 +248,3 @@ pub(super) fn reconcile_attempt(
         _ => crate::prevalidation::Progress::None,
     }
 }
-
-/// A look that is older than this is too old to reset a token on.
-pub(super) const FRESH: SignedDuration = SignedDuration::from_mins(10);

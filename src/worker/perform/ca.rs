@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::look::FRESH;
 use super::super::task::Task;
 use super::super::{Target, Worker};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::{Effect, Registration, Sighting, Step};
+use crate::prevalidation::{Effect, Registration, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
 
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
@@ -165,13 +164,9 @@ impl Worker {
 
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
-        for mut task in tasks {
+        for task in tasks {
+            let Some(mut task) = self.read_again(task).await? else { continue };
             let now = self.ports.clock.now();
-            if task.observed.read_at.is_none_or(|read| now.duration_since(read) > FRESH) {
-                let target = self.target(&task.row.client);
-                self.read_singly(&target, vec![task]).await?;
-                continue;
-            }
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
             if risks_proof && !self.may_risk(&mut task, now).await? {
                 task.observed.attempt.not_before = now.saturating_add(TURN).ok();
@@ -181,6 +176,29 @@ impl Worker {
             self.reset_one(task, risks_proof).await?;
         }
         Ok(())
+    }
+
+    /// Reads the domain right before its token is reset: what was true at the last look may not be any more (I8).
+    /// `None` when the reset is no longer the next step; that is stored then.
+    async fn read_again(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
+        let answer = self.ca(&task.row.ca).get(task.reference().unwrap_or_default()).await;
+        let now = self.ports.clock.now();
+        match answer {
+            Ok(registration) => {
+                self.pauses.answered(&task.row.ca);
+                task.saw(self, Sighting::Present(registration), now);
+                task.decision = next_step(&task.observed, &self.policy, now);
+                if task.decision.is_due(now) && matches!(task.decision.step, Step::ResetToken { .. }) {
+                    return Ok(Some(task));
+                }
+            }
+            Err(error) => {
+                self.pauses.failed(&task.row.ca, &error, now);
+                task.ca_failed(self, None, &error, now);
+            }
+        }
+        self.finish(vec![task]).await?;
+        Ok(None)
     }
 
     /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
