@@ -362,6 +362,43 @@ async fn a_server_that_never_answers_an_update_is_given_up_and_the_outcome_is_op
 }
 
 #[tokio::test]
+async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
+    for (start, updates) in [(NameServer::bind as fn(&[Zone], &Keys) -> NameServer, 2), (NameServer::knot, 2)] {
+        let server = Arc::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"])));
+        let somebody = Arc::clone(&server);
+        let proxy = Proxy::before(server.address(), move |message, earlier| {
+            if is_update(message) && earlier == 0 {
+                // Between our read and our update: a new value, and with it another TTL for all.
+                somebody.nsupdate("update add example.test. 60 TXT \"at the same time\"");
+            }
+            Verdict::Pass
+        });
+        let provider = Setup::at(proxy.address().to_string(), server.keys().0[0].clone()).build();
+        let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
+        assert!(receipt.before.holds("at the same time") && receipt.after.holds("at the same time"));
+        assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(60), Some(60)));
+        assert_eq!(proxy.updates().len(), updates);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_was_accepted_and_cannot_be_seen_is_damage() {
+    let updated = Mutex::new(false);
+    let hide = |reply: Vec<u8>| {
+        let mut message = Message::from_vec(&reply).unwrap();
+        message.answers.retain(|record| !record.data.to_string().contains("swiss-pki"));
+        message.to_vec().unwrap()
+    };
+    let (_server, _, provider) = behind(move |message, _| {
+        let mut updated = updated.lock().unwrap();
+        *updated |= is_update(message);
+        if *updated && !is_update(message) { Verdict::Alter(hide) } else { Verdict::Pass }
+    });
+    let error = add(&*provider, APEX, "swiss-pki=hidden").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"), "{}", shown(&error));
+}
+
+#[tokio::test]
 async fn an_unsigned_success_is_no_success() {
     let strip = |reply: Vec<u8>| {
         let mut message = Message::from_vec(&reply).unwrap();
