@@ -88,7 +88,7 @@ pub struct Client {
 pub struct Listing {
     /// All registrations that could be read.
     pub registrations: Vec<Registration>,
-    /// Entries that could not be understood, in words; they count as not seen.
+    /// Entries that could not be understood, and all but one of several for one name, in words; they count as not seen.
     pub unreadable: Vec<String>,
     /// Our clock minus the CA's `Date` header, when it sent one; positive: ours is ahead.
     pub clock_skew: Option<SignedDuration>,

@@ -1,1 +1,7 @@
-fn main() {}
+//! Parses the command line, runs the command, exits.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prevalidate::commands::main()
+}

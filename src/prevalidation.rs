@@ -4,22 +4,25 @@
 //! known about a domain when a decision is due), [`planner`] (the decision) and [`guard`] (when not to act at all).
 
 pub mod attempt;
-//pub mod guard;
+pub mod guard;
 pub mod ledger;
 pub mod name;
 pub mod observed;
-//pub mod plan;
-//pub mod planner;
-//pub mod policy;
+pub mod plan;
+pub mod planner;
+pub mod policy;
+pub mod progress;
 pub mod registration;
-//pub mod reuse;
+pub mod reuse;
 
-pub use attempt::{Attempt, Effect, Stage};
+pub use attempt::{Attempt, Effect, Hold, Stage};
+pub use guard::Alarm;
 pub use ledger::{LedgerEntry, LedgerState};
 pub use name::{DomainName, NameError, Notice};
-pub use observed::{Observed, Sighting};
-//pub use plan::{Plan, PlannedStep};
-//pub use planner::{next_step, Step};
-//pub use policy::{Mode, Policy};
+pub use observed::{Observed, Sighting, State};
+pub use plan::{Plan, PlannedStep};
+pub use planner::{Decision, Step, next_step};
+pub use policy::{Mode, Policy};
+pub use progress::{Progress, absorb};
 pub use registration::{Proof, Registration, Status, Token};
-//pub use reuse::ReuseTable;
+pub use reuse::{ReuseRow, ReuseTable};

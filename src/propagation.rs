@@ -1,4 +1,13 @@
-//! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks. See the module documents for the rule itself.
+//! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks.
+//!
+//! 1. The name servers are those that the parent's delegation or the zone itself lists, found by a walk from the root,
+//!    afresh on every look ([`delegation`]). A hidden primary is in neither list and therefore never evidence, and neither is
+//!    the server that the value was written to.
+//! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
+//! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
+//! 4. It goes when nobody says no match and two name servers match, or the only one that can be reached.
+//!
+//! No resolver is asked, ever: a question too early would leave "not there" in its cache, and in the CA's.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,6 +16,20 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::prevalidation::DomainName;
+
+pub mod authority;
+pub mod delegation;
+pub mod evidence;
+mod gate;
+#[cfg(test)]
+mod lab;
+mod referral;
+mod roots;
+pub mod rule;
+#[cfg(test)]
+mod tests;
+
+pub use gate::{Gate, GateSettings, Lifetimes, Responsible};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
@@ -45,6 +68,22 @@ pub struct ServerAnswer {
     pub answer: Answer,
     /// In words: the RCODE, the transport error, what was missing.
     pub detail: String,
+}
+
+impl ServerAnswer {
+    /// What tells one name server from another: its name, or else its address.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
+impl fmt::Display for ServerAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} ({})", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// The four answers that count, and the one that does not.

@@ -3,6 +3,8 @@
 //! No transaction is ever open across a network call. Every write by a worker names the epoch of its lease and touches one
 //! row; [`StoreError::LeaseLost`] means another worker has taken over, and the holder stops without a word (faults W02).
 
+#[doc(hidden)]
+pub mod conformance;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated, missing ones are marked undesired
     /// (never deleted: ledger and history stay). A domain wanted by another origin stays wanted. Registrations and attempts are kept.
+    /// Where both origins want a domain, [`Origin::Config`] says its client, CA and provider. A domain whose wish changed is woken.
+    /// Nothing is written when nothing changed.
     async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError>;
 
     /// Adds or updates single rows of `origin` without touching others.
@@ -27,6 +31,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Takes `origin`'s wish for these domains back.
     async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Makes domains due at `now`, unless they never had a look. One that is leased comes up again when its holder lets go of it,
+    /// whatever the holder wrote: a hint that arrives during the work is not lost (faults W04).
+    async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
 
     /// All rows, undesired ones too, by name.
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError>;
@@ -37,7 +45,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     // --- looks at the CA
 
     /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and `due_at` where given.
-    /// Rows leased by somebody are skipped: their holder knows better. Also notes the look under the client.
+    /// Also notes the look under the client: an unchanged row has been read then, without being written.
+    ///
+    /// Left alone are rows leased by somebody (their holder knows better), rows of other clients, names without a row, and rows
+    /// read later than `read_at`: a list that was long under way never overwrites a younger read.
     async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError>;
 
     /// When each client was last listed.
@@ -46,22 +57,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     // --- leases
 
     /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first, for `ttl`; the epoch of each grows by one.
-    /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone.
+    /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
-    /// Moves the ends of leases that are still held; returns the domains whose lease is lost.
+    /// Moves the ends of leases that nobody has taken over; returns the domains whose lease is lost.
     async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError>;
 
     /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and history, all in one transaction.
-    /// The result is per domain: a lost lease costs only its own domain. `release` ends the lease.
+    /// The result is per write, in order: a lost lease costs only its own domain, and nothing of that write is stored.
+    /// `release` ends the lease: a later write under it is refused.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError>;
 
-    /// Counts `domain` as at risk, unless `limit` other domains of `client` already are. True when granted; guarded by the epoch.
+    /// Counts the domain as at risk, unless `limit` other domains of `client` already are. True when granted, or when it already
+    /// counts; guarded by the epoch.
     async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError>;
 
     // --- ledger
 
-    /// All ledger entries that are open, of one domain or of all.
+    /// All ledger entries that are not closed ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one domain or of all.
     async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError>;
 
     // --- facts and history
@@ -80,7 +93,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// How many CA effects (register, validate, reset) were begun since `since`, over all domains, and those that were retries.
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
+
+    /// Deletes history, effects and closed ledger entries older than [`KEPT_DAYS`], in small transactions; returns how many rows.
+    async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
 }
+
+/// How many days the past is kept: longer than the longest proof counts (398 days until 2026-03-15).
+pub const KEPT_DAYS: i64 = 400;
 
 /// Who wants a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -169,6 +188,8 @@ pub struct Lease {
     pub row: DomainRow,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,
+    /// Claims in a row that were not released, this one included: from the third on, workers die on this row (faults W09).
+    pub claims: u32,
 }
 
 /// The proof of a lease: the row's epoch at the claim.
@@ -193,7 +214,7 @@ pub struct Write {
     pub due_at: Option<Timestamp>,
     /// `Some(false)` gives the risk slot back.
     pub at_risk: Option<bool>,
-    /// Ledger entries to insert (`id` 0) or update (by `id`).
+    /// Ledger entries to insert or update, by `id`, which the worker makes up.
     pub ledger: Vec<LedgerEntry>,
     /// What to append to the history.
     pub events: Vec<Event>,

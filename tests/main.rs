@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod propagation;
 mod providers;
+mod sandbox;
+mod store;
 mod support;
 
 /// A program that is missing stops the test that needs it, loudly; it never skips it.

@@ -1,1 +1,237 @@
+//! SwissSign's RA API (OpenAPI 3.5.0, every call a POST): one service account, its clients, their domains.
+//!
+//! The parts, from the wire up: `http` makes one exchange and says what a refusal means (`answer` is what came), `error`
+//! puts the CA's codes into words, `auth` keeps the token, `wire` reads entries, `clients` and `register` do what takes
+//! more than one call.
+//! Nothing is remembered here but the token: every registration is as fresh as the call that brought it.
+//!
+//! What the API leaves unsaid is met on the safe side: two words for "not yet" are one, an entry is found by its name and
+//! never by its place, an answer that was lost is never asked for by doing the thing again.
 
+mod answer;
+mod auth;
+mod clients;
+mod error;
+mod http;
+mod register;
+mod settings;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use self::answer::Answer;
+use self::auth::Credentials;
+use self::error::{ApiError, clean};
+use self::http::{Call, Http, Kind};
+pub use self::settings::{Auth, KeySource, Settings, Timeouts};
+use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use crate::clock::Clock;
+use crate::prevalidation::{DomainName, Registration, Status};
+
+/// Names per `register`. Nothing documents a limit; a refused batch is halved.
+const REGISTER_BATCH: usize = 50;
+
+/// One service account at SwissSign.
+pub struct SwissSign {
+    http: Http,
+    credentials: Credentials,
+    token_prefix: String,
+}
+
+impl SwissSign {
+    /// Checks the settings; sends nothing and reads no key.
+    ///
+    /// # Errors
+    /// [`Failure::Settings`], with what is wrong.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
+        Ok(Self {
+            http: Http::new(&settings, clock)?,
+            credentials: Credentials::new(&settings),
+            token_prefix: settings.token_prefix,
+        })
+    }
+
+    /// Makes a call with a token that the CA takes. A 401 comes back only for a token that serves other calls.
+    async fn call(&self, call: &Call<'_>) -> Result<Answer, CaError> {
+        let mut bearer = self.credentials.bearer(&self.http).await?;
+        for _ in 0..=self.credentials.rungs() {
+            let answer = self.http.exchange(call, Some(&bearer.header)).await?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                let judged = answer.status.is_success() || matches!(answer.status.as_u16(), 400 | 403 | 404);
+                if judged {
+                    self.credentials.accepted(&bearer, &self.http).await;
+                }
+                return Ok(answer);
+            }
+            let denied = ApiError::read(&answer.body).is_some_and(|error| error.is_access_denied());
+            if denied && self.credentials.is_proven(&bearer).await {
+                return Ok(answer);
+            }
+            bearer = self.credentials.refused(&bearer, answer, &self.http).await?;
+        }
+        self.http.exchange(call, Some(&bearer.header)).await
+    }
+
+    /// A call about one entry whose answer is that entry.
+    async fn entry(&self, call: &Call<'_>, reference: &str) -> Result<Registration, CaError> {
+        let answer = self.call(call).await?;
+        self.read_entry(call, reference, &answer)
+    }
+
+    fn read_entry(&self, call: &Call<'_>, reference: &str, answer: &Answer) -> Result<Registration, CaError> {
+        let value = self.http.json(call, answer)?;
+        let registration = wire::registration(&value, &self.token_prefix, answer.at)
+            .map_err(|why| self.http.error(Failure::Malformed, call, &why))?;
+        if registration.reference.eq_ignore_ascii_case(reference) {
+            return Ok(registration);
+        }
+        let why = format!("the answer is about another entry, {} ({})", registration.reference, registration.domain);
+        Err(self.http.error(Failure::Malformed, call, &why))
+    }
+
+    /// `cli-…` and `cld-…` share their paths: a reference of the wrong kind would do something else.
+    fn check(&self, reference: &str, prefix: &str, call: &Call<'_>) -> Result<(), CaError> {
+        if reference.starts_with(prefix) && wire::is_reference(reference) {
+            return Ok(());
+        }
+        Err(self.http.error(Failure::Refused, call, &format!("the reference does not begin with `{prefix}`")))
+    }
+}
+
+#[async_trait]
+impl Ca for SwissSign {
+    fn capabilities(&self) -> Capabilities {
+        // Neither is documented; the hourly job of the handbook is for certificate orders.
+        Capabilities { register_batch: REGISTER_BATCH, reset_keeps_proof: None, polls: false }
+    }
+
+    async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
+        self.the_client(selector).await
+    }
+
+    async fn list(&self, client: &str) -> Result<Listing, CaError> {
+        let path = ["client", "domain", client, "list"];
+        let call = Call::new(Kind::List, "list the domains of", clean(client), &path);
+        self.check(client, "cli-", &call)?;
+        let answer = self.call(&call).await?;
+        let value = self.http.json(&call, &answer)?;
+        let Value::Array(entries) = &value else {
+            return Err(self.http.error(Failure::Malformed, &call, "the answer is not a list"));
+        };
+        let mut by_name: BTreeMap<DomainName, Vec<(&Value, Registration)>> = BTreeMap::new();
+        let mut unreadable = Vec::new();
+        for entry in entries {
+            match wire::registration(entry, &self.token_prefix, answer.at) {
+                Ok(registration) => {
+                    by_name.entry(registration.domain.clone()).or_default().push((entry, registration));
+                }
+                Err(why) => unreadable.push(why),
+            }
+        }
+        let mut registrations = Vec::with_capacity(by_name.len());
+        for same_name in by_name.into_values() {
+            let Some((chosen, others)) = choose(same_name, answer.at) else { continue };
+            unreadable.extend(others.iter().map(|other| {
+                format!(
+                    "{} is registered more than once: {} ({}) is used, {} ({}) is left alone; a person should remove it",
+                    chosen.domain, chosen.reference, chosen.status, other.reference, other.status
+                )
+            }));
+            registrations.push(chosen);
+        }
+        Ok(Listing { registrations, unreadable, clock_skew: answer.skew, read_at: answer.at })
+    }
+
+    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        let path = [client];
+        let call = Call::new(Kind::Effect, "register domains of", clean(client), &path);
+        if let Err(error) = self.check(client, "cli-", &call) {
+            return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
+        }
+        self.register_all(client, names).await
+    }
+
+    async fn get(&self, reference: &str) -> Result<Registration, CaError> {
+        let path = ["client", "domain", reference];
+        let call = Call::new(Kind::Read, "read", clean(reference), &path);
+        self.check(reference, "cld-", &call)?;
+        self.entry(&call, reference).await
+    }
+
+    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+        let path = ["client", "domain", reference, "validate"];
+        let call = Call::new(Kind::SlowEffect, "validate", clean(reference), &path);
+        self.check(reference, "cld-", &call)?;
+        let answer = self.call(&call).await?;
+        let not_yet = (answer.status == StatusCode::BAD_REQUEST)
+            .then(|| ApiError::read(&answer.body))
+            .flatten()
+            .filter(|error| !error.is_access_denied());
+        let Some(said) = not_yet else {
+            return self.read_entry(&call, reference, &answer);
+        };
+        // The other way to say "not yet" (faults C13): the entry itself has to be fetched, at the price of one read.
+        let mut registration = self.get(reference).await.map_err(|mut error| {
+            error.message = format!("{}; validate had answered: {}", error.message, said.words());
+            if error.outcome_unknown() {
+                error.failure = Failure::Unavailable;
+            }
+            error
+        })?;
+        registration.last_words = Some(said.words());
+        Ok(registration)
+    }
+
+    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+        let path = ["client", "domain", reference, "token", "reset"];
+        let call = Call::new(Kind::Effect, "reset the token of", clean(reference), &path);
+        self.check(reference, "cld-", &call)?;
+        self.entry(&call, reference).await
+    }
+
+    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
+        let path = ["client", "domain", reference, "token", "delete"];
+        let call = Call::new(Kind::Effect, "delete the token of", clean(reference), &path);
+        self.check(reference, "cld-", &call)?;
+        self.entry(&call, reference).await
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), CaError> {
+        let path = ["client", "domain", reference, "delete"];
+        let call = Call::new(Kind::Effect, "delete", clean(reference), &path);
+        self.check(reference, "cld-", &call)?;
+        let answer = self.call(&call).await?;
+        // 204 is documented. A page with status 200 comes from somebody else.
+        if answer.status.is_success() && !answer.is_page() { Ok(()) } else { Err(self.http.refusal(&call, &answer)) }
+    }
+}
+
+impl fmt::Debug for SwissSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwissSign")
+            .field("name", &self.http.ca)
+            .field("host", &self.http.host())
+            .field("user", &self.credentials.user())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Of several entries of one name the valid one that lasts longest, else the newest; and the others (faults C02).
+fn choose(mut same_name: Vec<(&Value, Registration)>, now: Timestamp) -> Option<(Registration, Vec<Registration>)> {
+    same_name.sort_by_cached_key(|(value, registration)| {
+        let valid = registration.status == Status::Valid;
+        (valid, valid.then(|| wire::end_of(registration, now)), wire::age_mark(value, registration))
+    });
+    let (_, chosen) = same_name.pop()?;
+    Some((chosen, same_name.into_iter().map(|(_, other)| other).collect()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,8 @@ pub struct Attempt {
     pub hold: Option<Hold>,
     /// CA effects of this domain in the last 24 hours, for its budget.
     pub effects: Vec<Timestamp>,
+    /// A person ordered a new token: the renewal window does not matter.
+    pub ordered: bool,
     /// When a proof was last won by us: no new cycle within 24 h of it.
     pub proved_at: Option<Timestamp>,
 }

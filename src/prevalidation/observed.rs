@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::attempt::Attempt;
-use super::ledger::LedgerEntry;
+use super::attempt::{Attempt, Stage};
+use super::ledger::{LedgerEntry, LedgerState};
 use super::name::DomainName;
-use super::registration::Registration;
+use super::registration::{Registration, Status};
+use super::reuse::ReuseTable;
 
 /// What is known of a domain at the CA.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,4 +53,90 @@ pub struct Observed {
     pub attempt: Attempt,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,
+}
+
+/// The states that people see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Wanted, and not yet known to be registered.
+    New,
+    /// Registered, on its way to its first proof.
+    Pending,
+    /// A proof counts and nothing is to be done.
+    Valid,
+    /// A proof counts and the next one is on its way.
+    Renewing,
+    /// The last proof has ended.
+    Expired,
+    /// Waiting for a person; the reason says for what.
+    Held,
+    /// At the CA and not in the inventory, or no longer.
+    Unmanaged,
+}
+
+impl State {
+    /// All of them, in the order of a life.
+    pub const ALL: [Self; 7] =
+        [Self::New, Self::Pending, Self::Valid, Self::Renewing, Self::Expired, Self::Held, Self::Unmanaged];
+
+    /// The word in tables, JSON and `--state`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Pending => "pending",
+            Self::Valid => "valid",
+            Self::Renewing => "renewing",
+            Self::Expired => "expired",
+            Self::Held => "held",
+            Self::Unmanaged => "unmanaged",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Observed {
+    /// When the current proof stops counting, while there is one that counts at `now`.
+    pub fn usable_until(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {
+        self.sighting.registration().and_then(|registration| registration.usable_until(reuse, now))
+    }
+
+    /// The state that people see.
+    pub fn state(&self, reuse: &ReuseTable, now: Timestamp) -> State {
+        if !self.desired {
+            return State::Unmanaged;
+        }
+        if self.attempt.hold.is_some() {
+            return State::Held;
+        }
+        let Some(registration) = self.sighting.registration() else {
+            return State::New;
+        };
+        if registration.usable_until(reuse, now).is_some() {
+            return if self.attempt.since.is_some() { State::Renewing } else { State::Valid };
+        }
+        let ended = registration.proof.is_some() || registration.status == Status::Expired;
+        if ended { State::Expired } else { State::Pending }
+    }
+
+    /// How far the attempt has come, while there is one.
+    pub fn stage(&self) -> Option<Stage> {
+        let attempt = &self.attempt;
+        attempt.since?;
+        let published = self.ledger.iter().any(|entry| {
+            attempt.value.as_deref() == Some(entry.value.as_str())
+                && matches!(entry.state, LedgerState::Published | LedgerState::Foreign)
+        });
+        Some(match () {
+            () if attempt.submitted_at.is_some() => Stage::Submitted,
+            () if attempt.visible_at.is_some() => Stage::Visible,
+            () if published => Stage::Published,
+            () => Stage::Registered,
+        })
+    }
 }

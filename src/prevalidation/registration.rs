@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::name::DomainName;
+use super::reuse::{ReuseTable, after, before, days_long};
 
 /// What the CA says about one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,31 @@ pub struct Registration {
     /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was taken (faults C10).
     pub doubt: Option<String>,
 }
+
+impl Registration {
+    /// When the proof stops counting, while it counts at `now`: the CA must say VALID and neither date may have passed.
+    pub fn usable_until(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {
+        let proof = self.proof.as_ref().filter(|_| self.status == Status::Valid)?;
+        reuse.usable_until(proof).filter(|&end| now < end)
+    }
+
+    /// The token, while the CA accepts it and it has more than `margin` left.
+    pub fn live_token(&self, margin: SignedDuration, now: Timestamp) -> Option<&Token> {
+        let token = self.token.as_ref().filter(|token| !token.expired)?;
+        let end = token.expires_at.or(token.created_at.map(|made| after(made, TOKEN_LIFE)));
+        let ends_too_soon = end.is_some_and(|end| before(end, margin) <= now);
+        (!ends_too_soon).then_some(token)
+    }
+
+    /// Whether `token` made the proof that is there: it is not younger. A renewal needs a new one (BR 3.2.2.4.7).
+    pub fn is_used(&self, token: &Token) -> bool {
+        let proved_at = self.proof.as_ref().and_then(|proof| proof.validated_at);
+        proved_at.is_some_and(|proved| token.created_at.is_none_or(|made| made <= proved))
+    }
+}
+
+/// How long a random value may be used (BR 3.2.2.4.7).
+pub const TOKEN_LIFE: SignedDuration = days_long(30);
 
 /// The CA's `status`, compared without case; an unknown one is kept as text and never counts as valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

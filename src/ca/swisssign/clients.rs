@@ -1,0 +1,144 @@
+//! Finding the client that a person means: by reference, by its exact name, or by a pattern that fits one only.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::error::clean;
+use super::http::{Call, Kind};
+use super::{SwissSign, wire};
+use crate::ca::{CaError, Client, ClientSelector, Failure};
+
+/// The CA cuts a page at 300 however many are asked for.
+const PAGE: usize = 300;
+/// No account has so many clients: a search that goes on is answered wrongly.
+const PAGES: usize = 100;
+
+impl SwissSign {
+    /// See [`crate::ca::Ca::find_client`].
+    pub(super) async fn the_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
+        match selector {
+            ClientSelector::Reference(reference) => self.client_by_reference(reference).await,
+            ClientSelector::Name(name) => self.client_by_name(name).await,
+        }
+    }
+
+    async fn client_by_reference(&self, reference: &str) -> Result<Client, CaError> {
+        let path = ["client", reference];
+        let call = Call::new(Kind::Read, "read client", clean(reference), &path);
+        if !(reference.starts_with("cli-") && wire::is_reference(reference)) {
+            let why = "a client's reference begins with `cli-`";
+            return Err(self.http.error(Failure::Refused, &call, why).with_hint("Give the client's name instead."));
+        }
+        let answer = self.call(&call).await?;
+        let client = self.http.json(&call, &answer).map_err(|error| match error.failure {
+            Failure::NotFound | Failure::Forbidden => error.with_hint(
+                "Check the reference, and that this service account may see the client; its name may be given instead.",
+            ),
+            _ => error,
+        })?;
+        wire::client(&client).map_err(|why| self.http.error(Failure::Malformed, &call, &why))
+    }
+
+    async fn client_by_name(&self, name: &str) -> Result<Client, CaError> {
+        let found = self.search(name).await?;
+        let has_wildcard = name.contains(['?', '*']);
+        let (fitting, others): (Vec<Client>, Vec<Client>) = found
+            .into_iter()
+            .partition(|client| if has_wildcard { fits(name, &client.name) } else { client.name == name });
+        let path = ["clients", "paged"];
+        let call = Call::new(Kind::Read, "find client", format!("`{}`", clean(name)), &path);
+        match fitting.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => {
+                let near = if others.is_empty() { String::new() } else { format!("; it did find {}", names(&others)) };
+                let why = format!("no client of this name is visible to `{}`{near}", self.credentials.user());
+                Err(self
+                    .http
+                    .error(Failure::NotFound, &call, &why)
+                    .with_hint("The name must be exact; `?` and `*` stand for one and for any characters."))
+            }
+            several => {
+                let why = format!("{} clients fit: {}", several.len(), names(several));
+                Err(self.http.error(Failure::Refused, &call, &why).with_hint("Give the reference of the one you mean."))
+            }
+        }
+    }
+
+    /// All clients that the CA finds for `search`, page by page.
+    async fn search(&self, search: &str) -> Result<Vec<Client>, CaError> {
+        let mut found = BTreeMap::new();
+        let mut start = 0;
+        let path = ["clients", "paged"];
+        for _ in 0..PAGES {
+            let mut call = Call::new(Kind::Read, "search clients for", format!("`{}`", clean(search)), &path);
+            call.query =
+                vec![("search", search.to_owned()), ("length", PAGE.to_string()), ("start", start.to_string())];
+            let answer = self.call(&call).await?;
+            let page = self.http.json(&call, &answer)?;
+            let entries = page.get("data").and_then(Value::as_array);
+            let entries =
+                entries.ok_or_else(|| self.http.error(Failure::Malformed, &call, "the answer has no `data`"))?;
+            let before = found.len();
+            for entry in entries {
+                match wire::client(entry) {
+                    Ok(client) => drop(found.insert(client.reference.clone(), client)),
+                    Err(why) => tracing::warn!(ca = self.http.ca, why, "the search found a client that cannot be read"),
+                }
+            }
+            start += entries.len();
+            let total = page.get("recordsFiltered").and_then(Value::as_u64);
+            if entries.is_empty() || found.len() == before || total.is_some_and(|total| start as u64 >= total) {
+                break;
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+/// Whether `name` fits `pattern`, without case: the CA may find more than was meant.
+fn fits(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                n = taken + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+fn names(clients: &[Client]) -> String {
+    let shown: Vec<String> =
+        clients.iter().take(10).map(|client| format!("`{}` ({})", clean(&client.name), client.reference)).collect();
+    let more = clients.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns_fit_as_the_vendor_describes_them() {
+        assert!(fits("C?mpan* Ltd", "Company XYZ Ltd"));
+        assert!(fits("*", ""));
+        assert!(fits("a*b*c", "aXbXbc"));
+        assert!(!fits("C?mpan* Ltd", "Company XYZ"));
+        assert!(!fits("a?", "a"));
+    }
+}

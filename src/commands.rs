@@ -1,0 +1,205 @@
+//! The command line: one file per subcommand, each of which wires the parts and returns an exit status.
+
+mod check;
+mod completions;
+mod config;
+mod demo;
+mod history;
+mod hook;
+mod inventory;
+mod plan;
+mod reset;
+mod run;
+mod sandbox;
+mod status;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::output::{self, Output};
+
+/// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody watching.
+#[derive(Debug, Parser)]
+#[command(name = "prevalidate", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 every domain asked for is valid with margin · 1 some are not · 2 usage or configuration · \
+3 CA or authentication · 4 DNS · 5 the guard refused · 75 temporary, try again.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's, /etc/prevalidate/prevalidate.toml
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
+    /// Says more; twice: the program's own log, three times: its details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Results and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// When to use colours (NO_COLOR is honoured)
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    color: ColorChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    Text,
+    Json,
+    /// Only for `plan`
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
+    Run(run::RunArgs),
+    /// What `run` would do and why; changes nothing anywhere
+    Plan(plan::PlanArgs),
+    /// The state of every domain
+    Status(status::StatusArgs),
+    /// Adds domains to the inventory beside the configuration
+    Add(inventory::AddArgs),
+    /// Takes domains out of the inventory
+    Remove(inventory::RemoveArgs),
+    /// Adds many domains: from the CA, a file, or standard input
+    Import(inventory::ImportArgs),
+    /// Asks the CA for a new token now, by hand
+    Reset(reset::ResetArgs),
+    /// Everything that was done for a domain
+    History(history::HistoryArgs),
+    /// Monitoring plug-in: one line, performance data, exit 0, 1, 2 or 3
+    Check(check::CheckArgs),
+    /// For DNS change pipelines: looks after the named domains or zones now
+    Hook(hook::HookArgs),
+    /// Checks or shows the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// A CA and a name server on loopback to try things with
+    Sandbox(sandbox::SandboxArgs),
+    /// The whole life of a few domains, in half a minute, on a sandbox of its own
+    Demo(demo::DemoArgs),
+    /// Completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// How a command ended, in terms that scripts act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Every domain asked for is valid with margin.
+    Done = 0,
+    /// Some are not.
+    Incomplete = 1,
+    /// The command line or the configuration.
+    Usage = 2,
+    /// The CA, or our standing with it.
+    Ca = 3,
+    /// DNS: a provider or name servers.
+    Dns = 4,
+    /// The guard refused.
+    Guard = 5,
+    /// Something passing: try again.
+    Temporary = 75,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command that could not do its work: what to say, and how to end.
+#[derive(Debug)]
+struct Failed {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failed {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Parses the command line, runs the command, says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and end well; clap knows which is which.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output::stdio(output_options(&cli.global));
+    output::log::start(cli.global.verbose);
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
+        Err(error) => Err(Failed::new(Exit::Temporary, format!("cannot start: {error}"))),
+    };
+    let exit = outcome.unwrap_or_else(|failed| {
+        output.error(&failed.message, failed.hint.as_deref());
+        failed.exit
+    });
+    let _ = output.finish();
+    exit.into()
+}
+
+async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
+    let global = &cli.global;
+    if global.output == OutputFormat::Markdown && !matches!(cli.command, Command::Plan(_)) {
+        return Err(Failed::new(Exit::Usage, "`--output markdown` is for `plan` only"));
+    }
+    match cli.command {
+        Command::Run(args) => run::run(global, args, output).await,
+        Command::Plan(args) => plan::plan(global, args, output).await,
+        Command::Status(args) => status::status(global, args, output).await,
+        Command::Add(args) => inventory::add(global, args, output).await,
+        Command::Remove(args) => inventory::remove(global, args, output).await,
+        Command::Import(args) => inventory::import(global, args, output).await,
+        Command::Reset(args) => reset::reset(global, args, output).await,
+        Command::History(args) => history::history(global, args, output).await,
+        Command::Check(args) => check::check(global, args, output).await,
+        Command::Hook(args) => hook::hook(global, args, output).await,
+        Command::Config(command) => config::config(global, command, output),
+        Command::Sandbox(args) => sandbox::sandbox(args, output).await,
+        Command::Demo(args) => demo::demo(args, output).await,
+        Command::Completions(args) => completions::completions(&args, output),
+    }
+}
+
+fn output_options(global: &Global) -> output::Options {
+    output::Options {
+        format: if global.output == OutputFormat::Json { output::Format::Json } else { output::Format::Text },
+        quiet: global.quiet,
+        verbose: global.verbose > 0,
+        color: match global.color {
+            ColorChoice::Auto => output::Color::Auto,
+            ColorChoice::Always => output::Color::Always,
+            ColorChoice::Never => output::Color::Never,
+        },
+    }
+}

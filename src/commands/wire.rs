@@ -1,0 +1,186 @@
+//! From settings to working parts: the only place that names concrete adapters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use prevalidate_providers::Provider;
+use prevalidate_providers::settings::ProviderSettings;
+
+use super::{Exit, Failed, Global};
+use crate::ca::swisssign::{self, KeySource, SwissSign};
+use crate::ca::{Ca, CaError};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, CaSettings, Settings};
+use crate::output::Output;
+use crate::prevalidation::guard::examine_inventory;
+use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
+use crate::propagation::{Gate, GateSettings};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Origin, Store, StoreError, Wanted};
+use crate::worker::{Ports, Target};
+
+/// Finds and reads the configuration; all its faults become one error, its notices are told.
+pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
+    let env = |name: &str| std::env::var(name).ok();
+    let path = config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
+    Ok(settings)
+}
+
+/// The policy that the settings spell out.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    let from = &settings.policy;
+    let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    Policy {
+        renew_before: from.renew_before,
+        max_at_risk: from.max_at_risk,
+        cover: from.cover,
+        reuse: if from.reuse.is_empty() { ReuseTable::default() } else { ReuseTable::new(from.reuse.clone()) },
+        settle: span(settings.propagation.settle),
+        poll: span(settings.propagation.poll),
+        reset_token_before: from.reset_token_before,
+        warning: from.warning,
+        critical: from.critical,
+        ..Policy::new(from.mode)
+    }
+}
+
+/// The clients of the configuration, each once.
+pub(super) fn targets(settings: &Settings) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for client in &settings.clients {
+        let target = Target::new(&client.ca, client.selector.clone());
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    targets
+}
+
+/// The inventory of the configuration, as the store keeps it.
+pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
+    let rows = settings.clients.iter().flat_map(|client| {
+        let key = Target::new(&client.ca, client.selector.clone()).key;
+        client.domains.iter().map(move |domain| Wanted {
+            domain: domain.name.clone(),
+            client: key.clone(),
+            ca: client.ca.clone(),
+            provider: domain.provider.clone(),
+        })
+    });
+    rows.collect()
+}
+
+/// What binds a store to its CAs: production and pre-production must not share one (faults C23).
+pub(super) fn fingerprint(settings: &Settings) -> String {
+    let hosts: Vec<_> = settings.cas.values().map(|ca| ca.url.authority().to_owned()).collect();
+    hosts.join(" ")
+}
+
+/// Opens the store, creating it when it is not there.
+pub(super) async fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    let store = SqliteStore::open(&settings.store_url, Some(&fingerprint(settings))).await?;
+    Ok(Arc::new(store))
+}
+
+/// Opens the store for reading; while there is none, an empty one in memory.
+pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    match SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? {
+        Some(store) => Ok(Arc::new(store)),
+        None => Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?)),
+    }
+}
+
+/// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).
+pub(super) async fn sync(store: &dyn Store, settings: &Settings, now: Timestamp, force: bool) -> Result<Vec<Alarm>, Failed> {
+    let wanted = wanted(settings);
+    let kept: std::collections::BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
+    let rows = store.domains().await?;
+    let known: Vec<_> = rows.iter().filter(|row| row.origins.contains(&Origin::Config)).collect();
+    let gone: Vec<DomainName> =
+        known.iter().map(|row| &row.domain).filter(|domain| !kept.contains(domain)).cloned().collect();
+    let alarms: Vec<Alarm> = examine_inventory("configuration", known.len(), &gone).into_iter().collect();
+    if alarms.is_empty() || force {
+        store.sync_inventory(Origin::Config, &wanted, now).await?;
+        return Ok(Vec::new());
+    }
+    Ok(alarms)
+}
+
+/// Everything a worker touches.
+pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
+    for (name, ca) in &settings.cas {
+        cas.insert(name.clone(), Arc::new(SwissSign::new(swisssign_settings(name, ca), Arc::clone(&clock))?));
+    }
+    let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
+    for (name, table) in &settings.providers {
+        // The configuration check has read the same table without a fault.
+        let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
+            let faults: Vec<_> = faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
+            Failed::new(Exit::Usage, faults.join("\n"))
+        })?;
+        let built = adapter.build().map_err(|error| Failed {
+            exit: Exit::Usage,
+            message: format!("provider.{name}: {error}"),
+            hint: error.hint,
+        })?;
+        providers.insert(name.clone(), built);
+    }
+    Ok(Ports { cas, providers, lookout: Arc::new(gate(settings)), store, clock })
+}
+
+fn gate(settings: &Settings) -> Gate {
+    let from = &settings.propagation;
+    let defaults = GateSettings::default();
+    Gate::new(GateSettings {
+        mode: from.mode,
+        poll: from.poll,
+        settle: from.settle,
+        delay: from.delay,
+        roots: if from.roots.is_empty() { defaults.roots } else { from.roots.clone() },
+        port: defaults.port,
+        name_servers: from.name_servers.clone(),
+        timeout: from.timeout,
+    })
+}
+
+fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {
+    let key = |source: &prevalidate_providers::secret::SecretSource| -> KeySource {
+        let source = source.clone();
+        Arc::new(move || source.read().map_err(|error| error.to_string()))
+    };
+    let mut api_keys = vec![key(&from.api_key)];
+    api_keys.extend(from.second_api_key.as_ref().map(key));
+    swisssign::Settings {
+        auth: match from.auth {
+            config::Auth::Local => swisssign::Auth::LocalSigning,
+            config::Auth::Helper => swisssign::Auth::Helper,
+        },
+        issuer: from.issuer.clone(),
+        rate: from.rate.per_second(),
+        token_prefix: from.token_prefix.clone(),
+        ca_file: from.ca_file.clone(),
+        proxy: from.proxy.clone(),
+        ..swisssign::Settings::new(name, from.url.clone(), from.user.clone(), api_keys)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unfit { message, hint } => Self::new(Exit::Usage, message).with_hint(hint),
+            other => Self::new(Exit::Temporary, other.to_string()),
+        }
+    }
+}
+
+impl From<CaError> for Failed {
+    fn from(error: CaError) -> Self {
+        let exit = if error.is_retryable() { Exit::Temporary } else { Exit::Ca };
+        Self { exit, message: error.to_string(), hint: error.hint }
+    }
+}

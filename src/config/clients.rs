@@ -1,0 +1,219 @@
+//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once in all of them (faults G04).
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::fault::{Fault, nearest};
+use super::names::{Listed, read_lines, read_name};
+use super::tree::{Schema, Section, shown_key};
+use super::{CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
+use crate::ca::ClientSelector;
+use crate::prevalidation::{DomainName, Notice};
+
+pub(super) const CLIENT: Schema =
+    Schema { path: "client", keys: &["ca", "name", "reference", "provider", "domains", "domains_file", "domain"] };
+pub(super) const CLIENT_DOMAIN: Schema = Schema { path: "client.domain", keys: &["name", "provider"] };
+/// Reads `[[client]]` and sees to it that every name stands once in all of them.
+pub(super) struct Clients<'a> {
+    top: &'a Section<'a>,
+    cas: &'a BTreeMap<String, Option<CaSettings>>,
+    providers: &'a BTreeMap<String, ProviderTable>,
+    accept_idn: bool,
+    /// Where each name was found first.
+    seen: HashMap<DomainName, (PathBuf, usize)>,
+    /// Whether the notice on names below `test` was given: once is enough.
+    lab: bool,
+}
+
+impl<'a> Clients<'a> {
+    pub(super) fn new(
+        top: &'a Section<'a>,
+        cas: &'a BTreeMap<String, Option<CaSettings>>,
+        providers: &'a BTreeMap<String, ProviderTable>,
+        accept_idn: bool,
+    ) -> Self {
+        Self { top, cas, providers, accept_idn, seen: HashMap::new(), lab: false }
+    }
+
+    pub(super) fn read(mut self) -> Vec<ClientSettings> {
+        let reader = self.top.reader;
+        let sections = self.top.tables("client", &CLIENT);
+        if sections.is_empty() {
+            let hint = "write [[client]] with `name` or `reference`, and its `domains`";
+            reader.absent(None, "client", "no client is configured", Some(hint.to_owned()));
+        }
+        let mut used = Vec::new();
+        let clients: Vec<_> = sections.iter().filter_map(|section| self.client(section, &mut used)).collect();
+        for (name, table) in self.providers.iter().filter(|(name, _)| !used.contains(name)) {
+            reader.notice(Some(table.line), &format!("provider.{}", shown_key(name)), "no client or domain uses it");
+        }
+        clients
+    }
+
+    fn client(&mut self, section: &Section<'_>, used: &mut Vec<String>) -> Option<ClientSettings> {
+        let ca = self.ca(section);
+        let selector = match (section.has("reference"), section.has("name")) {
+            (true, true) => {
+                section.fault("reference", "give `name` or `reference`, not both");
+                None
+            }
+            (true, false) => match section.text("reference")? {
+                text if text.starts_with("cli-") => Some(ClientSelector::Reference(text.to_owned())),
+                _ => {
+                    section.fault("reference", "must begin with cli-; for the client's name use `name`");
+                    None
+                }
+            },
+            _ => {
+                section.must_have("name", "the client's name at the CA, or reference = \"cli-…\"");
+                section.text("name").map(|text| ClientSelector::Name(text.to_owned()))
+            }
+        };
+        let provider = self.provider(section, used);
+        let mut domains = Vec::new();
+        for (text, line) in section.texts("domains").into_iter().map(|item| (item.text, item.line)) {
+            self.listed(section, "domains", text, line, provider.as_ref(), &mut domains);
+        }
+        for entry in section.tables("domain", &CLIENT_DOMAIN) {
+            entry.must_have("name", "the domain");
+            let own = self.provider(&entry, used).or_else(|| provider.clone());
+            if let Some(text) = entry.text("name") {
+                let line = entry.line_of("name").unwrap_or_default();
+                self.listed(&entry, "name", text, line, own.as_ref(), &mut domains);
+            }
+        }
+        self.file(section, provider.as_ref(), &mut domains);
+        if domains.is_empty() {
+            section.reader.notice(section.line, "client", "names no domain");
+        } else if domains.iter().any(|domain| domain.provider.is_none()) && !self.providers.is_empty() {
+            let message = "has domains without a provider: somebody must publish their records by hand";
+            section.reader.notice(section.line, "client", message);
+        }
+        Some(ClientSettings { ca: ca?, selector: selector?, domains })
+    }
+
+    fn ca(&self, section: &Section<'_>) -> Option<String> {
+        if !section.has("ca") {
+            let mut names = self.cas.keys();
+            return match (names.next(), names.next()) {
+                (Some(only), None) => Some(only.clone()),
+                (None, _) => None,
+                _ => {
+                    section.must_have("ca", "there are several: which one does this client belong to?");
+                    None
+                }
+            };
+        }
+        self.known(section, "ca", self.cas.keys())
+    }
+
+    fn provider(&self, section: &Section<'_>, used: &mut Vec<String>) -> Option<String> {
+        let name = self.known(section, "provider", self.providers.keys())?;
+        if !used.contains(&name) {
+            used.push(name.clone());
+        }
+        Some(name)
+    }
+
+    /// The value of `key`, when there is a section `[key.VALUE]`.
+    fn known<'k>(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        names: impl Iterator<Item = &'k String> + Clone,
+    ) -> Option<String> {
+        let text = section.text(key)?;
+        if names.clone().any(|name| name == text) {
+            return Some(text.to_owned());
+        }
+        let hint = match nearest(text, names.clone().map(String::as_str)) {
+            Some(meant) => format!("did you mean \"{}\"?", shown_key(meant)),
+            None => format!("defined: {}", names.map(|name| shown_key(name)).collect::<Vec<_>>().join(", ")),
+        };
+        section.reader.absent(
+            section.line_of(key),
+            &section.key(key),
+            format!("there is no section [{key}.…] of this name"),
+            Some(hint),
+        );
+        None
+    }
+
+    fn listed(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        text: &str,
+        line: usize,
+        provider: Option<&String>,
+        domains: &mut Vec<ClientDomain>,
+    ) {
+        let file = section.reader.path.clone();
+        match read_name(text, self.accept_idn) {
+            Ok((name, notices)) => {
+                self.add(section, file, &section.key(key), Listed { name, notices, line }, provider, domains);
+            }
+            Err((message, hint)) => section.reader.fault(Some(line), &section.key(key), message, hint),
+        }
+    }
+
+    fn file(&mut self, section: &Section<'_>, provider: Option<&String>, domains: &mut Vec<ClientDomain>) {
+        let (Some(path), Some(text)) = (section.path("domains_file"), section.text("domains_file")) else {
+            return;
+        };
+        let bytes = match bounded(&path) {
+            Ok(bytes) => bytes,
+            Err(cause) => {
+                let folder = section.reader.folder.display();
+                return section.fault_hint("domains_file", cause, format!("a relative path starts from {folder}"));
+            }
+        };
+        let shown = section.reader.path.parent().unwrap_or(Path::new("")).join(text);
+        let list = read_lines(&shown, &bytes, self.accept_idn);
+        if list.names.is_empty() && list.faults.is_empty() {
+            section.reader.notice(
+                section.line_of("domains_file"),
+                &section.key("domains_file"),
+                "the file names no domain",
+            );
+        }
+        section.reader.faults.borrow_mut().extend(list.faults);
+        for listed in list.names {
+            self.add(section, shown.clone(), "", listed, provider, domains);
+        }
+    }
+
+    fn add(
+        &mut self,
+        section: &Section<'_>,
+        file: PathBuf,
+        key: &str,
+        listed: Listed,
+        provider: Option<&String>,
+        domains: &mut Vec<ClientDomain>,
+    ) {
+        let Listed { name, notices, line } = listed;
+        let place = |message: String, hint: Option<String>| Fault {
+            file: file.clone(),
+            line: Some(line),
+            key: key.to_owned(),
+            message,
+            hint,
+        };
+        if let Some((first, first_line)) = self.seen.get(&name) {
+            let message = format!("{} is listed twice; first at {}:{first_line}", name.both_forms(), first.display());
+            let hint = "a domain belongs to one client and one provider: leave one of the two out";
+            section.reader.faults.borrow_mut().push(place(message, Some(hint.to_owned())));
+            return;
+        }
+        for notice in notices {
+            let lab = matches!(notice, Notice::Lab(_));
+            if !(lab && self.lab) {
+                section.reader.notices.borrow_mut().push(place(notice.to_string(), None));
+            }
+            self.lab |= lab;
+        }
+        self.seen.insert(name.clone(), (file, line));
+        domains.push(ClientDomain { name, provider: provider.cloned() });
+    }
+}

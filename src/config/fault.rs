@@ -1,0 +1,120 @@
+//! What is wrong with a configuration: every fault with its place, none with a value that may be a secret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One fault, or one thing worth saying: where it is, what it is, what to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// The file; empty when no file was found.
+    pub file: PathBuf,
+    /// The line, from 1; `None` when it concerns the file as a whole.
+    pub line: Option<usize>,
+    /// The key with its sections, `ca.swisssign.url`; empty for a line of a list.
+    pub key: String,
+    /// What is wrong. Never a value that may be a secret (faults L9).
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    /// `prevalidate.toml:12: ca.swisssign.url: must begin with https://`, without the hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.file.as_os_str().is_empty() {
+            write!(f, "{}:", self.file.display())?;
+            match self.line {
+                Some(line) => write!(f, "{line}: ")?,
+                None => write!(f, " ")?,
+            }
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All that is wrong with a configuration, in the order of its lines. Nothing was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    pub(super) fn one(file: impl Into<PathBuf>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let fault = Fault {
+            file: file.into(),
+            line: None,
+            key: String::new(),
+            message: message.into(),
+            hint: Some(hint.into()),
+        };
+        Self { faults: vec![fault] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            write!(f, "{}{fault}", if index > 0 { "\n" } else { "" })?;
+            if let Some(hint) = &fault.hint {
+                write!(f, "\n  hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The candidate that `written` was probably meant to be: at most a third of its letters differ.
+pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written: String = written.to_lowercase().replace('-', "_");
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&written, &candidate.replace('-', "_")), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len().min(written.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, delete, replace or swap with a neighbour (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_key_and_a_stranger_finds_none() {
+        let keys = ["mode", "renew_before", "max_at_risk", "cover"];
+        for (written, meant) in [
+            ("mdoe", Some("mode")),
+            ("renew-before", Some("renew_before")),
+            ("renewbefore", Some("renew_before")),
+            ("Max_at_risk", Some("max_at_risk")),
+            ("zone", None),
+            ("interval", None),
+        ] {
+            assert_eq!(nearest(written, keys), meant, "{written}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Lists of domain names from people and pipelines: lines with comments, or JSON. Each fault knows its line (faults N03).
+
+use std::path::Path;
+
+use prevalidate_providers::secret::looks_like_a_secret;
+use serde_json::Value;
+
+use super::fault::Fault;
+use crate::prevalidation::{DomainName, Notice};
+
+/// After so many faults a file is no list of names, and more of them help nobody.
+const MOST_FAULTS: usize = 100;
+
+/// A name from a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The name.
+    pub name: DomainName,
+    /// What people should know about how it was read.
+    pub notices: Vec<Notice>,
+    /// Its line, or its place in JSON, from 1.
+    pub line: usize,
+}
+
+/// What a list held.
+#[derive(Debug, Default)]
+pub struct NameList {
+    /// In the order of the list; a name may stand there twice.
+    pub names: Vec<Listed>,
+    /// Lines that name no domain that could be prevalidated.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads names one a line; white space around them, empty lines, `# comments`, CRLF and a byte order mark do not matter.
+///
+/// `origin` is what faults call the list. Without `accept_idn`, a name that others may read as another one is a fault.
+pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
+    let mut list = NameList::default();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.split(|&byte| byte == b'#').next().unwrap_or(line).trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        let outcome = match std::str::from_utf8(line) {
+            Ok(text) => read_name(text, accept_idn),
+            Err(_) => Err((
+                "is not UTF-8 text".to_owned(),
+                Some(
+                    "is it Latin-1? iconv -f latin1 -t utf-8 converts it; or write the name in A-labels (xn--…)".into(),
+                ),
+            )),
+        };
+        if !list.add(origin, index + 1, outcome) {
+            break;
+        }
+    }
+    list
+}
+
+/// Reads names from a pipe: lines as [`read_lines`], or JSON: strings or objects with `name`, `zone` or `domain`, alone, in
+/// a list, or one after the other.
+pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
+    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    if !matches!(body.first(), Some(b'[' | b'{' | b'"')) {
+        return read_lines(origin, bytes, accept_idn);
+    }
+    let mut list = NameList::default();
+    let mut place = 0;
+    for document in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+        let items = match document {
+            Ok(Value::Array(items)) => items,
+            Ok(other) => vec![other],
+            Err(error) => {
+                // serde_json names the place and the kind of fault, not the text (its own fixed messages).
+                let line =
+                    bytes[..bytes.len() - body.len()].iter().filter(|&&byte| byte == b'\n').count() + error.line();
+                list.add(origin, line, Err(("is not JSON from here on".to_owned(), None)));
+                break;
+            }
+        };
+        for item in items {
+            place += 1;
+            let outcome = match name_in(&item) {
+                Some(text) => read_name(text, accept_idn),
+                None => Err((
+                    "is neither a string nor an object with `name`, `zone` or `domain`".to_owned(),
+                    Some("in JSON the number is the place in the list, not the line".to_owned()),
+                )),
+            };
+            if !list.add(origin, place, outcome) {
+                return list;
+            }
+        }
+    }
+    list
+}
+
+impl NameList {
+    /// Takes an outcome; `false` when it is enough.
+    fn add(&mut self, origin: &Path, line: usize, outcome: Outcome) -> bool {
+        match outcome {
+            Ok((name, notices)) => self.names.push(Listed { name, notices, line }),
+            Err((message, hint)) => {
+                let full = self.faults.len() >= MOST_FAULTS;
+                let message = if full { "and more faults; the rest was not read".to_owned() } else { message };
+                let hint = if full { None } else { hint };
+                let file = origin.to_owned();
+                self.faults.push(Fault { file, line: Some(line), key: String::new(), message, hint });
+                return !full;
+            }
+        }
+        true
+    }
+}
+
+type Outcome = Result<(DomainName, Vec<Notice>), (String, Option<String>)>;
+
+/// Reads one name; without `accept_idn` a name that needs consent is refused.
+pub(super) fn read_name(text: &str, accept_idn: bool) -> Outcome {
+    let parsed = DomainName::parse(text).map_err(|error| {
+        if looks_like_a_secret(text) {
+            ("is no domain name; it is not shown here, because it looks like a secret".to_owned(), None)
+        } else {
+            (error.to_string(), None)
+        }
+    })?;
+    match parsed.notices.iter().find(|notice| !accept_idn && notice.needs_consent()) {
+        Some(notice) => Err((
+            notice.to_string(),
+            Some(
+                "if that is the domain you mean, say so with `accept_idn = true` in [policy] or --accept-idn"
+                    .to_owned(),
+            ),
+        )),
+        None => Ok((parsed.name, parsed.notices)),
+    }
+}
+
+fn name_in(item: &Value) -> Option<&str> {
+    match item {
+        Value::String(text) => Some(text),
+        Value::Object(object) => {
+            ["name", "zone", "domain"].iter().find_map(|key| object.get(*key)).and_then(Value::as_str)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(list: &NameList) -> Vec<(usize, &str)> {
+        list.names.iter().map(|listed| (listed.line, listed.name.as_str())).collect()
+    }
+
+    fn faults(list: &NameList) -> Vec<String> {
+        list.faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_list_from_a_spreadsheet_is_read_and_its_faults_know_their_lines() {
+        let bytes = b"\xef\xbb\xbfexample.ch\r\n# all of ours\r\n\r\n  d\xc3\xa9j\xc3\xa0.vu.com # shop\r\nd\xe9j\xe0.vu.com\r\nco.uk\r\nexample.org.";
+        let list = read_lines(Path::new("domains.txt"), bytes, false);
+        assert_eq!(names(&list), [(1, "example.ch"), (4, "xn--dj-kia8a.vu.com"), (7, "example.org")]);
+        let faults = faults(&list);
+        assert!(faults[0].starts_with("domains.txt:5: is not UTF-8"), "{faults:?}");
+        assert!(faults[1].starts_with("domains.txt:6: `co.uk` is a public suffix"), "{faults:?}");
+        assert_eq!(faults.len(), 2);
+    }
+
+    #[test]
+    fn json_comes_in_the_forms_that_pipelines_have() {
+        for text in [
+            r#"["example.ch", "example.org."]"#,
+            r#"[{"name": "example.ch"}, {"zone": "example.org.", "serial": 7}]"#,
+            "{\"domain\": \"example.ch\"}\n{\"domain\": \"example.org\"}\n",
+            "\"example.ch\"\n\"example.org\"",
+            "\u{feff}\n [\"example.ch\",\"example.org\"]",
+            "example.ch\nexample.org",
+        ] {
+            let list = read_any(Path::new("<stdin>"), text.as_bytes(), false);
+            let found: Vec<_> = list.names.iter().map(|listed| listed.name.as_str()).collect();
+            assert_eq!(found, ["example.ch", "example.org"], "{text}");
+            assert!(list.faults.is_empty(), "{text}: {:?}", faults(&list));
+        }
+        let list = read_any(Path::new("<stdin>"), b"\n[\"example.ch\", 7,\n", false);
+        assert_eq!(faults(&list), ["<stdin>:3: is not JSON from here on"]);
+        let list = read_any(Path::new("<stdin>"), br#"["example.ch", {"fqdn": "example.org"}]"#, false);
+        assert!(faults(&list)[0].starts_with("<stdin>:2: is neither"));
+    }
+
+    #[test]
+    fn a_name_that_others_read_differently_needs_consent() {
+        let refused = read_lines(Path::new("x"), "straße.ch".as_bytes(), false);
+        assert!(refused.names.is_empty() && refused.faults[0].hint.as_ref().unwrap().contains("accept_idn"));
+        let accepted = read_lines(Path::new("x"), "straße.ch".as_bytes(), true);
+        assert_eq!(names(&accepted), [(1, "xn--strae-oqa.ch")]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_list_does_not_fill_the_screen() {
+        let list = read_lines(Path::new("x"), "no name\n".repeat(100_000).as_bytes(), false);
+        assert_eq!(list.faults.len(), MOST_FAULTS + 1);
+    }
+
+    #[test]
+    fn a_hundred_thousand_names_are_read() {
+        let text: String = (0..100_000).map(|n| format!("host-{n}.example.ch\n")).collect();
+        let list = read_lines(Path::new("x"), text.as_bytes(), false);
+        assert_eq!((list.names.len(), list.faults.len()), (100_000, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_upset_the_readers(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let list = read_any(Path::new("x"), &bytes, false);
+            prop_assert!(list.names.len() + list.faults.len() <= bytes.len());
+        }
+    }
+}

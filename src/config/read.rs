@@ -1,0 +1,356 @@
+//! From the file's tree to [`Settings`]: every section, every key, every default and every bound.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+use toml::de::DeTable;
+use url::{Host, Url};
+
+use super::clients::Clients;
+#[cfg(test)]
+use super::clients::{CLIENT, CLIENT_DOMAIN};
+use super::fault::ConfigError;
+use super::quantity::{Rate, dns_address};
+use super::tree::{Reader, Schema, Section, shown_key};
+use super::{
+    Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
+    WorkerSettings,
+};
+use crate::prevalidation::DomainName;
+use crate::propagation::GateMode;
+
+const TOP: Schema =
+    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+const POLICY: Schema = Schema {
+    path: "policy",
+    keys: &[
+        "mode",
+        "renew_before",
+        "warning",
+        "critical",
+        "reset_token_before",
+        "max_at_risk",
+        "cover",
+        "accept_idn",
+        "reuse",
+    ],
+};
+const REUSE: Schema = Schema { path: "policy.reuse", keys: &["start", "limit", "source"] };
+const STORE: Schema = Schema { path: "store", keys: &["url"] };
+const CA: Schema = Schema {
+    path: "ca.NAME",
+    keys: &[
+        "kind",
+        "url",
+        "user",
+        "api_key",
+        "second_api_key",
+        "auth",
+        "issuer",
+        "rate",
+        "token_prefix",
+        "ca_file",
+        "proxy",
+    ],
+};
+const PROPAGATION: Schema =
+    Schema { path: "propagation", keys: &["mode", "poll", "settle", "delay", "timeout", "roots", "name_servers"] };
+const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait"] };
+
+/// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
+#[cfg(test)]
+pub(super) const SCHEMAS: [&Schema; 9] =
+    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &WORKER];
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Reads the text of `path`; `file` is the same, absolute.
+pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(path, file.parent().unwrap_or(Path::new("/")), text);
+    errors.iter().for_each(|error| reader.syntax(error));
+    let settings = top(&Section::open(&reader, tree.get_ref(), String::new(), None, &TOP), file);
+
+    let mut faults = reader.faults.into_inner();
+    // The configuration first, then the lists, each by line.
+    faults.sort_by(|a, b| (a.file != path).cmp(&(b.file != path)).then_with(|| a.cmp(b)));
+    faults.dedup();
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(Settings { notices: reader.notices.into_inner(), ..settings }),
+        _ => Err(ConfigError { faults }),
+    }
+}
+
+/// Everything is read before anything is given up; `None` only after a fault was reported.
+fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
+    let policy = policy(&top.table("policy", &POLICY));
+    let store_url = store(&top.table("store", &STORE));
+
+    let found: Vec<_> = top.named("ca").into_iter().map(|(name, section)| (name, section.check(&CA))).collect();
+    if found.is_empty() {
+        let hint = "name your account, for instance [ca.swisssign]";
+        top.reader.absent(None, "ca", "no certificate authority is configured", Some(hint.to_owned()));
+    }
+    let cas = found.into_iter().map(|(name, section)| (name.to_owned(), ca(&section))).collect::<BTreeMap<_, _>>();
+    let providers = top.named("provider").into_iter().map(|(name, section)| (name.to_owned(), provider(&section)));
+    let providers = providers.collect::<BTreeMap<_, _>>();
+
+    let accept_idn = top.table("policy", &POLICY).flag("accept_idn", false);
+    let clients = Clients::new(top, &cas, &providers, accept_idn).read();
+    let propagation = propagation(&top.table("propagation", &PROPAGATION));
+    let worker = top.table("worker", &WORKER);
+    let worker = WorkerSettings {
+        concurrency: worker.whole("concurrency", 1..=256, 16),
+        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, HOUR)),
+    };
+    Some(Settings {
+        file: file.to_owned(),
+        policy: policy?,
+        store_url: store_url?,
+        cas: cas.into_iter().map(|(name, ca)| Some((name, ca?))).collect::<Option<_>>()?,
+        clients,
+        providers,
+        propagation,
+        worker,
+        notices: Vec::new(),
+    })
+}
+
+fn policy(section: &Section<'_>) -> Option<PolicySettings> {
+    section.must_have("mode", "write mode = \"manage\", or mode = \"observe\" for looking without writing");
+    let mode = section.choice("mode", &[("manage", Mode::Manage), ("observe", Mode::Observe)]);
+    let renew_before = section.duration("renew_before", HOUR..=DAY * 365, DAY * 30);
+    // The alarms follow a shorter renewal window in the same proportion, so that it alone can be set.
+    let warning = section.duration("warning", HOUR..=DAY * 365, (DAY * 20).min(renew_before * 2 / 3));
+    let critical = section.duration("critical", HOUR..=DAY * 365, (DAY * 7).min(renew_before * 7 / 30).min(warning));
+    if critical > warning {
+        section.fault("critical", "must not be longer than `warning`");
+    }
+    if warning > renew_before {
+        let line = section.line_of("warning");
+        let message = "is longer than `renew_before`: every domain will be a warning before its renewal begins";
+        section.reader.notice(line, &section.key("warning"), message);
+    }
+    Some(PolicySettings {
+        renew_before,
+        warning,
+        critical,
+        // A random value lives 30 days (BR 3.2.2.4.7).
+        reset_token_before: section.duration("reset_token_before", HOUR..=DAY * 29, DAY * 5),
+        max_at_risk: section.whole("max_at_risk", 1..=10_000, 20),
+        cover: section.flag("cover", true),
+        accept_idn: section.flag("accept_idn", false),
+        reuse: section.tables("reuse", &REUSE).iter().filter_map(reuse).collect(),
+        mode: mode?,
+    })
+}
+
+fn reuse(row: &Section<'_>) -> Option<ReuseRow> {
+    row.must_have("start", "the first instant of issuance it applies to, such as start = \"2027-03-15T00:00:00Z\"");
+    row.must_have("limit", "how long a proof may be used, such as limit = \"98d\"");
+    row.must_have("source", "who says so, for instance the ballot");
+    let start = row.text("start").and_then(|text| {
+        let start = text.parse::<Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
+        start
+            .map_err(|_| row.fault("start", "must be a date in quotes, \"2027-03-15\" or \"2027-03-15T00:00:00Z\""))
+            .ok()
+    });
+    let limit = row.has("limit").then(|| row.duration("limit", DAY..=DAY * 1000, DAY));
+    Some(ReuseRow { source: row.text("source")?.to_owned(), start: start?, limit: limit? })
+}
+
+fn store(section: &Section<'_>) -> Option<String> {
+    section.must_have("url", "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"");
+    let text = section.text("url")?;
+    match text.strip_prefix("sqlite:") {
+        Some(":memory:") => Some(text.to_owned()),
+        Some(path) if !path.trim_matches('/').is_empty() && !path.contains(['?', '#']) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            Some(format!("sqlite:{}", section.reader.folder.join(path).display()))
+        }
+        _ => {
+            section.fault("url", "must be sqlite: and the path of a file, without parameters");
+            None
+        }
+    }
+}
+
+fn ca(section: &Section<'_>) -> Option<CaSettings> {
+    section.must_have("kind", "write kind = \"swisssign\"");
+    section.must_have("url", "for SwissSign https://api.ra.swisssign.ch, or its pre-production");
+    section.must_have("user", "the service account's name, such as MPKI0000001.AutoRAO");
+    section.must_have("api_key", "where the key is: api_key = { file = \"/etc/prevalidate/api.key\" }");
+    let kind = section.choice("kind", &[("swisssign", CaKind::SwissSign)]);
+    let url = section.text("url").and_then(|text| ca_url(section, text));
+    let user = section.text("user");
+    let api_key = section.secret("api_key");
+    let second_api_key = section.secret("second_api_key");
+    let auth = section.choice("auth", &[("local", Auth::Local), ("helper", Auth::Helper)]).unwrap_or(Auth::Local);
+    let rate = section.text("rate").map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
+    let token_prefix = section.text("token_prefix").unwrap_or("swiss-pki=");
+    let name = token_prefix.strip_suffix('=').unwrap_or_default();
+    if !(1..=40).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        section.fault("token_prefix", "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`");
+    }
+    let ca_file = section.path("ca_file");
+    if ca_file.as_ref().is_some_and(|path| !path.is_file()) {
+        section.fault("ca_file", format!("there is no such file (looked from {})", section.reader.folder.display()));
+    }
+    let proxy = section.text("proxy").and_then(|text| proxy_url(section, text));
+    Some(CaSettings {
+        issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
+        token_prefix: token_prefix.to_owned(),
+        auth,
+        second_api_key,
+        ca_file,
+        proxy,
+        // SwissSign documents no limit; this one is kind.
+        rate: rate.unwrap_or(Ok(Rate { count: 2, per: Duration::from_secs(1) })).ok()?,
+        kind: kind?,
+        url: url?,
+        user: user?.to_owned(),
+        api_key: api_key?,
+    })
+}
+
+/// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
+fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
+    let url = plain_url(section, "url", text)?;
+    let (loopback, known) = match url.host() {
+        Some(Host::Ipv4(address)) => (address.is_loopback(), false),
+        Some(Host::Ipv6(address)) => (address.is_loopback(), false),
+        Some(Host::Domain(host)) => (host == "localhost", host == "swisssign.ch" || host.ends_with(".swisssign.ch")),
+        None => (false, false),
+    };
+    if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
+        section.fault("url", "must begin with https:// (http:// only for a loopback address)");
+        return None;
+    }
+    if !known && !loopback {
+        let message = "is no host of swisssign.ch; the API key's signatures will be sent there";
+        section.reader.notice(section.line_of("url"), &section.key("url"), message);
+    }
+    Some(url)
+}
+
+fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
+    let url = plain_url(section, "proxy", text)?;
+    if !["http", "https"].contains(&url.scheme()) {
+        section.fault("proxy", "must begin with http:// or https://");
+        return None;
+    }
+    Some(url)
+}
+
+fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
+    match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            section.fault(key, "must not hold a user name or password");
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            section.fault(key, "must not hold `?` or `#`");
+        }
+        Ok(url) if url.host().is_some() => return Some(url),
+        _ => section.fault(key, "must be a URL such as \"https://api.ra.swisssign.ch\""),
+    }
+    None
+}
+
+/// Keeps the table as it stands for the adapter that reads it.
+fn provider(section: &Section<'_>) -> ProviderTable {
+    let mut table = Map::new();
+    let mut lines = BTreeMap::new();
+    for (key, line, value) in section.entries() {
+        match section.json(key, value.get_ref()) {
+            Some(value) => table.insert(key.to_owned(), value),
+            None => {
+                section.reader.fault(
+                    Some(line),
+                    &section.key(&shown_key(key)),
+                    "holds a number that is too large",
+                    None,
+                );
+                None
+            }
+        };
+        lines.insert(key.to_owned(), line);
+    }
+    for fault in check_provider(&table) {
+        let line = fault.key.split('.').next().and_then(|key| lines.get(key)).copied().or(section.line);
+        section.reader.fault(line, &section.key(&shown_key(&fault.key)), fault.message, None);
+    }
+    ProviderTable { line: section.line.unwrap_or_default(), table, lines }
+}
+
+/// A fault of a provider's table: its key, and what is wrong, without the value.
+struct SettingFault {
+    key: String,
+    message: String,
+}
+
+/// What is wrong with a provider's table. The adapters know their keys; here only that there is one to ask.
+fn check_provider(table: &Map<String, Value>) -> Vec<SettingFault> {
+    match table.get("kind") {
+        Some(Value::String(kind)) if !kind.is_empty() => Vec::new(),
+        _ => vec![SettingFault {
+            key: "kind".to_owned(),
+            message: "must name the provider's kind, such as \"rfc2136\"".to_owned(),
+        }],
+    }
+}
+
+fn propagation(section: &Section<'_>) -> PropagationSettings {
+    let mode = section.choice("mode", &[("authoritative", GateMode::Authoritative), ("delay", GateMode::Delay)]);
+    if mode != Some(GateMode::Delay) && section.has("delay") {
+        section.reader.notice(section.line_of("delay"), &section.key("delay"), "counts in mode = \"delay\" only");
+    }
+    PropagationSettings {
+        mode: mode.unwrap_or_default(),
+        poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
+        settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
+        delay: std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND * 600)),
+        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 30, SECOND * 3)),
+        roots: addresses(section, "roots", &section.key("roots")),
+        name_servers: zones(&section.map("name_servers")),
+    }
+}
+
+fn zones(section: &Section<'_>) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut zones = BTreeMap::new();
+    for (zone, line, _) in section.entries() {
+        let addresses = addresses(section, zone, &section.path);
+        // A zone need not be a name that a CA would validate; a reverse or internal parent is fine.
+        match DomainName::parse(zone).map(|parsed| parsed.name).or_else(|_| DomainName::from_a_labels(zone)) {
+            Ok(name) if !addresses.is_empty() => {
+                zones.insert(name.as_str().to_owned(), addresses);
+            }
+            Ok(_) if section.texts(zone).is_empty() => {
+                section.reader.absent(Some(line), &section.path, "a zone needs at least one address", None);
+            }
+            Ok(_) => {}
+            Err(_) => section.reader.fault(Some(line), &section.path, "a key here must be the name of a zone", None),
+        }
+    }
+    zones
+}
+
+fn addresses(section: &Section<'_>, key: &str, shown: &str) -> Vec<SocketAddr> {
+    let texts = section.texts(key).into_iter();
+    texts
+        .filter_map(|item| {
+            let fault = |message| section.reader.fault(Some(item.line), shown, message, None);
+            dns_address(item.text).map_err(fault).ok()
+        })
+        .collect()
+}
+
+/// Durations of the file are never negative.
+fn std_duration(value: SignedDuration) -> Duration {
+    value.unsigned_abs()
+}

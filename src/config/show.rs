@@ -1,0 +1,185 @@
+//! Effective settings in the form of the file: what `config show` prints. Secrets appear as their sources, or as `[REDACTED]`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
+use serde_json::Value;
+
+use super::{Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
+use crate::ca::ClientSelector;
+use crate::propagation::GateMode;
+
+/// The whole configuration with all defaults.
+pub(super) fn toml(settings: &Settings) -> String {
+    let mut out = Page(String::new());
+    let policy = &settings.policy;
+    out.heading("[policy]");
+    out.text("mode", if policy.mode == Mode::Manage { "manage" } else { "observe" });
+    out.text("renew_before", &show_duration(policy.renew_before));
+    out.text("warning", &show_duration(policy.warning));
+    out.text("critical", &show_duration(policy.critical));
+    out.text("reset_token_before", &show_duration(policy.reset_token_before));
+    out.plain("max_at_risk", policy.max_at_risk);
+    out.plain("cover", policy.cover);
+    out.plain("accept_idn", policy.accept_idn);
+    for row in &policy.reuse {
+        out.heading("[[policy.reuse]]");
+        out.text("start", &row.start.to_string());
+        out.text("limit", &show_duration(row.limit));
+        out.text("source", &row.source);
+    }
+    out.heading("[store]");
+    out.text("url", &settings.store_url);
+    settings.cas.iter().for_each(|(name, ca)| out.ca(name, ca));
+    settings.clients.iter().for_each(|client| out.client(client));
+    for (name, provider) in &settings.providers {
+        out.heading(&format!("[provider.{}]", quote(name)));
+        for (key, value) in &provider.table {
+            let value = redacted(key, value);
+            out.plain(&quote(key), inline(&value));
+        }
+    }
+    let propagation = &settings.propagation;
+    out.heading("[propagation]");
+    out.text("mode", if propagation.mode == GateMode::Delay { "delay" } else { "authoritative" });
+    out.duration("poll", propagation.poll);
+    out.duration("settle", propagation.settle);
+    if propagation.mode == GateMode::Delay {
+        out.duration("delay", propagation.delay);
+    }
+    out.duration("timeout", propagation.timeout);
+    out.plain("roots", list(propagation.roots.iter().map(ToString::to_string)));
+    if !propagation.name_servers.is_empty() {
+        out.heading("[propagation.name_servers]");
+    }
+    for (zone, addresses) in &propagation.name_servers {
+        out.plain(&quote(zone), list(addresses.iter().map(ToString::to_string)));
+    }
+    out.heading("[worker]");
+    out.plain("concurrency", settings.worker.concurrency);
+    out.duration("wait", settings.worker.wait);
+    out.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn heading(&mut self, heading: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        self.0.push_str(&format!("{gap}{heading}\n"));
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.plain(key, quote(value));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.text(key, &show_duration(SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX)));
+    }
+
+    fn ca(&mut self, name: &str, ca: &CaSettings) {
+        self.heading(&format!("[ca.{}]", quote(name)));
+        self.text(
+            "kind",
+            match ca.kind {
+                CaKind::SwissSign => "swisssign",
+            },
+        );
+        self.text("url", ca.url.as_str());
+        self.text("user", &ca.user);
+        self.plain("api_key", source(&ca.api_key));
+        if let Some(second) = &ca.second_api_key {
+            self.plain("second_api_key", source(second));
+        }
+        self.text("auth", if ca.auth == Auth::Local { "local" } else { "helper" });
+        self.text("issuer", &ca.issuer);
+        self.text("rate", &ca.rate.to_string());
+        self.text("token_prefix", &ca.token_prefix);
+        if let Some(path) = &ca.ca_file {
+            self.text("ca_file", &path.to_string_lossy());
+        }
+        if let Some(proxy) = &ca.proxy {
+            self.text("proxy", proxy.as_str());
+        }
+    }
+
+    fn client(&mut self, client: &ClientSettings) {
+        self.heading("[[client]]");
+        self.text("ca", &client.ca);
+        match &client.selector {
+            ClientSelector::Name(name) => self.text("name", name),
+            ClientSelector::Reference(reference) => self.text("reference", reference),
+        }
+        for domain in &client.domains {
+            self.heading("[[client.domain]]");
+            self.text("name", domain.name.as_str());
+            if let Some(provider) = &domain.provider {
+                self.text("provider", provider);
+            }
+        }
+    }
+}
+
+/// A TOML basic string; JSON's escapes are among TOML's, only DEL must be escaped as well (TOML 1.0, "String").
+fn quote(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.map(|item| quote(&item)).collect::<Vec<_>>().join(", "))
+}
+
+/// The source of a secret; of a command only the program, its arguments may hold one.
+fn source(source: &SecretSource) -> String {
+    let (key, value) = match source {
+        SecretSource::File(path) => ("file", quote(&path.to_string_lossy())),
+        SecretSource::Env(name) => ("env", quote(name)),
+        SecretSource::Credential(name) => ("credential", quote(name)),
+        SecretSource::Command(args) => {
+            let shown = args.iter().take(1).cloned().chain((args.len() > 1).then(|| "[REDACTED]".to_owned()));
+            ("command", list(shown))
+        }
+    };
+    format!("{{ {key} = {value} }}")
+}
+
+/// A provider's value without anything that is or may be a secret.
+fn redacted(key: &str, value: &Value) -> Value {
+    const SECRET_WORDS: [&str; 5] = ["secret", "password", "token", "credential", "key"];
+    const NO_SECRETS: [&str; 4] = ["_file", "_name", "_id", "_path"];
+    let key = key.to_lowercase();
+    let secret = SECRET_WORDS.iter().any(|word| key.contains(word)) && !NO_SECRETS.iter().any(|end| key.ends_with(end));
+    match value {
+        Value::Object(table) => match SecretSource::read_json(value) {
+            Ok(SecretSource::Command(args)) => {
+                let shown = args.into_iter().take(1).chain(["[REDACTED]".to_owned()]).collect::<Vec<_>>();
+                Value::from_iter([("command".to_owned(), Value::from(shown))])
+            }
+            Ok(_) => value.clone(),
+            Err(_) => table.iter().map(|(key, value)| (key.clone(), redacted(key, value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(|item| redacted(&key, item)).collect(),
+        Value::String(text) if secret || looks_like_a_secret(text) => Value::from("[REDACTED]"),
+        other => other.clone(),
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => quote(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) => {
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", quote(key), inline(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,444 @@
+//! The configuration as a whole: all faults at once, nothing secret in any of them, and the reference file.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use super::read::SCHEMAS;
+use super::*;
+
+const CANARY: &str = "4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d";
+const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
+
+const GOOD: &str = r#"
+[policy]
+mode = "manage"
+[store]
+url = "sqlite:prevalidate.db"
+[ca.swisssign]
+kind = "swisssign"
+url = "https://api.ra.swisssign.ch"
+user = "MPKI0000001.AutoRAO"
+api_key = { file = "api.key" }
+[[client]]
+name = "MPKI0000001 - Muster AG"
+provider = "internal"
+domains = ["example.ch", "déjà.vu.com"]
+[[client.domain]]
+name = "example.com"
+provider = "edge"
+[provider.internal]
+kind = "rfc2136"
+server = "192.0.2.1:53"
+key_file = "tsig.key"
+[provider.edge]
+kind = "rfc2136"
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn load(&self, content: &str) -> Result<Settings, ConfigError> {
+        load(&self.write("prevalidate.toml", content))
+    }
+
+    /// All faults without the folder's name.
+    fn faults(&self, content: &str) -> Vec<String> {
+        let folder = format!("{}/", self.0.path().display());
+        let error = self.load(content).unwrap_err();
+        error.faults.iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
+    }
+}
+
+#[test]
+fn the_least_configuration_has_the_documented_defaults() {
+    let folder = Folder::new();
+    let settings = folder.load(GOOD).unwrap();
+    let reference = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
+    // The reference states every default, so both say the same about everything that is no choice of the user.
+    assert_eq!(settings.policy, reference.policy);
+    assert_eq!(settings.worker, reference.worker);
+    let zones = reference.propagation.name_servers.clone();
+    assert_eq!(PropagationSettings { name_servers: zones, ..settings.propagation }, reference.propagation);
+    let (ours, theirs) = (&settings.cas["swisssign"], &reference.cas["swisssign"]);
+    assert_eq!(&CaSettings { api_key: theirs.api_key.clone(), ..ours.clone() }, theirs);
+}
+
+#[test]
+fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
+    let folder = Folder::new();
+    folder.write("domains.txt", "\u{feff}example.org\r\n# old\nexample.net # shop\n");
+    let text = GOOD.replace("[[client.domain]]", "domains_file = \"domains.txt\"\n[[client.domain]]");
+    let settings = folder.load(&text).unwrap();
+    let inside = |name: &str| folder.0.path().join(name);
+    assert_eq!(settings.store_url, format!("sqlite:{}", inside("prevalidate.db").display()));
+    assert_eq!(settings.cas["swisssign"].api_key, SecretSource::File(inside("api.key")));
+    assert_eq!(settings.providers["internal"].table["key_file"], inside("tsig.key").to_str().unwrap());
+    assert_eq!(settings.clients[0].ca, "swisssign");
+    let domains: Vec<_> =
+        settings.clients[0].domains.iter().map(|d| (d.name.as_str(), d.provider.as_deref().unwrap())).collect();
+    let internal = |name| (name, "internal");
+    assert_eq!(
+        domains,
+        [
+            internal("example.ch"),
+            internal("xn--dj-kia8a.vu.com"),
+            ("example.com", "edge"),
+            internal("example.org"),
+            internal("example.net")
+        ]
+    );
+    assert_eq!(settings.notices, []);
+}
+
+#[test]
+fn all_faults_come_at_once_each_with_its_line_and_key() {
+    let folder = Folder::new();
+    folder.write("domains.txt", b"example.net\nexample.ch\nd\xe9j\xe0.vu.com\n");
+    let faults = folder.faults(
+        r#"[policy]
+mode = "mange"
+renew_befor = "30d"
+critical = "5"
+max_at_risk = 0
+[store]
+url = "postgres://u:p@db/x"
+[ca.swisssign]
+kind = "swisssign"
+url = "http://api.ra.swisssign.ch"
+api_key = "4711"
+[[client]]
+ca = "swisssing"
+name = "Muster AG"
+provider = "intrenal"
+domains = [
+    "example.ch",
+    "déjà.vu.com",
+    "xn--dj-kia8a.vu.com",
+    "co.uk",
+]
+domains_file = "domains.txt"
+[[client]]
+ca = "swisssign"
+reference = "Muster AG"
+domains = ["EXAMPLE.CH."]
+[provider.internal]
+server = "192.0.2.1"
+[propagation]
+poll = 10
+[propagation.name_servers]
+"example.ch" = ["ns1.example.ch"]
+[worker]
+concurrency = 1000000000
+[daemon]
+listen = "127.0.0.1:80"
+"#,
+    );
+    let wanted = [
+        "prevalidate.toml:2: policy.mode: must be \"manage\" or \"observe\"",
+        "prevalidate.toml:3: policy.renew_befor: is not a key of this section",
+        "prevalidate.toml:4: policy.critical: must be a duration with its unit",
+        "prevalidate.toml:5: policy.max_at_risk: must be a whole number from 1 to 10000",
+        "prevalidate.toml:7: store.url: must be sqlite: and the path",
+        "prevalidate.toml:8: ca.swisssign.user: is missing",
+        "prevalidate.toml:10: ca.swisssign.url: must begin with https://",
+        "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",
+        "prevalidate.toml:13: client.ca: there is no section [ca.…] of this name",
+        "prevalidate.toml:15: client.provider: there is no section [provider.…] of this name",
+        "prevalidate.toml:19: client.domains: déjà.vu.com (xn--dj-kia8a.vu.com) is listed twice; first at prevalidate.toml:18",
+        "prevalidate.toml:20: client.domains: `co.uk` is a public suffix",
+        "prevalidate.toml:25: client.reference: must begin with cli-",
+        "prevalidate.toml:26: client.domains: example.ch is listed twice; first at prevalidate.toml:17",
+        "prevalidate.toml:27: provider.internal.kind: must name the provider's kind",
+        "prevalidate.toml:30: propagation.poll: must be a duration with its unit in quotes",
+        "prevalidate.toml:32: propagation.name_servers: must be an IP address",
+        "prevalidate.toml:34: worker.concurrency: must be a whole number from 1 to 256",
+        "prevalidate.toml:35: daemon: is not a key of this section",
+        "domains.txt:2: example.ch is listed twice; first at prevalidate.toml:17",
+        "domains.txt:3: is not UTF-8 text",
+    ];
+    for (fault, wanted) in faults.iter().zip(wanted) {
+        assert!(fault.starts_with(wanted), "{fault}\nwanted: {wanted}");
+    }
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+}
+
+#[test]
+fn unknown_keys_and_names_come_with_what_was_probably_meant() {
+    let folder = Folder::new();
+    for (from, to, hint) in [
+        ("mode =", "renew-before = \"30d\"\nmode =", "did you mean `renew_before`?"),
+        ("user =", "usr = \"x\"\nuser =", "did you mean `user`?"),
+        ("[store]", "[stroe]\n[store]", "did you mean `store`?"),
+        ("mode =", "frobnicate = 1\nmode =", "[policy] has mode, renew_before"),
+        ("provider = \"internal\"", "provider = \"internl\"", "did you mean \"internal\"?"),
+        ("provider = \"edge\"", "provider = \"aws\"", "defined: edge, internal"),
+    ] {
+        let error = folder.load(&GOOD.replace(from, to)).unwrap_err();
+        let hints: Vec<_> = error.faults.iter().filter_map(|fault| fault.hint.as_deref()).collect();
+        assert!(hints.iter().any(|text| text.contains(hint)), "{error}");
+    }
+}
+
+#[test]
+fn nothing_is_decided_for_the_user_that_could_destroy_something() {
+    let folder = Folder::new();
+    let faults = folder.faults(&GOOD.replace("mode = \"manage\"", ""));
+    assert_eq!(faults, ["prevalidate.toml:2: policy.mode: is missing"]);
+    let faults = folder.faults("");
+    assert!(faults.iter().any(|fault| fault == "prevalidate.toml: policy.mode: is missing"), "{faults:?}");
+}
+
+#[test]
+fn a_line_that_is_no_toml_is_named_and_does_not_hide_the_other_faults() {
+    let folder = Folder::new();
+    let text = GOOD
+        .replace("user = \"MPKI0000001.AutoRAO\"", "user = MPKI0000001.AutoRAO")
+        .replace("domains =", "domain_list =");
+    let faults = folder.faults(&text);
+    assert!(faults[0].starts_with("prevalidate.toml:9: is not TOML"), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.contains("client.domain_list: is not a key")), "{faults:?}");
+    assert!(!faults.iter().any(|fault| fault.contains("missing")), "{faults:?}");
+}
+
+#[test]
+fn an_api_key_in_the_wrong_place_is_never_shown() {
+    let folder = Folder::new();
+    let quoted = format!("\"{CANARY}\"");
+    let mut texts = Vec::new();
+    // In the place of every value, and of every key, of a good file and of the reference.
+    for base in [GOOD, REFERENCE] {
+        for (number, line) in
+            base.lines().enumerate().filter(|(_, line)| !line.starts_with("# ") && !line.trim().is_empty())
+        {
+            let mut variants = vec![
+                CANARY.to_owned(),
+                quoted.clone(),
+                format!("{line} {CANARY}"),
+                format!("{CANARY} = {quoted}"),
+                format!("[{CANARY}]"),
+                format!("[ca.{CANARY}]"),
+                format!("[[{CANARY}]]"),
+                format!("{line}\n{CANARY} = 1\n{CANARY} = 2"),
+            ];
+            if let Some((key, _)) = line.split_once('=') {
+                for value in [
+                    quoted.clone(),
+                    CANARY.to_owned(),
+                    format!("\"{CANARY}"),
+                    format!("'{CANARY}\""),
+                    format!("[{quoted}]"),
+                    format!("{{ file = {quoted} }}"),
+                    format!("{{ env = {quoted} }}"),
+                    format!("{{ value = {quoted} }}"),
+                    format!("{{ {CANARY} = 1 }}"),
+                    format!("https://{CANARY}@host"),
+                    format!("\"https://u:{CANARY}@host/\""),
+                    format!("\"sqlite:x?key={CANARY}\""),
+                    format!("\"{CANARY}/s\""),
+                    format!("\"{CANARY}.ch/\""),
+                    format!("\"\"\"{CANARY}"),
+                ] {
+                    variants.push(format!("{key}= {value}"));
+                }
+            }
+            for variant in variants {
+                let lines = base.lines().enumerate().map(|(n, old)| if n == number { variant.as_str() } else { old });
+                texts.push(lines.collect::<Vec<_>>().join("\n"));
+            }
+        }
+    }
+    let mut refused = 0;
+    for text in texts {
+        let shown = match folder.load(&text) {
+            Ok(settings) => format!("{:?}", settings.notices),
+            Err(error) => {
+                refused += 1;
+                format!("{error}\n{error:?}")
+            }
+        };
+        assert!(!shown.contains(&CANARY[..16]), "{shown}\n---\n{text}");
+    }
+    assert!(refused > 500, "{refused}");
+    folder.write("domains.txt", CANARY);
+    let text = GOOD.replace("[[client.domain]]", "domains_file = \"domains.txt\"\n[[client.domain]]");
+    assert!(!folder.faults(&text)[0].contains(CANARY));
+}
+
+#[test]
+fn what_is_shown_is_the_same_configuration_again_without_secrets() {
+    let folder = Folder::new();
+    let reference = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
+    let shown = reference.redacted_toml();
+    let again = folder.load(&shown).unwrap();
+    assert_eq!(Settings { file: reference.file.clone(), notices: Vec::new(), ..again.clone() }.redacted_toml(), shown);
+    assert_eq!((&again.policy, &again.cas, &again.worker), (&reference.policy, &reference.cas, &reference.worker));
+    assert_eq!((&again.clients, &again.propagation), (&reference.clients, &reference.propagation));
+
+    let text = GOOD.replace(
+        "key_file = \"tsig.key\"",
+        &format!("secret = \"hunter2\"\ntoken = {{ command = [\"pass\", \"hunter2\"] }}\nnote = \"{CANARY}\""),
+    );
+    let shown = folder.load(&text).unwrap().redacted_toml();
+    assert!(!shown.contains("hunter2") && !shown.contains(CANARY) && shown.contains("[REDACTED]"), "{shown}");
+}
+
+#[test]
+fn a_secret_goes_to_no_host_in_clear_and_to_no_strange_host_in_silence() {
+    let folder = Folder::new();
+    let with = |url: &str| folder.load(&GOOD.replace("https://api.ra.swisssign.ch", url));
+    for url in ["https://api.ra.pre.swisssign.ch/v2", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:1"] {
+        assert_eq!(with(url).unwrap().notices, [], "{url}");
+    }
+    for url in ["https://api.ra.swisssign.ch.evil.example", "https://evilswisssign.ch"] {
+        assert!(with(url).unwrap().notices[0].message.contains("no host of swisssign.ch"), "{url}");
+    }
+    for url in [
+        "http://api.ra.swisssign.ch",
+        "http://127.0.0.1.evil.example",
+        "ftp://127.0.0.1",
+        "api.ra.swisssign.ch",
+        "https://u:p@h",
+    ] {
+        assert!(with(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn a_sandbox_on_this_machine_can_be_configured() {
+    let folder = Folder::new();
+    let text = GOOD
+        .replace("https://api.ra.swisssign.ch", "http://127.0.0.1:40123")
+        .replace("example.ch\", \"déjà.vu.com", "example.test\", \"shop.test")
+        .replace("user =", "rate = \"50/s\"\nuser =")
+        + "[propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.name_servers]\n\
+           \"example.test\" = [\"127.0.0.1:40124\", \"127.0.0.1:40125\"]\n";
+    let settings = folder.load(&text).unwrap();
+    assert_eq!(settings.propagation.settle, Duration::ZERO);
+    assert_eq!(settings.propagation.name_servers["example.test"].len(), 2);
+    assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
+    // That such names are for sandboxes only is said once, not for each of them.
+    assert_eq!(settings.notices.len(), 1);
+}
+
+#[test]
+fn shorter_renewal_windows_take_their_alarms_along() {
+    let folder = Folder::new();
+    let with = |keys: &str| folder.load(&GOOD.replace("[store]", &format!("{keys}\n[store]")));
+    let policy = with("renew_before = \"3d\"").unwrap().policy;
+    assert_eq!((policy.warning, policy.critical), (SignedDuration::from_hours(48), SignedDuration::from_secs(60_480)));
+    assert!(with("warning = \"2d\"\ncritical = \"3d\"").is_err());
+    assert!(with("warning = \"40d\"").unwrap().notices[0].message.contains("renew_before"));
+}
+
+#[test]
+fn the_reuse_table_is_replaced_as_a_whole() {
+    let folder = Folder::new();
+    let rows = "[[policy.reuse]]\nstart = \"2027-03-15\"\nlimit = \"98d\"\nsource = \"SC-081\"\n";
+    let settings = folder.load(&GOOD.replace("[store]", &format!("{rows}[store]"))).unwrap();
+    let row = &settings.policy.reuse[0];
+    assert_eq!((row.start.to_string().as_str(), row.limit.as_hours()), ("2027-03-15T00:00:00Z", 98 * 24));
+    let faults = folder.faults(&GOOD.replace("[store]", "[[policy.reuse]]\nstart = \"soon\"\n[store]"));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
+
+#[test]
+fn the_reference_shows_every_key_and_no_other() {
+    let mut schema = None;
+    let mut shown: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for line in REFERENCE.lines().map(str::trim) {
+        let line = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+        if line.starts_with('[') {
+            let heading = line.trim_matches(['[', ']']);
+            let parts: Vec<_> = heading.split('.').collect();
+            schema = SCHEMAS.iter().find(|schema| {
+                let known: Vec<_> = schema.path.split('.').collect();
+                known.len() == parts.len()
+                    && known.iter().zip(&parts).all(|(known, part)| *known == "NAME" || known == part)
+            });
+            // A section is a key of the section above it.
+            shown.insert(("", parts[0]));
+            shown.extend(parts.get(1).map(|part| (parts[0], *part)));
+        } else if let (Some(schema), Some((key, _))) = (schema, line.split_once('=')) {
+            let key = key.trim();
+            if !line.starts_with('#') {
+                assert!(schema.keys.contains(&key), "[{}] {key} is shown and not known", schema.path);
+                shown.insert((schema.path, key));
+            }
+        }
+    }
+    for schema in SCHEMAS {
+        for key in schema.keys {
+            assert!(shown.contains(&(schema.path, key)), "[{}] {key} is known and not shown", schema.path);
+        }
+    }
+}
+
+#[test]
+fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
+    let folder = Folder::new();
+    folder.write("domains.txt", "example.org\n");
+    let ca_file = folder.write("ca.pem", "");
+    let text: String = REFERENCE
+        .lines()
+        .filter(|line| !line.starts_with("name = \"MPKI"))
+        .map(|line| {
+            line.strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
+                .unwrap_or(line)
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let settings = folder.load(&text.replace("/etc/prevalidate/ca.pem", ca_file.to_str().unwrap())).unwrap();
+    assert_eq!(settings.policy.reuse.len(), 1);
+    assert!(settings.cas["swisssign"].second_api_key.is_some() && settings.cas["swisssign"].proxy.is_some());
+    assert_eq!(settings.clients[0].domains.len(), 4);
+}
+
+#[test]
+fn the_nearest_configuration_is_found_and_a_named_one_is_never_replaced_by_another() {
+    let folder = Folder::new();
+    let config_home = folder.0.path().join("xdg");
+    std::fs::create_dir_all(config_home.join("prevalidate")).unwrap();
+    let in_home = folder.write("xdg/prevalidate/prevalidate.toml", GOOD);
+    let named = folder.write("named.toml", GOOD);
+    let environment = |pairs: Vec<(&'static str, String)>| {
+        move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
+    };
+    let xdg = ("XDG_CONFIG_HOME", config_home.display().to_string());
+    let variable = (ENV, named.display().to_string());
+    let missing = folder.0.path().join("missing.toml");
+
+    let both = environment(vec![xdg.clone(), variable]);
+    assert_eq!(find(Some(&in_home), &both).unwrap(), in_home);
+    assert_eq!(find(None, &both).unwrap(), named);
+    assert!(find(Some(&missing), &both).unwrap_err().to_string().contains("missing.toml: there is no such file"));
+    assert_eq!(find(None, &environment(vec![xdg.clone()])).unwrap(), in_home);
+    let wrong = environment(vec![xdg, (ENV, missing.display().to_string())]);
+    assert!(find(None, &wrong).unwrap_err().to_string().contains(ENV));
+    let nowhere = find(None, &environment(vec![("HOME", missing.display().to_string())])).unwrap_err().to_string();
+    for place in
+        ["./prevalidate.toml", "missing.toml/.config/prevalidate", "/etc/prevalidate/prevalidate.toml", "--config"]
+    {
+        assert!(nowhere.contains(place), "{nowhere}");
+    }
+}
+
+#[test]
+fn what_is_no_configuration_file_is_refused_with_a_reason() {
+    let folder = Folder::new();
+    let path = folder.write("prevalidate.toml", b"[policy]\nmode = \"manage\"\n# M\xfcller\n");
+    assert!(load(&path).unwrap_err().to_string().contains(".toml:3: is not UTF-8"));
+    assert!(load(folder.0.path()).unwrap_err().to_string().contains("not a regular file"));
+    assert!(load(&folder.0.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
+    assert!(folder.load(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok());
+}

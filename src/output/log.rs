@@ -1,0 +1,4 @@
+//! To come.
+
+/// To come.
+pub fn start(_: u8) {}

@@ -1,0 +1,147 @@
+//! When not to act at all: changes that nobody planned and that concern many domains at once (I14).
+//!
+//! Renewals that are simply due are never refused; they are spread and throttled. The guard is about the *unexpected*.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::attempt::Effect;
+use super::name::DomainName;
+use super::observed::{Observed, Sighting};
+use super::policy::Policy;
+
+/// Something unexpected and large enough that a person has to look first. `--force` overrides it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "alarm")]
+pub enum Alarm {
+    /// Registrations that were there are not in the CA's list.
+    RegistrationsVanished(Count),
+    /// Proofs that counted do not any more, long before their end.
+    ProofsVanished(Count),
+    /// Proofs end earlier than the CA said, with no rule behind it.
+    ProofsShortened(Count),
+    /// The inventory is suddenly much smaller.
+    InventoryShrank(Count),
+    /// Our clock and the CA's differ.
+    ClockSkew {
+        /// Seconds our clock is ahead; negative: behind.
+        ahead_seconds: i64,
+    },
+    /// The store has seen a later time than now.
+    ClockWentBack {
+        /// The latest time it saw.
+        latest: Timestamp,
+    },
+}
+
+/// How many of how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The client, or what was counted.
+    pub among: String,
+    /// Concerned.
+    pub affected: usize,
+    /// All that were known.
+    pub known: usize,
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RegistrationsVanished(c) => {
+                write!(f, "{} of {} registrations are no longer in the CA's list for {}", c.affected, c.known, c.among)
+            }
+            Self::ProofsVanished(c) => {
+                write!(f, "{} of {} proofs of {} stopped counting before their end", c.affected, c.known, c.among)
+            }
+            Self::ProofsShortened(c) => {
+                write!(
+                    f,
+                    "{} of {} proofs of {} end earlier than the CA said, and no rule explains it",
+                    c.affected, c.known, c.among
+                )
+            }
+            Self::InventoryShrank(c) => {
+                write!(f, "{} of {} domains are gone from the inventory ({})", c.affected, c.known, c.among)
+            }
+            Self::ClockSkew { ahead_seconds } if *ahead_seconds < 0 => {
+                write!(f, "the local clock is {} s behind the CA's", -ahead_seconds)
+            }
+            Self::ClockSkew { ahead_seconds } => write!(f, "the local clock is {ahead_seconds} s ahead of the CA's"),
+            Self::ClockWentBack { latest } => write!(f, "the clock went back: the store has seen {latest}"),
+        }
+    }
+}
+
+/// Clocks may differ by so much before nothing is done (faults T01).
+pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// More than 30 % of ten or more, or all of fewer (faults C12, G01).
+pub fn is_mass(affected: usize, known: usize) -> bool {
+    affected > 0 && if known >= 10 { affected * 10 > known * 3 } else { affected >= known }
+}
+
+/// What a list call means against what was known before it, for one client: each pair is what was observed and what is seen now.
+pub fn examine_look<'a>(
+    client: &str,
+    known: impl Iterator<Item = (&'a Observed, &'a Sighting)>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<Alarm> {
+    let (mut registered, mut vanished) = (0, 0);
+    let (mut proved, mut lost, mut shortened) = (0, 0, 0);
+    for (before, seen) in known {
+        let Sighting::Present(old) = &before.sighting else { continue };
+        registered += 1;
+        let new = match seen {
+            Sighting::Present(new) => new,
+            Sighting::Unread | Sighting::Absent | Sighting::Missing(_) => {
+                vanished += 1;
+                continue;
+            }
+        };
+        let Some(end) = old.usable_until(&policy.reuse, now) else { continue };
+        proved += 1;
+        // A reset of our own may have cost the proof; that is the canary's business, not the guard's.
+        let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
+        match new.usable_until(&policy.reuse, now) {
+            None if !by_own_hand => lost += 1,
+            Some(new_end)
+                if new_end < end
+                    && new.proof.as_ref().map(|p| p.validated_at) == old.proof.as_ref().map(|p| p.validated_at) =>
+            {
+                shortened += 1;
+            }
+            _ => {}
+        }
+    }
+    let count = |affected, known| Count { among: client.to_owned(), affected, known };
+    let mut alarms = Vec::new();
+    if is_mass(vanished, registered) {
+        alarms.push(Alarm::RegistrationsVanished(count(vanished, registered)));
+    }
+    if is_mass(lost, proved) {
+        alarms.push(Alarm::ProofsVanished(count(lost, proved)));
+    }
+    if is_mass(shortened, proved) {
+        alarms.push(Alarm::ProofsShortened(count(shortened, proved)));
+    }
+    alarms
+}
+
+/// Whether the inventory shrank too much: of `known` domains of one origin, these are no longer wanted.
+pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Option<Alarm> {
+    is_mass(gone.len(), known)
+        .then(|| Alarm::InventoryShrank(Count { among: origin.to_owned(), affected: gone.len(), known }))
+}
+
+/// Whether the clock can be trusted, by what the CA and the store say.
+pub fn examine_clock(now: Timestamp, latest: Option<Timestamp>, ahead: Option<SignedDuration>) -> Option<Alarm> {
+    if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
+        return Some(Alarm::ClockSkew { ahead_seconds: ahead.as_secs() });
+    }
+    let latest = latest.filter(|&latest| latest.duration_since(now) > CLOCK_TOLERANCE)?;
+    Some(Alarm::ClockWentBack { latest })
+}

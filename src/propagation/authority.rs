@@ -1,0 +1,235 @@
+//! One question to one address, and what that very address says: uncached, unretried elsewhere (rule 2).
+//!
+//! The sockets are our own: `hickory-net`'s client keeps connections, retries and matches answers for a resolver's needs,
+//! and hides which of UDP, TCP or the plain try spoke. Messages are `hickory-proto`'s.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// The UDP payload we offer: fits every path without fragments (DNS flag day 2020).
+const PAYLOAD: u16 = 1232;
+
+/// Datagrams that answer something else, before UDP is given up: a flood must cost neither the time-out nor the processor.
+const MOST_STRANGERS: u32 = 32;
+
+/// Linux and macOS: the machine has no such address family at all.
+const NO_FAMILY: [i32; 2] = [97, 47];
+
+/// Asks single addresses. Clones share the limit on open sockets.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    timeout: Duration,
+    sockets: Arc<Semaphore>,
+}
+
+/// Why an address has no answer to judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// This machine has no route to it or no such address family. It says nothing about the server.
+    NoRoute(String),
+    /// Nothing came back over any transport.
+    Silent(String),
+    /// Something came back over TCP that is no answer to the question.
+    Nonsense(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoute(text) | Self::Silent(text) | Self::Nonsense(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Asker {
+    /// Each try gets `timeout`; at most `sockets` tries are on the way at once.
+    pub fn new(timeout: Duration, sockets: usize) -> Self {
+        Self { timeout, sockets: Arc::new(Semaphore::new(sockets)) }
+    }
+
+    /// Asks `address`: RD=0, DO=1, EDNS 1232 over UDP; TCP when the answer is truncated or does not come; without EDNS when
+    /// the server does not know it (FORMERR, NOTIMP, BADVERS) or said nothing at all. At most four tries.
+    ///
+    /// Source ports are the kernel's ephemeral ones, a new one for every try; the socket is connected, so that the kernel
+    /// drops what others send. Id, question and opcode are compared (RFC 5452, section 9.1).
+    ///
+    /// # Errors
+    /// [`Failure`], after every try that could still bring an answer.
+    pub async fn ask(&self, address: SocketAddr, name: &Name, kind: RecordType) -> Result<Message, Failure> {
+        match self.over_both(address, &Question::new(name, kind, true)).await {
+            Ok(answer) if !knows_no_edns(&answer) => Ok(answer),
+            Err(failure @ (Failure::NoRoute(_) | Failure::Nonsense(_))) => Err(failure),
+            Ok(refusal) => Ok(self.over_both(address, &Question::new(name, kind, false)).await.unwrap_or(refusal)),
+            // Old middleboxes drop EDNS without a word. A stale server behind one must be heard, not taken for dead.
+            Err(silent) => {
+                let plain = Question::new(name, kind, false);
+                match self.over_udp(address, &plain).await {
+                    Ok(answer) if answer.metadata.truncation => Err(Failure::Nonsense(format!(
+                        "the answer is truncated over UDP and TCP does not work ({silent})"
+                    ))),
+                    Ok(answer) => Ok(answer),
+                    Err(_) => Err(silent),
+                }
+            }
+        }
+    }
+
+    async fn over_both(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+        let udp = match self.over_udp(address, question).await {
+            Ok(answer) if !answer.metadata.truncation => return Ok(answer),
+            Ok(_) => "truncated".to_owned(),
+            Err(failure @ Failure::NoRoute(_)) => return Err(failure),
+            Err(failure) => failure.to_string(),
+        };
+        self.over_tcp(address, question).await.map_err(|failure| match failure {
+            Failure::Silent(tcp) => Failure::Silent(format!("UDP: {udp}; TCP: {tcp}")),
+            Failure::Nonsense(tcp) => Failure::Nonsense(format!("UDP: {udp}; TCP: {tcp}")),
+            no_route @ Failure::NoRoute(_) => no_route,
+        })
+    }
+
+    async fn over_udp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+        let _permit = self.sockets.acquire().await;
+        let mut strangers = 0;
+        let exchange = async {
+            let local: SocketAddr =
+                if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+            let socket = UdpSocket::bind(local).await.map_err(failed)?;
+            socket.connect(address).await.map_err(failed)?;
+            socket.send(&question.wire).await.map_err(failed)?;
+            let mut buffer = vec![0; 4096];
+            while strangers < MOST_STRANGERS {
+                let length = socket.recv(&mut buffer).await.map_err(failed)?;
+                match question.read(&buffer[..length]) {
+                    Ok(answer) => return Ok(answer),
+                    // Somebody may be guessing: the true answer may still come.
+                    Err(_) => strangers += 1,
+                }
+            }
+            Err(Failure::Silent("nothing but datagrams that do not answer the question".to_owned()))
+        };
+        match timeout(self.timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) if strangers > 0 => {
+                Err(Failure::Silent(format!("no answer in {:?}, {strangers} other datagrams", self.timeout)))
+            }
+            Err(_) => Err(Failure::Silent(format!("no answer in {:?}", self.timeout))),
+        }
+    }
+
+    async fn over_tcp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+        let _permit = self.sockets.acquire().await;
+        let exchange = async {
+            let mut stream = TcpStream::connect(address).await.map_err(failed)?;
+            let length = u16::try_from(question.wire.len()).unwrap_or(u16::MAX);
+            let framed = [&length.to_be_bytes(), question.wire.as_slice()].concat();
+            stream.write_all(&framed).await.map_err(failed)?;
+            let length = stream.read_u16().await.map_err(failed)?;
+            let mut buffer = vec![0; usize::from(length)];
+            stream.read_exact(&mut buffer).await.map_err(failed)?;
+            match question.read(&buffer) {
+                Ok(answer) if answer.metadata.truncation => {
+                    Err(Failure::Nonsense("truncated over TCP, where there is no limit to keep to".to_owned()))
+                }
+                Ok(answer) => Ok(answer),
+                Err(why) => Err(Failure::Nonsense(why.to_owned())),
+            }
+        };
+        let silent = || Failure::Silent(format!("no answer in {:?}", self.timeout));
+        timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(silent()))
+    }
+}
+
+/// A question as it goes over the wire, and the test whether something answers it.
+struct Question {
+    id: u16,
+    query: Query,
+    wire: Vec<u8>,
+}
+
+impl Question {
+    fn new(name: &Name, kind: RecordType, edns: bool) -> Self {
+        let mut message = Message::query();
+        let query = Query::query(name.clone(), kind);
+        message.metadata.recursion_desired = false;
+        message.add_query(query.clone());
+        if edns {
+            let mut offer = Edns::new();
+            offer.set_max_payload(PAYLOAD).set_dnssec_ok(true);
+            message.set_edns(offer);
+        }
+        let wire = message.to_vec().unwrap_or_default();
+        Self { id: message.metadata.id, query, wire }
+    }
+
+    /// The answer in `bytes`, or why it is none.
+    fn read(&self, bytes: &[u8]) -> Result<Message, &'static str> {
+        let &[high, low, flags, ..] = bytes else { return Err("the answer is shorter than a header") };
+        if u16::from_be_bytes([high, low]) != self.id {
+            return Err("the answer has another query's id");
+        }
+        let answer = match Message::from_vec(bytes) {
+            Ok(answer) => answer,
+            // Some servers cut the message in the middle of a record and set TC: only the flag matters then.
+            Err(_) if flags & 0x82 == 0x82 => {
+                let mut cut = Message::response(self.id, OpCode::Query);
+                cut.metadata.truncation = true;
+                return Ok(cut);
+            }
+            Err(_) => return Err("the answer is not a DNS message"),
+        };
+        if answer.metadata.message_type != MessageType::Response || answer.metadata.op_code != OpCode::Query {
+            return Err("what came back is not a response to a query");
+        }
+        let told = answer.metadata.response_code;
+        match answer.queries.as_slice() {
+            [asked] if *asked == self.query && asked.query_class() == DNSClass::IN => Ok(answer),
+            // A server that could not or would not read the question need not repeat it (RFC 1035, section 4.1.1).
+            [] if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) => Ok(answer),
+            _ => Err("the answer is to another question"),
+        }
+    }
+}
+
+fn knows_no_edns(answer: &Message) -> bool {
+    matches!(answer.metadata.response_code, ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn failed(error: std::io::Error) -> Failure {
+    let no_family = error.raw_os_error().is_some_and(|code| NO_FAMILY.contains(&code));
+    match error.kind() {
+        ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => Failure::NoRoute(format!("no route ({error})")),
+        _ if no_family => Failure::NoRoute(format!("no route ({error})")),
+        ErrorKind::ConnectionRefused => Failure::Silent("nothing listens there (connection refused)".to_owned()),
+        ErrorKind::UnexpectedEof => Failure::Silent("the connection was closed before the answer was whole".to_owned()),
+        _ => Failure::Silent(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_is_told_from_no_answer() {
+        // Linux: ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT.
+        for code in [101, 99, 97] {
+            assert!(matches!(failed(std::io::Error::from_raw_os_error(code)), Failure::NoRoute(_)), "{code}");
+        }
+        // EHOSTUNREACH, ECONNREFUSED, EMFILE.
+        for code in [113, 111, 24] {
+            assert!(matches!(failed(std::io::Error::from_raw_os_error(code)), Failure::Silent(_)), "{code}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What one server's reply says about one value (rule 3): the only place where a DNS message becomes an [`Answer`].
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, Record};
+
+use super::Answer;
+use super::authority::Failure;
+
+/// Judges a reply to "`owner` TXT?". The words are for people: the RCODE, what was missing, what stood there instead.
+///
+/// A value is there when the character-strings of one TXT record of `owner`, joined, are `value` byte for byte
+/// (RFC 1035, section 3.3.14; names compare without case, RFC 4343). Only authoritative replies (AA) count.
+pub fn judge(reply: &Result<Message, Failure>, owner: &Name, value: &str) -> (Answer, String) {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(Failure::NoRoute(why)) => return (Answer::NotChecked, why.clone()),
+        Err(Failure::Silent(why)) => return (Answer::Unreachable, why.clone()),
+        Err(Failure::Nonsense(why)) => return (Answer::Lame, why.clone()),
+    };
+    let told = reply.metadata.response_code;
+    if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) {
+        return (Answer::Lame, rcode(told));
+    }
+    if !reply.metadata.authoritative {
+        let detail = match reply.authorities.iter().find(|record| matches!(record.data, RData::NS(_))) {
+            Some(referral) if reply.answers.is_empty() => {
+                format!("it only refers to the servers of {}", text(&referral.name))
+            }
+            _ => "its answer is not authoritative (AA is not set)".to_owned(),
+        };
+        return (Answer::Lame, detail);
+    }
+
+    let at_owner = || reply.answers.iter().filter(|r| r.name == *owner && r.dns_class == DNSClass::IN).map(|r| &r.data);
+    if let Some(target) = at_owner().find_map(|data| if let RData::CNAME(target) = data { Some(target) } else { None })
+    {
+        // RFC 1034, section 3.6.2: a CNAME stands alone, so no TXT can be written beside it.
+        return (Answer::NoMatch, format!("CNAME to {}: no TXT value can stand beside a CNAME", text(target)));
+    }
+    let mut others = 0;
+    for data in at_owner() {
+        if let RData::TXT(txt) = data {
+            if txt.txt_data.concat() == value.as_bytes() {
+                return (Answer::Match, "has the value".to_owned());
+            }
+            others += 1;
+        }
+    }
+    let detail = match (told, others) {
+        (ResponseCode::NXDomain, _) => "the name does not exist there (NXDOMAIN)".to_owned(),
+        (_, 0) => "no TXT values there".to_owned(),
+        (_, 1) => "one TXT value there, not this one".to_owned(),
+        (_, n) => format!("{n} TXT values there, not this one"),
+    };
+    (Answer::NoMatch, detail)
+}
+
+/// The TTL of `owner`'s TXT RRset in an authoritative reply; `None` when there is no such RRset.
+///
+/// # Errors
+/// In words, why the reply proves nothing.
+pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Result<Option<u32>, String> {
+    let told = reply.metadata.response_code;
+    if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) || !reply.metadata.authoritative {
+        return Err(format!("{}, not an authoritative answer", rcode(told)));
+    }
+    let there = |record: &&Record| record.name == *owner && matches!(record.data, RData::TXT(_));
+    Ok(reply.answers.iter().filter(there).map(|record| record.ttl).max())
+}
+
+/// How long "not there" may be cached after this reply to an SOA question: RFC 2308, section 5.
+pub(super) fn negative_ttl(reply: &Message) -> u32 {
+    let of =
+        |record: &Record| if let RData::SOA(soa) = &record.data { Some(record.ttl.min(soa.minimum)) } else { None };
+    reply.answers.iter().chain(&reply.authorities).find_map(of).unwrap_or(0)
+}
+
+/// An RCODE as operators know it.
+pub(super) fn rcode(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::NoError => "NOERROR".to_owned(),
+        ResponseCode::FormErr => "FORMERR".to_owned(),
+        ResponseCode::ServFail => "SERVFAIL".to_owned(),
+        ResponseCode::NXDomain => "NXDOMAIN".to_owned(),
+        ResponseCode::NotImp => "NOTIMP".to_owned(),
+        ResponseCode::Refused => "REFUSED".to_owned(),
+        other => format!("RCODE {}", u16::from(other)),
+    }
+}
+
+/// A name for people: lower case, escaped where it is not plain, no trailing dot.
+pub(super) fn text(name: &Name) -> String {
+    let shown = name.to_lowercase().to_ascii();
+    if shown == "." { shown } else { shown.trim_end_matches('.').to_owned() }
+}

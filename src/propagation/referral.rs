@@ -1,0 +1,126 @@
+//! What a reply says about zones and servers, pure: the only place where a walk believes anything, and how little it believes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, Record};
+
+use super::evidence::{rcode, text};
+
+/// Where "`name` SOA?" leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Further down: a referral to a zone on the way to the name, with the glue that its sender may give.
+    Down {
+        /// The zone that is delegated.
+        zone: Name,
+        /// Its servers and their glue.
+        hosts: BTreeMap<Name, Vec<IpAddr>>,
+    },
+    /// The server answers for the name itself; its SOA record says where the zone begins.
+    Here {
+        /// The zone's apex.
+        apex: Name,
+        /// Whether the name exists.
+        exists: bool,
+    },
+    /// The server answers for the name itself, and there is a CNAME or DNAME, so that no SOA record shows.
+    Alias,
+}
+
+/// Reads the reply of a server of `above` to "`name` SOA?". Whatever does not lead down, towards `name`, is not followed.
+///
+/// # Errors
+/// In words, why the reply leads nowhere.
+pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, String> {
+    let told = checked(reply)?;
+    if reply.metadata.authoritative {
+        for record in internet(&reply.answers) {
+            match record.data {
+                RData::SOA(_) if record.name == *name => return Ok(Step::Here { apex: name.clone(), exists: true }),
+                RData::CNAME(_) if record.name == *name => return Ok(Step::Alias),
+                _ if is_dname(record) && record.name.zone_of(name) => return Ok(Step::Alias),
+                _ => {}
+            }
+        }
+        let denies = |r: &&Record| matches!(r.data, RData::SOA(_)) && above.zone_of(&r.name) && r.name.zone_of(name);
+        if let Some(soa) = internet(&reply.authorities).find(denies) {
+            return Ok(Step::Here { apex: soa.name.clone(), exists: told == ResponseCode::NoError });
+        }
+        return Err("its authoritative answer has no SOA record of a zone on the way".to_owned());
+    }
+    let leads_down = |r: &&Record| {
+        matches!(r.data, RData::NS(_)) && r.name != *above && above.zone_of(&r.name) && r.name.zone_of(name)
+    };
+    let Some(zone) = internet(&reply.authorities).find(leads_down).map(|record| record.name.clone()) else {
+        return Err("neither authoritative nor a referral towards the name".to_owned());
+    };
+    let mut hosts: BTreeMap<Name, Vec<IpAddr>> = BTreeMap::new();
+    for record in internet(&reply.authorities).filter(|record| record.name == zone) {
+        if let RData::NS(host) = &record.data {
+            hosts.entry(host.0.to_lowercase()).or_default();
+        }
+    }
+    for record in internet(&reply.additionals) {
+        // Glue from above its own zone is hearsay (RFC 5452, section 6): such names are looked up.
+        if let (Some(address), true) = (record.data.ip_addr(), above.zone_of(&record.name))
+            && let Some(glue) = hosts.get_mut(&record.name)
+            && !glue.contains(&address)
+        {
+            glue.push(address);
+        }
+    }
+    Ok(Step::Down { zone: zone.to_lowercase(), hosts })
+}
+
+/// Reads a server's reply to "`zone` NS?": the zone's own list.
+///
+/// # Errors
+/// In words, why the reply is no such list.
+pub(super) fn own_servers(reply: &Message, zone: &Name) -> Result<BTreeSet<Name>, String> {
+    authoritative(reply)?;
+    let names: BTreeSet<Name> = internet(&reply.answers)
+        .filter(|record| record.name == *zone)
+        .filter_map(|record| if let RData::NS(host) = &record.data { Some(host.0.to_lowercase()) } else { None })
+        .collect();
+    if names.is_empty() { Err(format!("no NS records at {}", text(zone))) } else { Ok(names) }
+}
+
+/// Reads a server's reply to "`host` A?" or "`host` AAAA?". A name server's name may be no alias (RFC 2181, section 10.3),
+/// so only records at the name itself count.
+///
+/// # Errors
+/// In words, why the reply is no authoritative answer.
+pub(super) fn addresses(reply: &Message, host: &Name) -> Result<Vec<IpAddr>, String> {
+    authoritative(reply)?;
+    Ok(internet(&reply.answers)
+        .filter(|record| record.name == *host)
+        .filter_map(|record| record.data.ip_addr())
+        .collect())
+}
+
+fn checked(reply: &Message) -> Result<ResponseCode, String> {
+    match reply.metadata.response_code {
+        told @ (ResponseCode::NoError | ResponseCode::NXDomain) => Ok(told),
+        other => Err(rcode(other)),
+    }
+}
+
+fn authoritative(reply: &Message) -> Result<(), String> {
+    checked(reply)?;
+    if reply.metadata.authoritative {
+        Ok(())
+    } else {
+        Err("its answer is not authoritative (AA is not set)".to_owned())
+    }
+}
+
+fn internet(records: &[Record]) -> impl Iterator<Item = &Record> {
+    records.iter().filter(|record| record.dns_class == DNSClass::IN)
+}
+
+/// DNAME (RFC 6672) is type 39, which the message library leaves undecoded.
+fn is_dname(record: &Record) -> bool {
+    u16::from(record.record_type()) == 39
+}

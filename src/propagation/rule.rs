@@ -1,0 +1,248 @@
+//! The rule, pure: what was answered goes in, whether the CA may be asked comes out.
+//!
+//! **Stale is fatal, dead is tolerable.** One authoritative "not there" blocks, because the CA may ask just that server.
+//! A dead or lame server does not: the CA's resolver goes on to the next one, as ours did, and a zone with one broken
+//! secondary must not wait for ever.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Answer, GateMode, ServerAnswer, Verdict};
+
+/// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
+/// reloads says SERVFAIL for seconds; one that was never configured says REFUSED for years.
+pub const LAME_GRACE: Duration = Duration::from_secs(600);
+
+/// No cache horizon lies further away: resolvers cap what they keep at a day (BIND, unbound: `cache-max-ttl` 86400).
+pub const LONGEST_HORIZON: SignedDuration = SignedDuration::from_hours(24);
+
+/// The slowest poll, unless a slower one is configured.
+const SLOWEST_POLL: Duration = Duration::from_secs(300);
+
+/// Judges the answers of one look in mode `authoritative` (rule 3 and 4).
+///
+/// It goes when no address says [`Answer::NoMatch`] and two name servers match. One is enough when only one answers, and,
+/// `LAME_GRACE` after the write, when all others that answer are lame. [`Answer::NotChecked`] counts neither way.
+/// Answers without a name are name servers of their own. `warnings` are those of the delegation; more are added.
+pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_for: Duration) -> Verdict {
+    let count = |wanted: Answer| servers.iter().filter(|server| server.answer == wanted).count();
+    let mut by_name: BTreeMap<String, Vec<&ServerAnswer>> = BTreeMap::new();
+    for server in &servers {
+        by_name.entry(server.label()).or_default().push(server);
+    }
+    let having =
+        |wanted: &[Answer]| by_name.values().filter(|all| all.iter().any(|s| wanted.contains(&s.answer))).count();
+
+    let (listed, stale) = (by_name.len(), count(Answer::NoMatch));
+    let matching = having(&[Answer::Match]);
+    let answering = having(&[Answer::Match, Answer::NoMatch, Answer::Lame]);
+    let needed = if published_for >= LAME_GRACE { 1 } else { answering.clamp(1, 2) };
+
+    for server in &servers {
+        match server.answer {
+            Answer::Lame => warnings.push(format!("{server} does not answer for the zone: {}", server.detail)),
+            Answer::Unreachable => warnings.push(format!("{server} gave no answer: {}", server.detail)),
+            Answer::Match | Answer::NoMatch | Answer::NotChecked => {}
+        }
+    }
+
+    let addresses = servers.len();
+    let cause = if stale > 0 && matching == 0 {
+        format!("no name server has the value: {}", first_of(&servers, Answer::NoMatch))
+    } else if stale > 0 {
+        format!("{stale} of {addresses} addresses do not have the value yet: {}", first_of(&servers, Answer::NoMatch))
+    } else if matching >= needed {
+        let seen = count(Answer::Match);
+        format!(
+            "{matching} of {listed} name servers have the value ({seen} of {addresses} addresses say so themselves)"
+        )
+    } else if matching > 0 {
+        format!(
+            "one name server has the value, and every other that answers does not answer for the zone ({}); \
+             one alone is enough {} minutes after the value was written",
+            first_of(&servers, Answer::Lame),
+            LAME_GRACE.as_secs() / 60
+        )
+    } else if count(Answer::Lame) > 0 {
+        format!("no name server answers for the zone: {}", first_of(&servers, Answer::Lame))
+    } else if addresses == 0 {
+        "no name server has an address".to_owned()
+    } else {
+        format!(
+            "none of {addresses} addresses of {listed} name servers could be reached: {}; if this network lets no DNS \
+             out, set propagation.mode = \"delay\"",
+            servers.first().map_or_else(String::new, |server| format!("{server}: {}", server.detail))
+        )
+    };
+    Verdict {
+        mode: GateMode::Authoritative,
+        go: stale == 0 && matching >= needed,
+        gone: stale > 0 && matching == 0,
+        cause,
+        warnings,
+        servers,
+    }
+}
+
+/// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no evidence.
+pub fn wait_out(delay: Duration, published_for: Duration) -> Verdict {
+    let go = published_for >= delay;
+    let left = delay.saturating_sub(published_for).as_secs();
+    Verdict {
+        mode: GateMode::Delay,
+        go,
+        gone: false,
+        cause: if go {
+            format!(
+                "{} s have passed since the value was written; no name server was asked, so this is no evidence",
+                delay.as_secs()
+            )
+        } else {
+            format!("{left} s of the configured delay are left; no name server is asked in this mode")
+        },
+        warnings: Vec::new(),
+        servers: Vec::new(),
+    }
+}
+
+/// The verdict of mode `authoritative` when nobody could be asked at all: late, never gone.
+pub fn nobody(cause: String) -> Verdict {
+    Verdict { mode: GateMode::Authoritative, go: false, gone: false, cause, warnings: Vec::new(), servers: Vec::new() }
+}
+
+/// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times that for the next ten,
+/// then thirty times. With the default `poll` of 10 s that is 10 s, 60 s, 5 min. Never slower than 5 min or `poll`.
+pub fn polling_interval(poll: Duration, looks: u32) -> Duration {
+    let factor = match looks {
+        0..6 => 1,
+        6..16 => 6,
+        16.. => 30,
+    };
+    poll.saturating_mul(factor).min(SLOWEST_POLL.max(poll))
+}
+
+/// When no resolver can remember the time before the value any more (rule 6): the gate's passing plus the longer of the
+/// replaced RRset's TTL and the negative TTL, at most 24 h. Both TTLs in seconds, as they were before the write.
+///
+/// `negative_ttl` is the smaller of the SOA's own TTL and its MINIMUM field (RFC 2308, section 5).
+pub fn horizon(gate_passed_at: Timestamp, old_txt_ttl: Option<u32>, negative_ttl: u32) -> Timestamp {
+    let remembered = SignedDuration::from_secs(i64::from(old_txt_ttl.unwrap_or(0).max(negative_ttl)));
+    gate_passed_at.saturating_add(remembered.min(LONGEST_HORIZON)).unwrap_or(Timestamp::MAX)
+}
+
+fn first_of(servers: &[ServerAnswer], wanted: Answer) -> String {
+    let mut found = servers.iter().filter(|server| server.answer == wanted);
+    let first = found.next().map_or_else(String::new, |server| format!("{server}: {}", server.detail));
+    match found.count() {
+        0 => first,
+        more => format!("{first}, and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Answer::{Lame, Match, NoMatch, NotChecked, Unreachable};
+
+    use super::*;
+
+    /// `("a", Match)` is one address of the name server `a`; no name is `""`.
+    fn look(answers: &[(&str, Answer)], published_for: u64) -> Verdict {
+        let servers = answers
+            .iter()
+            .enumerate()
+            .map(|(nth, &(name, answer))| ServerAnswer {
+                name: (!name.is_empty()).then(|| name.to_owned()),
+                address: ([192, 0, 2, u8::try_from(nth).unwrap_or(0)], 53).into(),
+                answer,
+                detail: "as asked".to_owned(),
+            })
+            .collect();
+        weigh(servers, Vec::new(), Duration::from_secs(published_for))
+    }
+
+    #[test]
+    fn stale_is_fatal_and_dead_is_tolerable() {
+        // (answers, seconds since the write, go, gone, warnings)
+        type Row = (&'static [(&'static str, Answer)], u64, bool, bool, usize);
+        let table: &[Row] = &[
+            (&[("a", Match), ("b", Match)], 0, true, false, 0),
+            (&[("a", Match), ("b", Match), ("c", NoMatch)], 0, false, false, 0),
+            (&[("a", Match), ("b", Match), ("b", NoMatch)], 0, false, false, 0),
+            (&[("a", Match), ("b", Match), ("c", NoMatch)], 999_999, false, false, 0),
+            (&[("a", Match), ("b", Match), ("c", Unreachable), ("d", Lame)], 0, true, false, 2),
+            (&[("a", Match), ("b", Unreachable)], 0, true, false, 1),
+            (&[("a", Match), ("a", Match)], 0, true, false, 0),
+            (&[("a", Match)], 0, true, false, 0),
+            (&[("a", Match), ("b", NotChecked)], 0, true, false, 0),
+            (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 0),
+            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 1),
+            (&[("a", NoMatch), ("b", NoMatch)], 0, false, true, 0),
+            (&[("a", NoMatch), ("b", Lame)], 0, false, true, 1),
+            (&[("a", Lame), ("b", Lame)], 999_999, false, false, 2),
+            (&[("a", Unreachable)], 999_999, false, false, 1),
+            (&[("", Match), ("", Match)], 0, true, false, 0),
+            (&[("", Match), ("", NoMatch)], 0, false, false, 0),
+            (&[], 999_999, false, false, 0),
+        ];
+        for &(answers, published_for, go, gone, warnings) in table {
+            let verdict = look(answers, published_for);
+            assert_eq!(
+                (verdict.go, verdict.gone, verdict.warnings.len()),
+                (go, gone, warnings),
+                "{answers:?}: {verdict:?}"
+            );
+            assert!(!verdict.cause.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_lone_match_beside_a_lame_server_waits_out_the_grace_and_not_longer() {
+        let answers = [("a", Match), ("b", Lame)];
+        assert!(!look(&answers, LAME_GRACE.as_secs() - 1).go);
+        assert!(look(&answers, LAME_GRACE.as_secs()).go);
+        assert!(
+            look(&[("a", Match), ("a", Lame)], 0).go,
+            "one server of two addresses, one of them lame, is one server"
+        );
+    }
+
+    #[test]
+    fn the_cause_names_the_stale_server_and_a_blocked_network() {
+        let stale = look(&[("a", Match), ("ns2.example.ch", NoMatch)], 0).cause;
+        assert!(stale.contains("ns2.example.ch (192.0.2.1:53)"), "{stale}");
+        let silent = look(&[("a", Unreachable)], 0).cause;
+        assert!(silent.contains("propagation.mode = \"delay\""), "{silent}");
+    }
+
+    #[test]
+    fn a_delay_is_no_evidence_and_says_so() {
+        let delay = Duration::from_secs(600);
+        assert!(!wait_out(delay, Duration::from_secs(599)).go);
+        let verdict = wait_out(delay, delay);
+        assert!(verdict.go && verdict.mode == GateMode::Delay && verdict.cause.contains("no evidence"), "{verdict:?}");
+    }
+
+    #[test]
+    fn polls_slow_down_from_ten_seconds_to_five_minutes() {
+        let default = Duration::from_secs(10);
+        let seconds: Vec<u64> =
+            [0, 5, 6, 15, 16, u32::MAX].into_iter().map(|looks| polling_interval(default, looks).as_secs()).collect();
+        assert_eq!(seconds, [10, 10, 60, 60, 300, 300]);
+        assert_eq!(polling_interval(Duration::from_secs(900), 99), Duration::from_secs(900));
+        assert_eq!(polling_interval(Duration::from_secs(60), 6), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn the_horizon_is_the_longest_memory_but_at_most_a_day() {
+        let gate = Timestamp::UNIX_EPOCH;
+        let after = |old, negative| horizon(gate, old, negative).as_second();
+        assert_eq!(after(Some(3600), 300), 3600);
+        assert_eq!(after(Some(60), 300), 300);
+        assert_eq!(after(None, 0), 0);
+        assert_eq!(after(Some(604_800), 300), 86_400);
+        assert_eq!(after(None, u32::MAX), 86_400);
+        assert_eq!(horizon(Timestamp::MAX, Some(1), 1), Timestamp::MAX);
+    }
+}

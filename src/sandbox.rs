@@ -1,0 +1,253 @@
+//! A CA like SwissSign's and authoritative name servers on loopback: for the demo, for people's own experiments, for tests.
+//!
+//! [`ca`] answers the RA API and really looks at DNS before it calls a domain valid; [`dns`] takes signed updates and
+//! lets secondaries lag. [`Sandbox`] is both together, with a configuration and the secrets to use them. All time is
+//! that of [`clock`], so months may pass in a moment.
+
+pub mod ca;
+pub mod clock;
+pub mod dns;
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand::distr::{Alphanumeric, SampleString};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::prevalidation::DomainName;
+use ca::{Behaviour, Ca, CaOptions, Lifetimes, published_lifetimes};
+use clock::ShiftedClock;
+use dns::{Dns, Follow, Zone};
+
+/// The service account of a sandbox.
+pub const USER: &str = "MPKI0000001.AutoRAO";
+/// The client of a sandbox.
+pub const CLIENT: &str = "MPKI0000001 - Muster AG";
+/// The name of the key that signs updates.
+pub const TSIG_KEY: &str = "prevalidate";
+
+/// How to start a sandbox.
+pub struct Options {
+    /// For the secrets, and for the store of whoever uses the configuration.
+    pub directory: PathBuf,
+    /// What time it is; the sandbox may shift its own away from it.
+    pub clock: Arc<dyn Clock>,
+    /// Where the CA listens; port 0: any.
+    pub ca: SocketAddr,
+    /// Where the primary name server listens; port 0: any.
+    pub dns: SocketAddr,
+    /// One zone for each: SOA, NS, A and a TXT record with SPF at the apex.
+    pub domains: Vec<DomainName>,
+    /// The secondaries of all zones.
+    pub secondaries: Vec<Follow>,
+    /// What is unknown about the real CA.
+    pub behaviour: Behaviour,
+    /// How proofs end.
+    pub lifetimes: Lifetimes,
+    /// Of references, tokens, order and perspectives; not of the secrets.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Any ports, one secondary that follows at once, friendly behaviour, published lifetimes.
+    pub fn new(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>, domains: Vec<DomainName>) -> Self {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            directory: directory.into(),
+            clock,
+            ca: loopback,
+            dns: loopback,
+            domains,
+            secondaries: vec![Follow::Now],
+            behaviour: Behaviour::default(),
+            lifetimes: published_lifetimes(),
+            seed: 1,
+        }
+    }
+}
+
+/// A running sandbox. Dropping it stops it; the secrets stay in the directory.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The CA.
+    pub ca: Ca,
+    /// The name servers.
+    pub dns: Arc<Dns>,
+    /// The time of both.
+    pub clock: Arc<ShiftedClock>,
+    directory: PathBuf,
+    domains: Vec<DomainName>,
+}
+
+impl Sandbox {
+    /// Starts both parts and writes fresh secrets into the directory, readable by the owner only.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or a file cannot be written; the message names it.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let Options { directory, domains, behaviour, lifetimes, seed, .. } = options;
+        let clock = ShiftedClock::over(options.clock);
+        let dns = Dns::start(Arc::clone(&clock) as Arc<dyn Clock>, options.dns, &options.secondaries).await;
+        let dns = Arc::new(dns.map_err(|error| about(error, "listen for DNS on", options.dns))?);
+        for domain in &domains {
+            dns.add_zone(Zone::new(domain.as_str()).txt(domain.as_str(), "v=spf1 mx -all"));
+        }
+        let api_key = SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), 64));
+        let tsig: [u8; 32] = rand::random();
+        dns.add_key(TSIG_KEY, &tsig);
+        write_secret(&directory.join("api.key"), api_key.expose_secret())?;
+        write_secret(&directory.join("tsig.key"), &tsig_keygen(TSIG_KEY, &tsig))?;
+        let zones = Arc::clone(&dns);
+        let ca = Ca::start(CaOptions {
+            clock: Arc::clone(&clock),
+            listen: options.ca,
+            user: USER.to_owned(),
+            api_key,
+            clients: vec![CLIENT.to_owned()],
+            lifetimes,
+            behaviour,
+            seed,
+            name_servers: Arc::new(move |name| zones.servers_for(name)),
+            dns: Some(Arc::clone(&dns)),
+        });
+        let ca = ca.await.map_err(|error| about(error, "listen for the CA on", options.ca))?;
+        Ok(Self { ca, dns, clock, directory, domains })
+    }
+
+    /// Stops both parts. Dropping does the same.
+    pub fn stop(&self) {
+        self.ca.stop();
+        self.dns.stop();
+    }
+
+    /// A configuration (TOML) for `prevalidate` that uses this sandbox.
+    pub fn configuration(&self) -> String {
+        // Strings and arrays of strings are written alike in JSON and TOML.
+        let path = |before: &str, file: &str| json!(format!("{before}{}", self.directory.join(file).display()));
+        let domains = json!(self.domains);
+        let servers = json!(self.dns.addresses());
+        let mut text = format!(
+            r#"[policy]
+mode = "manage"
+
+[store]
+url = {store}
+
+[ca.sandbox]
+kind = "swisssign"
+url = "{url}"
+user = "{USER}"
+api_key = {{ file = {api_key} }}
+rate = "50/s"
+
+[[client]]
+ca = "sandbox"
+name = "{CLIENT}"
+provider = "sandbox"
+domains = {domains}
+
+[provider.sandbox]
+kind = "rfc2136"
+server = "{primary}"
+key_file = {tsig}
+
+[propagation]
+mode = "authoritative"
+poll = "1s"
+settle = "0s"
+
+[propagation.name_servers]
+"#,
+            url = self.ca.url(),
+            primary = self.dns.address(),
+            store = path("sqlite:", "prevalidate.db"),
+            api_key = path("", "api.key"),
+            tsig = path("", "tsig.key"),
+        );
+        for domain in &self.domains {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\"{domain}\" = {servers}");
+        }
+        text
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What `tsig-keygen` prints.
+fn tsig_keygen(name: &str, secret: &[u8]) -> String {
+    format!("key \"{name}\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{}\";\n}};\n", STANDARD.encode(secret))
+}
+
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    let write = || {
+        // An old file may be readable by others, and its mode would stay.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    };
+    write().map_err(|error| about(error, "write the secret", path.display()))
+}
+
+fn about(error: io::Error, what: &str, subject: impl std::fmt::Display) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what} {subject}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn the_configuration_names_what_is_there_and_the_secrets_are_private() {
+        let directory = tempfile::Builder::new().prefix("a \"quoted\" path").tempdir().unwrap();
+        let domain = DomainName::from_a_labels("example.test").unwrap();
+        let options = Options::new(directory.path(), Arc::new(SystemClock), vec![domain]);
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let configuration: toml::Table = sandbox.configuration().parse().unwrap();
+        assert_eq!(configuration["ca"]["sandbox"]["url"].as_str(), Some(sandbox.ca.url().as_str()));
+        let servers = configuration["propagation"]["name_servers"]["example.test"].as_array().unwrap();
+        assert_eq!(servers.len(), 2);
+        let key_file = configuration["provider"]["sandbox"]["key_file"].as_str().unwrap();
+        assert_eq!(Path::new(key_file), directory.path().join("tsig.key"));
+        for file in ["api.key", "tsig.key"] {
+            let path = directory.path().join(file);
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert!(!sandbox.configuration().contains(&std::fs::read_to_string(path).unwrap()));
+        }
+        let nsupdate = tokio::process::Command::new("nsupdate")
+            .args(["-k", directory.path().join("tsig.key").to_str().unwrap()])
+            .stdin(std::process::Stdio::piped())
+            .spawn();
+        let mut nsupdate = nsupdate.expect("nsupdate (package bind9-dnsutils) is installed");
+        let server = sandbox.dns.address();
+        let script = format!(
+            "server {} {}\nzone example.test\nupdate add example.test 3600 TXT x\nsend\n",
+            server.ip(),
+            server.port()
+        );
+        let mut input = nsupdate.stdin.take().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut input, script.as_bytes()).await.unwrap();
+        drop(input);
+        assert!(nsupdate.wait().await.unwrap().success(), "nsupdate understands the key file");
+        assert_eq!(sandbox.dns.txt("example.test"), ["v=spf1 mx -all", "x"]);
+    }
+}

@@ -1,0 +1,275 @@
+//! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every open question as a
+//! switch and every fault on order.
+//!
+//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it looks at DNS: it really asks the
+//! name servers. [`behaviour`] holds switches and faults, [`serve`] the HTTP around it, [`admin`] the back door.
+
+mod admin;
+mod auth;
+mod behaviour;
+mod book;
+mod calls;
+mod line;
+mod log;
+mod look;
+mod serve;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use behaviour::{Behaviour, Call, Fault, Known, Refusal, What};
+pub use book::{Lifetimes, published_lifetimes};
+pub use log::Request;
+pub use wire::ClientDns;
+
+use super::clock::ShiftedClock;
+use super::dns::Dns;
+use crate::clock::Clock;
+
+/// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its zone.
+pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
+
+/// How to start a CA.
+pub struct CaOptions {
+    /// The CA's time.
+    pub clock: Arc<ShiftedClock>,
+    /// Where to listen; port 0: any.
+    pub listen: SocketAddr,
+    /// The service account.
+    pub user: String,
+    /// Its API key, 64 characters.
+    pub api_key: SecretString,
+    /// Names of the clients that the account may use.
+    pub clients: Vec<String>,
+    /// How proofs end.
+    pub lifetimes: Lifetimes,
+    /// What is unknown about the real one.
+    pub behaviour: Behaviour,
+    /// Of all randomness: references, tokens, order, perspectives.
+    pub seed: u64,
+    /// Where the CA looks.
+    pub name_servers: NameServers,
+    /// What the back door moves as `/_sandbox/dns`.
+    pub dns: Option<Arc<Dns>>,
+}
+
+/// A running CA. Dropping it stops it.
+pub struct Ca {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    cancel: CancellationToken,
+}
+
+impl fmt::Debug for Ca {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ca").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    clock: Arc<ShiftedClock>,
+    name_servers: NameServers,
+    dns: Option<Arc<Dns>>,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    account: auth::Account,
+    book: book::Book,
+    behaviour: Behaviour,
+    faults: behaviour::Faults,
+    log: log::Log,
+    /// The beginning of the present second of the call limit, and the calls in it.
+    second: Option<(Instant, u32)>,
+}
+
+impl Ca {
+    /// Starts a CA without domains.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start(options: CaOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let mut book = book::Book::new(options.seed, options.lifetimes);
+        for name in &options.clients {
+            book.add_client(name, true);
+        }
+        let state = State {
+            account: auth::Account::new(options.user, options.api_key),
+            book,
+            behaviour: options.behaviour,
+            faults: behaviour::Faults::default(),
+            log: log::Log::default(),
+            second: None,
+        };
+        let CaOptions { clock, name_servers, dns, seed, .. } = options;
+        let shared = Arc::new(Shared { clock, name_servers, dns, seed, state: Mutex::new(state) });
+        let router = Router::new().fallback(serve::answer).with_state(Arc::clone(&shared));
+        let service = router.into_make_service_with_connect_info::<line::Line>();
+        let cancel = CancellationToken::new();
+        let stopped = cancel.clone().cancelled_owned();
+        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
+        tokio::spawn(server.into_future());
+        Ok(Self { shared, address, cancel })
+    }
+
+    /// Stops taking connections; calls that are under way are finished. Dropping does the same.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL, without `/v2`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Changes switches.
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.shared.state().behaviour);
+    }
+
+    /// Orders a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.add(fault);
+    }
+
+    /// Cancels the faults that have not struck yet.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// All requests since the start or the last [`Ca::clear_log`].
+    pub fn log(&self) -> Vec<Request> {
+        self.shared.state().log.requests().cloned().collect()
+    }
+
+    /// How many calls of a kind came since the start or the last [`Ca::clear_log`].
+    pub fn count(&self, call: Call) -> u64 {
+        self.shared.state().log.counts().get(&call).copied().unwrap_or(0)
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_log(&self) {
+        self.shared.state().log.clear();
+    }
+
+    /// One more client, its reference; without permission every use of it is answered 403.
+    pub fn add_client(&self, name: &str, permitted: bool) -> String {
+        self.shared.state().book.add_client(name, permitted)
+    }
+
+    /// References and names of all clients.
+    pub fn clients(&self) -> Vec<(String, String)> {
+        let state = self.shared.state();
+        state.book.clients().map(|(reference, client)| (reference.clone(), client.name.clone())).collect()
+    }
+
+    /// Registers names as a colleague would in the portal; how many the client got from it.
+    pub fn register(&self, client: &str, names: &[String]) -> usize {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        let behaviour = Behaviour { bad_name_fails_batch: false, ..state.behaviour.clone() };
+        state.book.register(client, names, &behaviour, now).map_or(0, |registered| registered.len())
+    }
+
+    /// The domain with this name (A-labels) as the API shows it now.
+    pub fn domain(&self, name: &str) -> Option<ClientDns> {
+        let (now, state) = (self.shared.now(), self.shared.state());
+        state.book.find(name).map(|domain| state.book.view(domain, &state.behaviour, now))
+    }
+
+    /// Ends the proof of a domain now. `false`, here and below: there is no such domain.
+    pub fn expire(&self, name: &str) -> bool {
+        self.by_hand(name, |book, reference, now| book.expire(reference, now))
+    }
+
+    /// Deletes a domain, as a colleague would in the portal.
+    pub fn delete(&self, name: &str) -> bool {
+        self.by_hand(name, |book, reference, _| drop(book.delete(reference)))
+    }
+
+    /// Gives a domain a new token, as a colleague would in the portal.
+    pub fn reset_token(&self, name: &str) -> bool {
+        let behaviour = self.shared.state().behaviour.clone();
+        self.by_hand(name, |book, reference, now| drop(book.reset_token(reference, &behaviour, now)))
+    }
+
+    /// Makes the token of a domain so old.
+    pub fn set_token_age(&self, name: &str, age: SignedDuration) -> bool {
+        self.by_hand(name, |book, reference, now| book.set_token_age(reference, age, now))
+    }
+
+    /// Makes a domain validated at that time, with its token used up.
+    pub fn set_validated(&self, name: &str, at: Timestamp) -> bool {
+        self.by_hand(name, |book, reference, _| book.set_validated(reference, at))
+    }
+
+    /// A new API key; the old one stays good for 7 days.
+    pub fn renew_key(&self, key: SecretString) {
+        let now = self.shared.now();
+        self.shared.state().account.renew_key(key, now);
+    }
+
+    /// Another API key; the old one is refused at once.
+    pub fn replace_key(&self, key: SecretString) {
+        self.shared.state().account.replace_key(key);
+    }
+
+    fn by_hand(&self, name: &str, act: impl FnOnce(&mut book::Book, &str, Timestamp)) -> bool {
+        let (now, mut state) = (self.shared.now(), self.shared.state());
+        let reference = state.book.find(name).map(|domain| domain.reference.clone());
+        if let Some(reference) = &reference {
+            act(&mut state.book, reference, now);
+        }
+        reference.is_some()
+    }
+}
+
+impl Drop for Ca {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl State {
+    /// Lets a call in: the fault it meets, how long it is held up, and whether it is one too many in this second.
+    fn admit(&mut self, call: Call) -> (Option<What>, Duration, bool) {
+        let now = Instant::now();
+        let begun = self.second.filter(|(start, _)| now.duration_since(*start) < Duration::from_secs(1));
+        let (start, calls) = begun.map_or((now, 1), |(start, calls)| (start, calls + 1));
+        self.second = Some((start, calls));
+        let limit = self.behaviour.calls_per_second;
+        (self.faults.next(call), Duration::from_millis(self.behaviour.latency_ms), limit > 0 && calls > limit)
+    }
+}
+
+#[cfg(test)]
+mod tests;

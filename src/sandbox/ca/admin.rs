@@ -1,0 +1,177 @@
+//! The back door, for people and for tests in another process: everything below `/_sandbox/`, in JSON, without a JWT.
+//!
+//! | path | GET | POST | DELETE |
+//! |---|---|---|---|
+//! | `log?since=N` | counts per call and the requests from the Nth on | the same | forgets them |
+//! | `state` | time, clients, domains, switches, faults | | |
+//! | `clock` | the time | `{"advance": "30d"}`, `{"to": "2027-03-15T00:00:00Z"}` | |
+//! | `behaviour` | the switches | those to change | |
+//! | `faults` | those to come | one more | none any more |
+//! | `register` | | `{"domain": …}` under the first client, or `"client": "cli-…"` | |
+//! | `expire` | | `{"domain": …}`: its proof ends now | |
+//! | `delete` | | `{"domain": …}` disappears | |
+//! | `token-age` | | `{"domain": …, "age": "29d"}` | |
+//! | `dns` | addresses, queries, updates | `{"server": 1, "follow": "10m"}` (or now, never, dead, lame), `{"name": …, "add": TXT}`, `{"name": …, "remove": TXT}` | |
+//! | `validated` | | `{"domain": …, "at": "2026-12-01T00:00:00Z"}` | |
+
+use axum::http::Method;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::behaviour::Fault;
+use super::wire::{Refused, Reply};
+use crate::clock::Clock;
+use crate::sandbox::dns::Dns;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clocked {
+    advance: Option<String>,
+    to: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Handled {
+    domain: String,
+    client: Option<String>,
+    age: Option<String>,
+    at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Edit {
+    Follow { server: usize, follow: String },
+    Add { name: String, add: String },
+    Remove { name: String, remove: String },
+}
+
+/// Answers a request to the back door.
+pub(super) fn answer(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Reply {
+    act(shared, method, path, query, body).map_or_else(Reply::from, |value| Reply::json(&value))
+}
+
+fn act(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Value, Refused> {
+    match (path, method.as_str()) {
+        ("log", "DELETE") => shared.state().log.clear(),
+        ("log", _) => {
+            let since = query.strip_prefix("since=").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let state = shared.state();
+            let requests: Vec<_> = state.log.requests().skip(since).collect();
+            return Ok(json!({"counts": state.log.counts(), "requests": requests}));
+        }
+        ("state", _) => return Ok(state(shared)),
+        ("clock", "POST") => move_clock(shared, read(body)?)?,
+        ("clock", _) => {}
+        ("behaviour", "POST") => {
+            shared.state().behaviour.merge(read(body)?).map_err(Refused::invalid)?;
+        }
+        ("behaviour", _) => return Ok(json!(shared.state().behaviour)),
+        ("faults", "DELETE") => shared.state().faults.clear(),
+        ("faults", "POST") => shared.state().faults.add(read::<Fault>(body)?),
+        ("dns", method) => {
+            let dns = shared.dns.as_deref().ok_or_else(|| Refused::not_found("This CA came without name servers"))?;
+            if method == "POST" {
+                edit(dns, read(body)?)?;
+            }
+            let server = |(index, address)| json!({"address": address, "queries": dns.queries(index)});
+            let servers: Vec<_> = dns.addresses().iter().enumerate().map(server).collect();
+            return Ok(json!({"servers": servers, "updates": dns.updates()}));
+        }
+        ("faults", _) => return Ok(json!(shared.state().faults.pending())),
+        (verb, "POST") => return handle(shared, verb, &read(body)?),
+        _ => return Err(Refused::not_found(format!("The sandbox has no `{method} /_sandbox/{path}`"))),
+    }
+    Ok(json!({"now": shared.now()}))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused::invalid(error.to_string()))
+}
+
+/// `30d 12h` and the like; a day is 24 hours.
+fn duration(text: &str) -> Result<SignedDuration, Refused> {
+    let span: Span = text.parse().map_err(|error| Refused::invalid(format!("`{text}` is no time span: {error}")))?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| Refused::invalid(error.to_string()))
+}
+
+fn move_clock(shared: &Shared, wanted: Clocked) -> Result<(), Refused> {
+    if let Some(advance) = wanted.advance {
+        shared.clock.advance(duration(&advance)?);
+    }
+    if let Some(to) = wanted.to {
+        shared.clock.advance(to.duration_since(shared.clock.now()));
+    }
+    Ok(())
+}
+
+fn edit(dns: &Dns, edit: Edit) -> Result<(), Refused> {
+    let zone = |name: &str| {
+        let zone = dns.zone(0, name).ok_or_else(|| Refused::not_found(format!("There is no zone for {name}")))?;
+        Ok(zone.name())
+    };
+    match edit {
+        Edit::Follow { server, follow } if server < dns.addresses().len() => {
+            dns.follow(server, follow.parse().map_err(Refused::invalid)?);
+        }
+        Edit::Follow { server, .. } => return Err(Refused::not_found(format!("There is no server {server}"))),
+        Edit::Add { name, add } => dns.edit(&zone(&name)?, |zone| zone.txt(&name, &add)),
+        Edit::Remove { name, remove } => dns.edit(&zone(&name)?, |zone| zone.without_txt(&name, &remove)),
+    }
+    Ok(())
+}
+
+fn handle(shared: &Shared, verb: &str, wanted: &Handled) -> Result<Value, Refused> {
+    let now = shared.now();
+    let mut state = shared.state();
+    let behaviour = state.behaviour.clone();
+    if verb == "register" {
+        let first = state.book.clients().next().map(|(reference, _)| reference.clone());
+        let client = wanted.client.clone().or(first).unwrap_or_default();
+        let names = [wanted.domain.clone()];
+        return Ok(json!(state.book.register(&client, &names, &behaviour, now)?));
+    }
+    let domain = state.book.find(&wanted.domain).map(|domain| domain.reference.clone());
+    let domain =
+        domain.ok_or_else(|| Refused::not_found(format!("{} is not registered (give A-labels)", wanted.domain)))?;
+    match verb {
+        "expire" => state.book.expire(&domain, now),
+        "delete" => {
+            state.book.delete(&domain)?;
+            return Ok(json!({"now": now}));
+        }
+        "token-age" => {
+            let age = wanted.age.as_deref().ok_or_else(|| Refused::invalid("`age` is missing, such as \"29d\""))?;
+            state.book.set_token_age(&domain, duration(age)?, now);
+        }
+        "validated" => state.book.set_validated(&domain, wanted.at.unwrap_or(now)),
+        _ => return Err(Refused::not_found(format!("The sandbox has no `POST /_sandbox/{verb}`"))),
+    }
+    Ok(json!(state.book.view(state.book.domain(&domain)?, &behaviour, now)))
+}
+
+fn state(shared: &Shared) -> Value {
+    let now = shared.now();
+    let mut state = shared.state();
+    let behaviour = super::Behaviour { shuffled: false, ..state.behaviour.clone() };
+    let clients: Vec<(String, String)> =
+        state.book.clients().map(|(reference, client)| (reference.clone(), client.name.clone())).collect();
+    let clients: Vec<Value> = clients
+        .into_iter()
+        .map(|(reference, name)| {
+            let domains = state.book.list(&reference, &behaviour, now).unwrap_or_default();
+            json!({"uuid": reference, "name": name, "domains": domains})
+        })
+        .collect();
+    json!({
+        "now": now,
+        "user": state.account.user(),
+        "clients": clients,
+        "behaviour": state.behaviour,
+        "faults": state.faults.pending(),
+    })
+}

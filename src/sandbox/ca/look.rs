@@ -1,0 +1,151 @@
+//! The CA's own look at DNS: every name server of the domain is asked by itself, UDP first, then TCP.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use futures::future::join_all;
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// How long one exchange with one server may take: everything is on this machine.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What one server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sight {
+    Match,
+    NoMatch,
+    Lame(ResponseCode),
+    Unreachable,
+}
+
+/// How the answers of the name servers are judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Perspectives {
+    /// 0: every server that can be reached must show the value.
+    pub(super) count: u32,
+    pub(super) may_fail: u32,
+    pub(super) seed: u64,
+}
+
+/// Looks for `value` at `name`: the CA's words, in `Ok` when it was seen.
+pub(super) async fn look(
+    name: &str,
+    value: &str,
+    servers: &[SocketAddr],
+    perspectives: Perspectives,
+) -> Result<String, String> {
+    if servers.is_empty() {
+        return Err(format!("No name server found for {name}"));
+    }
+    let sights = join_all(servers.iter().map(|&server| ask(server, name, value))).await;
+    let failed: Vec<String> = servers
+        .iter()
+        .zip(&sights)
+        .filter(|(_, sight)| **sight != Sight::Match)
+        .map(|(server, sight)| match sight {
+            Sight::Lame(code) => format!("{server} answered {code}"),
+            Sight::Unreachable => format!("{server} did not answer"),
+            _ => format!("{server} does not have the value"),
+        })
+        .collect();
+    if judge(name, &sights, perspectives) {
+        Ok(format!("Validated {name}"))
+    } else {
+        Err(format!("DNS TXT record with the random value not found at {name}: {}", failed.join(", ")))
+    }
+}
+
+fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
+    if perspectives.count == 0 {
+        return sights.contains(&Sight::Match) && !sights.contains(&Sight::NoMatch);
+    }
+    // As a resolver does, a perspective begins anywhere and goes on to the next server when one is dead or lame.
+    let sees = |perspective: u32| {
+        let mut hasher = DefaultHasher::new();
+        (perspectives.seed, name, perspective).hash(&mut hasher);
+        let start = usize::try_from(hasher.finish() % sights.len() as u64).unwrap_or(0);
+        let mut answers = sights.iter().cycle().skip(start).take(sights.len());
+        answers.find(|sight| matches!(sight, Sight::Match | Sight::NoMatch)) == Some(&Sight::Match)
+    };
+    let blind = (1..perspectives.count).filter(|&perspective| !sees(perspective)).count();
+    sees(0) && blind <= perspectives.may_fail as usize
+}
+
+async fn ask(server: SocketAddr, name: &str, value: &str) -> Sight {
+    let Ok(mut owner) = Name::from_ascii(name) else { return Sight::NoMatch };
+    owner.set_fqdn(true);
+    let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+    let mut edns = Edns::new();
+    edns.set_max_payload(1232).set_dnssec_ok(true);
+    query.add_query(Query::query(owner, RecordType::TXT)).set_edns(edns);
+    let over_udp = timeout(PATIENCE, udp(server, &query)).await;
+    let answer = match over_udp {
+        Ok(Ok(answer)) if !answer.truncation => answer,
+        _ => match timeout(PATIENCE, tcp(server, &query)).await {
+            Ok(Ok(answer)) => answer,
+            _ => return Sight::Unreachable,
+        },
+    };
+    let existing = matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
+    if !existing || !answer.authoritative {
+        return Sight::Lame(answer.response_code);
+    }
+    let shows = |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() == value.as_bytes());
+    if answer.answers.iter().any(|record| shows(&record.data)) { Sight::Match } else { Sight::NoMatch }
+}
+
+async fn udp(server: SocketAddr, query: &Message) -> io::Result<Message> {
+    let any: SocketAddr =
+        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(server).await?;
+    socket.send(&wire(query)?).await?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        if let Ok(answer) = Message::from_vec(&buffer[..length])
+            && answer.id == query.id
+        {
+            return Ok(answer);
+        }
+    }
+}
+
+async fn tcp(server: SocketAddr, query: &Message) -> io::Result<Message> {
+    let mut stream = TcpStream::connect(server).await?;
+    let bytes = wire(query)?;
+    let mut framed = u16::try_from(bytes.len()).map_err(io::Error::other)?.to_be_bytes().to_vec();
+    framed.extend(bytes);
+    stream.write_all(&framed).await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
+    Message::from_vec(&answer).map_err(io::Error::other)
+}
+
+fn wire(message: &Message) -> io::Result<Vec<u8>> {
+    message.to_vec().map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_stale_server_of_two_makes_it_a_lottery_and_a_dead_one_does_not() {
+        let passes = |sights: &[Sight]| {
+            let at = |seed| Perspectives { count: 5, may_fail: 1, seed };
+            (0..1000).filter(|&seed| judge("example.test", sights, at(seed))).count()
+        };
+        let stale = passes(&[Sight::Match, Sight::NoMatch]);
+        // The primary and three of four others must choose the good server: 5/32.
+        assert!((100..220).contains(&stale), "{stale} of 1000");
+        assert_eq!(passes(&[Sight::Match, Sight::Unreachable]), 1000);
+        assert_eq!(passes(&[Sight::NoMatch, Sight::NoMatch]), 0);
+    }
+}

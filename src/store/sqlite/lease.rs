@@ -1,0 +1,170 @@
+//! Leases and the writes under them. Each write names its epoch and touches one row, or nothing of it is stored (faults W02).
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::SqliteStore;
+use super::fault::Fault;
+use super::ledger;
+use super::row::{self, RawDomain, RawEntry};
+use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::store::{Claim, DomainRow, Fence, Lease, StoreError, Write};
+
+pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
+    let only = claim.only.map(row::encode).transpose()?;
+    let mut tx = store.begin().await?;
+    // The set of names is a subquery without outer references, so SQLite computes it once (compare faults B14).
+    let claimed: Vec<(String, i64, u32)> = sqlx::query_as(
+        "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
+         WHERE name IN (
+             SELECT name FROM domain
+             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                 AND client NOT IN (SELECT value FROM json_each(?4))
+                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+             ORDER BY due_at, name LIMIT ?6)
+         RETURNING name, lease_epoch, claims",
+    )
+    .bind(claim.holder)
+    .bind(claim.until.as_microsecond())
+    .bind(claim.now.as_microsecond())
+    .bind(row::encode(claim.except_clients)?)
+    .bind(only)
+    .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut *tx)
+    .await?;
+    if claimed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = row::encode(&claimed.iter().map(|(name, ..)| name).collect::<Vec<_>>())?;
+    let rows: Vec<RawDomain> = sqlx::query_as(
+        "SELECT * FROM domain_view WHERE name IN (SELECT value FROM json_each(?)) ORDER BY due_at, name",
+    )
+    .bind(&names)
+    .fetch_all(&mut *tx)
+    .await?;
+    let entries: Vec<RawEntry> = sqlx::query_as(
+        "SELECT * FROM ledger WHERE owner IN (SELECT value FROM json_each(?)) AND state <> 'removed' ORDER BY id",
+    )
+    .bind(&names)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut entries_of: HashMap<String, Vec<LedgerEntry>> = HashMap::new();
+    for entry in entries {
+        let entry = LedgerEntry::try_from(entry)?;
+        entries_of.entry(entry.owner.clone()).or_default().push(entry);
+    }
+    let epochs: HashMap<String, (i64, u32)> =
+        claimed.into_iter().map(|(name, epoch, claims)| (name, (epoch, claims))).collect();
+    let mut leases = Vec::with_capacity(rows.len());
+    for raw in rows {
+        let row = DomainRow::try_from(raw)?;
+        let name = row.domain.as_str();
+        let ledger = entries_of.remove(name).unwrap_or_default();
+        let &(epoch, claims) =
+            epochs.get(name).ok_or_else(|| StoreError::Corrupt(format!("the row of {name} has another spelling")))?;
+        leases.push(Lease { fence: Fence { domain: row.domain.clone(), epoch }, row, ledger, claims });
+    }
+    tx.commit().await?;
+    Ok(leases)
+}
+
+pub(super) async fn extend(store: &SqliteStore, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, Fault> {
+    let mut tx = store.begin().await?;
+    let mut lost = Vec::new();
+    for fence in leases {
+        let held = sqlx::query(
+            "UPDATE domain SET lease_until = ?3 WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",
+        )
+        .bind(fence.domain.as_str())
+        .bind(fence.epoch)
+        .bind(until.as_microsecond())
+        .execute(&mut *tx)
+        .await?;
+        if held.rows_affected() != 1 {
+            lost.push(fence.domain.clone());
+        }
+    }
+    tx.commit().await?;
+    Ok(lost)
+}
+
+pub(super) async fn commit(store: &SqliteStore, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, Fault> {
+    let mut tx = store.begin().await?;
+    let mut outcomes = Vec::with_capacity(writes.len());
+    let mut events = Vec::new();
+    for write in writes {
+        let domain = &write.fence.domain;
+        if !put(&mut tx, write).await? {
+            outcomes.push(Err(StoreError::LeaseLost(domain.clone())));
+            continue;
+        }
+        for entry in &write.ledger {
+            ledger::put(&mut tx, domain, entry).await?;
+        }
+        if let Some(effect) = write.effect {
+            ledger::count(&mut tx, domain, effect).await?;
+        }
+        events.extend(&write.events);
+        outcomes.push(Ok(()));
+    }
+    ledger::append(&mut tx, &events).await?;
+    tx.commit().await?;
+    Ok(outcomes)
+}
+
+/// Whether the lease still holds.
+async fn put(db: &mut SqliteConnection, write: &Write) -> Result<bool, Fault> {
+    let sighting = write.sighting.as_ref().map(|(sighting, _)| row::encode(sighting)).transpose()?;
+    let done = sqlx::query(
+        "UPDATE domain SET sighting = coalesce(?3, sighting), read_at = coalesce(?4, read_at), attempt = ?5,
+             due_at = iif(woken_at IS NULL, ?6, min(coalesce(?6, woken_at), woken_at)), at_risk = coalesce(?7, at_risk),
+             lease_until = iif(?8, NULL, lease_until), lease_holder = iif(?8, NULL, lease_holder), claims = iif(?8, 0, claims)
+         WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",
+    )
+    .bind(write.fence.domain.as_str())
+    .bind(write.fence.epoch)
+    .bind(sighting)
+    .bind(write.sighting.as_ref().map(|(_, read_at)| read_at.as_microsecond()))
+    .bind(row::attempt(&write.attempt)?)
+    .bind(write.due_at.map(Timestamp::as_microsecond))
+    .bind(write.at_risk)
+    .bind(write.release)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn take_risk_slot(
+    store: &SqliteStore,
+    fence: &Fence,
+    client: &str,
+    limit: u32,
+) -> Result<bool, Fault> {
+    let mut tx = store.begin().await?;
+    let at_risk: Option<bool> =
+        sqlx::query_scalar("SELECT at_risk FROM domain WHERE name = ? AND lease_epoch = ? AND lease_until IS NOT NULL")
+            .bind(fence.domain.as_str())
+            .bind(fence.epoch)
+            .fetch_optional(&mut *tx)
+            .await?;
+    match at_risk {
+        None => return Err(StoreError::LeaseLost(fence.domain.clone()).into()),
+        Some(true) => return Ok(true),
+        Some(false) => {}
+    }
+    let granted = sqlx::query(
+        "UPDATE domain SET at_risk = 1 WHERE name = ?1
+             AND (SELECT count(*) FROM domain other WHERE other.client = ?2 AND other.at_risk = 1) < ?3",
+    )
+    .bind(fence.domain.as_str())
+    .bind(client)
+    .bind(limit)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected()
+        == 1;
+    tx.commit().await?;
+    Ok(granted)
+}

@@ -1,0 +1,163 @@
+//! Where the database lies: nobody else may read it, and no second host may reach it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+
+/// What a store URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `sqlite::memory:`: gone with the process.
+    Memory,
+    /// `sqlite:PATH`.
+    File(PathBuf),
+}
+
+impl Place {
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let rest = url.strip_prefix("sqlite:").unwrap_or_default();
+        if rest == ":memory:" {
+            return Ok(Self::Memory);
+        }
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path.is_empty() || path.contains('?') {
+            return Err(StoreError::Unfit {
+                message: format!("`{url}` names no SQLite database"),
+                hint: "write it as `sqlite:/var/lib/prevalidate/state.db`, without parameters".to_owned(),
+            });
+        }
+        Ok(Self::File(PathBuf::from(path)))
+    }
+
+    /// For messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Memory => "the database in memory".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// Creates the directory (0700) and the file (0600) before any content is written, tightens a file that others can read, and
+/// refuses a place where others can replace the file or other hosts can open it (faults B03, B04).
+pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
+    let dir = directory(path);
+    let failed = |what: &str, error: io::Error| StoreError::Unavailable {
+        message: format!("{what}: {error} (check that the user of this process owns {})", dir.display()),
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| failed(&format!("creating the directory {}", dir.display()), e))?;
+    check_host(dir)?;
+    let mode = fs::metadata(dir).map_err(|e| failed(&format!("reading {}", dir.display()), e))?.permissions().mode();
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        return Err(StoreError::Unfit {
+            message: format!("anybody may replace files in {} (mode {:04o})", dir.display(), mode & 0o7777),
+            hint: format!("chmod 0700 {}", dir.display()),
+        });
+    }
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => tighten(path),
+        Err(e) => Err(failed(&format!("creating {}", path.display()), e)),
+    }
+}
+
+/// SQLite gives `-wal` and `-shm` the mode of the database, so only files made by somebody else need this.
+fn tighten(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = beside(path, suffix);
+        let Ok(meta) = fs::metadata(&file) else { continue };
+        let mode = meta.permissions().mode() & 0o7777;
+        if !meta.is_file() || mode & 0o077 == 0 {
+            continue;
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(|e| StoreError::Unfit {
+            message: format!("others may read {} (mode {mode:04o}), and it cannot be changed: {e}", file.display()),
+            hint: format!("as its owner: chmod 0600 {}", file.display()),
+        })?;
+        tracing::warn!(file = %file.display(), mode = format!("{mode:04o}"), "the store was open to others; it is 0600 now");
+    }
+    Ok(())
+}
+
+/// The file next to the database, such as `state.db-wal`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// WAL needs memory shared by all who open the database (<https://sqlite.org/wal.html>, "does not work over a network filesystem").
+#[cfg(target_os = "linux")]
+fn check_host(dir: &Path) -> Result<(), StoreError> {
+    let stat = rustix::fs::statfs(dir).map_err(|e| StoreError::Unavailable {
+        message: format!("asking for the file system of {}: {e}", dir.display()),
+    })?;
+    // The type's width and sign differ between architectures; the magics have 32 bits.
+    match network((stat.f_type as u64 & 0xffff_ffff) as u32) {
+        None => Ok(()),
+        Some(name) => Err(StoreError::Unfit {
+            message: format!("{} lies on {name}, where SQLite loses data when two hosts write", dir.display()),
+            hint: "put the store on a local disk".to_owned(),
+        }),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_host(_dir: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// File systems that several hosts share, by the magic of `statfs(2)`.
+fn network(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0x517b | 0xfe53_4d42 | 0xff53_4d42 => "SMB",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x7375_7245 => "Coda",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_path_or_memory() {
+        assert_eq!(Place::parse("sqlite::memory:").unwrap(), Place::Memory);
+        for url in ["sqlite:/var/lib/p/s.db", "sqlite:///var/lib/p/s.db"] {
+            assert_eq!(Place::parse(url).unwrap(), Place::File("/var/lib/p/s.db".into()), "{url}");
+        }
+        for url in ["", "sqlite:", "postgres://db/p", "sqlite:/x?mode=ro"] {
+            assert!(matches!(Place::parse(url), Err(StoreError::Unfit { .. })), "{url}");
+        }
+    }
+
+    #[test]
+    fn shared_file_systems_are_known_and_local_ones_pass() {
+        assert_eq!(network(0x6969), Some("NFS"));
+        assert_eq!(network(0xfe53_4d42), Some("SMB"));
+        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630] {
+            assert_eq!(network(local), None, "{local:x}");
+        }
+    }
+}

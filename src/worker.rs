@@ -1,0 +1,296 @@
+//! The reconcile loop. [`Worker::step`] does one thing and returns; [`Worker::run`] is a shell around it.
+//!
+//! A step is either one look at a client (one list call, examined by the guard before it is believed) or one round of work:
+//! claim what is due, ask the planner about each, and perform the steps, like with like. Intents are committed before an
+//! effect and results after it, so a worker may die anywhere: the next look finds out what is true.
+
+mod budget;
+mod look;
+mod perform;
+mod task;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use prevalidate_providers::Provider;
+use tokio_util::sync::CancellationToken;
+
+use crate::ca::{Ca, ClientSelector};
+use crate::clock::Clock;
+use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy};
+use crate::propagation::Lookout;
+use crate::store::{Claim, Event, Store, StoreError};
+
+use budget::Pauses;
+use look::Covering;
+
+/// Everything outside that a worker touches.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// The CAs by `[ca.NAME]`.
+    pub cas: BTreeMap<String, Arc<dyn Ca>>,
+    /// The providers by `[provider.NAME]`.
+    pub providers: BTreeMap<String, Arc<dyn Provider>>,
+    /// The gate.
+    pub lookout: Arc<dyn Lookout>,
+    /// What survives a crash.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A client whose domains are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `CA/SELECTOR`, the same text in every row of its domains.
+    pub key: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// How the configuration names it.
+    pub selector: ClientSelector,
+}
+
+impl Target {
+    /// A target with its key.
+    pub fn new(ca: impl Into<String>, selector: ClientSelector) -> Self {
+        let ca = ca.into();
+        Self { key: format!("{ca}/{selector}"), ca, selector }
+    }
+}
+
+/// How a worker goes about it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names this worker in leases.
+    pub holder: String,
+    /// Names this run in the history.
+    pub run: String,
+    /// Only these domains.
+    pub only: Option<Vec<DomainName>>,
+    /// Act although the guard refuses.
+    pub force: bool,
+    /// How many domains one round claims.
+    pub batch: usize,
+    /// How many calls to one side are under way at once.
+    pub concurrency: usize,
+    /// How many rounds are under way at once.
+    pub lanes: usize,
+    /// How long a lease lives without being extended; at least three times the longest single effect (faults W06).
+    pub lease: SignedDuration,
+}
+
+impl Options {
+    /// The defaults for a run of this name.
+    pub fn new(holder: impl Into<String>, run: impl Into<String>) -> Self {
+        Self {
+            holder: holder.into(),
+            run: run.into(),
+            only: None,
+            force: false,
+            batch: 128,
+            concurrency: 16,
+            lanes: 4,
+            lease: SignedDuration::from_mins(5),
+        }
+    }
+}
+
+/// What one [`Worker::step`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Looked at a client.
+    Looked,
+    /// Worked on so many domains.
+    Worked(usize),
+    /// Nothing is due; the earliest moment at which something will be.
+    Idle {
+        /// `None`: only when something changes.
+        next: Option<Timestamp>,
+    },
+}
+
+/// How a look at a client ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookState {
+    /// Not looked at in this run.
+    Waiting,
+    /// Another lane is looking.
+    Running,
+    /// Believed and stored.
+    Done,
+    /// The guard refused it; nothing is done for this client.
+    Refused(Vec<Alarm>),
+    /// The CA could not be asked; the error as text, and whether it may pass by itself.
+    Failed {
+        /// What the CA or the way to it said, with the hint.
+        error: String,
+        /// Whether the same may succeed later.
+        temporary: bool,
+    },
+}
+
+/// Performs the steps for the domains of some clients.
+pub struct Worker {
+    ports: Ports,
+    policy: Policy,
+    targets: Vec<Target>,
+    options: Options,
+    stop: CancellationToken,
+    tell: Arc<dyn Fn(&Event) + Send + Sync>,
+    looks: Mutex<BTreeMap<String, LookState>>,
+    covering: Mutex<Covering>,
+    pauses: Pauses,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("run", &self.options.run).field("targets", &self.targets).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker that has not looked at anything yet. `tell` hears every event as it is stored; `stop` ends it between two steps.
+    pub fn new(
+        ports: Ports,
+        policy: Policy,
+        targets: Vec<Target>,
+        options: Options,
+        stop: CancellationToken,
+        tell: Arc<dyn Fn(&Event) + Send + Sync>,
+    ) -> Self {
+        let looks = targets.iter().map(|target| (target.key.clone(), LookState::Waiting)).collect();
+        Self {
+            ports,
+            policy,
+            targets,
+            options,
+            stop,
+            tell,
+            looks: Mutex::new(looks),
+            covering: Mutex::default(),
+            pauses: Pauses::default(),
+        }
+    }
+
+    /// Does one thing: a look at a client that has not been looked at in this run, or one round of due work.
+    pub async fn step(&self) -> Result<Outcome, StoreError> {
+        if let Some(target) = self.next_look() {
+            self.look(&target).await?;
+            return Ok(Outcome::Looked);
+        }
+        let now = self.ports.clock.now();
+        let except_clients = self.idle_clients(now);
+        let claim = Claim {
+            holder: &self.options.holder,
+            now,
+            until: now.saturating_add(self.options.lease).unwrap_or(Timestamp::MAX),
+            limit: self.options.batch,
+            only: self.options.only.as_deref(),
+            except_clients: &except_clients,
+        };
+        let leases = self.ports.store.claim(&claim).await?;
+        if leases.is_empty() {
+            return Ok(Outcome::Idle { next: self.next_due(now, &except_clients).await? });
+        }
+        let count = leases.len();
+        self.perform(leases).await?;
+        Ok(Outcome::Worked(count))
+    }
+
+    /// Works until nothing more is due before `wait` is over, or until it is stopped. What still waits is for the next run.
+    pub async fn run(&self, wait: SignedDuration) -> Result<(), StoreError> {
+        let deadline = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let lanes = (0..self.options.lanes.max(1)).map(|_| self.lane(deadline));
+        futures::future::try_join_all(lanes).await.map(|_| ())
+    }
+
+    async fn lane(&self, deadline: Timestamp) -> Result<(), StoreError> {
+        while !self.stop.is_cancelled() {
+            let Outcome::Idle { next } = self.step().await? else { continue };
+            let now = self.ports.clock.now();
+            let Some(next) = next.filter(|&next| next <= deadline) else { break };
+            // Other lanes and other workers may bring something earlier, or hold what is due.
+            let until = if self.options.lanes > 1 || next <= now {
+                next.max(now + SignedDuration::from_millis(100)).min(now + SignedDuration::from_secs(1))
+            } else {
+                next
+            };
+            tokio::select! {
+                () = self.ports.clock.sleep_until(until) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What a run would do now, from one fresh look per client. Changes nothing.
+    pub async fn plan(&self) -> Result<Plan, StoreError> {
+        let now = self.ports.clock.now();
+        let (mut alarms, mut steps) = (Vec::new(), Vec::new());
+        for target in &self.targets {
+            match self.survey(target).await? {
+                Ok(survey) => {
+                    alarms.extend(survey.alarms.iter().cloned());
+                    steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.row.domain)).map(|sight| {
+                        PlannedStep {
+                            domain: sight.row.domain.clone(),
+                            client: sight.row.client.clone(),
+                            state: sight.observed.state(&self.policy.reuse, now),
+                            decision: sight.decision.clone(),
+                        }
+                    }));
+                    self.set_look(&target.key, LookState::Done);
+                }
+                Err(error) => self.look_failed(target, &error),
+            }
+        }
+        Ok(Plan::new(now, alarms, steps))
+    }
+
+    /// How the look at each client ended.
+    pub fn looks(&self) -> BTreeMap<String, LookState> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The covered domains found by the looks of this run, each with the domain above it.
+    pub fn covered(&self) -> Covering {
+        self.covering.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn concerns(&self, domain: &DomainName) -> bool {
+        self.options.only.as_ref().is_none_or(|only| only.contains(domain))
+    }
+
+    fn set_look(&self, key: &str, state: LookState) {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), state);
+    }
+
+    fn next_look(&self) -> Option<Target> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = self.targets.iter().find(|target| looks.get(&target.key) == Some(&LookState::Waiting))?;
+        looks.insert(target.key.clone(), LookState::Running);
+        Some(target.clone())
+    }
+
+    /// Clients for which nothing may be done now: not looked at, refused by the guard, or of a CA that wants to be left alone.
+    fn idle_clients(&self, now: Timestamp) -> Vec<String> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.targets.iter().filter(|target| {
+            looks.get(&target.key) != Some(&LookState::Done) || self.pauses.until(&target.ca, now).is_some()
+        });
+        idle.map(|target| target.key.clone()).collect()
+    }
+
+    async fn next_due(&self, now: Timestamp, except_clients: &[String]) -> Result<Option<Timestamp>, StoreError> {
+        let looking = self.looks().values().any(|state| *state == LookState::Running);
+        if looking {
+            return Ok(Some(now));
+        }
+        let paused = self.targets.iter().filter_map(|target| self.pauses.until(&target.ca, now)).min();
+        let rows = self.ports.store.domains().await?;
+        let due = rows.iter().filter(|row| !except_clients.contains(&row.client) && self.concerns(&row.domain));
+        Ok(due.filter_map(|row| row.due_at).chain(paused).min())
+    }
+}

@@ -1,0 +1,169 @@
+//! The only place where a step has an effect: like steps together, intents before effects, results after them.
+
+mod ca;
+mod dns;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Worker;
+use super::task::Task;
+use crate::ca::Ca;
+use crate::prevalidation::{DomainName, Step};
+use crate::store::{EffectMark, Event, Fence, Lease, StoreError};
+
+impl Worker {
+    /// Performs the next step of each claimed domain and gives its lease back.
+    pub(super) async fn perform(&self, leases: Vec<Lease>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let mut groups: BTreeMap<u8, Vec<Task>> = BTreeMap::new();
+        {
+            let covering = self.covering.lock().unwrap_or_else(PoisonError::into_inner);
+            for lease in leases {
+                let task = Task::new(lease, self, &covering, now);
+                groups
+                    .entry(if task.decision.is_due(now) { kind(&task.decision.step) } else { IDLE })
+                    .or_default()
+                    .push(task);
+            }
+        }
+        let mut of = |kind: u8| groups.remove(&kind).unwrap_or_default();
+        let (idle, held) = (of(IDLE), of(kind(&Step::Hold)));
+        let (read, register, reset) = (of(READ), of(REGISTER), of(RESET));
+        let (preflight, publish, look) = (of(PREFLIGHT), of(PUBLISH), of(LOOK));
+        let (validate, remove) = (of(VALIDATE), of(REMOVE));
+        self.finish(idle).await?;
+        self.wait_for_a_person(held).await?;
+        // Each group talks to another side; a slow one does not hold up the rest.
+        tokio::try_join!(
+            self.read(read),
+            self.register(register),
+            self.reset(reset),
+            self.validate(validate),
+            self.preflight(preflight),
+            self.publish(publish),
+            self.watch(look),
+            self.remove(remove),
+        )?;
+        Ok(())
+    }
+
+    async fn wait_for_a_person(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        for task in &mut tasks {
+            let mut fresh = task.observed.clone();
+            fresh.attempt.hold = None;
+            // Why it is held now, not why it was held when it last was.
+            let why = crate::prevalidation::next_step(&fresh, &self.policy, now).why;
+            task.hold(self, why, now);
+        }
+        self.finish(tasks).await
+    }
+
+    /// Stores the results and gives the leases back.
+    async fn finish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let writes: Vec<_> = tasks.iter_mut().map(|task| task.result(self, now)).collect();
+        self.commit(&writes).await.map(|_| ())
+    }
+
+    /// Stores intents; only tasks whose lease still holds go on to their effect.
+    async fn intend(
+        &self,
+        mut tasks: Vec<Task>,
+        mark: impl Fn(&Task) -> Option<EffectMark>,
+    ) -> Result<Vec<Task>, StoreError> {
+        let writes: Vec<_> = tasks
+            .iter_mut()
+            .map(|task| {
+                let mark = mark(task);
+                task.intent(mark)
+            })
+            .collect();
+        let held = self.commit(&writes).await?;
+        Ok(tasks.into_iter().zip(held).filter_map(|(task, held)| held.then_some(task)).collect())
+    }
+
+    /// True per write that was stored; a lost lease loses only its own (faults W02).
+    async fn commit(&self, writes: &[crate::store::Write]) -> Result<Vec<bool>, StoreError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let results = self.ports.store.commit(writes).await?;
+        let mut held = Vec::with_capacity(results.len());
+        for (write, result) in writes.iter().zip(results) {
+            match result {
+                Ok(()) => {
+                    write.events.iter().for_each(|event| (self.tell)(event));
+                    held.push(true);
+                }
+                Err(StoreError::LeaseLost(domain)) => {
+                    tracing::info!(%domain, "another worker has taken the domain over");
+                    held.push(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(held)
+    }
+
+    /// Moves the ends of the leases that are waited on; the lost ones are dropped.
+    async fn keep(&self, tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
+        let fences: Vec<Fence> = tasks.iter().map(|task| task.fence.clone()).collect();
+        let until = self.ports.clock.now().saturating_add(self.options.lease).unwrap_or(Timestamp::MAX);
+        let lost = self.ports.store.extend(&fences, until).await?;
+        Ok(tasks.into_iter().filter(|task| !lost.contains(&task.fence.domain)).collect())
+    }
+
+    pub(super) fn ca(&self, name: &str) -> Arc<dyn Ca> {
+        // The configuration check has refused clients of unknown CAs.
+        Arc::clone(self.ports.cas.get(name).expect("a client names a configured CA"))
+    }
+
+    pub(super) fn event(&self, domain: Option<&DomainName>, kind: &str, detail: String) -> Event {
+        Event {
+            at: self.ports.clock.now(),
+            run: self.options.run.clone(),
+            domain: domain.cloned(),
+            kind: kind.to_owned(),
+            detail,
+        }
+    }
+
+    pub(super) async fn note(&self, events: Vec<Event>) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.ports.store.note(&events).await?;
+        events.iter().for_each(|event| (self.tell)(event));
+        Ok(())
+    }
+}
+
+const IDLE: u8 = 0;
+const READ: u8 = 1;
+const REGISTER: u8 = 2;
+const PREFLIGHT: u8 = 3;
+const RESET: u8 = 4;
+const PUBLISH: u8 = 5;
+const LOOK: u8 = 6;
+const VALIDATE: u8 = 7;
+const REMOVE: u8 = 8;
+const HOLD: u8 = 9;
+
+fn kind(step: &Step) -> u8 {
+    match step {
+        Step::Rest => IDLE,
+        Step::Read => READ,
+        Step::Register => REGISTER,
+        Step::Preflight => PREFLIGHT,
+        Step::ResetToken { .. } => RESET,
+        Step::Publish { .. } => PUBLISH,
+        Step::Look { .. } => LOOK,
+        Step::Validate => VALIDATE,
+        Step::Remove { .. } => REMOVE,
+        Step::Hold => HOLD,
+    }
+}

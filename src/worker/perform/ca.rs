@@ -1,0 +1,393 @@
+//! Steps at the CA. No effect is repeated before a read; its budget is spent before it is begun.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::look::FRESH;
+use super::super::task::Task;
+use super::super::{Target, Worker};
+use crate::ca::{CaError, Failure};
+use crate::prevalidation::{Effect, Registration, Sighting, Step};
+use crate::store::{EffectMark, StoreError};
+
+/// Up to so many domains of a client are read one by one; for more, one list is cheaper.
+const READ_SINGLY: usize = 3;
+
+/// How long a domain waits for its turn to be put at risk.
+const TURN: SignedDuration = SignedDuration::from_mins(2);
+
+impl Worker {
+    /// Asks the CA about domains whose state there is not known.
+    pub(super) async fn read(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        for (client, tasks) in by_client(tasks) {
+            let target = self.target(&client);
+            // Only a read of the reference can prove that an entry is gone (faults C11).
+            let (singly, listed): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| match task.observed.sighting {
+                Sighting::Missing(_) => true,
+                Sighting::Present(_) => true,
+                Sighting::Unread | Sighting::Absent => false,
+            });
+            let (singly, listed) = if singly.len() > READ_SINGLY {
+                let (missing, mut present): (Vec<_>, Vec<_>) =
+                    singly.into_iter().partition(|task| matches!(task.observed.sighting, Sighting::Missing(_)));
+                present.extend(listed);
+                (missing, present)
+            } else {
+                (singly, listed)
+            };
+            self.read_singly(&target, singly).await?;
+            self.read_by_list(&target, listed).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_singly(&self, target: &Target, tasks: Vec<Task>) -> Result<(), StoreError> {
+        let ca = self.ca(&target.ca);
+        let read = futures::stream::iter(tasks)
+            .map(|task| {
+                let ca = ca.clone();
+                async move {
+                    let answer = ca.get(task.reference().unwrap_or_default()).await;
+                    (task, answer)
+                }
+            })
+            .buffer_unordered(self.options.concurrency)
+            .collect::<Vec<_>>()
+            .await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(read.len());
+        for (mut task, answer) in read {
+            match answer {
+                Ok(registration) => {
+                    self.pauses.answered(&target.ca);
+                    task.saw(self, Sighting::Present(registration), now);
+                    task.went_well();
+                }
+                Err(error) if error.failure == Failure::NotFound => {
+                    self.pauses.answered(&target.ca);
+                    task.say(self, "gone", format!("the CA no longer knows its registration: {error}"));
+                    task.saw(self, Sighting::Absent, now);
+                    task.went_well();
+                }
+                Err(error) => {
+                    self.pauses.failed(&target.ca, &error, now);
+                    let unanswered = task.observed.attempt.unanswered;
+                    task.ca_failed(self, None, &error, now);
+                    task.observed.attempt.unanswered = unanswered;
+                }
+            }
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    async fn read_by_list(&self, target: &Target, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let answer = match self.reference(target).await? {
+            Ok(reference) => self.ca(&target.ca).list(&reference).await,
+            Err(error) => Err(error),
+        };
+        let now = self.ports.clock.now();
+        match answer {
+            Ok(listing) => {
+                self.pauses.answered(&target.ca);
+                let mut listed: BTreeMap<_, _> =
+                    listing.registrations.into_iter().map(|found| (found.domain.clone(), found)).collect();
+                for task in &mut tasks {
+                    let sighting = match (listed.remove(&task.fence.domain), &task.observed.sighting) {
+                        (Some(found), _) => Sighting::Present(found),
+                        (None, Sighting::Present(known) | Sighting::Missing(known)) => Sighting::Missing(known.clone()),
+                        (None, _) => Sighting::Absent,
+                    };
+                    // Missing proves nothing: what was unanswered stays so until the reference is read.
+                    let unanswered = task.observed.attempt.unanswered;
+                    let missing = matches!(sighting, Sighting::Missing(_));
+                    task.saw(self, sighting, now);
+                    if missing {
+                        task.observed.attempt.unanswered = unanswered;
+                    }
+                    task.went_well();
+                }
+            }
+            Err(error) => {
+                self.pauses.failed(&target.ca, &error, now);
+                for task in &mut tasks {
+                    let unanswered = task.observed.attempt.unanswered;
+                    task.ca_failed(self, None, &error, now);
+                    task.observed.attempt.unanswered = unanswered;
+                }
+            }
+        }
+        self.finish(tasks).await
+    }
+
+    /// Registers names, as many in a call as the CA takes.
+    pub(super) async fn register(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        for (client, tasks) in by_client(tasks) {
+            let target = self.target(&client);
+            let ca = self.ca(&target.ca);
+            let reference = match self.reference(&target).await? {
+                Ok(reference) => reference,
+                Err(error) => {
+                    self.fail_all(tasks, &error).await?;
+                    continue;
+                }
+            };
+            for chunk in chunks(tasks, ca.capabilities().register_batch) {
+                let mut tasks = self.begin(Effect::Register, chunk).await?;
+                if tasks.is_empty() {
+                    continue;
+                }
+                let names: Vec<_> = tasks.iter().map(|task| task.fence.domain.clone()).collect();
+                let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
+                let now = self.ports.clock.now();
+                for task in &mut tasks {
+                    let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
+                        Err(CaError::new(
+                            Failure::Unknown,
+                            format!("register {}: the CA left it out of its answer", task.fence.domain),
+                        ))
+                    });
+                    self.took(&target.ca, task, Effect::Register, answer, now, |worker, task| {
+                        let reference = task.reference().unwrap_or_default().to_owned();
+                        task.say(worker, "registered", format!("as {reference}"));
+                    });
+                }
+                self.finish(tasks).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for new tokens: one by one, since each may cost a proof.
+    pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        for mut task in tasks {
+            let now = self.ports.clock.now();
+            if task.observed.read_at.is_none_or(|read| now.duration_since(read) > FRESH) {
+                let target = self.target(&task.row.client);
+                self.read_singly(&target, vec![task]).await?;
+                continue;
+            }
+            let Step::ResetToken { risks_proof } = task.decision.step else { continue };
+            if risks_proof && !self.may_risk(&mut task, now).await? {
+                task.observed.attempt.not_before = now.saturating_add(TURN).ok();
+                self.finish(vec![task]).await?;
+                continue;
+            }
+            self.reset_one(task, risks_proof).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
+    async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
+        if task.row.at_risk {
+            return Ok(true);
+        }
+        let end = task.observed.usable_until(&self.policy.reuse, now);
+        if end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end)) {
+            // Waiting would lose the proof as surely: there is nothing left to spare.
+            return Ok(true);
+        }
+        let known = match self.ca(&task.row.ca).capabilities().reset_keeps_proof {
+            Some(_) => true,
+            None => {
+                matches!(self.ports.store.fact(&reset_fact(&task.row.client)).await?.as_deref(), Some(KEEPS | DROPS))
+            }
+        };
+        let limit = if known { self.policy.max_at_risk } else { 1 };
+        match self.ports.store.take_risk_slot(&task.fence, &task.row.client, limit).await {
+            Ok(granted) => {
+                task.row.at_risk |= granted;
+                Ok(granted)
+            }
+            Err(StoreError::LeaseLost(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reset_one(&self, mut task: Task, risks_proof: bool) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let renews = task.registration().and_then(|found| found.proof.as_ref()).and_then(|proof| proof.validated_at);
+        let ordered = task.observed.attempt.ordered;
+        task.observed.attempt.restart(None, now, renews);
+        task.observed.attempt.ordered = ordered;
+        let Some(mut task) = self.begin(Effect::ResetToken, vec![task]).await?.pop() else { return Ok(()) };
+        let ca = task.row.ca.clone();
+        let answer = self.ca(&ca).reset_token(task.reference().unwrap_or_default()).await;
+        let now = self.ports.clock.now();
+        let mut fact = None;
+        self.took(&ca, &mut task, Effect::ResetToken, answer, now, |worker, task| {
+            task.observed.attempt.value =
+                task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
+            let kept = task.observed.usable_until(&worker.policy.reuse, now).is_some();
+            if risks_proof {
+                fact = Some(if kept { KEEPS } else { DROPPING });
+            }
+            let outcome = match (risks_proof, kept) {
+                (true, true) => "a new token; the proof stays",
+                (true, false) => "a new token; the CA ended the proof with it",
+                (false, _) => "a new token",
+            };
+            task.say(worker, "reset", outcome);
+        });
+        if let Some(fact) = fact {
+            self.ports.store.set_fact(&reset_fact(&task.row.client), fact).await?;
+        }
+        let failed = task.observed.attempt.unanswered.is_none() && task.observed.attempt.last_error.is_some();
+        if failed && task.row.at_risk {
+            task.take_risk(false);
+        }
+        self.finish(vec![task]).await
+    }
+
+    /// Asks the CA to look.
+    pub(super) async fn validate(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        let tasks = self.within_retry_budget(tasks).await?;
+        for (client, tasks) in by_client(tasks) {
+            let ca = self.target(&client).ca;
+            let mut waiting = tasks;
+            while !waiting.is_empty() {
+                let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
+                let chunk = self.begin(Effect::Validate, waiting).await?;
+                waiting = if rest.is_empty() { rest } else { self.keep(rest).await? };
+                let port = self.ca(&ca);
+                let asked = futures::future::join_all(chunk.into_iter().map(|task| {
+                    let port = port.clone();
+                    async move {
+                        let answer = port.validate(task.reference().unwrap_or_default()).await;
+                        (task, answer)
+                    }
+                }))
+                .await;
+                let now = self.ports.clock.now();
+                let mut done = Vec::with_capacity(asked.len());
+                for (mut task, answer) in asked {
+                    self.took(&ca, &mut task, Effect::Validate, answer, now, |worker, task| {
+                        // Still on its way: the CA has looked and was not content.
+                        if task.observed.attempt.since.is_some() {
+                            let words = task.words().unwrap_or("no reason given").to_owned();
+                            task.say(worker, "not-yet", format!("the CA does not see it yet: {words}"));
+                            task.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
+                        }
+                    });
+                    if task.observed.attempt.since.is_none() && task.row.at_risk {
+                        self.learn(&task.row.client).await?;
+                    }
+                    done.push(task);
+                }
+                self.finish(done).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The canary lost its proof by the reset and has won another: from now on it is known that this is survivable.
+    async fn learn(&self, client: &str) -> Result<(), StoreError> {
+        let key = reset_fact(client);
+        if self.ports.store.fact(&key).await?.as_deref() == Some(DROPPING) {
+            self.ports.store.set_fact(&key, DROPS).await?;
+        }
+        Ok(())
+    }
+
+    /// First tries are the work itself; repeated ones share a budget over all domains (faults C14).
+    async fn within_retry_budget(&self, tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
+        let (first, mut again): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.observed.attempt.tries == 0);
+        if again.is_empty() {
+            return Ok(first);
+        }
+        let now = self.ports.clock.now();
+        let hour_ago = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+        let spent = self.ports.store.effects_since(hour_ago).await?.retries;
+        let left = usize::try_from(self.policy.retries_per_hour.saturating_sub(spent)).unwrap_or(usize::MAX);
+        let mut late = again.split_off(again.len().min(left));
+        for task in &mut late {
+            task.observed.attempt.not_before = now.saturating_add(SignedDuration::from_mins(10)).ok();
+        }
+        self.finish(late).await?;
+        again.extend(first);
+        Ok(again)
+    }
+
+    /// Spends the budget and commits the intent of a CA effect.
+    async fn begin(&self, effect: Effect, mut tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
+        let now = self.ports.clock.now();
+        for task in &mut tasks {
+            let attempt = &mut task.observed.attempt;
+            attempt.begin(effect, now);
+            if effect == Effect::Validate {
+                attempt.tries += 1;
+                attempt.submitted_at = Some(now);
+            }
+        }
+        self.intend(tasks, |task| Some(EffectMark { at: now, retry: task.observed.attempt.tries > 1 })).await
+    }
+
+    /// Takes the answer to an effect into the task; `well` adds what a good one means.
+    fn took(
+        &self,
+        ca: &str,
+        task: &mut Task,
+        effect: Effect,
+        answer: Result<Registration, CaError>,
+        now: Timestamp,
+        well: impl FnOnce(&Self, &mut Task),
+    ) {
+        match answer {
+            Ok(registration) => {
+                self.pauses.answered(ca);
+                task.saw(self, Sighting::Present(registration), now);
+                task.went_well();
+                well(self, task);
+            }
+            Err(error) => {
+                if error.is_retryable() || error.is_account_wide() {
+                    self.pauses.failed(ca, &error, now);
+                }
+                task.ca_failed(self, Some(effect), &error, now);
+            }
+        }
+    }
+
+    async fn fail_all(&self, mut tasks: Vec<Task>, error: &CaError) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        tasks.iter_mut().for_each(|task| task.ca_failed(self, None, error, now));
+        self.finish(tasks).await
+    }
+
+    fn target(&self, client: &str) -> Target {
+        let known = self.targets.iter().find(|target| target.key == client);
+        known.cloned().expect("only rows of the configured clients are claimed for the CA")
+    }
+}
+
+/// What a reset does to a proof, as observed at a client.
+fn reset_fact(client: &str) -> String {
+    format!("reset/{client}")
+}
+const KEEPS: &str = "keeps";
+const DROPPING: &str = "dropping";
+const DROPS: &str = "drops";
+
+fn by_client(tasks: Vec<Task>) -> BTreeMap<String, Vec<Task>> {
+    let mut clients: BTreeMap<String, Vec<Task>> = BTreeMap::new();
+    for task in tasks {
+        clients.entry(task.row.client.clone()).or_default().push(task);
+    }
+    clients
+}
+
+fn chunks(mut tasks: Vec<Task>, size: usize) -> Vec<Vec<Task>> {
+    let mut chunks = Vec::new();
+    while !tasks.is_empty() {
+        let rest = tasks.split_off(tasks.len().min(size.max(1)));
+        chunks.push(tasks);
+        tasks = rest;
+    }
+    chunks
+}

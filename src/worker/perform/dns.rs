@@ -1,0 +1,273 @@
+//! Steps in DNS. The ledger is written before a zone is, and only what it says is ours is ever removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
+
+use super::super::Worker;
+use super::super::task::{Task, with_hint};
+use crate::prevalidation::policy::backoff;
+use crate::prevalidation::{LedgerState, Step};
+use crate::propagation::rule::{horizon, polling_interval};
+use crate::store::StoreError;
+
+/// So many domains are looked at together.
+const LOOKS_AT_ONCE: usize = 64;
+
+impl Worker {
+    /// Proves write access before a proof is put at risk.
+    pub(super) async fn preflight(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        let proved = futures::stream::iter(tasks)
+            .map(|task| async move {
+                let answer = match self.provider(task.row.provider.as_deref()) {
+                    Ok(provider) => provider.preflight(task.fence.domain.as_str()).await,
+                    Err(error) => Err(error),
+                };
+                (task, answer)
+            })
+            .buffer_unordered(self.options.concurrency)
+            .collect::<Vec<_>>()
+            .await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(proved.len());
+        for (mut task, answer) in proved {
+            match answer {
+                Ok(_) => {
+                    task.went_well();
+                    task.observed.attempt.preflight_at = Some(now);
+                }
+                Err(error) => self.dns_failed(&mut task, &error, now),
+            }
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    /// Makes the tokens present, one call per provider.
+    pub(super) async fn publish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let mut new = BTreeSet::new();
+        for task in &mut tasks {
+            let Step::Publish { value } = task.decision.step.clone() else { continue };
+            let proof = task.registration().and_then(|found| found.proof.as_ref());
+            let renews = proof.and_then(|proof| proof.validated_at);
+            let attempt = &mut task.observed.attempt;
+            if attempt.since.is_none() {
+                attempt.restart(None, now, renews);
+            }
+            attempt.value = Some(value.clone());
+            let provider = task.row.provider.clone().unwrap_or_default();
+            let known = task.observed.ledger.len();
+            let entry = task.entry(&value, &provider, now);
+            entry.state = LedgerState::Intended;
+            entry.retry_at = None;
+            let id = entry.id;
+            task.chosen = vec![id];
+            if task.observed.ledger.len() > known {
+                new.insert(id);
+            }
+        }
+        let tasks = self.intend(tasks, |_| None).await?;
+        let answered = self.change(tasks, Verb::Present).await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(answered.len());
+        for (mut task, answers) in answered {
+            for (id, answer) in answers {
+                match answer {
+                    // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
+                    Ok(receipt) => self.published(&mut task, id, &receipt, !receipt.changed && new.contains(&id), now),
+                    Err(error) => self.dns_failed(&mut task, &error, now),
+                }
+            }
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    fn published(&self, task: &mut Task, id: i64, receipt: &Receipt, foreign: bool, now: Timestamp) {
+        let Some(entry) = task.entry_by_id(id) else { return };
+        let value = entry.value.clone();
+        entry.state = if foreign { LedgerState::Foreign } else { LedgerState::Published };
+        entry.published_at = Some(now);
+        entry.zone = Some(receipt.after.zone.apex.clone());
+        if receipt.changed {
+            entry.ttl_before = receipt.before.ttl;
+            entry.negative_ttl = receipt.before.negative_ttl;
+        }
+        let beside = receipt.before.records.len();
+        let ttl = receipt.after.ttl.unwrap_or_default();
+        let detail = if foreign {
+            format!("{value} stood there already and is not ours to remove")
+        } else {
+            format!("TXT {value} in zone {}, TTL {ttl} s, beside {beside} other values", receipt.after.zone.apex)
+        };
+        task.went_well();
+        let attempt = &mut task.observed.attempt;
+        (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
+        task.say(self, "published", detail);
+    }
+
+    /// Looks whether every name server has the value.
+    pub(super) async fn watch(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let looked = futures::stream::iter(tasks)
+            .map(|task| async move {
+                let value = task.observed.attempt.value.clone().unwrap_or_default();
+                let published =
+                    task.observed.ledger.iter().find(|entry| entry.value == value).and_then(|e| e.published_at);
+                let age = published.map_or(Duration::ZERO, |at| now.duration_since(at).try_into().unwrap_or_default());
+                let verdict = self.ports.lookout.look(&task.fence.domain, &value, age).await;
+                (task, value, verdict)
+            })
+            .buffer_unordered(LOOKS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(looked.len());
+        for (mut task, value, verdict) in looked {
+            if verdict.go {
+                task.went_well();
+                let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
+                let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
+                let attempt = &mut task.observed.attempt;
+                attempt.seen_at = Some(now);
+                if attempt.visible_at.is_none() {
+                    attempt.visible_at = Some(now);
+                    attempt.horizon_at = Some(horizon(now, ttl, negative));
+                    task.say(self, "visible", verdict.cause);
+                }
+            } else {
+                let vanished = verdict.gone && task.observed.attempt.visible_at.is_some();
+                let attempt = &mut task.observed.attempt;
+                attempt.looks += 1;
+                attempt.seen_at = None;
+                let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
+                attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
+                if attempt.last_error.as_deref() != Some(&verdict.cause) {
+                    attempt.last_error = Some(verdict.cause.clone());
+                    task.say(self, "waiting", verdict.cause);
+                }
+                if vanished {
+                    self.vanished(&mut task, &value);
+                }
+            }
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    /// Somebody removed our value: it is made present again, a few times.
+    fn vanished(&self, task: &mut Task, value: &str) {
+        task.observed.attempt.vanished += 1;
+        task.observed.attempt.visible_at = None;
+        let standing = task.observed.ledger.iter().filter(|entry| entry.value == value && entry.state.is_open());
+        for id in standing.map(|entry| entry.id).collect::<Vec<_>>() {
+            if let Some(entry) = task.entry_by_id(id) {
+                entry.state = LedgerState::Intended;
+            }
+        }
+        task.say(self, "vanished", "no name server has the value any more: somebody removed it");
+    }
+
+    /// Makes values of ours absent, one call per provider that wrote them.
+    pub(super) async fn remove(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        for task in &mut tasks {
+            let Step::Remove { entries } = task.decision.step.clone() else { continue };
+            for &id in &entries {
+                if let Some(entry) = task.entry_by_id(id) {
+                    entry.state = LedgerState::Removing;
+                }
+            }
+            task.chosen = entries;
+        }
+        let tasks = self.intend(tasks, |_| None).await?;
+        let answered = self.change(tasks, Verb::Absent).await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(answered.len());
+        for (mut task, answers) in answered {
+            for (id, answer) in answers {
+                self.removed(&mut task, id, answer, now);
+            }
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    fn removed(&self, task: &mut Task, id: i64, answer: Result<Receipt, ProviderError>, now: Timestamp) {
+        let Some(entry) = task.entry_by_id(id) else { return };
+        let value = entry.value.clone();
+        match answer {
+            Ok(receipt) => {
+                entry.state = LedgerState::Removed;
+                entry.retry_at = None;
+                let zone = &receipt.after.zone.apex;
+                let others = receipt.after.records.len();
+                task.say(self, "removed", format!("TXT {value} from zone {zone}; {others} other values stay"));
+            }
+            Err(error) => {
+                entry.removal_tries += 1;
+                entry.retry_at = now.saturating_add(backoff(entry.removal_tries)).ok();
+                let zone = entry.zone.clone().unwrap_or_else(|| "its zone".to_owned());
+                let text = with_hint(&error.message, error.hint.as_deref());
+                let text = format!("cannot remove TXT {value} from {zone}: {text}");
+                if task.observed.attempt.last_error.as_deref() != Some(&text) {
+                    task.say(self, "removal-failed", text.clone());
+                }
+                task.observed.attempt.last_error = Some(text);
+            }
+        }
+    }
+
+    /// One call per provider for all chosen entries; per task its entries with their answers.
+    async fn change(&self, tasks: Vec<Task>, verb: Verb) -> Vec<(Task, Vec<(i64, Result<Receipt, ProviderError>)>)> {
+        let mut wanted: BTreeMap<String, Vec<(usize, i64, TxtValue)>> = BTreeMap::new();
+        for (index, task) in tasks.iter().enumerate() {
+            for entry in task.observed.ledger.iter().filter(|entry| task.chosen.contains(&entry.id)) {
+                let value = TxtValue { owner: entry.owner.clone(), value: entry.value.clone() };
+                wanted.entry(entry.provider.clone()).or_default().push((index, entry.id, value));
+            }
+        }
+        let asked = futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
+            let values: Vec<TxtValue> = wanted.iter().map(|(.., value)| value.clone()).collect();
+            let answers = match (self.provider(Some(&name)), verb) {
+                (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
+                (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
+                (Err(error), _) => vec![Err(error); values.len()],
+            };
+            wanted.into_iter().zip(answers).collect::<Vec<_>>()
+        }))
+        .await;
+        let mut answered: Vec<_> = tasks.into_iter().map(|task| (task, Vec::new())).collect();
+        for ((index, id, _), answer) in asked.into_iter().flatten() {
+            answered[index].1.push((id, answer));
+        }
+        answered
+    }
+
+    fn provider(&self, name: Option<&str>) -> Result<&Arc<dyn Provider>, ProviderError> {
+        let name = name.unwrap_or_default();
+        self.ports.providers.get(name).ok_or_else(|| {
+            ProviderError::new(ErrorKind::Settings, format!("provider `{name}` is no longer in the configuration"))
+                .with_hint("bring it back until the value is removed, or remove it by hand")
+        })
+    }
+
+    fn dns_failed(&self, task: &mut Task, error: &ProviderError, now: Timestamp) {
+        let text = with_hint(&error.message, error.hint.as_deref());
+        if error.is_retryable() {
+            task.wait(self, text, error.retry_after, now);
+        } else {
+            task.hold(self, text, now);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Present,
+    Absent,
+}

@@ -1,0 +1,260 @@
+//! One claimed domain on its way through a round: a working copy that becomes one fenced write at a time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Worker;
+use super::look::{Covering, due_at, reconcile_attempt};
+use crate::ca::{CaError, Failure};
+use crate::prevalidation::policy::backoff;
+use crate::prevalidation::{
+    Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, next_step,
+};
+use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
+
+/// A held domain is tried again after this time, person or not: held is never final.
+const HOLD_AGAIN: SignedDuration = SignedDuration::from_hours(6);
+
+/// A row that was claimed so often without any stored result kills its worker (faults W09).
+const CLAIMS_TOO_MANY: u32 = 3;
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) fence: Fence,
+    pub(super) row: DomainRow,
+    pub(super) observed: Observed,
+    pub(super) decision: Decision,
+    /// The ledger entries that this round changes in DNS.
+    pub(super) chosen: Vec<i64>,
+    /// A CA read of this round, to be stored.
+    read: bool,
+    /// Ledger entries that changed since the last write.
+    touched: Vec<i64>,
+    events: Vec<Event>,
+    at_risk: Option<bool>,
+}
+
+impl Task {
+    pub(super) fn new(lease: Lease, worker: &Worker, covering: &Covering, now: Timestamp) -> Self {
+        let observed = worker.observed(&lease.row, lease.ledger, covering);
+        let decision = next_step(&observed, &worker.policy, now);
+        let mut task = Self {
+            fence: lease.fence,
+            row: lease.row,
+            observed,
+            decision,
+            chosen: Vec::new(),
+            read: false,
+            touched: Vec::new(),
+            events: Vec::new(),
+            at_risk: None,
+        };
+        task.reconcile(worker, now);
+        if lease.claims > CLAIMS_TOO_MANY && task.observed.attempt.hold.is_none() {
+            task.hold(worker, "workers died on it, or lost it, several times in a row; see the log", now);
+        }
+        task.decision = next_step(&task.observed, &worker.policy, now);
+        task
+    }
+
+    /// The CA's `cld-…`, when there is one.
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.observed.sighting.registration().map(|registration| registration.reference.as_str())
+    }
+
+    pub(super) fn say(&mut self, worker: &Worker, kind: &str, detail: impl Into<String>) {
+        self.events.push(worker.event(Some(&self.fence.domain), kind, detail.into()));
+    }
+
+    /// The CA's fresh word on this domain.
+    pub(super) fn saw(&mut self, worker: &Worker, sighting: Sighting, now: Timestamp) {
+        self.observed.sighting = sighting;
+        self.observed.read_at = Some(now);
+        self.observed.attempt.unanswered = None;
+        self.read = true;
+        self.reconcile(worker, now);
+    }
+
+    fn reconcile(&mut self, worker: &Worker, now: Timestamp) {
+        let tries = self.observed.attempt.tries;
+        match reconcile_attempt(&mut self.observed, &worker.policy.reuse, now) {
+            Progress::Won => {
+                let detail = self.won(worker, now, tries);
+                self.say(worker, "validated", detail);
+                self.close_foreign();
+            }
+            Progress::TokenReplaced => {
+                self.say(worker, "token-replaced", "the CA shows another token now; the old value dies")
+            }
+            Progress::None => {}
+        }
+    }
+
+    /// Values that others put there stay in the zone; the ledger need not remember them any longer.
+    fn close_foreign(&mut self) {
+        for entry in self.observed.ledger.iter_mut().filter(|entry| entry.state == LedgerState::Foreign) {
+            entry.state = LedgerState::Removed;
+            self.touched.push(entry.id);
+        }
+    }
+
+    fn won(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
+        let until =
+            self.observed.usable_until(&worker.policy.reuse, now).map_or_else(|| "?".to_owned(), |end| end.to_string());
+        let words = self.words().map(|words| format!("; the CA: {words}")).unwrap_or_default();
+        let calls = if tries > 1 { format!(" after {tries} calls") } else { String::new() };
+        format!("valid until {until}{calls}{words}")
+    }
+
+    pub(super) fn words(&self) -> Option<&str> {
+        self.observed.sighting.registration().and_then(|registration| registration.last_words.as_deref())
+    }
+
+    /// Waits for a person, and says so; tried again after six hours all the same.
+    pub(super) fn hold(&mut self, worker: &Worker, reason: impl Into<String>, now: Timestamp) {
+        let reason = reason.into();
+        let known = self.observed.attempt.hold.as_ref();
+        let since = known.map_or(now, |hold| hold.since);
+        if known.is_none_or(|hold| hold.reason != reason) {
+            self.say(worker, "held", reason.clone());
+        }
+        let again_at = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
+        self.observed.attempt.last_error = Some(reason.clone());
+        self.observed.attempt.hold = Some(Hold { since, reason, again_at });
+    }
+
+    /// A step went well: nothing is held, nothing waits.
+    pub(super) fn went_well(&mut self) {
+        let attempt = &mut self.observed.attempt;
+        attempt.failures = 0;
+        attempt.hold = None;
+        attempt.not_before = None;
+        attempt.last_error = None;
+    }
+
+    /// A step failed and may go better later.
+    pub(super) fn wait(
+        &mut self,
+        worker: &Worker,
+        error: String,
+        retry_after: Option<std::time::Duration>,
+        now: Timestamp,
+    ) {
+        let attempt = &mut self.observed.attempt;
+        attempt.failures += 1;
+        let asked = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()).unwrap_or_default();
+        attempt.not_before = now.saturating_add(backoff(attempt.failures).max(asked)).ok();
+        if attempt.last_error.as_deref() != Some(&error) {
+            attempt.last_error = Some(error.clone());
+            self.say(worker, "failed", error);
+        }
+    }
+
+    /// A CA call failed: what it means for this domain alone.
+    pub(super) fn ca_failed(&mut self, worker: &Worker, effect: Option<Effect>, error: &CaError, now: Timestamp) {
+        let text = with_hint(&error.message, error.hint.as_deref());
+        if error.outcome_unknown() && effect.is_some() {
+            // Stays unanswered: the next step reads.
+            self.observed.attempt.last_error = Some(text.clone());
+            self.say(worker, "answer-lost", text);
+            return;
+        }
+        self.observed.attempt.unanswered = None;
+        match error.failure {
+            Failure::NotFound => {
+                if let Some(known) = self.observed.sighting.registration() {
+                    self.observed.sighting = Sighting::Missing(known.clone());
+                    self.read = true;
+                }
+                self.wait(worker, text, None, now);
+            }
+            // The CA looked and was not content: the schedule of `validate` says when it is asked again.
+            Failure::Refused if effect == Some(Effect::Validate) => {
+                self.observed.attempt.last_error = Some(text.clone());
+                self.say(worker, "not-yet", text);
+            }
+            Failure::Forbidden | Failure::Refused => self.hold(worker, text, now),
+            _ => self.wait(worker, text, error.retry_after, now),
+        }
+    }
+
+    /// The entry for `value` through `provider`, made if there is none. A provider that was replaced in the configuration
+    /// keeps its own entry, and its own cleanup (faults K20).
+    pub(super) fn entry(&mut self, value: &str, provider: &str, now: Timestamp) -> &mut LedgerEntry {
+        let ledger = &mut self.observed.ledger;
+        let known = ledger.iter().position(|entry| entry.value == value && entry.provider == provider);
+        let index = known.unwrap_or_else(|| {
+            ledger.push(LedgerEntry {
+                id: rand::random_range(1..i64::MAX),
+                owner: self.fence.domain.as_str().to_owned(),
+                value: value.to_owned(),
+                provider: provider.to_owned(),
+                zone: None,
+                state: LedgerState::Intended,
+                ttl_before: None,
+                negative_ttl: None,
+                created_at: now,
+                published_at: None,
+                removal_tries: 0,
+                retry_at: None,
+            });
+            ledger.len() - 1
+        });
+        let entry = &mut ledger[index];
+        if !self.touched.contains(&entry.id) {
+            self.touched.push(entry.id);
+        }
+        entry
+    }
+
+    pub(super) fn entry_by_id(&mut self, id: i64) -> Option<&mut LedgerEntry> {
+        if !self.touched.contains(&id) {
+            self.touched.push(id);
+        }
+        self.observed.ledger.iter_mut().find(|entry| entry.id == id)
+    }
+
+    pub(super) fn take_risk(&mut self, at_risk: bool) {
+        self.at_risk = Some(at_risk);
+    }
+
+    /// The intent of a step: stored before its effect, the lease kept.
+    pub(super) fn intent(&mut self, effect: Option<EffectMark>) -> Write {
+        Write { effect, ..self.write(None, false) }
+    }
+
+    /// The result of a step: stored after its effect, the lease given back.
+    pub(super) fn result(&mut self, worker: &Worker, now: Timestamp) -> Write {
+        let decision = next_step(&self.observed, &worker.policy, now);
+        if self.row.at_risk && (self.observed.attempt.since.is_none() || !self.observed.desired) {
+            self.at_risk = Some(false);
+        }
+        let due = due_at(&decision);
+        self.decision = decision;
+        self.write(due, true)
+    }
+
+    fn write(&mut self, due_at: Option<Timestamp>, release: bool) -> Write {
+        let touched = std::mem::take(&mut self.touched);
+        Write {
+            fence: self.fence.clone(),
+            sighting: std::mem::take(&mut self.read)
+                .then(|| (self.observed.sighting.clone(), self.observed.read_at.unwrap_or(Timestamp::MIN))),
+            attempt: self.observed.attempt.clone(),
+            due_at: if release { due_at } else { self.row.due_at },
+            at_risk: self.at_risk.take(),
+            ledger: self.observed.ledger.iter().filter(|entry| touched.contains(&entry.id)).cloned().collect(),
+            events: std::mem::take(&mut self.events),
+            effect: None,
+            release,
+        }
+    }
+
+    pub(super) fn registration(&self) -> Option<&Registration> {
+        self.observed.sighting.registration()
+    }
+}
+
+/// An error with its hint, on one line.
+pub(super) fn with_hint(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| format!("{message} (hint: {hint})"))
+}

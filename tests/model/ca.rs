@@ -1,0 +1,293 @@
+//! A CA in memory, with every unknown of the real one as a switch. It looks at the zones by itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use prevalidate::clock::{Clock, SimulatedClock};
+use prevalidate::prevalidation::{DomainName, Effect, Proof, Registration, ReuseTable, Status, Token};
+
+/// What is written nowhere about the real CA.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    pub reset_keeps_proof: bool,
+    pub unseen_is_an_error: bool,
+    pub duplicates: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self { reset_keeps_proof: true, unseen_is_an_error: false, duplicates: false }
+    }
+}
+
+/// What happens to a call on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Clear,
+    RequestLost,
+    AnswerLost,
+    Unavailable,
+    Throttled,
+}
+
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub at: Timestamp,
+    pub effect: Effect,
+    pub domain: DomainName,
+    /// Whether a proof counted when the call came, and until when.
+    pub valid_until: Option<Timestamp>,
+    pub valid_after: bool,
+    pub reached: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub reference: String,
+    pub domain: DomainName,
+    pub token: String,
+    pub token_at: Timestamp,
+    pub validated_at: Option<Timestamp>,
+    pub proof: bool,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub entries: BTreeMap<String, Entry>,
+    pub calls: Vec<Call>,
+    pub lists: usize,
+    pub gets: usize,
+    pub behaviour: Behaviour,
+    pub ways: Vec<Way>,
+    serial: u64,
+}
+
+/// The answers of the authoritative servers: the values at a name, or nothing.
+pub type Eyes = Arc<dyn Fn(&str) -> Vec<Vec<u8>> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct ModelCa {
+    pub state: Arc<Mutex<State>>,
+    clock: SimulatedClock,
+    eyes: Eyes,
+    pub reuse: ReuseTable,
+}
+
+impl fmt::Debug for ModelCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ModelCa")
+    }
+}
+
+pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+impl ModelCa {
+    pub fn new(clock: SimulatedClock, eyes: Eyes) -> Self {
+        Self { state: Arc::default(), clock, eyes, reuse: ReuseTable::default() }
+    }
+
+    pub fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    /// Until when a proof of `domain` counts, if it does.
+    pub fn valid_until(&self, domain: &DomainName) -> Option<Timestamp> {
+        let state = self.state.lock().unwrap();
+        state.entries.values().filter(|entry| entry.domain == *domain).filter_map(|entry| self.end(entry)).max()
+    }
+
+    fn end(&self, entry: &Entry) -> Option<Timestamp> {
+        let made = entry.validated_at.filter(|_| entry.proof)?;
+        Some(self.reuse.end_of(made)).filter(|&end| end > self.clock.now())
+    }
+
+    fn way(state: &mut State) -> Way {
+        state.ways.pop().unwrap_or(Way::Clear)
+    }
+
+    fn show(&self, entry: &Entry) -> Registration {
+        let now = self.clock.now();
+        let valid = self.end(entry).is_some();
+        Registration {
+            reference: entry.reference.clone(),
+            domain: entry.domain.clone(),
+            status: match (valid, entry.validated_at, entry.proof) {
+                (true, ..) => Status::Valid,
+                (false, Some(_), true) => Status::Expired,
+                _ => Status::Pending,
+            },
+            proof: entry.validated_at.filter(|_| entry.proof).map(|made| Proof {
+                validated_at: Some(made),
+                expires_at: Some(self.reuse.end_of(made)),
+                method: Some("cabdns".to_owned()),
+            }),
+            token: Some(Token {
+                value: entry.token.clone(),
+                created_at: Some(entry.token_at),
+                expires_at: Some(entry.token_at + TOKEN_LIFE),
+                expired: entry.token_at + TOKEN_LIFE <= now,
+            }),
+            last_words: None,
+            doubt: None,
+        }
+    }
+
+    /// The call on its way there, what it does, and on its way back.
+    fn travel<T>(
+        &self,
+        effect: Option<(Effect, &DomainName)>,
+        act: impl FnOnce(&mut State) -> Result<T, CaError>,
+    ) -> Result<T, CaError> {
+        let mut state = self.state.lock().unwrap();
+        let way = Self::way(&mut state);
+        let before = effect.map(|(_, domain)| {
+            state.entries.values().filter(|e| e.domain == *domain).filter_map(|e| self.end(e)).max()
+        });
+        let reached = matches!(way, Way::Clear | Way::AnswerLost);
+        let result = reached.then(|| act(&mut state));
+        if let Some((effect, domain)) = effect {
+            let after =
+                state.entries.values().filter(|e| e.domain == *domain).any(|entry| self.end(entry).is_some());
+            let at = self.clock.now();
+            state.calls.push(Call {
+                at,
+                effect,
+                domain: domain.clone(),
+                valid_until: before.flatten(),
+                valid_after: after,
+                reached,
+            });
+        }
+        match way {
+            Way::Clear => result.expect("it reached the CA"),
+            Way::RequestLost | Way::AnswerLost => Err(CaError::new(Failure::Unknown, "the answer was lost")),
+            Way::Unavailable => Err(CaError::new(Failure::Unavailable, "503")),
+            Way::Throttled => Err(CaError {
+                retry_after: Some(std::time::Duration::from_secs(120)),
+                ..CaError::new(Failure::Throttled, "429")
+            }),
+        }
+    }
+
+    fn name_of(&self, reference: &str) -> DomainName {
+        let state = self.state.lock().unwrap();
+        state
+            .entries
+            .get(reference)
+            .map_or_else(|| DomainName::from_a_labels("unknown.test").unwrap(), |entry| entry.domain.clone())
+    }
+
+    fn entry_of<'a>(state: &'a mut State, reference: &str) -> Result<&'a mut Entry, CaError> {
+        state.entries.get_mut(reference).ok_or_else(|| CaError::new(Failure::NotFound, "404"))
+    }
+
+    /// Adds a registration without any call, as a colleague in the portal would.
+    pub fn seed(&self, name: &str, validated_at: Option<Timestamp>, token_at: Timestamp) -> String {
+        let mut state = self.state.lock().unwrap();
+        let domain = DomainName::from_a_labels(name).unwrap();
+        Self::create(&mut state, domain, validated_at, token_at).reference
+    }
+
+    fn create(state: &mut State, domain: DomainName, validated_at: Option<Timestamp>, token_at: Timestamp) -> Entry {
+        state.serial += 1;
+        let entry = Entry {
+            reference: format!("cld-{}", state.serial),
+            domain,
+            token: format!("swiss-pki=model{:020}", state.serial),
+            token_at,
+            proof: validated_at.is_some(),
+            validated_at,
+        };
+        state.entries.insert(entry.reference.clone(), entry.clone());
+        entry
+    }
+}
+
+#[async_trait]
+impl Ca for ModelCa {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { register_batch: 50, reset_keeps_proof: None, polls: false }
+    }
+
+    async fn find_client(&self, _: &ClientSelector) -> Result<Client, CaError> {
+        Ok(Client { reference: "cli-1".to_owned(), name: "model".to_owned() })
+    }
+
+    async fn list(&self, _: &str) -> Result<Listing, CaError> {
+        let registrations = self.travel(None, |state| {
+            state.lists += 1;
+            Ok(state.entries.values().map(|entry| self.show(entry)).collect())
+        })?;
+        Ok(Listing { registrations, unreadable: Vec::new(), clock_skew: None, read_at: self.clock.now() })
+    }
+
+    async fn register(&self, _: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        let mut answers = Vec::new();
+        for name in names {
+            let answer = self.travel(Some((Effect::Register, name)), |state| {
+                let known = state.entries.values().find(|entry| entry.domain == *name).cloned();
+                let entry = match known {
+                    Some(entry) if !state.behaviour.duplicates => entry,
+                    _ => Self::create(state, name.clone(), None, self.clock.now()),
+                };
+                Ok(self.show(&entry))
+            });
+            answers.push((name.clone(), answer));
+        }
+        answers
+    }
+
+    async fn get(&self, reference: &str) -> Result<Registration, CaError> {
+        self.travel(None, |state| {
+            state.gets += 1;
+            Self::entry_of(state, reference).map(|entry| entry.clone()).map(|entry| self.show(&entry))
+        })
+    }
+
+    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+        let name = self.name_of(reference);
+        let seen = (self.eyes)(name.as_str());
+        let now = self.clock.now();
+        self.travel(Some((Effect::Validate, &name)), |state| {
+            let unseen_is_an_error = state.behaviour.unseen_is_an_error;
+            let entry = Self::entry_of(state, reference)?;
+            let visible = seen.iter().any(|value| value == entry.token.as_bytes());
+            let usable = entry.token_at + TOKEN_LIFE > now && entry.validated_at.is_none_or(|at| at < entry.token_at);
+            if visible && usable {
+                entry.validated_at = Some(now);
+                entry.proof = true;
+            } else if unseen_is_an_error {
+                return Err(CaError::new(Failure::Refused, "400: record not found"));
+            }
+            Ok(self.show(&entry.clone()))
+        })
+    }
+
+    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+        let name = self.name_of(reference);
+        let now = self.clock.now();
+        self.travel(Some((Effect::ResetToken, &name)), |state| {
+            state.serial += 1;
+            let token = format!("swiss-pki=model{:020}", state.serial);
+            let keeps = state.behaviour.reset_keeps_proof;
+            let entry = Self::entry_of(state, reference)?;
+            entry.token = token;
+            entry.token_at = now;
+            entry.proof &= keeps;
+            Ok(self.show(&entry.clone()))
+        })
+    }
+
+    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
+        self.get(reference).await
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), CaError> {
+        self.state.lock().unwrap().entries.remove(reference);
+        Ok(())
+    }
+}

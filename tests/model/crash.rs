@@ -1,0 +1,189 @@
+//! Ports that die: before or after the n-th effect the process is gone, and only what was committed is left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Listing};
+use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
+use prevalidate::store::{
+    Claim, DomainRow, EffectCount, Event, Fence, Lease, Origin, Seen, Store, StoreError, Wanted, Write,
+};
+use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone};
+use tokio::sync::Notify;
+
+/// On which side of an effect the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Before,
+    After,
+}
+
+/// Counts effects, and ends the world at one of them.
+#[derive(Debug, Default)]
+pub struct Fuse {
+    count: AtomicUsize,
+    /// The effect and the side; `usize::MAX`: never.
+    at: std::sync::Mutex<Option<(usize, Side)>>,
+    pub blown: Notify,
+    names: std::sync::Mutex<Vec<String>>,
+}
+
+impl Fuse {
+    pub fn set(&self, at: Option<(usize, Side)>) {
+        self.count.store(0, Ordering::SeqCst);
+        *self.at.lock().unwrap() = at;
+    }
+
+    pub fn effects(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap().clone()
+    }
+
+    /// Runs one effect, or dies beside it.
+    async fn effect<T>(&self, name: &str, act: impl Future<Output = T>) -> T {
+        let index = self.count.fetch_add(1, Ordering::SeqCst);
+        self.names.lock().unwrap().push(name.to_owned());
+        let at = *self.at.lock().unwrap();
+        if at == Some((index, Side::Before)) {
+            self.die().await;
+        }
+        let result = act.await;
+        if at == Some((index, Side::After)) {
+            self.die().await;
+        }
+        result
+    }
+
+    async fn die(&self) {
+        *self.at.lock().unwrap() = None;
+        self.blown.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+#[derive(Debug)]
+pub struct Mortal<T: ?Sized> {
+    pub inner: Arc<T>,
+    pub fuse: Arc<Fuse>,
+}
+
+impl<T: ?Sized> Mortal<T> {
+    pub fn new(inner: Arc<T>, fuse: &Arc<Fuse>) -> Arc<Self> {
+        Arc::new(Self { inner, fuse: Arc::clone(fuse) })
+    }
+}
+
+#[async_trait]
+impl Ca for Mortal<dyn Ca> {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
+        self.inner.find_client(selector).await
+    }
+    async fn list(&self, client: &str) -> Result<Listing, CaError> {
+        self.fuse.effect("list", self.inner.list(client)).await
+    }
+    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        self.fuse.effect("register", self.inner.register(client, names)).await
+    }
+    async fn get(&self, reference: &str) -> Result<Registration, CaError> {
+        self.fuse.effect("get", self.inner.get(reference)).await
+    }
+    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+        self.fuse.effect("validate", self.inner.validate(reference)).await
+    }
+    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+        self.fuse.effect("reset", self.inner.reset_token(reference)).await
+    }
+    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
+        self.inner.delete_token(reference).await
+    }
+    async fn delete(&self, reference: &str) -> Result<(), CaError> {
+        self.inner.delete(reference).await
+    }
+}
+
+#[async_trait]
+impl Provider for Mortal<dyn Provider> {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+    async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
+        self.inner.find_zone(owner).await
+    }
+    async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        self.inner.inspect(owner).await
+    }
+    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        self.fuse.effect("publish", self.inner.ensure_present(values)).await
+    }
+    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        self.fuse.effect("remove", self.inner.ensure_absent(values)).await
+    }
+    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+        self.fuse.effect("preflight", self.inner.preflight(owner)).await
+    }
+}
+
+#[async_trait]
+impl Store for Mortal<dyn Store> {
+    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.sync_inventory(origin, wanted, now).await
+    }
+    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.want(origin, wanted, now).await
+    }
+    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.unwant(origin, domains, now).await
+    }
+    async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
+        self.inner.domains().await
+    }
+    async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
+        self.inner.domain(domain).await
+    }
+    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
+        self.fuse.effect("record look", self.inner.record_look(client, seen, read_at)).await
+    }
+    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.inner.looks().await
+    }
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
+        self.fuse.effect("claim", self.inner.claim(claim)).await
+    }
+    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError> {
+        self.inner.extend(leases, until).await
+    }
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let name = if writes.iter().any(|write| write.release) { "commit result" } else { "commit intent" };
+        self.fuse.effect(name, self.inner.commit(writes)).await
+    }
+    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError> {
+        self.fuse.effect("risk slot", self.inner.take_risk_slot(fence, client, limit)).await
+    }
+    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError> {
+        self.inner.open_entries(owner).await
+    }
+    async fn fact(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.inner.fact(key).await
+    }
+    async fn set_fact(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.fuse.effect("fact", self.inner.set_fact(key, value)).await
+    }
+    async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
+        self.inner.note(events).await
+    }
+    async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError> {
+        self.inner.history(domain).await
+    }
+    async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError> {
+        self.inner.effects_since(since).await
+    }
+}
