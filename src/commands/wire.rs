@@ -23,7 +23,8 @@ use crate::worker::{Ports, Target};
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
     let env = |name: &str| std::env::var(name).ok();
-    let path = config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let path =
+        config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
@@ -94,7 +95,12 @@ pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store
 }
 
 /// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).
-pub(super) async fn sync(store: &dyn Store, settings: &Settings, now: Timestamp, force: bool) -> Result<Vec<Alarm>, Failed> {
+pub(super) async fn sync(
+    store: &dyn Store,
+    settings: &Settings,
+    now: Timestamp,
+    force: bool,
+) -> Result<Vec<Alarm>, Failed> {
     let wanted = wanted(settings);
     let kept: std::collections::BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
     let rows = store.domains().await?;
@@ -120,7 +126,8 @@ pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports,
     for (name, table) in &settings.providers {
         // The configuration check has read the same table without a fault.
         let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
-            let faults: Vec<_> = faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
+            let faults: Vec<_> =
+                faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
             Failed::new(Exit::Usage, faults.join("\n"))
         })?;
         let built = adapter.build().map_err(|error| Failed {

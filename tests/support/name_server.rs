@@ -54,7 +54,7 @@ impl NameServer {
         let (port, directory) = (Port::take(), TempDir::with_prefix("prevalidate-dns-").unwrap());
         write_secret(&directory.path().join("tsig.key"), &keys.file_text());
         prepare(directory.path(), port.address(), zones, keys);
-        let process = Process::start(&command(directory.path()), directory.path());
+        let process = Process::start(command(directory.path()), directory.path());
         let (keys, zones) = (keys.clone(), zones.to_vec());
         let mut server = Self { process, port, directory, keys, zones, command };
         server.wait_until_it_answers();
@@ -70,12 +70,12 @@ impl NameServer {
     /// Kills the server; [`Self::resume`] starts it again.
     pub fn stop(&mut self) {
         // Replacing the process by one that ends at once drops, and so kills and reaps, the server.
-        self.process = Process::start(&Command::new("true"), self.directory.path());
+        self.process = Process::start(Command::new("true"), self.directory.path());
     }
 
     /// Starts the server again after [`Self::stop`].
     pub fn resume(&mut self) {
-        self.process = Process::start(&(self.command)(self.directory.path()), self.directory.path());
+        self.process = Process::start((self.command)(self.directory.path()), self.directory.path());
         self.wait_until_it_answers();
     }
 

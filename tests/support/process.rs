@@ -63,8 +63,9 @@ wait $server
 pub struct Process(Child);
 
 impl Process {
-    /// Starts `command`, everything it says goes to `output` in `directory`.
-    pub fn start(command: &Command, directory: &Path) -> Self {
+    /// Starts `command` (program and arguments), everything it says goes to `output` in `directory`.
+    #[allow(clippy::needless_pass_by_value, reason = "a command is used up by starting it")]
+    pub fn start(command: Command, directory: &Path) -> Self {
         let output = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("output")).unwrap();
         let child = Command::new(find("sh"))
             .args(["-c", GUARD, "guard"])

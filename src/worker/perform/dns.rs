@@ -132,7 +132,8 @@ impl Worker {
             if verdict.go {
                 task.went_well();
                 let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
-                let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
+                let (ttl, negative) =
+                    entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
                 let attempt = &mut task.observed.attempt;
                 attempt.seen_at = Some(now);
                 if attempt.visible_at.is_none() {
