@@ -18,6 +18,9 @@ use crate::store::StoreError;
 /// So many domains are looked at together.
 const LOOKS_AT_ONCE: usize = 64;
 
+/// After so many looks that found the value nowhere, the provider is asked whether it is still there.
+const LOOK_CLOSER: u32 = 6;
+
 impl Worker {
     /// Proves write access before a proof is put at risk.
     pub(super) async fn preflight(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -91,24 +94,34 @@ impl Worker {
     fn published(&self, task: &mut Task, id: i64, receipt: &Receipt, foreign: bool, now: Timestamp) {
         let Some(entry) = task.entry_by_id(id) else { return };
         let value = entry.value.clone();
+        let stood_before = entry.published_at.is_some();
         entry.state = if foreign { LedgerState::Foreign } else { LedgerState::Published };
-        entry.published_at = Some(now);
         entry.zone = Some(receipt.after.zone.apex.clone());
-        if receipt.changed {
+        if receipt.changed || !stood_before {
+            entry.published_at = Some(now);
+        }
+        if receipt.changed && !stood_before {
             entry.ttl_before = receipt.before.ttl;
             entry.negative_ttl = receipt.before.negative_ttl;
         }
-        let beside = receipt.before.records.len();
-        let ttl = receipt.after.ttl.unwrap_or_default();
+        let vanished = receipt.changed && stood_before;
         let detail = if foreign {
             format!("{value} stood there already and is not ours to remove")
         } else {
-            format!("TXT {value} in zone {}, TTL {ttl} s, beside {beside} other values", receipt.after.zone.apex)
+            let (ttl, beside) = (receipt.after.ttl.unwrap_or_default(), receipt.before.records.len());
+            let zone = &receipt.after.zone.apex;
+            format!("TXT {value} in zone {zone}, TTL {ttl} s, beside {beside} other values")
         };
         task.went_well();
-        let attempt = &mut task.observed.attempt;
-        (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
-        task.say(self, "published", detail);
+        if vanished {
+            let attempt = &mut task.observed.attempt;
+            attempt.vanished += 1;
+            (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
+            task.say(self, "vanished", "somebody had removed the value; it is published again");
+        }
+        if receipt.changed || !stood_before {
+            task.say(self, "published", detail);
+        }
     }
 
     /// Looks whether every name server has the value.
@@ -142,36 +155,25 @@ impl Worker {
                     task.say(self, "visible", verdict.cause);
                 }
             } else {
-                let vanished = verdict.gone && task.observed.attempt.visible_at.is_some();
                 let attempt = &mut task.observed.attempt;
                 attempt.looks += 1;
                 attempt.seen_at = None;
+                // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed it. The provider
+                // knows, and putting it there again is harmless.
+                let look_closer = verdict.gone && (attempt.visible_at.is_some() || attempt.looks % LOOK_CLOSER == 0);
                 let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
                 attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
                 if attempt.last_error.as_deref() != Some(&verdict.cause) {
                     attempt.last_error = Some(verdict.cause.clone());
                     task.say(self, "waiting", verdict.cause);
                 }
-                if vanished {
-                    self.vanished(&mut task, &value);
+                if look_closer {
+                    task.publish_again(&value);
                 }
             }
             done.push(task);
         }
         self.finish(done).await
-    }
-
-    /// Somebody removed our value: it is made present again, a few times.
-    fn vanished(&self, task: &mut Task, value: &str) {
-        task.observed.attempt.vanished += 1;
-        task.observed.attempt.visible_at = None;
-        let standing = task.observed.ledger.iter().filter(|entry| entry.value == value && entry.state.is_open());
-        for id in standing.map(|entry| entry.id).collect::<Vec<_>>() {
-            if let Some(entry) = task.entry_by_id(id) {
-                entry.state = LedgerState::Intended;
-            }
-        }
-        task.say(self, "vanished", "no name server has the value any more: somebody removed it");
     }
 
     /// Makes values of ours absent, one call per provider that wrote them.
