@@ -6,7 +6,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::task::Task;
-use super::super::{Target, Worker};
+use super::super::{Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::{Effect, Registration, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
@@ -138,11 +138,13 @@ impl Worker {
             };
             for chunk in chunks(tasks, ca.capabilities().register_batch) {
                 let mut tasks = self.begin(Effect::Register, chunk).await?;
+                crashpoint::reach("register-intended");
                 if tasks.is_empty() {
                     continue;
                 }
                 let names: Vec<_> = tasks.iter().map(|task| task.fence.domain.clone()).collect();
                 let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
+                crashpoint::reach("register-done");
                 let now = self.ports.clock.now();
                 for task in &mut tasks {
                     let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
@@ -220,6 +222,7 @@ impl Worker {
         let limit = if known { self.policy.max_at_risk } else { 1 };
         match self.ports.store.take_risk_slot(&task.fence, &task.row.client, limit).await {
             Ok(granted) => {
+                crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
                 Ok(granted)
             }
@@ -235,8 +238,10 @@ impl Worker {
         task.observed.attempt.restart(None, now, renews);
         task.observed.attempt.ordered = ordered;
         let Some(mut task) = self.begin(Effect::ResetToken, vec![task]).await?.pop() else { return Ok(()) };
+        crashpoint::reach("reset-intended");
         let ca = task.row.ca.clone();
         let answer = self.ca(&ca).reset_token(task.reference().unwrap_or_default()).await;
+        crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
         self.took(&ca, &mut task, Effect::ResetToken, answer, now, |worker, task| {
@@ -272,6 +277,7 @@ impl Worker {
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
                 let chunk = self.begin(Effect::Validate, waiting).await?;
+                crashpoint::reach("validate-intended");
                 waiting = if rest.is_empty() { rest } else { self.keep(rest).await? };
                 let port = self.ca(&ca);
                 let asked = futures::future::join_all(chunk.into_iter().map(|task| {
@@ -282,6 +288,7 @@ impl Worker {
                     }
                 }))
                 .await;
+                crashpoint::reach("validate-done");
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {

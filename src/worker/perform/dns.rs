@@ -8,8 +8,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
 
-use super::super::Worker;
 use super::super::task::{Task, with_hint};
+use super::super::{Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{LedgerState, Step};
 use crate::propagation::rule::{horizon, polling_interval};
@@ -35,6 +35,7 @@ impl Worker {
             .buffer_unordered(self.options.concurrency)
             .collect::<Vec<_>>()
             .await;
+        crashpoint::reach("preflight-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(proved.len());
         for (mut task, answer) in proved {
@@ -75,7 +76,9 @@ impl Worker {
             }
         }
         let tasks = self.intend(tasks, |_| None).await?;
+        crashpoint::reach("publish-intended");
         let answered = self.change(tasks, Verb::Present).await;
+        crashpoint::reach("publish-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
         for (mut task, answers) in answered {
@@ -139,6 +142,7 @@ impl Worker {
             .buffer_unordered(LOOKS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
+        crashpoint::reach("look-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
         for (mut task, value, verdict) in looked {
@@ -188,7 +192,9 @@ impl Worker {
             task.chosen = entries;
         }
         let tasks = self.intend(tasks, |_| None).await?;
+        crashpoint::reach("remove-intended");
         let answered = self.change(tasks, Verb::Absent).await;
+        crashpoint::reach("remove-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
         for (mut task, answers) in answered {
