@@ -117,7 +117,7 @@ impl NameList {
 type Outcome = Result<(DomainName, Vec<Notice>), (String, Option<String>)>;
 
 /// Reads one name; without `accept_idn` a name that needs consent is refused.
-pub(super) fn read_name(text: &str, accept_idn: bool) -> Outcome {
+pub fn read_name(text: &str, accept_idn: bool) -> Outcome {
     let parsed = DomainName::parse(text).map_err(|error| {
         if looks_like_a_secret(text) {
             ("is no domain name; it is not shown here, because it looks like a secret".to_owned(), None)
