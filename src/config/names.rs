@@ -130,7 +130,7 @@ impl NameList {
 type Outcome = Result<(DomainName, Vec<Notice>), (String, Option<String>)>;
 
 /// Reads one name; without `accept_idn` a name that needs consent is refused.
-pub(super) fn read_name(text: &str, accept_idn: bool) -> Outcome {
+pub fn read_name(text: &str, accept_idn: bool) -> Outcome {
     let parsed = DomainName::parse(text).map_err(|error| (refusal(text, &error), None))?;
     match parsed.notices.iter().find(|notice| !accept_idn && notice.needs_consent()) {
         Some(notice) => Err((
