@@ -161,7 +161,9 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(output_options(&cli.global));
-    output::log::start(cli.global.verbose);
+    if let Some(fault) = output::log::start(cli.global.verbose) {
+        output.warn(&fault, None);
+    }
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
         Err(error) => Err(Failed::new(Exit::Temporary, format!("cannot start: {error}"))),

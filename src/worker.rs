@@ -249,6 +249,14 @@ impl Worker {
         Ok(Plan::new(now, alarms, steps))
     }
 
+    /// Looks at every client that has not been looked at in this run, and does nothing else.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        while let Some(target) = self.next_look() {
+            self.look(&target).await?;
+        }
+        Ok(())
+    }
+
     /// How the look at each client ended.
     pub fn looks(&self) -> BTreeMap<String, LookState> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()

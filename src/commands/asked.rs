@@ -10,6 +10,9 @@ use crate::worker::Target;
 
 use super::{Exit, Failed, wire};
 
+/// For [`names`] that are only looked up: whoever took them into the inventory has consented to how they are read.
+pub(super) const LOOKUP: bool = true;
+
 /// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told.
 pub(super) fn names(texts: &[String], accept_idn: bool, output: &Output) -> Result<Vec<DomainName>, Failed> {
     let mut found: Vec<DomainName> = Vec::with_capacity(texts.len());

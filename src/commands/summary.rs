@@ -21,7 +21,7 @@ pub(super) struct Scope {
     /// What the worker may touch; `None`: everything.
     pub only: Option<Vec<DomainName>>,
     /// Clients that the configuration does not name any more, and how many wanted domains they have.
-    pub strays: BTreeMap<String, usize>,
+    strays: BTreeMap<String, usize>,
     named: Option<BTreeSet<DomainName>>,
     clients: BTreeSet<String>,
     all_clients: bool,
@@ -48,6 +48,14 @@ impl Scope {
             strays,
             clients,
             all_clients,
+        }
+    }
+
+    /// Tells about domains that nobody can look after.
+    pub(super) fn warn(&self, output: &Output) {
+        for (client, count) in &self.strays {
+            let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
+            output.warn(&format!("{count} domains belong to {client}, which is not in the configuration"), Some(hint));
         }
     }
 
@@ -78,7 +86,7 @@ pub(super) struct Summary {
 }
 
 #[derive(Debug, Serialize)]
-struct Look {
+pub(super) struct Look {
     client: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -134,17 +142,7 @@ impl Summary {
 
     pub(super) fn print(&self, output: &Output) {
         output.json(self);
-        for look in &self.looks {
-            for alarm in &look.alarms {
-                output.error(
-                    &format!("{}: the guard refuses: {alarm}; nothing was done", look.client),
-                    Some("look at the CA and at the configuration first; if it is meant so, --force acts all the same"),
-                );
-            }
-            if let Some(error) = &look.error {
-                output.error(&format!("{}: {error}", look.client), None);
-            }
-        }
+        self.looks.iter().for_each(|look| look.tell(output));
         output.line(&self.headline());
         if !self.not_valid.is_empty() {
             output.table(
@@ -201,7 +199,7 @@ pub(super) fn tone(view: &DomainView) -> Tone {
 }
 
 /// Guard, then CA, then what the domains say. A look that failed for the moment is the end only when nothing else is wrong.
-fn verdict(looks: &[Look], not_valid: &[DomainView]) -> Exit {
+pub(super) fn verdict(looks: &[Look], not_valid: &[DomainView]) -> Exit {
     let failed = |temporary| looks.iter().filter(move |look| look.error.is_some() && look.temporary == temporary);
     if looks.iter().any(|look| !look.alarms.is_empty()) {
         return Exit::Guard;
@@ -221,6 +219,21 @@ fn verdict(looks: &[Look], not_valid: &[DomainView]) -> Exit {
 
 fn as_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u8(*exit as u8)
+}
+
+impl Look {
+    /// Says what went wrong.
+    pub(super) fn tell(&self, output: &Output) {
+        for alarm in &self.alarms {
+            output.error(
+                &format!("{}: the guard refuses: {alarm}; nothing was done", self.client),
+                Some("look at the CA and at the configuration first; if it is meant so, --force acts all the same"),
+            );
+        }
+        if let Some(error) = &self.error {
+            output.error(&format!("{}: {error}", self.client), None);
+        }
+    }
 }
 
 impl From<(String, LookState)> for Look {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use prevalidate_providers::settings::ProviderSettings;
+use tempfile::TempDir;
 
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
@@ -92,6 +93,19 @@ pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store
         Some(store) => Ok(Arc::new(store)),
         None => Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?)),
     }
+}
+
+/// A copy of the store, gone with the folder that comes with it, for what must change nothing.
+pub(super) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
+    let Some(store) = SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? else {
+        return Ok((store_read_only(settings).await?, None));
+    };
+    let temporary = |error| Failed::new(Exit::Temporary, format!("cannot make a temporary folder: {error}"));
+    let folder = tempfile::Builder::new().prefix("prevalidate-plan-").tempdir().map_err(temporary)?;
+    let file = folder.path().join("copy.db");
+    store.copy_to(&file).await?;
+    store.close().await;
+    Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
 }
 
 /// The store for a command that acts: created when it is not there, with the configuration's inventory in it. Nothing is

@@ -46,10 +46,7 @@ pub(super) async fn work(
     let policy = wire::policy(settings);
     let rows = store.domains().await?;
     let scope = Scope::new(settings, &rows, &order);
-    scope.strays.iter().for_each(|(client, count)| {
-        let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
-        output.warn(&format!("{count} domains belong to {client}, which is not in the configuration"), Some(hint));
-    });
+    scope.warn(output);
 
     let run = format!("{}-{}-{}", order.command, clock.now().strftime("%Y%m%dT%H%M%SZ"), tag());
     let options = Options {
