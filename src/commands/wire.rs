@@ -144,12 +144,18 @@ pub(super) async fn sync(
     Ok(alarm)
 }
 
+/// One CA by its `[ca.NAME]`, for a command that needs no worker.
+pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
+    let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
+    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from), clock)?))
+}
+
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
-    for (name, ca) in &settings.cas {
-        cas.insert(name.clone(), Arc::new(SwissSign::new(swisssign_settings(name, ca), Arc::clone(&clock))?));
+    for name in settings.cas.keys() {
+        cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
     }
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
