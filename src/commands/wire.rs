@@ -111,7 +111,11 @@ pub(super) async fn sync(store: &dyn Store, settings: &Settings, now: Timestamp,
 
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    ports_at(settings, store, Arc::new(SystemClock))
+}
+
+/// The same by another clock, which tokens and signatures follow.
+pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
     for (name, ca) in &settings.cas {
         cas.insert(name.clone(), Arc::new(SwissSign::new(swisssign_settings(name, ca), Arc::clone(&clock))?));
@@ -123,7 +127,8 @@ pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports,
             let faults: Vec<_> = faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
             Failed::new(Exit::Usage, faults.join("\n"))
         })?;
-        let built = adapter.build().map_err(|error| Failed {
+        let time = Arc::clone(&clock);
+        let built = adapter.build_at(Arc::new(move || time.now())).map_err(|error| Failed {
             exit: Exit::Usage,
             message: format!("provider.{name}: {error}"),
             hint: error.hint,
