@@ -45,6 +45,8 @@ pub struct Options {
     pub ca: SocketAddr,
     /// Where the primary name server listens; port 0: any.
     pub dns: SocketAddr,
+    /// The key of the CA's account; none: a random one.
+    pub api_key: Option<SecretString>,
     /// One zone for each: SOA, NS, A and a TXT record with SPF at the apex.
     pub domains: Vec<DomainName>,
     /// The secondaries of all zones.
@@ -66,6 +68,7 @@ impl Options {
             clock,
             ca: loopback,
             dns: loopback,
+            api_key: None,
             domains,
             secondaries: vec![Follow::Now],
             behaviour: Behaviour::default(),
@@ -101,7 +104,8 @@ impl Sandbox {
         for domain in &domains {
             dns.add_zone(Zone::new(domain.as_str()).txt(domain.as_str(), "v=spf1 mx -all"));
         }
-        let api_key = SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), 64));
+        let random = || SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), 64));
+        let api_key = options.api_key.unwrap_or_else(random);
         let tsig: [u8; 32] = rand::random();
         dns.add_key(TSIG_KEY, &tsig);
         write_secret(&directory.join("api.key"), api_key.expose_secret())?;

@@ -1,11 +1,262 @@
-//! To come.
+//! `prevalidate sandbox`: a CA and its name servers on loopback, until it is stopped, and a configuration that uses them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failed};
+use crate::clock::SystemClock;
 use crate::output::Output;
+use crate::prevalidation::DomainName;
+use crate::sandbox::ca::Behaviour;
+use crate::sandbox::dns::Follow;
+use crate::sandbox::{Options, Sandbox};
+
+/// The zones of a sandbox for which nobody named others.
+const DOMAINS: [&str; 2] = ["example.test", "déjà-vu.example"];
 
 #[derive(Debug, clap::Args)]
-pub(super) struct SandboxArgs {}
+#[command(after_long_help = help())]
+pub(super) struct SandboxArgs {
+    /// Where the CA listens: a loopback address; port 0 means any port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
+    ca: SocketAddr,
+    /// Where the primary name server listens: a loopback address; port 0 means any port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
+    dns: SocketAddr,
+    /// The API key of the CA's account; a random one otherwise
+    #[arg(long, value_name = "KEY", value_parser = |text: &str| Ok::<_, String>(SecretString::from(text)))]
+    key: Option<SecretString>,
+    /// A domain, with a zone of its own that holds SPF; may be repeated [default: example.test, déjà-vu.example]
+    #[arg(long = "domain", value_name = "NAME")]
+    domains: Vec<String>,
+    /// One more name server, and how it follows the primary: now, never, dead, lame, or how late (30s); may be repeated
+    #[arg(long = "secondary", value_name = "HOW", default_value = "now")]
+    secondaries: Vec<Follow>,
+    /// How the CA behaves; `--fault help` lists the switches; may be repeated
+    #[arg(long = "fault", value_name = "KEY=VALUE")]
+    faults: Vec<String>,
+    /// How long every call of the CA takes at least, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency: u64,
+    /// Where the secrets are written, and where the configuration has its store; otherwise a temporary directory,
+    /// which is removed at the end
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
 
-pub(super) async fn sandbox(_: SandboxArgs, _: &Output) -> Result<Exit, Failed> {
+pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, Failed> {
+    if args.faults.iter().any(|fault| fault == "help") {
+        output.text(&switches());
+        output.json(&json!(Behaviour::default()));
+        return Ok(Exit::Done);
+    }
+    let (behaviour, domains) = (behaviour(&args)?, domains(&args.domains)?);
+    let stop = stop_on_signal()?;
+    let place = Place::make(args.dir.as_deref(), "sandbox")?;
+    if place.path().join("prevalidate.db").exists() {
+        output.warn(
+            &format!("{} holds the store of an earlier sandbox", place.path().display()),
+            Some("this CA does not know what it remembers: take another --dir, or remove prevalidate.db*"),
+        );
+    }
+    let options = Options {
+        ca: args.ca,
+        dns: args.dns,
+        api_key: args.key,
+        secondaries: args.secondaries,
+        behaviour,
+        ..Options::new(place.path(), Arc::new(SystemClock), domains)
+    };
+    let sandbox = Sandbox::start(options).await.map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    introduce(&sandbox, place.path(), output);
+    stop.cancelled().await;
+    drop(sandbox);
+    place.close()?;
     Ok(Exit::Done)
+}
+
+/// The configuration goes to standard output, so that it can be kept; what people need to know to standard error.
+fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
+    let (ca, servers) = (sandbox.ca.url(), sandbox.dns.addresses());
+    let configuration = sandbox.configuration();
+    output.line("# Uses a sandbox of `prevalidate`; good as long as that runs.");
+    output.text(&configuration);
+    output.json(&json!({
+        "ca": ca, "name_servers": servers, "directory": directory, "configuration": configuration,
+    }));
+    let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    output.notice(&format!("a CA at {ca}, name servers at {} (the first is the primary)", servers.join(", ")));
+    output.notice(&format!("secrets and store in {}; Ctrl-C ends the sandbox", directory.display()));
+    output.notice("the configuration is on standard output: keep it as lab.toml, then");
+    output.notice("  prevalidate --config lab.toml plan     shows what would be done");
+    output.notice("  prevalidate --config lab.toml run      does it");
+    output.notice(&format!("  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"));
+}
+
+fn behaviour(args: &SandboxArgs) -> Result<Behaviour, Failed> {
+    let mut behaviour = Behaviour { latency_ms: args.latency, ..Behaviour::default() };
+    for fault in &args.faults {
+        let set = match fault.split_once('=') {
+            Some((key, value)) => behaviour.set(key.trim(), value.trim()),
+            None => Err("give it as KEY=VALUE".to_owned()),
+        };
+        set.map_err(|why| {
+            Failed::new(Exit::Usage, format!("--fault {fault}: {why}")).with_hint("`--fault help` lists the switches")
+        })?;
+    }
+    Ok(behaviour)
+}
+
+fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
+    let written: Vec<&str> =
+        if written.is_empty() { DOMAINS.to_vec() } else { written.iter().map(String::as_str).collect() };
+    let mut domains = Vec::new();
+    for text in written {
+        let parsed = DomainName::parse(text).map_err(|why| Failed::new(Exit::Usage, format!("--domain: {why}")))?;
+        if !domains.contains(&parsed.name) {
+            domains.push(parsed.name);
+        }
+    }
+    Ok(domains)
+}
+
+/// A sandbox has no passwords worth the name and a back door: it is for this machine only.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "give an address with a port, such as 127.0.0.1:8080")?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err("a sandbox listens on loopback only, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+/// Every switch of the CA with the values it takes and what it means; the default first.
+const SWITCHES: [(&str, &str, &str); 18] = [
+    ("reset_keeps_proof", "true|false", "a token reset leaves a valid domain valid"),
+    ("not_seen", "unchanged|error", "what validate answers when it does not see the value"),
+    ("stale_token", "unchanged|error", "what validate answers when the token cannot be used any more"),
+    ("register_known", "error|same|new_token", "what register does with a name it knows"),
+    ("bad_name_fails_batch", "true|false", "one bad name fails all names of a register"),
+    ("value_has_prefix", "true|false", "the random value comes with swiss-pki= in front"),
+    ("lower_case_status", "false|true", "the status is in lower case"),
+    ("polls", "false|true", "the CA looks by itself"),
+    ("folds_sharp_s", "false|true", "ß becomes ss"),
+    ("shuffled", "false|true", "lists come in any order"),
+    ("cuts_late", "false|true", "a coming rule shortens the shown dates only once it is in force"),
+    ("quoted_jwt", "false|true", "the token helper puts its JWT in quotes"),
+    ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
+    ("client_search_limit", "300|N", "how many clients a search returns at most"),
+    ("perspectives", "0|N", "how many places look, each at one name server; 0: all name servers must agree"),
+    ("perspective_failures", "1|N", "how many of them but the first may fail"),
+    ("latency_ms", "0|N", "how long every call takes at least, as --latency"),
+    ("calls_per_second", "0|N", "429 for more calls than this; 0: no limit"),
+];
+
+/// The switches, one a line.
+fn switches() -> String {
+    let line = |(key, values, meaning): &(&str, &str, &str)| format!("  {:<44} {meaning}", format!("{key}={values}"));
+    SWITCHES.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn help() -> String {
+    format!(
+        "Switches for --fault, the default first:\n{}\n\nMore while it runs, by POST to the CA under /_sandbox/: `faults` \
+         ({{\"on\": \"validate\", \"what\": \"html\"}}), `behaviour`, `dns` ({{\"server\": 1, \"follow\": \"never\"}}), \
+         `register`, `expire`, `delete`.\n\nTry it:\n  prevalidate sandbox --dir lab > lab.toml &\n  \
+         prevalidate --config lab.toml run",
+        switches()
+    )
+}
+
+/// A directory for a sandbox: somebody's own, or one that goes away again.
+pub(super) enum Place {
+    Kept(PathBuf),
+    Passing(TempDir),
+}
+
+impl Place {
+    /// `dir`, made for the owner only when it is not there, or a temporary directory for `what`.
+    pub(super) fn make(dir: Option<&Path>, what: &str) -> Result<Self, Failed> {
+        use std::os::unix::fs::DirBuilderExt;
+        let failed = |path: &Path, error| {
+            Failed::new(Exit::Usage, format!("cannot make the directory {}: {error}", path.display()))
+        };
+        let Some(dir) = dir else {
+            let made = tempfile::Builder::new().prefix(&format!("prevalidate-{what}-")).tempdir();
+            return made.map(Self::Passing).map_err(|error| failed(&std::env::temp_dir(), error));
+        };
+        let dir = std::path::absolute(dir).map_err(|error| failed(dir, error))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        made.map_err(|error| failed(&dir, error))?;
+        Ok(Self::Kept(dir))
+    }
+
+    /// Absolute.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Passing(directory) => directory.path(),
+        }
+    }
+
+    /// Removes what was only for the moment.
+    pub(super) fn close(self) -> Result<(), Failed> {
+        let Self::Passing(directory) = self else { return Ok(()) };
+        let path = directory.path().to_owned();
+        directory.close().map_err(|error| {
+            Failed::new(Exit::Temporary, format!("cannot remove the directory {}: {error}", path.display()))
+        })
+    }
+}
+
+/// Cancelled by Ctrl-C, by `kill`, and by a terminal that is closed.
+pub(super) fn stop_on_signal() -> Result<CancellationToken, Failed> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut signal = signal(kind)
+            .map_err(|error| Failed::new(Exit::Temporary, format!("cannot listen for signals: {error}")))?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signal.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_switches_is_the_cas_own_with_its_defaults() {
+        let behaviour = serde_json::to_value(Behaviour::default()).unwrap();
+        let known: BTreeSet<&str> = behaviour.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(SWITCHES.iter().map(|(key, ..)| *key).collect::<BTreeSet<_>>(), known);
+        for (key, values, _) in SWITCHES {
+            let mut set = Behaviour::default();
+            set.set(key, values.split('|').next().unwrap()).unwrap();
+            assert_eq!(set, Behaviour::default(), "{key} names its default first");
+            for value in values.split('|').skip(1).map(|value| if value == "N" { "7" } else { value }) {
+                set.set(key, value).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:8080").is_ok());
+        for address in ["0.0.0.0:80", "192.0.2.1:53", "[::]:0", "localhost:80", "127.0.0.1"] {
+            assert!(loopback(address).is_err(), "{address}");
+        }
+    }
 }

@@ -152,7 +152,11 @@ pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Resu
 
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    ports_at(settings, store, Arc::new(SystemClock))
+}
+
+/// The same by another clock, which tokens and signatures follow.
+pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
     for name in settings.cas.keys() {
         cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
@@ -165,7 +169,8 @@ pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports,
                 faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
             Failed::new(Exit::Usage, faults.join("\n"))
         })?;
-        let built = adapter.build().map_err(|error| Failed {
+        let time = Arc::clone(&clock);
+        let built = adapter.build_at(Arc::new(move || time.now())).map_err(|error| Failed {
             exit: Exit::Usage,
             message: format!("provider.{name}: {error}"),
             hint: error.hint,

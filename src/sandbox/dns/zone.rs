@@ -122,6 +122,20 @@ impl Zone {
         self.set(&fqdn(name), RecordType::TXT).map(|set| set.ttl)
     }
 
+    /// Every record as text, sorted, without the SOA serial: equal for two zones that say the same.
+    pub fn records(&self) -> Vec<String> {
+        let mut same = self.clone();
+        if let Some(RData::SOA(soa)) =
+            same.node_mut(&self.apex).get_mut(&RecordType::SOA).and_then(|s| s.data.first_mut())
+        {
+            soa.serial = 0;
+        }
+        let all = same.nodes.keys().flat_map(|name| same.records_at(name, name, RecordType::ANY));
+        let mut lines: Vec<String> = all.map(|record| record.to_string()).collect();
+        lines.sort_unstable();
+        lines
+    }
+
     /// The SOA serial.
     pub fn serial(&self) -> u32 {
         match self.set(&self.apex, RecordType::SOA).and_then(|set| set.data.first()) {
@@ -178,7 +192,7 @@ impl Zone {
         // RFC 1034 sets no bound on an alias chain; resolvers stop at 8 to 16.
         for _ in 0..8 {
             if let Some(cut) = self.delegation(&wanted) {
-                found.authorities = self.records(&cut, &cut, RecordType::NS);
+                found.authorities = self.records_at(&cut, &cut, RecordType::NS);
                 found.referral = found.answers.is_empty();
                 return found;
             }
@@ -186,12 +200,12 @@ impl Zone {
                 found.no_such_name = true;
                 break;
             };
-            let answers = self.records(&source, &wanted, kind);
+            let answers = self.records_at(&source, &wanted, kind);
             if !answers.is_empty() {
                 found.answers.extend(answers);
                 return found;
             }
-            let alias = self.records(&source, &wanted, RecordType::CNAME);
+            let alias = self.records_at(&source, &wanted, RecordType::CNAME);
             let Some(RData::CNAME(CNAME(target))) = alias.first().map(|record| &record.data) else { break };
             wanted = target.to_lowercase();
             found.answers.extend(alias);
@@ -199,12 +213,12 @@ impl Zone {
                 return found;
             }
         }
-        found.authorities = self.records(&self.apex, &self.apex, RecordType::SOA);
+        found.authorities = self.records_at(&self.apex, &self.apex, RecordType::SOA);
         found
     }
 
     /// The records of `kind` at `source`, shown as owned by `owner` (they differ when a wildcard answers).
-    fn records(&self, source: &Name, owner: &Name, kind: RecordType) -> Vec<Record> {
+    fn records_at(&self, source: &Name, owner: &Name, kind: RecordType) -> Vec<Record> {
         let Some(node) = self.node(source) else { return Vec::new() };
         node.iter()
             .filter(|(at, _)| kind == RecordType::ANY || **at == kind)
