@@ -271,6 +271,9 @@ impl World {
             // As far as the last look knows; the next one will know better.
             let known = row.sighting.registration().and_then(|r| r.usable_until(&self.policy.reuse, self.clock.now()));
             let valid = known.is_some() && row.due_at.is_some();
+            if row.read_at.is_none() {
+                continue; // every look at the CA failed so far, and each run says so
+            }
             let moving = row.due_at.is_some_and(|at| at <= soon);
             assert!(valid || moving || row.attempt.hold.is_some(), "I15: {row:?}");
         }
