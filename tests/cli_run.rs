@@ -132,7 +132,7 @@ async fn one_run_brings_five_domains_to_valid_and_leaves_the_zones_as_they_were(
     let (code, summary) = world.json(&["run"]).await;
     assert_eq!((code, world.effects()), (Some(0), effects), "a second run finds nothing to do");
     assert_eq!((&summary["exit"], &summary["domains"], &summary["counts"]["valid"]), (&0.into(), &5.into(), &5.into()));
-    assert_eq!((summary["not_valid"].as_array().unwrap().len(), summary["in_dns"].as_array().unwrap().len()), (0, 0));
+    assert_eq!((summary["attention"].as_array().unwrap().len(), summary["in_dns"].as_array().unwrap().len()), (0, 0));
 
     let (code, plan) = world.json(&["plan"]).await;
     assert_eq!(code, Some(0));
@@ -278,8 +278,8 @@ async fn a_provider_that_refuses_is_4_and_the_summary_says_which_and_why() {
     world.sandbox.dns.remove_keys();
     let (code, summary) = world.json(&["run", "--wait", "2s"]).await;
     assert_eq!(code, Some(4), "{summary}");
-    assert_eq!(summary["not_valid"][0]["domain"], "a.test");
-    assert!(summary["not_valid"][0]["reason"].as_str().unwrap().contains("BADKEY"), "{summary}");
+    assert_eq!(summary["attention"][0]["domain"], "a.test");
+    assert!(summary["attention"][0]["reason"].as_str().unwrap().contains("BADKEY"), "{summary}");
     let told = world.tell(&["run", "--wait", "1s"]).await;
     assert_eq!(told.code, Some(4), "{told:?}");
     assert!(told.out.contains("a.test") && told.out.contains("publish"), "{told:?}");

@@ -121,7 +121,7 @@ pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Sto
 /// The guard's refusal as the end of a command.
 pub(super) fn refused(alarm: &Alarm) -> Failed {
     Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
-        .with_hint("look at the configuration first; if it is meant so, --force acts all the same")
+        .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
 }
 
 /// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).
@@ -144,12 +144,18 @@ pub(super) async fn sync(
     Ok(alarm)
 }
 
+/// One CA by its `[ca.NAME]`, for a command that needs no worker.
+pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
+    let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
+    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from), clock)?))
+}
+
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
-    for (name, ca) in &settings.cas {
-        cas.insert(name.clone(), Arc::new(SwissSign::new(swisssign_settings(name, ca), Arc::clone(&clock))?));
+    for name in settings.cas.keys() {
+        cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
     }
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
