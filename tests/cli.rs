@@ -28,7 +28,7 @@ impl Bench {
         // Whoever closes a port of the system's choice gets it back late.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let bench = Self { folder: tempfile::tempdir().unwrap(), port };
-        bench.write("prevalidate.toml", &bench.configuration(r#"["example.ch", "déjà.vu.com"]"#));
+        bench.write("prevalidate.toml", bench.configuration(r#"["example.ch", "déjà.vu.com"]"#));
         bench.secret("api.key", CANARY);
         bench.secret(
             "tsig.key",
