@@ -320,6 +320,20 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_gets_a_bar_and_a_pipe_gets_none() {
+    let world = World::of(&["a.test", "b.test"]).await;
+    world.sandbox.ca.change(|behaviour| behaviour.latency_ms = 100);
+    let line = format!("{} --config {} run --wait 30s", env!("CARGO_BIN_EXE_prevalidate"), world.config().display());
+    let terminal = Command::new("script").env("TERM", "xterm").args(["-qec", &line, "/dev/null"]).output();
+    let terminal = told(terminal.await.expect("script (package bsdutils) is installed"));
+    assert_eq!(terminal.code, Some(0), "{terminal:?}");
+    assert!(terminal.out.contains("valid domains") && terminal.out.contains("2/2"), "{terminal:?}");
+    assert!(terminal.out.contains("2 domains: 2 valid"), "{terminal:?}");
+    let pipe = world.tell(&["run"]).await;
+    assert!(pipe.code == Some(0) && !pipe.err.contains("valid domains") && !pipe.err.contains('\u{1b}'), "{pipe:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_are_wrong_or_unknown_are_all_told_and_leave_no_trace() {
     let world = World::of(&["a.test"]).await;
     let before = world.files();

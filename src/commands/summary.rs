@@ -268,3 +268,42 @@ impl From<LedgerEntry> for Standing {
         Self { owner: entry.owner, zone: entry.zone, provider: entry.provider, value: entry.value, state: entry.state }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prevalidation::Alarm;
+
+    fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
+        let domain = DomainName::from_a_labels("example.ch").expect("a name");
+        DomainView { client: client.to_owned(), with_margin, is_dns, ..DomainView::bare(domain, State::Pending) }
+    }
+
+    fn look(client: &str, state: LookState) -> Look {
+        Look::from((client.to_owned(), state))
+    }
+
+    #[test]
+    fn the_gravest_cause_gives_the_exit_status() {
+        let failed = |temporary| LookState::Failed { error: "no".to_owned(), temporary };
+        let refused = || LookState::Refused(vec![Alarm::ClockSkew { ahead_seconds: 900 }]);
+        let (good, dns, other) = (view("a", true, true), view("a", false, true), view("a", false, false));
+        for (states, views, exit) in [
+            (vec![LookState::Done], vec![], Exit::Done),
+            (vec![LookState::Done], vec![&good], Exit::Done),
+            (vec![LookState::Done], vec![&good, &dns], Exit::Dns),
+            (vec![LookState::Done], vec![&dns, &other], Exit::Incomplete),
+            (vec![failed(true)], vec![&dns, &other], Exit::Temporary),
+            (vec![LookState::Waiting], vec![&good], Exit::Temporary),
+            (vec![LookState::Done, failed(true)], vec![&good], Exit::Temporary),
+            (vec![LookState::Done, failed(true)], vec![&other], Exit::Incomplete),
+            (vec![LookState::Done, failed(false)], vec![&good], Exit::Ca),
+            (vec![failed(true), failed(false)], vec![&other], Exit::Ca),
+            (vec![refused(), failed(false)], vec![&other], Exit::Guard),
+        ] {
+            let clients = ["a", "b"];
+            let looks: Vec<_> = clients.iter().zip(states.clone()).map(|(client, state)| look(client, state)).collect();
+            assert_eq!(verdict(&looks, views.iter().copied()), exit, "{states:?} {views:?}");
+        }
+    }
+}
