@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod model;
+mod cli;
+mod cli_run;
 mod propagation;
 mod providers;
 mod sandbox;
