@@ -122,15 +122,15 @@ fn tell_names(output: &Output) -> Result<(), Failed> {
          A certificate authority (CA) issues certificates only for domains whose\n   \
          control was proven. The proof is a random value, published in DNS as a TXT\n   \
          record at the domain. It counts for some months, then it must be renewed.\n   \
-         The configuration says for which names that is to be seen to:\n\n",
+         prevalidate sees to that for the names in its configuration:\n\n",
     );
     let accented = name(ACCENTED)?;
     let mut rows = vec![
         [FIRST.to_owned(), "has mail: its SPF record is TXT, too, and must stay".to_owned()],
         [BELOW.to_owned(), format!("covered: the proof of {FIRST} counts below it, too")],
-        [ACCENTED.to_owned(), format!("in DNS: {accented}")],
+        [ACCENTED.to_owned(), format!("has accents: in DNS it is {accented}")],
     ];
-    rows.extend(OTHERS.map(|other| [other.to_owned(), "nothing special".to_owned()]));
+    rows.extend(OTHERS.map(|other| [other.to_owned(), "a domain like any other".to_owned()]));
     rows.push([SLOW.to_owned(), "its second name server is slow".to_owned()]);
     for [name, what] in rows {
         output.line(&format!("   {name:<18}{what}"));
@@ -216,7 +216,7 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
          {:<34}{renewals}\n   {:<34}{}\n   {:<34}{}\n\n",
         "nights",
         "calls to the CA",
-        "changes to zones, and trials",
+        "updates sent to zones",
         "renewals",
         "domains ever without a proof",
         lost.len(),
