@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each of which wires the parts and returns an exit status.
 
+mod asked;
 mod check;
 mod completions;
 mod config;
@@ -12,7 +13,10 @@ mod reset;
 mod run;
 mod sandbox;
 mod status;
+mod summary;
+mod view;
 mod wire;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,8 +28,10 @@ use crate::output::{self, Output};
 /// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody watching.
 #[derive(Debug, Parser)]
 #[command(name = "prevalidate", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 every domain asked for is valid with margin · 1 some are not · 2 usage or configuration · \
-3 CA or authentication · 4 DNS · 5 the guard refused · 75 temporary, try again.")]
+#[command(
+    after_help = "Exit status: 0 every domain asked for is valid with margin · 1 some are not · 2 usage or configuration · \
+3 CA or authentication · 4 DNS · 5 the guard refused · 75 temporary, try again."
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -155,7 +161,9 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(output_options(&cli.global));
-    output::log::start(cli.global.verbose);
+    if let Some(fault) = output::log::start(cli.global.verbose) {
+        output.warn(&fault, None);
+    }
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
         Err(error) => Err(Failed::new(Exit::Temporary, format!("cannot start: {error}"))),

@@ -132,6 +132,8 @@ pub struct ClientSettings {
     pub ca: String,
     /// Which client at that CA.
     pub selector: ClientSelector,
+    /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside the configuration.
+    pub provider: Option<String>,
     /// Its domains, each once in the whole configuration.
     pub domains: Vec<ClientDomain>,
 }

@@ -199,9 +199,21 @@ impl Output {
         self.print(&self.stderr, &text);
     }
 
-    /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and not when quiet.
+    /// Asks on the terminal whether to go on; only a whole `yes` does. `None` when nobody is there to be asked.
+    pub fn confirm(&self, question: &str) -> Option<bool> {
+        if !(self.stderr.terminal.is_terminal && io::stdin().is_terminal()) {
+            return None;
+        }
+        self.print(&self.stderr, &format!("{} Type yes to go on: ", escape(question)));
+        let mut answer = String::new();
+        Some(io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+    }
+
+    /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and neither when quiet nor beside the
+    /// lines of who asked for more.
     pub fn progress(&self, len: u64, what: &str) -> Progress<'_> {
-        let visible = self.stderr.terminal.is_terminal && !self.options.quiet && !self.is_json();
+        let Options { quiet, verbose, .. } = self.options;
+        let visible = self.stderr.terminal.is_terminal && !quiet && !verbose && !self.is_json();
         let bar = visible.then(|| progress::bar(len, &escape(what)));
         lock(&self.bar).clone_from(&bar);
         Progress::new(bar, &self.bar)

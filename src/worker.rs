@@ -5,6 +5,7 @@
 //! effect and results after it, so a worker may die anywhere: the next look finds out what is true.
 
 mod budget;
+pub mod crashpoint;
 mod look;
 mod perform;
 mod task;
@@ -194,6 +195,7 @@ impl Worker {
         if leases.is_empty() {
             return Ok(Outcome::Idle { next: self.next_due(now, &except_clients).await? });
         }
+        crashpoint::reach("claimed");
         let count = leases.len();
         self.perform(leases).await?;
         Ok(Outcome::Worked(count))
@@ -247,6 +249,14 @@ impl Worker {
             }
         }
         Ok(Plan::new(now, alarms, steps))
+    }
+
+    /// Looks at every client that has not been looked at in this run, and does nothing else.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        while let Some(target) = self.next_look() {
+            self.look(&target).await?;
+        }
+        Ok(())
     }
 
     /// How the look at each client ended.

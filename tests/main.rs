@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod demo;
+mod model;
 mod propagation;
 mod providers;
 mod sandbox;

@@ -1,6 +1,462 @@
-//! The DNS providers against real name servers.
+//! The DNS providers against real name servers: the contract first, then what is special to RFC 2136.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use hickory_proto::op::{Message, OpCode};
+use jiff::SignedDuration;
+use prevalidate::clock::{Clock, SystemClock};
+use prevalidate_providers::conformance::{self, APEX_TTL, Subject, foreign_records};
+use prevalidate_providers::memory::{MemoryFault, MemoryProvider, MemoryZones};
+use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::name_server::write_secret;
+use crate::support::proxy::{Proxy, Verdict};
+use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Policy, Refresh, Zone};
+
+const APEX: &str = "example.test";
+
+fn presentation(record: &TxtRecord) -> String {
+    let string = |octets: &Vec<u8>| format!("\"{}\"", octets.iter().map(|o| format!("\\{o:03}")).collect::<String>());
+    record.strings.iter().map(string).collect::<Vec<_>>().join(" ")
+}
+
+fn prepared_zone() -> Zone {
+    let apex: String = foreign_records().iter().map(|record| format!("@ TXT {}\n", presentation(record))).collect();
+    let rest = "alias CNAME www\nwww A 127.0.0.1\ncut NS ns.cut\nns.cut A 127.0.0.1\n*.wild A 192.0.2.1\n\
+                there.wild A 192.0.2.2\nbelow.empty.wild A 192.0.2.3\nmine TXT foreign\n";
+    Zone::new(APEX, &format!("{apex}{rest}"))
+}
+
+/// A provider as the configuration makes it.
+struct Setup {
+    server: String,
+    key: Key,
+    ahead: SignedDuration,
+    more: serde_json::Value,
+}
+
+impl Setup {
+    fn of(server: &NameServer) -> Self {
+        Self::at(server.address().to_string(), server.keys().0[0].clone())
+    }
+
+    fn at(server: String, key: Key) -> Self {
+        Self { server, key, ahead: SignedDuration::ZERO, more: json!({}) }
+    }
+
+    fn build(self) -> Arc<dyn Provider> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("tsig.key");
+        write_secret(&path, &self.key.file_text());
+        let mut table = json!({ "kind": "rfc2136", "server": self.server, "key_file": path, "timeout": 5 });
+        table.as_object_mut().unwrap().extend(self.more.as_object().unwrap().clone());
+        let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
+        let ahead = self.ahead;
+        settings.build_at(Arc::new(move || SystemClock.now() + ahead)).unwrap()
+    }
+}
+
+async fn add(provider: &dyn Provider, owner: &str, value: &str) -> Result<Receipt, ProviderError> {
+    provider.ensure_present(&[TxtValue { owner: owner.into(), value: value.into() }]).await.remove(0)
+}
+
+/// What a person reads.
+fn shown(error: &ProviderError) -> String {
+    format!("{:?}: {error} | {}", error.kind, error.hint.clone().unwrap_or_default())
+}
+
+struct Real {
+    name: &'static str,
+    server: Mutex<NameServer>,
+}
+
+impl Real {
+    fn new(name: &'static str, start: fn(&[Zone], &Keys) -> NameServer) -> Self {
+        Self { name, server: Mutex::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"]))) }
+    }
+}
+
+#[async_trait]
+impl Subject for Real {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+    fn apex(&self) -> String {
+        APEX.into()
+    }
+    fn provider(&self) -> Arc<dyn Provider> {
+        Setup::of(&self.server.lock().unwrap()).build()
+    }
+    fn stranger(&self) -> Option<Arc<dyn Provider>> {
+        let server = self.server.lock().unwrap().address().to_string();
+        Some(Setup::at(server, Key::new("stranger", "hmac-sha256")).build())
+    }
+    async fn zone(&self) -> Vec<String> {
+        self.server.lock().unwrap().axfr(APEX)
+    }
+    async fn serial(&self) -> u32 {
+        self.server.lock().unwrap().serial(APEX)
+    }
+    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+        let line = format!("update add {owner}. {ttl} TXT {}", presentation(record));
+        self.server.lock().unwrap().nsupdate(&line);
+    }
+    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+        self.server.lock().unwrap().nsupdate(&format!("update delete {owner}. TXT {}", presentation(record)));
+    }
+    async fn restart(&self) {
+        self.server.lock().unwrap().restart();
+    }
+}
+
+struct Memory(MemoryZones);
+
+#[async_trait]
+impl Subject for Memory {
+    fn name(&self) -> String {
+        "memory".into()
+    }
+    fn apex(&self) -> String {
+        APEX.into()
+    }
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(MemoryProvider::new(self.0.clone()))
+    }
+    fn stranger(&self) -> Option<Arc<dyn Provider>> {
+        None
+    }
+    async fn zone(&self) -> Vec<String> {
+        self.0.dump(APEX)
+    }
+    async fn serial(&self) -> u32 {
+        self.0.serial(APEX).unwrap()
+    }
+    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+        self.0.put(owner, ttl, record.clone());
+    }
+    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+        self.0.take(owner, &String::from_utf8(record.joined()).unwrap());
+    }
+    async fn restart(&self) {}
+}
+
+#[tokio::test]
+async fn bind_keeps_the_contract() {
+    conformance::run(&Real::new("BIND", NameServer::bind)).await;
+}
+
+#[tokio::test]
+async fn knot_keeps_the_contract() {
+    conformance::run(&Real::new("Knot", NameServer::knot)).await;
+}
+
+#[tokio::test]
+async fn powerdns_keeps_the_contract() {
+    conformance::run(&Real::new("PowerDNS", NameServer::pdns)).await;
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let zones = MemoryZones::new().with_zone(APEX);
+    for record in foreign_records() {
+        zones.put(APEX, APEX_TTL, record);
+    }
+    zones.put("mine.example.test", APEX_TTL, TxtRecord::of("foreign"));
+    zones.put_alias("alias.example.test");
+    zones.put_cut("cut.example.test");
+    for owner in ["*.wild", "there.wild", "below.empty.wild"] {
+        zones.put_other(&format!("{owner}.{APEX}"));
+    }
+    conformance::run(&Memory(zones)).await;
+}
+
+#[tokio::test]
+async fn memory_loses_answers_and_requests_on_demand() {
+    let zones = MemoryZones::new().with_zone(APEX);
+    let provider = MemoryProvider::new(zones.clone());
+    zones.fail_next(MemoryFault::LoseRequest);
+    zones.fail_next(MemoryFault::LoseAnswer);
+    assert_eq!(add(&provider, APEX, "one").await.unwrap_err().kind, ErrorKind::Unknown);
+    assert!(zones.values(APEX).is_empty());
+    assert_eq!(add(&provider, APEX, "one").await.unwrap_err().kind, ErrorKind::Unknown);
+    assert_eq!(zones.values(APEX), [b"one"]);
+    assert!(!add(&provider, APEX, "one").await.unwrap().changed);
+    assert_eq!(zones.calls("ensure_present"), 3);
+}
+
+#[tokio::test]
+async fn bind_and_knot_tell_wrong_secret_unknown_key_wrong_algorithm_and_clock_apart() {
+    for start in [NameServer::bind, NameServer::knot] {
+        let server = start(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+        let (address, key, serial) = (server.address().to_string(), server.keys().0[0].clone(), server.serial(APEX));
+        let wrong_algorithm = Key { algorithm: "hmac-sha512".into(), ..key.clone() };
+        for (key, expected) in [
+            (Key::new("prevalidate", "hmac-sha256"), "BADSIG"),
+            (Key::new("stranger", "hmac-sha256"), "BADKEY"),
+            (wrong_algorithm, "BADKEY"),
+        ] {
+            let provider = Setup::at(address.clone(), key.clone()).build();
+            for error in [provider.preflight(APEX).await.unwrap_err(), add(&*provider, APEX, "x").await.unwrap_err()] {
+                assert!(error.kind == ErrorKind::Denied && error.message.contains(expected), "{}", shown(&error));
+                assert!(!shown(&error).contains(&key.secret), "{}", shown(&error));
+            }
+        }
+        for (ahead, expected) in [(1000, "ahead"), (-1000, "behind")] {
+            let setup = Setup { ahead: SignedDuration::from_secs(ahead), ..Setup::at(address.clone(), key.clone()) };
+            let error = setup.build().preflight(APEX).await.unwrap_err();
+            let seconds = ["999 s", "1000 s", "1001 s"].iter().any(|skew| error.message.contains(skew));
+            assert!(error.kind == ErrorKind::ClockSkew && seconds, "{}", shown(&error));
+            assert!(error.message.contains(expected), "{}", shown(&error));
+        }
+        let setup = Setup { ahead: SignedDuration::from_secs(200), ..Setup::at(address, key) };
+        setup.build().preflight(APEX).await.unwrap();
+        assert_eq!(server.serial(APEX), serial);
+    }
+}
+
+#[tokio::test]
+async fn an_unsigned_refusal_of_powerdns_names_its_four_causes() {
+    let server = NameServer::pdns(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+    let provider = Setup::at(server.address().to_string(), Key::new("prevalidate", "hmac-sha256")).build();
+    let error = provider.preflight(APEX).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    for word in ["unknown key", "wrong secret", "clock", "TSIG-ALLOW-DNSUPDATE"] {
+        assert!(shown(&error).contains(word), "{}", shown(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_the_apex_only_is_shown_what_it_may_not_do() {
+    for start in [NameServer::bind, NameServer::knot] {
+        let zone = prepared_zone().policy(Policy::ApexTxt("prevalidate".into()));
+        let server = start(&[zone], &Keys::of(&["prevalidate"]));
+        let provider = Setup::of(&server).build();
+        provider.preflight(APEX).await.unwrap();
+        assert!(add(&*provider, APEX, "swiss-pki=apex").await.unwrap().changed);
+        let error = provider.preflight("www.example.test").await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{}", shown(&error));
+        assert!(error.message.contains("may not do this") || error.message.contains("(Knot)"), "{}", shown(&error));
+        // In one call with a name that is refused, the other is still written.
+        let values = ["www.example.test", APEX].map(|owner| TxtValue { owner: owner.into(), value: "both".into() });
+        let results = provider.ensure_present(&values).await;
+        assert_eq!(results[0].as_ref().unwrap_err().kind, ErrorKind::Denied);
+        assert!(results[1].as_ref().unwrap().changed);
+    }
+}
+
+#[tokio::test]
+async fn a_secondary_refuses_and_the_hint_names_the_primary() {
+    let keys = Keys::of(&["prevalidate"]);
+    let primary = NameServer::bind(&[prepared_zone()], &keys);
+    for start in [NameServer::bind, NameServer::knot] {
+        let secondary = start(&[Zone::secondary(APEX, &primary, Refresh::Asked)], &keys);
+        let error = Setup::of(&secondary).build().preflight(APEX).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{}", shown(&error));
+        assert!(shown(&error).contains("names ns1.example.test as primary"), "{}", shown(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_zone_cut_served_by_the_same_server_is_refused_through_the_parent() {
+    for start in [NameServer::bind, NameServer::knot, NameServer::pdns] {
+        let parent = Zone::new(
+            APEX,
+            "@ TXT spf
+child NS ns1
+",
+        );
+        let server = start(&[parent, Zone::new("child.example.test", "")], &Keys::of(&["prevalidate"]));
+        let (parent, child) = (server.axfr(APEX), server.axfr("child.example.test"));
+        let setup = Setup { more: json!({ "zones": [APEX] }), ..Setup::of(&server) };
+        let provider = setup.build();
+        for owner in ["child.example.test", "www.child.example.test"] {
+            let error = add(&*provider, owner, "x").await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unsafe, "{}", shown(&error));
+        }
+        assert_eq!((server.axfr(APEX), server.axfr("child.example.test")), (parent, child));
+        let found = Setup::of(&server).build().find_zone("www.child.example.test").await.unwrap();
+        assert_eq!(found.apex, "child.example.test");
+    }
+}
+
+#[tokio::test]
+async fn a_wildcard_may_be_shadowed_only_when_that_is_allowed() {
+    let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+    let provider = Setup { more: json!({ "allow_wildcard_shadow": true }), ..Setup::of(&server) }.build();
+    assert!(add(&*provider, "shop.wild.example.test", "swiss-pki=x").await.unwrap().changed);
+    assert_eq!(server.txt("shop.wild.example.test"), ["swiss-pki=x"]);
+}
+
+/// BIND behind a proxy.
+fn behind(rule: impl Fn(&Message, usize) -> Verdict + Send + Sync + 'static) -> (NameServer, Proxy, Arc<dyn Provider>) {
+    let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+    let proxy = Proxy::before(server.address(), rule);
+    let setup =
+        Setup { more: json!({ "timeout": 2 }), ..Setup::at(proxy.address().to_string(), server.keys().0[0].clone()) };
+    (server, proxy, setup.build())
+}
+
+fn is_update(message: &Message) -> bool {
+    message.metadata.op_code == OpCode::Update
+}
+
+#[tokio::test]
+async fn many_values_of_one_zone_are_one_update_message() {
+    let (server, proxy, provider) = behind(|_, _| Verdict::Pass);
+    let owners = (0..40).map(|number| format!("n{number}.many.{APEX}"));
+    let values: Vec<_> = owners.map(|owner| TxtValue { owner, value: "swiss-pki=many".into() }).collect();
+    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert_eq!(proxy.updates().len(), 1);
+    assert_eq!(server.txt("n39.many.example.test"), ["swiss-pki=many"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_out_by_reading() {
+    let (server, proxy, provider) =
+        behind(|message, earlier| if is_update(message) && earlier == 0 { Verdict::LoseReply } else { Verdict::Pass });
+    let receipt = add(&*provider, APEX, "swiss-pki=lost").await.unwrap();
+    assert!(receipt.changed && !receipt.before.holds("swiss-pki=lost") && receipt.after.holds("swiss-pki=lost"));
+    assert_eq!((proxy.updates().len(), server.txt(APEX).len()), (1, 4));
+}
+
+#[tokio::test]
+async fn a_lost_request_is_sent_again_once_a_read_shows_that_it_was_lost() {
+    let (server, proxy, provider) =
+        behind(
+            |message, earlier| if is_update(message) && earlier == 0 { Verdict::LoseRequest } else { Verdict::Pass },
+        );
+    assert!(add(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
+    assert_eq!((proxy.updates().len(), server.txt(APEX).len()), (2, 4));
+}
+
+#[tokio::test]
+async fn a_lost_answer_without_a_read_is_unknown() {
+    let done = Arc::new(Mutex::new(false));
+    let (_server, _, provider) = behind(move |message, _| {
+        let mut done = done.lock().unwrap();
+        *done |= is_update(message);
+        if is_update(message) {
+            Verdict::LoseReply
+        } else if *done {
+            Verdict::LoseRequest
+        } else {
+            Verdict::Pass
+        }
+    });
+    let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_an_update_is_given_up_and_the_outcome_is_open() {
+    let (_server, proxy, provider) =
+        behind(|message, _| if is_update(message) { Verdict::Stall } else { Verdict::Pass });
+    let error = add(&*provider, APEX, "swiss-pki=stall").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    assert_eq!(proxy.updates().len(), 2, "sent once, repeated once after a read");
+}
+
+#[tokio::test]
+async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
+    for (start, updates) in [(NameServer::bind as fn(&[Zone], &Keys) -> NameServer, 2), (NameServer::knot, 2)] {
+        let server = Arc::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"])));
+        // Weak: the proxy lives as long as the process, and the server must not.
+        let somebody = Arc::downgrade(&server);
+        let proxy = Proxy::before(server.address(), move |message, earlier| {
+            if is_update(message) && earlier == 0 {
+                // Between our read and our update: a new value, and with it another TTL for all.
+                somebody.upgrade().unwrap().nsupdate("update add example.test. 60 TXT \"at the same time\"");
+            }
+            Verdict::Pass
+        });
+        let provider = Setup::at(proxy.address().to_string(), server.keys().0[0].clone()).build();
+        let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
+        assert!(receipt.before.holds("at the same time") && receipt.after.holds("at the same time"));
+        assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(60), Some(60)));
+        assert_eq!(proxy.updates().len(), updates);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_was_accepted_and_cannot_be_seen_is_damage() {
+    let updated = Mutex::new(false);
+    let hide = |reply: Vec<u8>| {
+        let mut message = Message::from_vec(&reply).unwrap();
+        message.answers.retain(|record| !record.data.to_string().contains("swiss-pki"));
+        message.to_vec().unwrap()
+    };
+    let (_server, _, provider) = behind(move |message, _| {
+        let mut updated = updated.lock().unwrap();
+        *updated |= is_update(message);
+        if *updated && !is_update(message) { Verdict::Alter(hide) } else { Verdict::Pass }
+    });
+    let error = add(&*provider, APEX, "swiss-pki=hidden").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn an_unsigned_success_is_no_success() {
+    let strip = |reply: Vec<u8>| {
+        let mut message = Message::from_vec(&reply).unwrap();
+        message.take_signature();
+        message.to_vec().unwrap()
+    };
+    let (_server, _, provider) =
+        behind(move |message, _| if is_update(message) { Verdict::Alter(strip) } else { Verdict::Pass });
+    let error = add(&*provider, APEX, "swiss-pki=unsigned").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unknown && error.message.contains("without a signature"), "{}", shown(&error));
+    assert!(provider.preflight(APEX).await.is_err());
+}
+
+#[tokio::test]
+async fn a_reply_changed_on_its_way_is_no_success() {
+    let flip = |mut reply: Vec<u8>| {
+        // The last octets of BIND's reply are TSIG's: original id, error, other length. Before them stands the MAC.
+        let place = reply.len() - 10;
+        reply[place] ^= 1;
+        reply
+    };
+    let (_server, _, provider) =
+        behind(move |message, _| if is_update(message) { Verdict::Alter(flip) } else { Verdict::Pass });
+    let error = add(&*provider, APEX, "swiss-pki=flipped").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unknown && error.message.contains("does not verify"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn hostile_replies_are_errors_and_never_a_panic_or_a_success() {
+    let replies: [fn() -> Verdict; 6] = [
+        || Verdict::Answer(Vec::new()),
+        || Verdict::Answer(vec![0xff; 65_535]),
+        || {
+            Verdict::Answer(
+                Message::error_msg(1, OpCode::Update, hickory_proto::op::ResponseCode::NoError).to_vec().unwrap(),
+            )
+        },
+        || Verdict::Raw(vec![0]),
+        || Verdict::Raw(vec![0xff, 0xff, 1, 2, 3]),
+        || Verdict::Alter(|reply| reply[..reply.len() / 2].to_vec()),
+    ];
+    for reply in replies {
+        for to_updates in [true, false] {
+            let (_server, _, provider) =
+                behind(move |message, _| if is_update(message) == to_updates { reply() } else { Verdict::Pass });
+            let error = add(&*provider, APEX, "swiss-pki=hostile").await.unwrap_err();
+            assert!(matches!(error.kind, ErrorKind::Unknown | ErrorKind::Unavailable), "{}", shown(&error));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unavailable_and_says_where() {
+    let provider = Setup::at("127.0.0.1:1".into(), Key::new("k", "hmac-sha256")).build();
+    let error = add(&*provider, APEX, "x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && error.message.contains("127.0.0.1:1"), "{}", shown(&error));
+}
 
 #[test]
 fn the_harness_starts_updates_transfers_and_restarts_each_name_server() {

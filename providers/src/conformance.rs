@@ -3,6 +3,8 @@
 //! A [`Subject`] brings a provider and a prepared zone; every case starts from that zone, reads it by means of its own and
 //! not through the provider, and leaves it as it found it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::provider::{ErrorKind, Provider};
@@ -31,9 +33,9 @@ pub trait Subject: Send + Sync {
     /// The zone's apex.
     fn apex(&self) -> String;
     /// A provider that may write the zone, as a new process would have it.
-    fn provider(&self) -> Box<dyn Provider>;
+    fn provider(&self) -> Arc<dyn Provider>;
     /// A provider with credentials that may not, or `None` where there are no credentials.
-    fn stranger(&self) -> Option<Box<dyn Provider>>;
+    fn stranger(&self) -> Option<Arc<dyn Provider>>;
     /// All records with their TTLs, sorted, without the SOA's serial, read past the provider.
     async fn zone(&self) -> Vec<String>;
     /// The zone's serial, read past the provider.

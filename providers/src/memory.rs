@@ -266,7 +266,17 @@ impl MemoryProvider {
             Some(MemoryFault::LoseRequest) => return all(ErrorKind::Unknown, "no answer"),
             Some(MemoryFault::LoseAnswer) | None => {}
         }
-        let results = values.iter().map(|value| inside.change(value, present)).collect();
+        let befores: Vec<_> = values.iter().map(|value| inside.rrset(&value.owner)).collect();
+        let results: Vec<_> = values.iter().map(|value| inside.change(value, present)).collect();
+        // One change for all values of a name: each receipt shows the name before the first and after the last.
+        let results = results
+            .into_iter()
+            .zip(befores)
+            .map(|(result, before)| {
+                let receipt = result?;
+                Ok(Receipt { before: before?, after: inside.rrset(&receipt.after.owner)?, ..receipt })
+            })
+            .collect();
         if fault.is_some() { all(ErrorKind::Unknown, "no answer") } else { results }
     }
 }

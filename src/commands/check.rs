@@ -1,11 +1,168 @@
-//! To come.
+//! `check`: a monitoring plug-in. Reads the store only, which says when the CA was last asked: a verdict on old knowledge
+//! is a warning however good it was.
 
-use super::{Exit, Failed, Global};
-use crate::output::Output;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::status::STALE;
+use super::view::{DomainView, views};
+use super::{Exit, Failed, Global, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Settings};
+use crate::output::{Output, relative};
+use crate::prevalidation::State;
+use crate::store::sqlite::SqliteStore;
+
+/// Two nightly runs are missing.
+const DEAD: SignedDuration = SignedDuration::from_hours(50);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct CheckArgs {}
+#[command(after_help = "Exit status: 0 OK · 1 WARNING · 2 CRITICAL · 3 UNKNOWN.")]
+pub(super) struct CheckArgs {
+    /// Less left than this is a warning [default: `warning` of [policy], at most a fifth of what a proof counts]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    warning: Option<SignedDuration>,
+    /// Less left than this is critical [default: `critical` of [policy], at most a tenth of what a proof counts]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    critical: Option<SignedDuration>,
+}
 
-pub(super) async fn check(_: &Global, _: CheckArgs, _: &Output) -> Result<Exit, Failed> {
-    Ok(Exit::Done)
+/// The four words of the plug-in interface, by gravity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Word {
+    Ok,
+    Warning,
+    Critical,
+    Unknown,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    status: Word,
+    text: String,
+    performance: String,
+}
+
+pub(super) async fn check(global: &Global, args: CheckArgs, output: &Output) -> Result<Exit, Failed> {
+    let report = match examine(global, &args, output).await {
+        Ok(report) => report,
+        // Monitoring shows one line; whoever looks after it needs the cause in it.
+        Err(failed) => {
+            let text = failed.message.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+            Report { status: Word::Unknown, text, performance: String::new() }
+        }
+    };
+    let word = match report.status {
+        Word::Ok => "OK",
+        Word::Warning => "WARNING",
+        Word::Critical => "CRITICAL",
+        Word::Unknown => "UNKNOWN",
+    };
+    // A bar would begin the performance data.
+    let text = report.text.replace('|', "/");
+    let performance = if report.performance.is_empty() { String::new() } else { format!(" | {}", report.performance) };
+    output.line(&format!("PREVALIDATE {word} - {text}{performance}"));
+    output.json(&report);
+    Ok(match report.status {
+        Word::Ok => Exit::Done,
+        Word::Warning => Exit::Incomplete,
+        Word::Critical => Exit::Usage,
+        Word::Unknown => Exit::Ca,
+    })
+}
+
+async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<Report, Failed> {
+    let settings = wire::settings(global, output)?;
+    let unknown = |text: &str| Failed::new(Exit::Ca, text);
+    let store = SqliteStore::open_read_only(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
+    let store = store.ok_or_else(|| unknown("there is no store yet: `prevalidate run` has never run"))?;
+    let now = SystemClock.now();
+    let policy = wire::policy(&settings);
+    let all = views(&store, &settings, &policy, Default::default(), now).await?;
+    let wanted: Vec<&DomainView> = all.iter().filter(|view| view.is_managed()).collect();
+    if wanted.is_empty() {
+        return Err(unknown("the inventory is empty"));
+    }
+    let margin = |view: &DomainView| {
+        let end = view.usable_until()?;
+        let warning = args.warning.unwrap_or_else(|| policy.warning_margin(end));
+        let critical = args.critical.unwrap_or_else(|| policy.critical_margin(end));
+        Some((end.duration_since(now), warning, critical))
+    };
+    let mut findings: Vec<(Word, String)> = Vec::new();
+    for view in &wanted {
+        let name = view.domain.both_forms();
+        match margin(view) {
+            // Valid by a domain above it that nobody here wants: only the last look knows, and its age counts below.
+            None if view.with_margin => {}
+            None => findings.push((Word::Critical, format!("{name} is {}: {}", view.state, view.reason))),
+            Some((left, _, critical)) if left <= critical => {
+                findings.push((Word::Critical, format!("{name} ends {}: {}", relative(now + left, now), view.reason)));
+            }
+            Some((left, warning, _)) if left <= warning => {
+                findings.push((Word::Warning, format!("{name} ends {}: {}", relative(now + left, now), view.reason)));
+            }
+            Some(_) if view.state == State::Held => {
+                findings.push((Word::Warning, format!("{name} is held: {}", view.reason)));
+            }
+            Some(_) => {}
+        }
+    }
+    let oldest = ages(&store, &settings, &wanted, now, &mut findings).await?;
+
+    findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
+    let valid = wanted.iter().filter(|view| margin(view).map_or(view.with_margin, |(left, ..)| !left.is_negative()));
+    let valid = valid.count();
+    let soonest =
+        wanted.iter().filter_map(|view| Some((margin(view)?, &view.domain))).min_by_key(|((left, ..), _)| *left);
+    let mut text = format!("{valid} of {} domains are valid", wanted.len());
+    if let Some(((left, ..), domain)) = &soonest {
+        text.push_str(&format!(", the first ends {} ({})", relative(now + *left, now), domain.both_forms()));
+    }
+    // One line: the gravest first, and not more than fit on a screen.
+    findings.iter().take(3).for_each(|(_, finding)| text.push_str(&format!("; {finding}")));
+    if findings.len() > 3 {
+        text.push_str(&format!("; and {} more", findings.len() - 3));
+    }
+    let mut performance = format!("'valid'={valid};;;0;{}", wanted.len());
+    if let Some(((left, warning, critical), _)) = soonest {
+        let (left, warning, critical) = (left.as_secs(), warning.as_secs(), critical.as_secs());
+        // `20:` alerts below 20.
+        performance.push_str(&format!(" 'soonest'={left}s;{warning}:;{critical}:"));
+    }
+    if let Some(age) = oldest {
+        performance.push_str(&format!(" 'look_age'={}s;{};{};0", age.as_secs(), STALE.as_secs(), DEAD.as_secs()));
+    }
+    let status = findings.first().map_or(Word::Ok, |(word, _)| *word);
+    Ok(Report { status, text, performance })
+}
+
+/// The age of the oldest last look at a client that has wanted domains; findings about it go first among their like.
+async fn ages(
+    store: &SqliteStore,
+    settings: &Settings,
+    wanted: &[&DomainView],
+    now: Timestamp,
+    findings: &mut Vec<(Word, String)>,
+) -> Result<Option<SignedDuration>, Failed> {
+    use crate::store::Store;
+    let looks = store.looks().await?;
+    let mut oldest = None;
+    for target in wire::targets(settings) {
+        if !wanted.iter().any(|view| view.client == target.key) {
+            continue;
+        }
+        let Some(&at) = looks.get(&target.key) else {
+            findings.insert(0, (Word::Critical, format!("the CA was never asked about {}", target.key)));
+            continue;
+        };
+        let age = now.duration_since(at);
+        oldest = oldest.max(Some(age));
+        if age > STALE {
+            let word = if age > DEAD { Word::Critical } else { Word::Warning };
+            findings.insert(0, (word, format!("{} was last asked about {}", relative(at, now), target.key)));
+        }
+    }
+    Ok(oldest)
 }

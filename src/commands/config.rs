@@ -1,14 +1,84 @@
-//! To come.
+//! `config check` and `config show`: what is wrong with the configuration, and what it comes to.
 
-use super::{Exit, Failed, Global};
+use prevalidate_providers::settings::ProviderSettings;
+use serde_json::{Value, json};
+
+use super::{Exit, Failed, Global, wire};
+use crate::config::Settings;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Checks the configuration
-    Check,
+    /// Lists all that is wrong with the configuration, at once; asks nobody and changes nothing
+    Check {
+        /// Does not read the secrets, for machines that do not have them
+        #[arg(long)]
+        without_secrets: bool,
+    },
+    /// Prints what is in force with all defaults, secrets redacted
+    Show,
 }
 
-pub(super) fn config(_: &Global, _: ConfigCommand, _: &Output) -> Result<Exit, Failed> {
+pub(super) fn config(global: &Global, command: ConfigCommand, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    match command {
+        ConfigCommand::Check { without_secrets } => check(&settings, !without_secrets, output),
+        ConfigCommand::Show => show(&settings, output),
+    }
+}
+
+fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {
+    let faults = if read_secrets { unreadable_secrets(settings) } else { Vec::new() };
+    if !faults.is_empty() {
+        return Err(Failed::new(Exit::Usage, faults.join("\n"))
+            .with_hint("run it as the user of the nightly job; on another machine, with --without-secrets"));
+    }
+    let domains: usize = settings.clients.iter().map(|client| client.domains.len()).sum();
+    let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    output.line(&format!(
+        "{} is in order: {}, {}, {}",
+        settings.file.display(),
+        count(settings.clients.len(), "client"),
+        count(domains, "domain"),
+        count(settings.providers.len(), "provider"),
+    ));
+    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
+    output.json(&json!({
+        "file": settings.file, "clients": settings.clients.len(), "domains": domains,
+        "providers": settings.providers.len(), "notices": notices,
+    }));
+    Ok(Exit::Done)
+}
+
+/// Every secret that the nightly job would not get at, with the key that names it.
+fn unreadable_secrets(settings: &Settings) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, ca) in &settings.cas {
+        for (key, source) in [("api_key", Some(&ca.api_key)), ("second_api_key", ca.second_api_key.as_ref())] {
+            if let Some(Err(error)) = source.map(|source| source.read()) {
+                let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+                faults.push(format!("ca.{name}.{key}: {error}{hint}"));
+            }
+        }
+    }
+    for (name, provider) in &settings.providers {
+        // What the tables themselves get wrong was said when the configuration was read.
+        let built = ProviderSettings::read(&provider.table).map(|adapter| adapter.build());
+        if let Ok(Err(error)) = built {
+            let hint = error.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            faults.push(format!("provider.{name}: {error}{hint}"));
+        }
+    }
+    faults
+}
+
+fn show(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
+    let text = settings.redacted_toml();
+    output.text(&text);
+    if output.is_json() {
+        let tree: Value = toml::from_str(&text)
+            .map_err(|error| Failed::new(Exit::Temporary, format!("the settings cannot be shown as JSON: {error}")))?;
+        output.json(&tree);
+    }
     Ok(Exit::Done)
 }

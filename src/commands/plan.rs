@@ -1,11 +1,169 @@
-//! To come.
+//! `plan`: what `run` would do and why, and when each domain is next due. Changes nothing anywhere: it works on a copy of
+//! the store, and the CA is only asked for its list.
 
-use super::{Exit, Failed, Global};
-use crate::output::Output;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::run::Which;
+use super::summary::{Look, Scope, verdict};
+use super::work::Order;
+use super::{Exit, Failed, Global, OutputFormat, asked, wire};
+use crate::output::{Output, moment, relative};
+use crate::prevalidation::{Plan, PlannedStep, State, Step};
+use crate::worker::{Options, Worker};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct PlanArgs {}
+#[command(after_help = "Exit status: 0 the plan was made · 2 usage or configuration · 3 CA or authentication · \
+5 the guard would refuse · 75 temporary, try again.")]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub which: Which,
+}
 
-pub(super) async fn plan(_: &Global, _: PlanArgs, _: &Output) -> Result<Exit, Failed> {
-    Ok(Exit::Done)
+pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let targets = asked::targets(&settings, args.which.client.as_deref())?;
+    let names = asked::names(&args.which.domains, asked::LOOKUP, output)?;
+    let (store, _folder) = wire::store_copy(&settings).await?;
+    let ports = wire::ports(&settings, Arc::clone(&store))?;
+    let clock = Arc::clone(&ports.clock);
+    let shrunk = wire::sync(&*store, &settings, clock.now(), false).await?;
+    if shrunk.is_some() {
+        wire::sync(&*store, &settings, clock.now(), true).await?;
+    }
+    let rows = store.domains().await?;
+    asked::in_inventory(&names, &rows)?;
+
+    let only = (!names.is_empty()).then_some(names);
+    let order = Order { command: "plan", targets, only, wait: SignedDuration::ZERO, force: false };
+    Scope::new(&settings, &rows, &order).warn(output);
+    let options = Options { only: order.only, ..Options::new("plan", "plan") };
+    let worker =
+        Worker::new(ports, wire::policy(&settings), order.targets, options, CancellationToken::new(), Arc::new(|_| {}));
+    let mut plan = worker.plan().await?;
+    plan.alarms.extend(shrunk);
+    // Nobody's domain that is at rest is no news.
+    plan.steps.retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
+
+    let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
+    output.json(&Document::new(&plan, &looks));
+    looks.iter().for_each(|look| look.tell(output));
+    if global.output == OutputFormat::Markdown {
+        markdown(&plan, output)
+    } else {
+        text(&plan, output)
+    }
+    Ok(if plan.is_refused() { Exit::Guard } else { verdict(&looks, &[]) })
+}
+
+fn headline(plan: &Plan) -> String {
+    let (due, all) = (plan.due().count(), plan.steps.len());
+    match plan.steps.iter().map(|step| step.decision.at).find(|&at| at > plan.made_at && at < Timestamp::MAX) {
+        Some(next) => {
+            format!("{due} of {all} domains have something to do now; the next one {}", relative(next, plan.made_at))
+        }
+        None => format!("{due} of {all} domains have something to do now"),
+    }
+}
+
+fn when(step: &PlannedStep, plan: &Plan) -> String {
+    let at = Some(step.decision.at).filter(|&at| at < Timestamp::MAX);
+    at.map_or_else(|| "-".to_owned(), |at| relative(at.max(plan.made_at), plan.made_at))
+}
+
+const HEADERS: [&str; 5] = ["DOMAIN", "STATE", "NEXT", "WHEN", "WHY"];
+
+fn cells(step: &PlannedStep, plan: &Plan) -> [String; 5] {
+    [
+        step.domain.both_forms(),
+        step.state.to_string(),
+        step.decision.step.as_str().to_owned(),
+        when(step, plan),
+        step.decision.why.clone(),
+    ]
+}
+
+fn text(plan: &Plan, output: &Output) {
+    for alarm in &plan.alarms {
+        output.warn(&format!("the guard would refuse: {alarm}"), Some("`run --force` would act all the same"));
+    }
+    output.line(&headline(plan));
+    if !plan.steps.is_empty() {
+        let rows = plan.steps.iter().map(|step| cells(step, plan).map(Into::into).into());
+        output.table(&HEADERS, rows.collect());
+    }
+}
+
+fn markdown(plan: &Plan, output: &Output) {
+    let row = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    output.line(&format!("# Plan of {}", moment(plan.made_at)));
+    output.line("");
+    for alarm in &plan.alarms {
+        output.line(&format!("**The guard would refuse:** {}", plain(&alarm.to_string())));
+        output.line("");
+    }
+    output.line(&format!("{}.", headline(plan)));
+    output.line("");
+    output.line(&row(&HEADERS.map(str::to_owned)));
+    output.line("|---|---|---|---|---|");
+    plan.steps.iter().for_each(|step| output.line(&row(&cells(step, plan).map(|cell| plain(&cell)))));
+}
+
+/// Text that means nothing in Markdown: it may come from a CA or a zone.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '&') {
+            plain.push('\\');
+        }
+        plain.push(c);
+    }
+    plain
+}
+
+/// The plan in JSON: a step that has no time has none there.
+#[derive(Serialize)]
+struct Document<'a> {
+    made_at: Timestamp,
+    refused: bool,
+    alarms: Vec<String>,
+    looks: &'a [Look],
+    steps: Vec<StepDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct StepDocument<'a> {
+    domain: &'a str,
+    unicode: String,
+    client: &'a str,
+    state: State,
+    step: &'static str,
+    due: bool,
+    due_at: Option<Timestamp>,
+    reason: &'a str,
+}
+
+impl<'a> Document<'a> {
+    fn new(plan: &'a Plan, looks: &'a [Look]) -> Self {
+        let steps = plan.steps.iter().map(|step| StepDocument {
+            domain: step.domain.as_str(),
+            unicode: step.domain.unicode(),
+            client: &step.client,
+            state: step.state,
+            step: step.decision.step.as_str(),
+            due: step.decision.is_due(plan.made_at),
+            due_at: Some(step.decision.at).filter(|&at| at < Timestamp::MAX),
+            reason: &step.decision.why,
+        });
+        Self {
+            made_at: plan.made_at,
+            refused: plan.is_refused(),
+            alarms: plan.alarms.iter().map(ToString::to_string).collect(),
+            looks,
+            steps: steps.collect(),
+        }
+    }
 }

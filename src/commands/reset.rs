@@ -1,11 +1,163 @@
-//! To come.
+//! `reset`: a new token now, by order of a person. It asks where a proof that counts could be lost by it (faults C03).
 
-use super::{Exit, Failed, Global};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::work::{Order, work};
+use super::{Exit, Failed, Global, asked, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
 use crate::output::Output;
+use crate::prevalidation::{DomainName, Mode};
+use crate::store::{Claim, DomainRow, Event, Lease, Store, Write};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct ResetArgs {}
+pub(super) struct ResetArgs {
+    /// The domains
+    #[arg(required = true, value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Does not ask, even where a proof that counts may be lost
+    #[arg(long)]
+    yes: bool,
+    /// How long to stay and see things through
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::config::duration)]
+    wait: SignedDuration,
+}
 
-pub(super) async fn reset(_: &Global, _: ResetArgs, _: &Output) -> Result<Exit, Failed> {
-    Ok(Exit::Done)
+/// How long the order may take to be written down.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+
+pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let names = asked::names(&args.domains, true, output)?;
+    if settings.policy.mode == Mode::Observe {
+        return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: no token is reset"));
+    }
+    let rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+    asked::in_inventory(&names, &rows)?;
+    refuse_covered(&settings, &names, &rows)?;
+    let rows: Vec<DomainRow> = rows.into_iter().filter(|row| names.contains(&row.domain)).collect();
+    refuse_unregistered(&rows)?;
+    ask(&settings, &rows, args.yes, output)?;
+
+    let mut targets = wire::targets(&settings);
+    targets.retain(|target| rows.iter().any(|row| row.client == target.key));
+    let store = wire::open(&settings, false).await?;
+    order(&*store, &names).await?;
+    let order = Order { command: "reset", targets, only: Some(names), wait: args.wait, force: false };
+    work(&settings, Arc::clone(&store), order, output).await
+}
+
+/// Nothing is done for a domain below another one of the inventory.
+fn refuse_covered(settings: &Settings, names: &[DomainName], rows: &[DomainRow]) -> Result<(), Failed> {
+    if !settings.policy.cover {
+        return Ok(());
+    }
+    let wanted: BTreeSet<_> = rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
+    let mut faults = Vec::new();
+    for name in names {
+        let mut above = std::iter::successors(name.parent(), DomainName::parent);
+        if let Some(up) = above.find(|up| wanted.contains(up)) {
+            faults.push(format!("{} is covered by {}: reset that one", name.both_forms(), up.both_forms()));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Failed::new(Exit::Usage, faults.join("\n"))) }
+}
+
+fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
+    let unknown = rows.iter().filter(|row| row.sighting.registration().is_none());
+    let faults: Vec<_> = unknown
+        .map(|row| format!("{} is not registered at the CA as far as is known", row.domain.both_forms()))
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Failed::new(Exit::Usage, faults.join("\n"))
+        .with_hint("`prevalidate run` registers it, and gets its first token"))
+}
+
+/// A proof whose renewal is not due yet is nobody's to risk without a word.
+fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
+    let (policy, now) = (wire::policy(settings), SystemClock.now());
+    let mut risked = Vec::new();
+    for row in rows {
+        let Some(registration) = row.sighting.registration() else { continue };
+        let Some(end) = registration.usable_until(&policy.reuse, now) else { continue };
+        let renew_at = registration.proof.as_ref().and_then(|proof| policy.renew_at(&row.domain, proof));
+        if renew_at.is_some_and(|at| now < at) {
+            output.warn(
+                &format!(
+                    "{} is valid until {end}, and its renewal is not due: a new token may end its proof at once",
+                    row.domain.both_forms()
+                ),
+                None,
+            );
+            risked.push(row.domain.both_forms());
+        }
+    }
+    if risked.is_empty() || yes {
+        return Ok(());
+    }
+    match output.confirm(&format!("Reset the token of {}?", risked.join(", "))) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failed::new(Exit::Usage, "nothing was reset")),
+        None => Err(Failed::new(Exit::Usage, "nobody is here to be asked, so nothing was reset")
+            .with_hint("--yes goes on without asking")),
+    }
+}
+
+/// Writes the order into each domain's attempt, under its lease.
+async fn order(store: &dyn Store, names: &[DomainName]) -> Result<(), Failed> {
+    let now = SystemClock.now();
+    let holder = format!("reset/{}", std::process::id());
+    let claim = Claim {
+        holder: &holder,
+        now,
+        until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
+        limit: names.len(),
+        only: Some(names),
+        except_clients: &[],
+    };
+    store.wake(names, now).await?;
+    let leases = store.claim(&claim).await?;
+    let missed: Vec<_> = names.iter().filter(|name| leases.iter().all(|lease| lease.fence.domain != **name)).collect();
+    let writes: Vec<_> = leases.into_iter().map(|lease| ordered(lease, missed.is_empty(), now)).collect();
+    store.commit(&writes).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = missed.into_iter().map(DomainName::both_forms).collect();
+    Err(Failed::new(Exit::Temporary, format!("a run is working on {}; nothing was reset", shown.join(", ")))
+        .with_hint("try again in a few minutes"))
+}
+
+/// The attempt begins again without a value; or, when not all could be leased, the lease just ends.
+fn ordered(lease: Lease, go: bool, now: Timestamp) -> Write {
+    let mut attempt = lease.row.attempt;
+    let mut events = Vec::new();
+    if go {
+        let proof = lease.row.sighting.registration().and_then(|registration| registration.proof.as_ref());
+        attempt.restart(None, now, proof.and_then(|proof| proof.validated_at));
+        attempt.ordered = true;
+        events.push(Event {
+            at: now,
+            run: "reset".to_owned(),
+            domain: Some(lease.fence.domain.clone()),
+            kind: "ordered".to_owned(),
+            detail: "a new token, by hand".to_owned(),
+        });
+    }
+    Write {
+        fence: lease.fence,
+        sighting: None,
+        attempt,
+        due_at: Some(now),
+        at_risk: None,
+        ledger: Vec::new(),
+        events,
+        effect: None,
+        release: true,
+    }
 }

@@ -1,11 +1,59 @@
-//! To come.
+//! `run`: one full pass, the nightly job.
 
-use super::{Exit, Failed, Global};
+use jiff::SignedDuration;
+
+use super::work::{Order, work};
+use super::{Exit, Failed, Global, asked, plan, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config;
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct RunArgs {}
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub which: Which,
+    /// Says what would be done, as `plan` does, and does nothing
+    #[arg(long, conflicts_with_all = ["wait", "force"])]
+    dry_run: bool,
+    /// How long to stay and see things through; the next run goes on from there [default: `wait` of [worker], 1h]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    wait: Option<SignedDuration>,
+    /// Acts although the guard refuses
+    #[arg(long)]
+    force: bool,
+}
 
-pub(super) async fn run(_: &Global, _: RunArgs, _: &Output) -> Result<Exit, Failed> {
-    Ok(Exit::Done)
+/// The part of the inventory that a pass is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Only this domain; may be given more than once
+    #[arg(long = "domain", short, value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+    /// Only the domains of this client: its name, its `cli-…`, or CA/CLIENT
+    #[arg(long, value_name = "CLIENT")]
+    pub client: Option<String>,
+}
+
+pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Result<Exit, Failed> {
+    if args.dry_run {
+        return plan::plan(global, plan::PlanArgs { which: args.which }, output).await;
+    }
+    let settings = wire::settings(global, output)?;
+    let mut targets = asked::targets(&settings, args.which.client.as_deref())?;
+    let names = asked::names(&args.which.domains, asked::LOOKUP, output)?;
+    let only = (!names.is_empty()).then_some(names);
+    if let Some(only) = &only {
+        // Before the store is made: a wrong name must leave no trace.
+        let mut rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+        rows.retain(|row| targets.iter().any(|target| target.key == row.client));
+        asked::in_inventory(only, &rows)?;
+        rows.retain(|row| only.contains(&row.domain));
+        targets.retain(|target| rows.iter().any(|row| row.client == target.key));
+    }
+    let store = wire::open(&settings, args.force).await?;
+    let wait = args.wait.unwrap_or_else(|| settings.worker.wait.try_into().unwrap_or(SignedDuration::MAX));
+    let order = Order { command: "run", targets, only, wait, force: args.force };
+    let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
+    store.retention(SystemClock.now()).await?;
+    Ok(exit)
 }

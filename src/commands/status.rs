@@ -1,11 +1,142 @@
-//! To come.
+//! `status`: every domain as the store knows it, and how old that knowledge is; `--refresh` asks the CA.
 
-use super::{Exit, Failed, Global};
-use crate::output::Output;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::summary::{Look, tone, verdict};
+use super::view::{DomainView, views};
+use super::{Exit, Failed, Global, asked, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Settings};
+use crate::output::{Cell, Output, relative};
+use crate::prevalidation::{DomainName, State};
+use crate::store::Store;
+use crate::worker::{Options, Worker};
+
+/// A look that is older than this is told: a nightly run is missing (I18).
+pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct StatusArgs {}
+pub(super) struct StatusArgs {
+    /// Only these domains
+    #[arg(value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Only domains whose proof ends within this time, or does not count now
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    expiring_within: Option<SignedDuration>,
+    /// Only domains in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)).map(state))]
+    state: Option<State>,
+    /// Only the domains of this client
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+    /// Also domains that are at the CA and not in the inventory
+    #[arg(long)]
+    all: bool,
+    /// Asks the CA first; changes nothing there and nothing in DNS
+    #[arg(long)]
+    refresh: bool,
+}
 
-pub(super) async fn status(_: &Global, _: StatusArgs, _: &Output) -> Result<Exit, Failed> {
-    Ok(Exit::Done)
+fn state(word: String) -> State {
+    // The parser lets only these words through.
+    State::ALL.into_iter().find(|state| state.as_str() == word).unwrap_or(State::New)
+}
+
+pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let clients = asked::targets(&settings, args.client.as_deref())?;
+    let names = asked::names(&args.domains, asked::LOOKUP, output)?;
+    let (store, looks, covered) = if args.refresh {
+        let store = wire::open(&settings, false).await?;
+        let worker = Worker::new(
+            wire::ports(&settings, Arc::clone(&store))?,
+            wire::policy(&settings),
+            clients.clone(),
+            Options::new("status", format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"))),
+            CancellationToken::new(),
+            Arc::new(|_| {}),
+        );
+        worker.refresh().await?;
+        (store, worker.looks().into_iter().map(Look::from).collect(), worker.covered())
+    } else {
+        (wire::store_read_only(&settings).await?, Vec::new(), BTreeMap::new())
+    };
+    looks.iter().for_each(|look: &Look| look.tell(output));
+
+    let now = SystemClock.now();
+    let mut shown = views(&*store, &settings, &wire::policy(&settings), covered, now).await?;
+    known(&names, &shown)?;
+    shown.retain(|view| {
+        let by_name = names.is_empty() || names.contains(&view.domain);
+        let by_client = args.client.is_none() || clients.iter().any(|target| target.key == view.client);
+        let by_state =
+            args.state.map_or(args.all || !names.is_empty() || view.is_managed(), |state| view.state == state);
+        let by_end = args.expiring_within.is_none_or(|within| {
+            view.is_managed() && view.usable_until().map_or(!view.with_margin, |end| end.duration_since(now) <= within)
+        });
+        by_name && by_client && by_state && by_end
+    });
+    output.json(&shown);
+    if !shown.is_empty() {
+        let rows = shown.iter().map(|view| row(view, now)).collect();
+        output.table(&["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"], rows);
+    }
+    ages(&*store, &settings, args.client.is_some().then_some(&clients), now, output).await?;
+    let not_valid: Vec<DomainView> = shown.into_iter().filter(|view| view.is_managed() && !view.with_margin).collect();
+    Ok(match verdict(&looks, &not_valid) {
+        // Nothing was tried in DNS: what is wrong there is in the reasons.
+        Exit::Dns => Exit::Incomplete,
+        exit => exit,
+    })
+}
+
+/// Refuses names that nobody knows, all at once.
+fn known(names: &[DomainName], views: &[DomainView]) -> Result<(), Failed> {
+    let strange: Vec<&DomainName> =
+        names.iter().filter(|name| !views.iter().any(|view| view.domain == **name)).collect();
+    let Some(first) = strange.first() else { return Ok(()) };
+    let lines: Vec<_> = strange.iter().map(|name| format!("{} is not in the inventory", name.both_forms())).collect();
+    Err(Failed::new(Exit::Usage, lines.join("\n"))
+        .with_hint(format!("`prevalidate add {first}` takes it in, or write it into the configuration")))
+}
+
+fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
+    let future = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at.max(now), now));
+    vec![
+        view.domain.both_forms().into(),
+        Cell::new(view.state.as_str(), tone(view)),
+        future(view.usable_until()).into(),
+        view.next.into(),
+        future(view.due_at).into(),
+        view.reason.clone().into(),
+    ]
+}
+
+/// How old the last look at each client is.
+async fn ages(
+    store: &dyn Store,
+    settings: &Settings,
+    only: Option<&Vec<crate::worker::Target>>,
+    now: Timestamp,
+    output: &Output,
+) -> Result<(), Failed> {
+    let looks = store.looks().await?;
+    let hint = Some("is `prevalidate run` still started every night?");
+    for target in only.cloned().unwrap_or_else(|| wire::targets(settings)) {
+        match looks.get(&target.key) {
+            Some(&at) => {
+                output.line(&format!("{}: the CA was last asked {}", target.key, relative(at, now)));
+                if now.duration_since(at) > STALE {
+                    output.warn(&format!("{}: the last look at the CA is {}", target.key, relative(at, now)), hint);
+                }
+            }
+            None => output.line(&format!("{}: the CA has not been asked yet", target.key)),
+        }
+    }
+    Ok(())
 }

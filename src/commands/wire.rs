@@ -1,11 +1,12 @@
 //! From settings to working parts: the only place that names concrete adapters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use prevalidate_providers::settings::ProviderSettings;
+use tempfile::TempDir;
 
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
@@ -23,7 +24,8 @@ use crate::worker::{Ports, Target};
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
     let env = |name: &str| std::env::var(name).ok();
-    let path = config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let path =
+        config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
@@ -93,20 +95,59 @@ pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store
     }
 }
 
+/// A copy of the store, gone with the folder that comes with it, for what must change nothing.
+pub(super) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
+    let Some(store) = SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? else {
+        return Ok((store_read_only(settings).await?, None));
+    };
+    let temporary = |error| Failed::new(Exit::Temporary, format!("cannot make a temporary folder: {error}"));
+    let folder = tempfile::Builder::new().prefix("prevalidate-plan-").tempdir().map_err(temporary)?;
+    let file = folder.path().join("copy.db");
+    store.copy_to(&file).await?;
+    store.close().await;
+    Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
+}
+
+/// The store for a command that acts: created when it is not there, with the configuration's inventory in it. Nothing is
+/// touched when the inventory shrank so much that somebody should look first (G01), unless `force`.
+pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
+    let store = store(settings).await?;
+    match sync(&*store, settings, SystemClock.now(), force).await? {
+        Some(alarm) => Err(refused(&alarm)),
+        None => Ok(store),
+    }
+}
+
+/// The guard's refusal as the end of a command.
+pub(super) fn refused(alarm: &Alarm) -> Failed {
+    Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
+        .with_hint("look at the configuration first; if it is meant so, --force acts all the same")
+}
+
 /// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).
-pub(super) async fn sync(store: &dyn Store, settings: &Settings, now: Timestamp, force: bool) -> Result<Vec<Alarm>, Failed> {
+pub(super) async fn sync(
+    store: &dyn Store,
+    settings: &Settings,
+    now: Timestamp,
+    force: bool,
+) -> Result<Option<Alarm>, Failed> {
     let wanted = wanted(settings);
-    let kept: std::collections::BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
+    let kept: BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
     let rows = store.domains().await?;
     let known: Vec<_> = rows.iter().filter(|row| row.origins.contains(&Origin::Config)).collect();
     let gone: Vec<DomainName> =
         known.iter().map(|row| &row.domain).filter(|domain| !kept.contains(domain)).cloned().collect();
-    let alarms: Vec<Alarm> = examine_inventory("configuration", known.len(), &gone).into_iter().collect();
-    if alarms.is_empty() || force {
+    let alarm = examine_inventory("configuration", known.len(), &gone).filter(|_| !force);
+    if alarm.is_none() {
         store.sync_inventory(Origin::Config, &wanted, now).await?;
-        return Ok(Vec::new());
     }
-    Ok(alarms)
+    Ok(alarm)
+}
+
+/// One CA by its `[ca.NAME]`, for a command that needs no worker.
+pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
+    let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
+    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from), clock)?))
 }
 
 /// Everything a worker touches.
@@ -117,14 +158,15 @@ pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports,
 /// The same by another clock, which tokens and signatures follow.
 pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
-    for (name, ca) in &settings.cas {
-        cas.insert(name.clone(), Arc::new(SwissSign::new(swisssign_settings(name, ca), Arc::clone(&clock))?));
+    for name in settings.cas.keys() {
+        cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
     }
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
         // The configuration check has read the same table without a fault.
         let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
-            let faults: Vec<_> = faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
+            let faults: Vec<_> =
+                faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
             Failed::new(Exit::Usage, faults.join("\n"))
         })?;
         let time = Arc::clone(&clock);

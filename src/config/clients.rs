@@ -89,7 +89,7 @@ impl<'a> Clients<'a> {
             let message = "has domains without a provider: somebody must publish their records by hand";
             section.reader.notice(section.line, "client", message);
         }
-        Some(ClientSettings { ca: ca?, selector: selector?, domains })
+        Some(ClientSettings { ca: ca?, selector: selector?, provider, domains })
     }
 
     fn ca(&self, section: &Section<'_>) -> Option<String> {

@@ -6,7 +6,7 @@ use prevalidate_providers::secret::looks_like_a_secret;
 use serde_json::Value;
 
 use super::fault::Fault;
-use crate::prevalidation::{DomainName, Notice};
+use crate::prevalidation::{DomainName, NameError, Notice};
 
 /// After so many faults a file is no list of names, and more of them help nobody.
 const MOST_FAULTS: usize = 100;
@@ -35,6 +35,10 @@ pub struct NameList {
 ///
 /// `origin` is what faults call the list. Without `accept_idn`, a name that others may read as another one is a fault.
 pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
+    lines(origin, bytes, &|text| read_name(text, accept_idn))
+}
+
+fn lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
     let mut list = NameList::default();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -43,7 +47,7 @@ pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
             continue;
         }
         let outcome = match std::str::from_utf8(line) {
-            Ok(text) => read_name(text, accept_idn),
+            Ok(text) => read(text),
             Err(_) => Err((
                 "is not UTF-8 text".to_owned(),
                 Some(
@@ -61,9 +65,18 @@ pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
 /// Reads names from a pipe: lines as [`read_lines`], or JSON: strings or objects with `name`, `zone` or `domain`, alone, in
 /// a list, or one after the other.
 pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
+    any(origin, bytes, &|text| read_name(text, accept_idn))
+}
+
+/// Like [`read_any`], for names that are only looked up: zones and records that nobody could prevalidate are fine.
+pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
+    any(origin, bytes, &|text| read_known(text).map(|name| (name, Vec::new())).map_err(|message| (message, None)))
+}
+
+fn any(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if !matches!(body.first(), Some(b'[' | b'{' | b'"')) {
-        return read_lines(origin, bytes, accept_idn);
+        return lines(origin, bytes, read);
     }
     let mut list = NameList::default();
     let mut place = 0;
@@ -82,7 +95,7 @@ pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
         for item in items {
             place += 1;
             let outcome = match name_in(&item) {
-                Some(text) => read_name(text, accept_idn),
+                Some(text) => read(text),
                 None => Err((
                     "is neither a string nor an object with `name`, `zone` or `domain`".to_owned(),
                     Some("in JSON the number is the place in the list, not the line".to_owned()),
@@ -117,14 +130,8 @@ impl NameList {
 type Outcome = Result<(DomainName, Vec<Notice>), (String, Option<String>)>;
 
 /// Reads one name; without `accept_idn` a name that needs consent is refused.
-pub(super) fn read_name(text: &str, accept_idn: bool) -> Outcome {
-    let parsed = DomainName::parse(text).map_err(|error| {
-        if looks_like_a_secret(text) {
-            ("is no domain name; it is not shown here, because it looks like a secret".to_owned(), None)
-        } else {
-            (error.to_string(), None)
-        }
-    })?;
+pub fn read_name(text: &str, accept_idn: bool) -> Outcome {
+    let parsed = DomainName::parse(text).map_err(|error| (refusal(text, &error), None))?;
     match parsed.notices.iter().find(|notice| !accept_idn && notice.needs_consent()) {
         Some(notice) => Err((
             notice.to_string(),
@@ -134,6 +141,25 @@ pub(super) fn read_name(text: &str, accept_idn: bool) -> Outcome {
             ),
         )),
         None => Ok((parsed.name, parsed.notices)),
+    }
+}
+
+/// Reads a name to look something up by: one that needs consent was consented to, one below `_dmarc` is known to nobody.
+///
+/// # Errors
+/// What is wrong with it, when it is no name at all.
+pub fn read_known(text: &str) -> Result<DomainName, String> {
+    match DomainName::parse(text) {
+        Ok(parsed) => Ok(parsed.name),
+        Err(error) => DomainName::from_a_labels(text.trim()).map_err(|_| refusal(text, &error)),
+    }
+}
+
+fn refusal(text: &str, error: &NameError) -> String {
+    if looks_like_a_secret(text) {
+        "is no domain name; it is not shown here, because it looks like a secret".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

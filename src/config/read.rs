@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value};
+use prevalidate_providers::settings::ProviderSettings;
+use serde_json::Map;
 use toml::de::DeTable;
 use url::{Host, Url};
 
@@ -281,28 +282,12 @@ fn provider(section: &Section<'_>) -> ProviderTable {
         };
         lines.insert(key.to_owned(), line);
     }
-    for fault in check_provider(&table) {
+    // The adapters know their keys.
+    for fault in ProviderSettings::read(&table).err().unwrap_or_default() {
         let line = fault.key.split('.').next().and_then(|key| lines.get(key)).copied().or(section.line);
         section.reader.fault(line, &section.key(&shown_key(&fault.key)), fault.message, None);
     }
     ProviderTable { line: section.line.unwrap_or_default(), table, lines }
-}
-
-/// A fault of a provider's table: its key, and what is wrong, without the value.
-struct SettingFault {
-    key: String,
-    message: String,
-}
-
-/// What is wrong with a provider's table. The adapters know their keys; here only that there is one to ask.
-fn check_provider(table: &Map<String, Value>) -> Vec<SettingFault> {
-    match table.get("kind") {
-        Some(Value::String(kind)) if !kind.is_empty() => Vec::new(),
-        _ => vec![SettingFault {
-            key: "kind".to_owned(),
-            message: "must name the provider's kind, such as \"rfc2136\"".to_owned(),
-        }],
-    }
 }
 
 fn propagation(section: &Section<'_>) -> PropagationSettings {

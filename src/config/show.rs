@@ -117,6 +117,9 @@ impl Page {
             ClientSelector::Name(name) => self.text("name", name),
             ClientSelector::Reference(reference) => self.text("reference", reference),
         }
+        if let Some(provider) = &client.provider {
+            self.text("provider", provider);
+        }
         for domain in &client.domains {
             self.heading("[[client.domain]]");
             self.text("name", domain.name.as_str());

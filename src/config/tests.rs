@@ -32,6 +32,8 @@ server = "192.0.2.1:53"
 key_file = "tsig.key"
 [provider.edge]
 kind = "rfc2136"
+server = "198.51.100.1"
+key_file = "edge.key"
 "#;
 
 struct Folder(tempfile::TempDir);
@@ -158,7 +160,7 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:20: client.domains: `co.uk` is a public suffix",
         "prevalidate.toml:25: client.reference: must begin with cli-",
         "prevalidate.toml:26: client.domains: example.ch is listed twice; first at prevalidate.toml:17",
-        "prevalidate.toml:27: provider.internal.kind: must name the provider's kind",
+        "prevalidate.toml:27: provider.internal.kind: missing: say which kind of provider",
         "prevalidate.toml:30: propagation.poll: must be a duration with its unit in quotes",
         "prevalidate.toml:32: propagation.name_servers: must be an IP address",
         "prevalidate.toml:34: worker.concurrency: must be a whole number from 1 to 256",

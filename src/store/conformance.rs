@@ -518,7 +518,7 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     let closed =
         |value: &str, created_at| LedgerEntry { state: LedgerState::Removed, created_at, ..entry("a.ch", value) };
     let write = Write {
-        ledger: vec![entry("a.ch", "v=open"), closed("v=old", at(0)), closed("v=young", at(2))],
+        ledger: vec![entry("a.ch", "v=7"), closed("v=8", at(0)), closed("v=9", at(2))],
         effect: Some(EffectMark { at: at(0), retry: false }),
         ..write(&lease.fence)
     };

@@ -103,6 +103,15 @@ impl SqliteStore {
         }
     }
 
+    /// Copies everything into a new file: there `plan` may try out what must not happen here.
+    ///
+    /// # Errors
+    /// When the file is there already or cannot be written.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let copied = sqlx::query("VACUUM INTO ?").bind(file.to_string_lossy()).execute(&self.reader).await;
+        self.told(copied.map(drop).map_err(Fault::from))
+    }
+
     fn reading(place: &Place, path: &Path, immutable: bool) -> Self {
         let options = options().filename(path).create_if_missing(false).read_only(true).immutable(immutable);
         let reader = pool(READERS).connect_lazy_with(options);

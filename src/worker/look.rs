@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{LookState, Target, Worker};
+use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{examine_clock, examine_look};
 use crate::prevalidation::{Alarm, Decision, DomainName, Observed, Sighting, absorb, next_step};
@@ -58,7 +58,9 @@ impl Worker {
             }
         }
         let seen: Vec<Seen> = survey.sights.iter().map(Sight::seen).collect();
+        crashpoint::reach("listed");
         self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
+        crashpoint::reach("look-stored");
         self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
         self.note(events).await?;
         self.covering.lock().unwrap_or_else(PoisonError::into_inner).extend(survey.covering);
@@ -248,6 +250,3 @@ pub(super) fn reconcile_attempt(
         _ => crate::prevalidation::Progress::None,
     }
 }
-
-/// A look that is older than this is too old to reset a token on.
-pub(super) const FRESH: SignedDuration = SignedDuration::from_mins(10);

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
-use super::Worker;
 use super::task::Task;
+use super::{Worker, crashpoint};
 use crate::ca::Ca;
 use crate::prevalidation::{DomainName, Step};
 use crate::store::{EffectMark, Event, Fence, Lease, StoreError};
@@ -66,7 +66,9 @@ impl Worker {
     async fn finish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let writes: Vec<_> = tasks.iter_mut().map(|task| task.result(self, now)).collect();
-        self.commit(&writes).await.map(|_| ())
+        self.commit(&writes).await?;
+        crashpoint::reach("stored");
+        Ok(())
     }
 
     /// Stores intents; only tasks whose lease still holds go on to their effect.

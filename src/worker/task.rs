@@ -213,6 +213,15 @@ impl Task {
         self.observed.ledger.iter_mut().find(|entry| entry.id == id)
     }
 
+    /// Has the entries for `value` published once more, a foreign one too: it may have been taken away.
+    pub(super) fn publish_again(&mut self, value: &str) {
+        for entry in self.observed.ledger.iter_mut().filter(|entry| entry.value == value) {
+            entry.state = LedgerState::Intended;
+            self.touched.push(entry.id);
+        }
+        self.observed.attempt.not_before = None;
+    }
+
     pub(super) fn take_risk(&mut self, at_risk: bool) {
         self.at_risk = Some(at_risk);
     }

@@ -41,6 +41,7 @@ pub struct Call {
     pub domain: DomainName,
     /// Whether a proof counted when the call came, and until when.
     pub valid_until: Option<Timestamp>,
+    pub validated_at: Option<Timestamp>,
     pub valid_after: bool,
     pub reached: bool,
 }
@@ -147,17 +148,20 @@ impl ModelCa {
         let before = effect.map(|(_, domain)| {
             state.entries.values().filter(|e| e.domain == *domain).filter_map(|e| self.end(e)).max()
         });
+        let validated_at = effect.and_then(|(_, domain)| {
+            state.entries.values().filter(|e| e.domain == *domain).filter_map(|e| e.validated_at).max()
+        });
         let reached = matches!(way, Way::Clear | Way::AnswerLost);
         let result = reached.then(|| act(&mut state));
         if let Some((effect, domain)) = effect {
-            let after =
-                state.entries.values().filter(|e| e.domain == *domain).any(|entry| self.end(entry).is_some());
+            let after = state.entries.values().filter(|e| e.domain == *domain).any(|entry| self.end(entry).is_some());
             let at = self.clock.now();
             state.calls.push(Call {
                 at,
                 effect,
                 domain: domain.clone(),
                 valid_until: before.flatten(),
+                validated_at,
                 valid_after: after,
                 reached,
             });
@@ -173,12 +177,8 @@ impl ModelCa {
         }
     }
 
-    fn name_of(&self, reference: &str) -> DomainName {
-        let state = self.state.lock().unwrap();
-        state
-            .entries
-            .get(reference)
-            .map_or_else(|| DomainName::from_a_labels("unknown.test").unwrap(), |entry| entry.domain.clone())
+    fn name_of(&self, reference: &str) -> Option<DomainName> {
+        self.state.lock().unwrap().entries.get(reference).map(|entry| entry.domain.clone())
     }
 
     fn entry_of<'a>(state: &'a mut State, reference: &str) -> Result<&'a mut Entry, CaError> {
@@ -250,9 +250,9 @@ impl Ca for ModelCa {
 
     async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
         let name = self.name_of(reference);
-        let seen = (self.eyes)(name.as_str());
+        let seen = name.as_ref().map(|name| (self.eyes)(name.as_str())).unwrap_or_default();
         let now = self.clock.now();
-        self.travel(Some((Effect::Validate, &name)), |state| {
+        self.travel(name.as_ref().map(|name| (Effect::Validate, name)), |state| {
             let unseen_is_an_error = state.behaviour.unseen_is_an_error;
             let entry = Self::entry_of(state, reference)?;
             let visible = seen.iter().any(|value| value == entry.token.as_bytes());
@@ -270,7 +270,7 @@ impl Ca for ModelCa {
     async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
         let name = self.name_of(reference);
         let now = self.clock.now();
-        self.travel(Some((Effect::ResetToken, &name)), |state| {
+        self.travel(name.as_ref().map(|name| (Effect::ResetToken, name)), |state| {
             state.serial += 1;
             let token = format!("swiss-pki=model{:020}", state.serial);
             let keeps = state.behaviour.reset_keeps_proof;

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub enum Side {
     Before,
     After,
+    /// Not dead but stopped before it, until [`Fuse::resume`].
+    FrozenBefore,
 }
 
 /// Counts effects, and ends the world at one of them.
@@ -28,6 +30,7 @@ pub struct Fuse {
     /// The effect and the side; `usize::MAX`: never.
     at: std::sync::Mutex<Option<(usize, Side)>>,
     pub blown: Notify,
+    pub resume: Notify,
     names: std::sync::Mutex<Vec<String>>,
 }
 
@@ -52,6 +55,11 @@ impl Fuse {
         let at = *self.at.lock().unwrap();
         if at == Some((index, Side::Before)) {
             self.die().await;
+        }
+        if at == Some((index, Side::FrozenBefore)) {
+            *self.at.lock().unwrap() = None;
+            self.blown.notify_one();
+            self.resume.notified().await;
         }
         let result = act.await;
         if at == Some((index, Side::After)) {
@@ -182,6 +190,12 @@ impl Store for Mortal<dyn Store> {
     }
     async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError> {
         self.inner.history(domain).await
+    }
+    async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.wake(domains, now).await
+    }
+    async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.retention(now).await
     }
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError> {
         self.inner.effects_since(since).await

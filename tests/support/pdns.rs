@@ -60,6 +60,8 @@ default-soa-edit=
         let path = format!("{here}/{number}.zone");
         std::fs::write(&path, file).unwrap();
         process::run("pdnsutil", &["--config-dir", here, "load-zone", apex, &path], "");
+        // Without it PowerDNS knows no empty non-terminals and answers for them from wildcards.
+        process::run("pdnsutil", &["--config-dir", here, "rectify-zone", apex], "");
         let mut meta = vec![("SOA-EDIT-DNSUPDATE", "INCREASE")];
         let allowed: Vec<&str> = match policy {
             Policy::AnyKey => keys.0.iter().map(|key| key.name.as_str()).collect(),

@@ -46,17 +46,33 @@ pub fn try_run(program: &str, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Runs its arguments as a program until that ends or nobody holds the other end of standard input any more; so a server
+/// is killed when its test drops it, and also when the test process itself is killed or leaks it. Descriptors that came
+/// from outside (a lock that a build tool holds) are closed: a server must not keep them.
+const GUARD: &str = r#"
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
+"$@" </dev/null 9<&- &
+server=$!
+{ cat <&9 >/dev/null; kill -9 $server 2>/dev/null; } 9<&9 &
+exec 9<&- </dev/null
+wait $server
+"#;
+
 /// A server of one test: killed and waited for when dropped, also while a test panics.
 #[derive(Debug)]
 pub struct Process(Child);
 
 impl Process {
-    /// Starts `command`, everything it says goes to `output` in `directory`.
-    pub fn start(mut command: Command, directory: &Path) -> Self {
+    /// Starts `command` (program and arguments), everything it says goes to `output` in `directory`.
+    #[allow(clippy::needless_pass_by_value, reason = "a command is used up by starting it")]
+    pub fn start(command: Command, directory: &Path) -> Self {
         let output = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("output")).unwrap();
-        let child = command
+        let child = Command::new(find("sh"))
+            .args(["-c", GUARD, "guard"])
+            .arg(command.get_program())
+            .args(command.get_args())
             .current_dir(directory)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
@@ -72,7 +88,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }

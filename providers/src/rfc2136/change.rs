@@ -72,6 +72,17 @@ struct Plan {
     wish: Wish,
 }
 
+/// Guards that were found not to fit the name.
+#[derive(Debug, Clone, Copy, Default)]
+struct Allowances {
+    /// The name has no records and still exists, so no wildcard answers for it.
+    new_name: bool,
+    /// "There are TXT values" must do instead of "the TXT values are these". What is written is one value more or less in
+    /// either case; only the TTL could be stale. PowerDNS 4.7 says NXRRSET to its own records when one has octets that
+    /// are not ASCII or characters that it escapes (measured).
+    any_values: bool,
+}
+
 /// A change of one name whose message may have been done.
 struct Open {
     before: TxtRrset,
@@ -139,7 +150,7 @@ impl Rfc2136 {
         let mut chunks: Vec<Vec<Plan>> = Vec::new();
         let mut room = 0;
         for (look, wish) in looks {
-            match look.and_then(|look| self.plan(zone, look, &wish, verb, false)) {
+            match look.and_then(|look| self.plan(zone, look, &wish, verb, Allowances::default())) {
                 Err(error) => outcomes.push((wish.owner, Err(error))),
                 Ok(Err(look)) => outcomes.push((wish.owner, Ok(unchanged(look)))),
                 Ok(Ok(plan)) => {
@@ -199,7 +210,8 @@ impl Rfc2136 {
         verb: Verb,
         mut open: Option<Open>,
     ) -> Result<Done, ProviderError> {
-        let mut is_known_to_exist = false;
+        let mut allowances = Allowances::default();
+        let mut stale: Option<TxtRrset> = None;
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
             let look = self.look(&wish.owner, zone).await.map_err(|error| match &open {
@@ -208,7 +220,9 @@ impl Rfc2136 {
                 }
                 None => error,
             })?;
-            let plan = match self.plan(zone, look, wish, verb, is_known_to_exist)? {
+            // A guard that fails although nothing changed: the server compares it wrongly.
+            allowances.any_values |= stale.as_ref() == Some(&look.rrset);
+            let plan = match self.plan(zone, look, wish, verb, allowances)? {
                 Ok(plan) => plan,
                 Err(look) => {
                     let Some(Open { before, .. }) = open else { return Ok(unchanged(look)) };
@@ -233,11 +247,12 @@ impl Rfc2136 {
                     if !self.is_empty_non_terminal(&plan.look.name).await? {
                         return Err(unsafe_owner(&plan.look, ResponseCode::NXDomain));
                     }
-                    is_known_to_exist = true;
+                    allowances.new_name = true;
                 }
                 Sent::Conflict(code) => {
                     // Looking again says whether an alias or a cut came between, or just another value.
                     last = format!("{code:?}");
+                    stale = Some(plan.look.rrset);
                     let wait = rand::rng().random_range(5..=40 << attempt);
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
@@ -265,7 +280,7 @@ impl Rfc2136 {
         look: Look,
         wish: &Wish,
         verb: Verb,
-        is_known_to_exist: bool,
+        allowances: Allowances,
     ) -> Result<Result<Plan, Look>, ProviderError> {
         let stored = &look.rrset.records;
         let records: Vec<TxtRecord> = match verb {
@@ -283,10 +298,14 @@ impl Rfc2136 {
         }
         let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
         update.require_safe_owner(&look.name);
-        update.require_txt(&look.name, stored);
+        if allowances.any_values && !stored.is_empty() {
+            update.require(&look.name, RecordType::TXT, DNSClass::ANY);
+        } else {
+            update.require_txt(&look.name, stored);
+        }
         match verb {
             Verb::Present => {
-                guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow || is_known_to_exist);
+                guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow || allowances.new_name);
                 // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes everybody's.
                 let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
                 records.iter().for_each(|record| update.insert(&look.name, ttl, record));
@@ -352,15 +371,23 @@ impl Rfc2136 {
             let look = self.look(owner, &before.zone).await.map_err(|error| {
                 undecided(owner, &format!("the server accepted the change, and it cannot be read back: {error}"))
             })?;
-            match compare(before, &look.rrset, &plan.records, verb) {
-                Ok(()) => {
-                    let changed =
-                        plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
-                    let changed = changed.collect();
-                    return Ok(Done { before: before.clone(), after: look.rrset, changed, serial: look.serial });
+            let difference = compare(before, &look.rrset, &plan.records, verb);
+            let serials = look.serial.wrapping_sub(plan.look.serial);
+            match difference {
+                Err(Difference { ours: false, what }) if serials > 1 => {
+                    // Somebody else wrote between our two reads, and only that can have done it: our message adds or removes
+                    // one exact value. Where each change counts the serial up by one, our own damage shows as one step.
+                    tracing::warn!(owner, serials, "another change came at the same time: {what}");
                 }
-                Err(what) => damage = what,
+                Err(Difference { what, .. }) => {
+                    damage = what;
+                    continue;
+                }
+                Ok(()) => {}
             }
+            let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
+            let changed = changed.collect();
+            return Ok(Done { before: before.clone(), after: look.rrset, changed, serial: look.serial });
         }
         let text = format!("{} accepted a change of {owner}, and a read shows: {damage}", self.settings.server);
         Err(ProviderError::new(ErrorKind::Damaged, text)
@@ -368,24 +395,33 @@ impl Rfc2136 {
     }
 }
 
+/// What is not as it should be after a change.
+#[derive(Debug, PartialEq, Eq)]
+struct Difference {
+    /// Whether it is about the value that we wrote or removed.
+    ours: bool,
+    what: String,
+}
+
 /// `after` is `before` with `records` more or less. Others may have added values meanwhile; nobody's may be missing.
-fn compare(before: &TxtRrset, after: &TxtRrset, records: &[TxtRecord], verb: Verb) -> Result<(), String> {
+fn compare(before: &TxtRrset, after: &TxtRrset, records: &[TxtRecord], verb: Verb) -> Result<(), Difference> {
     let (ours_to_be, show) = (verb == Verb::Present, |record: &TxtRecord| format!("\"{}\"", record.display()));
+    if let Some(record) = records.iter().find(|record| after.records.contains(record) != ours_to_be) {
+        let what = format!("the value {} is {}", show(record), if ours_to_be { "not there" } else { "still there" });
+        return Err(Difference { ours: true, what });
+    }
     for record in &before.records {
         let goes = verb == Verb::Absent && records.contains(record);
         if !goes && !after.records.contains(record) {
-            return Err(format!(
-                "the value {} is gone (it was there with TTL {:?})",
-                show(record),
-                before.ttl.unwrap_or(0)
-            ));
+            let what =
+                format!("the value {} is gone (it was there with TTL {})", show(record), before.ttl.unwrap_or(0));
+            return Err(Difference { ours: false, what });
         }
     }
-    if let Some(record) = records.iter().find(|record| after.records.contains(record) != ours_to_be) {
-        return Err(format!("the value {} is {}", show(record), if ours_to_be { "not there" } else { "still there" }));
-    }
     match (before.ttl, after.ttl) {
-        (Some(old), Some(new)) if old != new => Err(format!("the TTL of all values went from {old} to {new}")),
+        (Some(old), Some(new)) if old != new => {
+            Err(Difference { ours: false, what: format!("the TTL of all values went from {old} to {new}") })
+        }
         _ => Ok(()),
     }
 }
@@ -451,11 +487,11 @@ mod tests {
         let ours = [TxtRecord::of("swiss-pki=1")];
         let verdict = |ttl, values: &[&str]| compare(&before, &rrset(ttl, values), &ours, Verb::Present);
         assert_eq!(verdict(Some(3600), &["swiss-pki=1", "v=spf1 -all", "somebody's"]), Ok(()));
-        assert!(verdict(Some(3600), &["swiss-pki=1"]).unwrap_err().contains("v=spf1 -all"));
-        assert!(verdict(Some(60), &["swiss-pki=1", "v=spf1 -all"]).unwrap_err().contains("3600 to 60"));
-        assert!(verdict(Some(3600), &["v=spf1 -all"]).unwrap_err().contains("swiss-pki=1"));
+        assert!(verdict(Some(3600), &["swiss-pki=1"]).unwrap_err().what.contains("v=spf1 -all"));
+        assert!(verdict(Some(60), &["swiss-pki=1", "v=spf1 -all"]).unwrap_err().what.contains("3600 to 60"));
+        assert!(verdict(Some(3600), &["v=spf1 -all"]).unwrap_err().what.contains("swiss-pki=1"));
         let two = rrset(Some(3600), &["v=spf1 -all", "swiss-pki=1"]);
-        assert!(compare(&two, &two, &ours, Verb::Absent).unwrap_err().contains("still there"));
+        assert!(compare(&two, &two, &ours, Verb::Absent).unwrap_err().what.contains("still there"));
         assert_eq!(compare(&two, &before, &ours, Verb::Absent), Ok(()));
     }
 }

@@ -72,7 +72,7 @@ async fn change(
              client = excluded.client, ca = excluded.ca, provider = excluded.provider, origins = origins | excluded.origins,
              read_at = iif(client = excluded.client, read_at, (SELECT v.read_at FROM domain_view v WHERE v.name = domain.name)),
              missed_look = iif(client = excluded.client, missed_look, (SELECT at FROM look l WHERE l.client = excluded.client)),
-             woken_at = ?3, due_at = min(due_at, ?3)
+             woken_at = ?3, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?3), ?3))
          WHERE ?2 = 1 OR origins & 1 = 0",
     )
     .bind(row::encode(&rows)?)
@@ -89,7 +89,7 @@ async fn change(
             .await?;
     }
     sqlx::query(
-        "UPDATE domain SET origins = origins & ~?2, woken_at = ?3, due_at = min(due_at, ?3)
+        "UPDATE domain SET origins = origins & ~?2, woken_at = ?3, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?3), ?3))
          WHERE name IN (SELECT value FROM json_each(?1))",
     )
     .bind(row::encode(&drop)?)
@@ -116,7 +116,7 @@ async fn wishes(db: &mut sqlx::SqliteConnection) -> Result<HashMap<String, Wish>
 pub(super) async fn wake(store: &SqliteStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     sqlx::query(
-        "UPDATE domain SET woken_at = ?2, due_at = min(due_at, ?2) WHERE name IN (SELECT value FROM json_each(?1))",
+        "UPDATE domain SET woken_at = ?2, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?2), ?2)) WHERE name IN (SELECT value FROM json_each(?1))",
     )
     .bind(row::encode(domains)?)
     .bind(now.as_microsecond())

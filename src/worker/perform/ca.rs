@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::look::FRESH;
 use super::super::task::Task;
-use super::super::{Target, Worker};
+use super::super::{Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::{Effect, Registration, Sighting, Step};
+use crate::prevalidation::{Effect, Registration, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
 
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
@@ -139,11 +138,13 @@ impl Worker {
             };
             for chunk in chunks(tasks, ca.capabilities().register_batch) {
                 let mut tasks = self.begin(Effect::Register, chunk).await?;
+                crashpoint::reach("register-intended");
                 if tasks.is_empty() {
                     continue;
                 }
                 let names: Vec<_> = tasks.iter().map(|task| task.fence.domain.clone()).collect();
                 let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
+                crashpoint::reach("register-done");
                 let now = self.ports.clock.now();
                 for task in &mut tasks {
                     let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
@@ -165,13 +166,9 @@ impl Worker {
 
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
-        for mut task in tasks {
+        for task in tasks {
+            let Some(mut task) = self.read_again(task).await? else { continue };
             let now = self.ports.clock.now();
-            if task.observed.read_at.is_none_or(|read| now.duration_since(read) > FRESH) {
-                let target = self.target(&task.row.client);
-                self.read_singly(&target, vec![task]).await?;
-                continue;
-            }
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
             if risks_proof && !self.may_risk(&mut task, now).await? {
                 task.observed.attempt.not_before = now.saturating_add(TURN).ok();
@@ -181,6 +178,29 @@ impl Worker {
             self.reset_one(task, risks_proof).await?;
         }
         Ok(())
+    }
+
+    /// Reads the domain right before its token is reset: what was true at the last look may not be any more (I8).
+    /// `None` when the reset is no longer the next step; that is stored then.
+    async fn read_again(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
+        let answer = self.ca(&task.row.ca).get(task.reference().unwrap_or_default()).await;
+        let now = self.ports.clock.now();
+        match answer {
+            Ok(registration) => {
+                self.pauses.answered(&task.row.ca);
+                task.saw(self, Sighting::Present(registration), now);
+                task.decision = next_step(&task.observed, &self.policy, now);
+                if task.decision.is_due(now) && matches!(task.decision.step, Step::ResetToken { .. }) {
+                    return Ok(Some(task));
+                }
+            }
+            Err(error) => {
+                self.pauses.failed(&task.row.ca, &error, now);
+                task.ca_failed(self, None, &error, now);
+            }
+        }
+        self.finish(vec![task]).await?;
+        Ok(None)
     }
 
     /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
@@ -202,6 +222,7 @@ impl Worker {
         let limit = if known { self.policy.max_at_risk } else { 1 };
         match self.ports.store.take_risk_slot(&task.fence, &task.row.client, limit).await {
             Ok(granted) => {
+                crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
                 Ok(granted)
             }
@@ -217,8 +238,10 @@ impl Worker {
         task.observed.attempt.restart(None, now, renews);
         task.observed.attempt.ordered = ordered;
         let Some(mut task) = self.begin(Effect::ResetToken, vec![task]).await?.pop() else { return Ok(()) };
+        crashpoint::reach("reset-intended");
         let ca = task.row.ca.clone();
         let answer = self.ca(&ca).reset_token(task.reference().unwrap_or_default()).await;
+        crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
         self.took(&ca, &mut task, Effect::ResetToken, answer, now, |worker, task| {
@@ -254,6 +277,7 @@ impl Worker {
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
                 let chunk = self.begin(Effect::Validate, waiting).await?;
+                crashpoint::reach("validate-intended");
                 waiting = if rest.is_empty() { rest } else { self.keep(rest).await? };
                 let port = self.ca(&ca);
                 let asked = futures::future::join_all(chunk.into_iter().map(|task| {
@@ -264,6 +288,7 @@ impl Worker {
                     }
                 }))
                 .await;
+                crashpoint::reach("validate-done");
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {

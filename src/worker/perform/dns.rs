@@ -8,8 +8,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
 
-use super::super::Worker;
 use super::super::task::{Task, with_hint};
+use super::super::{Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{LedgerState, Step};
 use crate::propagation::rule::{horizon, polling_interval};
@@ -17,6 +17,9 @@ use crate::store::StoreError;
 
 /// So many domains are looked at together.
 const LOOKS_AT_ONCE: usize = 64;
+
+/// After so many looks that found the value nowhere, the provider is asked whether it is still there.
+const LOOK_CLOSER: u32 = 6;
 
 impl Worker {
     /// Proves write access before a proof is put at risk.
@@ -32,6 +35,7 @@ impl Worker {
             .buffer_unordered(self.options.concurrency)
             .collect::<Vec<_>>()
             .await;
+        crashpoint::reach("preflight-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(proved.len());
         for (mut task, answer) in proved {
@@ -72,7 +76,9 @@ impl Worker {
             }
         }
         let tasks = self.intend(tasks, |_| None).await?;
+        crashpoint::reach("publish-intended");
         let answered = self.change(tasks, Verb::Present).await;
+        crashpoint::reach("publish-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
         for (mut task, answers) in answered {
@@ -91,24 +97,34 @@ impl Worker {
     fn published(&self, task: &mut Task, id: i64, receipt: &Receipt, foreign: bool, now: Timestamp) {
         let Some(entry) = task.entry_by_id(id) else { return };
         let value = entry.value.clone();
+        let stood_before = entry.published_at.is_some();
         entry.state = if foreign { LedgerState::Foreign } else { LedgerState::Published };
-        entry.published_at = Some(now);
         entry.zone = Some(receipt.after.zone.apex.clone());
-        if receipt.changed {
+        if receipt.changed || !stood_before {
+            entry.published_at = Some(now);
+        }
+        if receipt.changed && !stood_before {
             entry.ttl_before = receipt.before.ttl;
             entry.negative_ttl = receipt.before.negative_ttl;
         }
-        let beside = receipt.before.records.len();
-        let ttl = receipt.after.ttl.unwrap_or_default();
+        let vanished = receipt.changed && stood_before;
         let detail = if foreign {
             format!("{value} stood there already and is not ours to remove")
         } else {
-            format!("TXT {value} in zone {}, TTL {ttl} s, beside {beside} other values", receipt.after.zone.apex)
+            let (ttl, beside) = (receipt.after.ttl.unwrap_or_default(), receipt.before.records.len());
+            let zone = &receipt.after.zone.apex;
+            format!("TXT {value} in zone {zone}, TTL {ttl} s, beside {beside} other values")
         };
         task.went_well();
-        let attempt = &mut task.observed.attempt;
-        (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
-        task.say(self, "published", detail);
+        if vanished {
+            let attempt = &mut task.observed.attempt;
+            attempt.vanished += 1;
+            (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
+            task.say(self, "vanished", "somebody had removed the value; it is published again");
+        }
+        if receipt.changed || !stood_before {
+            task.say(self, "published", detail);
+        }
     }
 
     /// Looks whether every name server has the value.
@@ -126,13 +142,15 @@ impl Worker {
             .buffer_unordered(LOOKS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
+        crashpoint::reach("look-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
         for (mut task, value, verdict) in looked {
             if verdict.go {
                 task.went_well();
                 let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
-                let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
+                let (ttl, negative) =
+                    entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
                 let attempt = &mut task.observed.attempt;
                 attempt.seen_at = Some(now);
                 if attempt.visible_at.is_none() {
@@ -141,36 +159,25 @@ impl Worker {
                     task.say(self, "visible", verdict.cause);
                 }
             } else {
-                let vanished = verdict.gone && task.observed.attempt.visible_at.is_some();
                 let attempt = &mut task.observed.attempt;
                 attempt.looks += 1;
                 attempt.seen_at = None;
+                // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed it. The provider
+                // knows, and putting it there again is harmless.
+                let look_closer = verdict.gone && (attempt.visible_at.is_some() || attempt.looks % LOOK_CLOSER == 0);
                 let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
                 attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
                 if attempt.last_error.as_deref() != Some(&verdict.cause) {
                     attempt.last_error = Some(verdict.cause.clone());
                     task.say(self, "waiting", verdict.cause);
                 }
-                if vanished {
-                    self.vanished(&mut task, &value);
+                if look_closer {
+                    task.publish_again(&value);
                 }
             }
             done.push(task);
         }
         self.finish(done).await
-    }
-
-    /// Somebody removed our value: it is made present again, a few times.
-    fn vanished(&self, task: &mut Task, value: &str) {
-        task.observed.attempt.vanished += 1;
-        task.observed.attempt.visible_at = None;
-        let standing = task.observed.ledger.iter().filter(|entry| entry.value == value && entry.state.is_open());
-        for id in standing.map(|entry| entry.id).collect::<Vec<_>>() {
-            if let Some(entry) = task.entry_by_id(id) {
-                entry.state = LedgerState::Intended;
-            }
-        }
-        task.say(self, "vanished", "no name server has the value any more: somebody removed it");
     }
 
     /// Makes values of ours absent, one call per provider that wrote them.
@@ -185,7 +192,9 @@ impl Worker {
             task.chosen = entries;
         }
         let tasks = self.intend(tasks, |_| None).await?;
+        crashpoint::reach("remove-intended");
         let answered = self.change(tasks, Verb::Absent).await;
+        crashpoint::reach("remove-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
         for (mut task, answers) in answered {

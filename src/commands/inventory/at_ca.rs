@@ -1,0 +1,238 @@
+//! What `import --from-ca` finds at the CA, and what `remove --at-ca` deletes there: the only deletion there is, by order of
+//! a person, one registration at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{event, let_go, say_what_stays};
+use crate::ca::{Ca, CaError, Failure, Listing};
+use crate::clock::{Clock, SystemClock};
+use crate::commands::{Exit, Failed, wire};
+use crate::config::Settings;
+use crate::output::Output;
+use crate::prevalidation::{Attempt, DomainName, Mode, Registration, Sighting};
+use crate::store::{Claim, DomainRow, Lease, Store, Write};
+use crate::worker::Target;
+
+/// How long a deletion may take.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the CA holds for a client; with `valid`, only what has a proof that counts now.
+pub(super) async fn registered(
+    settings: &Settings,
+    target: &Target,
+    valid: bool,
+    output: &Output,
+) -> Result<Vec<DomainName>, Failed> {
+    let (_, listing) = list(settings, target).await?;
+    for what in &listing.unreadable {
+        output.warn(&format!("{}: {what}", target.key), None);
+    }
+    let reuse = wire::policy(settings).reuse;
+    let counts = |found: &Registration| !valid || found.usable_until(&reuse, listing.read_at).is_some();
+    let names: Vec<_> = listing.registrations.iter().filter(|found| counts(found)).map(|found| &found.domain).collect();
+    output.detail(&format!("{}: {} of {} registrations", target.key, names.len(), listing.registrations.len()));
+    Ok(names.into_iter().cloned().collect())
+}
+
+async fn list(settings: &Settings, target: &Target) -> Result<(Arc<dyn Ca>, Listing), Failed> {
+    let ca = wire::ca(settings, &target.ca, Arc::new(SystemClock))?;
+    let client = ca.find_client(&target.selector).await?;
+    let listing = ca.list(&client.reference).await?;
+    Ok((ca, listing))
+}
+
+/// A registration that is to go.
+struct Doomed {
+    registration: Registration,
+    ca: Arc<dyn Ca>,
+}
+
+/// Takes domains out of the inventory and deletes their registrations, once somebody said yes to what is lost.
+pub(super) async fn remove(
+    settings: &Settings,
+    names: &[DomainName],
+    rows: &BTreeMap<DomainName, DomainRow>,
+    yes: bool,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    if settings.policy.mode == Mode::Observe {
+        return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: nothing is deleted at the CA"));
+    }
+    let doomed = find(settings, names, rows).await?;
+    let gone: Vec<_> = names.iter().filter(|name| !doomed.contains_key(name)).collect();
+    gone.iter().for_each(|name| output.notice(&format!("{} is not registered at the CA", name.both_forms())));
+    if !doomed.is_empty() {
+        warn(settings, &doomed, rows, output);
+        let question =
+            format!("Delete {} at the CA?", doomed.keys().map(|n| n.both_forms()).collect::<Vec<_>>().join(", "));
+        match if yes { Some(true) } else { output.confirm(&question) } {
+            Some(true) => {}
+            Some(false) => return Err(Failed::new(Exit::Usage, "nothing was deleted")),
+            None => {
+                let message = "nobody is here to be asked, so nothing was deleted";
+                return Err(Failed::new(Exit::Usage, message).with_hint("--yes goes on without asking"));
+            }
+        }
+    }
+    let store = wire::open(settings, false).await?;
+    // First the wish, or the next run would register again what is deleted here.
+    let dropped = let_go(&*store, names, rows).await?;
+    let (mut deleted, mut failed) = (Vec::new(), Vec::new());
+    for (name, one) in &doomed {
+        match delete(&*store, name, one, rows.contains_key(name)).await {
+            Ok(()) => deleted.push(name),
+            Err(error) => failed.push((name, error)),
+        }
+    }
+    deleted.iter().for_each(|name| output.line(&format!("deleted at the CA: {}", name.both_forms())));
+    failed.iter().for_each(|(name, error)| {
+        output.error(&format!("{} was not deleted: {}", name.both_forms(), error.message), error.hint.as_deref());
+    });
+    let failures: Vec<_> =
+        failed.iter().map(|(name, error)| json!({ "domain": name, "error": error.message })).collect();
+    output.json(&json!({ "removed": dropped, "deleted": deleted, "not_registered": gone, "failed": failures }));
+    say_what_stays(&*store, names, output).await?;
+    Ok(failed.into_iter().map(|(_, error)| error.exit).max().unwrap_or(Exit::Done))
+}
+
+/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every client.
+async fn find(
+    settings: &Settings,
+    names: &[DomainName],
+    rows: &BTreeMap<DomainName, DomainRow>,
+) -> Result<BTreeMap<DomainName, Doomed>, Failed> {
+    let mut doomed = BTreeMap::new();
+    let strangers = names.iter().any(|name| !rows.contains_key(name));
+    for target in wire::targets(settings) {
+        let of = |name: &&DomainName| rows.get(name).is_none_or(|row| row.client == target.key);
+        if !strangers && !names.iter().any(|name| of(&name)) {
+            continue;
+        }
+        let (ca, listing) = list(settings, &target).await?;
+        for name in names.iter().filter(of) {
+            let listed = listing.registrations.iter().find(|found| found.domain == *name).cloned();
+            let found = match (listed, rows.get(name).and_then(|row| row.sighting.registration())) {
+                (Some(found), _) => Some(found),
+                // A list that does not show it proves nothing (faults C11).
+                (None, Some(known)) => read(&*ca, &known.reference).await?,
+                (None, None) => None,
+            };
+            if let Some(registration) = found {
+                doomed.insert(name.clone(), Doomed { registration, ca: Arc::clone(&ca) });
+            }
+        }
+    }
+    Ok(doomed)
+}
+
+async fn read(ca: &dyn Ca, reference: &str) -> Result<Option<Registration>, CaError> {
+    match ca.get(reference).await {
+        Ok(registration) => Ok(Some(registration)),
+        Err(error) if error.failure == Failure::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says what is lost.
+fn warn(
+    settings: &Settings,
+    doomed: &BTreeMap<DomainName, Doomed>,
+    rows: &BTreeMap<DomainName, DomainRow>,
+    output: &Output,
+) {
+    let (reuse, now) = (wire::policy(settings).reuse, SystemClock.now());
+    for (name, one) in doomed {
+        let reference = &one.registration.reference;
+        output.warn(
+            &match one.registration.usable_until(&reuse, now) {
+                Some(end) => format!(
+                    "{} ({reference}) has a proof that counts until {end}; deleting it loses the proof, and no certificate can be \
+                     issued for it or for names below it until it is validated again",
+                    name.both_forms()
+                ),
+                None => format!("{} ({reference}) has no proof that counts; its registration is lost", name.both_forms()),
+            },
+            None,
+        );
+        let below: Vec<_> = rows
+            .values()
+            .filter(|row| !row.origins.is_empty() && row.domain.is_below(name))
+            .map(|row| &row.domain)
+            .collect();
+        if let Some(first) = below.first() {
+            let message =
+                format!("{} domains of the inventory lie below it, such as {}", below.len(), first.both_forms());
+            output.warn(&message, Some("the next run registers those that it covered on their own"));
+        }
+    }
+}
+
+/// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run works on it.
+async fn delete(store: &dyn Store, name: &DomainName, doomed: &Doomed, known: bool) -> Result<(), Failed> {
+    let lease = if known { claim(store, name).await? } else { None };
+    let reference = &doomed.registration.reference;
+    let outcome = match doomed.ca.delete(reference).await {
+        Err(error) if error.failure == Failure::NotFound => Ok(()),
+        // The answer was lost, not necessarily the call.
+        Err(error) if error.outcome_unknown() => match read(&*doomed.ca, reference).await {
+            Ok(None) => Ok(()),
+            _ => Err(error),
+        },
+        outcome => outcome,
+    };
+    let now = SystemClock.now();
+    let event = match &outcome {
+        Ok(()) => event(now, "remove", Some(name), "deleted", format!("the registration {reference}, by hand")),
+        Err(error) => event(now, "remove", Some(name), "failed", error.to_string()),
+    };
+    match lease {
+        Some(lease) => {
+            let write = release(lease, outcome.is_ok(), event, now);
+            store.commit(&[write]).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        }
+        None => store.note(&[event]).await?,
+    }
+    Ok(outcome?)
+}
+
+async fn claim(store: &dyn Store, name: &DomainName) -> Result<Option<Lease>, Failed> {
+    let now = SystemClock.now();
+    let only = [name.clone()];
+    let claim = Claim {
+        holder: &format!("remove/{}", std::process::id()),
+        now,
+        until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
+        limit: 1,
+        only: Some(&only),
+        except_clients: &[],
+    };
+    store.wake(&only, now).await?;
+    if let Some(lease) = store.claim(&claim).await?.pop() {
+        return Ok(Some(lease));
+    }
+    // Without a first look there is no due date, and nobody works on it.
+    let row = store.domain(name).await?;
+    if row.is_some_and(|row| row.due_at.is_some()) {
+        return Err(Failed::new(Exit::Temporary, "a run is working on it").with_hint("try again in a few minutes"));
+    }
+    Ok(None)
+}
+
+fn release(lease: Lease, deleted: bool, event: crate::store::Event, now: Timestamp) -> Write {
+    Write {
+        fence: lease.fence,
+        sighting: deleted.then_some((Sighting::Absent, now)),
+        attempt: if deleted { Attempt::default() } else { lease.row.attempt },
+        // The values that stand in DNS are removed by the next run.
+        due_at: Some(now),
+        at_risk: deleted.then_some(false),
+        ledger: Vec::new(),
+        events: vec![event],
+        effect: None,
+        release: true,
+    }
+}

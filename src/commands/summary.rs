@@ -1,0 +1,257 @@
+//! What a pass leaves behind: how the domains stand, what stays in DNS, and the exit status that follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Exit;
+use super::view::DomainView;
+use super::wire;
+use super::work::Order;
+use crate::config::Settings;
+use crate::output::{Cell, Output, Tone, relative};
+use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, State};
+use crate::store::DomainRow;
+use crate::worker::LookState;
+
+/// Which domains a pass is about.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// What the worker may touch; `None`: everything.
+    pub only: Option<Vec<DomainName>>,
+    /// Clients that the configuration does not name any more, and how many wanted domains they have.
+    strays: BTreeMap<String, usize>,
+    named: Option<BTreeSet<DomainName>>,
+    clients: BTreeSet<String>,
+    all_clients: bool,
+}
+
+impl Scope {
+    pub(super) fn new(settings: &Settings, rows: &[DomainRow], order: &Order) -> Self {
+        let known: BTreeSet<String> = wire::targets(settings).into_iter().map(|target| target.key).collect();
+        let clients: BTreeSet<String> = order.targets.iter().map(|target| target.key.clone()).collect();
+        let mut strays = BTreeMap::new();
+        for row in rows.iter().filter(|row| !row.origins.is_empty() && !known.contains(&row.client)) {
+            *strays.entry(row.client.clone()).or_default() += 1;
+        }
+        let all_clients = clients == known;
+        // Nobody can be asked about the domains of a stray client: what is left of them waits.
+        let allowed = |row: &&DomainRow| {
+            (clients.contains(&row.client) || all_clients && row.origins.is_empty())
+                && order.only.as_ref().is_none_or(|only| only.contains(&row.domain))
+        };
+        let everything = all_clients && strays.is_empty() && order.only.is_none();
+        Self {
+            only: (!everything).then(|| rows.iter().filter(allowed).map(|row| row.domain.clone()).collect()),
+            named: order.only.as_ref().map(|only| only.iter().cloned().collect()),
+            strays,
+            clients,
+            all_clients,
+        }
+    }
+
+    /// Tells about domains that nobody can look after.
+    pub(super) fn warn(&self, output: &Output) {
+        for (client, count) in &self.strays {
+            let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
+            output.warn(&format!("{count} domains belong to {client}, which is not in the configuration"), Some(hint));
+        }
+    }
+
+    /// Whether the answer depends on this domain.
+    pub(super) fn asked(&self, view: &DomainView) -> bool {
+        view.is_managed()
+            && self.named.as_ref().is_none_or(|named| named.contains(&view.domain))
+            && (self.all_clients || self.clients.contains(&view.client))
+    }
+}
+
+/// The result of a pass, as `--output json` prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    run: String,
+    at: Timestamp,
+    #[serde(rename = "exit", serialize_with = "as_number")]
+    pub(super) exit: Exit,
+    /// A signal ended it before its time.
+    interrupted: bool,
+    domains: usize,
+    counts: BTreeMap<&'static str, usize>,
+    /// The domains that are not valid with margin.
+    not_valid: Vec<DomainView>,
+    looks: Vec<Look>,
+    /// TXT values of ours that are or may be in DNS.
+    in_dns: Vec<Standing>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Look {
+    client: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alarms: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip)]
+    temporary: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Standing {
+    owner: String,
+    zone: Option<String>,
+    provider: String,
+    value: String,
+    state: LedgerState,
+}
+
+impl Summary {
+    pub(super) fn new(
+        run: String,
+        scope: &Scope,
+        looks: BTreeMap<String, LookState>,
+        views: Vec<DomainView>,
+        in_dns: Vec<LedgerEntry>,
+        interrupted: bool,
+        at: Timestamp,
+    ) -> Self {
+        let looks: Vec<Look> = looks.into_iter().map(Look::from).collect();
+        let asked: Vec<DomainView> = views.into_iter().filter(|view| scope.asked(view)).collect();
+        let mut counts = BTreeMap::new();
+        asked.iter().for_each(|view| *counts.entry(view.state.as_str()).or_default() += 1);
+        let concerned = |owner: &str| {
+            let named = |named: &BTreeSet<DomainName>| named.iter().any(|name| name.as_str() == owner);
+            scope.named.as_ref().is_none_or(named)
+        };
+        let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
+        let domains = asked.len();
+        let not_valid: Vec<DomainView> = asked.into_iter().filter(|view| !view.with_margin).collect();
+        Self {
+            exit: verdict(&looks, &not_valid),
+            in_dns: open.map(Standing::from).collect(),
+            run,
+            at,
+            interrupted,
+            domains,
+            counts,
+            not_valid,
+            looks,
+        }
+    }
+
+    pub(super) fn print(&self, output: &Output) {
+        output.json(self);
+        self.looks.iter().for_each(|look| look.tell(output));
+        output.line(&self.headline());
+        if !self.not_valid.is_empty() {
+            output.table(
+                &["DOMAIN", "STATE", "NEXT", "WHEN", "REASON"],
+                self.not_valid.iter().map(|view| self.row(view)).collect(),
+            );
+        }
+        if !self.in_dns.is_empty() {
+            output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
+            for entry in &self.in_dns {
+                let zone = entry.zone.as_ref().map(|zone| format!(" zone {zone},")).unwrap_or_default();
+                output.line(
+                    &format!("  {} TXT \"{}\" ({zone} provider {})", entry.owner, entry.value, entry.provider)
+                        .replace("( ", "("),
+                );
+            }
+        }
+    }
+
+    /// `5 domains: 3 valid, 2 pending`
+    fn headline(&self) -> String {
+        let states = State::ALL
+            .iter()
+            .filter_map(|state| self.counts.get(state.as_str()).map(|count| format!("{count} {state}")));
+        let states: Vec<_> = states.collect();
+        let ended = if self.interrupted { " (ended by a signal)" } else { "" };
+        match self.domains {
+            0 => format!("no domains{ended}"),
+            1 => format!("1 domain: {}{ended}", states.join(", ")),
+            count => format!("{count} domains: {}{ended}", states.join(", ")),
+        }
+    }
+
+    fn row(&self, view: &DomainView) -> Vec<Cell> {
+        let when = view.due_at.map_or_else(|| "-".to_owned(), |at| relative(at.max(self.at), self.at));
+        vec![
+            view.domain.both_forms().into(),
+            Cell::new(view.state.as_str(), tone(view)),
+            view.next.into(),
+            when.into(),
+            view.reason.clone().into(),
+        ]
+    }
+}
+
+/// What a state means for whoever reads a table.
+pub(super) fn tone(view: &DomainView) -> Tone {
+    match view.state {
+        State::Unmanaged => Tone::Dim,
+        State::Held | State::Expired => Tone::Bad,
+        _ if view.with_margin => Tone::Good,
+        _ => Tone::Warn,
+    }
+}
+
+/// Guard, then CA, then what the domains say. A look that failed for the moment is the end only when nothing else is wrong.
+pub(super) fn verdict(looks: &[Look], not_valid: &[DomainView]) -> Exit {
+    let failed = |temporary| looks.iter().filter(move |look| look.error.is_some() && look.temporary == temporary);
+    if looks.iter().any(|look| !look.alarms.is_empty()) {
+        return Exit::Guard;
+    }
+    if failed(false).next().is_some() {
+        return Exit::Ca;
+    }
+    let unseen: BTreeSet<&str> = failed(true).map(|look| look.client.as_str()).collect();
+    let wrong: Vec<_> = not_valid.iter().filter(|view| !unseen.contains(view.client.as_str())).collect();
+    match wrong.len() {
+        0 if unseen.is_empty() => Exit::Done,
+        0 => Exit::Temporary,
+        _ if wrong.iter().all(|view| view.is_dns) => Exit::Dns,
+        _ => Exit::Incomplete,
+    }
+}
+
+fn as_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(*exit as u8)
+}
+
+impl Look {
+    /// Says what went wrong.
+    pub(super) fn tell(&self, output: &Output) {
+        for alarm in &self.alarms {
+            output.error(
+                &format!("{}: the guard refuses: {alarm}; nothing was done", self.client),
+                Some("look at the CA and at the configuration first; if it is meant so, --force acts all the same"),
+            );
+        }
+        if let Some(error) = &self.error {
+            output.error(&format!("{}: {error}", self.client), None);
+        }
+    }
+}
+
+impl From<(String, LookState)> for Look {
+    fn from((client, state): (String, LookState)) -> Self {
+        let look = |state| Self { client, state, alarms: Vec::new(), error: None, temporary: false };
+        match state {
+            LookState::Waiting | LookState::Running => look("not begun"),
+            LookState::Done => look("done"),
+            LookState::Refused(alarms) => {
+                Self { alarms: alarms.iter().map(ToString::to_string).collect(), ..look("refused") }
+            }
+            LookState::Failed { error, temporary } => Self { error: Some(error), temporary, ..look("failed") },
+        }
+    }
+}
+
+impl From<LedgerEntry> for Standing {
+    fn from(entry: LedgerEntry) -> Self {
+        Self { owner: entry.owner, zone: entry.zone, provider: entry.provider, value: entry.value, state: entry.state }
+    }
+}

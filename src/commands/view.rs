@@ -1,0 +1,254 @@
+//! A domain as people and programs see it: from the store's rows to the objects of `status --output json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::asked;
+use crate::config::Settings;
+use crate::prevalidation::{
+    DomainName, LedgerEntry, Mode, Observed, Policy, Registration, Sighting, Stage, State, Step, next_step,
+};
+use crate::store::{DomainRow, Store, StoreError};
+use crate::worker::Target;
+
+/// One object of `status --output json`. Absent parts are `null`.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct DomainView {
+    pub(super) domain: DomainName,
+    pub(super) unicode: String,
+    pub(super) client: String,
+    pub(super) ca: String,
+    pub(super) provider: Option<String>,
+    pub(super) state: State,
+    /// The domain above it that makes its own registration needless; state and proof are then that one's.
+    pub(super) covered_by: Option<DomainName>,
+    /// Valid, and for longer than the critical margin.
+    pub(super) with_margin: bool,
+    pub(super) proof: Option<ProofView>,
+    pub(super) token: Option<TokenView>,
+    pub(super) attempt: Option<AttemptView>,
+    /// The next step in one word.
+    pub(super) next: &'static str,
+    pub(super) due_at: Option<Timestamp>,
+    pub(super) reason: String,
+    pub(super) ca_read_at: Option<Timestamp>,
+    /// What stands in the way is DNS.
+    #[serde(skip)]
+    pub(super) is_dns: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ProofView {
+    validated_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    /// When it stops counting; `null` when it does not count.
+    pub(super) usable_until: Option<Timestamp>,
+    method: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct TokenView {
+    created_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct AttemptView {
+    stage: Option<Stage>,
+    since: Option<Timestamp>,
+    tries: u32,
+    next_at: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+impl DomainView {
+    /// When its proof stops counting, while it counts.
+    pub(super) fn usable_until(&self) -> Option<Timestamp> {
+        self.proof.as_ref().and_then(|proof| proof.usable_until)
+    }
+
+    /// Whether the inventory wants it.
+    pub(super) fn is_managed(&self) -> bool {
+        self.state != State::Unmanaged
+    }
+}
+
+/// Every domain of the store and of the configuration, by name; unmanaged ones too. `covered` is what looks of this run found.
+pub(super) async fn views(
+    store: &dyn Store,
+    settings: &Settings,
+    policy: &Policy,
+    covered: BTreeMap<DomainName, DomainName>,
+    now: Timestamp,
+) -> Result<Vec<DomainView>, StoreError> {
+    let rows = asked::inventory(store.domains().await?, settings);
+    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in store.open_entries(None).await? {
+        ledger.entry(entry.owner.clone()).or_default().push(entry);
+    }
+    let mut unmanaged: BTreeMap<DomainName, Target> = BTreeMap::new();
+    for target in super::wire::targets(settings) {
+        let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
+        let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
+        unmanaged.extend(names.map(|name| (name, target.clone())));
+    }
+    let mut covering = covering(&rows, &unmanaged, policy);
+    covering.extend(covered.into_iter().filter(|_| policy.cover));
+
+    let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
+    for row in rows {
+        unmanaged.remove(&row.domain);
+        let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
+        let nothing_left = row.origins.is_empty() && row.sighting.registration().is_none() && entries.is_empty();
+        if !nothing_left {
+            let covered_by = covering.get(&row.domain).cloned();
+            all.insert(row.domain.clone(), view(row, entries, covered_by, settings, policy, now));
+        }
+    }
+    for (domain, target) in unmanaged {
+        all.insert(domain.clone(), stranger(domain, target));
+    }
+    let of_parents: Vec<(DomainName, Option<DomainView>)> = all
+        .values()
+        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).cloned())))
+        .collect();
+    for (domain, parent) in of_parents {
+        if let Some(view) = all.get_mut(&domain) {
+            view.counts_with(parent);
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// Which wanted names lie below one that is wanted too, or below one at the CA that the last look found valid: such a row
+/// was read and never comes up again.
+fn covering(
+    rows: &[DomainRow],
+    unmanaged: &BTreeMap<DomainName, Target>,
+    policy: &Policy,
+) -> BTreeMap<DomainName, DomainName> {
+    let mut covering = BTreeMap::new();
+    let desired = |row: &&DomainRow| !row.origins.is_empty();
+    let wanted: BTreeSet<(&str, &DomainName)> =
+        rows.iter().filter(desired).map(|row| (row.client.as_str(), &row.domain)).collect();
+    for row in rows.iter().filter(desired).filter(|_| policy.cover) {
+        let rests = row.read_at.is_some() && row.due_at.is_none() && policy.mode == Mode::Manage;
+        let mut above = row.domain.parent();
+        while let Some(name) = above {
+            let known = unmanaged.get(&name).is_some_and(|target| target.key == row.client);
+            if wanted.contains(&(row.client.as_str(), &name)) || rests && known {
+                covering.insert(row.domain.clone(), name.clone());
+            }
+            above = name.parent();
+        }
+    }
+    covering
+}
+
+fn view(
+    row: DomainRow,
+    ledger: Vec<LedgerEntry>,
+    covered_by: Option<DomainName>,
+    settings: &Settings,
+    policy: &Policy,
+    now: Timestamp,
+) -> DomainView {
+    let observed = Observed {
+        desired: !row.origins.is_empty(),
+        covered_by: covered_by.clone(),
+        has_provider: row.provider.as_ref().is_some_and(|name| settings.providers.contains_key(name)),
+        domain: row.domain,
+        sighting: row.sighting,
+        read_at: row.read_at,
+        attempt: row.attempt,
+        ledger,
+    };
+    let decision = next_step(&observed, policy, now);
+    let end = observed.usable_until(&policy.reuse, now);
+    let attempt = &observed.attempt;
+    let reason = match (&attempt.hold, &attempt.last_error) {
+        _ if !observed.desired || covered_by.is_some() => decision.why.clone(),
+        (Some(hold), _) => hold.reason.clone(),
+        (None, Some(error)) => error.clone(),
+        (None, None) => decision.why.clone(),
+    };
+    let is_dns_step =
+        matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
+    let registration = observed.sighting.registration();
+    DomainView {
+        unicode: observed.domain.unicode(),
+        client: row.client,
+        ca: row.ca,
+        provider: row.provider,
+        state: observed.state(&policy.reuse, now),
+        with_margin: observed.desired && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
+        proof: registration.and_then(|registration| proof(registration, end)),
+        token: registration
+            .and_then(|registration| registration.token.as_ref())
+            .map(|token| TokenView { created_at: token.created_at, expires_at: token.expires_at }),
+        attempt: (attempt.since.is_some() || attempt.last_error.is_some() || attempt.hold.is_some()).then(|| {
+            AttemptView {
+                stage: observed.stage(),
+                since: attempt.since,
+                tries: attempt.tries,
+                next_at: attempt.hold.as_ref().map(|hold| hold.again_at).or(attempt.not_before),
+                last_error: attempt.last_error.clone(),
+            }
+        }),
+        next: decision.step.as_str(),
+        due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
+        is_dns: is_dns_step && attempt.last_error.is_some(),
+        ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
+        domain: observed.domain,
+        covered_by,
+        reason,
+    }
+}
+
+fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofView> {
+    registration.proof.as_ref().map(|proof| ProofView {
+        validated_at: proof.validated_at,
+        expires_at: proof.expires_at,
+        usable_until: end,
+        method: proof.method.clone(),
+    })
+}
+
+/// A domain at the CA that the store has no row for.
+fn stranger(domain: DomainName, target: Target) -> DomainView {
+    DomainView {
+        unicode: domain.unicode(),
+        domain,
+        client: target.key,
+        ca: target.ca,
+        provider: None,
+        state: State::Unmanaged,
+        covered_by: None,
+        with_margin: false,
+        proof: None,
+        token: None,
+        attempt: None,
+        next: Step::Rest.as_str(),
+        due_at: None,
+        reason: "at the CA and not in the inventory".to_owned(),
+        ca_read_at: None,
+        is_dns: false,
+    }
+}
+
+impl DomainView {
+    /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
+    fn counts_with(&mut self, parent: Option<Self>) {
+        let Some(parent) = parent.filter(Self::is_managed) else {
+            (self.state, self.with_margin) = (State::Valid, true);
+            return;
+        };
+        self.state = parent.state;
+        self.with_margin = parent.with_margin;
+        self.proof = parent.proof;
+        self.is_dns = parent.is_dns;
+        self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
+    }
+}

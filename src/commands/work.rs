@@ -1,0 +1,154 @@
+//! The pass that `run`, `hook` and `reset` share: a worker, a voice for what it does, an end by signal, a summary.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::summary::{Scope, Summary};
+use super::{Exit, Failed, view, wire};
+use crate::config::Settings;
+use crate::output::{Output, Progress};
+use crate::prevalidation::DomainName;
+use crate::store::{Event, Store};
+use crate::worker::{Options, Target, Worker};
+
+/// What a pass is to do.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The command that ordered it, for the history.
+    pub command: &'static str,
+    /// The clients to look at.
+    pub targets: Vec<Target>,
+    /// Only these domains; `None`: all of `targets`.
+    pub only: Option<Vec<DomainName>>,
+    /// How long it stays to see things through.
+    pub wait: SignedDuration,
+    /// Acts although the guard refuses.
+    pub force: bool,
+}
+
+/// Does what is due for the domains asked for, within the time, and says how they stand then.
+///
+/// The store comes from [`wire::open`]: its inventory is that of the configuration.
+pub(super) async fn work(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    order: Order,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let ports = wire::ports(settings, Arc::clone(&store))?;
+    let clock = Arc::clone(&ports.clock);
+    let policy = wire::policy(settings);
+    let rows = store.domains().await?;
+    let scope = Scope::new(settings, &rows, &order);
+    scope.warn(output);
+
+    let run = format!("{}-{}-{}", order.command, clock.now().strftime("%Y%m%dT%H%M%SZ"), tag());
+    let options = Options {
+        only: scope.only.clone(),
+        force: order.force,
+        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
+        ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
+    };
+    let before = view::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
+    let valid = before.iter().filter(|view| view.with_margin && scope.asked(view)).map(|view| view.domain.clone());
+    let mut voice = Voice::new(output, before.iter().filter(|view| scope.asked(view)).count(), valid.collect());
+
+    let stop = CancellationToken::new();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let tell = Arc::new(move |event: &Event| drop(sender.send(event.clone())));
+    let worker = Worker::new(ports, policy.clone(), order.targets, options, stop.clone(), tell);
+    let mut signals = Signals::new()?;
+    {
+        let pass = worker.run(order.wait);
+        tokio::pin!(pass);
+        loop {
+            tokio::select! {
+                outcome = &mut pass => { outcome?; break }
+                Some(event) = heard.recv() => voice.say(&event),
+                code = signals.next() => {
+                    if stop.is_cancelled() {
+                        // What is under way is cut off; the next run finds out what became of it.
+                        std::process::exit(code);
+                    }
+                    stop.cancel();
+                    output.warn("ends after the steps under way; the same signal again ends at once", None);
+                }
+            }
+        }
+    }
+    while let Ok(event) = heard.try_recv() {
+        voice.say(&event);
+    }
+    drop(voice);
+
+    let now = clock.now();
+    let views = view::views(&*store, settings, &policy, worker.covered(), now).await?;
+    let in_dns = store.open_entries(None).await?;
+    let summary = Summary::new(run, &scope, worker.looks(), views, in_dns, stop.is_cancelled(), now);
+    summary.print(output);
+    Ok(summary.exit)
+}
+
+/// Four letters that tell two runs of one second apart.
+fn tag() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase()
+}
+
+/// Tells what happens as it is stored: lines for who asked for more, else a bar.
+struct Voice<'a> {
+    output: &'a Output,
+    bar: Progress<'a>,
+    valid: BTreeSet<DomainName>,
+}
+
+impl<'a> Voice<'a> {
+    fn new(output: &'a Output, asked: usize, valid: BTreeSet<DomainName>) -> Self {
+        let bar = output.progress(u64::try_from(asked).unwrap_or(u64::MAX), "valid domains");
+        let voice = Self { output, bar, valid };
+        voice.count();
+        voice
+    }
+
+    fn count(&self) {
+        self.bar.done(u64::try_from(self.valid.len()).unwrap_or(u64::MAX));
+    }
+
+    fn say(&mut self, event: &Event) {
+        let subject = event.domain.as_ref().map(DomainName::unicode).unwrap_or_default();
+        self.output.detail(&format!("{} {subject} {}: {}", event.at.strftime("%H:%M:%S"), event.kind, event.detail));
+        self.bar.say(&format!("{subject} {}", event.kind));
+        if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
+            self.valid.insert(domain.clone());
+            self.count();
+        }
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failed> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failed::new(Exit::Temporary, format!("cannot listen for signals: {error}")))
+        };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// The exit status that the next signal asks for: 128 and its number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The worker against a world in memory: every crash point, random histories, months in seconds.
+
+mod ca;
+mod crash;
+mod matrix;
+mod months;
+mod random;
+mod world;

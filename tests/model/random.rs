@@ -1,0 +1,216 @@
+//! Random histories of two workers, meddling people and a failing world, by seed. `MODEL_SEED` repeats one, `MODEL_CASES` asks for more.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use prevalidate::clock::Clock;
+use prevalidate::worker::{Outcome, Worker};
+use prevalidate_providers::TxtRecord;
+use prevalidate_providers::memory::MemoryFault;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use super::ca::Way;
+use super::crash::Side;
+use super::world::{SPF_TTL, World};
+
+const CASES: u64 = 300;
+const STEPS: usize = 80;
+
+/// What must have happened somewhere in a campaign, or it tested nothing.
+type Coverage = BTreeMap<&'static str, usize>;
+
+#[tokio::test]
+async fn random_histories_of_two_workers_keep_the_invariants() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("MODEL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("MODEL_CASES").unwrap_or(CASES),
+    };
+    let mut coverage = Coverage::new();
+    let whole = seeds.end - seeds.start > 1;
+    for seed in seeds {
+        let told = Told(seed);
+        history(seed, &mut coverage).await;
+        std::mem::forget(told);
+    }
+    for must in ["crash", "freeze", "answer lost", "validated", "reset", "vanished", "unwanted", "deleted at the CA"] {
+        assert!(!whole || coverage.get(must).copied().unwrap_or(0) > 0, "never happened: {must}; {coverage:?}");
+    }
+}
+
+/// Names the seed when a history fails.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "repeat it with MODEL_SEED={}", self.0);
+    }
+}
+
+async fn history(seed: u64, coverage: &mut Coverage) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut world = World::new(3).await;
+    let may_freeze = rng.random_bool(0.3);
+    world.ca.set(|state| {
+        state.behaviour.reset_keeps_proof = rng.random_bool(0.5);
+        state.behaviour.unseen_is_an_error = rng.random_bool(0.5);
+        state.behaviour.duplicates = !may_freeze && rng.random_bool(0.5);
+    });
+    let mut workers = [world.worker("w0"), world.worker("w1")];
+    let mut hit = |what: &'static str| *coverage.entry(what).or_default() += 1;
+    for _ in 0..STEPS {
+        let who = rng.random_range(0..2);
+        match rng.random_range(0..100) {
+            0..52 => step(&world, &mut workers, who).await,
+            52..66 => {
+                let seconds = *[1, 20, 61, 300, 3_600, 86_400, 20 * 86_400].choose(&mut rng).unwrap();
+                world.clock.advance(SignedDuration::from_secs(seconds));
+            }
+            66..74 => {
+                let side = *[Side::Before, Side::After].choose(&mut rng).unwrap();
+                world.fuse.set(Some((rng.random_range(0..6), side)));
+                step(&world, &mut workers, who).await;
+                world.fuse.set(None);
+                hit("crash");
+            }
+            74..77 if may_freeze => {
+                world.thawed = true;
+                freeze(&world, &mut workers, who, rng.random_range(0..6)).await;
+                hit("freeze");
+            }
+            77..82 => {
+                let way =
+                    *[Way::RequestLost, Way::AnswerLost, Way::Unavailable, Way::Throttled].choose(&mut rng).unwrap();
+                world.ca.set(|state| state.ways.push(way));
+                if way == Way::AnswerLost {
+                    hit("answer lost");
+                }
+            }
+            82..86 => {
+                let fault =
+                    *[MemoryFault::LoseAnswer, MemoryFault::LoseRequest, MemoryFault::Refuse, MemoryFault::Unavailable]
+                        .choose(&mut rng)
+                        .unwrap();
+                world.zones.fail_next(fault);
+            }
+            86..96 => meddle(&mut world, &mut rng, &mut hit).await,
+            // A new night: fresh processes look again.
+            _ => workers = [world.worker("w0"), world.worker("w1")],
+        }
+        world.check().await;
+    }
+    settle(&mut world, &mut hit).await;
+}
+
+async fn step(world: &World, workers: &mut [Worker; 2], who: usize) {
+    match world.step(&workers[who]).await {
+        None => workers[who] = world.worker(["w0", "w1"][who]),
+        Some(Outcome::Idle { next: Some(next) }) if next > world.clock.now() => {
+            // What nobody waits for never comes: the next due moment, if it is near.
+            if next.duration_since(world.clock.now()) <= SignedDuration::from_hours(1) {
+                world.clock.set(next);
+            }
+        }
+        Some(_) => {}
+    }
+}
+
+/// A worker stops before an effect; the other works on past its lease; then it wakes.
+async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: usize) {
+    world.fuse.set(Some((effect, Side::FrozenBefore)));
+    let sleeper = std::mem::replace(&mut workers[who], world.worker("sleeper"));
+    let mut asleep = Box::pin(sleeper.step());
+    tokio::select! {
+        biased;
+        _ = &mut asleep => { world.fuse.set(None); return; }
+        () = world.fuse.blown.notified() => {}
+    }
+    world.fuse.set(None);
+    world.clock.advance(SignedDuration::from_mins(6));
+    let other = world.worker("other");
+    for _ in 0..4 {
+        let _ = other.step().await.unwrap();
+    }
+    world.fuse.resume.notify_one();
+    let _ = asleep.await.unwrap();
+}
+
+async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'static str)) {
+    let domain = world.domains.choose(rng).unwrap().clone();
+    let owner = domain.as_str();
+    match rng.random_range(0..8) {
+        0 => {
+            let value = format!("site-verification={}", rng.random_range(0..1000));
+            world.zones.put(owner, SPF_TTL, TxtRecord::of(&value));
+            let foreign = world.foreign.get_mut(&domain).unwrap();
+            if !foreign.contains(&value) {
+                foreign.push(value);
+            }
+        }
+        1 => {
+            // Somebody tidies up what they do not know.
+            for value in world.zones.values(owner) {
+                let value = String::from_utf8(value).unwrap();
+                if value.starts_with("swiss-pki=model") {
+                    world.zones.take(owner, &value);
+                    hit("vanished");
+                }
+            }
+        }
+        2 => {
+            let values = world.zones.values(owner);
+            world.witness.lock().unwrap().stale.insert(owner.to_owned(), values);
+        }
+        3 | 4 => {
+            world.witness.lock().unwrap().stale.remove(owner);
+        }
+        5 => {
+            world.ca.set(|state| state.entries.retain(|_, entry| entry.domain != domain));
+            hit("deleted at the CA");
+        }
+        6 => {
+            world.witness.lock().unwrap().desired.remove(&domain);
+            world.sync().await;
+            hit("unwanted");
+        }
+        _ => {
+            world.witness.lock().unwrap().desired.insert(domain);
+            world.sync().await;
+        }
+    }
+}
+
+/// The faults end: in bounded time everything wanted is valid and every zone as if we had never been there.
+async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
+    world.ca.set(|state| state.ways.clear());
+    world.zones.heal();
+    world.witness.lock().unwrap().stale.clear();
+    let all = world.domains.clone();
+    world.witness.lock().unwrap().desired.extend(all);
+    world.sync().await;
+    world.nobody_is_forgotten().await;
+    for night in 0.. {
+        // A colleague deleted entries on purpose: after the first night a person has looked, and forces the run.
+        let worker = if night > 0 { world.forced() } else { world.worker("night") };
+        worker.run(SignedDuration::from_mins(10)).await.unwrap();
+        world.check().await;
+        let open = world.open_values().await;
+        if world.all_valid() && open == 0 {
+            break;
+        }
+        assert!(night < 6, "not settled: {:#?}", world.rows().await);
+        world.clock.advance(SignedDuration::from_hours(7));
+    }
+    world.is_clean().await;
+    let state = world.ca.state.lock().unwrap();
+    for call in &state.calls {
+        match call.effect {
+            prevalidate::prevalidation::Effect::Validate if call.valid_after => hit("validated"),
+            prevalidate::prevalidation::Effect::ResetToken => hit("reset"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! A CA, zones with a secondary, a store and a clock in memory; people who meddle; and the invariants after every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use prevalidate::ca::{Ca, ClientSelector};
+use prevalidate::clock::{Clock, SimulatedClock};
+use prevalidate::prevalidation::planner::SEEN_COUNTS;
+use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
+use prevalidate::propagation::{GateMode, Lookout, Verdict};
+use prevalidate::store::sqlite::SqliteStore;
+use prevalidate::store::{DomainRow, Origin, Store, Wanted};
+use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
+use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
+use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use tokio_util::sync::CancellationToken;
+
+use super::ca::ModelCa;
+use super::crash::{Fuse, Mortal};
+
+pub const START: &str = "2026-11-22T02:00:00Z";
+const SPF: &str = "v=spf1 include:_spf.example.ch -all";
+pub const SPF_TTL: u32 = 3600;
+
+/// What the ports saw, for the invariants.
+#[derive(Default)]
+pub struct Witness {
+    /// When the gate said go.
+    pub go: Vec<(DomainName, Timestamp)>,
+    pub preflights: Vec<(String, Timestamp)>,
+    /// Removals that were sent when they should not have been.
+    pub bad_removals: Vec<String>,
+    pub desired: BTreeSet<DomainName>,
+    /// What a secondary serves while it is stale, by owner.
+    pub stale: BTreeMap<String, Vec<Vec<u8>>>,
+}
+
+pub type Shared = Arc<Mutex<Witness>>;
+
+pub struct World {
+    pub clock: SimulatedClock,
+    pub ca: ModelCa,
+    pub zones: MemoryZones,
+    pub store: Arc<SqliteStore>,
+    pub fuse: Arc<Fuse>,
+    pub witness: Shared,
+    pub policy: Policy,
+    pub domains: Vec<DomainName>,
+    pub foreign: BTreeMap<DomainName, Vec<String>>,
+    /// Steps that were stopped in their middle and went on later: no CA can fence them off.
+    pub thawed: bool,
+    checked_calls: usize,
+}
+
+impl World {
+    pub async fn new(count: usize) -> Self {
+        let clock = SimulatedClock::at(START.parse().unwrap());
+        let mut zones = MemoryZones::new();
+        let domains: Vec<DomainName> =
+            (0..count).map(|n| DomainName::from_a_labels(&format!("d{n}.ch")).unwrap()).collect();
+        let mut foreign = BTreeMap::new();
+        for domain in &domains {
+            zones = zones.with_zone(domain.as_str());
+            zones.put(domain.as_str(), SPF_TTL, TxtRecord::of(SPF));
+            foreign.insert(domain.clone(), vec![SPF.to_owned()]);
+        }
+        let witness: Shared = Arc::default();
+        witness.lock().unwrap().desired = domains.iter().cloned().collect();
+        let (eyes_zones, eyes_witness) = (zones.clone(), Arc::clone(&witness));
+        let eyes = Arc::new(move |owner: &str| {
+            let primary = eyes_zones.values(owner);
+            let stale = eyes_witness.lock().unwrap().stale.get(owner).cloned();
+            stale.map_or(primary.clone(), |old| primary.into_iter().filter(|value| old.contains(value)).collect())
+        });
+        let ca = ModelCa::new(clock.clone(), eyes);
+        let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
+        let world = Self {
+            clock,
+            ca,
+            zones,
+            store,
+            fuse: Arc::default(),
+            witness,
+            policy: Policy::new(Mode::Manage),
+            domains,
+            foreign,
+            thawed: false,
+            checked_calls: 0,
+        };
+        world.sync().await;
+        world
+    }
+
+    /// The inventory as the configuration has it now.
+    pub async fn sync(&self) {
+        let desired = self.witness.lock().unwrap().desired.clone();
+        let wanted: Vec<_> = desired
+            .into_iter()
+            .map(|domain| Wanted {
+                domain,
+                client: target().key,
+                ca: "model".to_owned(),
+                provider: Some("memory".to_owned()),
+            })
+            .collect();
+        self.store.sync_inventory(Origin::Config, &wanted, self.clock.now()).await.unwrap();
+    }
+
+    /// A worker that has just been started, mortal.
+    pub fn worker(&self, name: &str) -> Worker {
+        self.start(name, false)
+    }
+
+    /// The same, by `--force`.
+    pub fn forced(&self) -> Worker {
+        self.start("forced", true)
+    }
+
+    fn start(&self, name: &str, force: bool) -> Worker {
+        let ca: Arc<dyn Ca> = Arc::new(self.ca.clone());
+        let provider: Arc<dyn Provider> = Arc::new(Watched {
+            inner: MemoryProvider::new(self.zones.clone()),
+            ca: self.ca.clone(),
+            clock: self.clock.clone(),
+            witness: Arc::clone(&self.witness),
+        });
+        let store: Arc<dyn Store> = self.store.clone();
+        let ports = Ports {
+            cas: [("model".to_owned(), Mortal::new(ca, &self.fuse) as Arc<dyn Ca>)].into(),
+            providers: [("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>)].into(),
+            lookout: Arc::new(Eye {
+                zones: self.zones.clone(),
+                clock: self.clock.clone(),
+                witness: Arc::clone(&self.witness),
+            }),
+            store: Mortal::new(store, &self.fuse),
+            clock: Arc::new(self.clock.clone()),
+        };
+        let options = Options { force, lanes: 1, concurrency: 4, batch: 4, ..Options::new(name, name) };
+        Worker::new(
+            ports,
+            self.policy.clone(),
+            vec![target()],
+            options,
+            CancellationToken::new(),
+            Arc::new(|event| {
+                if std::env::var_os("MODEL_TRACE").is_some() {
+                    let domain = event.domain.as_ref().map(DomainName::as_str).unwrap_or("-");
+                    use std::io::Write;
+                    let _ = writeln!(std::io::stderr(), "{} {domain} {}: {}", event.at, event.kind, event.detail);
+                }
+            }),
+        )
+    }
+
+    /// One step, or the death of the worker in it.
+    pub async fn step(&self, worker: &Worker) -> Option<Outcome> {
+        tokio::select! {
+            biased;
+            outcome = worker.step() => Some(outcome.unwrap()),
+            () = self.fuse.blown.notified() => None,
+        }
+    }
+
+    /// Nightly runs of ten minutes until nothing more is to be done before the next night.
+    pub async fn nights(&mut self, count: usize) {
+        for _ in 0..count {
+            let worker = self.worker("night");
+            worker.run(SignedDuration::from_mins(10)).await.unwrap();
+            self.check().await;
+            self.clock.advance(SignedDuration::from_hours(24));
+        }
+    }
+
+    pub async fn rows(&self) -> Vec<DomainRow> {
+        self.store.domains().await.unwrap()
+    }
+
+    pub fn all_valid(&self) -> bool {
+        let desired = self.witness.lock().unwrap().desired.clone();
+        desired.iter().all(|domain| self.ca.valid_until(domain).is_some())
+    }
+
+    /// Safety, after every step.
+    pub async fn check(&mut self) {
+        self.zones_hold_what_they_should().await;
+        self.calls_were_right();
+        let witness = self.witness.lock().unwrap();
+        assert!(witness.bad_removals.is_empty(), "I4, I9: {:?}", witness.bad_removals);
+    }
+
+    async fn zones_hold_what_they_should(&self) {
+        let open = self.store.open_entries(None).await.unwrap();
+        for domain in &self.domains {
+            let owner = domain.as_str();
+            let values: Vec<String> =
+                self.zones.values(owner).into_iter().map(|value| String::from_utf8(value).unwrap()).collect();
+            let (ours, mut foreign): (Vec<_>, Vec<_>) =
+                values.into_iter().partition(|value| value.starts_with("swiss-pki=model"));
+            foreign.sort();
+            let mut expected = self.foreign[domain].clone();
+            expected.sort();
+            assert_eq!(foreign, expected, "I1: the values of others at {owner}");
+            if !foreign.is_empty() {
+                assert_eq!(self.zones.ttl(owner), Some(SPF_TTL), "I1: the TTL at {owner}");
+            }
+            for value in &ours {
+                assert!(
+                    open.iter().any(|entry| entry.owner == owner && entry.value == *value && entry.state.is_open()),
+                    "I2: {value} at {owner} is in no open ledger entry: {open:?}"
+                );
+            }
+            assert!(ours.len() <= 2, "I3: {ours:?} at {owner}");
+        }
+    }
+
+    fn calls_were_right(&mut self) {
+        let state = self.ca.state.lock().unwrap();
+        let witness = self.witness.lock().unwrap();
+        for call in &state.calls[self.checked_calls..] {
+            let (at, domain) = (call.at, &call.domain);
+            let recent: Vec<_> = state
+                .calls
+                .iter()
+                .filter(|c| c.domain == *domain && c.at <= at)
+                .map(|c| at.duration_since(c.at))
+                .collect();
+            let (hour, day) = self.policy.effects_per_domain;
+            let spare = usize::from(self.thawed) * 2;
+            assert!(recent.iter().filter(|age| age.as_secs() < 3_600).count() <= hour + spare, "I6: {domain} at {at}");
+            assert!(recent.iter().filter(|age| age.as_secs() < 86_400).count() <= day + spare, "I6: {domain} at {at}");
+            if self.thawed {
+                continue;
+            }
+            match call.effect {
+                Effect::Validate => {
+                    let seen = witness
+                        .go
+                        .iter()
+                        .any(|(name, seen)| name == domain && *seen <= at && at.duration_since(*seen) <= SEEN_COUNTS);
+                    assert!(seen, "I5: {domain} was submitted at {at} without being seen");
+                }
+                Effect::ResetToken => {
+                    if let Some(end) = call.valid_until {
+                        let proof = Proof { validated_at: call.validated_at, expires_at: Some(end), method: None };
+                        let renew_at = self.policy.renew_at(domain, &proof).unwrap();
+                        assert!(at >= renew_at, "I8: {domain} was reset at {at}, its renewal is due at {renew_at}");
+                        let proven = witness.preflights.iter().any(|(owner, proven)| {
+                            owner == domain.as_str() && *proven <= at && at.duration_since(*proven).as_mins() <= 10
+                        });
+                        assert!(proven, "I8: {domain} was reset at {at} without a preflight");
+                    }
+                }
+                Effect::Register => {}
+            }
+        }
+        self.checked_calls = state.calls.len();
+        for domain in &self.domains {
+            let live = state.entries.values().filter(|entry| entry.domain == *domain).count();
+            assert!(live <= 1 || self.thawed, "I7: {live} registrations of {domain}");
+        }
+    }
+
+    /// I15: every desired domain is valid, on its way with a next moment, or held with a reason.
+    pub async fn nobody_is_forgotten(&self) {
+        for row in self.rows().await.iter().filter(|row| !row.origins.is_empty()) {
+            let soon = self.clock.now() + SignedDuration::from_hours(6);
+            // As far as the last look knows; the next one will know better.
+            let known = row.sighting.registration().and_then(|r| r.usable_until(&self.policy.reuse, self.clock.now()));
+            let valid = known.is_some() && row.due_at.is_some();
+            if row.read_at.is_none() {
+                continue; // every look at the CA failed so far, and each run says so
+            }
+            let moving = row.due_at.is_some_and(|at| at <= soon);
+            assert!(valid || moving || row.attempt.hold.is_some(), "I15: {row:?}");
+        }
+    }
+
+    /// How many values of ours are or may be in the zones.
+    pub async fn open_values(&self) -> usize {
+        self.store.open_entries(None).await.unwrap().iter().filter(|entry| entry.state.is_open()).count()
+    }
+
+    pub async fn is_clean(&self) {
+        let open = self.store.open_entries(None).await.unwrap();
+        assert!(open.iter().all(|entry| !entry.state.is_open()), "L-2: {open:?}");
+        for domain in &self.domains {
+            let left: Vec<_> = self.zones.values(domain.as_str());
+            assert_eq!(left.len(), self.foreign[domain].len(), "L-2: {domain}");
+        }
+    }
+}
+
+pub fn target() -> Target {
+    Target::new("model", ClientSelector::Reference("cli-1".to_owned()))
+}
+
+/// The gate: primary and secondary, by looking.
+struct Eye {
+    zones: MemoryZones,
+    clock: SimulatedClock,
+    witness: Shared,
+}
+
+impl fmt::Debug for Eye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Eye")
+    }
+}
+
+#[async_trait]
+impl Lookout for Eye {
+    async fn look(&self, domain: &DomainName, value: &str, _: std::time::Duration) -> Verdict {
+        let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
+        let mut witness = self.witness.lock().unwrap();
+        let secondary =
+            witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
+        let go = primary && secondary;
+        if go {
+            witness.go.push((domain.clone(), self.clock.now()));
+        }
+        Verdict {
+            mode: GateMode::Authoritative,
+            go,
+            gone: !primary && !secondary,
+            cause: format!("primary {primary}, secondary {secondary}"),
+            warnings: Vec::new(),
+            servers: Vec::new(),
+        }
+    }
+}
+
+/// The provider, with a witness of what is removed and when.
+struct Watched {
+    inner: MemoryProvider,
+    ca: ModelCa,
+    clock: SimulatedClock,
+    witness: Shared,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+#[async_trait]
+impl Provider for Watched {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+    async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
+        self.inner.find_zone(owner).await
+    }
+    async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        self.inner.inspect(owner).await
+    }
+    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        self.inner.ensure_present(values).await
+    }
+    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+        for value in values {
+            let domain = DomainName::from_a_labels(&value.owner).unwrap();
+            let proved = self.ca.valid_until(&domain).is_some();
+            let current =
+                self.ca.state.lock().unwrap().entries.values().any(|e| e.domain == domain && e.token == value.value);
+            let wanted = self.witness.lock().unwrap().desired.contains(&domain);
+            if (wanted && current && !proved) || !value.value.starts_with("swiss-pki=model") {
+                let what = format!("{value:?} at {}", self.clock.now());
+                self.witness.lock().unwrap().bad_removals.push(what);
+            }
+        }
+        self.inner.ensure_absent(values).await
+    }
+    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+        let proven = self.inner.preflight(owner).await?;
+        self.witness.lock().unwrap().preflights.push((owner.to_owned(), self.clock.now()));
+        Ok(proven)
+    }
+}
