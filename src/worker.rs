@@ -72,7 +72,7 @@ pub struct Options {
     pub only: Option<Vec<DomainName>>,
     /// Act although the guard refuses.
     pub force: bool,
-    /// How many domains one round claims.
+    /// How many domains one round claims: whole batches of the CA, so that no `register` is sent half full.
     pub batch: usize,
     /// How many calls to one side are under way at once.
     pub concurrency: usize,
@@ -90,7 +90,7 @@ impl Options {
             run: run.into(),
             only: None,
             force: false,
-            batch: 128,
+            batch: 100,
             concurrency: 16,
             lanes: 4,
             lease: SignedDuration::from_mins(5),
@@ -157,10 +157,13 @@ impl Worker {
         ports: Ports,
         policy: Policy,
         targets: Vec<Target>,
-        options: Options,
+        mut options: Options,
         stop: CancellationToken,
         tell: Arc<dyn Fn(&Event) + Send + Sync>,
     ) -> Self {
+        if let Some(only) = &mut options.only {
+            only.sort_unstable();
+        }
         let looks = targets.iter().map(|target| (target.key.clone(), LookState::Waiting)).collect();
         Self {
             ports,
@@ -271,7 +274,7 @@ impl Worker {
     }
 
     fn concerns(&self, domain: &DomainName) -> bool {
-        self.options.only.as_ref().is_none_or(|only| only.contains(domain))
+        self.options.only.as_ref().is_none_or(|only| only.binary_search(domain).is_ok())
     }
 
     fn set_look(&self, key: &str, state: LookState) {

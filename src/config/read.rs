@@ -108,7 +108,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let worker = top.table("worker", &WORKER);
     let worker = WorkerSettings {
         concurrency: worker.whole("concurrency", 1..=256, 16),
-        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, HOUR)),
+        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, SignedDuration::from_mins(10))),
     };
     Some(Settings {
         file: file.to_owned(),
