@@ -14,9 +14,6 @@ use crate::store::{EffectMark, StoreError};
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
 const READ_SINGLY: usize = 3;
 
-/// How long a domain waits for its turn to be put at risk.
-const TURN: SignedDuration = SignedDuration::from_mins(2);
-
 impl Worker {
     /// Asks the CA about domains whose state there is not known.
     pub(super) async fn read(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -167,17 +164,27 @@ impl Worker {
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         for task in tasks {
-            let Some(mut task) = self.read_again(task).await? else { continue };
-            let now = self.ports.clock.now();
+            // The turn comes first: whoever waits for it costs the CA nothing.
+            let Some(task) = self.take_turn(task).await? else { continue };
+            let Some(task) = self.read_again(task).await? else { continue };
+            // What was read may make a risk of what was none.
+            let Some(task) = self.take_turn(task).await? else { continue };
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
-            if risks_proof && !self.may_risk(&mut task, now).await? {
-                task.observed.attempt.not_before = now.saturating_add(TURN).ok();
-                self.finish(vec![task]).await?;
-                continue;
-            }
             self.reset_one(task, risks_proof).await?;
         }
         Ok(())
+    }
+
+    /// `None` when the proof of this domain may not be risked yet; that is stored then.
+    async fn take_turn(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
+        let now = self.ports.clock.now();
+        let risks_proof = matches!(task.decision.step, Step::ResetToken { risks_proof: true });
+        if !risks_proof || self.may_risk(&mut task, now).await? {
+            return Ok(Some(task));
+        }
+        task.observed.attempt.not_before = now.saturating_add(self.policy.poll).ok();
+        self.finish(vec![task]).await?;
+        Ok(None)
     }
 
     /// Reads the domain right before its token is reset: what was true at the last look may not be any more (I8).
