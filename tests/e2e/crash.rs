@@ -53,6 +53,20 @@ mod armed {
         assert!(count(Call::Validate) <= 1 && calls.len() <= 6, "after {point}: {calls:?}");
     }
 
+    /// A dead worker holds its domains for five minutes by default.
+    #[test]
+    fn a_run_that_finds_the_hold_of_a_dead_one_keeps_to_its_wait_and_does_nothing() {
+        let server = NameServer::bind(&[Zone::new("held.test", "")], &Keys::of(&["prevalidate"]));
+        let world = World::new(&[&server]);
+        let setup = world.setup(&server, &["held.test"]);
+        let first = world.run_with(&setup, &["run"], ("PREVALIDATE_CRASH", "register-intended"));
+        assert_eq!(first.status.signal(), Some(9), "{}", first.said());
+        world.ca.clear_log();
+        world.run(&setup, &["run", "--wait", "1s"]).exits(1);
+        let calls: Vec<Call> = world.ca.log().iter().map(|request| request.call).collect();
+        assert_eq!(calls, [Call::List]);
+    }
+
     #[test]
     fn after_kill_9_at_every_crash_point_the_next_run_finishes_and_the_zone_is_as_before() {
         let domains: Vec<String> = POINTS.iter().map(|point| format!("{point}.test")).collect();

@@ -47,7 +47,7 @@ fn an_inventory_file_that_lost_half_or_all_of_its_names_removes_nothing() {
     std::fs::write(&list, domains(12).join("\n")).unwrap();
     let before = server.axfr("guard.test");
     // Values of all domains stand in DNS, and a run that believed the file would remove them.
-    world.run(&setup.clone().with_a_dead_name_server(), &["run", "--wait", "0s"]).exits(4);
+    world.run(&setup.clone().with_dead_name_servers(), &["run", "--wait", "0s"]).exits(4);
     let (published, calls) = (server.axfr("guard.test"), world.ca.log());
     assert_eq!(published.len(), before.len() + 12);
     for left in [0, 6] {

@@ -34,12 +34,12 @@ fn where_a_reset_costs_the_proof_a_canary_goes_first_and_then_never_more_than_tw
     let mut setup = world.setup(&server, &["risk.test"]);
     setup.domains = (0..30).map(|n| format!("r{n:02}.risk.test")).collect();
     setup.policy = "max_at_risk = 2".to_owned();
-    setup.domains.iter().for_each(|domain| drop(world.make_due(domain)));
+    setup.domains.iter().for_each(|domain| _ = world.make_due(domain));
     let before = server.axfr("risk.test");
     world.run(&setup, &["run", "--wait", "80s"]).exits(0);
 
     let mut without: BTreeSet<String> = BTreeSet::new();
-    let (mut renewed, mut most) = (0, 0);
+    let mut renewed = 0;
     for request in world.ca.log() {
         let Some(domain) = request.subjects.last().cloned() else { continue };
         match request.call {
@@ -52,9 +52,8 @@ fn where_a_reset_costs_the_proof_a_canary_goes_first_and_then_never_more_than_tw
             _ => {}
         }
         assert!(without.len() <= if renewed == 0 { 1 } else { 2 }, "{without:?} without a proof after {renewed}");
-        most = most.max(without.len());
     }
-    assert_eq!((renewed, most), (30, 2));
+    assert_eq!(renewed, 30);
     assert!(setup.domains.iter().all(|domain| world.ca.domain(domain).unwrap().status == "VALID"));
     assert_eq!(world.ca.count(Call::Get), 30, "whoever waits for a turn costs the CA nothing");
     assert_eq!(server.axfr("risk.test"), before);

@@ -182,7 +182,9 @@ impl Worker {
         if !risks_proof || self.may_risk(&mut task, now).await? {
             return Ok(Some(task));
         }
-        task.observed.attempt.not_before = now.saturating_add(self.policy.poll).ok();
+        // A turn lasts longer than it takes to settle.
+        let wait = self.policy.poll.max(self.policy.settle / 2);
+        task.observed.attempt.not_before = now.saturating_add(wait).ok();
         self.finish(vec![task]).await?;
         Ok(None)
     }
