@@ -1,6 +1,7 @@
 //! What a run finds and what it makes of it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::sandbox::ca::Call;
 
 use super::world::{Setup, World};
@@ -46,7 +47,7 @@ fn a_token_of_26_days_that_never_validated_is_replaced_and_its_value_removed() {
 fn an_expired_domain_comes_back() {
     let (server, world, setup) = one_zone();
     let before = server.axfr("a.test");
-    world.make_validated("a.test", Timestamp::now() - DAY * 3);
+    world.make_validated("a.test", SystemClock.now() - DAY * 3);
     world.ca.expire("a.test");
     assert_eq!(world.ca.domain("a.test").unwrap().status, "EXPIRED");
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
@@ -58,7 +59,7 @@ fn an_expired_domain_comes_back() {
 fn a_domain_that_is_valid_already_is_adopted_without_a_reset_or_a_validation() {
     let (server, world, setup) = one_zone();
     let serial = server.serial("a.test");
-    world.make_validated("a.test", Timestamp::now() - DAY);
+    world.make_validated("a.test", SystemClock.now() - DAY);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0).says(&["1 domain: 1 valid"]);
     let calls: Vec<Call> = world.ca.log().iter().map(|request| request.call).collect();
     assert_eq!(calls, [Call::List]);
@@ -86,7 +87,7 @@ fn a_provider_taken_out_while_a_value_stands_is_a_failure_that_names_record_and_
     publish_only(&world, &setup);
     let value = ours(&server, "a.test").remove(0);
     // Valid all the same, by somebody's hand: what is left is the record.
-    world.ca.set_validated("a.test", Timestamp::now() - DAY);
+    world.ca.set_validated("a.test", SystemClock.now() - DAY);
     let provider = setup.provider.take();
     let ran = world.run(&setup, &["run", "--wait", "0s"]);
     assert_ne!(ran.status.code(), Some(0), "a record that nobody can remove is no success: {}", ran.said());

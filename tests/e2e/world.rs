@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use prevalidate::clock::SystemClock;
+use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::prevalidation::{DomainName, Mode, Policy, Proof};
 use prevalidate::sandbox::ca::{Ca, CaOptions, Call, Request, published_lifetimes};
 use prevalidate::sandbox::clock::ShiftedClock;
@@ -88,7 +88,7 @@ impl World {
 
     /// Makes the CA know `domain` as validated so long ago that its renewal is due and nothing is lost yet.
     pub fn make_due(&self, domain: &str) -> Timestamp {
-        let made = due_proof(domain, Timestamp::now());
+        let made = due_proof(domain, SystemClock.now());
         self.make_validated(domain, made);
         made
     }
@@ -98,7 +98,7 @@ impl World {
         if self.ca.domain(domain).is_none() {
             assert_eq!(self.ca.register(&self.client, &[domain.to_owned()]), 1);
         }
-        assert!(self.ca.set_token_age(domain, Timestamp::now().duration_since(at) + SignedDuration::from_hours(24)));
+        assert!(self.ca.set_token_age(domain, SystemClock.now().duration_since(at) + SignedDuration::from_hours(24)));
         assert!(self.ca.set_validated(domain, at));
     }
 
