@@ -215,7 +215,8 @@ impl Worker {
         while !self.stop.is_cancelled() {
             let Outcome::Idle { next } = self.step().await? else { continue };
             let now = self.ports.clock.now();
-            let Some(next) = next.filter(|&next| next <= deadline) else { break };
+            // What is due and held by a worker that died is due in the past: the deadline counts all the same.
+            let Some(next) = next.filter(|&next| next.max(now) <= deadline) else { break };
             // Other lanes and other workers may bring something earlier, or hold what is due.
             let until = if self.options.lanes > 1 || next <= now {
                 next.max(now + SignedDuration::from_millis(100)).min(now + SignedDuration::from_secs(1))

@@ -5,6 +5,7 @@
 mod cli;
 mod cli_run;
 mod demo;
+mod e2e;
 mod model;
 mod propagation;
 mod providers;
