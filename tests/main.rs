@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod architecture;
+mod cli;
+mod cli_run;
+mod demo;
 mod model;
 mod propagation;
 mod providers;

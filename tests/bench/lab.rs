@@ -58,7 +58,7 @@ impl Lab {
         let mut text = format!(
             "[policy]\nmode = \"manage\"\n[store]\nurl = \"sqlite:{store}\"\n\
              [ca.bench]\nkind = \"swisssign\"\nurl = \"{url}\"\nuser = \"{USER}\"\napi_key = {{ file = \"api.key\" }}\n\
-             rate = \"10000/s\"\n\
+             rate = \"1000/s\"\n\
              [[client]]\nca = \"bench\"\nname = \"{CLIENT}\"\nprovider = \"bench\"\ndomains_file = \"domains\"\n\
              [provider.bench]\nkind = \"rfc2136\"\nserver = \"{address}\"\nkey_file = \"{key}\"\n\
              [propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.name_servers]\n",

@@ -146,6 +146,9 @@ impl Worker {
                 let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
                 crashpoint::reach("register-done");
                 let now = self.ports.clock.now();
+                if let Some(error) = answers.values().find_map(|answer| answer.as_ref().err()) {
+                    self.ca_failed_once(&target.ca, error, now);
+                }
                 for task in &mut tasks {
                     let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
                         Err(CaError::new(
@@ -153,7 +156,7 @@ impl Worker {
                             format!("register {}: the CA left it out of its answer", task.fence.domain),
                         ))
                     });
-                    self.took(&target.ca, task, Effect::Register, answer, now, |worker, task| {
+                    self.took(None, task, Effect::Register, answer, now, |worker, task| {
                         let reference = task.reference().unwrap_or_default().to_owned();
                         task.say(worker, "registered", format!("as {reference}"));
                     });
@@ -171,7 +174,6 @@ impl Worker {
             let now = self.ports.clock.now();
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
             if risks_proof && !self.may_risk(&mut task, now).await? {
-                task.observed.attempt.not_before = now.saturating_add(TURN).ok();
                 self.finish(vec![task]).await?;
                 continue;
             }
@@ -204,7 +206,7 @@ impl Worker {
     }
 
     /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
-    async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
+    pub(super) async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
         if task.row.at_risk {
             return Ok(true);
         }
@@ -224,6 +226,9 @@ impl Worker {
             Ok(granted) => {
                 crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
+                if !granted {
+                    task.observed.attempt.not_before = now.saturating_add(TURN).ok();
+                }
                 Ok(granted)
             }
             Err(StoreError::LeaseLost(_)) => Ok(false),
@@ -244,7 +249,7 @@ impl Worker {
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
-        self.took(&ca, &mut task, Effect::ResetToken, answer, now, |worker, task| {
+        self.took(Some(&ca), &mut task, Effect::ResetToken, answer, now, |worker, task| {
             task.observed.attempt.value =
                 task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
             let kept = task.observed.usable_until(&worker.policy.reuse, now).is_some();
@@ -292,7 +297,7 @@ impl Worker {
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {
-                    self.took(&ca, &mut task, Effect::Validate, answer, now, |worker, task| {
+                    self.took(Some(&ca), &mut task, Effect::Validate, answer, now, |worker, task| {
                         // Still on its way: the CA has looked and was not content.
                         if task.observed.attempt.since.is_some() {
                             let words = task.words().unwrap_or("no reason given").to_owned();
@@ -353,10 +358,18 @@ impl Worker {
         self.intend(tasks, |task| Some(EffectMark { at: now, retry: task.observed.attempt.tries > 1 })).await
     }
 
-    /// Takes the answer to an effect into the task; `well` adds what a good one means.
+    /// One call failed in a way that says something about the CA, not about the domain.
+    fn ca_failed_once(&self, ca: &str, error: &CaError, now: Timestamp) {
+        if error.is_retryable() || error.is_account_wide() {
+            self.pauses.failed(ca, error, now);
+        }
+    }
+
+    /// Takes the answer to an effect into the task; `well` adds what a good one means. A call for many names is counted
+    /// by the caller, once: then `ca` is `None`.
     fn took(
         &self,
-        ca: &str,
+        ca: Option<&str>,
         task: &mut Task,
         effect: Effect,
         answer: Result<Registration, CaError>,
@@ -365,15 +378,13 @@ impl Worker {
     ) {
         match answer {
             Ok(registration) => {
-                self.pauses.answered(ca);
+                ca.inspect(|ca| self.pauses.answered(ca));
                 task.saw(self, Sighting::Present(registration), now);
                 task.went_well();
                 well(self, task);
             }
             Err(error) => {
-                if error.is_retryable() || error.is_account_wide() {
-                    self.pauses.failed(ca, &error, now);
-                }
+                ca.inspect(|ca| self.ca_failed_once(ca, &error, now));
                 task.ca_failed(self, Some(effect), &error, now);
             }
         }
