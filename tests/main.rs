@@ -9,6 +9,7 @@ mod demo;
 mod model;
 mod propagation;
 mod providers;
+mod readme;
 mod sandbox;
 mod store;
 mod support;
