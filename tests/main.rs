@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod architecture;
 mod cli;
 mod cli_run;
 mod demo;
@@ -9,6 +10,7 @@ mod e2e;
 mod model;
 mod propagation;
 mod providers;
+mod readme;
 mod sandbox;
 mod store;
 mod support;
