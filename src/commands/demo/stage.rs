@@ -20,7 +20,10 @@ pub(super) struct Stage {
     pub(super) clock: SimulatedClock,
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) policy: Policy,
-    /// How often `run` ran.
+    /// How long a run of the demo stays: longer than the slow name server needs.
+const WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// How often `run` ran.
     pub(super) runs: u32,
     settings: Settings,
     ports: Ports,
@@ -109,7 +112,7 @@ impl Stage {
             self.stop.clone(),
             Arc::new(move |event| witness.hear(event)),
         );
-        worker.run(SignedDuration::try_from(self.settings.worker.wait).unwrap_or(SignedDuration::MAX)).await?;
+        worker.run(WAIT).await?;
         self.witness.look();
         if self.stop.is_cancelled() {
             return Err(Failed::new(Exit::Temporary, "stopped before its end; nothing is left behind"));

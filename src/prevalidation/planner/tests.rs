@@ -1,3 +1,5 @@
+//! What the planner must decide, case by case, and what it must never decide, whatever is observed.
+
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
