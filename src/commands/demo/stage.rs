@@ -16,14 +16,14 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Event, Store};
 use crate::worker::{LookState, Options, Ports, Worker};
 
+/// How long a run of the demo stays: longer than the slow name server needs.
+const WAIT: SignedDuration = SignedDuration::from_hours(1);
+
 pub(super) struct Stage {
     pub(super) clock: SimulatedClock,
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) policy: Policy,
-    /// How long a run of the demo stays: longer than the slow name server needs.
-const WAIT: SignedDuration = SignedDuration::from_hours(1);
-
-/// How often `run` ran.
+    /// How often `run` ran.
     pub(super) runs: u32,
     settings: Settings,
     ports: Ports,
