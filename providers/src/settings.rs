@@ -290,7 +290,6 @@ fn distance(a: &str, b: &str) -> usize {
                 if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
             };
         }
-        rows.push(row);
     }
     rows[a.len()][b.len()]
 }
