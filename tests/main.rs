@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-mod model;
 mod cli;
 mod cli_run;
+mod demo;
+mod model;
 mod propagation;
 mod providers;
 mod sandbox;
