@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod architecture;
 mod cli;
 mod cli_run;
 mod demo;
+mod e2e;
 mod model;
 mod propagation;
 mod providers;
+mod readme;
 mod sandbox;
 mod store;
 mod support;

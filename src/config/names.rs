@@ -176,7 +176,8 @@ fn name_in(item: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
+    // `super` brings an `any` of its own.
+    use proptest::prelude::{any, *};
 
     use super::*;
 

@@ -9,7 +9,7 @@
 //! assert_eq!(primary.axfr("example.test"), secondary.axfr("example.test"));
 //! ```
 
-#![allow(dead_code, reason = "a harness is used in parts")]
+#![allow(dead_code, unused_imports, reason = "a harness is used in parts")]
 
 pub mod ask;
 pub mod bind;

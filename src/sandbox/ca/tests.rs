@@ -1,5 +1,5 @@
-#![allow(clippy::unwrap_used)]
 //! Over HTTP, as a client sees it, with the sandbox's own name servers to look at.
+#![allow(clippy::unwrap_used)]
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use reqwest::{Method, StatusCode};

@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used)]
 //! Against the tools of BIND: `dig` and `nsupdate` judge the server, as real clients do. The expected answers to UPDATE
 //! are those measured on BIND 9.18.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Stdio;
 

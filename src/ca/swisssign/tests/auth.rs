@@ -1,3 +1,5 @@
+//! Signing, the token helper, expiry, two keys.
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! Finding the client by name or reference.
+
 use super::server::{Server, json};
 use super::*;
 use crate::ca::{Ca, ClientSelector, Failure};

@@ -1,3 +1,5 @@
+//! The calls about domains: what is sent and what is made of the answers.
+
 use super::server::{Server, json};
 use super::*;
 use crate::ca::{Ca, Failure};

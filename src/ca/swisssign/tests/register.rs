@@ -1,3 +1,5 @@
+//! Registering: batches, bad names among good ones, lost answers.
+
 use std::time::Duration;
 
 use super::server::{Reply, Request, Server, json};

@@ -1,3 +1,5 @@
+//! No secret in what is shown, logged or returned.
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! What can go wrong on the way: redirects, silence, floods, nonsense.
+
 use std::time::Duration;
 
 use jiff::SignedDuration;

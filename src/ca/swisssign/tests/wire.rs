@@ -1,3 +1,5 @@
+//! Odd answers of the CA, read in the safest way.
+
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};

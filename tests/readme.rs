@@ -1,0 +1,62 @@
+//! The README against the program: its commands parse, its configuration is accepted, its files exist, its words are ours.
+
+use std::path::Path;
+use std::process::Command;
+
+use clap::Parser;
+use prevalidate::commands::Cli;
+use prevalidate::prevalidation::State;
+
+const README: &str = include_str!("../README.md");
+
+/// The contents of all blocks of one language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let begin = format!("```{language}\n");
+    README.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn its_commands_are_commands() {
+    let mut seen = 0;
+    let lines = blocks("sh").into_iter().flat_map(str::lines);
+    let inline = README.split('`').skip(1).step_by(2).filter(|text| !text.contains('\n'));
+    for line in lines.chain(inline) {
+        let line = line.split('#').next().unwrap().trim().trim_start_matches("sudo -u prevalidate ");
+        let Some(arguments) = line.strip_prefix("prevalidate ") else { continue };
+        // `--fault help` and a metavariable are values like any other.
+        let parsed = Cli::try_parse_from(std::iter::once("prevalidate").chain(arguments.split_whitespace()));
+        assert!(parsed.is_ok(), "`{line}`: {}", parsed.unwrap_err());
+        seen += 1;
+    }
+    assert!(seen >= 8, "{seen} commands found");
+}
+
+#[test]
+fn its_configuration_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [text] = blocks("toml")[..] else { panic!("one configuration") };
+    let store = format!("sqlite:{}/rehearsal.db", folder.path().display());
+    let file = folder.path().join("prevalidate.toml");
+    std::fs::write(&file, text.replace("sqlite:/var/lib/prevalidate/rehearsal.db", &store)).unwrap();
+    let checked = Command::new(env!("CARGO_BIN_EXE_prevalidate"))
+        .args(["config", "check", "--without-secrets", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn its_files_exist_and_its_states_are_all_of_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = README.split('`').skip(1).step_by(2).filter(|text| {
+        ["src/", "providers/", "tests/", "config/", ".ci/"].iter().any(|folder| text.starts_with(folder))
+    });
+    let linked = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    for file in named.chain(linked) {
+        assert!(root.join(file).exists(), "{file}");
+    }
+    for state in State::ALL {
+        assert!(README.contains(&format!("{state} ")), "{state}");
+    }
+}
