@@ -212,7 +212,11 @@ impl Output {
         }
         self.print(&self.stderr, &format!("{} Type yes to go on: ", escape(question)));
         let mut answer = String::new();
-        Some(io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+        let read = io::stdin().read_line(&mut answer);
+        if !answer.ends_with('\n') {
+            self.print(&self.stderr, "\n");
+        }
+        Some(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
     }
 
     /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and neither when quiet nor beside the
