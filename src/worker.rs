@@ -230,11 +230,11 @@ impl Worker {
 
     /// What a run would do now, from one fresh look per client. Changes nothing.
     pub async fn plan(&self) -> Result<Plan, StoreError> {
-        let now = self.ports.clock.now();
         let (mut alarms, mut steps) = (Vec::new(), Vec::new());
         for target in &self.targets {
             match self.survey(target).await? {
                 Ok(survey) => {
+                    let now = self.ports.clock.now();
                     alarms.extend(survey.alarms.iter().cloned());
                     steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.row.domain)).map(|sight| {
                         PlannedStep {
@@ -249,7 +249,8 @@ impl Worker {
                 Err(error) => self.look_failed(target, &error),
             }
         }
-        Ok(Plan::new(now, alarms, steps))
+        // After the last look: what is due at its moment is due now.
+        Ok(Plan::new(self.ports.clock.now(), alarms, steps))
     }
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.

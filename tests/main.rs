@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod cli;
+mod cli_run;
+mod demo;
 mod e2e;
 mod model;
 mod propagation;

@@ -77,7 +77,7 @@ impl ProviderSettings {
         let settings = match reader.text("kind").as_deref() {
             Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
             Some(other) => {
-                let hint = closest(other, &KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
+                let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
                 reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
                 None
             }
@@ -227,7 +227,9 @@ impl Reader<'_> {
     /// Every other key is a fault: a setting with a typing error must not be a setting that does nothing.
     fn only(&mut self, known: &[&str]) {
         for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = closest(key, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
+            let hint = nearest(key, known.iter().copied())
+                .map(|known| format!("; did you mean {known:?}?"))
+                .unwrap_or_default();
             self.fault(key, format!("no such setting{hint}"));
         }
     }
@@ -269,29 +271,14 @@ impl Reader<'_> {
     }
 }
 
-/// The known word that `typed` probably meant: at most a third of its letters differ.
-fn closest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
-    let nearest = known.iter().map(|word| (distance(typed, word), *word)).min()?;
-    (nearest.0 <= nearest.1.len().div_ceil(3)).then_some(nearest.1)
-}
-
-/// How many letters to add, drop, replace or swap with their neighbour make `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(row[j - 1] + 1).min(rows[i - 1][j] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
+/// The candidate that `typed` probably meant: at most a third of its letters differ.
+pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: String = typed.to_lowercase().replace('-', "_").chars().take(64).collect();
+    let distance = |candidate: &str| strsim::osa_distance(&typed, &candidate.replace('-', "_"));
+    let near = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
+    near.filter(|(distance, candidate)| *distance <= (candidate.len().min(typed.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

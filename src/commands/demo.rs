@@ -80,26 +80,26 @@ async fn story(stage: &mut Stage, domains: &[DomainName], output: &Output) -> Re
     tell_names(output)?;
     output.text(
         "\n2  The first proof, step by step\n\n   \
-         What `prevalidate run` does in its first night, for example.test:\n",
+         What `prevalidate run` does in its first night, for example.test:\n\n",
     );
     let heard = stage.run(Some(&first)).await?;
     tell(&heard, output);
     tell_zone(stage, &first, output);
 
-    output.text("\n   The same for the next three, in one go:\n");
+    output.text("\n   The same for the next three, in one go:\n\n");
     for domain in [ACCENTED, OTHERS[0], OTHERS[1]] {
         let domain = name(domain)?;
         let heard = stage.run(Some(&domain)).await?;
         let validated = heard.iter().find(|heard| heard.event.kind == "validated");
         let until = validated.and_then(|heard| heard.until).map_or_else(|| "no proof".to_owned(), day);
-        output.line(&format!("   {:<18}registered, published, seen, valid until {until}, removed", domain.unicode()));
+        output.line(&format!("   {:<18}registered, published, proven until {until}, removed", domain.unicode()));
     }
 
     output.text(
         "\n3  A name server that lags\n\n   \
          slow.test has two name servers, and the second takes 25 minutes to learn of\n   \
          a change. A CA that asks it too early finds nothing. So prevalidate asks\n   \
-         every name server itself, and the CA only when all of them agree:\n",
+         every name server itself, and the CA only when all of them agree:\n\n",
     );
     stage.sandbox.dns.follow(1, Follow::After(LAG));
     let heard = stage.run(Some(&slow)).await?;
@@ -122,20 +122,20 @@ fn tell_names(output: &Output) -> Result<(), Failed> {
          A certificate authority (CA) issues certificates only for domains whose\n   \
          control was proven. The proof is a random value, published in DNS as a TXT\n   \
          record at the domain. It counts for some months, then it must be renewed.\n   \
-         The configuration says for which names that is to be seen to:\n",
+         prevalidate sees to that for the names in its configuration:\n\n",
     );
     let accented = name(ACCENTED)?;
     let mut rows = vec![
         [FIRST.to_owned(), "has mail: its SPF record is TXT, too, and must stay".to_owned()],
         [BELOW.to_owned(), format!("covered: the proof of {FIRST} counts below it, too")],
-        [ACCENTED.to_owned(), format!("in DNS: {accented}")],
+        [ACCENTED.to_owned(), format!("has accents: in DNS it is {accented}")],
     ];
-    rows.extend(OTHERS.map(|other| [other.to_owned(), "two more".to_owned()]));
+    rows.extend(OTHERS.map(|other| [other.to_owned(), "a domain like any other".to_owned()]));
     rows.push([SLOW.to_owned(), "its second name server is slow".to_owned()]);
     for [name, what] in rows {
         output.line(&format!("   {name:<18}{what}"));
     }
-    output.text("\n   Names that nobody can prove are refused before anything is done:\n");
+    output.text("\n   Names that nobody can prove are refused before anything is done:\n\n");
     for refused in REFUSED {
         output.line(&format!("   {refused:<18}{}", refusal(refused)));
     }
@@ -189,8 +189,8 @@ async fn year(stage: &mut Stage, output: &Output) -> Result<(), Failed> {
     output.text(
         "\n4  Fourteen months, one `prevalidate run` a night\n\n   \
          On 15 March 2027 a rule changes: a proof counts for 98 days, no longer for\n   \
-         198, and proofs that are older then end that day. Each domain is renewed in\n   \
-         time, and not all in the same night:\n",
+         198, and older proofs end that day. Each domain is renewed in time, and not\n   \
+         all in the same night:\n\n",
     );
     let progress = output.progress(NIGHTS.into(), "nights");
     for night in 1..=NIGHTS {
@@ -213,10 +213,10 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
     output.text(&format!(
         "\n5  What it took\n\n   \
          {:<34}{NIGHTS}\n   {:<34}{calls}, {validated} of them to let it look\n   {:<34}{updates}\n   \
-         {:<34}{renewals}\n   {:<34}{}\n   {:<34}{}\n",
+         {:<34}{renewals}\n   {:<34}{}\n   {:<34}{}\n\n",
         "nights",
         "calls to the CA",
-        "changes to zones",
+        "updates sent to zones",
         "renewals",
         "domains ever without a proof",
         lost.len(),

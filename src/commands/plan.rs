@@ -56,7 +56,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     } else {
         text(&plan, output)
     }
-    Ok(if plan.is_refused() { Exit::Guard } else { verdict(&looks, &[]) })
+    Ok(if plan.is_refused() { Exit::Guard } else { verdict(&looks, std::iter::empty()) })
 }
 
 fn headline(plan: &Plan) -> String {

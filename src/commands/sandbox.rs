@@ -138,29 +138,29 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// Every switch of the CA with the values it takes and what it means; the default first.
 const SWITCHES: [(&str, &str, &str); 18] = [
-    ("reset_keeps_proof", "true|false", "a token reset leaves a valid domain valid"),
-    ("not_seen", "unchanged|error", "what validate answers when it does not see the value"),
-    ("stale_token", "unchanged|error", "what validate answers when the token cannot be used any more"),
-    ("register_known", "error|same|new_token", "what register does with a name it knows"),
-    ("bad_name_fails_batch", "true|false", "one bad name fails all names of a register"),
-    ("value_has_prefix", "true|false", "the random value comes with swiss-pki= in front"),
+    ("reset_keeps_proof", "true|false", "a reset leaves a valid domain valid"),
+    ("not_seen", "unchanged|error", "how validate says: not seen"),
+    ("stale_token", "unchanged|error", "how validate says: no token to look for"),
+    ("register_known", "error|same|new_token", "what register does with a known name"),
+    ("bad_name_fails_batch", "true|false", "one bad name fails the whole register"),
+    ("value_has_prefix", "true|false", "the value comes with swiss-pki= in front"),
     ("lower_case_status", "false|true", "the status is in lower case"),
     ("polls", "false|true", "the CA looks by itself"),
     ("folds_sharp_s", "false|true", "ß becomes ss"),
     ("shuffled", "false|true", "lists come in any order"),
-    ("cuts_late", "false|true", "a coming rule shortens the shown dates only once it is in force"),
-    ("quoted_jwt", "false|true", "the token helper puts its JWT in quotes"),
+    ("cuts_late", "false|true", "a rule cuts shown dates when it starts"),
+    ("quoted_jwt", "false|true", "the token helper's JWT is in quotes"),
     ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
-    ("client_search_limit", "300|N", "how many clients a search returns at most"),
-    ("perspectives", "0|N", "how many places look, each at one name server; 0: all name servers must agree"),
-    ("perspective_failures", "1|N", "how many of them but the first may fail"),
-    ("latency_ms", "0|N", "how long every call takes at least, as --latency"),
-    ("calls_per_second", "0|N", "429 for more calls than this; 0: no limit"),
+    ("client_search_limit", "300|N", "how many clients a search returns"),
+    ("perspectives", "0|N", "places that look; 0: at every name server"),
+    ("perspective_failures", "1|N", "how many of them may fail"),
+    ("latency_ms", "0|N", "the least time of a call, as --latency"),
+    ("calls_per_second", "0|N", "429 for more than this; 0: no limit"),
 ];
 
 /// The switches, one a line.
 fn switches() -> String {
-    let line = |(key, values, meaning): &(&str, &str, &str)| format!("  {:<44} {meaning}", format!("{key}={values}"));
+    let line = |(key, values, meaning): &(&str, &str, &str)| format!("  {:<37}{meaning}", format!("{key}={values}"));
     SWITCHES.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

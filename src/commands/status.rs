@@ -87,8 +87,7 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
         output.table(&["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"], rows);
     }
     ages(&*store, &settings, args.client.is_some().then_some(&clients), now, output).await?;
-    let not_valid: Vec<DomainView> = shown.into_iter().filter(|view| view.is_managed() && !view.with_margin).collect();
-    Ok(match verdict(&looks, &not_valid) {
+    Ok(match verdict(&looks, shown.iter().filter(|view| view.is_managed())) {
         // Nothing was tried in DNS: what is wrong there is in the reasons.
         Exit::Dns => Exit::Incomplete,
         exit => exit,

@@ -37,15 +37,16 @@ impl Scope {
             *strays.entry(row.client.clone()).or_default() += 1;
         }
         let all_clients = clients == known;
+        let named: Option<BTreeSet<DomainName>> = order.only.as_ref().map(|only| only.iter().cloned().collect());
         // Nobody can be asked about the domains of a stray client: what is left of them waits.
         let allowed = |row: &&DomainRow| {
             (clients.contains(&row.client) || all_clients && row.origins.is_empty())
-                && order.only.as_ref().is_none_or(|only| only.contains(&row.domain))
+                && named.as_ref().is_none_or(|named| named.contains(&row.domain))
         };
-        let everything = all_clients && strays.is_empty() && order.only.is_none();
+        let everything = all_clients && strays.is_empty() && named.is_none();
         Self {
             only: (!everything).then(|| rows.iter().filter(allowed).map(|row| row.domain.clone()).collect()),
-            named: order.only.as_ref().map(|only| only.iter().cloned().collect()),
+            named,
             strays,
             clients,
             all_clients,
@@ -80,8 +81,8 @@ pub(super) struct Summary {
     interrupted: bool,
     domains: usize,
     counts: BTreeMap<&'static str, usize>,
-    /// The domains that are not valid with margin.
-    not_valid: Vec<DomainView>,
+    /// The domains that are not valid with margin, and those that wait for a person.
+    attention: Vec<DomainView>,
     looks: Vec<Look>,
     /// TXT values of ours that are or may be in DNS.
     in_dns: Vec<Standing>,
@@ -96,7 +97,17 @@ pub(super) struct Look {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
-    temporary: bool,
+    outcome: Outcome,
+}
+
+/// What a look means for the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    Refused,
+    Failed,
+    /// It may pass by itself.
+    NotYet,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,25 +136,24 @@ impl Summary {
         let mut counts = BTreeMap::new();
         asked.iter().for_each(|view| *counts.entry(view.state.as_str()).or_default() += 1);
         let concerned = |owner: &str| {
-            let named = |named: &BTreeSet<DomainName>| named.iter().any(|name| name.as_str() == owner);
-            scope.named.as_ref().is_none_or(named)
+            let owner = DomainName::from_a_labels(owner);
+            scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
         let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
         let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers)).collect();
         let domains = asked.len();
-        let not_valid: Vec<DomainView> = asked.into_iter().filter(|view| !view.with_margin).collect();
         Self {
-            exit: match verdict(&looks, &not_valid) {
+            exit: match verdict(&looks, asked.iter()) {
                 Exit::Done if in_dns.iter().any(|entry| entry.orphaned) => Exit::Dns,
                 exit => exit,
             },
+            attention: asked.into_iter().filter(|view| !view.with_margin || view.state == State::Held).collect(),
             in_dns,
             run,
             at,
             interrupted,
             domains,
             counts,
-            not_valid,
             looks,
         }
     }
@@ -152,10 +162,10 @@ impl Summary {
         output.json(self);
         self.looks.iter().for_each(|look| look.tell(output));
         output.line(&self.headline());
-        if !self.not_valid.is_empty() {
+        if !self.attention.is_empty() {
             output.table(
                 &["DOMAIN", "STATE", "NEXT", "WHEN", "REASON"],
-                self.not_valid.iter().map(|view| self.row(view)).collect(),
+                self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
@@ -208,17 +218,18 @@ pub(super) fn tone(view: &DomainView) -> Tone {
     }
 }
 
-/// Guard, then CA, then what the domains say. A look that failed for the moment is the end only when nothing else is wrong.
-pub(super) fn verdict(looks: &[Look], not_valid: &[DomainView]) -> Exit {
-    let failed = |temporary| looks.iter().filter(move |look| look.error.is_some() && look.temporary == temporary);
-    if looks.iter().any(|look| !look.alarms.is_empty()) {
+/// Guard, then CA, then what the domains asked for say. A look that failed for the moment, or that a signal came before, is
+/// the end only when nothing else is wrong.
+pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a DomainView>) -> Exit {
+    if looks.iter().any(|look| look.outcome == Outcome::Refused) {
         return Exit::Guard;
     }
-    if failed(false).next().is_some() {
+    if looks.iter().any(|look| look.outcome == Outcome::Failed) {
         return Exit::Ca;
     }
-    let unseen: BTreeSet<&str> = failed(true).map(|look| look.client.as_str()).collect();
-    let wrong: Vec<_> = not_valid.iter().filter(|view| !unseen.contains(view.client.as_str())).collect();
+    let unseen = looks.iter().filter(|look| look.outcome == Outcome::NotYet).map(|look| look.client.as_str());
+    let unseen: BTreeSet<&str> = unseen.collect();
+    let wrong: Vec<_> = asked.filter(|view| !view.with_margin && !unseen.contains(view.client.as_str())).collect();
     match wrong.len() {
         0 if unseen.is_empty() => Exit::Done,
         0 => Exit::Temporary,
@@ -237,7 +248,7 @@ impl Look {
         for alarm in &self.alarms {
             output.error(
                 &format!("{}: the guard refuses: {alarm}; nothing was done", self.client),
-                Some("look at the CA and at the configuration first; if it is meant so, --force acts all the same"),
+                Some("look at the CA and at the configuration first; if it is meant so, `prevalidate run --force` acts all the same"),
             );
         }
         if let Some(error) = &self.error {
@@ -248,14 +259,18 @@ impl Look {
 
 impl From<(String, LookState)> for Look {
     fn from((client, state): (String, LookState)) -> Self {
-        let look = |state| Self { client, state, alarms: Vec::new(), error: None, temporary: false };
+        let look = |state, outcome| Self { client, state, outcome, alarms: Vec::new(), error: None };
         match state {
-            LookState::Waiting | LookState::Running => look("not begun"),
-            LookState::Done => look("done"),
+            LookState::Waiting | LookState::Running => look("not begun", Outcome::NotYet),
+            LookState::Done => look("done", Outcome::Done),
             LookState::Refused(alarms) => {
-                Self { alarms: alarms.iter().map(ToString::to_string).collect(), ..look("refused") }
+                let alarms = alarms.iter().map(ToString::to_string).collect();
+                Self { alarms, ..look("refused", Outcome::Refused) }
             }
-            LookState::Failed { error, temporary } => Self { error: Some(error), temporary, ..look("failed") },
+            LookState::Failed { error, temporary } => {
+                let outcome = if temporary { Outcome::NotYet } else { Outcome::Failed };
+                Self { error: Some(error), ..look("failed", outcome) }
+            }
         }
     }
 }
@@ -270,5 +285,44 @@ impl Standing {
     fn place(&self) -> String {
         let zone = self.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
         format!("{} TXT \"{}\" ({zone}provider {})", self.owner, self.value, self.provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prevalidation::Alarm;
+
+    fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
+        let domain = DomainName::from_a_labels("example.ch").expect("a name");
+        DomainView { client: client.to_owned(), with_margin, is_dns, ..DomainView::bare(domain, State::Pending) }
+    }
+
+    fn look(client: &str, state: LookState) -> Look {
+        Look::from((client.to_owned(), state))
+    }
+
+    #[test]
+    fn the_gravest_cause_gives_the_exit_status() {
+        let failed = |temporary| LookState::Failed { error: "no".to_owned(), temporary };
+        let refused = || LookState::Refused(vec![Alarm::ClockSkew { ahead_seconds: 900 }]);
+        let (good, dns, other) = (view("a", true, true), view("a", false, true), view("a", false, false));
+        for (states, views, exit) in [
+            (vec![LookState::Done], vec![], Exit::Done),
+            (vec![LookState::Done], vec![&good], Exit::Done),
+            (vec![LookState::Done], vec![&good, &dns], Exit::Dns),
+            (vec![LookState::Done], vec![&dns, &other], Exit::Incomplete),
+            (vec![failed(true)], vec![&dns, &other], Exit::Temporary),
+            (vec![LookState::Waiting], vec![&good], Exit::Temporary),
+            (vec![LookState::Done, failed(true)], vec![&good], Exit::Temporary),
+            (vec![LookState::Done, failed(true)], vec![&other], Exit::Incomplete),
+            (vec![LookState::Done, failed(false)], vec![&good], Exit::Ca),
+            (vec![failed(true), failed(false)], vec![&other], Exit::Ca),
+            (vec![refused(), failed(false)], vec![&other], Exit::Guard),
+        ] {
+            let clients = ["a", "b"];
+            let looks: Vec<_> = clients.iter().zip(states.clone()).map(|(client, state)| look(client, state)).collect();
+            assert_eq!(verdict(&looks, views.iter().copied()), exit, "{states:?} {views:?}");
+        }
     }
 }

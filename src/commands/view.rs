@@ -218,27 +218,33 @@ fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofVie
 
 /// A domain at the CA that the store has no row for.
 fn stranger(domain: DomainName, target: Target) -> DomainView {
-    DomainView {
-        unicode: domain.unicode(),
-        domain,
-        client: target.key,
-        ca: target.ca,
-        provider: None,
-        state: State::Unmanaged,
-        covered_by: None,
-        with_margin: false,
-        proof: None,
-        token: None,
-        attempt: None,
-        next: Step::Rest.as_str(),
-        due_at: None,
-        reason: "at the CA and not in the inventory".to_owned(),
-        ca_read_at: None,
-        is_dns: false,
-    }
+    let reason = "at the CA and not in the inventory".to_owned();
+    DomainView { client: target.key, ca: target.ca, reason, ..DomainView::bare(domain, State::Unmanaged) }
 }
 
 impl DomainView {
+    /// A domain of which nothing is known.
+    pub(super) fn bare(domain: DomainName, state: State) -> Self {
+        Self {
+            unicode: domain.unicode(),
+            domain,
+            client: String::new(),
+            ca: String::new(),
+            provider: None,
+            state,
+            covered_by: None,
+            with_margin: false,
+            proof: None,
+            token: None,
+            attempt: None,
+            next: Step::Rest.as_str(),
+            due_at: None,
+            reason: String::new(),
+            ca_read_at: None,
+            is_dns: false,
+        }
+    }
+
     /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
     fn counts_with(&mut self, parent: Option<Self>) {
         let Some(parent) = parent.filter(Self::is_managed) else {

@@ -121,7 +121,7 @@ pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Sto
 /// The guard's refusal as the end of a command.
 pub(super) fn refused(alarm: &Alarm) -> Failed {
     Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
-        .with_hint("look at the configuration first; if it is meant so, --force acts all the same")
+        .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
 }
 
 /// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).

@@ -1,5 +1,7 @@
 //! What is wrong with a configuration: every fault with its place, none with a value that may be a secret.
 
+pub use prevalidate_providers::settings::nearest;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -68,36 +70,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// The candidate that `written` was probably meant to be: at most a third of its letters differ.
-pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let written: String = written.to_lowercase().replace('-', "_");
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&written, &candidate.replace('-', "_")), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len().min(written.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Letters to insert, delete, replace or swap with a neighbour (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
-}
 
 #[cfg(test)]
 mod tests {

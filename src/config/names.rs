@@ -65,15 +65,15 @@ fn lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
 /// Reads names from a pipe: lines as [`read_lines`], or JSON: strings or objects with `name`, `zone` or `domain`, alone, in
 /// a list, or one after the other.
 pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
-    any(origin, bytes, &|text| read_name(text, accept_idn))
+    names(origin, bytes, &|text| read_name(text, accept_idn))
 }
 
 /// Like [`read_any`], for names that are only looked up: zones and records that nobody could prevalidate are fine.
 pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
-    any(origin, bytes, &|text| read_known(text).map(|name| (name, Vec::new())).map_err(|message| (message, None)))
+    names(origin, bytes, &|text| read_known(text).map(|name| (name, Vec::new())).map_err(|message| (message, None)))
 }
 
-fn any(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
+fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if !matches!(body.first(), Some(b'[' | b'{' | b'"')) {
         return lines(origin, bytes, read);
@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn names(list: &NameList) -> Vec<(usize, &str)> {
+    fn found(list: &NameList) -> Vec<(usize, &str)> {
         list.names.iter().map(|listed| (listed.line, listed.name.as_str())).collect()
     }
 
@@ -192,7 +192,7 @@ mod tests {
     fn a_list_from_a_spreadsheet_is_read_and_its_faults_know_their_lines() {
         let bytes = b"\xef\xbb\xbfexample.ch\r\n# all of ours\r\n\r\n  d\xc3\xa9j\xc3\xa0.vu.com # shop\r\nd\xe9j\xe0.vu.com\r\nco.uk\r\nexample.org.";
         let list = read_lines(Path::new("domains.txt"), bytes, false);
-        assert_eq!(names(&list), [(1, "example.ch"), (4, "xn--dj-kia8a.vu.com"), (7, "example.org")]);
+        assert_eq!(found(&list), [(1, "example.ch"), (4, "xn--dj-kia8a.vu.com"), (7, "example.org")]);
         let faults = faults(&list);
         assert!(faults[0].starts_with("domains.txt:5: is not UTF-8"), "{faults:?}");
         assert!(faults[1].starts_with("domains.txt:6: `co.uk` is a public suffix"), "{faults:?}");
@@ -225,7 +225,7 @@ mod tests {
         let refused = read_lines(Path::new("x"), "straße.ch".as_bytes(), false);
         assert!(refused.names.is_empty() && refused.faults[0].hint.as_ref().unwrap().contains("accept_idn"));
         let accepted = read_lines(Path::new("x"), "straße.ch".as_bytes(), true);
-        assert_eq!(names(&accepted), [(1, "xn--strae-oqa.ch")]);
+        assert_eq!(found(&accepted), [(1, "xn--strae-oqa.ch")]);
     }
 
     #[test]

@@ -145,3 +145,36 @@ pub fn examine_clock(now: Timestamp, latest: Option<Timestamp>, ahead: Option<Si
     let latest = latest.filter(|&latest| latest.duration_since(now) > CLOCK_TOLERANCE)?;
     Some(Alarm::ClockWentBack { latest })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_mass_is_a_third_of_many_or_all_of_few() {
+        for (affected, known, mass) in [
+            (0, 0, false),
+            (0, 5, false),
+            (1, 1, true),
+            (4, 5, false),
+            (5, 5, true),
+            (9, 9, true),
+            (3, 10, false),
+            (4, 10, true),
+            (30, 100, false),
+            (31, 100, true),
+        ] {
+            assert_eq!(is_mass(affected, known), mass, "{affected} of {known}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumped_either_way_is_an_alarm() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let hour = SignedDuration::from_hours(1);
+        assert_eq!(examine_clock(now, Some(now - hour), Some(SignedDuration::from_secs(200))), None);
+        assert_eq!(examine_clock(now, None, Some(-hour)), Some(Alarm::ClockSkew { ahead_seconds: -3600 }));
+        assert_eq!(examine_clock(now, Some(now + hour), None), Some(Alarm::ClockWentBack { latest: now + hour }));
+    }
+}

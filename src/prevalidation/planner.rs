@@ -308,3 +308,6 @@ fn cleanup(
 fn no_provider(now: Timestamp) -> Decision {
     Decision::now(Step::Hold, "no provider is configured for it: name one under its [[client]]", now)
 }
+
+#[cfg(test)]
+mod tests;

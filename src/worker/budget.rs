@@ -13,6 +13,9 @@ const FAILURES: u32 = 5;
 /// While it is open, one probe in this time.
 const PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
+/// How long a CA is left alone that says "too many requests" and not for how long.
+const UNTOLD: SignedDuration = SignedDuration::from_mins(1);
+
 /// The CAs that are left alone, by `[ca.NAME]`.
 #[derive(Debug, Default)]
 pub(super) struct Pauses(Mutex<BTreeMap<String, Pause>>);
@@ -43,6 +46,7 @@ impl Pauses {
         let span = match error.failure {
             // A refused credential stays refused: asking on would lock the account (faults J02).
             Failure::Unauthenticated | Failure::Settings => Some(SignedDuration::from_hours(24)),
+            Failure::Throttled if error.retry_after.is_none() => Some(UNTOLD),
             _ if error.retry_after.is_some() => error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()),
             _ if pause.failures >= FAILURES => Some(PAUSE),
             _ => None,

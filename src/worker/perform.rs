@@ -22,7 +22,12 @@ impl Worker {
         {
             let covering = self.covering.lock().unwrap_or_else(PoisonError::into_inner);
             for lease in leases {
-                let task = Task::new(lease, self, &covering, now);
+                let mut task = Task::new(lease, self, &covering, now);
+                if task.decision.is_due(now) && needs_ca(&task.decision.step) && !self.knows(&task.row.client) {
+                    let reason = format!("its client {} is no longer in the configuration", task.row.client);
+                    task.hold(self, reason, now);
+                    task.decision.step = Step::Rest;
+                }
                 groups
                     .entry(if task.decision.is_due(now) { kind(&task.decision.step) } else { IDLE })
                     .or_default()
@@ -124,6 +129,10 @@ impl Worker {
         Arc::clone(self.ports.cas.get(name).expect("a client names a configured CA"))
     }
 
+    fn knows(&self, client: &str) -> bool {
+        self.targets.iter().any(|target| target.key == client)
+    }
+
     pub(super) fn event(&self, domain: Option<&DomainName>, kind: &str, detail: String) -> Event {
         Event {
             at: self.ports.clock.now(),
@@ -154,6 +163,10 @@ const LOOK: u8 = 6;
 const VALIDATE: u8 = 7;
 const REMOVE: u8 = 8;
 const HOLD: u8 = 9;
+
+fn needs_ca(step: &Step) -> bool {
+    *step == Step::Read || *step == Step::Preflight || step.effect().is_some()
+}
 
 fn kind(step: &Step) -> u8 {
     match step {

@@ -43,7 +43,6 @@ pub struct Call {
     pub valid_until: Option<Timestamp>,
     pub validated_at: Option<Timestamp>,
     pub valid_after: bool,
-    pub reached: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -163,7 +162,6 @@ impl ModelCa {
                 valid_until: before.flatten(),
                 validated_at,
                 valid_after: after,
-                reached,
             });
         }
         match way {

@@ -65,17 +65,26 @@ async fn a_process_may_die_before_or_after_every_effect() {
     }
 }
 
-#[tokio::test]
-async fn a_process_may_die_twice() {
+/// The second death is counted from the first; what follows it is a life of its own. In two halves, for two cores.
+async fn twice(half: usize) {
     let mut world = World::new(1).await;
     live(&mut world, &[]).await;
     let effects = world.fuse.effects();
     let points = |count: usize| (0..count).flat_map(|index| [(index, Side::Before), (index, Side::After)]);
-    for first in points(effects) {
-        // The second death is counted from the first; what follows it is a life of its own.
-        for second in points(14) {
+    for first in points(effects).skip(half).step_by(2) {
+        for second in points(12) {
             let mut world = World::new(1).await;
             live(&mut world, &[first, second]).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_process_may_die_before_an_effect_and_again() {
+    twice(0).await;
+}
+
+#[tokio::test]
+async fn a_process_may_die_after_an_effect_and_again() {
+    twice(1).await;
 }

@@ -123,19 +123,23 @@ async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: us
     world.fuse.set(Some((effect, Side::FrozenBefore)));
     let sleeper = std::mem::replace(&mut workers[who], world.worker("sleeper"));
     let mut asleep = Box::pin(sleeper.step());
+    let meanwhile = async {
+        world.fuse.blown.notified().await;
+        world.fuse.set(None);
+        world.clock.advance(SignedDuration::from_mins(6));
+        let other = world.worker("other");
+        for _ in 0..4 {
+            let _ = other.step().await.unwrap();
+        }
+        world.fuse.resume.notify_one();
+    };
+    // Only the one effect sleeps: what else the step has under way goes on, as threads of a process would.
     tokio::select! {
         biased;
-        _ = &mut asleep => { world.fuse.set(None); return; }
-        () = world.fuse.blown.notified() => {}
+        outcome = &mut asleep => { let _ = outcome.unwrap(); }
+        () = meanwhile => { let _ = asleep.await.unwrap(); }
     }
     world.fuse.set(None);
-    world.clock.advance(SignedDuration::from_mins(6));
-    let other = world.worker("other");
-    for _ in 0..4 {
-        let _ = other.step().await.unwrap();
-    }
-    world.fuse.resume.notify_one();
-    let _ = asleep.await.unwrap();
 }
 
 async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'static str)) {

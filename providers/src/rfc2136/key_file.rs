@@ -61,8 +61,8 @@ pub fn read_algorithm(name: &str) -> Result<TsigAlgorithm, String> {
             Err(format!("algorithm {short} is not supported; {HINT}"))
         }
         "gss-tsig" | "gss.microsoft.com" => Err(format!("GSS-TSIG needs Kerberos and is not supported; {HINT}")),
-        // Not repeated: what stands here by mistake may be the secret.
-        _ => Err("the algorithm is not one of hmac-sha256, hmac-sha384, hmac-sha512".into()),
+        // Not shown: what stands in the wrong place may be the secret.
+        _ => Err("the algorithm is not one of hmac-sha256, hmac-sha384, hmac-sha512".to_owned()),
     }
 }
 

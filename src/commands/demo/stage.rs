@@ -82,7 +82,7 @@ impl Stage {
             .map_err(|error| Failed::new(Exit::Temporary, format!("cannot write {}: {error}", file.display())))?;
         let mut settings = config::load(&file).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
         // Calls are spaced in real time, which does not pass here.
-        settings.cas.values_mut().for_each(|ca| ca.rate.count = 10_000);
+        settings.cas.values_mut().for_each(|ca| ca.rate.count = 1_000);
         let store = SqliteStore::open(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
         let ports = wire::ports_at(&settings, Arc::new(store.clone()), Arc::new(clock.clone()))?;
         let witness = Arc::new(Witness::new(Arc::clone(&sandbox), domains));

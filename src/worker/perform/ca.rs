@@ -143,6 +143,9 @@ impl Worker {
                 let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
                 crashpoint::reach("register-done");
                 let now = self.ports.clock.now();
+                if let Some(error) = answers.values().find_map(|answer| answer.as_ref().err()) {
+                    self.ca_failed_once(&target.ca, error, now);
+                }
                 for task in &mut tasks {
                     let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
                         Err(CaError::new(
@@ -150,7 +153,7 @@ impl Worker {
                             format!("register {}: the CA left it out of its answer", task.fence.domain),
                         ))
                     });
-                    self.took(&target.ca, task, Effect::Register, answer, now, |worker, task| {
+                    self.took(None, task, Effect::Register, answer, now, |worker, task| {
                         let reference = task.reference().unwrap_or_default().to_owned();
                         task.say(worker, "registered", format!("as {reference}"));
                     });
@@ -164,29 +167,16 @@ impl Worker {
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         for task in tasks {
-            // The turn comes first: whoever waits for it costs the CA nothing.
-            let Some(task) = self.take_turn(task).await? else { continue };
-            let Some(task) = self.read_again(task).await? else { continue };
-            // What was read may make a risk of what was none.
-            let Some(task) = self.take_turn(task).await? else { continue };
+            let Some(mut task) = self.read_again(task).await? else { continue };
+            let now = self.ports.clock.now();
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
+            if risks_proof && !self.may_risk(&mut task, now).await? {
+                self.finish(vec![task]).await?;
+                continue;
+            }
             self.reset_one(task, risks_proof).await?;
         }
         Ok(())
-    }
-
-    /// `None` when the proof of this domain may not be risked yet; that is stored then.
-    async fn take_turn(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
-        let now = self.ports.clock.now();
-        let risks_proof = matches!(task.decision.step, Step::ResetToken { risks_proof: true });
-        if !risks_proof || self.may_risk(&mut task, now).await? {
-            return Ok(Some(task));
-        }
-        // A turn lasts longer than it takes to settle.
-        let wait = self.policy.poll.max(self.policy.settle / 2);
-        task.observed.attempt.not_before = now.saturating_add(wait).ok();
-        self.finish(vec![task]).await?;
-        Ok(None)
     }
 
     /// Reads the domain right before its token is reset: what was true at the last look may not be any more (I8).
@@ -213,7 +203,7 @@ impl Worker {
     }
 
     /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
-    async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
+    pub(super) async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
         if task.row.at_risk {
             return Ok(true);
         }
@@ -233,6 +223,11 @@ impl Worker {
             Ok(granted) => {
                 crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
+                if !granted {
+                    // A turn lasts longer than it takes to settle.
+                    let turn = self.policy.poll.max(self.policy.settle / 2);
+                    task.observed.attempt.not_before = now.saturating_add(turn).ok();
+                }
                 Ok(granted)
             }
             Err(StoreError::LeaseLost(_)) => Ok(false),
@@ -253,7 +248,7 @@ impl Worker {
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
-        self.took(&ca, &mut task, Effect::ResetToken, answer, now, |worker, task| {
+        self.took(Some(&ca), &mut task, Effect::ResetToken, answer, now, |worker, task| {
             task.observed.attempt.value =
                 task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
             let kept = task.observed.usable_until(&worker.policy.reuse, now).is_some();
@@ -301,7 +296,7 @@ impl Worker {
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {
-                    self.took(&ca, &mut task, Effect::Validate, answer, now, |worker, task| {
+                    self.took(Some(&ca), &mut task, Effect::Validate, answer, now, |worker, task| {
                         // Still on its way: the CA has looked and was not content.
                         if task.observed.attempt.since.is_some() {
                             let words = task.words().unwrap_or("no reason given").to_owned();
@@ -362,10 +357,18 @@ impl Worker {
         self.intend(tasks, |task| Some(EffectMark { at: now, retry: task.observed.attempt.tries > 1 })).await
     }
 
-    /// Takes the answer to an effect into the task; `well` adds what a good one means.
+    /// One call failed in a way that says something about the CA, not about the domain.
+    fn ca_failed_once(&self, ca: &str, error: &CaError, now: Timestamp) {
+        if error.is_retryable() || error.is_account_wide() {
+            self.pauses.failed(ca, error, now);
+        }
+    }
+
+    /// Takes the answer to an effect into the task; `well` adds what a good one means. A call for many names is counted
+    /// by the caller, once: then `ca` is `None`.
     fn took(
         &self,
-        ca: &str,
+        ca: Option<&str>,
         task: &mut Task,
         effect: Effect,
         answer: Result<Registration, CaError>,
@@ -374,15 +377,13 @@ impl Worker {
     ) {
         match answer {
             Ok(registration) => {
-                self.pauses.answered(ca);
+                ca.inspect(|ca| self.pauses.answered(ca));
                 task.saw(self, Sighting::Present(registration), now);
                 task.went_well();
                 well(self, task);
             }
             Err(error) => {
-                if error.is_retryable() || error.is_account_wide() {
-                    self.pauses.failed(ca, &error, now);
-                }
+                ca.inspect(|ca| self.ca_failed_once(ca, &error, now));
                 task.ca_failed(self, Some(effect), &error, now);
             }
         }

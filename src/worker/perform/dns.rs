@@ -22,8 +22,23 @@ const LOOKS_AT_ONCE: usize = 64;
 const LOOK_CLOSER: u32 = 6;
 
 impl Worker {
-    /// Proves write access before a proof is put at risk.
-    pub(super) async fn preflight(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+    /// Proves write access before a proof is put at risk, for those whose turn it is.
+    pub(super) async fn preflight(&self, waiting: Vec<Task>) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let (mut tasks, mut later) = (Vec::new(), Vec::new());
+        for mut task in waiting {
+            if self.may_risk(&mut task, now).await? {
+                let proof = task.registration().and_then(|found| found.proof.as_ref());
+                let renews = proof.and_then(|proof| proof.validated_at);
+                let ordered = task.observed.attempt.ordered;
+                task.observed.attempt.restart(None, now, renews);
+                task.observed.attempt.ordered = ordered;
+                tasks.push(task);
+            } else {
+                later.push(task);
+            }
+        }
+        self.finish(later).await?;
         let proved = futures::stream::iter(tasks)
             .map(|task| async move {
                 let answer = match self.provider(task.row.provider.as_deref()) {
@@ -44,7 +59,11 @@ impl Worker {
                     task.went_well();
                     task.observed.attempt.preflight_at = Some(now);
                 }
-                Err(error) => self.dns_failed(&mut task, &error, now),
+                Err(error) => {
+                    // Nothing was risked, and others may take the turn.
+                    task.observed.attempt.since = None;
+                    self.dns_failed(&mut task, &error, now);
+                }
             }
             done.push(task);
         }

@@ -1,0 +1,325 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::prevalidation::{DomainName, Hold, Proof, Token};
+
+const VALUE: &str = "swiss-pki=AAAAAAAAAAAAAAAAAAAA";
+
+fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn ago(minutes: i64) -> Timestamp {
+    after(now(), SignedDuration::from_mins(-minutes))
+}
+
+const DAY: i64 = 24 * 60;
+
+fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registration {
+    Registration {
+        reference: "cld-1".to_owned(),
+        domain: name(),
+        status: if validated.is_some() { Status::Valid } else { Status::Pending },
+        proof: validated.map(|at| Proof { validated_at: Some(at), expires_at: None, method: None }),
+        token: Some(Token {
+            value: VALUE.to_owned(),
+            created_at: Some(token_made),
+            expires_at: Some(after(token_made, SignedDuration::from_hours(30 * 24))),
+            expired: false,
+        }),
+        last_words: None,
+        doubt: None,
+    }
+}
+
+fn name() -> DomainName {
+    DomainName::from_a_labels("example.ch").unwrap()
+}
+
+fn entry(value: &str, state: LedgerState) -> LedgerEntry {
+    LedgerEntry {
+        id: 7,
+        owner: "example.ch".to_owned(),
+        value: value.to_owned(),
+        provider: "p".to_owned(),
+        zone: None,
+        state,
+        ttl_before: Some(3600),
+        negative_ttl: None,
+        created_at: ago(5),
+        published_at: Some(ago(5)),
+        removal_tries: 0,
+        retry_at: None,
+    }
+}
+
+fn observed(sighting: Sighting) -> Observed {
+    Observed {
+        domain: name(),
+        desired: true,
+        covered_by: None,
+        has_provider: true,
+        sighting,
+        read_at: Some(now()),
+        attempt: Attempt::default(),
+        ledger: Vec::new(),
+    }
+}
+
+fn pending() -> Observed {
+    observed(Sighting::Present(registration(None, ago(10))))
+}
+
+fn step_of(seen: &Observed) -> &'static str {
+    let decision = next_step(seen, &Policy::new(Mode::Manage), now());
+    if decision.is_due(now()) { decision.step.as_str() } else { "wait" }
+}
+
+#[test]
+fn a_life_goes_one_step_at_a_time() {
+    let mut seen = observed(Sighting::Unread);
+    assert_eq!(step_of(&seen), "read");
+    seen.sighting = Sighting::Absent;
+    assert_eq!(step_of(&seen), "register");
+    seen = pending();
+    assert_eq!(step_of(&seen), "publish");
+    seen.ledger = vec![entry(VALUE, LedgerState::Intended)];
+    assert_eq!(step_of(&seen), "publish", "an intent proves nothing");
+    seen.ledger = vec![entry(VALUE, LedgerState::Published)];
+    assert_eq!(step_of(&seen), "look");
+    (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(now()), Some(now()));
+    assert_eq!(step_of(&seen), "wait", "it settles");
+    (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(ago(2)), Some(ago(2)));
+    assert_eq!(step_of(&seen), "look", "seen too long ago");
+    seen.attempt.seen_at = Some(now());
+    assert_eq!(step_of(&seen), "validate");
+    seen.sighting = Sighting::Present(registration(Some(now()), ago(10)));
+    assert_eq!(step_of(&seen), "remove");
+    seen.ledger.clear();
+    assert_eq!(step_of(&seen), "wait", "until the renewal");
+}
+
+#[test]
+fn a_lost_answer_is_read_before_anything_else() {
+    let mut seen = pending();
+    seen.attempt.unanswered = Some(Effect::Validate);
+    assert_eq!(step_of(&seen), "read");
+    seen.sighting = Sighting::Missing(registration(None, ago(10)));
+    seen.attempt.unanswered = None;
+    assert_eq!(step_of(&seen), "read", "missing in a list is no proof of absence");
+}
+
+#[test]
+fn a_renewal_proves_write_access_before_it_risks_the_proof() {
+    let mut seen = observed(Sighting::Present(registration(Some(ago(195 * DAY)), ago(196 * DAY))));
+    assert_eq!(step_of(&seen), "preflight");
+    seen.attempt.preflight_at = Some(ago(11));
+    assert_eq!(step_of(&seen), "preflight", "that was too long ago");
+    seen.attempt.preflight_at = Some(ago(9));
+    assert_eq!(step_of(&seen), "reset");
+    seen.has_provider = false;
+    assert_eq!(step_of(&seen), "hold", "without a provider nothing is risked");
+}
+
+#[test]
+fn a_token_that_a_colleague_asked_for_is_used_instead_of_another_reset() {
+    let seen = observed(Sighting::Present(registration(Some(ago(195 * DAY)), ago(60))));
+    assert_eq!(step_of(&seen), "publish");
+}
+
+#[test]
+fn the_ca_is_asked_after_5_15_and_60_minutes_at_the_horizon_and_every_6_hours() {
+    let policy = Policy::new(Mode::Manage);
+    let mut seen = pending();
+    seen.ledger = vec![entry(VALUE, LedgerState::Published)];
+    let visible = ago(0);
+    let minutes = |tries: u32, submitted: i64| {
+        let attempt = Attempt {
+            visible_at: Some(visible),
+            seen_at: Some(visible),
+            horizon_at: Some(after(visible, SignedDuration::from_hours(4))),
+            submitted_at: (tries > 0).then(|| after(visible, SignedDuration::from_mins(submitted))),
+            tries,
+            ..Attempt::default()
+        };
+        let seen = Observed { attempt, ..seen.clone() };
+        next_step(&seen, &policy, now()).at.duration_since(visible).as_mins()
+    };
+    assert_eq!(minutes(0, 0), 1);
+    assert_eq!(minutes(1, 1), 6);
+    assert_eq!(minutes(2, 6), 16);
+    assert_eq!(minutes(3, 16), 61);
+    assert_eq!(minutes(4, 61), 240);
+    assert_eq!(minutes(5, 240), 600);
+    assert_eq!(minutes(1, 50), 55, "never closer than five minutes");
+}
+
+#[test]
+fn a_dying_token_is_replaced_and_an_expired_domain_starts_with_a_reset() {
+    assert_eq!(step_of(&observed(Sighting::Present(registration(None, ago(26 * DAY))))), "reset");
+    assert_eq!(step_of(&observed(Sighting::Present(registration(None, ago(24 * DAY))))), "publish");
+    let mut expired = registration(Some(ago(300 * DAY)), ago(301 * DAY));
+    expired.status = Status::Expired;
+    assert_eq!(step_of(&observed(Sighting::Present(expired))), "reset");
+}
+
+#[test]
+fn a_third_value_waits_until_a_dead_one_is_gone() {
+    let mut seen = pending();
+    let dead = |id, value: &str| LedgerEntry { id, ..entry(value, LedgerState::Published) };
+    seen.ledger = vec![dead(1, "swiss-pki=old1"), dead(2, "swiss-pki=old2")];
+    assert_eq!(step_of(&seen), "remove");
+    seen.ledger = vec![dead(1, "swiss-pki=old1")];
+    assert_eq!(step_of(&seen), "publish");
+    seen.ledger.push(dead(3, VALUE));
+    let Step::Remove { entries } = next_step(&seen, &Policy::new(Mode::Manage), now()).step else { panic!() };
+    assert_eq!(entries, [1], "the value in use stays");
+}
+
+#[test]
+fn a_value_of_others_is_used_and_never_removed() {
+    let mut seen = pending();
+    seen.ledger = vec![entry(VALUE, LedgerState::Foreign)];
+    assert_eq!(step_of(&seen), "look");
+    seen.sighting = Sighting::Present(registration(Some(now()), ago(10)));
+    assert_eq!(step_of(&seen), "wait", "there is nothing of ours to remove");
+}
+
+#[test]
+fn an_answer_that_contradicts_itself_never_leads_to_a_reset() {
+    let mut doubtful = registration(Some(ago(DAY)), ago(26 * DAY));
+    doubtful.status = Status::Unknown("REVALIDATING".to_owned());
+    doubtful.token = None;
+    assert_eq!(step_of(&observed(Sighting::Present(doubtful.clone()))), "hold");
+    doubtful.status = Status::NotValidated;
+    doubtful.doubt = Some("validated is true and status is NOT_VALIDATED".to_owned());
+    assert_eq!(step_of(&observed(Sighting::Present(doubtful))), "hold");
+}
+
+#[test]
+fn a_held_domain_is_tried_again_and_its_cleanup_does_not_wait() {
+    let mut seen = pending();
+    let hold = |again_at| Some(Hold { since: ago(60), reason: "CNAME".to_owned(), again_at });
+    seen.attempt.hold = hold(after(now(), SignedDuration::from_hours(1)));
+    assert_eq!(step_of(&seen), "wait");
+    seen.attempt.hold = hold(now());
+    assert_eq!(step_of(&seen), "publish");
+    seen.attempt.hold = hold(after(now(), SignedDuration::from_hours(1)));
+    seen.desired = false;
+    seen.ledger = vec![entry(VALUE, LedgerState::Published)];
+    assert_eq!(step_of(&seen), "remove");
+}
+
+#[test]
+fn observing_covered_and_unwanted_domains_do_nothing_at_the_ca() {
+    let seen = pending();
+    assert_eq!(next_step(&seen, &Policy::new(Mode::Observe), now()).step, Step::Rest);
+    let covered = Observed { covered_by: Some(DomainName::from_a_labels("ch.ch").unwrap()), ..seen.clone() };
+    assert_eq!(step_of(&covered), "wait");
+    let policy = Policy { cover: false, ..Policy::new(Mode::Manage) };
+    assert_eq!(next_step(&covered, &policy, now()).step.as_str(), "publish");
+    assert_eq!(step_of(&Observed { desired: false, ..seen }), "wait");
+}
+
+#[test]
+fn the_budget_of_ca_calls_is_waited_for() {
+    let mut seen = observed(Sighting::Absent);
+    seen.attempt.effects = (1..=5).map(|n| ago(n * 10)).collect();
+    let decision = next_step(&seen, &Policy::new(Mode::Manage), now());
+    assert_eq!(decision.at, after(now(), SignedDuration::from_mins(10)));
+    assert!(decision.why.contains("budget"));
+}
+
+prop_compose! {
+    fn moment()(minutes in -20_000i64..320_000) -> Timestamp { ago(minutes) }
+}
+
+prop_compose! {
+    fn any_registration()(
+        validated in proptest::option::of(moment()),
+        made in moment(),
+        status in prop_oneof![Just(Status::Pending), Just(Status::Expired), Just(Status::Valid), Just(Status::NotValidated), Just(Status::Unknown("NEW".into()))],
+        expires in proptest::option::of(moment()),
+        has_token: bool,
+        doubt in proptest::option::of(Just("it says two things".to_owned())),
+    ) -> Registration {
+        let mut registration = registration(validated, made);
+        registration.status = status;
+        registration.doubt = doubt;
+        if let Some(proof) = &mut registration.proof {
+            proof.expires_at = expires;
+        }
+        if !has_token {
+            registration.token = None;
+        }
+        registration
+    }
+}
+
+prop_compose! {
+    fn any_observed()(
+        registration in any_registration(),
+        present in 0..4,
+        (desired, has_provider, ordered) in any::<(bool, bool, bool)>(),
+        states in proptest::collection::vec((0..5usize, 0..3usize), 0..4),
+        visible in proptest::option::of(moment()),
+        seen in proptest::option::of(moment()),
+        preflight in proptest::option::of(moment()),
+        tries in 0u32..8,
+    ) -> Observed {
+        let states = states.into_iter().enumerate().map(|(id, (state, value))| LedgerEntry {
+            id: i64::try_from(id).unwrap(),
+            value: [VALUE, "swiss-pki=old1", "swiss-pki=old2"][value].to_owned(),
+            ..entry(VALUE, [LedgerState::Intended, LedgerState::Published, LedgerState::Foreign, LedgerState::Removing, LedgerState::Removed][state])
+        }).collect();
+        let sighting = match present {
+            0 => Sighting::Absent,
+            1 => Sighting::Missing(registration),
+            _ => Sighting::Present(registration),
+        };
+        let attempt = Attempt { visible_at: visible, seen_at: seen, preflight_at: preflight, tries, ordered, ..Attempt::default() };
+        Observed { desired, has_provider, ledger: states, attempt, ..observed(sighting) }
+    }
+}
+
+proptest! {
+    /// I5, I8, I9 and the ledger, for whatever may be observed.
+    #[test]
+    fn no_step_does_harm(seen in any_observed()) {
+        let policy = Policy::new(Mode::Manage);
+        let decision = next_step(&seen, &policy, now());
+        let due = decision.is_due(now());
+        let end = seen.usable_until(&policy.reuse, now());
+        let registration = seen.sighting.registration();
+        match &decision.step {
+            Step::ResetToken { risks_proof } if due => {
+                prop_assert_eq!(*risks_proof, end.is_some(), "what is risked is known");
+                if let Some(proof) = registration.and_then(|r| r.proof.as_ref()).filter(|_| end.is_some()) {
+                    let renew_at = policy.renew_at(&seen.domain, proof).unwrap();
+                    prop_assert!(now() >= renew_at || seen.attempt.ordered);
+                    let proven = seen.attempt.preflight_at.unwrap();
+                    prop_assert!(proven <= now() && now().duration_since(proven) <= SignedDuration::from_mins(10));
+                }
+            }
+            Step::Validate if due => {
+                let seen_at = seen.attempt.seen_at.unwrap();
+                prop_assert!(seen_at <= now() && now().duration_since(seen_at) <= SEEN_COUNTS);
+            }
+            Step::Remove { entries } => {
+                for id in entries {
+                    let entry = seen.ledger.iter().find(|entry| entry.id == *id).unwrap();
+                    prop_assert!(entry.state.is_open(), "only what is ours");
+                    let current = registration.and_then(|r| r.token.as_ref()).is_some_and(|t| t.value == entry.value);
+                    prop_assert!(!seen.desired || end.is_some() || !current, "the value in use stays until the proof is there");
+                }
+            }
+            Step::Register => prop_assert_eq!(&seen.sighting, &Sighting::Absent),
+            _ => {}
+        }
+        let text = serde_json::to_string(&seen).unwrap();
+        let kept: Observed = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(next_step(&kept, &policy, now()), decision, "an observation of last week gives last week's decision");
+    }
+}
