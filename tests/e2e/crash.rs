@@ -24,6 +24,13 @@ mod armed {
     /// Only a renewal passes these.
     const OF_RENEWAL: [&str; 4] = ["preflight-done", "risk-taken", "reset-intended", "reset-done"];
 
+    /// A process that dies here leaves the value in DNS.
+    const VALUE_STANDS: [&str; 5] =
+        ["publish-done", "look-done", "validate-intended", "validate-done", "remove-intended"];
+
+    /// A process that dies here has not registered the name yet.
+    const UNREGISTERED: [&str; 4] = ["listed", "look-stored", "claimed", "register-intended"];
+
     fn two_lives(server: &NameServer, domain: &str, point: &str) {
         let world = World::new(&[server]);
         let renews = OF_RENEWAL.contains(&point);
@@ -34,6 +41,10 @@ mod armed {
 
         let first = world.run_with(&setup, &["run", "--wait", "30s"], ("PREVALIDATE_CRASH", &format!("{point}:1")));
         assert_eq!(first.status.signal(), Some(9), "not killed at {point}: {}", first.said());
+        // It died where it should: not earlier, with nothing at stake.
+        let stands = server.txt(domain).iter().any(|value| value.starts_with("swiss-pki="));
+        assert_eq!(stands, VALUE_STANDS.contains(&point), "the value stands in DNS at {point}");
+        assert_eq!(world.ca.domain(domain).is_none(), UNREGISTERED.contains(&point), "unregistered at {point}");
         if point == "validate-intended" {
             // Whether the CA was asked is not known: it has five minutes before it is asked again. This one looks by itself.
             world.ca.change(|behaviour| behaviour.polls = true);
