@@ -10,7 +10,7 @@ mod look;
 mod perform;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,6 +72,8 @@ pub struct Options {
     pub only: Option<Vec<DomainName>>,
     /// Act although the guard refuses.
     pub force: bool,
+    /// The domains of `only` are tried at once: what they were held for or waited for may have changed.
+    pub afresh: bool,
     /// How many domains one round claims: whole batches of the CA, so that no `register` is sent half full.
     pub batch: usize,
     /// How many calls to one side are under way at once.
@@ -90,6 +92,7 @@ impl Options {
             run: run.into(),
             only: None,
             force: false,
+            afresh: false,
             batch: 100,
             concurrency: 16,
             lanes: 4,
@@ -143,6 +146,8 @@ pub struct Worker {
     looks: Mutex<BTreeMap<String, LookState>>,
     covering: Mutex<Covering>,
     pauses: Pauses,
+    /// The domains that were taken up afresh in this run: once is enough.
+    refreshed: Mutex<BTreeSet<DomainName>>,
 }
 
 impl fmt::Debug for Worker {
@@ -175,6 +180,7 @@ impl Worker {
             looks: Mutex::new(looks),
             covering: Mutex::default(),
             pauses: Pauses::default(),
+            refreshed: Mutex::default(),
         }
     }
 
@@ -276,6 +282,11 @@ impl Worker {
 
     fn concerns(&self, domain: &DomainName) -> bool {
         self.options.only.as_ref().is_none_or(|only| only.binary_search(domain).is_ok())
+    }
+
+    fn is_asked_afresh(&self, domain: &DomainName) -> bool {
+        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.options.afresh && self.options.only.is_some() && refreshed.insert(domain.clone())
     }
 
     fn set_look(&self, key: &str, state: LookState) {

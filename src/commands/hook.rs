@@ -10,7 +10,6 @@ use jiff::SignedDuration;
 use super::inventory::{list_bytes, list_names, several};
 use super::work::{Order, work};
 use super::{Exit, Failed, Global, asked, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::names::{read_any_known, read_known};
 use crate::output::Output;
 use crate::prevalidation::DomainName;
@@ -43,7 +42,6 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     let mut targets = wire::targets(&settings);
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
     let store = wire::open(&settings, false).await?;
-    store.wake(&only, SystemClock.now()).await?;
     let order = Order { command: "hook", targets, only: Some(only), wait: args.wait, force: false };
     work(&settings, Arc::clone(&store), order, output).await
 }

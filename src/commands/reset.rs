@@ -139,7 +139,7 @@ fn ordered(lease: Lease, go: bool, now: Timestamp) -> Write {
     let mut events = Vec::new();
     if go {
         let proof = lease.row.sighting.registration().and_then(|registration| registration.proof.as_ref());
-        attempt.restart(None, now, proof.and_then(|proof| proof.validated_at));
+        attempt.restart(None, now, proof.cloned());
         attempt.ordered = true;
         events.push(Event {
             at: now,

@@ -229,7 +229,9 @@ pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a Domain
     }
     let unseen = looks.iter().filter(|look| look.outcome == Outcome::NotYet).map(|look| look.client.as_str());
     let unseen: BTreeSet<&str> = unseen.collect();
-    let wrong: Vec<_> = asked.filter(|view| !view.with_margin && !unseen.contains(view.client.as_str())).collect();
+    let wrong: Vec<_> = asked
+        .filter(|view| (!view.with_margin || view.state == State::Held) && !unseen.contains(view.client.as_str()))
+        .collect();
     match wrong.len() {
         0 if unseen.is_empty() => Exit::Done,
         0 => Exit::Temporary,

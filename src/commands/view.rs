@@ -1,6 +1,6 @@
 //! A domain as people and programs see it: from the store's rows to the objects of `status --output json`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -94,7 +94,7 @@ pub(super) async fn views(
         let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
         unmanaged.extend(names.map(|name| (name, target.clone())));
     }
-    let mut covering = covering(&rows, &unmanaged, policy);
+    let mut covering = covering(&rows, &unmanaged, policy, now);
     covering.extend(covered.into_iter().filter(|_| policy.cover));
 
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
@@ -122,23 +122,27 @@ pub(super) async fn views(
     Ok(all.into_values().collect())
 }
 
-/// Which wanted names lie below one that is wanted too, or below one at the CA that the last look found valid: such a row
+/// Which wanted names lie below one that is wanted too (and valid, or they have no registration), or below one at the CA that the last look found valid: such a row
 /// was read and never comes up again.
 fn covering(
     rows: &[DomainRow],
     unmanaged: &BTreeMap<DomainName, Target>,
     policy: &Policy,
+    now: Timestamp,
 ) -> BTreeMap<DomainName, DomainName> {
     let mut covering = BTreeMap::new();
     let desired = |row: &&DomainRow| !row.origins.is_empty();
-    let wanted: BTreeSet<(&str, &DomainName)> =
-        rows.iter().filter(desired).map(|row| (row.client.as_str(), &row.domain)).collect();
+    let valid =
+        |row: &DomainRow| row.sighting.registration().is_some_and(|r| r.usable_until(&policy.reuse, now).is_some());
+    let wanted: BTreeMap<(&str, &DomainName), bool> =
+        rows.iter().filter(desired).map(|row| ((row.client.as_str(), &row.domain), valid(row))).collect();
     for row in rows.iter().filter(desired).filter(|_| policy.cover) {
         let rests = row.read_at.is_some() && row.due_at.is_none() && policy.mode == Mode::Manage;
         let mut above = row.domain.parent();
         while let Some(name) = above {
             let known = unmanaged.get(&name).is_some_and(|target| target.key == row.client);
-            if wanted.contains(&(row.client.as_str(), &name)) || rests && known {
+            let parent = wanted.get(&(row.client.as_str(), &name));
+            if parent.is_some_and(|valid| *valid || row.sighting.registration().is_none()) || rests && known {
                 covering.insert(row.domain.clone(), name.clone());
             }
             above = name.parent();

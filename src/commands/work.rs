@@ -52,10 +52,14 @@ pub(super) async fn work(
     let options = Options {
         only: scope.only.clone(),
         force: order.force,
+        afresh: order.only.is_some(),
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
         ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
     };
+    if let Some(named) = &order.only {
+        store.wake(named, clock.now()).await?;
+    }
     let before = view::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
     let valid = before.iter().filter(|view| view.with_margin && scope.asked(view)).map(|view| view.domain.clone());
     let mut voice = Voice::new(output, before.iter().filter(|view| scope.asked(view)).count(), valid.collect());

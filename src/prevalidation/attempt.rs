@@ -5,14 +5,18 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::registration::Proof;
+
 /// What is remembered about the way to the next proof. Everything else is looked up afresh.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attempt {
     /// When it began; `None` while there is none.
     pub since: Option<Timestamp>,
-    /// `timeValidated` of the proof that this attempt renews: success is a later one.
-    pub renews: Option<Timestamp>,
+    /// The proof that was there when it began: success is a later one.
+    pub renews: Option<Proof>,
+    /// The CA's token before the reset of this attempt: a different one is its answer, even if that was lost.
+    pub replaces: Option<String>,
     /// The value this attempt is about.
     pub value: Option<String>,
     /// When the gate first passed for `value`.
@@ -98,7 +102,7 @@ pub enum Stage {
 
 impl Attempt {
     /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its last success.
-    pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Timestamp>) {
+    pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Proof>) {
         *self = Self {
             since: Some(now),
             renews,

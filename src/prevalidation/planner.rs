@@ -173,7 +173,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
             Step::Hold,
             format!(
                 "the CA's answer contradicts itself ({}); a reset could end a proof that counts",
-                registration.doubt.as_deref().unwrap_or("its status is not VALID and its proof has not ended")
+                registration.doubt.as_deref().unwrap_or("its status and its dates do not agree")
             ),
             now,
         ),
@@ -185,6 +185,8 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
 fn valid(seen: &Observed, registration: &Registration, end: Timestamp, policy: &Policy, now: Timestamp) -> Decision {
     let attempt = &seen.attempt;
     let renew_at = registration.proof.as_ref().and_then(|proof| policy.renew_at(&seen.domain, proof)).unwrap_or(end);
+    // Never a new cycle within a day of a success, also where the CA shows no date for it.
+    let renew_at = attempt.proved_at.map_or(renew_at, |won| renew_at.max(after(won, SignedDuration::from_hours(24))));
     if now < renew_at && !attempt.ordered {
         return cleanup(&seen.ledger, |_| true, now, "the proof is there").unwrap_or_else(|| Decision {
             step: renewal(),
@@ -213,19 +215,21 @@ fn renewal() -> Step {
 
 /// The value to publish: a live token that has not been used, or that this very attempt asked for.
 fn token<'a>(registration: &'a Registration, attempt: &Attempt, policy: &Policy, now: Timestamp) -> Option<&'a str> {
-    if attempt.ordered && attempt.value.is_none() {
-        return None;
-    }
-    registration
-        .live_token(policy.reset_token_before, now)
-        .filter(|token| attempt.value.as_deref() == Some(&token.value) || !registration.is_used(token))
-        .map(|token| token.value.as_str())
+    let token = registration.live_token(policy.reset_token_before, now)?;
+    let ours = attempt.value.as_deref() == Some(&token.value);
+    let answer = attempt.replaces.as_ref().is_some_and(|old| *old != token.value);
+    let waits_for_another = attempt.ordered && attempt.value.is_none();
+    (ours || answer || !waits_for_another && !registration.is_used(token)).then_some(token.value.as_str())
 }
 
-/// Whether the dates speak for a proof that the status denies (faults C10): then nothing that could end it is done.
+/// Whether dates speak for a proof that the status denies, or the status for one without dates (faults C10): then nothing
+/// that could end it is done.
 fn proof_may_still_count(registration: &Registration, policy: &Policy, now: Timestamp) -> bool {
-    (registration.doubt.is_some() || matches!(registration.status, Status::Unknown(_)))
-        && registration.proof.as_ref().and_then(|proof| policy.reuse.usable_until(proof)).is_some_and(|end| now < end)
+    let end = registration.proof.as_ref().and_then(|proof| policy.reuse.usable_until(proof));
+    match end {
+        Some(end) => now < end && (registration.doubt.is_some() || matches!(registration.status, Status::Unknown(_))),
+        None => registration.status == Status::Valid,
+    }
 }
 
 /// Publish, wait until it is visible, ask the CA.
@@ -236,8 +240,10 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     }
     let current = seen.ledger.iter().find(|entry| entry.value == value);
     let stands = current.is_some_and(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
-    let dead = seen.ledger.iter().filter(|entry| entry.value != value && entry.state.is_open()).count();
-    // Two of our values at a name at most (I3): the one that is dead goes before a third could come.
+    // Two of our values at a name at most (I3): the one that is dead goes before a third could come. One that cannot be
+    // removed, after many tries, is no reason to let the domain lapse.
+    let removable = |entry: &&LedgerEntry| entry.value != value && entry.state.is_open() && entry.removal_tries < 3;
+    let dead = seen.ledger.iter().filter(removable).count();
     if (stands || dead >= 2)
         && let Some(removal) = cleanup(&seen.ledger, |entry| entry.value != value, now, "its token was replaced")
         && (removal.at <= now || !stands)

@@ -86,14 +86,16 @@ impl Policy {
         Some(proof.validated_at.map_or(due, |made| due.max(after(made, days_long(1)))))
     }
 
-    /// How much of a proof's life must be left for a domain to count as safe at `end`.
+    /// How much of a proof's life must be left for a domain to count as safe at `end`; never less than until after the
+    /// next nightly run.
     pub fn critical_margin(&self, end: Timestamp) -> SignedDuration {
-        self.critical.min(self.reuse.limit_at(end) / 10)
+        let limit = self.reuse.limit_at(end);
+        self.critical.min(limit / 10).max(NIGHT.min(limit / 2))
     }
 
     /// How much must be left for nobody to be told.
     pub fn warning_margin(&self, end: Timestamp) -> SignedDuration {
-        self.warning.min(self.reuse.limit_at(end) / 5)
+        self.warning.min(self.reuse.limit_at(end) / 5).max(self.critical_margin(end))
     }
 
     /// The first moment not before `now` at which one more CA effect is within the domain's budget.
@@ -108,6 +110,9 @@ impl Policy {
         now.max(freed(per_hour, SignedDuration::from_hours(1))).max(freed(per_day, SignedDuration::from_hours(24)))
     }
 }
+
+/// From one nightly run to the end of the next.
+const NIGHT: SignedDuration = SignedDuration::from_hours(26);
 
 /// How long to wait after the `failures`-th failure in a row (faults C14).
 pub fn backoff(failures: u32) -> SignedDuration {

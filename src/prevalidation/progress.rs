@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::registration::Registration;
+use super::registration::{Proof, Registration};
 use super::reuse::ReuseTable;
 
 /// What the CA's word changed.
@@ -24,24 +24,51 @@ pub fn absorb(attempt: &mut Attempt, registration: &Registration, reuse: &ReuseT
     if attempt.since.is_none() {
         return Progress::None;
     }
-    let proved_at = registration.proof.as_ref().and_then(|proof| proof.validated_at);
-    let newer = match (attempt.renews, proved_at) {
-        (None, _) => true,
-        (Some(old), Some(new)) => new > old,
-        (Some(_), None) => false,
-    };
-    if newer && registration.usable_until(reuse, now).is_some() {
+    if is_newer(registration.proof.as_ref(), attempt.renews.as_ref()) && registration.usable_until(reuse, now).is_some()
+    {
         *attempt =
             Attempt { proved_at: Some(now), effects: std::mem::take(&mut attempt.effects), ..Attempt::default() };
         return Progress::Won;
     }
     let token = registration.token.as_ref().map(|token| &token.value);
     if attempt.value.is_some() && token.is_some() && attempt.value.as_ref() != token {
-        let (since, renews, ordered) = (attempt.since, attempt.renews, attempt.ordered);
+        let (since, renews, ordered) = (attempt.since, attempt.renews.take(), attempt.ordered);
         attempt.restart(token.cloned(), now, renews);
         attempt.since = since;
         attempt.ordered = ordered;
         return Progress::TokenReplaced;
     }
     Progress::None
+}
+
+/// Whether `proof` was made after `old`: by `timeValidated`, or by a later end where the CA shows no such date.
+fn is_newer(proof: Option<&Proof>, old: Option<&Proof>) -> bool {
+    let (Some(proof), Some(old)) = (proof, old) else { return proof.is_some() };
+    match (proof.validated_at, old.validated_at) {
+        (Some(new), Some(old)) => new > old,
+        _ => proof.expires_at > old.expires_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_proof_is_newer_by_its_date_or_else_by_its_end() {
+        let at = |day: i64| Some(Timestamp::from_second(day * 86_400).unwrap());
+        let proof = |validated_at, expires_at| Proof { validated_at, expires_at, method: None };
+        for (new, old, newer) in [
+            (proof(at(2), at(9)), proof(at(1), at(9)), true),
+            (proof(at(1), at(10)), proof(at(1), at(9)), false),
+            (proof(None, at(10)), proof(None, at(9)), true),
+            (proof(None, at(9)), proof(None, at(9)), false),
+            (proof(None, None), proof(at(1), at(9)), false),
+        ] {
+            assert_eq!(is_newer(Some(&new), Some(&old)), newer, "{new:?} after {old:?}");
+        }
+        assert!(is_newer(Some(&proof(None, None)), None));
+        assert!(!is_newer(None, None));
+    }
 }

@@ -38,6 +38,9 @@ impl Registration {
     pub fn live_token(&self, margin: SignedDuration, now: Timestamp) -> Option<&Token> {
         let token = self.token.as_ref().filter(|token| !token.expired)?;
         let end = token.expires_at.or(token.created_at.map(|made| after(made, TOKEN_LIFE)));
+        let life = end.zip(token.created_at).map_or(TOKEN_LIFE, |(end, made)| end.duration_since(made));
+        // However long before its end a token is to be replaced, a fresh one is not.
+        let margin = margin.min(life / 3);
         let ends_too_soon = end.is_some_and(|end| before(end, margin) <= now);
         (!ends_too_soon).then_some(token)
     }

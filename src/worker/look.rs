@@ -125,7 +125,9 @@ impl Worker {
             sights.push(Sight { row, observed, decision });
         }
         let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew).into_iter().collect();
+        // What was read after this list was made is younger than the list.
         let pairs = before.iter().zip(&sights).map(|(known, sight)| (known, &sight.observed.sighting));
+        let pairs = pairs.filter(|(known, _)| known.read_at.is_none_or(|read| read <= listing.read_at));
         alarms.extend(examine_look(&target.key, pairs, &self.policy, now));
         let managed: BTreeSet<_> =
             sights.iter().filter(|sight| sight.observed.desired).map(|sight| &sight.row.domain).collect();
@@ -140,16 +142,29 @@ impl Worker {
         }
     }
 
-    /// Which wanted names lie below a wanted one, or below one that is registered and valid though nobody here wants it.
+    /// Which wanted names lie below one that makes their own registration needless: below a valid one (one that nobody here
+    /// renews counts only until its renewal would be due), and, while they have no registration, below a wanted one.
     fn covering(&self, rows: &[DomainRow], listing: &Listing, now: Timestamp) -> Covering {
-        let wanted = rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain);
-        let valid = listing.registrations.iter().filter(|found| found.usable_until(&self.policy.reuse, now).is_some());
-        let parents: BTreeSet<&DomainName> = wanted.chain(valid.map(|found| &found.domain)).collect();
+        let wanted: BTreeSet<&DomainName> =
+            rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
+        let valid: BTreeSet<&DomainName> = listing
+            .registrations
+            .iter()
+            .filter(|found| found.usable_until(&self.policy.reuse, now).is_some())
+            .filter(|found| {
+                let renewed_here = wanted.contains(&found.domain);
+                let proof = found.proof.as_ref();
+                renewed_here
+                    || proof.and_then(|proof| self.policy.renew_at(&found.domain, proof)).is_some_and(|at| now < at)
+            })
+            .map(|found| &found.domain)
+            .collect();
+        let registered: BTreeSet<&DomainName> = listing.registrations.iter().map(|found| &found.domain).collect();
         let mut covering = Covering::new();
         for row in rows {
             let mut above = row.domain.parent();
             while let Some(name) = above {
-                if parents.contains(&name) {
+                if valid.contains(&name) || wanted.contains(&name) && !registered.contains(&row.domain) {
                     covering.insert(row.domain.clone(), name.clone());
                 }
                 above = name.parent();

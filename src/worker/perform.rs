@@ -75,6 +75,9 @@ impl Worker {
         let now = self.ports.clock.now();
         let writes: Vec<_> = tasks.iter_mut().map(|task| task.result(self, now)).collect();
         self.commit(&writes).await?;
+        for task in tasks.iter().filter(|task| task.won && task.row.at_risk) {
+            self.learn(&task.row.client).await?;
+        }
         crashpoint::reach("stored");
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::look::{Covering, due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, next_step,
+    Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, Step, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -25,6 +25,8 @@ pub(super) struct Task {
     pub(super) decision: Decision,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
+    /// A proof was won in this round.
+    pub(super) won: bool,
     /// A CA read of this round, to be stored.
     read: bool,
     /// Ledger entries that changed since the last write.
@@ -36,6 +38,11 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(lease: Lease, worker: &Worker, covering: &Covering, now: Timestamp) -> Self {
         let observed = worker.observed(&lease.row, lease.ledger, covering);
+        let mut observed = observed;
+        if worker.is_asked_afresh(&observed.domain) {
+            // Somebody says that something changed: what was waited for may be there.
+            (observed.attempt.hold, observed.attempt.not_before) = (None, None);
+        }
         let decision = next_step(&observed, &worker.policy, now);
         let mut task = Self {
             fence: lease.fence,
@@ -43,6 +50,7 @@ impl Task {
             observed,
             decision,
             chosen: Vec::new(),
+            won: false,
             read: false,
             touched: Vec::new(),
             events: Vec::new(),
@@ -78,7 +86,8 @@ impl Task {
         let tries = self.observed.attempt.tries;
         match reconcile_attempt(&mut self.observed, &worker.policy.reuse, now) {
             Progress::Won => {
-                let detail = self.won(worker, now, tries);
+                self.won = true;
+                let detail = self.outcome(worker, now, tries);
                 self.say(worker, "validated", detail);
                 self.close_foreign();
             }
@@ -97,7 +106,7 @@ impl Task {
         }
     }
 
-    fn won(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
+    fn outcome(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
         let until =
             self.observed.usable_until(&worker.policy.reuse, now).map_or_else(|| "?".to_owned(), |end| end.to_string());
         let words = self.words().map(|words| format!("; the CA: {words}")).unwrap_or_default();
@@ -146,6 +155,30 @@ impl Task {
         if attempt.last_error.as_deref() != Some(&error) {
             attempt.last_error = Some(error.clone());
             self.say(worker, "failed", error);
+        }
+    }
+
+    /// The CA gave no token that can be published: a person has to look, asking again would change nothing.
+    pub(super) fn hold_without_token(&mut self, worker: &Worker, now: Timestamp) {
+        let next = next_step(&self.observed, &worker.policy, now);
+        if next.is_due(now) && matches!(next.step, Step::ResetToken { .. } | Step::Preflight) {
+            let doubt = self.registration().and_then(|found| found.doubt.clone());
+            let doubt = doubt.unwrap_or_else(|| "it shows none, or one that has ended".to_owned());
+            self.hold(worker, format!("the CA gave no random value that can be published: {doubt}"), now);
+        }
+    }
+
+    /// The answer to `register` was lost or said "exists", and the client's list does not show the name.
+    pub(super) fn not_registered(&mut self, worker: &Worker, now: Timestamp) {
+        // Without an error it was a process that died before it asked: nothing speaks against asking.
+        let Some(last) = self.observed.attempt.last_error.clone() else { return self.went_well() };
+        let text = format!("not in the CA's list after `register`: {last}");
+        if self.observed.attempt.failures >= 2 {
+            self.observed.attempt.failures = 0;
+            self.hold(worker, text, now);
+        } else {
+            self.wait(worker, text, None, now);
+            self.observed.attempt.last_error = Some(last);
         }
     }
 
@@ -213,10 +246,12 @@ impl Task {
         self.observed.ledger.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Has the entries for `value` published once more, a foreign one too: it may have been taken away.
+    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken away.
     pub(super) fn publish_again(&mut self, value: &str) {
         for entry in self.observed.ledger.iter_mut().filter(|entry| entry.value == value) {
-            entry.state = LedgerState::Intended;
+            // One that was not ours is ours when it has to be written again; the provider's receipt will tell.
+            let foreign = entry.state == LedgerState::Foreign;
+            entry.state = if foreign { LedgerState::Removed } else { LedgerState::Intended };
             self.touched.push(entry.id);
         }
         self.observed.attempt.not_before = None;
@@ -234,12 +269,20 @@ impl Task {
     /// The result of a step: stored after its effect, the lease given back.
     pub(super) fn result(&mut self, worker: &Worker, now: Timestamp) -> Write {
         let decision = next_step(&self.observed, &worker.policy, now);
-        if self.row.at_risk && (self.observed.attempt.since.is_none() || !self.observed.desired) {
+        if self.row.at_risk && !self.is_on_its_way(&decision, now) {
             self.at_risk = Some(false);
         }
         let due = due_at(&decision);
         self.decision = decision;
         self.write(due, true)
+    }
+
+    /// Whether an attempt goes on, so that its turn is kept.
+    fn is_on_its_way(&self, decision: &Decision, now: Timestamp) -> bool {
+        let soon = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
+        self.observed.attempt.since.is_some()
+            && !matches!(decision.step, Step::Rest | Step::Remove { .. })
+            && (decision.at <= soon || !matches!(decision.step, Step::ResetToken { .. }))
     }
 
     fn write(&mut self, due_at: Option<Timestamp>, release: bool) -> Write {

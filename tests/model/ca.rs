@@ -16,11 +16,12 @@ pub struct Behaviour {
     pub reset_keeps_proof: bool,
     pub unseen_is_an_error: bool,
     pub duplicates: bool,
+    pub hides_time_validated: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { reset_keeps_proof: true, unseen_is_an_error: false, duplicates: false }
+        Self { reset_keeps_proof: true, unseen_is_an_error: false, duplicates: false, hides_time_validated: false }
     }
 }
 
@@ -109,7 +110,7 @@ impl ModelCa {
         state.ways.pop().unwrap_or(Way::Clear)
     }
 
-    fn show(&self, entry: &Entry) -> Registration {
+    fn show(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
         let now = self.clock.now();
         let valid = self.end(entry).is_some();
         Registration {
@@ -121,7 +122,7 @@ impl ModelCa {
                 _ => Status::Pending,
             },
             proof: entry.validated_at.filter(|_| entry.proof).map(|made| Proof {
-                validated_at: Some(made),
+                validated_at: (!behaviour.hides_time_validated).then_some(made),
                 expires_at: Some(self.reuse.end_of(made)),
                 method: Some("cabdns".to_owned()),
             }),
@@ -218,7 +219,7 @@ impl Ca for ModelCa {
     async fn list(&self, _: &str) -> Result<Listing, CaError> {
         let registrations = self.travel(None, |state| {
             state.lists += 1;
-            Ok(state.entries.values().map(|entry| self.show(entry)).collect())
+            Ok(state.entries.values().map(|entry| self.show(entry, &state.behaviour)).collect())
         })?;
         Ok(Listing { registrations, unreadable: Vec::new(), clock_skew: None, read_at: self.clock.now() })
     }
@@ -232,7 +233,7 @@ impl Ca for ModelCa {
                     Some(entry) if !state.behaviour.duplicates => entry,
                     _ => Self::create(state, name.clone(), None, self.clock.now()),
                 };
-                Ok(self.show(&entry))
+                Ok(self.show(&entry, &state.behaviour))
             });
             answers.push((name.clone(), answer));
         }
@@ -242,7 +243,8 @@ impl Ca for ModelCa {
     async fn get(&self, reference: &str) -> Result<Registration, CaError> {
         self.travel(None, |state| {
             state.gets += 1;
-            Self::entry_of(state, reference).map(|entry| entry.clone()).map(|entry| self.show(&entry))
+            let entry = Self::entry_of(state, reference)?.clone();
+            Ok(self.show(&entry, &state.behaviour))
         })
     }
 
@@ -261,7 +263,8 @@ impl Ca for ModelCa {
             } else if unseen_is_an_error {
                 return Err(CaError::new(Failure::Refused, "400: record not found"));
             }
-            Ok(self.show(&entry.clone()))
+            let entry = entry.clone();
+            Ok(self.show(&entry, &state.behaviour))
         })
     }
 
@@ -276,7 +279,8 @@ impl Ca for ModelCa {
             entry.token = token;
             entry.token_at = now;
             entry.proof &= keeps;
-            Ok(self.show(&entry.clone()))
+            let entry = entry.clone();
+            Ok(self.show(&entry, &state.behaviour))
         })
     }
 

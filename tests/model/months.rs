@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::clock::Clock;
-use prevalidate::prevalidation::{DomainName, Effect};
+use prevalidate::prevalidation::{DomainName, Effect, Proof};
 use prevalidate::worker::Outcome;
+use prevalidate_providers::TxtRecord;
 
-use super::world::World;
+use super::world::{SPF_TTL, World};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -129,4 +130,57 @@ async fn a_list_that_is_suddenly_empty_stops_everything() {
     while !matches!(worker.step().await.unwrap(), Outcome::Idle { .. }) {}
     let looks = worker.looks();
     assert!(format!("{looks:?}").contains("RegistrationsVanished"), "{looks:?}");
+}
+
+#[tokio::test]
+async fn a_ca_that_shows_no_time_of_validation_is_renewed_by_its_ends() {
+    let mut world = World::new(5).await;
+    world.ca.set(|state| state.behaviour.hides_time_validated = true);
+    world.nights(2).await;
+    assert!(world.all_valid());
+    let worst = nights_watched(&mut world, at("2027-09-01T00:00:00Z")).await;
+    assert_eq!(worst, 0, "domains without a proof at one time");
+    let state = world.ca.state.lock().unwrap();
+    let resets = state.calls.iter().filter(|call| call.effect == Effect::ResetToken).count();
+    assert!((10..=15).contains(&resets), "{resets} resets: about one per domain and 98 days");
+}
+
+#[tokio::test]
+async fn one_domain_that_is_stuck_does_not_stop_the_renewal_of_the_others() {
+    let mut world = World::new(12).await;
+    world.ca.set(|state| state.behaviour.reset_keeps_proof = false);
+    world.policy.max_at_risk = 3;
+    world.nights(2).await;
+    // What a reset costs is learnt by a first renewal; then a server of one domain goes stale for good.
+    nights_watched(&mut world, at("2027-02-20T00:00:00Z")).await;
+    let stuck = world.domains.iter().max_by_key(|domain| renewal(&world, domain)).unwrap().clone();
+    let values = world.zones.values(stuck.as_str());
+    world.witness.lock().unwrap().stale.insert(stuck.as_str().to_owned(), values);
+    nights_watched(&mut world, at("2027-07-01T00:00:00Z")).await;
+    let lapsed: Vec<_> = world.domains.iter().filter(|domain| world.ca.valid_until(domain).is_none()).collect();
+    assert_eq!(lapsed, [&stuck]);
+}
+
+fn renewal(world: &World, domain: &DomainName) -> Option<Timestamp> {
+    let state = world.ca.state.lock().unwrap();
+    let made = state.entries.values().find(|entry| entry.domain == *domain)?.validated_at;
+    world.policy.renew_at(domain, &Proof { validated_at: made, expires_at: None, method: None })
+}
+
+#[tokio::test]
+async fn a_token_that_a_colleague_published_stays_after_the_proof() {
+    let mut world = World::new(1).await;
+    let name = world.domains[0].clone();
+    world.ca.seed(name.as_str(), None, world.clock.now());
+    let token = world.ca.state.lock().unwrap().entries.values().next().unwrap().token.clone();
+    world.zones.put(name.as_str(), SPF_TTL, TxtRecord::of(&token));
+    // The secondary is long without it: the provider is asked again and again whether it is still there.
+    world.witness.lock().unwrap().stale.insert(name.as_str().to_owned(), Vec::new());
+    for minutes in [10, 10, 10] {
+        world.worker("slow").run(SignedDuration::from_mins(minutes)).await.unwrap();
+    }
+    world.witness.lock().unwrap().stale.clear();
+    world.worker("fast").run(SignedDuration::from_mins(30)).await.unwrap();
+    assert!(world.all_valid());
+    assert_eq!(ours(&world, &name), [token.into_bytes()], "it was not ours to remove");
 }

@@ -71,6 +71,8 @@ async fn change(
          ON CONFLICT (name) DO UPDATE SET
              client = excluded.client, ca = excluded.ca, provider = excluded.provider, origins = origins | excluded.origins,
              read_at = iif(client = excluded.client, read_at, (SELECT v.read_at FROM domain_view v WHERE v.name = domain.name)),
+             sighting = iif(client = excluded.client, sighting, '\"unread\"'), at_risk = at_risk AND client = excluded.client,
+             attempt = iif(client = excluded.client, attempt, json_object('effects', json(coalesce(attempt -> '$.effects', '[]')))),
              missed_look = iif(client = excluded.client, missed_look, (SELECT at FROM look l WHERE l.client = excluded.client)),
              woken_at = ?3, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?3), ?3))
          WHERE ?2 = 1 OR origins & 1 = 0",

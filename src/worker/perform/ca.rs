@@ -102,11 +102,16 @@ impl Worker {
                     // Missing proves nothing: what was unanswered stays so until the reference is read.
                     let unanswered = task.observed.attempt.unanswered;
                     let missing = matches!(sighting, Sighting::Missing(_));
+                    let unregistered = sighting == Sighting::Absent && unanswered == Some(Effect::Register);
                     task.saw(self, sighting, now);
                     if missing {
                         task.observed.attempt.unanswered = unanswered;
                     }
-                    task.went_well();
+                    if unregistered {
+                        task.not_registered(self, now);
+                    } else {
+                        task.went_well();
+                    }
                 }
             }
             Err(error) => {
@@ -134,6 +139,7 @@ impl Worker {
                 }
             };
             for chunk in chunks(tasks, ca.capabilities().register_batch) {
+                let chunk = self.keep(chunk).await?;
                 let mut tasks = self.begin(Effect::Register, chunk).await?;
                 crashpoint::reach("register-intended");
                 if tasks.is_empty() {
@@ -156,6 +162,7 @@ impl Worker {
                     self.took(None, task, Effect::Register, answer, now, |worker, task| {
                         let reference = task.reference().unwrap_or_default().to_owned();
                         task.say(worker, "registered", format!("as {reference}"));
+                        task.hold_without_token(worker, now);
                     });
                 }
                 self.finish(tasks).await?;
@@ -167,6 +174,7 @@ impl Worker {
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         for task in tasks {
+            let Some(task) = self.keep(vec![task]).await?.pop() else { continue };
             let Some(mut task) = self.read_again(task).await? else { continue };
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
             // The turn was taken before the preflight; what was read may have made a risk of what was none.
@@ -207,18 +215,19 @@ impl Worker {
         if task.row.at_risk {
             return Ok(true);
         }
-        let end = task.observed.usable_until(&self.policy.reuse, now);
-        if end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end)) {
+        let fact = self.ports.store.fact(&reset_fact(&task.row.client)).await?;
+        let known = self.ca(&task.row.ca).capabilities().reset_keeps_proof.is_some();
+        let left = task.observed.usable_until(&self.policy.reuse, now).map(|end| end.duration_since(now));
+        let limit = match fact.as_deref() {
+            // A canary that lost its proof and has no new one: the others keep theirs to the last day.
+            Some(DROPPING) if !known && left.is_none_or(|left| left > LAST_DAY) => 1,
+            Some(DROPPING) if !known => u32::MAX,
             // Waiting would lose the proof as surely: there is nothing left to spare.
-            return Ok(true);
-        }
-        let known = match self.ca(&task.row.ca).capabilities().reset_keeps_proof {
-            Some(_) => true,
-            None => {
-                matches!(self.ports.store.fact(&reset_fact(&task.row.client)).await?.as_deref(), Some(KEEPS | DROPS))
-            }
+            _ if self.is_without_margin(task, now) => u32::MAX,
+            Some(_) => self.policy.max_at_risk,
+            None if known => self.policy.max_at_risk,
+            None => 1,
         };
-        let limit = if known { self.policy.max_at_risk } else { 1 };
         match self.ports.store.take_risk_slot(&task.fence, &task.row.client, limit).await {
             Ok(granted) => {
                 crashpoint::reach("risk-taken");
@@ -235,12 +244,18 @@ impl Worker {
         }
     }
 
+    fn is_without_margin(&self, task: &Task, now: Timestamp) -> bool {
+        let end = task.observed.usable_until(&self.policy.reuse, now);
+        end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end))
+    }
+
     async fn reset_one(&self, mut task: Task, risks_proof: bool) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let renews = task.registration().and_then(|found| found.proof.as_ref()).and_then(|proof| proof.validated_at);
+        let renews = task.registration().and_then(|found| found.proof.clone());
+        let replaces = task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
         let ordered = task.observed.attempt.ordered;
         task.observed.attempt.restart(None, now, renews);
-        task.observed.attempt.ordered = ordered;
+        (task.observed.attempt.ordered, task.observed.attempt.replaces) = (ordered, replaces);
         let Some(mut task) = self.begin(Effect::ResetToken, vec![task]).await?.pop() else { return Ok(()) };
         crashpoint::reach("reset-intended");
         let ca = task.row.ca.clone();
@@ -261,9 +276,14 @@ impl Worker {
                 (false, _) => "a new token",
             };
             task.say(worker, "reset", outcome);
+            task.hold_without_token(worker, now);
         });
         if let Some(fact) = fact {
-            self.ports.store.set_fact(&reset_fact(&task.row.client), fact).await?;
+            let key = reset_fact(&task.row.client);
+            // Known to be survivable: one more loss changes nothing about that.
+            if fact != DROPPING || self.ports.store.fact(&key).await?.as_deref() != Some(DROPS) {
+                self.ports.store.set_fact(&key, fact).await?;
+            }
         }
         let failed = task.observed.attempt.unanswered.is_none() && task.observed.attempt.last_error.is_some();
         if failed && task.row.at_risk {
@@ -304,9 +324,6 @@ impl Worker {
                             task.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
                         }
                     });
-                    if task.observed.attempt.since.is_none() && task.row.at_risk {
-                        self.learn(&task.row.client).await?;
-                    }
                     done.push(task);
                 }
                 self.finish(done).await?;
@@ -316,7 +333,7 @@ impl Worker {
     }
 
     /// The canary lost its proof by the reset and has won another: from now on it is known that this is survivable.
-    async fn learn(&self, client: &str) -> Result<(), StoreError> {
+    pub(super) async fn learn(&self, client: &str) -> Result<(), StoreError> {
         let key = reset_fact(client);
         if self.ports.store.fact(&key).await?.as_deref() == Some(DROPPING) {
             self.ports.store.set_fact(&key, DROPS).await?;
@@ -406,6 +423,9 @@ fn reset_fact(client: &str) -> String {
     format!("reset/{client}")
 }
 const KEEPS: &str = "keeps";
+/// With so much left, a proof is risked even if the canary's could not be won again.
+const LAST_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 const DROPPING: &str = "dropping";
 const DROPS: &str = "drops";
 

@@ -31,11 +31,13 @@ impl Worker {
         let (mut tasks, mut later) = (Vec::new(), Vec::new());
         for mut task in waiting {
             if self.may_risk(&mut task, now).await? {
-                let proof = task.registration().and_then(|found| found.proof.as_ref());
-                let renews = proof.and_then(|proof| proof.validated_at);
-                let ordered = task.observed.attempt.ordered;
-                task.observed.attempt.restart(None, now, renews);
-                task.observed.attempt.ordered = ordered;
+                let renews = task.registration().and_then(|found| found.proof.clone());
+                let before = task.observed.attempt.clone();
+                let attempt = &mut task.observed.attempt;
+                attempt.restart(None, now, renews);
+                // What failed before counts on until it went well.
+                (attempt.ordered, attempt.hold) = (before.ordered, before.hold);
+                (attempt.failures, attempt.last_error) = (before.failures, before.last_error);
                 tasks.push(task);
             } else {
                 later.push(task);
@@ -82,8 +84,7 @@ impl Worker {
         let mut new = BTreeSet::new();
         for task in &mut tasks {
             let Step::Publish { value } = task.decision.step.clone() else { continue };
-            let proof = task.registration().and_then(|found| found.proof.as_ref());
-            let renews = proof.and_then(|proof| proof.validated_at);
+            let renews = task.registration().and_then(|found| found.proof.clone());
             let attempt = &mut task.observed.attempt;
             if attempt.since.is_none() {
                 attempt.restart(None, now, renews);
@@ -160,7 +161,10 @@ impl Worker {
         let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks)
             .map(|task| async move {
-                let value = task.observed.attempt.value.clone().unwrap_or_default();
+                let value = match &task.decision.step {
+                    Step::Look { value } => value.clone(),
+                    _ => String::new(),
+                };
                 let published =
                     task.observed.ledger.iter().find(|entry| entry.value == value).and_then(|e| e.published_at);
                 let age = published.map_or(Duration::ZERO, |at| now.duration_since(at).try_into().unwrap_or_default());
@@ -174,6 +178,10 @@ impl Worker {
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
         for (mut task, value, verdict) in looked {
+            if task.observed.attempt.since.is_none() {
+                let renews = task.registration().and_then(|found| found.proof.clone());
+                task.observed.attempt.restart(Some(value.clone()), now, renews);
+            }
             if verdict.go {
                 task.went_well();
                 let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
