@@ -1,3 +1,5 @@
+//! The decision, case by case and as laws.
+
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
