@@ -152,9 +152,13 @@ impl Failed {
 
 /// Parses the command line, runs the command, says how it ended.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            // What was typed comes back in the message; it may come from a pipeline and must not drive a terminal (faults N07).
+            let harmless = args.iter().map(|arg| output::escape(&arg.to_string_lossy()).into_owned());
+            let error = Cli::try_parse_from(harmless).err().unwrap_or(error);
             // Help and version go to standard output and end well; clap knows which is which.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -168,11 +172,14 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
         Err(error) => Err(Failed::new(Exit::Temporary, format!("cannot start: {error}"))),
     };
-    let exit = outcome.unwrap_or_else(|failed| {
+    let mut exit = outcome.unwrap_or_else(|failed| {
         output.error(&failed.message, failed.hint.as_deref());
         failed.exit
     });
-    let _ = output.finish();
+    if let Err(error) = output.finish() {
+        output.error(&format!("the results could not be written: {error}"), None);
+        exit = if exit == Exit::Done { Exit::Temporary } else { exit };
+    }
     exit.into()
 }
 

@@ -184,6 +184,8 @@ pub struct WorkerSettings {
     pub concurrency: u32,
     /// How long one `run` stays to see things through; the next one goes on from there.
     pub wait: Duration,
+    /// How long the hold of a worker on a domain lasts when the worker dies.
+    pub lease: Duration,
 }
 
 /// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.

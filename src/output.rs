@@ -66,6 +66,8 @@ pub struct Terminal {
     pub color: bool,
     /// Its width in columns, when it is known better than by asking it.
     pub width: Option<u16>,
+    /// It cannot move its cursor (`TERM=dumb`): no bar.
+    pub is_dumb: bool,
 }
 
 /// The program's voice. Printing never fails for the caller; [`Output::finish`] says whether it worked.
@@ -94,16 +96,20 @@ impl Output {
             Color::Always => true,
             Color::Never => false,
         };
-        let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let width =
+            std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let stdout = Terminal {
             is_terminal: io::stdout().is_terminal(),
             color: color(anstream::AutoStream::choice(&io::stdout())),
             width,
+            is_dumb,
         };
         let stderr = Terminal {
             is_terminal: io::stderr().is_terminal(),
             color: color(anstream::AutoStream::choice(&io::stderr())),
             width,
+            is_dumb,
         };
         Self::new(options, (Box::new(io::stdout()), stdout), (Box::new(io::stderr()), stderr))
     }
@@ -206,14 +212,19 @@ impl Output {
         }
         self.print(&self.stderr, &format!("{} Type yes to go on: ", escape(question)));
         let mut answer = String::new();
-        Some(io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
+        let read = io::stdin().read_line(&mut answer);
+        if !answer.ends_with('\n') {
+            self.print(&self.stderr, "\n");
+        }
+        Some(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
     }
 
     /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and neither when quiet nor beside the
     /// lines of who asked for more.
     pub fn progress(&self, len: u64, what: &str) -> Progress<'_> {
         let Options { quiet, verbose, .. } = self.options;
-        let visible = self.stderr.terminal.is_terminal && !quiet && !verbose && !self.is_json();
+        let Terminal { is_terminal, is_dumb, .. } = self.stderr.terminal;
+        let visible = is_terminal && !is_dumb && !quiet && !verbose && !self.is_json();
         let bar = visible.then(|| progress::bar(len, &escape(what)));
         lock(&self.bar).clone_from(&bar);
         Progress::new(bar, &self.bar)
@@ -383,6 +394,7 @@ mod tests {
             (Options::default(), Terminal::default(), false),
             (json, terminal, false),
             (quiet, terminal, false),
+            (Options::default(), Terminal { is_dumb: true, ..terminal }, false),
         ] {
             let (output, out, err) = output(options, terminal);
             let progress = output.progress(10, "domains");

@@ -56,7 +56,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- leases
 
-    /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first, for `ttl`; the epoch of each grows by one.
+    /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the epoch of each grows by one.
+    /// They are of one client, that of the earliest: calls to a CA are for one client, and whole batches need fewer of them.
     /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
@@ -96,6 +97,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Deletes history, effects and closed ledger entries older than [`KEPT_DAYS`], in small transactions; returns how many rows.
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Lets go of the database in good order: an embedded one leaves a single file behind. Nothing is lost without it.
+    async fn close(&self);
 }
 
 /// How many days the past is kept: longer than the longest proof counts (398 days until 2026-03-15).

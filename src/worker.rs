@@ -72,7 +72,7 @@ pub struct Options {
     pub only: Option<Vec<DomainName>>,
     /// Act although the guard refuses.
     pub force: bool,
-    /// How many domains one round claims.
+    /// How many domains one round claims: whole batches of the CA, so that no `register` is sent half full.
     pub batch: usize,
     /// How many calls to one side are under way at once.
     pub concurrency: usize,
@@ -90,7 +90,7 @@ impl Options {
             run: run.into(),
             only: None,
             force: false,
-            batch: 128,
+            batch: 100,
             concurrency: 16,
             lanes: 4,
             lease: SignedDuration::from_mins(5),
@@ -157,10 +157,13 @@ impl Worker {
         ports: Ports,
         policy: Policy,
         targets: Vec<Target>,
-        options: Options,
+        mut options: Options,
         stop: CancellationToken,
         tell: Arc<dyn Fn(&Event) + Send + Sync>,
     ) -> Self {
+        if let Some(only) = &mut options.only {
+            only.sort_unstable();
+        }
         let looks = targets.iter().map(|target| (target.key.clone(), LookState::Waiting)).collect();
         Self {
             ports,
@@ -212,7 +215,8 @@ impl Worker {
         while !self.stop.is_cancelled() {
             let Outcome::Idle { next } = self.step().await? else { continue };
             let now = self.ports.clock.now();
-            let Some(next) = next.filter(|&next| next <= deadline) else { break };
+            // What is due and held by a worker that died is due in the past: the deadline counts all the same.
+            let Some(next) = next.filter(|&next| next.max(now) <= deadline) else { break };
             // Other lanes and other workers may bring something earlier, or hold what is due.
             let until = if self.options.lanes > 1 || next <= now {
                 next.max(now + SignedDuration::from_millis(100)).min(now + SignedDuration::from_secs(1))
@@ -271,7 +275,7 @@ impl Worker {
     }
 
     fn concerns(&self, domain: &DomainName) -> bool {
-        self.options.only.as_ref().is_none_or(|only| only.contains(domain))
+        self.options.only.as_ref().is_none_or(|only| only.binary_search(domain).is_ok())
     }
 
     fn set_look(&self, key: &str, state: LookState) {

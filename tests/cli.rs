@@ -330,6 +330,37 @@ fn help_and_completions_show_no_secret() {
     }
 }
 
+#[test]
+fn what_was_typed_comes_back_harmless() {
+    let bench = Bench::new();
+    let evil = "--x\rforged\nerror: all is well\u{1b}[2J\u{9b}\u{202e}";
+    for args in
+        [&["hook", evil][..], &[evil], &["status", "--state", evil], &["run", "--wait", evil], &["-c", evil, "plan"]]
+    {
+        let said = bench.run(args).ends(2).says("forged\\nerror");
+        assert!(!said.err.contains('\u{202e}'), "{said:?}");
+    }
+}
+
+#[test]
+fn results_that_nobody_could_store_are_a_failure() {
+    let bench = Bench::new();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    Said::of(bench.command(&["config", "show"]).stdout(full)).ends(75).says("could not be written: No space left");
+}
+
+#[test]
+fn a_configuration_that_is_named_and_not_there_is_not_replaced_by_another() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    for name in [&b"nowhere.toml"[..], b"\xff"] {
+        let mut command = bench.command(&["config", "check"]);
+        Said::of(command.env("PREVALIDATE_CONFIG", std::ffi::OsStr::from_bytes(name)))
+            .ends(2)
+            .says("there is no such file");
+    }
+}
+
 /// `prevalidate … | head -1`, and a reader that was never there.
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {

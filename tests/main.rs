@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod cli_run;
 mod demo;
+mod e2e;
 mod model;
 mod propagation;
 mod providers;

@@ -1,6 +1,6 @@
 //! What was asked for: names and clients on the command line, held against the configuration and the inventory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
@@ -15,13 +15,13 @@ pub(super) const LOOKUP: bool = true;
 
 /// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told.
 pub(super) fn names(texts: &[String], accept_idn: bool, output: &Output) -> Result<Vec<DomainName>, Failed> {
-    let mut found: Vec<DomainName> = Vec::with_capacity(texts.len());
+    let (mut found, mut seen) = (Vec::with_capacity(texts.len()), HashSet::new());
     let (mut faults, mut hints) = (Vec::new(), Vec::new());
     for text in texts {
         match names::read_name(text, accept_idn) {
             Ok((name, notices)) => {
                 notices.iter().for_each(|notice| output.notice(&notice.to_string()));
-                if !found.contains(&name) {
+                if seen.insert(name.clone()) {
                     found.push(name);
                 }
             }

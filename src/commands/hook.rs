@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::inventory::{list_bytes, list_names};
+use super::inventory::{list_bytes, list_names, several};
 use super::work::{Order, work};
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
@@ -39,8 +39,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         return Ok(Exit::Done);
     }
     let only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
-    let shown: Vec<_> = only.iter().map(DomainName::both_forms).collect();
-    output.notice(&format!("looks after {}", shown.join(", ")));
+    output.notice(&format!("looks after {}", several(&only)));
     let mut targets = wire::targets(&settings);
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
     let store = wire::open(&settings, false).await?;

@@ -251,7 +251,10 @@ pub(super) async fn remove(global: &Global, args: RemoveArgs, output: &Output) -
         }
     }
     say_what_stays(&*store, &names, output).await?;
-    output.notice("they stay registered at the CA until their proofs end; `remove --at-ca` deletes them there");
+    let registered = |name| rows.get(name).is_some_and(|row| row.sighting.registration().is_some());
+    if names.iter().any(registered) {
+        output.notice("what is registered at the CA stays there, with its proof; `remove --at-ca` deletes it");
+    }
     Ok(Exit::Done)
 }
 
@@ -310,7 +313,7 @@ fn event(now: Timestamp, command: &str, domain: Option<&DomainName>, kind: &str,
 }
 
 /// All of a few names, or some of many and their number.
-fn several(names: &[DomainName]) -> String {
+pub(super) fn several(names: &[DomainName]) -> String {
     const SHOWN: usize = 10;
     let shown: Vec<_> = names.iter().take(SHOWN).map(DomainName::both_forms).collect();
     match names.len().checked_sub(SHOWN) {

@@ -15,7 +15,7 @@ pub(super) struct RunArgs {
     /// Says what would be done, as `plan` does, and does nothing
     #[arg(long, conflicts_with_all = ["wait", "force"])]
     dry_run: bool,
-    /// How long to stay and see things through; the next run goes on from there [default: `wait` of [worker], 1h]
+    /// How long to stay and see things through; the next run goes on from there [default: `wait` of [worker], 10m]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     wait: Option<SignedDuration>,
     /// Acts although the guard refuses
@@ -55,5 +55,6 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     let order = Order { command: "run", targets, only, wait, force: args.force };
     let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
     store.retention(SystemClock.now()).await?;
+    store.close().await;
     Ok(exit)
 }

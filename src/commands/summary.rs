@@ -25,6 +25,7 @@ pub(super) struct Scope {
     named: Option<BTreeSet<DomainName>>,
     clients: BTreeSet<String>,
     all_clients: bool,
+    providers: BTreeSet<String>,
 }
 
 impl Scope {
@@ -49,6 +50,7 @@ impl Scope {
             strays,
             clients,
             all_clients,
+            providers: settings.providers.keys().cloned().collect(),
         }
     }
 
@@ -115,6 +117,8 @@ struct Standing {
     provider: String,
     value: String,
     state: LedgerState,
+    /// Its provider is no longer in the configuration: no run can remove it.
+    orphaned: bool,
 }
 
 impl Summary {
@@ -136,11 +140,15 @@ impl Summary {
             scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
         let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
+        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers)).collect();
         let domains = asked.len();
         Self {
-            exit: verdict(&looks, asked.iter()),
+            exit: match verdict(&looks, asked.iter()) {
+                Exit::Done if in_dns.iter().any(|entry| entry.orphaned) => Exit::Dns,
+                exit => exit,
+            },
             attention: asked.into_iter().filter(|view| !view.with_margin || view.state == State::Held).collect(),
-            in_dns: open.map(Standing::from).collect(),
+            in_dns,
             run,
             at,
             interrupted,
@@ -160,13 +168,17 @@ impl Summary {
                 self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
-        if !self.in_dns.is_empty() {
+        let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
+        if !ours.is_empty() {
             output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
-            for entry in &self.in_dns {
-                let zone = entry.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
-                let Standing { owner, value, provider, .. } = entry;
-                output.line(&format!("  {owner} TXT \"{value}\" ({zone}provider {provider})"));
-            }
+            ours.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+        }
+        for entry in orphaned {
+            let provider = &entry.provider;
+            output.error(
+                &format!("{} stays in DNS: provider `{provider}` is no longer in the configuration", entry.place()),
+                Some(&format!("bring [provider.{provider}] back until a run has removed the value")),
+            );
         }
     }
 
@@ -263,9 +275,16 @@ impl From<(String, LookState)> for Look {
     }
 }
 
-impl From<LedgerEntry> for Standing {
-    fn from(entry: LedgerEntry) -> Self {
-        Self { owner: entry.owner, zone: entry.zone, provider: entry.provider, value: entry.value, state: entry.state }
+impl Standing {
+    fn new(entry: LedgerEntry, providers: &BTreeSet<String>) -> Self {
+        let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
+        Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state }
+    }
+
+    /// `a.example.ch TXT "…" (zone example.ch, provider internal)`
+    fn place(&self) -> String {
+        let zone = self.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
+        format!("{} TXT \"{}\" ({zone}provider {})", self.owner, self.value, self.provider)
     }
 }
 

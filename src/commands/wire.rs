@@ -23,7 +23,8 @@ use crate::worker::{Ports, Target};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
-    let env = |name: &str| std::env::var(name).ok();
+    // One that is not UTF-8 names no file, and says so; it is not as good as absent.
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let path =
         config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;

@@ -52,6 +52,7 @@ pub(super) async fn work(
     let options = Options {
         only: scope.only.clone(),
         force: order.force,
+        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
         ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
     };

@@ -60,7 +60,7 @@ pub fn show_duration(value: SignedDuration) -> String {
 /// So many calls in a stretch of time: `2/s`, `60/m`, `100/h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
-    /// Calls, 1 to 10,000.
+    /// Calls; at most 1,000 in a second.
     pub count: u32,
     /// In this time.
     pub per: Duration,
@@ -73,7 +73,7 @@ impl Rate {
     }
 
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", from 1 to 10000";
+        const FORM: &str = "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";
         let (count, unit) = text.split_once('/').ok_or(FORM)?;
         let seconds = match unit.trim() {
             "s" => 1,
@@ -81,7 +81,8 @@ impl Rate {
             "h" => 3600,
             _ => return Err(FORM),
         };
-        let count = count.trim().parse().ok().filter(|count| (1..=10_000).contains(count)).ok_or(FORM)?;
+        let most = u32::try_from(1_000 * seconds).unwrap_or(u32::MAX);
+        let count = count.trim().parse().ok().filter(|count| (1..=most).contains(count)).ok_or(FORM)?;
         Ok(Self { count, per: Duration::from_secs(seconds) })
     }
 }

@@ -60,7 +60,7 @@ const CA: Schema = Schema {
 };
 const PROPAGATION: Schema =
     Schema { path: "propagation", keys: &["mode", "poll", "settle", "delay", "timeout", "roots", "name_servers"] };
-const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait"] };
+const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
@@ -108,7 +108,9 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let worker = top.table("worker", &WORKER);
     let worker = WorkerSettings {
         concurrency: worker.whole("concurrency", 1..=256, 16),
-        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, HOUR)),
+        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, SignedDuration::from_mins(10))),
+        // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
+        lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
     Some(Settings {
         file: file.to_owned(),

@@ -60,6 +60,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.heading("[worker]");
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
+    out.duration("lease", settings.worker.lease);
     out.0
 }
 

@@ -50,28 +50,46 @@ impl From<String> for Cell {
 /// The narrowest table that still says something; a narrower terminal wraps it.
 const LEAST_WIDTH: u16 = 20;
 
+/// Of a terminal that does not know.
+const USUAL_WIDTH: u16 = 80;
+
+/// A column that has to be narrower than this breaks its words: then every row becomes a block of lines.
+const LEAST_COLUMN: usize = 10;
+
 pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
+    if terminal.color {
+        table.enforce_styling();
+    }
+    let bold = |text: &str| {
+        let cell = comfy_table::Cell::new(escape(text));
+        if terminal.color { cell.add_attribute(Attribute::Bold) } else { cell }
+    };
+    let mut stacked = false;
     if terminal.is_terminal {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = terminal.width {
-            table.set_width(width.max(LEAST_WIDTH));
-        }
+        let asked = terminal.width.or_else(|| table.width()).filter(|&width| width > 0);
+        let width = asked.unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        stacked = least_width(headers, &rows) > usize::from(width);
     } else {
         // A pipe gets one line a row, however long.
         table.force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
     }
-    if terminal.color {
-        table.enforce_styling();
-    }
-    let bold = |text: &&str| {
-        let cell = comfy_table::Cell::new(escape(text));
-        if terminal.color { cell.add_attribute(Attribute::Bold) } else { cell }
-    };
-    table.set_header(headers.iter().map(bold).collect::<Vec<_>>());
-    for row in rows {
-        table.add_row(row.into_iter().map(|cell| paint(&cell, terminal.color)).collect::<Vec<_>>());
+    if stacked {
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                table.add_row([""]);
+            }
+            for (header, cell) in headers.iter().zip(row) {
+                table.add_row([bold(header), paint(cell, terminal.color)]);
+            }
+        }
+    } else {
+        table.set_header(headers.iter().map(|header| bold(header)).collect::<Vec<_>>());
+        for row in rows {
+            table.add_row(row.iter().map(|cell| paint(cell, terminal.color)).collect::<Vec<_>>());
+        }
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -81,6 +99,15 @@ pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal)
         text.push('\n');
     }
     text
+}
+
+/// What the columns need so that no short word is broken.
+fn least_width(headers: &[&str], rows: &[Vec<Cell>]) -> usize {
+    let widest =
+        |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.text.chars().count()).max();
+    let column =
+        |(index, header): (usize, &&str)| widest(index).max(Some(header.len())).unwrap_or(0).min(LEAST_COLUMN) + 2;
+    headers.iter().enumerate().map(column).sum()
 }
 
 fn paint(cell: &Cell, color: bool) -> comfy_table::Cell {
@@ -121,19 +148,29 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_line_longer_than_it_is_wide() {
         for width in [20, 40, 60, 80, 200] {
-            let terminal = Terminal { is_terminal: true, color: false, width: Some(width) };
+            let terminal = Terminal { is_terminal: true, color: false, width: Some(width), ..Terminal::default() };
             let text = render(&["DOMAIN", "STATE", "UNTIL"], rows(), terminal);
             assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
             let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
-            assert_eq!(letters(&text), letters(&render(&["DOMAIN", "STATE", "UNTIL"], rows(), Terminal::default())));
+            // A row that became a block says the headers again.
+            assert!(letters(&text) >= letters(&render(&["DOMAIN", "STATE", "UNTIL"], rows(), Terminal::default())));
         }
-        let narrow = Terminal { is_terminal: true, color: false, width: Some(1) };
+        let narrow = Terminal { is_terminal: true, color: false, width: Some(1), ..Terminal::default() };
         assert!(render(&["A", "B", "C", "D"], rows(), narrow).lines().count() > 3);
     }
 
     #[test]
+    fn a_narrow_terminal_gets_blocks_of_whole_words() {
+        let terminal = Terminal { is_terminal: true, width: Some(30), ..Terminal::default() };
+        let text = render(&["DOMAIN", "STATE", "USABLE UNTIL"], rows(), terminal);
+        for line in ["DOMAIN        example.ch", "STATE         valid", "STATE         held"] {
+            assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+        }
+    }
+
+    #[test]
     fn without_colour_there_is_no_escape_sequence() {
-        let terminal = Terminal { is_terminal: true, color: false, width: Some(80) };
+        let terminal = Terminal { is_terminal: true, color: false, width: Some(80), ..Terminal::default() };
         assert!(!render(&["DOMAIN", "STATE", "UNTIL"], rows(), terminal).contains('\u{1b}'));
     }
 

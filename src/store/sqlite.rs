@@ -189,6 +189,10 @@ async fn retried<T, F: Future<Output = Result<T, sqlx::Error>>>(mut attempt: imp
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn close(&self) {
+        SqliteStore::close(self).await;
+    }
+
     async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
         self.told(inventory::sync(self, origin, wanted, now).await)
     }

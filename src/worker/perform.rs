@@ -69,6 +69,9 @@ impl Worker {
 
     /// Stores the results and gives the leases back.
     async fn finish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         let now = self.ports.clock.now();
         let writes: Vec<_> = tasks.iter_mut().map(|task| task.result(self, now)).collect();
         self.commit(&writes).await?;

@@ -107,7 +107,7 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
     lab.run(&["remove", "two.test", "--at-ca"]).await.ends(2).says("has a proof that counts").says("--yes goes on");
     assert!(lab.reference("two.test").is_some());
 
-    lab.run(&["remove", "two.test"]).await.ends(0).says("stay registered at the CA");
+    lab.run(&["remove", "two.test"]).await.ends(0).says("what is registered at the CA stays there");
     lab.run(&["run", "--wait", "5s"]).await.ends(0);
     assert!(lab.reference("two.test").is_some());
 

@@ -194,6 +194,9 @@ impl Store for Mortal<dyn Store> {
     async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
         self.inner.wake(domains, now).await
     }
+    async fn close(&self) {
+        self.inner.close().await;
+    }
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.inner.retention(now).await
     }

@@ -54,6 +54,11 @@ impl Proxy {
         self.address
     }
 
+    /// How many messages of any kind reached it.
+    pub fn requests(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
     /// The update messages that reached it.
     pub fn updates(&self) -> Vec<Message> {
         let seen = self.seen.lock().unwrap();

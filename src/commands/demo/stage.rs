@@ -16,6 +16,9 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Event, Store};
 use crate::worker::{LookState, Options, Ports, Worker};
 
+/// How long a run of the demo stays: longer than the slow name server needs.
+const WAIT: SignedDuration = SignedDuration::from_hours(1);
+
 pub(super) struct Stage {
     pub(super) clock: SimulatedClock,
     pub(super) sandbox: Arc<Sandbox>,
@@ -109,7 +112,7 @@ impl Stage {
             self.stop.clone(),
             Arc::new(move |event| witness.hear(event)),
         );
-        worker.run(SignedDuration::try_from(self.settings.worker.wait).unwrap_or(SignedDuration::MAX)).await?;
+        worker.run(WAIT).await?;
         self.witness.look();
         if self.stop.is_cancelled() {
             return Err(Failed::new(Exit::Temporary, "stopped before its end; nothing is left behind"));

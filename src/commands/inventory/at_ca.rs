@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
-use crate::ca::{Ca, CaError, Failure, Listing};
+use crate::ca::{Ca, CaError, ClientSelector, Failure, Listing};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
@@ -40,8 +40,11 @@ pub(super) async fn registered(
 
 async fn list(settings: &Settings, target: &Target) -> Result<(Arc<dyn Ca>, Listing), Failed> {
     let ca = wire::ca(settings, &target.ca, Arc::new(SystemClock))?;
-    let client = ca.find_client(&target.selector).await?;
-    let listing = ca.list(&client.reference).await?;
+    let reference = match &target.selector {
+        ClientSelector::Reference(reference) => reference.clone(),
+        ClientSelector::Name(_) => ca.find_client(&target.selector).await?.reference,
+    };
+    let listing = ca.list(&reference).await?;
     Ok((ca, listing))
 }
 

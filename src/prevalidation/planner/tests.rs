@@ -1,4 +1,4 @@
-//! The decision, case by case and as laws.
+//! What the planner must decide, case by case, and what it must never decide, whatever is observed.
 
 #![allow(clippy::unwrap_used)]
 

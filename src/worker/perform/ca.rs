@@ -14,9 +14,6 @@ use crate::store::{EffectMark, StoreError};
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
 const READ_SINGLY: usize = 3;
 
-/// How long a domain waits for its turn to be put at risk.
-const TURN: SignedDuration = SignedDuration::from_mins(2);
-
 impl Worker {
     /// Asks the CA about domains whose state there is not known.
     pub(super) async fn read(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -171,9 +168,9 @@ impl Worker {
     pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         for task in tasks {
             let Some(mut task) = self.read_again(task).await? else { continue };
-            let now = self.ports.clock.now();
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
-            if risks_proof && !self.may_risk(&mut task, now).await? {
+            // The turn was taken before the preflight; what was read may have made a risk of what was none.
+            if risks_proof && !self.may_risk(&mut task, self.ports.clock.now()).await? {
                 self.finish(vec![task]).await?;
                 continue;
             }
@@ -227,7 +224,9 @@ impl Worker {
                 crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
                 if !granted {
-                    task.observed.attempt.not_before = now.saturating_add(TURN).ok();
+                    // A turn lasts longer than it takes to settle.
+                    let wait = self.policy.poll.max(self.policy.settle / 2);
+                    task.observed.attempt.not_before = now.saturating_add(wait).ok();
                 }
                 Ok(granted)
             }

@@ -24,6 +24,9 @@ const LOOK_CLOSER: u32 = 6;
 impl Worker {
     /// Proves write access before a proof is put at risk, for those whose turn it is.
     pub(super) async fn preflight(&self, waiting: Vec<Task>) -> Result<(), StoreError> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
         let now = self.ports.clock.now();
         let (mut tasks, mut later) = (Vec::new(), Vec::new());
         for mut task in waiting {
@@ -72,6 +75,9 @@ impl Worker {
 
     /// Makes the tokens present, one call per provider.
     pub(super) async fn publish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         let now = self.ports.clock.now();
         let mut new = BTreeSet::new();
         for task in &mut tasks {
@@ -148,6 +154,9 @@ impl Worker {
 
     /// Looks whether every name server has the value.
     pub(super) async fn watch(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks)
             .map(|task| async move {
@@ -201,6 +210,9 @@ impl Worker {
 
     /// Makes values of ours absent, one call per provider that wrote them.
     pub(super) async fn remove(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         for task in &mut tasks {
             let Step::Remove { entries } = task.decision.step.clone() else { continue };
             for &id in &entries {

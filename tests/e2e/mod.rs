@@ -1,0 +1,11 @@
+//! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
+
+mod crash;
+mod guard;
+mod life;
+mod refusals;
+mod renewal;
+mod secrets;
+mod signal;
+mod states;
+mod world;
