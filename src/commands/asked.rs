@@ -10,7 +10,7 @@ use crate::worker::Target;
 
 use super::{Exit, Failed, wire};
 
-/// For [`names`] that are only looked up: whoever took them into the inventory has consented to how they are read.
+/// For [`names()`] that are only looked up: whoever took them into the inventory has consented to how they are read.
 pub(super) const LOOKUP: bool = true;
 
 /// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told.

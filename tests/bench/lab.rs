@@ -86,6 +86,8 @@ impl Lab {
             .args(["--quiet", "run", "--config"])
             .arg(self.folder.path().join("prevalidate.toml"))
             .stdin(Stdio::null())
+            // Its summary does not belong into the table.
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let mut peak_kb = 0;
