@@ -169,7 +169,7 @@ fn renewal(world: &World, domain: &DomainName) -> Option<Timestamp> {
 
 #[tokio::test]
 async fn a_token_that_a_colleague_published_stays_after_the_proof() {
-    let mut world = World::new(1).await;
+    let world = World::new(1).await;
     let name = world.domains[0].clone();
     world.ca.seed(name.as_str(), None, world.clock.now());
     let token = world.ca.state.lock().unwrap().entries.values().next().unwrap().token.clone();
