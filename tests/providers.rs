@@ -18,6 +18,8 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Policy, Refresh, Zone};
 
+mod wildcard;
+
 const APEX: &str = "example.test";
 
 fn presentation(record: &TxtRecord) -> String {

@@ -4,10 +4,13 @@
 //! zone cut, and the TXT RRset is exactly what was read before. A stale read costs a repetition, never somebody's value;
 //! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
 //!
-//! [`look`] reads, [`change`] writes, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means.
+//! [`look`] reads, [`change`] writes, [`difference`] compares with what was there before, [`findings`] learns from refused
+//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means.
 
 mod change;
+mod difference;
 mod exchange;
+mod findings;
 mod key_file;
 mod look;
 mod message;
@@ -21,17 +24,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hickory_proto::op::ResponseCode;
 use jiff::Timestamp;
 
 pub use exchange::{Patience, ServerAddress};
 pub use key_file::{TsigKey, read_algorithm, read_key_file};
 pub use tsig::FUDGE_SECONDS;
 
-use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
-use change::{Sent, Verb};
-use message::Update;
+use crate::provider::{Preflight, Provider, ProviderError};
+use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use change::Verb;
 
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -82,30 +83,31 @@ impl Rfc2136 {
     }
 
     /// What a person should know about writing here although it works.
-    async fn warnings(&self, look: &look::Look) -> Vec<String> {
+    async fn warnings(&self, rrset: &TxtRrset, mname: &str) -> Vec<String> {
         let mut warnings = Vec::new();
         let server = self.settings.server.host().to_ascii_lowercase();
-        if server != look.mname {
+        if server != mname {
             let addresses = async |host: &str| -> Vec<IpAddr> {
                 let found = tokio::time::timeout(Duration::from_secs(3), tokio::net::lookup_host((host, 53))).await;
                 found.ok().and_then(Result::ok).map(|found| found.map(|a| a.ip()).collect()).unwrap_or_default()
             };
-            let (ours, theirs) = (addresses(&server).await, addresses(&look.mname).await);
+            let (ours, theirs) = (addresses(&server).await, addresses(mname).await);
             if !ours.iter().any(|address| theirs.contains(address)) {
                 warnings.push(format!(
-                    "the SOA of {} names {} as primary, updates go to {server}; right for a hidden primary, wrong for a secondary",
-                    look.rrset.zone.apex, look.mname
+                    "the SOA of {} names {mname} as primary, updates go to {server}; right for a hidden primary, wrong for a secondary",
+                    rrset.zone.apex
                 ));
             }
         }
         // Header and question, then each record with a compressed name; ours has the CA's usual length.
-        let records = look.rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
-        let octets: usize = 12 + look.name.len() + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
+        let records = rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
+        let octets: usize =
+            12 + rrset.owner.len() + 2 + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
         if octets > UDP_ANSWER_OCTETS {
             warnings.push(format!(
                 "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \
                  ({UDP_ANSWER_OCTETS}): the name servers must answer over TCP",
-                look.rrset.owner
+                rrset.owner
             ));
         }
         warnings
@@ -135,38 +137,20 @@ impl Provider for Rfc2136 {
         self.change(values, Verb::Absent).await
     }
 
-    /// Sends what a real change would send with the deletion of a random value that is not there (RFC 2136, section 3.4.2.4:
+    /// Sends what a publish would send, with the same guards, but with the deletion of a random value that is not there (RFC 2136, section 3.4.2.4:
     /// no error, no new serial). Measured on BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and
     /// clock. An *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let zone = self.zone_of(owner).await?;
-        let look = self.look(owner, &zone).await?;
-        let mut update = Update::of(message::wire_name(&zone.apex).map_err(look::unencodable)?);
-        update.require_safe_owner(&look.name);
-        change::guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow);
-        let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
-        update.delete(&look.name, &TxtRecord::of(&absent));
-        match self.send(update, &zone, &[&look.rrset.owner], &look.mname).await {
-            Sent::Done => {}
-            Sent::Conflict(ResponseCode::NXDomain) if self.is_empty_non_terminal(&look.name).await? => {}
-            Sent::Conflict(code) => return Err(change::unsafe_owner(&look, code)),
-            Sent::Lost(what) => {
-                let text = format!(
-                    "checking the permission to write {} at {}: {what}",
-                    look.rrset.owner, self.settings.server
-                );
-                return Err(ProviderError::new(ErrorKind::Unavailable, text));
-            }
-            Sent::Failed { error, .. } => return Err(error),
-        }
+        let change::Done { before: rrset, mname, .. } = self.rehearse(&zone, owner).await?;
         let evidence = format!(
             "{} accepted the deletion of a random, absent TXT value at {} in zone {} (key {}, {}), reply verified, nothing changed",
             self.settings.server,
-            look.rrset.owner,
+            rrset.owner,
             zone.apex,
             self.settings.key.name,
             self.settings.key.algorithm(),
         );
-        Ok(Preflight { zone, evidence, warnings: self.warnings(&look).await })
+        Ok(Preflight { zone, evidence, warnings: self.warnings(&rrset, &mname).await })
     }
 }

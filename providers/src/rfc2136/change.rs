@@ -8,6 +8,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 use rand::Rng;
 
+use super::difference::{Difference, compare};
+use super::findings::Findings;
 use super::look::{Look, unencodable};
 use super::message::{Update, plain_name, wire_name};
 use super::refusal::Request;
@@ -32,6 +34,8 @@ const AT_ONCE: usize = 8;
 pub(super) enum Verb {
     Present,
     Absent,
+    /// What `Present` would send, with the deletion of the wished values, which are nowhere, instead of their addition.
+    Rehearsal,
 }
 
 /// What became of a message.
@@ -49,18 +53,20 @@ pub(super) enum Sent {
 
 /// The values wanted at one name.
 #[derive(Debug, Clone)]
-struct Wish {
+pub(super) struct Wish {
     owner: String,
-    values: BTreeSet<String>,
+    pub(super) values: BTreeSet<String>,
 }
 
 /// What was done for one name.
 #[derive(Debug, Clone)]
-struct Done {
-    before: TxtRrset,
+pub(super) struct Done {
+    pub(super) before: TxtRrset,
     after: TxtRrset,
     changed: BTreeSet<String>,
     serial: u32,
+    /// The primary that the SOA names.
+    pub(super) mname: String,
 }
 
 /// A change of one name that is not made yet.
@@ -70,17 +76,6 @@ struct Plan {
     /// The records that come or go.
     records: Vec<TxtRecord>,
     wish: Wish,
-}
-
-/// Guards that were found not to fit the name.
-#[derive(Debug, Clone, Copy, Default)]
-struct Allowances {
-    /// The name has no records and still exists, so no wildcard answers for it.
-    new_name: bool,
-    /// "There are TXT values" must do instead of "the TXT values are these". What is written is one value more or less in
-    /// either case; only the TTL could be stale. PowerDNS 4.7 says NXRRSET to its own records when one has octets that
-    /// are not ASCII or characters that it escapes (measured).
-    any_values: bool,
 }
 
 /// A change of one name whose message may have been done.
@@ -155,7 +150,7 @@ impl Rfc2136 {
         let mut chunks: Vec<Vec<Plan>> = Vec::new();
         let mut room = 0;
         for (look, wish) in looks {
-            match look.and_then(|look| self.plan(zone, look, &wish, verb, Allowances::default())) {
+            match look.and_then(|look| self.plan(zone, look, &wish, verb, &Findings::default())) {
                 Err(error) => outcomes.push((wish.owner, Err(error))),
                 Ok(Err(look)) => outcomes.push((wish.owner, Ok(unchanged(look)))),
                 Ok(Ok(plan)) => {
@@ -213,6 +208,13 @@ impl Rfc2136 {
         outcomes
     }
 
+    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a random value that is not there.
+    pub(super) async fn rehearse(&self, zone: &Zone, owner: &str) -> Result<Done, ProviderError> {
+        let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
+        let wish = Wish { owner: owner.to_owned(), values: BTreeSet::from([absent]) };
+        self.change_owner(zone, &wish, Verb::Rehearsal, None).await
+    }
+
     /// Look, plan, send, read back; again when the look was stale or the answer got lost.
     async fn change_owner(
         &self,
@@ -221,8 +223,7 @@ impl Rfc2136 {
         verb: Verb,
         mut open: Option<Open>,
     ) -> Result<Done, ProviderError> {
-        let mut allowances = Allowances::default();
-        let mut stale: Option<TxtRrset> = None;
+        let mut findings = Findings::default();
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
             let look = self.look(&wish.owner, zone).await.map_err(|error| match &open {
@@ -231,16 +232,15 @@ impl Rfc2136 {
                 }
                 None => error,
             })?;
-            // A guard that fails although nothing changed: the server compares it wrongly.
-            allowances.any_values |= stale.as_ref() == Some(&look.rrset);
-            let plan = match self.plan(zone, look, wish, verb, allowances)? {
+            let plan = match self.plan(zone, look, wish, verb, &findings)? {
                 Ok(plan) => plan,
                 Err(look) => {
                     let Some(Open { before, .. }) = open else { return Ok(unchanged(look)) };
                     // The lost answer was a success, as far as it was not so before.
                     let was = |value: &String| before.holds(value) == (verb == Verb::Present);
                     let changed = wish.values.iter().filter(|value| !was(value)).cloned().collect();
-                    return Ok(Done { before, after: look.rrset, changed, serial: look.serial });
+                    let look = if keeps_some(&before, wish, verb) { look.own() } else { look };
+                    return Ok(Done { before, after: look.rrset, changed, serial: look.serial, mname: look.mname });
                 }
             };
             if let Some(Open { losses, .. }) = &open
@@ -252,18 +252,24 @@ impl Rfc2136 {
                 ));
             }
             match self.send(plan.update.clone(), zone, &[&wish.owner], &plan.look.mname).await {
+                Sent::Done if verb == Verb::Rehearsal => return Ok(unchanged(plan.look)),
                 Sent::Done => return self.read_back(&plan, verb).await,
+                Sent::Lost(what) if verb == Verb::Rehearsal => {
+                    let (owner, server) = (&wish.owner, &self.settings.server);
+                    let text = format!("checking the permission to write {owner} at {server}: {what}");
+                    return Err(ProviderError::new(ErrorKind::Unavailable, text));
+                }
                 Sent::Failed { error, .. } => return Err(error),
                 Sent::Conflict(ResponseCode::NXDomain) => {
                     if !self.is_empty_non_terminal(&plan.look.name).await? {
-                        return Err(unsafe_owner(&plan.look, ResponseCode::NXDomain));
+                        return Err(only_a_wildcard(&wish.owner));
                     }
-                    allowances.new_name = true;
+                    findings.new_name = true;
                 }
                 Sent::Conflict(code) => {
                     // Looking again says whether an alias or a cut came between, or just another value.
                     last = format!("{code:?}");
-                    stale = Some(plan.look.rrset);
+                    findings.refused(plan.look, code);
                     let wait = rand::rng().random_range(5..=40 << attempt);
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
@@ -291,13 +297,15 @@ impl Rfc2136 {
         look: Look,
         wish: &Wish,
         verb: Verb,
-        allowances: Allowances,
+        findings: &Findings,
     ) -> Result<Result<Plan, Look>, ProviderError> {
+        let look = findings.read(look, wish, verb);
         let stored = &look.rrset.records;
         let records: Vec<TxtRecord> = match verb {
             Verb::Present => {
                 wish.values.iter().filter(|value| !look.rrset.holds(value)).map(|value| TxtRecord::of(value)).collect()
             }
+            Verb::Rehearsal => wish.values.iter().map(|value| TxtRecord::of(value)).collect(),
             // In the split they are stored in: servers compare RDATA and say NOERROR to a delete that matches nothing.
             Verb::Absent => {
                 let ours = |record: &&TxtRecord| wish.values.iter().any(|value| record.joined() == value.as_bytes());
@@ -309,19 +317,22 @@ impl Rfc2136 {
         }
         let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
         update.require_safe_owner(&look.name);
-        if allowances.any_values && !stored.is_empty() {
+        if findings.any_values(&look.rrset) {
             update.require(&look.name, RecordType::TXT, DNSClass::ANY);
         } else {
             update.require_txt(&look.name, stored);
         }
+        // A new name under a wildcard takes the wildcard's answers of every type away from that name (RFC 4592, section 2.2.1).
+        // Unless that is allowed, the name must exist already, and the server checks it in the same step.
+        let shadow_allowed = self.settings.allow_wildcard_shadow || findings.new_name;
+        if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
+            update.require(&look.name, RecordType::ANY, DNSClass::ANY);
+        }
+        // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes everybody's.
+        let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
         match verb {
-            Verb::Present => {
-                guard_wildcard(&mut update, &look, self.settings.allow_wildcard_shadow || allowances.new_name);
-                // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes everybody's.
-                let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
-                records.iter().for_each(|record| update.insert(&look.name, ttl, record));
-            }
-            Verb::Absent => records.iter().for_each(|record| update.delete(&look.name, record)),
+            Verb::Present => records.iter().for_each(|record| update.insert(&look.name, ttl, record)),
+            Verb::Absent | Verb::Rehearsal => records.iter().for_each(|record| update.delete(&look.name, record)),
         }
         if update.size() > usize::from(u16::MAX) - 1024 {
             let text = format!("the TXT values of {} and the new ones together do not fit into one update", wish.owner);
@@ -385,6 +396,7 @@ impl Rfc2136 {
             let look = self.look(owner, &before.zone).await.map_err(|error| {
                 undecided(owner, &format!("the server accepted the change, and it cannot be read back: {error}"))
             })?;
+            let look = if keeps_some(before, &plan.wish, verb) { look.own() } else { look };
             let difference = compare(before, &look.rrset, &plan.records, verb);
             let serials = look.serial.wrapping_sub(plan.look.serial);
             match difference {
@@ -401,7 +413,13 @@ impl Rfc2136 {
             }
             let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
             let changed = changed.collect();
-            return Ok(Done { before: before.clone(), after: look.rrset, changed, serial: look.serial });
+            return Ok(Done {
+                before: before.clone(),
+                after: look.rrset,
+                changed,
+                serial: look.serial,
+                mname: look.mname,
+            });
         }
         let text = format!("{} accepted a change of {owner}, and a read shows: {damage}", self.settings.server);
         Err(ProviderError::new(ErrorKind::Damaged, text)
@@ -409,57 +427,19 @@ impl Rfc2136 {
     }
 }
 
-/// What is not as it should be after a change.
-#[derive(Debug, PartialEq, Eq)]
-struct Difference {
-    /// Whether it is about the value that we wrote or removed.
-    ours: bool,
-    what: String,
-}
-
-/// `after` is `before` with `records` more or less. Others may have added values meanwhile; nobody's may be missing.
-fn compare(before: &TxtRrset, after: &TxtRrset, records: &[TxtRecord], verb: Verb) -> Result<(), Difference> {
-    let (ours_to_be, show) = (verb == Verb::Present, |record: &TxtRecord| format!("\"{}\"", record.display()));
-    if let Some(record) = records.iter().find(|record| after.records.contains(record) != ours_to_be) {
-        let what = format!("the value {} is {}", show(record), if ours_to_be { "not there" } else { "still there" });
-        return Err(Difference { ours: true, what });
-    }
-    for record in &before.records {
-        let goes = verb == Verb::Absent && records.contains(record);
-        if !goes && !after.records.contains(record) {
-            let what =
-                format!("the value {} is gone (it was there with TTL {})", show(record), before.ttl.unwrap_or(0));
-            return Err(Difference { ours: false, what });
-        }
-    }
-    match (before.ttl, after.ttl) {
-        (Some(old), Some(new)) if old != new => {
-            Err(Difference { ours: false, what: format!("the TTL of all values went from {old} to {new}") })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A new name under a wildcard takes the wildcard's answers of every type away from that name (RFC 4592, section 2.2.1).
-/// Unless that is allowed, the name must exist already, and the server checks it in the same step.
-pub(super) fn guard_wildcard(update: &mut Update, look: &Look, allowed: bool) {
-    if look.under_wildcard && look.rrset.records.is_empty() && !allowed {
-        update.require(&look.name, RecordType::ANY, DNSClass::ANY);
-    }
+/// Whether TXT records stay at the name, so that no wildcard answers for it after the change from `before`.
+fn keeps_some(before: &TxtRrset, wish: &Wish, verb: Verb) -> bool {
+    let goes = |record: &TxtRecord| wish.values.iter().any(|value| record.joined() == value.as_bytes());
+    verb != Verb::Absent || !before.records.iter().all(goes)
 }
 
 /// Why a name cannot take a value although the server is willing.
-pub(super) fn unsafe_owner(look: &Look, code: ResponseCode) -> ProviderError {
-    let owner = &look.rrset.owner;
-    if code == ResponseCode::NXDomain {
-        return ProviderError::new(
-            ErrorKind::Unsafe,
-            format!("{owner} exists only through a wildcard; a TXT value there would take the wildcard's other answers away from it"),
-        )
-        .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true");
-    }
-    ProviderError::new(ErrorKind::Unsafe, format!("{owner} is an alias or a zone cut at the server ({code:?})"))
-        .with_hint("validate the parent domain instead")
+fn only_a_wildcard(owner: &str) -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Unsafe,
+        format!("{owner} exists only through a wildcard; a TXT value there would take the wildcard's other answers away from it"),
+    )
+    .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true")
 }
 
 fn undecided(owner: &str, what: &str) -> ProviderError {
@@ -468,7 +448,8 @@ fn undecided(owner: &str, what: &str) -> ProviderError {
 }
 
 fn unchanged(look: Look) -> Done {
-    Done { before: look.rrset.clone(), after: look.rrset, changed: BTreeSet::new(), serial: look.serial }
+    let Look { rrset, serial, mname, .. } = look;
+    Done { before: rrset.clone(), after: rrset, changed: BTreeSet::new(), serial, mname }
 }
 
 /// What no zone is asked about.

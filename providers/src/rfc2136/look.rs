@@ -15,12 +15,36 @@ use crate::record::{TxtRrset, Zone};
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) rrset: TxtRrset,
+    /// The other reading of the same answer, where the name says what the wildcard beside it says.
+    otherwise: Option<TxtRrset>,
     pub(super) name: Name,
     pub(super) serial: u32,
     /// The primary that the SOA names.
     pub(super) mname: String,
     /// Whether the name, if it does not exist, is answered from a wildcard.
     pub(super) under_wildcard: bool,
+}
+
+impl Look {
+    /// The look at a name that is known to have TXT records of its own.
+    pub(super) fn own(mut self) -> Self {
+        if self.is_taken_for_made_up()
+            && let Some(own) = &mut self.otherwise
+        {
+            std::mem::swap(own, &mut self.rrset);
+        }
+        self
+    }
+
+    /// Whether the answer may be the name's own or made up, and is taken for made up.
+    pub(super) fn is_taken_for_made_up(&self) -> bool {
+        self.otherwise.is_some() && self.rrset.records.is_empty()
+    }
+
+    /// Whether the answer may be the name's own or made up, and is taken for the name's own.
+    pub(super) fn is_taken_for_own(&self) -> bool {
+        self.otherwise.is_some() && !self.rrset.records.is_empty()
+    }
 }
 
 /// What the server says when asked for the SOA at a name.
@@ -102,23 +126,25 @@ impl Rfc2136 {
         if let Some(what) = alias_in(&reply, &name) {
             return Err(alias(&owner, &what));
         }
-        let (mut records, mut ttl) = message::txt_at(&reply.answers, &name);
+        let (records, ttl) = message::txt_at(&reply.answers, &name);
+        let negative_ttl = Some(negative_ttl);
+        let mut rrset = TxtRrset { zone: zone.clone(), owner, ttl, records, negative_ttl };
+        let mut otherwise = None;
         let mut under_wildcard = false;
-        if owner != *apex && !owner.starts_with("*.") {
+        if rrset.owner != *apex && !rrset.owner.starts_with("*.") {
             let wildcard = wildcard_beside(&name)?;
             let reply = self.ask(&wildcard, RecordType::TXT).await?;
             // NXDOMAIN for `*.parent` proves that no wildcard, there or higher, answers for names below the parent (RFC 4592).
             under_wildcard = reply.metadata.response_code == ResponseCode::NoError;
-            if under_wildcard
-                && !records.is_empty()
-                && message::txt_at(&reply.answers, &wildcard) == (records.clone(), ttl)
-            {
-                // Made up from the wildcard: at the name itself stands nothing. The guards of the update prove it.
-                (records, ttl) = (Vec::new(), None);
+            let (records, ttl) = message::txt_at(&reply.answers, &wildcard);
+            if under_wildcard && !records.is_empty() && (&records, ttl) == (&rrset.records, rrset.ttl) {
+                // Most often made up from the wildcard, and nothing stands at the name itself; but a name that exists may
+                // say the same, as where every name has `v=spf1 -all`. The guards of the update tell.
+                let nothing = TxtRrset { ttl: None, records: Vec::new(), ..rrset.clone() };
+                otherwise = Some(std::mem::replace(&mut rrset, nothing));
             }
         }
-        let rrset = TxtRrset { zone: zone.clone(), owner, ttl, records, negative_ttl: Some(negative_ttl) };
-        Ok(Look { rrset, name, serial, mname, under_wildcard })
+        Ok(Look { rrset, otherwise, name, serial, mname, under_wildcard })
     }
 
     /// Whether `name` exists without records of its own because something stands below it (an empty non-terminal).
