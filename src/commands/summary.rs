@@ -119,6 +119,8 @@ struct Standing {
     state: LedgerState,
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
+    /// Why it could not be removed yet, after a try.
+    error: Option<String>,
 }
 
 impl Summary {
@@ -140,7 +142,11 @@ impl Summary {
             scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
         let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
-        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers)).collect();
+        let errors: BTreeMap<&str, &str> = asked
+            .iter()
+            .filter_map(|view| Some((view.domain.as_str(), view.attempt.as_ref()?.last_error.as_deref()?)))
+            .collect();
+        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers, &errors)).collect();
         let domains = asked.len();
         Self {
             exit: match verdict(&looks, asked.iter()) {
@@ -171,7 +177,10 @@ impl Summary {
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
         if !ours.is_empty() {
             output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
-            ours.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+            for entry in ours {
+                output.line(&format!("  {}", entry.place()));
+                entry.error.iter().for_each(|error| output.line(&format!("    {error}")));
+            }
         }
         for entry in orphaned {
             let provider = &entry.provider;
@@ -278,9 +287,11 @@ impl From<(String, LookState)> for Look {
 }
 
 impl Standing {
-    fn new(entry: LedgerEntry, providers: &BTreeSet<String>) -> Self {
+    fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<&str, &str>) -> Self {
+        let tried = entry.removal_tries > 0;
+        let error = errors.get(entry.owner.as_str()).filter(|_| tried).map(|&error| error.to_owned());
         let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
-        Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state }
+        Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state, error }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`

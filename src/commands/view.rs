@@ -60,7 +60,7 @@ pub(super) struct AttemptView {
     since: Option<Timestamp>,
     tries: u32,
     next_at: Option<Timestamp>,
-    last_error: Option<String>,
+    pub(super) last_error: Option<String>,
 }
 
 impl DomainView {

@@ -300,7 +300,7 @@ impl Worker {
         let name = name.unwrap_or_default();
         self.ports.providers.get(name).ok_or_else(|| {
             ProviderError::new(ErrorKind::Settings, format!("provider `{name}` is no longer in the configuration"))
-                .with_hint("bring it back until the value is removed, or remove it by hand")
+                .with_hint("bring it back until a run has removed the value")
         })
     }
 
