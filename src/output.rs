@@ -129,6 +129,11 @@ impl Output {
         self.options.format == Format::Json
     }
 
+    /// Whether the user asked for results and errors only.
+    pub fn is_quiet(&self) -> bool {
+        self.options.quiet
+    }
+
     /// One line of the result; nothing when JSON was asked for.
     pub fn line(&self, line: &str) {
         if !self.is_json() {

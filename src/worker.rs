@@ -26,6 +26,7 @@ use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
 use look::Covering;
+pub use look::refusal_fact;
 
 /// Everything outside that a worker touches.
 #[derive(Debug, Clone)]

@@ -11,7 +11,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Output, relative};
 use crate::prevalidation::State;
+use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::worker::refusal_fact;
 
 /// Two nightly runs are missing.
 const DEAD: SignedDuration = SignedDuration::from_hours(50);
@@ -109,6 +111,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             Some(_) => {}
         }
     }
+    for entry in store.open_entries(None).await?.iter().filter(|entry| entry.removal_tries > 0) {
+        findings.push((Word::Warning, format!("TXT {} could not be removed from {}", entry.value, entry.owner)));
+    }
     let oldest = ages(&store, &settings, &wanted, now, &mut findings).await?;
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
@@ -146,7 +151,6 @@ async fn ages(
     now: Timestamp,
     findings: &mut Vec<(Word, String)>,
 ) -> Result<Option<SignedDuration>, Failed> {
-    use crate::store::Store;
     let looks = store.looks().await?;
     let mut oldest = None;
     for target in wire::targets(settings) {
@@ -157,6 +161,10 @@ async fn ages(
             findings.insert(0, (Word::Critical, format!("the CA was never asked about {}", target.key)));
             continue;
         };
+        let refused = store.fact(&refusal_fact(&target.key)).await?.unwrap_or_default();
+        if !refused.is_empty() {
+            findings.insert(0, (Word::Critical, format!("the guard refused to act: {refused}")));
+        }
         let age = now.duration_since(at);
         oldest = oldest.max(Some(age));
         if age > STALE {

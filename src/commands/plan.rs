@@ -61,6 +61,9 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
 
 fn headline(plan: &Plan) -> String {
     let (due, all) = (plan.due().count(), plan.steps.len());
+    if all == 0 {
+        return "no plan: there is no domain whose state at the CA could be read".to_owned();
+    }
     match plan.steps.iter().map(|step| step.decision.at).find(|&at| at > plan.made_at && at < Timestamp::MAX) {
         Some(next) => {
             format!("{due} of {all} domains have something to do now; the next one {}", relative(next, plan.made_at))

@@ -150,7 +150,7 @@ impl Summary {
         let domains = asked.len();
         Self {
             exit: match verdict(&looks, asked.iter()) {
-                Exit::Done if in_dns.iter().any(|entry| entry.orphaned) => Exit::Dns,
+                Exit::Done if in_dns.iter().any(|entry| entry.orphaned || entry.error.is_some()) => Exit::Dns,
                 exit => exit,
             },
             attention: asked.into_iter().filter(|view| !view.with_margin || view.state == State::Held).collect(),
@@ -167,6 +167,10 @@ impl Summary {
     pub(super) fn print(&self, output: &Output) {
         output.json(self);
         self.looks.iter().for_each(|look| look.tell(output));
+        if output.is_quiet() && self.exit == Exit::Done && self.in_dns.is_empty() {
+            // Cron mails whatever is printed.
+            return;
+        }
         output.line(&self.headline());
         if !self.attention.is_empty() {
             output.table(
@@ -174,13 +178,21 @@ impl Summary {
                 self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
+        if self.attention.iter().any(|view| view.state == State::Held) {
+            output.line("What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`.");
+        }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
-        if !ours.is_empty() {
+        let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
+        if !waiting.is_empty() {
             output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
-            for entry in ours {
-                output.line(&format!("  {}", entry.place()));
-                entry.error.iter().for_each(|error| output.line(&format!("    {error}")));
-            }
+            waiting.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+        }
+        if !failed.is_empty() {
+            output.line("These TXT values are done with and could not be removed; the next run tries again:");
+        }
+        for entry in failed {
+            output.line(&format!("  {}", entry.place()));
+            entry.error.iter().for_each(|error| output.line(&format!("    {error}")));
         }
         for entry in orphaned {
             let provider = &entry.provider;

@@ -108,6 +108,10 @@ impl SqliteStore {
     /// # Errors
     /// When the file is there already or cannot be written.
     pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        place::make_private(file).map_err(|error| {
+            let message = format!("cannot make {}: {error}", file.display());
+            StoreError::Unavailable { message }
+        })?;
         let copied = sqlx::query("VACUUM INTO ?").bind(file.to_string_lossy()).execute(&self.reader).await;
         self.told(copied.map(drop).map_err(Fault::from))
     }

@@ -52,6 +52,8 @@ impl Worker {
             let word = if self.options.force { "guard-overridden" } else { "guard-refused" };
             events.extend(survey.alarms.iter().map(|alarm| self.event(None, word, alarm.to_string())));
             if !self.options.force {
+                let alarms: Vec<_> = survey.alarms.iter().map(ToString::to_string).collect();
+                self.ports.store.set_fact(&refusal_fact(&target.key), &alarms.join("; ")).await?;
                 self.note(events).await?;
                 self.set_look(&target.key, LookState::Refused(survey.alarms));
                 return Ok(());
@@ -61,6 +63,7 @@ impl Worker {
         crashpoint::reach("listed");
         self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
         crashpoint::reach("look-stored");
+        self.remember(&refusal_fact(&target.key), "").await?;
         self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
         self.note(events).await?;
         self.covering.lock().unwrap_or_else(PoisonError::into_inner).extend(survey.covering);
@@ -220,13 +223,21 @@ impl Worker {
     }
 
     async fn remember_unmanaged(&self, client: &str, unmanaged: &[DomainName]) -> Result<(), StoreError> {
-        let key = format!("unmanaged/{client}");
         let names = unmanaged.iter().map(DomainName::as_str).collect::<Vec<_>>().join(" ");
-        if self.ports.store.fact(&key).await?.unwrap_or_default() != names {
-            self.ports.store.set_fact(&key, &names).await?;
+        self.remember(&format!("unmanaged/{client}"), &names).await
+    }
+
+    async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        if self.ports.store.fact(key).await?.unwrap_or_default() != value {
+            self.ports.store.set_fact(key, value).await?;
         }
         Ok(())
     }
+}
+
+/// What the guard refused at the last look at a client; empty when it did not.
+pub fn refusal_fact(client: &str) -> String {
+    format!("guard/{client}")
 }
 
 impl Sight {

@@ -136,6 +136,12 @@ fn network(magic: u32) -> Option<&'static str> {
     })
 }
 
+/// Makes an empty file that only we can read.
+pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -112,7 +112,14 @@ impl Worker {
                 match answer {
                     // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
                     Ok(receipt) => self.published(&mut task, id, &receipt, !receipt.changed && new.contains(&id), now),
-                    Err(error) => self.dns_failed(&mut task, &error, now),
+                    Err(error) => {
+                        // This was the first try and it is certain that nothing was written: there is nothing to remember.
+                        let untouched = !matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
+                        if let Some(entry) = task.entry_by_id(id).filter(|_| untouched && new.contains(&id)) {
+                            entry.state = LedgerState::Removed;
+                        }
+                        self.dns_failed(&mut task, &error, now);
+                    }
                 }
             }
             done.push(task);

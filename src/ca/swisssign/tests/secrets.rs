@@ -57,7 +57,8 @@ async fn neither_key_nor_token_shows_in_errors_debug_answers_or_the_finest_log()
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process: what one thread alone listens to, another may have switched off at the place of its first use.
+    tracing::subscriber::set_global_default(subscriber).expect("the only one of these tests that listens");
     let mut shown = String::new();
     for auth in [Auth::LocalSigning, Auth::Helper] {
         for status in [200, 400, 401, 403, 404, 429, 500] {
