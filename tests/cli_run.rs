@@ -253,8 +253,12 @@ async fn the_guard_refuses_an_empty_list_of_the_ca_and_a_shrunken_inventory() {
     assert_eq!(told.code, Some(5), "{told:?}");
     assert!(told.err.contains("5 of 5 registrations") && told.err.contains("--force"), "{told:?}");
     assert_eq!(world.effects(), effects, "nothing was done");
+    let told = world.tell(&["check"]).await;
+    assert_eq!(told.code, Some(2), "{told:?}");
+    assert!(told.out.contains("CRITICAL") && told.out.contains("the guard refused to act: 5 of 5"), "{told:?}");
     let told = world.tell(&["run", "--force", "--wait", "30s"]).await;
     assert_eq!((told.code, world.effects() > effects), (Some(0), true), "{told:?}");
+    assert_eq!(world.tell(&["check"]).await.code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -283,6 +287,30 @@ async fn a_provider_that_refuses_is_4_and_the_summary_says_which_and_why() {
     let told = world.tell(&["run", "--wait", "1s"]).await;
     assert_eq!(told.code, Some(4), "{told:?}");
     assert!(told.out.contains("a.test") && told.out.contains("publish"), "{told:?}");
+    assert_eq!(summary["in_dns"], Value::Array(Vec::new()), "what was never written stays nowhere");
+    assert!(told.out.contains("tried again by itself"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_cannot_be_removed_is_4_says_why_and_is_a_warning() {
+    let world = World::of(&["a.test"]).await;
+    world.sandbox.dns.follow(1, Follow::Never);
+    assert_eq!(world.tell(&["run", "--wait", "2s"]).await.code, Some(4), "published, and one server is late");
+    world.sandbox.dns.follow(1, Follow::Now);
+    world.sandbox.dns.remove_keys();
+    let told = world.tell(&["run", "--wait", "10s"]).await;
+    assert_eq!(told.code, Some(4), "valid, and our value stays: {told:?}");
+    assert!(told.out.contains("could not be removed") && told.out.contains("BADKEY"), "{told:?}");
+    let told = world.tell(&["check"]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.out.contains("WARNING") && told.out.contains("could not be removed from a.test"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_run_prints_nothing_when_all_is_well() {
+    let world = World::of(&["a.test"]).await;
+    let told = world.tell(&["run", "--quiet", "--wait", "30s"]).await;
+    assert_eq!((told.code, told.out.as_str(), told.err.as_str()), (Some(0), "", ""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
