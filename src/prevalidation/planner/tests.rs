@@ -120,7 +120,7 @@ fn a_renewal_proves_write_access_before_it_risks_the_proof() {
     seen.attempt.preflight_at = Some(ago(11));
     assert_eq!(step_of(&seen), "preflight", "that was too long ago");
     seen.attempt.preflight_at = Some(ago(9));
-    assert_eq!(step_of(&seen), "reset");
+    assert_eq!(step_of(&seen), "renew");
     seen.has_provider = false;
     assert_eq!(step_of(&seen), "hold", "without a provider nothing is risked");
 }
