@@ -136,7 +136,7 @@ async fn one_run_brings_five_domains_to_valid_and_leaves_the_zones_as_they_were(
 
     let (code, plan) = world.json(&["plan"]).await;
     assert_eq!(code, Some(0));
-    assert!(plan["steps"].as_array().unwrap().iter().all(|step| step["step"] == "reset" && step["due"] == false));
+    assert!(plan["steps"].as_array().unwrap().iter().all(|step| step["step"] == "renew" && step["due"] == false));
 
     let told = world.tell(&["check"]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
