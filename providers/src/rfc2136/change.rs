@@ -464,6 +464,3 @@ fn check(value: &TxtValue) -> Result<(), ProviderError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
