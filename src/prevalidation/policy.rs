@@ -1,7 +1,5 @@
 //! What an organisation decided: how early to renew, how much to risk, how often to ask. Defaults are the product's own advice.
 
-use std::hash::{BuildHasher, Hasher};
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -124,29 +122,12 @@ pub fn backoff(failures: u32) -> SignedDuration {
 /// A number that is the same for a domain on every machine and in every release.
 fn spread(domain: &DomainName) -> u64 {
     // FNV-1a, 64 bits: the standard library's hashers promise nothing across releases.
-    struct Fnv(u64);
-    impl Hasher for Fnv {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            for &byte in bytes {
-                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-    }
-    struct Build;
-    impl BuildHasher for Build {
-        type Hasher = Fnv;
-        fn build_hasher(&self) -> Fnv {
-            Fnv(0xcbf2_9ce4_8422_2325)
-        }
-    }
-    let mut hasher = Build.build_hasher();
-    hasher.write(domain.as_str().as_bytes());
+    let hash = domain
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // FNV's low bits of similar names are similar; one round of mixing spreads them.
-    let mixed = hasher.finish();
-    (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 11
+    (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 11
 }
 
 #[cfg(test)]

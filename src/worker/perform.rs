@@ -18,7 +18,7 @@ impl Worker {
     /// Performs the next step of each claimed domain and gives its lease back.
     pub(super) async fn perform(&self, leases: Vec<Lease>) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let mut groups: BTreeMap<u8, Vec<Task>> = BTreeMap::new();
+        let mut groups: BTreeMap<Kind, Vec<Task>> = BTreeMap::new();
         {
             let covering = self.covering.lock().unwrap_or_else(PoisonError::into_inner);
             for lease in leases {
@@ -29,16 +29,16 @@ impl Worker {
                     task.decision.step = Step::Rest;
                 }
                 groups
-                    .entry(if task.decision.is_due(now) { kind(&task.decision.step) } else { IDLE })
+                    .entry(if task.decision.is_due(now) { kind(&task.decision.step) } else { Kind::Idle })
                     .or_default()
                     .push(task);
             }
         }
-        let mut of = |kind: u8| groups.remove(&kind).unwrap_or_default();
-        let (idle, held) = (of(IDLE), of(kind(&Step::Hold)));
-        let (read, register, reset) = (of(READ), of(REGISTER), of(RESET));
-        let (preflight, publish, look) = (of(PREFLIGHT), of(PUBLISH), of(LOOK));
-        let (validate, remove) = (of(VALIDATE), of(REMOVE));
+        let mut of = |kind: Kind| groups.remove(&kind).unwrap_or_default();
+        let (idle, held) = (of(Kind::Idle), of(Kind::Hold));
+        let (read, register, reset) = (of(Kind::Read), of(Kind::Register), of(Kind::Reset));
+        let (preflight, publish, look) = (of(Kind::Preflight), of(Kind::Publish), of(Kind::Look));
+        let (validate, remove) = (of(Kind::Validate), of(Kind::Remove));
         self.finish(idle).await?;
         self.wait_for_a_person(held).await?;
         // Each group talks to another side; a slow one does not hold up the rest.
@@ -159,32 +159,36 @@ impl Worker {
     }
 }
 
-const IDLE: u8 = 0;
-const READ: u8 = 1;
-const REGISTER: u8 = 2;
-const PREFLIGHT: u8 = 3;
-const RESET: u8 = 4;
-const PUBLISH: u8 = 5;
-const LOOK: u8 = 6;
-const VALIDATE: u8 = 7;
-const REMOVE: u8 = 8;
-const HOLD: u8 = 9;
+/// Like steps, which are performed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Idle,
+    Read,
+    Register,
+    Preflight,
+    Reset,
+    Publish,
+    Look,
+    Validate,
+    Remove,
+    Hold,
+}
 
 fn needs_ca(step: &Step) -> bool {
     *step == Step::Read || *step == Step::Preflight || step.effect().is_some()
 }
 
-fn kind(step: &Step) -> u8 {
+fn kind(step: &Step) -> Kind {
     match step {
-        Step::Rest => IDLE,
-        Step::Read => READ,
-        Step::Register => REGISTER,
-        Step::Preflight => PREFLIGHT,
-        Step::ResetToken { .. } => RESET,
-        Step::Publish { .. } => PUBLISH,
-        Step::Look { .. } => LOOK,
-        Step::Validate => VALIDATE,
-        Step::Remove { .. } => REMOVE,
-        Step::Hold => HOLD,
+        Step::Rest => Kind::Idle,
+        Step::Read => Kind::Read,
+        Step::Register => Kind::Register,
+        Step::Preflight => Kind::Preflight,
+        Step::ResetToken { .. } => Kind::Reset,
+        Step::Publish { .. } => Kind::Publish,
+        Step::Look { .. } => Kind::Look,
+        Step::Validate => Kind::Validate,
+        Step::Remove { .. } => Kind::Remove,
+        Step::Hold => Kind::Hold,
     }
 }

@@ -37,8 +37,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(lease: Lease, worker: &Worker, covering: &Covering, now: Timestamp) -> Self {
-        let observed = worker.observed(&lease.row, lease.ledger, covering);
-        let mut observed = observed;
+        let mut observed = worker.observed(&lease.row, lease.ledger, covering);
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
