@@ -34,10 +34,34 @@ pub use gate::{Gate, GateSettings, Lifetimes, Responsible};
 /// Looks at the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
 pub trait Lookout: Send + Sync + fmt::Debug {
-    /// One look for `value` at `domain`. Never fails: what cannot be found out is part of the verdict.
-    ///
-    /// `published_for` is how long the value has stood in the zone, for the mode `delay`.
-    async fn look(&self, domain: &DomainName, value: &str, published_for: std::time::Duration) -> Verdict;
+    /// One look. Never fails: what cannot be found out is part of the verdict.
+    async fn look(&self, question: &Question<'_>) -> Verdict;
+
+    /// How visibility of `domain` is judged: mode [`GateMode::Provider`] wants [`Question::in_sync`].
+    fn mode(&self, domain: &DomainName) -> GateMode {
+        let _ = domain;
+        GateMode::default()
+    }
+}
+
+/// What a look is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// The name whose TXT RRset is looked at.
+    pub domain: &'a DomainName,
+    /// The whole TXT value.
+    pub value: &'a str,
+    /// How long the value has stood in the zone.
+    pub published_for: std::time::Duration,
+    /// What the provider says about its own name servers, where it was asked and can tell (mode `provider`).
+    pub in_sync: Option<bool>,
+}
+
+impl<'a> Question<'a> {
+    /// A question about a value that was just written.
+    pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
+        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: None }
+    }
 }
 
 /// What one look found. It names its mode, so that nobody takes a waiting time for evidence.
@@ -49,6 +73,10 @@ pub struct Verdict {
     pub go: bool,
     /// Every authoritative answer was "not there": the value is gone, not late.
     pub gone: bool,
+    /// Validating resolvers will refuse the zone's answers, and why: before everything else, for it breaks the whole zone.
+    pub bogus: Option<String>,
+    /// Until when resolvers may still answer from before the write, where one was asked and said so.
+    pub cached_until: Option<jiff::Timestamp>,
     /// Why not, or on what evidence: one line for people.
     pub cause: String,
     /// Tolerable faults: lame or dead servers, parent and child NS sets that differ.
@@ -109,6 +137,25 @@ pub enum GateMode {
     /// Every address of every authoritative name server is asked.
     #[default]
     Authoritative,
+    /// Resolvers that the configuration names are asked; for networks that let no DNS out but to them.
+    Resolvers,
+    /// The provider says that its own name servers have the change, plus a delay.
+    Provider,
     /// A fixed time after the write; for networks that let no DNS out. No evidence.
     Delay,
+}
+
+impl GateMode {
+    /// All of them, the default first.
+    pub const ALL: [Self; 4] = [Self::Authoritative, Self::Resolvers, Self::Provider, Self::Delay];
+
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authoritative => "authoritative",
+            Self::Resolvers => "resolvers",
+            Self::Provider => "provider",
+            Self::Delay => "delay",
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
 use prevalidate::prevalidation::DomainName;
-use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Verdict};
+use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Question, Verdict};
 use tempfile::TempDir;
 
 use crate::support::ports::Port;
@@ -112,7 +112,7 @@ impl Internet {
 
     async fn look(&self) -> Verdict {
         let domain = DomainName::from_a_labels("example.test").unwrap();
-        self.gate.look(&domain, VALUE, Duration::ZERO).await
+        self.gate.look(&Question::new(&domain, VALUE)).await
     }
 }
 

@@ -39,6 +39,13 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// Proves, without changing anything, that a value could be written at `owner` now: zone, credentials, permission, clock.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError>;
+
+    /// Whether all of the provider's own name servers have the change that a [`Receipt::change_id`] names (Route 53:
+    /// `INSYNC`). `None` where a provider cannot tell.
+    async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
+        let _ = change_id;
+        Ok(None)
+    }
 }
 
 /// What a [`Provider::preflight`] proved.

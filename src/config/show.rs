@@ -43,7 +43,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     let propagation = &settings.propagation;
     out.heading("[propagation]");
-    out.text("mode", if propagation.mode == GateMode::Delay { "delay" } else { "authoritative" });
+    out.text("mode", propagation.mode.as_str());
     out.duration("poll", propagation.poll);
     out.duration("settle", propagation.settle);
     if propagation.mode == GateMode::Delay {

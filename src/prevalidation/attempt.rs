@@ -19,6 +19,8 @@ pub struct Attempt {
     pub replaces: Option<String>,
     /// The value this attempt is about.
     pub value: Option<String>,
+    /// The provider's name for the change that wrote `value`, where it has one.
+    pub change_id: Option<String>,
     /// When the gate first passed for `value`.
     pub visible_at: Option<Timestamp>,
     /// When the gate last passed: `validate` is called only within a minute of it (I5).

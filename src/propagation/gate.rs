@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::authority::Asker;
 use super::delegation::{WalkError, Walker};
-use super::{GateMode, Lookout, ServerAnswer, Verdict, evidence, roots, rule};
+use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
 use crate::prevalidation::DomainName;
 
 /// Open sockets of all looks together.
@@ -162,9 +162,12 @@ impl Gate {
 
 #[async_trait]
 impl Lookout for Gate {
-    async fn look(&self, domain: &DomainName, value: &str, published_for: Duration) -> Verdict {
+    async fn look(&self, question: &Question<'_>) -> Verdict {
+        let &Question { domain, value, published_for, .. } = question;
         match self.settings.mode {
-            GateMode::Delay => rule::wait_out(self.settings.delay, published_for),
+            GateMode::Delay | GateMode::Resolvers | GateMode::Provider => {
+                rule::wait_out(self.settings.delay, published_for)
+            }
             GateMode::Authoritative => {
                 let verdict = self.look_at_servers(domain, value, published_for).await;
                 let verdict = verdict.unwrap_or_else(|error| rule::nobody(error.to_string()));

@@ -80,6 +80,8 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
         mode: GateMode::Authoritative,
         go: stale == 0 && matching >= needed,
         gone: stale > 0 && matching == 0,
+        bogus: None,
+        cached_until: None,
         cause,
         warnings,
         servers,
@@ -94,6 +96,8 @@ pub fn wait_out(delay: Duration, published_for: Duration) -> Verdict {
         mode: GateMode::Delay,
         go,
         gone: false,
+        bogus: None,
+        cached_until: None,
         cause: if go {
             format!(
                 "{} s have passed since the value was written; no name server was asked, so this is no evidence",
@@ -109,7 +113,16 @@ pub fn wait_out(delay: Duration, published_for: Duration) -> Verdict {
 
 /// The verdict of mode `authoritative` when nobody could be asked at all: late, never gone.
 pub fn nobody(cause: String) -> Verdict {
-    Verdict { mode: GateMode::Authoritative, go: false, gone: false, cause, warnings: Vec::new(), servers: Vec::new() }
+    Verdict {
+        mode: GateMode::Authoritative,
+        go: false,
+        gone: false,
+        bogus: None,
+        cached_until: None,
+        cause,
+        warnings: Vec::new(),
+        servers: Vec::new(),
+    }
 }
 
 /// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times that for the next ten,

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::Name;
 
 use super::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, name, once, record, refusal, serve};
-use super::{Answer, Lookout, ServerAnswer, Verdict};
+use super::{Answer, Lookout, Question, ServerAnswer, Verdict};
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
 const TXT: &str = "example.test TXT \"swiss-pki=0123456789abcdef\"";
@@ -18,14 +18,14 @@ fn good(question: &Message) -> Message {
 }
 
 async fn look(lab: &Lab) -> Verdict {
-    lab.gate().look(&domain("example.test"), VALUE, Duration::ZERO).await
+    lab.gate().look(&Question::new(&domain("example.test"), VALUE)).await
 }
 
 /// What the only server is taken to have said.
 async fn alone(script: Script) -> ServerAnswer {
     let lab = Lab::of(vec![script]).await;
     let begun = Instant::now();
-    let mut verdict = lab.gate_without_walk().look(&domain("example.test"), VALUE, Duration::ZERO).await;
+    let mut verdict = lab.gate_without_walk().look(&Question::new(&domain("example.test"), VALUE)).await;
     assert!(begun.elapsed() < PATIENCE * 5, "a look took {:?}", begun.elapsed());
     assert_eq!(verdict.go, verdict.servers[0].answer == Answer::Match);
     verdict.servers.remove(0)
@@ -207,7 +207,7 @@ async fn an_override_of_the_longest_zone_replaces_the_walk() {
     settings.name_servers =
         [("test".to_owned(), vec![lab.server(1)]), ("example.test".to_owned(), vec![lab.server(0)])].into();
     let gate = super::Gate::new(settings);
-    assert!(gate.look(&domain("example.test"), VALUE, Duration::ZERO).await.go);
+    assert!(gate.look(&Question::new(&domain("example.test"), VALUE)).await.go);
     assert_eq!(gate.responsible(&domain("a.b.example.test")).await.unwrap().zone, "example.test");
     assert_eq!(gate.responsible(&domain("notexample.test")).await.unwrap().zone, "test");
 }
@@ -250,14 +250,14 @@ async fn a_name_deep_in_a_zone_belongs_to_the_cut_that_servers_answer() {
     let gate = lab.gate();
     let found = gate.responsible(&domain("a.b.example.test")).await.unwrap();
     assert_eq!((found.zone.as_str(), found.warnings), ("example.test", Vec::new()));
-    assert!(gate.look(&domain("a.b.example.test"), VALUE, Duration::ZERO).await.go);
+    assert!(gate.look(&Question::new(&domain("a.b.example.test"), VALUE)).await.go);
     let alias = internet(&[
         "www.example.test CNAME example.net.",
         "example.test NS ns1.example.test",
         "ns1.example.test A 127.0.0.4",
     ]);
     let lab = Lab::of(alias).await;
-    let verdict = lab.gate().look(&domain("www.example.test"), VALUE, Duration::ZERO).await;
+    let verdict = lab.gate().look(&Question::new(&domain("www.example.test"), VALUE)).await;
     assert!(verdict.gone && verdict.cause.contains("CNAME to example.net"), "{verdict:?}");
 }
 
@@ -288,18 +288,18 @@ async fn a_name_server_without_glue_is_found_by_the_same_walk() {
     ];
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
-    let verdict = gate.look(&domain("example.test"), VALUE, Duration::ZERO).await;
+    let verdict = gate.look(&Question::new(&domain("example.test"), VALUE)).await;
     assert!(verdict.go && verdict.warnings.is_empty() && verdict.servers.len() == 1, "{verdict:?}");
     let first = lab.questions();
     assert!(first <= 10, "{first} questions for a walk of two branches");
-    gate.look(&domain("example.test"), VALUE, Duration::ZERO).await;
+    gate.look(&Question::new(&domain("example.test"), VALUE)).await;
     assert!(lab.questions() - first <= first - 2, "the second look does not ask the root again");
 }
 
 #[tokio::test]
 async fn a_name_that_nobody_delegates_is_told_and_is_not_gone() {
     let lab = Lab::of(internet(&[])).await;
-    let verdict = lab.gate().look(&domain("exampel.test"), VALUE, Duration::ZERO).await;
+    let verdict = lab.gate().look(&Question::new(&domain("exampel.test"), VALUE)).await;
     assert!(!verdict.go && !verdict.gone && verdict.cause.contains("exampel.test is not delegated"), "{verdict:?}");
 }
 
@@ -356,8 +356,8 @@ async fn a_remembered_top_level_domain_that_moved_is_found_again_from_the_root()
     });
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
-    assert!(gate.look(&domain("example.test"), VALUE, Duration::ZERO).await.go);
-    assert!(gate.look(&domain("example.test"), VALUE, Duration::ZERO).await.go);
+    assert!(gate.look(&Question::new(&domain("example.test"), VALUE)).await.go);
+    assert!(gate.look(&Question::new(&domain("example.test"), VALUE)).await.go);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{GateMode, Lookout, Verdict};
+use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
@@ -313,7 +313,7 @@ impl fmt::Debug for Eye {
 
 #[async_trait]
 impl Lookout for Eye {
-    async fn look(&self, domain: &DomainName, value: &str, _: std::time::Duration) -> Verdict {
+    async fn look(&self, &Question { domain, value, .. }: &Question<'_>) -> Verdict {
         let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary =
@@ -326,6 +326,8 @@ impl Lookout for Eye {
             mode: GateMode::Authoritative,
             go,
             gone: !primary && !secondary,
+            bogus: None,
+            cached_until: None,
             cause: format!("primary {primary}, secondary {secondary}"),
             warnings: Vec::new(),
             servers: Vec::new(),

@@ -12,6 +12,7 @@ use super::super::task::{Task, with_hint};
 use super::super::{Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{LedgerState, Step};
+use crate::propagation::Question;
 use crate::propagation::rule::{horizon, polling_interval};
 use crate::store::StoreError;
 
@@ -175,7 +176,9 @@ impl Worker {
                 let published =
                     task.observed.ledger.iter().find(|entry| entry.value == value).and_then(|e| e.published_at);
                 let age = published.map_or(Duration::ZERO, |at| now.duration_since(at).try_into().unwrap_or_default());
-                let verdict = self.ports.lookout.look(&task.fence.domain, &value, age).await;
+                let question =
+                    Question { domain: &task.fence.domain, value: &value, published_for: age, in_sync: None };
+                let verdict = self.ports.lookout.look(&question).await;
                 (task, value, verdict)
             })
             .buffer_unordered(LOOKS_AT_ONCE)
