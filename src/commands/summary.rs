@@ -10,8 +10,8 @@ use super::view::DomainView;
 use super::wire;
 use super::work::Order;
 use crate::config::Settings;
-use crate::output::{Cell, Output, Tone, relative};
-use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, State};
+use crate::output::{Cell, Output, Tone, counted, moment, relative};
+use crate::prevalidation::{DomainName, Lateness, LedgerEntry, LedgerState, State};
 use crate::store::DomainRow;
 use crate::worker::LookState;
 
@@ -58,7 +58,8 @@ impl Scope {
     pub(super) fn warn(&self, output: &Output) {
         for (client, count) in &self.strays {
             let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
-            output.warn(&format!("{count} domains belong to {client}, which is not in the configuration"), Some(hint));
+            let domains = counted(*count, "domain belongs", "domains belong");
+            output.warn(&format!("{domains} to {client}, which is not in the configuration"), Some(hint));
         }
     }
 
@@ -81,7 +82,7 @@ pub(super) struct Summary {
     interrupted: bool,
     domains: usize,
     counts: BTreeMap<&'static str, usize>,
-    /// The domains that are not valid with margin, and those that wait for a person.
+    /// The domains that are not valid with margin, and those that wait, for a person or for anything else.
     attention: Vec<DomainView>,
     looks: Vec<Look>,
     /// TXT values of ours that are or may be in DNS.
@@ -153,7 +154,10 @@ impl Summary {
                 Exit::Done if in_dns.iter().any(|entry| entry.orphaned || entry.error.is_some()) => Exit::Dns,
                 exit => exit,
             },
-            attention: asked.into_iter().filter(|view| !view.with_margin || view.state == State::Held).collect(),
+            attention: asked
+                .into_iter()
+                .filter(|view| !view.with_margin || view.needs_a_person() || view.waiting.is_some())
+                .collect(),
             in_dns,
             run,
             at,
@@ -166,6 +170,7 @@ impl Summary {
 
     pub(super) fn print(&self, output: &Output) {
         output.json(self);
+        tell_bogus(&self.attention, output);
         self.looks.iter().for_each(|look| look.tell(output));
         if output.is_quiet() && self.exit == Exit::Done && self.in_dns.is_empty() {
             // Cron mails whatever is printed.
@@ -180,6 +185,12 @@ impl Summary {
         }
         if self.attention.iter().any(|view| view.state == State::Held) {
             output.line("What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`.");
+        }
+        let late = self.attention.iter().filter(|view| view.lateness() > Lateness::InTime).count();
+        if late > 0 {
+            let message =
+                format!("{} late: the value was written over an hour ago", counted(late, "domain is", "domains are"));
+            output.warn(&message, Some("`prevalidate diagnose DOMAIN` says what stands in the way"));
         }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
@@ -212,8 +223,7 @@ impl Summary {
         let ended = if self.interrupted { " (ended by a signal)" } else { "" };
         match self.domains {
             0 => format!("no domains{ended}"),
-            1 => format!("1 domain: {}{ended}", states.join(", ")),
-            count => format!("{count} domains: {}{ended}", states.join(", ")),
+            count => format!("{}: {}{ended}", counted(count, "domain", "domains"), states.join(", ")),
         }
     }
 
@@ -229,11 +239,28 @@ impl Summary {
     }
 }
 
+/// Zones that validating resolvers refuse, before everything else: all of their names are concerned, not our value alone.
+pub(super) fn tell_bogus<'a>(views: impl IntoIterator<Item = &'a DomainView>, output: &Output) {
+    for view in views {
+        let Some(bogus) = &view.bogus else { continue };
+        let (name, since) = (view.domain.both_forms(), moment(bogus.since));
+        output.error(
+            &format!("{name}: validating resolvers refuse its zone, seen since {since}: {}", bogus.fault),
+            Some(&format!(
+                "mend the zone's signatures first of all, most of the world cannot resolve any name in it; \
+                 `prevalidate withdraw {}` takes our value out",
+                view.domain
+            )),
+        );
+    }
+}
+
 /// What a state means for whoever reads a table.
 pub(super) fn tone(view: &DomainView) -> Tone {
     match view.state {
         State::Unmanaged => Tone::Dim,
-        State::Held | State::Expired => Tone::Bad,
+        _ if view.needs_a_person() => Tone::Bad,
+        State::Expired => Tone::Bad,
         _ if view.with_margin => Tone::Good,
         _ => Tone::Warn,
     }
@@ -251,7 +278,7 @@ pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a Domain
     let unseen = looks.iter().filter(|look| look.outcome == Outcome::NotYet).map(|look| look.client.as_str());
     let unseen: BTreeSet<&str> = unseen.collect();
     let wrong: Vec<_> = asked
-        .filter(|view| (!view.with_margin || view.state == State::Held) && !unseen.contains(view.client.as_str()))
+        .filter(|view| (!view.with_margin || view.needs_a_person()) && !unseen.contains(view.client.as_str()))
         .collect();
     match wrong.len() {
         0 if unseen.is_empty() => Exit::Done,
@@ -316,7 +343,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prevalidation::Alarm;
+    use crate::prevalidation::{Alarm, Bogus, Waiting};
 
     fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
         let domain = DomainName::from_a_labels("example.ch").expect("a name");
@@ -325,6 +352,31 @@ mod tests {
 
     fn look(client: &str, state: LookState) -> Look {
         Look::from((client.to_owned(), state))
+    }
+
+    #[test]
+    fn what_a_person_must_look_at_is_no_success_however_long_the_proof_still_counts() {
+        let domain = || view("a", true, true);
+        assert_eq!(verdict(&[], [&domain()].into_iter()), Exit::Done);
+        let waits = |lateness| {
+            let at = Timestamp::UNIX_EPOCH;
+            let waiting = Waiting {
+                subject: "ns3.example.ch (stale)".to_owned(),
+                since: at,
+                lateness,
+                late_at: at,
+                overdue_at: at,
+                next_at: at,
+                next: "look",
+                why: String::new(),
+                token_until: None,
+            };
+            DomainView { waiting: Some(waiting), ..domain() }
+        };
+        assert_eq!(verdict(&[], [&waits(Lateness::Late)].into_iter()), Exit::Done, "late is a warning");
+        assert_eq!(verdict(&[], [&waits(Lateness::Overdue)].into_iter()), Exit::Dns);
+        let bogus = Bogus { since: Timestamp::UNIX_EPOCH, fault: "expired".to_owned() };
+        assert_eq!(verdict(&[], [&DomainView { bogus: Some(bogus), ..domain() }].into_iter()), Exit::Dns);
     }
 
     #[test]

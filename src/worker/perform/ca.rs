@@ -320,8 +320,7 @@ impl Worker {
                         // Still on its way: the CA has looked and was not content.
                         if task.observed.attempt.since.is_some() {
                             let words = task.words().unwrap_or("no reason given").to_owned();
-                            task.say(worker, "not-yet", format!("the CA does not see it yet: {words}"));
-                            task.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
+                            task.not_seen(worker, words, now);
                         }
                     });
                     done.push(task);
