@@ -313,6 +313,7 @@ fn help_and_completions_show_no_secret() {
         "remove",
         "import",
         "reset",
+        "withdraw",
         "history",
         "check",
         "hook",

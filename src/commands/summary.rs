@@ -111,8 +111,9 @@ enum Outcome {
     NotYet,
 }
 
+/// A TXT value of ours that is or may be in DNS.
 #[derive(Debug, Serialize)]
-struct Standing {
+pub(super) struct Standing {
     owner: String,
     zone: Option<String>,
     provider: String,
@@ -121,7 +122,7 @@ struct Standing {
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
     /// Why it could not be removed yet, after a try.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 impl Summary {
@@ -143,9 +144,9 @@ impl Summary {
             scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
         let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
-        let errors: BTreeMap<&str, &str> = asked
+        let errors: BTreeMap<String, String> = asked
             .iter()
-            .filter_map(|view| Some((view.domain.as_str(), view.attempt.as_ref()?.last_error.as_deref()?)))
+            .filter_map(|view| Some((view.domain.as_str().to_owned(), view.attempt.as_ref()?.last_error.clone()?)))
             .collect();
         let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers, &errors)).collect();
         let domains = asked.len();
@@ -183,7 +184,7 @@ impl Summary {
                 self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
-        if self.attention.iter().any(|view| view.state == State::Held) {
+        if self.attention.iter().any(|view| view.state == State::Held && !view.is_withdrawn()) {
             output.line("What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`.");
         }
         let late = self.attention.iter().filter(|view| view.lateness() > Lateness::InTime).count();
@@ -326,15 +327,15 @@ impl From<(String, LookState)> for Look {
 }
 
 impl Standing {
-    fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<&str, &str>) -> Self {
+    pub(super) fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<String, String>) -> Self {
         let tried = entry.removal_tries > 0;
-        let error = errors.get(entry.owner.as_str()).filter(|_| tried).map(|&error| error.to_owned());
+        let error = errors.get(&entry.owner).filter(|_| tried).cloned();
         let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
         Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state, error }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         let zone = self.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
         format!("{} TXT \"{}\" ({zone}provider {})", self.owner, self.value, self.provider)
     }

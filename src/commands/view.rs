@@ -66,6 +66,8 @@ pub(super) struct AttemptView {
     tries: u32,
     next_at: Option<Timestamp>,
     pub(super) last_error: Option<String>,
+    /// Since when a person wants nothing of ours at the name.
+    withdrawn_at: Option<Timestamp>,
 }
 
 impl DomainView {
@@ -77,6 +79,11 @@ impl DomainView {
     /// Whether it does not come right by itself, for all that is known.
     pub(super) fn needs_a_person(&self) -> bool {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
+    }
+
+    /// Whether it is held because a person wants it so: then it does not go on by itself.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.withdrawn_at.is_some())
     }
 
     /// How long its value waits to be proven.
@@ -218,6 +225,7 @@ fn view(
                 tries: attempt.tries,
                 next_at: attempt.hold.as_ref().map(|hold| hold.again_at).or(attempt.not_before),
                 last_error: attempt.last_error.clone(),
+                withdrawn_at: attempt.withdrawn_at,
             }
         }),
         next: decision.step.as_str(),

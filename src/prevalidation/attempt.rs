@@ -42,9 +42,9 @@ pub struct Attempt {
     pub withdrawn_at: Option<Timestamp>,
     /// Looks at the name servers since `value` was published, for the polling interval.
     pub looks: u32,
-    /// `validate` calls for `value` that brought no proof.
+    /// Looks of the CA, ordered by `validate`, that brought no proof for `value`.
     pub tries: u32,
-    /// When `validate` was last called for `value`.
+    /// When the last of them was ordered.
     pub submitted_at: Option<Timestamp>,
     /// How often `value` was found gone after it had been visible.
     pub vanished: u32,

@@ -289,7 +289,7 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
 pub(super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
 
 /// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache horizon, then every 6
-/// hours (propagation, point 6).
+/// hours (propagation, point 6). A moment that nobody was there for is not made up for: the next one counts.
 fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Timestamp, String) {
     let settled = after(visible_at, policy.settle);
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
@@ -297,18 +297,20 @@ fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Tim
     let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
         return (settled, "visible; settling".to_owned());
     };
+    let steps = [
+        (again(5), "5 minutes after the first time"),
+        (again(15), "15 minutes after the first time"),
+        (again(60), "an hour after the first time"),
+        (horizon.max(again(120)), "when no cache remembers the time before"),
+        (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
+    ];
     // What a resolver still remembers is a better guess at the CA's memory than any step of the schedule, and is no longer
     // one when the horizon has passed.
-    let remembered = attempt.cached_until.map(|until| until.min(horizon)).filter(|&until| until > last);
-    let (planned, what) = match (remembered, attempt.tries) {
-        (Some(until), _) => (until, "when a resolver has forgotten what was there before"),
-        (None, ..=1) => (again(5), "5 minutes after the first time"),
-        (None, 2) => (again(15), "15 minutes after the first time"),
-        (None, 3) => (again(60), "an hour after the first time"),
-        (None, 4) => (horizon.max(again(120)), "when no cache remembers the time before"),
-        (None, _) => (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
-    };
-    // However late the others came: two calls are never closer than the schedule's smallest step.
+    let remembered =
+        attempt.cached_until.map(|until| (until.min(horizon), "when a resolver has forgotten the time before"));
+    let moments = remembered.into_iter().chain(steps);
+    let (planned, what) = moments.into_iter().find(|&(at, _)| at > last).unwrap_or(steps[4]);
+    // However they fall: two calls are never closer than the schedule's smallest step.
     (planned.max(after(last, SignedDuration::from_mins(5))), format!("{ASKED_AGAIN}{what}"))
 }
 

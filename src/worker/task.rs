@@ -26,6 +26,8 @@ pub(super) struct Task {
     pub(super) decision: Decision,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
+    /// When the CA was last asked to look, before this round.
+    pub(super) looked_before: Option<Timestamp>,
     /// A proof was won in this round.
     pub(super) won: bool,
     /// A CA read of this round, to be stored.
@@ -51,6 +53,7 @@ impl Task {
             observed,
             decision,
             chosen: Vec::new(),
+            looked_before: None,
             won: false,
             read: false,
             touched: Vec::new(),
@@ -234,6 +237,12 @@ impl Task {
             return;
         }
         self.observed.attempt.unanswered = None;
+        if effect == Some(Effect::Validate) && error.is_retryable() {
+            // It never looked: the schedule counts its looks. The budget counts calls and keeps this one.
+            let attempt = &mut self.observed.attempt;
+            attempt.tries = attempt.tries.saturating_sub(1);
+            attempt.submitted_at = self.looked_before;
+        }
         match error.failure {
             Failure::NotFound => {
                 if let Some(known) = self.observed.sighting.registration() {
