@@ -52,7 +52,7 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
     let clients = asked::targets(&settings, args.client.as_deref())?;
     let names = asked::names(&args.domains, asked::LOOKUP, output)?;
     let (store, looks, covered) = if args.refresh {
-        let store = wire::open(&settings, false).await?;
+        let store = wire::open_or_pretend(&settings).await?;
         let worker = Worker::new(
             wire::ports(&settings, Arc::clone(&store))?,
             wire::policy(&settings),
