@@ -423,6 +423,8 @@ async fn a_domain_below_a_wanted_one_counts_with_it() {
     assert_eq!(world.sandbox.ca.domain("www.a.test").map(|domain| domain.status), None);
     let (code, status) = world.json(&["status", "www.a.test"]).await;
     assert_eq!((code, &status[0]["state"], &status[0]["covered_by"]), (Some(0), &"valid".into(), &"a.test".into()));
+    let (_, plan) = world.json(&["plan", "--domain", "www.a.test"]).await;
+    assert_eq!(plan["steps"][0]["state"], "valid", "plan and status say the same: {plan}");
     assert!(world.sandbox.ca.expire("a.test"));
     world.tell(&["status", "--refresh"]).await;
     let (code, status) = world.json(&["status", "www.a.test"]).await;

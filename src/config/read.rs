@@ -225,12 +225,8 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
 /// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
 fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
     let url = plain_url(section, "url", text)?;
-    let (loopback, known) = match url.host() {
-        Some(Host::Ipv4(address)) => (address.is_loopback(), false),
-        Some(Host::Ipv6(address)) => (address.is_loopback(), false),
-        Some(Host::Domain(host)) => (host == "localhost", host == "swisssign.ch" || host.ends_with(".swisssign.ch")),
-        None => (false, false),
-    };
+    let loopback = is_loopback(&url);
+    let known = url.domain().is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
     if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
         section.fault("url", "must begin with https:// (http:// only for a loopback address)");
         return None;
@@ -240,6 +236,16 @@ fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
         section.reader.notice(section.line_of("url"), &section.key("url"), message);
     }
     Some(url)
+}
+
+/// Whether a CA is a sandbox: no other one stands on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    }
 }
 
 fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {

@@ -326,8 +326,10 @@ fn a_sandbox_on_this_machine_can_be_configured() {
     assert_eq!(settings.propagation.settle, Duration::ZERO);
     assert_eq!(settings.propagation.name_servers["example.test"].len(), 2);
     assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
-    // That such names are for sandboxes only is said once, not for each of them.
-    assert_eq!(settings.notices.len(), 1);
+    assert_eq!(settings.notices, [], "such names belong to a sandbox");
+    // To any other CA they do not; that is said once, not for each of them.
+    let settings = folder.load(&text.replace("http://127.0.0.1:40123", "https://api.ra.swisssign.ch")).unwrap();
+    assert_eq!(settings.notices.len(), 1, "{:?}", settings.notices);
 }
 
 #[test]
