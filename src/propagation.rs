@@ -19,10 +19,12 @@ use crate::prevalidation::DomainName;
 
 pub mod authority;
 pub mod delegation;
+pub mod dnssec;
 pub mod evidence;
 mod gate;
 #[cfg(test)]
 mod lab;
+mod race;
 mod referral;
 mod roots;
 pub mod rule;

@@ -193,6 +193,7 @@ fn gate(settings: &Settings) -> Gate {
         port: defaults.port,
         name_servers: from.name_servers.clone(),
         timeout: from.timeout,
+        trust_anchors: defaults.trust_anchors,
     })
 }
 

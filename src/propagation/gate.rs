@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use hickory_proto::rr::{Name, RecordType};
 
 use super::authority::Asker;
 use super::delegation::{WalkError, Walker};
+use super::dnssec::{self, Anchors, Chain, Trust, Validator};
 use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
+use crate::clock::{Clock, SystemClock};
 use crate::prevalidation::DomainName;
 
 /// Open sockets of all looks together.
@@ -36,6 +39,8 @@ pub struct GateSettings {
     pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
     /// For one try at one address: a dead address costs up to three. A walk may take ten times as long.
     pub timeout: Duration,
+    /// Where the chain of trust of signed zones begins.
+    pub trust_anchors: Anchors,
 }
 
 impl Default for GateSettings {
@@ -49,6 +54,7 @@ impl Default for GateSettings {
             port: 53,
             name_servers: BTreeMap::new(),
             timeout: Duration::from_secs(3),
+            trust_anchors: Anchors::default(),
         }
     }
 }
@@ -59,6 +65,7 @@ pub struct Gate {
     settings: GateSettings,
     asker: Asker,
     walker: Walker,
+    validator: Validator,
 }
 
 /// Who will be asked about a domain, and why these.
@@ -70,6 +77,8 @@ pub struct Responsible {
     pub servers: Vec<(Option<String>, SocketAddr)>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
+    /// The delegations that lead to the zone; `None` with an override.
+    pub chain: Option<Chain>,
 }
 
 /// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
@@ -84,10 +93,17 @@ pub struct Lifetimes {
 impl Gate {
     /// A gate with these settings. Opens nothing yet.
     pub fn new(settings: GateSettings) -> Self {
+        Self::with_clock(settings, Arc::new(SystemClock))
+    }
+
+    /// The same, with a clock to judge signatures by.
+    pub fn with_clock(settings: GateSettings, clock: Arc<dyn Clock>) -> Self {
         let asker = Asker::new(settings.timeout, SOCKETS);
         let time = settings.timeout.saturating_mul(10);
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
-        Self { settings, asker, walker }
+        let anchors = settings.trust_anchors.clone();
+        let validator = Validator::new(asker.clone(), anchors, &settings.roots, clock, time);
+        Self { settings, asker, walker, validator }
     }
 
     /// The settings it was made with.
@@ -105,7 +121,7 @@ impl Gate {
             if let Some(addresses) = self.settings.name_servers.get(zone) {
                 let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
                 let servers = addresses.into_iter().map(|address| (None, address)).collect();
-                return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new() });
+                return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), chain: None });
             }
             above = zone.split_once('.').map(|(_, rest)| rest);
         }
@@ -113,7 +129,16 @@ impl Gate {
         let servers = found.servers.into_iter().flat_map(|(host, addresses)| {
             addresses.into_iter().map(move |ip| (Some(host.clone()), SocketAddr::from((ip, self.settings.port))))
         });
-        Ok(Responsible { zone: found.zone, servers: servers.collect(), warnings: found.warnings })
+        let (servers, chain) = (servers.collect(), Some(found.chain));
+        Ok(Responsible { zone: found.zone, servers, warnings: found.warnings, chain })
+    }
+
+    /// Whether validating resolvers believe the zone that was found.
+    pub async fn trust(&self, who: &Responsible) -> Trust {
+        match &who.chain {
+            Some(chain) => self.validator.trust(chain).await,
+            None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
+        }
     }
 
     /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
@@ -148,15 +173,32 @@ impl Gate {
         let who = self.responsible(domain).await?;
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let replies = join_all(addresses.into_iter().map(async |address| {
-            (address, evidence::judge(&self.asker.ask(address, &owner, RecordType::TXT).await, &owner, value))
-        }));
-        let replies: BTreeMap<SocketAddr, _> = replies.await.into_iter().collect();
-        let answers = who.servers.into_iter().filter_map(|(name, address)| {
-            let (answer, detail) = replies.get(&address)?.clone();
-            Some(ServerAnswer { name, address, answer, detail })
+        let asked = join_all(
+            addresses
+                .into_iter()
+                .map(async |address| (address, self.asker.ask(address, &owner, RecordType::TXT).await)),
+        );
+        let (trust, replies) = join(self.trust(&who), asked).await;
+        let signed =
+            replies.iter().any(|(_, reply)| reply.as_ref().is_ok_and(|reply| dnssec::is_signed(&reply.answers)));
+        let now = self.validator.now();
+        let judged = replies.into_iter().map(|(address, reply)| {
+            let said = evidence::judge(&reply, &owner, value);
+            let fault = reply.ok().and_then(|reply| trust.judge(&reply, &owner, RecordType::TXT, now).err());
+            (address, (said, fault))
         });
-        Ok(rule::weigh(answers.collect(), who.warnings, published_for))
+        let judged: BTreeMap<SocketAddr, _> = judged.collect();
+        let answers = who.servers.into_iter().filter_map(|(name, address)| {
+            let ((answer, detail), fault) = judged.get(&address)?.clone();
+            Some((ServerAnswer { name, address, answer, detail }, fault))
+        });
+        let (answers, bogus) = rule::validate(answers.collect(), &trust);
+        let warnings = who.warnings.into_iter().chain(trust.warning(&who.zone, signed)).collect();
+        let verdict = rule::weigh(answers, warnings, published_for);
+        Ok(match bogus {
+            Some(fault) => rule::refuse(verdict, &fault),
+            None => verdict,
+        })
     }
 }
 
