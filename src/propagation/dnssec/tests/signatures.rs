@@ -148,7 +148,6 @@ fn keys_need_a_ds_record_that_names_the_one_that_signed_them() {
     let signed = ksk.signed(&set);
     let found = read(&signed, &[ksk.ds()]).unwrap();
     // The other key signs the zone's records.
-    assert!(verify(&texts(), &zsk.signed(&texts()), &found, NOW, &Budget::of(9)).is_err(), "records out of order");
     let sorted = rrset(&texts(), &name("www.example.test"), RecordType::TXT);
     assert_eq!(verify(&sorted, &zsk.signed(&sorted), &found, NOW, &Budget::of(9)), Ok(3));
     let not_a_zone_key = DNSKEY::with_flags(0, ksk.key.public_key().clone());

@@ -152,7 +152,7 @@ impl Signer {
             let soa: Vec<Record> =
                 reply.authorities.iter().filter(|r| r.record_type() == RecordType::SOA).cloned().collect();
             let types: Vec<RecordType> = records.iter().filter(|r| r.name == denied).map(Record::record_type).collect();
-            let next = denied.prepend_label("\\000").unwrap().to_ascii();
+            let next = format!("0.{denied}");
             let nsec = Self::nsec(&denied.to_ascii(), &next, &types);
             reply.authorities.extend(soa.first().map(|_| self.sign(&soa)));
             reply.authorities.extend(self.signed(&[nsec]));
