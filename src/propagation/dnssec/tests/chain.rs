@@ -11,7 +11,7 @@ use crate::clock::SimulatedClock;
 use crate::propagation::dnssec::signatures::data;
 use crate::propagation::dnssec::{Anchors, FaultKind, Trust, Unsigned};
 use crate::propagation::lab::{Lab, Script, domain, once};
-use crate::propagation::{Answer, Gate, Lookout, Question, Verdict};
+use crate::propagation::{Answer, Gate, Judging, Lookout, Question, Verdict};
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
 const ZONE: [&str; 5] = [
@@ -54,7 +54,7 @@ impl Internet {
     fn gate(&self, lab: &Lab) -> Gate {
         let mut settings = lab.gate().settings().clone();
         settings.trust_anchors = self.anchors();
-        Gate::with_clock(settings, Arc::new(SimulatedClock::at(now())))
+        Gate::new(settings, Arc::new(SimulatedClock::at(now())))
     }
 }
 
@@ -218,12 +218,13 @@ async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed
     // An anchor that does not fit is nobody's zone's fault.
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = Anchors::parse(&Signer::p256("").ds().to_string()).unwrap();
-    let verdict = look(&Gate::with_clock(settings, Arc::new(SimulatedClock::at(now())))).await;
+    let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
     assert!(verdict.go && verdict.warnings[0].contains("the trust anchors do not fit"), "{verdict:?}");
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = internet.anchors();
-    settings.name_servers = [("example.test".to_owned(), vec![lab.server(2)])].into();
-    let verdict = look(&Gate::with_clock(settings, Arc::new(SimulatedClock::at(now())))).await;
+    let servers = Judging { name_servers: vec![lab.server(2)], ..Judging::default() };
+    settings.zones = [("example.test".to_owned(), servers)].into();
+    let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
     assert!(verdict.go && verdict.warnings[0].contains("are configured, not found"), "{verdict:?}");
 }
 
