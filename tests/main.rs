@@ -26,6 +26,7 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "unbound",
         "dnssec-keygen",
         "dnssec-signzone",
+        "delv",
         "pdns_server",
         "pdnsutil",
         "sqlite3",

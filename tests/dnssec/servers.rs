@@ -151,7 +151,7 @@ pub enum Seen {
 pub struct Resolver {
     address: SocketAddr,
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
     _port: Port,
 }
 
@@ -159,6 +159,10 @@ impl Resolver {
     pub fn start(anchors: &str, stubs: &[(String, SocketAddr)]) -> Self {
         let (port, directory) = (Port::take(), TempDir::with_prefix("prevalidate-dns-").unwrap());
         std::fs::write(directory.path().join("anchors"), anchors).unwrap();
+        let ds: Vec<&str> = anchors.split_whitespace().collect();
+        let (numbers, digest) = (ds[3..6].join(" "), ds[6..].concat());
+        let for_bind = format!("trust-anchors {{ . static-ds {numbers} \"{digest}\"; }};\n");
+        std::fs::write(directory.path().join("bind.anchors"), for_bind).unwrap();
         let mut text = format!(
             "server:\n  directory: \"{}\"\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  logfile: \"\"\n\
              \x20 val-log-level: 2\n  interface: 127.0.0.1\n  port: {}\n  num-threads: 1\n  outgoing-range: 64\n\
@@ -182,7 +186,20 @@ impl Resolver {
         let mut command = Command::new(process::find("unbound"));
         command.args(["-d", "-c"]).arg(directory.path().join("unbound.conf"));
         let process = Process::start(command, directory.path());
-        Self { address: port.address(), _process: process, _directory: directory, _port: port }
+        Self { address: port.address(), _process: process, directory, _port: port }
+    }
+
+    /// What BIND's validator makes of the TXT records of `name`, which it is given as they are (CD).
+    pub fn seen_by_bind(&self, name: &str) -> Seen {
+        let (folder, port) = (self.directory.path().to_str().unwrap(), self.address.port().to_string());
+        let anchors = format!("{folder}/bind.anchors");
+        let output =
+            process::try_run("delv", &["-a", &anchors, "+root=.", "+cd", "@127.0.0.1", "-p", &port, name, "TXT"], "");
+        match String::from_utf8_lossy(&output.stdout).lines().next() {
+            Some("; fully validated") => Seen::Secure,
+            Some("; unsigned answer") => Seen::Insecure,
+            _ => Seen::Bogus,
+        }
     }
 
     /// What it gives for the TXT records of `name`.
