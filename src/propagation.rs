@@ -5,7 +5,9 @@
 //!    the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
 //! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
-//! 4. It goes when nobody says no match and two name servers match, or the only one that can be reached.
+//! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does not validate counts as
+//!    lame, because validating resolvers pass over it ([`dnssec`]).
+//! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
 //! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
 //! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
