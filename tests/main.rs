@@ -11,6 +11,7 @@ mod model;
 mod propagation;
 mod providers;
 mod readme;
+mod resolvers;
 mod sandbox;
 mod store;
 mod support;
@@ -18,7 +19,7 @@ mod support;
 /// A program that is missing stops the test that needs it, loudly; it never skips it.
 #[test]
 fn the_programs_that_the_tests_talk_to_are_installed() {
-    for program in ["named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate"] {
+    for program in ["named", "knotd", "openssl", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate", "unbound"] {
         support::process::find(program);
     }
 }
