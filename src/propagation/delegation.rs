@@ -309,7 +309,10 @@ impl Walk<'_> {
         let mut waiting: Vec<SocketAddr> =
             cut.hosts.values().flatten().map(with_port).chain(cut.fixed.clone()).collect();
         waiting.shuffle(&mut rand::rng());
-        let mut without_glue = cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host);
+        let mut without_glue: Vec<&Name> =
+            cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host).collect();
+        // Many domains on the same servers shall not all ask the first of them.
+        without_glue.shuffle(&mut rand::rng());
         let mut asked = FuturesUnordered::new();
         let (mut tried, mut endless) = (Vec::new(), None);
         loop {
@@ -317,7 +320,7 @@ impl Walk<'_> {
                 self.spend(name)?;
                 asked.push(async move { (address, self.walker.asker.ask(address, name, kind).await) });
             } else if asked.is_empty() {
-                let Some(host) = without_glue.next() else { break };
+                let Some(host) = without_glue.pop() else { break };
                 match self.addresses_outside(&cut.zone, host, depth).await {
                     Ok(found) => waiting.extend(found.iter().map(with_port)),
                     // Another host may still do: a loop among some name servers is not a loop among all.
