@@ -34,6 +34,7 @@ pub mod resolver;
 mod roots;
 pub mod rule;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@ mod model;
 mod propagation;
 mod providers;
 mod readme;
+mod resolvers;
 mod sandbox;
 mod store;
 mod support;
@@ -32,6 +33,7 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "sqlite3",
         "dig",
         "nsupdate",
+        "openssl",
     ] {
         support::process::find(program);
     }
