@@ -3,8 +3,10 @@
 mod servers;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::dnssec::FaultKind::{self, BadSignature, DsMismatch, Expired, NoDnskey, NotYetValid};
 use prevalidate::propagation::dnssec::{Anchors, Trust, Unsigned};
@@ -155,13 +157,16 @@ async fn real_signed_zones_are_judged_as_unbound_and_bind_judge_them() {
     let stubs = tops.iter().map(|zone| (zone.apex.clone(), at(3)));
     let stubs = stubs.chain(zones.iter().map(|zone| (zone.apex.clone(), at(4)))).chain([(".".to_owned(), at(2))]);
     let resolver = Resolver::start(&anchors, &stubs.collect::<Vec<_>>());
-    let gate = Gate::new(GateSettings {
-        roots: vec![at(2)],
-        port: port.address().port(),
-        timeout: Duration::from_secs(2),
-        trust_anchors: Anchors::parse(&anchors).unwrap(),
-        ..GateSettings::default()
-    });
+    let gate = Gate::new(
+        GateSettings {
+            roots: vec![at(2)],
+            port: port.address().port(),
+            timeout: Duration::from_secs(2),
+            trust_anchors: Anchors::parse(&anchors).unwrap(),
+            ..GateSettings::default()
+        },
+        Arc::new(SystemClock),
+    );
 
     let mut wrong = Vec::new();
     for Case { zone, said, unbound, bind, .. } in &cases {
@@ -215,13 +220,16 @@ async fn a_server_with_expired_signatures_is_passed_over_as_unbound_does() {
     ];
     let stubs =
         [(".", 2), ("test", 3), ("half.test", 4), ("half.test", 5)].map(|(zone, last)| (zone.to_owned(), at(last)));
-    let gate = Gate::new(GateSettings {
-        roots: vec![at(2)],
-        port: port.address().port(),
-        timeout: Duration::from_secs(2),
-        trust_anchors: Anchors::parse(&anchors).unwrap(),
-        ..GateSettings::default()
-    });
+    let gate = Gate::new(
+        GateSettings {
+            roots: vec![at(2)],
+            port: port.address().port(),
+            timeout: Duration::from_secs(2),
+            trust_anchors: Anchors::parse(&anchors).unwrap(),
+            ..GateSettings::default()
+        },
+        Arc::new(SystemClock),
+    );
     // Which server is asked first is left to chance, here and there.
     for _ in 0..6 {
         assert_eq!(Resolver::start(&anchors, &stubs).seen("half.test"), Seen::Secure);
