@@ -5,9 +5,12 @@
 //!    the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
 //! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
-//! 4. It goes when nobody says no match and two name servers match, or the only one that can be reached.
+//! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does not validate counts as
+//!    lame, because validating resolvers pass over it ([`dnssec`]).
+//! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
-//! No resolver is asked, ever: a question too early would leave "not there" in its cache, and in the CA's.
+//! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
+//! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,17 +22,24 @@ use crate::prevalidation::DomainName;
 
 pub mod authority;
 pub mod delegation;
+pub mod dnssec;
 pub mod evidence;
 mod gate;
 #[cfg(test)]
 mod lab;
+mod pace;
+mod race;
 mod referral;
+pub mod resolver;
 mod roots;
 pub mod rule;
+mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, GateSettings, Lifetimes, Responsible};
+pub use gate::{Gate, Lifetimes, Responsible};
+pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
@@ -86,6 +96,20 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A verdict with nothing but its cause.
+    pub fn new(mode: GateMode, go: bool, cause: String) -> Self {
+        Self {
+            mode,
+            go,
+            gone: false,
+            bogus: None,
+            cached_until: None,
+            cause,
+            warnings: Vec::new(),
+            servers: Vec::new(),
+        }
+    }
+
     /// Whom or what a closed gate waits for, in words that stay the same while it is the same.
     pub fn waits_for(&self) -> String {
         let mut stale: Vec<String> =
@@ -112,10 +136,10 @@ impl Verdict {
 /// So many servers are named before the rest is counted.
 const SHOWN: usize = 3;
 
-/// One address of one name server and what it said.
+/// One address of one name server, or of a resolver, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAnswer {
-    /// The server's name, when it has one.
+    /// The server's name, when it has one; a resolver's is what stands in the configuration.
     pub name: Option<String>,
     /// The address that was asked.
     pub address: SocketAddr,
