@@ -276,6 +276,19 @@ async fn a_wrong_key_is_3_and_a_ca_that_is_down_is_75() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_is_refused_in_the_middle_of_a_run_is_3_as_well() {
+    let world = World::of(&["a.test", "b.test"]).await;
+    world.sandbox.dns.follow(1, Follow::Never);
+    let child = world.start(&["run", "--wait", "1m"]);
+    world.until("published", |world| !world.ours("a.test").is_empty() && !world.ours("b.test").is_empty()).await;
+    world.sandbox.ca.replace_key("y".repeat(64).into());
+    world.sandbox.dns.follow(1, Follow::Now);
+    let told = told(child.wait_with_output().await.unwrap());
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.err.contains(CLIENT) && told.out.contains("2 domains: 2 pending"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_refuses_is_4_and_the_summary_says_which_and_why() {
     let world = World::of(&["a.test"]).await;
     world.sandbox.dns.remove_keys();
