@@ -273,6 +273,8 @@ async fn a_wrong_key_is_3_and_a_ca_that_is_down_is_75() {
     let (run, plan) = tokio::join!(world.tell(&["run", "--wait", "1s"]), world.tell(&["plan"]));
     assert_eq!((run.code, plan.code), (Some(75), Some(75)), "{run:?} {plan:?}");
     assert!(run.out.contains("1 domain: 1 new"), "{run:?}");
+    let port = world.sandbox.ca.address();
+    assert!(run.err.contains(&format!("no connection to {port}")), "a firewall knows ports: {run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
