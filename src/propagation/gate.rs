@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join, join_all};
+use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
-use super::authority::Asker;
+use super::authority::{Asker, Failure};
 use super::delegation::{WalkError, Walker};
+use super::dnssec::{self, Chain, Fault, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh;
 use super::settings::{GateSettings, Way};
@@ -26,6 +28,7 @@ pub struct Gate {
     settings: GateSettings,
     asker: Asker,
     walker: Walker,
+    validator: Validator,
     resolvers: Resolvers,
     clock: Arc<dyn Clock>,
 }
@@ -39,6 +42,8 @@ pub struct Responsible {
     pub servers: Vec<(Option<String>, SocketAddr)>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
+    /// The delegations that lead to the zone; `None` with an override.
+    pub chain: Option<Chain>,
 }
 
 /// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
@@ -57,7 +62,9 @@ impl Gate {
         let time = settings.timeout.saturating_mul(10);
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
         let resolvers = Resolvers::new(asker.clone(), settings.extra_roots.clone());
-        Self { settings, asker, walker, resolvers, clock }
+        let anchors = settings.trust_anchors.clone();
+        let validator = Validator::new(asker.clone(), anchors, &settings.roots, Arc::clone(&clock), time);
+        Self { settings, asker, walker, validator, resolvers, clock }
     }
 
     /// The settings it was made with.
@@ -78,13 +85,26 @@ impl Gate {
         if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
             let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
             let servers = addresses.into_iter().map(|address| (None, address)).collect();
-            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new() });
+            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), chain: None });
         }
         let found = self.walker.delegation(&name(domain)?).await?;
         let servers = found.servers.into_iter().flat_map(|(host, addresses)| {
             addresses.into_iter().map(move |ip| (Some(host.clone()), SocketAddr::from((ip, self.settings.port))))
         });
-        Ok(Responsible { zone: found.zone, servers: servers.collect(), warnings: found.warnings })
+        Ok(Responsible {
+            zone: found.zone,
+            servers: servers.collect(),
+            warnings: found.warnings,
+            chain: Some(found.chain),
+        })
+    }
+
+    /// What the chain of trust from the root says about the zone of `who`.
+    pub async fn trust(&self, who: &Responsible) -> Trust {
+        match &who.chain {
+            Some(chain) => self.validator.trust(chain).await,
+            None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
+        }
     }
 
     /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
@@ -113,11 +133,18 @@ impl Gate {
     async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
         let owner = name(question.domain)?;
         let who = self.responsible(question.domain).await?;
-        let first = self.round(&who, &owner, question.value).await;
-        let mut verdict = rule::weigh(first, who.warnings.clone(), question.published_for);
+        let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
+        let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
+        let (first, bogus) = self.judge(&who, &owner, question.value, &trust, replies);
+        let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
+        let mut verdict = rule::weigh(first, warnings, question.published_for);
+        if let Some(fault) = bogus {
+            verdict = rule::refuse(verdict, &fault);
+        }
         for _ in 1..way.rounds {
             if verdict.go {
-                verdict = rule::compare(verdict, self.round(&who, &owner, question.value).await);
+                let (again, _) = self.judge(&who, &owner, question.value, &trust, self.round(&who, &owner).await);
+                verdict = rule::compare(verdict, again);
             }
         }
         // Now, and not before, a resolver's question does no harm.
@@ -129,18 +156,35 @@ impl Gate {
     }
 
     /// Asks every address, from new sockets.
-    async fn round(&self, who: &Responsible, owner: &Name, value: &str) -> Vec<ServerAnswer> {
+    async fn round(&self, who: &Responsible, owner: &Name) -> BTreeMap<SocketAddr, Result<Message, Failure>> {
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let replies = join_all(addresses.into_iter().map(async |address| {
-            (address, evidence::judge(&self.asker.ask(address, owner, RecordType::TXT).await, owner, value))
-        }));
-        let replies: BTreeMap<SocketAddr, _> = replies.await.into_iter().collect();
-        let answers = who.servers.iter().filter_map(|(name, address)| {
-            let (answer, detail) = replies.get(address)?.clone();
-            Some(ServerAnswer { name: name.clone(), address: *address, answer, detail })
+        let asked =
+            addresses.into_iter().map(async |address| (address, self.asker.ask(address, owner, RecordType::TXT).await));
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// What each server said, and the fault that makes all of it bogus.
+    fn judge(
+        &self,
+        who: &Responsible,
+        owner: &Name,
+        value: &str,
+        trust: &Trust,
+        replies: BTreeMap<SocketAddr, Result<Message, Failure>>,
+    ) -> (Vec<ServerAnswer>, Option<Fault>) {
+        let now = self.clock.now();
+        let judged = replies.into_iter().map(|(address, reply)| {
+            let said = evidence::judge(&reply, owner, value);
+            let fault = reply.ok().and_then(|reply| trust.judge(&reply, owner, RecordType::TXT, now).err());
+            (address, (said, fault))
         });
-        answers.collect()
+        let judged: BTreeMap<SocketAddr, _> = judged.collect();
+        let answers = who.servers.iter().filter_map(|(name, address)| {
+            let ((answer, detail), fault) = judged.get(address)?.clone();
+            Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
+        });
+        rule::validate(answers.collect(), trust)
     }
 
     /// Mode `resolvers`.

@@ -171,7 +171,7 @@ pub(super) fn serve(zone: &str, records: &[&str]) -> Script {
     always(move |question| from_zone(question, &apex, &records))
 }
 
-fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> Message {
+pub(super) fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> Message {
     let asked = question.queries[0].clone();
     if !apex.zone_of(asked.name()) {
         return refusal(question, ResponseCode::Refused);

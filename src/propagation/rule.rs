@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dnssec::{Fault, Trust};
 use super::{Answer, GateMode, ServerAnswer, Verdict};
 
 /// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
@@ -96,6 +97,48 @@ pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
         first_of(&second, Answer::NoMatch)
     );
     Verdict { go: false, cause, servers: second, ..first }
+}
+
+/// What validating resolvers make of the answers, each with what they would not accept of it.
+///
+/// They pass over an answer that does not validate and ask the next server, so such an answer counts as [`Answer::Lame`],
+/// with its fault. When that leaves no answer with the value although some had it, or no answer at all, the zone is bogus
+/// and the fault is returned; so it is when its chain of trust is broken, and then the answers stay as they are, because
+/// they are all the same to a resolver.
+pub fn validate(servers: Vec<(ServerAnswer, Option<Fault>)>, trust: &Trust) -> (Vec<ServerAnswer>, Option<Fault>) {
+    let authoritative = |server: &ServerAnswer| matches!(server.answer, Answer::Match | Answer::NoMatch);
+    if let Trust::Bogus(fault) = trust {
+        let servers: Vec<_> = servers.into_iter().map(|(server, _)| server).collect();
+        // Servers that do not answer at all break more than the chain: that is told first.
+        let bogus = servers.iter().any(authoritative).then(|| fault.clone());
+        return (servers, bogus);
+    }
+    let (mut refused_match, mut refused) = (None, None);
+    let judge = |(mut server, fault): (ServerAnswer, Option<Fault>)| {
+        if let Some(fault) = fault.filter(|_| authoritative(&server)) {
+            server.detail = fault.to_string();
+            let refused = if server.answer == Answer::Match { &mut refused_match } else { &mut refused };
+            refused.get_or_insert(fault);
+            server.answer = Answer::Lame;
+        }
+        server
+    };
+    let servers: Vec<_> = servers.into_iter().map(judge).collect();
+    let bogus = if servers.iter().any(|server| server.answer == Answer::Match) {
+        None
+    } else if servers.iter().any(authoritative) {
+        refused_match
+    } else {
+        refused_match.or(refused)
+    };
+    (servers, bogus)
+}
+
+/// The same look, at a zone whose answers validating resolvers refuse: that comes before everything else.
+pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
+    let fault = fault.to_string();
+    let cause = format!("validating resolvers, as the CA's, refuse the answers: {fault}");
+    Verdict { go: false, bogus: Some(fault), cause, ..verdict }
 }
 
 /// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no evidence.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
+use super::dnssec::Anchors;
 use super::resolver::Resolver;
 use super::{GateMode, roots};
 use crate::prevalidation::DomainName;
@@ -28,8 +29,8 @@ pub struct GateSettings {
     pub rate: f64,
     /// Root certificates for resolvers, beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// DNSSEC trust anchors instead of IANA's, as a zone file has them.
-    pub trust_anchors: Option<String>,
+    /// Where the chain of trust of signed zones begins.
+    pub trust_anchors: Anchors,
 }
 
 /// How a zone is judged; what is not said is left to the general settings, and there to the defaults.
@@ -108,7 +109,7 @@ impl Default for GateSettings {
             timeout: Duration::from_secs(3),
             rate: 300.0,
             extra_roots: Vec::new(),
-            trust_anchors: None,
+            trust_anchors: Anchors::default(),
         }
     }
 }
