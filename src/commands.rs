@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod diagnose;
 mod history;
 mod hook;
 mod inventory;
@@ -91,6 +92,8 @@ enum Command {
     Reset(reset::ResetArgs),
     /// Everything that was done for a domain
     History(history::HistoryArgs),
+    /// Why a domain does not become valid, and what to do; changes nothing anywhere
+    Diagnose(diagnose::DiagnoseArgs),
     /// Monitoring plug-in: one line, performance data, exit 0, 1, 2 or 3
     Check(check::CheckArgs),
     /// For DNS change pipelines: looks after the named domains or zones now
@@ -197,6 +200,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Import(args) => inventory::import(global, args, output).await,
         Command::Reset(args) => reset::reset(global, args, output).await,
         Command::History(args) => history::history(global, args, output).await,
+        Command::Diagnose(args) => diagnose::diagnose(global, args, output).await,
         Command::Check(args) => check::check(global, args, output).await,
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Config(command) => config::config(global, command, output),

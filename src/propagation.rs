@@ -7,6 +7,8 @@
 //! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
 //! 4. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
+//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
+//!
 //! No resolver is asked, ever: a question too early would leave "not there" in its cache, and in the CA's.
 
 use std::fmt;
@@ -18,8 +20,12 @@ use serde::{Deserialize, Serialize};
 use crate::prevalidation::DomainName;
 
 pub mod authority;
+pub mod caa;
+mod chance;
 pub mod delegation;
 pub mod evidence;
+pub mod examine;
+pub mod finding;
 mod gate;
 #[cfg(test)]
 mod lab;

@@ -98,7 +98,7 @@ impl Asker {
         })
     }
 
-    async fn over_udp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+    pub(super) async fn over_udp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
         let _permit = self.sockets.acquire().await;
         let mut strangers = 0;
         let exchange = async {
@@ -127,7 +127,7 @@ impl Asker {
         }
     }
 
-    async fn over_tcp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+    pub(super) async fn over_tcp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
         let _permit = self.sockets.acquire().await;
         let exchange = async {
             let mut stream = TcpStream::connect(address).await.map_err(failed)?;
@@ -151,14 +151,14 @@ impl Asker {
 }
 
 /// A question as it goes over the wire, and the test whether something answers it.
-struct Question {
+pub(super) struct Question {
     id: u16,
     query: Query,
     wire: Vec<u8>,
 }
 
 impl Question {
-    fn new(name: &Name, kind: RecordType, edns: bool) -> Self {
+    pub(super) fn new(name: &Name, kind: RecordType, edns: bool) -> Self {
         let mut message = Message::query();
         let query = Query::query(name.clone(), kind);
         message.metadata.recursion_desired = false;
@@ -201,7 +201,7 @@ impl Question {
     }
 }
 
-fn knows_no_edns(answer: &Message) -> bool {
+pub(super) fn knows_no_edns(answer: &Message) -> bool {
     matches!(answer.metadata.response_code, ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS)
 }
 

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::authority::Asker;
-use super::delegation::{WalkError, Walker};
+use super::delegation::{Delegation, WalkError, Walker};
 use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
 use crate::prevalidation::DomainName;
 
@@ -57,8 +57,8 @@ impl Default for GateSettings {
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
-    asker: Asker,
-    walker: Walker,
+    pub(super) asker: Asker,
+    pub(super) walker: Walker,
 }
 
 /// Who will be asked about a domain, and why these.
@@ -68,6 +68,8 @@ pub struct Responsible {
     pub zone: String,
     /// Name (unless an override lists bare addresses) and address; one entry per pair.
     pub servers: Vec<(Option<String>, SocketAddr)>,
+    /// What the walk found; `None` with an override.
+    pub delegation: Option<Delegation>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
 }
@@ -105,15 +107,20 @@ impl Gate {
             if let Some(addresses) = self.settings.name_servers.get(zone) {
                 let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
                 let servers = addresses.into_iter().map(|address| (None, address)).collect();
-                return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new() });
+                return Ok(Responsible { zone: zone.to_owned(), servers, delegation: None, warnings: Vec::new() });
             }
             above = zone.split_once('.').map(|(_, rest)| rest);
         }
         let found = self.walker.delegation(&name(domain)?).await?;
-        let servers = found.servers.into_iter().flat_map(|(host, addresses)| {
-            addresses.into_iter().map(move |ip| (Some(host.clone()), SocketAddr::from((ip, self.settings.port))))
+        let servers = found.servers.iter().flat_map(|(host, addresses)| {
+            addresses.iter().map(move |ip| (Some(host.clone()), SocketAddr::from((*ip, self.settings.port))))
         });
-        Ok(Responsible { zone: found.zone, servers: servers.collect(), warnings: found.warnings })
+        Ok(Responsible {
+            zone: found.zone.clone(),
+            servers: servers.collect(),
+            warnings: found.warnings.clone(),
+            delegation: Some(found),
+        })
     }
 
     /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
@@ -178,6 +185,6 @@ impl Lookout for Gate {
     }
 }
 
-fn name(domain: &DomainName) -> Result<Name, WalkError> {
+pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {
     Name::from_ascii(format!("{domain}.")).map_err(|_| WalkError::Name(domain.to_string()))
 }
