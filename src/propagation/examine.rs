@@ -6,6 +6,8 @@
 
 mod climb;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wildcard;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures::future::join_all;
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -122,22 +124,7 @@ impl Gate {
     /// slowest address.
     pub async fn examine(&self, subject: &Subject<'_>, now: Timestamp) -> Examination {
         let Subject { domain, value, .. } = *subject;
-        let mut seen = Examination {
-            unicode: domain.unicode(),
-            at: now,
-            value: value.map(str::to_owned),
-            public_suffix: matches!(DomainName::parse(domain.as_str()), Err(NameError::PublicSuffix(_))),
-            mode: self.settings().mode,
-            delegation: None,
-            fault: None,
-            servers: Vec::new(),
-            gate: None,
-            wildcard: None,
-            caa: None,
-            caches: Caches { horizon: subject.horizon, ..Caches::default() },
-            chance_percent: None,
-            domain: domain.clone(),
-        };
+        let mut seen = Examination::begin(subject, self.settings().mode, now);
         let found = match self.responsible(domain).await {
             Ok(who) => name(domain).map(|owner| (who, owner)),
             Err(error) => Err(error),
@@ -145,7 +132,10 @@ impl Gate {
         let (who, owner) = match found {
             Ok(found) => found,
             Err(error) => {
-                seen.fault = Some(Fault { code: code(&error), text: error.to_string() });
+                seen.fault = Some(match self.redirected(&error).await {
+                    Some(text) => Fault { code: Code::Port53Redirected, text },
+                    None => Fault { code: code(&error), text: error.to_string() },
+                });
                 return seen;
             }
         };
@@ -166,7 +156,7 @@ impl Gate {
         seen.caa = Some(caa);
         seen.weigh(subject.published_for);
         if let Some(address) = seen.servers.iter().find(|server| server.serves()).map(|server| server.address) {
-            let soa = self.asker.ask(address, &zone, hickory_proto::rr::RecordType::SOA).await;
+            let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
             seen.caches.negative_ttl = soa.ok().as_ref().map(evidence::negative_ttl);
             if owner != zone {
                 seen.wildcard = wildcard::look(&self.asker, address, &owner, &zone).await;
@@ -175,11 +165,45 @@ impl Gate {
         seen.delegation = Some(delegation(who));
         seen
     }
+
+    /// Whether the roots speak as resolvers do, where the walk found nobody: then something on the way answers for them.
+    async fn redirected(&self, error: &WalkError) -> Option<String> {
+        if !matches!(error, WalkError::NoAnswer { .. } | WalkError::Late { .. }) {
+            return None;
+        }
+        let roots = self.settings().roots.iter().take(3);
+        let replies = roots.map(async |root| self.asker.ask(*root, &Name::root(), RecordType::NS).await);
+        let replies: Vec<_> = join_all(replies).await.into_iter().flatten().map(|reply| reply.metadata).collect();
+        let by_resolver = replies.iter().all(|said| said.recursion_available && !said.authoritative);
+        (by_resolver && !replies.is_empty()).then(|| {
+            format!("this network answers DNS questions itself: root servers speak as a resolver does; {error}")
+        })
+    }
 }
 
 impl Examination {
+    /// An examination before anybody was asked.
+    pub(super) fn begin(subject: &Subject<'_>, mode: GateMode, now: Timestamp) -> Self {
+        Self {
+            domain: subject.domain.clone(),
+            unicode: subject.domain.unicode(),
+            at: now,
+            value: subject.value.map(str::to_owned),
+            public_suffix: matches!(DomainName::parse(subject.domain.as_str()), Err(NameError::PublicSuffix(_))),
+            mode,
+            delegation: None,
+            fault: None,
+            servers: Vec::new(),
+            gate: None,
+            wildcard: None,
+            caa: None,
+            caches: Caches { horizon: subject.horizon, ..Caches::default() },
+            chance_percent: None,
+        }
+    }
+
     /// What follows from the answers alone.
-    fn weigh(&mut self, published_for: Duration) {
+    pub(super) fn weigh(&mut self, published_for: Duration) {
         self.caches.txt_ttl = self.servers.iter().filter_map(|server| server.ttl).max();
         if self.value.is_none() {
             return;

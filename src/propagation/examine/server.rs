@@ -87,16 +87,16 @@ pub(super) async fn examine(
     topic: &Topic<'_>,
 ) -> ServerReport {
     let with_edns = Question::new(topic.owner, RecordType::TXT, true);
-    let plain = Question::new(topic.owner, RecordType::TXT, false);
+    let without = Question::new(topic.owner, RecordType::TXT, false);
     let timed = async || {
         let begun = Instant::now();
         (asker.over_udp(address, &with_edns).await, begun.elapsed())
     };
-    let (reply, (mut udp, mut took), tcp, plain, soa) = futures::join!(
+    let (reply, (mut udp, mut took), mut tcp, plain, soa) = futures::join!(
         asker.ask(address, topic.owner, RecordType::TXT),
         timed(),
         asker.over_tcp(address, &with_edns),
-        asker.over_udp(address, &plain),
+        asker.over_udp(address, &without),
         asker.ask(address, topic.zone, RecordType::SOA),
     );
     // A lost datagram is no dropped EDNS.
@@ -104,6 +104,10 @@ pub(super) async fn examine(
         if udp.is_err() && plain.is_ok() {
             (udp, took) = timed().await;
         }
+    }
+    // What drops EDNS may drop it over TCP, too.
+    if tcp.is_err() && edns(&udp, &plain) == Some(Edns::Dropped) {
+        tcp = asker.over_tcp(address, &without).await;
     }
 
     let (answer, detail) = evidence::judge(&reply, topic.owner, topic.value.unwrap_or_default());
