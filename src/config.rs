@@ -29,7 +29,7 @@ pub use quantity::{Rate, duration, show_duration};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
-use crate::propagation::GateMode;
+use crate::propagation::Judging;
 
 /// The environment variable that names the configuration.
 pub const ENV: &str = "PREVALIDATE_CONFIG";
@@ -163,20 +163,24 @@ pub struct ProviderTable {
 /// `[propagation]`: when a value counts as visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropagationSettings {
-    /// How it is judged.
-    pub mode: GateMode,
+    /// How domains are judged that no zone of `zones` holds.
+    pub general: Judging,
+    /// `[propagation.zone.NAME]`, in A-labels: what is different there.
+    pub zones: BTreeMap<String, Judging>,
     /// The first interval between two looks.
     pub poll: Duration,
     /// From the gate to the call to the CA.
     pub settle: Duration,
-    /// The waiting time of the mode `delay`.
-    pub delay: Duration,
     /// For one try at one address.
     pub timeout: Duration,
+    /// The most questions to one server.
+    pub rate: Rate,
     /// Root name servers; empty: the built-in hints.
     pub roots: Vec<SocketAddr>,
-    /// Per zone (A-labels): the addresses to ask instead of a walk from the root.
-    pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
+    /// DNSSEC trust anchors in zone-file form instead of IANA's.
+    pub trust_anchors: Option<PathBuf>,
+    /// Root certificates in PEM for resolvers, beside the system's.
+    pub extra_ca_file: Option<PathBuf>,
 }
 
 /// `[worker]`

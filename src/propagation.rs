@@ -9,7 +9,8 @@
 //!
 //! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
 //!
-//! No resolver is asked, ever: a question too early would leave "not there" in its cache, and in the CA's.
+//! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
+//! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,19 +24,25 @@ pub mod authority;
 pub mod caa;
 mod chance;
 pub mod delegation;
+pub mod dnssec;
 pub mod evidence;
 pub mod examine;
 pub mod finding;
 mod gate;
 #[cfg(test)]
 mod lab;
+mod pace;
+mod race;
 mod referral;
+pub mod resolver;
 mod roots;
 pub mod rule;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, GateSettings, Lifetimes, Responsible};
+pub use gate::{Gate, Lifetimes, Responsible};
+pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
@@ -91,10 +98,26 @@ pub struct Verdict {
     pub servers: Vec<ServerAnswer>,
 }
 
-/// One address of one name server and what it said.
+impl Verdict {
+    /// A verdict with nothing but its cause.
+    pub fn new(mode: GateMode, go: bool, cause: String) -> Self {
+        Self {
+            mode,
+            go,
+            gone: false,
+            bogus: None,
+            cached_until: None,
+            cause,
+            warnings: Vec::new(),
+            servers: Vec::new(),
+        }
+    }
+}
+
+/// One address of one name server, or of a resolver, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAnswer {
-    /// The server's name, when it has one.
+    /// The server's name, when it has one; a resolver's is what stands in the configuration.
     pub name: Option<String>,
     /// The address that was asked.
     pub address: SocketAddr,

@@ -168,8 +168,6 @@ key_file = {tsig}
 mode = "authoritative"
 poll = "1s"
 settle = "0s"
-
-[propagation.name_servers]
 "#,
             url = self.ca.url(),
             primary = self.dns.address(),
@@ -179,7 +177,7 @@ settle = "0s"
         );
         for domain in &self.domains {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "\"{domain}\" = {servers}");
+            let _ = writeln!(text, "\n[propagation.zone.\"{domain}\"]\nname_servers = {servers}");
         }
         text
     }
@@ -228,7 +226,7 @@ mod tests {
         let sandbox = Sandbox::start(options).await.unwrap();
         let configuration: toml::Table = sandbox.configuration().parse().unwrap();
         assert_eq!(configuration["ca"]["sandbox"]["url"].as_str(), Some(sandbox.ca.url().as_str()));
-        let servers = configuration["propagation"]["name_servers"]["example.test"].as_array().unwrap();
+        let servers = configuration["propagation"]["zone"]["example.test"]["name_servers"].as_array().unwrap();
         assert_eq!(servers.len(), 2);
         let key_file = configuration["provider"]["sandbox"]["key_file"].as_str().unwrap();
         assert_eq!(Path::new(key_file), directory.path().join("tsig.key"));

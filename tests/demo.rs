@@ -114,7 +114,7 @@ fn the_sandbox_prints_a_configuration_that_is_accepted() {
     let settings = config::load(&file).unwrap();
     let domains: Vec<_> = settings.clients.iter().flat_map(|client| &client.domains).map(|d| d.name.as_str()).collect();
     assert_eq!(domains, ["weingut.ch"]);
-    assert_eq!(settings.propagation.name_servers["weingut.ch"].len(), 3);
+    assert_eq!(settings.propagation.zones["weingut.ch"].name_servers.len(), 3);
     assert_eq!(std::fs::read_to_string(lab.join("api.key")).unwrap(), key);
     assert_eq!(end(child, "TERM"), Some(0));
     assert!(lab.join("tsig.key").exists(), "what somebody named is theirs");

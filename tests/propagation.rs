@@ -1,10 +1,12 @@
 //! The gate before real name servers: a root, a top-level domain and a zone on Knot, on 127.0.0.x and one port.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
+use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Question, Verdict};
 use tempfile::TempDir;
@@ -77,12 +79,15 @@ impl Internet {
             source: Source::Primary(primary.address, Refresh::Asked),
         };
         let secondaries = [5, 6].map(|last| Server::start(at(last), copy.clone(), &keys)).into();
-        let gate = Gate::new(GateSettings {
-            roots: vec![at(2)],
-            port: port.address().port(),
-            timeout: Duration::from_secs(1),
-            ..GateSettings::default()
-        });
+        let gate = Gate::new(
+            GateSettings {
+                roots: vec![at(2)],
+                port: port.address().port(),
+                timeout: Duration::from_secs(1),
+                ..GateSettings::default()
+            },
+            Arc::new(SystemClock),
+        );
         Self { primary, secondaries, keys, gate, _port: port, _above: above }
     }
 

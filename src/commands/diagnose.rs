@@ -59,7 +59,7 @@ Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authenticat
 pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Output) -> Result<Exit, Failed> {
     let names = domains(&args.domains, output)?;
     let around = Surroundings::open(global, args.dns_only, output).await?;
-    let gate = around.gate();
+    let gate = around.gate()?;
 
     let progress = output.progress(names.len() as u64, "domains");
     let examined = names.iter().map(|domain| {

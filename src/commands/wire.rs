@@ -1,21 +1,25 @@
 //! From settings to working parts: the only place that names concrete adapters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use prevalidate_providers::settings::ProviderSettings;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tempfile::TempDir;
 
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, CaSettings, PropagationSettings, ProviderTable, Settings};
+use crate::config::{self, CaSettings, ProviderTable, Settings};
 use crate::output::Output;
 use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
+use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Origin, Store, StoreError, Wanted};
@@ -173,7 +177,7 @@ pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dy
     for (name, table) in &settings.providers {
         providers.insert(name.clone(), provider(name, table, Arc::clone(&clock))?);
     }
-    Ok(Ports { cas, providers, lookout: Arc::new(gate(&settings.propagation)), store, clock })
+    Ok(Ports { cas, providers, lookout: Arc::new(gate(settings, Arc::clone(&clock))?), store, clock })
 }
 
 /// One provider by its table.
@@ -191,19 +195,43 @@ pub(super) fn provider(name: &str, table: &ProviderTable, clock: Arc<dyn Clock>)
     })
 }
 
-/// The gate that the settings spell out.
-pub(super) fn gate(from: &PropagationSettings) -> Gate {
+/// The gate; the files that its settings name are read here.
+pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, Failed> {
+    let from = &settings.propagation;
     let defaults = GateSettings::default();
-    Gate::new(GateSettings {
-        mode: from.mode,
-        poll: from.poll,
-        settle: from.settle,
-        delay: from.delay,
+    let refused = |key: &str, path: &Path, why: &str| {
+        Failed::new(Exit::Usage, format!("propagation.{key} {}: {why}", path.display()))
+    };
+    let read =
+        |key: &str, path: &Path| std::fs::read_to_string(path).map_err(|error| refused(key, path, &error.to_string()));
+    let extra_roots = match &from.extra_ca_file {
+        Some(path) => {
+            let text = read("extra_ca_file", path)?;
+            let roots =
+                CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+            if roots.is_empty() {
+                return Err(refused("extra_ca_file", path, "holds no certificates in PEM form"));
+            }
+            roots
+        }
+        None => Vec::new(),
+    };
+    let trust_anchors = match &from.trust_anchors {
+        Some(path) => Anchors::parse(&read("trust_anchors", path)?)
+            .map_err(|error| refused("trust_anchors", path, &error.to_string()))?,
+        None => defaults.trust_anchors,
+    };
+    let settings = GateSettings {
+        general: from.general.clone(),
+        zones: from.zones.clone(),
         roots: if from.roots.is_empty() { defaults.roots } else { from.roots.clone() },
         port: defaults.port,
-        name_servers: from.name_servers.clone(),
         timeout: from.timeout,
-    })
+        rate: from.rate.per_second(),
+        extra_roots,
+        trust_anchors,
+    };
+    Ok(Gate::new(settings, clock))
 }
 
 fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {

@@ -1,11 +1,13 @@
 //! Durations with their unit, rates, and addresses of name servers, as people write them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Serialize;
+
+use crate::propagation::resolver::server_address;
 
 /// Units from large to small, with their milliseconds; a part of a duration may stand once and in this order.
 const UNITS: [(&str, i64); 6] =
@@ -102,13 +104,7 @@ impl fmt::Display for Rate {
 pub(super) fn dns_address(text: &str) -> Result<SocketAddr, &'static str> {
     const FORM: &str =
         "must be an IP address, with a port if it is not 53: \"192.0.2.1\", \"[2001:db8::1]:5353\" (no host names)";
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse::<IpAddr>()
-        .map(|address| SocketAddr::new(address, 53))
-        .or_else(|_| text.parse())
-        .ok()
-        .filter(|address: &SocketAddr| address.port() != 0 && !address.ip().is_unspecified())
-        .ok_or(FORM)
+    server_address(text, 53).ok_or(FORM)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +22,7 @@ use super::{
     WorkerSettings,
 };
 use crate::prevalidation::DomainName;
-use crate::propagation::{GateMode, caa};
+use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
     Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
@@ -59,14 +59,31 @@ const CA: Schema = Schema {
         "proxy",
     ],
 };
-const PROPAGATION: Schema =
-    Schema { path: "propagation", keys: &["mode", "poll", "settle", "delay", "timeout", "roots", "name_servers"] };
+const PROPAGATION: Schema = Schema {
+    path: "propagation",
+    keys: &[
+        "mode",
+        "poll",
+        "settle",
+        "delay",
+        "rounds",
+        "resolvers",
+        "extra_ca_file",
+        "timeout",
+        "rate",
+        "roots",
+        "trust_anchors",
+        "zone",
+    ],
+};
+const ZONE: Schema =
+    Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
 const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 9] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 10] =
+    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -203,10 +220,7 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
         section.fault("token_prefix", "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`");
     }
     let caa_names = caa_names(section);
-    let ca_file = section.path("ca_file");
-    if ca_file.as_ref().is_some_and(|path| !path.is_file()) {
-        section.fault("ca_file", format!("there is no such file (looked from {})", section.reader.folder.display()));
-    }
+    let ca_file = file(section, "ca_file");
     let proxy = section.text("proxy").and_then(|text| proxy_url(section, text));
     Some(CaSettings {
         issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
@@ -241,6 +255,15 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
         }
     }
     texts.iter().map(|text| text.text.to_owned()).collect()
+}
+
+/// The path of a file that is there.
+fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+    let path = section.path(key)?;
+    if !path.is_file() {
+        section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
+    }
+    Some(path)
 }
 
 /// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
@@ -314,45 +337,93 @@ fn provider(section: &Section<'_>) -> ProviderTable {
 }
 
 fn propagation(section: &Section<'_>) -> PropagationSettings {
-    let mode = section.choice("mode", &[("authoritative", GateMode::Authoritative), ("delay", GateMode::Delay)]);
-    if mode != Some(GateMode::Delay) && section.has("delay") {
-        section.reader.notice(section.line_of("delay"), &section.key("delay"), "counts in mode = \"delay\" only");
+    let own = judging(section);
+    let general =
+        Judging { mode: own.mode.or(Some(GateMode::default())), rounds: own.rounds.or(Some(Judging::ROUNDS)), ..own };
+    must_know_resolvers(section, &general, &general);
+    let zones = zones(section, &general);
+    let mode_of = |judging: &Judging| judging.mode.or(general.mode).unwrap_or_default();
+    if section.has("delay") && zones.values().chain([&general]).all(|one| mode_of(one) == GateMode::Authoritative) {
+        let message = "does not count in mode = \"authoritative\"";
+        section.reader.notice(section.line_of("delay"), &section.key("delay"), message);
     }
+    let default_rate = Rate { count: 300, per: Duration::from_secs(1) };
+    let rate = section.text("rate").map_or(Ok(default_rate), Rate::read);
+    // A look asks a server two or three questions, and a batch is 64 looks.
+    let rate = rate.and_then(|rate| if rate.per_second() < 10.0 { Err("must be at least \"10/s\"") } else { Ok(rate) });
     PropagationSettings {
-        mode: mode.unwrap_or_default(),
         poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
         settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        delay: std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND * 600)),
         timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 30, SECOND * 3)),
-        roots: addresses(section, "roots", &section.key("roots")),
-        name_servers: zones(&section.map("name_servers")),
+        rate: rate.unwrap_or_else(|message| {
+            section.fault("rate", message);
+            default_rate
+        }),
+        roots: addresses(section, "roots"),
+        trust_anchors: file(section, "trust_anchors"),
+        extra_ca_file: file(section, "extra_ca_file"),
+        general,
+        zones,
     }
 }
 
-fn zones(section: &Section<'_>) -> BTreeMap<String, Vec<SocketAddr>> {
+fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> {
     let mut zones = BTreeMap::new();
-    for (zone, line, _) in section.entries() {
-        let addresses = addresses(section, zone, &section.path);
+    for (zone, own) in section.sections("zone") {
+        let own = own.check(&ZONE);
+        let judging = judging(&own);
+        must_know_resolvers(&own, &judging, general);
         // A zone need not be a name that a CA would validate; a reverse or internal parent is fine.
         match DomainName::parse(zone).map(|parsed| parsed.name).or_else(|_| DomainName::from_a_labels(zone)) {
-            Ok(name) if !addresses.is_empty() => {
-                zones.insert(name.as_str().to_owned(), addresses);
+            Ok(name) => {
+                if zones.insert(name.as_str().to_owned(), judging).is_some() {
+                    section.reader.fault(own.line, &own.path, "the same zone has two sections", None);
+                }
             }
-            Ok(_) if section.texts(zone).is_empty() => {
-                section.reader.absent(Some(line), &section.path, "a zone needs at least one address", None);
-            }
-            Ok(_) => {}
-            Err(_) => section.reader.fault(Some(line), &section.path, "a key here must be the name of a zone", None),
+            Err(_) => section.reader.fault(own.line, &own.path, "a section here must be named after a zone", None),
         }
     }
     zones
 }
 
-fn addresses(section: &Section<'_>, key: &str, shown: &str) -> Vec<SocketAddr> {
+/// The keys that stand both in `[propagation]` and in its zones.
+fn judging(section: &Section<'_>) -> Judging {
+    let resolvers = section.texts("resolvers").into_iter().filter_map(|item| {
+        let fault = |message| section.reader.fault(Some(item.line), &section.key("resolvers"), message, None);
+        item.text.parse().map_err(fault).ok()
+    });
+    Judging {
+        mode: section.choice("mode", &GateMode::ALL.map(|mode| (mode.as_str(), mode))),
+        name_servers: addresses(section, "name_servers"),
+        resolvers: resolvers.collect(),
+        delay: section.has("delay").then(|| std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND))),
+        rounds: section.has("rounds").then(|| section.whole("rounds", 1..=5, Judging::ROUNDS)),
+    }
+}
+
+fn must_know_resolvers(section: &Section<'_>, own: &Judging, general: &Judging) {
+    let known = if own.resolvers.is_empty() { &general.resolvers } else { &own.resolvers };
+    match known.len() {
+        _ if own.mode.or(general.mode) != Some(GateMode::Resolvers) => {}
+        0 if section.texts("resolvers").is_empty() => section.fault_hint(
+            "mode",
+            "needs `resolvers`",
+            "name two, such as resolvers = [\"tls://9.9.9.9#dns.quad9.net\", \"https://dns.google/dns-query\"]",
+        ),
+        1 => section.reader.notice(
+            section.line_of("resolvers"),
+            &section.key("resolvers"),
+            "is one only: what it says is believed without a second one",
+        ),
+        _ => {}
+    }
+}
+
+fn addresses(section: &Section<'_>, key: &str) -> Vec<SocketAddr> {
     let texts = section.texts(key).into_iter();
     texts
         .filter_map(|item| {
-            let fault = |message| section.reader.fault(Some(item.line), shown, message, None);
+            let fault = |message| section.reader.fault(Some(item.line), &section.key(key), message, None);
             dns_address(item.text).map_err(fault).ok()
         })
         .collect()

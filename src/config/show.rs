@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
 use crate::ca::ClientSelector;
-use crate::propagation::GateMode;
+use crate::propagation::{GateMode, Judging};
 
 /// The whole configuration with all defaults.
 pub(super) fn toml(settings: &Settings) -> String {
@@ -43,19 +43,27 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     let propagation = &settings.propagation;
     out.heading("[propagation]");
-    out.text("mode", propagation.mode.as_str());
+    let general = &propagation.general;
+    let general_mode = general.mode.unwrap_or_default();
     out.duration("poll", propagation.poll);
     out.duration("settle", propagation.settle);
-    if propagation.mode == GateMode::Delay {
-        out.duration("delay", propagation.delay);
-    }
+    out.judging(general, general.delay.or(default_delay(general_mode)));
     out.duration("timeout", propagation.timeout);
+    out.text("rate", &propagation.rate.to_string());
     out.plain("roots", list(propagation.roots.iter().map(ToString::to_string)));
-    if !propagation.name_servers.is_empty() {
-        out.heading("[propagation.name_servers]");
+    for (key, path) in [("trust_anchors", &propagation.trust_anchors), ("extra_ca_file", &propagation.extra_ca_file)] {
+        if let Some(path) = path {
+            out.text(key, &path.to_string_lossy());
+        }
     }
-    for (zone, addresses) in &propagation.name_servers {
-        out.plain(&quote(zone), list(addresses.iter().map(ToString::to_string)));
+    for (zone, own) in &propagation.zones {
+        out.heading(&format!("[propagation.zone.{}]", quote(zone)));
+        // With its own mode a zone has that mode's delay, which the general section would hide when this is read again.
+        let delay = own.delay.or(general.delay).or(default_delay(own.mode.unwrap_or(general_mode)));
+        out.judging(own, delay);
+        if !own.name_servers.is_empty() {
+            out.plain("name_servers", list(own.name_servers.iter().map(ToString::to_string)));
+        }
     }
     out.heading("[worker]");
     out.plain("concurrency", settings.worker.concurrency);
@@ -83,6 +91,21 @@ impl Page {
 
     fn duration(&mut self, key: &str, value: Duration) {
         self.text(key, &show_duration(SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX)));
+    }
+
+    fn judging(&mut self, judging: &Judging, delay: Option<Duration>) {
+        if let Some(mode) = judging.mode {
+            self.text("mode", mode.as_str());
+        }
+        if let Some(delay) = delay {
+            self.duration("delay", delay);
+        }
+        if let Some(rounds) = judging.rounds {
+            self.plain("rounds", rounds);
+        }
+        if !judging.resolvers.is_empty() {
+            self.plain("resolvers", list(judging.resolvers.iter().map(ToString::to_string)));
+        }
     }
 
     fn ca(&mut self, name: &str, ca: &CaSettings) {
@@ -130,6 +153,11 @@ impl Page {
             }
         }
     }
+}
+
+/// The delay that counts when none is set; where none counts, none.
+fn default_delay(mode: GateMode) -> Option<Duration> {
+    Some(mode.default_delay()).filter(|delay| !delay.is_zero())
 }
 
 /// A TOML basic string; JSON's escapes are among TOML's, only DEL must be escaped as well (TOML 1.0, "String").

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::read::SCHEMAS;
 use super::*;
+use crate::propagation::GateMode;
 
 const CANARY: &str = "4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d";
 const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
@@ -69,8 +70,8 @@ fn the_least_configuration_has_the_documented_defaults() {
     // The reference states every default, so both say the same about everything that is no choice of the user.
     assert_eq!(settings.policy, reference.policy);
     assert_eq!(settings.worker, reference.worker);
-    let zones = reference.propagation.name_servers.clone();
-    assert_eq!(PropagationSettings { name_servers: zones, ..settings.propagation }, reference.propagation);
+    let zones = reference.propagation.zones.clone();
+    assert_eq!(PropagationSettings { zones, ..settings.propagation }, reference.propagation);
     let (ours, theirs) = (&settings.cas["swisssign"], &reference.cas["swisssign"]);
     assert_eq!(&CaSettings { api_key: theirs.api_key.clone(), ..ours.clone() }, theirs);
 }
@@ -137,8 +138,13 @@ domains = ["EXAMPLE.CH."]
 server = "192.0.2.1"
 [propagation]
 poll = 10
-[propagation.name_servers]
-"example.ch" = ["ns1.example.ch"]
+mode = "resolvers"
+rate = "1/s"
+[propagation.zone."example.ch"]
+name_servers = ["ns1.example.ch"]
+settel = "1s"
+[propagation.zone."b.example.ch"]
+resolvers = ["9.9.9.9", "tls://dns.quad9.net", "https://u:p@9.9.9.9/"]
 [worker]
 concurrency = 1000000000
 [daemon]
@@ -162,9 +168,15 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:26: client.domains: example.ch is listed twice; first at prevalidate.toml:17",
         "prevalidate.toml:27: provider.internal.kind: missing: say which kind of provider",
         "prevalidate.toml:30: propagation.poll: must be a duration with its unit in quotes",
-        "prevalidate.toml:32: propagation.name_servers: must be an IP address",
-        "prevalidate.toml:34: worker.concurrency: must be a whole number from 1 to 256",
-        "prevalidate.toml:35: daemon: is not a key of this section",
+        "prevalidate.toml:31: propagation.mode: needs `resolvers`",
+        "prevalidate.toml:32: propagation.rate: must be at least \"10/s\"",
+        "prevalidate.toml:33: propagation.zone.example.ch.mode: needs `resolvers`",
+        "prevalidate.toml:34: propagation.zone.example.ch.name_servers: must be an IP address",
+        "prevalidate.toml:35: propagation.zone.example.ch.settel: is not a key of this section",
+        "prevalidate.toml:37: propagation.zone.b.example.ch.resolvers: must not hold a user name",
+        "prevalidate.toml:37: propagation.zone.b.example.ch.resolvers: needs an IP address after tls://",
+        "prevalidate.toml:39: worker.concurrency: must be a whole number from 1 to 256",
+        "prevalidate.toml:40: daemon: is not a key of this section",
         "domains.txt:2: example.ch is listed twice; first at prevalidate.toml:17",
         "domains.txt:3: is not UTF-8 text",
     ];
@@ -320,11 +332,11 @@ fn a_sandbox_on_this_machine_can_be_configured() {
         .replace("https://api.ra.swisssign.ch", "http://127.0.0.1:40123")
         .replace("example.ch\", \"déjà.vu.com", "example.test\", \"shop.test")
         .replace("user =", "rate = \"50/s\"\nuser =")
-        + "[propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.name_servers]\n\
-           \"example.test\" = [\"127.0.0.1:40124\", \"127.0.0.1:40125\"]\n";
+        + "[propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.zone.\"example.test\"]\n\
+           name_servers = [\"127.0.0.1:40124\", \"127.0.0.1:40125\"]\n";
     let settings = folder.load(&text).unwrap();
     assert_eq!(settings.propagation.settle, Duration::ZERO);
-    assert_eq!(settings.propagation.name_servers["example.test"].len(), 2);
+    assert_eq!(settings.propagation.zones["example.test"].name_servers.len(), 2);
     assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
     // That such names are for sandboxes only is said once, not for each of them.
     assert_eq!(settings.notices.len(), 1);
@@ -359,7 +371,8 @@ fn the_reference_shows_every_key_and_no_other() {
         let line = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
         if line.starts_with('[') {
             let heading = line.trim_matches(['[', ']']);
-            let parts: Vec<_> = heading.split('.').collect();
+            let (sections, name) = heading.split_once(".\"").map_or((heading, None), |(s, name)| (s, Some(name)));
+            let parts: Vec<_> = sections.split('.').chain(name).collect();
             schema = SCHEMAS.iter().find(|schema| {
                 let known: Vec<_> = schema.path.split('.').collect();
                 known.len() == parts.len()
@@ -398,7 +411,10 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    let settings = folder.load(&text.replace("/etc/prevalidate/ca.pem", ca_file.to_str().unwrap())).unwrap();
+    let ca_file = ca_file.to_str().unwrap();
+    let text = text.replace("/etc/prevalidate/ca.pem", ca_file).replace("/etc/prevalidate/root.ds", ca_file);
+    let settings = folder.load(&text).unwrap();
+    assert_eq!(settings.propagation.zones["example.ch"].mode, Some(GateMode::Resolvers));
     assert_eq!(settings.policy.reuse.len(), 1);
     assert!(settings.cas["swisssign"].second_api_key.is_some() && settings.cas["swisssign"].proxy.is_some());
     assert_eq!(settings.clients[0].domains.len(), 4);

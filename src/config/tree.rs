@@ -295,8 +295,23 @@ impl<'a> Section<'a> {
         Section { reader: self.reader, table, path: self.key(key), line }
     }
 
-    /// The sub-tables `[key.NAME]` with their names.
+    /// The sub-tables `[key.NAME]` with their names, which are references elsewhere.
     pub fn named(&self, key: &str) -> Vec<(&'a str, Section<'a>)> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let mut found = self.sections(key);
+        found.retain(|(name, section)| {
+            let good = !name.is_empty() && name.chars().all(plain);
+            if !good {
+                let message = "a name is made of letters, digits, `.`, `_` and `-`";
+                self.reader.fault(section.line, &section.path, message, None);
+            }
+            good
+        });
+        found
+    }
+
+    /// The sub-tables `[key.NAME]` with their names, whatever these are.
+    pub fn sections(&self, key: &str) -> Vec<(&'a str, Section<'a>)> {
         let table = match self.find(key) {
             None => return Vec::new(),
             Some((_, DeValue::Table(table))) => table,
@@ -309,11 +324,7 @@ impl<'a> Section<'a> {
         for (name, value) in table {
             let line = Some(self.reader.line_at(name.span().start));
             let path = format!("{}.{}", self.key(key), shown_key(name.get_ref()));
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             match value.get_ref() {
-                DeValue::Table(_) if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) => {
-                    self.reader.fault(line, &path, "a name is made of letters, digits, `.`, `_` and `-`", None);
-                }
                 DeValue::Table(table) => {
                     found.push((
                         name.get_ref().as_ref(),

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+
+use super::pace::Pace;
 
 /// The UDP payload we offer: fits every path without fragments (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
@@ -25,11 +27,12 @@ const MOST_STRANGERS: u32 = 32;
 /// Linux and macOS: the machine has no such address family at all.
 const NO_FAMILY: [i32; 2] = [97, 47];
 
-/// Asks single addresses. Clones share the limit on open sockets.
+/// Asks single addresses. Clones share the limits on open sockets and on what one address is asked.
 #[derive(Debug, Clone)]
 pub struct Asker {
     timeout: Duration,
     sockets: Arc<Semaphore>,
+    pace: Arc<Pace>,
 }
 
 /// Why an address has no answer to judge.
@@ -52,9 +55,10 @@ impl fmt::Display for Failure {
 }
 
 impl Asker {
-    /// Each try gets `timeout`; at most `sockets` tries are on the way at once.
-    pub fn new(timeout: Duration, sockets: usize) -> Self {
-        Self { timeout, sockets: Arc::new(Semaphore::new(sockets)) }
+    /// Each try gets `timeout`; at most `sockets` tries are on the way at once, and no address gets more than `rate` of
+    /// them in a second.
+    pub fn new(timeout: Duration, sockets: usize, rate: f64) -> Self {
+        Self { timeout, sockets: Arc::new(Semaphore::new(sockets)), pace: Arc::new(Pace::new(rate)) }
     }
 
     /// Asks `address`: RD=0, DO=1, EDNS 1232 over UDP; TCP when the answer is truncated or does not come; without EDNS when
@@ -84,7 +88,8 @@ impl Asker {
         }
     }
 
-    async fn over_both(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+    /// Over UDP, and over TCP when the answer is truncated or does not come.
+    pub(super) async fn over_both(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
         let udp = match self.over_udp(address, question).await {
             Ok(answer) if !answer.metadata.truncation => return Ok(answer),
             Ok(_) => "truncated".to_owned(),
@@ -99,7 +104,7 @@ impl Asker {
     }
 
     pub(super) async fn over_udp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
-        let _permit = self.sockets.acquire().await;
+        let _permit = self.turn(address.ip().to_string()).await;
         let mut strangers = 0;
         let exchange = async {
             let local: SocketAddr =
@@ -128,25 +133,51 @@ impl Asker {
     }
 
     pub(super) async fn over_tcp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
-        let _permit = self.sockets.acquire().await;
-        let exchange = async {
-            let mut stream = TcpStream::connect(address).await.map_err(failed)?;
-            let length = u16::try_from(question.wire.len()).unwrap_or(u16::MAX);
-            let framed = [&length.to_be_bytes(), question.wire.as_slice()].concat();
-            stream.write_all(&framed).await.map_err(failed)?;
-            let length = stream.read_u16().await.map_err(failed)?;
-            let mut buffer = vec![0; usize::from(length)];
-            stream.read_exact(&mut buffer).await.map_err(failed)?;
-            match question.read(&buffer) {
-                Ok(answer) if answer.metadata.truncation => {
-                    Err(Failure::Nonsense("truncated over TCP, where there is no limit to keep to".to_owned()))
-                }
-                Ok(answer) => Ok(answer),
-                Err(why) => Err(Failure::Nonsense(why.to_owned())),
-            }
-        };
+        self.in_time(address.ip().to_string(), async {
+            let stream = TcpStream::connect(address).await.map_err(failed)?;
+            framed(stream, question).await
+        })
+        .await
+    }
+
+    /// An exchange with `whom` over any transport, in its turn, on one of our sockets, and as a whole within the time-out:
+    /// one that answers a byte at a time gains nothing.
+    pub(super) async fn in_time<T>(
+        &self,
+        whom: String,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let _permit = self.turn(whom).await;
         let silent = || Failure::Silent(format!("no answer in {:?}", self.timeout));
         timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Waits until `whom` may be asked again and a socket is free.
+    async fn turn(&self, whom: String) -> Option<SemaphorePermit<'_>> {
+        self.pace.turn(whom).await;
+        // Nobody closes it.
+        self.sockets.acquire().await.ok()
+    }
+}
+
+/// The question and its answer on a stream, each behind its length (RFC 1035, section 4.2.2).
+pub(super) async fn framed(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    question: &Question,
+) -> Result<Message, Failure> {
+    let length = u16::try_from(question.wire.len()).unwrap_or(u16::MAX);
+    stream.write_all(&[&length.to_be_bytes(), question.wire.as_slice()].concat()).await.map_err(failed)?;
+    // TLS writes nothing before it is told to.
+    stream.flush().await.map_err(failed)?;
+    let length = stream.read_u16().await.map_err(failed)?;
+    let mut buffer = vec![0; usize::from(length)];
+    stream.read_exact(&mut buffer).await.map_err(failed)?;
+    match question.read(&buffer) {
+        Ok(answer) if answer.metadata.truncation => {
+            Err(Failure::Nonsense("truncated over TCP, where there is no limit to keep to".to_owned()))
+        }
+        Ok(answer) => Ok(answer),
+        Err(why) => Err(Failure::Nonsense(why.to_owned())),
     }
 }
 
@@ -154,14 +185,26 @@ impl Asker {
 pub(super) struct Question {
     id: u16,
     query: Query,
-    wire: Vec<u8>,
+    pub(super) wire: Vec<u8>,
 }
 
 impl Question {
+    /// For a name server: no recursion.
     pub(super) fn new(name: &Name, kind: RecordType, edns: bool) -> Self {
         let mut message = Message::query();
-        let query = Query::query(name.clone(), kind);
         message.metadata.recursion_desired = false;
+        Self::of(message, Query::query(name.clone(), kind), edns)
+    }
+
+    /// For a validating resolver: recursion, and what does not validate too when `checking_disabled` (RFC 4035, section 3.2.2).
+    pub(super) fn to_resolver(name: &Name, kind: RecordType, checking_disabled: bool) -> Self {
+        let mut message = Message::query();
+        message.metadata.recursion_desired = true;
+        message.metadata.checking_disabled = checking_disabled;
+        Self::of(message, Query::query(name.clone(), kind), true)
+    }
+
+    fn of(mut message: Message, query: Query, edns: bool) -> Self {
         message.add_query(query.clone());
         if edns {
             let mut offer = Edns::new();
@@ -173,7 +216,7 @@ impl Question {
     }
 
     /// The answer in `bytes`, or why it is none.
-    fn read(&self, bytes: &[u8]) -> Result<Message, &'static str> {
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Message, &'static str> {
         let &[high, low, flags, ..] = bytes else { return Err("the answer is shorter than a header") };
         if u16::from_be_bytes([high, low]) != self.id {
             return Err("the answer has another query's id");
@@ -206,7 +249,7 @@ pub(super) fn knows_no_edns(answer: &Message) -> bool {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn failed(error: std::io::Error) -> Failure {
+pub(super) fn failed(error: std::io::Error) -> Failure {
     let no_family = error.raw_os_error().is_some_and(|code| NO_FAMILY.contains(&code));
     match error.kind() {
         ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => Failure::NoRoute(format!("no route ({error})")),

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join, join_all};
-use futures::stream::{FuturesUnordered, StreamExt};
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RecordType};
-use rand::seq::SliceRandom;
+use hickory_proto::rr::{Name, Record, RecordType};
 use tokio::time::{Instant, timeout};
 
 use super::authority::Asker;
+use super::dnssec::{Chain, Link};
 use super::evidence::text;
+use super::race::{self, Budget};
 use super::referral::{self, Step};
 
 /// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations name thousands.
@@ -29,8 +29,6 @@ const MOST_ADDRESSES: usize = 16;
 const MOST_QUESTIONS: u32 = 200;
 /// How many name servers without glue may hang on one another (BIND allows 7; real chains have 1 or 2).
 const MOST_DEPTH: u32 = 4;
-/// After this long without an answer the next server is asked too.
-const HEDGE: Duration = Duration::from_millis(400);
 /// How long the delegation of a top-level domain is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
@@ -47,6 +45,8 @@ pub struct Delegation {
     pub child: Option<BTreeSet<String>>,
     /// Parent and child differ, a name without an address, an address that only works inside a network.
     pub warnings: Vec<String>,
+    /// The delegations on the way, for the chain of trust.
+    pub chain: Chain,
 }
 
 /// Why the servers of a name could not be found.
@@ -102,6 +102,18 @@ struct Cut {
     hosts: BTreeMap<Name, Vec<IpAddr>>,
     /// Addresses without a name: the roots.
     fixed: Vec<SocketAddr>,
+    /// What its parent said about its keys.
+    proof: Vec<Record>,
+}
+
+/// Where a walk ends.
+struct Place {
+    /// The servers that answer for the name.
+    cut: Cut,
+    /// The zone that holds it: below the cut's own when one server serves parent and child, so that no referral shows.
+    apex: Name,
+    /// Whether its SOA record came with a signature.
+    signed: bool,
 }
 
 /// Walks. Shared by all looks, for the sake of the top-level domains.
@@ -136,33 +148,34 @@ impl Walker {
     pub(super) async fn answer(&self, name: &Name, kind: RecordType) -> Result<Message, WalkError> {
         let walk = self.walk();
         let answer = async {
-            let (cut, _) = walk.descend(name, 0).await?;
-            walk.first(&cut, name, kind, 0, |reply| referral::authoritative(reply).map(|()| reply.clone())).await
+            let place = walk.descend(name, 0).await?;
+            walk.first(&place.cut, name, kind, 0, |reply| referral::authoritative(reply).map(|()| reply.clone())).await
         };
         let late = |_| WalkError::Late { name: text(name), time: self.time };
         timeout(self.time, answer).await.map_err(late)?
     }
 
     fn walk(&self) -> Walk<'_> {
-        Walk { walker: self, questions: Mutex::new(MOST_QUESTIONS), cuts: Mutex::default(), found: Mutex::default() }
+        Walk { walker: self, questions: Budget::of(MOST_QUESTIONS), cuts: Mutex::default(), found: Mutex::default() }
     }
 }
 
 /// One look's walk: what it found is shared within it, and forgotten after it.
 struct Walk<'a> {
     walker: &'a Walker,
-    questions: Mutex<u32>,
+    questions: Budget,
     cuts: Mutex<HashMap<Name, Cut>>,
     found: Mutex<HashMap<Name, Vec<IpAddr>>>,
 }
 
 impl Walk<'_> {
     async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let (cut, zone, child) = match self.descend(name, 0).await {
-            Ok((cut, zone)) => {
+        let (Place { cut, apex: zone, signed }, child) = match self.descend(name, 0).await {
+            Ok(place) => {
+                let zone = &place.apex;
                 let child =
-                    self.first(&cut, &zone, RecordType::NS, 0, |reply| referral::own_servers(reply, &zone)).await;
-                (cut, zone, child)
+                    self.first(&place.cut, zone, RecordType::NS, 0, |reply| referral::own_servers(reply, zone)).await;
+                (place, child)
             }
             // Delegated, and nobody there answers: each server shall be asked by itself and show how it fails.
             Err(error @ WalkError::NoAnswer { .. }) => {
@@ -171,7 +184,7 @@ impl Walk<'_> {
                 if zone.iter().len() < 2 {
                     return Err(error);
                 }
-                (cut, zone, Err(error))
+                (Place { cut, apex: zone, signed: false }, Err(error))
             }
             Err(error) => return Err(error),
         };
@@ -234,13 +247,36 @@ impl Walk<'_> {
             }
             servers.insert(text(host), addresses);
         }
+        let asked = servers.values().flatten().map(|&ip| SocketAddr::from((ip, self.walker.port))).collect();
+        let chain = Chain { links: self.links(&cut, &zone, asked), signed };
         let (parent, child) = lists;
-        Ok(Delegation { zone: text(&zone), servers, parent, child, warnings })
+        Ok(Delegation { zone: text(&zone), servers, parent, child, warnings, chain })
     }
 
-    /// Walks down to the servers that answer for `name` themselves. Returns them, and the zone's apex: below the cut's own
-    /// zone when one server serves parent and child, so that no referral shows.
-    async fn descend(&self, name: &Name, depth: u32) -> Result<(Cut, Name), WalkError> {
+    /// The zones from the root to `apex`, whose servers are `servers`; `cut` is the last one that was delegated to.
+    fn links(&self, cut: &Cut, apex: &Name, servers: Vec<SocketAddr>) -> Vec<Link> {
+        let mut cuts: BTreeMap<usize, Cut> = BTreeMap::new();
+        let top = locked(&self.walker.top).get(&cut.zone.trim_to(1)).map(|(_, top)| top.clone());
+        let walked = locked(&self.cuts).clone().into_values().filter(|walked| walked.zone.zone_of(&cut.zone));
+        let all = top.into_iter().chain(walked).chain([self.root(), cut.clone()]);
+        cuts.extend(all.map(|cut| (cut.zone.iter().len(), cut)));
+        let found = locked(&self.found);
+        let link = |cut: Cut| {
+            let also = cut.hosts.keys().filter_map(|host| found.get(host)).flatten();
+            let addresses: BTreeSet<IpAddr> = cut.hosts.values().flatten().chain(also).copied().collect();
+            let with_port = addresses.into_iter().map(|ip| SocketAddr::from((ip, self.walker.port)));
+            Link { zone: cut.zone, servers: with_port.chain(cut.fixed).collect(), proof: cut.proof }
+        };
+        let mut links: Vec<Link> = cuts.into_values().map(link).collect();
+        match links.last_mut() {
+            Some(last) if last.zone == *apex => last.servers = servers,
+            _ => links.push(Link { zone: apex.clone(), servers, proof: Vec::new() }),
+        }
+        links
+    }
+
+    /// Walks down to the servers that answer for `name` themselves.
+    async fn descend(&self, name: &Name, depth: u32) -> Result<Place, WalkError> {
         if depth > MOST_DEPTH {
             let why = format!("more than {MOST_DEPTH} name servers hang on one another's addresses");
             return Err(WalkError::Endless { name: text(name), why });
@@ -252,20 +288,20 @@ impl Walk<'_> {
             match self.first(&cut, &asked, RecordType::SOA, depth, |reply| referral::step(reply, &asked, &above)).await
             {
                 // Strictly deeper each time: at most as often as the name has labels.
-                Ok(Step::Down { zone, hosts }) => {
-                    cut = Cut { zone, hosts, fixed: Vec::new() };
+                Ok(Step::Down { zone, hosts, proof }) => {
+                    cut = Cut { zone, hosts, fixed: Vec::new(), proof };
                     self.remember(&cut);
                 }
-                Ok(Step::Here { apex, exists }) => {
+                Ok(Step::Here { apex, exists, signed }) => {
                     if !exists && apex.iter().len() < 2 {
                         return Err(WalkError::NotDelegated { name: text(name), zone: text(&apex) });
                     }
-                    return Ok((cut, apex));
+                    return Ok(Place { cut, apex, signed });
                 }
                 // An alias hides the SOA record; the name above it is in the same zone or is its apex.
                 Ok(Step::Alias) if asked.base_name() == cut.zone || asked == cut.zone => {
                     let apex = cut.zone.clone();
-                    return Ok((cut, apex));
+                    return Ok(Place { cut, apex, signed: false });
                 }
                 Ok(Step::Alias) => asked = asked.base_name(),
                 // What was remembered may have moved: once more from the root.
@@ -281,7 +317,7 @@ impl Walk<'_> {
             if let Some(found) = locked(&self.found).get(host) {
                 return Ok(found.clone());
             }
-            let (cut, _) = self.descend(host, depth).await?;
+            let Place { cut, .. } = self.descend(host, depth).await?;
             let ask = |kind| self.first(&cut, host, kind, depth, |reply| referral::addresses(reply, host));
             let found = match join(ask(RecordType::A), ask(RecordType::AAAA)).await {
                 (Ok(v4), Ok(v6)) => v4.into_iter().chain(v6).collect(),
@@ -305,32 +341,31 @@ impl Walk<'_> {
         R: Fn(&Message) -> Result<T, String> + Send + Sync,
     {
         let with_port = |ip: &IpAddr| SocketAddr::from((*ip, self.walker.port));
-        let mut waiting: Vec<SocketAddr> =
+        let mut servers: Vec<SocketAddr> =
             cut.hosts.values().flatten().map(with_port).chain(cut.fixed.clone()).collect();
-        waiting.shuffle(&mut rand::rng());
         let mut without_glue = cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host);
-        let mut asked = FuturesUnordered::new();
         let (mut tried, mut endless) = (Vec::new(), None);
         loop {
-            if let Some(address) = waiting.pop() {
-                self.spend(name)?;
-                asked.push(async move { (address, self.walker.asker.ask(address, name, kind).await) });
-            } else if asked.is_empty() {
-                let Some(host) = without_glue.next() else { break };
-                match self.addresses(host, depth + 1).await {
-                    Ok(found) => waiting.extend(found.iter().map(with_port)),
-                    // Another host may still do: a loop among some name servers is not a loop among all.
-                    Err(error @ WalkError::Endless { .. }) => endless = Some(error),
-                    Err(_) => tried.push(format!("{} has neither glue nor an address to be found", text(host))),
-                }
-                continue;
-            }
-            let patience = if waiting.is_empty() { self.walker.time } else { HEDGE };
-            let Ok(Some((address, reply))) = timeout(patience, asked.next()).await else { continue };
-            match reply.map_err(|failure| failure.to_string()).and_then(|reply| read(&reply)) {
+            match race::first(&self.walker.asker, servers, (name, kind), &self.questions, &read).await {
                 Ok(found) => return Ok(found),
-                Err(why) => tried.push(format!("{address}: {why}")),
+                Err(lost) if lost.spent => {
+                    let why = format!("{MOST_QUESTIONS} questions were not enough");
+                    return Err(WalkError::Endless { name: text(name), why });
+                }
+                Err(lost) => tried.extend(lost.tried),
             }
+            let Some(host) = without_glue.next() else { break };
+            servers = match self.addresses(host, depth + 1).await {
+                Ok(found) => found.iter().map(with_port).collect(),
+                Err(error) => {
+                    match error {
+                        // Another host may still do: a loop among some name servers is not a loop among all.
+                        WalkError::Endless { .. } => endless = Some(error),
+                        _ => tried.push(format!("{} has neither glue nor an address to be found", text(host))),
+                    }
+                    Vec::new()
+                }
+            };
         }
         if let Some(endless) = endless {
             return Err(endless);
@@ -343,17 +378,8 @@ impl Walk<'_> {
         Err(WalkError::NoAnswer { zone: text(&cut.zone), name: text(name), tried: tried.join("; ") })
     }
 
-    fn spend(&self, name: &Name) -> Result<(), WalkError> {
-        let mut left = locked(&self.questions);
-        *left = left.checked_sub(1).ok_or_else(|| WalkError::Endless {
-            name: text(name),
-            why: format!("{MOST_QUESTIONS} questions were not enough"),
-        })?;
-        Ok(())
-    }
-
     fn root(&self) -> Cut {
-        Cut { zone: Name::root(), hosts: BTreeMap::new(), fixed: self.walker.roots.clone() }
+        Cut { zone: Name::root(), hosts: BTreeMap::new(), fixed: self.walker.roots.clone(), proof: Vec::new() }
     }
 
     /// The deepest cut known above `name`: of this walk, of the remembered top-level domains, or the root.

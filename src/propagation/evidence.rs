@@ -26,11 +26,18 @@ pub fn judge(reply: &Result<Message, Failure>, owner: &Name, value: &str) -> (An
             Some(referral) if reply.answers.is_empty() => {
                 format!("it only refers to the servers of {}", text(&referral.name))
             }
+            _ if reply.metadata.recursion_available => {
+                "it answers as a resolver, from a cache, not as a name server (AA is not set, RA is)".to_owned()
+            }
             _ => "its answer is not authoritative (AA is not set)".to_owned(),
         };
         return (Answer::Lame, detail);
     }
+    value_in(reply, owner, value)
+}
 
+/// Whether the answer, of whomever, holds `value` among `owner`'s TXT records; in words what stands there instead.
+pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, String) {
     let at_owner = || reply.answers.iter().filter(|r| r.name == *owner && r.dns_class == DNSClass::IN).map(|r| &r.data);
     if let Some(target) = at_owner().find_map(|data| if let RData::CNAME(target) = data { Some(target) } else { None })
     {
@@ -46,7 +53,7 @@ pub fn judge(reply: &Result<Message, Failure>, owner: &Name, value: &str) -> (An
             others += 1;
         }
     }
-    let detail = match (told, others) {
+    let detail = match (reply.metadata.response_code, others) {
         (ResponseCode::NXDomain, _) => "the name does not exist there (NXDOMAIN)".to_owned(),
         (_, 0) => "no TXT values there".to_owned(),
         (_, 1) => "one TXT value there, not this one".to_owned(),

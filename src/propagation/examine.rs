@@ -124,7 +124,7 @@ impl Gate {
     /// slowest address.
     pub async fn examine(&self, subject: &Subject<'_>, now: Timestamp) -> Examination {
         let Subject { domain, value, .. } = *subject;
-        let mut seen = Examination::begin(subject, self.settings().mode, now);
+        let mut seen = Examination::begin(subject, self.settings().way(domain).mode, now);
         let found = match self.responsible(domain).await {
             Ok(who) => name(domain).map(|owner| (who, owner)),
             Err(error) => Err(error),

@@ -2,63 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join, join_all};
+use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
-use super::authority::Asker;
+use super::authority::{Asker, Failure};
 use super::delegation::{Delegation, WalkError, Walker};
-use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
+use super::dnssec::{self, Fault, Trust, Validator};
+use super::resolver::ask::Resolvers;
+use super::resolver::weigh;
+use super::settings::{GateSettings, Way};
+use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
 /// Open sockets of all looks together.
 const SOCKETS: usize = 256;
 
-/// How visibility is judged, and where looking begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GateSettings {
-    /// How it is judged.
-    pub mode: GateMode,
-    /// The first wait between two looks; see [`rule::polling_interval`].
-    pub poll: Duration,
-    /// How long the caller lets a passed gate settle before it asks the CA (rule 6).
-    pub settle: Duration,
-    /// Mode `delay`: how long after the write it goes.
-    pub delay: Duration,
-    /// Where walks begin. A zone that these serve themselves needs no delegation from them.
-    pub roots: Vec<SocketAddr>,
-    /// The port of delegated servers: 53, except in a lab.
-    pub port: u16,
-    /// Addresses per zone, asked in place of a walk: for split horizons. The zone is the key, in lower-case A-labels; the
-    /// longest that is the domain or lies above it counts.
-    pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
-    /// For one try at one address: a dead address costs up to three. A walk may take ten times as long.
-    pub timeout: Duration,
-}
-
-impl Default for GateSettings {
-    fn default() -> Self {
-        Self {
-            mode: GateMode::Authoritative,
-            poll: Duration::from_secs(10),
-            settle: Duration::from_secs(60),
-            delay: Duration::from_secs(600),
-            roots: roots::root_servers(),
-            port: 53,
-            name_servers: BTreeMap::new(),
-            timeout: Duration::from_secs(3),
-        }
-    }
-}
-
-/// The [`Lookout`] that asks name servers. One for the whole program: it holds the limit on sockets.
+/// The [`Lookout`] that asks name servers. One for the whole program: it holds the limits on sockets and questions.
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
     pub(super) asker: Asker,
     pub(super) walker: Walker,
+    validator: Validator,
+    pub(super) resolvers: Resolvers,
+    clock: Arc<dyn Clock>,
 }
 
 /// Who will be asked about a domain, and why these.
@@ -68,10 +40,10 @@ pub struct Responsible {
     pub zone: String,
     /// Name (unless an override lists bare addresses) and address; one entry per pair.
     pub servers: Vec<(Option<String>, SocketAddr)>,
-    /// What the walk found; `None` with an override.
-    pub delegation: Option<Delegation>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
+    /// What the walk found; `None` with an override.
+    pub delegation: Option<Delegation>,
 }
 
 /// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
@@ -85,11 +57,14 @@ pub struct Lifetimes {
 
 impl Gate {
     /// A gate with these settings. Opens nothing yet.
-    pub fn new(settings: GateSettings) -> Self {
-        let asker = Asker::new(settings.timeout, SOCKETS);
+    pub fn new(settings: GateSettings, clock: Arc<dyn Clock>) -> Self {
+        let asker = Asker::new(settings.timeout, SOCKETS, settings.rate);
         let time = settings.timeout.saturating_mul(10);
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
-        Self { settings, asker, walker }
+        let resolvers = Resolvers::new(asker.clone(), settings.extra_roots.clone());
+        let anchors = settings.trust_anchors.clone();
+        let validator = Validator::new(asker.clone(), anchors, &settings.roots, Arc::clone(&clock), time);
+        Self { settings, asker, walker, validator, resolvers, clock }
     }
 
     /// The settings it was made with.
@@ -102,14 +77,10 @@ impl Gate {
     /// # Errors
     /// [`WalkError`], in words that a verdict may repeat. Never with an override.
     pub async fn responsible(&self, domain: &DomainName) -> Result<Responsible, WalkError> {
-        let mut above = Some(domain.as_str());
-        while let Some(zone) = above {
-            if let Some(addresses) = self.settings.name_servers.get(zone) {
-                let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
-                let servers = addresses.into_iter().map(|address| (None, address)).collect();
-                return Ok(Responsible { zone: zone.to_owned(), servers, delegation: None, warnings: Vec::new() });
-            }
-            above = zone.split_once('.').map(|(_, rest)| rest);
+        if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
+            let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
+            let servers = addresses.into_iter().map(|address| (None, address)).collect();
+            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), delegation: None });
         }
         let found = self.walker.delegation(&name(domain)?).await?;
         let servers = found.servers.iter().flat_map(|(host, addresses)| {
@@ -121,6 +92,14 @@ impl Gate {
             warnings: found.warnings.clone(),
             delegation: Some(found),
         })
+    }
+
+    /// What the chain of trust from the root says about the zone of `who`.
+    pub async fn trust(&self, who: &Responsible) -> Trust {
+        match &who.delegation {
+            Some(found) => self.validator.trust(&found.chain).await,
+            None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
+        }
     }
 
     /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
@@ -145,43 +124,107 @@ impl Gate {
         Err(WalkError::NoAnswer { zone: who.zone, name: domain.to_string(), tried: tried.join("; ") })
     }
 
-    async fn look_at_servers(
-        &self,
-        domain: &DomainName,
-        value: &str,
-        published_for: Duration,
-    ) -> Result<Verdict, WalkError> {
-        let owner = name(domain)?;
-        let who = self.responsible(domain).await?;
+    /// Mode `authoritative`.
+    async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
+        let owner = name(question.domain)?;
+        let who = self.responsible(question.domain).await?;
+        let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
+        let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
+        let (first, bogus) = self.judge(&who, &owner, question.value, &trust, replies);
+        let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
+        let mut verdict = rule::weigh(first, warnings, question.published_for);
+        if let Some(fault) = bogus {
+            verdict = rule::refuse(verdict, &fault);
+        }
+        for _ in 1..way.rounds {
+            if verdict.go {
+                let (again, _) = self.judge(&who, &owner, question.value, &trust, self.round(&who, &owner).await);
+                verdict = rule::compare(verdict, again);
+            }
+        }
+        // Now, and not before, a resolver's question does no harm.
+        if verdict.go && !way.resolvers.is_empty() {
+            let answers = self.resolvers.ask(way.resolvers, &owner, question.value).await;
+            verdict = weigh::advise(verdict, &answers, self.clock.now());
+        }
+        Ok(verdict)
+    }
+
+    /// Asks every address, from new sockets.
+    async fn round(&self, who: &Responsible, owner: &Name) -> BTreeMap<SocketAddr, Result<Message, Failure>> {
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let replies = join_all(addresses.into_iter().map(async |address| {
-            (address, evidence::judge(&self.asker.ask(address, &owner, RecordType::TXT).await, &owner, value))
-        }));
-        let replies: BTreeMap<SocketAddr, _> = replies.await.into_iter().collect();
-        let answers = who.servers.into_iter().filter_map(|(name, address)| {
-            let (answer, detail) = replies.get(&address)?.clone();
-            Some(ServerAnswer { name, address, answer, detail })
+        let asked =
+            addresses.into_iter().map(async |address| (address, self.asker.ask(address, owner, RecordType::TXT).await));
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// What each server said, and the fault that makes all of it bogus.
+    fn judge(
+        &self,
+        who: &Responsible,
+        owner: &Name,
+        value: &str,
+        trust: &Trust,
+        replies: BTreeMap<SocketAddr, Result<Message, Failure>>,
+    ) -> (Vec<ServerAnswer>, Option<Fault>) {
+        let now = self.clock.now();
+        let judged = replies.into_iter().map(|(address, reply)| {
+            let said = evidence::judge(&reply, owner, value);
+            let fault = reply.ok().and_then(|reply| trust.judge(&reply, owner, RecordType::TXT, now).err());
+            (address, (said, fault))
         });
-        Ok(rule::weigh(answers.collect(), who.warnings, published_for))
+        let judged: BTreeMap<SocketAddr, _> = judged.collect();
+        let answers = who.servers.iter().filter_map(|(name, address)| {
+            let ((answer, detail), fault) = judged.get(address)?.clone();
+            Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
+        });
+        rule::validate(answers.collect(), trust)
+    }
+
+    /// Mode `resolvers`.
+    async fn look_at_resolvers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
+        let &Question { domain, value, published_for, .. } = question;
+        let owner = name(domain)?;
+        if let Some(moment) = rule::left_until(way.delay, published_for, self.clock.now()) {
+            let cause = format!(
+                "waits until {moment} before it asks resolvers: asked too early, they would keep \"not there\" in their \
+                 caches"
+            );
+            return Ok(Verdict::new(GateMode::Resolvers, false, cause));
+        }
+        let round = async || {
+            let answers = self.resolvers.ask(way.resolvers, &owner, value).await;
+            weigh::weigh(&answers, published_for, self.clock.now())
+        };
+        let mut verdict = round().await;
+        for _ in 1..way.rounds {
+            if verdict.go {
+                verdict = weigh::compare(verdict, round().await);
+            }
+        }
+        Ok(verdict)
     }
 }
 
 #[async_trait]
 impl Lookout for Gate {
     async fn look(&self, question: &Question<'_>) -> Verdict {
-        let &Question { domain, value, published_for, .. } = question;
-        match self.settings.mode {
-            GateMode::Delay | GateMode::Resolvers | GateMode::Provider => {
-                rule::wait_out(self.settings.delay, published_for)
-            }
-            GateMode::Authoritative => {
-                let verdict = self.look_at_servers(domain, value, published_for).await;
-                let verdict = verdict.unwrap_or_else(|error| rule::nobody(error.to_string()));
-                tracing::debug!(%domain, go = verdict.go, gone = verdict.gone, cause = verdict.cause, "looked");
-                verdict
-            }
-        }
+        let way = self.settings.way(question.domain);
+        let (published_for, now) = (question.published_for, self.clock.now());
+        let verdict = match way.mode {
+            GateMode::Authoritative => self.look_at_servers(question, &way).await,
+            GateMode::Resolvers => self.look_at_resolvers(question, &way).await,
+            GateMode::Provider => Ok(rule::trust_provider(question.in_sync, way.delay, published_for, now)),
+            GateMode::Delay => Ok(rule::wait_out(way.delay, published_for, now)),
+        };
+        let verdict = verdict.unwrap_or_else(|error| Verdict::new(way.mode, false, error.to_string()));
+        tracing::debug!(domain = %question.domain, go = verdict.go, gone = verdict.gone, cause = verdict.cause, "looked");
+        verdict
+    }
+
+    fn mode(&self, domain: &DomainName) -> GateMode {
+        self.settings.way(domain).mode
     }
 }
 

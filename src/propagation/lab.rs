@@ -10,12 +10,14 @@ use std::time::Duration;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{CNAME, NS};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use jiff::Timestamp;
 use rand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::{Gate, GateSettings};
+use super::{Gate, GateSettings, Judging};
+use crate::clock::SimulatedClock;
 use crate::prevalidation::DomainName;
 
 /// How a question came in.
@@ -77,20 +79,24 @@ impl Lab {
 
     /// A gate whose root is the first server, with a short time-out.
     pub(super) fn gate(&self) -> Gate {
-        Gate::new(GateSettings {
-            roots: vec![self.server(0)],
-            port: self.port,
-            timeout: PATIENCE,
-            ..GateSettings::default()
-        })
+        gate(GateSettings { roots: vec![self.server(0)], port: self.port, ..GateSettings::default() })
     }
 
     /// A gate that asks every server as name servers of example.test, without a walk.
     pub(super) fn gate_without_walk(&self) -> Gate {
-        let servers = (0..self.servers).map(|nth| self.server(nth)).collect();
-        let name_servers = [("example.test".to_owned(), servers)].into();
-        Gate::new(GateSettings { name_servers, roots: Vec::new(), timeout: PATIENCE, ..GateSettings::default() })
+        gate(self.without_walk())
     }
+
+    pub(super) fn without_walk(&self) -> GateSettings {
+        let name_servers = (0..self.servers).map(|nth| self.server(nth)).collect();
+        let zones = [("example.test".to_owned(), Judging { name_servers, ..Judging::default() })].into();
+        GateSettings { zones, roots: Vec::new(), ..GateSettings::default() }
+    }
+}
+
+/// A gate with a short time-out that lives at the beginning of time.
+pub(super) fn gate(settings: GateSettings) -> Gate {
+    Gate::new(GateSettings { timeout: PATIENCE, ..settings }, Arc::new(SimulatedClock::at(Timestamp::UNIX_EPOCH)))
 }
 
 /// For one try in the lab.
@@ -165,7 +171,7 @@ pub(super) fn serve(zone: &str, records: &[&str]) -> Script {
     always(move |question| from_zone(question, &apex, &records))
 }
 
-fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> Message {
+pub(super) fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> Message {
     let asked = question.queries[0].clone();
     if !apex.zone_of(asked.name()) {
         return refusal(question, ResponseCode::Refused);

@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, Record};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
+use super::dnssec::is_signed;
 use super::evidence::{rcode, text};
+
+/// Records about a zone's keys that are kept of a referral. Ordinary ones have 2 to 8.
+const MOST_PROOF: usize = 64;
 
 /// Where "`name` SOA?" leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub(super) enum Step {
         zone: Name,
         /// Its servers and their glue.
         hosts: BTreeMap<Name, Vec<IpAddr>>,
+        /// What it says about the zone's keys: DS, NSEC and NSEC3 records and their signatures.
+        proof: Vec<Record>,
     },
     /// The server answers for the name itself; its SOA record says where the zone begins.
     Here {
@@ -24,6 +30,8 @@ pub(super) enum Step {
         apex: Name,
         /// Whether the name exists.
         exists: bool,
+        /// Whether the SOA record came with a signature.
+        signed: bool,
     },
     /// The server answers for the name itself, and there is a CNAME or DNAME, so that no SOA record shows.
     Alias,
@@ -38,7 +46,9 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
     if reply.metadata.authoritative {
         for record in internet(&reply.answers) {
             match record.data {
-                RData::SOA(_) if record.name == *name => return Ok(Step::Here { apex: name.clone(), exists: true }),
+                RData::SOA(_) if record.name == *name => {
+                    return Ok(Step::Here { apex: name.clone(), exists: true, signed: is_signed(&reply.answers) });
+                }
                 RData::CNAME(_) if record.name == *name => return Ok(Step::Alias),
                 _ if is_dname(record) && record.name.zone_of(name) => return Ok(Step::Alias),
                 _ => {}
@@ -46,7 +56,8 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
         }
         let denies = |r: &&Record| matches!(r.data, RData::SOA(_)) && above.zone_of(&r.name) && r.name.zone_of(name);
         if let Some(soa) = internet(&reply.authorities).find(denies) {
-            return Ok(Step::Here { apex: soa.name.clone(), exists: told == ResponseCode::NoError });
+            let (apex, exists) = (soa.name.clone(), told == ResponseCode::NoError);
+            return Ok(Step::Here { apex, exists, signed: is_signed(&reply.authorities) });
         }
         return Err("its authoritative answer has no SOA record of a zone on the way".to_owned());
     }
@@ -71,7 +82,9 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
             glue.push(address);
         }
     }
-    Ok(Step::Down { zone: zone.to_lowercase(), hosts })
+    let of_keys = [RecordType::DS, RecordType::RRSIG, RecordType::NSEC, RecordType::NSEC3];
+    let proof = internet(&reply.authorities).filter(|record| of_keys.contains(&record.record_type()));
+    Ok(Step::Down { zone: zone.to_lowercase(), hosts, proof: proof.take(MOST_PROOF).cloned().collect() })
 }
 
 /// Reads a server's reply to "`zone` NS?": the zone's own list.

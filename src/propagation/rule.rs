@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dnssec::{Fault, Trust};
 use super::{Answer, GateMode, ServerAnswer, Verdict};
 
 /// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
@@ -17,6 +18,10 @@ pub const LAME_GRACE: Duration = Duration::from_secs(600);
 
 /// No cache horizon lies further away: resolvers cap what they keep at a day (BIND, unbound: `cache-max-ttl` 86400).
 pub const LONGEST_HORIZON: SignedDuration = SignedDuration::from_hours(24);
+
+/// What to do where name servers cannot be asked.
+pub(super) const OTHER_WAY: &str = "set propagation.mode = \"resolvers\" and propagation.resolvers to two that are asked over \
+    TLS or HTTPS, such as \"tls://9.9.9.9#dns.quad9.net\" and \"https://dns.google/dns-query\"";
 
 /// The slowest poll, unless a slower one is configured.
 const SLOWEST_POLL: Duration = Duration::from_secs(300);
@@ -72,57 +77,116 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
     } else {
         format!(
             "none of {addresses} addresses of {listed} name servers could be reached: {}; if this network lets no DNS \
-             out, set propagation.mode = \"delay\"",
+             out, {OTHER_WAY}",
             servers.first().map_or_else(String::new, |server| format!("{server}: {}", server.detail))
         )
     };
-    Verdict {
-        mode: GateMode::Authoritative,
-        go: stale == 0 && matching >= needed,
-        gone: stale > 0 && matching == 0,
-        bogus: None,
-        cached_until: None,
-        cause,
-        warnings,
-        servers,
+    let go = stale == 0 && matching >= needed;
+    let gone = stale > 0 && matching == 0;
+    Verdict { gone, warnings, servers, ..Verdict::new(GateMode::Authoritative, go, cause) }
+}
+
+/// Holds a second round against a first one that went: everybody was asked again, and a name that is served by many machines
+/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay.
+pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
+    if !second.iter().any(|server| server.answer == Answer::NoMatch) {
+        return first;
     }
+    let cause = format!(
+        "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
+        first_of(&second, Answer::NoMatch)
+    );
+    Verdict { go: false, cause, servers: second, ..first }
+}
+
+/// What validating resolvers make of the answers, each with what they would not accept of it.
+///
+/// They pass over an answer that does not validate and ask the next server, so such an answer counts as [`Answer::Lame`],
+/// with its fault. When that leaves no answer with the value although some had it, or no answer at all, the zone is bogus
+/// and the fault is returned; so it is when its chain of trust is broken, and then the answers stay as they are, because
+/// they are all the same to a resolver.
+pub fn validate(servers: Vec<(ServerAnswer, Option<Fault>)>, trust: &Trust) -> (Vec<ServerAnswer>, Option<Fault>) {
+    let authoritative = |server: &ServerAnswer| matches!(server.answer, Answer::Match | Answer::NoMatch);
+    if let Trust::Bogus(fault) = trust {
+        let servers: Vec<_> = servers.into_iter().map(|(server, _)| server).collect();
+        // Servers that do not answer at all break more than the chain: that is told first.
+        let bogus = servers.iter().any(authoritative).then(|| fault.clone());
+        return (servers, bogus);
+    }
+    let (mut refused_match, mut refused) = (None, None);
+    let judge = |(mut server, fault): (ServerAnswer, Option<Fault>)| {
+        if let Some(fault) = fault.filter(|_| authoritative(&server)) {
+            server.detail = fault.to_string();
+            let refused = if server.answer == Answer::Match { &mut refused_match } else { &mut refused };
+            refused.get_or_insert(fault);
+            server.answer = Answer::Lame;
+        }
+        server
+    };
+    let servers: Vec<_> = servers.into_iter().map(judge).collect();
+    let bogus = if servers.iter().any(|server| server.answer == Answer::Match) {
+        None
+    } else if servers.iter().any(authoritative) {
+        refused_match
+    } else {
+        refused_match.or(refused)
+    };
+    (servers, bogus)
+}
+
+/// The same look, at a zone whose answers validating resolvers refuse: that comes before everything else.
+pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
+    let fault = fault.to_string();
+    let cause = format!("validating resolvers, as the CA's, refuse the answers: {fault}");
+    Verdict { go: false, bogus: Some(fault), cause, ..verdict }
 }
 
 /// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no evidence.
-pub fn wait_out(delay: Duration, published_for: Duration) -> Verdict {
-    let go = published_for >= delay;
-    let left = delay.saturating_sub(published_for).as_secs();
-    Verdict {
-        mode: GateMode::Delay,
-        go,
-        gone: false,
-        bogus: None,
-        cached_until: None,
-        cause: if go {
-            format!(
-                "{} s have passed since the value was written; no name server was asked, so this is no evidence",
-                delay.as_secs()
-            )
-        } else {
-            format!("{left} s of the configured delay are left; no name server is asked in this mode")
-        },
-        warnings: Vec::new(),
-        servers: Vec::new(),
+pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+    if let Some(moment) = left_until(delay, published_for, now) {
+        let cause = format!("waits until {moment}, {} s after the value was written, and asks nobody", delay.as_secs());
+        return Verdict::new(GateMode::Delay, false, cause);
     }
+    let cause = format!(
+        "{} s have passed since the value was written; no name server was asked, so this is no evidence",
+        delay.as_secs()
+    );
+    Verdict::new(GateMode::Delay, true, cause)
 }
 
-/// The verdict of mode `authoritative` when nobody could be asked at all: late, never gone.
-pub fn nobody(cause: String) -> Verdict {
-    Verdict {
-        mode: GateMode::Authoritative,
-        go: false,
-        gone: false,
-        bogus: None,
-        cached_until: None,
-        cause,
-        warnings: Vec::new(),
-        servers: Vec::new(),
-    }
+/// Judges by what the provider says about its own name servers, and a delay after the write (mode `provider`, rule 8).
+pub fn trust_provider(in_sync: Option<bool>, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+    let (go, cause) = match (in_sync, left_until(delay, published_for, now)) {
+        (None, _) => (
+            false,
+            "this provider cannot tell whether its name servers have the value; set propagation.mode = \"authoritative\" \
+             (or \"resolvers\", or \"delay\") for this zone in [propagation.zone.\"…\"]"
+                .to_owned(),
+        ),
+        (Some(false), _) => (false, "the provider says that not all of its name servers have the value yet".to_owned()),
+        (Some(true), Some(moment)) => (
+            false,
+            format!("the provider says that its name servers have the value; waits until {moment} to be on the safe side"),
+        ),
+        (Some(true), None) => {
+            (true, "the provider says that its name servers have the value; nobody else was asked".to_owned())
+        }
+    };
+    Verdict::new(GateMode::Provider, go, cause)
+}
+
+/// When a delay after the write ends, while it has not: in words, to the minute, so that they stay the same from look to look.
+pub(super) fn left_until(delay: Duration, published_for: Duration, now: Timestamp) -> Option<String> {
+    let left = delay.checked_sub(published_for).filter(|left| !left.is_zero())?;
+    Some(moment(now.saturating_add(left).unwrap_or(Timestamp::MAX)))
+}
+
+/// A moment that somebody waits for: never shown earlier than it is.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.saturating_add(SignedDuration::from_secs(59))
+        .unwrap_or(Timestamp::MAX)
+        .strftime("%Y-%m-%d %H:%M UTC")
+        .to_string()
 }
 
 /// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times that for the next ten,
@@ -226,15 +290,49 @@ mod tests {
         let stale = look(&[("a", Match), ("ns2.example.ch", NoMatch)], 0).cause;
         assert!(stale.contains("ns2.example.ch (192.0.2.1:53)"), "{stale}");
         let silent = look(&[("a", Unreachable)], 0).cause;
-        assert!(silent.contains("propagation.mode = \"delay\""), "{silent}");
+        assert!(silent.contains("propagation.mode = \"resolvers\"") && silent.contains("tls://"), "{silent}");
     }
 
     #[test]
-    fn a_delay_is_no_evidence_and_says_so() {
-        let delay = Duration::from_secs(600);
-        assert!(!wait_out(delay, Duration::from_secs(599)).go);
-        let verdict = wait_out(delay, delay);
+    fn a_delay_is_no_evidence_and_says_so_and_until_when_it_waits() {
+        let (delay, now) = (Duration::from_secs(600), Timestamp::UNIX_EPOCH);
+        let waits = wait_out(delay, Duration::from_secs(599), now);
+        assert!(!waits.go && waits.cause.contains("until 1970-01-01 00:01 UTC"), "{waits:?}");
+        let verdict = wait_out(delay, delay, now);
         assert!(verdict.go && verdict.mode == GateMode::Delay && verdict.cause.contains("no evidence"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_provider_is_believed_when_it_can_tell_and_after_a_delay() {
+        let table = [
+            (None, 999, false, "cannot tell"),
+            (Some(false), 999, false, "not all of its name servers"),
+            (Some(true), 0, false, "until 1970-01-01 00:01 UTC"),
+            (Some(true), 60, true, "nobody else was asked"),
+        ];
+        for (in_sync, age, go, words) in table {
+            let verdict =
+                trust_provider(in_sync, Duration::from_secs(60), Duration::from_secs(age), Timestamp::UNIX_EPOCH);
+            assert_eq!((verdict.mode, verdict.go, verdict.gone), (GateMode::Provider, go, false), "{verdict:?}");
+            assert!(verdict.cause.contains(words), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_lacks_the_value_in_the_second_round_keeps_the_gate_shut() {
+        let first = || look(&[("a", Match), ("b", Match), ("c", Unreachable)], 0);
+        assert!(first().go);
+        for (second, go) in [
+            ([("a", Match), ("b", Match), ("c", Match)], true),
+            ([("a", Match), ("b", Unreachable), ("c", Unreachable)], true),
+            ([("a", Match), ("b", Lame), ("c", Lame)], true),
+            ([("a", Match), ("b", NoMatch), ("c", Unreachable)], false),
+            ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
+        ] {
+            let verdict = compare(first(), look(&second, 0).servers);
+            assert_eq!((verdict.go, verdict.gone), (go, false), "{second:?}: {verdict:?}");
+            assert_eq!(verdict.cause.contains("anycast: asked again, "), !go, "{verdict:?}");
+        }
     }
 
     #[test]

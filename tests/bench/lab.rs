@@ -61,13 +61,17 @@ impl Lab {
              rate = \"1000/s\"\n\
              [[client]]\nca = \"bench\"\nname = \"{CLIENT}\"\nprovider = \"bench\"\ndomains_file = \"domains\"\n\
              [provider.bench]\nkind = \"rfc2136\"\nserver = \"{address}\"\nkey_file = \"{key}\"\n\
-             [propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n[propagation.name_servers]\n",
+             [propagation]\nmode = \"authoritative\"\npoll = \"1s\"\nsettle = \"0s\"\n",
             store = folder.join("prevalidate.db").display(),
             url = self.ca.url(),
             key = key.display(),
         );
         if server.is_some() {
-            text.extend(domains.iter().map(|domain| format!("\"{domain}\" = [\"{address}\"]\n")));
+            text.extend(
+                domains
+                    .iter()
+                    .map(|domain| format!("[propagation.zone.\"{domain}\"]\nname_servers = [\"{address}\"]\n")),
+            );
         }
         fs::write(folder.join("prevalidate.toml"), text).unwrap();
         fs::write(folder.join("domains"), domains.join("\n")).unwrap();

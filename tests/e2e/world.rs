@@ -172,7 +172,6 @@ rate = "1000/s"
 poll = "1s"
 settle = "0s"
 timeout = "1s"
-[propagation.name_servers]
 "#,
             policy = self.policy,
             worker = self.worker,
@@ -182,7 +181,7 @@ timeout = "1s"
             api_key = path(&world.path("api.key")),
         );
         for (zone, servers) in &self.name_servers {
-            writeln!(text, "{} = {}", json!(zone), json!(servers)).unwrap();
+            writeln!(text, "[propagation.zone.{}]\nname_servers = {}", json!(zone), json!(servers)).unwrap();
         }
         writeln!(text, "[[client]]\nreference = \"{}\"", self.client).unwrap();
         match &self.list {

@@ -109,6 +109,8 @@ impl Http {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
+            // One call, one answer: a connection that others share could take several effects down with it.
+            .http1_only()
             .connect_timeout(settings.timeouts.connect)
             // A connection that the CA closes just as we use it costs an effect its answer.
             .pool_idle_timeout(Duration::from_secs(15))

@@ -111,9 +111,11 @@ impl Surroundings {
     }
 
     /// The gate of the configuration, or one with the default settings.
-    pub(super) fn gate(&self) -> Gate {
-        let settings = self.settings.as_ref().map(|settings| wire::gate(&settings.propagation));
-        settings.unwrap_or_else(|| Gate::new(GateSettings::default()))
+    pub(super) fn gate(&self) -> Result<Gate, Failed> {
+        match &self.settings {
+            Some(settings) => wire::gate(settings, Arc::new(SystemClock)),
+            None => Ok(Gate::new(GateSettings::default(), Arc::new(SystemClock))),
+        }
     }
 
     /// What is known about a domain without asking anybody.
