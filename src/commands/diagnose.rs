@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::names;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, NameError};
+use crate::propagation::resolver::Resolver;
 use known::Surroundings;
 use report::Report;
 
@@ -32,6 +33,10 @@ pub(super) struct DiagnoseArgs {
     /// The TXT value that should stand there; otherwise the one that is on its way, if one is
     #[arg(long, value_name = "VALUE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     value: Option<String>,
+    /// A resolver whose cache is looked at once the value is everywhere, instead of those of the configuration; may be
+    /// repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query
+    #[arg(long = "resolver", value_name = "RESOLVER")]
+    resolvers: Vec<Resolver>,
     /// Looks at DNS alone, not at the store, the provider and the CA; does without a configuration
     #[arg(long)]
     dns_only: bool,
@@ -63,8 +68,8 @@ pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Outpu
 
     let progress = output.progress(names.len() as u64, "domains");
     let examined = names.iter().map(|domain| {
-        let (gate, around, value) = (&gate, &around, args.value.as_deref());
-        async move { Report::make(gate, around, domain, value, SystemClock.now()).await }
+        let (gate, around, value, resolvers) = (&gate, &around, args.value.as_deref(), &args.resolvers);
+        async move { Report::make(gate, around, domain, value, resolvers, SystemClock.now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
     let mut reports: Vec<Report> = Vec::with_capacity(names.len());

@@ -5,30 +5,31 @@
 //! its cache.
 
 mod climb;
+mod look;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod wildcard;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use futures::future::join_all;
-use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use server::{Edns, ServerReport};
-pub use wildcard::Wildcard;
-
 use super::caa::CaaAdvice;
 use super::chance::chance;
-use super::delegation::WalkError;
+use super::dnssec::{self, Trust};
 use super::finding::Code;
-use super::gate::name;
-use super::{Answer, Gate, GateMode, Responsible, Verdict, evidence, rule};
+use super::resolver::{Resolver, ResolverAnswer};
+use super::{Answer, GateMode, Verdict, rule};
 use crate::prevalidation::{DomainName, NameError};
+
+pub use server::{Edns, ServerReport};
+pub use trust::{DnssecReport, DnssecStatus};
+pub use wildcard::Wildcard;
 
 /// What is to be examined.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Subject<'a> {
     pub published_for: Duration,
     /// Until when resolvers may answer from before it came, where that is known.
     pub horizon: Option<Timestamp>,
+    /// Resolvers whose caches are looked at, instead of those of the settings.
+    pub resolvers: Option<&'a [Resolver]>,
     /// What the CA is called in CAA records.
     pub caa_names: &'a [String],
 }
@@ -70,6 +73,8 @@ pub struct Examination {
     pub gate: Option<Verdict>,
     /// Records that a wildcard makes up at names beside this one.
     pub wildcard: Option<Wildcard>,
+    /// Whether validating resolvers believe the zone.
+    pub dnssec: Option<DnssecReport>,
     /// What CAA records say to the CA.
     pub caa: Option<CaaAdvice>,
     /// What caches may hold.
@@ -115,70 +120,8 @@ pub struct Caches {
     pub negative_ttl: Option<u32>,
     /// When no resolver can remember the time before the value any more.
     pub horizon: Option<Timestamp>,
-}
-
-impl Gate {
-    /// Examines a domain: asks all its name servers, over all transports, and whoever knows about wildcards and CAA.
-    ///
-    /// Never fails: what could not be found out is part of the examination. Takes as long as a walk and a few tries at the
-    /// slowest address.
-    pub async fn examine(&self, subject: &Subject<'_>, now: Timestamp) -> Examination {
-        let Subject { domain, value, .. } = *subject;
-        let mut seen = Examination::begin(subject, self.settings().way(domain).mode, now);
-        let found = match self.responsible(domain).await {
-            Ok(who) => name(domain).map(|owner| (who, owner)),
-            Err(error) => Err(error),
-        };
-        let (who, owner) = match found {
-            Ok(found) => found,
-            Err(error) => {
-                seen.fault = Some(match self.redirected(&error).await {
-                    Some(text) => Fault { code: Code::Port53Redirected, text },
-                    None => Fault { code: code(&error), text: error.to_string() },
-                });
-                return seen;
-            }
-        };
-        let zone = Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.'))).unwrap_or_else(|_| owner.clone());
-        let topic = server::Topic { owner: &owner, zone: &zone, value };
-        // Two names may share an address: it is asked once and answers for both.
-        let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let examined = addresses
-            .into_iter()
-            .map(async |address| (address, server::examine(&self.asker, None, address, &topic).await));
-        let (examined, caa) = futures::join!(join_all(examined), self.caa(domain, &who, subject.caa_names, now));
-        let examined: BTreeMap<SocketAddr, ServerReport> = examined.into_iter().collect();
-        let named = who
-            .servers
-            .iter()
-            .filter_map(|(name, address)| Some(ServerReport { name: name.clone(), ..examined.get(address)?.clone() }));
-        seen.servers = named.collect();
-        seen.caa = Some(caa);
-        seen.weigh(subject.published_for);
-        if let Some(address) = seen.servers.iter().find(|server| server.serves()).map(|server| server.address) {
-            let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
-            seen.caches.negative_ttl = soa.ok().as_ref().map(evidence::negative_ttl);
-            if owner != zone {
-                seen.wildcard = wildcard::look(&self.asker, address, &owner, &zone).await;
-            }
-        }
-        seen.delegation = Some(delegation(who));
-        seen
-    }
-
-    /// Whether the roots speak as resolvers do, where the walk found nobody: then something on the way answers for them.
-    async fn redirected(&self, error: &WalkError) -> Option<String> {
-        if !matches!(error, WalkError::NoAnswer { .. } | WalkError::Late { .. }) {
-            return None;
-        }
-        let roots = self.settings().roots.iter().take(3);
-        let replies = roots.map(async |root| self.asker.ask(*root, &Name::root(), RecordType::NS).await);
-        let replies: Vec<_> = join_all(replies).await.into_iter().flatten().map(|reply| reply.metadata).collect();
-        let by_resolver = replies.iter().all(|said| said.recursion_available && !said.authoritative);
-        (by_resolver && !replies.is_empty()).then(|| {
-            format!("this network answers DNS questions itself: root servers speak as a resolver does; {error}")
-        })
-    }
+    /// What resolvers say that were asked once the value was everywhere.
+    pub resolvers: Vec<ResolverAnswer>,
 }
 
 impl Examination {
@@ -196,6 +139,7 @@ impl Examination {
             servers: Vec::new(),
             gate: None,
             wildcard: None,
+            dnssec: None,
             caa: None,
             caches: Caches { horizon: subject.horizon, ..Caches::default() },
             chance_percent: None,
@@ -203,47 +147,30 @@ impl Examination {
     }
 
     /// What follows from the answers alone.
-    pub(super) fn weigh(&mut self, published_for: Duration) {
+    pub(super) fn weigh(&mut self, published_for: Duration, trust: &Trust, faults: Vec<Option<dnssec::Fault>>) {
         self.caches.txt_ttl = self.servers.iter().filter_map(|server| server.ttl).max();
+        let codes: Vec<Option<Fault>> = faults.iter().map(|fault| fault.as_ref().map(trust::fault)).collect();
+        let answers = self.servers.iter().map(ServerReport::evidence).zip(faults).collect();
+        let (answers, bogus) = rule::validate(answers, trust);
+        for ((server, judged), code) in self.servers.iter_mut().zip(&answers).zip(codes) {
+            if server.serves() && judged.answer == Answer::Lame {
+                (server.answer, server.dnssec_fault) = (Some(Answer::Lame), code);
+                server.detail.clone_from(&judged.detail);
+            }
+        }
+        self.dnssec = Some(DnssecReport::of(trust, bogus.as_ref()));
         if self.value.is_none() {
             return;
         }
-        let answers: Vec<_> = self.servers.iter().filter_map(ServerReport::evidence).collect();
         let of = |wanted| answers.iter().filter(|server| server.answer == wanted).count();
         let (stale, serving) = (of(Answer::NoMatch), of(Answer::NoMatch) + of(Answer::Match));
         self.chance_percent = Some((chance(stale, serving, self.at) * 1000.0).round() / 10.0);
-        let verdict = rule::weigh(answers, Vec::new(), published_for);
+        let mut verdict = rule::weigh(answers, Vec::new(), published_for);
+        if let Some(fault) = &bogus {
+            verdict = rule::refuse(verdict, fault);
+        }
         // It counts from the moment at which the last server had the value.
         self.caches.horizon = self.caches.horizon.filter(|_| verdict.go);
         self.gate = Some(Verdict { servers: Vec::new(), ..verdict });
-    }
-}
-
-fn delegation(who: Responsible) -> DelegationReport {
-    let is_private = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
-    };
-    let configured = who.delegation.is_none();
-    let (parent, child, servers) =
-        who.delegation.map(|found| (found.parent, found.child, found.servers)).unwrap_or_default();
-    let addresses = who.servers.iter().map(|(_, address)| address.ip());
-    DelegationReport {
-        zone: who.zone,
-        configured,
-        parent,
-        child,
-        private: addresses.filter(is_private).collect(),
-        without_address: servers.into_iter().filter(|(_, found)| found.is_empty()).map(|(host, _)| host).collect(),
-        warnings: who.warnings,
-    }
-}
-
-fn code(error: &WalkError) -> Code {
-    match error {
-        WalkError::NotDelegated { .. } => Code::NotDelegated,
-        WalkError::Endless { .. } => Code::ReferralLoop,
-        WalkError::Name(_) => Code::NoSuchName,
-        WalkError::NoAnswer { .. } | WalkError::Late { .. } => Code::NoServerReachable,
     }
 }

@@ -1,5 +1,7 @@
 //! What an examination means, pure: facts in, findings out, for a DNS administrator. The gravest one is the verdict.
 
+mod dnssec;
+mod resolvers;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -169,8 +171,10 @@ impl Finding {
 pub fn findings(seen: &Examination) -> Vec<Finding> {
     let mut found = Vec::new();
     name(seen, &mut found);
+    dnssec::findings(seen, &mut found);
     servers::findings(seen, &mut found);
     delegation(seen, &mut found);
+    resolvers::findings(seen, &mut found);
     wildcard(seen, &mut found);
     caa(seen, &mut found);
     caches(seen, &mut found);

@@ -13,6 +13,7 @@ use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
 use crate::propagation::Gate;
 use crate::propagation::examine::{Examination, Subject};
 use crate::propagation::finding::{Code, Finding, Severity, findings};
+use crate::propagation::resolver::Resolver;
 use crate::propagation::rule::horizon;
 
 /// One object of `diagnose --output json`; its `--help` says what is in it.
@@ -57,6 +58,7 @@ impl Report {
         around: &Surroundings,
         domain: &DomainName,
         value: Option<&str>,
+        resolvers: &[Resolver],
         now: Timestamp,
     ) -> Result<Self, Failed> {
         let known = around.known(domain).await?;
@@ -70,6 +72,7 @@ impl Report {
             value: wanted.value.as_deref(),
             published_for: Duration::try_from(stood).unwrap_or_default(),
             horizon: wanted.horizon,
+            resolvers: (!resolvers.is_empty()).then_some(resolvers),
             caa_names: &caa_names,
         };
         let (dns, provider) =

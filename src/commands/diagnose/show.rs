@@ -6,7 +6,7 @@ use super::report::Report;
 use crate::output::{Cell, Output, Tone, moment, relative};
 use crate::propagation::Answer;
 use crate::propagation::caa::Permission;
-use crate::propagation::examine::ServerReport;
+use crate::propagation::examine::{DnssecStatus, ServerReport};
 use crate::propagation::finding::Severity;
 
 /// A TXT value is shown so far; JSON has all of it.
@@ -17,6 +17,7 @@ pub(super) fn show(report: &Report, output: &Output) {
     delegation(report, output);
     servers(report, output);
     values(report, output);
+    dnssec(report, output);
     caa(report, output);
     caches(report, output);
     provider(report, output);
@@ -97,7 +98,7 @@ fn servers(report: &Report, output: &Output) {
     // Those of the configuration have no names.
     let named = report.dns.servers.iter().any(|server| server.name.is_some());
     let row = |server: &ServerReport| {
-        let (said, tone) = said(server);
+        let (said, tone) = answered(server.answer);
         let name = named.then(|| server.name.clone().unwrap_or_default().into());
         let rest = [
             server.place().into(),
@@ -114,8 +115,8 @@ fn servers(report: &Report, output: &Output) {
     output.table(&headers[usize::from(!named)..], rows);
 }
 
-fn said(server: &ServerReport) -> (&'static str, Tone) {
-    match server.answer {
+fn answered(answer: Option<Answer>) -> (&'static str, Tone) {
+    match answer {
         None => ("answers", Tone::Good),
         Some(Answer::Match) => ("has it", Tone::Good),
         Some(Answer::NoMatch) => ("stale", Tone::Bad),
@@ -144,6 +145,19 @@ fn values(report: &Report, output: &Output) {
         let tone = if everywhere { Tone::Plain } else { Tone::Warn };
         output.paragraph(&Cell::new(format!("  {place:<11} "), tone), &format!("\"{}\"", short(value)));
     }
+}
+
+fn dnssec(report: &Report, output: &Output) {
+    let Some(dnssec) = &report.dns.dnssec else { return };
+    section(output, "DNSSEC");
+    let (word, tone) = match dnssec.status {
+        DnssecStatus::Secure => ("signed, and the chain of trust reaches the zone", Tone::Good),
+        DnssecStatus::Insecure => ("not validated", Tone::Plain),
+        DnssecStatus::Bogus => ("broken", Tone::Bad),
+        DnssecStatus::Unchecked => ("not checked", Tone::Dim),
+    };
+    let why = dnssec.why.as_ref().map_or_else(String::new, |why| format!("({why})"));
+    output.paragraph(&Cell::new(format!("  {word} "), tone), &why);
 }
 
 fn caa(report: &Report, output: &Output) {
@@ -184,6 +198,14 @@ fn caches(report: &Report, output: &Output) {
         ttl(caches.negative_ttl)
     );
     output.paragraph(&"  ".into(), &text);
+    for said in &caches.resolvers {
+        let (word, tone) = answered(Some(said.answer));
+        let left = said.ttl.map_or_else(String::new, |ttl| format!(", for {ttl} s more"));
+        let text = format!("{}{left}: {}", said.resolver, said.detail);
+        // Nothing was looked for: then only what it holds is of interest.
+        let lead = if report.value.is_some() { Cell::new(format!("  {word:<8} "), tone) } else { "  holds    ".into() };
+        output.paragraph(&lead, &text);
+    }
     if let Some(horizon) = caches.horizon {
         let text = format!("none remembers the time before the value after {}", at(horizon, report.at));
         output.paragraph(&"  ".into(), &text);

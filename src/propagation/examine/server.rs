@@ -13,6 +13,8 @@ use crate::propagation::authority::{Asker, Failure, Question, knows_no_edns};
 use crate::propagation::evidence::{self, rcode, text};
 use crate::propagation::{Answer, ServerAnswer};
 
+use super::Fault;
+
 /// What one address of one name server said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerReport {
@@ -44,6 +46,8 @@ pub struct ServerReport {
     pub signed: bool,
     /// Its signature shows that the RRset was made from a wildcard (RFC 4034, section 3.1.3).
     pub from_wildcard: bool,
+    /// Why validating resolvers pass over its answer.
+    pub dnssec_fault: Option<Fault>,
     /// The SOA serial it serves.
     pub serial: Option<u32>,
     /// The primary that its SOA record names.
@@ -85,7 +89,7 @@ pub(super) async fn examine(
     name: Option<String>,
     address: SocketAddr,
     topic: &Topic<'_>,
-) -> ServerReport {
+) -> (ServerReport, Option<Message>) {
     let with_edns = Question::new(topic.owner, RecordType::TXT, true);
     let without = Question::new(topic.owner, RecordType::TXT, false);
     let timed = async || {
@@ -110,7 +114,16 @@ pub(super) async fn examine(
         tcp = asker.over_tcp(address, &without).await;
     }
 
-    let (answer, detail) = evidence::judge(&reply, topic.owner, topic.value.unwrap_or_default());
+    let value = topic.value.unwrap_or_default();
+    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, value);
+    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, value));
+    let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
+    if answer == Answer::Match
+        && !truncated
+        && let Some((stale, why)) = others.into_iter().find(|(other, _)| *other == Answer::NoMatch)
+    {
+        (answer, detail) = (stale, format!("anycast: it has the value, and asked again it has not: {why}"));
+    }
     let no_route = answer == Answer::NotChecked;
     let answer = Some(answer).filter(|_| topic.value.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
     let fault = |tried: &Result<Message, Failure>| tried.as_ref().err().map(ToString::to_string);
@@ -120,7 +133,7 @@ pub(super) async fn examine(
         // With EDNS dropped, UDP works all the same.
         udp_fault: fault(&udp).filter(|_| plain.is_err()),
         tcp_fault: fault(&tcp).filter(|_| !no_route),
-        truncated: udp.as_ref().is_ok_and(|reply| reply.metadata.truncation),
+        truncated,
         took_ms: udp.is_ok().then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         ..ServerReport::silent(name, address, answer)
     };
@@ -130,7 +143,7 @@ pub(super) async fn examine(
     if let Some((serial, mname)) = soa.ok().as_ref().and_then(|reply| authority(reply, topic.zone)) {
         (report.serial, report.mname) = (Some(serial), Some(mname));
     }
-    report
+    (report, reply.ok())
 }
 
 impl ServerReport {
@@ -151,6 +164,7 @@ impl ServerReport {
             cname: None,
             signed: false,
             from_wildcard: false,
+            dnssec_fault: None,
             serial: None,
             mname: None,
             edns: None,
@@ -190,10 +204,10 @@ impl ServerReport {
         foreign
     }
 
-    /// For the rule.
-    pub(super) fn evidence(&self) -> Option<ServerAnswer> {
+    /// For the rule; one that serves while no value is looked for counts as one without it.
+    pub(super) fn evidence(&self) -> ServerAnswer {
         let (name, address, detail) = (self.name.clone(), self.address, self.detail.clone());
-        Some(ServerAnswer { name, address, answer: self.answer?, detail })
+        ServerAnswer { name, address, answer: self.answer.unwrap_or(Answer::NoMatch), detail }
     }
 
     fn read(&mut self, reply: &Message, owner: &Name) {

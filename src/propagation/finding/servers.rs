@@ -33,6 +33,8 @@ struct Answers<'a> {
     serving: Vec<&'a ServerReport>,
     /// Lame for no other reason than that the answer does not come through without TCP.
     cut_off: Vec<&'a ServerReport>,
+    /// Validating resolvers pass over what it says.
+    faulty: Vec<&'a ServerReport>,
     /// Nothing more can be expected of the servers: the gate goes, or with no value somebody answers.
     good: bool,
 }
@@ -46,10 +48,11 @@ impl<'a> Answers<'a> {
         Self {
             matching: by(&is(Answer::Match)),
             stale: by(&is(Answer::NoMatch)),
-            lame: by(&|server| is(Answer::Lame)(server) && !cut_off(server)),
+            lame: by(&|server| is(Answer::Lame)(server) && !cut_off(server) && server.dnssec_fault.is_none()),
             dead: by(&is(Answer::Unreachable)),
             unchecked: by(&is(Answer::NotChecked)),
-            cut_off: by(&|server| !server.serves() && cut_off(server)),
+            cut_off: by(&|server| !server.serves() && cut_off(server) && server.dnssec_fault.is_none()),
+            faulty: by(&|server| server.dnssec_fault.is_some()),
             good: seen.gate.as_ref().map_or(!serving.is_empty(), |gate| gate.go),
             serving,
         }
@@ -122,14 +125,14 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::new(Code::StaleServer, Severity::Blocks, text).with_next(
             "Check NOTIFY and zone transfers from the primary to these servers; or take them out of the NS records, at the registrar too.",
         ));
-    } else if all.good && seen.value.is_some() {
+    } else if all.good && seen.value.is_some() && serving > 0 {
         let text = format!("every name server that answers has the value ({})", addresses(serving));
         found.push(Finding::new(Code::Visible, Severity::Info, text).with_next("Have the CA look."));
     }
 }
 
 fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let nobody = all.serving.is_empty() && all.lame.is_empty() && all.cut_off.is_empty();
+    let nobody = all.serving.is_empty() && all.lame.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
     if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
@@ -146,7 +149,7 @@ fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         );
     }
     if !all.lame.is_empty() {
-        let blocks = !all.good && all.stale.is_empty() && all.cut_off.is_empty();
+        let blocks = !all.good && all.stale.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
         let redirected = found.iter().any(|finding| finding.code == Code::Port53Redirected);
         let alone = if blocks && !all.matching.is_empty() {
             format!("; one server alone counts {} minutes after the write", LAME_GRACE.as_secs() / 60)

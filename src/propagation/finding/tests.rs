@@ -12,7 +12,9 @@ use super::*;
 use crate::prevalidation::DomainName;
 use crate::propagation::Answer::{self, Lame, Match, NoMatch, NotChecked, Unreachable};
 use crate::propagation::caa::{CA_NAMES, Property, evaluate};
+use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
 use crate::propagation::examine::{DelegationReport, Edns, Fault, ServerReport, Subject, Wildcard};
+use crate::propagation::resolver::{ResolverAnswer, weigh};
 
 const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
 const VALUE: &str = "swiss-pki=x";
@@ -23,9 +25,28 @@ fn seen(answers: &[Answer]) -> Examination {
 }
 
 fn of(domain: &str, answers: Vec<Option<Answer>>, value: Option<&str>, published_for: u64) -> Examination {
+    let faults = vec![None; answers.len()];
+    signed(domain, answers, value, published_for, (&unsigned(), faults))
+}
+
+fn unsigned() -> Trust {
+    Trust::Insecure { at: "example.ch".to_owned(), why: Unsigned::NotSigned }
+}
+
+fn fault(kind: FaultKind) -> dnssec::Fault {
+    dnssec::Fault { kind, zone: "example.ch".to_owned(), detail: "as found".to_owned() }
+}
+
+fn signed(
+    domain: &str,
+    answers: Vec<Option<Answer>>,
+    value: Option<&str>,
+    published_for: u64,
+    (trust, faults): (&Trust, Vec<Option<dnssec::Fault>>),
+) -> Examination {
     let domain = DomainName::from_a_labels(domain).unwrap();
     let published_for = Duration::from_secs(published_for);
-    let subject = Subject { domain: &domain, value, published_for, horizon: None, caa_names: &[] };
+    let subject = Subject { domain: &domain, value, published_for, horizon: None, resolvers: None, caa_names: &[] };
     let mut seen = Examination::begin(&subject, GateMode::Authoritative, NOW);
     seen.servers = answers
         .into_iter()
@@ -49,7 +70,7 @@ fn of(domain: &str, answers: Vec<Option<Answer>>, value: Option<&str>, published
         private: BTreeSet::new(),
         warnings: Vec::new(),
     });
-    seen.weigh(published_for);
+    seen.weigh(published_for, trust, faults);
     seen
 }
 
@@ -201,6 +222,102 @@ fn wildcards_caa_and_caches_never_block() {
 }
 
 #[test]
+fn what_does_not_validate_comes_first() {
+    let look = |answers: &[Answer], faulty: &[FaultKind]| {
+        let faults = (0..answers.len()).map(|nth| faulty.get(nth).map(|kind| fault(*kind))).collect();
+        let said = answers.iter().map(|answer| Some(*answer)).collect();
+        codes(&signed("example.ch", said, Some(VALUE), 1800, (&unsigned(), faults)))
+    };
+    let all = [FaultKind::Expired; 2];
+    assert_eq!(look(&[Match, Match], &all), [("dnssec-expired", Blocks)]);
+    assert_eq!(look(&[NoMatch, NoMatch], &all), [("dnssec-expired", Blocks)]);
+    assert_eq!(look(&[Match, Match], &all[..1]), [("dnssec-expired", Warns), ("visible", Info)]);
+    assert_eq!(look(&[Match, NoMatch], &all[..1])[0], ("dnssec-expired", Blocks), "only the stale one is believed");
+    let stale = look(&[Match, Match, NoMatch], &all[..1]);
+    assert_eq!(stale, [("stale-server", Blocks), ("dnssec-expired", Warns)]);
+    for (kind, code) in [
+        (FaultKind::Expired, "dnssec-expired"),
+        (FaultKind::NotYetValid, "dnssec-not-yet-valid"),
+        (FaultKind::NoDnskey, "dnssec-no-dnskey"),
+        (FaultKind::DsMismatch, "dnssec-ds-mismatch"),
+        (FaultKind::BadSignature, "dnssec-bad-signature"),
+        (FaultKind::NotSigned, "dnssec-not-signed"),
+        (FaultKind::BadDenial, "dnssec-bad-denial"),
+    ] {
+        let trust = Trust::Bogus(fault(kind));
+        for value in [Some(VALUE), None] {
+            let answer = value.map(|_| Match);
+            let seen = signed("example.ch", vec![answer, answer], value, 0, (&trust, vec![None, None]));
+            assert_eq!(codes(&seen), [(code, Blocks)], "{value:?}");
+            assert!(findings(&seen)[0].text.contains("as found"));
+        }
+    }
+}
+
+#[test]
+fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
+    let look = |why| {
+        let trust = Trust::Insecure { at: "example.ch".to_owned(), why };
+        codes(&signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&trust, vec![None, None])))
+    };
+    assert_eq!(look(Unsigned::NotSigned), [("visible", Info)]);
+    assert_eq!(look(Unsigned::Stray), [("dnssec-stray", Info), ("visible", Info)]);
+    assert_eq!(look(Unsigned::Unsupported("16".to_owned())), [("dnssec-unsupported", Warns), ("visible", Info)]);
+    let unchecked = Trust::Unchecked("no anchor".to_owned());
+    let seen = signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&unchecked, vec![None, None]));
+    assert_eq!(codes(&seen), [("visible", Info)]);
+}
+
+fn resolver(answer: Answer, ttl: u32, bogus: Option<&str>) -> ResolverAnswer {
+    ResolverAnswer {
+        resolver: "9.9.9.9:53".to_owned(),
+        address: None,
+        answer,
+        detail: "as asked".to_owned(),
+        ttl: Some(ttl),
+        validated: false,
+        bogus: bogus.map(str::to_owned),
+    }
+}
+
+#[test]
+fn resolvers_show_what_is_cached_and_who_sees_another_zone() {
+    let look = |answer: ResolverAnswer| {
+        with(&[Match, Match], |seen| {
+            (seen.caches.txt_ttl, seen.caches.negative_ttl) = (Some(3600), Some(300));
+            let gate = seen.gate.take().unwrap();
+            seen.gate = Some(weigh::advise(gate, std::slice::from_ref(&answer), NOW));
+            seen.caches.resolvers = vec![answer];
+        })
+    };
+    assert_eq!(look(resolver(Match, 7, None)), [("visible", Info)]);
+    assert_eq!(look(resolver(NoMatch, 7, None)), [("still-cached", Warns), ("visible", Info)]);
+    assert_eq!(look(resolver(NoMatch, 3600, None)), [("split-horizon", Warns), ("visible", Info)]);
+    assert_eq!(look(resolver(NoMatch, 300, None)), [("split-horizon", Warns), ("visible", Info)]);
+    assert_eq!(look(resolver(Unreachable, 0, None)), [("visible", Info)], "their silence changes nothing");
+    assert_eq!(look(resolver(Lame, 0, Some("expired"))), [("dnssec-bad-signature", Blocks)]);
+}
+
+#[test]
+fn where_only_resolvers_can_be_asked_they_decide() {
+    let look = |answers: Vec<ResolverAnswer>| {
+        let mut seen = of("example.ch", vec![Some(Unreachable); 2], Some(VALUE), 90_000);
+        seen.mode = GateMode::Resolvers;
+        seen.gate = Some(weigh::weigh(&answers, Duration::ZERO, NOW));
+        seen.caches.resolvers = answers;
+        let go = seen.gate.as_ref().unwrap().go;
+        let found = codes(&seen);
+        assert_eq!(found.iter().any(|(_, severity)| *severity == Blocks), !go, "{found:?}");
+        found
+    };
+    let (sees, not) = (|| resolver(Match, 7, None), || resolver(NoMatch, 7, None));
+    assert_eq!(look(vec![sees(), sees()]), [("no-server-reachable", Warns), ("visible", Info)]);
+    assert_eq!(look(vec![sees(), not()])[0], ("still-cached", Blocks));
+    assert_eq!(look(vec![resolver(Unreachable, 0, None); 2])[0], ("no-server-reachable", Blocks));
+    assert_eq!(look(vec![resolver(Lame, 0, Some("expired"))])[0], ("dnssec-bad-signature", Blocks));
+}
+
+#[test]
 fn the_words_are_kebab_case_and_each_is_there_once() {
     let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(words.len(), Code::ALL.len());
@@ -212,13 +329,20 @@ fn the_words_are_kebab_case_and_each_is_there_once() {
 proptest! {
     #[test]
     fn findings_block_exactly_when_the_gate_does_not_go(
-        answers in prop::collection::vec((0..5usize, any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        answers in prop::collection::vec((0..5usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        broken in prop::bool::weighted(0.1),
         published_for in prop::sample::select(vec![0, 599, 600, 90_000]),
     ) {
         let kinds = [Match, NoMatch, Lame, Unreachable, NotChecked];
         let said = answers.iter().map(|(kind, ..)| Some(kinds[*kind])).collect();
-        let mut seen = of("example.ch", said, Some(VALUE), published_for);
-        for (server, (_, cut_off, other, recursive)) in seen.servers.iter_mut().zip(&answers) {
+        let of_chain = fault(FaultKind::DsMismatch);
+        let trust = if broken { Trust::Bogus(of_chain.clone()) } else { unsigned() };
+        let faults = answers.iter().map(|(.., faulty)| match (broken, *faulty) {
+            (true, _) => Some(of_chain.clone()),
+            (false, faulty) => faulty.then(|| fault(FaultKind::Expired)),
+        });
+        let mut seen = signed("example.ch", said, Some(VALUE), published_for, (&trust, faults.collect()));
+        for (server, (_, cut_off, other, recursive, _)) in seen.servers.iter_mut().zip(&answers) {
             let answer = server.answer.unwrap();
             if *cut_off && answer == Lame {
                 (server.truncated, server.tcp_fault) = (true, Some("refused".to_owned()));
