@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 
 use super::{TXT, VALUE, good, internet};
-use crate::propagation::lab::{Lab, Over, Script, always, answer, domain, gate, once, refusal, serve};
+use crate::propagation::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, refusal, serve};
 use crate::propagation::resolver::Resolver;
 use crate::propagation::{Answer, GateMode, GateSettings, Judging, Lookout, Question, Verdict};
 
@@ -254,4 +254,16 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
     let before = lab.questions();
     gate.look(&Question::new(&domain("d0.test"), VALUE)).await;
     assert_eq!(lab.questions() - before, 11);
+}
+
+#[tokio::test]
+async fn two_walks_that_need_each_others_servers_do_not_wait_for_each_other() {
+    let lab = Lab::of(vec![serve("", &["a.test NS ns.b.test", "b.test NS ns.a.test"])]).await;
+    let gate = lab.gate();
+    let begun = std::time::Instant::now();
+    let looks = ["a.test", "b.test"].map(async |name| gate.look(&Question::new(&domain(name), VALUE)).await);
+    for verdict in futures::future::join_all(looks).await {
+        assert!(!verdict.go && !verdict.cause.is_empty(), "{verdict:?}");
+    }
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }
