@@ -14,15 +14,15 @@ use super::{Exit, Failed, wire};
 pub(super) const LOOKUP: bool = true;
 
 /// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told, that
-/// a name is for a sandbox only once and not to a sandbox.
+/// a name is for a sandbox only once, and not where it is for one.
 pub(super) fn names(
-    settings: &Settings,
+    settings: Option<&Settings>,
     texts: &[String],
     accept_idn: bool,
     output: &Output,
 ) -> Result<Vec<DomainName>, Failed> {
     let (mut found, mut seen) = (Vec::with_capacity(texts.len()), HashSet::new());
-    let mut quiet_about_labs = settings.is_sandboxed();
+    let mut quiet_about_labs = settings.is_none_or(Settings::is_sandboxed);
     let (mut faults, mut hints) = (Vec::new(), Vec::new());
     for text in texts {
         match names::read_name(text, accept_idn) {

@@ -26,7 +26,7 @@ pub(super) struct PlanArgs {
 pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let targets = asked::targets(&settings, args.which.client.as_deref())?;
-    let names = asked::names(&settings, &args.which.domains, asked::LOOKUP, output)?;
+    let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let (store, _folder) = wire::store_copy(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
