@@ -178,8 +178,14 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
     wildcard(seen, &mut found);
     caa(seen, &mut found);
     caches(seen, &mut found);
-    found.sort_by_key(|finding| finding.severity);
+    sort(&mut found);
     found
+}
+
+/// The gravest first; when there is only information, that the value is there.
+pub fn sort(found: &mut [Finding]) {
+    found
+        .sort_by_key(|finding| (finding.severity, finding.severity == Severity::Info && finding.code != Code::Visible));
 }
 
 fn name(seen: &Examination, found: &mut Vec<Finding>) {

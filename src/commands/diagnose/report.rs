@@ -12,7 +12,7 @@ use crate::commands::{Exit, Failed};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
 use crate::propagation::Gate;
 use crate::propagation::examine::{Examination, Subject};
-use crate::propagation::finding::{Code, Finding, Severity, findings};
+use crate::propagation::finding::{Code, Finding, Severity, findings, sort};
 use crate::propagation::resolver::Resolver;
 use crate::propagation::rule::horizon;
 
@@ -82,7 +82,7 @@ impl Report {
         let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
         advice.sharpen(&mut found);
         advice.add(&dns, &mut found);
-        found.sort_by_key(|finding| finding.severity);
+        sort(&mut found);
         Ok(Self {
             domain: domain.clone(),
             unicode: domain.unicode(),

@@ -184,6 +184,21 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
                 "Open port 53 for TCP at these servers, or take old TXT values away until the answer fits.",
             ));
     }
+    let dropped: Vec<_> =
+        seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
+    if !dropped.is_empty() {
+        let word = |server: &ServerReport| {
+            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
+        };
+        let text = format!(
+            "no EDNS with {}: resolvers need a second question, and no signature comes through",
+            list(&dropped, word)
+        );
+        found.push(
+            Finding::new(Code::EdnsDropped, Severity::Warns, text)
+                .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
+        );
+    }
     let no_tcp: Vec<_> = all.serving.iter().copied().filter(|server| server.tcp_fault.is_some()).collect();
     if !no_tcp.is_empty() && all.cut_off.is_empty() {
         let text = format!("no TCP with {}", list(&no_tcp, |server| server.tcp_fault.clone()));
@@ -200,21 +215,6 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::new(Code::AnswerLarge, Severity::Info, text)
                 .with_next("Take away TXT values that nobody needs any more."),
-        );
-    }
-    let dropped: Vec<_> =
-        seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
-    if !dropped.is_empty() {
-        let word = |server: &ServerReport| {
-            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
-        };
-        let text = format!(
-            "no EDNS with {}: resolvers need a second question, and no signature comes through",
-            list(&dropped, word)
-        );
-        found.push(
-            Finding::new(Code::EdnsDropped, Severity::Warns, text)
-                .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
         );
     }
 }

@@ -261,7 +261,7 @@ fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
         codes(&signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&trust, vec![None, None])))
     };
     assert_eq!(look(Unsigned::NotSigned), [("visible", Info)]);
-    assert_eq!(look(Unsigned::Stray), [("dnssec-stray", Info), ("visible", Info)]);
+    assert_eq!(look(Unsigned::Stray), [("visible", Info), ("dnssec-stray", Info)]);
     assert_eq!(look(Unsigned::Unsupported("16".to_owned())), [("dnssec-unsupported", Warns), ("visible", Info)]);
     let unchecked = Trust::Unchecked("no anchor".to_owned());
     let seen = signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&unchecked, vec![None, None]));
