@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each of which wires the parts and returns an exit status.
 
 mod asked;
+mod by_hand;
 mod check;
 mod completions;
 mod config;
@@ -17,6 +18,7 @@ mod status;
 mod summary;
 mod view;
 mod wire;
+mod withdraw;
 mod work;
 
 use std::path::PathBuf;
@@ -90,6 +92,8 @@ enum Command {
     Import(inventory::ImportArgs),
     /// Asks the CA for a new token now, by hand
     Reset(reset::ResetArgs),
+    /// Takes our value out of DNS now, by hand; the domain waits until somebody takes it up again
+    Withdraw(withdraw::WithdrawArgs),
     /// Everything that was done for a domain
     History(history::HistoryArgs),
     /// Why a domain does not become valid, and what to do; changes nothing anywhere
@@ -199,6 +203,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Remove(args) => inventory::remove(global, args, output).await,
         Command::Import(args) => inventory::import(global, args, output).await,
         Command::Reset(args) => reset::reset(global, args, output).await,
+        Command::Withdraw(args) => withdraw::withdraw(global, args, output).await,
         Command::History(args) => history::history(global, args, output).await,
         Command::Diagnose(args) => diagnose::diagnose(global, args, output).await,
         Command::Check(args) => check::check(global, args, output).await,

@@ -14,8 +14,9 @@ pub mod policy;
 pub mod progress;
 pub mod registration;
 pub mod reuse;
+pub mod waiting;
 
-pub use attempt::{Attempt, Effect, Hold, Stage};
+pub use attempt::{Attempt, Bogus, Effect, Hold, Stage};
 pub use guard::Alarm;
 pub use ledger::{LedgerEntry, LedgerState};
 pub use name::{DomainName, NameError, Notice};
@@ -26,3 +27,4 @@ pub use policy::{Mode, Policy};
 pub use progress::{Progress, absorb};
 pub use registration::{Proof, Registration, Status, Token};
 pub use reuse::{ReuseRow, ReuseTable};
+pub use waiting::{Lateness, Waiting};

@@ -5,7 +5,9 @@
 //!    the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
 //! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
-//! 4. It goes when nobody says no match and two name servers match, or the only one that can be reached.
+//! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does not validate counts as
+//!    lame, because validating resolvers pass over it ([`dnssec`]).
+//! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
 //! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
 //!
@@ -38,6 +40,7 @@ pub mod resolver;
 mod roots;
 pub mod rule;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -112,7 +115,32 @@ impl Verdict {
             servers: Vec::new(),
         }
     }
+
+    /// Whom or what a closed gate waits for, in words that stay the same while it is the same.
+    pub fn waits_for(&self) -> String {
+        let mut stale: Vec<String> =
+            self.servers.iter().filter(|server| server.answer == Answer::NoMatch).map(ServerAnswer::label).collect();
+        stale.sort_unstable();
+        stale.dedup();
+        let word = if self.mode == GateMode::Resolvers { "still cached" } else { "stale" };
+        match (&self.bogus, self.mode) {
+            (Some(fault), _) => format!("signatures that hold (bogus: {fault})"),
+            (None, GateMode::Delay) => "the configured delay".to_owned(),
+            (None, GateMode::Provider) => "the provider's name servers to be in sync".to_owned(),
+            (None, _) if !stale.is_empty() => {
+                let more = stale.len().saturating_sub(SHOWN);
+                stale.truncate(SHOWN);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{}{more} ({word})", stale.join(", "))
+            }
+            (None, GateMode::Authoritative) => format!("its name servers ({})", self.cause),
+            (None, GateMode::Resolvers) => format!("resolvers ({})", self.cause),
+        }
+    }
 }
+
+/// So many servers are named before the rest is counted.
+const SHOWN: usize = 3;
 
 /// One address of one name server, or of a resolver, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

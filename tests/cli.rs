@@ -44,7 +44,7 @@ impl Bench {
             r#"[policy]
 mode = "manage"
 [store]
-url = "sqlite:state/prevalidate.db"
+url = "sqlite:prevalidate.db"
 [ca.lab]
 kind = "swisssign"
 url = "http://127.0.0.1:{port}"
@@ -235,7 +235,8 @@ fn a_domain_comes_into_the_inventory_and_goes_again() {
     let bench = Bench::new();
     let said = bench.run(&["add", "Example.ORG.", "*.xn--bcher-kva.ch", "example.ch"]).ends(0);
     let said = said.says("taken in: example.org, bücher.ch (xn--bcher-kva.ch)");
-    said.says("in the configuration anyway: example.ch").says("the next `prevalidate run`");
+    let said = said.says("in the configuration anyway: example.ch").says("the next `prevalidate run`");
+    said.says("made a new store");
     bench.run(&["add", "example.org"]).ends(0).says("known before: example.org").says("nothing new");
     bench.run(&["add", "www.example.org"]).ends(0).says("example.org covers it");
     bench.run(&["add", "x.ch", "--provider", "intrenal"]).ends(2).says("did you mean internal?");
@@ -314,6 +315,7 @@ fn help_and_completions_show_no_secret() {
         "remove",
         "import",
         "reset",
+        "withdraw",
         "history",
         "check",
         "diagnose",

@@ -202,10 +202,9 @@ async fn what_is_at_the_ca_and_not_in_the_inventory_is_shown_when_asked_for() {
     let world = World::of(&["a.test"]).await;
     let (client, _) = world.sandbox.ca.clients().remove(0);
     world.sandbox.ca.register(&client, &["stranger.test".to_owned()]);
-    world.tell(&["status", "--refresh"]).await;
+    assert!(!world.tell(&["status", "--refresh"]).await.out.contains("stranger.test"));
     assert_eq!(world.effects(), 0, "a refresh only looks");
-    assert!(!world.tell(&["status"]).await.out.contains("stranger.test"));
-    let (code, status) = world.json(&["status", "--state", "unmanaged"]).await;
+    let (code, status) = world.json(&["status", "--refresh", "--state", "unmanaged"]).await;
     assert_eq!(
         (code, &status[0]["domain"], &status[0]["state"]),
         (Some(0), &"stranger.test".into(), &"unmanaged".into())
@@ -382,6 +381,38 @@ async fn names_that_are_wrong_or_unknown_are_all_told_and_leave_no_trace() {
     assert!(told.code == Some(3) && told.out.starts_with("PREVALIDATE UNKNOWN - there is no store"), "{told:?}");
     assert_eq!(world.files(), before);
     assert_eq!(world.sandbox.ca.log().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_made_by_a_run_which_says_so_and_never_where_no_folder_is() {
+    let world = World::of(&["a.test"]).await;
+    let before = world.files();
+    let told = world.tell(&["status", "--refresh"]).await;
+    assert!(told.code == Some(1) && told.out.contains("a.test"), "{told:?}");
+    for command in [["hook", "a.test"], ["reset", "a.test"], ["withdraw", "a.test"], ["remove", "b.test"]] {
+        let told = world.tell(&command).await;
+        assert!(matches!(told.code, Some(0 | 2)), "{told:?}");
+        assert_eq!(world.files(), before, "{command:?}");
+    }
+    let told = world.tell(&["hook", "a.test"]).await;
+    assert!(told.code == Some(2) && told.err.contains("there is no store at"), "{told:?}");
+
+    let lost = world.folder.path().join("lost");
+    let there = format!("{}/prevalidate.db", world.folder.path().display());
+    world.configure(|text| text.replace(&there, &format!("{}/prevalidate.db", lost.display())));
+    for command in ["run", "plan"] {
+        let told = world.tell(&[command]).await;
+        let fits = if command == "run" {
+            told.code == Some(2) && told.err.contains("mkdir -m 700 -p")
+        } else {
+            told.code == Some(0)
+        };
+        assert!(fits && !lost.exists(), "{told:?}");
+    }
+    world.configure(|text| text);
+    let told = world.tell(&["run", "--wait", "30s"]).await;
+    assert!(told.code == Some(0) && told.err.contains(&format!("made a new store, {there}")), "{told:?}");
+    assert!(!world.tell(&["run"]).await.err.contains("made a new store"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,11 +6,13 @@ mod architecture;
 mod cli;
 mod cli_run;
 mod demo;
+mod dnssec;
 mod e2e;
 mod model;
 mod propagation;
 mod providers;
 mod readme;
+mod resolvers;
 mod sandbox;
 mod store;
 mod support;
@@ -18,7 +20,21 @@ mod support;
 /// A program that is missing stops the test that needs it, loudly; it never skips it.
 #[test]
 fn the_programs_that_the_tests_talk_to_are_installed() {
-    for program in ["named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate"] {
+    for program in [
+        "named",
+        "knotd",
+        "keymgr",
+        "unbound",
+        "dnssec-keygen",
+        "dnssec-signzone",
+        "delv",
+        "pdns_server",
+        "pdnsutil",
+        "sqlite3",
+        "dig",
+        "nsupdate",
+        "openssl",
+    ] {
         support::process::find(program);
     }
 }

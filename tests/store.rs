@@ -60,11 +60,14 @@ fn claim(limit: usize) -> Claim<'static> {
 }
 
 #[tokio::test]
-async fn directory_and_files_are_for_the_owner_only() {
+async fn files_are_for_the_owner_only_and_no_folder_is_made() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("var/lib/state.db");
+    let elsewhere = dir.path().join("var/lib/state.db");
+    let refused = SqliteStore::open(&url(&elsewhere), None).await;
+    assert!(matches!(&refused, Err(StoreError::Unfit { hint, .. }) if hint.contains("mkdir -m 700")), "{refused:?}");
+    assert!(!dir.path().join("var").exists());
+    let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch"]).await;
-    assert_eq!(mode(path.parent().unwrap()), 0o700);
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
         assert_eq!(mode(&path.with_file_name(file)), 0o600, "{file}");
     }

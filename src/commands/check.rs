@@ -10,7 +10,7 @@ use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Output, relative};
-use crate::prevalidation::State;
+use crate::prevalidation::{Lateness, State};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::worker::refusal_fact;
@@ -95,6 +95,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     let mut findings: Vec<(Word, String)> = Vec::new();
     for view in &wanted {
         let name = view.domain.both_forms();
+        if let Some(bogus) = &view.bogus {
+            findings.insert(0, (Word::Critical, format!("{name}: resolvers refuse its zone: {}", bogus.fault)));
+        }
         match margin(view) {
             // Valid by a domain above it that nobody here wants: only the last look knows, and its age counts below.
             None if view.with_margin => {}
@@ -107,6 +110,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             }
             Some(_) if view.state == State::Held => {
                 findings.push((Word::Warning, format!("{name} is held: {}", view.reason)));
+            }
+            Some(_) if view.lateness() > Lateness::InTime => {
+                findings.push((Word::Warning, format!("{name} is {}: {}", view.lateness(), view.reason)));
             }
             Some(_) => {}
         }

@@ -153,7 +153,7 @@ async fn take_in(
     places: Vec<(Place, Vec<DomainName>)>,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let store = wire::open(settings, false).await?;
+    let store = wire::open_or_make(settings, false, output).await?;
     let now = SystemClock.now();
     let rows: BTreeMap<DomainName, DomainRow> =
         store.domains().await?.into_iter().map(|row| (row.domain.clone(), row)).collect();

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::work::{Order, work};
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked, by_hand, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
-use crate::store::{Claim, DomainRow, Event, Lease, Store, Write};
+use crate::store::DomainRow;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ResetArgs {
@@ -25,9 +25,6 @@ pub(super) struct ResetArgs {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::config::duration)]
     wait: SignedDuration,
 }
-
-/// How long the order may take to be written down.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
 pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
@@ -45,7 +42,14 @@ pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> 
     let mut targets = wire::targets(&settings);
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     let store = wire::open(&settings, false).await?;
-    order(&*store, &names).await?;
+    by_hand::order(&*store, "reset", &names, |lease, now| {
+        let proof = lease.row.sighting.registration().and_then(|registration| registration.proof.clone());
+        let attempt = &mut lease.row.attempt;
+        attempt.restart(None, now, proof);
+        (attempt.ordered, attempt.withdrawn_at) = (true, None);
+        ("ordered", "a new token, by hand".to_owned())
+    })
+    .await?;
     let order = Order { command: "reset", targets, only: Some(names), wait: args.wait, force: false };
     work(&settings, Arc::clone(&store), order, output).await
 }
@@ -105,59 +109,5 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
         Some(false) => Err(Failed::new(Exit::Usage, "nothing was reset")),
         None => Err(Failed::new(Exit::Usage, "nobody is here to be asked, so nothing was reset")
             .with_hint("--yes goes on without asking")),
-    }
-}
-
-/// Writes the order into each domain's attempt, under its lease.
-async fn order(store: &dyn Store, names: &[DomainName]) -> Result<(), Failed> {
-    let now = SystemClock.now();
-    let holder = format!("reset/{}", std::process::id());
-    let claim = Claim {
-        holder: &holder,
-        now,
-        until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
-        limit: names.len(),
-        only: Some(names),
-        except_clients: &[],
-    };
-    store.wake(names, now).await?;
-    let leases = store.claim(&claim).await?;
-    let missed: Vec<_> = names.iter().filter(|name| leases.iter().all(|lease| lease.fence.domain != **name)).collect();
-    let writes: Vec<_> = leases.into_iter().map(|lease| ordered(lease, missed.is_empty(), now)).collect();
-    store.commit(&writes).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
-    if missed.is_empty() {
-        return Ok(());
-    }
-    let shown: Vec<_> = missed.into_iter().map(DomainName::both_forms).collect();
-    Err(Failed::new(Exit::Temporary, format!("a run is working on {}; nothing was reset", shown.join(", ")))
-        .with_hint("try again in a few minutes"))
-}
-
-/// The attempt begins again without a value; or, when not all could be leased, the lease just ends.
-fn ordered(lease: Lease, go: bool, now: Timestamp) -> Write {
-    let mut attempt = lease.row.attempt;
-    let mut events = Vec::new();
-    if go {
-        let proof = lease.row.sighting.registration().and_then(|registration| registration.proof.as_ref());
-        attempt.restart(None, now, proof.cloned());
-        attempt.ordered = true;
-        events.push(Event {
-            at: now,
-            run: "reset".to_owned(),
-            domain: Some(lease.fence.domain.clone()),
-            kind: "ordered".to_owned(),
-            detail: "a new token, by hand".to_owned(),
-        });
-    }
-    Write {
-        fence: lease.fence,
-        sighting: None,
-        attempt,
-        due_at: Some(now),
-        at_risk: None,
-        ledger: Vec::new(),
-        events,
-        effect: None,
-        release: true,
     }
 }

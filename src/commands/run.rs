@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         rows.retain(|row| only.contains(&row.domain));
         targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     }
-    let store = wire::open(&settings, args.force).await?;
+    let store = wire::open_or_make(&settings, args.force, output).await?;
     let wait = args.wait.unwrap_or_else(|| settings.worker.wait.try_into().unwrap_or(SignedDuration::MAX));
     let order = Order { command: "run", targets, only, wait, force: args.force };
     let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;

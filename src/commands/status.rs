@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::summary::{Look, tone, verdict};
+use super::summary::{Look, tell_bogus, tone, verdict};
 use super::view::{DomainView, views};
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
@@ -52,7 +52,7 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
     let clients = asked::targets(&settings, args.client.as_deref())?;
     let names = asked::names(&args.domains, asked::LOOKUP, output)?;
     let (store, looks, covered) = if args.refresh {
-        let store = wire::open(&settings, false).await?;
+        let store = wire::open_or_pretend(&settings).await?;
         let worker = Worker::new(
             wire::ports(&settings, Arc::clone(&store))?,
             wire::policy(&settings),
@@ -82,6 +82,7 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
         by_name && by_client && by_state && by_end
     });
     output.json(&shown);
+    tell_bogus(&shown, output);
     if !shown.is_empty() {
         let rows = shown.iter().map(|view| row(view, now)).collect();
         output.table(&["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"], rows);

@@ -10,8 +10,8 @@ use super::view::DomainView;
 use super::wire;
 use super::work::Order;
 use crate::config::Settings;
-use crate::output::{Cell, Output, Tone, relative};
-use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, State};
+use crate::output::{Cell, Output, Tone, counted, moment, relative};
+use crate::prevalidation::{DomainName, Lateness, LedgerEntry, LedgerState, State};
 use crate::store::DomainRow;
 use crate::worker::LookState;
 
@@ -58,7 +58,8 @@ impl Scope {
     pub(super) fn warn(&self, output: &Output) {
         for (client, count) in &self.strays {
             let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
-            output.warn(&format!("{count} domains belong to {client}, which is not in the configuration"), Some(hint));
+            let domains = counted(*count, "domain belongs", "domains belong");
+            output.warn(&format!("{domains} to {client}, which is not in the configuration"), Some(hint));
         }
     }
 
@@ -81,7 +82,7 @@ pub(super) struct Summary {
     interrupted: bool,
     domains: usize,
     counts: BTreeMap<&'static str, usize>,
-    /// The domains that are not valid with margin, and those that wait for a person.
+    /// The domains that are not valid with margin, and those that wait, for a person or for anything else.
     attention: Vec<DomainView>,
     looks: Vec<Look>,
     /// TXT values of ours that are or may be in DNS.
@@ -110,8 +111,9 @@ enum Outcome {
     NotYet,
 }
 
+/// A TXT value of ours that is or may be in DNS.
 #[derive(Debug, Serialize)]
-struct Standing {
+pub(super) struct Standing {
     owner: String,
     zone: Option<String>,
     provider: String,
@@ -120,7 +122,7 @@ struct Standing {
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
     /// Why it could not be removed yet, after a try.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 impl Summary {
@@ -142,9 +144,9 @@ impl Summary {
             scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
         let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
-        let errors: BTreeMap<&str, &str> = asked
+        let errors: BTreeMap<String, String> = asked
             .iter()
-            .filter_map(|view| Some((view.domain.as_str(), view.attempt.as_ref()?.last_error.as_deref()?)))
+            .filter_map(|view| Some((view.domain.as_str().to_owned(), view.attempt.as_ref()?.last_error.clone()?)))
             .collect();
         let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers, &errors)).collect();
         let domains = asked.len();
@@ -153,7 +155,10 @@ impl Summary {
                 Exit::Done if in_dns.iter().any(|entry| entry.orphaned || entry.error.is_some()) => Exit::Dns,
                 exit => exit,
             },
-            attention: asked.into_iter().filter(|view| !view.with_margin || view.state == State::Held).collect(),
+            attention: asked
+                .into_iter()
+                .filter(|view| !view.with_margin || view.needs_a_person() || view.waiting.is_some())
+                .collect(),
             in_dns,
             run,
             at,
@@ -166,6 +171,7 @@ impl Summary {
 
     pub(super) fn print(&self, output: &Output) {
         output.json(self);
+        tell_bogus(&self.attention, output);
         self.looks.iter().for_each(|look| look.tell(output));
         if output.is_quiet() && self.exit == Exit::Done && self.in_dns.is_empty() {
             // Cron mails whatever is printed.
@@ -178,8 +184,14 @@ impl Summary {
                 self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
-        if self.attention.iter().any(|view| view.state == State::Held) {
+        if self.attention.iter().any(|view| view.state == State::Held && !view.is_withdrawn()) {
             output.line("What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`.");
+        }
+        let late = self.attention.iter().filter(|view| view.lateness() > Lateness::InTime).count();
+        if late > 0 {
+            let message =
+                format!("{} late: the value was written over an hour ago", counted(late, "domain is", "domains are"));
+            output.warn(&message, Some("`prevalidate diagnose DOMAIN` says what stands in the way"));
         }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
@@ -212,8 +224,7 @@ impl Summary {
         let ended = if self.interrupted { " (ended by a signal)" } else { "" };
         match self.domains {
             0 => format!("no domains{ended}"),
-            1 => format!("1 domain: {}{ended}", states.join(", ")),
-            count => format!("{count} domains: {}{ended}", states.join(", ")),
+            count => format!("{}: {}{ended}", counted(count, "domain", "domains"), states.join(", ")),
         }
     }
 
@@ -229,11 +240,28 @@ impl Summary {
     }
 }
 
+/// Zones that validating resolvers refuse, before everything else: all of their names are concerned, not our value alone.
+pub(super) fn tell_bogus<'a>(views: impl IntoIterator<Item = &'a DomainView>, output: &Output) {
+    for view in views {
+        let Some(bogus) = &view.bogus else { continue };
+        let (name, since) = (view.domain.both_forms(), moment(bogus.since));
+        output.error(
+            &format!("{name}: validating resolvers refuse its zone, seen since {since}: {}", bogus.fault),
+            Some(&format!(
+                "mend the zone's signatures first of all, most of the world cannot resolve any name in it; \
+                 `prevalidate withdraw {}` takes our value out",
+                view.domain
+            )),
+        );
+    }
+}
+
 /// What a state means for whoever reads a table.
 pub(super) fn tone(view: &DomainView) -> Tone {
     match view.state {
         State::Unmanaged => Tone::Dim,
-        State::Held | State::Expired => Tone::Bad,
+        _ if view.needs_a_person() => Tone::Bad,
+        State::Expired => Tone::Bad,
         _ if view.with_margin => Tone::Good,
         _ => Tone::Warn,
     }
@@ -251,7 +279,7 @@ pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a Domain
     let unseen = looks.iter().filter(|look| look.outcome == Outcome::NotYet).map(|look| look.client.as_str());
     let unseen: BTreeSet<&str> = unseen.collect();
     let wrong: Vec<_> = asked
-        .filter(|view| (!view.with_margin || view.state == State::Held) && !unseen.contains(view.client.as_str()))
+        .filter(|view| (!view.with_margin || view.needs_a_person()) && !unseen.contains(view.client.as_str()))
         .collect();
     match wrong.len() {
         0 if unseen.is_empty() => Exit::Done,
@@ -299,15 +327,15 @@ impl From<(String, LookState)> for Look {
 }
 
 impl Standing {
-    fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<&str, &str>) -> Self {
+    pub(super) fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<String, String>) -> Self {
         let tried = entry.removal_tries > 0;
-        let error = errors.get(entry.owner.as_str()).filter(|_| tried).map(|&error| error.to_owned());
+        let error = errors.get(&entry.owner).filter(|_| tried).cloned();
         let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
         Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state, error }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         let zone = self.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
         format!("{} TXT \"{}\" ({zone}provider {})", self.owner, self.value, self.provider)
     }
@@ -316,7 +344,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prevalidation::Alarm;
+    use crate::prevalidation::{Alarm, Bogus, Waiting};
 
     fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
         let domain = DomainName::from_a_labels("example.ch").expect("a name");
@@ -325,6 +353,31 @@ mod tests {
 
     fn look(client: &str, state: LookState) -> Look {
         Look::from((client.to_owned(), state))
+    }
+
+    #[test]
+    fn what_a_person_must_look_at_is_no_success_however_long_the_proof_still_counts() {
+        let domain = || view("a", true, true);
+        assert_eq!(verdict(&[], [&domain()].into_iter()), Exit::Done);
+        let waits = |lateness| {
+            let at = Timestamp::UNIX_EPOCH;
+            let waiting = Waiting {
+                subject: "ns3.example.ch (stale)".to_owned(),
+                since: at,
+                lateness,
+                late_at: at,
+                overdue_at: at,
+                next_at: at,
+                next: "look",
+                why: String::new(),
+                token_until: None,
+            };
+            DomainView { waiting: Some(waiting), ..domain() }
+        };
+        assert_eq!(verdict(&[], [&waits(Lateness::Late)].into_iter()), Exit::Done, "late is a warning");
+        assert_eq!(verdict(&[], [&waits(Lateness::Overdue)].into_iter()), Exit::Dns);
+        let bogus = Bogus { since: Timestamp::UNIX_EPOCH, fault: "expired".to_owned() };
+        assert_eq!(verdict(&[], [&DomainView { bogus: Some(bogus), ..domain() }].into_iter()), Exit::Dns);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::asked;
 use crate::config::Settings;
 use crate::prevalidation::{
-    DomainName, LedgerEntry, Mode, Observed, Policy, Registration, Sighting, Stage, State, Step, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Mode, Observed, Policy, Registration, Sighting, Stage, State, Step,
+    Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::Target;
@@ -29,6 +30,10 @@ pub(super) struct DomainView {
     pub(super) proof: Option<ProofView>,
     pub(super) token: Option<TokenView>,
     pub(super) attempt: Option<AttemptView>,
+    /// For what it waits, since when, and until when; `null` while it waits for nothing.
+    pub(super) waiting: Option<Waiting>,
+    /// Validating resolvers refuse the zone, as far as the last look knows.
+    pub(super) bogus: Option<Bogus>,
     /// The next step in one word.
     pub(super) next: &'static str,
     pub(super) due_at: Option<Timestamp>,
@@ -61,12 +66,29 @@ pub(super) struct AttemptView {
     tries: u32,
     next_at: Option<Timestamp>,
     pub(super) last_error: Option<String>,
+    /// Since when a person wants nothing of ours at the name.
+    withdrawn_at: Option<Timestamp>,
 }
 
 impl DomainView {
     /// When its proof stops counting, while it counts.
     pub(super) fn usable_until(&self) -> Option<Timestamp> {
         self.proof.as_ref().and_then(|proof| proof.usable_until)
+    }
+
+    /// Whether it does not come right by itself, for all that is known.
+    pub(super) fn needs_a_person(&self) -> bool {
+        self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
+    }
+
+    /// Whether it is held because a person wants it so: then it does not go on by itself.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.withdrawn_at.is_some())
+    }
+
+    /// How long its value waits to be proven.
+    pub(super) fn lateness(&self) -> Lateness {
+        self.waiting.as_ref().map_or(Lateness::InTime, |waiting| waiting.lateness)
     }
 
     /// Whether the inventory wants it.
@@ -172,12 +194,16 @@ fn view(
     let decision = next_step(&observed, policy, now);
     let end = observed.usable_until(&policy.reuse, now);
     let attempt = &observed.attempt;
-    let reason = match (&attempt.hold, &attempt.last_error) {
-        _ if !observed.desired || covered_by.is_some() => decision.why.clone(),
-        (Some(hold), _) => hold.reason.clone(),
-        (None, Some(error)) => error.clone(),
-        (None, None) => decision.why.clone(),
+    let rests = !observed.desired || covered_by.is_some();
+    let waiting = Waiting::of(&observed, &decision, now).filter(|_| !rests);
+    let reason = match (&attempt.hold, &waiting, &attempt.last_error) {
+        _ if rests => decision.why.clone(),
+        (Some(hold), ..) => hold.reason.clone(),
+        (None, Some(waiting), _) => waiting.said(now),
+        (None, None, Some(error)) => error.clone(),
+        (None, None, None) => decision.why.clone(),
     };
+    let bogus = attempt.bogus.clone().filter(|_| !rests);
     let is_dns_step =
         matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
     let registration = observed.sighting.registration();
@@ -199,11 +225,14 @@ fn view(
                 tries: attempt.tries,
                 next_at: attempt.hold.as_ref().map(|hold| hold.again_at).or(attempt.not_before),
                 last_error: attempt.last_error.clone(),
+                withdrawn_at: attempt.withdrawn_at,
             }
         }),
         next: decision.step.as_str(),
         due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
-        is_dns: is_dns_step && attempt.last_error.is_some(),
+        is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
+        waiting,
+        bogus,
         ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
         domain: observed.domain,
         covered_by,
@@ -241,6 +270,8 @@ impl DomainView {
             proof: None,
             token: None,
             attempt: None,
+            waiting: None,
+            bogus: None,
             next: Step::Rest.as_str(),
             due_at: None,
             reason: String::new(),

@@ -120,9 +120,41 @@ pub(super) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, O
     Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
 }
 
-/// The store for a command that acts: created when it is not there, with the configuration's inventory in it. Nothing is
-/// touched when the inventory shrank so much that somebody should look first (G01), unless `force`.
+/// The store for a command that begins something: made, and said so, when it is not there. A path that is mistyped makes a
+/// store that knows of no value in DNS.
+pub(super) async fn open_or_make(settings: &Settings, force: bool, output: &Output) -> Result<Arc<dyn Store>, Failed> {
+    let is_new = !SqliteStore::is_there(&settings.store_url)?;
+    let store = filled(settings, force).await?;
+    if is_new {
+        let place = settings.store_url.trim_start_matches("sqlite:");
+        output.notice(&format!("made a new store, {place}: it knows of nothing that was done before"));
+    }
+    Ok(store)
+}
+
+/// The store for a command that acts on what is there.
 pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
+    if SqliteStore::is_there(&settings.store_url)? {
+        return filled(settings, force).await;
+    }
+    let place = settings.store_url.trim_start_matches("sqlite:");
+    Err(Failed::new(Exit::Usage, format!("there is no store at {place}"))
+        .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
+}
+
+/// The store for a command that only looks: one in memory while there is none.
+pub(super) async fn open_or_pretend(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    if SqliteStore::is_there(&settings.store_url)? {
+        return filled(settings, false).await;
+    }
+    let store = store_read_only(settings).await?;
+    sync(&*store, settings, SystemClock.now(), true).await?;
+    Ok(store)
+}
+
+/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank so much that somebody
+/// should look first (G01), unless `force`.
+async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let store = store(settings).await?;
     match sync(&*store, settings, SystemClock.now(), force).await? {
         Some(alarm) => Err(refused(&alarm)),

@@ -34,7 +34,7 @@ pub(super) struct Order {
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
 ///
-/// The store comes from [`wire::open`]: its inventory is that of the configuration.
+/// The store comes from [`wire::open`] or its like: its inventory is that of the configuration.
 pub(super) async fn work(
     settings: &Settings,
     store: Arc<dyn Store>,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::read::SCHEMAS;
 use super::*;
-use crate::propagation::GateMode;
+use crate::propagation::{GateMode, GateSettings};
 
 const CANARY: &str = "4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d";
 const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
@@ -302,6 +302,29 @@ fn what_is_shown_is_the_same_configuration_again_without_secrets() {
         GOOD.replace("key_file = \"tsig.key\"", "key_name = \"k\"\nsecret = { command = [\"pass\", \"hunter2\"] }");
     let shown = folder.load(&text).unwrap().redacted_toml();
     assert!(!shown.contains("hunter2") && shown.contains("[REDACTED]"), "{shown}");
+}
+
+#[test]
+fn a_zone_is_shown_with_what_counts_there() {
+    let folder = Folder::new();
+    let text = format!(
+        "{GOOD}[propagation]\nmode = \"resolvers\"\nresolvers = [\"9.9.9.9\", \"tls://9.9.9.9#dns.quad9.net\"]\n\
+         [propagation.zone.\"déjà.vu.com\"]\nmode = \"delay\"\n[propagation.zone.\"example.ch\"]\nrounds = 1\n"
+    );
+    let settings = folder.load(&text).unwrap();
+    let delays = |settings: &Settings| {
+        let propagation = settings.propagation.clone();
+        let gate = GateSettings { general: propagation.general, zones: propagation.zones, ..GateSettings::default() };
+        ["xn--dj-kia8a.vu.com", "example.ch", "example.com"]
+            .map(|name| gate.way(&DomainName::from_a_labels(name).unwrap()).delay.as_secs())
+    };
+    assert_eq!(delays(&settings), [600, 60, 60]);
+    let shown = settings.redacted_toml();
+    assert!(shown.contains("\"tls://9.9.9.9:853#dns.quad9.net\""), "{shown}");
+    assert_eq!(delays(&folder.load(&shown).unwrap()), [600, 60, 60], "{shown}");
+    assert_eq!(settings.notices, []);
+    let one = folder.load(&text.replace("\"9.9.9.9\", ", "")).unwrap();
+    assert!(one.notices[0].message.contains("is one only"), "{:?}", one.notices);
 }
 
 #[test]

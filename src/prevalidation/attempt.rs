@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::registration::Proof;
+use super::waiting::Lateness;
 
 /// What is remembered about the way to the next proof. Everything else is looked up afresh.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,11 +28,23 @@ pub struct Attempt {
     pub seen_at: Option<Timestamp>,
     /// When no resolver can remember the time before `value` any more.
     pub horizon_at: Option<Timestamp>,
+    /// Until when a resolver that was asked still answers from before `value`.
+    pub cached_until: Option<Timestamp>,
+    /// Since when a value of ours is there to be seen and has brought no proof. A new token changes nothing about it.
+    pub waits_since: Option<Timestamp>,
+    /// Whom or what that waits for, in a few words that stay the same while it is the same.
+    pub waits_for: Option<String>,
+    /// How late it was when that was last told.
+    pub told: Lateness,
+    /// Validating resolvers refuse the zone's answers, as far as the last look knows.
+    pub bogus: Option<Bogus>,
+    /// Since when a person wants no value of ours at the name.
+    pub withdrawn_at: Option<Timestamp>,
     /// Looks at the name servers since `value` was published, for the polling interval.
     pub looks: u32,
-    /// `validate` calls for `value` that brought no proof.
+    /// Looks of the CA, ordered by `validate`, that brought no proof for `value`.
     pub tries: u32,
-    /// When `validate` was last called for `value`.
+    /// When the last of them was ordered.
     pub submitted_at: Option<Timestamp>,
     /// How often `value` was found gone after it had been visible.
     pub vanished: u32,
@@ -88,6 +101,15 @@ pub struct Hold {
     pub again_at: Timestamp,
 }
 
+/// A zone whose answers validating resolvers refuse (RFC 4033, section 5): it is gone for most of the world, not for us alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bogus {
+    /// The first look that found it so.
+    pub since: Timestamp,
+    /// What is wrong, for people.
+    pub fault: String,
+}
+
 /// How far an attempt has come, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,7 +125,8 @@ pub enum Stage {
 }
 
 impl Attempt {
-    /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its last success.
+    /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its
+    /// last success, how long it waits, what a person ordered.
     pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Proof>) {
         *self = Self {
             since: Some(now),
@@ -112,6 +135,10 @@ impl Attempt {
             preflight_at: self.preflight_at,
             effects: std::mem::take(&mut self.effects),
             proved_at: self.proved_at,
+            waits_since: self.waits_since,
+            told: self.told,
+            bogus: self.bogus.take(),
+            withdrawn_at: self.withdrawn_at,
             ..Self::default()
         };
     }

@@ -149,6 +149,10 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         return cleanup(&seen.ledger, |_| true, now, "covered by a domain above it")
             .unwrap_or_else(|| Decision::rest(format!("covered by {}", parent.both_forms())));
     }
+    if let Some(at) = seen.attempt.withdrawn_at {
+        return cleanup(&seen.ledger, |_| true, now, "withdrawn by hand")
+            .unwrap_or_else(|| Decision::now(Step::Hold, withdrawn(seen, at), now));
+    }
     if let Some(effect) = seen.attempt.unanswered {
         return Decision::now(Step::Read, format!("the answer to `{effect}` was lost: read before anything else"), now);
     }
@@ -263,12 +267,15 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     }
     let look = Step::Look { value: value.to_owned() };
     let (Some(visible_at), Some(seen_at)) = (attempt.visible_at, attempt.seen_at) else {
-        return Decision::now(look, "waits until every name server has the value", now);
+        let why = match &attempt.waits_for {
+            Some(subject) => format!("waits for {subject}"),
+            None => "waits until every name server has the value".to_owned(),
+        };
+        return Decision::now(look, why, now);
     };
-    let submit_at = submission(attempt, visible_at, policy);
+    let (submit_at, why) = submission(attempt, visible_at, policy);
     if now < submit_at {
-        let why = if attempt.tries == 0 { "visible; settling" } else { "the CA has not seen it yet" };
-        return Decision { step: Step::Validate, at: submit_at, why: why.to_owned() };
+        return Decision { step: Step::Validate, at: submit_at, why };
     }
     let fresh = seen_at <= now && now <= after(seen_at, SEEN_COUNTS);
     if fresh {
@@ -278,24 +285,33 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     }
 }
 
-/// When the CA is asked: settled, then 5, 15 and 60 minutes after the gate, at the cache horizon, then every 6 hours
-/// (propagation, point 6).
-fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> Timestamp {
+/// How a reason to ask the CA once more begins; the rest says what the moment is.
+pub(super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
+
+/// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache horizon, then every 6
+/// hours (propagation, point 6). A moment that nobody was there for is not made up for: the next one counts.
+fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Timestamp, String) {
     let settled = after(visible_at, policy.settle);
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
-    let planned = match attempt.tries {
-        0 => settled,
-        1 => again(5),
-        2 => again(15),
-        3 => again(60),
-        4 => attempt.horizon_at.unwrap_or(visible_at).max(again(120)),
-        _ => attempt.submitted_at.map_or(settled, |at| after(at, SignedDuration::from_hours(6))),
+    let horizon = attempt.horizon_at.unwrap_or(visible_at);
+    let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
+        return (settled, "visible; settling".to_owned());
     };
-    // However late the others came: two calls are never closer than the schedule's smallest step.
-    match attempt.submitted_at {
-        Some(last) if attempt.tries > 0 => planned.max(after(last, SignedDuration::from_mins(5))),
-        _ => planned,
-    }
+    let steps = [
+        (again(5), "5 minutes after the first time"),
+        (again(15), "15 minutes after the first time"),
+        (again(60), "an hour after the first time"),
+        (horizon.max(again(120)), "when no cache remembers the time before"),
+        (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
+    ];
+    // What a resolver still remembers is a better guess at the CA's memory than any step of the schedule, and is no longer
+    // one when the horizon has passed.
+    let remembered =
+        attempt.cached_until.map(|until| (until.min(horizon), "when a resolver has forgotten the time before"));
+    let moments = remembered.into_iter().chain(steps);
+    let (planned, what) = moments.into_iter().find(|&(at, _)| at > last).unwrap_or(steps[4]);
+    // However they fall: two calls are never closer than the schedule's smallest step.
+    (planned.max(after(last, SignedDuration::from_mins(5))), format!("{ASKED_AGAIN}{what}"))
 }
 
 /// Removes what is ours and chosen, once the earliest of them may be tried.
@@ -310,6 +326,11 @@ fn cleanup(
     let entries =
         open.iter().filter(|entry| entry.retry_at.is_none_or(|retry| retry <= at.max(now))).map(|entry| entry.id);
     Some(Decision { step: Step::Remove { entries: entries.collect() }, at, why: format!("{why}: our value goes") })
+}
+
+fn withdrawn(seen: &Observed, at: Timestamp) -> String {
+    let day = at.strftime("%Y-%m-%d %H:%M UTC");
+    format!("withdrawn by hand on {day}; `prevalidate run --domain {}` takes it up again", seen.domain)
 }
 
 fn no_provider(now: Timestamp) -> Decision {

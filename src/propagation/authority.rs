@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -33,6 +34,7 @@ pub struct Asker {
     timeout: Duration,
     sockets: Arc<Semaphore>,
     pace: Arc<Pace>,
+    asked: Arc<AtomicU64>,
 }
 
 /// Why an address has no answer to judge.
@@ -58,7 +60,17 @@ impl Asker {
     /// Each try gets `timeout`; at most `sockets` tries are on the way at once, and no address gets more than `rate` of
     /// them in a second.
     pub fn new(timeout: Duration, sockets: usize, rate: f64) -> Self {
-        Self { timeout, sockets: Arc::new(Semaphore::new(sockets)), pace: Arc::new(Pace::new(rate)) }
+        Self {
+            timeout,
+            sockets: Arc::new(Semaphore::new(sockets)),
+            pace: Arc::new(Pace::new(rate)),
+            asked: Arc::default(),
+        }
+    }
+
+    /// Questions that were sent so far, every try over every transport.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Asks `address`: RD=0, DO=1, EDNS 1232 over UDP; TCP when the answer is truncated or does not come; without EDNS when
@@ -155,6 +167,7 @@ impl Asker {
     /// Waits until `whom` may be asked again and a socket is free.
     async fn turn(&self, whom: String) -> Option<SemaphorePermit<'_>> {
         self.pace.turn(whom).await;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         // Nobody closes it.
         self.sockets.acquire().await.ok()
     }

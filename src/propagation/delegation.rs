@@ -1,11 +1,12 @@
 //! Which servers are responsible for a name: a walk down from the root (rule 1).
 //!
-//! Every look walks afresh. Only the delegations of top-level domains are remembered, for five minutes: infrastructure
-//! above the zone, which cannot lie about it. Zone cuts are what servers answer (a referral, the owner of an SOA record),
+//! Every look walks afresh. Only the delegations of top-level domains are remembered, for five minutes, and the addresses of
+//! name servers outside the zone, for one ([`super::shared`]): infrastructure which cannot lie about the zone. Zone cuts are what servers answer (a referral, the owner of an SOA record),
 //! never a count of dots. Hostile answers cost a bounded number of questions and a bounded time, nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join, join_all};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, Record, RecordType};
+use rand::seq::SliceRandom;
 use tokio::time::{Instant, timeout};
 
 use super::authority::Asker;
@@ -20,6 +22,8 @@ use super::dnssec::{Chain, Link};
 use super::evidence::text;
 use super::race::{self, Budget};
 use super::referral::{self, Step};
+use super::rule::OTHER_WAY;
+use super::shared::Addresses;
 
 /// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations name thousands.
 const MOST_SERVERS: usize = 32;
@@ -54,10 +58,22 @@ pub struct Delegation {
 pub enum WalkError {
     /// Everybody responsible for `zone` was asked about `name`.
     #[error(
-        "no name server of {zone} gave a usable answer about {name}: {tried}; if this network lets no DNS out, set propagation.mode = \"delay\""
+        "no name server of {zone} gave a usable answer about {name}: {tried}; if this network lets no DNS out, {OTHER_WAY}"
     )]
     NoAnswer {
         /// The zone whose servers were asked.
+        zone: String,
+        /// The name asked about.
+        name: String,
+        /// Each address and what it said.
+        tried: String,
+    },
+    /// Every answer came from a resolver, even in the place of the root's servers.
+    #[error(
+        "port 53 is redirected in this network: whoever is asked about {name}, a resolver answers ({tried}), also for the servers of {zone}; {OTHER_WAY}"
+    )]
+    Redirected {
+        /// The zone whose servers were asked last.
         zone: String,
         /// The name asked about.
         name: String,
@@ -124,12 +140,13 @@ pub struct Walker {
     port: u16,
     time: Duration,
     top: Mutex<HashMap<Name, (Instant, Cut)>>,
+    shared: Addresses,
 }
 
 impl Walker {
     /// A walker that begins at `roots`, finds delegated servers on `port`, and takes at most `time` for a walk.
     pub fn new(asker: Asker, roots: Vec<SocketAddr>, port: u16, time: Duration) -> Self {
-        Self { asker, roots, port, time, top: Mutex::default() }
+        Self { asker, roots, port, time, top: Mutex::default(), shared: Addresses::default() }
     }
 
     /// Finds who serves the zone that holds `name`.
@@ -156,7 +173,14 @@ impl Walker {
     }
 
     fn walk(&self) -> Walk<'_> {
-        Walk { walker: self, questions: Budget::of(MOST_QUESTIONS), cuts: Mutex::default(), found: Mutex::default() }
+        Walk {
+            walker: self,
+            questions: Budget::of(MOST_QUESTIONS),
+            cuts: Mutex::default(),
+            found: Mutex::default(),
+            heard: AtomicU32::new(0),
+            heard_from_resolvers: AtomicU32::new(0),
+        }
     }
 }
 
@@ -166,6 +190,9 @@ struct Walk<'a> {
     questions: Budget,
     cuts: Mutex<HashMap<Name, Cut>>,
     found: Mutex<HashMap<Name, Vec<IpAddr>>>,
+    /// Replies, and how many of them only a resolver gives: no authority (AA), but recursion (RA).
+    heard: AtomicU32,
+    heard_from_resolvers: AtomicU32,
 }
 
 impl Walk<'_> {
@@ -221,7 +248,7 @@ impl Walk<'_> {
             if silent && zone.zone_of(host) {
                 None
             } else {
-                timeout(self.walker.time / 2, self.addresses(host, 1)).await.ok()
+                timeout(self.walker.time / 2, self.addresses_outside(&zone, host, 0)).await.ok()
             }
         }));
         let found = found.await;
@@ -334,6 +361,13 @@ impl Walk<'_> {
         .boxed()
     }
 
+    /// The addresses of a name server of `zone`: shared with other walks when it lies outside that zone.
+    async fn addresses_outside(&self, zone: &Name, host: &Name, depth: u32) -> Result<Vec<IpAddr>, WalkError> {
+        let find = self.addresses(host, depth + 1);
+        // Further down nobody waits for another walk, which may be waiting for this one.
+        if depth > 0 || zone.zone_of(host) { find.await } else { self.walker.shared.of(host, find).await }
+    }
+
     /// The first usable reply from any server of the cut: in random order, the next one whenever one fails or takes long.
     /// Servers without glue are looked up only when those with glue have failed.
     async fn first<T, R>(&self, cut: &Cut, name: &Name, kind: RecordType, depth: u32, read: R) -> Result<T, WalkError>
@@ -343,7 +377,16 @@ impl Walk<'_> {
         let with_port = |ip: &IpAddr| SocketAddr::from((*ip, self.walker.port));
         let mut servers: Vec<SocketAddr> =
             cut.hosts.values().flatten().map(with_port).chain(cut.fixed.clone()).collect();
-        let mut without_glue = cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host);
+        let mut without_glue: Vec<&Name> =
+            cut.hosts.iter().filter(|(_, glue)| glue.is_empty()).map(|(host, _)| host).collect();
+        // Many domains on the same servers shall not all ask the first of them.
+        without_glue.shuffle(&mut rand::rng());
+        let read = |reply: &Message| {
+            let of_resolver = reply.metadata.recursion_available && !reply.metadata.authoritative;
+            self.heard.fetch_add(1, Ordering::Relaxed);
+            self.heard_from_resolvers.fetch_add(u32::from(of_resolver), Ordering::Relaxed);
+            read(reply)
+        };
         let (mut tried, mut endless) = (Vec::new(), None);
         loop {
             match race::first(&self.walker.asker, servers, (name, kind), &self.questions, &read).await {
@@ -354,8 +397,8 @@ impl Walk<'_> {
                 }
                 Err(lost) => tried.extend(lost.tried),
             }
-            let Some(host) = without_glue.next() else { break };
-            servers = match self.addresses(host, depth + 1).await {
+            let Some(host) = without_glue.pop() else { break };
+            servers = match self.addresses_outside(&cut.zone, host, depth).await {
                 Ok(found) => found.iter().map(with_port).collect(),
                 Err(error) => {
                     match error {
@@ -375,7 +418,12 @@ impl Walk<'_> {
         if more > 0 {
             tried.push(format!("and {more} more"));
         }
-        Err(WalkError::NoAnswer { zone: text(&cut.zone), name: text(name), tried: tried.join("; ") })
+        let (zone, name, tried) = (text(&cut.zone), text(name), tried.join("; "));
+        let heard = self.heard.load(Ordering::Relaxed);
+        if heard > 0 && heard == self.heard_from_resolvers.load(Ordering::Relaxed) {
+            return Err(WalkError::Redirected { zone, name, tried });
+        }
+        Err(WalkError::NoAnswer { zone, name, tried })
     }
 
     fn root(&self) -> Cut {

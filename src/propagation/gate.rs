@@ -72,6 +72,11 @@ impl Gate {
         &self.settings
     }
 
+    /// Questions that were sent so far, by all looks together.
+    pub fn questions(&self) -> u64 {
+        self.asker.asked()
+    }
+
     /// Finds out afresh who must be asked about `domain`.
     ///
     /// # Errors

@@ -10,6 +10,9 @@ use hickory_proto::rr::Name;
 use super::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, name, once, record, refusal, serve};
 use super::{Answer, Judging, Lookout, Question, ServerAnswer, Verdict};
 
+mod bad_input;
+mod modes;
+
 const VALUE: &str = "swiss-pki=0123456789abcdef";
 const TXT: &str = "example.test TXT \"swiss-pki=0123456789abcdef\"";
 

@@ -42,11 +42,20 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens `sqlite:PATH`, creating the directory (0700) and the file (0600) where missing and bringing the schema up to date,
-    /// or `sqlite::memory:`. `endpoint_fingerprint` binds the store to one CA environment on first use.
+    /// Whether there is something to open at `url`; what is in memory always is.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when the database is newer, another program's, another endpoint's, or not on a private local disk.
+    /// [`StoreError::Unfit`] when `url` names no database, [`StoreError::Unavailable`] when nobody can tell.
+    pub fn is_there(url: &str) -> Result<bool, StoreError> {
+        let Place::File(path) = Place::parse(url)? else { return Ok(true) };
+        path.try_exists().map_err(|e| StoreError::Unavailable { message: format!("reading {}: {e}", path.display()) })
+    }
+
+    /// Opens `sqlite:PATH`, creating the file (0600) where missing and bringing the schema up to date, or `sqlite::memory:`. `endpoint_fingerprint` binds the store to one CA environment on first use.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] when the folder is missing, and when the database is newer, another program's, another endpoint's,
+    /// or not on a private local disk.
     pub async fn open(url: &str, endpoint_fingerprint: Option<&str>) -> Result<Self, StoreError> {
         let place = Place::parse(url)?;
         let store = match &place {

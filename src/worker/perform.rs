@@ -2,6 +2,7 @@
 
 mod ca;
 mod dns;
+mod gate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -7,7 +7,8 @@ use super::look::{Covering, due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, Step, next_step,
+    Bogus, Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, Step, Waiting,
+    next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -25,6 +26,8 @@ pub(super) struct Task {
     pub(super) decision: Decision,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
+    /// When the CA was last asked to look, before this round.
+    pub(super) looked_before: Option<Timestamp>,
     /// A proof was won in this round.
     pub(super) won: bool,
     /// A CA read of this round, to be stored.
@@ -41,6 +44,7 @@ impl Task {
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
+            observed.attempt.withdrawn_at = None;
         }
         let decision = next_step(&observed, &worker.policy, now);
         let mut task = Self {
@@ -49,6 +53,7 @@ impl Task {
             observed,
             decision,
             chosen: Vec::new(),
+            looked_before: None,
             won: false,
             read: false,
             touched: Vec::new(),
@@ -139,6 +144,47 @@ impl Task {
         attempt.last_error = None;
     }
 
+    /// It waits for `subject`: told when that is another one than before, and when it is late.
+    pub(super) fn waits_for(&mut self, worker: &Worker, subject: String, words: &str, now: Timestamp) {
+        let attempt = &mut self.observed.attempt;
+        let is_news = attempt.waits_for.as_ref() != Some(&subject);
+        attempt.waits_for = Some(subject);
+        let (told, lateness) = (attempt.told, attempt.lateness(now));
+        attempt.told = lateness;
+        let decision = next_step(&self.observed, &worker.policy, now);
+        let Some(waiting) = Waiting::of(&self.observed, &decision, now) else { return };
+        let said = waiting.said(now);
+        if is_news {
+            let words = if said.contains(words) { String::new() } else { format!(": {words}") };
+            self.say(worker, "waiting", format!("{said}{words}"));
+        }
+        if lateness > told {
+            self.say(worker, &lateness.to_string(), said);
+        }
+    }
+
+    /// The CA has looked and was not content: the schedule of `validate` says when it is asked again.
+    pub(super) fn not_seen(&mut self, worker: &Worker, words: String, now: Timestamp) {
+        self.say(worker, "not-yet", format!("the CA does not see it yet: {words}"));
+        self.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
+        self.waits_for(worker, format!("the CA (does not see it yet: {words})"), &words, now);
+    }
+
+    /// What a look said about the zone's signatures: told when it changed.
+    pub(super) fn saw_bogus(&mut self, worker: &Worker, fault: Option<String>, now: Timestamp) {
+        let known = self.observed.attempt.bogus.take();
+        let Some(fault) = fault else {
+            if known.is_some() {
+                self.say(worker, "signed-well", "validating resolvers take the zone's answers again");
+            }
+            return;
+        };
+        if known.as_ref().is_none_or(|known| known.fault != fault) {
+            self.say(worker, "bogus", format!("validating resolvers refuse the zone: {fault}"));
+        }
+        self.observed.attempt.bogus = Some(Bogus { since: known.map_or(now, |known| known.since), fault });
+    }
+
     /// A step failed and may go better later.
     pub(super) fn wait(
         &mut self,
@@ -191,6 +237,12 @@ impl Task {
             return;
         }
         self.observed.attempt.unanswered = None;
+        if effect == Some(Effect::Validate) && error.is_retryable() {
+            // It never looked: the schedule counts its looks. The budget counts calls and keeps this one.
+            let attempt = &mut self.observed.attempt;
+            attempt.tries = attempt.tries.saturating_sub(1);
+            attempt.submitted_at = self.looked_before;
+        }
         match error.failure {
             Failure::NotFound => {
                 if let Some(known) = self.observed.sighting.registration() {
@@ -199,10 +251,8 @@ impl Task {
                 }
                 self.wait(worker, text, None, now);
             }
-            // The CA looked and was not content: the schedule of `validate` says when it is asked again.
             Failure::Refused if effect == Some(Effect::Validate) => {
-                self.observed.attempt.last_error = Some(text.clone());
-                self.say(worker, "not-yet", text);
+                self.not_seen(worker, text, now);
             }
             Failure::Forbidden | Failure::Refused => self.hold(worker, text, now),
             _ => self.wait(worker, text, error.retry_after, now),

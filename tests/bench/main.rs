@@ -10,6 +10,7 @@
 mod support;
 
 mod lab;
+mod looks;
 mod night;
 mod planner;
 mod side_by_side;
@@ -44,9 +45,10 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 4] = [
+const CASES: [(&str, Case); 5] = [
     ("quiet", night::quiet),
     ("first", night::first),
+    ("looks", looks::thousand),
     ("planner", planner::plan),
     ("nsupdate", side_by_side::add_and_remove),
 ];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
 use prevalidate::sandbox::ca::Call;
+use prevalidate::sandbox::dns::Follow;
 use prevalidate::sandbox::{Options, Sandbox};
 
 use super::{Said, command};
@@ -126,11 +127,60 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_order() {
+    let lab = Lab::of(&["one.test", "two.test"]).await;
+    // Nothing was ever written: nothing is done.
+    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(0).says("nothing of ours is in DNS at one.test");
+    lab.run(&["withdraw", "three.test", "--yes"]).await.ends(2).says("three.test is not in the inventory");
+    lab.sandbox.dns.follow(1, Follow::Never);
+    lab.run(&["run", "--wait", "2s"]).await.ends(4).says("waits for").says("(stale)").says("the token lives until");
+    let with_ours = lab.sandbox.dns.txt("one.test");
+    assert_eq!(with_ours.len(), 2, "{with_ours:?}");
+    let token = with_ours.iter().find(|value| value.starts_with("swiss-pki=")).unwrap().clone();
+
+    lab.run(&["withdraw", "one.test", "--dry-run"]).await.ends(0).says("would be taken out of DNS").says(&token);
+    lab.run(&["withdraw", "one.test"]).await.ends(2).says("nobody is here to be asked").says("--yes");
+    assert_eq!(lab.sandbox.dns.txt("one.test"), with_ours, "so far nothing was done");
+    // The CA may be down meanwhile, and no look at it is needed.
+    let calls = lab.sandbox.ca.log().len();
+    let said = lab.run(&["withdraw", "one.test", "--yes", "--output", "json"]).await.ends(0).json();
+    assert_eq!((&said["withdrawn"][0]["value"], &said["left"]), (&token.clone().into(), &serde_json::json!([])));
+    assert_eq!(lab.sandbox.ca.log().len(), calls);
+    assert_eq!(lab.sandbox.dns.txt("one.test"), SPF);
+    assert_eq!(lab.sandbox.dns.txt("two.test").len(), 2, "nobody named it");
+    lab.run(&["history", "one.test"]).await.ends(0).says("withdrawn").says("removed");
+
+    lab.sandbox.dns.follow(1, Follow::Now);
+    lab.run(&["run", "--wait", "20s"]).await.ends(1).says("withdrawn by hand").says("1 valid, 1 held");
+    assert_eq!(lab.sandbox.dns.txt("one.test"), SPF, "no run brings it back");
+    lab.run(&["check"]).await.ends(2).says("one.test is held: withdrawn by hand");
+    lab.run(&["run", "--domain", "one.test", "--wait", "20s"]).await.ends(0);
+    assert_eq!(lab.sandbox.ca.domain("one.test").unwrap().random_value.unwrap(), token, "with the same token");
+    assert_eq!(
+        (lab.sandbox.dns.txt("one.test"), lab.sandbox.ca.count(Call::ResetToken)),
+        (SPF.map(str::to_owned).to_vec(), 0)
+    );
+    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(0).says("nothing of ours");
+    lab.run(&["status", "one.test"]).await.ends(0).says("valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_withdrawn_is_4_and_the_command_says_why() {
+    let lab = Lab::of(&["one.test"]).await;
+    lab.sandbox.dns.follow(1, Follow::Never);
+    lab.run(&["run", "--wait", "2s"]).await.ends(4);
+    lab.sandbox.dns.remove_keys();
+    let said = lab.run(&["withdraw", "one.test", "--yes", "--wait", "1s"]).await.ends(4);
+    said.says("is still in DNS").says("BADKEY").says("is held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_only_observes_resets_and_deletes_nothing() {
     let lab = Lab::of(&["one.test"]).await;
     lab.run(&["run", "--wait", "20s"]).await.ends(0);
     lab.configure("mode = \"manage\"", "mode = \"observe\"");
     lab.run(&["reset", "one.test", "--yes"]).await.ends(2).says("observe");
+    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(2).says("observe");
     lab.run(&["remove", "two.test", "--at-ca", "--yes"]).await.ends(2).says("observe");
     assert_eq!(lab.sandbox.ca.count(Call::ResetToken) + lab.sandbox.ca.count(Call::Delete), 0);
 }

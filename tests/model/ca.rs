@@ -17,11 +17,19 @@ pub struct Behaviour {
     pub unseen_is_an_error: bool,
     pub duplicates: bool,
     pub hides_time_validated: bool,
+    /// Its resolvers answer from before the write, whatever the name servers say.
+    pub sees_nothing: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { reset_keeps_proof: true, unseen_is_an_error: false, duplicates: false, hides_time_validated: false }
+        Self {
+            reset_keeps_proof: true,
+            unseen_is_an_error: false,
+            duplicates: false,
+            hides_time_validated: false,
+            sees_nothing: false,
+        }
     }
 }
 
@@ -253,9 +261,9 @@ impl Ca for ModelCa {
         let seen = name.as_ref().map(|name| (self.eyes)(name.as_str())).unwrap_or_default();
         let now = self.clock.now();
         self.travel(name.as_ref().map(|name| (Effect::Validate, name)), |state| {
-            let unseen_is_an_error = state.behaviour.unseen_is_an_error;
+            let Behaviour { unseen_is_an_error, sees_nothing, .. } = state.behaviour;
             let entry = Self::entry_of(state, reference)?;
-            let visible = seen.iter().any(|value| value == entry.token.as_bytes());
+            let visible = !sees_nothing && seen.iter().any(|value| value == entry.token.as_bytes());
             let usable = entry.token_at + TOKEN_LIFE > now && entry.validated_at.is_none_or(|at| at < entry.token_at);
             if visible && usable {
                 entry.validated_at = Some(now);

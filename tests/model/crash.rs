@@ -138,6 +138,9 @@ impl Provider for Mortal<dyn Provider> {
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         self.fuse.effect("preflight", self.inner.preflight(owner)).await
     }
+    async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
+        self.inner.in_sync(change_id).await
+    }
 }
 
 #[async_trait]

@@ -5,4 +5,5 @@ mod crash;
 mod matrix;
 mod months;
 mod random;
+mod waiting;
 mod world;

@@ -10,12 +10,14 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
+use prevalidate::propagation::{Answer, GateMode, Lookout, Question, ServerAnswer, Verdict};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
-use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use prevalidate_providers::{
+    ErrorKind, Preflight, Provider, ProviderError, Receipt, TxtRecord, TxtRrset, TxtValue, Zone,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::ca::ModelCa;
@@ -36,6 +38,18 @@ pub struct Witness {
     pub desired: BTreeSet<DomainName>,
     /// What a secondary serves while it is stale, by owner.
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Zones that validating resolvers refuse, and why.
+    pub bogus: BTreeMap<String, String>,
+    /// What the gate says a resolver remembers.
+    pub cached_until: Option<Timestamp>,
+    /// How the gate judges.
+    pub mode: GateMode,
+    /// The changes that the provider says all of its servers have; `None`: it cannot be asked.
+    pub in_sync: Option<BTreeSet<String>>,
+    /// The changes that the provider was asked about.
+    pub asked: Vec<String>,
+    /// Domains whose value a person wants out of DNS.
+    pub withdrawn: BTreeSet<DomainName>,
 }
 
 pub type Shared = Arc<Mutex<Witness>>;
@@ -111,15 +125,21 @@ impl World {
 
     /// A worker that has just been started, mortal.
     pub fn worker(&self, name: &str) -> Worker {
-        self.start(name, false)
+        self.start(Options::new(name, name))
     }
 
     /// The same, by `--force`.
     pub fn forced(&self) -> Worker {
-        self.start("forced", true)
+        self.start(Options { force: true, ..Options::new("forced", "forced") })
     }
 
-    fn start(&self, name: &str, force: bool) -> Worker {
+    /// The same, by somebody who names all domains.
+    pub fn afresh(&self) -> Worker {
+        let only = Some(self.domains.clone());
+        self.start(Options { only, afresh: true, ..Options::new("afresh", "afresh") })
+    }
+
+    fn start(&self, options: Options) -> Worker {
         let ca: Arc<dyn Ca> = Arc::new(self.ca.clone());
         let provider: Arc<dyn Provider> = Arc::new(Watched {
             inner: MemoryProvider::new(self.zones.clone()),
@@ -139,7 +159,7 @@ impl World {
             store: Mortal::new(store, &self.fuse),
             clock: Arc::new(self.clock.clone()),
         };
-        let options = Options { force, lanes: 1, concurrency: 4, batch: 4, ..Options::new(name, name) };
+        let options = Options { lanes: 1, concurrency: 4, batch: 4, ..options };
         Worker::new(
             ports,
             self.policy.clone(),
@@ -313,24 +333,37 @@ impl fmt::Debug for Eye {
 
 #[async_trait]
 impl Lookout for Eye {
-    async fn look(&self, &Question { domain, value, .. }: &Question<'_>) -> Verdict {
+    fn mode(&self, _: &DomainName) -> GateMode {
+        self.witness.lock().unwrap().mode
+    }
+
+    async fn look(&self, &Question { domain, value, in_sync, .. }: &Question<'_>) -> Verdict {
         let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary =
             witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
-        let go = primary && secondary;
-        if go {
+        let go = if witness.mode == GateMode::Provider { in_sync == Some(true) } else { primary && secondary };
+        let bogus = witness.bogus.get(domain.as_str()).cloned();
+        if go && bogus.is_none() {
             witness.go.push((domain.clone(), self.clock.now()));
         }
         Verdict {
-            mode: GateMode::Authoritative,
+            mode: witness.mode,
             go,
             gone: !primary && !secondary,
-            bogus: None,
-            cached_until: None,
+            bogus,
+            cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),
             warnings: Vec::new(),
-            servers: Vec::new(),
+            servers: [("ns1", primary), ("ns2", secondary)]
+                .into_iter()
+                .map(|(name, has)| ServerAnswer {
+                    name: Some(name.to_owned()),
+                    address: ([192, 0, 2, 1], 53).into(),
+                    answer: if has { Answer::Match } else { Answer::NoMatch },
+                    detail: "as asked".to_owned(),
+                })
+                .collect(),
         }
     }
 }
@@ -369,7 +402,9 @@ impl Provider for Watched {
             let proved = self.ca.valid_until(&domain).is_some();
             let current =
                 self.ca.state.lock().unwrap().entries.values().any(|e| e.domain == domain && e.token == value.value);
-            let wanted = self.witness.lock().unwrap().desired.contains(&domain);
+            let witness = self.witness.lock().unwrap();
+            let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);
+            drop(witness);
             if (wanted && current && !proved) || !value.value.starts_with("swiss-pki=model") {
                 let what = format!("{value:?} at {}", self.clock.now());
                 self.witness.lock().unwrap().bad_removals.push(what);
@@ -381,5 +416,11 @@ impl Provider for Watched {
         let proven = self.inner.preflight(owner).await?;
         self.witness.lock().unwrap().preflights.push((owner.to_owned(), self.clock.now()));
         Ok(proven)
+    }
+    async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
+        let mut witness = self.witness.lock().unwrap();
+        witness.asked.push(change_id.to_owned());
+        let synced = witness.in_sync.as_ref().ok_or_else(|| ProviderError::new(ErrorKind::Unavailable, "no answer"))?;
+        Ok(Some(synced.contains(change_id)))
     }
 }

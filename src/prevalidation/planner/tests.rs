@@ -155,7 +155,60 @@ fn the_ca_is_asked_after_5_15_and_60_minutes_at_the_horizon_and_every_6_hours() 
     assert_eq!(minutes(3, 16), 61);
     assert_eq!(minutes(4, 61), 240);
     assert_eq!(minutes(5, 240), 600);
-    assert_eq!(minutes(1, 50), 55, "never closer than five minutes");
+    assert_eq!(minutes(1, 50), 61, "what was missed is not made up for");
+    assert_eq!(minutes(2, 59), 64, "never closer than five minutes");
+    assert_eq!(minutes(1, 24 * 60), 30 * 60, "nobody was there for a day");
+}
+
+#[test]
+fn what_a_resolver_remembers_moves_the_next_try_within_the_horizon_and_the_budget() {
+    let policy = Policy::new(Mode::Manage);
+    let visible = ago(0);
+    let minutes = |tries: u32, submitted: i64, cached: i64| {
+        let at = |minutes| after(visible, SignedDuration::from_mins(minutes));
+        let mut seen = pending();
+        seen.ledger = vec![entry(VALUE, LedgerState::Published)];
+        seen.attempt = Attempt {
+            visible_at: Some(visible),
+            seen_at: Some(visible),
+            horizon_at: Some(at(120)),
+            submitted_at: (tries > 0).then(|| at(submitted)),
+            cached_until: Some(at(cached)),
+            tries,
+            ..Attempt::default()
+        };
+        let decision = next_step(&seen, &policy, now());
+        (decision.at.duration_since(visible).as_mins(), decision.why.contains("a resolver has forgotten"))
+    };
+    assert_eq!(minutes(0, 0, 50), (1, false), "the CA's cache may be empty: the first try is never late");
+    assert_eq!(minutes(1, 1, 50), (50, true), "asked before, it would say the same");
+    assert_eq!(minutes(3, 16, 30), (30, true), "earlier than the schedule has it");
+    assert_eq!(minutes(2, 6, 7), (11, true), "and never closer than five minutes");
+    assert_eq!(minutes(1, 1, 999), (120, true), "no cache remembers longer than the horizon");
+    assert_eq!(minutes(2, 6, 6), (16, false), "what was remembered until the last try is no reason any more");
+    assert_eq!(minutes(5, 125, 999), (485, false), "nor is anything after the horizon");
+}
+
+#[test]
+fn a_person_who_withdraws_a_value_is_obeyed_until_a_person_says_otherwise() {
+    let mut seen = pending();
+    seen.attempt.withdrawn_at = Some(ago(60));
+    seen.attempt.unanswered = Some(Effect::Validate);
+    seen.ledger = vec![entry(VALUE, LedgerState::Published)];
+    assert_eq!(step_of(&seen), "remove");
+    seen.attempt.hold = Some(Hold { since: ago(60), reason: "by hand".to_owned(), again_at: ago(-300) });
+    assert_eq!(step_of(&seen), "remove", "a hold does not keep the value in DNS");
+    seen.ledger = vec![entry(VALUE, LedgerState::Foreign)];
+    seen.attempt.hold = None;
+    let held = next_step(&seen, &Policy::new(Mode::Manage), now());
+    assert_eq!(held.step, Step::Hold);
+    assert!(held.why.contains("2026-11-22 11:00 UTC") && held.why.contains("--domain example.ch"), "{}", held.why);
+    for token_made in [ago(26 * DAY), ago(31 * DAY)] {
+        seen.sighting = Sighting::Present(registration(None, token_made));
+        assert_eq!(step_of(&seen), "hold", "its token is left alone, too");
+    }
+    seen.attempt.restart(None, now(), None);
+    assert_eq!(seen.attempt.withdrawn_at, Some(ago(60)), "a new token changes nothing about it");
 }
 
 #[test]

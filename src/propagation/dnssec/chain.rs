@@ -20,6 +20,8 @@ use crate::clock::Clock;
 
 /// How long the keys of the root and of top-level domains are remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long it is remembered that there were none: a thousand looks shall not wait for them one after the other.
+const MISSED: Duration = Duration::from_secs(10);
 /// Addresses that are asked for one zone's keys or DS records before it counts as broken.
 const MOST_ADDRESSES: usize = 16;
 /// Questions for one chain: an ordinary one takes one to three.
@@ -58,7 +60,7 @@ pub struct Validator {
     remembered: Mutex<HashMap<Name, Remembered>>,
 }
 
-type Remembered = Arc<tokio::sync::Mutex<Option<(Instant, Arc<Keys>)>>>;
+type Remembered = Arc<tokio::sync::Mutex<Option<(Instant, Result<Arc<Keys>, Trust>)>>>;
 
 impl Validator {
     /// A validator that trusts `anchors`, as far as they count at `roots`, and takes at most `time` for a chain.
@@ -81,7 +83,9 @@ impl Validator {
             (trust, _) = self.follow(chain).await;
         }
         match trust {
-            Trust::Insecure { at, why: Unsigned::NotSigned } if chain.signed => {
+            Trust::Insecure { at, why: Unsigned::NotSigned }
+                if chain.signed && chain.links.last().is_some_and(|last| text(&last.zone) == at) =>
+            {
                 Trust::Insecure { at, why: Unsigned::Stray }
             }
             other => other,
@@ -194,14 +198,14 @@ impl Look<'_> {
         };
         let mut slot = slot.lock().await;
         if let Some((at, keys)) = slot.as_ref()
-            && at.elapsed() < REMEMBERED
+            && at.elapsed() < if keys.is_ok() { REMEMBERED } else { MISSED }
         {
-            self.remembered.store(true, Ordering::Relaxed);
-            return Ok(Arc::clone(keys));
+            self.remembered.fetch_or(keys.is_ok(), Ordering::Relaxed);
+            return keys.clone();
         }
-        let keys = self.fresh_keys(link, ds).await?;
-        *slot = Some((Instant::now(), Arc::clone(&keys)));
-        Ok(keys)
+        let keys = self.fresh_keys(link, ds).await;
+        *slot = Some((Instant::now(), keys.clone()));
+        keys
     }
 
     async fn fresh_keys(&self, link: &Link, ds: &[DS]) -> Result<Arc<Keys>, Trust> {

@@ -1,6 +1,7 @@
 //! What a parent says about a delegation, and proofs that something is not there, pure (NSEC: RFC 4035, section 5.4; NSEC3:
 //! RFC 5155, section 8; both: RFC 6840, section 4).
 
+use hickory_proto::dnssec::DigestType;
 use hickory_proto::dnssec::rdata::{DS, NSEC, NSEC3};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType, RecordTypeSet};
 
@@ -41,19 +42,23 @@ pub(super) fn below(records: &[Record], child: &Name, keys: &Keys, now: u32, eff
         return Err(Fault::new(FaultKind::BadDenial, keys.zone(), detail));
     }
     let all: Vec<&DS> = rrset.iter().filter_map(data::<DS>).collect();
-    let known = |ds: &&&DS| ds.algorithm().is_supported() && ds.digest_type().is_supported();
-    // Only the strongest digest counts, so that a weak one cannot stand in for it (RFC 4509, section 3; unbound goes by the
-    // highest number too).
-    let strongest = all.iter().filter(known).map(|ds| u8::from(ds.digest_type())).max();
-    let Some(strongest) = strongest else {
+    let mut known: Vec<DS> = all
+        .iter()
+        .filter(|ds| ds.algorithm().is_supported() && ds.digest_type().is_supported())
+        .map(|&ds| ds.clone())
+        .collect();
+    if known.is_empty() {
         let kinds = all.iter().take(MOST_RECORDS).map(|ds| {
             let digest = u8::from(ds.digest_type());
             format!("{}, digest {digest}", algorithm(ds.algorithm()))
         });
         return Ok(Below::Unsigned(Unsigned::Unsupported(kinds.collect::<Vec<_>>().join("; "))));
-    };
-    let counting = all.iter().filter(known).filter(|ds| u8::from(ds.digest_type()) == strongest);
-    Ok(Below::Signed(counting.map(|&ds| ds.clone()).collect()))
+    }
+    // SHA-1 does not count beside a stronger digest (RFC 4509, section 3). BIND keeps to it, unbound does not (measured).
+    if known.iter().any(|ds| ds.digest_type() != DigestType::SHA1) {
+        known.retain(|ds| ds.digest_type() != DigestType::SHA1);
+    }
+    Ok(Below::Signed(known))
 }
 
 /// The signed NSEC and NSEC3 records of one reply.

@@ -33,12 +33,7 @@ impl Gate {
                 self.ask_servers(&mut seen, &who, &owner, subject).await;
                 seen.delegation = Some(delegation(who));
             }
-            Err(error) => {
-                seen.fault = Some(match self.redirected(&error).await {
-                    Some(text) => Fault { code: Code::Port53Redirected, text },
-                    None => Fault { code: code(&error), text: error.to_string() },
-                });
-            }
+            Err(error) => seen.fault = Some(Fault { code: code(&error), text: error.to_string() }),
         }
         self.ask_resolvers(&mut seen, subject).await;
         seen
@@ -99,20 +94,6 @@ impl Gate {
         }
         seen.caches.resolvers = answers;
     }
-
-    /// Whether the roots speak as resolvers do, where the walk found nobody: then something on the way answers for them.
-    async fn redirected(&self, error: &WalkError) -> Option<String> {
-        if !matches!(error, WalkError::NoAnswer { .. } | WalkError::Late { .. }) {
-            return None;
-        }
-        let roots = self.settings().roots.iter().take(3);
-        let replies = roots.map(async |root| self.asker.ask(*root, &Name::root(), RecordType::NS).await);
-        let replies: Vec<_> = join_all(replies).await.into_iter().flatten().map(|reply| reply.metadata).collect();
-        let by_resolver = replies.iter().all(|said| said.recursion_available && !said.authoritative);
-        (by_resolver && !replies.is_empty()).then(|| {
-            format!("this network answers DNS questions itself: root servers speak as a resolver does; {error}")
-        })
-    }
 }
 
 fn delegation(who: Responsible) -> DelegationReport {
@@ -140,6 +121,7 @@ fn code(error: &WalkError) -> Code {
         WalkError::NotDelegated { .. } => Code::NotDelegated,
         WalkError::Endless { .. } => Code::ReferralLoop,
         WalkError::Name(_) => Code::NoSuchName,
+        WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::NoAnswer { .. } | WalkError::Late { .. } => Code::NoServerReachable,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
@@ -41,18 +41,20 @@ impl Place {
     }
 }
 
-/// Creates the directory (0700) and the file (0600) before any content is written, tightens a file that others can read, and
-/// refuses a place where others can replace the file or other hosts can open it (faults B03, B04).
+/// Creates the file (0600) before any content is written, tightens one that others can read, and refuses a place where others
+/// can replace the file or other hosts can open it (faults B03, B04). A folder that is missing is more likely mistyped than
+/// meant.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let dir = directory(path);
     let failed = |what: &str, error: io::Error| StoreError::Unavailable {
         message: format!("{what}: {error} (check that the user of this process owns {})", dir.display()),
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| failed(&format!("creating the directory {}", dir.display()), e))?;
+    if fs::metadata(dir).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return Err(StoreError::Unfit {
+            message: format!("the folder of the store is not there: {}", dir.display()),
+            hint: format!("correct `url` of [store], or make it: mkdir -m 700 -p {}", dir.display()),
+        });
+    }
     check_host(dir)?;
     let mode = fs::metadata(dir).map_err(|e| failed(&format!("reading {}", dir.display()), e))?.permissions().mode();
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {

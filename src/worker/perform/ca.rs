@@ -1,6 +1,6 @@
 //! Steps at the CA. No effect is repeated before a read; its budget is spent before it is begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::task::Task;
 use super::super::{Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::{Effect, Registration, Sighting, Step, next_step};
+use crate::prevalidation::{DomainName, Effect, Registration, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
 
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
@@ -320,8 +320,7 @@ impl Worker {
                         // Still on its way: the CA has looked and was not content.
                         if task.observed.attempt.since.is_some() {
                             let words = task.words().unwrap_or("no reason given").to_owned();
-                            task.say(worker, "not-yet", format!("the CA does not see it yet: {words}"));
-                            task.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
+                            task.not_seen(worker, words, now);
                         }
                     });
                     done.push(task);
@@ -343,7 +342,7 @@ impl Worker {
 
     /// First tries are the work itself; repeated ones share a budget over all domains (faults C14).
     async fn within_retry_budget(&self, tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
-        let (first, mut again): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| task.observed.attempt.tries == 0);
+        let (mut again, first): (Vec<_>, Vec<_>) = tasks.into_iter().partition(was_submitted);
         if again.is_empty() {
             return Ok(first);
         }
@@ -363,15 +362,17 @@ impl Worker {
     /// Spends the budget and commits the intent of a CA effect.
     async fn begin(&self, effect: Effect, mut tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
         let now = self.ports.clock.now();
+        let again: BTreeSet<DomainName> =
+            tasks.iter().filter(|task| was_submitted(task)).map(|task| task.fence.domain.clone()).collect();
         for task in &mut tasks {
             let attempt = &mut task.observed.attempt;
             attempt.begin(effect, now);
             if effect == Effect::Validate {
+                task.looked_before = attempt.submitted_at.replace(now);
                 attempt.tries += 1;
-                attempt.submitted_at = Some(now);
             }
         }
-        self.intend(tasks, |task| Some(EffectMark { at: now, retry: task.observed.attempt.tries > 1 })).await
+        self.intend(tasks, |task| Some(EffectMark { at: now, retry: again.contains(&task.fence.domain) })).await
     }
 
     /// One call failed in a way that says something about the CA, not about the domain.
@@ -416,6 +417,11 @@ impl Worker {
         let known = self.targets.iter().find(|target| target.key == client);
         known.cloned().expect("only rows of the configured clients are claimed for the CA")
     }
+}
+
+/// Whether the CA was asked before to look for the value of this attempt, or something else was tried again and again.
+fn was_submitted(task: &Task) -> bool {
+    task.observed.attempt.submitted_at.is_some() || task.observed.attempt.failures > 0
 }
 
 /// What a reset does to a proof, as observed at a client.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -12,15 +11,7 @@ use super::super::task::{Task, with_hint};
 use super::super::{Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{LedgerState, Step};
-use crate::propagation::Question;
-use crate::propagation::rule::{horizon, polling_interval};
 use crate::store::StoreError;
-
-/// So many domains are looked at together.
-const LOOKS_AT_ONCE: usize = 64;
-
-/// After so many looks that found the value nowhere, the provider is asked whether it is still there.
-const LOOK_CLOSER: u32 = 6;
 
 impl Worker {
     /// Proves write access before a proof is put at risk, for those whose turn it is.
@@ -90,7 +81,9 @@ impl Worker {
             if attempt.since.is_none() {
                 attempt.restart(None, now, renews);
             }
-            attempt.value = Some(value.clone());
+            if attempt.value.as_deref() != Some(value.as_str()) {
+                (attempt.value, attempt.change_id) = (Some(value.clone()), None);
+            }
             let provider = task.row.provider.clone().unwrap_or_default();
             let known = task.observed.ledger.len();
             let entry = task.entry(&value, &provider, now);
@@ -137,7 +130,9 @@ impl Worker {
         if receipt.changed || !stood_before {
             entry.published_at = Some(now);
         }
-        if receipt.changed && !stood_before {
+        if !stood_before {
+            // Also where the answer to the write itself was lost: no write of ours changes an RRset's TTL, so what is read
+            // now is no shorter than what caches may hold.
             entry.ttl_before = receipt.before.ttl;
             entry.negative_ttl = receipt.before.negative_ttl;
         }
@@ -150,8 +145,10 @@ impl Worker {
             format!("TXT {value} in zone {zone}, TTL {ttl} s, beside {beside} other values")
         };
         task.went_well();
+        let attempt = &mut task.observed.attempt;
+        attempt.waits_since = attempt.waits_since.or(Some(now));
+        attempt.change_id = receipt.change_id.clone().or(attempt.change_id.take());
         if vanished {
-            let attempt = &mut task.observed.attempt;
             attempt.vanished += 1;
             (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
             task.say(self, "vanished", "somebody had removed the value; it is published again");
@@ -159,71 +156,6 @@ impl Worker {
         if receipt.changed || !stood_before {
             task.say(self, "published", detail);
         }
-    }
-
-    /// Looks whether every name server has the value.
-    pub(super) async fn watch(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        let now = self.ports.clock.now();
-        let looked = futures::stream::iter(tasks)
-            .map(|task| async move {
-                let value = match &task.decision.step {
-                    Step::Look { value } => value.clone(),
-                    _ => String::new(),
-                };
-                let published =
-                    task.observed.ledger.iter().find(|entry| entry.value == value).and_then(|e| e.published_at);
-                let age = published.map_or(Duration::ZERO, |at| now.duration_since(at).try_into().unwrap_or_default());
-                let question =
-                    Question { domain: &task.fence.domain, value: &value, published_for: age, in_sync: None };
-                let verdict = self.ports.lookout.look(&question).await;
-                (task, value, verdict)
-            })
-            .buffer_unordered(LOOKS_AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        crashpoint::reach("look-done");
-        let now = self.ports.clock.now();
-        let mut done = Vec::with_capacity(looked.len());
-        for (mut task, value, verdict) in looked {
-            if task.observed.attempt.since.is_none() {
-                let renews = task.registration().and_then(|found| found.proof.clone());
-                task.observed.attempt.restart(Some(value.clone()), now, renews);
-            }
-            if verdict.go {
-                task.went_well();
-                let entry = task.observed.ledger.iter().find(|entry| entry.value == value);
-                let (ttl, negative) =
-                    entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
-                let attempt = &mut task.observed.attempt;
-                attempt.seen_at = Some(now);
-                if attempt.visible_at.is_none() {
-                    attempt.visible_at = Some(now);
-                    attempt.horizon_at = Some(horizon(now, ttl, negative));
-                    task.say(self, "visible", verdict.cause);
-                }
-            } else {
-                let attempt = &mut task.observed.attempt;
-                attempt.looks += 1;
-                attempt.seen_at = None;
-                // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed it. The provider
-                // knows, and putting it there again is harmless.
-                let look_closer = verdict.gone && (attempt.visible_at.is_some() || attempt.looks % LOOK_CLOSER == 0);
-                let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
-                attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
-                if attempt.last_error.as_deref() != Some(&verdict.cause) {
-                    attempt.last_error = Some(verdict.cause.clone());
-                    task.say(self, "waiting", verdict.cause);
-                }
-                if look_closer {
-                    task.publish_again(&value);
-                }
-            }
-            done.push(task);
-        }
-        self.finish(done).await
     }
 
     /// Makes values of ours absent, one call per provider that wrote them.
@@ -265,6 +197,9 @@ impl Worker {
                 let zone = &receipt.after.zone.apex;
                 let others = receipt.after.records.len();
                 task.say(self, "removed", format!("TXT {value} from zone {zone}; {others} other values stay"));
+                if !task.observed.ledger.iter().any(|entry| entry.state.is_open()) {
+                    task.observed.attempt.stop_waiting();
+                }
             }
             Err(error) => {
                 entry.removal_tries += 1;
@@ -306,7 +241,7 @@ impl Worker {
         answered
     }
 
-    fn provider(&self, name: Option<&str>) -> Result<&Arc<dyn Provider>, ProviderError> {
+    pub(super) fn provider(&self, name: Option<&str>) -> Result<&Arc<dyn Provider>, ProviderError> {
         let name = name.unwrap_or_default();
         self.ports.providers.get(name).ok_or_else(|| {
             ProviderError::new(ErrorKind::Settings, format!("provider `{name}` is no longer in the configuration"))

@@ -205,6 +205,13 @@ async fn unsigned_delegations_end_the_chain_properly_and_stray_signatures_are_to
     let mut stray = internet.servers();
     stray[1] = internet.tld(&[]);
     assert_eq!(insecure(found(&internet, stray).await), Unsigned::Stray);
+
+    // Below an unsigned top-level domain DS records lead nowhere.
+    let mut island = internet.servers();
+    island[0] = internet.root.serve(&["test NS a.nic.test", "a.nic.test A 127.0.0.3"], &[]);
+    let (trust, verdict) = found(&internet, island).await;
+    assert_eq!(trust, Trust::Insecure { at: "test".to_owned(), why: Unsigned::NotSigned });
+    assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
 }
 
 #[tokio::test]

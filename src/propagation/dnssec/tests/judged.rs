@@ -6,6 +6,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use std::sync::Arc;
 
 use super::signer::{DAY, NOW, Signer, now, spoiled};
+use crate::propagation::dnssec::signatures::rrset;
 use crate::propagation::dnssec::{Fault, FaultKind, Trust, Unsigned, expanded_from};
 use crate::propagation::lab::{name, record};
 use crate::propagation::{Answer, ServerAnswer, rule};
@@ -69,6 +70,29 @@ fn an_answer_from_a_wildcard_needs_the_proof_that_the_name_is_not_there() {
     assert_eq!(expanded_from(&proved, &owner(), TXT), Some(name("*.test")));
     let own = reply(&zone.signed(&[record("example.test TXT \"own\"")]), &[]);
     assert_eq!(expanded_from(&own, &owner(), TXT), None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_octet_of_a_signed_answer_can_change_its_values(at in 12_usize..400, flip in 1_u8..) {
+        let zone = Signer::p256("example.test");
+        let mut bytes = reply(&zone.signed(&texts()), &[]).to_vec().unwrap();
+        // Beyond the end: the last octet.
+        let at = at.min(bytes.len() - 1);
+        bytes[at] ^= flip;
+        if let Ok(changed) = Message::from_vec(&bytes) {
+            let values = |records: &[Record]| -> Vec<_> {
+                rrset(records, &owner(), TXT).into_iter().map(|record| record.data).collect()
+            };
+            let passes = judged(&Trust::Secure(Arc::new(zone.keys())), &changed).is_ok();
+            let found = values(&changed.answers);
+            proptest::prop_assert!(!passes || found.is_empty() || found == values(&texts()), "octet {at}");
+        }
+    }
+}
+
+fn texts() -> [Record; 2] {
+    ["v=spf1 -all", "swiss-pki=0123456789abcdef"].map(|text| record(&format!("example.test TXT \"{text}\"")))
 }
 
 fn fault() -> Fault {

@@ -1,0 +1,73 @@
+//! What a person orders for some domains, written into their attempts under their leases: for all of them, or for none.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Exit, Failed};
+use crate::clock::{Clock, SystemClock};
+use crate::prevalidation::DomainName;
+use crate::store::{Claim, Event, Lease, Store, Write};
+
+/// How long the order may take to be written down.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Has `change` write the order of `command` into each lease and say it, by its kind and its detail; wakes the domains.
+pub(super) async fn order(
+    store: &dyn Store,
+    command: &str,
+    names: &[DomainName],
+    change: impl Fn(&mut Lease, Timestamp) -> (&'static str, String),
+) -> Result<(), Failed> {
+    let now = SystemClock.now();
+    let holder = format!("{command}/{}", std::process::id());
+    store.wake(names, now).await?;
+    let mut leases = Vec::with_capacity(names.len());
+    while leases.len() < names.len() {
+        let claim = Claim {
+            holder: &holder,
+            now,
+            until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
+            limit: names.len(),
+            only: Some(names),
+            except_clients: &[],
+        };
+        // One claim leases domains of one client.
+        let more = store.claim(&claim).await?;
+        if more.is_empty() {
+            break;
+        }
+        leases.extend(more);
+    }
+    let missed: Vec<_> = names.iter().filter(|name| leases.iter().all(|lease| lease.fence.domain != **name)).collect();
+    let writes: Vec<_> = leases
+        .into_iter()
+        .map(|mut lease| {
+            // When not all could be leased, the lease just ends.
+            let told = missed.is_empty().then(|| change(&mut lease, now));
+            let events = told.map(|(kind, detail)| Event {
+                at: now,
+                run: command.to_owned(),
+                domain: Some(lease.fence.domain.clone()),
+                kind: kind.to_owned(),
+                detail,
+            });
+            Write {
+                fence: lease.fence,
+                sighting: None,
+                attempt: lease.row.attempt,
+                due_at: Some(now),
+                at_risk: None,
+                ledger: lease.ledger,
+                events: events.into_iter().collect(),
+                effect: None,
+                release: true,
+            }
+        })
+        .collect();
+    store.commit(&writes).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = missed.into_iter().map(DomainName::both_forms).collect();
+    Err(Failed::new(Exit::Temporary, format!("a run is working on {}; nothing was ordered", shown.join(", ")))
+        .with_hint("try again in a moment"))
+}

@@ -1,0 +1,181 @@
+//! Between publishing and proof: for whom a domain waits, since when, until when, and when that is too long
+//! (propagation, point 7). Nothing is given up and no record is removed because of a time-out.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::attempt::Attempt;
+use super::observed::Observed;
+use super::planner::{ASKED_AGAIN, Decision, Step};
+use super::reuse::after;
+
+/// A value that is not proven so long after it was written is late.
+pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Nobody expects any more that it comes right by itself.
+pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long a value waits to be proven, in terms that decide who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lateness {
+    /// As long as it takes.
+    #[default]
+    InTime,
+    /// Longer than [`LATE_AFTER`]: a warning.
+    Late,
+    /// Longer than [`OVERDUE_AFTER`]: a person is needed.
+    Overdue,
+}
+
+impl fmt::Display for Lateness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InTime => "in time",
+            Self::Late => "late",
+            Self::Overdue => "overdue",
+        })
+    }
+}
+
+impl Attempt {
+    /// How late it is.
+    pub fn lateness(&self, now: Timestamp) -> Lateness {
+        match self.waits_since.map(|since| now.duration_since(since)) {
+            Some(waited) if waited >= OVERDUE_AFTER => Lateness::Overdue,
+            Some(waited) if waited >= LATE_AFTER => Lateness::Late,
+            _ => Lateness::InTime,
+        }
+    }
+
+    /// Nothing of ours is there to be seen any more, so nothing is waited for.
+    pub fn stop_waiting(&mut self) {
+        (self.waits_since, self.waits_for, self.told, self.bogus) = (None, None, Lateness::InTime, None);
+    }
+}
+
+/// For what a domain waits, as programs read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Whom or what, in a few words.
+    #[serde(rename = "for")]
+    pub subject: String,
+    /// When its value was written.
+    pub since: Timestamp,
+    /// Whether that is too long.
+    pub lateness: Lateness,
+    /// When it is late.
+    pub late_at: Timestamp,
+    /// When a person is needed.
+    pub overdue_at: Timestamp,
+    /// When it is tried next, by a run that lasts so long or by the next one.
+    pub next_at: Timestamp,
+    /// What is done then.
+    pub next: &'static str,
+    /// Why then.
+    pub why: String,
+    /// Until when the CA takes the value; it is replaced some days before.
+    pub token_until: Option<Timestamp>,
+}
+
+impl Waiting {
+    /// What `seen` waits for, while its next step is to look or to ask the CA again and no person is waited for.
+    pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
+        let attempt = &seen.attempt;
+        if attempt.hold.is_some() || !matches!(decision.step, Step::Look { .. } | Step::Validate) {
+            return None;
+        }
+        let since = attempt.waits_since?;
+        Some(Self {
+            subject: attempt.waits_for.clone()?,
+            since,
+            lateness: attempt.lateness(now),
+            late_at: after(since, LATE_AFTER),
+            overdue_at: after(since, OVERDUE_AFTER),
+            next_at: decision.at,
+            next: decision.step.as_str(),
+            why: decision.why.clone(),
+            token_until: seen.sighting.registration().and_then(|found| found.token.as_ref()?.expires_at),
+        })
+    }
+
+    /// One line for people at `now`; all times are UTC.
+    pub fn said(&self, now: Timestamp) -> String {
+        let when = |at| moment(at, now);
+        let verb = if self.next == Step::Validate.as_str() { "asks it again" } else { "looks again" };
+        let next = if self.next_at > now { format!("at {}", when(self.next_at)) } else { "now".to_owned() };
+        let what = self.why.strip_prefix(ASKED_AGAIN).map(|what| format!(", {what}")).unwrap_or_default();
+        let late = match self.lateness {
+            Lateness::InTime => format!("late from {}", when(self.late_at)),
+            Lateness::Late => format!("late since {}", when(self.late_at)),
+            Lateness::Overdue => format!("overdue since {}: somebody should look", when(self.overdue_at)),
+        };
+        let token = self.token_until.map(|end| format!("; the token lives until {}", when(end))).unwrap_or_default();
+        format!("waits for {} since {} UTC, {verb} {next}{what}; {late}{token}", self.subject, when(self.since))
+    }
+}
+
+/// `12:03`, with the date when it is another day's.
+pub fn moment(at: Timestamp, now: Timestamp) -> String {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    at.strftime(if day(at) == day(now) { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn waiting(next: &'static str, why: &str, lateness: Lateness) -> Waiting {
+        let since = at("2026-11-22T12:03:00Z");
+        Waiting {
+            subject: "ns3.example.ch (stale)".to_owned(),
+            since,
+            lateness,
+            late_at: after(since, LATE_AFTER),
+            overdue_at: after(since, OVERDUE_AFTER),
+            next_at: after(since, SignedDuration::from_mins(5)),
+            next,
+            why: why.to_owned(),
+            token_until: Some(at("2026-12-22T12:01:00Z")),
+        }
+    }
+
+    #[test]
+    fn who_waits_says_for_whom_since_when_and_until_when() {
+        let now = at("2026-11-22T12:04:00Z");
+        assert_eq!(
+            waiting("look", "waits for it", Lateness::InTime).said(now),
+            "waits for ns3.example.ch (stale) since 12:03 UTC, looks again at 12:08; late from 13:03; \
+             the token lives until 2026-12-22 12:01"
+        );
+        let why = format!("{ASKED_AGAIN}5 minutes after the first time");
+        let said = waiting("validate", &why, Lateness::InTime).said(now);
+        assert!(said.contains("asks it again at 12:08, 5 minutes after the first time;"), "{said}");
+        let said = waiting("look", "", Lateness::Overdue).said(at("2026-11-24T09:00:00Z"));
+        assert!(said.contains("since 2026-11-22 12:03 UTC, looks again now; overdue since 2026-11-23 12:03"), "{said}");
+    }
+
+    #[test]
+    fn an_hour_is_late_and_a_day_is_overdue_and_a_new_token_is_no_excuse() {
+        let since = at("2026-11-22T12:00:00Z");
+        let mut attempt = Attempt { waits_since: Some(since), ..Attempt::default() };
+        attempt.restart(None, since, None);
+        for (minutes, lateness) in [
+            (0, Lateness::InTime),
+            (59, Lateness::InTime),
+            (60, Lateness::Late),
+            (1_439, Lateness::Late),
+            (1_440, Lateness::Overdue),
+        ] {
+            assert_eq!(attempt.lateness(after(since, SignedDuration::from_mins(minutes))), lateness, "{minutes} min");
+        }
+        assert_eq!(Attempt::default().lateness(since), Lateness::InTime);
+    }
+}

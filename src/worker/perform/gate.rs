@@ -1,0 +1,161 @@
+//! Looking before the CA does: whether every name server has the value, and what a domain waits for until they have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::super::task::{Task, with_hint};
+use super::super::{Worker, crashpoint};
+use crate::prevalidation::{LedgerEntry, Step};
+use crate::propagation::rule::{horizon, polling_interval};
+use crate::propagation::{GateMode, Question, Verdict};
+use crate::store::StoreError;
+
+/// So many domains are looked at together.
+const LOOKS_AT_ONCE: usize = 64;
+
+/// After so many looks that found the value nowhere, the provider is asked whether it is still there.
+const LOOK_CLOSER: u32 = 6;
+
+/// A change by its provider and that provider's name for it.
+type Change = (String, String);
+
+/// What a provider says about a change, or why it could not be asked.
+type InSync = Result<Option<bool>, String>;
+
+impl Worker {
+    /// Looks whether every name server has the value.
+    pub(super) async fn watch(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let in_sync = self.in_sync(&tasks).await;
+        let looked = futures::stream::iter(tasks)
+            .map(|task| {
+                let synced = self.change_of(&task).and_then(|change| in_sync.get(&change)).cloned();
+                async move {
+                    let verdict = self.look_for(&task, synced.unwrap_or(Ok(None)), now).await;
+                    (task, verdict)
+                }
+            })
+            .buffer_unordered(LOOKS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        crashpoint::reach("look-done");
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(looked.len());
+        for (mut task, verdict) in looked {
+            self.take_verdict(&mut task, verdict, now);
+            done.push(task);
+        }
+        self.finish(done).await
+    }
+
+    async fn look_for(&self, task: &Task, in_sync: InSync, now: Timestamp) -> Verdict {
+        let value = value_of(task);
+        let entry = entry_of(task, value);
+        let age = entry.and_then(|entry| entry.published_at).map(|at| now.duration_since(at));
+        let published_for = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        let (in_sync, unasked) = match in_sync {
+            Ok(in_sync) => (in_sync, None),
+            Err(error) => (None, Some(error)),
+        };
+        let question = Question { domain: &task.fence.domain, value, published_for, in_sync };
+        let mut verdict = self.ports.lookout.look(&question).await;
+        if let Some(error) = unasked {
+            verdict.cause.push_str(&format!("; the provider could not be asked: {error}"));
+        }
+        verdict
+    }
+
+    /// Asks each provider once about each change that a verdict in mode `provider` needs to know about.
+    async fn in_sync(&self, tasks: &[Task]) -> BTreeMap<Change, InSync> {
+        let changes: BTreeSet<Change> = tasks.iter().filter_map(|task| self.change_of(task)).collect();
+        futures::stream::iter(changes)
+            .map(|change| async move {
+                let answer = match self.provider(Some(&change.0)) {
+                    Ok(provider) => provider.in_sync(&change.1).await,
+                    Err(error) => Err(error),
+                };
+                (change, answer.map_err(|error| with_hint(&error.message, error.hint.as_deref())))
+            })
+            .buffer_unordered(self.options.concurrency)
+            .collect()
+            .await
+    }
+
+    /// The change that wrote the task's value, where its visibility is judged by the provider's word.
+    fn change_of(&self, task: &Task) -> Option<Change> {
+        if self.ports.lookout.mode(&task.fence.domain) != GateMode::Provider {
+            return None;
+        }
+        let entry = entry_of(task, value_of(task))?;
+        Some((entry.provider.clone(), task.observed.attempt.change_id.clone()?))
+    }
+
+    fn take_verdict(&self, task: &mut Task, verdict: Verdict, now: Timestamp) {
+        let value = value_of(task).to_owned();
+        if task.observed.attempt.since.is_none() {
+            let renews = task.registration().and_then(|found| found.proof.clone());
+            task.observed.attempt.restart(Some(value.clone()), now, renews);
+        }
+        let published_at = entry_of(task, &value).and_then(|entry| entry.published_at);
+        let attempt = &mut task.observed.attempt;
+        attempt.waits_since = attempt.waits_since.or(published_at).or(Some(now));
+        attempt.cached_until = verdict.cached_until;
+        task.saw_bogus(self, verdict.bogus.clone(), now);
+        // The CA validates signatures as well (since 2026-03-15): what is bogus it will not see.
+        if verdict.go && verdict.bogus.is_none() {
+            self.visible(task, &value, verdict, now);
+        } else {
+            self.not_visible(task, &value, verdict, now);
+        }
+    }
+
+    fn visible(&self, task: &mut Task, value: &str, verdict: Verdict, now: Timestamp) {
+        task.went_well();
+        let entry = entry_of(task, value);
+        let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
+        let attempt = &mut task.observed.attempt;
+        attempt.seen_at = Some(now);
+        if attempt.tries == 0 {
+            attempt.waits_for = None;
+        }
+        if attempt.visible_at.is_none() {
+            attempt.visible_at = Some(now);
+            attempt.horizon_at = Some(horizon(now, ttl, negative));
+            task.say(self, "visible", verdict.cause);
+        }
+    }
+
+    fn not_visible(&self, task: &mut Task, value: &str, verdict: Verdict, now: Timestamp) {
+        let subject = verdict.waits_for();
+        let attempt = &mut task.observed.attempt;
+        attempt.looks += 1;
+        attempt.seen_at = None;
+        // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed it. The provider
+        // knows, and putting it there again is harmless.
+        let look_closer = verdict.gone && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
+        let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
+        attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
+        attempt.last_error = Some(verdict.cause.clone());
+        task.waits_for(self, subject, &verdict.cause, now);
+        if look_closer {
+            task.publish_again(value);
+        }
+    }
+}
+
+fn entry_of<'a>(task: &'a Task, value: &str) -> Option<&'a LedgerEntry> {
+    task.observed.ledger.iter().find(|entry| entry.value == value)
+}
+
+fn value_of(task: &Task) -> &str {
+    match &task.decision.step {
+        Step::Look { value } => value,
+        _ => "",
+    }
+}

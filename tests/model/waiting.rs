@@ -1,0 +1,234 @@
+//! What a domain waits for between publishing and proof: told, kept, and never ended by a time-out.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use prevalidate::clock::Clock;
+use prevalidate::prevalidation::{Attempt, Effect, Lateness};
+use prevalidate::propagation::GateMode;
+use prevalidate::store::{Claim, Store, Write};
+use prevalidate::worker::Outcome;
+use prevalidate_providers::memory::MemoryFault;
+
+use super::ca::Way;
+use super::world::World;
+
+/// Works until nothing is due before `span` is over, jumping from one due moment to the next, as a run that stays would.
+async fn work(world: &mut World, span: SignedDuration) {
+    let until = world.clock.now() + span;
+    let worker = world.worker("work");
+    loop {
+        match worker.step().await.unwrap() {
+            Outcome::Idle { next } => match next.filter(|&next| next <= until) {
+                Some(next) => world.clock.set(next.max(world.clock.now())),
+                None => break,
+            },
+            Outcome::Looked | Outcome::Worked(_) => {}
+        }
+        world.check().await;
+    }
+    world.clock.set(until);
+}
+
+/// One domain whose secondary does not get what is written.
+async fn one_stale() -> World {
+    let world = World::new(1).await;
+    world.witness.lock().unwrap().stale.insert("d0.ch".to_owned(), Vec::new());
+    world
+}
+
+async fn attempt(world: &World) -> Attempt {
+    world.rows().await.remove(0).attempt
+}
+
+async fn told(world: &World, kind: &str) -> Vec<String> {
+    let events = world.store.history(&world.domains[0]).await.unwrap();
+    events.into_iter().filter(|event| event.kind == kind).map(|event| event.detail).collect()
+}
+
+fn has_value(world: &World) -> bool {
+    world.zones.values("d0.ch").iter().any(|value| value.starts_with(b"swiss-pki="))
+}
+
+/// Minutes from the first sight of the value to each `validate`.
+async fn submissions(world: &World) -> Vec<i64> {
+    let visible = attempt(world).await.visible_at.unwrap();
+    let state = world.ca.state.lock().unwrap();
+    let validates = state.calls.iter().filter(|call| call.effect == Effect::Validate);
+    validates.map(|call| call.at.duration_since(visible).as_mins()).collect()
+}
+
+#[tokio::test]
+async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that_it_is_overdue() {
+    let mut world = one_stale().await;
+    let published: Timestamp = world.clock.now();
+    work(&mut world, SignedDuration::from_mins(59)).await;
+    let seen = attempt(&world).await;
+    assert_eq!((seen.waits_since, seen.waits_for.as_deref()), (Some(published), Some("ns2 (stale)")));
+    let waiting = told(&world, "waiting").await;
+    assert_eq!(waiting.len(), 1, "one story, however often it is looked: {waiting:?}");
+    for words in ["waits for ns2 (stale) since 02:00 UTC", "late from 03:00", "the token lives until 2026-12-22"] {
+        assert!(waiting[0].contains(words), "{words}: {waiting:?}");
+    }
+    assert_eq!(seen.told, Lateness::InTime);
+    work(&mut world, SignedDuration::from_hours(25)).await;
+    for kind in ["late", "overdue"] {
+        assert_eq!(told(&world, kind).await.len(), 1, "{kind}");
+    }
+    assert!(has_value(&world), "no record is removed because of a time-out");
+    // A new token at the end of the old one's life does not make it early again.
+    work(&mut world, SignedDuration::from_hours(24 * 26)).await;
+    let state = world.ca.state.lock().unwrap().calls.iter().filter(|c| c.effect == Effect::ResetToken).count();
+    assert_eq!((state, attempt(&world).await.waits_since, has_value(&world)), (1, Some(published), true));
+    assert_eq!(told(&world, "overdue").await.len(), 1);
+
+    world.witness.lock().unwrap().stale.clear();
+    work(&mut world, SignedDuration::from_hours(1)).await;
+    assert!(world.all_valid());
+    assert_eq!(attempt(&world).await.waits_since, None);
+    world.is_clean().await;
+}
+
+#[tokio::test]
+async fn the_ca_is_asked_by_the_schedule_until_no_cache_can_remember_and_on_after_that() {
+    let mut world = World::new(1).await;
+    world.ca.set(|state| state.behaviour.sees_nothing = true);
+    // SPF stands there with an hour to live; four would be the horizon of another zone.
+    work(&mut world, SignedDuration::from_hours(21)).await;
+    assert_eq!(submissions(&world).await, [1, 6, 16, 61, 121, 481, 841, 1_201]);
+    let seen = attempt(&world).await;
+    assert!(seen.waits_for.unwrap().starts_with("the CA (does not see it yet"), "the CA is named");
+    let horizon = seen.horizon_at.unwrap().duration_since(seen.visible_at.unwrap());
+    assert_eq!(horizon.as_secs(), 3_600, "the old RRset's TTL");
+    world.ca.set(|state| state.behaviour.sees_nothing = false);
+    work(&mut world, SignedDuration::from_hours(6)).await;
+    assert!(world.all_valid());
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_the_write_loses_no_horizon() {
+    let mut world = World::new(1).await;
+    world.zones.fail_next(MemoryFault::LoseAnswer);
+    world.ca.set(|state| state.behaviour.sees_nothing = true);
+    work(&mut world, SignedDuration::from_mins(10)).await;
+    let seen = attempt(&world).await;
+    assert_eq!(seen.horizon_at.unwrap().duration_since(seen.visible_at.unwrap()).as_secs(), 3_600);
+}
+
+#[tokio::test]
+async fn a_resolver_that_remembers_moves_the_next_call() {
+    let mut world = World::new(1).await;
+    world.ca.set(|state| state.behaviour.sees_nothing = true);
+    let forgets = world.clock.now() + SignedDuration::from_mins(40);
+    world.witness.lock().unwrap().cached_until = Some(forgets);
+    work(&mut world, SignedDuration::from_mins(59)).await;
+    assert_eq!(submissions(&world).await, [1, 40], "not at 6 and 16 minutes, for nothing");
+}
+
+#[tokio::test]
+async fn a_call_that_the_ca_never_looked_at_does_not_use_up_the_schedule() {
+    let mut world = World::new(1).await;
+    world.ca.set(|state| state.behaviour.sees_nothing = true);
+    work(&mut world, SignedDuration::from_secs(30)).await;
+    // Out of order at the first two calls, and back.
+    world.ca.set(|state| state.ways.extend([Way::Unavailable, Way::Throttled, Way::Clear]));
+    work(&mut world, SignedDuration::from_mins(59)).await;
+    assert_eq!(submissions(&world).await, [1, 3, 4, 9], "the budget of an hour counts all, and the registration");
+    assert_eq!(attempt(&world).await.tries, 2, "the schedule counts those that it answered");
+}
+
+#[tokio::test]
+async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
+    let mut world = World::new(1).await;
+    let fault = "the signature of ns1 has expired";
+    world.witness.lock().unwrap().bogus.insert("d0.ch".to_owned(), fault.to_owned());
+    work(&mut world, SignedDuration::from_mins(30)).await;
+    let seen = attempt(&world).await;
+    assert_eq!(seen.bogus.unwrap().fault, fault);
+    assert_eq!(told(&world, "bogus").await.len(), 1);
+    assert!(seen.waits_for.unwrap().contains(fault));
+    assert!(world.ca.state.lock().unwrap().calls.iter().all(|call| call.effect == Effect::Register));
+    assert!(has_value(&world), "taking it out is for a person to order");
+    world.witness.lock().unwrap().bogus.clear();
+    work(&mut world, SignedDuration::from_mins(30)).await;
+    assert_eq!(told(&world, "signed-well").await.len(), 1);
+    assert!(world.all_valid());
+}
+
+/// What `prevalidate withdraw` writes.
+async fn withdraw(world: &World) {
+    let now = world.clock.now();
+    world.witness.lock().unwrap().withdrawn.extend(world.domains.clone());
+    world.store.wake(&world.domains, now).await.unwrap();
+    let until = now + SignedDuration::from_secs(30);
+    let claim = Claim { holder: "hand", now, until, limit: 9, only: None, except_clients: &[] };
+    for lease in world.store.claim(&claim).await.unwrap() {
+        let write = Write {
+            attempt: Attempt { withdrawn_at: Some(now), ..lease.row.attempt },
+            fence: lease.fence,
+            sighting: None,
+            due_at: Some(now),
+            at_risk: None,
+            ledger: Vec::new(),
+            events: Vec::new(),
+            effect: None,
+            release: true,
+        };
+        world.store.commit(&[write]).await.unwrap().remove(0).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_value_stays_out_and_costs_no_token_until_somebody_takes_the_domain_up_again() {
+    let mut world = one_stale().await;
+    work(&mut world, SignedDuration::from_mins(5)).await;
+    assert!(has_value(&world));
+    withdraw(&world).await;
+    work(&mut world, SignedDuration::from_mins(1)).await;
+    assert!(!has_value(&world));
+    world.is_clean().await;
+    // Days pass, the name servers are well again, the token dies: nothing of it brings the value back.
+    world.witness.lock().unwrap().stale.clear();
+    world.nights(32).await;
+    world.nobody_is_forgotten().await;
+    assert!(!has_value(&world));
+    let seen = attempt(&world).await;
+    assert!(seen.hold.unwrap().reason.contains("withdrawn by hand"));
+    assert_eq!(seen.waits_since, None, "nothing is there to be seen");
+    let effects: Vec<_> = world.ca.state.lock().unwrap().calls.iter().map(|call| call.effect).collect();
+    assert_eq!(effects, [Effect::Register]);
+
+    world.witness.lock().unwrap().withdrawn.clear();
+    world.store.wake(&world.domains, world.clock.now()).await.unwrap();
+    let worker = world.afresh();
+    worker.run(SignedDuration::from_mins(10)).await.unwrap();
+    assert!(world.all_valid());
+    world.is_clean().await;
+}
+
+#[tokio::test]
+async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_told() {
+    let mut world = World::new(3).await;
+    {
+        let mut witness = world.witness.lock().unwrap();
+        (witness.mode, witness.in_sync) = (GateMode::Provider, Some(BTreeSet::new()));
+    }
+    work(&mut world, SignedDuration::from_secs(1)).await;
+    let seen = attempt(&world).await;
+    let change = seen.change_id.clone().unwrap();
+    assert!(seen.visible_at.is_none());
+    assert_eq!(seen.waits_for.as_deref(), Some("the provider's name servers to be in sync"));
+    let asked = world.witness.lock().unwrap().asked.clone();
+    assert_eq!(asked.len(), asked.iter().collect::<BTreeSet<_>>().len(), "once per change and round: {asked:?}");
+
+    world.witness.lock().unwrap().in_sync = None;
+    work(&mut world, SignedDuration::from_secs(30)).await;
+    let seen = attempt(&world).await;
+    assert!(seen.visible_at.is_none(), "who cannot be asked has not said yes");
+    assert!(seen.last_error.unwrap().contains("the provider could not be asked: no answer"));
+
+    world.witness.lock().unwrap().in_sync = Some([change].into());
+    work(&mut world, SignedDuration::from_mins(30)).await;
+    assert!(world.all_valid());
+    world.is_clean().await;
+}
