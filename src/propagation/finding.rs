@@ -139,6 +139,13 @@ codes! {
     LeftBehind = "left-behind",
 }
 
+impl Code {
+    /// Whether it is about DNSSEC.
+    pub fn is_dnssec(self) -> bool {
+        self.as_str().starts_with("dnssec-")
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

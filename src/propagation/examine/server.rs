@@ -76,6 +76,9 @@ pub enum Edns {
     Dropped,
 }
 
+/// Datagrams in a row that a network may lose without this being taken for dropped EDNS.
+const LOST: u32 = 4;
+
 /// What is asked of each address.
 pub(super) struct Topic<'a> {
     pub(super) owner: &'a Name,
@@ -104,7 +107,7 @@ pub(super) async fn examine(
         asker.ask(address, topic.zone, RecordType::SOA),
     );
     // A lost datagram is no dropped EDNS.
-    for _ in 0..2 {
+    for _ in 0..LOST {
         if udp.is_err() && plain.is_ok() {
             (udp, took) = timed().await;
         }

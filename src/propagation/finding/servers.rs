@@ -29,6 +29,8 @@ struct Answers<'a> {
     stale: Vec<&'a ServerReport>,
     lame: Vec<&'a ServerReport>,
     dead: Vec<&'a ServerReport>,
+    /// Dead to resolvers, because EDNS is dropped there.
+    deaf: Vec<&'a ServerReport>,
     unchecked: Vec<&'a ServerReport>,
     serving: Vec<&'a ServerReport>,
     /// Lame for no other reason than that the answer does not come through without TCP.
@@ -49,7 +51,8 @@ impl<'a> Answers<'a> {
             matching: by(&is(Answer::Match)),
             stale: by(&is(Answer::NoMatch)),
             lame: by(&|server| is(Answer::Lame)(server) && !cut_off(server) && server.dnssec_fault.is_none()),
-            dead: by(&is(Answer::Unreachable)),
+            dead: by(&|server| is(Answer::Unreachable)(server) && !is_deaf(server)),
+            deaf: by(&|server| is(Answer::Unreachable)(server) && is_deaf(server)),
             unchecked: by(&is(Answer::NotChecked)),
             cut_off: by(&|server| !server.serves() && cut_off(server) && server.dnssec_fault.is_none()),
             faulty: by(&|server| server.dnssec_fault.is_some()),
@@ -57,6 +60,17 @@ impl<'a> Answers<'a> {
             serving,
         }
     }
+}
+
+impl Answers<'_> {
+    /// No server says anything that a resolver hears.
+    fn nobody(&self) -> bool {
+        self.serving.is_empty() && self.lame.is_empty() && self.cut_off.is_empty() && self.faulty.is_empty()
+    }
+}
+
+fn is_deaf(server: &ServerReport) -> bool {
+    server.edns == Some(Edns::Dropped)
 }
 
 fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
@@ -132,7 +146,7 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 }
 
 fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let nobody = all.serving.is_empty() && all.lame.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
+    let nobody = all.nobody() && all.deaf.is_empty();
     if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
@@ -190,12 +204,14 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         let word = |server: &ServerReport| {
             Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
         };
+        let blocks = !all.deaf.is_empty() && all.nobody() && !all.good;
+        let severity = if blocks { unless_elsewhere(seen) } else { Severity::Warns };
         let text = format!(
-            "no EDNS with {}: resolvers need a second question, and no signature comes through",
+            "no EDNS with {}: resolvers do without an answer, or without signatures, or take longer",
             list(&dropped, word)
         );
         found.push(
-            Finding::new(Code::EdnsDropped, Severity::Warns, text)
+            Finding::new(Code::EdnsDropped, severity, text)
                 .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
         );
     }

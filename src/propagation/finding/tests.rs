@@ -161,6 +161,11 @@ fn transports_are_told_apart() {
         let found = with(&[Match, Match], |seen| seen.servers[1].edns = Some(edns));
         assert_eq!(found.contains(&("edns-dropped", Warns)), code, "{edns:?}");
     }
+    let deaf = |server: &mut ServerReport| server.edns = Some(Edns::Dropped);
+    let all = with(&[Unreachable, Unreachable], |seen| seen.servers.iter_mut().for_each(deaf));
+    assert_eq!(all, [("edns-dropped", Blocks)], "resolvers do not ask without EDNS any more");
+    let one = with(&[Match, Match, Unreachable], |seen| deaf(&mut seen.servers[2]));
+    assert_eq!(one, [("edns-dropped", Warns), ("visible", Info)]);
     let resolvers = |seen: &mut Examination| seen.servers.iter_mut().for_each(|server| server.recursive = true);
     assert_eq!(with(&[Lame, Lame], resolvers), [("port53-redirected", Blocks), ("lame-server", Warns)]);
 }
@@ -330,6 +335,7 @@ proptest! {
     #[test]
     fn findings_block_exactly_when_the_gate_does_not_go(
         answers in prop::collection::vec((0..5usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        deaf in any::<bool>(),
         broken in prop::bool::weighted(0.1),
         published_for in prop::sample::select(vec![0, 599, 600, 90_000]),
     ) {
@@ -352,6 +358,7 @@ proptest! {
                 server.cname = Some("example.net".to_owned());
             }
             server.recursive = *recursive && answer == Lame;
+            server.edns = (deaf && *cut_off && answer == Unreachable).then_some(Edns::Dropped);
         }
         let found = findings(&seen);
         let blocks = found.iter().any(|finding| finding.severity == Blocks);
