@@ -119,7 +119,7 @@ fn answered(answer: Option<Answer>) -> (&'static str, Tone) {
     match answer {
         None => ("answers", Tone::Good),
         Some(Answer::Match) => ("has it", Tone::Good),
-        Some(Answer::NoMatch) => ("stale", Tone::Bad),
+        Some(Answer::NoMatch) => ("lacks it", Tone::Bad),
         Some(Answer::Lame) => ("lame", Tone::Warn),
         Some(Answer::Unreachable) => ("dead", Tone::Warn),
         Some(Answer::NotChecked) => ("no route", Tone::Dim),
