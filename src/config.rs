@@ -103,6 +103,8 @@ pub struct CaSettings {
     pub rate: Rate,
     /// Put before a random value that has no `name=` of its own.
     pub token_prefix: String,
+    /// What the CA is called in CAA records; at least one name.
+    pub caa_names: Vec<String>,
     /// Root certificates in PEM instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy; the environment's proxies are never used (faults G07).

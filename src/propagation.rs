@@ -9,6 +9,8 @@
 //!    lame, because validating resolvers pass over it ([`dnssec`]).
 //! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
+//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
+//!
 //! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
 //! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
 
@@ -21,9 +23,13 @@ use serde::{Deserialize, Serialize};
 use crate::prevalidation::DomainName;
 
 pub mod authority;
+pub mod caa;
+mod chance;
 pub mod delegation;
 pub mod dnssec;
 pub mod evidence;
+pub mod examine;
+pub mod finding;
 mod gate;
 #[cfg(test)]
 mod lab;

@@ -22,7 +22,7 @@ use super::{
     WorkerSettings,
 };
 use crate::prevalidation::DomainName;
-use crate::propagation::{GateMode, Judging};
+use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
     Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
@@ -54,6 +54,7 @@ const CA: Schema = Schema {
         "issuer",
         "rate",
         "token_prefix",
+        "caa_names",
         "ca_file",
         "proxy",
     ],
@@ -218,11 +219,13 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
     if !(1..=40).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         section.fault("token_prefix", "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`");
     }
+    let caa_names = caa_names(section);
     let ca_file = file(section, "ca_file");
     let proxy = section.text("proxy").and_then(|text| proxy_url(section, text));
     Some(CaSettings {
         issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
         token_prefix: token_prefix.to_owned(),
+        caa_names,
         auth,
         second_api_key,
         ca_file,
@@ -234,6 +237,24 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
         user: user?.to_owned(),
         api_key: api_key?,
     })
+}
+
+/// What the CA is called in CAA records: host names, as RFC 8659, section 4.2, writes them.
+fn caa_names(section: &Section<'_>) -> Vec<String> {
+    if !section.has("caa_names") {
+        return caa::CA_NAMES.map(str::to_owned).to_vec();
+    }
+    let texts = section.texts("caa_names");
+    if texts.is_empty() {
+        section.fault("caa_names", "must name at least one, such as \"swisssign.com\"");
+    }
+    for text in &texts {
+        if !caa::is_issuer_name(text.text) {
+            let message = "must hold names as in CAA records, such as \"swisssign.com\"";
+            section.reader.fault(Some(text.line), &section.key("caa_names"), message, None);
+        }
+    }
+    texts.iter().map(|text| text.text.to_owned()).collect()
 }
 
 /// The path of a file that is there.

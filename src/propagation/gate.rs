@@ -10,8 +10,8 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::authority::{Asker, Failure};
-use super::delegation::{WalkError, Walker};
-use super::dnssec::{self, Chain, Fault, Trust, Validator};
+use super::delegation::{Delegation, WalkError, Walker};
+use super::dnssec::{self, Fault, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh;
 use super::settings::{GateSettings, Way};
@@ -26,10 +26,10 @@ const SOCKETS: usize = 256;
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
-    asker: Asker,
-    walker: Walker,
+    pub(super) asker: Asker,
+    pub(super) walker: Walker,
     validator: Validator,
-    resolvers: Resolvers,
+    pub(super) resolvers: Resolvers,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,8 +42,8 @@ pub struct Responsible {
     pub servers: Vec<(Option<String>, SocketAddr)>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
-    /// The delegations that lead to the zone; `None` with an override.
-    pub chain: Option<Chain>,
+    /// What the walk found; `None` with an override.
+    pub delegation: Option<Delegation>,
 }
 
 /// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
@@ -85,24 +85,24 @@ impl Gate {
         if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
             let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
             let servers = addresses.into_iter().map(|address| (None, address)).collect();
-            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), chain: None });
+            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), delegation: None });
         }
         let found = self.walker.delegation(&name(domain)?).await?;
-        let servers = found.servers.into_iter().flat_map(|(host, addresses)| {
-            addresses.into_iter().map(move |ip| (Some(host.clone()), SocketAddr::from((ip, self.settings.port))))
+        let servers = found.servers.iter().flat_map(|(host, addresses)| {
+            addresses.iter().map(move |ip| (Some(host.clone()), SocketAddr::from((*ip, self.settings.port))))
         });
         Ok(Responsible {
-            zone: found.zone,
+            zone: found.zone.clone(),
             servers: servers.collect(),
-            warnings: found.warnings,
-            chain: Some(found.chain),
+            warnings: found.warnings.clone(),
+            delegation: Some(found),
         })
     }
 
     /// What the chain of trust from the root says about the zone of `who`.
     pub async fn trust(&self, who: &Responsible) -> Trust {
-        match &who.chain {
-            Some(chain) => self.validator.trust(chain).await,
+        match &who.delegation {
+            Some(found) => self.validator.trust(&found.chain).await,
             None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
         }
     }
@@ -233,6 +233,6 @@ impl Lookout for Gate {
     }
 }
 
-fn name(domain: &DomainName) -> Result<Name, WalkError> {
+pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {
     Name::from_ascii(format!("{domain}.")).map_err(|_| WalkError::Name(domain.to_string()))
 }
