@@ -68,9 +68,13 @@ fn delegated() -> Vec<Case> {
         case(zone("child-more.ch").on(Bind).on(Knot).copy(Nsd, Stale).listed(Child), "stale-server").by_chance(),
         case(zone("differ.swiss").on(Bind).on(Knot).listed(Parent).on(Nsd).listed(Child), "parent-child-differ").goes(),
         case(zone("shop.deleg.ch").on(Nsd).on(Bind), "visible").with(zone("deleg.ch").on(Knot).on(Pdns)).goes(),
-        case(zone("parent-only.deleg2.ch").on(Nsd).on(Bind).refusing(Knot), "lame-server")
+        case(zone("parent-only.deleg2.ch").on(Nsd).on(Bind).refusing(Knot), "stale-server")
             .with(zone("deleg2.ch").copy(Knot, Stale))
-            .goes(),
+            .by_chance(),
+        case(zone("child.both.ch").on(Knot).on(Bind), "visible").with(zone("both.ch").on(Knot).on(Nsd)).goes(),
+        case(zone("child.both-stale.ch").on(Knot).copy(Nsd, Stale), "stale-server")
+            .with(zone("both-stale.ch").on(Knot).on(Nsd))
+            .by_chance(),
         case(zone("nonterminal.ch").on(Knot).on(Bind), "visible").asked("a.b.nonterminal.ch").goes(),
         case(zone("glueless.ch").on(Knot).named("ns1.hoster.swiss").on(Nsd).named("ns2.hoster.swiss"), "visible")
             .with(sub("hoster.swiss"))
@@ -125,25 +129,29 @@ fn bogus() -> Vec<Case> {
 }
 
 fn transport() -> Vec<Case> {
-    const NO_TCP: &str = "ip daddr {1} tcp dport 53 drop";
-    const NO_TCP_2: &str = "ip daddr {2} tcp dport 53 drop";
+    const NO_TCP: [&str; 2] = ["ip daddr {1} tcp dport 53 drop", "ip daddr {2} tcp dport 53 drop"];
+    const NO_UDP: [&str; 2] = ["ip daddr {1} udp dport 53 drop", "ip daddr {2} udp dport 53 drop"];
     // ARCOUNT stands 10 octets behind the UDP header's 8; an OPT record is the only thing that a query adds there.
-    const NO_EDNS: &str = "ip daddr {1} udp dport 53 @th,144,16 != 0 drop";
+    const NO_EDNS: [&str; 2] =
+        ["ip daddr {1} udp dport 53 @th,144,16 != 0 drop", "ip daddr {2} udp dport 53 @th,144,16 != 0 drop"];
+    const LOSS: &str = "ip daddr { {1}, {2} } udp dport 53 numgen random mod 100 < 30 drop";
     let large = |apex: &str| zone(apex).on(Bind).on(Knot).padded(8);
     vec![
         case(large("large.ch"), "answer-large").goes(),
         case(zone("huge.ch").on(Nsd).on(Pdns).padded(24), "answer-large").goes(),
         case(zone("huge-signed.swiss").on(Nsd).on(Bind).padded(24).signed(), "answer-large").goes(),
-        case(large("tcp-blocked.ch"), "tcp-blocked").weather(NO_TCP).weather(NO_TCP_2),
-        case(large("tcp-blocked-one.ch"), "tcp-blocked").weather(NO_TCP).goes_later(),
-        case(zone("edns-dropped.ch").on(Bind).on(Knot), "edns-dropped").weather(NO_EDNS).goes(),
-        case(zone("edns-tcp-dropped.ch").on(Nsd).on(Knot), "edns-dropped").weather(NO_EDNS).weather(NO_TCP).goes(),
-        case(zone("edns-dropped-stale.ch").copy(Bind, Stale).on(Knot), "stale-server")
-            .weather(NO_EDNS)
-            .weather(NO_TCP)
-            .by_chance(),
-        case(zone("lossy.ch").on(Bind).on(Nsd), "visible")
-            .weather("ip daddr { {1}, {2} } udp dport 53 numgen random mod 100 < 30 drop")
-            .goes(),
+        case(large("tcp-blocked.ch"), "tcp-blocked").weather(&NO_TCP),
+        case(large("tcp-blocked-one.ch"), "tcp-blocked").weather(&NO_TCP[..1]).by_chance(),
+        case(large("tcp-refused-one.ch"), "tcp-blocked")
+            .weather(&["ip daddr {1} tcp dport 53 reject with tcp reset"])
+            .goes_later(),
+        case(zone("tcp-unneeded.ch").on(Bind).on(Nsd), "tcp-blocked").weather(&NO_TCP).goes(),
+        case(zone("udp-blocked.ch").on(Bind).on(Knot), "no-server-reachable").weather(&NO_UDP),
+        case(zone("udp-blocked-one.ch").copy(Bind, Stale).on(Knot), "dead-server").weather(&NO_UDP[..1]).goes(),
+        case(zone("edns-dropped.ch").on(Bind).on(Knot), "edns-dropped").weather(&NO_EDNS),
+        case(zone("edns-dropped-one.ch").on(Nsd).on(Knot), "edns-dropped").weather(&NO_EDNS[..1]).goes(),
+        case(zone("edns-dropped-stale.ch").copy(Bind, Stale).on(Knot), "edns-dropped").weather(&NO_EDNS[..1]).goes(),
+        case(zone("lossy.ch").on(Bind).on(Nsd), "visible").weather(&[LOSS]).goes(),
+        case(zone("lossy-stale.ch").copy(Bind, Stale).on(Nsd), "stale-server").weather(&[LOSS]).by_chance(),
     ]
 }

@@ -291,8 +291,8 @@ impl Case {
         self
     }
 
-    pub fn weather(mut self, line: &'static str) -> Self {
-        self.weather.push(line);
+    pub fn weather(mut self, lines: &[&'static str]) -> Self {
+        self.weather.extend(lines);
         self
     }
 }

@@ -120,6 +120,7 @@ fn said(server: &ServerReport) -> (&'static str, Tone) {
         Some(Answer::Match) => ("has it", Tone::Good),
         Some(Answer::NoMatch) => ("stale", Tone::Bad),
         Some(Answer::Lame) => ("lame", Tone::Warn),
+        Some(Answer::CutOff) => ("cut off", Tone::Bad),
         Some(Answer::Unreachable) => ("dead", Tone::Warn),
         Some(Answer::NotChecked) => ("no route", Tone::Dim),
     }

@@ -110,7 +110,7 @@ pub(super) async fn examine(
         tcp = asker.over_tcp(address, &without).await;
     }
 
-    let (answer, detail) = evidence::judge(&reply, topic.owner, topic.value.unwrap_or_default());
+    let (answer, detail) = evidence::judge(&reply, topic.owner, topic.zone, topic.value.unwrap_or_default());
     let no_route = answer == Answer::NotChecked;
     let answer = Some(answer).filter(|_| topic.value.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
     let fault = |tried: &Result<Message, Failure>| tried.as_ref().err().map(ToString::to_string);
