@@ -49,7 +49,7 @@ pub enum Failure {
     NoRoute(String),
     /// Nothing came back over any transport.
     Silent(String),
-    /// Something came back over TCP that is no answer to the question.
+    /// What came back is no answer to the question.
     Nonsense(String),
     /// Its answer does not fit into a datagram, and TCP connections to it hang.
     CutOff(String),
@@ -96,6 +96,8 @@ impl Asker {
         let [question, plain] = [true, false].map(|edns| Question::new(name, kind, edns));
         let answer = match self.over_udp(address, &question).await {
             Err(Failure::Silent(why)) => self.insist(address, &question, &plain, why).await?,
+            // Somebody may be guessing, which TCP makes hard.
+            Err(Failure::Nonsense(udp)) => return self.after_udp(address, &question, &udp).await,
             other => other?,
         };
         if answer.metadata.truncation {
@@ -142,7 +144,7 @@ impl Asker {
         })
     }
 
-    /// For resolvers: over UDP, and over TCP when the answer is truncated or does not come.
+    /// Over UDP, and over TCP when the answer is truncated or does not come.
     pub(super) async fn over_both(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
         let udp = match self.over_udp(address, question).await {
             Ok(answer) if !answer.metadata.truncation => return Ok(answer),
@@ -150,6 +152,11 @@ impl Asker {
             Err(failure @ Failure::NoRoute(_)) => return Err(failure),
             Err(failure) => failure.to_string(),
         };
+        self.after_udp(address, question, &udp).await
+    }
+
+    /// Over TCP, after `udp`.
+    async fn after_udp(&self, address: SocketAddr, question: &Question, udp: &str) -> Result<Message, Failure> {
         self.over_tcp(address, question).await.map_err(|failure| match failure {
             Failure::Nonsense(tcp) => Failure::Nonsense(format!("UDP: {udp}; TCP: {tcp}")),
             no_route @ Failure::NoRoute(_) => no_route,
@@ -175,12 +182,12 @@ impl Asker {
                     Err(_) => strangers += 1,
                 }
             }
-            Err(Failure::Silent("nothing but datagrams that do not answer the question".to_owned()))
+            Err(Failure::Nonsense("nothing but datagrams that do not answer the question".to_owned()))
         };
         match timeout(self.timeout, exchange).await {
             Ok(result) => result,
             Err(_) if strangers > 0 => {
-                Err(Failure::Silent(format!("no answer in {:?}, {strangers} other datagrams", self.timeout)))
+                Err(Failure::Nonsense(format!("no answer in {:?}, {strangers} other datagrams", self.timeout)))
             }
             Err(_) => Err(self.late()),
         }

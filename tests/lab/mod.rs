@@ -2,6 +2,8 @@
 //! and PowerDNS; five validating resolvers through which the sandbox's CA looks. The gate must never say *go* where the CA
 //! does not always succeed, and never wait for ever where it does.
 
+#![allow(clippy::print_stdout, reason = "tables for people: with --nocapture, and when the test fails")]
+
 mod cases;
 mod internet;
 mod makes;

@@ -135,7 +135,7 @@ impl Lab {
     }
 
     async fn looks(&self) -> Vec<Looks> {
-        join_all(self.cases.iter().map(|case| self.look(case))).await
+        join_all(self.cases.iter().map(async |case| { let b = Instant::now(); let l = self.look(case).await; if b.elapsed().as_secs() > 10 { println!("SLOW {} {:.1?}", case.domain, b.elapsed()); } l })).await
     }
 
     /// Asks the CA, each time with empty caches, until it is clear how often it succeeds.

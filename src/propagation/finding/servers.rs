@@ -130,7 +130,9 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 
 fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     let nobody = all.serving.is_empty() && all.lame.is_empty() && all.cut_off.is_empty();
-    if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
+    // They are alive, and dead to resolvers: that is said as such.
+    let deaf = !all.dead.is_empty() && all.dead.iter().all(|server| server.edns == Some(Edns::Dropped));
+    if nobody && !deaf && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
             count => format!("none of {} could be reached: {}", addresses(count), list(&all.dead, detail)),
@@ -138,7 +140,7 @@ fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::new(Code::NoServerReachable, unless_elsewhere(seen), text).with_next(
             "Check the name servers, and from another network whether DNS (port 53, UDP and TCP) gets out of this one.",
         ));
-    } else if !all.dead.is_empty() {
+    } else if !all.dead.is_empty() && !deaf {
         let text = format!("no answer from {}", list(&all.dead, detail));
         found.push(
             Finding::new(Code::DeadServer, Severity::Warns, text)
@@ -203,14 +205,16 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
     if !dropped.is_empty() {
         let word = |server: &ServerReport| {
-            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
+            Some(
+                if server.edns == Some(Edns::Dropped) { "drops it, dead to resolvers" } else { "refuses it" }
+                    .to_owned(),
+            )
         };
-        let text = format!(
-            "no EDNS with {}: resolvers need a second question, and no signature comes through",
-            list(&dropped, word)
-        );
+        let text = format!("no EDNS with {}; without it no signature comes through", list(&dropped, word));
+        let deaf = !all.good && !dropped.is_empty() && dropped.len() == all.dead.len() && all.serving.is_empty();
+        let severity = if deaf { unless_elsewhere(seen) } else { Severity::Warns };
         found.push(
-            Finding::new(Code::EdnsDropped, Severity::Warns, text)
+            Finding::new(Code::EdnsDropped, severity, text)
                 .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
         );
     }
