@@ -121,6 +121,7 @@ fn answered(answer: Option<Answer>) -> (&'static str, Tone) {
         Some(Answer::Match) => ("has it", Tone::Good),
         Some(Answer::NoMatch) => ("lacks it", Tone::Bad),
         Some(Answer::Lame) => ("lame", Tone::Warn),
+        Some(Answer::CutOff) => ("cut off", Tone::Bad),
         Some(Answer::Unreachable) => ("dead", Tone::Warn),
         Some(Answer::NotChecked) => ("no route", Tone::Dim),
     }

@@ -118,8 +118,8 @@ pub(super) async fn examine(
     }
 
     let value = topic.value.unwrap_or_default();
-    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, value);
-    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, value));
+    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
+    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
     let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
     if answer == Answer::Match
         && !truncated

@@ -45,7 +45,9 @@ impl<'a> Answers<'a> {
     fn of(seen: &'a Examination) -> Self {
         let by = |test: &dyn Fn(&ServerReport) -> bool| seen.servers.iter().filter(|server| test(server)).collect();
         let is = |wanted| move |server: &ServerReport| server.answer == Some(wanted);
-        let cut_off = |server: &ServerReport| server.truncated && server.tcp_fault.is_some();
+        let cut_off = |server: &ServerReport| {
+            server.answer == Some(Answer::CutOff) || server.truncated && server.tcp_fault.is_some()
+        };
         let serving: Vec<_> = by(&ServerReport::serves);
         Self {
             matching: by(&is(Answer::Match)),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::Severity::{Blocks, Info, Warns};
 use super::*;
 use crate::prevalidation::DomainName;
-use crate::propagation::Answer::{self, Lame, Match, NoMatch, NotChecked, Unreachable};
+use crate::propagation::Answer::{self, CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
 use crate::propagation::caa::{CA_NAMES, Property, evaluate};
 use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
 use crate::propagation::examine::{DelegationReport, Edns, Fault, ServerReport, Subject, Wildcard};
@@ -152,6 +152,7 @@ fn transports_are_told_apart() {
     assert_eq!(all, [("tcp-blocked", Blocks)]);
     let one = with(&[Match, Match, Lame], |seen| cut_off(&mut seen.servers[2]));
     assert_eq!(one, [("tcp-blocked", Warns), ("visible", Info)]);
+    assert_eq!(with(&[Match, Match, CutOff], |_| ()), [("tcp-blocked", Blocks)], "resolvers wait for it in vain");
     let small = with(&[Match, Match], |seen| seen.servers[0].tcp_fault = Some("refused".to_owned()));
     assert_eq!(small, [("tcp-blocked", Warns), ("visible", Info)]);
     let large = with(&[Match, Match], |seen| seen.servers[0].octets = Some(1233));
@@ -334,12 +335,12 @@ fn the_words_are_kebab_case_and_each_is_there_once() {
 proptest! {
     #[test]
     fn findings_block_exactly_when_the_gate_does_not_go(
-        answers in prop::collection::vec((0..5usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        answers in prop::collection::vec((0..6usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
         deaf in any::<bool>(),
         broken in prop::bool::weighted(0.1),
         published_for in prop::sample::select(vec![0, 599, 600, 90_000]),
     ) {
-        let kinds = [Match, NoMatch, Lame, Unreachable, NotChecked];
+        let kinds = [Match, NoMatch, Lame, Unreachable, NotChecked, CutOff];
         let said = answers.iter().map(|(kind, ..)| Some(kinds[*kind])).collect();
         let of_chain = fault(FaultKind::DsMismatch);
         let trust = if broken { Trust::Bogus(of_chain.clone()) } else { unsigned() };
