@@ -132,6 +132,9 @@ fn values(report: &Report, output: &Output) {
     let mut all: Vec<&str> = serving.iter().flat_map(|server| server.values.iter().map(String::as_str)).collect();
     all.sort_unstable();
     all.dedup();
+    if report.value.is_none() && serving.is_empty() {
+        return;
+    }
     section(output, "TXT at the name");
     if let (Some(value), Some(from)) = (&report.value, report.value_from) {
         output.paragraph(&"  wanted  ".into(), &format!("\"{}\", says {from}", short(value)));
