@@ -171,7 +171,7 @@ impl fmt::Display for ServerAnswer {
     }
 }
 
-/// The four answers that count, and the one that does not.
+/// The five answers that count, and the one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -181,6 +181,9 @@ pub enum Answer {
     NoMatch,
     /// REFUSED, SERVFAIL, not authoritative, a referral.
     Lame,
+    /// Its answer is too large for a datagram, and TCP connections hang: whoever asks it learns nothing and waits too long to
+    /// ask another server (unbound 1.17 for more than 25 s). Fatal as stale is, but no evidence.
+    CutOff,
     /// No answer: dead, and dead is tolerable.
     Unreachable,
     /// We have no route to it (IPv6 without IPv6).

@@ -138,7 +138,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Every switch of the CA with the values it takes and what it means; the default first.
-const SWITCHES: [(&str, &str, &str); 18] = [
+const SWITCHES: [(&str, &str, &str); 19] = [
     ("reset_keeps_proof", "true|false", "a reset leaves a valid domain valid"),
     ("not_seen", "unchanged|error", "how validate says: not seen"),
     ("stale_token", "unchanged|error", "how validate says: no token to look for"),
@@ -154,6 +154,7 @@ const SWITCHES: [(&str, &str, &str); 18] = [
     ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
     ("client_search_limit", "300|N", "how many clients a search returns"),
     ("perspectives", "0|N", "places that look; 0: at every name server"),
+    ("resolvers", "[]|[\"192.0.2.1:53\"]", "one resolver per place, asked instead"),
     ("perspective_failures", "1|N", "how many of them may fail"),
     ("latency_ms", "0|N", "the least time of a call, as --latency"),
     ("calls_per_second", "0|N", "429 for more than this; 0: no limit"),

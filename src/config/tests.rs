@@ -483,3 +483,16 @@ fn what_is_no_configuration_file_is_refused_with_a_reason() {
     assert!(load(&folder.0.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
     assert!(folder.load(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok());
 }
+
+#[test]
+fn names_in_caa_records_are_host_names_and_there_is_one_at_least() {
+    let folder = Folder::new();
+    let with = |names: &str| GOOD.replace("user =", &format!("caa_names = {names}\nuser ="));
+    assert_eq!(folder.load(GOOD).unwrap().cas["swisssign"].caa_names, ["swisssign.com"]);
+    let two = folder.load(&with(r#"["swisssign.com", "ca.example"]"#)).unwrap();
+    assert_eq!(two.cas["swisssign"].caa_names, ["swisssign.com", "ca.example"]);
+    for names in ["[]", r#"["swisssign.com."]"#, r#"["swiss sign"]"#, r#"[""]"#, "7"] {
+        let faults = folder.faults(&with(names));
+        assert!(faults.iter().any(|fault| fault.contains("ca.swisssign.caa_names")), "{names}: {faults:?}");
+    }
+}

@@ -139,6 +139,13 @@ codes! {
     LeftBehind = "left-behind",
 }
 
+impl Code {
+    /// Whether it is about DNSSEC.
+    pub fn is_dnssec(self) -> bool {
+        self.as_str().starts_with("dnssec-")
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -178,8 +185,14 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
     wildcard(seen, &mut found);
     caa(seen, &mut found);
     caches(seen, &mut found);
-    found.sort_by_key(|finding| finding.severity);
+    sort(&mut found);
     found
+}
+
+/// The gravest first; when there is only information, that the value is there.
+pub fn sort(found: &mut [Finding]) {
+    found
+        .sort_by_key(|finding| (finding.severity, finding.severity == Severity::Info && finding.code != Code::Visible));
 }
 
 fn name(seen: &Examination, found: &mut Vec<Finding>) {

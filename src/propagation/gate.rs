@@ -114,7 +114,7 @@ impl Gate {
     pub async fn lifetimes(&self, domain: &DomainName) -> Result<Lifetimes, WalkError> {
         let owner = name(domain)?;
         let who = self.responsible(domain).await?;
-        let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|_| WalkError::Name(who.zone.clone()))?;
+        let zone = apex(&who)?;
         let mut tried = Vec::new();
         for (_, address) in who.servers {
             let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
@@ -133,9 +133,10 @@ impl Gate {
     async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
         let owner = name(question.domain)?;
         let who = self.responsible(question.domain).await?;
+        let names = [&owner, &apex(&who)?];
         let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
         let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
-        let (first, bogus) = self.judge(&who, &owner, question.value, &trust, replies);
+        let (first, bogus) = self.judge(&who, names, question.value, &trust, replies);
         let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
         let mut verdict = rule::weigh(first, warnings, question.published_for);
         if let Some(fault) = bogus {
@@ -143,7 +144,7 @@ impl Gate {
         }
         for _ in 1..way.rounds {
             if verdict.go {
-                let (again, _) = self.judge(&who, &owner, question.value, &trust, self.round(&who, &owner).await);
+                let (again, _) = self.judge(&who, names, question.value, &trust, self.round(&who, &owner).await);
                 verdict = rule::compare(verdict, again);
             }
         }
@@ -164,18 +165,18 @@ impl Gate {
         join_all(asked).await.into_iter().collect()
     }
 
-    /// What each server said, and the fault that makes all of it bogus.
+    /// What each server said about the owner of the value in its zone, and the fault that makes all of it bogus.
     fn judge(
         &self,
         who: &Responsible,
-        owner: &Name,
+        [owner, zone]: [&Name; 2],
         value: &str,
         trust: &Trust,
         replies: BTreeMap<SocketAddr, Result<Message, Failure>>,
     ) -> (Vec<ServerAnswer>, Option<Fault>) {
         let now = self.clock.now();
         let judged = replies.into_iter().map(|(address, reply)| {
-            let said = evidence::judge(&reply, owner, value);
+            let said = evidence::judge(&reply, owner, zone, value);
             let fault = reply.ok().and_then(|reply| trust.judge(&reply, owner, RecordType::TXT, now).err());
             (address, (said, fault))
         });
@@ -231,6 +232,10 @@ impl Lookout for Gate {
     fn mode(&self, domain: &DomainName) -> GateMode {
         self.settings.way(domain).mode
     }
+}
+
+fn apex(who: &Responsible) -> Result<Name, WalkError> {
+    Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.'))).map_err(|_| WalkError::Name(who.zone.clone()))
 }
 
 pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {

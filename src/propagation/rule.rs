@@ -28,7 +28,7 @@ const SLOWEST_POLL: Duration = Duration::from_secs(300);
 
 /// Judges the answers of one look in mode `authoritative` (rule 3 and 4).
 ///
-/// It goes when no address says [`Answer::NoMatch`] and two name servers match. One is enough when only one answers, and,
+/// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers match. One is enough when only one answers, and,
 /// `LAME_GRACE` after the write, when all others that answer are lame. [`Answer::NotChecked`] counts neither way.
 /// Answers without a name are name servers of their own. `warnings` are those of the delegation; more are added.
 pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_for: Duration) -> Verdict {
@@ -40,7 +40,7 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
     let having =
         |wanted: &[Answer]| by_name.values().filter(|all| all.iter().any(|s| wanted.contains(&s.answer))).count();
 
-    let (listed, stale) = (by_name.len(), count(Answer::NoMatch));
+    let (listed, stale, cut_off) = (by_name.len(), count(Answer::NoMatch), count(Answer::CutOff));
     let matching = having(&[Answer::Match]);
     let answering = having(&[Answer::Match, Answer::NoMatch, Answer::Lame]);
     let needed = if published_for >= LAME_GRACE { 1 } else { answering.clamp(1, 2) };
@@ -49,7 +49,7 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
         match server.answer {
             Answer::Lame => warnings.push(format!("{server} does not answer for the zone: {}", server.detail)),
             Answer::Unreachable => warnings.push(format!("{server} gave no answer: {}", server.detail)),
-            Answer::Match | Answer::NoMatch | Answer::NotChecked => {}
+            Answer::Match | Answer::NoMatch | Answer::CutOff | Answer::NotChecked => {}
         }
     }
 
@@ -58,6 +58,11 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
         format!("no name server has the value: {}", first_of(&servers, Answer::NoMatch))
     } else if stale > 0 {
         format!("{stale} of {addresses} addresses do not have the value yet: {}", first_of(&servers, Answer::NoMatch))
+    } else if cut_off > 0 {
+        format!(
+            "{cut_off} of {addresses} addresses cannot give their answer, and resolvers that ask them wait in vain: {}",
+            first_of(&servers, Answer::CutOff)
+        )
     } else if matching >= needed {
         let seen = count(Answer::Match);
         format!(
@@ -81,8 +86,8 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
             servers.first().map_or_else(String::new, |server| format!("{server}: {}", server.detail))
         )
     };
-    let go = stale == 0 && matching >= needed;
-    let gone = stale > 0 && matching == 0;
+    let go = stale == 0 && cut_off == 0 && matching >= needed;
+    let gone = stale > 0 && cut_off == 0 && matching == 0;
     Verdict { gone, warnings, servers, ..Verdict::new(GateMode::Authoritative, go, cause) }
 }
 
@@ -220,7 +225,7 @@ fn first_of(servers: &[ServerAnswer], wanted: Answer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use Answer::{Lame, Match, NoMatch, NotChecked, Unreachable};
+    use Answer::{CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
 
     use super::*;
 
@@ -250,6 +255,8 @@ mod tests {
             (&[("a", Match), ("b", Match), ("c", NoMatch)], 999_999, false, false, 0),
             (&[("a", Match), ("b", Match), ("c", Unreachable), ("d", Lame)], 0, true, false, 2),
             (&[("a", Match), ("b", Unreachable)], 0, true, false, 1),
+            (&[("a", Match), ("b", Match), ("c", CutOff)], 999_999, false, false, 0),
+            (&[("a", NoMatch), ("b", CutOff)], 0, false, false, 0),
             (&[("a", Match), ("a", Match)], 0, true, false, 0),
             (&[("a", Match)], 0, true, false, 0),
             (&[("a", Match), ("b", NotChecked)], 0, true, false, 0),

@@ -10,6 +10,7 @@ use hickory_proto::rr::Name;
 use super::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, name, once, record, refusal, serve};
 use super::{Answer, Judging, Lookout, Question, ServerAnswer, Verdict};
 
+mod astray;
 mod bad_input;
 mod modes;
 
@@ -57,7 +58,7 @@ async fn a_question_is_plain_and_offers_edns() {
 }
 
 #[tokio::test]
-async fn a_server_without_edns_is_heard_whether_it_says_so_or_drops_it() {
+async fn a_server_that_says_it_has_no_edns_is_heard_and_one_that_drops_it_is_dead_to_resolvers() {
     for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
         let old = always(move |q| if q.edns.is_some() { refusal(q, code) } else { good(q) });
         assert_eq!(alone(old).await.answer, Answer::Match, "{code}");
@@ -70,11 +71,13 @@ async fn a_server_without_edns_is_heard_whether_it_says_so_or_drops_it() {
     assert_eq!(alone(headers_only).await.answer, Answer::Match);
     let middlebox: Script =
         Box::new(|q, over| if q.edns.is_some() || over == Over::Tcp { Vec::new() } else { once(&good(q)) });
-    assert_eq!(alone(middlebox).await.answer, Answer::Match);
+    let said = alone(middlebox).await;
+    assert_eq!(said.answer, Answer::Unreachable, "{said:?}");
+    assert!(said.detail.contains("it answers only to what has no EDNS"), "{said:?}");
 }
 
 #[tokio::test]
-async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_too() {
+async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_once_more() {
     let large: Script = Box::new(|q, over| {
         let mut whole = good(q);
         for nth in 0..200 {
@@ -96,8 +99,16 @@ async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_too() {
     let begun = Instant::now();
     assert_eq!(alone(cut_inside_a_record).await.answer, Answer::Match);
     assert!(begun.elapsed() < PATIENCE, "TC is believed at once, not after a time-out");
-    let lossy: Script = Box::new(|q, over| if over == Over::Tcp { once(&good(q)) } else { Vec::new() });
+    let lost = std::sync::atomic::AtomicBool::new(false);
+    let lossy: Script = Box::new(move |q, over| {
+        let first = over == Over::Udp && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
+        if first { Vec::new() } else { once(&good(q)) }
+    });
     assert_eq!(alone(lossy).await.answer, Answer::Match);
+    let only_tcp: Script = Box::new(|q, over| if over == Over::Tcp { once(&good(q)) } else { Vec::new() });
+    let said = alone(only_tcp).await;
+    assert_eq!(said.answer, Answer::Unreachable, "{said:?}");
+    assert!(said.detail.contains("it answers only over TCP"), "{said:?}");
 }
 
 #[tokio::test]

@@ -33,9 +33,7 @@ impl Gate {
                 self.ask_servers(&mut seen, &who, &owner, subject).await;
                 seen.delegation = Some(delegation(who));
             }
-            Err(error) => {
-                seen.fault = Some(Fault { code: code(&error), text: error.to_string() });
-            }
+            Err(error) => seen.fault = Some(Fault { code: code(&error), text: error.to_string() }),
         }
         self.ask_resolvers(&mut seen, subject).await;
         seen
@@ -121,9 +119,9 @@ fn delegation(who: Responsible) -> DelegationReport {
 fn code(error: &WalkError) -> Code {
     match error {
         WalkError::NotDelegated { .. } => Code::NotDelegated,
-        WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::Endless { .. } => Code::ReferralLoop,
         WalkError::Name(_) => Code::NoSuchName,
+        WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::NoAnswer { .. } | WalkError::Late { .. } => Code::NoServerReachable,
     }
 }
