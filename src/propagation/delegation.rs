@@ -413,6 +413,7 @@ impl Walk<'_> {
         if let Some(endless) = endless {
             return Err(endless);
         }
+        tried.sort_unstable();
         let more = tried.len().saturating_sub(3);
         tried.truncate(3);
         if more > 0 {
