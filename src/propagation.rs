@@ -44,7 +44,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, Lifetimes, Responsible};
+pub use gate::{Gate, Responsible};
 pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.

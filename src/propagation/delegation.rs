@@ -53,6 +53,15 @@ pub struct Delegation {
     pub chain: Chain,
 }
 
+impl Delegation {
+    /// Whether the parent or the zone lists this server. Others serve the zone above: what they say about this one counts
+    /// only when they serve it, too.
+    pub fn lists(&self, host: &str) -> bool {
+        let unknown = self.parent.is_empty() && self.child.is_none();
+        unknown || self.parent.contains(host) || self.child.as_ref().is_some_and(|child| child.contains(host))
+    }
+}
+
 /// Why the servers of a name could not be found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
@@ -215,14 +224,14 @@ impl Walk<'_> {
             }
             Err(error) => return Err(error),
         };
-        // Servers of the zone above that answer for this one too count as its parent's choice: resolvers ask them and
-        // believe them. The roots are nobody's.
-        let parent: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
+        // Servers of the zone above that answer for this one too hide what it delegates. Resolvers ask them and believe
+        // them, so they are looked at, but nobody has listed them. The roots are nobody's.
+        let mut names: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
+        let parent = if cut.zone == zone { names.clone() } else { BTreeSet::new() };
         let silent = child.is_err();
         let texts = |names: &BTreeSet<Name>| names.iter().take(MOST_SERVERS).map(text).collect::<BTreeSet<_>>();
         let lists = (texts(&parent), child.as_ref().ok().map(texts));
         let mut warnings = Vec::new();
-        let mut names = parent.clone();
         match child {
             Ok(child) => {
                 if !parent.is_empty() && parent != child {
@@ -235,7 +244,7 @@ impl Walk<'_> {
                 }
                 names.extend(child);
             }
-            Err(error) if parent.is_empty() => return Err(error),
+            Err(error) if names.is_empty() => return Err(error),
             Err(error) => warnings.push(format!("the zone's own list of name servers could not be read: {error}")),
         }
         if names.len() > MOST_SERVERS {

@@ -52,6 +52,12 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
             Answer::Match | Answer::NoMatch | Answer::NotChecked => {}
         }
     }
+    for (name, all) in &by_name {
+        // Its other addresses speak for a server that has some; one that was not asked at all may be stale.
+        if let (true, Some(one)) = (all.iter().all(|server| server.answer == Answer::NotChecked), all.first()) {
+            warnings.push(format!("{name} was not asked, and the CA may ask it: {}", one.detail));
+        }
+    }
 
     let addresses = servers.len();
     let cause = if stale > 0 && matching == 0 {
@@ -87,15 +93,21 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
 }
 
 /// Holds a second round against a first one that went: everybody was asked again, and a name that is served by many machines
-/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay.
+/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay, and somebody must still
+/// have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
-    if !second.iter().any(|server| server.answer == Answer::NoMatch) {
+    let any = |wanted| second.iter().any(|server| server.answer == wanted);
+    let cause = if any(Answer::NoMatch) {
+        format!(
+            "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
+            first_of(&second, Answer::NoMatch)
+        )
+    } else if !any(Answer::Match) {
+        let said = second.first().map_or_else(String::new, |server| format!(": {server}: {}", server.detail));
+        format!("asked again, no name server gave an answer that counts{said}")
+    } else {
         return first;
-    }
-    let cause = format!(
-        "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
-        first_of(&second, Answer::NoMatch)
-    );
+    };
     Verdict { go: false, cause, servers: second, ..first }
 }
 
@@ -252,9 +264,10 @@ mod tests {
             (&[("a", Match), ("b", Unreachable)], 0, true, false, 1),
             (&[("a", Match), ("a", Match)], 0, true, false, 0),
             (&[("a", Match)], 0, true, false, 0),
-            (&[("a", Match), ("b", NotChecked)], 0, true, false, 0),
-            (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 0),
-            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 1),
+            (&[("a", Match), ("b", NotChecked)], 0, true, false, 1),
+            (&[("a", Match), ("a", NotChecked)], 0, true, false, 0),
+            (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 2),
+            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 2),
             (&[("a", NoMatch), ("b", NoMatch)], 0, false, true, 0),
             (&[("a", NoMatch), ("b", Lame)], 0, false, true, 1),
             (&[("a", Lame), ("b", Lame)], 999_999, false, false, 2),
@@ -326,12 +339,15 @@ mod tests {
             ([("a", Match), ("b", Match), ("c", Match)], true),
             ([("a", Match), ("b", Unreachable), ("c", Unreachable)], true),
             ([("a", Match), ("b", Lame), ("c", Lame)], true),
+            ([("a", Lame), ("b", Unreachable), ("c", Unreachable)], false),
             ([("a", Match), ("b", NoMatch), ("c", Unreachable)], false),
             ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
         ] {
             let verdict = compare(first(), look(&second, 0).servers);
             assert_eq!((verdict.go, verdict.gone), (go, false), "{second:?}: {verdict:?}");
-            assert_eq!(verdict.cause.contains("anycast: asked again, "), !go, "{verdict:?}");
+            let anycast = second.iter().any(|(_, answer)| *answer == NoMatch);
+            assert_eq!(verdict.cause.contains("anycast: asked again, "), anycast, "{verdict:?}");
+            assert_eq!(verdict.cause.contains("asked again, "), !go, "{verdict:?}");
         }
     }
 
