@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dnssec::{Fault, Trust};
-use super::{Answer, GateMode, ServerAnswer, Verdict};
+use super::{Answer, GateMode, InSync, ServerAnswer, Verdict};
 
 /// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
 /// reloads says SERVFAIL for seconds; one that was never configured says REFUSED for years.
@@ -167,20 +167,28 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
 }
 
 /// Judges by what the provider says about its own name servers, and a delay after the write (mode `provider`, rule 8).
-pub fn trust_provider(in_sync: Option<bool>, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+///
+/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits for ever.
+pub fn trust_provider(in_sync: InSync, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+    let unnamed = "the answer to the write was lost, so the provider cannot be asked about that change";
+    let delay = if in_sync == InSync::Unnamed { delay.max(GateMode::Delay.default_delay()) } else { delay };
     let (go, cause) = match (in_sync, left_until(delay, published_for, now)) {
-        (None, _) => (
+        (InSync::Unnamed, Some(moment)) => (false, format!("{unnamed}; waits until {moment}")),
+        (InSync::Unnamed, None) => {
+            (true, format!("{unnamed}; {} s have passed since then, which is no evidence", delay.as_secs()))
+        }
+        (InSync::Untold, _) => (
             false,
             "this provider cannot tell whether its name servers have the value; set propagation.mode = \"authoritative\" \
              (or \"resolvers\", or \"delay\") for this zone in [propagation.zone.\"…\"]"
                 .to_owned(),
         ),
-        (Some(false), _) => (false, "the provider says that not all of its name servers have the value yet".to_owned()),
-        (Some(true), Some(moment)) => (
+        (InSync::No, _) => (false, "the provider says that not all of its name servers have the value yet".to_owned()),
+        (InSync::Yes, Some(moment)) => (
             false,
             format!("the provider says that its name servers have the value; waits until {moment} to be on the safe side"),
         ),
-        (Some(true), None) => {
+        (InSync::Yes, None) => {
             (true, "the provider says that its name servers have the value; nobody else was asked".to_owned())
         }
     };
@@ -318,10 +326,12 @@ mod tests {
     #[test]
     fn a_provider_is_believed_when_it_can_tell_and_after_a_delay() {
         let table = [
-            (None, 999, false, "cannot tell"),
-            (Some(false), 999, false, "not all of its name servers"),
-            (Some(true), 0, false, "until 1970-01-01 00:01 UTC"),
-            (Some(true), 60, true, "nobody else was asked"),
+            (InSync::Untold, 999, false, "cannot tell"),
+            (InSync::No, 999, false, "not all of its name servers"),
+            (InSync::Yes, 0, false, "until 1970-01-01 00:01 UTC"),
+            (InSync::Yes, 60, true, "nobody else was asked"),
+            (InSync::Unnamed, 599, false, "lost, so the provider cannot be asked"),
+            (InSync::Unnamed, 600, true, "no evidence"),
         ];
         for (in_sync, age, go, words) in table {
             let verdict =

@@ -46,7 +46,7 @@ fn resolver(lab: &Lab, nth: u8) -> Resolver {
 async fn look(settings: GateSettings, published_for: u64, in_sync: Option<bool>) -> Verdict {
     let domain = domain("example.test");
     let published_for = Duration::from_secs(published_for);
-    gate(settings).look(&Question { published_for, in_sync, ..Question::new(&domain, VALUE) }).await
+    gate(settings).look(&Question { published_for, in_sync: in_sync.into(), ..Question::new(&domain, VALUE) }).await
 }
 
 #[tokio::test]
