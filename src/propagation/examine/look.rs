@@ -84,13 +84,16 @@ impl Gate {
         }
     }
 
-    /// Asks resolvers where that does no harm: the value is everywhere, none is expected, or they alone are to be asked.
+    /// Asks resolvers where that does no harm: the value is everywhere, or they alone are to be asked. Where none is expected,
+    /// one may be written soon, and then what stands there now would be in their caches: only those are asked whom somebody
+    /// names.
     async fn ask_resolvers(&self, seen: &mut Examination, subject: &Subject<'_>) {
         let way = self.settings().way(subject.domain);
         let resolvers = subject.resolvers.unwrap_or(way.resolvers);
         let served = seen.servers.iter().any(ServerReport::serves);
         let alone = !served && way.mode == GateMode::Resolvers && subject.published_for >= way.delay;
-        let complete = seen.gate.as_ref().map_or(served && subject.value.is_none(), |gate| gate.go);
+        let named = subject.resolvers.is_some();
+        let complete = seen.gate.as_ref().map_or(served && named && subject.value.is_none(), |gate| gate.go);
         let Ok(owner) = name(subject.domain) else { return };
         if resolvers.is_empty() || !(alone || complete) {
             return;
