@@ -273,3 +273,12 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
     let seen = attempt(&world).await;
     assert!(seen.withdrawn_at.is_some() && seen.hold.unwrap().reason.contains("withdrawn by hand"));
 }
+
+#[tokio::test]
+async fn a_look_counts_from_its_own_end_and_not_from_that_of_the_slowest_beside_it() {
+    let mut world = World::new(2).await;
+    world.witness.lock().unwrap().slow.insert("d1.ch".to_owned(), SignedDuration::from_secs(90));
+    // The CA is asked within a minute of a good look, or not at all: that is checked after each step.
+    work(&mut world, SignedDuration::from_hours(1)).await;
+    assert!(world.all_valid());
+}

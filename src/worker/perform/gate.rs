@@ -44,17 +44,17 @@ impl Worker {
                 };
                 async move {
                     let verdict = self.look_for(&task, synced, now).await;
-                    (task, verdict)
+                    // The slowest look of the batch must not make the others younger (I5).
+                    (task, verdict, self.ports.clock.now())
                 }
             })
             .buffer_unordered(LOOKS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
         crashpoint::reach("look-done");
-        let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
-        for (mut task, verdict) in looked {
-            self.take_verdict(&mut task, verdict, now);
+        for (mut task, verdict, at) in looked {
+            self.take_verdict(&mut task, verdict, at);
             done.push(task);
         }
         self.finish(done).await
