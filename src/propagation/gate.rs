@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{join, join_all};
@@ -19,6 +20,9 @@ use super::settings::{GateSettings, Way};
 use super::{Answer, GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
+
+/// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out is.
+const LONGEST_WALK: Duration = Duration::from_secs(60);
 
 /// Open sockets of all looks together.
 const SOCKETS: usize = 256;
@@ -59,7 +63,7 @@ impl Gate {
     /// A gate with these settings. Opens nothing yet.
     pub fn new(settings: GateSettings, clock: Arc<dyn Clock>) -> Self {
         let asker = Asker::new(settings.timeout, SOCKETS, settings.rate);
-        let time = settings.timeout.saturating_mul(10);
+        let time = settings.timeout.saturating_mul(10).min(LONGEST_WALK);
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
         let resolvers = Resolvers::new(asker.clone(), settings.extra_roots.clone());
         let anchors = settings.trust_anchors.clone();
