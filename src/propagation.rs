@@ -44,7 +44,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, Lifetimes, Responsible};
+pub use gate::{Gate, Responsible};
 pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
@@ -69,14 +69,38 @@ pub struct Question<'a> {
     pub value: &'a str,
     /// How long the value has stood in the zone.
     pub published_for: std::time::Duration,
-    /// What the provider says about its own name servers, where it was asked and can tell (mode `provider`).
-    pub in_sync: Option<bool>,
+    /// What the provider says about its own name servers (mode `provider`).
+    pub in_sync: InSync,
+}
+
+/// Whether a provider's own name servers have a change, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InSync {
+    /// The provider says so.
+    Yes,
+    /// The provider says that not all of them have it.
+    No,
+    /// It was not asked, or cannot tell.
+    #[default]
+    Untold,
+    /// The answer to the write was lost, and with it the provider's name for the change: nobody can be asked about it.
+    Unnamed,
+}
+
+impl From<Option<bool>> for InSync {
+    fn from(told: Option<bool>) -> Self {
+        match told {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None => Self::Untold,
+        }
+    }
 }
 
 impl<'a> Question<'a> {
     /// A question about a value that was just written.
     pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: None }
+        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default() }
     }
 }
 

@@ -360,7 +360,7 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
     PropagationSettings {
         poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
         settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 30, SECOND * 3)),
+        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 10, SECOND * 3)),
         rate: rate.unwrap_or_else(|message| {
             section.fault("rate", message);
             default_rate

@@ -200,6 +200,15 @@ async fn refusals_referrals_and_hearsay_are_lame() {
     });
     let said = alone(hearsay).await;
     assert!(said.answer == Answer::Lame && said.detail.contains("not authoritative"), "{said:?}");
+    for recursive in [true, false] {
+        let stale = always(move |q| {
+            let mut reply = answer(q, &["example.test TXT \"v=spf1 -all\""]);
+            (reply.metadata.authoritative, reply.metadata.recursion_available) = (false, recursive);
+            reply
+        });
+        let said = alone(stale).await;
+        assert!(said.answer == Answer::NoMatch && said.detail.contains("resolvers may believe it"), "{said:?}");
+    }
     let referral = alone(serve("", &["test NS ns.test"])).await;
     assert!(
         referral.answer == Answer::Lame && referral.detail.contains("refers to the servers of test"),
@@ -445,17 +454,48 @@ async fn glue_for_another_zone_is_not_believed() {
 }
 
 #[tokio::test]
-async fn lifetimes_are_those_of_the_authority() {
-    let lab = Lab::of(internet(&[
-        "example.test TXT \"v=spf1 -all\"",
+async fn a_server_of_the_zone_above_that_serves_this_one_too_hides_no_delegation() {
+    // example.test lives on ns1 and ns2; it delegates sub.example.test to ns1 and ns3, and ns1 answers for both.
+    let above = [
         "example.test NS ns1.example.test",
+        "example.test NS ns2.example.test",
         "ns1.example.test A 127.0.0.4",
-    ]))
-    .await;
-    let gate = lab.gate();
-    let found = gate.lifetimes(&domain("example.test")).await.unwrap();
-    assert_eq!((found.txt_ttl, found.negative_ttl), (Some(300), 300));
-    assert_eq!(gate.lifetimes(&domain("new.example.test")).await.unwrap().txt_ttl, None);
+        "ns2.example.test A 127.0.0.5",
+    ];
+    let cut = [
+        "sub.example.test NS ns1.example.test",
+        "sub.example.test NS ns3.example.test",
+        "ns3.example.test A 127.0.0.6",
+    ];
+    let sub = [&cut[..2], &["sub.example.test TXT \"swiss-pki=0123456789abcdef\""]].concat();
+    let both = || -> Script {
+        let (upper, lower) = (serve("example.test", &[&above[..], &cut].concat()), serve("sub.example.test", &sub));
+        Box::new(move |q, over| {
+            let below = name("sub.example.test").zone_of(q.queries[0].name());
+            if below { lower(q, over) } else { upper(q, over) }
+        })
+    };
+    let servers = |second: Script| {
+        vec![
+            serve("", &["test NS a.nic.test", "a.nic.test A 127.0.0.3"]),
+            serve("test", &above),
+            both(),
+            second,
+            serve("sub.example.test", &sub),
+        ]
+    };
+    // Which of the two answers first is chance.
+    for _ in 0..6 {
+        let lab = Lab::of(servers(serve("example.test", &[&above[..], &cut].concat()))).await;
+        let verdict = lab.gate().look(&Question::new(&domain("sub.example.test"), VALUE)).await;
+        let said: Vec<_> = verdict.servers.iter().map(|s| (s.name.as_deref().unwrap(), s.answer)).collect();
+        assert_eq!(said, [("ns1.example.test", Answer::Match), ("ns3.example.test", Answer::Match)], "{verdict:?}");
+        assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
+    }
+    // One that has an old copy, which nobody lists, is believed by whoever comes from above.
+    let lab = Lab::of(servers(serve("sub.example.test", &cut[..2]))).await;
+    let verdict = lab.gate().look(&Question::new(&domain("sub.example.test"), VALUE)).await;
+    assert!(!verdict.go && verdict.cause.contains("ns2.example.test"), "{verdict:?}");
 }
 
 #[test]

@@ -66,7 +66,10 @@ impl Report {
         let registration = registration.flatten().filter(|registration| !around.is_proven(registration, now));
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
-        let stood = now.duration_since(wanted.published_at.unwrap_or(now.saturating_sub(LONG_AGO).unwrap_or(now)));
+        // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
+        let we_write = known.view.as_ref().is_some_and(|view| view.provider.is_some()) && value.is_none();
+        let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
+        let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
             domain,
             value: wanted.value.as_deref(),

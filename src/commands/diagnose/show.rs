@@ -39,6 +39,8 @@ fn headline(report: &Report, output: &Output) {
         ("BLOCKED: ", Tone::Bad, String::new())
     } else if report.dns.gate.as_ref().is_some_and(|gate| gate.go) {
         ("READY: ", Tone::Good, "the CA will see the value. ".to_owned())
+    } else if report.value.is_some() {
+        ("NOTHING BLOCKS: ", Tone::Good, "whether the value is there cannot be seen from here. ".to_owned())
     } else {
         ("NOTHING BLOCKS: ", Tone::Good, "no value is looked for. ".to_owned())
     };

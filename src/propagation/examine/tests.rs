@@ -42,6 +42,34 @@ async fn examine(scripts: Vec<Script>, name: &str) -> Examination {
     seen
 }
 
+#[tokio::test]
+async fn without_a_value_only_resolvers_that_somebody_names_are_asked() {
+    let mut scripts = internet(&["example.test TXT \"v=spf1 -all\""]);
+    scripts.push(always(|q| {
+        let mut reply = answer(q, &["example.test TXT \"v=spf1 -all\""]);
+        (reply.metadata.authoritative, reply.metadata.recursion_available) = (false, true);
+        reply
+    }));
+    let lab = Lab::of(scripts).await;
+    let mut settings = lab.gate().settings().clone();
+    let resolver = vec![Resolver::Plain(lab.server(3))];
+    settings.general.resolvers.clone_from(&resolver);
+    let (gate, domain) = (crate::propagation::lab::gate(settings), domain("example.test"));
+    for named in [None, Some(resolver.as_slice())] {
+        let subject = Subject {
+            domain: &domain,
+            value: None,
+            published_for: Duration::ZERO,
+            horizon: None,
+            resolvers: named,
+            caa_names: &[],
+        };
+        let seen = gate.examine(&subject, Timestamp::UNIX_EPOCH).await;
+        assert_eq!(seen.caches.resolvers.len(), named.map_or(0, <[_]>::len), "{:?}", seen.caches);
+        assert_eq!(seen.caches.txt_ttl, Some(300));
+    }
+}
+
 fn codes(seen: &Examination) -> Vec<&'static str> {
     findings(seen).iter().map(|finding| finding.code.as_str()).collect()
 }

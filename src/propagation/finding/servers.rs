@@ -76,8 +76,8 @@ fn is_deaf(server: &ServerReport) -> bool {
 }
 
 fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let recursive = |server: &&&ServerReport| server.recursive && !server.authoritative;
-    if all.serving.is_empty() && !all.lame.is_empty() && all.lame.iter().all(|server| recursive(&server)) {
+    let mut answering = all.serving.iter().chain(&all.lame).peekable();
+    if answering.peek().is_some() && answering.all(|server| server.recursive && !server.authoritative) {
         let text = "every name server answers as a resolver would (recursion offered, no authority): this network answers DNS questions itself";
         found.push(Finding::new(Code::Port53Redirected, unless_elsewhere(seen), text).with_next(
             "Use another network, or set propagation.mode = \"resolvers\" with resolvers over TLS or HTTPS.",

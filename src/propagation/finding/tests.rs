@@ -221,6 +221,25 @@ fn wildcards_caa_and_caches_never_block() {
     assert_eq!(caa(false, "issue", ";"), [("caa-forbids", Warns), ("visible", Info)]);
     assert_eq!(caa(false, "issuewild", ";"), [("visible", Info), ("caa-forbids", Info)]);
     assert_eq!(caa(true, "new", "x"), [("caa-unknown-critical", Warns), ("visible", Info)]);
+    let next = |tags: &[&str]| {
+        let property = |tag: &&str| Property { critical: false, tag: (*tag).to_owned(), value: b";".to_vec() };
+        let set: Vec<_> = tags.iter().map(property).collect();
+        let mut seen = seen(&[Match, Match]);
+        seen.caa = Some(evaluate(Some("example.ch".to_owned()), &set, &["ca.example".to_owned()], NOW));
+        findings(&seen).into_iter().find(|finding| finding.code == Code::CaaForbids).unwrap().next.unwrap()
+    };
+    for (tags, records) in [
+        (&["issue"][..], "add: example.ch. CAA 0 issue \"ca.example\""),
+        (&["issuewild"], "add: example.ch. CAA 0 issuewild \"ca.example\""),
+        (&["issuemail"], "add: example.ch. CAA 0 issuemail \"ca.example\""),
+        (&["issue", "issuemail"], "issue \"ca.example\" and example.ch. CAA 0 issuemail \"ca.example\""),
+    ] {
+        assert!(
+            next(tags).ends_with(records),
+            "the record is of the kind that is missing, and names the CA: {}",
+            next(tags)
+        );
+    }
     let later = NOW + jiff::SignedDuration::from_secs(60);
     let cached = with(&[Match, Match], |seen| seen.caches.horizon = Some(later));
     assert_eq!(cached, [("visible", Info), ("still-cached", Info)]);
