@@ -17,7 +17,7 @@ use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh;
 use super::settings::{GateSettings, Way};
-use super::{Answer, GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
@@ -49,14 +49,6 @@ pub struct Responsible {
     pub warnings: Vec<String>,
     /// What the walk found; `None` with an override.
     pub delegation: Option<Delegation>,
-}
-
-impl Responsible {
-    /// Whether it matters that the server of this name gave this answer: one that nobody lists need not serve the zone.
-    pub(super) fn counts(&self, name: Option<&str>, answer: Answer) -> bool {
-        let listed = || self.delegation.as_ref().zip(name).is_none_or(|(found, name)| found.lists(name));
-        matches!(answer, Answer::Match | Answer::NoMatch) || listed()
-    }
 }
 
 impl Gate {
@@ -172,9 +164,6 @@ impl Gate {
         let judged: BTreeMap<SocketAddr, _> = join_all(judged).await.into_iter().collect();
         let answers = who.servers.iter().filter_map(|(name, address)| {
             let ((answer, detail), fault) = judged.get(address)?.clone();
-            if !who.counts(name.as_deref(), answer) {
-                return None;
-            }
             Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
         });
         rule::validate(answers.collect(), trust)
