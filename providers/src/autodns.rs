@@ -6,7 +6,7 @@
 
 mod answer;
 mod calls;
-mod table;
+pub(crate) mod table;
 
 use std::collections::HashMap;
 use std::fmt;

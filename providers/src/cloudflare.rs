@@ -6,7 +6,7 @@
 
 mod answer;
 mod calls;
-mod table;
+pub(crate) mod table;
 mod zones;
 
 use std::fmt;
@@ -138,7 +138,7 @@ impl Api {
         for path in places {
             match self.ask(Method::GET, &path, Vec::new(), &self.dns, "verifying the token").await {
                 Ok(reply) => {
-                    let status = reply.result["status"].as_str().unwrap_or("unknown").to_owned();
+                    let status = self.http.clean(reply.result["status"].as_str().unwrap_or("unknown"));
                     let ends =
                         reply.result["expires_on"].as_str().map(|end| format!(" until {end}")).unwrap_or_default();
                     if status != "active" {

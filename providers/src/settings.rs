@@ -373,6 +373,30 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(feature = "autodns", feature = "cloudflare"))]
+    fn the_reference_file_shows_every_key_of_every_kind() {
+        let reference = include_str!("../../config/prevalidate.toml");
+        let http = crate::http::HTTP_KEYS;
+        let (autodns, cloudflare) = (crate::autodns::table::KEYS, crate::cloudflare::table::KEYS);
+        for (kind, keys) in [
+            ("rfc2136", &RFC2136_KEYS[..]),
+            ("autodns", &[&autodns[..], &http].concat()),
+            ("cloudflare", &[&cloudflare[..], &http].concat()),
+        ] {
+            let heading = format!("# \"{kind}\": ");
+            let begin = reference.find(&heading).unwrap_or_else(|| panic!("{kind} is explained"));
+            let section = &reference[begin + heading.len()..];
+            let section = section.split("\n\n\n").next().unwrap().split("\n# \"").next().unwrap();
+            for key in keys {
+                assert!(
+                    section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`")),
+                    "{kind}: {key}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_missing_key_file_is_a_fault_of_the_settings_with_its_path() {
         let table = json!({ "kind": "rfc2136", "server": "ns1", "key_file": "/nonexistent/tsig.key", "timeout": "2m" });
         let error = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap_err();

@@ -183,6 +183,16 @@ async fn a_record_says_whose_it_is_and_takes_the_ttl_of_those_beside_it() {
 }
 
 #[tokio::test]
+async fn a_value_in_the_old_form_without_quotes_is_found_and_removed() {
+    let (fake, zone) = prepared().await;
+    let before = fake.dump(&zone);
+    fake.put(&zone, APEX, "TXT", 3600, "swiss-pki=bare words");
+    assert!(!add(&*provider(&fake), APEX, "swiss-pki=bare words").await.unwrap().changed);
+    assert!(remove(&*provider(&fake), APEX, "swiss-pki=bare words").await.unwrap().changed);
+    assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_found_out_by_reading() {
     let (fake, zone) = prepared().await;
     let provider = provider(&fake);
@@ -221,21 +231,14 @@ async fn a_lost_answer_without_a_read_is_unknown() {
     let provider = provider(&fake);
     provider.inspect(APEX).await.unwrap();
     fake.fail("POST", Fault::LoseAnswer);
-    let somebody = Arc::new(fake);
-    let denied = Arc::clone(&somebody);
-    // Between our write and our read the token is taken away.
-    somebody.fail("POST", Fault::Before(Box::new(|| {})));
-    let list = format!("GET zones/{zone}/dns_records");
-    denied.fail(
-        &list,
-        Fault::Before(Box::new({
-            let (denied, list) = (Arc::clone(&denied), list.clone());
-            move || (0..3).for_each(|_| denied.fail(&list, Fault::Page(503)))
-        })),
-    );
+    let (fake, list) = (Arc::new(fake), format!("GET zones/{zone}/dns_records"));
+    let (later, name) = (Arc::clone(&fake), list.clone());
+    // The read before the write goes well, and no read after it.
+    let from_now_on = move || (0..3).for_each(|_| later.fail(&name, Fault::Page(503)));
+    fake.fail(&list, Fault::Before(Box::new(from_now_on)));
     let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
-    assert!(denied.dump(&zone).concat().contains("swiss-pki=lost"), "and it was done");
+    assert!(fake.dump(&zone).concat().contains("swiss-pki=lost"), "and it was done");
 }
 
 #[tokio::test]

@@ -17,10 +17,11 @@ use crate::settings::Reader;
 
 const URL: &str = "https://api.autodns.com/v1";
 /// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never several at once.
-const RATE: (u32, u32) = (3, 1);
+const RATE: (u32, u32) = (3, 0);
 /// The live system; 1 is the demo.
 const CONTEXT: u64 = 4;
-const KEYS: [&str; 7] = ["user", "password", "context", "record_names", "zones", "ttl", "allow_wildcard_shadow"];
+pub(crate) const KEYS: [&str; 7] =
+    ["user", "password", "context", "record_names", "zones", "ttl", "allow_wildcard_shadow"];
 
 /// `kind = "autodns"`; no secret has been read yet.
 #[derive(Debug, Clone)]

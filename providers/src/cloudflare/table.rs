@@ -1,7 +1,8 @@
 //! The table of the settings, and the secrets that it points to.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, Mutex};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::zones::Zones;
 use super::{Api, Cloudflare};
@@ -12,9 +13,9 @@ use crate::secret::SecretSource;
 use crate::settings::Reader;
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
-/// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is ours, in bursts of 200.
-const RATE: (u32, u32) = (2, 200);
-const KEYS: [&str; 9] =
+/// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is ours, and 200 of that may go at once.
+const RATE: (u32, u32) = (2, 100);
+pub(crate) const KEYS: [&str; 9] =
     ["token", "zone_token", "email", "global_key", "account_id", "zone_id", "zone", "ttl", "allow_wildcard_shadow"];
 
 /// `kind = "cloudflare"`; no secret has been read yet.
@@ -55,7 +56,7 @@ impl CloudflareTable {
     pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         let bearer = |key: &str, source: &SecretSource| {
             let (value, secret) = header_value(key, "Bearer ", source)?;
-            Ok::<_, ProviderError>((HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, value)]), secret))
+            Ok::<_, ProviderError>((HeaderMap::from_iter([(AUTHORIZATION, value)]), secret))
         };
         let (dns, zone, secrets) = match &self.credentials {
             Credentials::Token { dns, zone } => {

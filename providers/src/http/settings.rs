@@ -34,8 +34,8 @@ pub(crate) struct HttpSettings {
 }
 
 impl HttpSettings {
-    /// `rate` is the default, per second; `burst` calls may go at once after a quiet time.
-    pub(crate) fn read(reader: &mut Reader<'_>, url: &str, per_second: u32, burst: u32) -> Option<Self> {
+    /// `per_second` is the default of `rate`; after a quiet time what it gives in `burst_seconds` may go at once.
+    pub(crate) fn read(reader: &mut Reader<'_>, url: &str, per_second: u32, burst_seconds: u32) -> Option<Self> {
         let url = reader.text("url").unwrap_or_else(|| url.to_owned());
         let url = reader.good("url", read_base(&url));
         let timeout = reader.timeout();
@@ -48,7 +48,10 @@ impl HttpSettings {
             Some(text) => Some(reader.good("proxy", read_proxy(&text))?),
             None => None,
         };
-        Some(Self { url: url?, timeout: timeout?, rate: rate?, burst: NonZeroU32::new(burst)?, ca_file, proxy })
+        let (count, per) = rate?;
+        let burst = u64::from(count.get()) * u64::from(burst_seconds) / per.as_secs().max(1);
+        let burst = NonZeroU32::new(u32::try_from(burst).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        Some(Self { url: url?, timeout: timeout?, rate: (count, per), burst, ca_file, proxy })
     }
 
     pub(super) fn client(&self) -> Result<reqwest::Client, ProviderError> {
