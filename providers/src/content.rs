@@ -8,6 +8,7 @@ pub(crate) fn read(content: &str) -> TxtRecord {
 }
 
 /// `"one" "two"`, everything but printable ASCII as `\DDD` (RFC 1035, section 5.1).
+#[cfg(any(test, feature = "cloudflare"))]
 pub(crate) fn write(record: &TxtRecord) -> String {
     let string = |octets: &Vec<u8>| format!("\"{}\"", TxtRecord { strings: vec![octets.clone()] }.display());
     record.strings.iter().map(string).collect::<Vec<_>>().join(" ")

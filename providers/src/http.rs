@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub(crate) use settings::{HTTP_KEYS, HttpSettings, header_value};
+pub(crate) use settings::{HTTP_KEYS, HttpSettings, read_secret};
 
 use crate::provider::{ErrorKind, ProviderError};
 

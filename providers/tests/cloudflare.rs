@@ -203,6 +203,15 @@ async fn a_lost_answer_is_found_out_by_reading() {
     fake.fail("DELETE", Fault::LoseAnswer);
     assert!(remove(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
     assert_eq!(writes(&fake.web.take_calls()), 1);
+    for status in [408, 502, 504] {
+        // A gateway that gives up has handed the call on.
+        let text = format!("swiss-pki={status}");
+        fake.fail("POST", Fault::GiveUp(status));
+        assert!(add(&*provider, APEX, &text).await.unwrap().changed, "{status}");
+        assert_eq!(writes(&fake.web.take_calls()), 1, "{status}");
+        remove(&*provider, APEX, &text).await.unwrap();
+        fake.web.take_calls();
+    }
     let values = [value(APEX, "swiss-pki=a"), value("b.example.test", "swiss-pki=b")];
     fake.fail(&format!("POST zones/{zone}/dns_records/batch"), Fault::LoseAnswer);
     assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
@@ -218,7 +227,6 @@ async fn a_lost_request_is_sent_again_once_a_read_shows_that_it_was_lost() {
     assert_eq!(writes(&fake.web.take_calls()), 2);
     remove(&*provider, APEX, "swiss-pki=lost").await.unwrap();
     fake.web.take_calls();
-    // A gateway that fails may have handed the call on: no difference.
     [Fault::LoseRequest, Fault::Page(502)].into_iter().for_each(|fault| fake.fail("POST", fault));
     let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
     assert_eq!((error.kind, writes(&fake.web.take_calls())), (ErrorKind::Unknown, 2), "{}", shown(&error));

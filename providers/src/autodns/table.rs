@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Api, Autodns, RecordNames};
-use crate::http::{HTTP_KEYS, Http, HttpSettings};
+use crate::http::{HTTP_KEYS, Http, HttpSettings, read_secret};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
@@ -72,10 +72,7 @@ impl AutodnsTable {
     /// What is wrong with which secret, never the secret.
     pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         let refused = |text: String| ProviderError::new(ErrorKind::Settings, text);
-        let password = self.password.read().map_err(|error| {
-            let hint = error.hint().map(str::to_owned);
-            ProviderError { hint, ..refused(format!("password: {error}")) }
-        })?;
+        let password = read_secret("password", &self.password)?;
         if password.expose_secret().contains(char::is_control) {
             let text = format!(
                 "password: the secret from {} holds a line end or another control character inside",

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::zones::Zones;
 use super::{Api, Cloudflare};
-use crate::http::{HTTP_KEYS, Http, HttpSettings, header_value};
-use crate::provider::{Provider, ProviderError};
+use crate::http::{HTTP_KEYS, Http, HttpSettings, read_secret};
+use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
-use crate::secret::SecretSource;
+use crate::secret::{SecretSource, is_header_safe};
 use crate::settings::Reader;
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
@@ -86,6 +87,29 @@ impl CloudflareTable {
         let api = Api { http, dns, zone, is_global_key, zones, ttl, may_shadow, verified: Mutex::default() };
         Ok(Arc::new(Cloudflare(Records::new(api))))
     }
+}
+
+/// Reads a secret that goes into a header, bare or behind `prefix`. What cannot stand in a header is refused here, in words
+/// of our own: HTTP libraries print what they refuse.
+fn header_value(key: &str, prefix: &str, source: &SecretSource) -> Result<(HeaderValue, SecretString), ProviderError> {
+    let refused =
+        |what: &str| ProviderError::new(ErrorKind::Settings, format!("{key}: the secret from {source} {what}"));
+    let secret = read_secret(key, source)?;
+    if !is_header_safe(&secret) {
+        let what = if secret.expose_secret().contains(['\n', '\r']) {
+            "holds a line end inside"
+        } else {
+            "holds a blank or another character that no token has"
+        };
+        return Err(
+            refused(what).with_hint("write the bare token on one line, without quotes, `Bearer` or a second line")
+        );
+    }
+    let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
+    let value = HeaderValue::from_str(value.expose_secret()).map_err(|_| refused("cannot stand in a header"));
+    let mut value = value?;
+    value.set_sensitive(true);
+    Ok((value, secret))
 }
 
 fn read_credentials(reader: &mut Reader<'_>) -> Option<Credentials> {

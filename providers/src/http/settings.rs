@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{Rate, chain};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::secret::{SecretSource, is_header_safe};
+use crate::secret::SecretSource;
 use crate::settings::Reader;
 
 /// The keys that [`HttpSettings::read`] knows.
@@ -88,32 +87,12 @@ impl HttpSettings {
     }
 }
 
-/// Reads a secret that goes into a header, bare or behind `prefix`. What cannot stand in a header is refused here, in words
-/// of our own: HTTP libraries print what they refuse.
-pub(crate) fn header_value(
-    key: &str,
-    prefix: &str,
-    source: &SecretSource,
-) -> Result<(HeaderValue, SecretString), ProviderError> {
-    let refused = |text: String| ProviderError::new(ErrorKind::Settings, text);
-    let secret = source.read().map_err(|error| {
+/// Reads the secret of a key of the settings.
+pub(crate) fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
+    source.read().map_err(|error| {
         let hint = error.hint().map(str::to_owned);
-        ProviderError { hint, ..refused(format!("{key}: {error}")) }
-    })?;
-    if !is_header_safe(&secret) {
-        let what = if secret.expose_secret().contains(['\n', '\r']) {
-            "holds a line end inside"
-        } else {
-            "holds a blank or another character that no token has"
-        };
-        return Err(refused(format!("{key}: the secret from {source} {what}"))
-            .with_hint("write the bare token on one line, without quotes, `Bearer` or a second line"));
-    }
-    let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
-    let mut value = HeaderValue::from_str(value.expose_secret())
-        .map_err(|_| refused(format!("{key}: the secret from {source} cannot stand in a header")))?;
-    value.set_sensitive(true);
-    Ok((value, secret))
+        ProviderError { hint, ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}")) }
+    })
 }
 
 fn read_base(text: &str) -> Result<Url, String> {

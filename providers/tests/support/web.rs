@@ -32,6 +32,8 @@ impl Call {
 pub enum Fault {
     /// The work is done, and the connection breaks.
     LoseAnswer,
+    /// The work is done, and a gateway gives up: this status, and a page for people.
+    GiveUp(u16),
     /// The connection breaks and nothing is done.
     LoseRequest,
     /// Nothing is done: 429, with `Retry-After` in seconds.
@@ -120,12 +122,10 @@ async fn answer(
             }
             return response.body(Body::from("{}")).unwrap();
         }
-        Some(Fault::Page(status)) => {
-            let response = Response::builder().status(status).header(header::CONTENT_TYPE, "text/html");
-            return response
-                .header(header::LOCATION, "https://elsewhere.invalid/")
-                .body(Body::from("<h1>Hello</h1>"))
-                .unwrap();
+        Some(Fault::Page(status)) => return page(status),
+        Some(Fault::GiveUp(status)) => {
+            handle(&call);
+            return page(status);
         }
         Some(Fault::Say(status, body)) => return json(status, &body),
         Some(Fault::LoseAnswer) => {
@@ -142,6 +142,11 @@ async fn answer(
 fn json(status: u16, body: &Value) -> Response<Body> {
     let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
     response.body(Body::from(body.to_string())).unwrap()
+}
+
+fn page(status: u16) -> Response<Body> {
+    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "text/html");
+    response.header(header::LOCATION, "https://elsewhere.invalid/").body(Body::from("<h1>Hello</h1>")).unwrap()
 }
 
 /// An answer that breaks off before its first octet.
