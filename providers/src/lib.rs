@@ -3,13 +3,25 @@
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter must pass.
 //! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
 
+#[cfg(feature = "autodns")]
+pub mod autodns;
+#[cfg(feature = "cloudflare")]
+pub mod cloudflare;
 pub mod conformance;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod content;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod http;
 pub mod memory;
 pub mod provider;
 pub mod record;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod records;
 pub mod rfc2136;
 pub mod secret;
 pub mod settings;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod wish;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};

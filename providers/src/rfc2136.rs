@@ -37,9 +37,6 @@ use change::Verb;
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
-const UDP_ANSWER_OCTETS: usize = 1232;
-
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
 pub struct Rfc2136Settings {
@@ -99,17 +96,7 @@ impl Rfc2136 {
                 ));
             }
         }
-        // Header and question, then each record with a compressed name; ours has the CA's usual length.
-        let records = rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
-        let octets: usize =
-            12 + rrset.owner.len() + 2 + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
-        if octets > UDP_ANSWER_OCTETS {
-            warnings.push(format!(
-                "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \
-                 ({UDP_ANSWER_OCTETS}): the name servers must answer over TCP",
-                rrset.owner
-            ));
-        }
+        warnings.extend(rrset.udp_warning());
         warnings
     }
 }

@@ -15,12 +15,13 @@ use crate::secret::SecretSource;
 pub const DEFAULT_TTL: u32 = 300;
 /// What a person may choose for it, seconds.
 pub const TTL_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// For one exchange with a name server, of which a connection may take half.
+/// For one exchange with a name server or an API, of which a connection may take half.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a person may choose for it, seconds.
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
-const KINDS: [&str; 1] = ["rfc2136"];
+/// What this program knows; a build may lack some of it.
+const KINDS: [&str; 3] = ["autodns", "cloudflare", "rfc2136"];
 const RFC2136_KEYS: [&str; 10] = [
     "kind",
     "server",
@@ -48,6 +49,12 @@ pub struct SettingFault {
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),
+    /// AutoDNS of InterNetX.
+    #[cfg(feature = "autodns")]
+    Autodns(crate::autodns::AutodnsTable),
+    /// Cloudflare.
+    #[cfg(feature = "cloudflare")]
+    Cloudflare(crate::cloudflare::CloudflareTable),
 }
 
 /// The table of the RFC 2136 adapter.
@@ -76,6 +83,15 @@ impl ProviderSettings {
         let mut reader = Reader { table, faults: Vec::new() };
         let settings = match reader.text("kind").as_deref() {
             Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
+            #[cfg(feature = "autodns")]
+            Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
+            #[cfg(feature = "cloudflare")]
+            Some("cloudflare") => crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare),
+            Some(known) if KINDS.contains(&known) => {
+                reader
+                    .fault("kind", format!("this build has no {known}: it was made without the feature of that name"));
+                None
+            }
             Some(other) => {
                 let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
                 reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
@@ -111,7 +127,13 @@ impl ProviderSettings {
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        let Self::Rfc2136(table) = self;
+        let table = match self {
+            Self::Rfc2136(table) => table,
+            #[cfg(feature = "autodns")]
+            Self::Autodns(table) => return table.build(),
+            #[cfg(feature = "cloudflare")]
+            Self::Cloudflare(table) => return table.build(),
+        };
         let key = read_key(&table.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
         let settings = Rfc2136Settings {
             server: table.server.clone(),
@@ -147,21 +169,7 @@ fn read_rfc2136(reader: &mut Reader<'_>) -> Option<Rfc2136Table> {
     let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
     let key = read_key_source(reader);
     let zones = reader.names("zones");
-    let ttl = reader.number("ttl").unwrap_or(DEFAULT_TTL.into());
-    let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
-    if ttl.is_none() {
-        reader.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
-    }
-    let timeout = match reader.table.get("timeout") {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(value) => {
-            read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds)).map(Duration::from_secs)
-        }
-    };
-    if timeout.is_none() {
-        let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-        reader.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
-    }
+    let (ttl, timeout) = (reader.ttl(), reader.timeout());
     let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
     Some(Rfc2136Table { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
 }
@@ -171,8 +179,7 @@ fn read_key_source(reader: &mut Reader<'_>) -> Option<KeySource> {
     if let Some(algorithm) = &algorithm {
         reader.good("algorithm", read_algorithm(algorithm));
     }
-    let secret = reader.table.get("secret").map(SecretSource::read_json);
-    let secret = secret.and_then(|secret| reader.good("secret", secret));
+    let secret = reader.secret("secret");
     let has = |key: &str| reader.table.contains_key(key);
     match (has("key_file"), has("secret")) {
         (true, true) => {
@@ -210,22 +217,22 @@ fn read_seconds(value: &Value) -> Option<u64> {
 }
 
 /// A table that is read key by key, with everything wrong collected.
-struct Reader<'a> {
-    table: &'a Map<String, Value>,
+pub(crate) struct Reader<'a> {
+    pub(crate) table: &'a Map<String, Value>,
     faults: Vec<SettingFault>,
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
         self.faults.push(SettingFault { key: key.into(), message: message.into() });
     }
 
-    fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+    pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.fault(key, message)).ok()
     }
 
     /// Every other key is a fault: a setting with a typing error must not be a setting that does nothing.
-    fn only(&mut self, known: &[&str]) {
+    pub(crate) fn only(&mut self, known: &[&str]) {
         for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
             let hint = nearest(key, known.iter().copied())
                 .map(|known| format!("; did you mean {known:?}?"))
@@ -243,32 +250,76 @@ impl Reader<'_> {
         found
     }
 
-    fn text(&mut self, key: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
     }
 
-    fn number(&mut self, key: &str) -> Option<u64> {
+    pub(crate) fn secret(&mut self, key: &str) -> Option<SecretSource> {
+        let source = self.table.get(key).map(SecretSource::read_json)?;
+        self.good(key, source)
+    }
+
+    /// The TTL of an RRset that does not exist yet.
+    pub(crate) fn ttl(&mut self) -> Option<u32> {
+        let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
+        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
+        if ttl.is_none() {
+            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
+        }
+        ttl
+    }
+
+    /// How long one exchange may take.
+    pub(crate) fn timeout(&mut self) -> Option<Duration> {
+        let Some(value) = self.table.get("timeout") else { return Some(DEFAULT_TIMEOUT) };
+        let seconds = read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds));
+        if seconds.is_none() {
+            let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
+            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
+        }
+        seconds.map(Duration::from_secs)
+    }
+
+    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
         // A number outside the range is the caller's to refuse, a negative one too.
         self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
     }
 
-    fn flag(&mut self, key: &str) -> Option<bool> {
+    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)
     }
 
-    fn names(&mut self, key: &str) -> Vec<String> {
+    pub(crate) fn names(&mut self, key: &str) -> Vec<String> {
         let expected = "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
-        let name = |value: &Value| {
-            let name = value.as_str()?.trim_end_matches('.').to_ascii_lowercase();
-            let letters = |label: &str| {
-                let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
-                (1..=63).contains(&label.len()) && label.bytes().all(good)
-            };
-            (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
-        };
-        self.read(key, expected, |value| value.as_array()?.iter().map(name).collect::<Option<Vec<_>>>())
+        self.read(key, expected, |value| value.as_array()?.iter().map(read_name).collect::<Option<Vec<_>>>())
             .unwrap_or_default()
     }
+
+    /// A zone.
+    #[cfg(feature = "cloudflare")]
+    pub(crate) fn name(&mut self, key: &str) -> Option<String> {
+        self.read(key, "a zone in A-labels, like \"example.ch\"", read_name)
+    }
+
+    /// What a provider calls something of its own: it becomes part of a path.
+    #[cfg(feature = "cloudflare")]
+    pub(crate) fn id(&mut self, key: &str) -> Option<String> {
+        self.read(key, "letters and digits, as the provider shows it", |value| {
+            let good =
+                |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+            value.as_str().filter(good).map(str::to_owned)
+        })
+    }
+}
+
+/// A name in lower-case A-labels without a trailing dot.
+fn read_name(value: &Value) -> Option<String> {
+    let name = value.as_str()?.trim_end_matches('.').to_ascii_lowercase();
+    let letters = |label: &str| {
+        let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(good)
+    };
+    (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
 }
 
 /// The candidate that `typed` probably meant: at most a third of its letters differ.
@@ -319,6 +370,30 @@ mod tests {
         );
         assert!(faults(json!({ "kind": "rfc2163" }))[0].contains("did you mean \"rfc2136\""));
         assert!(faults(json!({ "server": "ns1" }))[0].contains("kind"));
+    }
+
+    #[test]
+    #[cfg(all(feature = "autodns", feature = "cloudflare"))]
+    fn the_reference_file_shows_every_key_of_every_kind() {
+        let reference = include_str!("../../config/prevalidate.toml");
+        let http = crate::http::HTTP_KEYS;
+        let (autodns, cloudflare) = (crate::autodns::table::KEYS, crate::cloudflare::table::KEYS);
+        for (kind, keys) in [
+            ("rfc2136", &RFC2136_KEYS[..]),
+            ("autodns", &[&autodns[..], &http].concat()),
+            ("cloudflare", &[&cloudflare[..], &http].concat()),
+        ] {
+            let heading = format!("# \"{kind}\": ");
+            let begin = reference.find(&heading).unwrap_or_else(|| panic!("{kind} is explained"));
+            let section = &reference[begin + heading.len()..];
+            let section = section.split("\n\n\n").next().unwrap().split("\n# \"").next().unwrap();
+            for key in keys {
+                assert!(
+                    section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`")),
+                    "{kind}: {key}"
+                );
+            }
+        }
     }
 
     #[test]

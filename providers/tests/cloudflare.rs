@@ -1,0 +1,482 @@
+//! Cloudflare against a strict fake of its API: the contract, what it costs in calls, and everything that goes wrong.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
+use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use serde_json::{Value, json};
+
+use support::cloudflare::{FakeCloudflare, Token};
+use support::web::{Fault, quoted};
+
+const APEX: &str = "example.test";
+const TOKEN: &str = "c4n4ry-t0ken-c4n4ry-t0ken-c4n4ry";
+
+/// A secret as the settings name it.
+fn secret(text: &str) -> Value {
+    json!({ "command": ["printf", "%b", text] })
+}
+
+fn settings(fake: &FakeCloudflare, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
+    let mut table = json!({ "kind": "cloudflare", "url": fake.url(), "rate": "1000/s" });
+    table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    ProviderSettings::read(table.as_object().unwrap()).unwrap().build()
+}
+
+fn provider(fake: &FakeCloudflare) -> Arc<dyn Provider> {
+    settings(fake, json!({ "token": secret(TOKEN) })).unwrap()
+}
+
+async fn prepared() -> (FakeCloudflare, String) {
+    let fake = FakeCloudflare::start().await;
+    fake.token(TOKEN, Token::FULL);
+    let zone = fake.zone(APEX);
+    for (index, record) in foreign_records().iter().enumerate() {
+        // SPF in the old form without quotes.
+        let content = if index == 0 { SPF.to_owned() } else { quoted(record) };
+        fake.put(&zone, APEX, "TXT", APEX_TTL.into(), &content);
+    }
+    for (name, kind, content) in [
+        ("alias", "CNAME", "www.example.test"),
+        ("www", "A", "192.0.2.9"),
+        ("cut", "NS", "ns.cut.example.test"),
+        ("ns.cut", "A", "192.0.2.8"),
+        ("*.wild", "A", "192.0.2.1"),
+        ("there.wild", "A", "192.0.2.2"),
+        ("below.empty.wild", "A", "192.0.2.3"),
+        ("mine", "TXT", "\"foreign\""),
+    ] {
+        fake.put(&zone, &format!("{name}.{APEX}"), kind, 300, content);
+    }
+    fake.web.take_calls();
+    (fake, zone)
+}
+
+fn value(owner: &str, value: &str) -> TxtValue {
+    TxtValue { owner: owner.into(), value: value.into() }
+}
+
+async fn add(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
+    provider.ensure_present(&[value(owner, text)]).await.remove(0)
+}
+
+async fn remove(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
+    provider.ensure_absent(&[value(owner, text)]).await.remove(0)
+}
+
+/// What a person reads.
+fn shown(error: &ProviderError) -> String {
+    format!("{:?}: {error} | {}", error.kind, error.hint.clone().unwrap_or_default())
+}
+
+fn writes(calls: &[String]) -> usize {
+    calls.iter().filter(|call| !call.starts_with("GET")).count()
+}
+
+struct Real {
+    fake: FakeCloudflare,
+    zone: String,
+}
+
+#[async_trait]
+impl Subject for Real {
+    fn name(&self) -> String {
+        "Cloudflare".into()
+    }
+    fn apex(&self) -> String {
+        APEX.into()
+    }
+    fn provider(&self) -> Arc<dyn Provider> {
+        provider(&self.fake)
+    }
+    fn stranger(&self) -> Option<Arc<dyn Provider>> {
+        Some(settings(&self.fake, json!({ "token": secret("wrong") })).unwrap())
+    }
+    async fn zone(&self) -> Vec<String> {
+        self.fake.dump(&self.zone)
+    }
+    async fn serial(&self) -> u32 {
+        self.fake.serial()
+    }
+    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+        self.fake.put(&self.zone, owner, "TXT", ttl.into(), &quoted(record));
+        self.fake.set_ttl(&self.zone, owner, ttl.into());
+    }
+    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+        self.fake.take(&self.zone, owner, &quoted(record));
+    }
+    async fn restart(&self) {}
+}
+
+#[tokio::test]
+async fn cloudflare_keeps_the_contract() {
+    let (fake, zone) = prepared().await;
+    conformance::run(&Real { fake, zone }).await;
+}
+
+#[tokio::test]
+async fn cloudflare_keeps_the_contract_page_by_page() {
+    let (fake, zone) = prepared().await;
+    fake.per_page(3);
+    conformance::run(&Real { fake, zone }).await;
+}
+
+#[tokio::test]
+async fn a_domain_costs_one_write_to_publish_and_two_calls_to_clean_up() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    add(&*provider, APEX, "swiss-pki=one").await.unwrap();
+    let list = format!("GET zones/{zone}/dns_records");
+    assert_eq!(fake.web.take_calls(), ["GET zones", &list, &format!("POST zones/{zone}/dns_records")]);
+    remove(&*provider, APEX, "swiss-pki=one").await.unwrap();
+    let calls = fake.web.take_calls();
+    assert!(calls.len() == 2 && calls[0] == list && calls[1].starts_with("DELETE "), "{calls:?}");
+    provider.preflight(APEX).await.unwrap();
+    assert_eq!(fake.web.take_calls(), [list.as_str(), "GET user/tokens/verify"]);
+    provider.preflight(APEX).await.unwrap();
+    assert_eq!(fake.web.take_calls(), [list]);
+}
+
+#[tokio::test]
+async fn two_hundred_and_fifty_values_are_two_batches() {
+    let (fake, zone) = prepared().await;
+    let (provider, before) = (provider(&fake), fake.dump(&zone));
+    let values: Vec<_> = (0..250).map(|number| value(&format!("n{number}.many.{APEX}"), "swiss-pki=many")).collect();
+    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    let calls = fake.web.take_calls();
+    assert!(writes(&calls) == 2 && calls.len() == 4, "a list of zones, a page of records, two batches: {calls:?}");
+    assert_eq!(fake.dump(&zone).len(), before.len() + 250);
+    assert!(provider.ensure_absent(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert_eq!(writes(&fake.web.take_calls()), 2);
+    assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
+async fn domains_of_many_zones_share_one_list_of_zones() {
+    let (fake, _) = prepared().await;
+    let names: Vec<_> = (0..70).map(|number| format!("d{number}.test")).collect();
+    names.iter().for_each(|name| drop(fake.zone(name)));
+    let values: Vec<_> = names.iter().map(|name| value(name, "swiss-pki=x")).collect();
+    assert!(provider(&fake).ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    let calls = fake.web.take_calls();
+    assert_eq!((calls.iter().filter(|call| *call == "GET zones").count(), writes(&calls), calls.len()), (2, 70, 142));
+}
+
+#[tokio::test]
+async fn a_record_says_whose_it_is_and_takes_the_ttl_of_those_beside_it() {
+    let (fake, zone) = prepared().await;
+    fake.set_ttl(&zone, APEX, 1);
+    let provider = settings(&fake, json!({ "token": secret(TOKEN), "ttl": 120 })).unwrap();
+    let receipt = add(&*provider, APEX, "swiss-pki=auto").await.unwrap();
+    assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(300), Some(300)), "automatic is 300 s");
+    assert!(fake.dump(&zone).contains(&format!("{APEX} 1 TXT \"swiss-pki=auto\"")), "{:#?}", fake.dump(&zone));
+    assert_eq!(add(&*provider, "new.example.test", "swiss-pki=new").await.unwrap().after.ttl, Some(120));
+    assert!(fake.comment(&zone, "\"swiss-pki=auto\"").unwrap().contains("prevalidate"));
+    assert!(receipt.change_id.unwrap().starts_with("record "));
+}
+
+#[tokio::test]
+async fn a_value_in_the_old_form_without_quotes_is_found_and_removed() {
+    let (fake, zone) = prepared().await;
+    let before = fake.dump(&zone);
+    fake.put(&zone, APEX, "TXT", 3600, "swiss-pki=bare words");
+    assert!(!add(&*provider(&fake), APEX, "swiss-pki=bare words").await.unwrap().changed);
+    assert!(remove(&*provider(&fake), APEX, "swiss-pki=bare words").await.unwrap().changed);
+    assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_out_by_reading() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    fake.fail("POST", Fault::LoseAnswer);
+    let receipt = add(&*provider, APEX, "swiss-pki=lost").await.unwrap();
+    assert!(receipt.changed && !receipt.before.holds("swiss-pki=lost") && receipt.after.holds("swiss-pki=lost"));
+    assert_eq!(writes(&fake.web.take_calls()), 1);
+    fake.fail("DELETE", Fault::LoseAnswer);
+    assert!(remove(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
+    assert_eq!(writes(&fake.web.take_calls()), 1);
+    for status in [408, 502, 504] {
+        // A gateway that gives up has handed the call on.
+        let text = format!("swiss-pki={status}");
+        fake.fail("POST", Fault::GiveUp(status));
+        assert!(add(&*provider, APEX, &text).await.unwrap().changed, "{status}");
+        assert_eq!(writes(&fake.web.take_calls()), 1, "{status}");
+        remove(&*provider, APEX, &text).await.unwrap();
+        fake.web.take_calls();
+    }
+    let values = [value(APEX, "swiss-pki=a"), value("b.example.test", "swiss-pki=b")];
+    fake.fail(&format!("POST zones/{zone}/dns_records/batch"), Fault::LoseAnswer);
+    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert_eq!(writes(&fake.web.take_calls()), 1);
+}
+
+#[tokio::test]
+async fn a_lost_request_is_sent_again_once_a_read_shows_that_it_was_lost() {
+    let (fake, zone) = prepared().await;
+    let (provider, before) = (provider(&fake), fake.dump(&zone));
+    fake.fail("POST", Fault::LoseRequest);
+    assert!(add(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
+    assert_eq!(writes(&fake.web.take_calls()), 2);
+    remove(&*provider, APEX, "swiss-pki=lost").await.unwrap();
+    fake.web.take_calls();
+    [Fault::LoseRequest, Fault::Page(502)].into_iter().for_each(|fault| fake.fail("POST", fault));
+    let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
+    assert_eq!((error.kind, writes(&fake.web.take_calls())), (ErrorKind::Unknown, 2), "{}", shown(&error));
+    assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
+async fn a_lost_answer_without_a_read_is_unknown() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    provider.inspect(APEX).await.unwrap();
+    fake.fail("POST", Fault::LoseAnswer);
+    let (fake, list) = (Arc::new(fake), format!("GET zones/{zone}/dns_records"));
+    let (later, name) = (Arc::clone(&fake), list.clone());
+    // The read before the write goes well, and no read after it.
+    let from_now_on = move || (0..3).for_each(|_| later.fail(&name, Fault::Page(503)));
+    fake.fail(&list, Fault::Before(Box::new(from_now_on)));
+    let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    assert!(fake.dump(&zone).concat().contains("swiss-pki=lost"), "and it was done");
+}
+
+#[tokio::test]
+async fn an_identical_record_that_comes_meanwhile_is_success_and_not_ours() {
+    let (fake, zone) = prepared().await;
+    let (provider, somebody, id) = (provider(&fake), fake.somebody(), zone.clone());
+    fake.fail("POST", Fault::Before(Box::new(move || somebody(&id, APEX, 3600, "\"swiss-pki=same\""))));
+    let receipt = add(&*provider, APEX, "swiss-pki=same").await.unwrap();
+    assert!(!receipt.changed && receipt.after.holds("swiss-pki=same"));
+    let gone = Arc::new(fake);
+    let (somebody, id) = (Arc::clone(&gone), zone.clone());
+    gone.fail("DELETE", Fault::Before(Box::new(move || somebody.take(&id, APEX, "\"swiss-pki=same\""))));
+    assert!(!remove(&*provider, APEX, "swiss-pki=same").await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn throttling_is_waited_for_while_it_is_short_and_handed_on_while_it_is_long() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    ["GET zones", "POST"].into_iter().for_each(|call| fake.fail(call, Fault::Busy(Some(0))));
+    assert!(add(&*provider, APEX, "swiss-pki=busy").await.unwrap().changed);
+    let before = (fake.dump(&zone), fake.web.take_calls()).0;
+    fake.fail("POST", Fault::Busy(Some(240)));
+    let error = add(&*provider, APEX, "swiss-pki=later").await.unwrap_err();
+    assert!(
+        error.kind == ErrorKind::Unavailable && error.retry_after == Some(Duration::from_secs(240)),
+        "{}",
+        shown(&error)
+    );
+    fake.web.take_calls();
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(200)), "{}", shown(&error));
+    assert!(fake.web.take_calls().is_empty(), "who calls while the door is closed keeps it closed");
+    assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
+async fn a_no_with_200_is_a_no() {
+    let (fake, _) = prepared().await;
+    let provider = provider(&fake);
+    let no = json!({ "success": false, "errors": [{ "code": 1004, "message": "DNS Validation Error",
+        "error_chain": [{ "code": 9020, "message": "Invalid DNS record type" }] }], "result": null });
+    fake.fail("POST", Fault::Say(200, no));
+    let error = add(&*provider, APEX, "swiss-pki=no").await.unwrap_err();
+    assert!(
+        error.kind == ErrorKind::Unsafe && error.message.contains("9020 Invalid DNS record type"),
+        "{}",
+        shown(&error)
+    );
+    // Neither is a yes that is not Cloudflare's.
+    fake.fail("POST", Fault::Page(200));
+    assert!(add(&*provider, APEX, "swiss-pki=page").await.unwrap().changed, "sent again after a read");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_is_taken_apart() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    let values: Vec<_> = (0..4).map(|number| value(&format!("n{number}.many.{APEX}"), "swiss-pki=x")).collect();
+    let bad = json!({ "success": false, "errors": [{ "code": 1004, "message": "no" }], "result": null });
+    fake.fail(&format!("POST zones/{zone}/dns_records/batch"), Fault::Say(400, bad.clone()));
+    fake.fail(&format!("POST zones/{zone}/dns_records"), Fault::Say(400, bad));
+    let results = provider.ensure_present(&values).await;
+    assert_eq!(results[0].as_ref().unwrap_err().kind, ErrorKind::Unsafe);
+    assert!(results[1..].iter().all(|result| result.as_ref().unwrap().changed));
+    fake.without_batch();
+    assert!(provider.ensure_absent(&values[1..]).await.iter().all(|result| result.as_ref().unwrap().changed));
+}
+
+#[tokio::test]
+async fn a_name_that_is_full_is_refused_before_anything_is_sent() {
+    let (fake, zone) = prepared().await;
+    for number in 0..7 {
+        fake.put(&zone, "full.example.test", "TXT", 300, &format!("\"{number}{}\"", "x".repeat(1160)));
+    }
+    let provider = provider(&fake);
+    for attempt in [
+        add(&*provider, "full.example.test", &"y".repeat(200)).await.map(drop),
+        provider.preflight("full.example.test").await.map(drop),
+    ] {
+        let error = attempt.unwrap_err();
+        assert!(error.kind == ErrorKind::Unsafe && error.message.contains("8192"), "{}", shown(&error));
+    }
+    let error = add(&*provider, APEX, &"y".repeat(4090)).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unsafe && error.message.contains("4096"), "{}", shown(&error));
+    assert_eq!(writes(&fake.web.take_calls()), 0);
+}
+
+/// Nothing was written, and the error says which setting to mend.
+fn refuses(fake: &FakeCloudflare, error: &ProviderError, kind: ErrorKind, words: &[&str]) {
+    assert_eq!(error.kind, kind, "{}", shown(error));
+    assert!(words.iter().all(|word| shown(error).contains(word)), "{words:?} in {}", shown(error));
+    assert!(!shown(error).contains(TOKEN), "{}", shown(error));
+    assert_eq!(writes(&fake.web.take_calls()), 0, "{}", shown(error));
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_one_with_a_line_end_name_the_setting() {
+    let (fake, _) = prepared().await;
+    let wrong = settings(&fake, json!({ "token": secret("wrong") })).unwrap();
+    refuses(&fake, &add(&*wrong, APEX, "x").await.unwrap_err(), ErrorKind::Denied, &["`token`", "9109"]);
+    for (text, words) in [
+        (format!("{TOKEN}\\nsecond"), "line end"),
+        (format!("Bearer {TOKEN}"), "blank"),
+        (format!("{TOKEN}\\n\\n"), "line end"),
+    ] {
+        let error = settings(&fake, json!({ "token": secret(&text) })).unwrap_err();
+        refuses(&fake, &error, ErrorKind::Settings, &["token:", words]);
+    }
+    let good = settings(&fake, json!({ "token": secret(&format!("{TOKEN}\\n")) })).unwrap();
+    good.preflight(APEX).await.unwrap();
+    assert!(!format!("{good:?}").contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_token_that_may_only_read_fails_the_preflight() {
+    let (fake, _) = prepared().await;
+    fake.token("reader", Token { edit: false, ..Token::FULL });
+    let reader = settings(&fake, json!({ "token": secret("reader") })).unwrap();
+    let error = reader.preflight(APEX).await.unwrap_err();
+    refuses(&fake, &error, ErrorKind::Denied, &["#dns_records:edit", "Zone / DNS / Edit", "`token`"]);
+    let error = add(&*reader, APEX, "x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Denied && error.message.contains("10000"), "{}", shown(&error));
+    fake.token("old", Token { status: "expired", ..Token::FULL });
+    let old = settings(&fake, json!({ "token": secret("old") })).unwrap();
+    let error = old.preflight(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Denied && error.message.contains("expired"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn an_account_without_the_zone_says_what_it_shows() {
+    let (fake, _) = prepared().await;
+    let other = settings(&fake, json!({ "token": secret(TOKEN), "account_id": "acc2" })).unwrap();
+    refuses(&fake, &add(&*other, APEX, "x").await.unwrap_err(), ErrorKind::NoZone, &["no zone at all", "`account_id`"]);
+    let gone = settings(&fake, json!({ "token": secret(TOKEN), "zone_id": "0123" })).unwrap();
+    refuses(&fake, &add(&*gone, APEX, "x").await.unwrap_err(), ErrorKind::NoZone, &["`zone_id`"]);
+}
+
+#[tokio::test]
+async fn a_zone_for_which_cloudflare_does_not_answer_takes_nothing_and_still_gives_back() {
+    let fake = FakeCloudflare::start().await;
+    fake.token(TOKEN, Token::FULL);
+    let ids = [
+        fake.zone_with("paused.test", |zone| zone.paused = true),
+        fake.zone_with("pending.test", |zone| zone.status = "pending"),
+        fake.zone_with("partial.test", |zone| zone.kind = "partial"),
+    ];
+    let provider = provider(&fake);
+    for (name, id) in ["paused", "pending", "partial"].into_iter().zip(ids) {
+        let owner = format!("{name}.test");
+        fake.put(&id, &owner, "TXT", 300, "\"swiss-pki=old\"");
+        for attempt in [add(&*provider, &owner, "x").await.map(drop), provider.preflight(&owner).await.map(drop)] {
+            refuses(&fake, &attempt.unwrap_err(), ErrorKind::NoZone, &[name, "activate"]);
+        }
+        assert_eq!(
+            provider.find_zone(&owner).await.unwrap().name_servers,
+            ["amy.ns.cloudflare.test", "bob.ns.cloudflare.test"]
+        );
+        assert!(remove(&*provider, &owner, "swiss-pki=old").await.unwrap().changed);
+        fake.web.take_calls();
+    }
+}
+
+#[tokio::test]
+async fn of_several_zones_with_one_name_the_active_one_is_taken_or_all_are_listed() {
+    let (fake, _) = prepared().await;
+    let other = fake.zone_with(APEX, |zone| (zone.account, zone.status) = ("acc2".into(), "moved"));
+    assert!(provider(&fake).find_zone(APEX).await.unwrap().id != Some(other));
+    let third = fake.zone_with(APEX, |zone| zone.account = "acc3".into());
+    let error = add(&*provider(&fake), APEX, "x").await.unwrap_err();
+    refuses(
+        &fake,
+        &error,
+        ErrorKind::NoZone,
+        &["acc1", "acc2", "moved", "acc3", "bob.ns.cloudflare.test", "`zone_id`"],
+    );
+    for choice in [json!({ "account_id": "acc3" }), json!({ "zone_id": third })] {
+        let mut table = json!({ "token": secret(TOKEN) });
+        table.as_object_mut().unwrap().extend(choice.as_object().unwrap().clone());
+        assert_eq!(settings(&fake, table).unwrap().find_zone(APEX).await.unwrap().id.as_ref(), Some(&third));
+    }
+    let child = fake.zone("child.example.test");
+    assert_eq!(provider(&fake).find_zone("www.child.example.test").await.unwrap().id, Some(child), "the longest match");
+}
+
+#[tokio::test]
+async fn tokens_for_zones_and_for_records_may_differ_and_a_zone_id_makes_the_first_one_needless() {
+    let (fake, zone) = prepared().await;
+    fake.token("zones", Token { read: false, edit: false, ..Token::FULL });
+    fake.token("dns", Token { zones: false, ..Token::FULL });
+    let both = settings(&fake, json!({ "token": secret("dns"), "zone_token": secret("zones") })).unwrap();
+    assert!(add(&*both, APEX, "swiss-pki=two").await.unwrap().changed);
+    let proof = both.preflight(APEX).await.unwrap();
+    assert!(proof.warnings.iter().any(|warning| warning.contains("shows only when one is")), "{proof:?}");
+    let alone = settings(&fake, json!({ "token": secret("dns"), "zone_id": zone, "zone": APEX })).unwrap();
+    assert!(remove(&*alone, APEX, "swiss-pki=two").await.unwrap().changed);
+    fake.web.take_calls();
+    let nameless = settings(&fake, json!({ "token": secret("dns"), "zone_id": zone })).unwrap();
+    refuses(&fake, &add(&*nameless, APEX, "x").await.unwrap_err(), ErrorKind::Denied, &["`zone`"]);
+    let crossed = settings(&fake, json!({ "token": secret(TOKEN), "zone_id": zone, "zone": "other.test" })).unwrap();
+    refuses(&fake, &add(&*crossed, "other.test", "x").await.unwrap_err(), ErrorKind::Settings, &["other.test", APEX]);
+}
+
+#[tokio::test]
+async fn a_token_of_an_account_is_verified_there_and_a_global_key_is_taken_with_a_warning() {
+    let (fake, _) = prepared().await;
+    fake.token("owned", Token { of_account: true, ..Token::FULL });
+    let owned = settings(&fake, json!({ "token": secret("owned"), "account_id": "acc1" })).unwrap();
+    assert!(owned.preflight(APEX).await.unwrap().warnings.is_empty());
+    let unclear = settings(&fake, json!({ "token": secret("owned") })).unwrap();
+    assert!(unclear.preflight(APEX).await.unwrap().warnings[0].contains("`account_id`"));
+    fake.global_key("me@example.test", "globalkey");
+    let key = settings(&fake, json!({ "email": "me@example.test", "global_key": secret("globalkey") })).unwrap();
+    assert!(key.preflight(APEX).await.unwrap().warnings[0].contains("`global_key`"));
+    assert!(add(&*key, APEX, "swiss-pki=key").await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn what_is_not_the_api_is_not_followed_and_not_believed() {
+    let (fake, _) = prepared().await;
+    let provider = provider(&fake);
+    fake.fail("GET zones", Fault::Page(302));
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings && shown(&error).contains("`url`"), "{}", shown(&error));
+    fake.fail("GET zones", Fault::Page(404));
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.is_retryable() && shown(&error).contains("text/html"), "{}", shown(&error));
+    fake.fail("POST", Fault::Page(302));
+    assert_eq!(add(&*provider, APEX, "x").await.unwrap_err().kind, ErrorKind::Settings);
+    drop(fake);
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("127.0.0.1"), "{}", shown(&error));
+}
