@@ -8,8 +8,12 @@ pub mod memory;
 pub mod provider;
 pub mod record;
 pub mod rfc2136;
+#[cfg(feature = "route53")]
+pub mod route53;
 pub mod secret;
 pub mod settings;
+#[cfg(feature = "route53")]
+mod wish;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};

@@ -174,7 +174,7 @@ impl Inside {
         }
         let (ttl, records) =
             self.rrsets.get(owner).map(|(ttl, records)| (Some(*ttl), records.clone())).unwrap_or_default();
-        let zone = Zone { apex: apex.to_owned(), id: None };
+        let zone = Zone { apex: apex.to_owned(), id: None, name_servers: Vec::new() };
         Ok(TxtRrset { zone, owner: owner.into(), ttl, records, negative_ttl: Some(NEGATIVE_TTL) })
     }
 
@@ -289,7 +289,7 @@ impl Provider for MemoryProvider {
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let inside = self.called("find_zone");
-        let found = inside.zone_of(owner).map(|apex| Zone { apex: apex.into(), id: None });
+        let found = inside.zone_of(owner).map(|apex| Zone { apex: apex.into(), id: None, name_servers: Vec::new() });
         found.ok_or_else(|| ProviderError::new(ErrorKind::NoZone, format!("no zone in memory holds {owner}")))
     }
 

@@ -9,6 +9,8 @@ pub struct Zone {
     pub apex: String,
     /// The provider's own key for the zone where a name does not say enough (Route 53, Cloudflare).
     pub id: Option<String>,
+    /// The zone's own name servers as the provider states them, lower case without trailing dot; empty where it does not.
+    pub name_servers: Vec<String>,
 }
 
 /// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their stored split.
@@ -71,6 +73,13 @@ pub struct TxtRrset {
 }
 
 impl TxtRrset {
+    /// About how long the answer to a TXT question is once a value of ours stands here too, octets: header and question, then
+    /// each record with a compressed name; ours has the CA's usual length.
+    pub fn answer_octets(&self) -> usize {
+        let records = self.records.iter().map(|record| record.joined().len() + record.strings.len());
+        12 + self.owner.len() + 2 + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>()
+    }
+
     /// Whether `value` stands here, compared by joined octets.
     pub fn holds(&self, value: &str) -> bool {
         self.records.iter().any(|record| record.joined() == value.as_bytes())

@@ -30,15 +30,12 @@ pub use exchange::{Patience, ServerAddress};
 pub use key_file::{TsigKey, read_algorithm, read_key_file};
 pub use tsig::FUDGE_SECONDS;
 
-use crate::provider::{Preflight, Provider, ProviderError};
+use crate::provider::{Preflight, Provider, ProviderError, UDP_ANSWER_OCTETS};
 use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 use change::Verb;
 
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
-const UDP_ANSWER_OCTETS: usize = 1232;
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -99,10 +96,7 @@ impl Rfc2136 {
                 ));
             }
         }
-        // Header and question, then each record with a compressed name; ours has the CA's usual length.
-        let records = rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
-        let octets: usize =
-            12 + rrset.owner.len() + 2 + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
+        let octets = rrset.answer_octets();
         if octets > UDP_ANSWER_OCTETS {
             warnings.push(format!(
                 "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \

@@ -1,5 +1,8 @@
 //! `[provider.NAME]` tables of the configuration; the only list of adapters.
 
+#[cfg(feature = "route53")]
+mod route53;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,20 +10,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::provider::{ErrorKind, Provider, ProviderError};
+use crate::provider::{ErrorKind, LiveNameServers, Provider, ProviderError};
 use crate::rfc2136::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
 use crate::secret::SecretSource;
+#[cfg(feature = "route53")]
+pub use route53::Route53Table;
 
 /// TTL of a TXT RRset that does not exist yet, seconds.
 pub const DEFAULT_TTL: u32 = 300;
 /// What a person may choose for it, seconds.
 pub const TTL_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// For one exchange with a name server, of which a connection may take half.
+/// For one exchange with a name server or an API, of which a connection may take half.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a person may choose for it, seconds.
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
-const KINDS: [&str; 1] = ["rfc2136"];
+const KINDS: [&str; 2] = ["rfc2136", "route53"];
 const RFC2136_KEYS: [&str; 10] = [
     "kind",
     "server",
@@ -48,6 +53,9 @@ pub struct SettingFault {
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),
+    /// Amazon Route 53.
+    #[cfg(feature = "route53")]
+    Route53(Route53Table),
 }
 
 /// The table of the RFC 2136 adapter.
@@ -76,6 +84,13 @@ impl ProviderSettings {
         let mut reader = Reader { table, faults: Vec::new() };
         let settings = match reader.text("kind").as_deref() {
             Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
+            #[cfg(feature = "route53")]
+            Some("route53") => route53::read(&mut reader).map(Self::Route53),
+            #[cfg(not(feature = "route53"))]
+            Some(kind @ "route53") => {
+                reader.fault("kind", format!("this build has no {kind}: build with the feature of that name"));
+                None
+            }
             Some(other) => {
                 let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
                 reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
@@ -106,20 +121,37 @@ impl ProviderSettings {
         self.build_at(Arc::new(Timestamp::now))
     }
 
-    /// The same with another clock for the signatures.
+    /// The same with another clock for the signatures of dynamic updates.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        let Self::Rfc2136(table) = self;
-        let key = read_key(&table.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
+        self.build_in(now, None)
+    }
+
+    /// The same for a world in which `live` says what a zone is delegated to.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_in(&self, now: Now, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
+        match self {
+            Self::Rfc2136(table) => table.build(now),
+            #[cfg(feature = "route53")]
+            Self::Route53(table) => table.build(live),
+        }
+    }
+}
+
+impl Rfc2136Table {
+    fn build(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
+        let key = read_key(&self.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
         let settings = Rfc2136Settings {
-            server: table.server.clone(),
+            server: self.server.clone(),
             key,
-            zones: table.zones.clone(),
-            ttl: table.ttl,
-            patience: Patience::of(table.timeout),
-            allow_wildcard_shadow: table.allow_wildcard_shadow,
+            zones: self.zones.clone(),
+            ttl: self.ttl,
+            patience: Patience::of(self.timeout),
+            allow_wildcard_shadow: self.allow_wildcard_shadow,
         };
         Ok(Arc::new(Rfc2136::new(settings, now)))
     }
@@ -147,21 +179,7 @@ fn read_rfc2136(reader: &mut Reader<'_>) -> Option<Rfc2136Table> {
     let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
     let key = read_key_source(reader);
     let zones = reader.names("zones");
-    let ttl = reader.number("ttl").unwrap_or(DEFAULT_TTL.into());
-    let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
-    if ttl.is_none() {
-        reader.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
-    }
-    let timeout = match reader.table.get("timeout") {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(value) => {
-            read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds)).map(Duration::from_secs)
-        }
-    };
-    if timeout.is_none() {
-        let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-        reader.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
-    }
+    let (ttl, timeout) = (reader.ttl(), reader.timeout());
     let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
     Some(Rfc2136Table { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
 }
@@ -250,6 +268,31 @@ impl Reader<'_> {
     fn number(&mut self, key: &str) -> Option<u64> {
         // A number outside the range is the caller's to refuse, a negative one too.
         self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
+    }
+
+    /// Seconds, [`DEFAULT_TTL`] where the table is silent.
+    fn ttl(&mut self) -> Option<u32> {
+        let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
+        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
+        if ttl.is_none() {
+            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
+        }
+        ttl
+    }
+
+    /// [`DEFAULT_TIMEOUT`] where the table is silent.
+    fn timeout(&mut self) -> Option<Duration> {
+        let timeout = match self.table.get("timeout") {
+            None => Some(DEFAULT_TIMEOUT),
+            Some(value) => {
+                read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds)).map(Duration::from_secs)
+            }
+        };
+        if timeout.is_none() {
+            let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
+            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
+        }
+        timeout
     }
 
     fn flag(&mut self, key: &str) -> Option<bool> {

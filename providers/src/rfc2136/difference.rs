@@ -46,7 +46,7 @@ mod tests {
     use crate::record::Zone;
 
     fn rrset(ttl: Option<u32>, values: &[&str]) -> TxtRrset {
-        let zone = Zone { apex: "example.ch".into(), id: None };
+        let zone = Zone { apex: "example.ch".into(), id: None, name_servers: Vec::new() };
         let records = values.iter().map(|value| TxtRecord::of(value)).collect();
         TxtRrset { zone, owner: "example.ch".into(), ttl, records, negative_ttl: None }
     }

@@ -64,17 +64,22 @@ impl Rfc2136 {
         if !self.settings.zones.is_empty() {
             let longest =
                 self.settings.zones.iter().filter(|zone| is_within(&owner, zone)).max_by_key(|zone| zone.len());
-            return longest.map(|apex| Zone { apex: apex.clone(), id: None }).ok_or_else(|| {
-                let known = self.settings.zones.join(", ");
-                ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the provider's zones: {known}"))
+            return longest.map(|apex| Zone { apex: apex.clone(), id: None, name_servers: Vec::new() }).ok_or_else(
+                || {
+                    let known = self.settings.zones.join(", ");
+                    ProviderError::new(
+                        ErrorKind::NoZone,
+                        format!("{owner} is in none of the provider's zones: {known}"),
+                    )
                     .with_hint("add its zone to `zones`, or route the domain to another provider")
-            });
+                },
+            );
         }
         let mut candidate = Some(owner.as_str());
         let mut last = ResponseCode::NoError;
         while let Some(current) = candidate {
             match self.authority(&wire_name(current).map_err(unencodable)?).await? {
-                Authority::Zone { apex, .. } => return Ok(Zone { apex, id: None }),
+                Authority::Zone { apex, .. } => return Ok(Zone { apex, id: None, name_servers: Vec::new() }),
                 Authority::Nothing(code) => last = code,
                 Authority::Cut(_) | Authority::Alias(_) => {}
             }
