@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
+use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use tempfile::TempDir;
 
@@ -162,6 +163,7 @@ pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dy
     for name in settings.cas.keys() {
         cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
     }
+    let gate = Arc::new(gate(settings));
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
         // The configuration check has read the same table without a fault.
@@ -171,14 +173,30 @@ pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dy
             Failed::new(Exit::Usage, faults.join("\n"))
         })?;
         let time = Arc::clone(&clock);
-        let built = adapter.build_at(Arc::new(move || time.now())).map_err(|error| Failed {
+        let built = adapter.build_in(Arc::new(move || time.now()), Some(live(&gate))).map_err(|error| Failed {
             exit: Exit::Usage,
             message: format!("provider.{name}: {error}"),
             hint: error.hint,
         })?;
         providers.insert(name.clone(), built);
     }
-    Ok(Ports { cas, providers, lookout: Arc::new(gate(settings)), store, clock })
+    Ok(Ports { cas, providers, lookout: gate, store, clock })
+}
+
+/// What a zone is delegated to, for providers that see several zones of one name.
+fn live(gate: &Arc<Gate>) -> LiveNameServers {
+    let gate = Arc::clone(gate);
+    Arc::new(move |apex| {
+        let gate = Arc::clone(&gate);
+        Box::pin(async move {
+            let domain = DomainName::from_a_labels(&apex).map_err(|error| error.to_string())?;
+            let found = gate.responsible(&domain).await.map_err(|error| error.to_string())?;
+            if found.zone != domain.as_str() {
+                return Err(format!("{apex} is not delegated; it is part of {}", found.zone));
+            }
+            Ok(found.servers.into_iter().filter_map(|(name, _)| name).collect())
+        })
+    })
 }
 
 fn gate(settings: &Settings) -> Gate {

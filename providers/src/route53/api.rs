@@ -9,7 +9,6 @@ use std::time::Duration;
 use aws_sdk_route53::Client;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_route53::operation::change_resource_record_sets::ChangeResourceRecordSetsError;
 use aws_sdk_route53::types::{Change, ChangeBatch, ChangeStatus, HostedZone, ResourceRecordSet, RrType};
 use futures::TryFutureExt;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -162,15 +161,7 @@ impl Api {
         };
         let call = Call::new(CHANGE, format!("changing the zone {id}"));
         let send = self.client().await?.change_resource_record_sets().hosted_zone_id(id).change_batch(batch);
-        let send = || {
-            send.clone().send().map_err(|error| match error.as_service_error() {
-                // It says what is wrong in a list of its own.
-                Some(ChangeResourceRecordSetsError::InvalidChangeBatch(batch)) if !batch.messages().is_empty() => {
-                    Failure::Refused { code: "InvalidChangeBatch".to_owned(), message: batch.messages().join("; ") }
-                }
-                _ => Failure::from(error),
-            })
-        };
+        let send = || send.clone().send().map_err(Failure::from);
         let sent = self.repeat(&call, 1, send).await;
         Ok(sent.map(|answer| {
             let id = answer.change_info.map(|change| change.id).unwrap_or_default();

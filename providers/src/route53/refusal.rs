@@ -63,9 +63,14 @@ impl<E: Error + ProvideErrorMetadata + Send + Sync + 'static> From<SdkError<E, H
         match &error {
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
-                let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-                let code = if code.is_empty() { format!("HTTP status {status}") } else { code.to_owned() };
-                let refused = Self::Refused { code, message: message.to_owned() };
+                let refused = match error.code() {
+                    Some(code) => {
+                        Self::Refused { code: code.to_owned(), message: error.message().unwrap_or_default().to_owned() }
+                    }
+                    None => invalid_batch(context.raw().body().bytes().unwrap_or_default()).unwrap_or_else(|| {
+                        Self::Refused { code: format!("HTTP status {status}"), message: String::new() }
+                    }),
+                };
                 // Throttling may come as 503; any other trouble of the server leaves open what it did before.
                 if status >= 500 && !refused.is_throttling() { Self::Lost(refused.said()) } else { refused }
             }
@@ -75,6 +80,16 @@ impl<E: Error + ProvideErrorMetadata + Send + Sync + 'static> From<SdkError<E, H
             _ => Self::Lost(causes(&error)),
         }
     }
+}
+
+/// What is wrong with a batch, in the form that the SDK does not read: `<InvalidChangeBatch><Messages><Message>…`, as the API
+/// reference shows it for ChangeResourceRecordSets. Taking it for anything else would make an error of every stale read.
+fn invalid_batch(body: &[u8]) -> Option<Failure> {
+    let body = std::str::from_utf8(body).ok()?;
+    let inside = body.split_once("<InvalidChangeBatch")?.1;
+    let messages = inside.split("<Message>").skip(1).filter_map(|message| Some(message.split_once("</Message>")?.0));
+    let message = messages.collect::<Vec<_>>().join("; ");
+    Some(Failure::Refused { code: "InvalidChangeBatch".to_owned(), message })
 }
 
 /// An error with its causes, in one line.
