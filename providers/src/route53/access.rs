@@ -11,10 +11,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_route53::Client;
 use aws_sdk_route53::config::retry::RetryConfig;
 use aws_sdk_route53::config::timeout::TimeoutConfig;
-use aws_sdk_route53::config::{AppName, Credentials, ProvideCredentials, Region, SharedCredentialsProvider};
+use aws_sdk_route53::config::{AppName, Credentials, Region, SharedCredentialsProvider};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::refusal::causes;
 use crate::provider::{ErrorKind, ProviderError};
 
 /// Signatures of Route 53 name this region in AWS's public partition, wherever the caller is.
@@ -64,17 +63,12 @@ impl Access {
         }
     }
 
-    /// A client that has credentials now.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Denied`] when no credentials are to be had, naming the settings that say where from.
-    pub(super) async fn connect(&self, timeout: Duration) -> Result<Client, ProviderError> {
+    /// A client, which gets credentials when it needs them.
+    pub(super) async fn connect(&self, timeout: Duration) -> Client {
         let config = self.load(timeout).await;
-        let credentials = config.credentials_provider().ok_or_else(|| self.without("there is no source of any"))?;
-        credentials.provide_credentials().await.map_err(|error| self.without(&causes(&error)))?;
         // Repeating is our own business: a change whose answer got lost is read before it is sent again.
         let config = aws_sdk_route53::config::Builder::from(&config).retry_config(RetryConfig::disabled());
-        Ok(Client::from_conf(config.build()))
+        Client::from_conf(config.build())
     }
 
     async fn load(&self, timeout: Duration) -> SdkConfig {
@@ -118,7 +112,8 @@ impl Access {
         config.into_builder().credentials_provider(assumed).build()
     }
 
-    fn without(&self, why: &str) -> ProviderError {
+    /// No credentials are to be had; names the settings that say where from.
+    pub(super) fn without(&self, why: &str, passing: bool) -> ProviderError {
         let text = format!("no AWS credentials from {}: {why}", self.described());
         let hint = if self.role_arn.is_some() {
             "check `role_arn`, `external_id`, the trust policy of the role, and that these credentials may call sts:AssumeRole"
@@ -127,6 +122,7 @@ impl Access {
         } else {
             "set `access_key` and `secret_key`, or `profile`, or what the AWS SDK looks for (environment, shared files, web identity, container, instance)"
         };
-        ProviderError::new(ErrorKind::Denied, text).with_hint(hint)
+        let kind = if passing { ErrorKind::Unavailable } else { ErrorKind::Denied };
+        ProviderError::new(kind, text).with_hint(hint)
     }
 }

@@ -94,7 +94,7 @@ impl Api {
     /// All zones that the credentials see.
     pub(super) async fn zones(&self) -> Result<Vec<HostedZone>, ProviderError> {
         let call = Call::new("route53:ListHostedZones", "listing the hosted zones");
-        let client = self.client().await?;
+        let client = self.client().await;
         let mut zones = Vec::new();
         let mut marker: Option<String> = None;
         loop {
@@ -111,7 +111,7 @@ impl Api {
     /// One zone by its id.
     pub(super) async fn zone(&self, id: &str) -> Result<Hosted, ProviderError> {
         let call = Call::new("route53:GetHostedZone", format!("reading the hosted zone {id}"));
-        let ask = self.client().await?.get_hosted_zone().id(id);
+        let ask = self.client().await.get_hosted_zone().id(id);
         let answer = self.read(&call, || ask.clone().send()).await?;
         let zone = answer
             .hosted_zone
@@ -124,7 +124,7 @@ impl Api {
     /// One page of a zone's records, as they are now (API reference: "the most current version", `PENDING` ones included).
     pub(super) async fn records(&self, id: &str, apex: &str, start: &Start) -> Result<Page, ProviderError> {
         let call = Call::new("route53:ListResourceRecordSets", format!("reading the records of zone {apex} ({id})"));
-        let list = self.client().await?.list_resource_record_sets().hosted_zone_id(id).max_items(RECORDS_PAGE as i32);
+        let list = self.client().await.list_resource_record_sets().hosted_zone_id(id).max_items(RECORDS_PAGE as i32);
         let list = list
             .set_start_record_name(start.name.clone())
             .set_start_record_type(start.kind.clone())
@@ -141,7 +141,7 @@ impl Api {
     /// Whether all name servers have a change; `None` where Route 53 does not know the change.
     pub(super) async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         let call = Call::new("route53:GetChange", format!("asking for the state of change {change_id}"));
-        let ask = self.client().await?.get_change().id(change_id);
+        let ask = self.client().await.get_change().id(change_id);
         match self.repeat(&call, TRIES_OF_A_READ, || ask.clone().send().map_err(Failure::from)).await {
             Ok(answer) => Ok(answer.change_info.map(|change| change.status == ChangeStatus::Insync)),
             Err(failure) if failure.is("NoSuchChange") || failure.is("InvalidInput") => Ok(None),
@@ -150,31 +150,26 @@ impl Api {
     }
 
     /// Makes all changes or none; the change's id. Never repeated when the answer was lost.
-    ///
-    /// # Errors
-    /// Outside, what concerns no batch in particular; inside, what became of this one.
-    pub(super) async fn change(&self, id: &str, changes: &[Change]) -> Result<Result<String, Failure>, ProviderError> {
-        let batch = ChangeBatch::builder().comment("prevalidate").set_changes(Some(changes.to_vec())).build();
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => return Ok(Err(Failure::Unsent(error.to_string()))),
-        };
+    pub(super) async fn change(&self, id: &str, changes: Vec<Change>) -> Result<String, Failure> {
+        let batch = ChangeBatch::builder().comment("prevalidate").set_changes(Some(changes)).build();
+        let batch = batch.map_err(|error| Failure::Unsent(error.to_string()))?;
         let call = Call::new(CHANGE, format!("changing the zone {id}"));
-        let send = self.client().await?.change_resource_record_sets().hosted_zone_id(id).change_batch(batch);
+        let send = self.client().await.change_resource_record_sets().hosted_zone_id(id).change_batch(batch);
         let send = || send.clone().send().map_err(Failure::from);
-        let sent = self.repeat(&call, 1, send).await;
-        Ok(sent.map(|answer| {
-            let id = answer.change_info.map(|change| change.id).unwrap_or_default();
-            id.trim_start_matches("/change/").to_owned()
-        }))
+        let answer = self.repeat(&call, 1, send).await?;
+        let id = answer.change_info.map(|change| change.id).unwrap_or_default();
+        Ok(id.trim_start_matches("/change/").to_owned())
     }
 
     pub(super) fn failed(&self, call: &Call, failure: &Failure) -> ProviderError {
-        call.failed(failure, &self.who(), &self.place())
+        match failure {
+            Failure::NoCredentials { why, passing } => self.access.without(why, *passing),
+            failure => call.failed(failure, &self.who(), &self.place()),
+        }
     }
 
-    async fn client(&self) -> Result<&Client, ProviderError> {
-        self.client.get_or_try_init(|| self.access.connect(self.timeout)).await
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.access.connect(self.timeout)).await
     }
 
     async fn read<T, E, F>(&self, call: &Call, send: impl Fn() -> F) -> Result<T, ProviderError>

@@ -133,14 +133,13 @@ impl Route53 {
     /// Sends one batch. What comes back is settled, or to be sent again.
     async fn change_batch(&self, zone: &Known, batch: Batch, verb: Verb) -> (Vec<Outcome>, Vec<Batch>) {
         let changes: Vec<_> = batch.plans.iter().flat_map(|plan| plan.changes.clone()).collect();
-        let failure = match self.api.change(&zone.id, &changes).await {
-            Err(error) => return (batch.all(&error).collect(), Vec::new()),
-            Ok(Ok(id)) => {
+        let failure = match self.api.change(&zone.id, changes).await {
+            Ok(id) => {
                 let done =
                     batch.plans.into_iter().map(|plan| (plan.wish.owner.clone(), Ok(plan.done(Some(id.clone())))));
                 return (done.collect(), Vec::new());
             }
-            Ok(Err(failure)) => failure,
+            Err(failure) => failure,
         };
         let is_lost = matches!(failure, Failure::Lost(_));
         if failure.is(ZONE_GONE) {
@@ -251,7 +250,7 @@ impl Route53 {
             CHANGE,
             format!("checking the permission to write {owner} in the zone {} ({})", zone.apex, zone.id),
         );
-        match self.api.change(&zone.id, &changes).await? {
+        match self.api.change(&zone.id, changes).await {
             Err(failure) if failure.is_conflict() => Ok((look.rrset, failure.said())),
             Err(failure) => Err(self.api.failed(&call, &failure)),
             Ok(id) => {

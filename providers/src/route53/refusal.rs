@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     Lost(String),
     /// It was not sent.
     Unsent(String),
+    /// It was not sent, for lack of credentials. `passing`: whoever gives them could not be reached.
+    NoCredentials { why: String, passing: bool },
 }
 
 impl Failure {
@@ -53,7 +56,7 @@ impl Failure {
         match self {
             Self::Refused { code, message } if message.is_empty() => code.clone(),
             Self::Refused { code, message } => format!("{code}: {message}"),
-            Self::Lost(what) | Self::Unsent(what) => what.clone(),
+            Self::Lost(what) | Self::Unsent(what) | Self::NoCredentials { why: what, .. } => what.clone(),
         }
     }
 }
@@ -71,15 +74,31 @@ impl<E: Error + ProvideErrorMetadata + Send + Sync + 'static> From<SdkError<E, H
                         Self::Refused { code: format!("HTTP status {status}"), message: String::new() }
                     }),
                 };
-                // Throttling may come as 503; any other trouble of the server leaves open what it did before.
-                if status >= 500 && !refused.is_throttling() { Self::Lost(refused.said()) } else { refused }
+                // Throttling may come as 503; any other trouble of the server leaves open what it did before, and so does a
+                // success that cannot be read.
+                let is_open = status >= 500 || status < 300;
+                if is_open && !refused.is_throttling() { Self::Lost(refused.said()) } else { refused }
             }
             SdkError::ConstructionFailure(_) => Self::Unsent(causes(&error)),
             SdkError::TimeoutError(_) => Self::Lost("no answer in time".to_owned()),
+            _ if let Some(failure) = without_credentials(&error) => failure,
             // The SDK does not say whether anything had been sent, so something may have been.
             _ => Self::Lost(causes(&error)),
         }
     }
+}
+
+/// The SDK gets credentials when it needs them, and says so in the same way as when it finds no connection.
+fn without_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let found = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>())?;
+    let why = causes(found);
+    let passing = match found {
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => false,
+        CredentialsError::ProviderTimedOut(_) => true,
+        // A call to STS or SSO that got no answer, as the SDK words it; one that was refused names the refusal.
+        _ => why.contains("dispatch failure") || why.contains("timed out"),
+    };
+    Some(Failure::NoCredentials { why, passing })
 }
 
 /// What is wrong with a batch, in the form that the SDK does not read: `<InvalidChangeBatch><Messages><Message>…`, as the API
@@ -92,16 +111,23 @@ fn invalid_batch(body: &[u8]) -> Option<Failure> {
     Some(Failure::Refused { code: "InvalidChangeBatch".to_owned(), message })
 }
 
+/// An error and its causes.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
 /// An error with its causes, in one line.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
+    for text in chain(error).map(ToString::to_string) {
         if !parts.last().is_some_and(|last| last.contains(&text)) {
             parts.push(text);
         }
-        next = error.source();
     }
     parts.join(": ")
 }
@@ -133,8 +159,8 @@ impl Call {
                     "check that this host reaches AWS (DNS, firewall, HTTPS_PROXY, `endpoint`) and can renew its credentials".to_owned(),
                 );
             }
-            Failure::Unsent(_) => {
-                return error(ErrorKind::Unavailable, format!("it was not sent; check that {who} still work"));
+            Failure::Unsent(_) | Failure::NoCredentials { .. } => {
+                return error(ErrorKind::Settings, "it was not sent; check the settings of the provider".to_owned());
             }
         };
         match code {

@@ -190,8 +190,8 @@ pub struct Zone {
 impl Zone {
     pub fn put(&mut self, set: Rrset) {
         self.sets.retain(|other| other.key() != set.key());
-        self.sets.push(set);
-        self.sets.sort_by_key(Rrset::place);
+        let place = set.place();
+        self.sets.insert(self.sets.partition_point(|other| other.place() < place), set);
     }
 
     pub fn set(&self, name: &str, kind: &str) -> Option<&Rrset> {
