@@ -22,6 +22,8 @@ mod bad_input;
 mod faults;
 #[path = "route53/large.rs"]
 mod large;
+#[path = "route53/moto.rs"]
+mod moto;
 
 const APEX: &str = "example.test";
 const ZONE: &str = "Z0EXAMPLE";

@@ -125,7 +125,15 @@ impl Fake {
         let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
         let soa = format!("{} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400", servers[0]);
         let sets = vec![Rrset::new(apex, "NS", 172_800, &servers), Rrset::new(apex, "SOA", 900, &[&soa])];
-        let zone = Zone { apex: apex.into(), account: account.into(), private: false, name_servers, sets, serial: 0 };
+        let zone = Zone {
+            apex: apex.into(),
+            account: account.into(),
+            private: false,
+            name_servers,
+            sets,
+            serial: 0,
+            locked: None,
+        };
         self.inside().zones.insert(id.to_owned(), zone);
     }
 

@@ -185,6 +185,8 @@ pub struct Zone {
     pub sets: Vec<Rrset>,
     /// Batches that were accepted.
     pub serial: u32,
+    /// A name that no change may touch, for a reason that no read shows.
+    pub locked: Option<String>,
 }
 
 impl Zone {
@@ -241,6 +243,9 @@ impl Zone {
         let within = set.name.strip_suffix(&self.apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if !within {
             faults.push(format!("RRSet with DNS name {}. is not permitted in zone {}.", set.name, self.apex));
+        }
+        if self.locked.as_ref() == Some(&set.name) {
+            faults.push(format!("The record set {title} is managed by another service"));
         }
         faults.extend(set.faults());
         let at = self.sets.iter().position(|other| other.key() == set.key());
