@@ -133,6 +133,7 @@ impl ProviderSettings {
     ///
     /// # Errors
     /// As [`Self::build`].
+    #[cfg_attr(not(feature = "route53"), expect(unused_variables, reason = "no adapter of this build asks"))]
     pub fn build_in(&self, now: Now, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
         match self {
             Self::Rfc2136(table) => table.build(now),

@@ -31,8 +31,9 @@ const TRIES_OF_A_READ: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// The buckets of this process: tables with the same credentials share one.
-static BUCKETS: LazyLock<Mutex<HashMap<(String, u32), Weak<DefaultDirectRateLimiter>>>> = LazyLock::new(Mutex::default);
+/// The buckets of this process by credentials and rate: tables with the same share one.
+static BUCKETS: LazyLock<Mutex<Buckets>> = LazyLock::new(Mutex::default);
+type Buckets = HashMap<(String, NonZeroU32), Weak<DefaultDirectRateLimiter>>;
 
 /// Where a page of records begins.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +71,7 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(access: Access, timeout: Duration, rate: NonZeroU32) -> Self {
-        let key = (format!("{} {:?}", access.described(), access.endpoint), rate.get());
+        let key = (format!("{} {:?}", access.described(), access.endpoint), rate);
         let mut buckets = BUCKETS.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|_, bucket| bucket.strong_count() > 0);
         let bucket = buckets.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {

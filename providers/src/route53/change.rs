@@ -285,7 +285,7 @@ impl Route53 {
 fn owners(plans: &[Plan]) -> String {
     let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
     match owners.as_slice() {
-        [few @ ..] if few.len() <= 5 => few.join(", "),
+        few if few.len() <= 5 => few.join(", "),
         [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
         _ => String::new(),
     }

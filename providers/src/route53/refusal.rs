@@ -76,7 +76,7 @@ impl<E: Error + ProvideErrorMetadata + Send + Sync + 'static> From<SdkError<E, H
                 };
                 // Throttling may come as 503; any other trouble of the server leaves open what it did before, and so does a
                 // success that cannot be read.
-                let is_open = status >= 500 || status < 300;
+                let is_open = !(300..500).contains(&status);
                 if is_open && !refused.is_throttling() { Self::Lost(refused.said()) } else { refused }
             }
             SdkError::ConstructionFailure(_) => Self::Unsent(causes(&error)),

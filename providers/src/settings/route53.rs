@@ -25,7 +25,7 @@ const KEYS: [&str; 13] = [
     "allow_wildcard_shadow",
 ];
 
-/// Calls a second. AWS allows an account five, in some newer accounts ten, for everybody who uses its Route 53.
+/// Calls a second. AWS allows an account five, since July 2026 ten, for everybody who uses its Route 53.
 const DEFAULT_RATE: u32 = 5;
 const RATES: std::ops::RangeInclusive<u32> = 1..=50;
 
