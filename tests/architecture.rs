@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 8] = [
+const ADAPTERS: [(&str, &str); 9] = [
     ("crate::ca::swisssign", "ca"),
     ("crate::store::sqlite", "store"),
     ("crate::propagation::gate", "propagation"),
@@ -27,6 +27,7 @@ const ADAPTERS: [(&str, &str); 8] = [
     ("prevalidate_providers::cloudflare", "providers"),
     ("prevalidate_providers::rfc2136", "providers"),
     ("prevalidate_providers::memory", "providers"),
+    ("prevalidate_providers::route53", "providers"),
 ];
 
 /// What the pure heart may use: values, no time, no files, no network, no other process.

@@ -7,7 +7,6 @@
 mod settings;
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub(crate) use settings::{HTTP_KEYS, HttpSettings, read_secret};
+pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -270,6 +269,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-/// A rate: so many calls in so much time.
-pub(crate) type Rate = (NonZeroU32, Duration);

@@ -18,9 +18,11 @@ pub mod record;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]
 mod records;
 pub mod rfc2136;
+#[cfg(feature = "route53")]
+pub mod route53;
 pub mod secret;
 pub mod settings;
-#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod wish;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};

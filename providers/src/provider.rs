@@ -1,9 +1,11 @@
 //! The contract that every DNS provider keeps, written once; `conformance` holds each adapter to it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 
@@ -47,6 +49,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Ok(None)
     }
 }
+
+/// The name servers that an apex is delegated to, asked from the root down: lower case without trailing dot, or why they
+/// cannot be told. For adapters that see several zones of one name.
+pub type LiveNameServers = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
 
 /// What a [`Provider::preflight`] proved.
 #[derive(Debug, Clone, PartialEq, Eq)]

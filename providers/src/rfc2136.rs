@@ -5,7 +5,8 @@
 //! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
 //!
 //! [`look`] reads, [`change`] writes, [`difference`] compares with what was there before, [`findings`] learns from refused
-//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means.
+//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means, [`table`]
+//! reads the settings.
 
 mod change;
 mod difference;
@@ -15,6 +16,7 @@ mod key_file;
 mod look;
 mod message;
 mod refusal;
+pub(crate) mod table;
 mod tsig;
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ use jiff::Timestamp;
 
 pub use exchange::{Patience, ServerAddress};
 pub use key_file::{TsigKey, read_algorithm, read_key_file};
+pub use table::Rfc2136Table;
 pub use tsig::FUDGE_SECONDS;
 
 use crate::provider::{Preflight, Provider, ProviderError};

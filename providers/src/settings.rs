@@ -1,15 +1,18 @@
-//! `[provider.NAME]` tables of the configuration; the only list of adapters.
+//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own, with a [`Reader`].
 
-use std::path::PathBuf;
+mod reader;
+mod secrets;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::provider::{ErrorKind, Provider, ProviderError};
-use crate::rfc2136::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
-use crate::secret::SecretSource;
+use crate::provider::{LiveNameServers, Provider, ProviderError};
+use crate::rfc2136::{Now, Rfc2136Table};
+pub(crate) use reader::{Rate, Reader};
+pub(crate) use secrets::{read_secret, read_token};
 
 /// TTL of a TXT RRset that does not exist yet, seconds.
 pub const DEFAULT_TTL: u32 = 300;
@@ -21,20 +24,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
 /// What this program knows; a build may lack some of it.
-const KINDS: [&str; 3] = ["autodns", "cloudflare", "rfc2136"];
-const RFC2136_KEYS: [&str; 10] = [
-    "kind",
-    "server",
-    "key_file",
-    "key_name",
-    "algorithm",
-    "secret",
-    "zones",
-    "ttl",
-    "timeout",
-    "allow_wildcard_shadow",
-];
-
+const KINDS: [&str; 4] = ["autodns", "cloudflare", "rfc2136", "route53"];
 /// One thing that is wrong with a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingFault {
@@ -55,23 +45,9 @@ pub enum ProviderSettings {
     /// Cloudflare.
     #[cfg(feature = "cloudflare")]
     Cloudflare(crate::cloudflare::CloudflareTable),
-}
-
-/// The table of the RFC 2136 adapter.
-#[derive(Debug, Clone)]
-pub struct Rfc2136Table {
-    server: ServerAddress,
-    key: KeySource,
-    zones: Vec<String>,
-    ttl: u32,
-    timeout: Duration,
-    allow_wildcard_shadow: bool,
-}
-
-#[derive(Debug, Clone)]
-enum KeySource {
-    File { path: PathBuf, name: Option<String> },
-    Parts { name: String, algorithm: String, secret: SecretSource },
+    /// Amazon Route 53.
+    #[cfg(feature = "route53")]
+    Route53(crate::route53::Route53Table),
 }
 
 impl ProviderSettings {
@@ -80,13 +56,15 @@ impl ProviderSettings {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn read(table: &Map<String, Value>) -> Result<Self, Vec<SettingFault>> {
-        let mut reader = Reader { table, faults: Vec::new() };
+        let mut reader = Reader::new(table);
         let settings = match reader.text("kind").as_deref() {
-            Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
+            Some("rfc2136") => Rfc2136Table::read(&mut reader).map(Self::Rfc2136),
             #[cfg(feature = "autodns")]
             Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
             #[cfg(feature = "cloudflare")]
             Some("cloudflare") => crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare),
+            #[cfg(feature = "route53")]
+            Some("route53") => crate::route53::Route53Table::read(&mut reader).map(Self::Route53),
             Some(known) if KINDS.contains(&known) => {
                 reader
                     .fault("kind", format!("this build has no {known}: it was made without the feature of that name"));
@@ -104,9 +82,9 @@ impl ProviderSettings {
                 None
             }
         };
-        match settings {
-            Some(settings) if reader.faults.is_empty() => Ok(settings),
-            _ => Err(reader.faults),
+        match (settings, reader.faults()) {
+            (Some(settings), faults) if faults.is_empty() => Ok(settings),
+            (_, faults) => Err(faults),
         }
     }
 
@@ -122,204 +100,30 @@ impl ProviderSettings {
         self.build_at(Arc::new(Timestamp::now))
     }
 
-    /// The same with another clock for the signatures.
+    /// The same with another clock for the signatures of dynamic updates.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        let table = match self {
-            Self::Rfc2136(table) => table,
+        self.build_in(now, None)
+    }
+
+    /// The same for a world in which `live` says what a zone is delegated to.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    #[cfg_attr(not(feature = "route53"), expect(unused_variables, reason = "no adapter of this build asks"))]
+    pub fn build_in(&self, now: Now, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
+        match self {
+            Self::Rfc2136(table) => table.build(now),
             #[cfg(feature = "autodns")]
-            Self::Autodns(table) => return table.build(),
+            Self::Autodns(table) => table.build(),
             #[cfg(feature = "cloudflare")]
-            Self::Cloudflare(table) => return table.build(),
-        };
-        let key = read_key(&table.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
-        let settings = Rfc2136Settings {
-            server: table.server.clone(),
-            key,
-            zones: table.zones.clone(),
-            ttl: table.ttl,
-            patience: Patience::of(table.timeout),
-            allow_wildcard_shadow: table.allow_wildcard_shadow,
-        };
-        Ok(Arc::new(Rfc2136::new(settings, now)))
-    }
-}
-
-fn read_key(source: &KeySource) -> Result<TsigKey, String> {
-    match source {
-        KeySource::File { path, name } => {
-            let text = SecretSource::File(path.clone()).read().map_err(|error| format!("key_file: {error}"))?;
-            read_key_file(&text, name.as_deref()).map_err(|fault| format!("key_file {}: {fault}", path.display()))
-        }
-        KeySource::Parts { name, algorithm, secret } => {
-            let secret = secret.read().map_err(|error| format!("secret of the key {name}: {error}"))?;
-            TsigKey::new(name, algorithm, &secret)
+            Self::Cloudflare(table) => table.build(),
+            #[cfg(feature = "route53")]
+            Self::Route53(table) => table.build(live),
         }
     }
-}
-
-fn read_rfc2136(reader: &mut Reader<'_>) -> Option<Rfc2136Table> {
-    reader.only(&RFC2136_KEYS);
-    let server = reader.text("server");
-    if !reader.table.contains_key("server") {
-        reader.fault("server", "missing: the zone's primary, a host name or an address, with :port if it is not 53");
-    }
-    let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
-    let key = read_key_source(reader);
-    let zones = reader.names("zones");
-    let (ttl, timeout) = (reader.ttl(), reader.timeout());
-    let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
-    Some(Rfc2136Table { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
-}
-
-fn read_key_source(reader: &mut Reader<'_>) -> Option<KeySource> {
-    let (file, name, algorithm) = (reader.text("key_file"), reader.text("key_name"), reader.text("algorithm"));
-    if let Some(algorithm) = &algorithm {
-        reader.good("algorithm", read_algorithm(algorithm));
-    }
-    let secret = reader.secret("secret");
-    let has = |key: &str| reader.table.contains_key(key);
-    match (has("key_file"), has("secret")) {
-        (true, true) => {
-            reader.fault("secret", "the key file holds the secret already; keep `key_file` or `secret`, not both");
-            None
-        }
-        (true, false) if has("algorithm") => {
-            reader.fault("algorithm", "the key file holds the algorithm already; it goes with `secret`");
-            None
-        }
-        (true, false) => Some(KeySource::File { path: file?.into(), name }),
-        (false, true) if !has("key_name") => {
-            reader.fault("key_name", "missing: the name of the key that `secret` belongs to");
-            None
-        }
-        (false, true) => {
-            let algorithm = if has("algorithm") { algorithm? } else { "hmac-sha256".into() };
-            Some(KeySource::Parts { name: name?, algorithm, secret: secret? })
-        }
-        (false, false) => {
-            reader.fault("key_file", "missing: a key file as tsig-keygen writes it, or `key_name` with `secret`");
-            None
-        }
-    }
-}
-
-/// A whole number, or a text like `10s` or `2m`.
-fn read_seconds(value: &Value) -> Option<u64> {
-    let Some(text) = value.as_str() else { return value.as_u64() };
-    let (digits, factor) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// A table that is read key by key, with everything wrong collected.
-pub(crate) struct Reader<'a> {
-    pub(crate) table: &'a Map<String, Value>,
-    faults: Vec<SettingFault>,
-}
-
-impl Reader<'_> {
-    pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.faults.push(SettingFault { key: key.into(), message: message.into() });
-    }
-
-    pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.fault(key, message)).ok()
-    }
-
-    /// Every other key is a fault: a setting with a typing error must not be a setting that does nothing.
-    pub(crate) fn only(&mut self, known: &[&str]) {
-        for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = nearest(key, known.iter().copied())
-                .map(|known| format!("; did you mean {known:?}?"))
-                .unwrap_or_default();
-            self.fault(key, format!("no such setting{hint}"));
-        }
-    }
-
-    fn read<T>(&mut self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        let value = self.table.get(key)?;
-        let found = read(value);
-        if found.is_none() {
-            self.fault(key, format!("expected {expected}"));
-        }
-        found
-    }
-
-    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
-        self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
-    }
-
-    pub(crate) fn secret(&mut self, key: &str) -> Option<SecretSource> {
-        let source = self.table.get(key).map(SecretSource::read_json)?;
-        self.good(key, source)
-    }
-
-    /// The TTL of an RRset that does not exist yet.
-    pub(crate) fn ttl(&mut self) -> Option<u32> {
-        let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
-        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
-        if ttl.is_none() {
-            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
-        }
-        ttl
-    }
-
-    /// How long one exchange may take.
-    pub(crate) fn timeout(&mut self) -> Option<Duration> {
-        let Some(value) = self.table.get("timeout") else { return Some(DEFAULT_TIMEOUT) };
-        let seconds = read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds));
-        if seconds.is_none() {
-            let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
-        }
-        seconds.map(Duration::from_secs)
-    }
-
-    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
-        // A number outside the range is the caller's to refuse, a negative one too.
-        self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
-    }
-
-    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "true or false", Value::as_bool)
-    }
-
-    pub(crate) fn names(&mut self, key: &str) -> Vec<String> {
-        let expected = "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
-        self.read(key, expected, |value| value.as_array()?.iter().map(read_name).collect::<Option<Vec<_>>>())
-            .unwrap_or_default()
-    }
-
-    /// A zone.
-    #[cfg(feature = "cloudflare")]
-    pub(crate) fn name(&mut self, key: &str) -> Option<String> {
-        self.read(key, "a zone in A-labels, like \"example.ch\"", read_name)
-    }
-
-    /// What a provider calls something of its own: it becomes part of a path.
-    #[cfg(feature = "cloudflare")]
-    pub(crate) fn id(&mut self, key: &str) -> Option<String> {
-        self.read(key, "letters and digits, as the provider shows it", |value| {
-            let good =
-                |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
-            value.as_str().filter(good).map(str::to_owned)
-        })
-    }
-}
-
-/// A name in lower-case A-labels without a trailing dot.
-fn read_name(value: &Value) -> Option<String> {
-    let name = value.as_str()?.trim_end_matches('.').to_ascii_lowercase();
-    let letters = |label: &str| {
-        let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
-        (1..=63).contains(&label.len()) && label.bytes().all(good)
-    };
-    (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
 }
 
 /// The candidate that `typed` probably meant: at most a third of its letters differ.
@@ -338,6 +142,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::ErrorKind;
 
     fn faults(value: Value) -> Vec<String> {
         let faults = ProviderSettings::read(value.as_object().unwrap()).map(drop).unwrap_err();
@@ -373,15 +178,15 @@ mod tests {
     }
 
     #[test]
-    #[cfg(all(feature = "autodns", feature = "cloudflare"))]
+    #[cfg(all(feature = "autodns", feature = "cloudflare", feature = "route53"))]
     fn the_reference_file_shows_every_key_of_every_kind() {
         let reference = include_str!("../../config/prevalidate.toml");
         let http = crate::http::HTTP_KEYS;
-        let (autodns, cloudflare) = (crate::autodns::table::KEYS, crate::cloudflare::table::KEYS);
         for (kind, keys) in [
-            ("rfc2136", &RFC2136_KEYS[..]),
-            ("autodns", &[&autodns[..], &http].concat()),
-            ("cloudflare", &[&cloudflare[..], &http].concat()),
+            ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
+            ("autodns", [&crate::autodns::table::KEYS[..], &http].concat()),
+            ("cloudflare", [&crate::cloudflare::table::KEYS[..], &http].concat()),
+            ("route53", crate::route53::table::KEYS.to_vec()),
         ] {
             let heading = format!("# \"{kind}\": ");
             let begin = reference.find(&heading).unwrap_or_else(|| panic!("{kind} is explained"));

@@ -25,6 +25,13 @@ pub(crate) struct Done {
     pub(crate) change_id: Option<String>,
 }
 
+impl Done {
+    /// The name was as wished.
+    pub(crate) fn nothing(rrset: TxtRrset) -> Self {
+        Self { before: rrset.clone(), after: rrset, changed: BTreeSet::new(), change_id: None }
+    }
+}
+
 /// One wish per name, of the values that [`check`] lets pass.
 pub(crate) fn gather(values: &[TxtValue]) -> Vec<Wish> {
     let mut wishes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

@@ -9,11 +9,11 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Api, Autodns, RecordNames};
-use crate::http::{HTTP_KEYS, Http, HttpSettings, read_secret};
+use crate::http::{HTTP_KEYS, Http, HttpSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
-use crate::settings::Reader;
+use crate::settings::{Reader, read_secret};
 
 const URL: &str = "https://api.autodns.com/v1";
 /// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never several at once.
@@ -38,7 +38,7 @@ pub struct AutodnsTable {
 
 impl AutodnsTable {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&[&["kind"], &KEYS[..], &HTTP_KEYS[..]].concat());
+        reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
         let http = HttpSettings::read(reader, URL, RATE.0, RATE.1);
         for (key, what) in [("user", "the name of the user"), ("password", "the user's password, as { file = \"…\" }")]
         {

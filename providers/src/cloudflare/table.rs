@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::zones::Zones;
 use super::{Api, Cloudflare};
-use crate::http::{HTTP_KEYS, Http, HttpSettings, read_secret};
+use crate::http::{HTTP_KEYS, Http, HttpSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
-use crate::secret::{SecretSource, is_header_safe};
-use crate::settings::Reader;
+use crate::secret::SecretSource;
+use crate::settings::{Reader, read_token};
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
 /// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is ours, and 200 of that may go at once.
@@ -39,7 +39,7 @@ enum Credentials {
 
 impl CloudflareTable {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&[&["kind"], &KEYS[..], &HTTP_KEYS[..]].concat());
+        reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
         let http = HttpSettings::read(reader, URL, RATE.0, RATE.1);
         let credentials = read_credentials(reader);
         let (account_id, zone_id) = (reader.id("account_id"), reader.id("zone_id"));
@@ -89,25 +89,13 @@ impl CloudflareTable {
     }
 }
 
-/// Reads a secret that goes into a header, bare or behind `prefix`. What cannot stand in a header is refused here, in words
-/// of our own: HTTP libraries print what they refuse.
+/// Reads a secret that goes into a header, bare or behind `prefix`.
 fn header_value(key: &str, prefix: &str, source: &SecretSource) -> Result<(HeaderValue, SecretString), ProviderError> {
-    let refused =
-        |what: &str| ProviderError::new(ErrorKind::Settings, format!("{key}: the secret from {source} {what}"));
-    let secret = read_secret(key, source)?;
-    if !is_header_safe(&secret) {
-        let what = if secret.expose_secret().contains(['\n', '\r']) {
-            "holds a line end inside"
-        } else {
-            "holds a blank or another character that no token has"
-        };
-        return Err(
-            refused(what).with_hint("write the bare token on one line, without quotes, `Bearer` or a second line")
-        );
-    }
+    let secret = read_token(key, source)?;
     let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
-    let value = HeaderValue::from_str(value.expose_secret()).map_err(|_| refused("cannot stand in a header"));
-    let mut value = value?;
+    let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+        ProviderError::new(ErrorKind::Settings, format!("{key}: the secret from {source} cannot stand in a header"))
+    })?;
     value.set_sensitive(true);
     Ok((value, secret))
 }

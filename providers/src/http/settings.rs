@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::SecretString;
 
-use super::{Rate, chain};
+use super::chain;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::secret::SecretSource;
-use crate::settings::Reader;
+use crate::settings::{DEFAULT_TIMEOUT, Rate, Reader};
 
 /// The keys that [`HttpSettings::read`] knows.
 pub(crate) const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
@@ -19,7 +17,7 @@ pub(crate) const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "p
 const IDLE: Duration = Duration::from_secs(15);
 const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
 /// Calls per second that a rate may reach.
-const MOST_PER_SECOND: u64 = 1000;
+const MOST_PER_SECOND: u32 = 1000;
 
 /// How to reach an API.
 #[derive(Debug, Clone)]
@@ -37,11 +35,8 @@ impl HttpSettings {
     pub(crate) fn read(reader: &mut Reader<'_>, url: &str, per_second: u32, burst_seconds: u32) -> Option<Self> {
         let url = reader.text("url").unwrap_or_else(|| url.to_owned());
         let url = reader.good("url", read_base(&url));
-        let timeout = reader.timeout();
-        let rate = match reader.text("rate") {
-            Some(text) => reader.good("rate", read_rate(&text)),
-            None => Some((NonZeroU32::new(per_second)?, Duration::from_secs(1))),
-        };
+        let timeout = reader.timeout(DEFAULT_TIMEOUT);
+        let rate = reader.rate(per_second, MOST_PER_SECOND);
         let ca_file = reader.text("ca_file").map(PathBuf::from);
         let proxy = match reader.text("proxy") {
             Some(text) => Some(reader.good("proxy", read_proxy(&text))?),
@@ -87,14 +82,6 @@ impl HttpSettings {
     }
 }
 
-/// Reads the secret of a key of the settings.
-pub(crate) fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
-    source.read().map_err(|error| {
-        let hint = error.hint().map(str::to_owned);
-        ProviderError { hint, ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}")) }
-    })
-}
-
 fn read_base(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("no URL ({error}); give it like https://api.example.com/v1"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
@@ -117,22 +104,6 @@ fn read_proxy(text: &str) -> Result<Url, String> {
         Some(_) => Err("user name and password never stand in the configuration".into()),
         None => Err("expected a proxy like http://proxy.example.ch:3128".into()),
     }
-}
-
-/// `2/s`, `60/m`, `500/h`.
-fn read_rate(text: &str) -> Result<Rate, String> {
-    let read = || {
-        let (count, unit) = text.split_once('/')?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return None,
-        };
-        let count = count.trim().parse::<NonZeroU32>().ok()?;
-        (u64::from(count.get()) <= MOST_PER_SECOND * seconds).then_some((count, Duration::from_secs(seconds)))
-    };
-    read().ok_or_else(|| format!("expected a rate like \"2/s\", \"60/m\" or \"500/h\", at most {MOST_PER_SECOND}/s"))
 }
 
 #[cfg(test)]
@@ -159,13 +130,5 @@ mod tests {
         }
         read_proxy("http://proxy.example.ch:3128").unwrap();
         assert!(!read_proxy("http://u:CANARY@proxy").unwrap_err().contains("CANARY"));
-    }
-
-    #[test]
-    fn a_rate_is_a_number_of_calls_in_a_time() {
-        assert_eq!(read_rate("60/m").unwrap(), (NonZeroU32::new(60).unwrap(), Duration::from_secs(60)));
-        for bad in ["0/s", "1001/s", "2", "2/d", "-1/s", "2.5/s"] {
-            assert!(read_rate(bad).unwrap_err().contains("\"2/s\""), "{bad}");
-        }
     }
 }

@@ -21,6 +21,8 @@ use crate::store::{DomainRow, Store};
 /// The configuration and what it leads to; empty without one.
 pub(super) struct Surroundings {
     settings: Option<Settings>,
+    /// By the configuration, or with the default settings.
+    pub(super) gate: Arc<Gate>,
     inside: Option<Inside>,
 }
 
@@ -103,19 +105,15 @@ impl Surroundings {
                 return Err(failed.with_hint("`--dns-only` examines DNS alone and does without a configuration"));
             }
         };
+        let gate = Arc::new(match &settings {
+            Some(settings) => wire::gate(settings, Arc::new(SystemClock))?,
+            None => Gate::new(GateSettings::default(), Arc::new(SystemClock)),
+        });
         let inside = match &settings {
-            Some(settings) if !dns_only => Some(Inside::open(settings).await?),
+            Some(settings) if !dns_only => Some(Inside::open(settings, &gate).await?),
             _ => None,
         };
-        Ok(Self { settings, inside })
-    }
-
-    /// The gate of the configuration, or one with the default settings.
-    pub(super) fn gate(&self) -> Result<Gate, Failed> {
-        match &self.settings {
-            Some(settings) => wire::gate(settings, Arc::new(SystemClock)),
-            None => Ok(Gate::new(GateSettings::default(), Arc::new(SystemClock))),
-        }
+        Ok(Self { settings, gate, inside })
     }
 
     /// What is known about a domain without asking anybody.
@@ -201,13 +199,13 @@ impl Surroundings {
 }
 
 impl Inside {
-    async fn open(settings: &Settings) -> Result<Self, Failed> {
+    async fn open(settings: &Settings, gate: &Arc<Gate>) -> Result<Self, Failed> {
         let store = wire::store_read_only(settings).await?;
         let policy = wire::policy(settings);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let views = view::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (name.clone(), wire::provider(name, table, Arc::clone(&clock)))
+            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate))
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {

@@ -10,7 +10,6 @@ use super::known::{CaReport, Known, ProviderReport, Surroundings};
 use crate::commands::view::DomainView;
 use crate::commands::{Exit, Failed};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
-use crate::propagation::Gate;
 use crate::propagation::examine::{Examination, Subject};
 use crate::propagation::finding::{Code, Finding, Severity, findings};
 use crate::propagation::resolver::Resolver;
@@ -54,7 +53,6 @@ struct Wanted {
 impl Report {
     /// Asks everybody about `domain`. `value` is what somebody gave on the command line.
     pub(super) async fn make(
-        gate: &Gate,
         around: &Surroundings,
         domain: &DomainName,
         value: Option<&str>,
@@ -75,8 +73,10 @@ impl Report {
             resolvers: (!resolvers.is_empty()).then_some(resolvers),
             caa_names: &caa_names,
         };
-        let (dns, provider) =
-            tokio::join!(gate.examine(&subject, now), around.ask_provider(&known, domain, wanted.value.as_deref()));
+        let (dns, provider) = tokio::join!(
+            around.gate.examine(&subject, now),
+            around.ask_provider(&known, domain, wanted.value.as_deref())
+        );
 
         let mut found = findings(&dns);
         let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
