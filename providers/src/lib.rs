@@ -4,7 +4,12 @@
 //! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
 
 pub mod conformance;
+mod difference;
+#[cfg(feature = "exec")]
+pub mod exec;
+pub mod manual;
 pub mod memory;
+pub mod presentation;
 pub mod provider;
 pub mod record;
 pub mod rfc2136;

@@ -9,6 +9,16 @@ pub struct Zone {
     pub apex: String,
     /// The provider's own key for the zone where a name does not say enough (Route 53, Cloudflare).
     pub id: Option<String>,
+    /// The zone's own name servers as the provider states them, lower case without trailing dot; empty where it does not.
+    #[serde(default)]
+    pub name_servers: Vec<String>,
+}
+
+impl Zone {
+    /// A zone of which only the apex is known.
+    pub fn of(apex: impl Into<String>) -> Self {
+        Self { apex: apex.into(), id: None, name_servers: Vec::new() }
+    }
 }
 
 /// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their stored split.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::manual::Manual;
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::rfc2136::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
 use crate::secret::SecretSource;
@@ -20,7 +21,13 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a person may choose for it, seconds.
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
-const KINDS: [&str; 1] = ["rfc2136"];
+/// The kinds of this build.
+const KINDS: &[&str] = &[
+    "rfc2136",
+    #[cfg(feature = "exec")]
+    "exec",
+    "manual",
+];
 const RFC2136_KEYS: [&str; 10] = [
     "kind",
     "server",
@@ -48,6 +55,11 @@ pub struct SettingFault {
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),
+    /// A program.
+    #[cfg(feature = "exec")]
+    Exec(crate::exec::ExecTable),
+    /// Others write.
+    Manual(Manual),
 }
 
 /// The table of the RFC 2136 adapter.
@@ -76,8 +88,16 @@ impl ProviderSettings {
         let mut reader = Reader { table, faults: Vec::new() };
         let settings = match reader.text("kind").as_deref() {
             Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
+            #[cfg(feature = "exec")]
+            Some("exec") => crate::exec::ExecTable::read(&mut reader).map(Self::Exec),
+            Some("manual") => {
+                reader.only(&["kind", "zones"]);
+                Some(Self::Manual(Manual { zones: reader.names("zones") }))
+            }
             Some(other) => {
-                let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
+                let hint = nearest(other, KINDS.iter().copied())
+                    .map(|kind| format!("; did you mean {kind:?}?"))
+                    .unwrap_or_default();
                 reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
                 None
             }
@@ -111,7 +131,12 @@ impl ProviderSettings {
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        let Self::Rfc2136(table) = self;
+        let table = match self {
+            Self::Rfc2136(table) => table,
+            #[cfg(feature = "exec")]
+            Self::Exec(table) => return table.build(),
+            Self::Manual(manual) => return Ok(Arc::new(manual.clone())),
+        };
         let key = read_key(&table.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
         let settings = Rfc2136Settings {
             server: table.server.clone(),
@@ -147,21 +172,8 @@ fn read_rfc2136(reader: &mut Reader<'_>) -> Option<Rfc2136Table> {
     let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
     let key = read_key_source(reader);
     let zones = reader.names("zones");
-    let ttl = reader.number("ttl").unwrap_or(DEFAULT_TTL.into());
-    let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
-    if ttl.is_none() {
-        reader.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
-    }
-    let timeout = match reader.table.get("timeout") {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(value) => {
-            read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds)).map(Duration::from_secs)
-        }
-    };
-    if timeout.is_none() {
-        let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-        reader.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
-    }
+    let ttl = reader.ttl();
+    let timeout = reader.timeout(DEFAULT_TIMEOUT);
     let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
     Some(Rfc2136Table { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
 }
@@ -210,22 +222,22 @@ fn read_seconds(value: &Value) -> Option<u64> {
 }
 
 /// A table that is read key by key, with everything wrong collected.
-struct Reader<'a> {
-    table: &'a Map<String, Value>,
+pub(crate) struct Reader<'a> {
+    pub(crate) table: &'a Map<String, Value>,
     faults: Vec<SettingFault>,
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
         self.faults.push(SettingFault { key: key.into(), message: message.into() });
     }
 
-    fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+    pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.fault(key, message)).ok()
     }
 
     /// Every other key is a fault: a setting with a typing error must not be a setting that does nothing.
-    fn only(&mut self, known: &[&str]) {
+    pub(crate) fn only(&mut self, known: &[&str]) {
         for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
             let hint = nearest(key, known.iter().copied())
                 .map(|known| format!("; did you mean {known:?}?"))
@@ -243,13 +255,34 @@ impl Reader<'_> {
         found
     }
 
-    fn text(&mut self, key: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
     }
 
     fn number(&mut self, key: &str) -> Option<u64> {
         // A number outside the range is the caller's to refuse, a negative one too.
         self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
+    }
+
+    /// `ttl` in seconds, for an RRset that does not exist yet.
+    pub(crate) fn ttl(&mut self) -> Option<u32> {
+        let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
+        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
+        if ttl.is_none() {
+            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
+        }
+        ttl
+    }
+
+    /// `timeout`, as a number of seconds or like `10s`.
+    pub(crate) fn timeout(&mut self, default: Duration) -> Option<Duration> {
+        let Some(value) = self.table.get("timeout") else { return Some(default) };
+        let seconds = read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds));
+        if seconds.is_none() {
+            let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
+            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
+        }
+        seconds.map(Duration::from_secs)
     }
 
     fn flag(&mut self, key: &str) -> Option<bool> {
