@@ -6,8 +6,6 @@ mod change;
 mod program;
 mod protocol;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -119,11 +119,7 @@ impl Exec {
         };
         let mut outcomes = Vec::with_capacity(plans.len());
         match sent {
-            Some(Ok(())) => {
-                for plan in plans {
-                    outcomes.push((name(plan), self.read_back(plan, verb).await));
-                }
-            }
+            Some(Ok(())) => outcomes = self.read_back(plans, verb).await,
             // Whatever name it is about, the next run fails the same way.
             Some(Err(Failure::Refused(error))) if error.kind == ErrorKind::Settings => {
                 outcomes.extend(plans.iter().map(|plan| (name(plan), Err(error.clone()))));
@@ -161,7 +157,11 @@ impl Exec {
                 });
             }
             match self.send(std::slice::from_ref(&plan), verb, false).await {
-                Ok(()) => return self.read_back(&plan, verb).await,
+                Ok(()) => {
+                    let mut proofs = self.read_back(std::slice::from_ref(&plan), verb).await;
+                    // One plan, one outcome.
+                    return proofs.pop().map_or_else(|| Err(nobody_asked(name)), |(_, outcome)| outcome);
+                }
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Changed(what)) => {
                     said = what;
@@ -205,42 +205,61 @@ impl Exec {
         self.run(verb.as_str(), &request, &format!("{}{more}", names.join(", "))).await.map(drop)
     }
 
-    /// Reads until the change shows, and compares everything else with what was there before.
-    async fn read_back(&self, plan: &Plan, verb: Verb) -> Result<Done, ProviderError> {
-        let before = &plan.look.rrset;
-        let name = &before.owner;
-        let mut damage = String::new();
+    /// Reads until the changes show, and compares everything else with what was there before.
+    async fn read_back(&self, plans: &[Plan], verb: Verb) -> Vec<(String, Result<Done, ProviderError>)> {
+        let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
         for wait_ms in READ_BACK_WAITS_MS {
-            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            let look = self.look_one(name).await.map_err(|error| undecided_if(true, name, error))?;
-            let steps = plan.look.serial.zip(look.serial).map_or(1, |(old, new)| new.wrapping_sub(old));
-            match compare(before, &look.rrset, &plan.records, verb == Verb::Add) {
-                Err(Difference { ours: false, what }) if steps > 1 => {
-                    // Somebody else wrote between the two reads: their doing.
-                    tracing::warn!(name, steps, "another change came at the same time: {what}");
-                }
-                Err(Difference { what, .. }) => {
-                    damage = what;
-                    continue;
-                }
-                Ok(()) => {}
-            }
-            let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
-            return Ok(Done {
-                before: before.clone(),
-                changed: changed.collect(),
-                change_id: look.serial.map(|serial| format!("serial {serial}")),
-                after: look.rrset,
+            let open = plans.iter().filter(|plan| {
+                let outcome = outcomes.get(&plan.look.rrset.owner);
+                outcome.is_none_or(|outcome| outcome.as_ref().is_err_and(|error| error.kind == ErrorKind::Damaged))
             });
+            let open: Vec<&Plan> = open.collect();
+            if open.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            let names: Vec<String> = open.iter().map(|plan| plan.look.rrset.owner.clone()).collect();
+            let mut looks = self.looks(&names).await;
+            for (plan, name) in open.into_iter().zip(names) {
+                let look = looks.remove(&name).unwrap_or_else(|| Err(nobody_asked(&name)));
+                let outcome = look
+                    .map_err(|error| undecided_if(true, &name, error))
+                    .and_then(|look| self.proven(plan, look, verb));
+                outcomes.insert(name, outcome);
+            }
         }
-        let text = format!("{} says it changed {name}, and a look shows: {damage}", self.settings.program.display());
-        Err(ProviderError::new(ErrorKind::Damaged, text)
-            .with_hint("compare the zone with this message and put back by hand what is missing"))
+        outcomes.into_iter().collect()
+    }
+
+    /// Whether `look` shows what was planned, and nothing else changed.
+    fn proven(&self, plan: &Plan, look: Look, verb: Verb) -> Result<Done, ProviderError> {
+        let before = &plan.look.rrset;
+        let steps = plan.look.serial.zip(look.serial).map_or(1, |(old, new)| new.wrapping_sub(old));
+        match compare(before, &look.rrset, &plan.records, verb == Verb::Add) {
+            Err(Difference { ours: false, what }) if steps > 1 => {
+                // Somebody else wrote between the two reads: their doing.
+                tracing::warn!(name = before.owner, steps, "another change came at the same time: {what}");
+            }
+            Err(Difference { what, .. }) => {
+                let (program, name) = (self.settings.program.display(), &before.owner);
+                let text = format!("{program} says it changed {name}, and a look shows: {what}");
+                return Err(ProviderError::new(ErrorKind::Damaged, text)
+                    .with_hint("compare the zone with this message and put back by hand what is missing"));
+            }
+            Ok(()) => {}
+        }
+        let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
+        Ok(Done {
+            before: before.clone(),
+            changed: changed.collect(),
+            change_id: look.serial.map(|serial| format!("serial {serial}")),
+            after: look.rrset,
+        })
     }
 
     pub(super) async fn look_one(&self, name: &str) -> Result<Look, ProviderError> {
         let found = self.looks(&[name.to_owned()]).await.remove(name);
-        found.unwrap_or_else(|| Err(ProviderError::new(ErrorKind::Settings, format!("nothing was asked about {name}"))))
+        found.unwrap_or_else(|| Err(nobody_asked(name)))
     }
 
     async fn looks(&self, names: &[String]) -> Looks {
@@ -253,9 +272,11 @@ impl Exec {
                 Ok(answer) => {
                     let mut found: Looks =
                         answer.names.into_iter().map(|answer| (answer.name.clone(), answer.look())).collect();
-                    let nothing =
-                        || Err(ProviderError::new(ErrorKind::Settings, "the program did not answer for this name"));
-                    looks.extend(names.iter().map(|name| (name.clone(), found.remove(name).unwrap_or_else(nothing))));
+                    looks.extend(
+                        names
+                            .iter()
+                            .map(|name| (name.clone(), found.remove(name).unwrap_or_else(|| Err(nobody_asked(name))))),
+                    );
                 }
             }
         }
@@ -282,6 +303,10 @@ fn unchanged(look: Look) -> Done {
 fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: Verb) -> Done {
     let changed = wish.iter().filter(|value| before.holds(value) != (verb == Verb::Add)).cloned().collect();
     Done { before, after: look.rrset, changed, change_id: look.serial.map(|serial| format!("serial {serial}")) }
+}
+
+fn nobody_asked(name: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Settings, format!("the program gave no answer for {name}"))
 }
 
 fn undecided_if(sent: bool, name: &str, error: ProviderError) -> ProviderError {

@@ -64,7 +64,7 @@ impl Rfc2136 {
         if !self.settings.zones.is_empty() {
             let longest =
                 self.settings.zones.iter().filter(|zone| is_within(&owner, zone)).max_by_key(|zone| zone.len());
-            return longest.map(|apex| Zone::of(apex)).ok_or_else(|| {
+            return longest.map(Zone::of).ok_or_else(|| {
                 let known = self.settings.zones.join(", ");
                 ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the provider's zones: {known}"))
                     .with_hint("add its zone to `zones`, or route the domain to another provider")

@@ -1,1 +1,0 @@
-//! Programs of all kinds.
