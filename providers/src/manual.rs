@@ -10,23 +10,24 @@ use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 /// The provider.
 #[derive(Debug, Clone)]
 pub struct Manual {
-    /// The zones that others write, lower case, no trailing dot; empty: any name.
+    /// The zones that others write, lower case, no trailing dot; empty: any name that is routed here by name.
     pub zones: Vec<String>,
 }
 
 impl Manual {
     fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
-        if self.zones.is_empty() {
-            // Nobody here knows where the zone is cut; the name itself is the safest guess.
-            return Ok(Zone::of(owner));
-        }
         let within =
             |zone: &&String| owner.strip_suffix(zone.as_str()).is_some_and(|r| r.is_empty() || r.ends_with('.'));
         self.zones.iter().filter(within).max_by_key(|zone| zone.len()).map(Zone::of).ok_or_else(|| {
-            let known = self.zones.join(", ");
+            let known = if self.zones.is_empty() { "none is named".to_owned() } else { self.zones.join(", ") };
             ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the zones that others write: {known}"))
                 .with_hint("add its zone to `zones`, or route the domain to another provider")
         })
+    }
+
+    /// Nobody here knows where a zone is cut; without `zones` the name itself is the guess.
+    fn place(&self, owner: &str) -> Result<Zone, ProviderError> {
+        if self.zones.is_empty() { Ok(Zone::of(owner)) } else { self.zone_of(owner) }
     }
 
     fn others(&self, values: &[TxtValue], what: &str) -> Vec<Result<Receipt, ProviderError>> {
@@ -34,7 +35,7 @@ impl Manual {
             if value.is_empty() {
                 return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")));
             }
-            self.zone_of(owner)?;
+            self.place(owner)?;
             let text = format!("whoever writes the zone of {owner} has to {what}");
             Err(ProviderError::new(ErrorKind::ByOthers, text).with_hint("`prevalidate records` prints it"))
         };
@@ -66,7 +67,7 @@ impl Provider for Manual {
     }
 
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        let zone = self.zone_of(owner)?;
+        let zone = self.place(owner)?;
         Ok(Preflight {
             zone,
             evidence: "written by others: nothing could be proven".into(),
@@ -91,5 +92,9 @@ mod tests {
             let kinds: Vec<_> = results.into_iter().map(|result| result.unwrap_err().kind).collect();
             assert_eq!(kinds, [ErrorKind::ByOthers, ErrorKind::NoZone, ErrorKind::Settings]);
         }
+        let any = Manual { zones: Vec::new() };
+        assert_eq!(any.find_zone("example.ch").await.unwrap_err().kind, ErrorKind::NoZone, "never found by searching");
+        let routed = any.ensure_present(&[value("example.ch", "swiss-pki=1")]).await.remove(0);
+        assert_eq!(routed.unwrap_err().kind, ErrorKind::ByOthers);
     }
 }

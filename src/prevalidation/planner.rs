@@ -313,7 +313,11 @@ fn cleanup(
 }
 
 fn no_provider(now: Timestamp) -> Decision {
-    Decision::now(Step::Hold, "no provider is configured for it: name one under its [[client]]", now)
+    Decision::now(
+        Step::Hold,
+        "no provider is configured for it: write a [provider.NAME], or name another under its [[client]]",
+        now,
+    )
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::authority::Asker;
 use super::delegation::{WalkError, Walker};
-use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
+use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, roots, rule};
 use crate::prevalidation::DomainName;
 
 /// Open sockets of all looks together.
@@ -175,6 +175,23 @@ impl Lookout for Gate {
                 verdict
             }
         }
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        if self.settings.mode != GateMode::Authoritative {
+            return Ok(None);
+        }
+        let who = self.responsible(domain).await.map_err(|error| error.to_string())?;
+        // Where addresses are configured, names are not known.
+        let name_servers: BTreeSet<String> = who.servers.into_iter().filter_map(|(name, _)| name).collect();
+        Ok((!name_servers.is_empty()).then_some(LiveZone { apex: who.zone, name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        if self.settings.mode != GateMode::Authoritative {
+            return None;
+        }
+        Self::lifetimes(self, domain).await.ok()
     }
 }
 
