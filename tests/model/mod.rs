@@ -4,5 +4,6 @@ mod ca;
 mod crash;
 mod matrix;
 mod months;
+mod others;
 mod random;
 mod world;

@@ -10,7 +10,7 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
+use prevalidate::propagation::{GateMode, Lifetimes, LiveZone, Lookout, Question, Verdict};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
@@ -34,6 +34,8 @@ pub struct Witness {
     /// Removals that were sent when they should not have been.
     pub bad_removals: Vec<String>,
     pub desired: BTreeSet<DomainName>,
+    /// The name servers of every zone, as the delegation has them.
+    pub live: BTreeSet<String>,
     /// What a secondary serves while it is stale, by owner.
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
 }
@@ -50,6 +52,10 @@ pub struct World {
     pub policy: Policy,
     pub domains: Vec<DomainName>,
     pub foreign: BTreeMap<DomainName, Vec<String>>,
+    /// The provider that all domains name.
+    pub provider: Option<String>,
+    /// Providers beside `memory`.
+    pub beside: BTreeMap<String, Arc<dyn Provider>>,
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: usize,
@@ -87,6 +93,8 @@ impl World {
             policy: Policy::new(Mode::Manage),
             domains,
             foreign,
+            provider: Some("memory".to_owned()),
+            beside: BTreeMap::new(),
             thawed: false,
             checked_calls: 0,
         };
@@ -103,7 +111,7 @@ impl World {
                 domain,
                 client: target().key,
                 ca: "model".to_owned(),
-                provider: Some("memory".to_owned()),
+                provider: self.provider.clone(),
             })
             .collect();
         self.store.sync_inventory(Origin::Config, &wanted, self.clock.now()).await.unwrap();
@@ -128,9 +136,11 @@ impl World {
             witness: Arc::clone(&self.witness),
         });
         let store: Arc<dyn Store> = self.store.clone();
+        let mut providers = self.beside.clone();
+        providers.insert("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>);
         let ports = Ports {
             cas: [("model".to_owned(), Mortal::new(ca, &self.fuse) as Arc<dyn Ca>)].into(),
-            providers: [("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>)].into(),
+            providers,
             lookout: Arc::new(Eye {
                 zones: self.zones.clone(),
                 clock: self.clock.clone(),
@@ -177,6 +187,12 @@ impl World {
 
     pub async fn rows(&self) -> Vec<DomainRow> {
         self.store.domains().await.unwrap()
+    }
+
+    /// What was done for a domain, in words.
+    pub async fn store_history(&self, domain: usize) -> Vec<String> {
+        let events = self.store.history(&self.domains[domain]).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
     }
 
     pub fn all_valid(&self) -> bool {
@@ -332,6 +348,15 @@ impl Lookout for Eye {
             warnings: Vec::new(),
             servers: Vec::new(),
         }
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        let name_servers = self.witness.lock().unwrap().live.clone();
+        Ok((!name_servers.is_empty()).then(|| LiveZone { apex: domain.as_str().to_owned(), name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        Some(Lifetimes { txt_ttl: self.zones.ttl(domain.as_str()), negative_ttl: 300 })
     }
 }
 
