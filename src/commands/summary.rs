@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Exit;
+use super::records::is_manual;
 use super::view::DomainView;
 use super::wire;
 use super::work::Order;
@@ -26,6 +27,8 @@ pub(super) struct Scope {
     clients: BTreeSet<String>,
     all_clients: bool,
     providers: BTreeSet<String>,
+    /// Those among them that write nothing themselves.
+    by_others: BTreeSet<String>,
 }
 
 impl Scope {
@@ -51,6 +54,7 @@ impl Scope {
             clients,
             all_clients,
             providers: settings.providers.keys().cloned().collect(),
+            by_others: settings.providers.keys().filter(|name| is_manual(settings, name)).cloned().collect(),
         }
     }
 
@@ -119,6 +123,8 @@ struct Standing {
     state: LedgerState,
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
+    /// Others write it, and take it away.
+    by_others: bool,
     /// Why it could not be removed yet, after a try.
     error: Option<String>,
 }
@@ -146,7 +152,7 @@ impl Summary {
             .iter()
             .filter_map(|view| Some((view.domain.as_str(), view.attempt.as_ref()?.last_error.as_deref()?)))
             .collect();
-        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers, &errors)).collect();
+        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, scope, &errors)).collect();
         let domains = asked.len();
         Self {
             exit: match verdict(&looks, asked.iter()) {
@@ -183,6 +189,11 @@ impl Summary {
         }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
+        let (others, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|entry| entry.by_others);
+        if !others.is_empty() {
+            output.line("These TXT values are for others to write or to take away; `prevalidate records` says which:");
+            others.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+        }
         if !waiting.is_empty() {
             output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
             waiting.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
@@ -299,11 +310,12 @@ impl From<(String, LookState)> for Look {
 }
 
 impl Standing {
-    fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<&str, &str>) -> Self {
+    fn new(entry: LedgerEntry, scope: &Scope, errors: &BTreeMap<&str, &str>) -> Self {
         let tried = entry.removal_tries > 0;
         let error = errors.get(entry.owner.as_str()).filter(|_| tried).map(|&error| error.to_owned());
         let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
-        Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state, error }
+        let (orphaned, by_others) = (!scope.providers.contains(&provider), scope.by_others.contains(&provider));
+        Self { orphaned, by_others, owner, zone, provider, value, state, error }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`
