@@ -18,7 +18,9 @@ mod support;
 /// A program that is missing stops the test that needs it, loudly; it never skips it.
 #[test]
 fn the_programs_that_the_tests_talk_to_are_installed() {
-    for program in ["named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate"] {
+    for program in
+        ["named", "knotd", "pdns_server", "pdnsutil", "sqlite3", "dig", "nsupdate", "named-checkzone", "python3"]
+    {
         support::process::find(program);
     }
 }

@@ -354,6 +354,25 @@ mod tests {
         assert!(faults(json!({ "server": "ns1" }))[0].contains("kind"));
     }
 
+    #[cfg(feature = "exec")]
+    #[test]
+    fn a_program_is_a_path_and_its_environment_names_with_values() {
+        let found = faults(json!({
+            "kind": "exec", "program": "nsupdate", "environment": { "A B": "CANARY" }, "timeout": 0, "arguments": [],
+        }));
+        for key in ["program", "environment", "timeout", "arguments"] {
+            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        }
+        for environment in [json!("CANARY"), json!({ "A": 1 }), json!({ "A": { "file": "" } })] {
+            let found = faults(json!({ "kind": "exec", "program": "/p", "environment": environment }));
+            assert!(found.len() == 1 && !found[0].contains("CANARY"), "{found:#?}");
+        }
+        assert!(faults(json!({ "kind": "exec" }))[0].contains("config/exec"));
+        let table = json!({ "kind": "exec", "program": "/p", "environment": { "A": "CANARY", "B": { "env": "B" } } });
+        let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
+        assert!(!format!("{settings:?}").contains("CANARY"), "{settings:?}");
+    }
+
     #[test]
     fn a_missing_key_file_is_a_fault_of_the_settings_with_its_path() {
         let table = json!({ "kind": "rfc2136", "server": "ns1", "key_file": "/nonexistent/tsig.key", "timeout": "2m" });

@@ -84,7 +84,7 @@ fn every_format_says_the_same() {
         (
             "octodns",
             format!(
-                "---\n# a.test.yaml: merge these into what is there\n\"\":\n  type: TXT\n  ttl: 3600\n  values:\n    - \"{a}\"\n"
+                "---\n# a.test.yaml: merge these into what is there\n\"\":\n  ttl: 3600\n  type: TXT\n  values:\n    - \"{a}\"\n"
             ),
         ),
         ("dnscontrol", format!("D_EXTEND(\"a.test\",\n  TXT(\"@\", \"{a}\", TTL(3600)),\nEND);\n")),
@@ -99,6 +99,31 @@ fn every_format_says_the_same() {
     }
     let read: serde_json::Value = serde_json::from_str(&printed("json")).unwrap();
     assert_eq!(read["must_stand"][1]["value"], json!(b));
+}
+
+/// octoDNS itself, from one folder of YAML to another, without writing.
+#[test]
+fn octodns_plans_what_records_prints() {
+    let (_server, world, setup) = a_pipeline();
+    world.run(&setup, &["run", "--wait", "0s"]).exits(4);
+    for folder in ["config", "target"] {
+        fs::create_dir(world.path(folder)).unwrap();
+    }
+    let printed = world.run(&setup, &["records", "--format", "octodns", "--zone", "a.test"]).exits(0).stdout;
+    fs::write(world.path("config/a.test.yaml"), printed).unwrap();
+    let yaml = |folder: &str| json!({ "class": "octodns.provider.yaml.YamlProvider", "directory": world.path(folder) });
+    let config = json!({
+        "providers": { "config": yaml("config"), "target": yaml("target") },
+        "zones": { "a.test.": { "sources": ["config"], "targets": ["target"] } },
+    });
+    let path = world.path("octodns.json");
+    fs::write(&path, config.to_string()).unwrap();
+    let sync = process::tool("octodns-sync");
+    let ran = std::process::Command::new(sync).arg("--config-file").arg(path).output().unwrap();
+    let said = [ran.stdout, ran.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let value = world.ca.domain("a.test").unwrap().random_value.unwrap();
+    assert!(ran.status.success() && said.contains("Create") && said.contains(&value), "{said}");
 }
 
 #[test]

@@ -20,6 +20,16 @@ pub fn find(program: &str) -> PathBuf {
         })
 }
 
+/// Where a tool of Python is that `tests/install` puts into `target/tools`.
+///
+/// # Panics
+/// When it is not there: a test never skips.
+pub fn tool(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin").join(name);
+    assert!(path.is_file(), "\n\n  The tool `{name}` is missing and this test runs it. Install it: tests/install\n\n");
+    path
+}
+
 /// Runs `program` to its end with `input`, and gives what it wrote.
 ///
 /// # Panics

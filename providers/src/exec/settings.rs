@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Exec, ExecSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
-use crate::secret::SecretSource;
+use crate::secret::{SecretSource, looks_like_a_secret};
 use crate::settings::Reader;
 
 /// For one run of a program.
@@ -27,7 +27,8 @@ pub struct ExecTable {
 
 #[derive(Debug, Clone)]
 enum Variable {
-    Text(String),
+    /// Nobody knows what people write here.
+    Text(SecretString),
     Secret(SecretSource),
 }
 
@@ -53,7 +54,7 @@ impl ExecTable {
     pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         let environment = self.environment.iter().map(|(name, value)| {
             let value = match value {
-                Variable::Text(text) => SecretString::from(text.clone()),
+                Variable::Text(text) => text.clone(),
                 Variable::Secret(source) => source
                     .read()
                     .map_err(|error| ProviderError::new(ErrorKind::Settings, format!("environment.{name}: {error}")))?,
@@ -82,10 +83,12 @@ fn environment(reader: &mut Reader<'_>) -> Option<BTreeMap<String, Variable>> {
     };
     let mut found = BTreeMap::new();
     for (name, value) in table {
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let is_name = !name.is_empty()
+            && !looks_like_a_secret(name)
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let read = match value {
             _ if !is_name => Err("a name of letters, digits and `_` is expected before each value".to_owned()),
-            Value::String(text) if !text.contains('\0') => Ok(Variable::Text(text.clone())),
+            Value::String(text) if !text.contains('\0') => Ok(Variable::Text(text.clone().into())),
             Value::Object(_) => SecretSource::read_json(value).map(Variable::Secret),
             _ => Err(format!("`{name}` must be a text, or where a secret is: {{ file = \"…\" }}")),
         };

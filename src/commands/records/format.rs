@@ -100,7 +100,8 @@ fn octodns(records: &Records) -> String {
         let mut names: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
         stand.into_iter().for_each(|value| names.entry(relative(value)).or_default().push(value));
         for (name, values) in names {
-            put!(text, "{}:\n  type: TXT\n  ttl: {}\n  values:", quoted(name), values[0].ttl);
+            // By default it refuses keys out of order.
+            put!(text, "{}:\n  ttl: {}\n  type: TXT\n  values:", quoted(name), values[0].ttl);
             for value in values {
                 // octoDNS wants semicolons escaped.
                 put!(text, "    - {}", quoted(&value.value.replace(';', "\\;")));
