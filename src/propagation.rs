@@ -58,6 +58,30 @@ pub trait Lookout: Send + Sync + fmt::Debug {
         let _ = domain;
         GateMode::default()
     }
+
+    /// The zone that holds `domain` as its delegation is now; `None` where this way of looking cannot tell.
+    ///
+    /// # Errors
+    /// Why the delegation was not found, in words.
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        let _ = domain;
+        Ok(None)
+    }
+
+    /// What caches may hold of the name's TXT now, read before a value comes; `None` where nobody can tell.
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        let _ = domain;
+        None
+    }
+}
+
+/// A zone as the delegation has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveZone {
+    /// Its apex, lower case without a trailing dot.
+    pub apex: String,
+    /// The names of its name servers, by the parent or by the zone itself.
+    pub name_servers: std::collections::BTreeSet<String>,
 }
 
 /// What a look is about.

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 9] = [
+const ADAPTERS: [(&str, &str); 11] = [
     ("crate::ca::swisssign", "ca"),
     ("crate::store::sqlite", "store"),
     ("crate::propagation::gate", "propagation"),
@@ -26,6 +26,8 @@ const ADAPTERS: [(&str, &str); 9] = [
     ("prevalidate_providers::autodns", "providers"),
     ("prevalidate_providers::cloudflare", "providers"),
     ("prevalidate_providers::rfc2136", "providers"),
+    ("prevalidate_providers::exec", "providers"),
+    ("prevalidate_providers::manual", "providers"),
     ("prevalidate_providers::memory", "providers"),
     ("prevalidate_providers::route53", "providers"),
 ];

@@ -18,6 +18,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Policy, Refresh, Zone};
 
+mod exec;
 mod wildcard;
 
 const APEX: &str = "example.test";

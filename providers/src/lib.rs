@@ -8,11 +8,14 @@ pub mod autodns;
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 pub mod conformance;
-#[cfg(any(feature = "autodns", feature = "cloudflare"))]
-mod content;
+mod difference;
+#[cfg(feature = "exec")]
+pub mod exec;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]
 mod http;
+pub mod manual;
 pub mod memory;
+pub mod presentation;
 pub mod provider;
 pub mod record;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]

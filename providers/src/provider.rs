@@ -25,7 +25,8 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The adapter's kind as it stands in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
-    /// The zone of this provider that holds `owner`: the longest match on labels.
+    /// The zone of this provider that holds `owner`: the longest match on labels, with its name servers as far as the
+    /// provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
 
     /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that does not exist is not an error.
@@ -85,6 +86,8 @@ pub enum ErrorKind {
     Damaged,
     /// The settings of the adapter do not work; found before anything was sent.
     Settings,
+    /// This provider writes nothing: somebody else puts the value there or takes it away, and looking shows when.
+    ByOthers,
 }
 
 /// One failure: what was tried, on which name, what the other side said, what to do next.

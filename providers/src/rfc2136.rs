@@ -4,12 +4,11 @@
 //! zone cut, and the TXT RRset is exactly what was read before. A stale read costs a repetition, never somebody's value;
 //! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
 //!
-//! [`look`] reads, [`change`] writes, [`difference`] compares with what was there before, [`findings`] learns from refused
-//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means, [`table`]
-//! reads the settings.
+//! [`look`] reads, [`change`] writes, [`crate::difference`] compares with what was there before, [`findings`] learns from refused
+//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means, [`table`] reads
+//! the settings.
 
 mod change;
-mod difference;
 mod exchange;
 mod findings;
 mod key_file;
@@ -111,7 +110,9 @@ impl Provider for Rfc2136 {
     }
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
-        self.zone_of(owner).await
+        let zone = self.zone_of(owner).await?;
+        let name_servers = self.name_servers(&zone).await?;
+        Ok(Zone { name_servers, ..zone })
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::manual::Manual;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::rfc2136::{Now, Rfc2136Table};
 pub(crate) use reader::{Rate, Reader};
@@ -24,7 +25,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
 /// What this program knows; a build may lack some of it.
-const KINDS: [&str; 4] = ["autodns", "cloudflare", "rfc2136", "route53"];
+const KINDS: [&str; 6] = ["autodns", "cloudflare", "exec", "manual", "rfc2136", "route53"];
+
 /// One thing that is wrong with a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingFault {
@@ -45,6 +47,11 @@ pub enum ProviderSettings {
     /// Cloudflare.
     #[cfg(feature = "cloudflare")]
     Cloudflare(crate::cloudflare::CloudflareTable),
+    /// A program.
+    #[cfg(feature = "exec")]
+    Exec(crate::exec::ExecTable),
+    /// Others write.
+    Manual(Manual),
     /// Amazon Route 53.
     #[cfg(feature = "route53")]
     Route53(crate::route53::Route53Table),
@@ -63,6 +70,12 @@ impl ProviderSettings {
             Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
             #[cfg(feature = "cloudflare")]
             Some("cloudflare") => crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare),
+            #[cfg(feature = "exec")]
+            Some("exec") => crate::exec::ExecTable::read(&mut reader).map(Self::Exec),
+            Some("manual") => {
+                reader.only(&crate::manual::KEYS);
+                Some(Self::Manual(Manual { zones: reader.names("zones") }))
+            }
             #[cfg(feature = "route53")]
             Some("route53") => crate::route53::Route53Table::read(&mut reader).map(Self::Route53),
             Some(known) if KINDS.contains(&known) => {
@@ -120,6 +133,9 @@ impl ProviderSettings {
             Self::Autodns(table) => table.build(),
             #[cfg(feature = "cloudflare")]
             Self::Cloudflare(table) => table.build(),
+            #[cfg(feature = "exec")]
+            Self::Exec(table) => table.build(),
+            Self::Manual(manual) => Ok(Arc::new(manual.clone())),
             #[cfg(feature = "route53")]
             Self::Route53(table) => table.build(live),
         }
@@ -177,8 +193,27 @@ mod tests {
         assert!(faults(json!({ "server": "ns1" }))[0].contains("kind"));
     }
 
+    #[cfg(feature = "exec")]
     #[test]
-    #[cfg(all(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+    fn a_program_is_a_path_and_its_environment_names_with_values() {
+        let found = faults(json!({
+            "kind": "exec", "program": "nsupdate", "environment": { "A B": "CANARY" }, "timeout": 0, "arguments": [],
+        }));
+        for key in ["program", "environment", "timeout", "arguments"] {
+            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        }
+        for environment in [json!("CANARY"), json!({ "A": 1 }), json!({ "A": { "file": "" } })] {
+            let found = faults(json!({ "kind": "exec", "program": "/p", "environment": environment }));
+            assert!(found.len() == 1 && !found[0].contains("CANARY"), "{found:#?}");
+        }
+        assert!(faults(json!({ "kind": "exec" }))[0].contains("config/exec"));
+        let table = json!({ "kind": "exec", "program": "/p", "environment": { "A": "CANARY", "B": { "env": "B" } } });
+        let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
+        assert!(!format!("{settings:?}").contains("CANARY"), "{settings:?}");
+    }
+
+    #[test]
+    #[cfg(all(feature = "autodns", feature = "cloudflare", feature = "exec", feature = "route53"))]
     fn the_reference_file_shows_every_key_of_every_kind() {
         let reference = include_str!("../../config/prevalidate.toml");
         let http = crate::http::HTTP_KEYS;
@@ -186,6 +221,8 @@ mod tests {
             ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
             ("autodns", [&crate::autodns::table::KEYS[..], &http].concat()),
             ("cloudflare", [&crate::cloudflare::table::KEYS[..], &http].concat()),
+            ("exec", crate::exec::table::KEYS.to_vec()),
+            ("manual", crate::manual::KEYS.to_vec()),
             ("route53", crate::route53::table::KEYS.to_vec()),
         ] {
             let heading = format!("# \"{kind}\": ");

@@ -104,6 +104,26 @@ fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
 }
 
 #[test]
+fn whichever_provider_has_the_zone_is_the_default_and_can_be_said() {
+    let folder = Folder::new();
+    let providers = |text: &str| {
+        let settings = folder.load(text).unwrap();
+        assert_eq!(settings.notices, [], "no provider is called unused");
+        let again = folder.load(&settings.redacted_toml()).unwrap();
+        assert_eq!(again.clients, settings.clients);
+        settings.clients[0].domains.iter().map(|domain| domain.provider.clone()).collect::<Vec<_>>()
+    };
+    let internal = Some("internal".to_owned());
+    let edge = Some("edge".to_owned());
+    let silent = GOOD.replace("provider = \"internal\"\n", "");
+    assert_eq!(providers(&silent), [None, None, edge.clone()]);
+    assert_eq!(providers(&GOOD.replace("\"internal\"\n", "\"auto\"\n")), [None, None, edge]);
+    assert_eq!(providers(&GOOD.replace("\"edge\"\n", "\"auto\"\n")), [internal.clone(), internal, None]);
+    let faults = folder.faults(&GOOD.replace("[provider.edge]", "[provider.auto]"));
+    assert!(faults.iter().any(|fault| fault.contains("provider.auto: is the word for")), "{faults:?}");
+}
+
+#[test]
 fn all_faults_come_at_once_each_with_its_line_and_key() {
     let folder = Folder::new();
     folder.write("domains.txt", b"example.net\nexample.ch\nd\xe9j\xe0.vu.com\n");

@@ -15,7 +15,7 @@ use super::dnssec::{self, Fault, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh;
 use super::settings::{GateSettings, Way};
-use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
@@ -230,6 +230,23 @@ impl Lookout for Gate {
 
     fn mode(&self, domain: &DomainName) -> GateMode {
         self.settings.way(domain).mode
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        if self.mode(domain) != GateMode::Authoritative {
+            return Ok(None);
+        }
+        let who = self.responsible(domain).await.map_err(|error| error.to_string())?;
+        // Where addresses are configured, names are not known.
+        let name_servers: BTreeSet<String> = who.servers.into_iter().filter_map(|(name, _)| name).collect();
+        Ok((!name_servers.is_empty()).then_some(LiveZone { apex: who.zone, name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        if self.mode(domain) != GateMode::Authoritative {
+            return None;
+        }
+        Self::lifetimes(self, domain).await.ok()
     }
 }
 

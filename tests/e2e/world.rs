@@ -76,6 +76,8 @@ impl World {
             name_servers: zones.iter().map(|&zone| (zone.to_owned(), vec![server.address()])).collect(),
             policy: String::new(),
             worker: String::new(),
+            more: String::new(),
+            roots: Vec::new(),
             auth: "local",
         }
     }
@@ -146,6 +148,10 @@ pub struct Setup {
     pub policy: String,
     /// More lines of `[worker]`.
     pub worker: String,
+    /// Where walks begin; empty: as by default.
+    pub roots: Vec<SocketAddr>,
+    /// More sections.
+    pub more: String,
     pub auth: &'static str,
 }
 
@@ -172,9 +178,11 @@ rate = "1000/s"
 poll = "1s"
 settle = "0s"
 timeout = "1s"
+{roots}
 "#,
             policy = self.policy,
             worker = self.worker,
+            roots = if self.roots.is_empty() { String::new() } else { format!("roots = {}", json!(self.roots)) },
             auth = self.auth,
             store = json!(format!("sqlite:{}", self.store(world).display())),
             url = world.ca.url(),
@@ -196,6 +204,7 @@ timeout = "1s"
             )
             .unwrap();
         }
+        text.push_str(&self.more);
         text
     }
 

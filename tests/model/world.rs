@@ -10,7 +10,7 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{Answer, GateMode, Lookout, Question, ServerAnswer, Verdict};
+use prevalidate::propagation::{Answer, GateMode, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
@@ -36,6 +36,8 @@ pub struct Witness {
     /// Removals that were sent when they should not have been.
     pub bad_removals: Vec<String>,
     pub desired: BTreeSet<DomainName>,
+    /// The name servers of every zone, as the delegation has them.
+    pub live: BTreeSet<String>,
     /// What a secondary serves while it is stale, by owner.
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
     /// Zones that validating resolvers refuse, and why.
@@ -64,6 +66,10 @@ pub struct World {
     pub policy: Policy,
     pub domains: Vec<DomainName>,
     pub foreign: BTreeMap<DomainName, Vec<String>>,
+    /// The provider that all domains name.
+    pub provider: Option<String>,
+    /// Providers beside `memory`.
+    pub beside: BTreeMap<String, Arc<dyn Provider>>,
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: usize,
@@ -101,6 +107,8 @@ impl World {
             policy: Policy::new(Mode::Manage),
             domains,
             foreign,
+            provider: Some("memory".to_owned()),
+            beside: BTreeMap::new(),
             thawed: false,
             checked_calls: 0,
         };
@@ -117,7 +125,7 @@ impl World {
                 domain,
                 client: target().key,
                 ca: "model".to_owned(),
-                provider: Some("memory".to_owned()),
+                provider: self.provider.clone(),
             })
             .collect();
         self.store.sync_inventory(Origin::Config, &wanted, self.clock.now()).await.unwrap();
@@ -148,9 +156,11 @@ impl World {
             witness: Arc::clone(&self.witness),
         });
         let store: Arc<dyn Store> = self.store.clone();
+        let mut providers = self.beside.clone();
+        providers.insert("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>);
         let ports = Ports {
             cas: [("model".to_owned(), Mortal::new(ca, &self.fuse) as Arc<dyn Ca>)].into(),
-            providers: [("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>)].into(),
+            providers,
             lookout: Arc::new(Eye {
                 zones: self.zones.clone(),
                 clock: self.clock.clone(),
@@ -197,6 +207,12 @@ impl World {
 
     pub async fn rows(&self) -> Vec<DomainRow> {
         self.store.domains().await.unwrap()
+    }
+
+    /// What was done for a domain, in words.
+    pub async fn store_history(&self, domain: usize) -> Vec<String> {
+        let events = self.store.history(&self.domains[domain]).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
     }
 
     pub fn all_valid(&self) -> bool {
@@ -365,6 +381,15 @@ impl Lookout for Eye {
                 })
                 .collect(),
         }
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        let name_servers = self.witness.lock().unwrap().live.clone();
+        Ok((!name_servers.is_empty()).then(|| LiveZone { apex: domain.as_str().to_owned(), name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        Some(Lifetimes { txt_ttl: self.zones.ttl(domain.as_str()), negative_ttl: 300 })
     }
 }
 

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::{Refusal, Refused};
-use crate::content;
 use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, Zone};
@@ -81,7 +80,7 @@ impl Api {
             Change::Remove(listed) => ("deletes", json!({ "id": listed.raw["id"] })),
             Change::Add { owner, value, ttl, beside } => {
                 let ttl = beside.as_ref().and_then(|beside| beside.raw["ttl"].as_u64()).unwrap_or((*ttl).into());
-                let content = content::write(&TxtRecord::of(value));
+                let content = TxtRecord::of(value).presentation();
                 ("posts", json!({ "type": "TXT", "name": owner, "content": content, "ttl": ttl, "comment": COMMENT }))
             }
         });

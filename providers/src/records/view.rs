@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::{is_within, upwards};
-use crate::content;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, TxtRrset, Zone};
 
@@ -24,7 +23,7 @@ pub(crate) struct Listed {
 
 impl Listed {
     pub(crate) fn record(&self) -> TxtRecord {
-        content::read(&self.content)
+        TxtRecord::from_content(&self.content)
     }
 }
 

@@ -8,13 +8,13 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 use rand::Rng;
 
-use super::difference::{Difference, compare};
 use super::findings::Findings;
 use super::look::{Look, unencodable};
 use super::message::{Update, plain_name, wire_name};
 use super::refusal::Request;
 use super::tsig::{Reply, SignedRequest};
 use super::{Rfc2136, exchange};
+use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
 
@@ -397,7 +397,7 @@ impl Rfc2136 {
                 undecided(owner, &format!("the server accepted the change, and it cannot be read back: {error}"))
             })?;
             let look = if keeps_some(before, &plan.wish, verb) { look.own() } else { look };
-            let difference = compare(before, &look.rrset, &plan.records, verb);
+            let difference = compare(before, &look.rrset, &plan.records, verb == Verb::Present);
             let serials = look.serial.wrapping_sub(plan.look.serial);
             match difference {
                 Err(Difference { ours: false, what }) if serials > 1 => {

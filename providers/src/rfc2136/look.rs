@@ -162,6 +162,17 @@ impl Rfc2136 {
         Ok(false)
     }
 
+    /// The names in the NS RRset at the apex, as the server that is written to has it.
+    pub(super) async fn name_servers(&self, zone: &Zone) -> Result<Vec<String>, ProviderError> {
+        let apex = wire_name(&zone.apex).map_err(unencodable)?;
+        let reply = self.ask(&apex, RecordType::NS).await?;
+        let names = reply.answers.iter().filter(|record| record.name == apex).filter_map(|record| match &record.data {
+            RData::NS(host) => Some(plain_name(host)),
+            _ => None,
+        });
+        Ok(names.collect())
+    }
+
     async fn authority(&self, name: &Name) -> Result<Authority, ProviderError> {
         let reply = self.ask(name, RecordType::SOA).await?;
         let code = reply.metadata.response_code;

@@ -26,7 +26,7 @@ impl Drop for Moto {
 impl Moto {
     fn start() -> Self {
         // Beside what Cargo builds: target/debug/deps/route53-….
-        let program = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("moto/bin/moto_server");
+        let program = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("tools/bin/moto_server");
         assert!(program.exists(), "{} is missing: run tests/install", program.display());
         let mut command = Command::new(program);
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -14,7 +14,7 @@ use crate::propagation::{GateMode, Question, Verdict};
 use crate::store::StoreError;
 
 /// So many domains are looked at together.
-const LOOKS_AT_ONCE: usize = 64;
+pub(super) const LOOKS_AT_ONCE: usize = 64;
 
 /// After so many looks that found the value nowhere, the provider is asked whether it is still there.
 const LOOK_CLOSER: u32 = 6;
@@ -57,7 +57,7 @@ impl Worker {
     async fn look_for(&self, task: &Task, in_sync: InSync, now: Timestamp) -> Verdict {
         let value = value_of(task);
         let entry = entry_of(task, value);
-        let age = entry.and_then(|entry| entry.published_at).map(|at| now.duration_since(at));
+        let age = entry.map(|entry| entry.published_at.unwrap_or(entry.created_at)).map(|at| now.duration_since(at));
         let published_for = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
         let (in_sync, unasked) = match in_sync {
             Ok(in_sync) => (in_sync, None),
@@ -76,7 +76,7 @@ impl Worker {
         let changes: BTreeSet<Change> = tasks.iter().filter_map(|task| self.change_of(task)).collect();
         futures::stream::iter(changes)
             .map(|change| async move {
-                let answer = match self.provider(Some(&change.0)) {
+                let answer = match self.provider(&change.0) {
                     Ok(provider) => provider.in_sync(&change.1).await,
                     Err(error) => Err(error),
                 };
@@ -102,9 +102,15 @@ impl Worker {
             let renews = task.registration().and_then(|found| found.proof.clone());
             task.observed.attempt.restart(Some(value.clone()), now, renews);
         }
-        let published_at = entry_of(task, &value).and_then(|entry| entry.published_at);
+        if verdict.go {
+            task.stands(&value, now);
+        }
+        let entry = entry_of(task, &value);
+        let published_at = entry.and_then(|entry| entry.published_at);
+        // Nobody is late as long as others have not written it: they take what time they need.
+        let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
         let attempt = &mut task.observed.attempt;
-        attempt.waits_since = attempt.waits_since.or(published_at).or(Some(now));
+        attempt.waits_since = attempt.waits_since.or(published_at).or((!is_awaited).then_some(now));
         attempt.cached_until = verdict.cached_until;
         task.saw_bogus(self, verdict.bogus.clone(), now);
         // The CA validates signatures as well (since 2026-03-15): what is bogus it will not see.

@@ -1,0 +1,99 @@
+//! Values that others write and take away (a pipeline, a person): announced, and looked for until they are there, or gone.
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::Worker;
+use super::super::task::Task;
+use super::gate::LOOKS_AT_ONCE;
+use crate::prevalidation::{LedgerEntry, LedgerState};
+use crate::propagation::{GateMode, Question};
+
+/// How often it is looked whether others have taken a value away; nothing waits for it.
+const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+impl Worker {
+    /// The values, one of each task, stand in the ledger, and whoever writes the zone may know of them: `prevalidate
+    /// records`. What caches may hold is read now, before they come.
+    pub(super) async fn announce(&self, tasks: Vec<(Task, i64)>) -> Vec<Task> {
+        let asked = futures::stream::iter(tasks).map(async |(task, id)| {
+            let domain = task.fence.domain.clone();
+            let (live, lifetimes) =
+                futures::join!(self.ports.lookout.live_zone(&domain), self.ports.lookout.lifetimes(&domain));
+            (task, id, live.ok().flatten(), lifetimes)
+        });
+        let asked: Vec<_> = asked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        let mut announced = Vec::with_capacity(asked.len());
+        for (mut task, id, live, lifetimes) in asked {
+            if let Some(entry) = task.entry_by_id(id) {
+                entry.state = LedgerState::Published;
+                entry.zone = live.map(|live| live.apex).or(entry.zone.take());
+                if let Some(lifetimes) = lifetimes {
+                    (entry.ttl_before, entry.negative_ttl) = (lifetimes.txt_ttl, Some(lifetimes.negative_ttl));
+                }
+                let (value, stood) = (entry.value.clone(), entry.published_at.take().is_some());
+                task.went_well();
+                let attempt = &mut task.observed.attempt;
+                (attempt.visible_at, attempt.seen_at) = (None, None);
+                if stood {
+                    task.say(self, "vanished", format!("TXT {value} was taken away; others have to write it again"));
+                } else if attempt.looks == 0 {
+                    let text = format!("TXT {value} is for others to write: `prevalidate records` prints it");
+                    task.say(self, "announced", text);
+                }
+            }
+            announced.push(task);
+        }
+        announced
+    }
+
+    /// Looks whether others have taken away what may go; each task with its entries.
+    pub(super) async fn see_gone(&self, tasks: Vec<(Task, Vec<i64>)>) -> Vec<Task> {
+        let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
+            let mut gone = Vec::new();
+            for entry in task.observed.ledger.iter().filter(|entry| ids.contains(&entry.id)) {
+                let verdict = self.ports.lookout.look(&Question::new(&task.fence.domain, &entry.value)).await;
+                // Who cannot look will never know; the value is not kept in mind for ever.
+                gone.push((entry.id, verdict.gone || verdict.mode == GateMode::Delay));
+            }
+            (task, gone)
+        });
+        let looked: Vec<_> = looked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        let now = self.ports.clock.now();
+        let mut done = Vec::with_capacity(looked.len());
+        for (mut task, gone) in looked {
+            for (id, gone) in gone {
+                self.seen_gone(&mut task, id, gone, now);
+            }
+            done.push(task);
+        }
+        done
+    }
+
+    fn seen_gone(&self, task: &mut Task, id: i64, gone: bool, now: Timestamp) {
+        let Some(entry) = task.entry_by_id(id) else { return };
+        let (value, first) = (entry.value.clone(), entry.retry_at.is_none());
+        if gone {
+            (entry.state, entry.retry_at) = (LedgerState::Removed, None);
+            task.say(self, "removed", format!("TXT {value} is not in DNS; others wrote the zone"));
+            return;
+        }
+        entry.retry_at = now.saturating_add(GONE_AGAIN).ok();
+        if first {
+            task.say(self, "may-go", format!("TXT {value} is done with; others may take it away"));
+        }
+    }
+}
+
+impl Task {
+    /// The value was seen: whoever had to write it has.
+    pub(super) fn stands(&mut self, value: &str, now: Timestamp) {
+        let waited = |entry: &&mut LedgerEntry| entry.value == value && entry.is_awaited();
+        let ids: Vec<i64> = self.observed.ledger.iter_mut().filter(waited).map(|entry| entry.id).collect();
+        for id in ids {
+            if let Some(entry) = self.entry_by_id(id) {
+                entry.published_at = Some(now);
+            }
+        }
+    }
+}

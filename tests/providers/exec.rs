@@ -1,0 +1,238 @@
+//! Programs as providers: the examples of `config/exec` against BIND, and programs that behave badly.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/exec").join(name)
+}
+
+/// `environment` and the PATH of a distribution: on a developer's own there may be wrappers that start slowly.
+fn program(path: &Path, mut environment: serde_json::Value, timeout: u64) -> Arc<dyn Provider> {
+    environment["PATH"] = json!("/usr/sbin:/usr/bin:/sbin:/bin");
+    let table = json!({ "kind": "exec", "program": path, "environment": environment, "timeout": timeout });
+    ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap()
+}
+
+/// BIND, written to by `nsupdate` through the example.
+struct Nsupdate {
+    server: Mutex<Real>,
+    keys: TempDir,
+}
+
+impl Nsupdate {
+    fn new() -> Self {
+        Self { server: Mutex::new(Real::new("BIND by exec", NameServer::bind)), keys: TempDir::new().unwrap() }
+    }
+
+    fn with_key(&self, key: &Key) -> Arc<dyn Provider> {
+        let path = self.keys.path().join(format!("{}.key", key.name));
+        write_secret(&path, &key.file_text());
+        let address = self.server.lock().unwrap().server.lock().unwrap().address();
+        let server = format!("{}#{}", address.ip(), address.port());
+        program(&example("nsupdate"), json!({ "SERVER": server, "KEY_FILE": path }), 60)
+    }
+
+    fn inside<T>(&self, look: impl FnOnce(&mut NameServer) -> T) -> T {
+        look(&mut self.server.lock().unwrap().server.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Subject for Nsupdate {
+    fn name(&self) -> String {
+        "exec nsupdate".into()
+    }
+    fn apex(&self) -> String {
+        APEX.into()
+    }
+    fn provider(&self) -> Arc<dyn Provider> {
+        let key = self.inside(|server| server.keys().0[0].clone());
+        self.with_key(&key)
+    }
+    fn stranger(&self) -> Option<Arc<dyn Provider>> {
+        Some(self.with_key(&Key::new("stranger", "hmac-sha256")))
+    }
+    async fn zone(&self) -> Vec<String> {
+        self.inside(|server| server.axfr(APEX))
+    }
+    async fn serial(&self) -> u32 {
+        self.inside(|server| server.serial(APEX))
+    }
+    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+        self.inside(|server| server.nsupdate(&format!("update add {owner}. {ttl} TXT {}", presentation(record))));
+    }
+    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+        self.inside(|server| server.nsupdate(&format!("update delete {owner}. TXT {}", presentation(record))));
+    }
+    async fn restart(&self) {
+        self.inside(NameServer::restart);
+    }
+}
+
+#[tokio::test]
+async fn the_example_with_nsupdate_keeps_the_contract_on_bind() {
+    let subject = Nsupdate::new();
+    let zone = subject.provider().find_zone(APEX).await.unwrap();
+    assert_eq!((zone.apex.as_str(), zone.name_servers), (APEX, vec!["ns1.example.test".to_owned()]));
+    conformance::run(&subject).await;
+}
+
+#[tokio::test]
+async fn values_of_250_names_come_and_go_in_five_runs_each_way() {
+    let subject = Nsupdate::new();
+    let (provider, before, serial) = (subject.provider(), subject.zone().await, subject.serial().await);
+    let text = |number: usize| TxtValue { owner: format!("n{number}.{APEX}"), value: "swiss-pki=many".into() };
+    let values: Vec<_> = (0..250).map(text).collect();
+    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert_eq!((subject.serial().await, subject.zone().await.len()), (serial + 5, before.len() + 250));
+    assert!(provider.ensure_absent(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert_eq!(subject.zone().await, before);
+}
+
+#[tokio::test]
+async fn a_hook_of_lego_is_wrapped_and_one_that_wipes_the_rrset_is_found_out() {
+    let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+    let (folder, address) = (TempDir::new().unwrap(), server.address());
+    let (key, port) = (server.tsig_key_file().display().to_string(), address.port());
+    let hook = |name: &str, before: &str| {
+        let script = format!(
+            "case $1 in present) line=\"update add $2 3600 TXT \\\"$3\\\"\";; *) line=\"update delete $2 TXT \\\"$3\\\"\";; esac\n\
+             printf 'server 127.0.0.1 {port}\\n%s%s\\nsend\\n' \"{before}\" \"$line\" | nsupdate -v -k {key}\n"
+        );
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let environment = json!({ "HOOK": path, "ZONES": APEX, "SERVER": format!("127.0.0.1#{port}") });
+        program(&example("lego-hook"), environment, 60)
+    };
+    let (good, before) = (hook("good", ""), server.axfr(APEX));
+    let receipt = add(&*good, APEX, "swiss-pki=hook").await.unwrap();
+    assert!(receipt.changed && receipt.before.ttl == receipt.after.ttl, "{receipt:?}");
+    let value = TxtValue { owner: APEX.into(), value: "swiss-pki=hook".into() };
+    assert!(good.ensure_absent(&[value]).await.remove(0).unwrap().changed);
+    assert_eq!(server.axfr(APEX), before);
+    assert!(good.preflight(APEX).await.unwrap().warnings[0].contains("cannot rehearse"));
+    assert_eq!(good.find_zone("notexample.test").await.unwrap_err().kind, ErrorKind::NoZone);
+
+    let wipes = hook("wipes", "update delete $2 TXT\n");
+    let error = add(&*wipes, APEX, "swiss-pki=wipes").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Damaged && error.message.contains("is gone"), "{}", shown(&error));
+}
+
+/// A shell script that answers `inspect` with one record and does `body` for `add` and `remove`.
+fn script(folder: &TempDir, name: &str, body: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    let state = folder.path().join(format!("{name}.state"));
+    let script = format!(
+        r#"#!/bin/sh
+state={}; request=$(cat)
+case $1 in
+capabilities) echo '{{"protocol":1}}';;
+inspect) test -e $state && more=',"\"swiss-pki=x\""'
+    echo '{{"names":[{{"name":"example.test","zone":"example.test","ttl":60,"records":["\"v=spf1 -all\""'$more']}}]}}';;
+*) {body};;
+esac
+"#,
+        state.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn the_exit_status_says_what_follows() {
+    let folder = TempDir::new().unwrap();
+    for (number, (body, expected)) in [
+        ("exit 1", Err(ErrorKind::Unavailable)),
+        ("exit 2", Err(ErrorKind::Settings)),
+        ("exit 3", Err(ErrorKind::Denied)),
+        ("exit 4", Err(ErrorKind::NoZone)),
+        ("exit 5", Err(ErrorKind::Unsafe)),
+        ("exit 6", Err(ErrorKind::Unknown)),
+        ("exit 7", Err(ErrorKind::Unavailable)),
+        ("exit 42", Err(ErrorKind::Unknown)),
+        ("kill -9 $$", Err(ErrorKind::Unknown)),
+        ("/nonexistent/program", Err(ErrorKind::Settings)),
+        // It says it did what it did not.
+        ("exit 0", Err(ErrorKind::Damaged)),
+        ("touch $state", Ok(true)),
+        // It did what it says it may not have done: a look tells.
+        ("touch $state; exit 1", Ok(true)),
+        ("touch $state; exit 6", Ok(true)),
+        ("touch $state; kill -9 $$", Ok(true)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let provider = program(&script(&folder, &format!("s{number}"), body), json!({}), 30);
+        let result = add(&*provider, APEX, "swiss-pki=x").await;
+        let kind = result.as_ref().map(|receipt| receipt.changed).map_err(|error| error.kind);
+        assert_eq!(kind, expected, "{body}: {result:?}");
+    }
+    let missing = program(&folder.path().join("missing"), json!({}), 30);
+    let error = add(&*missing, APEX, "x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings && error.message.contains("does not start"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn a_program_that_hangs_is_killed_with_everything_it_started() {
+    let folder = TempDir::new().unwrap();
+    let pids = folder.path().join("pids");
+    let body = format!("sleep 1000 & echo $! $$ >{}; wait", pids.display());
+    let provider = program(&script(&folder, "hangs", &body), json!({}), 1);
+    let begun = Instant::now();
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unknown && error.message.contains("killed"), "{}", shown(&error));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
+        // Killed; and gone as soon as whoever inherits it has taken note.
+        let is_dead = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        while !is_dead() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{pid} lives");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_gets_and_says_is_bounded_and_secrets_stay_inside() {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    write_secret(&secret, "CANARY-CANARY-CANARY");
+    let seen = folder.path().join("seen");
+    let body = format!(
+        "env >{0}; echo \"$# $1 $PWD\" >>{0}; printf %s \"$request\" >>{0}; echo \"no: $TOKEN\" >&2; exit 3",
+        seen.display()
+    );
+    let provider = program(&script(&folder, "env", &body), json!({ "TOKEN": { "file": secret }, "PLAIN": "p" }), 30);
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert!(
+        error.message.contains("no: [REDACTED]") && !format!("{error:?} {provider:?}").contains("CANARY"),
+        "{error:?}"
+    );
+    let seen = std::fs::read_to_string(seen).unwrap();
+    for line in seen.lines().take_while(|line| !line.starts_with("1 add")) {
+        // The shell adds some of its own.
+        let name = line.split('=').next().unwrap();
+        assert!(["PATH", "TOKEN", "PLAIN", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name), "{line}");
+    }
+    assert!(seen.contains("\n1 add /\n"), "{seen}");
+    let request: serde_json::Value = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
+    let change = json!({ "name": APEX, "zone": APEX, "zone_id": null, "ttl": 60, "records": ["\"swiss-pki=x\""],
+        "values": ["swiss-pki=x"], "before": ["\"v=spf1 -all\""] });
+    assert_eq!(request, json!({ "protocol": 1, "verb": "add", "rehearsal": false, "changes": [change] }));
+
+    for (body, words) in [("yes", "longer than"), ("yes >&2", "killed")] {
+        let provider = program(&script(&folder, &format!("much{}", words.len()), body), json!({}), 3);
+        let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+        assert!(error.message.contains(words) && error.message.len() < 2000, "{}", shown(&error));
+    }
+}
