@@ -1,7 +1,7 @@
-//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own, with a [`Reader`].
+//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own, with a [`reader::Reader`].
 
-mod reader;
-mod secrets;
+pub(crate) mod reader;
+pub(crate) mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use serde_json::{Map, Value};
 use crate::manual::Manual;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::rfc2136::{Now, Rfc2136Table};
-pub(crate) use reader::{Rate, Reader};
-pub(crate) use secrets::{read_secret, read_token};
+use reader::Reader;
 
 /// TTL of a TXT RRset that does not exist yet, seconds.
 pub const DEFAULT_TTL: u32 = 300;

@@ -109,14 +109,11 @@ fn whichever_provider_has_the_zone_is_the_default_and_can_be_said() {
     let providers = |text: &str| {
         let settings = folder.load(text).unwrap();
         assert_eq!(settings.notices, [], "no provider is called unused");
-        let again = folder.load(&settings.redacted_toml()).unwrap();
-        assert_eq!(again.clients, settings.clients);
+        assert_eq!(folder.load(&settings.redacted_toml()).unwrap().clients, settings.clients);
         settings.clients[0].domains.iter().map(|domain| domain.provider.clone()).collect::<Vec<_>>()
     };
-    let internal = Some("internal".to_owned());
-    let edge = Some("edge".to_owned());
-    let silent = GOOD.replace("provider = \"internal\"\n", "");
-    assert_eq!(providers(&silent), [None, None, edge.clone()]);
+    let [internal, edge] = ["internal", "edge"].map(|name| Some(name.to_owned()));
+    assert_eq!(providers(&GOOD.replace("provider = \"internal\"\n", "")), [None, None, edge.clone()]);
     assert_eq!(providers(&GOOD.replace("\"internal\"\n", "\"auto\"\n")), [None, None, edge]);
     assert_eq!(providers(&GOOD.replace("\"edge\"\n", "\"auto\"\n")), [internal.clone(), internal, None]);
     let faults = folder.faults(&GOOD.replace("[provider.edge]", "[provider.auto]"));

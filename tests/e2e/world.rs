@@ -123,6 +123,7 @@ impl World {
     }
 
     /// Runs it with this variable.
+    #[cfg(feature = "crashpoints")]
     pub fn run_with(&self, setup: &Setup, arguments: &[&str], variable: (&str, &str)) -> Ran {
         finish(self.command(setup, arguments).env(variable.0, variable.1).spawn().unwrap(), arguments)
     }

@@ -13,7 +13,8 @@ use crate::http::{HTTP_KEYS, Http, HttpSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
-use crate::settings::{Reader, read_secret};
+use crate::settings::reader::Reader;
+use crate::settings::secrets::read_secret;
 
 const URL: &str = "https://api.autodns.com/v1";
 /// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never several at once.

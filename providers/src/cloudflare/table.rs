@@ -11,7 +11,8 @@ use crate::http::{HTTP_KEYS, Http, HttpSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
-use crate::settings::{Reader, read_token};
+use crate::settings::reader::Reader;
+use crate::settings::secrets::read_token;
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
 /// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is ours, and 200 of that may go at once.

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::{Exec, ExecSettings};
 use crate::provider::{Provider, ProviderError};
 use crate::secret::{SecretSource, looks_like_a_secret};
-use crate::settings::{Reader, read_secret};
+use crate::settings::reader::Reader;
+use crate::settings::secrets::read_secret;
 
 /// For one run of a program.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,8 @@ use reqwest::Url;
 
 use super::chain;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::settings::{DEFAULT_TIMEOUT, Rate, Reader};
+use crate::settings::DEFAULT_TIMEOUT;
+use crate::settings::reader::{Rate, Reader};
 
 /// The keys that [`HttpSettings::read`] knows.
 pub(crate) const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];

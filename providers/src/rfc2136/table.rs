@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::secret::SecretSource;
-use crate::settings::{DEFAULT_TIMEOUT, Reader, read_secret};
+use crate::settings::DEFAULT_TIMEOUT;
+use crate::settings::reader::Reader;
+use crate::settings::secrets::read_secret;
 
 pub(crate) const KEYS: [&str; 9] =
     ["server", "key_file", "key_name", "algorithm", "secret", "zones", "ttl", "timeout", "allow_wildcard_shadow"];

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
 use crate::provider::ProviderError;
-use crate::settings::Rate;
+use crate::settings::reader::Rate;
 
 /// The most that one page of records may have (API reference, ListResourceRecordSets).
 pub(super) const RECORDS_PAGE: u64 = 300;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{Access, AccessKeys, Route53, Route53Settings};
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::secret::SecretSource;
-use crate::settings::{DEFAULT_TIMEOUT, Reader, read_token};
+use crate::settings::DEFAULT_TIMEOUT;
+use crate::settings::reader::Reader;
+use crate::settings::secrets::read_token;
 
 pub(crate) const KEYS: [&str; 12] = [
     "access_key",

@@ -1,4 +1,8 @@
 //! Reading the secrets that a table points to; every error names the key, and none shows a secret.
+#![cfg_attr(
+    not(any(feature = "cloudflare", feature = "route53")),
+    allow(dead_code, reason = "which readings are needed depends on the adapters of the build")
+)]
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,7 +19,6 @@ pub(crate) fn read_secret(key: &str, source: &SecretSource) -> Result<SecretStri
 
 /// One that goes into a header. What cannot stand there is refused here, in words of our own: HTTP libraries print what
 /// they refuse.
-#[cfg(any(feature = "cloudflare", feature = "route53"))]
 pub(crate) fn read_token(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
     let secret = read_secret(key, source)?;
     if is_header_safe(&secret) {
