@@ -260,4 +260,9 @@ impl Settings {
     pub fn redacted_toml(&self) -> String {
         show::toml(self)
     }
+
+    /// Whether every CA of it is on this machine.
+    pub fn is_sandboxed(&self) -> bool {
+        self.cas.values().all(|ca| read::is_loopback(&ca.url))
+    }
 }

@@ -21,7 +21,9 @@ use serde::Serialize;
 pub use escape::escape;
 pub use progress::Progress;
 pub use table::{Cell, Tone};
-pub use time::{counted, moment, relative};
+pub use time::{moment, relative};
+
+pub use crate::prevalidation::words::{counted, share};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

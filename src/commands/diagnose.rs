@@ -94,7 +94,7 @@ fn domains(texts: &[String], output: &Output) -> Result<Vec<DomainName>, Failed>
     let is_suffix = |text: &&String| matches!(DomainName::parse(text), Err(NameError::PublicSuffix(_)));
     let (suffixes, others): (Vec<&String>, Vec<&String>) = texts.iter().partition(is_suffix);
     let others: Vec<String> = others.into_iter().cloned().collect();
-    let mut found = asked::names(&others, asked::LOOKUP, output)?;
+    let mut found = asked::names(None, &others, asked::LOOKUP, output)?;
     for suffix in suffixes {
         found.push(names::read_known(suffix).map_err(|message| Failed::new(Exit::Usage, message))?);
     }

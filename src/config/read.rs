@@ -273,12 +273,8 @@ fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
 /// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
 fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
     let url = plain_url(section, "url", text)?;
-    let (loopback, known) = match url.host() {
-        Some(Host::Ipv4(address)) => (address.is_loopback(), false),
-        Some(Host::Ipv6(address)) => (address.is_loopback(), false),
-        Some(Host::Domain(host)) => (host == "localhost", host == "swisssign.ch" || host.ends_with(".swisssign.ch")),
-        None => (false, false),
-    };
+    let loopback = is_loopback(&url);
+    let known = url.domain().is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
     if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
         section.fault("url", "must begin with https:// (http:// only for a loopback address)");
         return None;
@@ -288,6 +284,16 @@ fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
         section.reader.notice(section.line_of("url"), &section.key("url"), message);
     }
     Some(url)
+}
+
+/// Whether a CA is a sandbox: no other one stands on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    }
 }
 
 fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
@@ -358,7 +364,7 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
     PropagationSettings {
         poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
         settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 30, SECOND * 3)),
+        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 10, SECOND * 3)),
         rate: rate.unwrap_or_else(|message| {
             section.fault("rate", message);
             default_rate

@@ -378,8 +378,10 @@ fn a_sandbox_on_this_machine_can_be_configured() {
     assert_eq!(settings.propagation.settle, Duration::ZERO);
     assert_eq!(settings.propagation.zones["example.test"].name_servers.len(), 2);
     assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
-    // That such names are for sandboxes only is said once, not for each of them.
-    assert_eq!(settings.notices.len(), 1);
+    assert_eq!(settings.notices, [], "such names belong to a sandbox");
+    // To any other CA they do not; that is said once, not for each of them.
+    let settings = folder.load(&text.replace("http://127.0.0.1:40123", "https://api.ra.swisssign.ch")).unwrap();
+    assert_eq!(settings.notices.len(), 1, "{:?}", settings.notices);
 }
 
 #[test]
@@ -497,4 +499,17 @@ fn what_is_no_configuration_file_is_refused_with_a_reason() {
     assert!(load(folder.0.path()).unwrap_err().to_string().contains("not a regular file"));
     assert!(load(&folder.0.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
     assert!(folder.load(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok());
+}
+
+#[test]
+fn names_in_caa_records_are_host_names_and_there_is_one_at_least() {
+    let folder = Folder::new();
+    let with = |names: &str| GOOD.replace("user =", &format!("caa_names = {names}\nuser ="));
+    assert_eq!(folder.load(GOOD).unwrap().cas["swisssign"].caa_names, ["swisssign.com"]);
+    let two = folder.load(&with(r#"["swisssign.com", "ca.example"]"#)).unwrap();
+    assert_eq!(two.cas["swisssign"].caa_names, ["swisssign.com", "ca.example"]);
+    for names in ["[]", r#"["swisssign.com."]"#, r#"["swiss sign"]"#, r#"[""]"#, "7"] {
+        let faults = folder.faults(&with(names));
+        assert!(faults.iter().any(|fault| fault.contains("ca.swisssign.caa_names")), "{names}: {faults:?}");
+    }
 }

@@ -57,6 +57,8 @@ pub struct CaaAdvice {
     pub unknown_critical: Vec<String>,
     /// What else is worth saying: values that are malformed, accounts, what counts later.
     pub notes: Vec<String>,
+    /// What the CA is called, so what a record that names it says.
+    pub ca: Vec<String>,
     /// Why the records could not all be looked up. A CA must not issue then (RFC 8659, section 3).
     pub fault: Option<String>,
 }
@@ -90,6 +92,7 @@ pub fn evaluate(at: Option<String>, set: &[Property], ca_names: &[String], now: 
         mail: unless_unknown(mail),
         unknown_critical,
         notes,
+        ca: ca_names.to_vec(),
         fault: None,
     }
 }

@@ -25,6 +25,8 @@ use super::referral::{self, Step};
 use super::rule::OTHER_WAY;
 use super::shared::Addresses;
 
+mod above;
+
 /// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations name thousands.
 const MOST_SERVERS: usize = 32;
 /// Addresses of one name server that are looked at.
@@ -51,6 +53,15 @@ pub struct Delegation {
     pub warnings: Vec<String>,
     /// The delegations on the way, for the chain of trust.
     pub chain: Chain,
+}
+
+impl Delegation {
+    /// Whether the parent or the zone lists this server. Others serve the zone above: what they say about this one counts
+    /// only when they serve it, too.
+    pub fn lists(&self, host: &str) -> bool {
+        let unknown = self.parent.is_empty() && self.child.is_none();
+        unknown || self.parent.contains(host) || self.child.as_ref().is_some_and(|child| child.contains(host))
+    }
 }
 
 /// Why the servers of a name could not be found.
@@ -197,7 +208,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let (Place { cut, apex: zone, signed }, child) = match self.descend(name, 0).await {
+        let (mut place, child) = match self.descend(name, 0).await {
             Ok(place) => {
                 let zone = &place.apex;
                 let child =
@@ -215,14 +226,13 @@ impl Walk<'_> {
             }
             Err(error) => return Err(error),
         };
-        // Servers of the zone above that answer for this one too count as its parent's choice: resolvers ask them and
-        // believe them. The roots are nobody's.
-        let parent: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
+        let parent = self.look_above(&mut place).await;
+        let Place { cut, apex: zone, signed } = place;
         let silent = child.is_err();
         let texts = |names: &BTreeSet<Name>| names.iter().take(MOST_SERVERS).map(text).collect::<BTreeSet<_>>();
         let lists = (texts(&parent), child.as_ref().ok().map(texts));
         let mut warnings = Vec::new();
-        let mut names = parent.clone();
+        let mut names: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
         match child {
             Ok(child) => {
                 if !parent.is_empty() && parent != child {
@@ -235,7 +245,7 @@ impl Walk<'_> {
                 }
                 names.extend(child);
             }
-            Err(error) if parent.is_empty() => return Err(error),
+            Err(error) if names.is_empty() => return Err(error),
             Err(error) => warnings.push(format!("the zone's own list of name servers could not be read: {error}")),
         }
         if names.len() > MOST_SERVERS {
@@ -413,6 +423,7 @@ impl Walk<'_> {
         if let Some(endless) = endless {
             return Err(endless);
         }
+        tried.sort_unstable();
         let more = tried.len().saturating_sub(3);
         tried.truncate(3);
         if more > 0 {

@@ -139,6 +139,13 @@ codes! {
     LeftBehind = "left-behind",
 }
 
+impl Code {
+    /// Whether it is about DNSSEC.
+    pub fn is_dnssec(self) -> bool {
+        self.as_str().starts_with("dnssec-")
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -178,8 +185,14 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
     wildcard(seen, &mut found);
     caa(seen, &mut found);
     caches(seen, &mut found);
-    found.sort_by_key(|finding| finding.severity);
+    sort(&mut found);
     found
+}
+
+/// The gravest first; when there is only information, that the value is there.
+pub fn sort(found: &mut [Finding]) {
+    found
+        .sort_by_key(|finding| (finding.severity, finding.severity == Severity::Info && finding.code != Code::Visible));
 }
 
 fn name(seen: &Examination, found: &mut Vec<Finding>) {
@@ -246,7 +259,7 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
             private.join(", ")
         );
         found.push(Finding::new(Code::SplitHorizon, Severity::Warns, text).with_next(
-            "Publish the value in the public view, and name its servers: [propagation] in the configuration.",
+            "Publish the value in the public view, and name its servers: name_servers in [propagation.zone.\"…\"].",
         ));
     }
     let listed = |mname: &&str| seen.servers.iter().any(|server| server.name.as_deref() == Some(mname));
@@ -318,9 +331,15 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
         );
         // Who forbids only wildcards or e-mail mostly means it.
         let severity = if caa.certificates == Permission::Allowed { Severity::Info } else { Severity::Warns };
+        // What lets the CA issue certificates lets it issue wildcards, unless `issuewild` says otherwise.
+        let wildcards = if caa.certificates == Permission::Allowed { caa.wildcards } else { Permission::Allowed };
+        let tags = [("issue", caa.certificates), ("issuewild", wildcards), ("issuemail", caa.mail)];
+        let missing = tags.iter().filter(|(_, permission)| *permission != Permission::Allowed);
+        let ca = caa.ca.first().map_or("", String::as_str);
+        let records: Vec<_> = missing.map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\"")).collect();
         found.push(
             Finding::new(Code::CaaForbids, severity, text)
-                .with_next(format!("If certificates are wanted, add: {at}. CAA 0 issue \"swisssign.com\"")),
+                .with_next(format!("If they are wanted, add: {}", records.join(" and "))),
         );
     }
 }

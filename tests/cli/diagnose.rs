@@ -140,6 +140,30 @@ async fn provider_and_ca_have_their_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_resolver_is_asked_about_a_value_that_was_never_written() {
+    let lab = Lab::of(&["one.test"]).await;
+    lab.sandbox.dns.refuse_updates_at("one.test");
+    lab.run(&["run", "--wait", "0s"]).await;
+    lab.run(&["run", "--wait", "0s"]).await;
+    assert_eq!(lab.sandbox.dns.txt("one.test").len(), 1, "the CA waits for a value, and none could be written");
+    // Name servers are out of reach; the resolvers are not.
+    let resolvers: Vec<String> = lab.sandbox.dns.addresses().iter().map(|address| format!("\"{address}\"")).collect();
+    let mode = format!("mode = \"resolvers\"\nresolvers = [{}]\nroots = [\"127.0.0.1:9\"]", resolvers.join(", "));
+    lab.configure("mode = \"authoritative\"", &mode);
+    lab.configure(
+        "\n[propagation.zone.\"one.test\"]\nname_servers",
+        "\n[propagation.zone.\"other.test\"]\nname_servers",
+    );
+    let (_, report) = lab.diagnose(&["one.test"]).await;
+    assert!(report["value"].is_string() && report["ledger"] == Value::Array(Vec::new()), "{report}");
+    assert_eq!(report["dns"]["caches"]["resolvers"], Value::Array(Vec::new()), "they would keep \"not there\"");
+    assert_eq!(report["verdict"]["code"], "provider-refuses", "{report}");
+    // Somebody who names a value says that it stands there.
+    let (_, report) = lab.diagnose(&["one.test", "--value", SPF]).await;
+    assert!(!report["dns"]["caches"]["resolvers"].as_array().unwrap().is_empty(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_outside_the_inventory_are_examined_and_the_worst_of_several_counts() {
     let lab = Lab::of(&["one.test", "xn--bcher-kva.test"]).await;
     // Nobody listens there: a walk ends at once.

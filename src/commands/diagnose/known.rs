@@ -97,8 +97,8 @@ impl Surroundings {
                 output.warn(&failed.message, Some("DNS is examined with the default settings"));
                 None
             }
-            Err(failed) if wire::names_no_configuration(global) => {
-                output.notice(&format!("{}; so only DNS is examined, with the default settings", failed.message));
+            Err(_) if wire::names_no_configuration(global) => {
+                output.notice("no configuration was found: only DNS is examined, with the default settings");
                 None
             }
             Err(failed) => {

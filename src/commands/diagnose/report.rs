@@ -11,7 +11,7 @@ use crate::commands::view::DomainView;
 use crate::commands::{Exit, Failed};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
 use crate::propagation::examine::{Examination, Subject};
-use crate::propagation::finding::{Code, Finding, Severity, findings};
+use crate::propagation::finding::{Code, Finding, Severity, findings, sort};
 use crate::propagation::resolver::Resolver;
 use crate::propagation::rule::horizon;
 
@@ -64,7 +64,10 @@ impl Report {
         let registration = registration.flatten().filter(|registration| !around.is_proven(registration, now));
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
-        let stood = now.duration_since(wanted.published_at.unwrap_or(now.saturating_sub(LONG_AGO).unwrap_or(now)));
+        // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
+        let we_write = known.view.as_ref().is_some_and(|view| view.provider.is_some()) && value.is_none();
+        let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
+        let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
             domain,
             value: wanted.value.as_deref(),
@@ -82,7 +85,7 @@ impl Report {
         let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
         advice.sharpen(&mut found);
         advice.add(&dns, &mut found);
-        found.sort_by_key(|finding| finding.severity);
+        sort(&mut found);
         Ok(Self {
             domain: domain.clone(),
             unicode: domain.unicode(),
@@ -173,6 +176,11 @@ impl Advice<'_> {
         let holds = self.provider.and_then(|provider| Some((&provider.name, provider.holds_value?)));
         for finding in found {
             let next = match (finding.code, holds) {
+                // The whole zone is concerned, not our value alone; whoever wrote last is asked to undo it.
+                (code, _) if code.is_dnssec() && finding.severity == Severity::Blocks && self.is_in_dns() => {
+                    let mend = finding.next.as_deref().unwrap_or_default();
+                    format!("{mend} `prevalidate withdraw {domain}` takes our value out.")
+                }
                 (Code::ValueMissing | Code::NoSuchName, Some((name, true))) => format!(
                     "The value stands on the server that provider `{name}` writes to, and on no listed name server: check that this is the zone's primary, and NOTIFY and transfers from it."
                 ),
@@ -187,6 +195,10 @@ impl Advice<'_> {
             };
             finding.next = Some(next);
         }
+    }
+
+    fn is_in_dns(&self) -> bool {
+        self.known.ledger.iter().any(|entry| entry.state.is_open())
     }
 
     fn add(&self, dns: &Examination, found: &mut Vec<Finding>) {

@@ -39,6 +39,8 @@ fn headline(report: &Report, output: &Output) {
         ("BLOCKED: ", Tone::Bad, String::new())
     } else if report.dns.gate.as_ref().is_some_and(|gate| gate.go) {
         ("READY: ", Tone::Good, "the CA will see the value. ".to_owned())
+    } else if report.value.is_some() {
+        ("NOTHING BLOCKS: ", Tone::Good, "whether the value is there cannot be seen from here. ".to_owned())
     } else {
         ("NOTHING BLOCKS: ", Tone::Good, "no value is looked for. ".to_owned())
     };
@@ -119,8 +121,9 @@ fn answered(answer: Option<Answer>) -> (&'static str, Tone) {
     match answer {
         None => ("answers", Tone::Good),
         Some(Answer::Match) => ("has it", Tone::Good),
-        Some(Answer::NoMatch) => ("stale", Tone::Bad),
+        Some(Answer::NoMatch) => ("lacks it", Tone::Bad),
         Some(Answer::Lame) => ("lame", Tone::Warn),
+        Some(Answer::CutOff) => ("cut off", Tone::Bad),
         Some(Answer::Unreachable) => ("dead", Tone::Warn),
         Some(Answer::NotChecked) => ("no route", Tone::Dim),
     }
@@ -131,6 +134,9 @@ fn values(report: &Report, output: &Output) {
     let mut all: Vec<&str> = serving.iter().flat_map(|server| server.values.iter().map(String::as_str)).collect();
     all.sort_unstable();
     all.dedup();
+    if report.value.is_none() && serving.is_empty() {
+        return;
+    }
     section(output, "TXT at the name");
     if let (Some(value), Some(from)) = (&report.value, report.value_from) {
         output.paragraph(&"  wanted  ".into(), &format!("\"{}\", says {from}", short(value)));

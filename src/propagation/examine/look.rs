@@ -8,13 +8,13 @@ use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 
 use super::{DelegationReport, Examination, Fault, ServerReport, Subject, server, wildcard};
-use crate::propagation::delegation::WalkError;
+use crate::propagation::delegation::{Delegation, WalkError};
 use crate::propagation::dnssec;
 use crate::propagation::evidence;
 use crate::propagation::finding::Code;
 use crate::propagation::gate::name;
 use crate::propagation::resolver::weigh;
-use crate::propagation::{Gate, GateMode, Responsible, Verdict};
+use crate::propagation::{Answer, Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
     /// Examines a domain: asks all its name servers, over all transports, and whoever knows about wildcards, DNSSEC and CAA;
@@ -33,9 +33,7 @@ impl Gate {
                 self.ask_servers(&mut seen, &who, &owner, subject).await;
                 seen.delegation = Some(delegation(who));
             }
-            Err(error) => {
-                seen.fault = Some(Fault { code: code(&error), text: error.to_string() });
-            }
+            Err(error) => seen.fault = Some(Fault { code: code(&error), text: error.to_string() }),
         }
         self.ask_resolvers(&mut seen, subject).await;
         seen
@@ -54,13 +52,21 @@ impl Gate {
             self.trust(who),
             self.caa(subject.domain, who, subject.caa_names, seen.at)
         );
-        let judged = examined.into_iter().map(|(address, (report, reply))| {
-            let fault = reply.and_then(|reply| trust.judge(&reply, owner, RecordType::TXT, seen.at).err());
+        let now = seen.at;
+        let judged = examined.into_iter().map(async |(address, (report, reply))| {
+            let fault = match reply {
+                Some(reply) => self.fault(&trust, address, &reply, owner, now).await,
+                None => None,
+            };
             (address, (report, fault))
         });
-        let judged: BTreeMap<SocketAddr, (ServerReport, Option<dnssec::Fault>)> = judged.collect();
+        let judged: BTreeMap<SocketAddr, (ServerReport, Option<dnssec::Fault>)> =
+            join_all(judged).await.into_iter().collect();
         let named = who.servers.iter().filter_map(|(name, address)| {
             let (report, fault) = judged.get(address)?.clone();
+            if !report.serves() && !who.counts(name.as_deref(), Answer::Lame) {
+                return None;
+            }
             Some((ServerReport { name: name.clone(), ..report }, fault))
         });
         let faults;
@@ -76,13 +82,16 @@ impl Gate {
         }
     }
 
-    /// Asks resolvers where that does no harm: the value is everywhere, none is expected, or they alone are to be asked.
+    /// Asks resolvers where that does no harm: the value is everywhere, or they alone are to be asked. Where none is expected,
+    /// one may be written soon, and then what stands there now would be in their caches: only those are asked whom somebody
+    /// names.
     async fn ask_resolvers(&self, seen: &mut Examination, subject: &Subject<'_>) {
         let way = self.settings().way(subject.domain);
         let resolvers = subject.resolvers.unwrap_or(way.resolvers);
         let served = seen.servers.iter().any(ServerReport::serves);
         let alone = !served && way.mode == GateMode::Resolvers && subject.published_for >= way.delay;
-        let complete = seen.gate.as_ref().map_or(served && subject.value.is_none(), |gate| gate.go);
+        let named = subject.resolvers.is_some();
+        let complete = seen.gate.as_ref().map_or(served && named && subject.value.is_none(), |gate| gate.go);
         let Ok(owner) = name(subject.domain) else { return };
         if resolvers.is_empty() || !(alone || complete) {
             return;
@@ -104,8 +113,12 @@ fn delegation(who: Responsible) -> DelegationReport {
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
     };
     let configured = who.delegation.is_none();
-    let (parent, child, servers) =
-        who.delegation.map(|found| (found.parent, found.child, found.servers)).unwrap_or_default();
+    let without = |found: &Delegation| {
+        let without = found.servers.iter().filter(|(host, addresses)| addresses.is_empty() && found.lists(host));
+        without.map(|(host, _)| host.clone()).collect()
+    };
+    let without_address = who.delegation.as_ref().map(without).unwrap_or_default();
+    let (parent, child) = who.delegation.map(|found| (found.parent, found.child)).unwrap_or_default();
     let addresses = who.servers.iter().map(|(_, address)| address.ip());
     DelegationReport {
         zone: who.zone,
@@ -113,7 +126,7 @@ fn delegation(who: Responsible) -> DelegationReport {
         parent,
         child,
         private: addresses.filter(is_private).collect(),
-        without_address: servers.into_iter().filter(|(_, found)| found.is_empty()).map(|(host, _)| host).collect(),
+        without_address,
         warnings: who.warnings,
     }
 }
@@ -121,9 +134,9 @@ fn delegation(who: Responsible) -> DelegationReport {
 fn code(error: &WalkError) -> Code {
     match error {
         WalkError::NotDelegated { .. } => Code::NotDelegated,
-        WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::Endless { .. } => Code::ReferralLoop,
         WalkError::Name(_) => Code::NoSuchName,
+        WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::NoAnswer { .. } | WalkError::Late { .. } => Code::NoServerReachable,
     }
 }

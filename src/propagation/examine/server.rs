@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use futures::future::join_all;
 use hickory_proto::dnssec::rdata::DNSSECRData;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -76,6 +77,9 @@ pub enum Edns {
     Dropped,
 }
 
+/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS.
+const LOST: usize = 4;
+
 /// What is asked of each address.
 pub(super) struct Topic<'a> {
     pub(super) owner: &'a Name,
@@ -104,9 +108,10 @@ pub(super) async fn examine(
         asker.ask(address, topic.zone, RecordType::SOA),
     );
     // A lost datagram is no dropped EDNS.
-    for _ in 0..2 {
-        if udp.is_err() && plain.is_ok() {
-            (udp, took) = timed().await;
+    if udp.is_err() && plain.is_ok() {
+        let again = join_all((0..LOST).map(|_| timed())).await;
+        if let Some(heard) = again.into_iter().find(|(answer, _)| answer.is_ok()) {
+            (udp, took) = heard;
         }
     }
     // What drops EDNS may drop it over TCP, too.
@@ -115,8 +120,8 @@ pub(super) async fn examine(
     }
 
     let value = topic.value.unwrap_or_default();
-    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, value);
-    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, value));
+    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
+    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
     let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
     if answer == Answer::Match
         && !truncated

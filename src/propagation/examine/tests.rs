@@ -42,6 +42,34 @@ async fn examine(scripts: Vec<Script>, name: &str) -> Examination {
     seen
 }
 
+#[tokio::test]
+async fn without_a_value_only_resolvers_that_somebody_names_are_asked() {
+    let mut scripts = internet(&["example.test TXT \"v=spf1 -all\""]);
+    scripts.push(always(|q| {
+        let mut reply = answer(q, &["example.test TXT \"v=spf1 -all\""]);
+        (reply.metadata.authoritative, reply.metadata.recursion_available) = (false, true);
+        reply
+    }));
+    let lab = Lab::of(scripts).await;
+    let mut settings = lab.gate().settings().clone();
+    let resolver = vec![Resolver::Plain(lab.server(3))];
+    settings.general.resolvers.clone_from(&resolver);
+    let (gate, domain) = (crate::propagation::lab::gate(settings), domain("example.test"));
+    for named in [None, Some(resolver.as_slice())] {
+        let subject = Subject {
+            domain: &domain,
+            value: None,
+            published_for: Duration::ZERO,
+            horizon: None,
+            resolvers: named,
+            caa_names: &[],
+        };
+        let seen = gate.examine(&subject, Timestamp::UNIX_EPOCH).await;
+        assert_eq!(seen.caches.resolvers.len(), named.map_or(0, <[_]>::len), "{:?}", seen.caches);
+        assert_eq!(seen.caches.txt_ttl, Some(300));
+    }
+}
+
 fn codes(seen: &Examination) -> Vec<&'static str> {
     findings(seen).iter().map(|finding| finding.code.as_str()).collect()
 }
@@ -166,7 +194,8 @@ async fn transports_that_fail_are_named() {
     assert_eq!(codes(&udp_only), ["tcp-blocked", "visible", "hidden-primary"]);
 
     let no_edns = examine(zone_over(|q, _| q.edns.is_none(), false), "example.test").await;
-    assert_eq!(codes(&no_edns), ["edns-dropped", "visible", "hidden-primary"], "{no_edns:#?}");
+    assert_eq!(codes(&no_edns), ["edns-dropped"], "{no_edns:#?}");
+    assert!(!no_edns.gate.as_ref().unwrap().go);
     assert_eq!((no_edns.servers[0].edns, &no_edns.servers[0].udp_fault), (Some(Edns::Dropped), &None));
 
     let plain = examine(internet(&[TXT]), "example.test").await;

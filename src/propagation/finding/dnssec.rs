@@ -27,7 +27,10 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
     if let (Some(code), Some(why)) = (dnssec.oddity, &dnssec.why) {
         let (severity, next) = match code {
             Code::DnssecStray => (Severity::Info, "Give the registrar the DS record, or stop signing."),
-            _ => (Severity::Warns, "Sign with an algorithm that validators know, such as ECDSAP256SHA256."),
+            _ => (
+                Severity::Warns,
+                "Have a validating resolver look (`--resolver`): it may know more. ECDSAP256SHA256 is known everywhere.",
+            ),
         };
         found.push(Finding::new(code, severity, format!("DNSSEC {why}")).with_next(next));
     }

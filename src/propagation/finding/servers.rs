@@ -29,6 +29,8 @@ struct Answers<'a> {
     stale: Vec<&'a ServerReport>,
     lame: Vec<&'a ServerReport>,
     dead: Vec<&'a ServerReport>,
+    /// Dead to resolvers, because EDNS is dropped there.
+    deaf: Vec<&'a ServerReport>,
     unchecked: Vec<&'a ServerReport>,
     serving: Vec<&'a ServerReport>,
     /// Lame for no other reason than that the answer does not come through without TCP.
@@ -43,13 +45,16 @@ impl<'a> Answers<'a> {
     fn of(seen: &'a Examination) -> Self {
         let by = |test: &dyn Fn(&ServerReport) -> bool| seen.servers.iter().filter(|server| test(server)).collect();
         let is = |wanted| move |server: &ServerReport| server.answer == Some(wanted);
-        let cut_off = |server: &ServerReport| server.truncated && server.tcp_fault.is_some();
+        let cut_off = |server: &ServerReport| {
+            server.answer == Some(Answer::CutOff) || server.truncated && server.tcp_fault.is_some()
+        };
         let serving: Vec<_> = by(&ServerReport::serves);
         Self {
             matching: by(&is(Answer::Match)),
             stale: by(&is(Answer::NoMatch)),
             lame: by(&|server| is(Answer::Lame)(server) && !cut_off(server) && server.dnssec_fault.is_none()),
-            dead: by(&is(Answer::Unreachable)),
+            dead: by(&|server| is(Answer::Unreachable)(server) && !is_deaf(server)),
+            deaf: by(&|server| is(Answer::Unreachable)(server) && is_deaf(server)),
             unchecked: by(&is(Answer::NotChecked)),
             cut_off: by(&|server| !server.serves() && cut_off(server) && server.dnssec_fault.is_none()),
             faulty: by(&|server| server.dnssec_fault.is_some()),
@@ -59,9 +64,20 @@ impl<'a> Answers<'a> {
     }
 }
 
+impl Answers<'_> {
+    /// No server says anything that a resolver hears.
+    fn nobody(&self) -> bool {
+        self.serving.is_empty() && self.lame.is_empty() && self.cut_off.is_empty() && self.faulty.is_empty()
+    }
+}
+
+fn is_deaf(server: &ServerReport) -> bool {
+    server.edns == Some(Edns::Dropped)
+}
+
 fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let recursive = |server: &&&ServerReport| server.recursive && !server.authoritative;
-    if all.serving.is_empty() && !all.lame.is_empty() && all.lame.iter().all(|server| recursive(&server)) {
+    let mut answering = all.serving.iter().chain(&all.lame).peekable();
+    if answering.peek().is_some() && answering.all(|server| server.recursive && !server.authoritative) {
         let text = "every name server answers as a resolver would (recursion offered, no authority): this network answers DNS questions itself";
         found.push(Finding::new(Code::Port53Redirected, unless_elsewhere(seen), text).with_next(
             "Use another network, or set propagation.mode = \"resolvers\" with resolvers over TLS or HTTPS.",
@@ -132,7 +148,7 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 }
 
 fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let nobody = all.serving.is_empty() && all.lame.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
+    let nobody = all.nobody() && all.deaf.is_empty();
     if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
@@ -184,6 +200,23 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
                 "Open port 53 for TCP at these servers, or take old TXT values away until the answer fits.",
             ));
     }
+    let dropped: Vec<_> =
+        seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
+    if !dropped.is_empty() {
+        let word = |server: &ServerReport| {
+            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
+        };
+        let blocks = !all.deaf.is_empty() && all.nobody() && !all.good;
+        let severity = if blocks { unless_elsewhere(seen) } else { Severity::Warns };
+        let text = format!(
+            "no EDNS with {}: resolvers do without an answer, or without signatures, or take longer",
+            list(&dropped, word)
+        );
+        found.push(
+            Finding::new(Code::EdnsDropped, severity, text)
+                .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
+        );
+    }
     let no_tcp: Vec<_> = all.serving.iter().copied().filter(|server| server.tcp_fault.is_some()).collect();
     if !no_tcp.is_empty() && all.cut_off.is_empty() {
         let text = format!("no TCP with {}", list(&no_tcp, |server| server.tcp_fault.clone()));
@@ -200,21 +233,6 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::new(Code::AnswerLarge, Severity::Info, text)
                 .with_next("Take away TXT values that nobody needs any more."),
-        );
-    }
-    let dropped: Vec<_> =
-        seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
-    if !dropped.is_empty() {
-        let word = |server: &ServerReport| {
-            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
-        };
-        let text = format!(
-            "no EDNS with {}: resolvers need a second question, and no signature comes through",
-            list(&dropped, word)
-        );
-        found.push(
-            Finding::new(Code::EdnsDropped, Severity::Warns, text)
-                .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
         );
     }
 }

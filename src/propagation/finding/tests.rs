@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::Severity::{Blocks, Info, Warns};
 use super::*;
 use crate::prevalidation::DomainName;
-use crate::propagation::Answer::{self, Lame, Match, NoMatch, NotChecked, Unreachable};
+use crate::propagation::Answer::{self, CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
 use crate::propagation::caa::{CA_NAMES, Property, evaluate};
 use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
 use crate::propagation::examine::{DelegationReport, Edns, Fault, ServerReport, Subject, Wildcard};
@@ -152,6 +152,7 @@ fn transports_are_told_apart() {
     assert_eq!(all, [("tcp-blocked", Blocks)]);
     let one = with(&[Match, Match, Lame], |seen| cut_off(&mut seen.servers[2]));
     assert_eq!(one, [("tcp-blocked", Warns), ("visible", Info)]);
+    assert_eq!(with(&[Match, Match, CutOff], |_| ()), [("tcp-blocked", Blocks)], "resolvers wait for it in vain");
     let small = with(&[Match, Match], |seen| seen.servers[0].tcp_fault = Some("refused".to_owned()));
     assert_eq!(small, [("tcp-blocked", Warns), ("visible", Info)]);
     let large = with(&[Match, Match], |seen| seen.servers[0].octets = Some(1233));
@@ -161,6 +162,11 @@ fn transports_are_told_apart() {
         let found = with(&[Match, Match], |seen| seen.servers[1].edns = Some(edns));
         assert_eq!(found.contains(&("edns-dropped", Warns)), code, "{edns:?}");
     }
+    let deaf = |server: &mut ServerReport| server.edns = Some(Edns::Dropped);
+    let all = with(&[Unreachable, Unreachable], |seen| seen.servers.iter_mut().for_each(deaf));
+    assert_eq!(all, [("edns-dropped", Blocks)], "resolvers do not ask without EDNS any more");
+    let one = with(&[Match, Match, Unreachable], |seen| deaf(&mut seen.servers[2]));
+    assert_eq!(one, [("edns-dropped", Warns), ("visible", Info)]);
     let resolvers = |seen: &mut Examination| seen.servers.iter_mut().for_each(|server| server.recursive = true);
     assert_eq!(with(&[Lame, Lame], resolvers), [("port53-redirected", Blocks), ("lame-server", Warns)]);
 }
@@ -215,6 +221,25 @@ fn wildcards_caa_and_caches_never_block() {
     assert_eq!(caa(false, "issue", ";"), [("caa-forbids", Warns), ("visible", Info)]);
     assert_eq!(caa(false, "issuewild", ";"), [("visible", Info), ("caa-forbids", Info)]);
     assert_eq!(caa(true, "new", "x"), [("caa-unknown-critical", Warns), ("visible", Info)]);
+    let next = |tags: &[&str]| {
+        let property = |tag: &&str| Property { critical: false, tag: (*tag).to_owned(), value: b";".to_vec() };
+        let set: Vec<_> = tags.iter().map(property).collect();
+        let mut seen = seen(&[Match, Match]);
+        seen.caa = Some(evaluate(Some("example.ch".to_owned()), &set, &["ca.example".to_owned()], NOW));
+        findings(&seen).into_iter().find(|finding| finding.code == Code::CaaForbids).unwrap().next.unwrap()
+    };
+    for (tags, records) in [
+        (&["issue"][..], "add: example.ch. CAA 0 issue \"ca.example\""),
+        (&["issuewild"], "add: example.ch. CAA 0 issuewild \"ca.example\""),
+        (&["issuemail"], "add: example.ch. CAA 0 issuemail \"ca.example\""),
+        (&["issue", "issuemail"], "issue \"ca.example\" and example.ch. CAA 0 issuemail \"ca.example\""),
+    ] {
+        assert!(
+            next(tags).ends_with(records),
+            "the record is of the kind that is missing, and names the CA: {}",
+            next(tags)
+        );
+    }
     let later = NOW + jiff::SignedDuration::from_secs(60);
     let cached = with(&[Match, Match], |seen| seen.caches.horizon = Some(later));
     assert_eq!(cached, [("visible", Info), ("still-cached", Info)]);
@@ -261,7 +286,7 @@ fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
         codes(&signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&trust, vec![None, None])))
     };
     assert_eq!(look(Unsigned::NotSigned), [("visible", Info)]);
-    assert_eq!(look(Unsigned::Stray), [("dnssec-stray", Info), ("visible", Info)]);
+    assert_eq!(look(Unsigned::Stray), [("visible", Info), ("dnssec-stray", Info)]);
     assert_eq!(look(Unsigned::Unsupported("16".to_owned())), [("dnssec-unsupported", Warns), ("visible", Info)]);
     let unchecked = Trust::Unchecked("no anchor".to_owned());
     let seen = signed("example.ch", vec![Some(Match); 2], Some(VALUE), 0, (&unchecked, vec![None, None]));
@@ -329,11 +354,12 @@ fn the_words_are_kebab_case_and_each_is_there_once() {
 proptest! {
     #[test]
     fn findings_block_exactly_when_the_gate_does_not_go(
-        answers in prop::collection::vec((0..5usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        answers in prop::collection::vec((0..6usize, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
+        deaf in any::<bool>(),
         broken in prop::bool::weighted(0.1),
         published_for in prop::sample::select(vec![0, 599, 600, 90_000]),
     ) {
-        let kinds = [Match, NoMatch, Lame, Unreachable, NotChecked];
+        let kinds = [Match, NoMatch, Lame, Unreachable, NotChecked, CutOff];
         let said = answers.iter().map(|(kind, ..)| Some(kinds[*kind])).collect();
         let of_chain = fault(FaultKind::DsMismatch);
         let trust = if broken { Trust::Bogus(of_chain.clone()) } else { unsigned() };
@@ -352,6 +378,7 @@ proptest! {
                 server.cname = Some("example.net".to_owned());
             }
             server.recursive = *recursive && answer == Lame;
+            server.edns = (deaf && *cut_off && answer == Unreachable).then_some(Edns::Dropped);
         }
         let found = findings(&seen);
         let blocks = found.iter().any(|finding| finding.severity == Blocks);

@@ -1,0 +1,24 @@
+//! A small internet in a network namespace: a root, two registries, and dozens of zones with one fault each on BIND, Knot, NSD
+//! and PowerDNS; five validating resolvers through which the sandbox's CA looks. The gate must never say *go* where the CA
+//! does not always succeed, and never wait for ever where it does.
+
+#![allow(clippy::print_stdout, reason = "tables for people: with --nocapture, and when the test fails")]
+
+mod cases;
+mod internet;
+mod makes;
+mod namespace;
+mod perspectives;
+mod sign;
+mod table;
+mod topology;
+
+/// `tc netem` is not in every kernel: loss comes from nftables.
+#[test]
+fn the_gate_goes_exactly_where_the_ca_always_succeeds() {
+    if namespace::is_inside() {
+        tokio::runtime::Runtime::new().unwrap().block_on(table::run());
+    } else {
+        namespace::rerun("lab::the_gate_goes_exactly_where_the_ca_always_succeeds");
+    }
+}
