@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -53,17 +53,12 @@ pub struct Route53Settings {
     pub allow_wildcard_shadow: bool,
 }
 
-/// How long an answer of GetChange is believed: the values of one batch have one change, and each is asked about.
-const STATE_KEPT: Duration = Duration::from_secs(5);
-
 /// The provider.
 pub struct Route53 {
     settings: Route53Settings,
     api: Api,
     remembered: Remembered,
     live: Option<LiveNameServers>,
-    /// What GetChange last said, by change.
-    states: tokio::sync::Mutex<HashMap<String, (Instant, Option<bool>)>>,
     /// Changes of one zone follow each other: Route 53 refuses one that comes while it takes in another.
     queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -78,8 +73,7 @@ impl Route53 {
     /// A provider that tells zones of one name apart by what `live` says about their delegation.
     pub fn new(settings: Route53Settings, live: Option<LiveNameServers>) -> Self {
         let api = Api::new(settings.access.clone(), settings.timeout, settings.rate);
-        let (remembered, states, queues) = Default::default();
-        Self { settings, api, remembered, live, states, queues }
+        Self { settings, api, remembered: Remembered::default(), live, queues: Mutex::default() }
     }
 
     fn queue(&self, zone: &Known) -> Arc<tokio::sync::Mutex<()>> {
@@ -134,13 +128,6 @@ impl Provider for Route53 {
     /// `INSYNC` of GetChange: all Route 53 name servers have the change, usually within 60 s. `None` for a change that Route 53
     /// does not know (any more).
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
-        let mut states = self.states.lock().await;
-        states.retain(|_, (at, _)| at.elapsed() < STATE_KEPT);
-        if let Some((_, state)) = states.get(change_id) {
-            return Ok(*state);
-        }
-        let state = self.api.in_sync(change_id).await?;
-        states.insert(change_id.to_owned(), (Instant::now(), state));
-        Ok(state)
+        self.api.in_sync(change_id).await
     }
 }
