@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hickory_proto::op::{Message, OpCode};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate_providers::conformance::{self, APEX_TTL, Subject, foreign_records};
 use prevalidate_providers::memory::{MemoryFault, MemoryProvider, MemoryZones};
 use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::support::name_server::write_secret;
 use crate::support::proxy::{Proxy, Verdict};
@@ -73,14 +74,41 @@ fn shown(error: &ProviderError) -> String {
     format!("{:?}: {error} | {}", error.kind, error.hint.clone().unwrap_or_default())
 }
 
+/// A name server, and a way to it that fails on demand.
 struct Real {
     name: &'static str,
     server: Mutex<NameServer>,
+    proxy: Proxy,
+    next: Arc<Mutex<Option<Next>>>,
+}
+
+/// What becomes of the next update.
+enum Next {
+    LoseReply,
+    TurnAway,
 }
 
 impl Real {
     fn new(name: &'static str, start: fn(&[Zone], &Keys) -> NameServer) -> Self {
-        Self { name, server: Mutex::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"]))) }
+        let server = start(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+        let next: Arc<Mutex<Option<Next>>> = Arc::default();
+        let due = Arc::clone(&next);
+        let proxy = Proxy::before(server.address(), move |message, _| {
+            let next = if is_update(message) { due.lock().unwrap().take() } else { None };
+            match next {
+                None => Verdict::Pass,
+                Some(Next::LoseReply) => Verdict::LoseReply,
+                Some(Next::TurnAway) => {
+                    let (id, op_code) = (message.metadata.id, OpCode::Update);
+                    Verdict::Answer(Message::error_msg(id, op_code, ResponseCode::ServFail).to_vec().unwrap())
+                }
+            }
+        });
+        Self { name, server: Mutex::new(server), proxy, next }
+    }
+
+    fn with_key(&self, key: Key) -> Setup {
+        Setup::at(self.proxy.address().to_string(), key)
     }
 }
 
@@ -93,11 +121,11 @@ impl Subject for Real {
         APEX.into()
     }
     fn provider(&self) -> Arc<dyn Provider> {
-        Setup::of(&self.server.lock().unwrap()).build()
+        let key = self.server.lock().unwrap().keys().0[0].clone();
+        self.with_key(key).build()
     }
     fn stranger(&self) -> Option<Arc<dyn Provider>> {
-        let server = self.server.lock().unwrap().address().to_string();
-        Some(Setup::at(server, Key::new("stranger", "hmac-sha256")).build())
+        Some(self.with_key(Key::new("stranger", "hmac-sha256")).build())
     }
     async fn zone(&self) -> Vec<String> {
         self.server.lock().unwrap().axfr(APEX)
@@ -115,6 +143,31 @@ impl Subject for Real {
     async fn restart(&self) {
         self.server.lock().unwrap().restart();
     }
+    async fn lose_next_answer(&self) {
+        *self.next.lock().unwrap() = Some(Next::LoseReply);
+    }
+    async fn turn_next_away(&self) {
+        *self.next.lock().unwrap() = Some(Next::TurnAway);
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        let server = self.server.lock().unwrap();
+        let table =
+            json!({ "kind": "rfc2136", "server": server.address().to_string(), "key_file": server.tsig_key_file() });
+        Some((another_process(), table))
+    }
+}
+
+/// This test binary once more, running nothing but the test that is a process of its own.
+fn another_process() -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "providers::another_process_adds_and_removes_values"]);
+    command
+}
+
+/// Runs as a program of its own for the contract's sake.
+#[tokio::test]
+async fn another_process_adds_and_removes_values() {
+    conformance::another_process().await;
 }
 
 struct Memory(MemoryZones);
@@ -146,6 +199,15 @@ impl Subject for Memory {
         self.0.take(owner, &String::from_utf8(record.joined()).unwrap());
     }
     async fn restart(&self) {}
+    async fn lose_next_answer(&self) {
+        self.0.fail_next(MemoryFault::LoseAnswer);
+    }
+    async fn turn_next_away(&self) {
+        self.0.fail_next(MemoryFault::Unavailable);
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        None
+    }
 }
 
 #[tokio::test]

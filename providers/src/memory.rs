@@ -22,7 +22,7 @@ pub enum MemoryFault {
     LoseRequest,
     /// The key may not do this.
     Refuse,
-    /// The server cannot be reached.
+    /// The server cannot be reached, or has no time.
     Unavailable,
 }
 

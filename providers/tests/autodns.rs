@@ -12,6 +12,8 @@ use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
 use serde_json::{Value, json};
 
+use tokio::process::Command;
+
 use support::autodns::{FakeAutodns, Names};
 use support::web::{Fault, quoted};
 
@@ -23,11 +25,15 @@ fn secret(text: &str) -> Value {
     json!({ "command": ["printf", "%b", text] })
 }
 
-fn settings(fake: &FakeAutodns, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
+fn table(fake: &FakeAutodns, more: Value) -> Value {
     let mut table =
         json!({ "kind": "autodns", "url": fake.url(), "rate": "1000/s", "user": "me", "password": secret(PASSWORD) });
     table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    ProviderSettings::read(table.as_object().unwrap()).unwrap().build()
+    table
+}
+
+fn settings(fake: &FakeAutodns, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
+    ProviderSettings::read(table(fake, more).as_object().unwrap()).unwrap().build()
 }
 
 fn provider(fake: &FakeAutodns) -> Arc<dyn Provider> {
@@ -114,6 +120,21 @@ impl Subject for Real {
         self.fake.take(APEX, "", &quoted(record));
     }
     async fn restart(&self) {}
+    async fn lose_next_answer(&self) {
+        self.fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::LoseAnswer);
+    }
+    async fn turn_next_away(&self) {
+        self.fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::Busy(Some(0)));
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        Some((support::another_process(), table(&self.fake, json!({ "record_names": self.names }))))
+    }
+}
+
+/// Runs as a program of its own for the contract's sake.
+#[tokio::test]
+async fn another_process_adds_and_removes_values() {
+    conformance::another_process().await;
 }
 
 #[tokio::test]

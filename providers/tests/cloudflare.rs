@@ -13,6 +13,8 @@ use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
 use serde_json::{Value, json};
 
+use tokio::process::Command;
+
 use support::cloudflare::{FakeCloudflare, Token};
 use support::web::{Fault, quoted};
 
@@ -24,10 +26,14 @@ fn secret(text: &str) -> Value {
     json!({ "command": ["printf", "%b", text] })
 }
 
-fn settings(fake: &FakeCloudflare, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
+fn table(fake: &FakeCloudflare, more: Value) -> Value {
     let mut table = json!({ "kind": "cloudflare", "url": fake.url(), "rate": "1000/s" });
     table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    ProviderSettings::read(table.as_object().unwrap()).unwrap().build()
+    table
+}
+
+fn settings(fake: &FakeCloudflare, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
+    ProviderSettings::read(table(fake, more).as_object().unwrap()).unwrap().build()
 }
 
 fn provider(fake: &FakeCloudflare) -> Arc<dyn Provider> {
@@ -113,6 +119,21 @@ impl Subject for Real {
         self.fake.take(&self.zone, owner, &quoted(record));
     }
     async fn restart(&self) {}
+    async fn lose_next_answer(&self) {
+        self.fake.fail("POST", Fault::LoseAnswer);
+    }
+    async fn turn_next_away(&self) {
+        self.fake.fail("POST", Fault::Busy(Some(0)));
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        Some((support::another_process(), table(&self.fake, json!({ "token": secret(TOKEN) }))))
+    }
+}
+
+/// Runs as a program of its own for the contract's sake.
+#[tokio::test]
+async fn another_process_adds_and_removes_values() {
+    conformance::another_process().await;
 }
 
 #[tokio::test]

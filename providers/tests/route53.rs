@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-#[path = "support/route53/mod.rs"]
-mod fake;
+mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +14,8 @@ use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
 use serde_json::{Value, json};
+use support::{another_process, route53 as fake};
+use tokio::process::Command;
 
 #[path = "route53/bad_input.rs"]
 mod bad_input;
@@ -163,6 +164,24 @@ impl Subject for Route53 {
         });
     }
     async fn restart(&self) {}
+    async fn lose_next_answer(&self) {
+        self.0.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseAnswer);
+    }
+    async fn turn_next_away(&self) {
+        self.0.fail_next(Operation::ChangeResourceRecordSets, Fault::Throttle);
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        let secret = |text: &str| json!({ "command": ["printf", "%s", text] });
+        let table = json!({ "kind": "route53", "endpoint": self.0.endpoint(), "rate": "50/s", "timeout": 2,
+                            "access_key": secret(WRITER), "secret_key": secret("wJalrXUtnFEMI") });
+        Some((another_process(), table))
+    }
+}
+
+/// Runs as a program of its own for the contract's sake.
+#[tokio::test]
+async fn another_process_adds_and_removes_values() {
+    conformance::another_process().await;
 }
 
 #[tokio::test]

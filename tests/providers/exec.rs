@@ -11,33 +11,58 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// `environment` and the PATH of a distribution: on a developer's own there may be wrappers that start slowly.
-fn program(path: &Path, mut environment: serde_json::Value, timeout: u64) -> Arc<dyn Provider> {
+fn table(path: &Path, mut environment: Value, timeout: u64) -> Value {
     environment["PATH"] = json!("/usr/sbin:/usr/bin:/sbin:/bin");
-    let table = json!({ "kind": "exec", "program": path, "environment": environment, "timeout": timeout });
-    ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap()
+    json!({ "kind": "exec", "program": path, "environment": environment, "timeout": timeout })
 }
 
-/// BIND, written to by `nsupdate` through the example.
+fn program(path: &Path, environment: Value, timeout: u64) -> Arc<dyn Provider> {
+    ProviderSettings::read(table(path, environment, timeout).as_object().unwrap()).unwrap().build().unwrap()
+}
+
+/// BIND, written to by `nsupdate` through the example; a program around that fails once in the way that a file of its name
+/// orders.
 struct Nsupdate {
-    server: Mutex<Real>,
-    keys: TempDir,
+    server: Mutex<NameServer>,
+    folder: TempDir,
 }
 
 impl Nsupdate {
     fn new() -> Self {
-        Self { server: Mutex::new(Real::new("BIND by exec", NameServer::bind)), keys: TempDir::new().unwrap() }
+        let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+        let folder = TempDir::new().unwrap();
+        let (example, order) = (example("nsupdate"), folder.path().display().to_string());
+        let script = format!(
+            r#"#!/bin/sh
+if [ "$1" = add ] && rm {order}/turn-away 2>/dev/null; then exit 1; fi
+if [ "$1" = add ] && rm {order}/lose-answer 2>/dev/null; then {example} "$@"; kill -9 $$; fi
+exec {example} "$@"
+"#,
+            example = example.display()
+        );
+        std::fs::write(folder.path().join("program"), script).unwrap();
+        std::fs::set_permissions(folder.path().join("program"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        Self { server: Mutex::new(server), folder }
+    }
+
+    fn table(&self, key: &Key) -> Value {
+        let path = self.folder.path().join(format!("{}.key", key.name));
+        write_secret(&path, &key.file_text());
+        let address = self.server.lock().unwrap().address();
+        let server = format!("{}#{}", address.ip(), address.port());
+        table(&self.folder.path().join("program"), json!({ "SERVER": server, "KEY_FILE": path }), 60)
     }
 
     fn with_key(&self, key: &Key) -> Arc<dyn Provider> {
-        let path = self.keys.path().join(format!("{}.key", key.name));
-        write_secret(&path, &key.file_text());
-        let address = self.server.lock().unwrap().server.lock().unwrap().address();
-        let server = format!("{}#{}", address.ip(), address.port());
-        program(&example("nsupdate"), json!({ "SERVER": server, "KEY_FILE": path }), 60)
+        ProviderSettings::read(self.table(key).as_object().unwrap()).unwrap().build().unwrap()
+    }
+
+    fn key(&self) -> Key {
+        self.inside(|server| server.keys().0[0].clone())
     }
 
     fn inside<T>(&self, look: impl FnOnce(&mut NameServer) -> T) -> T {
-        look(&mut self.server.lock().unwrap().server.lock().unwrap())
+        look(&mut self.server.lock().unwrap())
     }
 }
 
@@ -50,8 +75,7 @@ impl Subject for Nsupdate {
         APEX.into()
     }
     fn provider(&self) -> Arc<dyn Provider> {
-        let key = self.inside(|server| server.keys().0[0].clone());
-        self.with_key(&key)
+        self.with_key(&self.key())
     }
     fn stranger(&self) -> Option<Arc<dyn Provider>> {
         Some(self.with_key(&Key::new("stranger", "hmac-sha256")))
@@ -70,6 +94,15 @@ impl Subject for Nsupdate {
     }
     async fn restart(&self) {
         self.inside(NameServer::restart);
+    }
+    async fn lose_next_answer(&self) {
+        std::fs::write(self.folder.path().join("lose-answer"), "").unwrap();
+    }
+    async fn turn_next_away(&self) {
+        std::fs::write(self.folder.path().join("turn-away"), "").unwrap();
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        Some((another_process(), self.table(&self.key())))
     }
 }
 

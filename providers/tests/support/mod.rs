@@ -10,4 +10,12 @@
 
 pub mod autodns;
 pub mod cloudflare;
+pub mod route53;
 pub mod web;
+
+/// This test binary once more, running nothing but the test that is a process of its own.
+pub fn another_process() -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "another_process_adds_and_removes_values"]);
+    command
+}

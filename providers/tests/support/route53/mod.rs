@@ -4,8 +4,6 @@
 //!
 //! It does not compute signatures: of a signature's header it checks shape, date, scope and access key.
 
-#![allow(dead_code, reason = "a fake is used in parts")]
-
 pub mod xml;
 pub mod zone;
 
