@@ -55,15 +55,6 @@ pub struct Delegation {
     pub chain: Chain,
 }
 
-impl Delegation {
-    /// Whether the parent or the zone lists this server. Others serve the zone above: what they say about this one counts
-    /// only when they serve it, too.
-    pub fn lists(&self, host: &str) -> bool {
-        let unknown = self.parent.is_empty() && self.child.is_none();
-        unknown || self.parent.contains(host) || self.child.as_ref().is_some_and(|child| child.contains(host))
-    }
-}
-
 /// Why the servers of a name could not be found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {

@@ -80,17 +80,11 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
     (Answer::NoMatch, detail)
 }
 
-/// The TTL of `owner`'s TXT RRset in an authoritative reply; `None` when there is no such RRset.
-///
-/// # Errors
-/// In words, why the reply proves nothing.
-pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Result<Option<u32>, String> {
-    let told = reply.metadata.response_code;
-    if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) || !reply.metadata.authoritative {
-        return Err(format!("{}, not an authoritative answer", rcode(told)));
-    }
+/// The TTL of `owner`'s TXT RRset in an authoritative reply.
+pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Option<u32> {
     let there = |record: &&Record| record.name == *owner && matches!(record.data, RData::TXT(_));
-    Ok(reply.answers.iter().filter(there).map(|record| record.ttl).max())
+    let ttls = reply.answers.iter().filter(there).map(|record| record.ttl);
+    ttls.max().filter(|_| reply.metadata.authoritative)
 }
 
 /// How long "not there" may be cached after this reply to an SOA question: RFC 2308, section 5.

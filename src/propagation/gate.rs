@@ -15,9 +15,9 @@ use super::authority::{Asker, Failure};
 use super::delegation::{Delegation, WalkError, Walker};
 use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
 use super::resolver::ask::Resolvers;
-use super::resolver::weigh;
+use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
-use super::{Answer, GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
@@ -49,14 +49,6 @@ pub struct Responsible {
     pub warnings: Vec<String>,
     /// What the walk found; `None` with an override.
     pub delegation: Option<Delegation>,
-}
-
-impl Responsible {
-    /// Whether it matters that the server of this name gave this answer: one that nobody lists need not serve the zone.
-    pub(super) fn counts(&self, name: Option<&str>, answer: Answer) -> bool {
-        let listed = || self.delegation.as_ref().zip(name).is_none_or(|(found, name)| found.lists(name));
-        matches!(answer, Answer::Match | Answer::NoMatch) || listed()
-    }
 }
 
 /// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
@@ -120,28 +112,6 @@ impl Gate {
         }
     }
 
-    /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
-    ///
-    /// # Errors
-    /// [`WalkError`] when nobody responsible was found or none of them answered.
-    pub async fn lifetimes(&self, domain: &DomainName) -> Result<Lifetimes, WalkError> {
-        let owner = name(domain)?;
-        let who = self.responsible(domain).await?;
-        let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|_| WalkError::Name(who.zone.clone()))?;
-        let mut tried = Vec::new();
-        for (_, address) in who.servers {
-            let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
-            match txt.map_err(|failure| failure.to_string()).and_then(|reply| evidence::txt_ttl(&reply, &owner)) {
-                Ok(txt_ttl) => {
-                    let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
-                    return Ok(Lifetimes { txt_ttl, negative_ttl: soa.as_ref().map_or(0, evidence::negative_ttl) });
-                }
-                Err(why) => tried.push(format!("{address}: {why}")),
-            }
-        }
-        Err(WalkError::NoAnswer { zone: who.zone, name: domain.to_string(), tried: tried.join("; ") })
-    }
-
     /// Mode `authoritative`.
     async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
         let owner = name(question.domain)?;
@@ -149,6 +119,7 @@ impl Gate {
         let names = [&owner, &apex(&who)?];
         let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
         let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
+        let ttl = replies.values().flatten().filter_map(|reply| evidence::txt_ttl(reply, &owner)).max();
         let (first, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
         let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
         let mut verdict = rule::weigh(first, warnings, question.published_for);
@@ -168,7 +139,8 @@ impl Gate {
         // Now, and not before, a resolver's question does no harm.
         if verdict.go && !way.resolvers.is_empty() {
             let answers = self.resolvers.ask(way.resolvers, &owner, question.value).await;
-            verdict = weigh::advise(verdict, &answers, self.clock.now());
+            let served = Served { ttls: [ttl, None], published_for: question.published_for };
+            verdict = weigh::advise(verdict, &answers, served, self.clock.now());
         }
         Ok(verdict)
     }
@@ -203,9 +175,6 @@ impl Gate {
         let judged: BTreeMap<SocketAddr, _> = join_all(judged).await.into_iter().collect();
         let answers = who.servers.iter().filter_map(|(name, address)| {
             let ((answer, detail), fault) = judged.get(address)?.clone();
-            if !who.counts(name.as_deref(), answer) {
-                return None;
-            }
             Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
         });
         rule::validate(answers.collect(), trust)
@@ -292,7 +261,17 @@ impl Lookout for Gate {
         if self.mode(domain) != GateMode::Authoritative {
             return None;
         }
-        Self::lifetimes(self, domain).await.ok()
+        let (owner, who) = (name(domain).ok()?, self.responsible(domain).await.ok()?);
+        let zone = apex(&who).ok()?;
+        // The first server that answers for the zone.
+        for (_, address) in who.servers {
+            let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
+            let Some(txt) = txt.ok().filter(|reply| reply.metadata.authoritative) else { continue };
+            let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
+            let negative_ttl = soa.as_ref().map_or(0, evidence::negative_ttl);
+            return Some(Lifetimes { txt_ttl: evidence::txt_ttl(&txt, &owner), negative_ttl });
+        }
+        None
     }
 }
 

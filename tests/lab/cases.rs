@@ -8,7 +8,7 @@ use super::topology::{Case, Ds, Spoilt, case, zone};
 
 /// All of them.
 pub fn all() -> Vec<Case> {
-    [healthy(), stale(), dead(), delegated(), names(), signed(), bogus(), transport()].concat()
+    [healthy(), stale(), dead(), delegated(), names(), signed(), bogus(), transport(), split()].concat()
 }
 
 fn healthy() -> Vec<Case> {
@@ -76,7 +76,7 @@ fn delegated() -> Vec<Case> {
             .with(zone("both-stale.ch").on(Knot).on(Nsd))
             .by_chance(),
         case(zone("nonterminal.ch").on(Knot).on(Bind), "visible").asked("a.b.nonterminal.ch").goes(),
-        case(zone("glueless.ch").on(Knot).named("ns1.hoster.swiss").on(Nsd).named("ns2.hoster.swiss"), "visible")
+        case(zone("glueless.ch").on(Knot).named("a.hoster.swiss").on(Nsd).named("b.hoster.swiss"), "visible")
             .with(sub("hoster.swiss"))
             .goes(),
         case(zone("loop.ch").on(Bind).named("ns.loop.swiss"), "referral-loop")
@@ -153,5 +153,14 @@ fn transport() -> Vec<Case> {
         case(zone("edns-dropped-stale.ch").copy(Bind, Stale).on(Knot), "edns-dropped").weather(&NO_EDNS[..1]).goes(),
         case(zone("lossy.ch").on(Bind).on(Nsd), "visible").weather(&[LOSS]).goes(),
         case(zone("lossy-stale.ch").copy(Bind, Stale).on(Nsd), "stale-server").weather(&[LOSS]).by_chance(),
+    ]
+}
+
+/// Our network sees other zones than the world. Only resolvers outside know.
+fn split() -> Vec<Case> {
+    vec![
+        case(zone("view.ch").copy(Bind, Stale).copy(Bind, Stale).split(), "split-horizon"),
+        case(zone("split.ch").copy(Bind, Stale).copy(Bind, Stale).split(), "split-horizon").by_resolvers(),
+        case(zone("public.ch").on(Bind).on(Knot), "visible").by_resolvers().goes_later(),
     ]
 }

@@ -56,19 +56,21 @@ pub fn rerun(test: &str) {
 
 /// Brings loopback up with these addresses.
 pub fn set_up(addresses: impl IntoIterator<Item = IpAddr>) {
-    let mut batch = "link set lo up\n".to_owned();
-    for address in addresses {
-        let length = if address.is_ipv4() { "32" } else { "128 nodad" };
-        batch += &format!("address add {address}/{}\n", length.replace(" nodad", " dev lo nodad"));
-    }
-    let batch = batch.replace("/32\n", "/32 dev lo\n");
+    let one = |address: IpAddr| match address {
+        IpAddr::V4(v4) => format!("address add {v4}/32 dev lo\n"),
+        IpAddr::V6(v6) => format!("address add {v6}/128 dev lo nodad\n"),
+    };
+    let batch: String = addresses.into_iter().map(one).collect();
+    let batch = format!("link set lo up\n{batch}");
     process::run("ip", &["-batch", "-"], &batch);
     for network in SILENT {
         process::run("ip", &["route", "add", network, "dev", "lo"], "");
     }
 }
 
-/// What the network does to packets from now on, in place of what it did: chains of nftables, `udp dport 53 drop`.
-pub fn weather(rules: &str) {
-    process::run("nft", &["-f", "-"], &format!("flush ruleset\n{rules}\n"));
+/// What the network does to packets from now on, in place of what it did: rules of nftables for what arrives at servers, and
+/// more chains.
+pub fn weather(arriving: &str, chains: &str) {
+    let arriving = format!("chain in {{ type filter hook input priority 0; policy accept;\n{arriving}}}");
+    process::run("nft", &["-f", "-"], &format!("flush ruleset\ntable inet lab {{\n{arriving}\n{chains}\n}}\n"));
 }

@@ -19,6 +19,12 @@ use crate::support::process::{self, Process};
 /// Where the CA and the public ask from.
 pub const OUTSIDE: &str = "203.0.113.0/24";
 
+/// Where our own network's resolver is.
+pub const OFFICE: &str = "198.51.100.53";
+
+/// A port that no network redirects or closes.
+const OTHER_PORT: u16 = 5353;
+
 /// How many look for the CA.
 const CA: usize = 5;
 
@@ -37,7 +43,7 @@ struct Resolver {
 pub fn addresses() -> Vec<[IpAddr; 2]> {
     let outside = (1..=CA).map(|nth| [format!("203.0.113.{nth}"), format!("2001:db8:ffff::{nth}")]);
     let public = ["203.0.113.53", "2001:db8:ffff::53"].map(str::to_owned);
-    let office = ["198.51.100.53", "2001:db8:fffe::53"].map(str::to_owned);
+    let office = [OFFICE, "2001:db8:fffe::53"].map(str::to_owned);
     outside.chain([public, office]).map(|both| both.map(|address| address.parse().unwrap())).collect()
 }
 
@@ -69,28 +75,29 @@ impl Resolvers {
     }
 
     /// Those of the CA, the first one first.
-    pub fn of_the_ca(&self) -> Vec<SocketAddr> {
-        self.all[..CA].iter().map(|resolver| dns(resolver.address)).collect()
+    pub fn of_the_ca(&self) -> [SocketAddr; CA] {
+        std::array::from_fn(|nth| dns(self.all[nth].address))
     }
 
-    /// One that sees what everybody sees.
-    pub fn public(&self) -> SocketAddr {
-        dns(self.all[CA].address)
+    /// One that sees what everybody sees, at two ports.
+    pub fn public(&self) -> [SocketAddr; 2] {
+        let ip = self.all[CA].address;
+        [dns(ip), (ip, OTHER_PORT).into()]
     }
 
-    /// The one of our own network, on the inner side of split horizons.
-    pub fn office(&self) -> SocketAddr {
-        dns(self.all[CA + 1].address)
+    /// Empties the caches of all but the CA's.
+    pub fn flush(&self) {
+        for resolver in &self.all[CA..] {
+            resolver.tell("flush_zone .");
+            resolver.tell("flush_infra all");
+        }
     }
 
-    /// Makes the CA's resolvers forget these zones and how their servers behave.
+    /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as resolvers do.
     pub fn forget(&self, zones: &[Zone]) {
         for resolver in &self.all[..CA] {
             for zone in zones {
                 resolver.tell(&format!("flush_zone {}", zone.apex));
-                for server in &zone.servers {
-                    resolver.tell(&format!("flush_infra {}", server.address));
-                }
             }
         }
     }
@@ -128,6 +135,7 @@ impl Resolver {
   log-servfail: yes
   val-log-level: 2
   interface: {v4}
+  interface: {v4}@{OTHER_PORT}
   outgoing-interface: {v4}
   outgoing-interface: {v6}
   access-control: 0.0.0.0/0 allow

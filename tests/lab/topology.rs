@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+/// An address that nobody sets up, in a network without a route.
+pub const UNROUTABLE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 1));
+
 /// Programs that serve zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Make {
@@ -188,7 +191,7 @@ impl Zone {
 
     /// The last server has an address to which there is no route.
     pub fn unroutable(self) -> Self {
-        self.last(|server| server.address = Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 1).into())
+        self.last(|server| server.address = UNROUTABLE)
     }
 
     pub fn listed(self, listed: Listed) -> Self {
@@ -251,6 +254,8 @@ pub struct Case {
     pub zones: Vec<Zone>,
     /// Lines of an nftables chain that sees what arrives at servers; `{1}` stands for the address of the first one.
     pub weather: Vec<&'static str>,
+    /// The zone is judged in mode `resolvers`, as configured.
+    pub by_resolvers: bool,
     /// The verdict right after the write, and a day later.
     pub go: [bool; 2],
     /// The code of the gravest finding of `diagnose`.
@@ -261,7 +266,15 @@ pub struct Case {
 /// A topology with one zone, where the gate waits for ever and the CA never succeeds.
 pub fn case(zone: Zone, cause: &'static str) -> Case {
     let domain = zone.apex.clone();
-    Case { domain, zones: vec![zone], weather: Vec::new(), go: [false, false], cause, ca: Success::Never }
+    Case {
+        domain,
+        zones: vec![zone],
+        weather: Vec::new(),
+        by_resolvers: false,
+        go: [false, false],
+        cause,
+        ca: Success::Never,
+    }
 }
 
 impl Case {
@@ -289,6 +302,11 @@ impl Case {
     pub fn with(mut self, zone: Zone) -> Self {
         self.zones.push(zone);
         self
+    }
+
+    /// Public resolvers are asked in place of name servers.
+    pub fn by_resolvers(self) -> Self {
+        Self { by_resolvers: true, ..self }
     }
 
     pub fn weather(mut self, lines: &[&'static str]) -> Self {

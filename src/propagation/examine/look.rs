@@ -8,13 +8,13 @@ use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 
 use super::{DelegationReport, Examination, Fault, ServerReport, Subject, server, wildcard};
-use crate::propagation::delegation::{Delegation, WalkError};
+use crate::propagation::delegation::WalkError;
 use crate::propagation::dnssec;
 use crate::propagation::evidence;
 use crate::propagation::finding::Code;
 use crate::propagation::gate::name;
 use crate::propagation::resolver::weigh;
-use crate::propagation::{Answer, Gate, GateMode, Responsible, Verdict};
+use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
     /// Examines a domain: asks all its name servers, over all transports, and whoever knows about wildcards, DNSSEC and CAA;
@@ -64,9 +64,6 @@ impl Gate {
             join_all(judged).await.into_iter().collect();
         let named = who.servers.iter().filter_map(|(name, address)| {
             let (report, fault) = judged.get(address)?.clone();
-            if !report.serves() && !who.counts(name.as_deref(), Answer::Lame) {
-                return None;
-            }
             Some((ServerReport { name: name.clone(), ..report }, fault))
         });
         let faults;
@@ -99,7 +96,7 @@ impl Gate {
         let answers = self.resolvers.ask(resolvers, &owner, subject.value.unwrap_or_default()).await;
         if subject.value.is_some() {
             seen.gate = Some(match seen.gate.take() {
-                Some(gate) if gate.go => weigh::advise(gate, &answers, seen.at),
+                Some(gate) if gate.go => weigh::advise(gate, &answers, seen.served(), seen.at),
                 _ => Verdict { servers: Vec::new(), ..weigh::weigh(&answers, subject.published_for, seen.at) },
             });
         }
@@ -113,12 +110,8 @@ fn delegation(who: Responsible) -> DelegationReport {
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
     };
     let configured = who.delegation.is_none();
-    let without = |found: &Delegation| {
-        let without = found.servers.iter().filter(|(host, addresses)| addresses.is_empty() && found.lists(host));
-        without.map(|(host, _)| host.clone()).collect()
-    };
-    let without_address = who.delegation.as_ref().map(without).unwrap_or_default();
-    let (parent, child) = who.delegation.map(|found| (found.parent, found.child)).unwrap_or_default();
+    let (parent, child, servers) =
+        who.delegation.map(|found| (found.parent, found.child, found.servers)).unwrap_or_default();
     let addresses = who.servers.iter().map(|(_, address)| address.ip());
     DelegationReport {
         zone: who.zone,
@@ -126,7 +119,7 @@ fn delegation(who: Responsible) -> DelegationReport {
         parent,
         child,
         private: addresses.filter(is_private).collect(),
-        without_address,
+        without_address: servers.into_iter().filter(|(_, found)| found.is_empty()).map(|(host, _)| host).collect(),
         warnings: who.warnings,
     }
 }
