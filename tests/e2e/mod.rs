@@ -3,6 +3,7 @@
 mod crash;
 mod guard;
 mod life;
+mod mixed;
 mod pipeline;
 mod refusals;
 mod renewal;

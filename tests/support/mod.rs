@@ -19,6 +19,8 @@ pub mod pdns;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+#[path = "../../providers/tests/support/mod.rs"]
+pub mod web;
 pub mod zones;
 
 pub use name_server::NameServer;
