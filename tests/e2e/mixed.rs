@@ -14,10 +14,10 @@ use tokio::runtime::Runtime;
 
 use super::world::{Setup, World};
 use crate::lab::namespace;
+use crate::support::apis::cloudflare::{FakeCloudflare, Token};
+use crate::support::apis::route53::{Fake as FakeRoute53, Key, Operation, Rrset};
 use crate::support::name_server::write_secret;
 use crate::support::proxy::{forward, read, write};
-use crate::support::web::cloudflare::{FakeCloudflare, Token};
-use crate::support::web::route53::{Fake as FakeRoute53, Key, Operation, Rrset};
 use crate::support::{Keys, NameServer, Zone};
 
 /// The last octets of 192.0.2.0/24.
@@ -140,7 +140,7 @@ impl Stage {
         let keys = Keys::of(&["prevalidate"]);
         let head = "$TTL 3600\n@ SOA ns1 hostmaster 1 86400 60 604800 300\n@ NS ns1\nns1 A 192.0.2.11";
         let zone = |apex: &&str| Zone::file(apex, &format!("$ORIGIN {apex}.\n{head}\n@ TXT \"{SPF}\"\n"));
-        let bind = NameServer::bind(&OF_BIND.iter().map(|apex| zone(apex)).collect::<Vec<_>>(), &keys);
+        let bind = NameServer::bind(&OF_BIND.iter().map(zone).collect::<Vec<_>>(), &keys);
         let root = NameServer::bind(&[root()], &keys);
 
         answer_at(ROOT, root.address(), || {});
@@ -212,9 +212,8 @@ token = {token}
 
 /// The root delegates every zone itself, and knows the addresses of all name servers.
 fn root() -> Zone {
-    let mut text =
-        format!("$ORIGIN .\n$TTL 3600\n. SOA ns.root. hostmaster.root. 1 86400 60 604800 300\n. NS ns.root.\n");
-    text += &format!("ns.root. A {}\n", address(ROOT));
+    let head = "$ORIGIN .\n$TTL 3600\n. SOA ns.root. hostmaster.root. 1 86400 60 604800 300\n. NS ns.root.\n";
+    let mut text = format!("{head}ns.root. A {}\n", address(ROOT));
     for apex in OF_BIND {
         text += &format!("{apex}. NS ns1.{apex}.\nns1.{apex}. A {}\n", address(BIND));
     }
@@ -268,7 +267,7 @@ fn with_own_servers(zone: dns::Zone, apex: &str, last: u8) -> dns::Zone {
 /// Port 53 of an address, over UDP and TCP: `before` is done, then `upstream` is asked over TCP.
 fn answer_at(last: u8, upstream: SocketAddr, before: impl Fn() + Send + Sync + 'static) {
     let (udp, tcp) = (UdpSocket::bind(port_53(last)).unwrap(), TcpListener::bind(port_53(last)).unwrap());
-    let answer: Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync> = Arc::new(move |request| {
+    let answer = Arc::new(move |request: &[u8]| {
         before();
         forward(upstream, request)
     });

@@ -11,6 +11,8 @@
 
 #![allow(dead_code, unused_imports, reason = "a harness is used in parts")]
 
+#[path = "../../providers/tests/support/mod.rs"]
+pub mod apis;
 pub mod ask;
 pub mod bind;
 pub mod knot;
@@ -19,8 +21,6 @@ pub mod pdns;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-#[path = "../../providers/tests/support/mod.rs"]
-pub mod web;
 pub mod zones;
 
 pub use name_server::NameServer;
