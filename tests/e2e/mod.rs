@@ -1,5 +1,6 @@
 //! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
 
+mod bad_input;
 mod crash;
 mod guard;
 mod life;
