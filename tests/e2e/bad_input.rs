@@ -75,17 +75,11 @@ fn a_wrong_setting_of_rfc2136_is_named_and_nothing_is_written() {
         ("rfc2136", at(format!("key_file = {}", open_to_all(world.path("open.key")))), 2, &["key_file", "open.key"]),
         (
             "rfc2136",
-            at(format!("key_name = \"prevalidate\"\nsecret = {}", secret(&world, "two", "c4n4ry\nc4n4ry"))),
+            at(format!("key_name = \"prevalidate\"\nsecret = {}", secret(&world, "two", "c4n4ry!\nc4n4ry"))),
             2,
             &["secret", "two"],
         ),
         ("rfc2136", with_key("good.key", &elsewhere) + "\nzones = [\"b.test\"]", 4, &["`zones`", "b.test"]),
-        (
-            "rfc2136",
-            with_key("good.key", &ours).replace(&server.address().to_string(), "127.0.0.1:1"),
-            75,
-            &["127.0.0.1:1"],
-        ),
     ];
     refused(&world, &cases, || [server.axfr(APEX), vec![server.serial(APEX).to_string()]].concat());
 }
