@@ -93,11 +93,15 @@ impl Resolvers {
         }
     }
 
-    /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as resolvers do.
-    pub fn forget(&self, zones: &[Zone]) {
+    /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as resolvers do, unless each
+    /// look shall be a new draw.
+    pub fn forget(&self, zones: &[Zone], speed_too: bool) {
         for resolver in &self.all[..CA] {
             for zone in zones {
                 resolver.tell(&format!("flush_zone {}", zone.apex));
+                for server in zone.servers.iter().filter(|_| speed_too) {
+                    resolver.tell(&format!("flush_infra {}", server.address));
+                }
             }
         }
     }
