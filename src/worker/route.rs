@@ -4,16 +4,16 @@
 //! asked: it says itself when it does not have the zone. The ledger keeps who wrote a value, and who wrote it removes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use prevalidate_providers::{ErrorKind, ProviderError, Zone};
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Zone};
 
 use super::task::Task;
 use super::{Ports, Worker};
 use crate::prevalidation::DomainName;
-use crate::propagation::LiveZone;
+use crate::propagation::{LiveZone, Lookout};
 use crate::store::StoreError;
 
 /// What was chosen in this run.
@@ -89,41 +89,52 @@ fn shown(Candidate { provider, zone }: &Candidate) -> String {
     format!("{provider} has {apex}{id} on {servers}")
 }
 
+/// The provider that writes `domain`: the one it names, else the only one, else the one with the live zone.
+///
+/// # Errors
+/// As [`choose`]; [`ErrorKind::Unavailable`] where the delegation cannot be found.
+pub async fn route(
+    providers: &BTreeMap<String, Arc<dyn Provider>>,
+    lookout: &dyn Lookout,
+    domain: &DomainName,
+    named: Option<&str>,
+) -> Result<String, ProviderError> {
+    if let Some(name) = named {
+        return Ok(name.to_owned());
+    }
+    let mut names = providers.keys();
+    match (names.next(), names.next()) {
+        (Some(only), None) => return Ok(only.clone()),
+        (None, _) => return Err(ProviderError::new(ErrorKind::Settings, "no provider is configured")),
+        _ => {}
+    }
+    let asked = providers.iter().map(async |(name, provider)| (name, provider.find_zone(domain.as_str()).await));
+    let (mut candidates, mut unanswered) = (Vec::new(), Vec::new());
+    for (name, found) in join_all(asked).await {
+        match found {
+            Ok(zone) => candidates.push(Candidate { provider: name.clone(), zone }),
+            Err(error) if error.kind == ErrorKind::NoZone => {}
+            Err(error) => unanswered.push(format!("{name}: {error}")),
+        }
+    }
+    let live = if candidates.is_empty() {
+        None
+    } else {
+        lookout.live_zone(domain).await.map_err(|error| {
+            let text = format!("which provider writes {} cannot be told: {error}", domain.both_forms());
+            ProviderError::new(ErrorKind::Unavailable, text).with_hint("name it with `provider = \"…\"` at the domain")
+        })?
+    };
+    choose(domain, live.as_ref(), &candidates, &unanswered)
+}
+
 impl Ports {
-    /// The provider that writes `domain`: the one it names, else the only one, else the one with the live zone.
+    /// [`route`] among these.
     ///
     /// # Errors
-    /// As [`choose`]; [`ErrorKind::Unavailable`] where the delegation cannot be found.
+    /// As [`route`].
     pub async fn route(&self, domain: &DomainName, named: Option<&str>) -> Result<String, ProviderError> {
-        if let Some(name) = named {
-            return Ok(name.to_owned());
-        }
-        let mut names = self.providers.keys();
-        match (names.next(), names.next()) {
-            (Some(only), None) => return Ok(only.clone()),
-            (None, _) => return Err(ProviderError::new(ErrorKind::Settings, "no provider is configured")),
-            _ => {}
-        }
-        let asked =
-            self.providers.iter().map(async |(name, provider)| (name, provider.find_zone(domain.as_str()).await));
-        let (mut candidates, mut unanswered) = (Vec::new(), Vec::new());
-        for (name, found) in join_all(asked).await {
-            match found {
-                Ok(zone) => candidates.push(Candidate { provider: name.clone(), zone }),
-                Err(error) if error.kind == ErrorKind::NoZone => {}
-                Err(error) => unanswered.push(format!("{name}: {error}")),
-            }
-        }
-        let live = if candidates.is_empty() {
-            None
-        } else {
-            self.lookout.live_zone(domain).await.map_err(|error| {
-                let text = format!("which provider writes {} cannot be told: {error}", domain.both_forms());
-                ProviderError::new(ErrorKind::Unavailable, text)
-                    .with_hint("name it with `provider = \"…\"` at the domain")
-            })?
-        };
-        choose(domain, live.as_ref(), &candidates, &unanswered)
+        route(&self.providers, &*self.lookout, domain, named).await
     }
 }
 

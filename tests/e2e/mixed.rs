@@ -70,6 +70,10 @@ fn run() {
         [owned("aws", &["r0.test", "r1.test"]), owned("bind", &OF_BIND), owned("cloudflare", &OF_CLOUDFLARE)];
     assert_eq!(rows, expected.concat());
     assert_eq!((stage.zones(), stage.serials()), (before.clone(), first.clone()), "nothing was written");
+    world.run(&setup, &["status", "--refresh"]);
+    let found = world.run(&setup, &["diagnose", "sub.parent.test", "--output", "json"]).json();
+    let provider = &found[0]["provider"];
+    assert_eq!((&provider["name"], &provider["error"]), (&json!("cloudflare"), &json!(null)), "{provider}");
     stage.forget_calls();
 
     world.run(&setup, &["run", "--wait", "60s"]).exits(0).says(&["8 domains: 8 valid"]);

@@ -53,6 +53,8 @@ impl HttpSettings {
         let refused = |what: String| ProviderError::new(ErrorKind::Settings, what);
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
+            // Calls follow each other: several in one connection would only make a lost one harder to tell.
+            .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

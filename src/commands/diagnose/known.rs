@@ -17,6 +17,7 @@ use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{DomainRow, Store};
+use crate::worker::route::route;
 
 /// The configuration and what it leads to; empty without one.
 pub(super) struct Surroundings {
@@ -164,6 +165,12 @@ impl Surroundings {
         })
     }
 
+    /// Whether a provider of the configuration writes this domain.
+    pub(super) fn writes(&self, known: &Known) -> bool {
+        let any = self.inside.as_ref().is_some_and(|inside| !inside.providers.is_empty());
+        known.view.as_ref().is_some_and(|view| view.provider.is_some() || any)
+    }
+
     /// Asks the provider of a domain whether it could write the name, and what stands there. Changes nothing.
     pub(super) async fn ask_provider(
         &self,
@@ -172,7 +179,17 @@ impl Surroundings {
         value: Option<&str>,
     ) -> Option<ProviderReport> {
         let inside = self.inside.as_ref()?;
-        let name = known.view.as_ref()?.provider.clone()?;
+        let named = known.view.as_ref().filter(|_| self.writes(known))?.provider.as_deref();
+        let usable =
+            inside.providers.iter().filter_map(|(name, made)| Some((name.clone(), made.as_ref().ok()?.clone())));
+        let name = match route(&usable.collect(), &*self.gate, domain, named).await {
+            Ok(name) => name,
+            Err(error) => {
+                let mut report = ProviderReport { name: config::AUTO.to_owned(), ..ProviderReport::default() };
+                report.fails(&error);
+                return Some(report);
+            }
+        };
         let mut report = ProviderReport { name: name.clone(), ..ProviderReport::default() };
         match inside.providers.get(&name) {
             None => report.error = Some(format!("provider `{name}` is no longer in the configuration")),

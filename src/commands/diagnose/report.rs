@@ -65,7 +65,7 @@ impl Report {
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
         // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
-        let we_write = known.view.as_ref().is_some_and(|view| view.provider.is_some()) && value.is_none();
+        let we_write = around.writes(&known) && value.is_none();
         let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
         let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
@@ -187,7 +187,7 @@ impl Advice<'_> {
                 (Code::ValueMissing | Code::NoSuchName, Some((_, false))) => {
                     format!("`prevalidate run --domain {domain}` publishes it.")
                 }
-                (Code::ValueMissing, None) if view.provider.is_none() => {
+                (Code::ValueMissing, None) if view.provider.is_none() && self.provider.is_none() => {
                     format!("No provider is configured for {domain}: publish the TXT value by hand.")
                 }
                 (Code::Visible, _) => format!("`prevalidate run --domain {domain}` has the CA look."),
