@@ -16,8 +16,8 @@ use tokio::process::Command;
 
 use crate::support::name_server::write_secret;
 use crate::support::proxy::{Proxy, Verdict};
-use crate::support::zones::Key;
-use crate::support::{Keys, NameServer, Policy, Refresh, Zone};
+use crate::support::zones::{Key, documented};
+use crate::support::{Keys, NameServer, Policy, Refresh, Zone, process};
 
 mod exec;
 mod wildcard;
@@ -312,6 +312,27 @@ async fn a_key_for_the_apex_only_is_shown_what_it_may_not_do() {
         assert_eq!(results[0].as_ref().unwrap_err().kind, ErrorKind::Denied);
         assert!(results[1].as_ref().unwrap().changed);
     }
+}
+
+#[tokio::test]
+async fn what_the_page_says_to_powerdns_is_enough() {
+    let mut server = NameServer::pdns(&[prepared_zone().policy(Policy::Closed)], &Keys::of(&["unused"]));
+    let key = Key::new("prevalidate", "hmac-sha256");
+    let provider = Setup::at(server.address().to_string(), key.clone()).build();
+    assert_eq!(provider.preflight(APEX).await.unwrap_err().kind, ErrorKind::Denied);
+    let folder = server.tsig_key_file().parent().unwrap().display().to_string();
+    let lines = documented("pdns", APEX, "prevalidate").replace("\"$SECRET\"", &key.secret);
+    for line in lines.lines() {
+        let arguments = line.strip_prefix("pdnsutil ").unwrap().split_whitespace();
+        let arguments: Vec<&str> = ["--config-dir", &folder].into_iter().chain(arguments).collect();
+        process::run("pdnsutil", &arguments, "");
+    }
+    // It keeps what it read of a zone for a minute.
+    server.restart();
+    provider.preflight(APEX).await.unwrap();
+    let serial = server.serial(APEX);
+    assert!(add(&*provider, APEX, "swiss-pki=documented").await.unwrap().changed);
+    assert_eq!(server.serial(APEX), serial + 1);
 }
 
 #[tokio::test]
