@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::record::{Receipt, TxtRrset, TxtValue, Zone, is_within};
 
 pub(crate) const KEYS: [&str; 1] = ["zones"];
 
@@ -18,8 +18,7 @@ pub struct Manual {
 
 impl Manual {
     fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
-        let within =
-            |zone: &&String| owner.strip_suffix(zone.as_str()).is_some_and(|r| r.is_empty() || r.ends_with('.'));
+        let within = |zone: &&String| is_within(owner, zone);
         self.zones.iter().filter(within).max_by_key(|zone| zone.len()).map(Zone::of).ok_or_else(|| {
             let known = if self.zones.is_empty() { "none is named".to_owned() } else { self.zones.join(", ") };
             ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the zones that others write: {known}"))

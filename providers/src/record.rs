@@ -26,6 +26,11 @@ impl Zone {
     }
 }
 
+/// Whether `name` is `apex` or lies below it, label by label.
+pub fn is_within(name: &str, apex: &str) -> bool {
+    name.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their stored split.
 ///
 /// Two records are *the same value* when their joined octets are equal (RFC 7208, section 3.3, and what the CA compares);
@@ -127,4 +132,17 @@ pub struct Receipt {
     pub changed: bool,
     /// The provider's name for the change, where it has one: an SOA serial, a Route 53 change id.
     pub change_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_ends_at_a_label() {
+        assert!(is_within("example.ch", "example.ch"));
+        assert!(is_within("a.b.example.ch", "example.ch"));
+        assert!(!is_within("notexample.ch", "example.ch"));
+        assert!(!is_within("ch", "example.ch"));
+    }
 }

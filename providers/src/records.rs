@@ -125,11 +125,6 @@ pub(crate) fn plain_name(name: &str) -> String {
     ascii.as_deref().unwrap_or(name).trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Whether `name` is `apex` or lies below it, on label boundaries.
-pub(crate) fn is_within(name: &str, apex: &str) -> bool {
-    name.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
 /// `name` and all its parents, longest first.
 pub(crate) fn upwards(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent))

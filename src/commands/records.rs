@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use prevalidate_providers::record::is_within;
 use serde::Serialize;
 use serde_json::json;
 
@@ -167,9 +168,4 @@ fn read(file: &Path) -> std::io::Result<String> {
 /// Whether a provider writes nothing itself.
 pub(super) fn is_manual(settings: &Settings, provider: &str) -> bool {
     settings.providers.get(provider).is_some_and(|table| table.table.get("kind") == Some(&json!("manual")))
-}
-
-/// Whether `owner` is `zone` or below it, label by label.
-fn is_within(owner: &str, zone: &str) -> bool {
-    owner.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

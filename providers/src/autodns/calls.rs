@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::{Api, Found, RecordNames};
 use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::Zone;
-use crate::records::{Change, Listed, RecordApi, View, Written, is_within, plain_name, upwards};
+use crate::record::{Zone, is_within};
+use crate::records::{Change, Listed, RecordApi, View, Written, plain_name, upwards};
 
 /// What was found of zones serves all domains of a run; a new zone is seen after this time at the latest.
 const FRESH_FOR: Duration = Duration::from_secs(300);

@@ -9,8 +9,8 @@ use super::Api;
 use super::answer::{Refusal, Refused};
 use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, Zone};
-use crate::records::{Change, Listed, RecordApi, View, Written, is_within, plain_name, upwards};
+use crate::record::{TxtRecord, Zone, is_within};
+use crate::records::{Change, Listed, RecordApi, View, Written, plain_name, upwards};
 
 /// Changes of one batch on the free plan; others take 3,500.
 const BATCH: usize = 200;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, Zone};
+use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
 
 /// Of requests and answers.
 pub(super) const VERSION: u32 = 1;
@@ -125,10 +125,7 @@ impl Name {
                 .with_hint("records stand there as `dig +short` prints them, one text each")
         };
         let zone = self.zone.as_deref().map(plain).unwrap_or_default();
-        if !owner
-            .strip_suffix(zone.as_str())
-            .is_some_and(|rest| !zone.is_empty() && (rest.is_empty() || rest.ends_with('.')))
-        {
+        if zone.is_empty() || !is_within(&owner, &zone) {
             return Err(unreadable(format!("it is not in the zone {zone:?}")));
         }
         let read = |text: &String| TxtRecord::from_presentation(text).map_err(|fault| format!("{fault}, in {text}"));

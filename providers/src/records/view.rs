@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{is_within, upwards};
+use super::upwards;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, Zone};
+use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
 
 /// One record as an API lists it.
 #[derive(Debug, Clone, PartialEq)]

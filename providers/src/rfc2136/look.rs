@@ -6,10 +6,10 @@
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::message::{self, is_within, parent, plain_name, wire_name};
+use super::message::{self, parent, plain_name, wire_name};
 use super::{Rfc2136, exchange};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRrset, Zone};
+use crate::record::{TxtRrset, Zone, is_within};
 
 /// What one look at a name showed.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use aws_sdk_route53::types::{ResourceRecordSet, RrType};
 use super::Route53;
 use super::api::{RECORDS_PAGE, Start};
 use super::text::{read_name, read_value};
-use super::zones::{Known, is_within};
+use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::TxtRrset;
+use crate::record::{TxtRrset, is_within};
 
 /// RRsets of a zone by name: all of them, or at least those of every name that was asked for and of whatever follows it.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::Route53;
 use super::text::read_name;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::Zone;
+use crate::record::{Zone, is_within};
 
 /// How long the list of zones is believed.
 const KEPT: Duration = Duration::from_secs(300);
@@ -180,9 +180,4 @@ fn holders<'a>(zones: &'a [Known], owner: &str) -> Vec<&'a Known> {
     let holding = || zones.iter().filter(|zone| !zone.is_private && is_within(owner, &zone.apex));
     let longest = holding().map(|zone| zone.apex.len()).max();
     holding().filter(|zone| Some(zone.apex.len()) == longest).collect()
-}
-
-/// Whether a name is another one or lies below it, by labels.
-pub(super) fn is_within(name: &str, apex: &str) -> bool {
-    name.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

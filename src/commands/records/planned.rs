@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prevalidate_providers::presentation::{Entry, entries};
+use prevalidate_providers::record::is_within;
 use serde::Deserialize;
-
-use super::is_within;
 
 /// The zone as planned.
 #[derive(Debug, Default, PartialEq, Eq)]
