@@ -23,7 +23,8 @@
 //!    registration whose answer was lost is looked for, never repeated blindly.
 //! 3. The value is *published* as TXT at the domain, beside SPF and everybody else's values: first the intent goes into the
 //!    ledger ([`store`]), then the provider adds exactly one value, then the receipt goes into the ledger.
-//! 4. The gate ([`propagation`]) asks every address of every name server. Only when none of them is stale is it *visible*.
+//! 4. The gate ([`propagation`]) asks every address of every name server. Only when none of them is stale, and the chain of
+//!    trust holds where the zone is signed, is it *visible*.
 //! 5. It is *submitted*: the CA is asked to look. A new proof is there when the CA's `timeValidated` moved forward.
 //! 6. The value is removed, by value, because the ledger says it is ours. The zone is as it was.
 //! 7. It is valid until the earliest of three ends: the rules' table, the CA's own table, the CA's date
@@ -58,7 +59,7 @@
 //! config · output · sandbox              settings; all printing; a CA and name servers on loopback
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store               three ports: the CA, the gate before it, what survives a crash
-//! prevalidation · clock                  the pure heart: no clock, no I/O, no async; and time as a port
+//! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -66,6 +67,7 @@
 //! [`ca::Ca`], [`propagation::Lookout`], [`store::Store`], [`prevalidate_providers::Provider`].
 
 pub mod ca;
+mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -4,10 +4,11 @@
 //!    afresh on every look ([`delegation`]). A hidden primary is in neither list and therefore never evidence, and neither is
 //!    the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
-//! 3. Each answers match, no match, lame or unreachable ([`evidence`]).
+//! 3. Each answers match, no match, lame, cut off or unreachable ([`evidence`], [`Answer`]).
 //! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does not validate counts as
 //!    lame, because validating resolvers pass over it ([`dnssec`]).
-//! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
+//! 5. It goes when nobody says no match or is cut off, and two name servers match, or the only one that can be reached;
+//!    then everybody is asked once more, because one address may be many machines.
 //!
 //! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
 //!

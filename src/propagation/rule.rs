@@ -98,8 +98,8 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
 }
 
 /// Holds a second round against a first one that went: everybody was asked again, and a name that is served by many machines
-/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay, and somebody must still
-/// have the value.
+/// under one address (anycast) may answer from one that is stale. One that is stale or cut off is enough to stay, and somebody
+/// must still have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     let any = |wanted| second.iter().any(|server| server.answer == wanted);
     let cause = if any(Answer::NoMatch) {
@@ -107,6 +107,8 @@ pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
             "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
             first_of(&second, Answer::NoMatch)
         )
+    } else if any(Answer::CutOff) {
+        format!("asked again, {}", first_of(&second, Answer::CutOff))
     } else if !any(Answer::Match) {
         let said = second.first().map_or_else(String::new, |server| format!(": {server}: {}", server.detail));
         format!("asked again, no name server gave an answer that counts{said}")
@@ -358,6 +360,7 @@ mod tests {
             ([("a", Match), ("b", Lame), ("c", Lame)], true),
             ([("a", Lame), ("b", Unreachable), ("c", Unreachable)], false),
             ([("a", Match), ("b", NoMatch), ("c", Unreachable)], false),
+            ([("a", Match), ("b", Match), ("c", CutOff)], false),
             ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
         ] {
             let verdict = compare(first(), look(&second, 0).servers);

@@ -1,7 +1,7 @@
 //! Side by side: when the waiting of other tools would have let them ask the CA, by their documented algorithms, restated.
 //!
-//! Sources: the code and documents of lego v5, cert-manager 1.18, certmagic, acme.sh 3.1, certbot 5 and simple-acme 2.3. They
-//! publish `_acme-challenge` names; here each is given the same question about the same name as our gate.
+//! As of mid-2026, by their code and documents. They publish `_acme-challenge` names; here each is given the same question
+//! about the same name as our gate.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::support::ask;
 type Rule = fn(&Sights) -> bool;
 
 const TOOLS: [(&str, &str, Rule); 5] = [
-    // checkAuthoritativeNss: the name servers of the zone's own list, by the system's resolver; all must have it.
+    // The name servers of the zone's own list, by the system's resolver; all must have it.
     ("lego, cert-manager", "all that the zone lists, one address each", |seen| {
         !seen.own.is_empty() && seen.own.iter().all(|server| *server == Sight::There)
     }),
-    // checkAuthoritativeNss of certmagic: the first that has it is enough, one that fails ends it.
+    // The same list; the first that has it is enough, one that fails ends it.
     ("certmagic", "the first that has it", |seen| {
         let end = seen.own.iter().find(|server| matches!(server, Sight::There | Sight::Silent));
         end == Some(&Sight::There)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use futures::future::{join, join_all};
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::{Gate, Lookout, Question, Verdict};
@@ -33,7 +34,7 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     lab.resolvers.flush();
     let mut codes = diagnose(lab).await;
     let diagnosed = begun.elapsed();
-    let looks = join_all(lab.cases.iter().map(|case| lab.look(case))).await;
+    let looks = futures::stream::iter(lab.cases.iter().map(|case| lab.look(case))).buffered(16).collect::<Vec<_>>().await;
     println!(
         "{} topologies: the gate took {judged:.1?} for two looks at each, `diagnose` {:.1?}, the CA {:.1?}\n",
         lab.cases.len(),
@@ -103,7 +104,8 @@ pub fn judge(rows: &[Row<'_>]) {
         let [now, later] = row.go().map(|go| if go { "go" } else { "wait" });
         let ca = format!("{:?}", row.looks.success).to_lowercase();
         let [seen, of] = row.looks.seen;
-        println!("{:<24} {now:<5} {later:<5} {:<21} {ca}, {seen} of {of}", row.case.domain, row.cause());
+        let late = if row.looks.late > 0 { format!(", {} answers late", row.looks.late) } else { String::new() };
+        println!("{:<24} {now:<5} {later:<5} {:<21} {ca}, {seen} of {of}{late}", row.case.domain, row.cause());
         if !row.is_as_expected() {
             let Case { go, ca, cause, .. } = row.case;
             let verdict = &row.verdicts[1];

@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::error::{ApiError, Redactor, clean};
 use super::settings::{Settings, Timeouts};
 use crate::ca::{CaError, Failure};
+use crate::causes::chain;
 use crate::clock::Clock;
 
 /// How often a read is tried.
@@ -354,20 +355,6 @@ fn quota(rate: f64) -> Option<Quota> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1,000")]
     let burst = NonZeroU32::new(rate.ceil() as u32)?;
     Some(quota.allow_burst(burst))
-}
-
-/// An error and its causes on one line; `reqwest` itself tells only the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text += &format!(": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use url::Url;
 
 use super::reading::{is_unclear, judge};
 use super::{Resolver, ResolverAnswer};
+use crate::causes::chain;
 use crate::propagation::authority::{Asker, Failure, Question, failed, framed};
 
 /// The media type of a question and of its answer (RFC 8484, section 6).
@@ -163,18 +164,4 @@ fn client(extra_roots: &[CertificateDer<'static>]) -> Result<reqwest::Client, St
         .tls_certs_merge(roots.map_err(failed)?)
         .build()
         .map_err(failed)
-}
-
-/// An error and its causes on one line; `reqwest` itself tells only the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text += &format!(": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
