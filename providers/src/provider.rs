@@ -25,6 +25,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The adapter's kind as it stands in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
+    /// Whether it writes itself. One that does not answers every change with [`ErrorKind::ByOthers`].
+    fn writes(&self) -> bool {
+        true
+    }
+
     /// The zone of this provider that holds `owner`: the longest match on labels, with its name servers as far as the
     /// provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;

@@ -7,7 +7,7 @@ use super::super::Worker;
 use super::super::task::Task;
 use super::gate::LOOKS_AT_ONCE;
 use crate::prevalidation::{LedgerEntry, LedgerState};
-use crate::propagation::{GateMode, Question};
+use crate::propagation::{Answer, GateMode, Question};
 
 /// How often it is looked whether others have taken a value away; nothing waits for it.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -52,9 +52,13 @@ impl Worker {
         let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
             let mut gone = Vec::new();
             for entry in task.observed.ledger.iter().filter(|entry| ids.contains(&entry.id)) {
-                let verdict = self.ports.lookout.look(&Question::new(&task.fence.domain, &entry.value)).await;
+                let domain = &task.fence.domain;
+                let question = Question { by_others: true, ..Question::new(domain, &entry.value) };
+                let verdict = self.ports.lookout.look(&question).await;
                 // Who cannot look will never know; the value is not kept in mind for ever.
-                gone.push((entry.id, verdict.gone || verdict.mode == GateMode::Delay));
+                let heard = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
+                let blind = self.ports.lookout.mode(domain) == GateMode::Delay && !heard;
+                gone.push((entry.id, verdict.gone || blind));
             }
             (task, gone)
         });
@@ -68,6 +72,11 @@ impl Worker {
             done.push(task);
         }
         done
+    }
+
+    /// Whether others write this value: one that nobody has seen yet, also when its provider has left the configuration.
+    pub(super) fn is_by_others(&self, entry: &LedgerEntry) -> bool {
+        entry.is_awaited() || self.provider(&entry.provider).is_ok_and(|provider| !provider.writes())
     }
 
     fn seen_gone(&self, task: &mut Task, id: i64, gone: bool, now: Timestamp) {

@@ -69,7 +69,8 @@ impl Worker {
             Ok(in_sync) => (in_sync, None),
             Err(error) => (InSync::Untold, Some(error)),
         };
-        let question = Question { domain: &task.fence.domain, value, published_for, in_sync };
+        let by_others = entry.is_some_and(|entry| self.is_by_others(entry));
+        let question = Question { domain: &task.fence.domain, value, published_for, in_sync, by_others };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
             verdict.cause.push_str(&format!("; the provider could not be asked: {error}"));
