@@ -269,3 +269,59 @@ async fn what_a_program_gets_and_says_is_bounded_and_secrets_stay_inside() {
         assert!(error.message.contains(words) && error.message.len() < 2000, "{}", shown(&error));
     }
 }
+
+#[tokio::test]
+async fn what_a_program_answers_is_bounded_too_and_secrets_in_it_stay_inside() {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    write_secret(&secret, "CANARY-CANARY-CANARY");
+    let long = "head -c 300000 /dev/zero | tr '\\0' x";
+    let one = |fields: &str| format!("{{\"names\":[{{\"name\":\"{APEX}\",{fields}}}]}}");
+    for (index, answer) in [
+        one("\"error\":\"denied\",\"message\":\"no \\u001b[31m $TOKEN $long\",\"hint\":\"$TOKEN $long\""),
+        one("\"error\":\"$TOKEN $long\""),
+        one("\"zone\":\"$TOKEN$long\""),
+        one(&format!("\"zone\":\"{APEX}\",\"ttl\":60,\"records\":[\"\\\"$TOKEN $long\"]")),
+        "{\"names\":\"$TOKEN $long\"}".to_owned(),
+        "{\"names\":[{\"name\":\"$TOKEN $long\"}]}".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("says{index}"));
+        let body = format!(
+            "#!/bin/sh\nlong=$({long})\ncat >/dev/null\n[ $1 = capabilities ] && echo '{{\"protocol\":1}}' && exit\n\
+             cat <<END\n{answer}\nEND\n"
+        );
+        std::fs::write(&path, body).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let provider = program(&path, json!({ "TOKEN": { "file": secret } }), 30);
+        let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+        let text = shown(&error);
+        assert!(
+            text.len() < 2500 && !text.contains("CANARY") && !text.contains(char::is_control),
+            "{index}: {text:.3000}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_open() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("late");
+    // The first addition, of two names, dies; whatever it began may still come. The next ones are refused.
+    let looks = "s/.*\"names\":\\[\\(.*\\)\\].*/\\1/; s/\"[^\"]*\"/{\"name\":&,\"zone\":\"example.test\"}/g; s/.*/{\"names\":[&]}/";
+    let body = format!(
+        "#!/bin/sh\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\ninspect) sed '{looks}';;\n\
+         *) cat >/dev/null; test -e {0} && exit 3; touch {0}; kill -9 $$;;\nesac\n",
+        folder.path().join("begun").display()
+    );
+    std::fs::write(&path, body).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = program(&path, json!({}), 30);
+    let values = ["a", "b"].map(|label| TxtValue { owner: format!("{label}.{APEX}"), value: "swiss-pki=x".into() });
+    for result in provider.ensure_present(&values).await {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    }
+}

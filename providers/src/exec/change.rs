@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::Exec;
 use super::program::Failure;
-use super::protocol::{Change, Changes, Inspected, Look, Names};
+use super::protocol::{Change, Changes, Inspected, Look, Name, Names};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
@@ -125,12 +125,15 @@ impl Exec {
                 outcomes.extend(plans.iter().map(|plan| (name(plan), Err(error.clone()))));
             }
             Some(Err(_)) | None => {
-                let may_be_done = sent.is_some();
+                let may_be_done = matches!(sent, Some(Err(Failure::Open(_))));
                 for plan in plans {
                     let name = name(plan);
                     let Some(wish) = wishes.get(&name) else { continue };
                     let before = may_be_done.then(|| plan.look.rrset.clone());
                     let outcome = self.change_one(&name, wish, verb, before).await;
+                    // What a run began of which nobody knows the end may still come.
+                    let settled = |kind| !may_be_done || matches!(kind, ErrorKind::Unknown | ErrorKind::Damaged);
+                    let outcome = outcome.map_err(|error| undecided_if(!settled(error.kind), &name, error));
                     outcomes.push((name, outcome));
                 }
             }
@@ -270,8 +273,15 @@ impl Exec {
             match self.ask::<Inspected>("inspect", &Names { names }, &what).await {
                 Err(error) => looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone())))),
                 Ok(answer) => {
+                    let look = |answer: Name| {
+                        answer.look().map_err(|error| ProviderError {
+                            message: self.harmless(&error.message),
+                            hint: error.hint.map(|hint| self.harmless(&hint)),
+                            ..error
+                        })
+                    };
                     let mut found: Looks =
-                        answer.names.into_iter().map(|answer| (answer.name.clone(), answer.look())).collect();
+                        answer.names.into_iter().map(|answer| (answer.name.clone(), look(answer))).collect();
                     looks.extend(
                         names
                             .iter()
@@ -313,6 +323,6 @@ fn undecided_if(sent: bool, name: &str, error: ProviderError) -> ProviderError {
     if !sent {
         return error;
     }
-    ProviderError::new(ErrorKind::Unknown, format!("the change of {name} is undecided: no look is possible: {error}"))
+    ProviderError::new(ErrorKind::Unknown, format!("the change of {name} is undecided: {error}"))
         .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }
