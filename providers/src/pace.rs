@@ -1,4 +1,8 @@
 //! The pace that one set of credentials keeps at one API, whichever and however many tables of the configuration use it.
+#![cfg_attr(
+    not(any(feature = "autodns", feature = "cloudflare")),
+    allow(dead_code, reason = "Route 53 asks nobody to stay away")
+)]
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +17,8 @@ use tokio::time::Instant;
 use crate::settings::reader::Rate;
 
 /// All that are in use. Tables that name different rates go each at its own.
-static PACES: LazyLock<Mutex<HashMap<(String, Rate), Weak<Pace>>>> = LazyLock::new(Mutex::default);
+static PACES: LazyLock<Mutex<Paces>> = LazyLock::new(Mutex::default);
+type Paces = HashMap<(String, Rate), Weak<Pace>>;
 /// Tells secrets apart without keeping them.
 static SECRETS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -62,4 +67,25 @@ impl Pace {
 pub(crate) fn fingerprint(secrets: &[SecretString]) -> String {
     let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
     format!("{:016x}", SECRETS.hash_one(secrets))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn who_uses_the_same_credentials_shares_a_pace_and_who_does_not_has_another() {
+        let rate = (NonZeroU32::new(7).unwrap(), Duration::from_secs(60));
+        let of = |secret: &str| {
+            Pace::of(format!("https://api.test {}", fingerprint(&[secret.to_owned().into()])), rate, NonZeroU32::MIN)
+        };
+        let (one, same, other) = (of("one"), of("one"), of("other"));
+        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
+        one.close(Duration::from_secs(60));
+        one.close(Duration::from_secs(1));
+        assert!(same.closed_for().unwrap() > Duration::from_secs(50) && other.closed_for().is_none());
+        drop((one, same));
+        assert!(of("one").closed_for().is_none(), "a new life");
+    }
 }

@@ -343,6 +343,22 @@ async fn a_batch_that_is_refused_is_taken_apart() {
 }
 
 #[tokio::test]
+async fn an_id_that_somebody_gave_another_content_meanwhile_is_not_deleted() {
+    let (fake, zone) = prepared().await;
+    let provider = provider(&fake);
+    let values = [value(&format!("a.{APEX}"), "swiss-pki=a"), value(&format!("b.{APEX}"), "swiss-pki=b")];
+    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    // Where there is no batch, one follows the other, and somebody is quicker than the second.
+    fake.without_batch();
+    let (fake, theirs) = (Arc::new(fake), "\"somebody's\"");
+    let (somebody, id) = (Arc::clone(&fake), zone.clone());
+    fake.fail("DELETE", Fault::Before(Box::new(move || somebody.edit(&id, "\"swiss-pki=b\"", theirs))));
+    let results = provider.ensure_absent(&values).await;
+    assert_eq!(results.iter().map(|result| result.as_ref().unwrap().changed).collect::<Vec<_>>(), [true, false]);
+    assert!(fake.dump(&zone).contains(&format!("b.{APEX} 300 TXT {theirs}")), "{:#?}", fake.dump(&zone));
+}
+
+#[tokio::test]
 async fn a_name_that_is_full_is_refused_before_anything_is_sent() {
     let (fake, zone) = prepared().await;
     for number in 0..7 {

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
-use crate::pace::Pace;
+use crate::pace::{Pace, fingerprint};
 use crate::provider::ProviderError;
 use crate::settings::reader::Rate;
 
@@ -67,7 +67,8 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(access: Access, timeout: Duration, rate: Rate) -> Self {
-        let whom = format!("{} {:?}", access.described(), access.endpoint);
+        let key = access.keys.as_ref().map(|keys| fingerprint(std::slice::from_ref(&keys.id)));
+        let whom = format!("{key:?} {:?} {:?} {:?}", access.profile, access.role_arn, access.endpoint);
         let pace = Pace::of(whom, rate, burst(rate));
         Self { access, timeout, pace, client: OnceCell::new() }
     }
