@@ -114,6 +114,27 @@ async fn the_example_with_nsupdate_keeps_the_contract_on_bind() {
     conformance::run(&subject).await;
 }
 
+/// There is no Kerberos here: what is shown is that nsupdate is told to use it, and never goes without a signature.
+#[tokio::test]
+async fn without_a_key_file_the_example_signs_by_gss_tsig() {
+    let (server, folder) = (NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"])), TempDir::new().unwrap());
+    let (log, stub) = (folder.path().join("log"), folder.path().join("nsupdate"));
+    let body = format!(
+        "#!/bin/sh\necho \"$*\" >>{}\ncat >/dev/null\necho 'tkey query failed: GSSAPI error' >&2\nexit 1\n",
+        log.display()
+    );
+    std::fs::write(&stub, body).unwrap();
+    std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let at = server.address();
+    let environment = json!({ "SERVER": format!("{}#{}", at.ip(), at.port()), "KRB5CCNAME": "FILE:/nonexistent",
+        "PATH": format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().display()) });
+    let table = json!({ "kind": "exec", "program": example("nsupdate"), "environment": environment });
+    let provider = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap();
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings && error.message.contains("GSSAPI"), "{}", shown(&error));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "-v -t 10 -g\n");
+}
+
 #[tokio::test]
 async fn values_of_250_names_come_and_go_in_five_runs_each_way() {
     let subject = Nsupdate::new();
