@@ -122,6 +122,17 @@ impl ProviderError {
         self
     }
 
+    /// The same failure after something that may still be done was sent: an open question, whatever it is in itself.
+    #[must_use]
+    pub(crate) fn after_loss(self, owner: &str) -> Self {
+        if matches!(self.kind, ErrorKind::Unknown | ErrorKind::Damaged) {
+            return self;
+        }
+        let open = Self::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {}", self.message))
+            .with_hint("it is looked at again before anything else is done; nothing needs to be repaired");
+        Self { retry_after: self.retry_after, ..open }
+    }
+
     /// Whether the same call may succeed later without a person doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::ClockSkew)

@@ -132,8 +132,7 @@ impl Exec {
                     let before = may_be_done.then(|| plan.look.rrset.clone());
                     let outcome = self.change_one(&name, wish, verb, before).await;
                     // What a run began of which nobody knows the end may still come.
-                    let settled = |kind| !may_be_done || matches!(kind, ErrorKind::Unknown | ErrorKind::Damaged);
-                    let outcome = outcome.map_err(|error| undecided_if(!settled(error.kind), &name, error));
+                    let outcome = outcome.map_err(|error| if may_be_done { error.after_loss(&name) } else { error });
                     outcomes.push((name, outcome));
                 }
             }
@@ -151,7 +150,7 @@ impl Exec {
     ) -> Result<Done, ProviderError> {
         let mut said = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look_one(name).await.map_err(|error| undecided_if(before.is_some(), name, error))?;
+            let look = self.look_one(name).await?;
             let plan = plan(look, wish, verb);
             if plan.records.is_empty() {
                 return Ok(match before {
@@ -173,7 +172,7 @@ impl Exec {
                 }
                 Err(Failure::Open(error)) => {
                     // A look tells; it is never sent again on its own.
-                    let look = self.look_one(name).await.map_err(|error| undecided_if(true, name, error))?;
+                    let look = self.look_one(name).await.map_err(|error| error.after_loss(name))?;
                     let was = before.take().unwrap_or(plan.look.rrset);
                     let now = self::plan(look, wish, verb);
                     return if now.records.is_empty() {
@@ -225,9 +224,8 @@ impl Exec {
             let mut looks = self.looks(&names).await;
             for (plan, name) in open.into_iter().zip(names) {
                 let look = looks.remove(&name).unwrap_or_else(|| Err(nobody_asked(&name)));
-                let outcome = look
-                    .map_err(|error| undecided_if(true, &name, error))
-                    .and_then(|look| self.proven(plan, look, verb));
+                let outcome =
+                    look.map_err(|error| error.after_loss(&name)).and_then(|look| self.proven(plan, look, verb));
                 outcomes.insert(name, outcome);
             }
         }
@@ -317,12 +315,4 @@ fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: V
 
 fn nobody_asked(name: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Settings, format!("the program gave no answer for {name}"))
-}
-
-fn undecided_if(sent: bool, name: &str, error: ProviderError) -> ProviderError {
-    if !sent {
-        return error;
-    }
-    ProviderError::new(ErrorKind::Unknown, format!("the change of {name} is undecided: {error}"))
-        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }

@@ -321,12 +321,8 @@ impl Open {
 
     /// A failure after something may have been done is an open question, whatever it is in itself.
     fn failed(self, error: ProviderError) -> Outcome {
-        let settled = self.sent.is_empty() || matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
-        if settled {
-            return (self.wish.owner, Err(error));
-        }
-        let open = ProviderError { retry_after: error.retry_after, ..undecided(&self.wish.owner, &error.message) };
-        (self.wish.owner, Err(open))
+        let error = if self.sent.is_empty() { error } else { error.after_loss(&self.wish.owner) };
+        (self.wish.owner, Err(error))
     }
 }
 
