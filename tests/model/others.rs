@@ -79,7 +79,7 @@ async fn what_a_pipeline_has_not_written_is_submitted_in_no_mode() {
         world.nights(1).await;
         assert!(world.all_valid(), "{mode:?}");
         deploy(&world).await;
-        world.nights(1).await;
+        world.nights(2).await;
         world.is_clean().await;
     }
 }

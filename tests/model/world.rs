@@ -359,12 +359,17 @@ impl Lookout for Eye {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(&self, &Question { domain, value, in_sync, by_others, .. }: &Question<'_>) -> Verdict {
+    async fn look(&self, &Question { domain, value, published_for, in_sync, by_others }: &Question<'_>) -> Verdict {
         let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary =
             witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
-        let mode = if by_others { GateMode::Authoritative } else { witness.mode };
+        let mode = match witness.mode {
+            GateMode::Provider | GateMode::Delay if by_others => GateMode::Authoritative,
+            mode => mode,
+        };
+        // Resolvers keep what they know for a day.
+        let is_told = mode != GateMode::Resolvers || published_for.as_secs() >= 86_400;
         if witness.deaf {
             return Verdict::new(mode, false, "no name server gave an answer".to_owned());
         }
@@ -384,7 +389,7 @@ impl Lookout for Eye {
         Verdict {
             mode,
             go,
-            gone: !primary && !secondary,
+            gone: !primary && !secondary && is_told,
             bogus,
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::Worker;
 use super::super::task::Task;
-use super::gate::LOOKS_AT_ONCE;
+use super::gate::{LOOKS_AT_ONCE, age_of};
 use crate::prevalidation::{LedgerEntry, LedgerState};
 use crate::propagation::{Answer, GateMode, Question};
 
@@ -49,11 +49,14 @@ impl Worker {
 
     /// Looks whether others have taken away what may go; each task with its entries.
     pub(super) async fn see_gone(&self, tasks: Vec<(Task, Vec<i64>)>) -> Vec<Task> {
+        let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
             let mut gone = Vec::new();
             for entry in task.observed.ledger.iter().filter(|entry| ids.contains(&entry.id)) {
                 let domain = &task.fence.domain;
-                let question = Question { by_others: true, ..Question::new(domain, &entry.value) };
+                // Resolvers keep what they know for a day: what they say counts by the age of the value.
+                let published_for = age_of(entry, now);
+                let question = Question { by_others: true, published_for, ..Question::new(domain, &entry.value) };
                 let verdict = self.ports.lookout.look(&question).await;
                 // Who cannot look will never know; the value is not kept in mind for ever.
                 let heard = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
@@ -63,7 +66,6 @@ impl Worker {
             (task, gone)
         });
         let looked: Vec<_> = looked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
-        let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
         for (mut task, gone) in looked {
             for (id, gone) in gone {
