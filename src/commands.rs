@@ -11,6 +11,8 @@ mod history;
 mod hook;
 mod inventory;
 mod plan;
+mod providers;
+mod records;
 mod reset;
 mod run;
 mod sandbox;
@@ -102,6 +104,10 @@ enum Command {
     Check(check::CheckArgs),
     /// For DNS change pipelines: looks after the named domains or zones now
     Hook(hook::HookArgs),
+    /// Prints what must stand in DNS now and what may go, for pipelines that write zones
+    Records(records::RecordsArgs),
+    /// Lists the DNS providers and the zones they have; `check` proves that they can be written
+    Providers(providers::ProvidersArgs),
     /// Checks or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -208,6 +214,8 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Diagnose(args) => diagnose::diagnose(global, args, output).await,
         Command::Check(args) => check::check(global, args, output).await,
         Command::Hook(args) => hook::hook(global, args, output).await,
+        Command::Records(args) => records::records(global, args, output).await,
+        Command::Providers(args) => providers::providers(global, args, output).await,
         Command::Config(command) => config::config(global, command, output),
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,
         Command::Demo(args) => demo::demo(args, output).await,

@@ -33,6 +33,8 @@ use crate::propagation::Judging;
 
 /// The environment variable that names the configuration.
 pub const ENV: &str = "PREVALIDATE_CONFIG";
+/// In the place of a provider's name: the one that has the zone. The default.
+pub const AUTO: &str = "auto";
 /// A configuration of 100,000 names has about 2 MiB.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -134,7 +136,8 @@ pub struct ClientSettings {
     pub ca: String,
     /// Which client at that CA.
     pub selector: ClientSelector,
-    /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside the configuration.
+    /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside the configuration. `None`:
+    /// whichever has the zone.
     pub provider: Option<String>,
     /// Its domains, each once in the whole configuration.
     pub domains: Vec<ClientDomain>,
@@ -145,7 +148,7 @@ pub struct ClientSettings {
 pub struct ClientDomain {
     /// The name.
     pub name: DomainName,
-    /// The `[provider.NAME]` that writes its zone: its own, else the client's.
+    /// The `[provider.NAME]` that writes its zone: its own, else the client's. `None`: whichever has the zone.
     pub provider: Option<String>,
 }
 

@@ -45,7 +45,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, Responsible};
+pub use gate::{Gate, Lifetimes, Responsible};
 pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
@@ -59,6 +59,30 @@ pub trait Lookout: Send + Sync + fmt::Debug {
         let _ = domain;
         GateMode::default()
     }
+
+    /// The zone that holds `domain` as its delegation is now; `None` where this way of looking cannot tell.
+    ///
+    /// # Errors
+    /// Why the delegation was not found, in words.
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        let _ = domain;
+        Ok(None)
+    }
+
+    /// What caches may hold of the name's TXT now, read before a value comes; `None` where nobody can tell.
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        let _ = domain;
+        None
+    }
+}
+
+/// A zone as the delegation has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveZone {
+    /// Its apex, lower case without a trailing dot.
+    pub apex: String,
+    /// The names of its name servers, by the parent or by the zone itself.
+    pub name_servers: std::collections::BTreeSet<String>,
 }
 
 /// What a look is about.
@@ -72,6 +96,8 @@ pub struct Question<'a> {
     pub published_for: std::time::Duration,
     /// What the provider says about its own name servers (mode `provider`).
     pub in_sync: InSync,
+    /// Others write it, when it suits them: only who sees it knows that it is there, whatever the mode.
+    pub by_others: bool,
 }
 
 /// Whether a provider's own name servers have a change, as far as is known.
@@ -101,7 +127,7 @@ impl From<Option<bool>> for InSync {
 impl<'a> Question<'a> {
     /// A question about a value that was just written.
     pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default() }
+        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default(), by_others: false }
     }
 }
 

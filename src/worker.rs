@@ -8,6 +8,7 @@ mod budget;
 pub mod crashpoint;
 mod look;
 mod perform;
+pub mod route;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,6 +150,7 @@ pub struct Worker {
     pauses: Pauses,
     /// The domains that were taken up afresh in this run: once is enough.
     refreshed: Mutex<BTreeSet<DomainName>>,
+    routes: route::Routes,
 }
 
 impl fmt::Debug for Worker {
@@ -182,6 +184,7 @@ impl Worker {
             covering: Mutex::default(),
             pauses: Pauses::default(),
             refreshed: Mutex::default(),
+            routes: Mutex::default(),
         }
     }
 

@@ -18,13 +18,18 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 6] = [
+const ADAPTERS: [(&str, &str); 11] = [
     ("crate::ca::swisssign", "ca"),
     ("crate::store::sqlite", "store"),
     ("crate::propagation::gate", "propagation"),
     ("crate::propagation::Gate", "propagation"),
+    ("prevalidate_providers::autodns", "providers"),
+    ("prevalidate_providers::cloudflare", "providers"),
     ("prevalidate_providers::rfc2136", "providers"),
+    ("prevalidate_providers::exec", "providers"),
+    ("prevalidate_providers::manual", "providers"),
     ("prevalidate_providers::memory", "providers"),
+    ("prevalidate_providers::route53", "providers"),
 ];
 
 /// What the pure heart may use: values, no time, no files, no network, no other process.
@@ -384,4 +389,29 @@ fn no_file_knows_the_machine_it_was_written_on() {
         }
     }
     none("paths and registries of one machine mean nothing on another", &breaches);
+}
+
+#[test]
+fn a_build_without_route53_has_nothing_of_aws() {
+    let tree = |features: &[&str]| {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--package",
+            "prevalidate",
+        ]);
+        let output = cargo.args(features).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_aws = |line: &str| line.starts_with("aws-") && !line.starts_with("aws-lc-");
+    assert!(tree(&[]).lines().any(is_aws));
+    let without = tree(&["--no-default-features", "--features", "autodns,cloudflare,exec"]);
+    assert_eq!(without.lines().find(|line| is_aws(line)), None);
 }

@@ -39,6 +39,8 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "sqlite3",
         "dig",
         "nsupdate",
+        "named-checkzone",
+        "python3",
         "openssl",
     ] {
         support::process::find(program);

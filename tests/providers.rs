@@ -3,21 +3,24 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hickory_proto::op::{Message, OpCode};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate_providers::conformance::{self, APEX_TTL, Subject, foreign_records};
 use prevalidate_providers::memory::{MemoryFault, MemoryProvider, MemoryZones};
 use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::support::name_server::write_secret;
 use crate::support::proxy::{Proxy, Verdict};
-use crate::support::zones::Key;
-use crate::support::{Keys, NameServer, Policy, Refresh, Zone};
+use crate::support::zones::{Key, documented};
+use crate::support::{Keys, NameServer, Policy, Refresh, Zone, process};
 
+mod exec;
+mod faults;
 mod wildcard;
 
 const APEX: &str = "example.test";
@@ -72,14 +75,45 @@ fn shown(error: &ProviderError) -> String {
     format!("{:?}: {error} | {}", error.kind, error.hint.clone().unwrap_or_default())
 }
 
+fn is_update(message: &Message) -> bool {
+    message.metadata.op_code == OpCode::Update
+}
+
+/// A name server, and a way to it that fails on demand.
 struct Real {
     name: &'static str,
     server: Mutex<NameServer>,
+    proxy: Proxy,
+    next: Arc<Mutex<Option<Next>>>,
+}
+
+/// What becomes of the next update.
+enum Next {
+    LoseReply,
+    TurnAway,
 }
 
 impl Real {
     fn new(name: &'static str, start: fn(&[Zone], &Keys) -> NameServer) -> Self {
-        Self { name, server: Mutex::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"]))) }
+        let server = start(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+        let next: Arc<Mutex<Option<Next>>> = Arc::default();
+        let due = Arc::clone(&next);
+        let proxy = Proxy::before(server.address(), move |message, _| {
+            let next = if is_update(message) { due.lock().unwrap().take() } else { None };
+            match next {
+                None => Verdict::Pass,
+                Some(Next::LoseReply) => Verdict::LoseReply,
+                Some(Next::TurnAway) => {
+                    let (id, op_code) = (message.metadata.id, OpCode::Update);
+                    Verdict::Answer(Message::error_msg(id, op_code, ResponseCode::ServFail).to_vec().unwrap())
+                }
+            }
+        });
+        Self { name, server: Mutex::new(server), proxy, next }
+    }
+
+    fn with_key(&self, key: Key) -> Setup {
+        Setup::at(self.proxy.address().to_string(), key)
     }
 }
 
@@ -92,11 +126,11 @@ impl Subject for Real {
         APEX.into()
     }
     fn provider(&self) -> Arc<dyn Provider> {
-        Setup::of(&self.server.lock().unwrap()).build()
+        let key = self.server.lock().unwrap().keys().0[0].clone();
+        self.with_key(key).build()
     }
     fn stranger(&self) -> Option<Arc<dyn Provider>> {
-        let server = self.server.lock().unwrap().address().to_string();
-        Some(Setup::at(server, Key::new("stranger", "hmac-sha256")).build())
+        Some(self.with_key(Key::new("stranger", "hmac-sha256")).build())
     }
     async fn zone(&self) -> Vec<String> {
         self.server.lock().unwrap().axfr(APEX)
@@ -114,6 +148,31 @@ impl Subject for Real {
     async fn restart(&self) {
         self.server.lock().unwrap().restart();
     }
+    async fn lose_next_answer(&self) {
+        *self.next.lock().unwrap() = Some(Next::LoseReply);
+    }
+    async fn turn_next_away(&self) {
+        *self.next.lock().unwrap() = Some(Next::TurnAway);
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        let server = self.server.lock().unwrap();
+        let table =
+            json!({ "kind": "rfc2136", "server": server.address().to_string(), "key_file": server.tsig_key_file() });
+        Some((another_process(), table))
+    }
+}
+
+/// This test binary once more, running nothing but the test that is a process of its own.
+fn another_process() -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "providers::another_process_adds_and_removes_values"]);
+    command
+}
+
+/// Runs as a program of its own for the contract's sake.
+#[tokio::test]
+async fn another_process_adds_and_removes_values() {
+    conformance::another_process().await;
 }
 
 struct Memory(MemoryZones);
@@ -145,6 +204,15 @@ impl Subject for Memory {
         self.0.take(owner, &String::from_utf8(record.joined()).unwrap());
     }
     async fn restart(&self) {}
+    async fn lose_next_answer(&self) {
+        self.0.fail_next(MemoryFault::LoseAnswer);
+    }
+    async fn turn_next_away(&self) {
+        self.0.fail_next(MemoryFault::Unavailable);
+    }
+    fn another_process(&self) -> Option<(Command, Value)> {
+        None
+    }
 }
 
 #[tokio::test]
@@ -252,6 +320,27 @@ async fn a_key_for_the_apex_only_is_shown_what_it_may_not_do() {
 }
 
 #[tokio::test]
+async fn what_the_page_says_to_powerdns_is_enough() {
+    let mut server = NameServer::pdns(&[prepared_zone().policy(Policy::Closed)], &Keys::of(&["unused"]));
+    let key = Key::new("prevalidate", "hmac-sha256");
+    let provider = Setup::at(server.address().to_string(), key.clone()).build();
+    assert_eq!(provider.preflight(APEX).await.unwrap_err().kind, ErrorKind::Denied);
+    let folder = server.tsig_key_file().parent().unwrap().display().to_string();
+    let lines = documented("pdns", APEX, "prevalidate").replace("\"$SECRET\"", &key.secret);
+    for line in lines.lines() {
+        let arguments = line.strip_prefix("pdnsutil ").unwrap().split_whitespace();
+        let arguments: Vec<&str> = ["--config-dir", &folder].into_iter().chain(arguments).collect();
+        process::run("pdnsutil", &arguments, "");
+    }
+    // It keeps what it read of a zone for a minute.
+    server.restart();
+    provider.preflight(APEX).await.unwrap();
+    let serial = server.serial(APEX);
+    assert!(add(&*provider, APEX, "swiss-pki=documented").await.unwrap().changed);
+    assert_eq!(server.serial(APEX), serial + 1);
+}
+
+#[tokio::test]
 async fn a_secondary_refuses_and_the_hint_names_the_primary() {
     let keys = Keys::of(&["prevalidate"]);
     let primary = NameServer::bind(&[prepared_zone()], &keys);
@@ -292,165 +381,6 @@ async fn a_wildcard_may_be_shadowed_only_when_that_is_allowed() {
     let provider = Setup { more: json!({ "allow_wildcard_shadow": true }), ..Setup::of(&server) }.build();
     assert!(add(&*provider, "shop.wild.example.test", "swiss-pki=x").await.unwrap().changed);
     assert_eq!(server.txt("shop.wild.example.test"), ["swiss-pki=x"]);
-}
-
-/// BIND behind a proxy.
-fn behind(rule: impl Fn(&Message, usize) -> Verdict + Send + Sync + 'static) -> (NameServer, Proxy, Arc<dyn Provider>) {
-    let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
-    let proxy = Proxy::before(server.address(), rule);
-    let setup =
-        Setup { more: json!({ "timeout": 2 }), ..Setup::at(proxy.address().to_string(), server.keys().0[0].clone()) };
-    (server, proxy, setup.build())
-}
-
-fn is_update(message: &Message) -> bool {
-    message.metadata.op_code == OpCode::Update
-}
-
-#[tokio::test]
-async fn many_values_of_one_zone_are_one_update_message() {
-    let (server, proxy, provider) = behind(|_, _| Verdict::Pass);
-    let owners = (0..40).map(|number| format!("n{number}.many.{APEX}"));
-    let values: Vec<_> = owners.map(|owner| TxtValue { owner, value: "swiss-pki=many".into() }).collect();
-    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
-    assert_eq!(proxy.updates().len(), 1);
-    assert_eq!(server.txt("n39.many.example.test"), ["swiss-pki=many"]);
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_found_out_by_reading() {
-    let (server, proxy, provider) =
-        behind(|message, earlier| if is_update(message) && earlier == 0 { Verdict::LoseReply } else { Verdict::Pass });
-    let receipt = add(&*provider, APEX, "swiss-pki=lost").await.unwrap();
-    assert!(receipt.changed && !receipt.before.holds("swiss-pki=lost") && receipt.after.holds("swiss-pki=lost"));
-    assert_eq!((proxy.updates().len(), server.txt(APEX).len()), (1, 4));
-}
-
-#[tokio::test]
-async fn a_lost_request_is_sent_again_once_a_read_shows_that_it_was_lost() {
-    let (server, proxy, provider) =
-        behind(
-            |message, earlier| if is_update(message) && earlier == 0 { Verdict::LoseRequest } else { Verdict::Pass },
-        );
-    assert!(add(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
-    assert_eq!((proxy.updates().len(), server.txt(APEX).len()), (2, 4));
-}
-
-#[tokio::test]
-async fn a_lost_answer_without_a_read_is_unknown() {
-    let done = Arc::new(Mutex::new(false));
-    let (_server, _, provider) = behind(move |message, _| {
-        let mut done = done.lock().unwrap();
-        *done |= is_update(message);
-        if is_update(message) {
-            Verdict::LoseReply
-        } else if *done {
-            Verdict::LoseRequest
-        } else {
-            Verdict::Pass
-        }
-    });
-    let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
-}
-
-#[tokio::test]
-async fn a_server_that_never_answers_an_update_is_given_up_and_the_outcome_is_open() {
-    let (_server, proxy, provider) =
-        behind(|message, _| if is_update(message) { Verdict::Stall } else { Verdict::Pass });
-    let error = add(&*provider, APEX, "swiss-pki=stall").await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
-    assert_eq!(proxy.updates().len(), 2, "sent once, repeated once after a read");
-}
-
-#[tokio::test]
-async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
-    for (start, updates) in [(NameServer::bind as fn(&[Zone], &Keys) -> NameServer, 2), (NameServer::knot, 2)] {
-        let server = Arc::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"])));
-        // Weak: the proxy lives as long as the process, and the server must not.
-        let somebody = Arc::downgrade(&server);
-        let proxy = Proxy::before(server.address(), move |message, earlier| {
-            if is_update(message) && earlier == 0 {
-                // Between our read and our update: a new value, and with it another TTL for all.
-                somebody.upgrade().unwrap().nsupdate("update add example.test. 60 TXT \"at the same time\"");
-            }
-            Verdict::Pass
-        });
-        let provider = Setup::at(proxy.address().to_string(), server.keys().0[0].clone()).build();
-        let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
-        assert!(receipt.before.holds("at the same time") && receipt.after.holds("at the same time"));
-        assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(60), Some(60)));
-        assert_eq!(proxy.updates().len(), updates);
-    }
-}
-
-#[tokio::test]
-async fn a_change_that_was_accepted_and_cannot_be_seen_is_damage() {
-    let updated = Mutex::new(false);
-    let hide = |reply: Vec<u8>| {
-        let mut message = Message::from_vec(&reply).unwrap();
-        message.answers.retain(|record| !record.data.to_string().contains("swiss-pki"));
-        message.to_vec().unwrap()
-    };
-    let (_server, _, provider) = behind(move |message, _| {
-        let mut updated = updated.lock().unwrap();
-        *updated |= is_update(message);
-        if *updated && !is_update(message) { Verdict::Alter(hide) } else { Verdict::Pass }
-    });
-    let error = add(&*provider, APEX, "swiss-pki=hidden").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"), "{}", shown(&error));
-}
-
-#[tokio::test]
-async fn an_unsigned_success_is_no_success() {
-    let strip = |reply: Vec<u8>| {
-        let mut message = Message::from_vec(&reply).unwrap();
-        message.take_signature();
-        message.to_vec().unwrap()
-    };
-    let (_server, _, provider) =
-        behind(move |message, _| if is_update(message) { Verdict::Alter(strip) } else { Verdict::Pass });
-    let error = add(&*provider, APEX, "swiss-pki=unsigned").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Unknown && error.message.contains("without a signature"), "{}", shown(&error));
-    assert!(provider.preflight(APEX).await.is_err());
-}
-
-#[tokio::test]
-async fn a_reply_changed_on_its_way_is_no_success() {
-    let flip = |mut reply: Vec<u8>| {
-        // The last octets of BIND's reply are TSIG's: original id, error, other length. Before them stands the MAC.
-        let place = reply.len() - 10;
-        reply[place] ^= 1;
-        reply
-    };
-    let (_server, _, provider) =
-        behind(move |message, _| if is_update(message) { Verdict::Alter(flip) } else { Verdict::Pass });
-    let error = add(&*provider, APEX, "swiss-pki=flipped").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Unknown && error.message.contains("does not verify"), "{}", shown(&error));
-}
-
-#[tokio::test]
-async fn hostile_replies_are_errors_and_never_a_panic_or_a_success() {
-    let replies: [fn() -> Verdict; 6] = [
-        || Verdict::Answer(Vec::new()),
-        || Verdict::Answer(vec![0xff; 65_535]),
-        || {
-            Verdict::Answer(
-                Message::error_msg(1, OpCode::Update, hickory_proto::op::ResponseCode::NoError).to_vec().unwrap(),
-            )
-        },
-        || Verdict::Raw(vec![0]),
-        || Verdict::Raw(vec![0xff, 0xff, 1, 2, 3]),
-        || Verdict::Alter(|reply| reply[..reply.len() / 2].to_vec()),
-    ];
-    for reply in replies {
-        for to_updates in [true, false] {
-            let (_server, _, provider) =
-                behind(move |message, _| if is_update(message) == to_updates { reply() } else { Verdict::Pass });
-            let error = add(&*provider, APEX, "swiss-pki=hostile").await.unwrap_err();
-            assert!(matches!(error.kind, ErrorKind::Unknown | ErrorKind::Unavailable), "{}", shown(&error));
-        }
-    }
 }
 
 #[tokio::test]

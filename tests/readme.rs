@@ -46,6 +46,35 @@ fn its_configuration_is_accepted() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
+/// The page about providers: what is called a key is one, in the section of its kind, and what it links is there.
+#[test]
+fn the_page_about_providers_names_keys_and_files_that_exist() {
+    let page = include_str!("../config/providers.md");
+    let reference = include_str!("../config/prevalidate.toml");
+    let mut seen = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `") && line.contains("`: `")) {
+        let here = row.trim_start_matches("| ").split(" | ").next().unwrap();
+        let (kind, keys) = here.split_once(": ").unwrap();
+        let heading = format!("# \"{}\": ", kind.trim_matches('`'));
+        let section = reference.split(&heading).nth(1).unwrap_or_else(|| panic!("{kind} is not in the reference"));
+        let section = section.split("\n# \"").next().unwrap();
+        for key in keys.split(", ").map(|key| key.trim_matches('`')) {
+            let there = section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`"));
+            assert!(there, "{kind} has no `{key}`");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} keys found");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let linked = page.split("](").skip(1).map(|rest| root.join("config").join(rest.split(')').next().unwrap()));
+    let named = page.split('`').skip(1).step_by(2).filter(|text| {
+        ["providers/", "tests/", "config/"].iter().any(|folder| text.starts_with(folder)) && !text.contains("NAME")
+    });
+    for file in linked.chain(named.map(|text| root.join(text))) {
+        assert!(file.exists(), "{}", file.display());
+    }
+}
+
 #[test]
 fn its_files_exist_and_its_states_are_all_of_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,7 +83,7 @@ fn its_files_exist_and_its_states_are_all_of_them() {
     });
     let linked = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
     for file in named.chain(linked) {
-        assert!(root.join(file).exists(), "{file}");
+        assert!(root.join(file.split('#').next().unwrap()).exists(), "{file}");
     }
     for state in State::ALL {
         assert!(README.contains(&format!("{state} ")), "{state}");

@@ -3,13 +3,32 @@
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter must pass.
 //! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
 
+#[cfg(feature = "autodns")]
+pub mod autodns;
+#[cfg(feature = "cloudflare")]
+pub mod cloudflare;
 pub mod conformance;
+mod difference;
+#[cfg(feature = "exec")]
+pub mod exec;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod http;
+pub mod manual;
 pub mod memory;
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod pace;
+pub mod presentation;
 pub mod provider;
 pub mod record;
+#[cfg(any(feature = "autodns", feature = "cloudflare"))]
+mod records;
 pub mod rfc2136;
+#[cfg(feature = "route53")]
+pub mod route53;
 pub mod secret;
 pub mod settings;
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod wish;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};

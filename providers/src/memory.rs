@@ -22,7 +22,7 @@ pub enum MemoryFault {
     LoseRequest,
     /// The key may not do this.
     Refuse,
-    /// The server cannot be reached.
+    /// The server cannot be reached, or has no time.
     Unavailable,
 }
 
@@ -37,6 +37,7 @@ enum Mark {
 #[derive(Debug, Default)]
 struct Inside {
     zones: BTreeMap<String, u32>,
+    name_servers: BTreeMap<String, Vec<String>>,
     rrsets: BTreeMap<String, (u32, Vec<TxtRecord>)>,
     marks: BTreeMap<String, Mark>,
     faults: VecDeque<MemoryFault>,
@@ -57,6 +58,13 @@ impl MemoryZones {
     #[must_use]
     pub fn with_zone(self, apex: &str) -> Self {
         self.inside().zones.insert(apex.into(), 1);
+        self
+    }
+
+    /// What the provider says of the zone's name servers.
+    #[must_use]
+    pub fn with_name_servers(self, apex: &str, names: &[&str]) -> Self {
+        self.inside().name_servers.insert(apex.into(), names.iter().map(|&name| name.to_owned()).collect());
         self
     }
 
@@ -174,7 +182,7 @@ impl Inside {
         }
         let (ttl, records) =
             self.rrsets.get(owner).map(|(ttl, records)| (Some(*ttl), records.clone())).unwrap_or_default();
-        let zone = Zone { apex: apex.to_owned(), id: None };
+        let zone = Zone::of(apex);
         Ok(TxtRrset { zone, owner: owner.into(), ttl, records, negative_ttl: Some(NEGATIVE_TTL) })
     }
 
@@ -289,7 +297,10 @@ impl Provider for MemoryProvider {
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let inside = self.called("find_zone");
-        let found = inside.zone_of(owner).map(|apex| Zone { apex: apex.into(), id: None });
+        let found = inside.zone_of(owner).map(|apex| Zone {
+            name_servers: inside.name_servers.get(apex).cloned().unwrap_or_default(),
+            ..Zone::of(apex)
+        });
         found.ok_or_else(|| ProviderError::new(ErrorKind::NoZone, format!("no zone in memory holds {owner}")))
     }
 

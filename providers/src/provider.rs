@@ -1,9 +1,11 @@
 //! The contract that every DNS provider keeps, written once; `conformance` holds each adapter to it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 
@@ -23,7 +25,13 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The adapter's kind as it stands in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
-    /// The zone of this provider that holds `owner`: the longest match on labels.
+    /// Whether it writes itself. One that does not answers every change with [`ErrorKind::ByOthers`].
+    fn writes(&self) -> bool {
+        true
+    }
+
+    /// The zone of this provider that holds `owner`: the longest match on labels, with its name servers as far as the
+    /// provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
 
     /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that does not exist is not an error.
@@ -47,6 +55,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Ok(None)
     }
 }
+
+/// The name servers that an apex is delegated to, asked from the root down: lower case without trailing dot, or why they
+/// cannot be told. For adapters that see several zones of one name.
+pub type LiveNameServers = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
 
 /// What a [`Provider::preflight`] proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +91,8 @@ pub enum ErrorKind {
     Damaged,
     /// The settings of the adapter do not work; found before anything was sent.
     Settings,
+    /// This provider writes nothing: somebody else puts the value there or takes it away, and looking shows when.
+    ByOthers,
 }
 
 /// One failure: what was tried, on which name, what the other side said, what to do next.
@@ -106,6 +120,17 @@ impl ProviderError {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same failure after something that may still be done was sent: an open question, whatever it is in itself.
+    #[must_use]
+    pub(crate) fn after_loss(self, owner: &str) -> Self {
+        if matches!(self.kind, ErrorKind::Unknown | ErrorKind::Damaged) {
+            return self;
+        }
+        let open = Self::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {}", self.message))
+            .with_hint("it is looked at again before anything else is done; nothing needs to be repaired");
+        Self { retry_after: self.retry_after, ..open }
     }
 
     /// Whether the same call may succeed later without a person doing anything.

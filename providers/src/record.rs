@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
+const UDP_ANSWER_OCTETS: usize = 1232;
+/// Octets of a random value of a CA, for questions of room: its name, `=`, and the value.
+pub(crate) const USUAL_VALUE: usize = 100;
+
 /// A zone that a provider may write, by its apex in lower-case A-labels without a trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Zone {
@@ -9,6 +14,21 @@ pub struct Zone {
     pub apex: String,
     /// The provider's own key for the zone where a name does not say enough (Route 53, Cloudflare).
     pub id: Option<String>,
+    /// The zone's own name servers as the provider states them, lower case without trailing dot; empty where it does not.
+    #[serde(default)]
+    pub name_servers: Vec<String>,
+}
+
+impl Zone {
+    /// A zone of which only the apex is known.
+    pub fn of(apex: impl Into<String>) -> Self {
+        Self { apex: apex.into(), id: None, name_servers: Vec::new() }
+    }
+}
+
+/// Whether `name` is `apex` or lies below it, label by label.
+pub fn is_within(name: &str, apex: &str) -> bool {
+    name.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their stored split.
@@ -75,6 +95,21 @@ impl TxtRrset {
     pub fn holds(&self, value: &str) -> bool {
         self.records.iter().any(|record| record.joined() == value.as_bytes())
     }
+
+    /// What to know before one more value of a CA's usual length comes in: whether the answer outgrows UDP.
+    pub(crate) fn udp_warning(&self) -> Option<String> {
+        // Header and question, then each record with a compressed name.
+        let records = self.records.iter().map(|record| record.joined().len() + record.strings.len());
+        let octets: usize =
+            12 + self.owner.len() + 2 + 4 + records.chain([USUAL_VALUE]).map(|length| length + 12).sum::<usize>();
+        (octets > UDP_ANSWER_OCTETS).then(|| {
+            format!(
+                "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \
+                 ({UDP_ANSWER_OCTETS}): the name servers must answer over TCP",
+                self.owner
+            )
+        })
+    }
 }
 
 /// One value at one name, to be made present or absent.
@@ -97,4 +132,17 @@ pub struct Receipt {
     pub changed: bool,
     /// The provider's name for the change, where it has one: an SOA serial, a Route 53 change id.
     pub change_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_ends_at_a_label() {
+        assert!(is_within("example.ch", "example.ch"));
+        assert!(is_within("a.b.example.ch", "example.ch"));
+        assert!(!is_within("notexample.ch", "example.ch"));
+        assert!(!is_within("ch", "example.ch"));
+    }
 }

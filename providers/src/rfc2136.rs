@@ -4,17 +4,18 @@
 //! zone cut, and the TXT RRset is exactly what was read before. A stale read costs a repetition, never somebody's value;
 //! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
 //!
-//! [`look`] reads, [`change`] writes, [`difference`] compares with what was there before, [`findings`] learns from refused
-//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means.
+//! [`look`] reads, [`change`] writes, [`crate::difference`] compares with what was there before, [`findings`] learns from refused
+//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means, [`table`] reads
+//! the settings.
 
 mod change;
-mod difference;
 mod exchange;
 mod findings;
 mod key_file;
 mod look;
 mod message;
 mod refusal;
+pub(crate) mod table;
 mod tsig;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 
 pub use exchange::{Patience, ServerAddress};
 pub use key_file::{TsigKey, read_algorithm, read_key_file};
+pub use table::Rfc2136Table;
 pub use tsig::FUDGE_SECONDS;
 
 use crate::provider::{Preflight, Provider, ProviderError};
@@ -36,9 +38,6 @@ use change::Verb;
 
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
-const UDP_ANSWER_OCTETS: usize = 1232;
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -99,17 +98,7 @@ impl Rfc2136 {
                 ));
             }
         }
-        // Header and question, then each record with a compressed name; ours has the CA's usual length.
-        let records = rrset.records.iter().map(|record| record.joined().len() + record.strings.len());
-        let octets: usize =
-            12 + rrset.owner.len() + 2 + 4 + records.chain([100]).map(|length| length + 12).sum::<usize>();
-        if octets > UDP_ANSWER_OCTETS {
-            warnings.push(format!(
-                "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \
-                 ({UDP_ANSWER_OCTETS}): the name servers must answer over TCP",
-                rrset.owner
-            ));
-        }
+        warnings.extend(rrset.udp_warning());
         warnings
     }
 }
@@ -121,7 +110,9 @@ impl Provider for Rfc2136 {
     }
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
-        self.zone_of(owner).await
+        let zone = self.zone_of(owner).await?;
+        let name_servers = self.name_servers(&zone).await?;
+        Ok(Zone { name_servers, ..zone })
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {

@@ -1,38 +1,30 @@
-//! `[provider.NAME]` tables of the configuration; the only list of adapters.
+//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own, with a [`reader::Reader`].
 
-use std::path::PathBuf;
+pub(crate) mod reader;
+pub(crate) mod secrets;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::provider::{ErrorKind, Provider, ProviderError};
-use crate::rfc2136::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
-use crate::secret::SecretSource;
+use crate::manual::Manual;
+use crate::provider::{LiveNameServers, Provider, ProviderError};
+use crate::rfc2136::{Now, Rfc2136Table};
+use reader::Reader;
 
 /// TTL of a TXT RRset that does not exist yet, seconds.
 pub const DEFAULT_TTL: u32 = 300;
 /// What a person may choose for it, seconds.
 pub const TTL_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// For one exchange with a name server, of which a connection may take half.
+/// For one exchange with a name server or an API, of which a connection may take half.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a person may choose for it, seconds.
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
-const KINDS: [&str; 1] = ["rfc2136"];
-const RFC2136_KEYS: [&str; 10] = [
-    "kind",
-    "server",
-    "key_file",
-    "key_name",
-    "algorithm",
-    "secret",
-    "zones",
-    "ttl",
-    "timeout",
-    "allow_wildcard_shadow",
-];
+/// What this program knows; a build may lack some of it.
+const KINDS: [&str; 6] = ["autodns", "cloudflare", "exec", "manual", "rfc2136", "route53"];
 
 /// One thing that is wrong with a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,26 +37,24 @@ pub struct SettingFault {
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one for each table, and which variant is large depends on the build")]
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),
-}
-
-/// The table of the RFC 2136 adapter.
-#[derive(Debug, Clone)]
-pub struct Rfc2136Table {
-    server: ServerAddress,
-    key: KeySource,
-    zones: Vec<String>,
-    ttl: u32,
-    timeout: Duration,
-    allow_wildcard_shadow: bool,
-}
-
-#[derive(Debug, Clone)]
-enum KeySource {
-    File { path: PathBuf, name: Option<String> },
-    Parts { name: String, algorithm: String, secret: SecretSource },
+    /// AutoDNS of InterNetX.
+    #[cfg(feature = "autodns")]
+    Autodns(crate::autodns::AutodnsTable),
+    /// Cloudflare.
+    #[cfg(feature = "cloudflare")]
+    Cloudflare(crate::cloudflare::CloudflareTable),
+    /// A program.
+    #[cfg(feature = "exec")]
+    Exec(crate::exec::ExecTable),
+    /// Others write.
+    Manual(Manual),
+    /// Amazon Route 53.
+    #[cfg(feature = "route53")]
+    Route53(crate::route53::Route53Table),
 }
 
 impl ProviderSettings {
@@ -73,9 +63,26 @@ impl ProviderSettings {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn read(table: &Map<String, Value>) -> Result<Self, Vec<SettingFault>> {
-        let mut reader = Reader { table, faults: Vec::new() };
+        let mut reader = Reader::new(table);
         let settings = match reader.text("kind").as_deref() {
-            Some("rfc2136") => read_rfc2136(&mut reader).map(Self::Rfc2136),
+            Some("rfc2136") => Rfc2136Table::read(&mut reader).map(Self::Rfc2136),
+            #[cfg(feature = "autodns")]
+            Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
+            #[cfg(feature = "cloudflare")]
+            Some("cloudflare") => crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare),
+            #[cfg(feature = "exec")]
+            Some("exec") => crate::exec::ExecTable::read(&mut reader).map(Self::Exec),
+            Some("manual") => {
+                reader.only(&crate::manual::KEYS);
+                Some(Self::Manual(Manual { zones: reader.names("zones") }))
+            }
+            #[cfg(feature = "route53")]
+            Some("route53") => crate::route53::Route53Table::read(&mut reader).map(Self::Route53),
+            Some(known) if KINDS.contains(&known) => {
+                reader
+                    .fault("kind", format!("this build has no {known}: it was made without the feature of that name"));
+                None
+            }
             Some(other) => {
                 let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
                 reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
@@ -88,9 +95,9 @@ impl ProviderSettings {
                 None
             }
         };
-        match settings {
-            Some(settings) if reader.faults.is_empty() => Ok(settings),
-            _ => Err(reader.faults),
+        match (settings, reader.faults()) {
+            (Some(settings), faults) if faults.is_empty() => Ok(settings),
+            (_, faults) => Err(faults),
         }
     }
 
@@ -106,168 +113,32 @@ impl ProviderSettings {
         self.build_at(Arc::new(Timestamp::now))
     }
 
-    /// The same with another clock for the signatures.
+    /// The same with another clock for the signatures of dynamic updates.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        let Self::Rfc2136(table) = self;
-        let key = read_key(&table.key).map_err(|fault| ProviderError::new(ErrorKind::Settings, fault))?;
-        let settings = Rfc2136Settings {
-            server: table.server.clone(),
-            key,
-            zones: table.zones.clone(),
-            ttl: table.ttl,
-            patience: Patience::of(table.timeout),
-            allow_wildcard_shadow: table.allow_wildcard_shadow,
-        };
-        Ok(Arc::new(Rfc2136::new(settings, now)))
+        self.build_in(now, None)
     }
-}
 
-fn read_key(source: &KeySource) -> Result<TsigKey, String> {
-    match source {
-        KeySource::File { path, name } => {
-            let text = SecretSource::File(path.clone()).read().map_err(|error| format!("key_file: {error}"))?;
-            read_key_file(&text, name.as_deref()).map_err(|fault| format!("key_file {}: {fault}", path.display()))
+    /// The same for a world in which `live` says what a zone is delegated to.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    #[cfg_attr(not(feature = "route53"), expect(unused_variables, reason = "no adapter of this build asks"))]
+    pub fn build_in(&self, now: Now, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
+        match self {
+            Self::Rfc2136(table) => table.build(now),
+            #[cfg(feature = "autodns")]
+            Self::Autodns(table) => table.build(),
+            #[cfg(feature = "cloudflare")]
+            Self::Cloudflare(table) => table.build(),
+            #[cfg(feature = "exec")]
+            Self::Exec(table) => table.build(),
+            Self::Manual(manual) => Ok(Arc::new(manual.clone())),
+            #[cfg(feature = "route53")]
+            Self::Route53(table) => table.build(live),
         }
-        KeySource::Parts { name, algorithm, secret } => {
-            let secret = secret.read().map_err(|error| format!("secret of the key {name}: {error}"))?;
-            TsigKey::new(name, algorithm, &secret)
-        }
-    }
-}
-
-fn read_rfc2136(reader: &mut Reader<'_>) -> Option<Rfc2136Table> {
-    reader.only(&RFC2136_KEYS);
-    let server = reader.text("server");
-    if !reader.table.contains_key("server") {
-        reader.fault("server", "missing: the zone's primary, a host name or an address, with :port if it is not 53");
-    }
-    let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
-    let key = read_key_source(reader);
-    let zones = reader.names("zones");
-    let ttl = reader.number("ttl").unwrap_or(DEFAULT_TTL.into());
-    let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
-    if ttl.is_none() {
-        reader.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
-    }
-    let timeout = match reader.table.get("timeout") {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(value) => {
-            read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds)).map(Duration::from_secs)
-        }
-    };
-    if timeout.is_none() {
-        let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-        reader.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
-    }
-    let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
-    Some(Rfc2136Table { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
-}
-
-fn read_key_source(reader: &mut Reader<'_>) -> Option<KeySource> {
-    let (file, name, algorithm) = (reader.text("key_file"), reader.text("key_name"), reader.text("algorithm"));
-    if let Some(algorithm) = &algorithm {
-        reader.good("algorithm", read_algorithm(algorithm));
-    }
-    let secret = reader.table.get("secret").map(SecretSource::read_json);
-    let secret = secret.and_then(|secret| reader.good("secret", secret));
-    let has = |key: &str| reader.table.contains_key(key);
-    match (has("key_file"), has("secret")) {
-        (true, true) => {
-            reader.fault("secret", "the key file holds the secret already; keep `key_file` or `secret`, not both");
-            None
-        }
-        (true, false) if has("algorithm") => {
-            reader.fault("algorithm", "the key file holds the algorithm already; it goes with `secret`");
-            None
-        }
-        (true, false) => Some(KeySource::File { path: file?.into(), name }),
-        (false, true) if !has("key_name") => {
-            reader.fault("key_name", "missing: the name of the key that `secret` belongs to");
-            None
-        }
-        (false, true) => {
-            let algorithm = if has("algorithm") { algorithm? } else { "hmac-sha256".into() };
-            Some(KeySource::Parts { name: name?, algorithm, secret: secret? })
-        }
-        (false, false) => {
-            reader.fault("key_file", "missing: a key file as tsig-keygen writes it, or `key_name` with `secret`");
-            None
-        }
-    }
-}
-
-/// A whole number, or a text like `10s` or `2m`.
-fn read_seconds(value: &Value) -> Option<u64> {
-    let Some(text) = value.as_str() else { return value.as_u64() };
-    let (digits, factor) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// A table that is read key by key, with everything wrong collected.
-struct Reader<'a> {
-    table: &'a Map<String, Value>,
-    faults: Vec<SettingFault>,
-}
-
-impl Reader<'_> {
-    fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.faults.push(SettingFault { key: key.into(), message: message.into() });
-    }
-
-    fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.fault(key, message)).ok()
-    }
-
-    /// Every other key is a fault: a setting with a typing error must not be a setting that does nothing.
-    fn only(&mut self, known: &[&str]) {
-        for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = nearest(key, known.iter().copied())
-                .map(|known| format!("; did you mean {known:?}?"))
-                .unwrap_or_default();
-            self.fault(key, format!("no such setting{hint}"));
-        }
-    }
-
-    fn read<T>(&mut self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-        let value = self.table.get(key)?;
-        let found = read(value);
-        if found.is_none() {
-            self.fault(key, format!("expected {expected}"));
-        }
-        found
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
-    }
-
-    fn number(&mut self, key: &str) -> Option<u64> {
-        // A number outside the range is the caller's to refuse, a negative one too.
-        self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
-    }
-
-    fn flag(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "true or false", Value::as_bool)
-    }
-
-    fn names(&mut self, key: &str) -> Vec<String> {
-        let expected = "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
-        let name = |value: &Value| {
-            let name = value.as_str()?.trim_end_matches('.').to_ascii_lowercase();
-            let letters = |label: &str| {
-                let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
-                (1..=63).contains(&label.len()) && label.bytes().all(good)
-            };
-            (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
-        };
-        self.read(key, expected, |value| value.as_array()?.iter().map(name).collect::<Option<Vec<_>>>())
-            .unwrap_or_default()
     }
 }
 
@@ -287,6 +158,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::ErrorKind;
 
     fn faults(value: Value) -> Vec<String> {
         let faults = ProviderSettings::read(value.as_object().unwrap()).map(drop).unwrap_err();
@@ -319,6 +191,51 @@ mod tests {
         );
         assert!(faults(json!({ "kind": "rfc2163" }))[0].contains("did you mean \"rfc2136\""));
         assert!(faults(json!({ "server": "ns1" }))[0].contains("kind"));
+    }
+
+    #[cfg(feature = "exec")]
+    #[test]
+    fn a_program_is_a_path_and_its_environment_names_with_values() {
+        let found = faults(json!({
+            "kind": "exec", "program": "nsupdate", "environment": { "A B": "CANARY" }, "timeout": 0, "arguments": [],
+        }));
+        for key in ["program", "environment", "timeout", "arguments"] {
+            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        }
+        for environment in [json!("CANARY"), json!({ "A": 1 }), json!({ "A": { "file": "" } })] {
+            let found = faults(json!({ "kind": "exec", "program": "/p", "environment": environment }));
+            assert!(found.len() == 1 && !found[0].contains("CANARY"), "{found:#?}");
+        }
+        assert!(faults(json!({ "kind": "exec" }))[0].contains("config/exec"));
+        let table = json!({ "kind": "exec", "program": "/p", "environment": { "A": "CANARY", "B": { "env": "B" } } });
+        let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
+        assert!(!format!("{settings:?}").contains("CANARY"), "{settings:?}");
+    }
+
+    #[test]
+    #[cfg(all(feature = "autodns", feature = "cloudflare", feature = "exec", feature = "route53"))]
+    fn the_reference_file_shows_every_key_of_every_kind() {
+        let reference = include_str!("../../config/prevalidate.toml");
+        let http = crate::http::HTTP_KEYS;
+        for (kind, keys) in [
+            ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
+            ("autodns", [&crate::autodns::table::KEYS[..], &http].concat()),
+            ("cloudflare", [&crate::cloudflare::table::KEYS[..], &http].concat()),
+            ("exec", crate::exec::table::KEYS.to_vec()),
+            ("manual", crate::manual::KEYS.to_vec()),
+            ("route53", crate::route53::table::KEYS.to_vec()),
+        ] {
+            let heading = format!("# \"{kind}\": ");
+            let begin = reference.find(&heading).unwrap_or_else(|| panic!("{kind} is explained"));
+            let section = &reference[begin + heading.len()..];
+            let section = section.split("\n\n\n").next().unwrap().split("\n# \"").next().unwrap();
+            for key in keys {
+                assert!(
+                    section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`")),
+                    "{kind}: {key}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -64,12 +64,11 @@ Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authenticat
 pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Output) -> Result<Exit, Failed> {
     let names = domains(&args.domains, output)?;
     let around = Surroundings::open(global, args.dns_only, output).await?;
-    let gate = around.gate()?;
 
     let progress = output.progress(names.len() as u64, "domains");
     let examined = names.iter().map(|domain| {
-        let (gate, around, value, resolvers) = (&gate, &around, args.value.as_deref(), &args.resolvers);
-        async move { Report::make(gate, around, domain, value, resolvers, SystemClock.now()).await }
+        let (around, value, resolvers) = (&around, args.value.as_deref(), &args.resolvers);
+        async move { Report::make(around, domain, value, resolvers, SystemClock.now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
     let mut reports: Vec<Report> = Vec::with_capacity(names.len());

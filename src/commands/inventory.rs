@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Settings, nearest};
+use crate::config::{AUTO, Settings, nearest};
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::{DomainRow, Event, Origin, Store, Wanted};
@@ -32,7 +32,7 @@ struct PlaceArgs {
     /// Their client: its name, its `cli-…`, or CA/CLIENT; needed when the configuration has several
     #[arg(long, value_name = "CLIENT")]
     client: Option<String>,
-    /// The [provider.NAME] that writes their zones [default: that of the client]
+    /// The [provider.NAME] that writes their zones, or `auto` [default: that of the client]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// Accepts names that older software reads as another domain (ß, ς, mixed scripts)
@@ -119,6 +119,9 @@ impl Place {
     }
 
     fn new(settings: &Settings, target: Target, provider: Option<&str>) -> Result<Self, Failed> {
+        if provider == Some(AUTO) {
+            return Ok(Self { target, provider: None, named: true });
+        }
         if let Some(name) = provider {
             if settings.providers.contains_key(name) {
                 return Ok(Self { target, provider: Some(name.to_owned()), named: true });
@@ -142,8 +145,7 @@ impl Place {
     }
 
     fn shown(&self) -> String {
-        let provider = self.provider.as_ref().map_or("no provider".to_owned(), |name| format!("provider {name}"));
-        format!("client {}, {provider}", self.target.key)
+        format!("client {}, provider {}", self.target.key, self.provider.as_deref().unwrap_or(AUTO))
     }
 }
 
@@ -220,8 +222,8 @@ fn say_what_follows(
             more => format!("{more} of them need no registration of their own, as {up} covers {name}"),
         });
     }
-    if wishes.iter().any(|wish| wish.provider.is_none()) {
-        output.warn("no provider writes their zones", Some("name one with --provider, or under their [[client]]"));
+    if settings.providers.is_empty() && !wishes.is_empty() {
+        output.warn("no provider writes their zones", Some("write a [provider.NAME] into the configuration"));
     }
     output.notice(match settings.policy.mode {
         Mode::Manage => {

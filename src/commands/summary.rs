@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Exit;
+use super::records::is_manual;
 use super::view::DomainView;
 use super::wire;
 use super::work::Order;
@@ -25,7 +26,25 @@ pub(super) struct Scope {
     named: Option<BTreeSet<DomainName>>,
     clients: BTreeSet<String>,
     all_clients: bool,
-    providers: BTreeSet<String>,
+    writers: Writers,
+}
+
+/// The providers of the configuration, by what becomes of a value of theirs.
+#[derive(Debug)]
+pub(super) struct Writers {
+    all: BTreeSet<String>,
+    /// They write nothing themselves.
+    by_others: BTreeSet<String>,
+}
+
+impl Writers {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let names = || settings.providers.keys();
+        Self {
+            all: names().cloned().collect(),
+            by_others: names().filter(|name| is_manual(settings, name)).cloned().collect(),
+        }
+    }
 }
 
 impl Scope {
@@ -50,7 +69,7 @@ impl Scope {
             strays,
             clients,
             all_clients,
-            providers: settings.providers.keys().cloned().collect(),
+            writers: Writers::of(settings),
         }
     }
 
@@ -121,6 +140,8 @@ pub(super) struct Standing {
     state: LedgerState,
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
+    /// Others write it, and take it away.
+    pub(super) by_others: bool,
     /// Why it could not be removed yet, after a try.
     pub(super) error: Option<String>,
 }
@@ -148,7 +169,7 @@ impl Summary {
             .iter()
             .filter_map(|view| Some((view.domain.as_str().to_owned(), view.attempt.as_ref()?.last_error.clone()?)))
             .collect();
-        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.providers, &errors)).collect();
+        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.writers, &errors)).collect();
         let domains = asked.len();
         Self {
             exit: match verdict(&looks, asked.iter()) {
@@ -195,6 +216,11 @@ impl Summary {
         }
         let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
+        let (others, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|entry| entry.by_others);
+        if !others.is_empty() {
+            output.line("These TXT values are for others to write or to take away; `prevalidate records` says which:");
+            others.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+        }
         if !waiting.is_empty() {
             output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
             waiting.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
@@ -327,11 +353,12 @@ impl From<(String, LookState)> for Look {
 }
 
 impl Standing {
-    pub(super) fn new(entry: LedgerEntry, providers: &BTreeSet<String>, errors: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(entry: LedgerEntry, writers: &Writers, errors: &BTreeMap<String, String>) -> Self {
         let tried = entry.removal_tries > 0;
         let error = errors.get(&entry.owner).filter(|_| tried).cloned();
         let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
-        Self { orphaned: !providers.contains(&provider), owner, zone, provider, value, state, error }
+        let (orphaned, by_others) = (!writers.all.contains(&provider), writers.by_others.contains(&provider));
+        Self { orphaned, by_others, owner, zone, provider, value, state, error }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`

@@ -184,7 +184,10 @@ fn view(
     let observed = Observed {
         desired: !row.origins.is_empty(),
         covered_by: covered_by.clone(),
-        has_provider: row.provider.as_ref().is_some_and(|name| settings.providers.contains_key(name)),
+        has_provider: match &row.provider {
+            Some(name) => settings.providers.contains_key(name),
+            None => !settings.providers.is_empty(),
+        },
         domain: row.domain,
         sighting: row.sighting,
         read_at: row.read_at,

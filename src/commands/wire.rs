@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
+use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -205,25 +206,47 @@ pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dy
     for name in settings.cas.keys() {
         cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
     }
+    let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
-        providers.insert(name.clone(), provider(name, table, Arc::clone(&clock))?);
+        providers.insert(name.clone(), provider(name, table, Arc::clone(&clock), &gate)?);
     }
-    Ok(Ports { cas, providers, lookout: Arc::new(gate(settings, Arc::clone(&clock))?), store, clock })
+    Ok(Ports { cas, providers, lookout: gate, store, clock })
 }
 
-/// One provider by its table.
-pub(super) fn provider(name: &str, table: &ProviderTable, clock: Arc<dyn Clock>) -> Result<Arc<dyn Provider>, Failed> {
+/// One provider by its table; where several zones have one name, `gate` finds out which is live.
+pub(super) fn provider(
+    name: &str,
+    table: &ProviderTable,
+    clock: Arc<dyn Clock>,
+    gate: &Arc<Gate>,
+) -> Result<Arc<dyn Provider>, Failed> {
     // The configuration check has read the same table without a fault.
     let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
         let faults: Vec<_> =
             faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
         Failed::new(Exit::Usage, faults.join("\n"))
     })?;
-    adapter.build_at(Arc::new(move || clock.now())).map_err(|error| Failed {
+    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate))).map_err(|error| Failed {
         exit: Exit::Usage,
         message: format!("provider.{name}: {error}"),
         hint: error.hint,
+    })
+}
+
+/// What a zone is delegated to, for providers that see several zones of one name.
+fn live(gate: &Arc<Gate>) -> LiveNameServers {
+    let gate = Arc::clone(gate);
+    Arc::new(move |apex| {
+        let gate = Arc::clone(&gate);
+        Box::pin(async move {
+            let domain = DomainName::from_a_labels(&apex).map_err(|error| error.to_string())?;
+            let found = gate.responsible(&domain).await.map_err(|error| error.to_string())?;
+            if found.zone != domain.as_str() {
+                return Err(format!("{apex} is not delegated; it is part of {}", found.zone));
+            }
+            Ok(found.servers.into_iter().filter_map(|(name, _)| name).collect())
+        })
     })
 }
 

@@ -1,7 +1,7 @@
 //! `withdraw`: takes our value out of DNS by order of a person, who has a zone to mend, and lets nobody but a person take
 //! the domain up again. It needs DNS alone: neither the CA nor the guard stands in its way, and no token is touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::inventory::several;
-use super::summary::Standing;
+use super::summary::{Standing, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -156,8 +156,15 @@ async fn report(
     output.json(&report);
     report.withdrawn.iter().for_each(|value| output.line(&format!("withdrawn: {}", value.place())));
     for value in &report.left {
-        let why = value.error.as_deref().unwrap_or("a run is working on it");
-        let hint = "each run tries again; whoever removes it by hand removes exactly this value";
+        let (why, hint) = match (&value.error, value.by_others) {
+            (None, true) => {
+                ("others write its zone", "`prevalidate records` tells them what may go; a run sees when it is gone")
+            }
+            (error, _) => (
+                error.as_deref().unwrap_or("a run is working on it"),
+                "each run tries again; whoever removes it by hand removes exactly this value",
+            ),
+        };
         output.error(&format!("{} is still in DNS: {why}", value.place()), Some(hint));
     }
     for name in names {
@@ -170,6 +177,6 @@ async fn report(
 }
 
 fn standing(settings: &Settings, entries: Vec<LedgerEntry>, errors: &BTreeMap<String, String>) -> Vec<Standing> {
-    let providers: BTreeSet<String> = settings.providers.keys().cloned().collect();
-    entries.into_iter().map(|entry| Standing::new(entry, &providers, errors)).collect()
+    let writers = Writers::of(settings);
+    entries.into_iter().map(|entry| Standing::new(entry, &writers, errors)).collect()
 }

@@ -7,7 +7,7 @@ use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
 use super::read::is_loopback;
 use super::tree::{Schema, Section, shown_key};
-use super::{CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
+use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Notice};
 
@@ -47,7 +47,11 @@ impl<'a> Clients<'a> {
         }
         let mut used = Vec::new();
         let clients: Vec<_> = sections.iter().filter_map(|section| self.client(section, &mut used)).collect();
-        for (name, table) in self.providers.iter().filter(|(name, _)| !used.contains(name)) {
+        // A domain that names none may be any provider's.
+        let auto =
+            |client: &ClientSettings| client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none());
+        let unused = self.providers.iter().filter(|(name, _)| !used.contains(name) && !clients.iter().any(auto));
+        for (name, table) in unused {
             reader.notice(Some(table.line), &format!("provider.{}", shown_key(name)), "no client or domain uses it");
         }
         clients
@@ -74,14 +78,14 @@ impl<'a> Clients<'a> {
                 section.text("name").map(|text| ClientSelector::Name(text.to_owned()))
             }
         };
-        let provider = self.provider(section, used);
+        let provider = self.provider(section, used).flatten();
         let mut domains = Vec::new();
         for (text, line) in section.texts("domains").into_iter().map(|item| (item.text, item.line)) {
             self.listed(section, "domains", text, line, provider.as_ref(), &mut domains);
         }
         for entry in section.tables("domain", &CLIENT_DOMAIN) {
             entry.must_have("name", "the domain");
-            let own = self.provider(&entry, used).or_else(|| provider.clone());
+            let own = self.provider(&entry, used).unwrap_or_else(|| provider.clone());
             if let Some(text) = entry.text("name") {
                 let line = entry.line_of("name").unwrap_or_default();
                 self.listed(&entry, "name", text, line, own.as_ref(), &mut domains);
@@ -90,9 +94,6 @@ impl<'a> Clients<'a> {
         self.file(section, provider.as_ref(), &mut domains);
         if domains.is_empty() {
             section.reader.notice(section.line, "client", "names no domain");
-        } else if domains.iter().any(|domain| domain.provider.is_none()) && !self.providers.is_empty() {
-            let message = "has domains without a provider: somebody must publish their records by hand";
-            section.reader.notice(section.line, "client", message);
         }
         Some(ClientSettings { ca: ca?, selector: selector?, provider, domains })
     }
@@ -112,12 +113,16 @@ impl<'a> Clients<'a> {
         self.known(section, "ca", self.cas.keys())
     }
 
-    fn provider(&self, section: &Section<'_>, used: &mut Vec<String>) -> Option<String> {
+    /// `None`: nothing is said. `Some(None)`: whichever has the zone.
+    fn provider(&self, section: &Section<'_>, used: &mut Vec<String>) -> Option<Option<String>> {
+        if section.text("provider") == Some(AUTO) {
+            return Some(None);
+        }
         let name = self.known(section, "provider", self.providers.keys())?;
         if !used.contains(&name) {
             used.push(name.clone());
         }
-        Some(name)
+        Some(Some(name))
     }
 
     /// The value of `key`, when there is a section `[key.VALUE]`.

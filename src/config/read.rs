@@ -18,7 +18,7 @@ use super::fault::ConfigError;
 use super::quantity::{Rate, dns_address};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
-    Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
+    AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
     WorkerSettings,
 };
 use crate::prevalidation::DomainName;
@@ -119,6 +119,10 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let cas = found.into_iter().map(|(name, section)| (name.to_owned(), ca(&section))).collect::<BTreeMap<_, _>>();
     let providers = top.named("provider").into_iter().map(|(name, section)| (name.to_owned(), provider(&section)));
     let providers = providers.collect::<BTreeMap<_, _>>();
+    if let Some(table) = providers.get(AUTO) {
+        let message = "is the word for whichever provider has the zone; give this one another name";
+        top.reader.fault(Some(table.line), "provider.auto", message, None);
+    }
 
     let accept_idn = top.table("policy", &POLICY).flag("accept_idn", false);
     let clients = Clients::new(top, &cas, &providers, accept_idn).read();

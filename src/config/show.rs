@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
-use super::{Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
+use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
 use crate::ca::ClientSelector;
 use crate::propagation::{GateMode, Judging};
 
@@ -148,8 +148,10 @@ impl Page {
         for domain in &client.domains {
             self.heading("[[client.domain]]");
             self.text("name", domain.name.as_str());
-            if let Some(provider) = &domain.provider {
-                self.text("provider", provider);
+            match &domain.provider {
+                Some(provider) => self.text("provider", provider),
+                None if client.provider.is_some() => self.text("provider", AUTO),
+                None => {}
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The configuration as a whole: all faults at once, nothing secret in any of them, and the reference file.
 #![allow(clippy::unwrap_used)]
 
+mod auto;
+
 use std::collections::BTreeSet;
 
 use super::read::SCHEMAS;

@@ -24,7 +24,7 @@ pub struct LedgerEntry {
     pub negative_ttl: Option<u32>,
     /// When the intent was committed.
     pub created_at: Timestamp,
-    /// When a receipt proved that the value stands in the zone.
+    /// When a receipt proved that the value stands in the zone; where others write it, when it was first seen.
     pub published_at: Option<Timestamp>,
     /// How often removing it failed, and when to try next.
     pub removal_tries: u32,
@@ -38,7 +38,7 @@ pub struct LedgerEntry {
 pub enum LedgerState {
     /// We mean to write it; it may already be there if an answer was lost.
     Intended,
-    /// A receipt proved it stands in the zone and that we put it there.
+    /// A receipt proved it stands in the zone and that we put it there; or others were told to, see [`LedgerEntry::is_awaited`].
     Published,
     /// It stood there before we came: somebody else's, never removed by us (faults D17).
     Foreign,
@@ -46,6 +46,13 @@ pub enum LedgerState {
     Removing,
     /// A receipt proved it is gone.
     Removed,
+}
+
+impl LedgerEntry {
+    /// Whether others have to write it and nobody has seen it yet.
+    pub fn is_awaited(&self) -> bool {
+        self.state == LedgerState::Published && self.published_at.is_none()
+    }
 }
 
 impl LedgerState {

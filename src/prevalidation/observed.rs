@@ -131,6 +131,7 @@ impl Observed {
         let published = self.ledger.iter().any(|entry| {
             attempt.value.as_deref() == Some(entry.value.as_str())
                 && matches!(entry.state, LedgerState::Published | LedgerState::Foreign)
+                && !entry.is_awaited()
         });
         Some(match () {
             () if attempt.submitted_at.is_some() => Stage::Submitted,

@@ -334,7 +334,11 @@ fn withdrawn(seen: &Observed, at: Timestamp) -> String {
 }
 
 fn no_provider(now: Timestamp) -> Decision {
-    Decision::now(Step::Hold, "no provider is configured for it: name one under its [[client]]", now)
+    Decision::now(
+        Step::Hold,
+        "no provider is configured for it: write a [provider.NAME], or name another under its [[client]]",
+        now,
+    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
-use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
@@ -49,6 +49,15 @@ pub struct Responsible {
     pub warnings: Vec<String>,
     /// What the walk found; `None` with an override.
     pub delegation: Option<Delegation>,
+}
+
+/// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// The TTL of the RRset that is there now.
+    pub txt_ttl: Option<u32>,
+    /// The smaller of the SOA's TTL and its MINIMUM field; 0 when no SOA record could be read.
+    pub negative_ttl: u32,
 }
 
 impl Gate {
@@ -222,6 +231,7 @@ impl Gate {
 impl Lookout for Gate {
     async fn look(&self, question: &Question<'_>) -> Verdict {
         let way = self.settings.way(question.domain);
+        let way = if question.by_others { way.by_looking() } else { way };
         let (published_for, now) = (question.published_for, self.clock.now());
         let verdict = match way.mode {
             GateMode::Authoritative => self.look_at_servers(question, &way).await,
@@ -236,6 +246,33 @@ impl Lookout for Gate {
 
     fn mode(&self, domain: &DomainName) -> GateMode {
         self.settings.way(domain).mode
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        if self.mode(domain) != GateMode::Authoritative {
+            return Ok(None);
+        }
+        let who = self.responsible(domain).await.map_err(|error| error.to_string())?;
+        // Where addresses are configured, names are not known.
+        let name_servers: BTreeSet<String> = who.servers.into_iter().filter_map(|(name, _)| name).collect();
+        Ok((!name_servers.is_empty()).then_some(LiveZone { apex: who.zone, name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        if self.mode(domain) != GateMode::Authoritative {
+            return None;
+        }
+        let (owner, who) = (name(domain).ok()?, self.responsible(domain).await.ok()?);
+        let zone = apex(&who).ok()?;
+        // The first server that answers for the zone.
+        for (_, address) in who.servers {
+            let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
+            let Some(txt) = txt.ok().filter(|reply| reply.metadata.authoritative) else { continue };
+            let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
+            let negative_ttl = soa.as_ref().map_or(0, evidence::negative_ttl);
+            return Some(Lifetimes { txt_ttl: evidence::txt_ttl(&txt, &owner), negative_ttl });
+        }
+        None
     }
 }
 

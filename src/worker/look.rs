@@ -223,7 +223,10 @@ impl Worker {
             domain: row.domain.clone(),
             desired: !row.origins.is_empty(),
             covered_by: covering.get(&row.domain).cloned(),
-            has_provider: row.provider.as_ref().is_some_and(|name| self.ports.providers.contains_key(name)),
+            has_provider: match &row.provider {
+                Some(name) => self.ports.providers.contains_key(name),
+                None => !self.ports.providers.is_empty(),
+            },
             sighting: row.sighting.clone(),
             read_at: row.read_at,
             attempt: row.attempt.clone(),

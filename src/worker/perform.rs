@@ -1,5 +1,6 @@
 //! The only place where a step has an effect: like steps together, intents before effects, results after them.
 
+mod by_others;
 mod ca;
 mod dns;
 mod gate;
@@ -69,7 +70,7 @@ impl Worker {
     }
 
     /// Stores the results and gives the leases back.
-    async fn finish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn finish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
         if tasks.is_empty() {
             return Ok(());
         }

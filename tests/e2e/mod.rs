@@ -1,8 +1,12 @@
 //! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
 
+mod bad_input;
+mod by_provider;
 mod crash;
 mod guard;
 mod life;
+mod mixed;
+mod pipeline;
 mod refusals;
 mod renewal;
 mod secrets;

@@ -40,6 +40,11 @@ impl World {
     /// A friendly CA that looks at these servers, whatever the domain.
     pub fn new(servers: &[&NameServer]) -> Self {
         let servers: Vec<SocketAddr> = servers.iter().map(|server| server.address()).collect();
+        Self::looking(move |_| servers.clone())
+    }
+
+    /// A friendly CA that looks for each name at the servers that `name_servers` says.
+    pub fn looking(name_servers: impl Fn(&str) -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let api_key = Alphanumeric.sample_string(&mut rand::rng(), 64);
         let options = CaOptions {
@@ -51,7 +56,7 @@ impl World {
             lifetimes: published_lifetimes(),
             behaviour: Default::default(),
             seed: 1,
-            name_servers: Arc::new(move |_| servers.clone()),
+            name_servers: Arc::new(name_servers),
             dns: None,
         };
         let ca = runtime.block_on(Ca::start(options)).unwrap();
@@ -65,18 +70,29 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The configuration of an operator whose `zones` are served by `server`, one domain for each zone.
-    pub fn setup(&self, server: &NameServer, zones: &[&str]) -> Setup {
+    /// The configuration of an operator whose providers stand in `more`, which goes on in the section of the client.
+    pub fn setup_with(&self, domains: &[&str], roots: &[SocketAddr], more: String) -> Setup {
         Setup {
             name: "prevalidate".to_owned(),
             client: self.client.clone(),
-            domains: zones.iter().map(|&zone| zone.to_owned()).collect(),
+            domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
             list: None,
-            provider: Some((server.address(), server.tsig_key_file())),
-            name_servers: zones.iter().map(|&zone| (zone.to_owned(), vec![server.address()])).collect(),
+            provider: None,
+            name_servers: BTreeMap::new(),
             policy: String::new(),
             worker: String::new(),
+            more,
+            roots: roots.to_vec(),
             auth: "local",
+        }
+    }
+
+    /// The configuration of an operator whose `zones` are served by `server`, one domain for each zone.
+    pub fn setup(&self, server: &NameServer, zones: &[&str]) -> Setup {
+        Setup {
+            provider: Some((server.address(), server.tsig_key_file())),
+            name_servers: zones.iter().map(|&zone| (zone.to_owned(), vec![server.address()])).collect(),
+            ..self.setup_with(zones, &[], String::new())
         }
     }
 
@@ -121,6 +137,7 @@ impl World {
     }
 
     /// Runs it with this variable.
+    #[cfg(feature = "crashpoints")]
     pub fn run_with(&self, setup: &Setup, arguments: &[&str], variable: (&str, &str)) -> Ran {
         finish(self.command(setup, arguments).env(variable.0, variable.1).spawn().unwrap(), arguments)
     }
@@ -146,6 +163,10 @@ pub struct Setup {
     pub policy: String,
     /// More lines of `[worker]`.
     pub worker: String,
+    /// Where walks begin; empty: as by default.
+    pub roots: Vec<SocketAddr>,
+    /// More sections.
+    pub more: String,
     pub auth: &'static str,
 }
 
@@ -172,9 +193,11 @@ rate = "1000/s"
 poll = "1s"
 settle = "0s"
 timeout = "1s"
+{roots}
 "#,
             policy = self.policy,
             worker = self.worker,
+            roots = if self.roots.is_empty() { String::new() } else { format!("roots = {}", json!(self.roots)) },
             auth = self.auth,
             store = json!(format!("sqlite:{}", self.store(world).display())),
             url = world.ca.url(),
@@ -196,6 +219,7 @@ timeout = "1s"
             )
             .unwrap();
         }
+        text.push_str(&self.more);
         text
     }
 

@@ -7,7 +7,7 @@
 mod cases;
 mod internet;
 mod makes;
-mod namespace;
+pub mod namespace;
 mod networks;
 mod others;
 mod perspectives;

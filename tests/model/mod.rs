@@ -4,6 +4,7 @@ mod ca;
 mod crash;
 mod matrix;
 mod months;
+mod others;
 mod random;
 mod waiting;
 mod world;

@@ -10,7 +10,9 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{Answer, GateMode, InSync, Lookout, Question, ServerAnswer, Verdict};
+use prevalidate::propagation::{
+    Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
+};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
@@ -36,6 +38,8 @@ pub struct Witness {
     /// Removals that were sent when they should not have been.
     pub bad_removals: Vec<String>,
     pub desired: BTreeSet<DomainName>,
+    /// The name servers of every zone, as the delegation has them.
+    pub live: BTreeSet<String>,
     /// What a secondary serves while it is stale, by owner.
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
     /// Zones that validating resolvers refuse, and why.
@@ -68,6 +72,10 @@ pub struct World {
     pub policy: Policy,
     pub domains: Vec<DomainName>,
     pub foreign: BTreeMap<DomainName, Vec<String>>,
+    /// The provider that all domains name.
+    pub provider: Option<String>,
+    /// Providers beside `memory`.
+    pub beside: BTreeMap<String, Arc<dyn Provider>>,
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: usize,
@@ -105,6 +113,8 @@ impl World {
             policy: Policy::new(Mode::Manage),
             domains,
             foreign,
+            provider: Some("memory".to_owned()),
+            beside: BTreeMap::new(),
             thawed: false,
             checked_calls: 0,
         };
@@ -121,7 +131,7 @@ impl World {
                 domain,
                 client: target().key,
                 ca: "model".to_owned(),
-                provider: Some("memory".to_owned()),
+                provider: self.provider.clone(),
             })
             .collect();
         self.store.sync_inventory(Origin::Config, &wanted, self.clock.now()).await.unwrap();
@@ -152,9 +162,11 @@ impl World {
             witness: Arc::clone(&self.witness),
         });
         let store: Arc<dyn Store> = self.store.clone();
+        let mut providers = self.beside.clone();
+        providers.insert("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>);
         let ports = Ports {
             cas: [("model".to_owned(), Mortal::new(ca, &self.fuse) as Arc<dyn Ca>)].into(),
-            providers: [("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>)].into(),
+            providers,
             lookout: Arc::new(Eye {
                 zones: self.zones.clone(),
                 clock: self.clock.clone(),
@@ -201,6 +213,12 @@ impl World {
 
     pub async fn rows(&self) -> Vec<DomainRow> {
         self.store.domains().await.unwrap()
+    }
+
+    /// What was done for a domain, in words.
+    pub async fn store_history(&self, domain: usize) -> Vec<String> {
+        let events = self.store.history(&self.domains[domain]).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
     }
 
     pub fn all_valid(&self) -> bool {
@@ -341,16 +359,26 @@ impl Lookout for Eye {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(&self, &Question { domain, value, in_sync, .. }: &Question<'_>) -> Verdict {
+    async fn look(&self, &Question { domain, value, published_for, in_sync, by_others }: &Question<'_>) -> Verdict {
         let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary =
             witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
+        let mode = match witness.mode {
+            GateMode::Provider | GateMode::Delay if by_others => GateMode::Authoritative,
+            mode => mode,
+        };
+        // Resolvers keep what they know for a day.
+        let is_told = mode != GateMode::Resolvers || published_for.as_secs() >= 86_400;
         if witness.deaf {
-            return Verdict::new(witness.mode, false, "no name server gave an answer".to_owned());
+            return Verdict::new(mode, false, "no name server gave an answer".to_owned());
         }
         let by_provider = [InSync::Yes, InSync::Unnamed].contains(&in_sync);
-        let go = if witness.mode == GateMode::Provider { by_provider } else { primary && secondary };
+        let go = match mode {
+            GateMode::Provider => by_provider,
+            GateMode::Delay => true,
+            GateMode::Authoritative | GateMode::Resolvers => primary && secondary,
+        };
         let bogus = witness.bogus.get(domain.as_str()).cloned();
         if let Some(time) = witness.slow.get(domain.as_str()) {
             self.clock.advance(*time);
@@ -359,9 +387,9 @@ impl Lookout for Eye {
             witness.go.push((domain.clone(), self.clock.now()));
         }
         Verdict {
-            mode: witness.mode,
+            mode,
             go,
-            gone: !primary && !secondary,
+            gone: !primary && !secondary && is_told,
             bogus,
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),
@@ -376,6 +404,15 @@ impl Lookout for Eye {
                 })
                 .collect(),
         }
+    }
+
+    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+        let name_servers = self.witness.lock().unwrap().live.clone();
+        Ok((!name_servers.is_empty()).then(|| LiveZone { apex: domain.as_str().to_owned(), name_servers }))
+    }
+
+    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+        Some(Lifetimes { txt_ttl: self.zones.ttl(domain.as_str()), negative_ttl: 300 })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::process;
-use super::zones::{Keys, Policy, Refresh, Source, Zone};
+use super::zones::{Keys, Policy, Refresh, Source, Zone, documented};
 
 /// Writes `named.conf` and the zone files.
 pub fn prepare(directory: &Path, address: SocketAddr, zones: &[Zone], keys: &Keys) {
@@ -31,14 +31,14 @@ logging {{
         let stanza = match source {
             Source::File => {
                 std::fs::write(directory.join(format!("{number}.zone")), file).unwrap();
-                let grants = match policy {
+                let policy = match policy {
                     Policy::AnyKey => {
-                        keys.0.iter().map(|key| format!(" grant {}. zonesub ANY;", key.name)).collect::<String>()
+                        let grants = keys.0.iter().map(|key| format!(" grant {}. zonesub ANY;", key.name));
+                        format!("update-policy {{{} }};", grants.collect::<String>())
                     }
-                    Policy::ApexTxt(key) => format!(" grant {key}. name {apex}. TXT;"),
+                    Policy::ApexTxt(key) => documented("bind", apex, key),
                     Policy::Closed => String::new(),
                 };
-                let policy = if grants.is_empty() { String::new() } else { format!("update-policy {{{grants} }};") };
                 format!("type primary; file \"{number}.zone\"; {policy}")
             }
             Source::Primary(primary, refresh) => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::process;
-use super::zones::{Keys, Policy, Refresh, Source, Zone};
+use super::zones::{Keys, Policy, Refresh, Source, Zone, documented};
 
 /// Writes `knot.conf` and the zone files.
 pub fn prepare(directory: &Path, address: SocketAddr, zones: &[Zone], keys: &Keys) {
@@ -44,16 +44,16 @@ database:
     }
     text.push_str("acl:\n  - id: loopback\n    address: 127.0.0.1\n    action: [ transfer, notify ]\n");
     for (number, zone) in zones.iter().enumerate() {
-        let (names, limits) = match &zone.policy {
-            Policy::AnyKey => (keys.0.iter().map(|key| format!("{}.", key.name)).collect::<Vec<_>>(), ""),
-            Policy::ApexTxt(key) => (
-                vec![format!("{key}.")],
-                "    update-type: TXT\n    update-owner: zone\n    update-owner-match: equal\n",
-            ),
+        text += &match &zone.policy {
+            Policy::AnyKey => {
+                let names: Vec<_> = keys.0.iter().map(|key| format!("{}.", key.name)).collect();
+                format!("  - id: update{number}\n    key: [ {} ]\n    action: update\n", names.join(", "))
+            }
+            Policy::ApexTxt(key) => {
+                documented("knot", &zone.apex, key).replacen(&format!("id: {key}"), &format!("id: update{number}"), 1)
+            }
             Policy::Closed => continue,
         };
-        write!(text, "  - id: update{number}\n    key: [ {} ]\n    action: update\n{limits}", names.join(", "))
-            .unwrap();
     }
     text.push_str("zone:\n");
     for (number, Zone { apex, text: file, policy, source }) in zones.iter().enumerate() {

@@ -11,6 +11,8 @@
 
 #![allow(dead_code, unused_imports, reason = "a harness is used in parts")]
 
+#[path = "../../providers/tests/support/mod.rs"]
+pub mod apis;
 pub mod ask;
 pub mod bind;
 pub mod knot;

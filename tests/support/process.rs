@@ -20,6 +20,18 @@ pub fn find(program: &str) -> PathBuf {
         })
 }
 
+/// Where a tool of Python is that `tests/install` puts into `target/tools`.
+///
+/// # Panics
+/// When it is not there: a test never skips.
+pub fn tool(name: &str) -> PathBuf {
+    // Beside what Cargo builds: target/debug/deps/prevalidate-….
+    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let path = target.join("tools/bin").join(name);
+    assert!(path.is_file(), "\n\n  The tool `{name}` is missing and this test runs it. Install it: tests/install\n\n");
+    path
+}
+
 /// Runs `program` to its end with `input`, and gives what it wrote.
 ///
 /// # Panics

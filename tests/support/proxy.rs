@@ -95,13 +95,15 @@ fn serve(mut client: TcpStream, upstream: SocketAddr, seen: &Mutex<Vec<Message>>
     }
 }
 
-fn forward(upstream: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
+/// What `upstream` answers, `None` when it does not.
+pub fn forward(upstream: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     let mut server = TcpStream::connect(upstream).ok()?;
     write(&mut server, request)?;
     read(&mut server)
 }
 
-fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+/// One message of a TCP stream.
+pub fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -109,7 +111,8 @@ fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-fn write(stream: &mut TcpStream, message: &[u8]) -> Option<()> {
+/// Sends one message.
+pub fn write(stream: &mut TcpStream, message: &[u8]) -> Option<()> {
     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
     stream.write_all(&[&length[..], message].concat()).ok()
 }

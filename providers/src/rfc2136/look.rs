@@ -6,10 +6,10 @@
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::message::{self, is_within, parent, plain_name, wire_name};
+use super::message::{self, parent, plain_name, wire_name};
 use super::{Rfc2136, exchange};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRrset, Zone};
+use crate::record::{TxtRrset, Zone, is_within};
 
 /// What one look at a name showed.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Rfc2136 {
         if !self.settings.zones.is_empty() {
             let longest =
                 self.settings.zones.iter().filter(|zone| is_within(&owner, zone)).max_by_key(|zone| zone.len());
-            return longest.map(|apex| Zone { apex: apex.clone(), id: None }).ok_or_else(|| {
+            return longest.map(Zone::of).ok_or_else(|| {
                 let known = self.settings.zones.join(", ");
                 ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the provider's zones: {known}"))
                     .with_hint("add its zone to `zones`, or route the domain to another provider")
@@ -74,7 +74,7 @@ impl Rfc2136 {
         let mut last = ResponseCode::NoError;
         while let Some(current) = candidate {
             match self.authority(&wire_name(current).map_err(unencodable)?).await? {
-                Authority::Zone { apex, .. } => return Ok(Zone { apex, id: None }),
+                Authority::Zone { apex, .. } => return Ok(Zone::of(apex)),
                 Authority::Nothing(code) => last = code,
                 Authority::Cut(_) | Authority::Alias(_) => {}
             }
@@ -160,6 +160,17 @@ impl Rfc2136 {
             }
         }
         Ok(false)
+    }
+
+    /// The names in the NS RRset at the apex, as the server that is written to has it.
+    pub(super) async fn name_servers(&self, zone: &Zone) -> Result<Vec<String>, ProviderError> {
+        let apex = wire_name(&zone.apex).map_err(unencodable)?;
+        let reply = self.ask(&apex, RecordType::NS).await?;
+        let names = reply.answers.iter().filter(|record| record.name == apex).filter_map(|record| match &record.data {
+            RData::NS(host) => Some(plain_name(host)),
+            _ => None,
+        });
+        Ok(names.collect())
     }
 
     async fn authority(&self, name: &Name) -> Result<Authority, ProviderError> {

@@ -23,11 +23,6 @@ pub(super) fn plain_name(name: &Name) -> String {
     name.to_lowercase().to_ascii().trim_end_matches('.').to_owned()
 }
 
-/// Whether `owner` is `apex` or below it, label by label: `notexample.ch` is not below `example.ch`.
-pub(super) fn is_within(owner: &str, apex: &str) -> bool {
-    owner.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
 /// The name one label up; `None` above the last label.
 pub(super) fn parent(name: &str) -> Option<&str> {
     name.split_once('.').map(|(_, parent)| parent)
@@ -144,14 +139,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_zone_ends_at_a_label() {
-        assert!(is_within("example.ch", "example.ch"));
-        assert!(is_within("a.b.example.ch", "example.ch"));
-        assert!(!is_within("notexample.ch", "example.ch"));
-        assert!(!is_within("ch", "example.ch"));
-    }
 
     #[test]
     fn an_update_has_its_sections_where_rfc_2136_wants_them() {

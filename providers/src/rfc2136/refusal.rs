@@ -33,7 +33,7 @@ impl Request<'_> {
                 ErrorKind::Denied,
                 "BADSIG: the server knows the key and the signature does not fit its secret".into(),
             )
-            .with_hint("the secret differs from the server's: copy the key file again"),
+            .with_hint("the secret differs from the server's: copy the key again (`key_file`, or `secret`)"),
             Reply::Rejected { error: TsigError::BadTime, server_time, .. } => {
                 let skew = match server_time.and_then(|time| i64::try_from(time).ok()) {
                     Some(time) if time >= now.as_second() => {
@@ -53,7 +53,7 @@ impl Request<'_> {
                 ),
             )
             .with_hint(format!(
-                "compare key name and algorithm with the server's, and its update policy (Knot: acl with action update; \
+                "compare name and algorithm of the key (`key_file`, or `key_name` and `algorithm`) with the server's, and its update policy (Knot: acl with action update; \
                  update-type TXT; owner) with {owners}; also, {primary}"
             )),
             Reply::Rejected { error: other, code, .. } => {
@@ -62,7 +62,7 @@ impl Request<'_> {
             }
             Reply::Verified(ResponseCode::Refused) => {
                 error(ErrorKind::Denied, "REFUSED: the key is right and may not do this".into()).with_hint(format!(
-                    "allow it on the server (BIND: update-policy {{ grant KEY. name {zone}. TXT; }}); or this is not the primary: {primary}"
+                    "allow it on the server (BIND: update-policy {{ grant KEY. name {zone}. TXT; }}); or `server` is not the primary: {primary}"
                 ))
             }
             Reply::Unsigned(ResponseCode::Refused) => error(
@@ -72,7 +72,7 @@ impl Request<'_> {
                     .into(),
             )
             .with_hint(format!(
-                "compare name, algorithm and secret of the key and the clock; PowerDNS: dnsupdate=yes, metadata \
+                "compare name, algorithm and secret of the key (`key_file`, or `key_name` and `secret`) and the clock; PowerDNS: dnsupdate=yes, metadata \
                  TSIG-ALLOW-DNSUPDATE and ALLOW-DNSUPDATE-FROM of {zone}; the reason is in the server's log"
             )),
             Reply::Verified(code @ (ResponseCode::NotAuth | ResponseCode::NotZone))
@@ -82,7 +82,7 @@ impl Request<'_> {
             }
             Reply::Verified(ResponseCode::NotImp) | Reply::Unsigned(ResponseCode::NotImp) => {
                 error(ErrorKind::Denied, "NOTIMP: this server does not take updates (NSD never does)".into())
-                    .with_hint(format!("send them to the primary: {primary}"))
+                    .with_hint(format!("`server` must be the primary: {primary}"))
             }
             Reply::Unsigned(ResponseCode::NoError) => error(
                 ErrorKind::Unknown,

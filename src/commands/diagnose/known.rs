@@ -17,10 +17,13 @@ use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{DomainRow, Store};
+use crate::worker::route::route;
 
 /// The configuration and what it leads to; empty without one.
 pub(super) struct Surroundings {
     settings: Option<Settings>,
+    /// By the configuration, or with the default settings.
+    pub(super) gate: Arc<Gate>,
     inside: Option<Inside>,
 }
 
@@ -103,19 +106,15 @@ impl Surroundings {
                 return Err(failed.with_hint("`--dns-only` examines DNS alone and does without a configuration"));
             }
         };
+        let gate = Arc::new(match &settings {
+            Some(settings) => wire::gate(settings, Arc::new(SystemClock))?,
+            None => Gate::new(GateSettings::default(), Arc::new(SystemClock)),
+        });
         let inside = match &settings {
-            Some(settings) if !dns_only => Some(Inside::open(settings).await?),
+            Some(settings) if !dns_only => Some(Inside::open(settings, &gate).await?),
             _ => None,
         };
-        Ok(Self { settings, inside })
-    }
-
-    /// The gate of the configuration, or one with the default settings.
-    pub(super) fn gate(&self) -> Result<Gate, Failed> {
-        match &self.settings {
-            Some(settings) => wire::gate(settings, Arc::new(SystemClock)),
-            None => Ok(Gate::new(GateSettings::default(), Arc::new(SystemClock))),
-        }
+        Ok(Self { settings, gate, inside })
     }
 
     /// What is known about a domain without asking anybody.
@@ -166,6 +165,12 @@ impl Surroundings {
         })
     }
 
+    /// Whether a provider of the configuration writes this domain.
+    pub(super) fn writes(&self, known: &Known) -> bool {
+        let any = self.inside.as_ref().is_some_and(|inside| !inside.providers.is_empty());
+        known.view.as_ref().is_some_and(|view| view.provider.is_some() || any)
+    }
+
     /// Asks the provider of a domain whether it could write the name, and what stands there. Changes nothing.
     pub(super) async fn ask_provider(
         &self,
@@ -174,7 +179,17 @@ impl Surroundings {
         value: Option<&str>,
     ) -> Option<ProviderReport> {
         let inside = self.inside.as_ref()?;
-        let name = known.view.as_ref()?.provider.clone()?;
+        let named = known.view.as_ref().filter(|_| self.writes(known))?.provider.as_deref();
+        let usable =
+            inside.providers.iter().filter_map(|(name, made)| Some((name.clone(), made.as_ref().ok()?.clone())));
+        let name = match route(&usable.collect(), &*self.gate, domain, named).await {
+            Ok(name) => name,
+            Err(error) => {
+                let mut report = ProviderReport { name: config::AUTO.to_owned(), ..ProviderReport::default() };
+                report.fails(&error);
+                return Some(report);
+            }
+        };
         let mut report = ProviderReport { name: name.clone(), ..ProviderReport::default() };
         match inside.providers.get(&name) {
             None => report.error = Some(format!("provider `{name}` is no longer in the configuration")),
@@ -201,13 +216,13 @@ impl Surroundings {
 }
 
 impl Inside {
-    async fn open(settings: &Settings) -> Result<Self, Failed> {
+    async fn open(settings: &Settings, gate: &Arc<Gate>) -> Result<Self, Failed> {
         let store = wire::store_read_only(settings).await?;
         let policy = wire::policy(settings);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let views = view::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (name.clone(), wire::provider(name, table, Arc::clone(&clock)))
+            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate))
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {

@@ -10,7 +10,6 @@ use super::known::{CaReport, Known, ProviderReport, Surroundings};
 use crate::commands::view::DomainView;
 use crate::commands::{Exit, Failed};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
-use crate::propagation::Gate;
 use crate::propagation::examine::{Examination, Subject};
 use crate::propagation::finding::{Code, Finding, Severity, findings, sort};
 use crate::propagation::resolver::Resolver;
@@ -54,7 +53,6 @@ struct Wanted {
 impl Report {
     /// Asks everybody about `domain`. `value` is what somebody gave on the command line.
     pub(super) async fn make(
-        gate: &Gate,
         around: &Surroundings,
         domain: &DomainName,
         value: Option<&str>,
@@ -67,7 +65,7 @@ impl Report {
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
         // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
-        let we_write = known.view.as_ref().is_some_and(|view| view.provider.is_some()) && value.is_none();
+        let we_write = around.writes(&known) && value.is_none();
         let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
         let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
@@ -78,8 +76,10 @@ impl Report {
             resolvers: (!resolvers.is_empty()).then_some(resolvers),
             caa_names: &caa_names,
         };
-        let (dns, provider) =
-            tokio::join!(gate.examine(&subject, now), around.ask_provider(&known, domain, wanted.value.as_deref()));
+        let (dns, provider) = tokio::join!(
+            around.gate.examine(&subject, now),
+            around.ask_provider(&known, domain, wanted.value.as_deref())
+        );
 
         let mut found = findings(&dns);
         let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
@@ -187,7 +187,7 @@ impl Advice<'_> {
                 (Code::ValueMissing | Code::NoSuchName, Some((_, false))) => {
                     format!("`prevalidate run --domain {domain}` publishes it.")
                 }
-                (Code::ValueMissing, None) if view.provider.is_none() => {
+                (Code::ValueMissing, None) if view.provider.is_none() && self.provider.is_none() => {
                     format!("No provider is configured for {domain}: publish the TXT value by hand.")
                 }
                 (Code::Visible, _) => format!("`prevalidate run --domain {domain}` has the CA look."),

@@ -39,7 +39,11 @@ impl Worker {
         self.finish(later).await?;
         let proved = futures::stream::iter(tasks)
             .map(|task| async move {
-                let answer = match self.provider(task.row.provider.as_deref()) {
+                let provider = match self.provider_of(&task).await {
+                    Ok(name) => self.provider(&name),
+                    Err(error) => Err(error),
+                };
+                let answer = match provider {
                     Ok(provider) => provider.preflight(task.fence.domain.as_str()).await,
                     Err(error) => Err(error),
                 };
@@ -69,13 +73,14 @@ impl Worker {
     }
 
     /// Makes the tokens present, one call per provider.
-    pub(super) async fn publish(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
-        if tasks.is_empty() {
+    pub(super) async fn publish(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+        let mut routed = self.routed(tasks).await?;
+        if routed.is_empty() {
             return Ok(());
         }
         let now = self.ports.clock.now();
         let mut new = BTreeSet::new();
-        for task in &mut tasks {
+        for (task, provider) in &mut routed {
             let Step::Publish { value } = task.decision.step.clone() else { continue };
             let renews = task.registration().and_then(|found| found.proof.clone());
             let attempt = &mut task.observed.attempt;
@@ -85,9 +90,8 @@ impl Worker {
             if attempt.value.as_deref() != Some(value.as_str()) {
                 (attempt.value, attempt.change_id) = (Some(value.clone()), None);
             }
-            let provider = task.row.provider.clone().unwrap_or_default();
             let known = task.observed.ledger.len();
-            let entry = task.entry(&value, &provider, now);
+            let entry = task.entry(&value, provider, now);
             entry.state = LedgerState::Intended;
             entry.retry_at = None;
             let id = entry.id;
@@ -96,15 +100,17 @@ impl Worker {
                 new.insert(id);
             }
         }
-        let tasks = self.intend(tasks, |_| None).await?;
+        let tasks = self.intend(routed.into_iter().map(|(task, _)| task).collect(), |_| None).await?;
         crashpoint::reach("publish-intended");
         let answered = self.change(tasks, Verb::Present).await;
         crashpoint::reach("publish-done");
         let now = self.ports.clock.now();
-        let mut done = Vec::with_capacity(answered.len());
+        let (mut done, mut by_others) = (Vec::with_capacity(answered.len()), Vec::new());
         for (mut task, answers) in answered {
+            let mut for_others = None;
             for (id, answer) in answers {
                 match answer {
+                    Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
                     // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
                     Ok(receipt) => self.published(&mut task, id, &receipt, !receipt.changed && new.contains(&id), now),
                     Err(error) => {
@@ -117,8 +123,12 @@ impl Worker {
                     }
                 }
             }
-            done.push(task);
+            match for_others {
+                Some(id) => by_others.push((task, id)),
+                None => done.push(task),
+            }
         }
+        done.extend(self.announce(by_others).await);
         self.finish(done).await
     }
 
@@ -179,12 +189,22 @@ impl Worker {
         crashpoint::reach("remove-done");
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
+        let mut by_others = Vec::new();
         for (mut task, answers) in answered {
+            let mut for_others = Vec::new();
             for (id, answer) in answers {
-                self.removed(&mut task, id, answer, now);
+                match answer {
+                    Err(error) if error.kind == ErrorKind::ByOthers => for_others.push(id),
+                    answer => self.removed(&mut task, id, answer, now),
+                }
             }
-            done.push(task);
+            if for_others.is_empty() {
+                done.push(task);
+            } else {
+                by_others.push((task, for_others));
+            }
         }
+        done.extend(self.see_gone(by_others).await);
         self.finish(done).await
     }
 
@@ -227,7 +247,7 @@ impl Worker {
         }
         let asked = futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
             let values: Vec<TxtValue> = wanted.iter().map(|(.., value)| value.clone()).collect();
-            let answers = match (self.provider(Some(&name)), verb) {
+            let answers = match (self.provider(&name), verb) {
                 (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
                 (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
                 (Err(error), _) => vec![Err(error); values.len()],
@@ -242,15 +262,14 @@ impl Worker {
         answered
     }
 
-    pub(super) fn provider(&self, name: Option<&str>) -> Result<&Arc<dyn Provider>, ProviderError> {
-        let name = name.unwrap_or_default();
+    pub(super) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>, ProviderError> {
         self.ports.providers.get(name).ok_or_else(|| {
             ProviderError::new(ErrorKind::Settings, format!("provider `{name}` is no longer in the configuration"))
                 .with_hint("bring it back until a run has removed the value")
         })
     }
 
-    fn dns_failed(&self, task: &mut Task, error: &ProviderError, now: Timestamp) {
+    pub(in crate::worker) fn dns_failed(&self, task: &mut Task, error: &ProviderError, now: Timestamp) {
         let text = with_hint(&error.message, error.hint.as_deref());
         if error.is_retryable() {
             task.wait(self, text, error.retry_after, now);

@@ -14,7 +14,7 @@ use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
 
 /// So many domains are looked at together.
-const LOOKS_AT_ONCE: usize = 64;
+pub(super) const LOOKS_AT_ONCE: usize = 64;
 
 /// After so many looks that found the value nowhere, the provider is asked whether it is still there.
 const LOOK_CLOSER: u32 = 6;
@@ -63,13 +63,13 @@ impl Worker {
     async fn look_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
         let value = value_of(task);
         let entry = entry_of(task, value);
-        let age = entry.and_then(|entry| entry.published_at).map(|at| now.duration_since(at));
-        let published_for = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        let published_for = entry.map(|entry| age_of(entry, now)).unwrap_or_default();
         let (in_sync, unasked) = match in_sync {
             Ok(in_sync) => (in_sync, None),
             Err(error) => (InSync::Untold, Some(error)),
         };
-        let question = Question { domain: &task.fence.domain, value, published_for, in_sync };
+        let by_others = entry.is_some_and(|entry| self.is_by_others(entry));
+        let question = Question { domain: &task.fence.domain, value, published_for, in_sync, by_others };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
             verdict.cause.push_str(&format!("; the provider could not be asked: {error}"));
@@ -82,7 +82,7 @@ impl Worker {
         let changes: BTreeSet<Change> = tasks.iter().filter_map(|task| self.change_of(task)).collect();
         futures::stream::iter(changes)
             .map(|change| async move {
-                let answer = match self.provider(Some(&change.0)) {
+                let answer = match self.provider(&change.0) {
                     Ok(provider) => provider.in_sync(&change.1).await,
                     Err(error) => Err(error),
                 };
@@ -108,9 +108,15 @@ impl Worker {
             let renews = task.registration().and_then(|found| found.proof.clone());
             task.observed.attempt.restart(Some(value.clone()), now, renews);
         }
-        let published_at = entry_of(task, &value).and_then(|entry| entry.published_at);
+        if verdict.go {
+            task.stands(&value, now);
+        }
+        let entry = entry_of(task, &value);
+        let published_at = entry.and_then(|entry| entry.published_at);
+        // Nobody is late as long as others have not written it: they take what time they need.
+        let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
         let attempt = &mut task.observed.attempt;
-        attempt.waits_since = attempt.waits_since.or(published_at).or(Some(now));
+        attempt.waits_since = attempt.waits_since.or(published_at).or((!is_awaited).then_some(now));
         attempt.cached_until = verdict.cached_until;
         // A look that reached nobody says nothing about signatures.
         let somebody = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
@@ -162,6 +168,12 @@ impl Worker {
 
 fn entry_of<'a>(task: &'a Task, value: &str) -> Option<&'a LedgerEntry> {
     task.observed.ledger.iter().find(|entry| entry.value == value)
+}
+
+/// How long a value has stood in its zone, as far as is known.
+pub(super) fn age_of(entry: &LedgerEntry, now: Timestamp) -> Duration {
+    let since = entry.published_at.unwrap_or(entry.created_at);
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn value_of(task: &Task) -> &str {

@@ -1,30 +1,30 @@
 //! Comparing: whether a name after a change is as it was before, but for the change.
 
-use super::change::Verb;
 use crate::record::{TxtRecord, TxtRrset};
 
 /// What is not as it should be after a change.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// Whether it is about the value that we wrote or removed.
-    pub(super) ours: bool,
-    pub(super) what: String,
+    pub(crate) ours: bool,
+    pub(crate) what: String,
 }
 
-/// `after` is `before` with `records` more or less. Others may have added values meanwhile; nobody's may be missing.
-pub(super) fn compare(
+/// `after` is `before` with `records` more (`present`) or less, in whatever split they are stored. Others may have added values meanwhile; nobody's may be missing.
+pub(crate) fn compare(
     before: &TxtRrset,
     after: &TxtRrset,
     records: &[TxtRecord],
-    verb: Verb,
+    present: bool,
 ) -> Result<(), Difference> {
-    let (ours_to_be, show) = (verb == Verb::Present, |record: &TxtRecord| format!("\"{}\"", record.display()));
-    if let Some(record) = records.iter().find(|record| after.records.contains(record) != ours_to_be) {
-        let what = format!("the value {} is {}", show(record), if ours_to_be { "not there" } else { "still there" });
+    let show = |record: &TxtRecord| format!("\"{}\"", record.display());
+    let stands = |record: &TxtRecord| after.records.iter().any(|other| other.joined() == record.joined());
+    if let Some(record) = records.iter().find(|record| stands(record) != present) {
+        let what = format!("the value {} is {}", show(record), if present { "not there" } else { "still there" });
         return Err(Difference { ours: true, what });
     }
     for record in &before.records {
-        let goes = verb == Verb::Absent && records.contains(record);
+        let goes = !present && records.contains(record);
         if !goes && !after.records.contains(record) {
             let what =
                 format!("the value {} is gone (it was there with TTL {})", show(record), before.ttl.unwrap_or(0));
@@ -46,7 +46,7 @@ mod tests {
     use crate::record::Zone;
 
     fn rrset(ttl: Option<u32>, values: &[&str]) -> TxtRrset {
-        let zone = Zone { apex: "example.ch".into(), id: None };
+        let zone = Zone::of("example.ch");
         let records = values.iter().map(|value| TxtRecord::of(value)).collect();
         TxtRrset { zone, owner: "example.ch".into(), ttl, records, negative_ttl: None }
     }
@@ -55,13 +55,13 @@ mod tests {
     fn a_lost_value_a_moved_ttl_and_a_change_that_is_not_there_are_told_by_name() {
         let before = rrset(Some(3600), &["v=spf1 -all"]);
         let ours = [TxtRecord::of("swiss-pki=1")];
-        let verdict = |ttl, values: &[&str]| compare(&before, &rrset(ttl, values), &ours, Verb::Present);
+        let verdict = |ttl, values: &[&str]| compare(&before, &rrset(ttl, values), &ours, true);
         assert_eq!(verdict(Some(3600), &["swiss-pki=1", "v=spf1 -all", "somebody's"]), Ok(()));
         assert!(verdict(Some(3600), &["swiss-pki=1"]).unwrap_err().what.contains("v=spf1 -all"));
         assert!(verdict(Some(60), &["swiss-pki=1", "v=spf1 -all"]).unwrap_err().what.contains("3600 to 60"));
         assert!(verdict(Some(3600), &["v=spf1 -all"]).unwrap_err().what.contains("swiss-pki=1"));
         let two = rrset(Some(3600), &["v=spf1 -all", "swiss-pki=1"]);
-        assert!(compare(&two, &two, &ours, Verb::Absent).unwrap_err().what.contains("still there"));
-        assert_eq!(compare(&two, &before, &ours, Verb::Absent), Ok(()));
+        assert!(compare(&two, &two, &ours, false).unwrap_err().what.contains("still there"));
+        assert_eq!(compare(&two, &before, &ours, false), Ok(()));
     }
 }

@@ -1,0 +1,137 @@
+//! What every adapter that speaks HTTP is told: where, how patiently, how often, through which proxy.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::chain;
+use crate::provider::{ErrorKind, ProviderError};
+use crate::settings::DEFAULT_TIMEOUT;
+use crate::settings::reader::{Rate, Reader};
+
+/// The keys that [`HttpSettings::read`] knows.
+pub(crate) const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
+/// A connection that the other side closes just as we use it costs a write its answer.
+const IDLE: Duration = Duration::from_secs(15);
+const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
+/// Calls per second that a rate may reach.
+const MOST_PER_SECOND: u32 = 1000;
+
+/// How to reach an API.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpSettings {
+    pub(super) url: Url,
+    pub(super) timeout: Duration,
+    pub(super) rate: Rate,
+    pub(super) burst: NonZeroU32,
+    ca_file: Option<PathBuf>,
+    proxy: Option<Url>,
+}
+
+impl HttpSettings {
+    /// `per_second` is the default of `rate`; after a quiet time what it gives in `burst_seconds` may go at once.
+    pub(crate) fn read(reader: &mut Reader<'_>, url: &str, per_second: u32, burst_seconds: u32) -> Option<Self> {
+        let url = reader.text("url").unwrap_or_else(|| url.to_owned());
+        let url = reader.good("url", read_base(&url));
+        let timeout = reader.timeout(DEFAULT_TIMEOUT);
+        let rate = reader.rate(per_second, MOST_PER_SECOND);
+        let ca_file = reader.text("ca_file").map(PathBuf::from);
+        let proxy = match reader.text("proxy") {
+            Some(text) => Some(reader.good("proxy", read_proxy(&text))?),
+            None => None,
+        };
+        let (count, per) = rate?;
+        let burst = u64::from(count.get()) * u64::from(burst_seconds) / per.as_secs().max(1);
+        let burst = NonZeroU32::new(u32::try_from(burst).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        Some(Self { url: url?, timeout: timeout?, rate: (count, per), burst, ca_file, proxy })
+    }
+
+    pub(super) fn client(&self) -> Result<reqwest::Client, ProviderError> {
+        let refused = |what: String| ProviderError::new(ErrorKind::Settings, what);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            // Calls follow each other: several in one connection would only make a lost one harder to tell.
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(self.timeout / 2)
+            .pool_idle_timeout(IDLE)
+            .https_only(self.url.scheme() == "https");
+        if let Some(proxy) = &self.proxy {
+            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| refused("`proxy` cannot be used".into()))?;
+            builder = builder.proxy(proxy);
+        }
+        if self.url.scheme() == "http" {
+            // Loopback needs no roots, and a machine without any must still run a sandbox.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(file) = &self.ca_file {
+            let faulty = |why: String| refused(format!("ca_file {}: {why}", file.display()));
+            let pem = std::fs::read(file).map_err(|error| faulty(error.to_string()))?;
+            let roots =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| faulty("not PEM certificates".into()))?;
+            if roots.is_empty() {
+                return Err(faulty("holds no certificate in PEM form".into()));
+            }
+            builder = builder.tls_certs_only(roots);
+        }
+        builder
+            .build()
+            .map_err(|error| refused(format!("the HTTPS client cannot be set up: {}", chain(&error.without_url()))))
+    }
+}
+
+fn read_base(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("no URL ({error}); give it like https://api.example.com/v1"))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("holds more than an address; give it like https://api.example.com/v1".into());
+    }
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        _ => Err("must begin with https://; http:// is for this machine only".into()),
+    }
+}
+
+fn read_proxy(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    match url {
+        Some(url) if url.username().is_empty() && url.password().is_none() => Ok(url),
+        Some(_) => Err("user name and password never stand in the configuration".into()),
+        None => Err("expected a proxy like http://proxy.example.ch:3128".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn secrets_travel_encrypted_and_to_the_address_that_was_given() {
+        for good in
+            ["https://api.cloudflare.com/client/v4", "http://127.0.0.1:8080", "http://[::1]/v1", "http://localhost/"]
+        {
+            read_base(good).unwrap();
+        }
+        for bad in [
+            "http://api.cloudflare.com/",
+            "http://localhost.example.ch/",
+            "ftp://x/",
+            "https://u:p@x/",
+            "https://x/?q",
+            "x",
+        ] {
+            read_base(bad).unwrap_err();
+        }
+        read_proxy("http://proxy.example.ch:3128").unwrap();
+        assert!(!read_proxy("http://u:CANARY@proxy").unwrap_err().contains("CANARY"));
+    }
+}

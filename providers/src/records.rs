@@ -1,0 +1,131 @@
+//! Providers whose API keeps single records: the one way in which values come and go there, whatever the API looks like.
+//!
+//! Such an API adds one record and removes one record, so nothing of anybody else can get lost; what is left to care for is
+//! the right zone, a name that can take a value, the TTL of those that stand there already, and answers that never came.
+//! [`view`] judges what an API lists, [`change`] makes a change out of it, and the adapter brings a [`RecordApi`].
+
+mod change;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use hickory_proto::rr::Name;
+
+pub(crate) use change::Verb;
+pub(crate) use view::{Listed, View};
+
+use crate::provider::ProviderError;
+use crate::record::{TxtRrset, USUAL_VALUE, Zone};
+use crate::wish::check_owner;
+
+/// One record more or less.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// The value at a name. `beside`: a record of the RRset that it joins, whose TTL it takes; else `ttl`.
+    Add { owner: String, value: String, ttl: u32, beside: Option<Listed> },
+    /// Exactly this record.
+    Remove(Listed),
+}
+
+/// What became of a call that changes.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// The answer shows the records as they are stored now.
+    #[cfg_attr(not(feature = "cloudflare"), expect(dead_code, reason = "AutoDNS' answers show nothing"))]
+    Proved(Option<String>),
+    /// The API says yes; only a read shows what it did.
+    Accepted(Option<String>),
+    /// Nothing was done: a record to add is there already, or one to remove is not.
+    Conflict,
+    /// It may have been done.
+    Lost(String),
+    /// Nothing was done. `everyone`: whatever the change, the next one fails the same way.
+    Failed { error: ProviderError, everyone: bool },
+}
+
+/// What an adapter brings. All names are lower-case A-labels without a trailing dot.
+#[async_trait]
+pub(crate) trait RecordApi: Send + Sync {
+    /// Changes that one call may hold.
+    fn most(&self) -> usize;
+
+    /// Seconds, for an RRset that does not exist yet.
+    fn ttl(&self) -> u32;
+
+    /// Whether a value may be written at a name that only a wildcard answered for.
+    fn may_shadow(&self) -> bool;
+
+    /// The zone that holds `owner`: the longest match on labels.
+    async fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError>;
+
+    /// Refuses a zone in which a new value would be seen by nobody.
+    async fn check_zone(&self, zone: &Zone) -> Result<(), ProviderError>;
+
+    /// The records of the zone that matter for `owners`, at least those at, above, below and beside (`*`) them.
+    async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError>;
+
+    /// Refuses new values of these lengths, in octets, beside what stands there: the API's limits.
+    fn check_room(&self, owner: &str, there: &[&Listed], new: &[usize]) -> Result<(), ProviderError>;
+
+    /// Makes all changes or none.
+    async fn write(&self, zone: &Zone, changes: &[Change]) -> Written;
+
+    /// A value of ours that was accepted and stands at a wrong name, and what to say of it.
+    fn stray<'a>(&self, view: &'a View, zone: &Zone, owner: &str, value: &str) -> Option<(&'a Listed, ProviderError)> {
+        let _ = (view, zone, owner, value);
+        None
+    }
+}
+
+/// The provider's common part.
+pub(crate) struct Records<A> {
+    pub(crate) api: A,
+    /// Changes of one zone follow each other: they would only run into each other's conflicts.
+    queues: Mutex<HashMap<Zone, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl<A: RecordApi> Records<A> {
+    pub(crate) fn new(api: A) -> Self {
+        Self { api, queues: Mutex::default() }
+    }
+
+    fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.entry(zone.clone()).or_default())
+    }
+
+    pub(crate) async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
+        check_owner(owner)?;
+        self.api.zone_of(owner).await
+    }
+
+    pub(crate) async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        let zone = self.find_zone(owner).await?;
+        Ok(self.api.look(&zone, &[owner.to_owned()]).await?.rrset(&zone, owner))
+    }
+
+    /// Everything about a publish that can be checked without writing, and what stands at the name.
+    pub(crate) async fn rehearse(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        let zone = self.find_zone(owner).await?;
+        self.api.check_zone(&zone).await?;
+        let view = self.api.look(&zone, &[owner.to_owned()]).await?;
+        view.refuse(&zone.apex, owner, self.api.may_shadow())?;
+        let there: Vec<_> = view.txt(owner).collect();
+        self.api.check_room(owner, &there, &[USUAL_VALUE])?;
+        Ok(view.rrset(&zone, owner))
+    }
+}
+
+/// Lower-case A-labels without a trailing dot, whichever way an API writes a name.
+pub(crate) fn plain_name(name: &str) -> String {
+    let name = name.trim_end_matches('.');
+    let ascii = if name.is_ascii() { None } else { Name::from_utf8(name).ok().map(|name| name.to_ascii()) };
+    ascii.as_deref().unwrap_or(name).trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// `name` and all its parents, longest first.
+pub(crate) fn upwards(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent))
+}

@@ -1,0 +1,136 @@
+//! What an API lists of a zone, and what follows from it: the RRset at a name, and whether a value can stand there. Pure.
+
+use serde_json::Value;
+
+use super::upwards;
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
+
+/// One record as an API lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listed {
+    /// Lower-case A-labels without a trailing dot.
+    pub(crate) name: String,
+    /// `TXT`, in upper case.
+    pub(crate) kind: String,
+    /// Seconds that name servers answer.
+    pub(crate) ttl: u32,
+    /// The data as the API writes it.
+    pub(crate) content: String,
+    /// The whole entry as it came: what the API knows the record by.
+    pub(crate) raw: Value,
+}
+
+impl Listed {
+    pub(crate) fn record(&self) -> TxtRecord {
+        TxtRecord::from_content(&self.content)
+    }
+}
+
+/// The records that matter for some names of a zone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    pub(crate) records: Vec<Listed>,
+    /// Seconds that a resolver may remember that there is no TXT, where the API tells.
+    pub(crate) negative_ttl: Option<u32>,
+}
+
+impl View {
+    /// The TXT records at a name.
+    pub(crate) fn txt<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Listed> {
+        self.records.iter().filter(move |record| record.kind == "TXT" && record.name == owner)
+    }
+
+    /// The TXT RRset at a name. Where an API keeps a TTL per record and they differ, the shortest counts.
+    pub(crate) fn rrset(&self, zone: &Zone, owner: &str) -> TxtRrset {
+        let mut records: Vec<_> = self.txt(owner).map(Listed::record).collect();
+        records.sort();
+        let ttl = self.txt(owner).map(|record| record.ttl).min();
+        TxtRrset { zone: zone.clone(), owner: owner.to_owned(), ttl, records, negative_ttl: self.negative_ttl }
+    }
+
+    /// Refuses a name at which a value would not be seen, or would take something away from others.
+    pub(crate) fn refuse(&self, apex: &str, owner: &str, may_shadow: bool) -> Result<(), ProviderError> {
+        let unsafe_name = |text: String| ProviderError::new(ErrorKind::Unsafe, text);
+        let at = |name: &str, kind: &str| self.records.iter().find(|record| record.kind == kind && record.name == name);
+        // At the apex these APIs answer an alias with what it points to, and other records stand beside it.
+        let alias = at(owner, "CNAME").map(|record| format!("a CNAME to {}", record.content));
+        let above = upwards(owner).skip(1).take_while(|name| *name != apex).chain([apex]);
+        let dname = above.filter_map(|name| at(name, "DNAME")).next();
+        let alias = alias.or_else(|| dname.map(|record| format!("a DNAME at {} above it", record.name)));
+        if let Some(what) = alias.filter(|_| owner != apex) {
+            return Err(unsafe_name(format!("{owner} is an alias ({what}) and cannot hold a TXT value beside it"))
+                .with_hint("validate the parent domain instead; it covers this name"));
+        }
+        let cut = upwards(owner).take_while(|name| *name != apex).find(|name| at(name, "NS").is_some());
+        if let Some(cut) = cut {
+            return Err(unsafe_name(format!(
+                "{owner} is not in the zone {apex}: {cut} is delegated, and a value written into {apex} would be invisible"
+            ))
+            .with_hint(format!("give the domain a provider for the zone {cut}")));
+        }
+        if !may_shadow && let Some(wildcard) = self.wildcard_of(apex, owner) {
+            return Err(unsafe_name(format!(
+                "{owner} exists only through the wildcard {wildcard}; a TXT value there would take the wildcard's other \
+                 answers away from it"
+            ))
+            .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true"));
+        }
+        Ok(())
+    }
+
+    /// The wildcard that answers for a name that does not exist: the one at the closest name that does (RFC 4592).
+    fn wildcard_of(&self, apex: &str, owner: &str) -> Option<String> {
+        let exists = |name: &str| name == apex || self.records.iter().any(|record| is_within(&record.name, name));
+        let closest = upwards(owner).find(|name| exists(name)).filter(|closest| *closest != owner)?;
+        let wildcard = format!("*.{closest}");
+        self.records.iter().any(|record| record.name == wildcard).then_some(wildcard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn view(records: &[(&str, &str, u32, &str)]) -> View {
+        let records = records.iter().map(|&(name, kind, ttl, content)| Listed {
+            name: name.into(),
+            kind: kind.into(),
+            ttl,
+            content: content.into(),
+            raw: Value::Null,
+        });
+        View { records: records.collect(), negative_ttl: None }
+    }
+
+    #[test]
+    fn aliases_cuts_and_wildcards_are_refused_where_they_count() {
+        let view = view(&[
+            ("a.ch", "CNAME", 300, "elsewhere.ch"),
+            ("alias.a.ch", "CNAME", 300, "elsewhere.ch"),
+            ("cut.a.ch", "NS", 300, "ns.elsewhere.ch"),
+            ("*.wild.a.ch", "A", 300, "192.0.2.1"),
+            ("there.wild.a.ch", "A", 300, "192.0.2.1"),
+            ("x.empty.wild.a.ch", "A", 300, "192.0.2.1"),
+            ("down.a.ch", "DNAME", 300, "elsewhere.ch"),
+        ]);
+        for owner in ["alias.a.ch", "cut.a.ch", "www.cut.a.ch", "shop.wild.a.ch", "deep.shop.wild.a.ch", "x.down.a.ch"]
+        {
+            assert_eq!(view.refuse("a.ch", owner, false).unwrap_err().kind, ErrorKind::Unsafe, "{owner}");
+        }
+        for owner in ["a.ch", "new.a.ch", "wild.a.ch", "there.wild.a.ch", "empty.wild.a.ch", "down.a.ch"] {
+            view.refuse("a.ch", owner, false).unwrap();
+        }
+        view.refuse("a.ch", "shop.wild.a.ch", true).unwrap();
+    }
+
+    #[test]
+    fn the_shortest_of_several_ttls_counts() {
+        let view = view(&[("a.ch", "TXT", 3600, "\"one\""), ("a.ch", "TXT", 60, "two"), ("b.a.ch", "TXT", 1, "three")]);
+        let zone = Zone::of("a.ch");
+        let rrset = view.rrset(&zone, "a.ch");
+        assert!(rrset.ttl == Some(60) && rrset.holds("one") && rrset.holds("two") && rrset.records.len() == 2);
+        assert_eq!(view.rrset(&zone, "c.a.ch").ttl, None);
+    }
+}

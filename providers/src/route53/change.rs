@@ -1,0 +1,313 @@
+//! Writing: one batch per zone, repeated on a stale read, taken apart when one name spoils it, read before it is repeated
+//! when the answer got lost.
+//!
+//! An accepted batch is its own proof: Route 53 makes all of it or none, and its DELETE and CREATE hold only if the RRset
+//! was exactly what was read (API reference, ChangeResourceRecordSets: "transactional"). So nothing is read back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use super::Route53;
+use super::plan::{Plan, Verb, batches, rehearsal};
+use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
+use super::zones::Known;
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{Receipt, TxtRrset, TxtValue};
+use crate::wish::{Done, Wish, gather, receipts};
+
+/// How often a change is tried when others change the same names at the same time.
+const ATTEMPTS: u32 = 5;
+/// How often a change is sent again after an answer got lost and a read showed that it was not made.
+const REPEATS_AFTER_LOSS: u32 = 1;
+/// Zones changed at the same time.
+const AT_ONCE: usize = 8;
+
+type Outcome = (String, Result<Done, ProviderError>);
+
+/// Plans that go together, and what became of them so far.
+struct Batch {
+    plans: Vec<Plan>,
+    /// How often it was refused because of what others did.
+    stale: u32,
+    /// How often no answer came.
+    lost: u32,
+    /// It was refused, and nothing had changed.
+    suspect: bool,
+}
+
+impl Batch {
+    fn of(plans: Vec<Plan>) -> Self {
+        Self { plans, stale: 0, lost: 0, suspect: false }
+    }
+
+    fn all(&self, error: &ProviderError) -> impl Iterator<Item = Outcome> {
+        self.plans.iter().map(|plan| (plan.wish.owner.clone(), Err(error.clone())))
+    }
+}
+
+impl Route53 {
+    /// Makes all values present or absent; results in the order of `values`.
+    pub(super) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+        let mut outcomes = BTreeMap::new();
+        let gone = self.change_wishes(gather(values), verb, &mut outcomes).await;
+        // A zone that is gone may have been made anew, under another id.
+        self.change_wishes(gone, verb, &mut outcomes).await;
+        receipts(values, &outcomes)
+    }
+
+    /// The wishes whose zone was remembered and is there no more.
+    async fn change_wishes(
+        &self,
+        wishes: Vec<Wish>,
+        verb: Verb,
+        outcomes: &mut BTreeMap<String, Result<Done, ProviderError>>,
+    ) -> Vec<Wish> {
+        let mut zones: BTreeMap<String, (Known, Vec<Wish>)> = BTreeMap::new();
+        for wish in wishes {
+            match self.zone_of(&wish.owner).await {
+                Ok(zone) => zones.entry(zone.id.clone()).or_insert_with(|| (zone, Vec::new())).1.push(wish),
+                Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
+            }
+        }
+        let changed = futures::stream::iter(zones.into_values())
+            .map(async |(zone, wishes)| {
+                let queue = self.queue(&zone);
+                let _turn = queue.lock().await;
+                let changed = self.change_zone(&zone, wishes.clone(), verb).await;
+                let is_gone = |(_, outcome): &Outcome| matches!(outcome, Err(error) if error.kind == ErrorKind::NoZone);
+                let gone = changed.iter().any(is_gone);
+                (changed, if gone { wishes } else { Vec::new() })
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let (changed, gone): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
+        outcomes.extend(changed.into_iter().flatten());
+        gone.concat()
+    }
+
+    async fn change_zone(&self, zone: &Known, wishes: Vec<Wish>, verb: Verb) -> Vec<Outcome> {
+        let (plans, mut outcomes) = match self.plan(zone, &wishes, verb).await {
+            Ok(planned) => planned,
+            Err(error) => return wishes.into_iter().map(|wish| (wish.owner, Err(error.clone()))).collect(),
+        };
+        let mut waiting: VecDeque<Batch> = batches(plans).into_iter().map(Batch::of).collect();
+        while let Some(batch) = waiting.pop_front() {
+            let (done, again) = self.change_batch(zone, batch, verb).await;
+            outcomes.extend(done);
+            again.into_iter().rev().for_each(|batch| waiting.push_front(batch));
+        }
+        outcomes
+    }
+
+    /// One read; what is to be done for each name, and the names that are done with.
+    async fn plan(
+        &self,
+        zone: &Known,
+        wishes: &[Wish],
+        verb: Verb,
+    ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
+        let owners: Vec<&str> = wishes.iter().map(|wish| wish.owner.as_str()).collect();
+        let listing = self.list(zone, &owners).await?;
+        let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
+        for wish in wishes {
+            let planned = listing.look(zone, &wish.owner).and_then(|look| {
+                let plan = Plan::of(&look, wish, verb, self.settings.ttl)?;
+                match &look.wildcard {
+                    Some(wildcard) if plan.is_some() => self.check_shadow(&wish.owner, wildcard)?,
+                    _ => {}
+                }
+                Ok(plan.ok_or(look.rrset))
+            });
+            match planned {
+                Ok(Ok(plan)) => plans.push(plan),
+                Ok(Err(rrset)) => outcomes.push((wish.owner.clone(), Ok(Done::nothing(rrset)))),
+                Err(error) => outcomes.push((wish.owner.clone(), Err(error))),
+            }
+        }
+        Ok((plans, outcomes))
+    }
+
+    /// Sends one batch. What comes back is settled, or to be sent again.
+    async fn change_batch(&self, zone: &Known, batch: Batch, verb: Verb) -> (Vec<Outcome>, Vec<Batch>) {
+        let mut may_come = batch.lost > 0;
+        let (mut outcomes, again) = self.try_batch(zone, batch, verb, &mut may_come).await;
+        for (owner, outcome) in outcomes.iter_mut().filter(|_| may_come) {
+            if let Err(error) = outcome {
+                *error = error.clone().after_loss(owner);
+            }
+        }
+        (outcomes, again)
+    }
+
+    /// `may_come`: what was sent and lost may still be on its way.
+    async fn try_batch(
+        &self,
+        zone: &Known,
+        batch: Batch,
+        verb: Verb,
+        may_come: &mut bool,
+    ) -> (Vec<Outcome>, Vec<Batch>) {
+        let changes: Vec<_> = batch.plans.iter().flat_map(|plan| plan.changes.clone()).collect();
+        let failure = match self.api.change(&zone.id, changes).await {
+            Ok(id) => {
+                let done =
+                    batch.plans.into_iter().map(|plan| (plan.wish.owner.clone(), Ok(plan.done(Some(id.clone())))));
+                return (done.collect(), Vec::new());
+            }
+            Err(failure) => failure,
+        };
+        let is_lost = matches!(failure, Failure::Lost(_));
+        *may_come |= is_lost;
+        if failure.is(ZONE_GONE) {
+            self.remembered.forget().await;
+        }
+        if !is_lost && !failure.is_conflict() {
+            let error = self.api.failed(&self.changing(zone, &batch), &failure);
+            return (batch.all(&error).collect(), Vec::new());
+        }
+        // Either way the zone may be another than it was: look again before anything else.
+        let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
+        let planned = match self.plan(zone, &wishes, verb).await {
+            Ok(planned) => planned,
+            Err(error) => return (batch.all(&error).collect(), Vec::new()),
+        };
+        let (plans, mut outcomes) = planned;
+        if *may_come {
+            // What is as wished now, and was not before, is what the lost answer would have said.
+            for (owner, outcome) in &mut outcomes {
+                if let (Ok(now), Some(plan)) =
+                    (&mut *outcome, batch.plans.iter().find(|plan| plan.wish.owner == *owner))
+                {
+                    *outcome = Ok(Done { after: now.after.clone(), ..plan.clone().done(None) });
+                }
+            }
+        }
+        let again = if is_lost {
+            self.after_loss(zone, &batch, plans, &failure, &mut outcomes)
+        } else {
+            self.after_refusal(zone, batch, plans, &failure, &mut outcomes).await
+        };
+        (outcomes, again)
+    }
+
+    fn after_loss(
+        &self,
+        zone: &Known,
+        batch: &Batch,
+        plans: Vec<Plan>,
+        failure: &Failure,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Vec<Batch> {
+        if plans.is_empty() {
+            return Vec::new();
+        }
+        let lost = batch.lost + 1;
+        if lost > REPEATS_AFTER_LOSS {
+            let error = undecided(zone, &format!("sent {lost} times, not done yet, and no answer: {}", failure.said()));
+            outcomes.extend(plans.into_iter().map(|plan| (plan.wish.owner, Err(error.clone()))));
+            return Vec::new();
+        }
+        vec![Batch { plans, lost, ..*batch }]
+    }
+
+    async fn after_refusal(
+        &self,
+        zone: &Known,
+        batch: Batch,
+        mut plans: Vec<Plan>,
+        failure: &Failure,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Vec<Batch> {
+        if plans.is_empty() {
+            return Vec::new();
+        }
+        if plans == batch.plans {
+            // Nobody changed anything: one of the names spoils the batch, or somebody changed something to and fro.
+            if plans.len() > 1 {
+                let second = plans.split_off(plans.len() / 2);
+                return [plans, second].map(|plans| Batch { plans, ..batch }).into();
+            }
+            if batch.suspect {
+                let error = self.api.failed(&self.changing(zone, &batch), failure);
+                outcomes.extend(batch.all(&error));
+                return Vec::new();
+            }
+            return vec![Batch { plans, suspect: true, ..batch }];
+        }
+        let stale = batch.stale + 1;
+        if stale >= ATTEMPTS {
+            let text = format!(
+                "the TXT values of {} in the zone {} changed under each of {ATTEMPTS} attempts; nothing was written ({})",
+                owners(&plans),
+                zone.apex,
+                failure.said()
+            );
+            let error = ProviderError::new(ErrorKind::Unavailable, text)
+                .with_hint("another program writes the same names all the time; try again when it is quiet");
+            outcomes.extend(plans.into_iter().map(|plan| (plan.wish.owner, Err(error.clone()))));
+            return Vec::new();
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(5..=40 << stale))).await;
+        vec![Batch { plans, stale, ..batch }]
+    }
+
+    /// Proves the permission to write `owner` with a batch that Route 53 must refuse.
+    pub(super) async fn rehearse(&self, zone: &Known, owner: &str) -> Result<(TxtRrset, String), ProviderError> {
+        let look = self.list(zone, &[owner]).await?.look(zone, owner)?;
+        if let Some(wildcard) = &look.wildcard {
+            self.check_shadow(owner, wildcard)?;
+        }
+        let changes = rehearsal(owner, look.rrset.ttl.unwrap_or(self.settings.ttl))?;
+        let call = Call::new(
+            CHANGE,
+            format!("checking the permission to write {owner} in the zone {} ({})", zone.apex, zone.id),
+        );
+        match self.api.change(&zone.id, changes).await {
+            Err(failure) if failure.is_conflict() => Ok((look.rrset, failure.said())),
+            Err(failure) => Err(self.api.failed(&call, &failure)),
+            Ok(id) => {
+                let text = format!(
+                    "{} at {}: it accepted the deletion of a value that does not exist (change {id}); this is no Route 53",
+                    call.doing,
+                    self.api.place()
+                );
+                Err(ProviderError::new(ErrorKind::Damaged, text)
+                    .with_hint("check `endpoint`, and look at the TXT values"))
+            }
+        }
+    }
+
+    fn check_shadow(&self, owner: &str, wildcard: &str) -> Result<(), ProviderError> {
+        if self.settings.allow_wildcard_shadow {
+            return Ok(());
+        }
+        let text = format!(
+            "{owner} exists only through {wildcard}; a TXT value there would take the wildcard's other answers away from it"
+        );
+        Err(ProviderError::new(ErrorKind::Unsafe, text)
+            .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true"))
+    }
+
+    fn changing(&self, zone: &Known, batch: &Batch) -> Call {
+        let owners = owners(&batch.plans);
+        Call::new(CHANGE, format!("changing TXT of {owners} in the zone {} ({})", zone.apex, zone.id))
+    }
+}
+
+fn owners(plans: &[Plan]) -> String {
+    let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
+    match owners.as_slice() {
+        few if few.len() <= 5 => few.join(", "),
+        [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
+        _ => String::new(),
+    }
+}
+
+fn undecided(zone: &Known, what: &str) -> ProviderError {
+    let text = format!("the change of the zone {} ({}) is undecided: {what}", zone.apex, zone.id);
+    ProviderError::new(ErrorKind::Unknown, text)
+        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+}

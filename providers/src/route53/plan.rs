@@ -1,0 +1,167 @@
+//! Planning: which changes make a name as it is wished, and how many of them fit into one batch. Pure.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_route53::types::{Change, ChangeAction, ResourceRecord, ResourceRecordSet, RrType};
+
+use super::look::Look;
+use super::text::{read_value, write_value};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{TxtRecord, TxtRrset};
+use crate::wish::{Done, Wish};
+
+/// `ResourceRecord` elements of one batch (API reference, ChangeResourceRecordSets).
+const BATCH_RECORDS: usize = 1_000;
+/// Characters of all `Value` elements of one batch.
+const BATCH_CHARACTERS: usize = 32_000;
+/// Characters of one `Value` (Developer Guide, quotas on records).
+const VALUE_CHARACTERS: usize = 4_000;
+
+/// Which way a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Present,
+    Absent,
+}
+
+/// A change of one name that is not made yet.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    pub(super) wish: Wish,
+    pub(super) before: TxtRrset,
+    after: TxtRrset,
+    /// The values that come or go.
+    changed: BTreeSet<String>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Plan {
+    /// What `wish` takes, or `None` where all is as wished. `new_ttl` is for an RRset that does not exist yet, seconds.
+    ///
+    /// DELETE names the RRset as it was read, and Route 53 refuses the batch when it is not literally so any more; CREATE
+    /// refuses it when there is one already. So whatever others do meanwhile, nothing of theirs is lost.
+    pub(super) fn of(look: &Look, wish: &Wish, verb: Verb, new_ttl: u32) -> Result<Option<Self>, ProviderError> {
+        let before = look.rrset.clone();
+        let wanted = |value: &&String| before.holds(value) != (verb == Verb::Present);
+        let changed: BTreeSet<String> = wish.values.iter().filter(wanted).cloned().collect();
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let goes = |record: &TxtRecord| {
+            verb == Verb::Absent && changed.iter().any(|value| record.joined() == value.as_bytes())
+        };
+        let stored = look.stored.as_ref().and_then(|set| set.resource_records.clone()).unwrap_or_default();
+        // Others' values go back as they were read, letter by letter.
+        let mut values: Vec<ResourceRecord> =
+            stored.into_iter().filter(|record| !goes(&read_value(&record.value))).collect();
+        let mut after = before.clone();
+        after.records.retain(|record| !goes(record));
+        if verb == Verb::Present {
+            for value in &changed {
+                let record = TxtRecord::of(value);
+                values.push(resource_record(&record, &wish.owner)?);
+                after.records.push(record);
+            }
+        }
+        after.ttl = (!values.is_empty()).then(|| before.ttl.unwrap_or(new_ttl));
+        let mut changes = Vec::new();
+        if let Some(stored) = &look.stored {
+            changes.push(change(ChangeAction::Delete, stored.clone())?);
+        }
+        if !values.is_empty() {
+            let set = match &look.stored {
+                Some(stored) => {
+                    let mut set = stored.clone();
+                    set.resource_records = Some(values);
+                    set
+                }
+                None => txt_set(&wish.owner, new_ttl, values)?,
+            };
+            changes.push(change(ChangeAction::Create, set)?);
+        }
+        let plan = Self { wish: wish.clone(), before, after, changed, changes };
+        if !plan.size().fits() {
+            let text = format!(
+                "{}: its TXT record set with the new values is too large to be changed in one batch ({BATCH_RECORDS} values and \
+                 {BATCH_CHARACTERS} characters, counted before and after)",
+                wish.owner
+            );
+            return Err(ProviderError::new(ErrorKind::Unsafe, text));
+        }
+        Ok(Some(plan))
+    }
+
+    pub(super) fn done(self, change_id: Option<String>) -> Done {
+        Done { before: self.before, after: self.after, changed: self.changed, change_id }
+    }
+
+    fn size(&self) -> Size {
+        let records = || self.changes.iter().filter_map(|change| change.resource_record_set.as_ref());
+        let values = || records().flat_map(|set| set.resource_records.iter().flatten());
+        Size { records: values().count(), characters: values().map(|record| record.value.chars().count()).sum() }
+    }
+}
+
+/// What a batch weighs by the two limits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    records: usize,
+    characters: usize,
+}
+
+impl Size {
+    fn fits(self) -> bool {
+        self.records <= BATCH_RECORDS && self.characters <= BATCH_CHARACTERS
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self { records: self.records + other.records, characters: self.characters + other.characters }
+    }
+}
+
+/// Batches, each within the limits.
+pub(super) fn batches(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
+    let mut batches: Vec<(Size, Vec<Plan>)> = Vec::new();
+    for plan in plans {
+        let size = plan.size();
+        match batches.last_mut() {
+            Some((total, batch)) if total.with(size).fits() => {
+                *total = total.with(size);
+                batch.push(plan);
+            }
+            _ => batches.push((size, vec![plan])),
+        }
+    }
+    batches.into_iter().map(|(_, batch)| batch).collect()
+}
+
+/// What a publish would send, bound to be refused as a whole: its DELETE is for a value that stands nowhere.
+pub(super) fn rehearsal(owner: &str, ttl: u32) -> Result<Vec<Change>, ProviderError> {
+    let absent = TxtRecord::of(&format!("swiss-pki=preflight-{:032x}", rand::random::<u128>()));
+    let set = txt_set(owner, ttl, vec![resource_record(&absent, owner)?])?;
+    Ok(vec![change(ChangeAction::Delete, set.clone())?, change(ChangeAction::Create, set)?])
+}
+
+fn resource_record(record: &TxtRecord, owner: &str) -> Result<ResourceRecord, ProviderError> {
+    let value = write_value(record);
+    if value.chars().count() > VALUE_CHARACTERS {
+        let text =
+            format!("a value for {owner} takes more than {VALUE_CHARACTERS} characters, the most that Route 53 takes");
+        return Err(ProviderError::new(ErrorKind::Unsafe, text));
+    }
+    ResourceRecord::builder().value(value).build().map_err(unbuildable)
+}
+
+fn txt_set(owner: &str, ttl: u32, values: Vec<ResourceRecord>) -> Result<ResourceRecordSet, ProviderError> {
+    let set = ResourceRecordSet::builder().name(owner).r#type(RrType::Txt).ttl(ttl.into());
+    set.set_resource_records(Some(values)).build().map_err(unbuildable)
+}
+
+fn change(action: ChangeAction, set: ResourceRecordSet) -> Result<Change, ProviderError> {
+    Change::builder().action(action).resource_record_set(set).build().map_err(unbuildable)
+}
+
+/// The SDK's builders miss something: a fault of ours.
+fn unbuildable(error: impl std::fmt::Display) -> ProviderError {
+    ProviderError::new(ErrorKind::Settings, format!("a change cannot be put into words: {error}"))
+}

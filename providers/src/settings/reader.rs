@@ -1,0 +1,180 @@
+//! Reading a table key by key, with everything wrong collected.
+#![cfg_attr(
+    not(all(feature = "autodns", feature = "cloudflare", feature = "exec", feature = "route53")),
+    allow(dead_code, reason = "which readings are needed depends on the adapters of the build")
+)]
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{DEFAULT_TTL, SettingFault, TIMEOUT_SECONDS_RANGE, TTL_RANGE, nearest};
+use crate::secret::SecretSource;
+
+/// So many calls in so much time.
+pub(crate) type Rate = (NonZeroU32, Duration);
+/// A whole number, or a text like `10s` or `2m`.
+fn read_seconds(value: &Value) -> Option<u64> {
+    let Some(text) = value.as_str() else { return value.as_u64() };
+    let (digits, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A table that is read key by key, with everything wrong collected.
+pub(crate) struct Reader<'a> {
+    pub(crate) table: &'a Map<String, Value>,
+    faults: Vec<SettingFault>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(table: &'a Map<String, Value>) -> Self {
+        Self { table, faults: Vec::new() }
+    }
+
+    pub(super) fn faults(self) -> Vec<SettingFault> {
+        self.faults
+    }
+
+    pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
+        self.faults.push(SettingFault { key: key.into(), message: message.into() });
+    }
+
+    pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.fault(key, message)).ok()
+    }
+
+    /// Every key but these and `kind` is a fault: a setting with a typing error must not be a setting that does nothing.
+    pub(crate) fn only(&mut self, known: &[&str]) {
+        for key in self.table.keys().filter(|key| *key != "kind" && !known.contains(&key.as_str())) {
+            let hint = nearest(key, known.iter().copied())
+                .map(|known| format!("; did you mean {known:?}?"))
+                .unwrap_or_default();
+            self.fault(key, format!("no such setting{hint}"));
+        }
+    }
+
+    fn read<T>(&mut self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.table.get(key)?;
+        let found = read(value);
+        if found.is_none() {
+            self.fault(key, format!("expected {expected}"));
+        }
+        found
+    }
+
+    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
+        self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
+    }
+
+    pub(crate) fn secret(&mut self, key: &str) -> Option<SecretSource> {
+        let source = self.table.get(key).map(SecretSource::read_json)?;
+        self.good(key, source)
+    }
+
+    /// The TTL of an RRset that does not exist yet.
+    pub(crate) fn ttl(&mut self) -> Option<u32> {
+        let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
+        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
+        if ttl.is_none() {
+            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
+        }
+        ttl
+    }
+
+    /// How long one exchange may take.
+    pub(crate) fn timeout(&mut self, default: Duration) -> Option<Duration> {
+        let Some(value) = self.table.get("timeout") else { return Some(default) };
+        let seconds = read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds));
+        if seconds.is_none() {
+            let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
+            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
+        }
+        seconds.map(Duration::from_secs)
+    }
+
+    /// How often the other side may be called: `5/s`, `60/m`, `500/h`.
+    pub(crate) fn rate(&mut self, default_per_second: u32, most_per_second: u32) -> Option<Rate> {
+        match self.text("rate") {
+            Some(text) => self.good("rate", read_rate(&text, most_per_second)),
+            None if self.table.contains_key("rate") => None,
+            None => Some((NonZeroU32::new(default_per_second)?, Duration::from_secs(1))),
+        }
+    }
+
+    /// A text of a certain look.
+    pub(crate) fn like(&mut self, key: &str, expected: &str, is_so: impl Fn(&str) -> bool) -> Option<String> {
+        self.read(key, expected, |value| value.as_str().filter(|text| is_so(text)).map(str::to_owned))
+    }
+
+    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
+        // A number outside the range is the caller's to refuse, a negative one too.
+        self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
+        self.read(key, "true or false", Value::as_bool)
+    }
+
+    pub(crate) fn names(&mut self, key: &str) -> Vec<String> {
+        let expected = "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
+        self.read(key, expected, |value| value.as_array()?.iter().map(read_name).collect::<Option<Vec<_>>>())
+            .unwrap_or_default()
+    }
+
+    /// A zone.
+    pub(crate) fn name(&mut self, key: &str) -> Option<String> {
+        self.read(key, "a zone in A-labels, like \"example.ch\"", read_name)
+    }
+
+    /// What a provider calls something of its own: it becomes part of a path.
+    pub(crate) fn id(&mut self, key: &str) -> Option<String> {
+        self.like(key, "letters and digits, as the provider shows it", |id| {
+            (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric())
+        })
+    }
+}
+
+/// A name in lower-case A-labels without a trailing dot.
+fn read_name(value: &Value) -> Option<String> {
+    let name = value.as_str()?.trim_end_matches('.').to_ascii_lowercase();
+    let letters = |label: &str| {
+        let good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(good)
+    };
+    (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
+}
+
+/// `2/s`, `60/m`, `500/h`.
+fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
+    let read = || {
+        let (count, unit) = text.split_once('/')?;
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        let count = count.trim().parse::<NonZeroU32>().ok()?;
+        (u64::from(count.get()) <= u64::from(most_per_second) * seconds)
+            .then_some((count, Duration::from_secs(seconds)))
+    };
+    read().ok_or_else(|| format!("expected a rate like \"2/s\", \"60/m\" or \"500/h\", at most {most_per_second}/s"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_of_calls_in_a_time() {
+        assert_eq!(read_rate("60/m", 1000).unwrap(), (NonZeroU32::new(60).unwrap(), Duration::from_secs(60)));
+        for bad in ["0/s", "1001/s", "2", "2/d", "-1/s", "2.5/s"] {
+            assert!(read_rate(bad, 1000).unwrap_err().contains("\"2/s\""), "{bad}");
+        }
+    }
+}
