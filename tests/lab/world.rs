@@ -27,8 +27,8 @@ const LOOKS: usize = 8;
 /// 30,000 times.
 const BLIND: usize = 3;
 
-/// Not one of 20,000 was late where the CA always succeeds: a way around dead servers takes 2.3 s at most. Where half of the
-/// servers let a resolver hang over TCP, 3 s each time it draws one of them, a quarter is. One may be late because the machine
+/// Not one of 30,000 was late where the CA always succeeds: a way around dead servers takes 2.3 s at most. Where half of the
+/// servers let a resolver hang over TCP, 3 s each time it draws one of them, a third is. One may be late because the machine
 /// is: with one perspective missing a look succeeds all the same.
 const MOST_LATE: usize = 1;
 
