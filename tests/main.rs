@@ -31,6 +31,7 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "pdns_server",
         "pdnsutil",
         "sqlite3",
+        "pgbouncer",
         "dig",
         "nsupdate",
         "openssl",

@@ -1,4 +1,4 @@
-//! The store on SQLite: the suite every back end passes, and what only a file can get wrong.
+//! The stores: the suite every back end passes, and what only a file can get wrong. What only a server can: [`postgres`].
 #![allow(clippy::unwrap_used)]
 
 use std::fs::Permissions;
@@ -6,11 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use prevalidate::store::conformance::{at, name, registered, seen, wanted};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{Claim, Origin, Store, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
+
+mod postgres;
 
 mod memory {
     use super::*;
@@ -56,7 +59,7 @@ async fn store_with(path: &Path, domains: &[&str]) -> SqliteStore {
 }
 
 fn claim(limit: usize) -> Claim<'static> {
-    Claim { holder: "host/1", now: at(9), until: at(19), limit, only: None, except_clients: &[] }
+    Claim { holder: "host/1", now: at(9), lease: SignedDuration::from_mins(10), limit, only: None, except_clients: &[] }
 }
 
 #[tokio::test]

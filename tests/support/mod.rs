@@ -17,6 +17,7 @@ pub mod knot;
 pub mod name_server;
 pub mod pdns;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod zones;
