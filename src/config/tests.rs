@@ -104,6 +104,22 @@ fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
 }
 
 #[test]
+fn a_store_is_a_file_or_a_database_of_postgresql() {
+    let folder = Folder::new();
+    let with = |store: &str| GOOD.replace("url = \"sqlite:prevalidate.db\"", store);
+    let url = "postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full";
+    let settings = folder.load(&with(&format!("url = \"{url}\"\npassword = {{ env = \"PW\" }}"))).unwrap();
+    assert_eq!(settings.store_url, url);
+    assert_eq!(settings.store_password, Some(SecretSource::Env("PW".to_owned())));
+    assert!(settings.redacted_toml().contains("password = { env = \"PW\" }"), "{}", settings.redacted_toml());
+    let settings = folder.load(&with("url = \"sqlite:x.db\"\npassword = { env = \"PW\" }")).unwrap();
+    assert!(settings.notices[0].to_string().contains("store.password: is not used"), "{:?}", settings.notices);
+    for wrong in ["mysql://db/x", "postgres:", "sqlite:x?mode=ro"] {
+        assert_eq!(folder.faults(&with(&format!("url = \"{wrong}\""))).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
 fn all_faults_come_at_once_each_with_its_line_and_key() {
     let folder = Folder::new();
     folder.write("domains.txt", b"example.net\nexample.ch\nd\xe9j\xe0.vu.com\n");
@@ -156,7 +172,7 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:3: policy.renew_befor: is not a key of this section",
         "prevalidate.toml:4: policy.critical: must be a duration with its unit",
         "prevalidate.toml:5: policy.max_at_risk: must be a whole number from 1 to 10000",
-        "prevalidate.toml:7: store.url: must be sqlite: and the path",
+        "prevalidate.toml:7: store.url: must not hold a password",
         "prevalidate.toml:8: ca.swisssign.user: is missing",
         "prevalidate.toml:10: ca.swisssign.url: must begin with https://",
         "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",
@@ -258,6 +274,8 @@ fn an_api_key_in_the_wrong_place_is_never_shown() {
                     format!("https://{CANARY}@host"),
                     format!("\"https://u:{CANARY}@host/\""),
                     format!("\"sqlite:x?key={CANARY}\""),
+                    format!("\"postgres://u:{CANARY}@host/db\""),
+                    format!("\"postgres://u@host/db?password={CANARY}\""),
                     format!("\"{CANARY}/s\""),
                     format!("\"{CANARY}.ch/\""),
                     format!("\"\"\"{CANARY}"),

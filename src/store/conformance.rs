@@ -82,7 +82,8 @@ impl Subject {
         Self { store, pass }
     }
 
-    async fn pass(&self, minutes: i64) {
+    /// Lets time pass.
+    pub async fn pass(&self, minutes: i64) {
         (self.pass)(SignedDuration::from_mins(minutes)).await;
     }
 }

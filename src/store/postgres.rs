@@ -40,6 +40,10 @@ const CONNECTIONS: u32 = 8;
 /// How long a connection may take to come.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How transactions begin, whatever the role's defaults are.
+const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+const READ_ONLY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore {
@@ -70,6 +74,15 @@ impl PostgresStore {
         Ok(Place::parse(url, None)?.shown().to_owned())
     }
 
+    /// Whether prevalidate has tables there.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn is_there(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
+        let store = Self::at(url, password, READ_ONLY)?;
+        Ok(store.told(store.look_in(None).await)? != Content::Empty)
+    }
+
     /// Opens the database, makes its tables where there are none and brings them up to date. `endpoint_fingerprint` binds the
     /// store to one CA environment on first use.
     ///
@@ -81,7 +94,7 @@ impl PostgresStore {
         password: Option<&SecretString>,
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Self, StoreError> {
-        let store = Self::at(url, password, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        let store = Self::at(url, password, READ_WRITE)?;
         store.told(store.set_up(endpoint_fingerprint).await)?;
         Ok(store)
     }
@@ -95,7 +108,7 @@ impl PostgresStore {
         password: Option<&SecretString>,
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Option<Self>, StoreError> {
-        let store = Self::at(url, password, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")?;
+        let store = Self::at(url, password, READ_ONLY)?;
         match store.told(store.look_in(endpoint_fingerprint).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),

@@ -18,7 +18,7 @@ use crate::support::postgres::{Bouncer, Cluster, Database};
 mod direct {
     use super::*;
 
-    async fn fresh() -> (Database, Subject) {
+    pub(super) async fn fresh() -> (Database, Subject) {
         let database = Cluster::shared().database().await;
         let url = database.url.clone();
         subject(database, &url).await
@@ -30,7 +30,7 @@ mod direct {
 mod pooled {
     use super::*;
 
-    async fn fresh() -> (Database, Subject) {
+    pub(super) async fn fresh() -> (Database, Subject) {
         let database = Cluster::shared().database().await;
         let url = database.by(Bouncer::shared().address());
         subject(database, &url).await

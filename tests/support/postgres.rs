@@ -16,19 +16,21 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use super::ports::Port;
 use super::process;
 
-/// Starts `$@`, and stops it as its directory `$1` goes when nobody holds the other end of standard input any more: when the test
-/// drops it, and also when the test process is killed. SIGQUIT is PostgreSQL's immediate shutdown; nothing is left behind, no
-/// shared memory either.
+/// Starts `$@`, and stops it by the signal `$1`, as its directory `$2` goes, when nobody holds the other end of standard input any
+/// more: when the test drops it, and also when the test process is killed. Nothing is left behind, no shared memory either.
 const GUARD: &str = r#"
-directory=$1; shift
+signal=$1; directory=$2; shift 2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
 "$@" </dev/null 9<&- &
 server=$!
 cat <&9 >/dev/null
-kill -QUIT $server 2>/dev/null
+kill -$signal $server 2>/dev/null
 wait $server
 rm -rf "$directory"
 "#;
+
+/// PostgreSQL's immediate shutdown: a crash as far as it goes.
+const IMMEDIATELY: &str = "QUIT";
 
 /// A server that ends with its owner.
 #[derive(Debug)]
@@ -37,10 +39,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(directory: &Path, doomed: &Path, command: &[&str]) -> Self {
+    fn start(directory: &Path, doomed: &Path, signal: &str, command: &[&str]) -> Self {
         let output = File::options().create(true).append(true).open(directory.join("output")).unwrap();
         let guard = Command::new("sh")
-            .args(["-c", GUARD, "guard"])
+            .args(["-c", GUARD, "guard", signal])
             .arg(doomed)
             .args(unprivileged())
             .args(command)
@@ -122,7 +124,7 @@ impl Cluster {
             "log_min_messages=warning",
         ];
         let doomed = if self.last { self.directory.clone() } else { self.directory.join("gone") };
-        self.server = Some(Server::start(&self.directory, &doomed, &command));
+        self.server = Some(Server::start(&self.directory, &doomed, IMMEDIATELY, &command));
         let started = Instant::now();
         let ready = program("pg_isready");
         while !Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().unwrap().success() {
@@ -234,7 +236,7 @@ impl Bouncer {
         }
         let command =
             [process::find("pgbouncer").display().to_string(), directory.join("settings").display().to_string()];
-        let server = Server::start(&directory, &directory, &command.each_ref().map(String::as_str));
+        let server = Server::start(&directory, &directory, "TERM", &command.each_ref().map(String::as_str));
         let started = Instant::now();
         while std::net::TcpStream::connect(port.address()).is_err() {
             let said = std::fs::read_to_string(directory.join("log")).unwrap_or_default();

@@ -4,7 +4,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::fault::Fault;
 use super::place::Place;
-use super::{rows, sql};
+use super::{READ_WRITE, rows, sql};
 use crate::store::StoreError;
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never change one that was released.
@@ -81,7 +81,7 @@ async fn version(db: &mut PgConnection, place: &Place) -> Result<Option<i64>, Fa
 /// Brings the schema up to date, or leaves it as it was. A second process waits at the lock, which ends with the transaction, and
 /// then finds nothing to do.
 pub(super) async fn migrate(db: &mut PgConnection, place: &Place) -> Result<(), Fault> {
-    let mut tx = db.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    let mut tx = db.begin_with(READ_WRITE).await?;
     if inspect(&mut tx, place).await? != Content::Current {
         sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate schema', 0))").execute(&mut *tx).await?;
         let version = version(&mut tx, place).await?.unwrap_or(0);
@@ -94,7 +94,7 @@ pub(super) async fn migrate(db: &mut PgConnection, place: &Place) -> Result<(), 
 
 /// Ties the database to one CA endpoint: a store made for pre-production knows references that production does not (faults C23).
 pub(super) async fn bind(db: &mut PgConnection, fingerprint: &str, place: &Place) -> Result<(), Fault> {
-    let mut tx = db.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    let mut tx = db.begin_with(READ_WRITE).await?;
     let inserted =
         sql("INSERT INTO fact (key, value) SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM fact WHERE key = $1)
          ON CONFLICT DO NOTHING");
