@@ -319,6 +319,7 @@ fn help_and_completions_show_no_secret() {
         "check",
         "hook",
         "config",
+        "store",
         "sandbox",
         "demo",
         "completions",

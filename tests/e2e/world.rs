@@ -74,6 +74,8 @@ impl World {
             list: None,
             provider: Some((server.address(), server.tsig_key_file())),
             name_servers: zones.iter().map(|&zone| (zone.to_owned(), vec![server.address()])).collect(),
+            database: None,
+            store: String::new(),
             policy: String::new(),
             worker: String::new(),
             auth: "local",
@@ -142,6 +144,10 @@ pub struct Setup {
     pub list: Option<PathBuf>,
     pub provider: Option<(SocketAddr, PathBuf)>,
     pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
+    /// The URL of a database instead of a file.
+    pub database: Option<String>,
+    /// More lines of `[store]`.
+    pub store: String,
     /// More lines of `[policy]`.
     pub policy: String,
     /// More lines of `[worker]`.
@@ -158,7 +164,8 @@ impl Setup {
 mode = "manage"
 {policy}
 [store]
-url = {store}
+url = {url_of_store}
+{store}
 [ca.sandbox]
 kind = "swisssign"
 url = "{url}"
@@ -176,7 +183,8 @@ timeout = "1s"
             policy = self.policy,
             worker = self.worker,
             auth = self.auth,
-            store = json!(format!("sqlite:{}", self.store(world).display())),
+            url_of_store = json!(self.store_url(world)),
+            store = self.store,
             url = world.ca.url(),
             api_key = path(&world.path("api.key")),
         );
@@ -197,6 +205,10 @@ timeout = "1s"
             .unwrap();
         }
         text
+    }
+
+    pub fn store_url(&self, world: &World) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.store(world).display()))
     }
 
     pub fn store(&self, world: &World) -> PathBuf {

@@ -158,6 +158,54 @@ impl Cluster {
         Database { url: self.url(&name), name }
     }
 
+    /// The same for a test that is no future.
+    pub fn database_now(&self) -> Database {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.database())
+    }
+
+    /// From now on nobody gets in without this password; who sits on the socket does.
+    pub fn ask_for_passwords(&self, password: &str) {
+        self.statement(&format!("ALTER ROLE postgres PASSWORD '{password}'"));
+        self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
+    }
+
+    /// From now on nobody gets in without TLS. `localhost` is who it is; `root` vouches for it.
+    pub fn speak_tls(&self, root: &Path) {
+        let folder = root.parent().unwrap();
+        let path = |name: &str| folder.join(name).display().to_string();
+        let (key, request, signed, extensions) = (path("s.key"), path("s.csr"), path("s.crt"), path("s.ext"));
+        let (root_key, root) = (path("root.key"), root.display().to_string());
+        std::fs::write(&extensions, "subjectAltName = DNS:localhost\n").unwrap();
+        let new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-batch"];
+        let openssl = |more: &[&str]| process::run("openssl", more, "");
+        openssl(&[&new[..], &["-x509", "-subj", "/CN=root", "-keyout", &root_key, "-out", &root]].concat());
+        openssl(&[&new[..], &["-subj", "/CN=localhost", "-keyout", &key, "-out", &request]].concat());
+        let sign = ["x509", "-req", "-in", &request, "-CA", &root, "-CAkey", &root_key, "-CAcreateserial"];
+        openssl(&[&sign[..], &["-extfile", &extensions, "-out", &signed]].concat());
+        for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {
+            let to = self.directory.join("data").join(to);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+            own(&to);
+        }
+        self.statement("ALTER SYSTEM SET ssl = on");
+        self.let_in("local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
+    }
+
+    fn let_in(&self, rules: &str) {
+        std::fs::write(self.directory.join("data/pg_hba.conf"), rules).unwrap();
+        self.statement("SELECT pg_reload_conf()");
+        // Sessions that begin from now on see what the server has read.
+        let read = "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NULL";
+        assert!(self.statement(read).trim() != "0");
+    }
+
+    /// By the socket, where everybody is let in.
+    fn statement(&self, sql: &str) -> String {
+        let (socket, port) = (self.directory.display().to_string(), self.port.address().port().to_string());
+        process::run("psql", &["-h", &socket, "-p", &port, "-U", "postgres", "-qtAXc", sql], "")
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}?sslmode=disable", self.address())
     }
@@ -276,8 +324,12 @@ fn unprivileged() -> Vec<String> {
 /// A directory that the unprivileged user owns.
 fn private_directory() -> PathBuf {
     let directory = tempfile::Builder::new().prefix("prevalidate-postgres-").tempdir().unwrap().keep();
-    if unprivileged()[0] == "setpriv" {
-        std::os::unix::fs::chown(&directory, Some(65534), Some(65534)).unwrap();
-    }
+    own(&directory);
     directory
+}
+
+fn own(path: &Path) {
+    if unprivileged()[0] == "setpriv" {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+    }
 }

@@ -67,6 +67,15 @@ impl Fault {
         (self.is_conflict() || self.is_lost()) && !self.code().is_some_and(hopeless)
     }
 
+    /// What rustls refuses comes as data that is not valid.
+    fn is_of_tls(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Tls(_)) => true,
+            Self::Sql(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
+            _ => false,
+        }
+    }
+
     fn database(&self) -> Option<&PgDatabaseError> {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
         error.try_downcast_ref()
@@ -105,7 +114,7 @@ impl Fault {
             (fault, Err(hint)) => {
                 StoreError::Unfit { message: format!("{shown}: {}", fault.said()), hint: hint.to_owned() }
             }
-            (fault @ Self::Sql(sqlx::Error::Tls(_)), _) => StoreError::Unfit {
+            (fault, _) if fault.is_of_tls() => StoreError::Unfit {
                 message: format!("{shown}: {}", fault.said()),
                 hint: "check sslmode and sslrootcert in `url` of [store]: a certificate of a CA of your own needs sslrootcert=FILE"
                     .to_owned(),
