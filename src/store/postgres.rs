@@ -23,7 +23,7 @@ use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Connection as _, FromRow, PgConnection, Postgres, SqlSafeStr};
+use sqlx::{Connection as _, FromRow, PgConnection, Postgres, Row as _, SqlSafeStr};
 use tokio_util::sync::CancellationToken;
 
 use self::fault::Fault;
@@ -125,7 +125,15 @@ impl PostgresStore {
         // A connection whose other end says nothing any more must not come back to the pool, nor wait for it.
         let pool = pool.after_release(|db, _| {
             Box::pin(async {
-                tokio::time::timeout(CONNECT, db.ping()).await.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|()| true)
+                let said = tokio::time::timeout(CONNECT, db.ping()).await;
+                said.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|()| true)
+            })
+        });
+        // While a standby takes over, a name may lead to the one that still only reads: such a connection is not kept.
+        let pool = pool.after_connect(move |db, _| {
+            Box::pin(async move {
+                let standby: bool = sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(db).await?.try_get(0)?;
+                if standby && begin == READ_WRITE { Err(sqlx::Error::WorkerCrashed) } else { Ok(()) }
             })
         });
         let pool = pool.connect_lazy_with(place.options.clone());

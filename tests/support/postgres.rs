@@ -140,6 +140,14 @@ impl Cluster {
         self.run();
     }
 
+    /// As a server that follows another and only reads.
+    pub fn restart_as_standby(&mut self) {
+        self.stop();
+        File::create(self.directory.join("data/standby.signal")).unwrap();
+        own(&self.directory.join("data/standby.signal"));
+        self.run();
+    }
+
     /// Stops it at once.
     pub fn stop(&mut self) {
         self.server = None;

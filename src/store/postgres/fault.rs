@@ -63,7 +63,7 @@ impl Fault {
 
     /// Whether waiting a little may help: not for a password that is wrong, nor for a server that only reads.
     pub(super) fn may_pass(&self) -> bool {
-        let hopeless = |code: &str| code.starts_with("28") || ["3D000", "42501", "25006"].contains(&code);
+        let hopeless = |code: &str| code.starts_with("28") || ["3D000", "42501", "25006", "0A000"].contains(&code);
         (self.is_conflict() || self.is_lost()) && !self.code().is_some_and(hopeless)
     }
 
@@ -98,7 +98,7 @@ impl Fault {
             "42P01" | "42703" | "3F000" => Err("is it prevalidate's database, and the same search_path as before?"),
             "53100" => Ok("free some space; nothing was started that is not stored"),
             "53300" => Ok("it has too many connections; raise max_connections, or put a pooler before it"),
-            "25006" => Ok("this server only reads; connect to the primary"),
+            "25006" | "0A000" => Ok("this server only reads; connect to the primary"),
             "57014" => Ok("the statement took too long; try again when the server has less to do"),
             code if code.starts_with("XX") => {
                 return StoreError::Corrupt(format!(
@@ -106,6 +106,7 @@ impl Fault {
                     self.said()
                 ));
             }
+            _ if matches!(self, Self::Unsettled(_)) => Ok("nothing is repeated; the next look finds out what is true"),
             _ if self.is_lost() || self.is_conflict() => Ok("try again; what was not stored was not begun"),
             _ => Ok("see the server's log"),
         };

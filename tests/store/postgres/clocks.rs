@@ -53,7 +53,7 @@ async fn a_clock_a_year_ahead_holds_no_lease_for_longer() {
     let wrong = open(&database.url).await;
     due(&wrong, &["a.ch".to_owned()]).await;
     let held = wrong.claim(&claim(at(10) + YEAR, 1)).await.unwrap().remove(0);
-    assert!(wrong.extend(&[held.fence.clone()], at(10) + YEAR, LEASE).await.unwrap().is_empty());
+    assert!(wrong.extend(std::slice::from_ref(&held.fence), at(10) + YEAR, LEASE).await.unwrap().is_empty());
     let right = open(&database.url).await;
     assert!(right.claim(&claim(at(10), 1)).await.unwrap().is_empty());
     store.pass(5).await;
@@ -71,7 +71,7 @@ async fn a_clock_a_year_behind_neither_loses_its_lease_nor_shortens_another() {
     let held = wrong.claim(&claim(at(10) - YEAR, 1)).await.unwrap().remove(0);
     let others = right.claim(&claim(at(10), 9)).await.unwrap();
     assert_eq!(others.len(), 1, "what it holds is held");
-    assert_eq!(wrong.extend(&[others[0].fence.clone()], at(0) - YEAR, LEASE).await.unwrap(), []);
+    assert_eq!(wrong.extend(std::slice::from_ref(&others[0].fence), at(0) - YEAR, LEASE).await.unwrap(), []);
     assert!(right.claim(&claim(at(10), 9)).await.unwrap().is_empty());
     for (store, lease) in [(&wrong, &held), (&right, &others[0])] {
         assert!(store.commit(&[kept(lease)]).await.unwrap()[0].is_ok());

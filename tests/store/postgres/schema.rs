@@ -112,3 +112,25 @@ async fn what_the_server_refuses_is_said_with_advice() {
     let secure = unfit(PostgresStore::open(&database.url.replace("disable", "verify-full"), None, None).await);
     assert!(secure.contains("TLS") && secure.contains("sslmode"), "{secure}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_read_from_and_otherwise_named_as_such() {
+    let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let database = cluster.database().await;
+    let store = open(&database.url).await;
+    store.want(Origin::Config, &[wanted("a.ch", "swisssign/a")], at(0)).await.unwrap();
+    store.close().await;
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.restart_as_standby();
+        cluster
+    });
+    let cluster = cluster.await.unwrap();
+    let reader = PostgresStore::open_read_only(&database.url, None, None).await.unwrap().unwrap();
+    assert_eq!(reader.domains().await.unwrap().len(), 1);
+    let refused = PostgresStore::open(&database.url, None, None).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Unavailable { message }) if message.contains("only reads")),
+        "{refused:?}"
+    );
+    drop(cluster);
+}
