@@ -217,8 +217,8 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
             let hint = "leave it out and write password = { file = \"…\" }, or use PGPASSWORD or ~/.pgpass";
             section.fault_hint("url", "must not hold a password", hint);
         }
-        Ok(_) => return Some(text.to_owned()),
-        Err(_) => {
+        Ok(url) if !url.cannot_be_a_base() => return Some(text.to_owned()),
+        _ => {
             section.fault("url", "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"");
         }
     }
