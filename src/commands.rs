@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod diagnose;
 mod history;
 mod hook;
 mod inventory;
@@ -96,6 +97,8 @@ enum Command {
     Withdraw(withdraw::WithdrawArgs),
     /// Everything that was done for a domain
     History(history::HistoryArgs),
+    /// Why a domain does not become valid, and what to do; changes nothing anywhere
+    Diagnose(diagnose::DiagnoseArgs),
     /// Monitoring plug-in: one line, performance data, exit 0, 1, 2 or 3
     Check(check::CheckArgs),
     /// For DNS change pipelines: looks after the named domains or zones now
@@ -206,6 +209,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Reset(args) => reset::reset(global, args, output).await,
         Command::Withdraw(args) => withdraw::withdraw(global, args, output).await,
         Command::History(args) => history::history(global, args, output).await,
+        Command::Diagnose(args) => diagnose::diagnose(global, args, output).await,
         Command::Check(args) => check::check(global, args, output).await,
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Config(command) => config::config(global, command, output),

@@ -105,6 +105,8 @@ pub struct CaSettings {
     pub rate: Rate,
     /// Put before a random value that has no `name=` of its own.
     pub token_prefix: String,
+    /// What the CA is called in CAA records; at least one name.
+    pub caa_names: Vec<String>,
     /// Root certificates in PEM instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy; the environment's proxies are never used (faults G07).
@@ -256,5 +258,10 @@ impl Settings {
     /// The effective settings with all defaults, as a configuration again; secrets only as their sources.
     pub fn redacted_toml(&self) -> String {
         show::toml(self)
+    }
+
+    /// Whether every CA of it is on this machine.
+    pub fn is_sandboxed(&self) -> bool {
+        self.cas.values().all(|ca| read::is_loopback(&ca.url))
     }
 }

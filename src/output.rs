@@ -5,6 +5,7 @@
 
 mod escape;
 pub mod log;
+mod paragraph;
 mod progress;
 mod table;
 mod time;
@@ -20,7 +21,9 @@ use serde::Serialize;
 pub use escape::escape;
 pub use progress::Progress;
 pub use table::{Cell, Tone};
-pub use time::{counted, moment, relative};
+pub use time::{moment, relative};
+
+pub use crate::prevalidation::words::{counted, share};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,6 +147,24 @@ impl Output {
     /// A result of several lines, such as a plan or a configuration; nothing when JSON was asked for.
     pub fn text(&self, text: &str) {
         text.lines().for_each(|line| self.line(line));
+    }
+
+    /// The title of a section of the result; nothing when JSON was asked for.
+    pub fn heading(&self, title: &str) {
+        let bold = Style::new().bold();
+        let title = escape(title);
+        let title = if self.stdout.terminal.color { format!("{bold}{title}{bold:#}") } else { title.into_owned() };
+        if !self.is_json() {
+            self.print(&self.stdout, &format!("{title}\n"));
+        }
+    }
+
+    /// A text of the result, wrapped at 80 columns or the terminal's width, its first line after `lead`, which may mean something; nothing
+    /// when JSON was asked for.
+    pub fn paragraph(&self, lead: &Cell, text: &str) {
+        if !self.is_json() {
+            self.print(&self.stdout, &paragraph::render(lead, text, self.stdout.terminal));
+        }
     }
 
     /// A table without borders, fitted to a terminal and as wide as it needs to be otherwise; nothing when JSON was asked for.

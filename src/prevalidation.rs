@@ -15,6 +15,7 @@ pub mod progress;
 pub mod registration;
 pub mod reuse;
 pub mod waiting;
+pub mod words;
 
 pub use attempt::{Attempt, Bogus, Effect, Hold, Stage};
 pub use guard::Alarm;

@@ -9,6 +9,8 @@
 //!    lame, because validating resolvers pass over it ([`dnssec`]).
 //! 5. It goes when nobody says no match and two name servers match, or the only one that can be reached.
 //!
+//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
+//!
 //! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
 //! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
 
@@ -21,9 +23,13 @@ use serde::{Deserialize, Serialize};
 use crate::prevalidation::DomainName;
 
 pub mod authority;
+pub mod caa;
+mod chance;
 pub mod delegation;
 pub mod dnssec;
 pub mod evidence;
+pub mod examine;
+pub mod finding;
 mod gate;
 #[cfg(test)]
 mod lab;
@@ -38,7 +44,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, Lifetimes, Responsible};
+pub use gate::{Gate, Responsible};
 pub use settings::{GateSettings, Judging, Way};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
@@ -63,14 +69,38 @@ pub struct Question<'a> {
     pub value: &'a str,
     /// How long the value has stood in the zone.
     pub published_for: std::time::Duration,
-    /// What the provider says about its own name servers, where it was asked and can tell (mode `provider`).
-    pub in_sync: Option<bool>,
+    /// What the provider says about its own name servers (mode `provider`).
+    pub in_sync: InSync,
+}
+
+/// Whether a provider's own name servers have a change, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InSync {
+    /// The provider says so.
+    Yes,
+    /// The provider says that not all of them have it.
+    No,
+    /// It was not asked, or cannot tell.
+    #[default]
+    Untold,
+    /// The answer to the write was lost, and with it the provider's name for the change: nobody can be asked about it.
+    Unnamed,
+}
+
+impl From<Option<bool>> for InSync {
+    fn from(told: Option<bool>) -> Self {
+        match told {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None => Self::Untold,
+        }
+    }
 }
 
 impl<'a> Question<'a> {
     /// A question about a value that was just written.
     pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: None }
+        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default() }
     }
 }
 
@@ -165,7 +195,7 @@ impl fmt::Display for ServerAnswer {
     }
 }
 
-/// The four answers that count, and the one that does not.
+/// The five answers that count, and the one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -175,6 +205,9 @@ pub enum Answer {
     NoMatch,
     /// REFUSED, SERVFAIL, not authoritative, a referral.
     Lame,
+    /// Its answer is too large for a datagram, and TCP connections hang: whoever asks it learns nothing and waits too long to
+    /// ask another server (unbound 1.17 for more than 25 s). Fatal as stale is, but no evidence.
+    CutOff,
     /// No answer: dead, and dead is tolerable.
     Unreachable,
     /// We have no route to it (IPv6 without IPv6).

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ca::{Ca, ClientSelector};
 use crate::clock::Clock;
-use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy};
+use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy, State};
 use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
@@ -246,11 +246,16 @@ impl Worker {
                 Ok(survey) => {
                     let now = self.ports.clock.now();
                     alarms.extend(survey.alarms.iter().cloned());
+                    let states: BTreeMap<&DomainName, State> = survey
+                        .sights
+                        .iter()
+                        .map(|sight| (&sight.row.domain, sight.observed.state(&self.policy.reuse, now)))
+                        .collect();
                     steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.row.domain)).map(|sight| {
                         PlannedStep {
                             domain: sight.row.domain.clone(),
                             client: sight.row.client.clone(),
-                            state: sight.observed.state(&self.policy.reuse, now),
+                            state: self.shown_state(sight, &states),
                             decision: sight.decision.clone(),
                         }
                     }));
@@ -261,6 +266,17 @@ impl Worker {
         }
         // After the last look: what is due at its moment is due now.
         Ok(Plan::new(self.ports.clock.now(), alarms, steps))
+    }
+
+    /// A covered domain is as valid as the one above it, which is valid when only the CA knows it.
+    fn shown_state(&self, sight: &look::Sight, states: &BTreeMap<&DomainName, State>) -> State {
+        let own = states.get(&sight.row.domain).copied().unwrap_or(State::New);
+        match sight.observed.covered_by.as_ref().filter(|_| self.policy.cover && own != State::Unmanaged) {
+            Some(above) => {
+                states.get(above).copied().filter(|&state| state != State::Unmanaged).unwrap_or(State::Valid)
+            }
+            None => own,
+        }
     }
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.

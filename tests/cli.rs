@@ -1,5 +1,6 @@
 //! The built binary as people and scripts meet it: its words, its exit status, what it leaves behind.
 
+mod diagnose;
 mod life;
 
 use std::path::{Path, PathBuf};
@@ -317,6 +318,7 @@ fn help_and_completions_show_no_secret() {
         "withdraw",
         "history",
         "check",
+        "diagnose",
         "hook",
         "config",
         "store",

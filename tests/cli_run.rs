@@ -273,6 +273,21 @@ async fn a_wrong_key_is_3_and_a_ca_that_is_down_is_75() {
     let (run, plan) = tokio::join!(world.tell(&["run", "--wait", "1s"]), world.tell(&["plan"]));
     assert_eq!((run.code, plan.code), (Some(75), Some(75)), "{run:?} {plan:?}");
     assert!(run.out.contains("1 domain: 1 new"), "{run:?}");
+    let port = world.sandbox.ca.address();
+    assert!(run.err.contains(&format!("no connection to {port}")), "a firewall knows ports: {run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_is_refused_in_the_middle_of_a_run_is_3_as_well() {
+    let world = World::of(&["a.test", "b.test"]).await;
+    world.sandbox.dns.follow(1, Follow::Never);
+    let child = world.start(&["run", "--wait", "1m"]);
+    world.until("published", |world| !world.ours("a.test").is_empty() && !world.ours("b.test").is_empty()).await;
+    world.sandbox.ca.replace_key("y".repeat(64).into());
+    world.sandbox.dns.follow(1, Follow::Now);
+    let told = told(child.wait_with_output().await.unwrap());
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.err.contains(CLIENT) && told.out.contains("2 domains: 2 pending"), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -303,6 +318,46 @@ async fn a_value_that_cannot_be_removed_is_4_says_why_and_is_a_warning() {
     let told = world.tell(&["check"]).await;
     assert_eq!(told.code, Some(1), "{told:?}");
     assert!(told.out.contains("WARNING") && told.out.contains("could not be removed from a.test"), "{told:?}");
+}
+
+/// Dates the waiting back and breaks the zone, as far as the store knows.
+fn remember(world: &World, path: &str, value: &str) {
+    let store = world.folder.path().join("prevalidate.db");
+    let change =
+        format!("UPDATE domain SET attempt = json_set(attempt, '$.{path}', json('{value}')) WHERE name = 'a.test'");
+    crate::support::process::run("sqlite3", &[store.to_str().unwrap(), &change], "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_too_long_is_told_and_a_bogus_zone_before_everything_else() {
+    let world = World::of(&["a.test", "b.test"]).await;
+    world.sandbox.dns.follow(1, Follow::Never);
+    let told = world.tell(&["run", "--wait", "1s"]).await;
+    assert!(told.code == Some(4) && !told.err.contains("late"), "{told:?}");
+    let (_, status) = world.json(&["status"]).await;
+    assert!(status[0]["waiting"]["for"].as_str().unwrap().ends_with("(stale)"), "{status}");
+    assert_eq!((&status[0]["waiting"]["lateness"], &status[0]["bogus"]), (&"in_time".into(), &Value::Null));
+
+    remember(&world, "waits_since", "\"2026-01-01T12:00:00Z\"");
+    let (_, status) = world.json(&["status"]).await;
+    assert_eq!(
+        (&status[0]["waiting"]["lateness"], &status[1]["waiting"]["lateness"]),
+        (&"overdue".into(), &"in_time".into())
+    );
+    let told = world.tell(&["run", "--wait", "1s"]).await;
+    assert!(told.err.contains("1 domain is late") && told.out.contains("overdue since 2026-01-02 12:00"), "{told:?}");
+    assert!(world.tell(&["history", "a.test"]).await.out.contains("overdue"));
+    assert_eq!(world.ours("a.test").len(), 1, "nothing is removed because of it");
+
+    remember(&world, "bogus", "{\"since\": \"2026-01-01T12:00:00Z\", \"fault\": \"its signatures have expired\"}");
+    let told = world.tell(&["status"]).await;
+    let first = "error: a.test: validating resolvers refuse its zone, seen since 2026-01-01 12:00 UTC: its signatures have expired";
+    assert!(told.err.starts_with(first) && told.err.contains("prevalidate withdraw a.test"), "{told:?}");
+    let told = world.tell(&["check"]).await;
+    assert!(told.code == Some(2) && told.out.contains("a.test: resolvers refuse its zone"), "{told:?}");
+    world.sandbox.dns.follow(1, Follow::Now);
+    assert_eq!(world.tell(&["run", "--wait", "1m"]).await.code, Some(0), "a look knows better");
+    assert!(!world.tell(&["status"]).await.err.contains("refuse"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -423,6 +478,8 @@ async fn a_domain_below_a_wanted_one_counts_with_it() {
     assert_eq!(world.sandbox.ca.domain("www.a.test").map(|domain| domain.status), None);
     let (code, status) = world.json(&["status", "www.a.test"]).await;
     assert_eq!((code, &status[0]["state"], &status[0]["covered_by"]), (Some(0), &"valid".into(), &"a.test".into()));
+    let (_, plan) = world.json(&["plan", "--domain", "www.a.test"]).await;
+    assert_eq!(plan["steps"][0]["state"], "valid", "plan and status say the same: {plan}");
     assert!(world.sandbox.ca.expire("a.test"));
     world.tell(&["status", "--refresh"]).await;
     let (code, status) = world.json(&["status", "www.a.test"]).await;

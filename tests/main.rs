@@ -8,6 +8,7 @@ mod cli_run;
 mod demo;
 mod dnssec;
 mod e2e;
+mod lab;
 mod model;
 mod propagation;
 mod providers;
@@ -25,8 +26,13 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "knotd",
         "keymgr",
         "unbound",
+        "nsd",
+        "ip",
+        "nft",
+        "unshare",
         "dnssec-keygen",
         "dnssec-signzone",
+        "dnssec-dsfromkey",
         "delv",
         "pdns_server",
         "pdnsutil",

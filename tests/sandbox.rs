@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -61,4 +63,32 @@ async fn three_years_of_renewals_pass_in_a_moment() {
     assert_eq!(lifetimes.last(), Some(&8));
     assert_eq!(sandbox.ca.count(Call::Validate), lifetimes.len() as u64);
     assert_eq!(sandbox.dns.txt("example.test"), ["v=spf1 mx -all"]);
+}
+
+/// The second one's keys would lock the users of the first out.
+#[test]
+fn a_directory_belongs_to_one_sandbox_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let sandbox = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
+        command.args(["sandbox", "--dir"]).arg(directory.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut first = sandbox().spawn().unwrap();
+    // The configuration comes out when everything is there.
+    let mut said = BufReader::new(first.stdout.take().unwrap()).lines();
+    said.next().unwrap().unwrap();
+    let key = std::fs::read(directory.path().join("api.key")).unwrap();
+    let second = sandbox().output().unwrap();
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert!(second.status.code() == Some(2) && told.contains("a sandbox is running in"), "{told}");
+    assert_eq!(std::fs::read(directory.path().join("api.key")).unwrap(), key);
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut third = sandbox().spawn().unwrap();
+    let mut said = BufReader::new(third.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().starts_with('#'), "however the first one ended");
+    third.kill().unwrap();
+    third.wait().unwrap();
 }

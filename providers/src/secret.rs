@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -174,9 +175,13 @@ fn read_file(path: &Path, owner_only: bool) -> Result<Zeroizing<Vec<u8>>, Cause>
         use std::os::unix::fs::MetadataExt;
         let mode = metadata.mode() & 0o7777;
         if mode & 0o077 != 0 {
+            // What to do stands in the cause: not every caller has a place for a hint.
             return Err((
-                format!("is not used: the file's mode is {mode:04o}, so others can read or change it"),
-                Some(format!("chmod 600 {}; and replace the secret if it stood open", path.display())),
+                format!(
+                    "is not used: its mode is {mode:04o}, so others can read or change it; chmod 600 {}",
+                    path.display()
+                ),
+                Some("replace the secret, too, if it stood open".to_owned()),
             ));
         }
     }
@@ -206,6 +211,8 @@ fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Cause> 
     let deadline = Instant::now() + timeout;
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear();
+    // A group of its own, so that what it started ends with it.
+    command.process_group(0);
     for name in ["PATH", "HOME"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -214,11 +221,20 @@ fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Cause> 
     let mut child = command.spawn().map_err(|error| (format!("cannot be read: it does not start: {error}"), None))?;
     let outcome = answer(&mut child, deadline);
     if outcome.is_err() {
-        // Already gone is as good as killed.
+        end_group(&child);
+        // What left its group; already gone is as good as killed.
         let _ = child.kill();
         let _ = child.wait();
     }
     outcome
+}
+
+/// Kills the command and whatever it started: a grandchild that asks somebody who is not there would stay for ever.
+fn end_group(child: &std::process::Child) {
+    // One that failed was reaped a moment ago: its number is nobody else's yet.
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
 }
 
 /// The output and a good exit status, both before `deadline`. A grandchild that holds the pipe open does not hold us.
@@ -366,6 +382,25 @@ mod tests {
             let (cause, _) = run(&args, Duration::from_millis(50)).unwrap_err();
             assert!(cause.contains("in time"), "{script}: {cause}");
             assert!(before.elapsed() < Duration::from_secs(60), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_started_ends_with_it() {
+        let scratch = Scratch::new("group");
+        for ending in ["wait", "exit 0"] {
+            let pid_file = scratch.0.join("pid");
+            let script = format!("sleep 600 & echo $! > {}; {ending}", pid_file.display());
+            run(&["sh".to_owned(), "-c".to_owned(), script], Duration::from_millis(500)).unwrap_err();
+            let pid = std::fs::read_to_string(pid_file).unwrap();
+            // Its parent is gone: whoever inherited it reaps it in a moment.
+            let stat = format!("/proc/{}/stat", pid.trim());
+            let lives = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
+            let before = Instant::now();
+            while lives() {
+                assert!(before.elapsed() < Duration::from_secs(20), "{ending}: the grandchild {pid} lives on");
+                std::thread::yield_now();
+            }
         }
     }
 

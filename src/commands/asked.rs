@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
-use crate::prevalidation::{Attempt, DomainName, Sighting};
+use crate::prevalidation::{Attempt, DomainName, Notice, Sighting};
 use crate::store::{DomainRow, Origin};
 use crate::worker::Target;
 
@@ -13,14 +13,27 @@ use super::{Exit, Failed, wire};
 /// For [`names()`] that are only looked up: whoever took them into the inventory has consented to how they are read.
 pub(super) const LOOKUP: bool = true;
 
-/// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told.
-pub(super) fn names(texts: &[String], accept_idn: bool, output: &Output) -> Result<Vec<DomainName>, Failed> {
+/// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told, that
+/// a name is for a sandbox only once, and not where it is for one.
+pub(super) fn names(
+    settings: Option<&Settings>,
+    texts: &[String],
+    accept_idn: bool,
+    output: &Output,
+) -> Result<Vec<DomainName>, Failed> {
     let (mut found, mut seen) = (Vec::with_capacity(texts.len()), HashSet::new());
+    let mut quiet_about_labs = settings.is_none_or(Settings::is_sandboxed);
     let (mut faults, mut hints) = (Vec::new(), Vec::new());
     for text in texts {
         match names::read_name(text, accept_idn) {
             Ok((name, notices)) => {
-                notices.iter().for_each(|notice| output.notice(&notice.to_string()));
+                for notice in notices {
+                    let lab = matches!(notice, Notice::Lab(_));
+                    if !(lab && quiet_about_labs) {
+                        output.notice(&notice.to_string());
+                    }
+                    quiet_about_labs |= lab;
+                }
                 if seen.insert(name.clone()) {
                     found.push(name);
                 }

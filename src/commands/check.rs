@@ -9,7 +9,7 @@ use super::view::{DomainView, views};
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
-use crate::output::{Output, relative};
+use crate::output::{Output, relative, share};
 use crate::prevalidation::{Lateness, State};
 use crate::store::Store;
 use crate::worker::refusal_fact;
@@ -126,7 +126,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     let valid = valid.count();
     let soonest =
         wanted.iter().filter_map(|view| Some((margin(view)?, &view.domain))).min_by_key(|((left, ..), _)| *left);
-    let mut text = format!("{valid} of {} domains are valid", wanted.len());
+    let mut text = share(valid, wanted.len(), "domain", ("is valid", "are valid"));
     if let Some(((left, ..), domain)) = &soonest {
         text.push_str(&format!(", the first ends {} ({})", relative(now + *left, now), domain.both_forms()));
     }

@@ -57,7 +57,7 @@ pub(super) async fn demo(args: DemoArgs, output: &Output) -> Result<Exit, Failed
     let stop = stop_on_signal()?;
     let place = Place::make(args.keep.as_deref(), "demo")?;
     let outcome = perform(&place, stop, output).await;
-    let kept = matches!(place, Place::Kept(_)).then(|| place.path().display().to_string());
+    let kept = matches!(place, Place::Kept { .. }).then(|| place.path().display().to_string());
     place.close()?;
     outcome?;
     if let Some(kept) = kept {

@@ -71,7 +71,8 @@ pub(super) struct ImportArgs {
 
 pub(super) async fn add(global: &Global, args: AddArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let names = asked::names(&args.domains, args.place.accept_idn || settings.policy.accept_idn, output)?;
+    let names =
+        asked::names(Some(&settings), &args.domains, args.place.accept_idn || settings.policy.accept_idn, output)?;
     let place = Place::one(&settings, &args.place)?;
     take_in(&settings, "add", vec![(place, names)], output).await
 }
@@ -233,7 +234,7 @@ fn say_what_follows(
 pub(super) async fn remove(global: &Global, args: RemoveArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     // What is to go was accepted before it came.
-    let names = asked::names(&args.domains, true, output)?;
+    let names = asked::names(Some(&settings), &args.domains, true, output)?;
     let known = wire::store_read_only(&settings).await?.domains().await?;
     let rows: BTreeMap<DomainName, DomainRow> =
         asked::inventory(known, &settings).into_iter().map(|row| (row.domain.clone(), row)).collect();

@@ -11,7 +11,7 @@ use super::run::Which;
 use super::summary::{Look, Scope, verdict};
 use super::work::Order;
 use super::{Exit, Failed, Global, OutputFormat, asked, wire};
-use crate::output::{Output, moment, relative};
+use crate::output::{Output, moment, relative, share};
 use crate::prevalidation::{Plan, PlannedStep, State, Step};
 use crate::worker::{Options, Worker};
 
@@ -26,7 +26,7 @@ pub(super) struct PlanArgs {
 pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let targets = asked::targets(&settings, args.which.client.as_deref())?;
-    let names = asked::names(&args.which.domains, asked::LOOKUP, output)?;
+    let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let (store, _folder) = wire::store_copy(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
@@ -64,11 +64,10 @@ fn headline(plan: &Plan) -> String {
     if all == 0 {
         return "no plan: there is no domain whose state at the CA could be read".to_owned();
     }
+    let now = share(due, all, "domain", ("has something to do now", "have something to do now"));
     match plan.steps.iter().map(|step| step.decision.at).find(|&at| at > plan.made_at && at < Timestamp::MAX) {
-        Some(next) => {
-            format!("{due} of {all} domains have something to do now; the next one {}", relative(next, plan.made_at))
-        }
-        None => format!("{due} of {all} domains have something to do now"),
+        Some(next) => format!("{now}; the next one {}", relative(next, plan.made_at)),
+        None => now,
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct ResetArgs {
 
 pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let names = asked::names(&args.domains, true, output)?;
+    let names = asked::names(Some(&settings), &args.domains, true, output)?;
     if settings.policy.mode == Mode::Observe {
         return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: no token is reset"));
     }

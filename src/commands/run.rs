@@ -40,7 +40,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     }
     let settings = wire::settings(global, output)?;
     let mut targets = asked::targets(&settings, args.which.client.as_deref())?;
-    let names = asked::names(&args.which.domains, asked::LOOKUP, output)?;
+    let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let only = (!names.is_empty()).then_some(names);
     if let Some(only) = &only {
         // Before the store is made: a wrong name must leave no trace.

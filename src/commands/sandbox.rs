@@ -1,5 +1,6 @@
 //! `prevalidate sandbox`: a CA and its name servers on loopback, until it is stopped, and a configuration that uses them.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -137,7 +138,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Every switch of the CA with the values it takes and what it means; the default first.
-const SWITCHES: [(&str, &str, &str); 18] = [
+const SWITCHES: [(&str, &str, &str); 19] = [
     ("reset_keeps_proof", "true|false", "a reset leaves a valid domain valid"),
     ("not_seen", "unchanged|error", "how validate says: not seen"),
     ("stale_token", "unchanged|error", "how validate says: no token to look for"),
@@ -153,6 +154,7 @@ const SWITCHES: [(&str, &str, &str); 18] = [
     ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
     ("client_search_limit", "300|N", "how many clients a search returns"),
     ("perspectives", "0|N", "places that look; 0: at every name server"),
+    ("resolvers", "[]|[\"192.0.2.1:53\"]", "one resolver per place, asked instead"),
     ("perspective_failures", "1|N", "how many of them may fail"),
     ("latency_ms", "0|N", "the least time of a call, as --latency"),
     ("calls_per_second", "0|N", "429 for more than this; 0: no limit"),
@@ -176,17 +178,22 @@ fn help() -> String {
 
 /// A directory for a sandbox: somebody's own, or one that goes away again.
 pub(super) enum Place {
-    Kept(PathBuf),
+    /// With the lock that says it is in use; the operating system lets go of it when the process ends, however it ends.
+    Kept {
+        path: PathBuf,
+        _lock: File,
+    },
     Passing(TempDir),
 }
+
+/// Whose lock a directory's sandbox holds.
+const LOCK: &str = "sandbox.lock";
 
 impl Place {
     /// `dir`, made for the owner only when it is not there, or a temporary directory for `what`.
     pub(super) fn make(dir: Option<&Path>, what: &str) -> Result<Self, Failed> {
         use std::os::unix::fs::DirBuilderExt;
-        let failed = |path: &Path, error| {
-            Failed::new(Exit::Usage, format!("cannot make the directory {}: {error}", path.display()))
-        };
+        let failed = |path: &Path, error| Failed::new(Exit::Usage, format!("cannot make {}: {error}", path.display()));
         let Some(dir) = dir else {
             let made = tempfile::Builder::new().prefix(&format!("prevalidate-{what}-")).tempdir();
             return made.map(Self::Passing).map_err(|error| failed(&std::env::temp_dir(), error));
@@ -194,13 +201,21 @@ impl Place {
         let dir = std::path::absolute(dir).map_err(|error| failed(dir, error))?;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.map_err(|error| failed(&dir, error))?;
-        Ok(Self::Kept(dir))
+        let lock = File::create(dir.join(LOCK)).map_err(|error| failed(&dir.join(LOCK), error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self::Kept { path: dir, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("a sandbox is running in {}, with keys of its own", dir.display());
+                Err(Failed::new(Exit::Usage, message).with_hint("end it first, or take another --dir"))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(&dir.join(LOCK), error)),
+        }
     }
 
     /// Absolute.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Kept(path) => path,
+            Self::Kept { path, .. } => path,
             Self::Passing(directory) => directory.path(),
         }
     }

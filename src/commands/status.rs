@@ -50,7 +50,7 @@ fn state(word: String) -> State {
 pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let clients = asked::targets(&settings, args.client.as_deref())?;
-    let names = asked::names(&args.domains, asked::LOOKUP, output)?;
+    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
     let (store, looks, covered) = if args.refresh {
         let store = wire::open_or_pretend(&settings).await?;
         let worker = Worker::new(

@@ -17,7 +17,7 @@ use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, CaSettings, Settings};
+use crate::config::{self, CaSettings, ProviderTable, Settings};
 use crate::output::Output;
 use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
@@ -35,6 +35,13 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
+}
+
+/// Whether nobody named a configuration and none lies at the usual places.
+pub(super) fn names_no_configuration(global: &Global) -> bool {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let named = global.config.is_some() || env(config::ENV).is_some_and(|path| !path.is_empty());
+    !named && config::find(None, &env).is_err()
 }
 
 /// The policy that the settings spell out.
@@ -132,25 +139,28 @@ pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dy
     }
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
-        // The configuration check has read the same table without a fault.
-        let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
-            let faults: Vec<_> =
-                faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
-            Failed::new(Exit::Usage, faults.join("\n"))
-        })?;
-        let time = Arc::clone(&clock);
-        let built = adapter.build_at(Arc::new(move || time.now())).map_err(|error| Failed {
-            exit: Exit::Usage,
-            message: format!("provider.{name}: {error}"),
-            hint: error.hint,
-        })?;
-        providers.insert(name.clone(), built);
+        providers.insert(name.clone(), provider(name, table, Arc::clone(&clock))?);
     }
     Ok(Ports { cas, providers, lookout: Arc::new(gate(settings, Arc::clone(&clock))?), store, clock })
 }
 
+/// One provider by its table.
+pub(super) fn provider(name: &str, table: &ProviderTable, clock: Arc<dyn Clock>) -> Result<Arc<dyn Provider>, Failed> {
+    // The configuration check has read the same table without a fault.
+    let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
+        let faults: Vec<_> =
+            faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
+        Failed::new(Exit::Usage, faults.join("\n"))
+    })?;
+    adapter.build_at(Arc::new(move || clock.now())).map_err(|error| Failed {
+        exit: Exit::Usage,
+        message: format!("provider.{name}: {error}"),
+        hint: error.hint,
+    })
+}
+
 /// The gate; the files that its settings name are read here.
-fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, Failed> {
+pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, Failed> {
     let from = &settings.propagation;
     let defaults = GateSettings::default();
     let refused = |key: &str, path: &Path, why: &str| {

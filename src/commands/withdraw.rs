@@ -36,7 +36,7 @@ pub(super) struct WithdrawArgs {
 
 pub(super) async fn withdraw(global: &Global, args: WithdrawArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let names = asked::names(&args.domains, asked::LOOKUP, output)?;
+    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
     if settings.policy.mode == Mode::Observe {
         return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: nothing is written in DNS"));
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
+use super::read::is_loopback;
 use super::tree::{Schema, Section, shown_key};
 use super::{CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
 use crate::ca::ClientSelector;
@@ -23,6 +24,8 @@ pub(super) struct Clients<'a> {
     seen: HashMap<DomainName, (PathBuf, usize)>,
     /// Whether the notice on names below `test` was given: once is enough.
     lab: bool,
+    /// Whether the client at hand is a sandbox's.
+    is_sandbox: bool,
 }
 
 impl<'a> Clients<'a> {
@@ -32,7 +35,7 @@ impl<'a> Clients<'a> {
         providers: &'a BTreeMap<String, ProviderTable>,
         accept_idn: bool,
     ) -> Self {
-        Self { top, cas, providers, accept_idn, seen: HashMap::new(), lab: false }
+        Self { top, cas, providers, accept_idn, seen: HashMap::new(), lab: false, is_sandbox: false }
     }
 
     pub(super) fn read(mut self) -> Vec<ClientSettings> {
@@ -52,6 +55,8 @@ impl<'a> Clients<'a> {
 
     fn client(&mut self, section: &Section<'_>, used: &mut Vec<String>) -> Option<ClientSettings> {
         let ca = self.ca(section);
+        let url = ca.as_ref().and_then(|name| Some(&self.cas.get(name)?.as_ref()?.url));
+        self.is_sandbox = url.is_some_and(is_loopback);
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");
@@ -208,10 +213,10 @@ impl<'a> Clients<'a> {
         }
         for notice in notices {
             let lab = matches!(notice, Notice::Lab(_));
-            if !(lab && self.lab) {
+            if !(lab && (self.lab || self.is_sandbox)) {
                 section.reader.notices.borrow_mut().push(place(notice.to_string(), None));
+                self.lab |= lab;
             }
-            self.lab |= lab;
         }
         self.seen.insert(name.clone(), (file, line));
         domains.push(ClientDomain { name, provider: provider.cloned() });

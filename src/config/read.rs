@@ -22,7 +22,7 @@ use super::{
     WorkerSettings,
 };
 use crate::prevalidation::DomainName;
-use crate::propagation::{GateMode, Judging};
+use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
     Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
@@ -54,6 +54,7 @@ const CA: Schema = Schema {
         "issuer",
         "rate",
         "token_prefix",
+        "caa_names",
         "ca_file",
         "proxy",
     ],
@@ -242,11 +243,13 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
     if !(1..=40).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         section.fault("token_prefix", "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`");
     }
+    let caa_names = caa_names(section);
     let ca_file = file(section, "ca_file");
     let proxy = section.text("proxy").and_then(|text| proxy_url(section, text));
     Some(CaSettings {
         issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
         token_prefix: token_prefix.to_owned(),
+        caa_names,
         auth,
         second_api_key,
         ca_file,
@@ -258,6 +261,24 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
         user: user?.to_owned(),
         api_key: api_key?,
     })
+}
+
+/// What the CA is called in CAA records: host names, as RFC 8659, section 4.2, writes them.
+fn caa_names(section: &Section<'_>) -> Vec<String> {
+    if !section.has("caa_names") {
+        return caa::CA_NAMES.map(str::to_owned).to_vec();
+    }
+    let texts = section.texts("caa_names");
+    if texts.is_empty() {
+        section.fault("caa_names", "must name at least one, such as \"swisssign.com\"");
+    }
+    for text in &texts {
+        if !caa::is_issuer_name(text.text) {
+            let message = "must hold names as in CAA records, such as \"swisssign.com\"";
+            section.reader.fault(Some(text.line), &section.key("caa_names"), message, None);
+        }
+    }
+    texts.iter().map(|text| text.text.to_owned()).collect()
 }
 
 /// The path of a file that is there.
@@ -272,12 +293,8 @@ fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
 /// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
 fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
     let url = plain_url(section, "url", text)?;
-    let (loopback, known) = match url.host() {
-        Some(Host::Ipv4(address)) => (address.is_loopback(), false),
-        Some(Host::Ipv6(address)) => (address.is_loopback(), false),
-        Some(Host::Domain(host)) => (host == "localhost", host == "swisssign.ch" || host.ends_with(".swisssign.ch")),
-        None => (false, false),
-    };
+    let loopback = is_loopback(&url);
+    let known = url.domain().is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
     if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
         section.fault("url", "must begin with https:// (http:// only for a loopback address)");
         return None;
@@ -287,6 +304,16 @@ fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
         section.reader.notice(section.line_of("url"), &section.key("url"), message);
     }
     Some(url)
+}
+
+/// Whether a CA is a sandbox: no other one stands on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    }
 }
 
 fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
@@ -357,7 +384,7 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
     PropagationSettings {
         poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
         settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 30, SECOND * 3)),
+        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 10, SECOND * 3)),
         rate: rate.unwrap_or_else(|message| {
             section.fault("rate", message);
             default_rate

@@ -129,6 +129,7 @@ impl Page {
         self.text("issuer", &ca.issuer);
         self.text("rate", &ca.rate.to_string());
         self.text("token_prefix", &ca.token_prefix);
+        self.plain("caa_names", list(ca.caa_names.iter().cloned()));
         if let Some(path) = &ca.ca_file {
             self.text("ca_file", &path.to_string_lossy());
         }

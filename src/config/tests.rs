@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::read::SCHEMAS;
 use super::*;
-use crate::propagation::GateMode;
+use crate::propagation::{GateMode, GateSettings};
 
 const CANARY: &str = "4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d";
 const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
@@ -323,6 +323,29 @@ fn what_is_shown_is_the_same_configuration_again_without_secrets() {
 }
 
 #[test]
+fn a_zone_is_shown_with_what_counts_there() {
+    let folder = Folder::new();
+    let text = format!(
+        "{GOOD}[propagation]\nmode = \"resolvers\"\nresolvers = [\"9.9.9.9\", \"tls://9.9.9.9#dns.quad9.net\"]\n\
+         [propagation.zone.\"déjà.vu.com\"]\nmode = \"delay\"\n[propagation.zone.\"example.ch\"]\nrounds = 1\n"
+    );
+    let settings = folder.load(&text).unwrap();
+    let delays = |settings: &Settings| {
+        let propagation = settings.propagation.clone();
+        let gate = GateSettings { general: propagation.general, zones: propagation.zones, ..GateSettings::default() };
+        ["xn--dj-kia8a.vu.com", "example.ch", "example.com"]
+            .map(|name| gate.way(&DomainName::from_a_labels(name).unwrap()).delay.as_secs())
+    };
+    assert_eq!(delays(&settings), [600, 60, 60]);
+    let shown = settings.redacted_toml();
+    assert!(shown.contains("\"tls://9.9.9.9:853#dns.quad9.net\""), "{shown}");
+    assert_eq!(delays(&folder.load(&shown).unwrap()), [600, 60, 60], "{shown}");
+    assert_eq!(settings.notices, []);
+    let one = folder.load(&text.replace("\"9.9.9.9\", ", "")).unwrap();
+    assert!(one.notices[0].message.contains("is one only"), "{:?}", one.notices);
+}
+
+#[test]
 fn a_secret_goes_to_no_host_in_clear_and_to_no_strange_host_in_silence() {
     let folder = Folder::new();
     let with = |url: &str| folder.load(&GOOD.replace("https://api.ra.swisssign.ch", url));
@@ -356,8 +379,10 @@ fn a_sandbox_on_this_machine_can_be_configured() {
     assert_eq!(settings.propagation.settle, Duration::ZERO);
     assert_eq!(settings.propagation.zones["example.test"].name_servers.len(), 2);
     assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
-    // That such names are for sandboxes only is said once, not for each of them.
-    assert_eq!(settings.notices.len(), 1);
+    assert_eq!(settings.notices, [], "such names belong to a sandbox");
+    // To any other CA they do not; that is said once, not for each of them.
+    let settings = folder.load(&text.replace("http://127.0.0.1:40123", "https://api.ra.swisssign.ch")).unwrap();
+    assert_eq!(settings.notices.len(), 1, "{:?}", settings.notices);
 }
 
 #[test]
@@ -475,4 +500,17 @@ fn what_is_no_configuration_file_is_refused_with_a_reason() {
     assert!(load(folder.0.path()).unwrap_err().to_string().contains("not a regular file"));
     assert!(load(&folder.0.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
     assert!(folder.load(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok());
+}
+
+#[test]
+fn names_in_caa_records_are_host_names_and_there_is_one_at_least() {
+    let folder = Folder::new();
+    let with = |names: &str| GOOD.replace("user =", &format!("caa_names = {names}\nuser ="));
+    assert_eq!(folder.load(GOOD).unwrap().cas["swisssign"].caa_names, ["swisssign.com"]);
+    let two = folder.load(&with(r#"["swisssign.com", "ca.example"]"#)).unwrap();
+    assert_eq!(two.cas["swisssign"].caa_names, ["swisssign.com", "ca.example"]);
+    for names in ["[]", r#"["swisssign.com."]"#, r#"["swiss sign"]"#, r#"[""]"#, "7"] {
+        let faults = folder.faults(&with(names));
+        assert!(faults.iter().any(|fault| fault.contains("ca.swisssign.caa_names")), "{names}: {faults:?}");
+    }
 }

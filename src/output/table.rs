@@ -33,6 +33,14 @@ impl Cell {
     pub fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn tone(&self) -> Tone {
+        self.tone
+    }
 }
 
 impl From<&str> for Cell {

@@ -22,11 +22,6 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("in {count} {unit}") } else { format!("{count} {unit} ago") }
 }
 
-/// `1 domain`, `2 domains`.
-pub fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// `2026-11-21 09:00 UTC`: for tables; seconds are for logs.
 pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()

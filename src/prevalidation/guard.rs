@@ -11,6 +11,7 @@ use super::attempt::Effect;
 use super::name::DomainName;
 use super::observed::{Observed, Sighting};
 use super::policy::Policy;
+use super::words::share;
 
 /// Something unexpected and large enough that a person has to look first. `--force` overrides it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,24 +48,32 @@ pub struct Count {
     pub known: usize,
 }
 
+impl Count {
+    fn share(&self, noun: &str, verb: (&str, &str)) -> String {
+        share(self.affected, self.known, noun, verb)
+    }
+}
+
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RegistrationsVanished(c) => {
-                write!(f, "{} of {} registrations are no longer in the CA's list for {}", c.affected, c.known, c.among)
+                write!(f, "{} no longer in the CA's list for {}", c.share("registration", ("is", "are")), c.among)
             }
             Self::ProofsVanished(c) => {
-                write!(f, "{} of {} proofs of {} stopped counting before their end", c.affected, c.known, c.among)
-            }
-            Self::ProofsShortened(c) => {
                 write!(
                     f,
-                    "{} of {} proofs of {} end earlier than the CA said, and no rule explains it",
-                    c.affected, c.known, c.among
+                    "{}, of {}, before the end",
+                    c.share("proof", ("stopped counting", "stopped counting")),
+                    c.among
                 )
             }
+            Self::ProofsShortened(c) => {
+                let share = c.share("proof", ("ends", "end"));
+                write!(f, "{share} earlier than the CA said, of {}, and no rule explains it", c.among)
+            }
             Self::InventoryShrank(c) => {
-                write!(f, "{} of {} domains are gone from the inventory ({})", c.affected, c.known, c.among)
+                write!(f, "{} gone from the inventory ({})", c.share("domain", ("is", "are")), c.among)
             }
             Self::ClockSkew { ahead_seconds } if *ahead_seconds < 0 => {
                 write!(f, "the local clock is {} s behind the CA's", -ahead_seconds)

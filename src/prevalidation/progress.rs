@@ -26,8 +26,14 @@ pub fn absorb(attempt: &mut Attempt, registration: &Registration, reuse: &ReuseT
     }
     if is_newer(registration.proof.as_ref(), attempt.renews.as_ref()) && registration.usable_until(reuse, now).is_some()
     {
-        *attempt =
-            Attempt { proved_at: Some(now), effects: std::mem::take(&mut attempt.effects), ..Attempt::default() };
+        *attempt = Attempt {
+            proved_at: Some(now),
+            effects: std::mem::take(&mut attempt.effects),
+            // A proof changes nothing about what a person wants.
+            hold: attempt.hold.take().filter(|_| attempt.withdrawn_at.is_some()),
+            withdrawn_at: attempt.withdrawn_at,
+            ..Attempt::default()
+        };
         return Progress::Won;
     }
     let token = registration.token.as_ref().map(|token| &token.value);

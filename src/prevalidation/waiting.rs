@@ -10,6 +10,7 @@ use super::attempt::Attempt;
 use super::observed::Observed;
 use super::planner::{ASKED_AGAIN, Decision, Step};
 use super::reuse::after;
+use super::words::moment;
 
 /// A value that is not proven so long after it was written is late.
 pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -115,12 +116,6 @@ impl Waiting {
         let token = self.token_until.map(|end| format!("; the token lives until {}", when(end))).unwrap_or_default();
         format!("waits for {} since {} UTC, {verb} {next}{what}; {late}{token}", self.subject, when(self.since))
     }
-}
-
-/// `12:03`, with the date when it is another day's.
-pub fn moment(at: Timestamp, now: Timestamp) -> String {
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
-    at.strftime(if day(at) == day(now) { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
 }
 
 #[cfg(test)]

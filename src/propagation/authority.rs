@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::join;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -24,6 +25,10 @@ const PAYLOAD: u16 = 1232;
 
 /// Datagrams that answer something else, before UDP is given up: a flood must cost neither the time-out nor the processor.
 const MOST_STRANGERS: u32 = 32;
+
+/// Questions over UDP that a server is asked once more when it is known to live: a third of them may get lost, and it is
+/// heard in 97 of 100 rounds all the same.
+const TRIES_TO_BE_HEARD: usize = 2;
 
 /// Linux and macOS: the machine has no such address family at all.
 const NO_FAMILY: [i32; 2] = [97, 47];
@@ -44,14 +49,16 @@ pub enum Failure {
     NoRoute(String),
     /// Nothing came back over any transport.
     Silent(String),
-    /// Something came back over TCP that is no answer to the question.
+    /// What came back is no answer to the question.
     Nonsense(String),
+    /// Its answer does not fit into a datagram, and TCP connections to it hang.
+    CutOff(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRoute(text) | Self::Silent(text) | Self::Nonsense(text) => f.write_str(text),
+            Self::NoRoute(text) | Self::Silent(text) | Self::Nonsense(text) | Self::CutOff(text) => f.write_str(text),
         }
     }
 }
@@ -73,8 +80,12 @@ impl Asker {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Asks `address`: RD=0, DO=1, EDNS 1232 over UDP; TCP when the answer is truncated or does not come; without EDNS when
-    /// the server does not know it (FORMERR, NOTIMP, BADVERS) or said nothing at all. At most four tries.
+    /// Asks `address` as resolvers do: RD=0, DO=1, EDNS 1232 over UDP; TCP when the answer is truncated; without EDNS when the
+    /// server does not know it (FORMERR, NOTIMP, BADVERS). At most six tries.
+    ///
+    /// A server that keeps silent over UDP is dead to resolvers, even if it answers over TCP, or to a question without EDNS:
+    /// since the DNS flag day of 2019 nobody asks it that way (measured with unbound 1.17). So it is silent here, too, and
+    /// told apart. Only a lost datagram must not make it so.
     ///
     /// Source ports are the kernel's ephemeral ones, a new one for every try; the socket is connected, so that the kernel
     /// drops what others send. Id, question and opcode are compared (RFC 5452, section 9.1).
@@ -82,22 +93,55 @@ impl Asker {
     /// # Errors
     /// [`Failure`], after every try that could still bring an answer.
     pub async fn ask(&self, address: SocketAddr, name: &Name, kind: RecordType) -> Result<Message, Failure> {
-        match self.over_both(address, &Question::new(name, kind, true)).await {
-            Ok(answer) if !knows_no_edns(&answer) => Ok(answer),
-            Err(failure @ (Failure::NoRoute(_) | Failure::Nonsense(_))) => Err(failure),
-            Ok(refusal) => Ok(self.over_both(address, &Question::new(name, kind, false)).await.unwrap_or(refusal)),
-            // Old middleboxes drop EDNS without a word. A stale server behind one must be heard, not taken for dead.
-            Err(silent) => {
-                let plain = Question::new(name, kind, false);
-                match self.over_udp(address, &plain).await {
-                    Ok(answer) if answer.metadata.truncation => Err(Failure::Nonsense(format!(
-                        "the answer is truncated over UDP and TCP does not work ({silent})"
-                    ))),
-                    Ok(answer) => Ok(answer),
-                    Err(_) => Err(silent),
-                }
+        let [question, plain] = [true, false].map(|edns| Question::new(name, kind, edns));
+        let answer = match self.over_udp(address, &question).await {
+            Err(Failure::Silent(why)) => self.insist(address, &question, &plain, why).await?,
+            // Somebody may be guessing, which TCP makes hard.
+            Err(Failure::Nonsense(udp)) => return self.after_udp(address, &question, &udp).await,
+            other => other?,
+        };
+        if answer.metadata.truncation {
+            return self.whole(address, &question).await;
+        }
+        if !knows_no_edns(&answer) {
+            return Ok(answer);
+        }
+        match self.over_udp(address, &plain).await {
+            Ok(answer) if answer.metadata.truncation => self.whole(address, &plain).await,
+            other => Ok(other.unwrap_or(answer)),
+        }
+    }
+
+    /// Finds out whether a server that said nothing over UDP is dead, or was only not heard.
+    async fn insist(
+        &self,
+        address: SocketAddr,
+        question: &Question,
+        plain: &Question,
+        why: String,
+    ) -> Result<Message, Failure> {
+        let (over_tcp, without_edns) = join(self.over_tcp(address, question), self.over_udp(address, plain)).await;
+        let otherwise = match (&over_tcp, &without_edns) {
+            (Err(Failure::Nonsense(tcp)), Err(_)) => return Err(Failure::Nonsense(format!("UDP: {why}; TCP: {tcp}"))),
+            (Err(tcp), Err(_)) => return Err(Failure::Silent(format!("UDP: {why}; TCP: {tcp}"))),
+            (_, Ok(_)) => "only to what has no EDNS",
+            (Ok(_), Err(_)) => "only over TCP",
+        };
+        for _ in 0..TRIES_TO_BE_HEARD {
+            if let Ok(answer) = self.over_udp(address, question).await {
+                return Ok(answer);
             }
         }
+        Err(Failure::Silent(format!("UDP: {why}; it answers {otherwise}, which resolvers do not try")))
+    }
+
+    /// The whole of a truncated answer.
+    async fn whole(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
+        self.over_tcp(address, question).await.map_err(|failure| {
+            let hangs = failure == self.late();
+            let why = format!("the answer is truncated over UDP and TCP does not work: {failure}");
+            if hangs { Failure::CutOff(why) } else { Failure::Nonsense(why) }
+        })
     }
 
     /// Over UDP, and over TCP when the answer is truncated or does not come.
@@ -108,10 +152,15 @@ impl Asker {
             Err(failure @ Failure::NoRoute(_)) => return Err(failure),
             Err(failure) => failure.to_string(),
         };
+        self.after_udp(address, question, &udp).await
+    }
+
+    /// Over TCP, after `udp`.
+    async fn after_udp(&self, address: SocketAddr, question: &Question, udp: &str) -> Result<Message, Failure> {
         self.over_tcp(address, question).await.map_err(|failure| match failure {
-            Failure::Silent(tcp) => Failure::Silent(format!("UDP: {udp}; TCP: {tcp}")),
             Failure::Nonsense(tcp) => Failure::Nonsense(format!("UDP: {udp}; TCP: {tcp}")),
             no_route @ Failure::NoRoute(_) => no_route,
+            other => Failure::Silent(format!("UDP: {udp}; TCP: {other}")),
         })
     }
 
@@ -133,15 +182,19 @@ impl Asker {
                     Err(_) => strangers += 1,
                 }
             }
-            Err(Failure::Silent("nothing but datagrams that do not answer the question".to_owned()))
+            Err(Failure::Nonsense("nothing but datagrams that do not answer the question".to_owned()))
         };
         match timeout(self.timeout, exchange).await {
             Ok(result) => result,
             Err(_) if strangers > 0 => {
-                Err(Failure::Silent(format!("no answer in {:?}, {strangers} other datagrams", self.timeout)))
+                Err(Failure::Nonsense(format!("no answer in {:?}, {strangers} other datagrams", self.timeout)))
             }
-            Err(_) => Err(Failure::Silent(format!("no answer in {:?}", self.timeout))),
+            Err(_) => Err(self.late()),
         }
+    }
+
+    fn late(&self) -> Failure {
+        Failure::Silent(format!("no answer in {:?}", self.timeout))
     }
 
     pub(super) async fn over_tcp(&self, address: SocketAddr, question: &Question) -> Result<Message, Failure> {
@@ -160,8 +213,7 @@ impl Asker {
         exchange: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let _permit = self.turn(whom).await;
-        let silent = || Failure::Silent(format!("no answer in {:?}", self.timeout));
-        timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(silent()))
+        timeout(self.timeout, exchange).await.unwrap_or_else(|_| Err(self.late()))
     }
 
     /// Waits until `whom` may be asked again and a socket is free.

@@ -25,6 +25,8 @@ use super::referral::{self, Step};
 use super::rule::OTHER_WAY;
 use super::shared::Addresses;
 
+mod above;
+
 /// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations name thousands.
 const MOST_SERVERS: usize = 32;
 /// Addresses of one name server that are looked at.
@@ -43,6 +45,10 @@ pub struct Delegation {
     pub zone: String,
     /// Name server names and their addresses: glue and the addresses' own zones together. May be empty for a name.
     pub servers: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// The names in the parent's delegation; empty when one server holds both zones, so that no referral showed.
+    pub parent: BTreeSet<String>,
+    /// The names in the zone itself; `None` when that list could not be read.
+    pub child: Option<BTreeSet<String>>,
     /// Parent and child differ, a name without an address, an address that only works inside a network.
     pub warnings: Vec<String>,
     /// The delegations on the way, for the chain of trust.
@@ -94,6 +100,14 @@ pub enum WalkError {
         /// Which limit was met.
         why: String,
     },
+    /// Too slow: servers on the way that take long or do not answer.
+    #[error("the servers of {name} were not found in {time:?}; are servers on the way slow, or is DNS blocked here?")]
+    Late {
+        /// The name asked about.
+        name: String,
+        /// How long it was tried.
+        time: Duration,
+    },
     /// The labels do not form a DNS name.
     #[error("{0} cannot be asked for in the DNS")]
     Name(String),
@@ -142,16 +156,33 @@ impl Walker {
     /// # Errors
     /// [`WalkError`] when nobody responsible could be found; it names the zone and the servers that were asked.
     pub async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let walk = Walk {
+        let late = |_| WalkError::Late { name: text(name), time: self.time };
+        timeout(self.time, self.walk().delegation(name)).await.map_err(late)?
+    }
+
+    /// One authoritative answer to "`name` `kind`?", from any server of the zone that holds it.
+    ///
+    /// # Errors
+    /// [`WalkError`] when nobody responsible could be found, or none of them gave such an answer.
+    pub(super) async fn answer(&self, name: &Name, kind: RecordType) -> Result<Message, WalkError> {
+        let walk = self.walk();
+        let answer = async {
+            let place = walk.descend(name, 0).await?;
+            walk.first(&place.cut, name, kind, 0, |reply| referral::authoritative(reply).map(|()| reply.clone())).await
+        };
+        let late = |_| WalkError::Late { name: text(name), time: self.time };
+        timeout(self.time, answer).await.map_err(late)?
+    }
+
+    fn walk(&self) -> Walk<'_> {
+        Walk {
             walker: self,
             questions: Budget::of(MOST_QUESTIONS),
             cuts: Mutex::default(),
             found: Mutex::default(),
             heard: AtomicU32::new(0),
             heard_from_resolvers: AtomicU32::new(0),
-        };
-        let late = |_| WalkError::Endless { name: text(name), why: format!("not done in {:?}", self.time) };
-        timeout(self.time, walk.delegation(name)).await.map_err(late)?
+        }
     }
 }
 
@@ -168,7 +199,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
-        let (Place { cut, apex: zone, signed }, child) = match self.descend(name, 0).await {
+        let (mut place, child) = match self.descend(name, 0).await {
             Ok(place) => {
                 let zone = &place.apex;
                 let child =
@@ -186,12 +217,13 @@ impl Walk<'_> {
             }
             Err(error) => return Err(error),
         };
-        // Servers of the zone above that answer for this one too count as its parent's choice: resolvers ask them and
-        // believe them. The roots are nobody's.
-        let parent: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
+        let parent = self.look_above(&mut place).await;
+        let Place { cut, apex: zone, signed } = place;
         let silent = child.is_err();
+        let texts = |names: &BTreeSet<Name>| names.iter().take(MOST_SERVERS).map(text).collect::<BTreeSet<_>>();
+        let lists = (texts(&parent), child.as_ref().ok().map(texts));
         let mut warnings = Vec::new();
-        let mut names = parent.clone();
+        let mut names: BTreeSet<Name> = cut.hosts.keys().cloned().collect();
         match child {
             Ok(child) => {
                 if !parent.is_empty() && parent != child {
@@ -204,7 +236,7 @@ impl Walk<'_> {
                 }
                 names.extend(child);
             }
-            Err(error) if parent.is_empty() => return Err(error),
+            Err(error) if names.is_empty() => return Err(error),
             Err(error) => warnings.push(format!("the zone's own list of name servers could not be read: {error}")),
         }
         if names.len() > MOST_SERVERS {
@@ -245,7 +277,8 @@ impl Walk<'_> {
         }
         let asked = servers.values().flatten().map(|&ip| SocketAddr::from((ip, self.walker.port))).collect();
         let chain = Chain { links: self.links(&cut, &zone, asked), signed };
-        Ok(Delegation { zone: text(&zone), servers, warnings, chain })
+        let (parent, child) = lists;
+        Ok(Delegation { zone: text(&zone), servers, parent, child, warnings, chain })
     }
 
     /// The zones from the root to `apex`, whose servers are `servers`; `cut` is the last one that was delegated to.
@@ -381,6 +414,7 @@ impl Walk<'_> {
         if let Some(endless) = endless {
             return Err(endless);
         }
+        tried.sort_unstable();
         let more = tried.len().saturating_sub(3);
         tried.truncate(3);
         if more > 0 {

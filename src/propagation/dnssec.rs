@@ -154,6 +154,14 @@ impl Trust {
 }
 
 impl Trust {
+    /// The chain of trust as a resolver has it that asked for the keys at the very server that gave `answers` to "DNSKEY?":
+    /// `None` when they are none that these keys vouch for.
+    pub fn at_server(&self, answers: &[Record], now: Timestamp) -> Option<Self> {
+        let Self::Secure(keys) = self else { return None };
+        let effort = Budget::of(VERIFICATIONS_PER_REPLY);
+        keys.shown_by(answers, signatures::seconds(now), &effort).map(|keys| Self::Secure(Arc::new(keys)))
+    }
+
     /// What people should know although nothing is broken: that a zone whose answers are `signed` was not validated by us,
     /// while the CA's resolvers may validate it.
     pub fn warning(&self, zone: &str, signed: bool) -> Option<String> {

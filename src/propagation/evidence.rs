@@ -9,20 +9,38 @@ use super::authority::Failure;
 /// Judges a reply to "`owner` TXT?". The words are for people: the RCODE, what was missing, what stood there instead.
 ///
 /// A value is there when the character-strings of one TXT record of `owner`, joined, are `value` byte for byte
-/// (RFC 1035, section 3.3.14; names compare without case, RFC 4343). Only authoritative replies (AA) count.
-pub fn judge(reply: &Result<Message, Failure>, owner: &Name, value: &str) -> (Answer, String) {
+/// (RFC 1035, section 3.3.14; names compare without case, RFC 4343). Only authoritative replies (AA) count as evidence that it
+/// is there. But resolvers believe TXT records without AA, too (BIND 9.18 always, unbound 1.17 unless RA is set: measured), so
+/// such records without the value count as not there; and a server of `zone` that refers to the servers of `zone` says "not
+/// there" to resolvers (measured with unbound 1.17).
+pub fn judge(reply: &Result<Message, Failure>, owner: &Name, zone: &Name, value: &str) -> (Answer, String) {
     let reply = match reply {
         Ok(reply) => reply,
         Err(Failure::NoRoute(why)) => return (Answer::NotChecked, why.clone()),
         Err(Failure::Silent(why)) => return (Answer::Unreachable, why.clone()),
         Err(Failure::Nonsense(why)) => return (Answer::Lame, why.clone()),
+        Err(Failure::CutOff(why)) => return (Answer::CutOff, why.clone()),
     };
     let told = reply.metadata.response_code;
     if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) {
         return (Answer::Lame, rcode(told));
     }
     if !reply.metadata.authoritative {
+        let has_texts =
+            reply.answers.iter().any(|record| record.name == *owner && matches!(record.data, RData::TXT(_)));
+        let (answer, missing) = value_in(reply, owner, value);
+        if has_texts && answer == Answer::NoMatch {
+            let from = if reply.metadata.recursion_available { "from a cache, as a resolver" } else { "without AA" };
+            return (answer, format!("{missing}; it answers {from}, and resolvers may believe it"));
+        }
         let detail = match reply.authorities.iter().find(|record| matches!(record.data, RData::NS(_))) {
+            Some(referral) if reply.answers.is_empty() && referral.name == *zone && told == ResponseCode::NoError => {
+                let detail = format!(
+                    "it does not have {}, it only refers to its servers, itself among them; resolvers take that for \"no TXT value\"",
+                    text(zone)
+                );
+                return (Answer::NoMatch, detail);
+            }
             Some(referral) if reply.answers.is_empty() => {
                 format!("it only refers to the servers of {}", text(&referral.name))
             }
@@ -60,19 +78,6 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
         (_, n) => format!("{n} TXT values there, not this one"),
     };
     (Answer::NoMatch, detail)
-}
-
-/// The TTL of `owner`'s TXT RRset in an authoritative reply; `None` when there is no such RRset.
-///
-/// # Errors
-/// In words, why the reply proves nothing.
-pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Result<Option<u32>, String> {
-    let told = reply.metadata.response_code;
-    if !matches!(told, ResponseCode::NoError | ResponseCode::NXDomain) || !reply.metadata.authoritative {
-        return Err(format!("{}, not an authoritative answer", rcode(told)));
-    }
-    let there = |record: &&Record| record.name == *owner && matches!(record.data, RData::TXT(_));
-    Ok(reply.answers.iter().filter(there).map(|record| record.ttl).max())
 }
 
 /// How long "not there" may be cached after this reply to an SOA question: RFC 2308, section 5.

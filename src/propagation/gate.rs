@@ -3,21 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{join, join_all};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
+use jiff::Timestamp;
 
 use super::authority::{Asker, Failure};
-use super::delegation::{WalkError, Walker};
-use super::dnssec::{self, Chain, Fault, Trust, Validator};
+use super::delegation::{Delegation, WalkError, Walker};
+use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh;
 use super::settings::{GateSettings, Way};
 use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
+
+/// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out is.
+const LONGEST_WALK: Duration = Duration::from_secs(60);
 
 /// Open sockets of all looks together.
 const SOCKETS: usize = 256;
@@ -26,10 +31,10 @@ const SOCKETS: usize = 256;
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
-    asker: Asker,
-    walker: Walker,
+    pub(super) asker: Asker,
+    pub(super) walker: Walker,
     validator: Validator,
-    resolvers: Resolvers,
+    pub(super) resolvers: Resolvers,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,24 +47,15 @@ pub struct Responsible {
     pub servers: Vec<(Option<String>, SocketAddr)>,
     /// What is wrong with the delegation, tolerably.
     pub warnings: Vec<String>,
-    /// The delegations that lead to the zone; `None` with an override.
-    pub chain: Option<Chain>,
-}
-
-/// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetimes {
-    /// The TTL of the RRset that is there now.
-    pub txt_ttl: Option<u32>,
-    /// The smaller of the SOA's TTL and its MINIMUM field; 0 when no SOA record could be read.
-    pub negative_ttl: u32,
+    /// What the walk found; `None` with an override.
+    pub delegation: Option<Delegation>,
 }
 
 impl Gate {
     /// A gate with these settings. Opens nothing yet.
     pub fn new(settings: GateSettings, clock: Arc<dyn Clock>) -> Self {
         let asker = Asker::new(settings.timeout, SOCKETS, settings.rate);
-        let time = settings.timeout.saturating_mul(10);
+        let time = settings.timeout.saturating_mul(10).min(LONGEST_WALK);
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
         let resolvers = Resolvers::new(asker.clone(), settings.extra_roots.clone());
         let anchors = settings.trust_anchors.clone();
@@ -85,57 +81,36 @@ impl Gate {
         if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
             let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
             let servers = addresses.into_iter().map(|address| (None, address)).collect();
-            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), chain: None });
+            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), delegation: None });
         }
         let found = self.walker.delegation(&name(domain)?).await?;
-        let servers = found.servers.into_iter().flat_map(|(host, addresses)| {
-            addresses.into_iter().map(move |ip| (Some(host.clone()), SocketAddr::from((ip, self.settings.port))))
+        let servers = found.servers.iter().flat_map(|(host, addresses)| {
+            addresses.iter().map(move |ip| (Some(host.clone()), SocketAddr::from((*ip, self.settings.port))))
         });
         Ok(Responsible {
-            zone: found.zone,
+            zone: found.zone.clone(),
             servers: servers.collect(),
-            warnings: found.warnings,
-            chain: Some(found.chain),
+            warnings: found.warnings.clone(),
+            delegation: Some(found),
         })
     }
 
     /// What the chain of trust from the root says about the zone of `who`.
     pub async fn trust(&self, who: &Responsible) -> Trust {
-        match &who.chain {
-            Some(chain) => self.validator.trust(chain).await,
+        match &who.delegation {
+            Some(found) => self.validator.trust(&found.chain).await,
             None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
         }
-    }
-
-    /// Reads, before a write, how long caches may hold what is there now, from the first server that answers for the zone.
-    ///
-    /// # Errors
-    /// [`WalkError`] when nobody responsible was found or none of them answered.
-    pub async fn lifetimes(&self, domain: &DomainName) -> Result<Lifetimes, WalkError> {
-        let owner = name(domain)?;
-        let who = self.responsible(domain).await?;
-        let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|_| WalkError::Name(who.zone.clone()))?;
-        let mut tried = Vec::new();
-        for (_, address) in who.servers {
-            let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
-            match txt.map_err(|failure| failure.to_string()).and_then(|reply| evidence::txt_ttl(&reply, &owner)) {
-                Ok(txt_ttl) => {
-                    let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
-                    return Ok(Lifetimes { txt_ttl, negative_ttl: soa.as_ref().map_or(0, evidence::negative_ttl) });
-                }
-                Err(why) => tried.push(format!("{address}: {why}")),
-            }
-        }
-        Err(WalkError::NoAnswer { zone: who.zone, name: domain.to_string(), tried: tried.join("; ") })
     }
 
     /// Mode `authoritative`.
     async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
         let owner = name(question.domain)?;
         let who = self.responsible(question.domain).await?;
+        let names = [&owner, &apex(&who)?];
         let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
         let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
-        let (first, bogus) = self.judge(&who, &owner, question.value, &trust, replies);
+        let (first, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
         let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
         let mut verdict = rule::weigh(first, warnings, question.published_for);
         if let Some(fault) = bogus {
@@ -143,8 +118,12 @@ impl Gate {
         }
         for _ in 1..way.rounds {
             if verdict.go {
-                let (again, _) = self.judge(&who, &owner, question.value, &trust, self.round(&who, &owner).await);
+                let replies = self.round(&who, &owner).await;
+                let (again, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
                 verdict = rule::compare(verdict, again);
+                if let Some(fault) = bogus {
+                    verdict = rule::refuse(verdict, &fault);
+                }
             }
         }
         // Now, and not before, a resolver's question does no harm.
@@ -164,27 +143,52 @@ impl Gate {
         join_all(asked).await.into_iter().collect()
     }
 
-    /// What each server said, and the fault that makes all of it bogus.
-    fn judge(
+    /// What each server said about the owner of the value in its zone, and the fault that makes all of it bogus.
+    async fn judge(
         &self,
         who: &Responsible,
-        owner: &Name,
+        [owner, zone]: [&Name; 2],
         value: &str,
         trust: &Trust,
         replies: BTreeMap<SocketAddr, Result<Message, Failure>>,
     ) -> (Vec<ServerAnswer>, Option<Fault>) {
         let now = self.clock.now();
-        let judged = replies.into_iter().map(|(address, reply)| {
-            let said = evidence::judge(&reply, owner, value);
-            let fault = reply.ok().and_then(|reply| trust.judge(&reply, owner, RecordType::TXT, now).err());
+        let judged = replies.into_iter().map(async |(address, reply)| {
+            let said = evidence::judge(&reply, owner, zone, value);
+            let fault = match reply {
+                Ok(reply) => self.fault(trust, address, &reply, owner, now).await,
+                Err(_) => None,
+            };
             (address, (said, fault))
         });
-        let judged: BTreeMap<SocketAddr, _> = judged.collect();
+        let judged: BTreeMap<SocketAddr, _> = join_all(judged).await.into_iter().collect();
         let answers = who.servers.iter().filter_map(|(name, address)| {
             let ((answer, detail), fault) = judged.get(address)?.clone();
             Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
         });
         rule::validate(answers.collect(), trust)
+    }
+
+    /// What validating resolvers would not accept of one server's reply about TXT at `owner`.
+    ///
+    /// A server that is behind may have been left behind by the zone's keys, too. A resolver that gets both the keys and the
+    /// answer from it believes it, so it is asked for its own before its answer is passed over.
+    pub(super) async fn fault(
+        &self,
+        trust: &Trust,
+        address: SocketAddr,
+        reply: &Message,
+        owner: &Name,
+        now: Timestamp,
+    ) -> Option<Fault> {
+        let fault = trust.judge(reply, owner, RecordType::TXT, now).err()?;
+        if let (FaultKind::BadSignature, Trust::Secure(keys)) = (fault.kind, trust)
+            && let Ok(own) = self.asker.ask(address, keys.zone(), RecordType::DNSKEY).await
+            && let Some(own) = trust.at_server(&own.answers, now)
+        {
+            return own.judge(reply, owner, RecordType::TXT, now).err();
+        }
+        Some(fault)
     }
 
     /// Mode `resolvers`.
@@ -233,6 +237,10 @@ impl Lookout for Gate {
     }
 }
 
-fn name(domain: &DomainName) -> Result<Name, WalkError> {
+fn apex(who: &Responsible) -> Result<Name, WalkError> {
+    Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.'))).map_err(|_| WalkError::Name(who.zone.clone()))
+}
+
+pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {
     Name::from_ascii(format!("{domain}.")).map_err(|_| WalkError::Name(domain.to_string()))
 }

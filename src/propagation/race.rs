@@ -33,7 +33,7 @@ impl Budget {
 /// Nobody gave a reply that could be used.
 #[derive(Debug)]
 pub(super) struct Lost {
-    /// Each address and what it said.
+    /// Each address and what it said, sorted: the same words while it is the same.
     pub(super) tried: Vec<String>,
     /// Whether that is because the budget was used up.
     pub(super) spent: bool,
@@ -67,7 +67,10 @@ where
             let Ok(answered) = timeout(HEDGE, asked.next()).await else { continue };
             answered
         };
-        let Some((address, reply)) = answered else { return Err(Lost { tried, spent: false }) };
+        let Some((address, reply)) = answered else {
+            tried.sort_unstable();
+            return Err(Lost { tried, spent: false });
+        };
         match reply.map_err(|failure| failure.to_string()).and_then(|reply| read(&reply)) {
             Ok(found) => return Ok(found),
             Err(why) => tried.push(format!("{address}: {why}")),

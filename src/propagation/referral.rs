@@ -120,7 +120,11 @@ fn checked(reply: &Message) -> Result<ResponseCode, String> {
     }
 }
 
-fn authoritative(reply: &Message) -> Result<(), String> {
+/// Whether a reply is an authoritative answer: that there is something, or that there is nothing.
+///
+/// # Errors
+/// In words, why it is none.
+pub(super) fn authoritative(reply: &Message) -> Result<(), String> {
     checked(reply)?;
     if reply.metadata.authoritative {
         Ok(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dnssec::{Fault, Trust};
-use super::{Answer, GateMode, ServerAnswer, Verdict};
+use super::{Answer, GateMode, InSync, ServerAnswer, Verdict};
 
 /// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
 /// reloads says SERVFAIL for seconds; one that was never configured says REFUSED for years.
@@ -28,7 +28,7 @@ const SLOWEST_POLL: Duration = Duration::from_secs(300);
 
 /// Judges the answers of one look in mode `authoritative` (rule 3 and 4).
 ///
-/// It goes when no address says [`Answer::NoMatch`] and two name servers match. One is enough when only one answers, and,
+/// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers match. One is enough when only one answers, and,
 /// `LAME_GRACE` after the write, when all others that answer are lame. [`Answer::NotChecked`] counts neither way.
 /// Answers without a name are name servers of their own. `warnings` are those of the delegation; more are added.
 pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_for: Duration) -> Verdict {
@@ -40,7 +40,7 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
     let having =
         |wanted: &[Answer]| by_name.values().filter(|all| all.iter().any(|s| wanted.contains(&s.answer))).count();
 
-    let (listed, stale) = (by_name.len(), count(Answer::NoMatch));
+    let (listed, stale, cut_off) = (by_name.len(), count(Answer::NoMatch), count(Answer::CutOff));
     let matching = having(&[Answer::Match]);
     let answering = having(&[Answer::Match, Answer::NoMatch, Answer::Lame]);
     let needed = if published_for >= LAME_GRACE { 1 } else { answering.clamp(1, 2) };
@@ -49,7 +49,13 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
         match server.answer {
             Answer::Lame => warnings.push(format!("{server} does not answer for the zone: {}", server.detail)),
             Answer::Unreachable => warnings.push(format!("{server} gave no answer: {}", server.detail)),
-            Answer::Match | Answer::NoMatch | Answer::NotChecked => {}
+            Answer::Match | Answer::NoMatch | Answer::CutOff | Answer::NotChecked => {}
+        }
+    }
+    for (name, all) in &by_name {
+        // Its other addresses speak for a server that has some; one that was not asked at all may be stale.
+        if let (true, Some(one)) = (all.iter().all(|server| server.answer == Answer::NotChecked), all.first()) {
+            warnings.push(format!("{name} was not asked, and the CA may ask it: {}", one.detail));
         }
     }
 
@@ -58,6 +64,11 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
         format!("no name server has the value: {}", first_of(&servers, Answer::NoMatch))
     } else if stale > 0 {
         format!("{stale} of {addresses} addresses do not have the value yet: {}", first_of(&servers, Answer::NoMatch))
+    } else if cut_off > 0 {
+        format!(
+            "{cut_off} of {addresses} addresses cannot give their answer, and resolvers that ask them wait in vain: {}",
+            first_of(&servers, Answer::CutOff)
+        )
     } else if matching >= needed {
         let seen = count(Answer::Match);
         format!(
@@ -81,21 +92,27 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
             servers.first().map_or_else(String::new, |server| format!("{server}: {}", server.detail))
         )
     };
-    let go = stale == 0 && matching >= needed;
-    let gone = stale > 0 && matching == 0;
+    let go = stale == 0 && cut_off == 0 && matching >= needed;
+    let gone = stale > 0 && cut_off == 0 && matching == 0;
     Verdict { gone, warnings, servers, ..Verdict::new(GateMode::Authoritative, go, cause) }
 }
 
 /// Holds a second round against a first one that went: everybody was asked again, and a name that is served by many machines
-/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay.
+/// under one address (anycast) may answer from one that is stale. One "not there" is enough to stay, and somebody must still
+/// have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
-    if !second.iter().any(|server| server.answer == Answer::NoMatch) {
+    let any = |wanted| second.iter().any(|server| server.answer == wanted);
+    let cause = if any(Answer::NoMatch) {
+        format!(
+            "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
+            first_of(&second, Answer::NoMatch)
+        )
+    } else if !any(Answer::Match) {
+        let said = second.first().map_or_else(String::new, |server| format!(": {server}: {}", server.detail));
+        format!("asked again, no name server gave an answer that counts{said}")
+    } else {
         return first;
-    }
-    let cause = format!(
-        "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
-        first_of(&second, Answer::NoMatch)
-    );
+    };
     Verdict { go: false, cause, servers: second, ..first }
 }
 
@@ -155,20 +172,28 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
 }
 
 /// Judges by what the provider says about its own name servers, and a delay after the write (mode `provider`, rule 8).
-pub fn trust_provider(in_sync: Option<bool>, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+///
+/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits for ever.
+pub fn trust_provider(in_sync: InSync, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
+    let unnamed = "the answer to the write was lost, so the provider cannot be asked about that change";
+    let delay = if in_sync == InSync::Unnamed { delay.max(GateMode::Delay.default_delay()) } else { delay };
     let (go, cause) = match (in_sync, left_until(delay, published_for, now)) {
-        (None, _) => (
+        (InSync::Unnamed, Some(moment)) => (false, format!("{unnamed}; waits until {moment}")),
+        (InSync::Unnamed, None) => {
+            (true, format!("{unnamed}; {} s have passed since then, which is no evidence", delay.as_secs()))
+        }
+        (InSync::Untold, _) => (
             false,
             "this provider cannot tell whether its name servers have the value; set propagation.mode = \"authoritative\" \
              (or \"resolvers\", or \"delay\") for this zone in [propagation.zone.\"…\"]"
                 .to_owned(),
         ),
-        (Some(false), _) => (false, "the provider says that not all of its name servers have the value yet".to_owned()),
-        (Some(true), Some(moment)) => (
+        (InSync::No, _) => (false, "the provider says that not all of its name servers have the value yet".to_owned()),
+        (InSync::Yes, Some(moment)) => (
             false,
             format!("the provider says that its name servers have the value; waits until {moment} to be on the safe side"),
         ),
-        (Some(true), None) => {
+        (InSync::Yes, None) => {
             (true, "the provider says that its name servers have the value; nobody else was asked".to_owned())
         }
     };
@@ -220,7 +245,7 @@ fn first_of(servers: &[ServerAnswer], wanted: Answer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use Answer::{Lame, Match, NoMatch, NotChecked, Unreachable};
+    use Answer::{CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
 
     use super::*;
 
@@ -250,11 +275,14 @@ mod tests {
             (&[("a", Match), ("b", Match), ("c", NoMatch)], 999_999, false, false, 0),
             (&[("a", Match), ("b", Match), ("c", Unreachable), ("d", Lame)], 0, true, false, 2),
             (&[("a", Match), ("b", Unreachable)], 0, true, false, 1),
+            (&[("a", Match), ("b", Match), ("c", CutOff)], 999_999, false, false, 0),
+            (&[("a", NoMatch), ("b", CutOff)], 0, false, false, 0),
             (&[("a", Match), ("a", Match)], 0, true, false, 0),
             (&[("a", Match)], 0, true, false, 0),
-            (&[("a", Match), ("b", NotChecked)], 0, true, false, 0),
-            (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 0),
-            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 1),
+            (&[("a", Match), ("b", NotChecked)], 0, true, false, 1),
+            (&[("a", Match), ("a", NotChecked)], 0, true, false, 0),
+            (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 2),
+            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 2),
             (&[("a", NoMatch), ("b", NoMatch)], 0, false, true, 0),
             (&[("a", NoMatch), ("b", Lame)], 0, false, true, 1),
             (&[("a", Lame), ("b", Lame)], 999_999, false, false, 2),
@@ -305,10 +333,12 @@ mod tests {
     #[test]
     fn a_provider_is_believed_when_it_can_tell_and_after_a_delay() {
         let table = [
-            (None, 999, false, "cannot tell"),
-            (Some(false), 999, false, "not all of its name servers"),
-            (Some(true), 0, false, "until 1970-01-01 00:01 UTC"),
-            (Some(true), 60, true, "nobody else was asked"),
+            (InSync::Untold, 999, false, "cannot tell"),
+            (InSync::No, 999, false, "not all of its name servers"),
+            (InSync::Yes, 0, false, "until 1970-01-01 00:01 UTC"),
+            (InSync::Yes, 60, true, "nobody else was asked"),
+            (InSync::Unnamed, 599, false, "lost, so the provider cannot be asked"),
+            (InSync::Unnamed, 600, true, "no evidence"),
         ];
         for (in_sync, age, go, words) in table {
             let verdict =
@@ -326,12 +356,15 @@ mod tests {
             ([("a", Match), ("b", Match), ("c", Match)], true),
             ([("a", Match), ("b", Unreachable), ("c", Unreachable)], true),
             ([("a", Match), ("b", Lame), ("c", Lame)], true),
+            ([("a", Lame), ("b", Unreachable), ("c", Unreachable)], false),
             ([("a", Match), ("b", NoMatch), ("c", Unreachable)], false),
             ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
         ] {
             let verdict = compare(first(), look(&second, 0).servers);
             assert_eq!((verdict.go, verdict.gone), (go, false), "{second:?}: {verdict:?}");
-            assert_eq!(verdict.cause.contains("anycast: asked again, "), !go, "{verdict:?}");
+            let anycast = second.iter().any(|(_, answer)| *answer == NoMatch);
+            assert_eq!(verdict.cause.contains("anycast: asked again, "), anycast, "{verdict:?}");
+            assert_eq!(verdict.cause.contains("asked again, "), !go, "{verdict:?}");
         }
     }
 

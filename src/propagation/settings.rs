@@ -23,7 +23,7 @@ pub struct GateSettings {
     pub roots: Vec<SocketAddr>,
     /// The port of delegated servers: 53, except in a lab.
     pub port: u16,
-    /// For one try at one address: a dead address costs up to three. A walk may take ten times as long.
+    /// For one try at one address: a dead address costs up to three. A walk may take ten times as long, a minute at most.
     pub timeout: Duration,
     /// Questions a second that one server gets at most; more than 0.
     pub rate: f64,

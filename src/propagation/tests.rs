@@ -10,6 +10,8 @@ use hickory_proto::rr::Name;
 use super::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, name, once, record, refusal, serve};
 use super::{Answer, Judging, Lookout, Question, ServerAnswer, Verdict};
 
+mod astray;
+mod bad_input;
 mod modes;
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
@@ -56,7 +58,7 @@ async fn a_question_is_plain_and_offers_edns() {
 }
 
 #[tokio::test]
-async fn a_server_without_edns_is_heard_whether_it_says_so_or_drops_it() {
+async fn a_server_that_says_it_has_no_edns_is_heard_and_one_that_drops_it_is_dead_to_resolvers() {
     for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
         let old = always(move |q| if q.edns.is_some() { refusal(q, code) } else { good(q) });
         assert_eq!(alone(old).await.answer, Answer::Match, "{code}");
@@ -69,11 +71,13 @@ async fn a_server_without_edns_is_heard_whether_it_says_so_or_drops_it() {
     assert_eq!(alone(headers_only).await.answer, Answer::Match);
     let middlebox: Script =
         Box::new(|q, over| if q.edns.is_some() || over == Over::Tcp { Vec::new() } else { once(&good(q)) });
-    assert_eq!(alone(middlebox).await.answer, Answer::Match);
+    let said = alone(middlebox).await;
+    assert_eq!(said.answer, Answer::Unreachable, "{said:?}");
+    assert!(said.detail.contains("it answers only to what has no EDNS"), "{said:?}");
 }
 
 #[tokio::test]
-async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_too() {
+async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_once_more() {
     let large: Script = Box::new(|q, over| {
         let mut whole = good(q);
         for nth in 0..200 {
@@ -95,8 +99,16 @@ async fn a_large_answer_comes_over_tcp_and_a_lost_datagram_too() {
     let begun = Instant::now();
     assert_eq!(alone(cut_inside_a_record).await.answer, Answer::Match);
     assert!(begun.elapsed() < PATIENCE, "TC is believed at once, not after a time-out");
-    let lossy: Script = Box::new(|q, over| if over == Over::Tcp { once(&good(q)) } else { Vec::new() });
+    let lost = std::sync::atomic::AtomicBool::new(false);
+    let lossy: Script = Box::new(move |q, over| {
+        let first = over == Over::Udp && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
+        if first { Vec::new() } else { once(&good(q)) }
+    });
     assert_eq!(alone(lossy).await.answer, Answer::Match);
+    let only_tcp: Script = Box::new(|q, over| if over == Over::Tcp { once(&good(q)) } else { Vec::new() });
+    let said = alone(only_tcp).await;
+    assert_eq!(said.answer, Answer::Unreachable, "{said:?}");
+    assert!(said.detail.contains("it answers only over TCP"), "{said:?}");
 }
 
 #[tokio::test]
@@ -188,6 +200,15 @@ async fn refusals_referrals_and_hearsay_are_lame() {
     });
     let said = alone(hearsay).await;
     assert!(said.answer == Answer::Lame && said.detail.contains("not authoritative"), "{said:?}");
+    for recursive in [true, false] {
+        let stale = always(move |q| {
+            let mut reply = answer(q, &["example.test TXT \"v=spf1 -all\""]);
+            (reply.metadata.authoritative, reply.metadata.recursion_available) = (false, recursive);
+            reply
+        });
+        let said = alone(stale).await;
+        assert!(said.answer == Answer::NoMatch && said.detail.contains("resolvers may believe it"), "{said:?}");
+    }
     let referral = alone(serve("", &["test NS ns.test"])).await;
     assert!(
         referral.answer == Answer::Lame && referral.detail.contains("refers to the servers of test"),
@@ -433,17 +454,48 @@ async fn glue_for_another_zone_is_not_believed() {
 }
 
 #[tokio::test]
-async fn lifetimes_are_those_of_the_authority() {
-    let lab = Lab::of(internet(&[
-        "example.test TXT \"v=spf1 -all\"",
+async fn a_server_of_the_zone_above_that_serves_this_one_too_hides_no_delegation() {
+    // example.test lives on ns1 and ns2; it delegates sub.example.test to ns1 and ns3, and ns1 answers for both.
+    let above = [
         "example.test NS ns1.example.test",
+        "example.test NS ns2.example.test",
         "ns1.example.test A 127.0.0.4",
-    ]))
-    .await;
-    let gate = lab.gate();
-    let found = gate.lifetimes(&domain("example.test")).await.unwrap();
-    assert_eq!((found.txt_ttl, found.negative_ttl), (Some(300), 300));
-    assert_eq!(gate.lifetimes(&domain("new.example.test")).await.unwrap().txt_ttl, None);
+        "ns2.example.test A 127.0.0.5",
+    ];
+    let cut = [
+        "sub.example.test NS ns1.example.test",
+        "sub.example.test NS ns3.example.test",
+        "ns3.example.test A 127.0.0.6",
+    ];
+    let sub = [&cut[..2], &["sub.example.test TXT \"swiss-pki=0123456789abcdef\""]].concat();
+    let both = || -> Script {
+        let (upper, lower) = (serve("example.test", &[&above[..], &cut].concat()), serve("sub.example.test", &sub));
+        Box::new(move |q, over| {
+            let below = name("sub.example.test").zone_of(q.queries[0].name());
+            if below { lower(q, over) } else { upper(q, over) }
+        })
+    };
+    let servers = |second: Script| {
+        vec![
+            serve("", &["test NS a.nic.test", "a.nic.test A 127.0.0.3"]),
+            serve("test", &above),
+            both(),
+            second,
+            serve("sub.example.test", &sub),
+        ]
+    };
+    // Which of the two answers first is chance.
+    for _ in 0..6 {
+        let lab = Lab::of(servers(serve("example.test", &[&above[..], &cut].concat()))).await;
+        let verdict = lab.gate().look(&Question::new(&domain("sub.example.test"), VALUE)).await;
+        let said: Vec<_> = verdict.servers.iter().map(|s| (s.name.as_deref().unwrap(), s.answer)).collect();
+        assert_eq!(said, [("ns1.example.test", Answer::Match), ("ns3.example.test", Answer::Match)], "{verdict:?}");
+        assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
+    }
+    // One that has an old copy, which nobody lists, is believed by whoever comes from above.
+    let lab = Lab::of(servers(serve("sub.example.test", &cut[..2]))).await;
+    let verdict = lab.gate().look(&Question::new(&domain("sub.example.test"), VALUE)).await;
+    assert!(!verdict.go && verdict.cause.contains("ns2.example.test"), "{verdict:?}");
 }
 
 #[test]

@@ -196,6 +196,14 @@ impl Ca {
         state.book.find(name).map(|domain| state.book.view(domain, &state.behaviour, now))
     }
 
+    /// Looks for `value` at `name` (A-labels) as `validate` does, and changes nothing. `Ok` when it is seen; the CA's words.
+    ///
+    /// # Errors
+    /// The words of a CA that does not see it.
+    pub async fn look(&self, name: &str, value: &str) -> Result<String, String> {
+        self.shared.look(name, value, 0).await
+    }
+
     /// Ends the proof of a domain now. `false`, here and below: there is no such domain.
     pub fn expire(&self, name: &str) -> bool {
         self.by_hand(name, |book, reference, now| book.expire(reference, now))
@@ -256,6 +264,18 @@ impl Shared {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The `nth` look at a name. Without resolvers its number chooses the server of each perspective.
+    async fn look(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
+        let behaviour = self.state().behaviour.clone();
+        let may_fail = behaviour.perspective_failures;
+        if behaviour.resolvers.is_empty() {
+            let perspectives =
+                look::Perspectives { count: behaviour.perspectives, may_fail, seed: self.seed.wrapping_add(nth) };
+            return look::look(name, value, &(self.name_servers)(name), perspectives).await;
+        }
+        look::look_through(name, value, &behaviour.resolvers, may_fail).await
     }
 }
 

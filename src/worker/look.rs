@@ -85,7 +85,7 @@ impl Worker {
                 listing
             }
             Err(error) => {
-                self.pauses.failed(&target.ca, &error, self.ports.clock.now());
+                self.ca_stumbled(&target.ca, &error, self.ports.clock.now());
                 return Ok(Err(error));
             }
         };
@@ -192,9 +192,18 @@ impl Worker {
                 Ok(Ok(client.reference))
             }
             Err(error) => {
-                self.pauses.failed(&target.ca, &error, self.ports.clock.now());
+                self.ca_stumbled(&target.ca, &error, self.ports.clock.now());
                 Ok(Err(error))
             }
+        }
+    }
+
+    /// The CA did not answer well. A credential that it refuses is refused for every client of the account: in this run none
+    /// of them is looked at or worked for any more, and the run says so (faults J02).
+    pub(super) fn ca_stumbled(&self, ca: &str, error: &CaError, now: Timestamp) {
+        self.pauses.failed(ca, error, now);
+        if error.is_account_wide() {
+            self.targets.iter().filter(|target| target.ca == ca).for_each(|target| self.look_failed(target, error));
         }
     }
 

@@ -12,13 +12,13 @@ use prevalidate::sandbox::{Options, Sandbox};
 use super::{Said, command};
 
 /// A sandbox with its configuration, and the names in it.
-struct Lab {
-    folder: tempfile::TempDir,
-    sandbox: Sandbox,
+pub(super) struct Lab {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) sandbox: Sandbox,
 }
 
 impl Lab {
-    async fn of(domains: &[&str]) -> Self {
+    pub(super) async fn of(domains: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = domains.iter().map(|name| DomainName::from_a_labels(name).unwrap()).collect();
         let sandbox = Sandbox::start(Options::new(folder.path(), Arc::new(SystemClock), names)).await.unwrap();
@@ -27,7 +27,7 @@ impl Lab {
     }
 
     /// The binary blocks; the sandbox has to go on answering.
-    async fn run(&self, args: &[&str]) -> Said {
+    pub(super) async fn run(&self, args: &[&str]) -> Said {
         let (folder, args) =
             (self.folder.path().to_owned(), args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>());
         let run = move || {
@@ -42,7 +42,7 @@ impl Lab {
         said
     }
 
-    fn configure(&self, from: &str, to: &str) {
+    pub(super) fn configure(&self, from: &str, to: &str) {
         let path = self.folder.path().join("prevalidate.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{text}");

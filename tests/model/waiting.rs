@@ -86,6 +86,8 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     work(&mut world, SignedDuration::from_hours(1)).await;
     assert!(world.all_valid());
     assert_eq!(attempt(&world).await.waits_since, None);
+    let visible = told(&world, "visible").await;
+    assert!(visible[0].contains("ns3 gave no answer"), "what is tolerable is told all the same: {visible:?}");
     world.is_clean().await;
 }
 
@@ -149,6 +151,11 @@ async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
     assert!(seen.waits_for.unwrap().contains(fault));
     assert!(world.ca.state.lock().unwrap().calls.iter().all(|call| call.effect == Effect::Register));
     assert!(has_value(&world), "taking it out is for a person to order");
+    world.witness.lock().unwrap().deaf = true;
+    work(&mut world, SignedDuration::from_mins(30)).await;
+    assert!(told(&world, "signed-well").await.is_empty(), "who reaches nobody knows nothing of signatures");
+    assert!(attempt(&world).await.bogus.is_some());
+    world.witness.lock().unwrap().deaf = false;
     world.witness.lock().unwrap().bogus.clear();
     work(&mut world, SignedDuration::from_mins(30)).await;
     assert_eq!(told(&world, "signed-well").await.len(), 1);
@@ -231,4 +238,47 @@ async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_t
     work(&mut world, SignedDuration::from_mins(30)).await;
     assert!(world.all_valid());
     world.is_clean().await;
+}
+
+#[tokio::test]
+async fn in_mode_provider_a_lost_answer_to_the_write_is_no_reason_to_wait_for_ever() {
+    let mut world = World::new(1).await;
+    {
+        let mut witness = world.witness.lock().unwrap();
+        (witness.mode, witness.in_sync) = (GateMode::Provider, Some(BTreeSet::new()));
+    }
+    world.zones.fail_next(MemoryFault::LoseAnswer);
+    work(&mut world, SignedDuration::from_mins(30)).await;
+    assert!(world.witness.lock().unwrap().asked.is_empty(), "the change has no name to ask for");
+    assert!(world.all_valid());
+    world.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_its_renewal() {
+    let mut world = one_stale().await;
+    work(&mut world, SignedDuration::from_mins(5)).await;
+    withdraw(&world).await;
+    work(&mut world, SignedDuration::from_mins(1)).await;
+    assert!(!has_value(&world));
+    // Somebody has the CA look while the value is in a cache, or writes it by other means.
+    let now = world.clock.now();
+    world.ca.set(|state| {
+        let entry = state.entries.values_mut().next().unwrap();
+        (entry.proof, entry.validated_at) = (true, Some(now));
+    });
+    world.witness.lock().unwrap().stale.clear();
+    world.nights(250).await;
+    assert!(!has_value(&world), "the renewal is due, and nobody but a person takes the domain up");
+    let seen = attempt(&world).await;
+    assert!(seen.withdrawn_at.is_some() && seen.hold.unwrap().reason.contains("withdrawn by hand"));
+}
+
+#[tokio::test]
+async fn a_look_counts_from_its_own_end_and_not_from_that_of_the_slowest_beside_it() {
+    let mut world = World::new(2).await;
+    world.witness.lock().unwrap().slow.insert("d1.ch".to_owned(), SignedDuration::from_secs(90));
+    // The CA is asked within a minute of a good look, or not at all: that is checked after each step.
+    work(&mut world, SignedDuration::from_hours(1)).await;
+    assert!(world.all_valid());
 }

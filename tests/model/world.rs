@@ -10,7 +10,7 @@ use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
-use prevalidate::propagation::{Answer, GateMode, Lookout, Question, ServerAnswer, Verdict};
+use prevalidate::propagation::{Answer, GateMode, InSync, Lookout, Question, ServerAnswer, Verdict};
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
@@ -40,6 +40,10 @@ pub struct Witness {
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
     /// Zones that validating resolvers refuse, and why.
     pub bogus: BTreeMap<String, String>,
+    /// The gate reaches nobody.
+    pub deaf: bool,
+    /// A look at it takes so long.
+    pub slow: BTreeMap<String, SignedDuration>,
     /// What the gate says a resolver remembers.
     pub cached_until: Option<Timestamp>,
     /// How the gate judges.
@@ -342,8 +346,15 @@ impl Lookout for Eye {
         let mut witness = self.witness.lock().unwrap();
         let secondary =
             witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
-        let go = if witness.mode == GateMode::Provider { in_sync == Some(true) } else { primary && secondary };
+        if witness.deaf {
+            return Verdict::new(witness.mode, false, "no name server gave an answer".to_owned());
+        }
+        let by_provider = [InSync::Yes, InSync::Unnamed].contains(&in_sync);
+        let go = if witness.mode == GateMode::Provider { by_provider } else { primary && secondary };
         let bogus = witness.bogus.get(domain.as_str()).cloned();
+        if let Some(time) = witness.slow.get(domain.as_str()) {
+            self.clock.advance(*time);
+        }
         if go && bogus.is_none() {
             witness.go.push((domain.clone(), self.clock.now()));
         }
@@ -354,7 +365,7 @@ impl Lookout for Eye {
             bogus,
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),
-            warnings: Vec::new(),
+            warnings: vec!["ns3 gave no answer".to_owned()],
             servers: [("ns1", primary), ("ns2", secondary)]
                 .into_iter()
                 .map(|(name, has)| ServerAnswer {

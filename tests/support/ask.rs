@@ -33,7 +33,7 @@ pub fn tcp(server: SocketAddr, message: &Message) -> Option<Message> {
 
 /// The answer over UDP, `None` when there is none.
 pub fn udp(server: SocketAddr, message: &Message) -> Option<Message> {
-    let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::]:0" }).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
     socket.send_to(&message.to_vec().unwrap(), server).ok()?;
     let mut reply = vec![0; 65_535];

@@ -93,6 +93,8 @@ pub(super) struct Http {
     pub(super) redactor: Redactor,
     base: String,
     host: String,
+    /// The host with its port, as a firewall knows it.
+    peer: String,
     client: reqwest::Client,
     limiter: DefaultDirectRateLimiter,
     timeouts: Timeouts,
@@ -102,6 +104,7 @@ impl Http {
     pub(super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         let base = settings.base()?;
         let host = base.host_str().unwrap_or_default().to_owned();
+        let peer = base.port_or_known_default().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let refused = |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
         let mut builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
@@ -142,6 +145,7 @@ impl Http {
             redactor: Redactor::default(),
             base: base.as_str().trim_end_matches('/').to_owned(),
             host,
+            peer,
             client,
             limiter: RateLimiter::direct(
                 quota(settings.rate)
@@ -269,15 +273,15 @@ impl Http {
     fn broken(&self, call: &Call<'_>, broken: Broken) -> CaError {
         match broken {
             Broken::NotSent(why) => {
-                self.error(Failure::Unavailable, call, &format!("no connection to {}: {}", self.host, clean(&why)))
+                self.error(Failure::Unavailable, call, &format!("no connection to {}: {}", self.peer, clean(&why)))
             }
             Broken::Lost(why) if call.is_read() => {
-                self.error(Failure::Unavailable, call, &format!("no answer from {}: {}", self.host, clean(&why)))
+                self.error(Failure::Unavailable, call, &format!("no answer from {}: {}", self.peer, clean(&why)))
             }
             Broken::Lost(why) => self.error(
                 Failure::Unknown,
                 call,
-                &format!("sent to {}, but no answer came ({}); it may have taken effect", self.host, clean(&why)),
+                &format!("sent to {}, but no answer came ({}); it may have taken effect", self.peer, clean(&why)),
             ),
             Broken::Unusable(why) => {
                 self.error(Failure::Malformed, call, &format!("{} sent {}", self.host, clean(&why)))

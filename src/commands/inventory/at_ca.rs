@@ -12,7 +12,7 @@ use crate::ca::{Ca, CaError, ClientSelector, Failure, Listing};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::prevalidation::{Attempt, DomainName, Mode, Registration, Sighting};
 use crate::store::{Claim, DomainRow, Lease, Store, Write};
 use crate::worker::Target;
@@ -167,8 +167,11 @@ fn warn(
             .map(|row| &row.domain)
             .collect();
         if let Some(first) = below.first() {
-            let message =
-                format!("{} domains of the inventory lie below it, such as {}", below.len(), first.both_forms());
+            let message = format!(
+                "{} below it, such as {}",
+                counted(below.len(), "domain of the inventory lies", "domains of the inventory lie"),
+                first.both_forms()
+            );
             output.warn(&message, Some("the next run registers those that it covered on their own"));
         }
     }

@@ -40,6 +40,14 @@ impl Keys {
         Self { zone: zone.clone(), keys }
     }
 
+    /// The keys that one server of the zone shows in `answers`, signed with one of these: a server that is behind may
+    /// still show, and sign with, those of last month.
+    pub(super) fn shown_by(&self, answers: &[Record], now: u32, effort: &Budget) -> Option<Self> {
+        let rrset = rrset(answers, &self.zone, RecordType::DNSKEY);
+        verify(&rrset, answers, self, now, effort).ok()?;
+        Some(Self::new(&self.zone, rrset.iter().filter_map(data::<DNSKEY>)))
+    }
+
     /// `tag (algorithm)`, for people.
     fn list(&self) -> String {
         let named = |(tag, key): &(u16, DNSKEY)| format!("{tag} ({})", algorithm(key.algorithm()));

@@ -54,13 +54,19 @@ impl Resolvers {
     }
 
     async fn ask_one(&self, resolver: &Resolver, owner: &Name, value: &str) -> ResolverAnswer {
-        let question = Question::to_resolver(owner, RecordType::TXT, false);
-        let (reply, address) = self.exchange(resolver, &question).await;
-        let unchecked = if is_unclear(&reply) {
-            Some(self.exchange(resolver, &Question::to_resolver(owner, RecordType::TXT, true)).await.0)
-        } else {
-            None
-        };
+        let question = |checking_disabled| Question::to_resolver(owner, RecordType::TXT, checking_disabled);
+        let (mut reply, address) = self.exchange(resolver, &question(false)).await;
+        let mut unchecked = None;
+        if is_unclear(&reply) {
+            let found = self.exchange(resolver, &question(true)).await.0;
+            // A server that was slow to answer makes SERVFAIL, too, and may have answered by now. From its cache a resolver
+            // tells less of why it refuses, so the first refusal is kept.
+            if found.is_ok() {
+                let (again, _) = self.exchange(resolver, &question(false)).await;
+                reply = if again.is_ok() && !is_unclear(&again) { again } else { reply };
+            }
+            unchecked = Some(found);
+        }
         let judged = judge(&reply, unchecked.as_ref(), owner, value);
         ResolverAnswer { resolver: resolver.to_string(), address, ..judged }
     }

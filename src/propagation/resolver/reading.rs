@@ -35,7 +35,7 @@ pub(super) fn judge(
         Ok(reply) => reply,
         Err(Failure::NoRoute(why)) => return none(Answer::NotChecked, why.clone()),
         Err(Failure::Silent(why)) => return none(Answer::Unreachable, why.clone()),
-        Err(Failure::Nonsense(why)) => return none(Answer::Lame, why.clone()),
+        Err(Failure::Nonsense(why) | Failure::CutOff(why)) => return none(Answer::Lame, why.clone()),
     };
     let told = reply.metadata.response_code;
     let errors = ExtendedError::of(reply);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 
 use super::{TXT, VALUE, good, internet};
-use crate::propagation::lab::{Lab, Over, Script, always, answer, domain, gate, once, refusal, serve};
+use crate::propagation::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, refusal, serve};
 use crate::propagation::resolver::Resolver;
 use crate::propagation::{Answer, GateMode, GateSettings, Judging, Lookout, Question, Verdict};
 
@@ -46,7 +46,7 @@ fn resolver(lab: &Lab, nth: u8) -> Resolver {
 async fn look(settings: GateSettings, published_for: u64, in_sync: Option<bool>) -> Verdict {
     let domain = domain("example.test");
     let published_for = Duration::from_secs(published_for);
-    gate(settings).look(&Question { published_for, in_sync, ..Question::new(&domain, VALUE) }).await
+    gate(settings).look(&Question { published_for, in_sync: in_sync.into(), ..Question::new(&domain, VALUE) }).await
 }
 
 #[tokio::test]
@@ -87,16 +87,15 @@ async fn a_resolver_is_asked_to_recurse_and_to_check_and_after_servfail_not_to_c
     };
     let bogus = look(GateSettings { general, ..GateSettings::default() }, 0, None).await;
     assert!(!bogus.go && bogus.bogus.as_ref().is_some_and(|why| why.contains("does not validate")), "{bogus:?}");
-    assert_eq!(lab.questions(), 2);
+    assert_eq!(lab.questions(), 3, "with checking, without, and with once more");
 }
 
 #[tokio::test]
 async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cached_and_what_is_bogus() {
     let (stale, asked_early) = counted(in_turn(vec![without, good]));
-    let (cache, asked) =
-        counted(in_turn(vec![|q| resolved(q, without(q)), |q| resolved(q, refusal(q, ResponseCode::ServFail)), |q| {
-            resolved(q, good(q))
-        }]));
+    let fails: fn(&Message) -> Message = |q| resolved(q, refusal(q, ResponseCode::ServFail));
+    let sees: fn(&Message) -> Message = |q| resolved(q, good(q));
+    let (cache, asked) = counted(in_turn(vec![|q| resolved(q, without(q)), fails, sees, fails, fails, sees, sees]));
     let lab = Lab::of(vec![stale, cache]).await;
     let own = Judging {
         name_servers: vec![lab.server(0)],
@@ -111,8 +110,10 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
     let cached = look(settings.clone(), 0, None).await;
     assert!(cached.go && cached.mode == GateMode::Authoritative, "{cached:?}");
     assert_eq!(cached.cached_until.map(jiff::Timestamp::as_second), Some(300), "{cached:?}");
-    let bogus = look(settings, 0, None).await;
+    let bogus = look(settings.clone(), 0, None).await;
     assert!(!bogus.go && bogus.bogus.is_some() && bogus.servers[0].answer == Answer::Match, "{bogus:?}");
+    let slow = look(settings, 0, None).await;
+    assert!(slow.go && slow.bogus.is_none(), "SERVFAIL once, and then an answer that was checked: {slow:?}");
 }
 
 #[tokio::test]
@@ -254,4 +255,16 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
     let before = lab.questions();
     gate.look(&Question::new(&domain("d0.test"), VALUE)).await;
     assert_eq!(lab.questions() - before, 11);
+}
+
+#[tokio::test]
+async fn two_walks_that_need_each_others_servers_do_not_wait_for_each_other() {
+    let lab = Lab::of(vec![serve("", &["a.test NS ns.b.test", "b.test NS ns.a.test"])]).await;
+    let gate = lab.gate();
+    let begun = std::time::Instant::now();
+    let looks = ["a.test", "b.test"].map(async |name| gate.look(&Question::new(&domain(name), VALUE)).await);
+    for verdict in futures::future::join_all(looks).await {
+        assert!(!verdict.go && !verdict.cause.is_empty(), "{verdict:?}");
+    }
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }

@@ -1,5 +1,7 @@
 //! What is not known about the real CA, as switches; and what can go wrong on the way to it, as faults.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// One switch for each open question about the CA. The default is the friendliest answer.
@@ -39,6 +41,8 @@ pub struct Behaviour {
     pub perspectives: u32,
     /// How many perspectives but the first may fail.
     pub perspective_failures: u32,
+    /// Recursive resolvers, one for each perspective, asked in place of the name servers when there are any.
+    pub resolvers: Vec<SocketAddr>,
     /// How long every call takes at least, milliseconds of real time.
     pub latency_ms: u64,
     /// 429 for more calls than this in a second of real time; 0: no limit.
@@ -64,6 +68,7 @@ impl Default for Behaviour {
             client_search_limit: 300,
             perspectives: 0,
             perspective_failures: 1,
+            resolvers: Vec::new(),
             latency_ms: 0,
             calls_per_second: 0,
         }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::behaviour::{Behaviour, Call, Refusal};
 use super::book::Client;
-use super::look::{Perspectives, look};
 use super::wire::{Refused, Reply};
 
 /// How many domains are looked at together when the CA polls.
@@ -201,17 +200,14 @@ enum Outcome {
 
 /// Looks for the value that a domain waits for. No lock is held while looking, so the token may change meanwhile.
 async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> {
-    let (name, value, perspectives) = {
+    let (name, value, nth) = {
         let (now, mut state) = (shared.now(), shared.state());
         let domain = state.book.domain(reference)?;
         let name = domain.name.clone();
         let Some(value) = state.book.awaited(domain, now) else { return Ok(Outcome::Stale) };
-        let seed = shared.seed.wrapping_add(state.book.count_look(reference));
-        let Behaviour { perspectives: count, perspective_failures: may_fail, .. } = state.behaviour;
-        (name, value, Perspectives { count, may_fail, seed })
+        (name, value, state.book.count_look(reference))
     };
-    let servers = (shared.name_servers)(&name);
-    Ok(match look(&name, &value, &servers, perspectives).await {
+    Ok(match shared.look(&name, &value, nth).await {
         Ok(words) => {
             shared.state().book.prove(reference, &value, words, shared.now())?;
             Outcome::Proved

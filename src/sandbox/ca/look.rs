@@ -1,4 +1,5 @@
-//! The CA's own look at DNS: every name server of the domain is asked by itself, UDP first, then TCP.
+//! The CA's own look at DNS, UDP first, then TCP: either every name server of the domain is asked by itself, or perspectives
+//! look through recursive resolvers of their own, as the CA's do (CA/Browser Forum BR, section 3.2.2.9).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -14,6 +15,8 @@ use tokio::time::timeout;
 
 /// How long one exchange with one server may take: everything is on this machine.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a resolver may take, which has to find servers that live among those that do not.
+const RESOLVER_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What one server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +46,39 @@ pub(super) async fn look(
     if servers.is_empty() {
         return Err(format!("No name server found for {name}"));
     }
-    let sights = join_all(servers.iter().map(|&server| ask(server, name, value))).await;
-    let failed: Vec<String> = servers
-        .iter()
-        .zip(&sights)
-        .filter(|(_, sight)| **sight != Sight::Match)
-        .map(|(server, sight)| match sight {
-            Sight::Lame(code) => format!("{server} answered {code}"),
-            Sight::Unreachable => format!("{server} did not answer"),
-            _ => format!("{server} does not have the value"),
-        })
-        .collect();
-    if judge(name, &sights, perspectives) {
-        Ok(format!("Validated {name}"))
-    } else {
-        Err(format!("DNS TXT record with the random value not found at {name}: {}", failed.join(", ")))
+    let sights = join_all(servers.iter().map(|&server| ask(server, name, value, false))).await;
+    words(name, servers, &sights, judge(name, &sights, perspectives))
+}
+
+/// The same through `resolvers`, one for each perspective: the first must see the value, and at most `may_fail` of the
+/// others may not. A resolver validates (or not) by itself: SERVFAIL is a failure like any other.
+pub(super) async fn look_through(
+    name: &str,
+    value: &str,
+    resolvers: &[SocketAddr],
+    may_fail: u32,
+) -> Result<String, String> {
+    let sights = join_all(resolvers.iter().map(|&resolver| ask(resolver, name, value, true))).await;
+    words(name, resolvers, &sights, quorum(&sights, may_fail))
+}
+
+fn quorum(sights: &[Sight], may_fail: u32) -> bool {
+    let blind = sights.iter().skip(1).filter(|sight| **sight != Sight::Match).count();
+    sights.first() == Some(&Sight::Match) && blind <= may_fail as usize
+}
+
+fn words(name: &str, asked: &[SocketAddr], sights: &[Sight], seen: bool) -> Result<String, String> {
+    let failed = asked.iter().zip(sights).filter_map(|(server, sight)| match sight {
+        Sight::Match => None,
+        Sight::NoMatch => Some(format!("{server} does not have the value")),
+        Sight::Lame(code) => Some(format!("{server} answered {code}")),
+        Sight::Unreachable => Some(format!("{server} did not answer")),
+    });
+    let failed = failed.collect::<Vec<String>>().join(", ");
+    match (seen, failed.is_empty()) {
+        (true, true) => Ok(format!("Validated {name}")),
+        (true, false) => Ok(format!("Validated {name}, although {failed}")),
+        (false, _) => Err(format!("DNS TXT record with the random value not found at {name}: {failed}")),
     }
 }
 
@@ -77,23 +98,26 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
     sees(0) && blind <= perspectives.may_fail as usize
 }
 
-async fn ask(server: SocketAddr, name: &str, value: &str) -> Sight {
+async fn ask(server: SocketAddr, name: &str, value: &str, recursive: bool) -> Sight {
     let Ok(mut owner) = Name::from_ascii(name) else { return Sight::NoMatch };
     owner.set_fqdn(true);
     let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+    query.metadata.recursion_desired = recursive;
     let mut edns = Edns::new();
     edns.set_max_payload(1232).set_dnssec_ok(true);
     query.add_query(Query::query(owner, RecordType::TXT)).set_edns(edns);
-    let over_udp = timeout(PATIENCE, udp(server, &query)).await;
+    let patience = if recursive { RESOLVER_PATIENCE } else { PATIENCE };
+    let over_udp = timeout(patience, udp(server, &query)).await;
     let answer = match over_udp {
         Ok(Ok(answer)) if !answer.truncation => answer,
-        _ => match timeout(PATIENCE, tcp(server, &query)).await {
+        Err(_) if recursive => return Sight::Unreachable,
+        _ => match timeout(patience, tcp(server, &query)).await {
             Ok(Ok(answer)) => answer,
             _ => return Sight::Unreachable,
         },
     };
     let existing = matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
-    if !existing || !answer.authoritative {
+    if !existing || !(answer.authoritative || recursive) {
         return Sight::Lame(answer.response_code);
     }
     let shows = |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() == value.as_bytes());
@@ -147,5 +171,15 @@ mod tests {
         assert!((100..220).contains(&stale), "{stale} of 1000");
         assert_eq!(passes(&[Sight::Match, Sight::Unreachable]), 1000);
         assert_eq!(passes(&[Sight::NoMatch, Sight::NoMatch]), 0);
+    }
+
+    #[test]
+    fn the_first_resolver_must_see_it_and_one_other_may_not() {
+        use Sight::{Lame, Match, NoMatch};
+        let bogus = Lame(ResponseCode::ServFail);
+        assert!(quorum(&[Match, Match, bogus.clone(), Match, Match], 1));
+        assert!(!quorum(&[Match, NoMatch, bogus.clone(), Match, Match], 1));
+        assert!(!quorum(&[bogus, Match, Match, Match, Match], 1));
+        assert!(!quorum(&[], 1));
     }
 }

@@ -68,7 +68,7 @@ impl Worker {
                     task.went_well();
                 }
                 Err(error) => {
-                    self.pauses.failed(&target.ca, &error, now);
+                    self.ca_stumbled(&target.ca, &error, now);
                     let unanswered = task.observed.attempt.unanswered;
                     task.ca_failed(self, None, &error, now);
                     task.observed.attempt.unanswered = unanswered;
@@ -115,7 +115,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                self.pauses.failed(&target.ca, &error, now);
+                self.ca_stumbled(&target.ca, &error, now);
                 for task in &mut tasks {
                     let unanswered = task.observed.attempt.unanswered;
                     task.ca_failed(self, None, &error, now);
@@ -202,7 +202,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                self.pauses.failed(&task.row.ca, &error, now);
+                self.ca_stumbled(&task.row.ca, &error, now);
                 task.ca_failed(self, None, &error, now);
             }
         }
@@ -378,7 +378,7 @@ impl Worker {
     /// One call failed in a way that says something about the CA, not about the domain.
     fn ca_failed_once(&self, ca: &str, error: &CaError, now: Timestamp) {
         if error.is_retryable() || error.is_account_wide() {
-            self.pauses.failed(ca, error, now);
+            self.ca_stumbled(ca, error, now);
         }
     }
 

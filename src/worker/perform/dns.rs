@@ -10,6 +10,7 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValu
 use super::super::task::{Task, with_hint};
 use super::super::{Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
+use crate::prevalidation::words::counted;
 use crate::prevalidation::{LedgerState, Step};
 use crate::store::StoreError;
 
@@ -140,9 +141,9 @@ impl Worker {
         let detail = if foreign {
             format!("{value} stood there already and is not ours to remove")
         } else {
-            let (ttl, beside) = (receipt.after.ttl.unwrap_or_default(), receipt.before.records.len());
-            let zone = &receipt.after.zone.apex;
-            format!("TXT {value} in zone {zone}, TTL {ttl} s, beside {beside} other values")
+            let ttl = receipt.after.ttl.unwrap_or_default();
+            let beside = counted(receipt.before.records.len(), "other value", "other values");
+            format!("TXT {value} in zone {}, TTL {ttl} s, beside {beside}", receipt.after.zone.apex)
         };
         task.went_well();
         let attempt = &mut task.observed.attempt;
@@ -195,8 +196,8 @@ impl Worker {
                 entry.state = LedgerState::Removed;
                 entry.retry_at = None;
                 let zone = &receipt.after.zone.apex;
-                let others = receipt.after.records.len();
-                task.say(self, "removed", format!("TXT {value} from zone {zone}; {others} other values stay"));
+                let others = counted(receipt.after.records.len(), "other value stays", "other values stay");
+                task.say(self, "removed", format!("TXT {value} from zone {zone}; {others}"));
                 if !task.observed.ledger.iter().any(|entry| entry.state.is_open()) {
                     task.observed.attempt.stop_waiting();
                 }

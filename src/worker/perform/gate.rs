@@ -10,7 +10,7 @@ use super::super::task::{Task, with_hint};
 use super::super::{Worker, crashpoint};
 use crate::prevalidation::{LedgerEntry, Step};
 use crate::propagation::rule::{horizon, polling_interval};
-use crate::propagation::{GateMode, Question, Verdict};
+use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
 
 /// So many domains are looked at together.
@@ -23,7 +23,7 @@ const LOOK_CLOSER: u32 = 6;
 type Change = (String, String);
 
 /// What a provider says about a change, or why it could not be asked.
-type InSync = Result<Option<bool>, String>;
+type Word = Result<InSync, String>;
 
 impl Worker {
     /// Looks whether every name server has the value.
@@ -35,33 +35,39 @@ impl Worker {
         let in_sync = self.in_sync(&tasks).await;
         let looked = futures::stream::iter(tasks)
             .map(|task| {
-                let synced = self.change_of(&task).and_then(|change| in_sync.get(&change)).cloned();
+                let change = self.change_of(&task);
+                let by_provider = self.ports.lookout.mode(&task.fence.domain) == GateMode::Provider;
+                let synced = match change.and_then(|change| in_sync.get(&change)) {
+                    Some(told) => told.clone(),
+                    None if by_provider => Ok(InSync::Unnamed),
+                    None => Ok(InSync::Untold),
+                };
                 async move {
-                    let verdict = self.look_for(&task, synced.unwrap_or(Ok(None)), now).await;
-                    (task, verdict)
+                    let verdict = self.look_for(&task, synced, now).await;
+                    // The slowest look of the batch must not make the others younger (I5).
+                    (task, verdict, self.ports.clock.now())
                 }
             })
             .buffer_unordered(LOOKS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
         crashpoint::reach("look-done");
-        let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
-        for (mut task, verdict) in looked {
-            self.take_verdict(&mut task, verdict, now);
+        for (mut task, verdict, at) in looked {
+            self.take_verdict(&mut task, verdict, at);
             done.push(task);
         }
         self.finish(done).await
     }
 
-    async fn look_for(&self, task: &Task, in_sync: InSync, now: Timestamp) -> Verdict {
+    async fn look_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
         let value = value_of(task);
         let entry = entry_of(task, value);
         let age = entry.and_then(|entry| entry.published_at).map(|at| now.duration_since(at));
         let published_for = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
         let (in_sync, unasked) = match in_sync {
             Ok(in_sync) => (in_sync, None),
-            Err(error) => (None, Some(error)),
+            Err(error) => (InSync::Untold, Some(error)),
         };
         let question = Question { domain: &task.fence.domain, value, published_for, in_sync };
         let mut verdict = self.ports.lookout.look(&question).await;
@@ -72,7 +78,7 @@ impl Worker {
     }
 
     /// Asks each provider once about each change that a verdict in mode `provider` needs to know about.
-    async fn in_sync(&self, tasks: &[Task]) -> BTreeMap<Change, InSync> {
+    async fn in_sync(&self, tasks: &[Task]) -> BTreeMap<Change, Word> {
         let changes: BTreeSet<Change> = tasks.iter().filter_map(|task| self.change_of(task)).collect();
         futures::stream::iter(changes)
             .map(|change| async move {
@@ -80,7 +86,7 @@ impl Worker {
                     Ok(provider) => provider.in_sync(&change.1).await,
                     Err(error) => Err(error),
                 };
-                (change, answer.map_err(|error| with_hint(&error.message, error.hint.as_deref())))
+                (change, answer.map(InSync::from).map_err(|error| with_hint(&error.message, error.hint.as_deref())))
             })
             .buffer_unordered(self.options.concurrency)
             .collect()
@@ -106,7 +112,11 @@ impl Worker {
         let attempt = &mut task.observed.attempt;
         attempt.waits_since = attempt.waits_since.or(published_at).or(Some(now));
         attempt.cached_until = verdict.cached_until;
-        task.saw_bogus(self, verdict.bogus.clone(), now);
+        // A look that reached nobody says nothing about signatures.
+        let somebody = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
+        if verdict.bogus.is_some() || verdict.go || somebody {
+            task.saw_bogus(self, verdict.bogus.clone(), now);
+        }
         // The CA validates signatures as well (since 2026-03-15): what is bogus it will not see.
         if verdict.go && verdict.bogus.is_none() {
             self.visible(task, &value, verdict, now);
@@ -127,7 +137,8 @@ impl Worker {
         if attempt.visible_at.is_none() {
             attempt.visible_at = Some(now);
             attempt.horizon_at = Some(horizon(now, ttl, negative));
-            task.say(self, "visible", verdict.cause);
+            let told = [vec![verdict.cause], verdict.warnings].concat();
+            task.say(self, "visible", told.join("; "));
         }
     }
 

@@ -190,6 +190,59 @@ async fn one_server_with_good_keys_is_enough_and_its_neighbours_answer_is_passed
     assert!(verdict.bogus.is_some_and(|why| why.contains("the signature over example.test TXT does not fit")));
 }
 
+/// A server of a zone whose keys `ksk` vouches for, and which `zsk` signs.
+fn signed_by(ksk: &Signer, zsk: &Signer, records: &[&str]) -> Script {
+    let keys = ksk.signed(&[ksk.dnskey(), zsk.dnskey()]);
+    tampered(zsk.serve(records, &[]), move |reply| {
+        if reply.queries[0].query_type() == RecordType::DNSKEY {
+            reply.answers.clone_from(&keys);
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_stale_server_that_still_signs_with_last_months_key_is_stale_and_not_lame() {
+    let internet = Internet::new();
+    let (old, new) = (Signer::p256("example.test"), Signer::p256("example.test"));
+    let stale = [&["example.test TXT \"v=spf1 -all\""], &ZONE[1..]].concat();
+    for without in [&stale[..], &ZONE[1..]] {
+        let mut servers = internet.servers();
+        servers[2] = signed_by(&internet.zone, &new, &ZONE);
+        servers[3] = signed_by(&internet.zone, &old, without);
+        let lab = Lab::of(servers).await;
+        let gate = internet.gate(&lab);
+        let domain = domain("example.test");
+        let published_for = std::time::Duration::from_secs(3600);
+        // Whose keys come first is chance.
+        for _ in 0..6 {
+            let verdict = gate.look(&Question { published_for, ..Question::new(&domain, VALUE) }).await;
+            let said: Vec<Answer> = verdict.servers.iter().map(|server| server.answer).collect();
+            assert_eq!(said, [Answer::Match, Answer::NoMatch], "{verdict:?}");
+            assert!(!verdict.go && verdict.bogus.is_none(), "{verdict:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn signatures_must_hold_in_the_second_round_too() {
+    let internet = Internet::new();
+    let in_turn = || {
+        let asked = AtomicU32::new(0);
+        tampered(internet.zone.serve(&ZONE, &[]), move |reply| {
+            let is_text = reply.answers.iter().any(|r| r.record_type() == RecordType::TXT);
+            if is_text && asked.fetch_add(1, Ordering::Relaxed) > 0 {
+                let signatures = reply.answers.iter_mut().filter(|r| r.record_type() == RecordType::RRSIG);
+                signatures.for_each(|record| *record = spoiled(record));
+            }
+        })
+    };
+    let mut servers = internet.servers();
+    (servers[2], servers[3]) = (in_turn(), in_turn());
+    let lab = Lab::of(servers).await;
+    let verdict = look(&internet.gate(&lab)).await;
+    assert!(!verdict.go && verdict.bogus.is_some_and(|why| why.contains("does not fit")), "{:?}", verdict.cause);
+}
+
 #[tokio::test]
 async fn unsigned_delegations_end_the_chain_properly_and_stray_signatures_are_told() {
     let internet = Internet::new();

@@ -1,0 +1,103 @@
+//! `diagnose`: why a domain does not become valid, and what to do. Looks at everything that has a say, and changes nothing.
+
+mod known;
+mod report;
+mod show;
+
+use futures::StreamExt;
+use futures::stream;
+use jiff::SignedDuration;
+
+use super::{Exit, Failed, Global, asked};
+use crate::clock::{Clock, SystemClock};
+use crate::config::names;
+use crate::output::Output;
+use crate::prevalidation::{DomainName, NameError};
+use crate::propagation::resolver::Resolver;
+use known::Surroundings;
+use report::Report;
+
+/// Domains examined at once: each asks its own name servers a dozen questions.
+const AT_ONCE: usize = 8;
+
+/// How long an unknown value is taken to have stood there: the grace for servers that reload is over.
+const LONG_AGO: SignedDuration = SignedDuration::from_hours(24);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS.",
+    after_long_help = LONG_HELP)]
+pub(super) struct DiagnoseArgs {
+    /// The domains; they need not be in the inventory
+    #[arg(required = true, value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// The TXT value that should stand there; otherwise the one that is on its way, if one is
+    #[arg(long, value_name = "VALUE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    value: Option<String>,
+    /// A resolver whose cache is looked at once the value is everywhere, instead of those of the configuration; may be
+    /// repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query
+    #[arg(long = "resolver", value_name = "RESOLVER")]
+    resolvers: Vec<Resolver>,
+    /// Looks at DNS alone, not at the store, the provider and the CA; does without a configuration
+    #[arg(long)]
+    dns_only: bool,
+}
+
+const LONG_HELP: &str = "\
+Looks at the delegation, at every address of every name server, at the TXT records, DNSSEC, CAA, caches, the provider, \
+the CA's last words and the ledger; then says what is in the way and what to do. Changes nothing, anywhere.
+
+`--output json` prints a list with one object for each domain:
+  domain, unicode, at
+  verdict    {severity, code, text, next}; severity is blocks, warns or info; code is null when there is nothing to say
+  findings   [{severity, code, text, next}], the gravest first; verdict repeats the first one
+  value      the value that was looked for, or null; value_from says where it comes from
+  dns        the examination: delegation {zone, parent, child, …}, fault, servers [{name, address, answer, detail, values, \
+ttl, octets, serial, …}], gate {go, cause, …}, wildcard, dnssec, caa, caches, chance_percent
+  provider   {name, zone, evidence, warnings, values, ttl, holds_value, error, hint}, or null
+  ca         {name, reference, status, last_words, validated_at, expires_at, token_expires_at, read_at, error}, or null
+  inventory  the domain's object of `status --output json`, or null when it is not in the inventory
+  ledger     the values of ours that are or may be in DNS
+Codes are stable; `prevalidate diagnose --help` does not list them all, the word list stands in src/propagation/finding.rs.
+
+Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS; of several domains the highest.";
+
+pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Output) -> Result<Exit, Failed> {
+    let names = domains(&args.domains, output)?;
+    let around = Surroundings::open(global, args.dns_only, output).await?;
+    let gate = around.gate()?;
+
+    let progress = output.progress(names.len() as u64, "domains");
+    let examined = names.iter().map(|domain| {
+        let (gate, around, value, resolvers) = (&gate, &around, args.value.as_deref(), &args.resolvers);
+        async move { Report::make(gate, around, domain, value, resolvers, SystemClock.now()).await }
+    });
+    let mut examined = stream::iter(examined).buffered(AT_ONCE);
+    let mut reports: Vec<Report> = Vec::with_capacity(names.len());
+    while let Some(report) = examined.next().await {
+        reports.push(report?);
+        progress.done(reports.len() as u64);
+    }
+    drop(examined);
+    drop(progress);
+
+    output.json(&reports);
+    for (index, report) in reports.iter().enumerate() {
+        if index > 0 {
+            output.line("");
+        }
+        show::show(report, output);
+    }
+    Ok(reports.iter().map(Report::exit).max().unwrap_or(Exit::Done))
+}
+
+/// Public suffixes are no usage error here: that is what is wrong with them.
+fn domains(texts: &[String], output: &Output) -> Result<Vec<DomainName>, Failed> {
+    let is_suffix = |text: &&String| matches!(DomainName::parse(text), Err(NameError::PublicSuffix(_)));
+    let (suffixes, others): (Vec<&String>, Vec<&String>) = texts.iter().partition(is_suffix);
+    let others: Vec<String> = others.into_iter().cloned().collect();
+    let mut found = asked::names(None, &others, asked::LOOKUP, output)?;
+    for suffix in suffixes {
+        found.push(names::read_known(suffix).map_err(|message| Failed::new(Exit::Usage, message))?);
+    }
+    Ok(found)
+}

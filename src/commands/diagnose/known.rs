@@ -1,0 +1,270 @@
+//! What is known about a domain beside DNS: the inventory, the ledger, what its provider and its CA say when they are asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use prevalidate_providers::{Provider, ProviderError};
+use serde::Serialize;
+
+use crate::ca::{Ca, CaError};
+use crate::clock::{Clock, SystemClock};
+use crate::commands::view::{self, DomainView};
+use crate::commands::{Exit, Failed, Global, wire};
+use crate::config::{self, Settings};
+use crate::output::Output;
+use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration};
+use crate::propagation::caa::CA_NAMES;
+use crate::propagation::{Gate, GateSettings};
+use crate::store::{DomainRow, Store};
+
+/// The configuration and what it leads to; empty without one.
+pub(super) struct Surroundings {
+    settings: Option<Settings>,
+    inside: Option<Inside>,
+}
+
+/// What is looked at beside DNS.
+struct Inside {
+    store: Arc<dyn Store>,
+    views: BTreeMap<DomainName, DomainView>,
+    providers: BTreeMap<String, Result<Arc<dyn Provider>, Failed>>,
+    cas: BTreeMap<String, Result<Arc<dyn Ca>, Failed>>,
+    policy: Policy,
+}
+
+/// What is known about one domain without asking anybody.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) row: Option<DomainRow>,
+    pub(super) view: Option<DomainView>,
+    pub(super) ledger: Vec<LedgerEntry>,
+}
+
+/// What the provider of a domain says. Absent parts are `null`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct ProviderReport {
+    /// The `[provider.NAME]`.
+    pub(super) name: String,
+    /// The zone that it would write.
+    pub(super) zone: Option<String>,
+    /// What its preflight proved.
+    pub(super) evidence: Option<String>,
+    pub(super) warnings: Vec<String>,
+    /// The TXT values where they are written, and the RRset's TTL in seconds.
+    pub(super) values: Vec<String>,
+    pub(super) ttl: Option<u32>,
+    /// Whether the value stands where it is written; `null` without a value, or when that could not be read.
+    pub(super) holds_value: Option<bool>,
+    /// Why it could not write the name now.
+    pub(super) error: Option<String>,
+    pub(super) hint: Option<String>,
+    /// It may pass without anybody doing anything.
+    pub(super) temporary: bool,
+}
+
+/// What the CA says about a domain, now or when it was last asked.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct CaReport {
+    /// The `[ca.NAME]`.
+    pub(super) name: String,
+    pub(super) reference: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) validated_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) token_expires_at: Option<Timestamp>,
+    /// What it says about its last look, in its own words.
+    pub(super) last_words: Option<String>,
+    /// A contradiction in its answer.
+    pub(super) doubt: Option<String>,
+    /// When it said so.
+    pub(super) read_at: Option<Timestamp>,
+    /// Why it could not be asked now: what stands here is from the store.
+    pub(super) error: Option<String>,
+    pub(super) hint: Option<String>,
+    /// It may pass without anybody doing anything.
+    pub(super) temporary: bool,
+}
+
+impl Surroundings {
+    /// Reads the configuration and the store. Without a configuration, or `dns_only`, there is only DNS.
+    pub(super) async fn open(global: &Global, dns_only: bool, output: &Output) -> Result<Self, Failed> {
+        let settings = match wire::settings(global, output) {
+            Ok(settings) => Some(settings),
+            Err(failed) if dns_only => {
+                output.warn(&failed.message, Some("DNS is examined with the default settings"));
+                None
+            }
+            Err(_) if wire::names_no_configuration(global) => {
+                output.notice("no configuration was found: only DNS is examined, with the default settings");
+                None
+            }
+            Err(failed) => {
+                return Err(failed.with_hint("`--dns-only` examines DNS alone and does without a configuration"));
+            }
+        };
+        let inside = match &settings {
+            Some(settings) if !dns_only => Some(Inside::open(settings).await?),
+            _ => None,
+        };
+        Ok(Self { settings, inside })
+    }
+
+    /// The gate of the configuration, or one with the default settings.
+    pub(super) fn gate(&self) -> Result<Gate, Failed> {
+        match &self.settings {
+            Some(settings) => wire::gate(settings, Arc::new(SystemClock)),
+            None => Ok(Gate::new(GateSettings::default(), Arc::new(SystemClock))),
+        }
+    }
+
+    /// What is known about a domain without asking anybody.
+    pub(super) async fn known(&self, domain: &DomainName) -> Result<Known, Failed> {
+        let Some(inside) = &self.inside else { return Ok(Known::default()) };
+        Ok(Known {
+            row: inside.store.domain(domain).await?,
+            view: inside.views.get(domain).cloned(),
+            ledger: inside.store.open_entries(Some(domain)).await?,
+        })
+    }
+
+    /// What the CA is called in CAA records: the domain's CA, or all of the configuration.
+    pub(super) fn caa_names(&self, view: Option<&DomainView>) -> Vec<String> {
+        let Some(settings) = &self.settings else { return CA_NAMES.map(str::to_owned).to_vec() };
+        match view.and_then(|view| settings.cas.get(&view.ca)) {
+            Some(ca) => ca.caa_names.clone(),
+            None => settings.cas.values().flat_map(|ca| ca.caa_names.clone()).collect(),
+        }
+    }
+
+    /// Whether a registration has a proof that counts now.
+    pub(super) fn is_proven(&self, registration: &Registration, now: Timestamp) -> bool {
+        let inside = self.inside.as_ref();
+        inside.is_some_and(|inside| registration.usable_until(&inside.policy.reuse, now).is_some())
+    }
+
+    /// Asks the CA for the registration of a domain: one read.
+    pub(super) async fn ask_ca(&self, known: &Known) -> Option<(CaReport, Option<Registration>)> {
+        let inside = self.inside.as_ref()?;
+        let view = known.view.as_ref()?;
+        let row = known.row.as_ref();
+        let stored = row.and_then(|row| row.sighting.registration()).cloned();
+        let read_at = row.and_then(|row| row.read_at);
+        let fresh = match (&stored, inside.cas.get(&view.ca)) {
+            (None, _) | (_, None) => Ok(None),
+            (Some(_), Some(Err(failed))) => Err(CaTrouble::from(failed)),
+            (Some(stored), Some(Ok(ca))) => ca.get(&stored.reference).await.map(Some).map_err(CaTrouble::from),
+        };
+        Some(match fresh {
+            Ok(Some(fresh)) => (CaReport::of(&view.ca, Some(&fresh), Some(SystemClock.now())), Some(fresh)),
+            Ok(None) => (CaReport::of(&view.ca, None, read_at), None),
+            Err(trouble) => {
+                let report = CaReport::of(&view.ca, stored.as_ref(), read_at);
+                let CaTrouble { message, hint, temporary } = trouble;
+                (CaReport { error: Some(message), hint, temporary, ..report }, stored)
+            }
+        })
+    }
+
+    /// Asks the provider of a domain whether it could write the name, and what stands there. Changes nothing.
+    pub(super) async fn ask_provider(
+        &self,
+        known: &Known,
+        domain: &DomainName,
+        value: Option<&str>,
+    ) -> Option<ProviderReport> {
+        let inside = self.inside.as_ref()?;
+        let name = known.view.as_ref()?.provider.clone()?;
+        let mut report = ProviderReport { name: name.clone(), ..ProviderReport::default() };
+        match inside.providers.get(&name) {
+            None => report.error = Some(format!("provider `{name}` is no longer in the configuration")),
+            Some(Err(failed)) => (report.error, report.hint) = (Some(failed.message.clone()), failed.hint.clone()),
+            Some(Ok(provider)) => {
+                let (proof, there) =
+                    tokio::join!(provider.preflight(domain.as_str()), provider.inspect(domain.as_str()));
+                match proof {
+                    Ok(proof) => {
+                        (report.zone, report.evidence) = (Some(proof.zone.apex), Some(proof.evidence));
+                        report.warnings = proof.warnings;
+                    }
+                    Err(error) => report.fails(&error),
+                }
+                if let Ok(there) = there {
+                    report.values = there.records.iter().map(|record| record.display()).collect();
+                    report.ttl = there.ttl;
+                    report.holds_value = value.map(|value| there.holds(value));
+                }
+            }
+        }
+        Some(report)
+    }
+}
+
+impl Inside {
+    async fn open(settings: &Settings) -> Result<Self, Failed> {
+        let store = wire::store_read_only(settings).await?;
+        let policy = wire::policy(settings);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let views = view::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
+        let provider = |(name, table): (&String, &config::ProviderTable)| {
+            (name.clone(), wire::provider(name, table, Arc::clone(&clock)))
+        };
+        let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
+        Ok(Self {
+            views: views.into_iter().map(|view| (view.domain.clone(), view)).collect(),
+            providers: settings.providers.iter().map(provider).collect(),
+            cas: settings.cas.keys().map(ca).collect(),
+            policy,
+            store,
+        })
+    }
+}
+
+impl ProviderReport {
+    fn fails(&mut self, error: &ProviderError) {
+        self.error = Some(error.to_string());
+        self.hint.clone_from(&error.hint);
+        self.temporary = error.is_retryable();
+    }
+}
+
+/// Why the CA could not be asked.
+struct CaTrouble {
+    message: String,
+    hint: Option<String>,
+    temporary: bool,
+}
+
+impl From<CaError> for CaTrouble {
+    fn from(error: CaError) -> Self {
+        Self { message: error.to_string(), temporary: error.is_retryable(), hint: error.hint }
+    }
+}
+
+impl From<&Failed> for CaTrouble {
+    fn from(failed: &Failed) -> Self {
+        let Failed { message, hint, exit } = failed;
+        Self { message: message.clone(), hint: hint.clone(), temporary: *exit == Exit::Temporary }
+    }
+}
+
+impl CaReport {
+    fn of(name: &str, registration: Option<&Registration>, read_at: Option<Timestamp>) -> Self {
+        let proof = registration.and_then(|registration| registration.proof.as_ref());
+        let token = registration.and_then(|registration| registration.token.as_ref());
+        Self {
+            name: name.to_owned(),
+            reference: registration.map(|registration| registration.reference.clone()),
+            status: registration.map(|registration| registration.status.to_string()),
+            validated_at: proof.and_then(|proof| proof.validated_at),
+            expires_at: proof.and_then(|proof| proof.expires_at),
+            token_expires_at: token.and_then(|token| token.expires_at),
+            last_words: registration.and_then(|registration| registration.last_words.clone()),
+            doubt: registration.and_then(|registration| registration.doubt.clone()),
+            read_at,
+            error: None,
+            hint: None,
+            temporary: false,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One domain's diagnosis: everything that has a say, what it means, and the one verdict with the next step.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::LONG_AGO;
+use super::known::{CaReport, Known, ProviderReport, Surroundings};
+use crate::commands::view::DomainView;
+use crate::commands::{Exit, Failed};
+use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
+use crate::propagation::Gate;
+use crate::propagation::examine::{Examination, Subject};
+use crate::propagation::finding::{Code, Finding, Severity, findings, sort};
+use crate::propagation::resolver::Resolver;
+use crate::propagation::rule::horizon;
+
+/// One object of `diagnose --output json`; its `--help` says what is in it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Report {
+    pub(super) domain: DomainName,
+    pub(super) unicode: String,
+    pub(super) at: Timestamp,
+    pub(super) verdict: Verdict,
+    pub(super) findings: Vec<Finding>,
+    pub(super) value: Option<String>,
+    pub(super) value_from: Option<&'static str>,
+    pub(super) dns: Examination,
+    pub(super) provider: Option<ProviderReport>,
+    pub(super) ca: Option<CaReport>,
+    pub(super) inventory: Option<DomainView>,
+    pub(super) ledger: Vec<LedgerEntry>,
+}
+
+/// The gravest finding.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Verdict {
+    pub(super) severity: Severity,
+    pub(super) code: Option<Code>,
+    pub(super) text: String,
+    pub(super) next: Option<String>,
+}
+
+/// What is looked for in DNS, and what is known of it.
+#[derive(Default)]
+struct Wanted {
+    value: Option<String>,
+    from: Option<&'static str>,
+    published_at: Option<Timestamp>,
+    horizon: Option<Timestamp>,
+}
+
+impl Report {
+    /// Asks everybody about `domain`. `value` is what somebody gave on the command line.
+    pub(super) async fn make(
+        gate: &Gate,
+        around: &Surroundings,
+        domain: &DomainName,
+        value: Option<&str>,
+        resolvers: &[Resolver],
+        now: Timestamp,
+    ) -> Result<Self, Failed> {
+        let known = around.known(domain).await?;
+        let (ca, registration) = around.ask_ca(&known).await.unzip();
+        let registration = registration.flatten().filter(|registration| !around.is_proven(registration, now));
+        let wanted = Wanted::find(value, &known, registration.as_ref(), now);
+        let caa_names = around.caa_names(known.view.as_ref());
+        // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
+        let we_write = known.view.as_ref().is_some_and(|view| view.provider.is_some()) && value.is_none();
+        let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
+        let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
+        let subject = Subject {
+            domain,
+            value: wanted.value.as_deref(),
+            published_for: Duration::try_from(stood).unwrap_or_default(),
+            horizon: wanted.horizon,
+            resolvers: (!resolvers.is_empty()).then_some(resolvers),
+            caa_names: &caa_names,
+        };
+        let (dns, provider) =
+            tokio::join!(gate.examine(&subject, now), around.ask_provider(&known, domain, wanted.value.as_deref()));
+
+        let mut found = findings(&dns);
+        let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
+        advice.sharpen(&mut found);
+        advice.add(&dns, &mut found);
+        sort(&mut found);
+        Ok(Self {
+            domain: domain.clone(),
+            unicode: domain.unicode(),
+            at: now,
+            verdict: Verdict::of(&found, &dns),
+            findings: found,
+            value: wanted.value,
+            value_from: wanted.from,
+            dns,
+            provider,
+            ca,
+            inventory: known.view,
+            ledger: known.ledger,
+        })
+    }
+
+    /// How the program ends because of it.
+    pub(super) fn exit(&self) -> Exit {
+        let of = |finding: &Finding| match (finding.severity, finding.code) {
+            (Severity::Blocks, Code::CaRefuses) => Exit::Ca,
+            (Severity::Blocks, _) => Exit::Dns,
+            _ => Exit::Done,
+        };
+        self.findings.iter().map(of).max().unwrap_or(Exit::Done)
+    }
+}
+
+impl Verdict {
+    fn of(found: &[Finding], dns: &Examination) -> Self {
+        match found.first() {
+            Some(Finding { code, severity, text, next }) => {
+                Self { severity: *severity, code: Some(*code), text: text.clone(), next: next.clone() }
+            }
+            None => Self {
+                severity: Severity::Info,
+                code: None,
+                text: format!("nothing in DNS stands in the way of {}", dns.domain),
+                next: None,
+            },
+        }
+    }
+}
+
+impl Wanted {
+    /// The value that should stand in DNS now: what somebody says, what the attempt and the ledger say, what the CA waits for.
+    fn find(given: Option<&str>, known: &Known, registration: Option<&Registration>, now: Timestamp) -> Self {
+        let attempt = known.row.as_ref().map(|row| &row.attempt);
+        let on_its_way = |entry: &&LedgerEntry| entry.state != LedgerState::Removing;
+        let entry = known.ledger.iter().rev().find(on_its_way);
+        let token = registration.and_then(|registration| {
+            let live = registration.live_token(SignedDuration::ZERO, now)?;
+            (!registration.is_used(live)).then(|| live.value.clone())
+        });
+        let found = [
+            (given.map(str::to_owned), "the command line"),
+            (attempt.and_then(|attempt| attempt.value.clone()), "the attempt that is under way"),
+            (entry.map(|entry| entry.value.clone()), "the ledger"),
+            (token, "the CA, which waits for it"),
+        ];
+        let found = found.into_iter().find_map(|(value, from)| Some((value?, from)));
+        let Some((value, from)) = found else { return Self::default() };
+        let entry = known.ledger.iter().find(|entry| entry.value == value);
+        let published_at = entry.and_then(|entry| entry.published_at);
+        let by_attempt = attempt.filter(|attempt| attempt.value.as_ref() == Some(&value));
+        let by_ledger = || Some(horizon(published_at?, entry?.ttl_before, entry?.negative_ttl.unwrap_or(0)));
+        Self {
+            horizon: by_attempt.and_then(|attempt| attempt.horizon_at).or_else(by_ledger),
+            published_at,
+            value: Some(value),
+            from: Some(from),
+        }
+    }
+}
+
+/// What the inventory, the provider and the CA add to what DNS shows.
+struct Advice<'a> {
+    known: &'a Known,
+    provider: Option<&'a ProviderReport>,
+    ca: Option<&'a CaReport>,
+    domain: &'a DomainName,
+}
+
+impl Advice<'_> {
+    /// Next steps that are better when more is known than DNS shows.
+    fn sharpen(&self, found: &mut [Finding]) {
+        let domain = self.domain;
+        let Some(view) = self.known.view.as_ref().filter(|view| view.is_managed()) else { return };
+        let holds = self.provider.and_then(|provider| Some((&provider.name, provider.holds_value?)));
+        for finding in found {
+            let next = match (finding.code, holds) {
+                // The whole zone is concerned, not our value alone; whoever wrote last is asked to undo it.
+                (code, _) if code.is_dnssec() && finding.severity == Severity::Blocks && self.is_in_dns() => {
+                    let mend = finding.next.as_deref().unwrap_or_default();
+                    format!("{mend} `prevalidate withdraw {domain}` takes our value out.")
+                }
+                (Code::ValueMissing | Code::NoSuchName, Some((name, true))) => format!(
+                    "The value stands on the server that provider `{name}` writes to, and on no listed name server: check that this is the zone's primary, and NOTIFY and transfers from it."
+                ),
+                (Code::ValueMissing | Code::NoSuchName, Some((_, false))) => {
+                    format!("`prevalidate run --domain {domain}` publishes it.")
+                }
+                (Code::ValueMissing, None) if view.provider.is_none() => {
+                    format!("No provider is configured for {domain}: publish the TXT value by hand.")
+                }
+                (Code::Visible, _) => format!("`prevalidate run --domain {domain}` has the CA look."),
+                _ => continue,
+            };
+            finding.next = Some(next);
+        }
+    }
+
+    fn is_in_dns(&self) -> bool {
+        self.known.ledger.iter().any(|entry| entry.state.is_open())
+    }
+
+    fn add(&self, dns: &Examination, found: &mut Vec<Finding>) {
+        let go = dns.gate.as_ref().is_some_and(|gate| gate.go);
+        if let Some((provider, error)) = self.provider.and_then(|provider| Some((provider, provider.error.as_ref()?))) {
+            let text = format!("provider `{}` cannot write {} now: {error}", provider.name, self.domain);
+            let finding = match provider.temporary {
+                true => Finding::new(Code::ProviderUnavailable, Severity::Warns, text),
+                // Where the value is already seen, nothing needs to be written.
+                false => Finding::new(Code::ProviderRefuses, if go { Severity::Warns } else { Severity::Blocks }, text),
+            };
+            found.push(Finding { next: provider.hint.clone(), ..finding });
+        }
+        if let Some((ca, error)) = self.ca.and_then(|ca| Some((ca, ca.error.as_ref()?))) {
+            let finding = match ca.temporary {
+                true => Finding::new(Code::CaUnavailable, Severity::Warns, error.clone()),
+                false => Finding::new(Code::CaRefuses, Severity::Blocks, error.clone()),
+            };
+            found.push(Finding { next: ca.hint.clone(), ..finding });
+        }
+        if let Some(hold) = self.known.row.as_ref().and_then(|row| row.attempt.hold.as_ref()) {
+            let text = format!("the domain waits for somebody: {}", hold.reason);
+            found.push(
+                Finding::new(Code::Held, Severity::Warns, text)
+                    .with_next(format!("When that is mended: `prevalidate run --domain {}`.", self.domain)),
+            );
+        }
+        let tried = |entry: &&LedgerEntry| entry.state == LedgerState::Removing && entry.removal_tries > 0;
+        if let Some(entry) = self.known.ledger.iter().find(tried) {
+            let text = format!(
+                "a value of ours that is done with could not be removed ({} tries): \"{}\"",
+                entry.removal_tries, entry.value
+            );
+            found.push(
+                Finding::new(Code::LeftBehind, Severity::Warns, text)
+                    .with_next("Every run tries again; what the provider said stands in `prevalidate history`."),
+            );
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Servers that hold a zone and the one above it: they answer for both, so no referral shows where the one ends.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use futures::future::join_all;
+use hickory_proto::rr::{Name, RecordType};
+
+use super::{Cut, Place, Walk};
+use crate::propagation::referral::{self, Step};
+
+impl Walk<'_> {
+    /// Finds what the zone above says about `place` when a server that holds both answered in its place: each of that zone's
+    /// servers is asked. One may refer to the zone, as it should; then that is the delegation. Those that answer for the zone
+    /// themselves are believed by resolvers and stay; the others have nothing to do with it.
+    ///
+    /// Returns the names that the delegation lists; none when no server referred.
+    pub(super) async fn look_above(&self, place: &mut Place) -> BTreeSet<Name> {
+        let (zone, above) = (place.apex.clone(), place.cut.zone.clone());
+        if zone == above {
+            return place.cut.hosts.keys().cloned().collect();
+        }
+        let found = join_all(place.cut.hosts.iter().map(async |(host, glue)| match glue.as_slice() {
+            [] => self.addresses_outside(&above, host, 0).await.unwrap_or_default(),
+            glue => glue.to_vec(),
+        }));
+        let addresses: Vec<(&Name, IpAddr)> = place
+            .cut
+            .hosts
+            .keys()
+            .zip(found.await)
+            .flat_map(|(host, found)| found.into_iter().map(move |ip| (host, ip)))
+            .collect();
+        let asked = join_all(addresses.into_iter().map(async |(host, ip)| {
+            if !self.questions.spend() {
+                return None;
+            }
+            let address = SocketAddr::from((ip, self.walker.port));
+            let reply = self.walker.asker.ask(address, &zone, RecordType::SOA).await.ok()?;
+            Some((host.clone(), referral::step(&reply, &zone, &above).ok()?))
+        }));
+        let (mut holders, mut delegation) = (BTreeSet::new(), None);
+        for (host, step) in asked.await.into_iter().flatten() {
+            match step {
+                Step::Here { apex, .. } if apex == zone => drop(holders.insert(host)),
+                Step::Down { zone: below, hosts, proof } if below == zone => delegation = Some((hosts, proof)),
+                _ => {}
+            }
+        }
+        place.cut.hosts.retain(|host, _| holders.contains(host));
+        let Some((hosts, proof)) = delegation else { return BTreeSet::new() };
+        let listed = hosts.keys().cloned().collect();
+        let mut cut = Cut { zone, hosts, fixed: Vec::new(), proof };
+        for (host, glue) in std::mem::take(&mut place.cut.hosts) {
+            cut.hosts.entry(host).or_insert(glue);
+        }
+        self.remember(&cut);
+        place.cut = cut;
+        listed
+    }
+}

@@ -1,0 +1,176 @@
+//! Everything that DNS shows about one domain, in one serialisable piece: the facts behind a verdict. [`finding`](super::finding)
+//! says what they mean.
+//!
+//! It changes nothing, and asks no resolver before the value is everywhere: a question too early would leave "not there" in
+//! its cache.
+
+mod climb;
+mod look;
+mod server;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod wildcard;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::caa::CaaAdvice;
+use super::chance::chance;
+use super::dnssec::{self, Trust};
+use super::finding::Code;
+use super::resolver::{Resolver, ResolverAnswer};
+use super::{Answer, GateMode, Verdict, rule};
+use crate::prevalidation::{DomainName, NameError};
+
+pub use server::{Edns, ServerReport};
+pub use trust::{DnssecReport, DnssecStatus};
+pub use wildcard::Wildcard;
+
+/// What is to be examined.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The domain.
+    pub domain: &'a DomainName,
+    /// The TXT value that should stand there, when one should.
+    pub value: Option<&'a str>,
+    /// How long it has stood there, as far as is known.
+    pub published_for: Duration,
+    /// Until when resolvers may answer from before it came, where that is known.
+    pub horizon: Option<Timestamp>,
+    /// Resolvers whose caches are looked at, instead of those of the settings.
+    pub resolvers: Option<&'a [Resolver]>,
+    /// What the CA is called in CAA records.
+    pub caa_names: &'a [String],
+}
+
+/// What DNS shows about one domain. Absent parts are `null`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Examination {
+    /// The domain, in A-labels.
+    pub domain: DomainName,
+    /// The domain as people write it.
+    pub unicode: String,
+    /// When it was examined.
+    pub at: Timestamp,
+    /// The value that should stand there.
+    pub value: Option<String>,
+    /// Nobody can prove control of it: it is a public suffix.
+    pub public_suffix: bool,
+    /// How the gate judges this domain; the examination asks authoritative servers in any mode.
+    pub mode: GateMode,
+    /// Who serves it; `null` when that could not be found out.
+    pub delegation: Option<DelegationReport>,
+    /// Why nobody responsible could be found.
+    pub fault: Option<Fault>,
+    /// Each address of each name server.
+    pub servers: Vec<ServerReport>,
+    /// What the gate says to these answers; its `servers` are left out, they stand above. `null` without a value.
+    pub gate: Option<Verdict>,
+    /// Records that a wildcard makes up at names beside this one.
+    pub wildcard: Option<Wildcard>,
+    /// Whether validating resolvers believe the zone.
+    pub dnssec: Option<DnssecReport>,
+    /// What CAA records say to the CA.
+    pub caa: Option<CaaAdvice>,
+    /// What caches may hold.
+    pub caches: Caches,
+    /// The chance, in percent, that a check from several perspectives passes now: below 100 while some servers are stale.
+    pub chance_percent: Option<f64>,
+}
+
+/// The zone and who is listed as serving it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DelegationReport {
+    /// The zone's apex.
+    pub zone: String,
+    /// The servers are those of the configuration; nobody was asked for a delegation.
+    pub configured: bool,
+    /// The parent's list; empty when one server holds both zones.
+    pub parent: BTreeSet<String>,
+    /// The zone's own list; `null` when it could not be read.
+    pub child: Option<BTreeSet<String>>,
+    /// Listed servers of which no address was found.
+    pub without_address: BTreeSet<String>,
+    /// Addresses that the CA cannot reach: private and link-local ones.
+    pub private: BTreeSet<IpAddr>,
+    /// What else the walk stumbled over.
+    pub warnings: Vec<String>,
+}
+
+/// Why nobody responsible could be found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The finding it makes.
+    pub code: Code,
+    /// Who was asked what, and what came back.
+    pub text: String,
+}
+
+/// What resolvers may remember, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Caches {
+    /// The TTL of the TXT RRset that is there now, seconds.
+    pub txt_ttl: Option<u32>,
+    /// How long "not there" may be remembered, seconds: min(SOA TTL, SOA MINIMUM).
+    pub negative_ttl: Option<u32>,
+    /// When no resolver can remember the time before the value any more.
+    pub horizon: Option<Timestamp>,
+    /// What resolvers say that were asked once the value was everywhere.
+    pub resolvers: Vec<ResolverAnswer>,
+}
+
+impl Examination {
+    /// An examination before anybody was asked.
+    pub(super) fn begin(subject: &Subject<'_>, mode: GateMode, now: Timestamp) -> Self {
+        Self {
+            domain: subject.domain.clone(),
+            unicode: subject.domain.unicode(),
+            at: now,
+            value: subject.value.map(str::to_owned),
+            public_suffix: matches!(DomainName::parse(subject.domain.as_str()), Err(NameError::PublicSuffix(_))),
+            mode,
+            delegation: None,
+            fault: None,
+            servers: Vec::new(),
+            gate: None,
+            wildcard: None,
+            dnssec: None,
+            caa: None,
+            caches: Caches { horizon: subject.horizon, ..Caches::default() },
+            chance_percent: None,
+        }
+    }
+
+    /// What follows from the answers alone.
+    pub(super) fn weigh(&mut self, published_for: Duration, trust: &Trust, faults: Vec<Option<dnssec::Fault>>) {
+        self.caches.txt_ttl = self.servers.iter().filter_map(|server| server.ttl).max();
+        let codes: Vec<Option<Fault>> = faults.iter().map(|fault| fault.as_ref().map(trust::fault)).collect();
+        let answers = self.servers.iter().map(ServerReport::evidence).zip(faults).collect();
+        let (answers, bogus) = rule::validate(answers, trust);
+        for ((server, judged), code) in self.servers.iter_mut().zip(&answers).zip(codes) {
+            if server.serves() && judged.answer == Answer::Lame {
+                (server.answer, server.dnssec_fault) = (Some(Answer::Lame), code);
+                server.detail.clone_from(&judged.detail);
+            }
+        }
+        self.dnssec = Some(DnssecReport::of(trust, bogus.as_ref()));
+        if self.value.is_none() {
+            return;
+        }
+        let of = |wanted| answers.iter().filter(|server| server.answer == wanted).count();
+        let (stale, serving) = (of(Answer::NoMatch), of(Answer::NoMatch) + of(Answer::Match));
+        self.chance_percent = Some((chance(stale, serving, self.at) * 1000.0).round() / 10.0);
+        let mut verdict = rule::weigh(answers, Vec::new(), published_for);
+        if let Some(fault) = &bogus {
+            verdict = rule::refuse(verdict, fault);
+        }
+        // It counts from the moment at which the last server had the value.
+        self.caches.horizon = self.caches.horizon.filter(|_| verdict.go);
+        self.gate = Some(Verdict { servers: Vec::new(), ..verdict });
+    }
+}

@@ -1,0 +1,94 @@
+//! Finding the CAA records that count: from the domain upwards, the first name that has any (RFC 8659, section 3).
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use jiff::Timestamp;
+
+use crate::prevalidation::DomainName;
+use crate::propagation::caa::{CaaAdvice, Property, evaluate};
+use crate::propagation::evidence::text;
+use crate::propagation::gate::name;
+use crate::propagation::referral::authoritative;
+use crate::propagation::{Gate, Responsible};
+
+/// Aliases in a row that are followed; CAs follow 8 at least (RFC 8659 leaves it to resolvers).
+const MOST_ALIASES: usize = 8;
+
+impl Gate {
+    /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of the configuration only
+    /// theirs, for the zones above may be out of reach.
+    pub(super) async fn caa(
+        &self,
+        domain: &DomainName,
+        who: &Responsible,
+        ca_names: &[String],
+        now: Timestamp,
+    ) -> CaaAdvice {
+        let mut at = name(domain).ok();
+        while let Some(owner) = at.filter(|owner| !owner.is_root()) {
+            match self.properties(&owner, who).await {
+                Ok(set) if set.is_empty() => {}
+                Ok(set) => return evaluate(Some(text(&owner)), &set, ca_names, now),
+                Err(fault) => {
+                    let nothing = evaluate(None, &[], ca_names, now);
+                    return CaaAdvice { fault: Some(format!("CAA at {}: {fault}", text(&owner))), ..nothing };
+                }
+            }
+            if who.delegation.is_none() && text(&owner) == who.zone {
+                let mut nothing = evaluate(None, &[], ca_names, now);
+                nothing
+                    .notes
+                    .push(format!("the zones above {} were not asked: its name servers are configured", who.zone));
+                return nothing;
+            }
+            at = Some(owner.base_name());
+        }
+        evaluate(None, &[], ca_names, now)
+    }
+
+    /// The CAA records of one name, through aliases.
+    async fn properties(&self, owner: &Name, who: &Responsible) -> Result<Vec<Property>, String> {
+        let mut asked = owner.clone();
+        for _ in 0..MOST_ALIASES {
+            let reply = self.reply(&asked, who).await?;
+            let set: Vec<Property> = at(&reply, &asked)
+                .filter_map(|record| match &record.data {
+                    RData::CAA(caa) => {
+                        Some(Property { critical: caa.issuer_critical, tag: caa.tag.clone(), value: caa.value.clone() })
+                    }
+                    _ => None,
+                })
+                .collect();
+            let alias = at(&reply, &asked).find_map(|record| match &record.data {
+                RData::CNAME(target) if set.is_empty() => Some(target.0.clone()),
+                _ => None,
+            });
+            match alias {
+                Some(target) => asked = target,
+                None => return Ok(set),
+            }
+        }
+        Err(format!("more than {MOST_ALIASES} aliases in a row"))
+    }
+
+    /// An authoritative answer about CAA at one name: of the known servers for names in their zone, else after a walk.
+    async fn reply(&self, owner: &Name, who: &Responsible) -> Result<Message, String> {
+        let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|error| error.to_string())?;
+        if who.delegation.is_some() || !zone.zone_of(owner) {
+            return self.walker.answer(owner, RecordType::CAA).await.map_err(|error| error.to_string());
+        }
+        let mut tried = Vec::new();
+        for (_, address) in &who.servers {
+            let reply = self.asker.ask(*address, owner, RecordType::CAA).await.map_err(|failure| failure.to_string());
+            match reply.and_then(|reply| authoritative(&reply).map(|()| reply)) {
+                Ok(reply) => return Ok(reply),
+                Err(why) => tried.push(format!("{address}: {why}")),
+            }
+        }
+        Err(tried.join("; "))
+    }
+}
+
+fn at<'a>(reply: &'a Message, owner: &'a Name) -> impl Iterator<Item = &'a Record> {
+    reply.answers.iter().filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
+}
