@@ -1,6 +1,8 @@
 //! The configuration as a whole: all faults at once, nothing secret in any of them, and the reference file.
 #![allow(clippy::unwrap_used)]
 
+mod store;
+
 use std::collections::BTreeSet;
 
 use super::read::SCHEMAS;
@@ -101,22 +103,6 @@ fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
         ]
     );
     assert_eq!(settings.notices, []);
-}
-
-#[test]
-fn a_store_is_a_file_or_a_database_of_postgresql() {
-    let folder = Folder::new();
-    let with = |store: &str| GOOD.replace("url = \"sqlite:prevalidate.db\"", store);
-    let url = "postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full";
-    let settings = folder.load(&with(&format!("url = \"{url}\"\npassword = {{ env = \"PW\" }}"))).unwrap();
-    assert_eq!(settings.store_url, url);
-    assert_eq!(settings.store_password, Some(SecretSource::Env("PW".to_owned())));
-    assert!(settings.redacted_toml().contains("password = { env = \"PW\" }"), "{}", settings.redacted_toml());
-    let settings = folder.load(&with("url = \"sqlite:x.db\"\npassword = { env = \"PW\" }")).unwrap();
-    assert!(settings.notices[0].to_string().contains("store.password: is not used"), "{:?}", settings.notices);
-    for wrong in ["mysql://db/x", "postgres:", "sqlite:x?mode=ro"] {
-        assert_eq!(folder.faults(&with(&format!("url = \"{wrong}\""))).len(), 1, "{wrong}");
-    }
 }
 
 #[test]
@@ -274,8 +260,6 @@ fn an_api_key_in_the_wrong_place_is_never_shown() {
                     format!("https://{CANARY}@host"),
                     format!("\"https://u:{CANARY}@host/\""),
                     format!("\"sqlite:x?key={CANARY}\""),
-                    format!("\"postgres://u:{CANARY}@host/db\""),
-                    format!("\"postgres://u@host/db?password={CANARY}\""),
                     format!("\"{CANARY}/s\""),
                     format!("\"{CANARY}.ch/\""),
                     format!("\"\"\"{CANARY}"),
