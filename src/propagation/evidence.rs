@@ -80,6 +80,13 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
     (Answer::NoMatch, detail)
 }
 
+/// The TTL of `owner`'s TXT RRset in an authoritative reply.
+pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Option<u32> {
+    let there = |record: &&Record| record.name == *owner && matches!(record.data, RData::TXT(_));
+    let ttls = reply.answers.iter().filter(there).map(|record| record.ttl);
+    ttls.max().filter(|_| reply.metadata.authoritative)
+}
+
 /// How long "not there" may be cached after this reply to an SOA question: RFC 2308, section 5.
 pub(super) fn negative_ttl(reply: &Message) -> u32 {
     let of =

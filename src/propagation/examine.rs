@@ -23,6 +23,7 @@ use super::caa::CaaAdvice;
 use super::chance::chance;
 use super::dnssec::{self, Trust};
 use super::finding::Code;
+use super::resolver::weigh::Served;
 use super::resolver::{Resolver, ResolverAnswer};
 use super::{Answer, GateMode, Verdict, rule};
 use crate::prevalidation::{DomainName, NameError};
@@ -125,6 +126,11 @@ pub struct Caches {
 }
 
 impl Examination {
+    /// For resolvers' answers. When the value was written is mostly not known.
+    pub(super) fn served(&self) -> Served {
+        Served { ttls: [self.caches.txt_ttl, self.caches.negative_ttl], published_for: Duration::ZERO }
+    }
+
     /// An examination before anybody was asked.
     pub(super) fn begin(subject: &Subject<'_>, mode: GateMode, now: Timestamp) -> Self {
         Self {

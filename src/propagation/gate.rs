@@ -15,7 +15,7 @@ use super::authority::{Asker, Failure};
 use super::delegation::{Delegation, WalkError, Walker};
 use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
 use super::resolver::ask::Resolvers;
-use super::resolver::weigh;
+use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
 use super::{GateMode, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
 use crate::clock::Clock;
@@ -110,6 +110,7 @@ impl Gate {
         let names = [&owner, &apex(&who)?];
         let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
         let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
+        let ttl = replies.values().flatten().filter_map(|reply| evidence::txt_ttl(reply, &owner)).max();
         let (first, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
         let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
         let mut verdict = rule::weigh(first, warnings, question.published_for);
@@ -129,7 +130,8 @@ impl Gate {
         // Now, and not before, a resolver's question does no harm.
         if verdict.go && !way.resolvers.is_empty() {
             let answers = self.resolvers.ask(way.resolvers, &owner, question.value).await;
-            verdict = weigh::advise(verdict, &answers, self.clock.now());
+            let served = Served { ttls: [ttl, None], published_for: question.published_for };
+            verdict = weigh::advise(verdict, &answers, served, self.clock.now());
         }
         Ok(verdict)
     }

@@ -103,13 +103,13 @@ options {{
             })
             .collect::<String>()
     };
-    for file in load.files.iter().filter(|file| file.inside.is_some()) {
-        let at = list(file.inside.as_deref().unwrap_or_default(), |a| format!("{a}; "));
-        writeln!(
+    let split: Vec<IpAddr> = load.files.iter().filter_map(|file| file.inside.clone()).flatten().collect();
+    if !split.is_empty() {
+        let at = list(&split, |a| format!("{a}; "));
+        let (outside, zones) = (super::perspectives::OUTSIDE, zones(true));
+        write!(
             text,
-            "view \"inside\" {{\n  match-clients {{ !{}; any; }}; match-destinations {{ {at}}};\n{}}};",
-            super::perspectives::OUTSIDE,
-            zones(true)
+            "view \"inside\" {{\n  match-clients {{ !{outside}; any; }}; match-destinations {{ {at}}};\n{zones}}};\n"
         )
         .unwrap();
     }

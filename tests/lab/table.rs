@@ -30,6 +30,7 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     let gate = lab.gate(|_| ());
     let (now, later) = join(verdicts(lab, &gate, 0), verdicts(lab, &gate, 86_400)).await;
     let judged = begun.elapsed();
+    lab.resolvers.flush();
     let mut codes = diagnose(lab).await;
     let diagnosed = begun.elapsed();
     let looks = join_all(lab.cases.iter().map(|case| lab.look(case))).await;

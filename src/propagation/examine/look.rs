@@ -96,7 +96,7 @@ impl Gate {
         let answers = self.resolvers.ask(resolvers, &owner, subject.value.unwrap_or_default()).await;
         if subject.value.is_some() {
             seen.gate = Some(match seen.gate.take() {
-                Some(gate) if gate.go => weigh::advise(gate, &answers, seen.at),
+                Some(gate) if gate.go => weigh::advise(gate, &answers, seen.served(), seen.at),
                 _ => Verdict { servers: Vec::new(), ..weigh::weigh(&answers, subject.published_for, seen.at) },
             });
         }

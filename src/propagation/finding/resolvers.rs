@@ -34,13 +34,14 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
         return;
     }
     let missing = || answers.iter().filter(|said| said.answer == Answer::NoMatch);
-    let (fresh, cached): (Vec<_>, Vec<_>) = missing().partition(|said| is_fresh(said, seen));
+    let (fresh, cached): (Vec<_>, Vec<_>) = missing().partition(|said| seen.served().is_denied_to(said));
     if !fresh.is_empty() {
         let text = format!(
             "resolvers that just asked a name server got other TXT values: {}; they may see another zone than this machine",
             list(&fresh)
         );
-        found.push(Finding::new(Code::SplitHorizon, Severity::Warns, text).with_next(
+        let severity = if gate.go { Severity::Warns } else { Severity::Blocks };
+        found.push(Finding::new(Code::SplitHorizon, severity, text).with_next(
             "Compare the zone as the Internet sees it with the one here (views); publish the value in the public one.",
         ));
     }
@@ -56,11 +57,6 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
                 .with_next("Wait until then: the CA's resolvers may have asked as early as these."),
         );
     }
-}
-
-/// Whether a resolver's answer has its whole life before it: then it is from a name server, not from a cache.
-fn is_fresh(said: &ResolverAnswer, seen: &Examination) -> bool {
-    said.ttl.is_some() && [seen.caches.txt_ttl, seen.caches.negative_ttl].contains(&said.ttl)
 }
 
 fn forgotten(said: &ResolverAnswer, now: Timestamp) -> Option<Timestamp> {

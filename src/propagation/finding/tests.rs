@@ -311,14 +311,14 @@ fn resolvers_show_what_is_cached_and_who_sees_another_zone() {
         with(&[Match, Match], |seen| {
             (seen.caches.txt_ttl, seen.caches.negative_ttl) = (Some(3600), Some(300));
             let gate = seen.gate.take().unwrap();
-            seen.gate = Some(weigh::advise(gate, std::slice::from_ref(&answer), NOW));
+            seen.gate = Some(weigh::advise(gate, std::slice::from_ref(&answer), seen.served(), NOW));
             seen.caches.resolvers = vec![answer];
         })
     };
     assert_eq!(look(resolver(Match, 7, None)), [("visible", Info)]);
     assert_eq!(look(resolver(NoMatch, 7, None)), [("still-cached", Warns), ("visible", Info)]);
-    assert_eq!(look(resolver(NoMatch, 3600, None)), [("split-horizon", Warns), ("visible", Info)]);
-    assert_eq!(look(resolver(NoMatch, 300, None)), [("split-horizon", Warns), ("visible", Info)]);
+    assert_eq!(look(resolver(NoMatch, 3600, None)), [("split-horizon", Blocks)]);
+    assert_eq!(look(resolver(NoMatch, 300, None)), [("split-horizon", Blocks)]);
     assert_eq!(look(resolver(Unreachable, 0, None)), [("visible", Info)], "their silence changes nothing");
     assert_eq!(look(resolver(Lame, 0, Some("expired"))), [("dnssec-bad-signature", Blocks)]);
 }

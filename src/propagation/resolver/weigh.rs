@@ -1,14 +1,19 @@
 //! The rule of mode `resolvers`, and what resolvers add to the verdict about the name servers: pure.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::ResolverAnswer;
-use crate::propagation::rule::{LONGEST_HORIZON, moment};
+use crate::propagation::rule::{LAME_GRACE, LONGEST_HORIZON, moment};
 use crate::propagation::{Answer, GateMode, ServerAnswer, Verdict};
+
+/// An answer so young was fetched for our own question.
+const JUST_NOW: Duration = Duration::from_secs(2);
 
 /// Judges by what resolvers said at `now` (rule 8). It goes when all that answer have the value, and at least two answered;
 /// one is enough when one is configured. A resolver that gave no answer is a warning, one that calls the zone bogus blocks.
-pub fn weigh(answers: &[ResolverAnswer], published_for: std::time::Duration, now: Timestamp) -> Verdict {
+pub fn weigh(answers: &[ResolverAnswer], published_for: Duration, now: Timestamp) -> Verdict {
     let count = |wanted| answers.iter().filter(|said| said.answer == wanted).count();
     let (there, missing, asked) = (count(Answer::Match), count(Answer::NoMatch), answers.len());
     let first = |wanted| answers.iter().find(|said| said.answer == wanted).map(words).unwrap_or_default();
@@ -54,16 +59,46 @@ pub fn compare(first: Verdict, second: Verdict) -> Verdict {
     Verdict { cause: format!("asked again, {}", second.cause), ..second }
 }
 
-/// Adds what resolvers said after the name servers all had the value: how long caches go on without it, and whether the zone
-/// validates. Their silence changes nothing.
-pub fn advise(verdict: Verdict, answers: &[ResolverAnswer], now: Timestamp) -> Verdict {
+/// What name servers said of the value that resolvers are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Served {
+    /// The whole TTLs of its RRset and of "not there", seconds.
+    pub ttls: [Option<u32>; 2],
+    /// How long it has stood there; zero when nobody knows.
+    pub published_for: Duration,
+}
+
+impl Served {
+    /// Whether a resolver that does not have the value asked for it when it was there already: just now, or long after the
+    /// write, as the age of its answer tells. Then no cache is to blame: it is shown another zone (a split horizon).
+    pub fn is_denied_to(&self, said: &ResolverAnswer) -> bool {
+        let ages = self.ttls.iter().flatten().filter_map(|whole| whole.checked_sub(said.ttl?));
+        let later = |age: u32| {
+            let age = Duration::from_secs(age.into());
+            age <= JUST_NOW || age + LAME_GRACE < self.published_for
+        };
+        said.answer == Answer::NoMatch && ages.into_iter().any(later)
+    }
+}
+
+/// Adds what resolvers said after the name servers all had the value: how long caches go on without it, who is shown another
+/// zone, and whether the zone validates. Their silence changes nothing.
+pub fn advise(verdict: Verdict, answers: &[ResolverAnswer], served: Served, now: Timestamp) -> Verdict {
     let mut verdict = Verdict { cached_until: cached_until(answers, now), ..verdict };
     verdict.warnings.extend(warnings(answers));
-    let missing = answers.iter().filter(|said| said.answer == Answer::NoMatch);
+    let missing = answers.iter().filter(|said| said.answer == Answer::NoMatch && !served.is_denied_to(said));
     verdict.warnings.extend(missing.map(|said| {
         let until = now.saturating_add(SignedDuration::from_secs(said.ttl.unwrap_or(0).into())).unwrap_or(now);
         format!("{}, from a cache until {}", words(said), moment(until))
     }));
+    if let Some(denied) = answers.iter().find(|said| served.is_denied_to(said)) {
+        verdict.go = false;
+        verdict.cause = format!(
+            "{}, but not the zone that others see: {}, not from an old cache; is this an internal view (split horizon)?",
+            verdict.cause,
+            words(denied)
+        );
+    }
     if let Some(bogus) = bogus(answers) {
         verdict.go = false;
         verdict.cause = format!("{}, but validating resolvers refuse the zone's answers: {bogus}", verdict.cause);
@@ -101,8 +136,6 @@ fn servers(answers: &[ResolverAnswer]) -> Vec<ServerAnswer> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use Answer::{Lame, Match, NoMatch, Unreachable};
 
     use super::*;
@@ -151,13 +184,34 @@ mod tests {
     }
 
     #[test]
-    fn advice_after_the_rule_adds_the_caches_and_stops_only_for_a_bogus_zone() {
+    fn advice_after_the_rule_adds_the_caches_and_stops_for_a_bogus_zone() {
         let rule = || Verdict::new(GateMode::Authoritative, true, "2 of 2 name servers have the value".to_owned());
-        let cached = advise(rule(), &said(&[(Match, 9), (NoMatch, 90), (Unreachable, 0)]), Timestamp::UNIX_EPOCH);
+        let served = Served { ttls: [Some(300), None], published_for: Duration::ZERO };
+        let cached =
+            advise(rule(), &said(&[(Match, 9), (NoMatch, 90), (Unreachable, 0)]), served, Timestamp::UNIX_EPOCH);
         assert!(cached.go && cached.cached_until.is_some() && cached.warnings.len() == 2, "{cached:?}");
-        let bogus = advise(rule(), &said(&[(Match, 9), (Lame, 666)]), Timestamp::UNIX_EPOCH);
+        let bogus = advise(rule(), &said(&[(Match, 9), (Lame, 666)]), served, Timestamp::UNIX_EPOCH);
         assert!(!bogus.go && bogus.bogus.as_deref() == Some("r2: signature expired (EDE 7)"), "{bogus:?}");
         assert_eq!(bogus.mode, GateMode::Authoritative);
+    }
+
+    #[test]
+    fn a_resolver_that_asked_after_the_write_and_has_not_the_value_sees_another_zone() {
+        // The whole TTL, what is left of it, how long the value has stood there; goes.
+        let table = [
+            (Some(300), 300, 0, false),
+            (Some(300), 200, 0, true),
+            (Some(300), 200, 600, true),
+            (Some(300), 200, 86_400, false),
+            (Some(300), 400, 86_400, true),
+            (None, 200, 86_400, true),
+        ];
+        for (ttl, left, age, go) in table {
+            let served = Served { ttls: [ttl, None], published_for: Duration::from_secs(age) };
+            let rule = Verdict::new(GateMode::Authoritative, true, "all have it".to_owned());
+            let verdict = advise(rule, &said(&[(Match, 9), (NoMatch, left)]), served, Timestamp::UNIX_EPOCH);
+            assert_eq!(verdict.go, go, "{ttl:?} {left} {age}: {verdict:?}");
+        }
     }
 
     #[test]
