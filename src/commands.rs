@@ -17,6 +17,7 @@ mod reset;
 mod run;
 mod sandbox;
 mod status;
+mod store;
 mod summary;
 mod view;
 mod wire;
@@ -111,6 +112,9 @@ enum Command {
     /// Checks or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Copies the store into another database
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// A CA and a name server on loopback to try things with
     Sandbox(sandbox::SandboxArgs),
     /// The whole life of a few domains, in half a minute, on a sandbox of its own
@@ -217,6 +221,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Records(args) => records::records(global, args, output).await,
         Command::Providers(args) => providers::providers(global, args, output).await,
         Command::Config(command) => config::config(global, command, output),
+        Command::Store(command) => store::store(global, command, output).await,
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,
         Command::Demo(args) => demo::demo(args, output).await,
         Command::Completions(args) => completions::completions(&args, output),

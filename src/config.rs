@@ -45,8 +45,10 @@ pub struct Settings {
     pub file: PathBuf,
     /// `[policy]`
     pub policy: PolicySettings,
-    /// `[store]` `url`: `sqlite:` and an absolute path, or `sqlite::memory:`.
+    /// `[store]` `url`: `sqlite:` and an absolute path, `sqlite::memory:`, or `postgres://…` without a password.
     pub store_url: String,
+    /// `[store]` `password`, for a database that wants one.
+    pub store_password: Option<SecretSource>,
     /// `[ca.NAME]`, at least one.
     pub cas: BTreeMap<String, CaSettings>,
     /// `[[client]]`, in the order of the file.

@@ -1,18 +1,25 @@
-//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store.
+//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store,
+//! [`postgres`] the one that several machines share.
 //!
 //! No transaction is ever open across a network call. Every write by a worker names the epoch of its lease and touches one
 //! row; [`StoreError::LeaseLost`] means another worker has taken over, and the holder stops without a word (faults W02).
 
 #[doc(hidden)]
 pub mod conformance;
+pub mod postgres;
+pub mod record;
+mod row;
 pub mod sqlite;
+mod wish;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use futures::stream::{self, BoxStream};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::record::{Content, Kind, Page};
 use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.
@@ -55,14 +62,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
     // --- leases
+    //
+    // A lease is a length of time. Whether it has ended is judged by the one clock that all who share the store have in common:
+    // the database server's. An embedded store serves one machine and goes by the `now` it is told.
 
     /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the epoch of each grows by one.
     /// They are of one client, that of the earliest: calls to a CA are for one client, and whole batches need fewer of them.
     /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
-    /// Moves the ends of leases that nobody has taken over; returns the domains whose lease is lost.
-    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError>;
+    /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease is lost.
+    async fn extend(
+        &self,
+        leases: &[Fence],
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<DomainName>, StoreError>;
 
     /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and history, all in one transaction.
     /// The result is per write, in order: a lost lease costs only its own domain, and nothing of that write is stored.
@@ -97,6 +112,35 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Deletes history, effects and closed ledger entries older than [`KEPT_DAYS`], in small transactions; returns how many rows.
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    // --- several machines
+
+    /// Takes `cost` from a bucket that all who share the store fill and empty together, and returns how long to wait before that
+    /// much is done. What was taken stays taken; the waits of many callers queue up. By the clock that leases go by.
+    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError>;
+
+    /// The database's own clock, where it has one: a machine whose clock is far from it must not decide anything (faults T01).
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Speaks up when another process may have made something due. Only a hint: it may come for nothing, late, or never, so
+    /// whoever listens looks by itself all the same. Ends with the store.
+    fn hints(&self) -> BoxStream<'static, ()> {
+        Box::pin(stream::pending())
+    }
+
+    // --- copies
+
+    /// The rows of one kind after the key `after`, in the order of their keys.
+    async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError>;
+
+    /// Takes everything of these kinds over from another store, in one transaction; `tell` hears of every page. Refused when this
+    /// one holds anything of them.
+    async fn restore(
+        &self,
+        from: &dyn Store,
+        kinds: &[Kind],
+        tell: &(dyn Fn(Kind, usize) + Sync),
+    ) -> Result<(), StoreError>;
 
     /// Lets go of the database in good order: an embedded one leaves a single file behind. Nothing is lost without it.
     async fn close(&self);
@@ -171,10 +215,10 @@ pub struct Seen {
 pub struct Claim<'a> {
     /// Who claims: host, process, worker.
     pub holder: &'a str,
-    /// The moment of the claim.
+    /// The moment of the claim: what is due by then.
     pub now: Timestamp,
-    /// When the leases end.
-    pub until: Timestamp,
+    /// How long the leases last.
+    pub lease: SignedDuration,
     /// At most so many.
     pub limit: usize,
     /// Only these domains, when given.
@@ -244,6 +288,28 @@ pub struct EffectCount {
     pub all: u64,
     /// Those that repeat.
     pub retries: u64,
+}
+
+/// What may be done in a stretch of time, by all machines together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket<'a> {
+    /// Whose: an account at a CA, a credential of a provider. The same text on every machine.
+    pub name: &'a str,
+    /// How much in a second, in the long run; more than 0.
+    pub per_second: f64,
+    /// How much at once after a rest; at least 1.
+    pub burst: u32,
+}
+
+impl Bucket<'_> {
+    /// A bucket is never so far ahead, in microseconds: what says so is the trace of a clock that was wrong.
+    const FARTHEST: i64 = 86_400_000_000;
+
+    /// How long `amount` takes to come back, in microseconds.
+    fn span(&self, amount: u32) -> i64 {
+        // Rates of nothing would wait for ever; the conversion saturates.
+        ((f64::from(amount) / self.per_second.max(1e-6)) * 1e6) as i64
+    }
 }
 
 /// One line of history.

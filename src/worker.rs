@@ -199,7 +199,7 @@ impl Worker {
         let claim = Claim {
             holder: &self.options.holder,
             now,
-            until: now.saturating_add(self.options.lease).unwrap_or(Timestamp::MAX),
+            lease: self.options.lease,
             limit: self.options.batch,
             only: self.options.only.as_deref(),
             except_clients: &except_clients,

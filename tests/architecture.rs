@@ -18,9 +18,10 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 11] = [
+const ADAPTERS: [(&str, &str); 12] = [
     ("crate::ca::swisssign", "ca"),
     ("crate::store::sqlite", "store"),
+    ("crate::store::postgres", "store"),
     ("crate::propagation::gate", "propagation"),
     ("crate::propagation::Gate", "propagation"),
     ("prevalidate_providers::autodns", "providers"),

@@ -37,6 +37,7 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "pdns_server",
         "pdnsutil",
         "sqlite3",
+        "pgbouncer",
         "dig",
         "nsupdate",
         "named-checkzone",

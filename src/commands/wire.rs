@@ -10,8 +10,10 @@ use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tempfile::TempDir;
 
+mod store;
+
+pub(super) use self::store::{Named, open, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only};
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
@@ -22,7 +24,6 @@ use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Origin, Store, StoreError, Wanted};
 use crate::worker::{Ports, Target};
 
@@ -92,75 +93,6 @@ pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
 pub(super) fn fingerprint(settings: &Settings) -> String {
     let hosts: Vec<_> = settings.cas.values().map(|ca| ca.url.authority().to_owned()).collect();
     hosts.join(" ")
-}
-
-/// Opens the store, creating it when it is not there.
-pub(super) async fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    let store = SqliteStore::open(&settings.store_url, Some(&fingerprint(settings))).await?;
-    Ok(Arc::new(store))
-}
-
-/// Opens the store for reading; while there is none, an empty one in memory.
-pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    match SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? {
-        Some(store) => Ok(Arc::new(store)),
-        None => Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?)),
-    }
-}
-
-/// A copy of the store, gone with the folder that comes with it, for what must change nothing.
-pub(super) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
-    let Some(store) = SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? else {
-        return Ok((store_read_only(settings).await?, None));
-    };
-    let temporary = |error| Failed::new(Exit::Temporary, format!("cannot make a temporary folder: {error}"));
-    let folder = tempfile::Builder::new().prefix("prevalidate-plan-").tempdir().map_err(temporary)?;
-    let file = folder.path().join("copy.db");
-    store.copy_to(&file).await?;
-    store.close().await;
-    Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
-}
-
-/// The store for a command that begins something: made, and said so, when it is not there. A path that is mistyped makes a
-/// store that knows of no value in DNS.
-pub(super) async fn open_or_make(settings: &Settings, force: bool, output: &Output) -> Result<Arc<dyn Store>, Failed> {
-    let is_new = !SqliteStore::is_there(&settings.store_url)?;
-    let store = filled(settings, force).await?;
-    if is_new {
-        let place = settings.store_url.trim_start_matches("sqlite:");
-        output.notice(&format!("made a new store, {place}: it knows of nothing that was done before"));
-    }
-    Ok(store)
-}
-
-/// The store for a command that acts on what is there.
-pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
-    if SqliteStore::is_there(&settings.store_url)? {
-        return filled(settings, force).await;
-    }
-    let place = settings.store_url.trim_start_matches("sqlite:");
-    Err(Failed::new(Exit::Usage, format!("there is no store at {place}"))
-        .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
-}
-
-/// The store for a command that only looks: one in memory while there is none.
-pub(super) async fn open_or_pretend(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    if SqliteStore::is_there(&settings.store_url)? {
-        return filled(settings, false).await;
-    }
-    let store = store_read_only(settings).await?;
-    sync(&*store, settings, SystemClock.now(), true).await?;
-    Ok(store)
-}
-
-/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank so much that somebody
-/// should look first (G01), unless `force`.
-async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
-    let store = store(settings).await?;
-    match sync(&*store, settings, SystemClock.now(), force).await? {
-        Some(alarm) => Err(refused(&alarm)),
-        None => Ok(store),
-    }
 }
 
 /// The guard's refusal as the end of a command.

@@ -41,7 +41,7 @@ const POLICY: Schema = Schema {
     ],
 };
 const REUSE: Schema = Schema { path: "policy.reuse", keys: &["start", "limit", "source"] };
-const STORE: Schema = Schema { path: "store", keys: &["url"] };
+const STORE: Schema = Schema { path: "store", keys: &["url", "password"] };
 const CA: Schema = Schema {
     path: "ca.NAME",
     keys: &[
@@ -109,7 +109,8 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
 /// Everything is read before anything is given up; `None` only after a fault was reported.
 fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let policy = policy(&top.table("policy", &POLICY));
-    let store_url = store(&top.table("store", &STORE));
+    let store = top.table("store", &STORE);
+    let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
     let found: Vec<_> = top.named("ca").into_iter().map(|(name, section)| (name, section.check(&CA))).collect();
     if found.is_empty() {
@@ -138,6 +139,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         file: file.to_owned(),
         policy: policy?,
         store_url: store_url?,
+        store_password,
         cas: cas.into_iter().map(|(name, ca)| Some((name, ca?))).collect::<Option<_>>()?,
         clients,
         providers,
@@ -190,9 +192,16 @@ fn reuse(row: &Section<'_>) -> Option<ReuseRow> {
     Some(ReuseRow { source: row.text("source")?.to_owned(), start: start?, limit: limit? })
 }
 
-fn store(section: &Section<'_>) -> Option<String> {
+fn store_url(section: &Section<'_>) -> Option<String> {
     section.must_have("url", "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"");
     let text = section.text("url")?;
+    if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) {
+        return postgres_url(section, text);
+    }
+    if section.has("password") {
+        let line = section.line_of("password");
+        section.reader.notice(line, &section.key("password"), "is not used: the store is a file");
+    }
     match text.strip_prefix("sqlite:") {
         Some(":memory:") => Some(text.to_owned()),
         Some(path) if !path.trim_matches('/').is_empty() && !path.contains(['?', '#']) => {
@@ -200,10 +209,25 @@ fn store(section: &Section<'_>) -> Option<String> {
             Some(format!("sqlite:{}", section.reader.folder.join(path).display()))
         }
         _ => {
-            section.fault("url", "must be sqlite: and the path of a file, without parameters");
+            section.fault("url", "must be sqlite: and the path of a file, without parameters, or postgres://…");
             None
         }
     }
+}
+
+/// Its parameters are the adapter's to know; a password would be seen by all who may read the file.
+fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
+            let hint = "leave it out and write password = { file = \"…\" }, or use PGPASSWORD or ~/.pgpass";
+            section.fault_hint("url", "must not hold a password", hint);
+        }
+        Ok(url) if !url.cannot_be_a_base() => return Some(text.to_owned()),
+        _ => {
+            section.fault("url", "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"");
+        }
+    }
+    None
 }
 
 fn ca(section: &Section<'_>) -> Option<CaSettings> {

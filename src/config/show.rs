@@ -32,6 +32,9 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     out.heading("[store]");
     out.text("url", &settings.store_url);
+    if let Some(password) = &settings.store_password {
+        out.plain("password", source(password));
+    }
     settings.cas.iter().for_each(|(name, ca)| out.ca(name, ca));
     settings.clients.iter().for_each(|client| out.client(client));
     for (name, provider) in &settings.providers {

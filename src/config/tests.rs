@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod auto;
+mod store;
 
 use std::collections::BTreeSet;
 
@@ -158,7 +159,7 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:3: policy.renew_befor: is not a key of this section",
         "prevalidate.toml:4: policy.critical: must be a duration with its unit",
         "prevalidate.toml:5: policy.max_at_risk: must be a whole number from 1 to 10000",
-        "prevalidate.toml:7: store.url: must be sqlite: and the path",
+        "prevalidate.toml:7: store.url: must not hold a password",
         "prevalidate.toml:8: ca.swisssign.user: is missing",
         "prevalidate.toml:10: ca.swisssign.url: must begin with https://",
         "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",

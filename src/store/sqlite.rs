@@ -8,7 +8,7 @@ mod inventory;
 mod lease;
 mod ledger;
 mod place;
-mod row;
+mod records;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -16,14 +16,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
-use super::{Claim, DomainRow, EffectCount, Event, Fence, Lease, Origin, Seen, Store, StoreError, Wanted, Write};
+use super::{
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, Origin, Page, Seen, Store, StoreError, Wanted,
+    Write,
+};
 use crate::prevalidation::{DomainName, LedgerEntry};
 
 /// How long SQLite waits for another process's lock.
@@ -242,8 +245,13 @@ impl Store for SqliteStore {
         self.told(lease::claim(self, claim).await)
     }
 
-    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError> {
-        self.told(lease::extend(self, leases, until).await)
+    async fn extend(
+        &self,
+        leases: &[Fence],
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<DomainName>, StoreError> {
+        self.told(lease::extend(self, leases, now.saturating_add(lease).unwrap_or(Timestamp::MAX)).await)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
@@ -280,5 +288,26 @@ impl Store for SqliteStore {
 
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.told(ledger::retention(self, now).await)
+    }
+
+    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {
+        self.told(lease::take(self, bucket, cost, now).await)
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError> {
+        self.told(records::page(self, kind, after).await)
+    }
+
+    async fn restore(
+        &self,
+        from: &dyn Store,
+        kinds: &[Kind],
+        tell: &(dyn Fn(Kind, usize) + Sync),
+    ) -> Result<(), StoreError> {
+        self.told(records::restore(self, from, kinds, tell).await)
     }
 }

@@ -8,8 +8,6 @@ mod gate;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
-
 use super::task::Task;
 use super::{Worker, crashpoint};
 use crate::ca::Ca;
@@ -127,8 +125,7 @@ impl Worker {
     /// Moves the ends of the leases that are waited on; the lost ones are dropped.
     async fn keep(&self, tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
         let fences: Vec<Fence> = tasks.iter().map(|task| task.fence.clone()).collect();
-        let until = self.ports.clock.now().saturating_add(self.options.lease).unwrap_or(Timestamp::MAX);
-        let lost = self.ports.store.extend(&fences, until).await?;
+        let lost = self.ports.store.extend(&fences, self.ports.clock.now(), self.options.lease).await?;
         Ok(tasks.into_iter().filter(|task| !lost.contains(&task.fence.domain)).collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crash;
+mod fleet;
 mod guard;
 mod life;
 mod mixed;

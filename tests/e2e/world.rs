@@ -79,6 +79,8 @@ impl World {
             list: None,
             provider: None,
             name_servers: BTreeMap::new(),
+            database: None,
+            store: String::new(),
             policy: String::new(),
             worker: String::new(),
             more,
@@ -159,6 +161,10 @@ pub struct Setup {
     pub list: Option<PathBuf>,
     pub provider: Option<(SocketAddr, PathBuf)>,
     pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
+    /// The URL of a database instead of a file.
+    pub database: Option<String>,
+    /// More lines of `[store]`.
+    pub store: String,
     /// More lines of `[policy]`.
     pub policy: String,
     /// More lines of `[worker]`.
@@ -179,7 +185,8 @@ impl Setup {
 mode = "manage"
 {policy}
 [store]
-url = {store}
+url = {url_of_store}
+{store}
 [ca.sandbox]
 kind = "swisssign"
 url = "{url}"
@@ -199,7 +206,8 @@ timeout = "1s"
             worker = self.worker,
             roots = if self.roots.is_empty() { String::new() } else { format!("roots = {}", json!(self.roots)) },
             auth = self.auth,
-            store = json!(format!("sqlite:{}", self.store(world).display())),
+            url_of_store = json!(self.store_url(world)),
+            store = self.store,
             url = world.ca.url(),
             api_key = path(&world.path("api.key")),
         );
@@ -221,6 +229,10 @@ timeout = "1s"
         }
         text.push_str(&self.more);
         text
+    }
+
+    pub fn store_url(&self, world: &World) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.store(world).display()))
     }
 
     pub fn store(&self, world: &World) -> PathBuf {

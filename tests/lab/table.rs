@@ -34,7 +34,8 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     lab.resolvers.flush();
     let mut codes = diagnose(lab).await;
     let diagnosed = begun.elapsed();
-    let looks = futures::stream::iter(lab.cases.iter().map(|case| lab.look(case))).buffered(16).collect::<Vec<_>>().await;
+    let looks =
+        futures::stream::iter(lab.cases.iter().map(|case| lab.look(case))).buffered(16).collect::<Vec<_>>().await;
     println!(
         "{} topologies: the gate took {judged:.1?} for two looks at each, `diagnose` {:.1?}, the CA {:.1?}\n",
         lab.cases.len(),

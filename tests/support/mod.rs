@@ -19,8 +19,10 @@ pub mod knot;
 pub mod name_server;
 pub mod pdns;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod wire;
 pub mod zones;
 
 pub use name_server::NameServer;

@@ -1,17 +1,15 @@
 //! Who wants which domain, and what list calls said about them. Sets travel as one JSON parameter: a statement for any number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::row::{self, RawDomain};
 use crate::prevalidation::DomainName;
+use crate::store::row::{self, RawDomain};
+use crate::store::wish::{Dropped, Held, Wish};
 use crate::store::{DomainRow, Origin, Seen, Wanted};
-
-/// A wish as it is stored: client, CA, provider, origin bits.
-type Wish = (String, String, Option<String>, i64);
 
 pub(super) async fn sync(store: &SqliteStore, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), Fault> {
     change(store, origin, wanted, Dropped::AllOthers, now).await
@@ -30,12 +28,6 @@ pub(super) async fn unwant(
     change(store, origin, &[], Dropped::These(domains), now).await
 }
 
-/// Whose wish an origin takes back.
-enum Dropped<'a> {
-    AllOthers,
-    These(&'a [DomainName]),
-}
-
 async fn change(
     store: &SqliteStore,
     origin: Origin,
@@ -43,26 +35,12 @@ async fn change(
     dropped: Dropped<'_>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    // The last of several wishes for one name counts, so that a second sync finds nothing to do.
-    let wanted: BTreeMap<&str, &Wanted> = wanted.iter().map(|w| (w.domain.as_str(), w)).collect();
-    let difference = |rows: &HashMap<String, Wish>| {
-        let set: Vec<&Wanted> =
-            wanted.values().filter(|w| differs(rows.get(w.domain.as_str()), w, origin)).copied().collect();
-        let held = |name: &str| rows.get(name).is_some_and(|wish| wish.3 & row::bit(origin) != 0);
-        let drop: Vec<String> = match &dropped {
-            Dropped::AllOthers => {
-                rows.keys().filter(|name| held(name) && !wanted.contains_key(name.as_str())).cloned().collect()
-            }
-            Dropped::These(names) => names.iter().map(|n| n.as_str().to_owned()).filter(|n| held(n)).collect(),
-        };
-        (set, drop)
-    };
-    let (set, drop) = difference(&wishes(&mut *store.reader.acquire().await?).await?);
-    if set.is_empty() && drop.is_empty() {
+    let wish = Wish { origin, wanted, dropped };
+    if wish.difference(&wishes(&mut *store.reader.acquire().await?).await?).is_none() {
         return Ok(());
     }
     let mut tx = store.begin().await?;
-    let (set, drop) = difference(&wishes(&mut tx).await?);
+    let Some((set, drop)) = wish.difference(&wishes(&mut tx).await?) else { return Ok(()) };
     let rows: Vec<_> = set.iter().map(|w| (w.domain.as_str(), &w.client, &w.ca, &w.provider)).collect();
     // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it.
     sqlx::query(
@@ -102,17 +80,8 @@ async fn change(
     Ok(tx.commit().await?)
 }
 
-fn differs(row: Option<&Wish>, wanted: &Wanted, origin: Origin) -> bool {
-    let Some((client, ca, provider, origins)) = row else { return true };
-    let overruled = origin != Origin::Config && origins & row::bit(Origin::Config) != 0;
-    let same = *client == wanted.client && *ca == wanted.ca && *provider == wanted.provider;
-    origins & row::bit(origin) == 0 || !(same || overruled)
-}
-
-async fn wishes(db: &mut sqlx::SqliteConnection) -> Result<HashMap<String, Wish>, Fault> {
-    let rows: Vec<(String, String, String, Option<String>, i64)> =
-        sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?;
-    Ok(rows.into_iter().map(|(name, client, ca, provider, origins)| (name, (client, ca, provider, origins))).collect())
+async fn wishes(db: &mut sqlx::SqliteConnection) -> Result<Vec<Held>, Fault> {
+    Ok(sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?)
 }
 
 pub(super) async fn wake(store: &SqliteStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
 use super::ledger;
-use super::row::{self, RawDomain, RawEntry};
 use crate::prevalidation::{DomainName, LedgerEntry};
-use crate::store::{Claim, DomainRow, Fence, Lease, StoreError, Write};
+use crate::store::row::{self, RawDomain, RawEntry};
+use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only = claim.only.map(row::encode).transpose()?;
@@ -29,7 +29,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
          RETURNING name, lease_epoch, claims",
     )
     .bind(claim.holder)
-    .bind(claim.until.as_microsecond())
+    .bind(claim.now.saturating_add(claim.lease).unwrap_or(Timestamp::MAX).as_microsecond())
     .bind(claim.now.as_microsecond())
     .bind(row::encode(claim.except_clients)?)
     .bind(only)
@@ -169,4 +169,27 @@ pub(super) async fn take_risk_slot(
         == 1;
     tx.commit().await?;
     Ok(granted)
+}
+
+/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment at which it will be full again.
+pub(super) async fn take(
+    store: &SqliteStore,
+    bucket: &Bucket<'_>,
+    cost: u32,
+    now: Timestamp,
+) -> Result<SignedDuration, Fault> {
+    let mut tx = store.begin().await?;
+    let full_at: i64 = sqlx::query_scalar(
+        "INSERT INTO bucket (name, full_at) VALUES (?1, ?2 + ?3)
+         ON CONFLICT DO UPDATE SET full_at = iif(full_at > ?2 + ?4, ?2, max(full_at, ?2)) + ?3 RETURNING full_at",
+    )
+    .bind(bucket.name)
+    .bind(now.as_microsecond())
+    .bind(bucket.span(cost))
+    .bind(Bucket::FARTHEST)
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let wait = full_at.saturating_sub(bucket.span(bucket.burst)).saturating_sub(now.as_microsecond());
+    Ok(SignedDuration::from_micros(wait.max(0)))
 }

@@ -5,8 +5,8 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::row::{self, RawEntry, RawEvent};
 use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::store::row::{self, RawEntry, RawEvent};
 use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, StoreError};
 
 /// Rows that one transaction of [`retention`] deletes: it never holds the writer for long.
@@ -88,7 +88,8 @@ pub(super) async fn append(db: &mut SqliteConnection, events: &[&Event]) -> Resu
     if events.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = events.iter().map(|e| (e.at.as_microsecond(), &e.run, &e.domain, &e.kind, &e.detail)).collect();
+    let rows: Vec<_> =
+        events.iter().map(|e| (e.at.as_microsecond(), &e.run, &e.domain, &e.kind, row::plain(&e.detail))).collect();
     sqlx::query(
         "INSERT INTO history (at, run, domain, kind, detail)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) ORDER BY key",
