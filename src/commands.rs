@@ -19,7 +19,6 @@ mod sandbox;
 mod status;
 mod store;
 mod summary;
-mod view;
 mod wire;
 mod withdraw;
 mod work;

@@ -56,7 +56,9 @@
 //!
 //! ```text
 //! commands                               one file per subcommand; the only place that names concrete adapters
-//! config · output · sandbox              settings; all printing; a CA and name servers on loopback
+//! config · output · sandbox · server     settings; all printing; a CA and name servers on loopback; the daemon and its pages
+//! notify                                 who is told of what, and how
+//! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store               three ports: the CA, the gate before it, what survives a crash
 //! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
@@ -72,8 +74,10 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod output;
+pub mod overview;
 pub mod prevalidation;
 pub mod propagation;
 pub mod sandbox;
+pub mod server;
 pub mod store;
 pub mod worker;

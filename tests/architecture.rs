@@ -8,10 +8,12 @@ use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 8] = [
     &["prevalidation", "clock", "causes"],
     &["ca", "propagation", "store", "metrics"],
     &["worker"],
+    &["overview"],
+    &["notify"],
     &["config", "output", "sandbox", "server"],
     &["commands"],
     &["main", "lib"],

@@ -4,12 +4,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::asked::views;
 use super::status::STALE;
-use super::view::{DomainView, views};
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Output, relative, share};
+use crate::overview::DomainView;
 use crate::prevalidation::{Lateness, State};
 use crate::store::Store;
 use crate::worker::refusal_fact;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::summary::{Scope, Summary};
-use super::{Exit, Failed, view, wire};
+use super::{Exit, Failed, asked, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::DomainName;
@@ -60,7 +60,7 @@ pub(super) async fn work(
     if let Some(named) = &order.only {
         store.wake(named, clock.now()).await?;
     }
-    let before = view::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
+    let before = asked::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
     let valid = before.iter().filter(|view| view.with_margin && scope.asked(view)).map(|view| view.domain.clone());
     let mut voice = Voice::new(output, before.iter().filter(|view| scope.asked(view)).count(), valid.collect());
 
@@ -93,7 +93,7 @@ pub(super) async fn work(
     drop(voice);
 
     let now = clock.now();
-    let views = view::views(&*store, settings, &policy, worker.covered(), now).await?;
+    let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
     let in_dns = store.open_entries(None).await?;
     let summary = Summary::new(run, &scope, worker.looks(), views, in_dns, stop.is_cancelled(), now);
     summary.print(output);

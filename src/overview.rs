@@ -1,12 +1,13 @@
-//! A domain as people and programs see it: from the store's rows to the objects of `status --output json`.
+//! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
+//! the daemon's interface.
 
-use std::collections::BTreeMap;
+pub mod snapshot;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::asked;
-use crate::config::Settings;
 use crate::prevalidation::{
     Bogus, DomainName, Lateness, LedgerEntry, Mode, Observed, Policy, Registration, Sighting, Stage, State, Step,
     Waiting, next_step,
@@ -14,104 +15,143 @@ use crate::prevalidation::{
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::Target;
 
+/// What the configuration says that the store does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// The clients that are looked after.
+    pub targets: &'a [Target],
+    /// The names of the providers.
+    pub providers: &'a BTreeSet<String>,
+    /// The policy.
+    pub policy: &'a Policy,
+}
+
 /// One object of `status --output json`. Absent parts are `null`.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct DomainView {
-    pub(super) domain: DomainName,
-    pub(super) unicode: String,
-    pub(super) client: String,
-    pub(super) ca: String,
-    pub(super) provider: Option<String>,
-    pub(super) state: State,
+pub struct DomainView {
+    /// The name.
+    pub domain: DomainName,
+    /// Its U-label form, for people.
+    pub unicode: String,
+    /// The key of its client.
+    pub client: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The `[provider.NAME]`; `None`: whichever has the zone.
+    pub provider: Option<String>,
+    /// The state.
+    pub state: State,
     /// The domain above it that makes its own registration needless; state and proof are then that one's.
-    pub(super) covered_by: Option<DomainName>,
+    pub covered_by: Option<DomainName>,
     /// Valid, and for longer than the critical margin.
-    pub(super) with_margin: bool,
-    pub(super) proof: Option<ProofView>,
-    pub(super) token: Option<TokenView>,
-    pub(super) attempt: Option<AttemptView>,
+    pub with_margin: bool,
+    /// Its last proof.
+    pub proof: Option<ProofView>,
+    /// The outstanding token.
+    pub token: Option<TokenView>,
+    /// The way to the next proof.
+    pub attempt: Option<AttemptView>,
     /// For what it waits, since when, and until when; `null` while it waits for nothing.
-    pub(super) waiting: Option<Waiting>,
+    pub waiting: Option<Waiting>,
     /// Validating resolvers refuse the zone, as far as the last look knows.
-    pub(super) bogus: Option<Bogus>,
+    pub bogus: Option<Bogus>,
     /// The next step in one word.
-    pub(super) next: &'static str,
-    pub(super) due_at: Option<Timestamp>,
-    pub(super) reason: String,
-    pub(super) ca_read_at: Option<Timestamp>,
+    pub next: &'static str,
+    /// When its renewal is planned.
+    #[serde(skip)]
+    pub renew_at: Option<Timestamp>,
+    /// When something is to be done.
+    pub due_at: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: String,
+    /// When the CA was last asked.
+    pub ca_read_at: Option<Timestamp>,
     /// What stands in the way is DNS.
     #[serde(skip)]
-    pub(super) is_dns: bool,
+    pub is_dns: bool,
 }
 
+/// A proof.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct ProofView {
-    validated_at: Option<Timestamp>,
-    expires_at: Option<Timestamp>,
+pub struct ProofView {
+    /// When the CA made it.
+    pub validated_at: Option<Timestamp>,
+    /// When it ends by the CA's date.
+    pub expires_at: Option<Timestamp>,
     /// When it stops counting; `null` when it does not count.
-    pub(super) usable_until: Option<Timestamp>,
-    method: Option<String>,
+    pub usable_until: Option<Timestamp>,
+    /// The method of validation.
+    pub method: Option<String>,
 }
 
+/// A token.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct TokenView {
-    created_at: Option<Timestamp>,
-    expires_at: Option<Timestamp>,
+pub struct TokenView {
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it dies.
+    pub expires_at: Option<Timestamp>,
 }
 
+/// An attempt.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct AttemptView {
-    stage: Option<Stage>,
-    since: Option<Timestamp>,
-    tries: u32,
-    next_at: Option<Timestamp>,
-    pub(super) last_error: Option<String>,
+pub struct AttemptView {
+    /// How far it is.
+    pub stage: Option<Stage>,
+    /// Since when it is under way.
+    pub since: Option<Timestamp>,
+    /// How often the CA was asked to look.
+    pub tries: u32,
+    /// Not before then.
+    pub next_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
     /// Since when a person wants nothing of ours at the name.
-    withdrawn_at: Option<Timestamp>,
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 impl DomainView {
     /// When its proof stops counting, while it counts.
-    pub(super) fn usable_until(&self) -> Option<Timestamp> {
+    pub fn usable_until(&self) -> Option<Timestamp> {
         self.proof.as_ref().and_then(|proof| proof.usable_until)
     }
 
     /// Whether it does not come right by itself, for all that is known.
-    pub(super) fn needs_a_person(&self) -> bool {
+    pub fn needs_a_person(&self) -> bool {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
     }
 
     /// Whether it is held because a person wants it so: then it does not go on by itself.
-    pub(super) fn is_withdrawn(&self) -> bool {
+    pub fn is_withdrawn(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.withdrawn_at.is_some())
     }
 
     /// How long its value waits to be proven.
-    pub(super) fn lateness(&self) -> Lateness {
+    pub fn lateness(&self) -> Lateness {
         self.waiting.as_ref().map_or(Lateness::InTime, |waiting| waiting.lateness)
     }
 
     /// Whether the inventory wants it.
-    pub(super) fn is_managed(&self) -> bool {
+    pub fn is_managed(&self) -> bool {
         self.state != State::Unmanaged
     }
 }
 
-/// Every domain of the store and of the configuration, by name; unmanaged ones too. `covered` is what looks of this run found.
-pub(super) async fn views(
+/// Every domain of `rows`, by name, and the unmanaged ones. `covered` is what looks of this run found.
+pub async fn views(
     store: &dyn Store,
-    settings: &Settings,
-    policy: &Policy,
+    rows: Vec<DomainRow>,
+    basis: &Basis<'_>,
     covered: BTreeMap<DomainName, DomainName>,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let rows = asked::inventory(store.domains().await?, settings);
+    let policy = basis.policy;
     let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
     for entry in store.open_entries(None).await? {
         ledger.entry(entry.owner.clone()).or_default().push(entry);
     }
     let mut unmanaged: BTreeMap<DomainName, Target> = BTreeMap::new();
-    for target in super::wire::targets(settings) {
+    for target in basis.targets {
         let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
         let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
         unmanaged.extend(names.map(|name| (name, target.clone())));
@@ -126,7 +166,7 @@ pub(super) async fn views(
         let nothing_left = row.origins.is_empty() && row.sighting.registration().is_none() && entries.is_empty();
         if !nothing_left {
             let covered_by = covering.get(&row.domain).cloned();
-            all.insert(row.domain.clone(), view(row, entries, covered_by, settings, policy, now));
+            all.insert(row.domain.clone(), view(row, entries, covered_by, basis, now));
         }
     }
     for (domain, target) in unmanaged {
@@ -144,8 +184,8 @@ pub(super) async fn views(
     Ok(all.into_values().collect())
 }
 
-/// Which wanted names lie below one that is wanted too (and valid, or they have no registration), or below one at the CA that the last look found valid: such a row
-/// was read and never comes up again.
+/// Which wanted names lie below one that is wanted too (and valid, or they have no registration), or below one at the CA that
+/// the last look found valid: such a row was read and never comes up again.
 fn covering(
     rows: &[DomainRow],
     unmanaged: &BTreeMap<DomainName, Target>,
@@ -177,16 +217,16 @@ fn view(
     row: DomainRow,
     ledger: Vec<LedgerEntry>,
     covered_by: Option<DomainName>,
-    settings: &Settings,
-    policy: &Policy,
+    basis: &Basis<'_>,
     now: Timestamp,
 ) -> DomainView {
+    let policy = basis.policy;
     let observed = Observed {
         desired: !row.origins.is_empty(),
         covered_by: covered_by.clone(),
         has_provider: match &row.provider {
-            Some(name) => settings.providers.contains_key(name),
-            None => !settings.providers.is_empty(),
+            Some(name) => basis.providers.contains(name),
+            None => !basis.providers.is_empty(),
         },
         domain: row.domain,
         sighting: row.sighting,
@@ -232,6 +272,10 @@ fn view(
             }
         }),
         next: decision.step.as_str(),
+        renew_at: registration
+            .and_then(|found| found.proof.as_ref())
+            .and_then(|proof| policy.renew_at(&observed.domain, proof))
+            .filter(|_| !rests),
         due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
         is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
         waiting,
@@ -260,7 +304,7 @@ fn stranger(domain: DomainName, target: Target) -> DomainView {
 
 impl DomainView {
     /// A domain of which nothing is known.
-    pub(super) fn bare(domain: DomainName, state: State) -> Self {
+    pub fn bare(domain: DomainName, state: State) -> Self {
         Self {
             unicode: domain.unicode(),
             domain,
@@ -276,6 +320,7 @@ impl DomainView {
             waiting: None,
             bogus: None,
             next: Step::Rest.as_str(),
+            renew_at: None,
             due_at: None,
             reason: String::new(),
             ca_read_at: None,

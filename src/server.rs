@@ -1,0 +1,5 @@
+//! The daemon: a scheduler that keeps the loop going, and an interface over HTTP beside it.
+//!
+//! What all parts of it share stands in [`shared`].
+
+pub mod shared;
