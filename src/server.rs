@@ -3,4 +3,6 @@
 //! What all parts of it share stands in [`shared`].
 
 pub mod access;
+pub mod manager;
+pub mod scheduler;
 pub mod shared;

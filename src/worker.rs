@@ -360,7 +360,13 @@ impl Worker {
 
     /// The covered domains found by the looks of this run, each with the domain above it.
     pub fn covered(&self) -> Covering {
-        self.covering.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().flatten().collect()
+        self.covering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .flatten()
+            .map(|(below, above)| (below.clone(), above.clone()))
+            .collect()
     }
 
     fn concerns(&self, domain: &DomainName) -> bool {
