@@ -1,6 +1,7 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
 //! the daemon's interface.
 
+pub mod query;
 pub mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +10,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Mode, Observed, Policy, Registration, Sighting, Stage, State, Step,
-    Waiting, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, Policy, Registration, Sighting, Stage, State, Step, Waiting,
+    next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
-use crate::worker::Target;
+use crate::worker::{self, Below, Covering, Target, above};
 
 /// What the configuration says that the store does not know.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +143,7 @@ pub async fn views(
     store: &dyn Store,
     rows: Vec<DomainRow>,
     basis: &Basis<'_>,
-    covered: BTreeMap<DomainName, DomainName>,
+    covered: Covering,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
     let policy = basis.policy;
@@ -156,8 +157,7 @@ pub async fn views(
         let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
         unmanaged.extend(names.map(|name| (name, target.clone())));
     }
-    let mut covering = covering(&rows, &unmanaged, policy, now);
-    covering.extend(covered.into_iter().filter(|_| policy.cover));
+    let covering = if policy.cover { covering(store, &rows, covered, policy, now).await? } else { Covering::new() };
 
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
     for row in rows {
@@ -184,33 +184,25 @@ pub async fn views(
     Ok(all.into_values().collect())
 }
 
-/// Which wanted names lie below one that is wanted too (and valid, or they have no registration), or below one at the CA that
-/// the last look found valid: such a row was read and never comes up again.
-fn covering(
+/// What covers the wanted ones of all clients, by what their last looks stored, and by what those of this run found.
+async fn covering(
+    store: &dyn Store,
     rows: &[DomainRow],
-    unmanaged: &BTreeMap<DomainName, Target>,
+    found: Covering,
     policy: &Policy,
     now: Timestamp,
-) -> BTreeMap<DomainName, DomainName> {
-    let mut covering = BTreeMap::new();
-    let desired = |row: &&DomainRow| !row.origins.is_empty();
-    let valid =
-        |row: &DomainRow| row.sighting.registration().is_some_and(|r| r.usable_until(&policy.reuse, now).is_some());
-    let wanted: BTreeMap<(&str, &DomainName), bool> =
-        rows.iter().filter(desired).map(|row| ((row.client.as_str(), &row.domain), valid(row))).collect();
-    for row in rows.iter().filter(desired).filter(|_| policy.cover) {
-        let rests = row.read_at.is_some() && row.due_at.is_none() && policy.mode == Mode::Manage;
-        let mut above = row.domain.parent();
-        while let Some(name) = above {
-            let known = unmanaged.get(&name).is_some_and(|target| target.key == row.client);
-            let parent = wanted.get(&(row.client.as_str(), &name));
-            if parent.is_some_and(|valid| *valid || row.sighting.registration().is_none()) || rests && known {
-                covering.insert(row.domain.clone(), name.clone());
-            }
-            above = name.parent();
-        }
+) -> Result<Covering, StoreError> {
+    let mut of_clients: BTreeMap<&str, Vec<Below<'_>>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.origins.is_empty()) {
+        of_clients.entry(&row.client).or_default().push(row.into());
     }
-    covering
+    let mut all = Covering::new();
+    for (client, domains) in of_clients {
+        let above = above(store, client).await?.unwrap_or_default();
+        all.extend(worker::covering(domains.into_iter(), &above, policy, now));
+    }
+    all.extend(found);
+    Ok(all)
 }
 
 fn view(

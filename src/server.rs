@@ -2,4 +2,7 @@
 //!
 //! What all parts of it share stands in [`shared`].
 
+pub mod access;
+pub mod manager;
+pub mod scheduler;
 pub mod shared;

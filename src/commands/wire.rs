@@ -16,7 +16,9 @@ mod pace;
 mod store;
 
 use self::pace::FleetPace;
-pub(super) use self::store::{Named, open, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only};
+pub(super) use self::store::{
+    Named, open, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there, store_read_only,
+};
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
@@ -39,6 +41,18 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
+}
+
+/// Reads it once more, for a process that goes on when it is broken: all its faults, a line each.
+pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let found = config::find(global.config.as_deref(), &env);
+    found.and_then(|path| config::load(&path)).map_err(|error| error.faults.iter().map(ToString::to_string).collect())
+}
+
+/// The time.
+pub(super) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 /// Whether nobody named a configuration and none lies at the usual places.
@@ -132,7 +146,7 @@ pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Resu
 
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    ports_at(settings, store, Arc::new(SystemClock))
+    ports_at(settings, store, clock())
 }
 
 /// The same by another clock, which tokens and signatures follow.

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Worker;
-use super::look::{Covering, due_at, reconcile_attempt};
+use super::covering::Covering;
+use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
@@ -39,14 +40,27 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(lease: Lease, worker: &Worker, covering: &Covering, now: Timestamp) -> Self {
+    pub(super) fn new(lease: Lease, worker: &Worker, covering: Option<&Covering>, now: Timestamp) -> Self {
         let mut observed = worker.observed(&lease.row, lease.ledger, covering);
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
             observed.attempt.withdrawn_at = None;
         }
-        let decision = next_step(&observed, &worker.policy, now);
+        let mut decision = next_step(&observed, &worker.policy, now);
+        if worker.options.look_every.is_some() && !decision.is_due(now) {
+            // Due by somebody's word and not by the plan: what it waited for, or was held for, may be there. Known since when
+            // all the same, and a withdrawn one stays withdrawn.
+            observed.attempt.not_before = None;
+            observed
+                .attempt
+                .hold
+                .as_mut()
+                .filter(|hold| hold.again_at > now)
+                .into_iter()
+                .for_each(|hold| hold.again_at = now);
+            decision = next_step(&observed, &worker.policy, now);
+        }
         let mut task = Self {
             fence: lease.fence,
             row: lease.row,
