@@ -12,4 +12,4 @@ mod renewal;
 mod secrets;
 mod signal;
 mod states;
-mod world;
+pub mod world;
