@@ -10,6 +10,7 @@ mod pipeline;
 mod refusals;
 mod renewal;
 mod secrets;
+mod serve;
 mod signal;
 mod states;
 pub mod world;
