@@ -76,7 +76,8 @@ struct Daemon {
 impl Daemon {
     fn new(shared: Arc<Shared>, parts: Parts, settings: Settings, run: String) -> Self {
         let worker = parts.worker(&shared);
-        let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, Pace::new(settings.worker.drain)));
+        let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
+        let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         Self { shared, scheduler, settings, run, unsynced: true }
     }
 
