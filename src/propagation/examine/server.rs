@@ -120,9 +120,15 @@ pub(super) async fn examine(
     }
 
     let value = topic.value.unwrap_or_default();
+    let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
+    // The network lost all that the gate would have sent, and let through the same question once more: resolvers, which ask
+    // more often, hear this server.
+    let reply = match (reply, &udp) {
+        (Err(Failure::Silent(_)), Ok(heard)) if !truncated && !knows_no_edns(heard) => Ok(heard.clone()),
+        (reply, _) => reply,
+    };
     let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
     let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
-    let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
     if answer == Answer::Match
         && !truncated
         && let Some((stale, why)) = others.into_iter().find(|(other, _)| *other == Answer::NoMatch)
