@@ -7,6 +7,7 @@ mod guard;
 mod life;
 mod mixed;
 mod pipeline;
+mod rebuild;
 mod refusals;
 mod renewal;
 mod secrets;
