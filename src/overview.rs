@@ -2,6 +2,7 @@
 //! the daemon's interface.
 
 mod cover;
+pub mod query;
 pub mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
