@@ -3,6 +3,7 @@
 
 mod auto;
 mod find;
+mod server;
 mod store;
 
 use std::collections::BTreeSet;
@@ -442,6 +443,7 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         .collect();
     let ca_file = ca_file.to_str().unwrap();
     let text = text.replace("/etc/prevalidate/ca.pem", ca_file).replace("/etc/prevalidate/root.ds", ca_file);
+    let text = text.replace("/etc/prevalidate/server.pem", ca_file).replace("/etc/prevalidate/server.key", ca_file);
     let settings = folder.load(&text).unwrap();
     assert_eq!(settings.propagation.zones["example.ch"].mode, Some(GateMode::Resolvers));
     assert_eq!(settings.policy.reuse.len(), 1);
