@@ -6,6 +6,7 @@
 
 mod clients;
 mod fault;
+mod hooks;
 pub mod names;
 mod quantity;
 mod read;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use hooks::{HookKeySettings, HookKind};
 pub use quantity::{Rate, duration, show_duration};
 
 use crate::ca::ClientSelector;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[[server.hook_key]]`
+    pub hook_keys: Vec<HookKeySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

@@ -15,6 +15,9 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
+use super::hooks;
+#[cfg(test)]
+use super::hooks::HOOK_KEY;
 use super::quantity::{Rate, dns_address};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
@@ -25,7 +28,7 @@ use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server"] };
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -79,11 +82,12 @@ const PROPAGATION: Schema = Schema {
 const ZONE: Schema =
     Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
 const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
+const SERVER: Schema = Schema { path: "server", keys: &["hook_key"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 10] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 12] =
+    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER, &SERVER, &HOOK_KEY];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -135,6 +139,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
+    let hook_keys = hooks::keys(&top.table("server", &SERVER));
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -145,6 +150,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        hook_keys,
         notices: Vec::new(),
     })
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
-use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
+use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, HookKeySettings, Mode, Settings, show_duration};
 use crate::ca::ClientSelector;
 use crate::propagation::{GateMode, Judging};
 
@@ -72,6 +72,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
+    settings.hook_keys.iter().for_each(|key| out.hook_key(key));
     out.0
 }
 
@@ -135,6 +136,19 @@ impl Page {
         }
         if let Some(proxy) = &ca.proxy {
             self.text("proxy", proxy.as_str());
+        }
+    }
+
+    fn hook_key(&mut self, key: &HookKeySettings) {
+        self.heading("[[server.hook_key]]");
+        self.text("name", &key.name);
+        self.text("kind", key.kind.as_str());
+        self.plain("secret", source(&key.secret));
+        if let Some(second) = &key.second_secret {
+            self.plain("second_secret", source(second));
+        }
+        if !key.zones.is_empty() {
+            self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
         }
     }
 

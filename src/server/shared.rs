@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::hooks::Key;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
@@ -43,6 +44,8 @@ pub struct Live {
     pub providers: BTreeSet<String>,
     /// Who may do what over HTTP.
     pub access: Access,
+    /// Who sends hooks.
+    pub hook_keys: Vec<Key>,
 }
 
 impl Live {
