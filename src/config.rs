@@ -10,6 +10,7 @@ mod hooks;
 pub mod names;
 mod quantity;
 mod read;
+mod server;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use url::Url;
 pub use fault::{ConfigError, Fault, nearest};
 pub use hooks::{HookKeySettings, HookKind};
 pub use quantity::{Rate, duration, show_duration};
+pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
@@ -61,8 +63,8 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
-    /// `[[server.hook_key]]`
-    pub hook_keys: Vec<HookKeySettings>,
+    /// `[server]`; `None`: nothing listens.
+    pub server: Option<ServerSettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

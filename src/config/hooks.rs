@@ -47,7 +47,7 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
     for section in server.tables("hook_key", &HOOK_KEY) {
         if let Some(key) = key(&section) {
             if keys.iter().any(|known| known.name == key.name) {
-                section.fault("name", "is the name of another one, too");
+                section.fault("name", "stands in another [[server.hook_key]] already");
             }
             keys.push(key);
         }
@@ -56,21 +56,13 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
 }
 
 fn key(section: &Section<'_>) -> Option<HookKeySettings> {
-    section.must_have("name", "what the log is to call it, such as name = \"octodns\"");
     section.must_have("secret", "where the secret is: secret = { file = \"/etc/prevalidate/hook.secret\" }");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let name = section.text("name").filter(|name| {
-        let good = name.len() <= 64 && name.chars().all(plain);
-        if !good {
-            section.fault("name", "must be made of at most 64 letters, digits, `.`, `_` and `-`");
-        }
-        good
-    });
+    let name = super::server::name(section);
     let kind = section.choice("kind", &HookKind::ALL).unwrap_or(HookKind::Standard);
     let (secret, second_secret) = (section.secret("secret"), section.secret("second_secret"));
     let zones = section.texts("zones").into_iter().filter_map(|item| {
         let fault = |message| section.reader.fault(Some(item.line), &section.key("zones"), message, None);
         super::names::read_known(item.text).map_err(fault).ok()
     });
-    Some(HookKeySettings { zones: zones.collect(), name: name?.to_owned(), kind, secret: secret?, second_secret })
+    Some(HookKeySettings { zones: zones.collect(), name: name?, kind, secret: secret?, second_secret })
 }

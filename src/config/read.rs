@@ -15,10 +15,12 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
-use super::hooks;
 #[cfg(test)]
 use super::hooks::HOOK_KEY;
 use super::quantity::{Rate, dns_address};
+use super::server::server;
+#[cfg(test)]
+use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
@@ -82,12 +84,25 @@ const PROPAGATION: Schema = Schema {
 const ZONE: Schema =
     Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
 const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
-const SERVER: Schema = Schema { path: "server", keys: &["hook_key"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 12] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER, &SERVER, &HOOK_KEY];
+pub(super) const SCHEMAS: [&Schema; 14] = [
+    &TOP,
+    &POLICY,
+    &REUSE,
+    &STORE,
+    &CA,
+    &CLIENT,
+    &CLIENT_DOMAIN,
+    &PROPAGATION,
+    &ZONE,
+    &WORKER,
+    &SERVER,
+    &SERVER_TLS,
+    &SERVER_TOKEN,
+    &HOOK_KEY,
+];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -139,7 +154,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
-    let hook_keys = hooks::keys(&top.table("server", &SERVER));
+    let server = server(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -150,7 +165,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
-        hook_keys,
+        server,
         notices: Vec::new(),
     })
 }
@@ -292,7 +307,7 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 }
 
 /// The path of a file that is there.
-fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
         section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));

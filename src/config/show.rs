@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
-use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, HookKeySettings, Mode, Settings, show_duration};
+use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, ServerSettings, Settings, show_duration};
 use crate::ca::ClientSelector;
 use crate::propagation::{GateMode, Judging};
 
@@ -72,7 +72,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
-    settings.hook_keys.iter().for_each(|key| out.hook_key(key));
+    settings.server.iter().for_each(|server| out.server(server));
     out.0
 }
 
@@ -139,16 +139,32 @@ impl Page {
         }
     }
 
-    fn hook_key(&mut self, key: &HookKeySettings) {
-        self.heading("[[server.hook_key]]");
-        self.text("name", &key.name);
-        self.text("kind", key.kind.as_str());
-        self.plain("secret", source(&key.secret));
-        if let Some(second) = &key.second_secret {
-            self.plain("second_secret", source(second));
+    fn server(&mut self, server: &ServerSettings) {
+        self.heading("[server]");
+        self.text("listen", &server.listen.to_string());
+        self.plain("domain_labels", server.domain_labels);
+        if let Some(tls) = &server.tls {
+            self.heading("[server.tls]");
+            self.text("certificate", &tls.certificate.to_string_lossy());
+            self.text("key", &tls.key.to_string_lossy());
         }
-        if !key.zones.is_empty() {
-            self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
+        for token in &server.tokens {
+            self.heading("[[server.token]]");
+            self.text("name", &token.name);
+            self.text("role", token.role.as_str());
+            self.plain("secret", source(&token.secret));
+        }
+        for key in &server.hook_keys {
+            self.heading("[[server.hook_key]]");
+            self.text("name", &key.name);
+            self.text("kind", key.kind.as_str());
+            self.plain("secret", source(&key.secret));
+            if let Some(second) = &key.second_secret {
+                self.plain("second_secret", source(second));
+            }
+            if !key.zones.is_empty() {
+                self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::server::hooks::signature::Scheme;
 #[allow(dead_code, reason = "the daemon asks for them")]
 pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Failed> {
     let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
-    for from in &settings.hook_keys {
+    for from in settings.server.iter().flat_map(|server| &server.hook_keys) {
         let scheme = match from.kind {
             HookKind::Standard => Scheme::Standard,
             HookKind::Hub => Scheme::Hub,
