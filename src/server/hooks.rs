@@ -27,11 +27,11 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::json;
 
 use self::body::Changed;
 use self::signature::{Claim, Flaw, Scheme, Secret, digest, hex};
 use super::access::{Denied, Role};
+use super::http;
 use super::shared::{Live, Shared};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::{DomainName, State as DomainState};
@@ -42,8 +42,6 @@ pub const PATH: &str = "/hooks/dns";
 /// How many hooks one sender may send to this process in a second, in the long run and at once.
 const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
-/// When a sender should try again that came while the store did not answer.
-const STORE_AGAIN: Duration = Duration::from_secs(10);
 
 /// A sender of signed hooks: one `[[server.hook_key]]`.
 #[derive(Debug, Clone)]
@@ -133,7 +131,7 @@ enum Refusal {
     Reused,
     #[error("more than {BURST} hooks at once, or {RATE} in a second: name several zones in one")]
     TooMany(Duration),
-    #[error("the store does not answer; send it again")]
+    #[error("nothing was looked at yet; send it again")]
     Unavailable(Option<StoreError>),
 }
 
@@ -166,25 +164,18 @@ impl Refusal {
 }
 
 impl IntoResponse for Refusal {
-    /// Problem details (RFC 9457).
     fn into_response(self) -> Response {
-        let status = self.status();
-        let problem = json!({
-            "title": status.canonical_reason().unwrap_or_default(), "status": status.as_u16(), "detail": self.to_string(),
-        });
-        let mut response = (status, problem.to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        let again = match self {
-            Self::TooMany(wait) => Some(wait),
-            Self::Unavailable(_) => Some(STORE_AGAIN),
-            _ => None,
+        let mut response = match &self {
+            Self::Denied(denied) => http::denied(*denied),
+            Self::Unavailable(Some(error)) => http::store_is_down(error),
+            _ => http::problem(self.status(), &self.to_string()),
         };
-        if let Some(again) = again {
-            headers.insert(RETRY_AFTER, HeaderValue::from(again.as_secs() + 1));
+        match self {
+            // RFC 9110, section 11.6.1: a 401 says how it could be otherwise.
+            Self::Unsigned => drop(response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::TooMany(wait) => drop(response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into())),
+            Self::Unavailable(None) => drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"))),
+            _ => {}
         }
         response
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::hooks::Key;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
@@ -46,6 +47,10 @@ pub struct Live {
     pub access: Access,
     /// Who sends hooks.
     pub hook_keys: Vec<Key>,
+    /// The certificate of the listener; `None`: it speaks in clear.
+    pub tls: Option<Tls>,
+    /// For how many domains at most the metrics have a label of their own.
+    pub domain_labels: usize,
 }
 
 impl Live {

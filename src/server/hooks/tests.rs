@@ -7,7 +7,7 @@ use axum::http::Request;
 use axum::http::request::Builder;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
@@ -72,6 +72,8 @@ impl World {
             providers: ["dns".to_owned()].into(),
             access,
             hook_keys: keys(),
+            tls: None,
+            domain_labels: 0,
         };
         let shared = Arc::new(Shared::new(Arc::new(store.clone()), Arc::new(clock.clone()), live));
         let router = routes(Arc::clone(&shared));
@@ -309,7 +311,7 @@ async fn a_hook_that_cannot_be_stored_is_sent_again_by_its_sender() {
     world.store.close().await;
     let answer = world.hook("one", body).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!((&answer.headers["retry-after"], world.counted("unavailable")), (&HeaderValue::from(11), 1));
+    assert_eq!((&answer.headers["retry-after"], world.counted("unavailable")), (&HeaderValue::from(10), 1));
     assert!(!world.is_woken());
 }
 
