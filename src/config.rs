@@ -6,6 +6,7 @@
 
 mod clients;
 mod fault;
+mod hooks;
 pub mod names;
 mod quantity;
 mod read;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use hooks::{HookKeySettings, HookKind};
 pub use quantity::{Rate, duration, show_duration};
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 

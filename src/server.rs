@@ -5,6 +5,7 @@
 pub mod access;
 pub mod api;
 pub mod health;
+pub mod hooks;
 pub mod http;
 pub mod listener;
 pub mod metered;

@@ -11,9 +11,12 @@ use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+mod hooks;
 mod server;
 mod store;
 
+#[allow(unused_imports, reason = "the daemon asks for them")]
+pub(super) use self::hooks::hook_keys;
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{Named, open, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only};
 use super::{Exit, Failed, Global};

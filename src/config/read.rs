@@ -15,6 +15,8 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
+#[cfg(test)]
+use super::hooks::HOOK_KEY;
 use super::quantity::{Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
@@ -85,7 +87,7 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 13] = [
+pub(super) const SCHEMAS: [&Schema; 14] = [
     &TOP,
     &POLICY,
     &REUSE,
@@ -99,6 +101,7 @@ pub(super) const SCHEMAS: [&Schema; 13] = [
     &SERVER,
     &SERVER_TLS,
     &SERVER_TOKEN,
+    &HOOK_KEY,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);

@@ -154,6 +154,18 @@ impl Page {
             self.text("role", token.role.as_str());
             self.plain("secret", source(&token.secret));
         }
+        for key in &server.hook_keys {
+            self.heading("[[server.hook_key]]");
+            self.text("name", &key.name);
+            self.text("kind", key.kind.as_str());
+            self.plain("secret", source(&key.secret));
+            if let Some(second) = &key.second_secret {
+                self.plain("second_secret", source(second));
+            }
+            if !key.zones.is_empty() {
+                self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
+            }
+        }
     }
 
     fn client(&mut self, client: &ClientSettings) {

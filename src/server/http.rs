@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::access::Denied;
 use super::shared::Shared;
-use super::{api, health};
+use super::{api, health, hooks};
 use crate::text::in_json;
 
 /// The longest body that is read.
@@ -30,7 +30,9 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Everything that answers.
 pub fn app(shared: &Arc<Shared>) -> Router {
-    let parts = health::routes(Arc::clone(shared)).merge(api::routes(Arc::clone(shared)));
+    let parts = health::routes(Arc::clone(shared))
+        .merge(api::routes(Arc::clone(shared)))
+        .merge(hooks::routes(Arc::clone(shared)));
     around(parts, shared)
 }
 
