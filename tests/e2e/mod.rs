@@ -1,6 +1,7 @@
 //! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
 
 mod bad_input;
+mod by_provider;
 mod crash;
 mod fleet;
 mod guard;

@@ -77,7 +77,7 @@ pub enum Edns {
     Dropped,
 }
 
-/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS.
+/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS or a dead server.
 const LOST: usize = 4;
 
 /// What is asked of each address.
@@ -107,8 +107,8 @@ pub(super) async fn examine(
         asker.over_udp(address, &without),
         asker.ask(address, topic.zone, RecordType::SOA),
     );
-    // A lost datagram is no dropped EDNS.
-    if udp.is_err() && plain.is_ok() {
+    // A lost datagram is no dropped EDNS, and no dead server.
+    if udp.is_err() && (plain.is_ok() || tcp.is_ok()) {
         let again = join_all((0..LOST).map(|_| timed())).await;
         if let Some(heard) = again.into_iter().find(|(answer, _)| answer.is_ok()) {
             (udp, took) = heard;
