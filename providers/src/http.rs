@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
+use crate::pace::{Pace, Paced};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
@@ -65,6 +66,8 @@ pub(crate) enum NoAnswer {
     Lost(String),
     /// Nothing was done, and nothing will be before this time has passed.
     Busy(String, Duration),
+    /// Nothing was sent: how many calls others make meanwhile is not known.
+    Unpaced(String),
 }
 
 /// The way to one API with one set of credentials.
@@ -72,6 +75,7 @@ pub(crate) struct Http {
     base: Url,
     client: reqwest::Client,
     bucket: DefaultDirectRateLimiter,
+    paced: Paced,
     /// Until then the other side wants to hear nothing.
     closed: Mutex<Option<Instant>>,
     timeout: Duration,
@@ -85,8 +89,14 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// `secrets` are struck from whatever the other side says.
-    pub(crate) fn new(settings: &HttpSettings, secrets: Vec<SecretString>) -> Result<Self, ProviderError> {
+    /// `whose` names the credentials, and `secrets` are struck from whatever the other side says.
+    pub(crate) fn new(
+        settings: &HttpSettings,
+        whose: &str,
+        pace: Option<Pace>,
+        secrets: Vec<SecretString>,
+    ) -> Result<Self, ProviderError> {
+        let whose = format!("{} {whose}", settings.url.host_str().unwrap_or_default());
         let (count, per) = settings.rate;
         let quota = Quota::with_period(per / count.get())
             .ok_or_else(|| ProviderError::new(ErrorKind::Settings, "`rate` is too high"))?
@@ -95,6 +105,7 @@ impl Http {
             base: settings.url.clone(),
             client: settings.client()?,
             bucket: RateLimiter::direct(quota),
+            paced: Paced::new(pace, whose, settings.rate, settings.burst.get()),
             closed: Mutex::default(),
             timeout: settings.timeout,
             secrets,
@@ -111,7 +122,7 @@ impl Http {
         for attempt in 1..TRIES {
             match self.send(ask).await {
                 Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
-                Err(busy @ NoAnswer::Busy(..)) => return Err(busy),
+                Err(no @ (NoAnswer::Busy(..) | NoAnswer::Unpaced(_))) => return Err(no),
                 Ok(_) | Err(_) => {}
             }
             let pause = PAUSE * (1 << (attempt - 1));
@@ -147,6 +158,7 @@ impl Http {
         for attempt in 1.. {
             self.open()?;
             self.bucket.until_ready().await;
+            self.paced.turn().await.map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome
                 .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {} s", self.timeout.as_secs()))));
@@ -227,6 +239,7 @@ impl Http {
                 (ErrorKind::Unavailable, why.clone(), None, Some(hint))
             }
             NoAnswer::Lost(why) => (ErrorKind::Unavailable, why.clone(), None, None),
+            NoAnswer::Unpaced(why) => (ErrorKind::Unavailable, format!("not asked: {why}"), None, None),
             NoAnswer::Busy(why, wait) => {
                 let hint = "others may use the same account; lower `rate` if it happens often";
                 (ErrorKind::Unavailable, format!("too many requests: {why}"), Some(*wait), Some(hint))

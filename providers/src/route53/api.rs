@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
+use crate::pace::{Pace, Paced};
 use crate::provider::ProviderError;
 use crate::settings::reader::Rate;
 
@@ -67,12 +68,15 @@ pub(super) struct Api {
     access: Access,
     timeout: Duration,
     bucket: Arc<DefaultDirectRateLimiter>,
+    paced: Paced,
     client: OnceCell<Client>,
 }
 
 impl Api {
-    pub(super) fn new(access: Access, timeout: Duration, rate: Rate) -> Self {
-        let key = (format!("{} {:?}", access.described(), access.endpoint), rate);
+    pub(super) fn new(access: Access, timeout: Duration, rate: Rate, pace: Option<Pace>) -> Self {
+        let whose = format!("{} {:?}", access.described(), access.endpoint);
+        let paced = Paced::new(pace, format!("route53 {whose}"), rate, burst(rate).get());
+        let key = (whose, rate);
         let mut buckets = BUCKETS.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|_, bucket| bucket.strong_count() > 0);
         let bucket = buckets.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -80,7 +84,7 @@ impl Api {
             buckets.insert(key, Arc::downgrade(&bucket));
             bucket
         });
-        Self { access, timeout, bucket, client: OnceCell::new() }
+        Self { access, timeout, bucket, paced, client: OnceCell::new() }
     }
 
     /// The endpoint, for errors.
@@ -191,6 +195,7 @@ impl Api {
         let (mut throttled, mut lost) = (0, 0);
         loop {
             self.bucket.until_ready().await;
+            self.paced.turn().await.map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
             let failure = match send().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -217,7 +222,11 @@ impl Api {
 
 /// What a second gives may go at once.
 fn quota((count, per): Rate) -> Quota {
-    let burst = NonZeroU32::new(count.get() / u32::try_from(per.as_secs()).unwrap_or(u32::MAX).max(1));
     let quota = Quota::with_period(per / count.get()).unwrap_or_else(|| Quota::per_second(count));
-    quota.allow_burst(burst.unwrap_or(NonZeroU32::MIN))
+    quota.allow_burst(burst((count, per)))
+}
+
+fn burst((count, per): Rate) -> NonZeroU32 {
+    let burst = NonZeroU32::new(count.get() / u32::try_from(per.as_secs()).unwrap_or(u32::MAX).max(1));
+    burst.unwrap_or(NonZeroU32::MIN)
 }
