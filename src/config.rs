@@ -203,6 +203,10 @@ pub struct WorkerSettings {
     pub wait: Duration,
     /// How long the hold of a worker on a domain lasts when the worker dies.
     pub lease: Duration,
+    /// How old the last look at a client may be while a daemon runs.
+    pub look_every: Duration,
+    /// How long a daemon that ends lets what is under way go on.
+    pub drain: Duration,
 }
 
 /// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.

@@ -8,6 +8,8 @@ pub mod health;
 pub mod hooks;
 pub mod http;
 pub mod listener;
+pub mod manager;
 pub mod metered;
+pub mod scheduler;
 pub mod shared;
 pub mod tls;

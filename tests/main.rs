@@ -11,6 +11,7 @@ mod e2e;
 mod lab;
 mod model;
 mod operators;
+mod pipelines;
 mod propagation;
 mod providers;
 mod readme;

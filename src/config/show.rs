@@ -72,6 +72,8 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
+    out.duration("look_every", settings.worker.look_every);
+    out.duration("drain", settings.worker.drain);
     settings.server.iter().for_each(|server| out.server(server));
     out.0
 }

@@ -25,7 +25,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use secrecy::SecretString;
 use serde::Serialize;
 
 use self::body::Changed;
@@ -54,12 +53,8 @@ pub struct Key {
 
 impl Key {
     /// A key with its secrets, two of them while they roll over. `zones`: what it may name, with everything below; empty: anything.
-    ///
-    /// # Errors
-    /// What is wrong with a secret, without a part of it.
-    pub fn new(name: &str, scheme: Scheme, secrets: &[SecretString], zones: Vec<DomainName>) -> Result<Self, String> {
-        let secrets = secrets.iter().map(|secret| Secret::read(scheme, secret)).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.into(), scheme, secrets, zones: zones.into() })
+    pub fn new(name: &str, scheme: Scheme, secrets: Vec<Secret>, zones: Vec<DomainName>) -> Self {
+        Self { name: name.into(), scheme, secrets, zones: zones.into() }
     }
 
     /// Its name in the configuration.
@@ -230,7 +225,7 @@ impl Hooks {
         match received.map_err(|error| Refusal::Unavailable(Some(error)))? {
             Received::Other => {
                 tracing::warn!(key = sender.name, id = sender.id, "another message came under an id that is known");
-                return Err(Refusal::Reused);
+                Err(Refusal::Reused)
             }
             received => {
                 self.shared.wake.notify_one();

@@ -133,6 +133,17 @@ pub(in crate::commands) async fn open_or_make(
     Ok(store)
 }
 
+/// The store for a process that goes on for long: it compares the clocks itself, and brings the inventory in when they agree.
+pub(in crate::commands) async fn open_to_serve(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    let named = Named::of(settings);
+    let is_new = !named.is_there().await?;
+    let store = named.open(Some(&fingerprint(settings))).await?;
+    if is_new {
+        tracing::warn!(store = %named.shown()?, "made a new store: it knows of nothing that was done before");
+    }
+    Ok(store)
+}
+
 /// The store for a command that acts on what is there.
 pub(in crate::commands) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let named = Named::of(settings);

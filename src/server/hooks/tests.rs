@@ -46,8 +46,8 @@ fn name(text: &str) -> DomainName {
 
 fn keys() -> Vec<Key> {
     let key = |name: &str, scheme, secrets: &[&str], zones: &[&str]| {
-        let secrets: Vec<SecretString> = secrets.iter().map(|&secret| secret.into()).collect();
-        Key::new(name, scheme, &secrets, zones.iter().map(|zone| self::name(zone)).collect()).unwrap()
+        let secrets = secrets.iter().map(|&secret| Secret::read(scheme, &secret.into()).unwrap()).collect();
+        Key::new(name, scheme, secrets, zones.iter().map(|zone| self::name(zone)).collect())
     };
     vec![
         key("everything", Scheme::Standard, &[FIRST, NEXT], &[]),
