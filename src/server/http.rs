@@ -3,6 +3,9 @@
 //!
 //! Programs get problem details (RFC 9457), people a page. No answer names the program's version or repeats what was asked.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +13,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -36,20 +39,28 @@ pub fn app(shared: &Arc<Shared>) -> Router {
 
 /// What holds for every request, around the routes of some parts.
 pub fn around(parts: Router, shared: &Arc<Shared>) -> Router {
+    around_within(ANSWER_TIME, parts, shared)
+}
+
+fn around_within(time: Duration, parts: Router, shared: &Arc<Shared>) -> Router {
     parts
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn_with_state(Arc::clone(shared), handle))
+        .layer(from_fn_with_state((Arc::clone(shared), time), handle))
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn handle(State((shared, time)): State<(Arc<Shared>, Duration)>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
     let is_program = is_for_programs(request.uri().path());
-    let answer = if may_be_called_so(&shared, request.headers(), request.uri()) {
-        tokio::time::timeout(ANSWER_TIME, next.run(request)).await.unwrap_or_else(|_| {
-            (StatusCode::REQUEST_TIMEOUT, [(axum::http::header::CONNECTION, "close")]).into_response()
-        })
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let answer = if announced.is_some_and(|length: u64| length > BODY_BYTES as u64) {
+        // Before any of it is waited for.
+        (StatusCode::PAYLOAD_TOO_LARGE, [(CONNECTION, "close")]).into_response()
+    } else if may_be_called_so(&shared, request.headers(), request.uri()) {
+        tokio::time::timeout(time, next.run(request))
+            .await
+            .unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response())
     } else {
         let why = "without tokens this answers to the names of this machine only, such as localhost (DNS rebinding)";
         problem(StatusCode::MISDIRECTED_REQUEST, why)
@@ -93,7 +104,7 @@ fn plainly(answer: Response, is_program: bool) -> Response {
         _ => "the request could not be understood",
     };
     let mut plain = if is_program { problem(status, what) } else { page(status, what) };
-    for name in [ALLOW, RETRY_AFTER, axum::http::header::CONNECTION] {
+    for name in [ALLOW, RETRY_AFTER, CONNECTION] {
         if let Some(value) = answer.headers().get(&name) {
             plain.headers_mut().insert(name, value.clone());
         }

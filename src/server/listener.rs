@@ -3,6 +3,9 @@
 //! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes, and there is a most of them
 //! (faults H07).
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
