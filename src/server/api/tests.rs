@@ -47,10 +47,9 @@ fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<
     if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
         found.push(format!("{place}: {value} is not among {}", schema["enum"]));
     }
-    if let (Some("date-time"), Some(text)) = (schema["format"].as_str(), value.as_str()) {
-        if !text.ends_with('Z') || text.parse::<jiff::Timestamp>().is_err() {
-            found.push(format!("{place}: {text} is no moment"));
-        }
+    let is_moment = |text: &str| text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
+    if schema["format"] == "date-time" && value.as_str().is_some_and(|text| !is_moment(text)) {
+        found.push(format!("{place}: {value} is no moment"));
     }
     for (at, item) in value.as_array().into_iter().flatten().enumerate() {
         found.extend(misfits(document, &schema["items"], item, &format!("{place}[{at}]")));
