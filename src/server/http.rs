@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::access::Denied;
+use super::listener::{Listener, Serving};
 use super::shared::Shared;
 use super::{api, health};
 use crate::text::in_json;
@@ -30,6 +32,11 @@ use crate::text::in_json;
 pub const BODY_BYTES: usize = 64 * 1024;
 /// A request with its body is answered within this time, or with 408.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Takes the address and answers there, until [`Serving::end`]: to be ended last, so that it can be asked how the rest ends.
+pub async fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Serving> {
+    Ok(Listener::bind(address).await?.begin(app(shared), Arc::clone(shared)))
+}
 
 /// Everything that answers.
 pub fn app(shared: &Arc<Shared>) -> Router {

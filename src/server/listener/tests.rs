@@ -25,18 +25,10 @@ const SHORT: Limits = Limits {
     connections: 4,
 };
 
-struct Running {
-    address: SocketAddr,
-    stop: CancellationToken,
-    ended: tokio::task::JoinHandle<()>,
-}
-
-async fn start(lab: &Lab, app: Router, limits: Limits) -> Running {
+async fn start(lab: &Lab, app: Router, limits: Limits) -> Serving {
     let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     listener.limits = limits;
-    let (address, stop) = (listener.address, CancellationToken::new());
-    let ended = tokio::spawn(listener.serve(app, Arc::clone(&lab.shared), stop.clone()));
-    Running { address, stop, ended }
+    listener.begin(app, Arc::clone(&lab.shared))
 }
 
 /// Sends all at once and reads until the other side has nothing more to say.
@@ -48,7 +40,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) -
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn connect(running: &Running) -> TcpStream {
+async fn connect(running: &Serving) -> TcpStream {
     TcpStream::connect(running.address).await.unwrap()
 }
 
@@ -134,12 +126,13 @@ async fn what_is_under_way_at_the_end_is_answered_and_what_hangs_is_cut_off() {
     let never = tokio::spawn(async move { exchange(never, &request("/never")).await });
     let slow = tokio::spawn(async move { exchange(slow, &request("/slow")).await });
     begun.notified().await;
-    running.stop.cancel();
+    let address = running.address;
+    let ending = tokio::spawn(running.end());
     go_on.notify_one();
     assert!(slow.await.unwrap().ends_with("done"));
-    running.ended.await.unwrap();
+    ending.await.unwrap();
     assert_eq!(never.await.unwrap(), "");
-    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
 /// A CA and a server's certificate of it, made by `openssl`: the root, the chain, the key.
@@ -170,7 +163,7 @@ fn trusting(root: &[u8]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn by_tls(connector: &TlsConnector, running: &Running) -> io::Result<String> {
+async fn by_tls(connector: &TlsConnector, running: &Serving) -> io::Result<String> {
     let name = ServerName::try_from("localhost").unwrap();
     Ok(exchange(connector.connect(name, connect(running).await).await?, GOOD).await)
 }
