@@ -7,6 +7,8 @@ pub mod api;
 pub mod health;
 pub mod hooks;
 pub mod http;
+#[cfg(test)]
+pub(crate) mod lab;
 pub mod listener;
 pub mod manager;
 pub mod metered;
