@@ -8,6 +8,7 @@ mod cli_run;
 mod demo;
 mod dnssec;
 mod e2e;
+mod fleet;
 mod lab;
 mod model;
 mod operators;

@@ -54,8 +54,14 @@ pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
     found.and_then(|path| config::load(&path)).map_err(|error| error.faults.iter().map(ToString::to_string).collect())
 }
 
-/// The time.
+/// The time. A test may set it ahead, by seconds.
 pub(super) fn clock() -> Arc<dyn Clock> {
+    #[cfg(feature = "crashpoints")]
+    if let Some(seconds) = std::env::var("PREVALIDATE_CLOCK_AHEAD").ok().and_then(|seconds| seconds.parse().ok()) {
+        let clock = crate::sandbox::clock::ShiftedClock::over(Arc::new(SystemClock));
+        clock.advance(SignedDuration::from_secs(seconds));
+        return clock;
+    }
     Arc::new(SystemClock)
 }
 

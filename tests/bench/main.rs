@@ -15,6 +15,7 @@ mod looks;
 mod night;
 mod planner;
 mod side_by_side;
+mod store;
 
 use std::process::Command;
 use std::time::Duration;
@@ -46,12 +47,13 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 7] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
+    ("store", store::hundred_thousand),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.

@@ -12,6 +12,7 @@ mod rebuild;
 mod refusals;
 mod renewal;
 mod secrets;
+mod serve;
 mod signal;
 mod states;
-mod world;
+pub mod world;

@@ -168,8 +168,9 @@ pub(in crate::commands) async fn open_or_pretend(settings: &Settings) -> Result<
 /// should look first (G01), unless `force`; and nothing at all while the clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let store = Named::of(settings).open(Some(&fingerprint(settings))).await?;
-    agree(&*store, &SystemClock).await?;
-    match sync(&*store, settings, SystemClock.now(), force).await? {
+    let clock = super::clock();
+    agree(&*store, &*clock).await?;
+    match sync(&*store, settings, clock.now(), force).await? {
         Some(alarm) => Err(refused(&alarm)),
         None => Ok(store),
     }
