@@ -3,4 +3,5 @@
 //! What all parts of it share stands in [`shared`].
 
 pub mod access;
+pub mod page;
 pub mod shared;

@@ -96,9 +96,9 @@ impl Snapshot {
         Ok(Self { at: now, entries: reading.entries, clients })
     }
 
-    /// The entry of a domain.
-    pub fn entry(&self, domain: &DomainName) -> Option<&Entry> {
-        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok().and_then(|index| self.entries.get(index))
+    /// Where among the entries a domain is.
+    pub fn place(&self, domain: &DomainName) -> Option<u32> {
+        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok().and_then(|place| place.try_into().ok())
     }
 }
 
