@@ -9,6 +9,7 @@ mod fault;
 pub mod names;
 mod quantity;
 mod read;
+mod server;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
 pub use quantity::{Rate, duration, show_duration};
+pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
@@ -59,6 +61,8 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[server]`; `None`: nothing listens.
+    pub server: Option<ServerSettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

@@ -3,5 +3,11 @@
 //! What all parts of it share stands in [`shared`].
 
 pub mod access;
+pub mod api;
+pub mod health;
+pub mod http;
+pub mod listener;
+pub mod metered;
 pub mod page;
 pub mod shared;
+pub mod tls;

@@ -69,6 +69,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             faults.push(format!("provider.{name}: {error}{hint}"));
         }
     }
+    faults.extend(wire::access(settings).err().unwrap_or_default());
+    faults.extend(wire::tls(settings).err());
     faults
 }
 

@@ -11,8 +11,10 @@ use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+mod server;
 mod store;
 
+pub(super) use self::server::{access, tls};
 pub(super) use self::store::{Named, open, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only};
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};

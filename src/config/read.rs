@@ -16,6 +16,9 @@ use super::clients::Clients;
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
 use super::quantity::{Rate, dns_address};
+use super::server::server;
+#[cfg(test)]
+use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
@@ -25,7 +28,7 @@ use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server"] };
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -82,8 +85,21 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 10] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 13] = [
+    &TOP,
+    &POLICY,
+    &REUSE,
+    &STORE,
+    &CA,
+    &CLIENT,
+    &CLIENT_DOMAIN,
+    &PROPAGATION,
+    &ZONE,
+    &WORKER,
+    &SERVER,
+    &SERVER_TLS,
+    &SERVER_TOKEN,
+];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -135,6 +151,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
+    let server = server(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -145,6 +162,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        server,
         notices: Vec::new(),
     })
 }
@@ -286,7 +304,7 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 }
 
 /// The path of a file that is there.
-fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
         section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
