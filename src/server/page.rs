@@ -12,7 +12,7 @@ mod front;
 mod layout;
 mod list;
 mod orders;
-pub mod session;
+mod session;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -21,8 +21,8 @@ mod words;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
@@ -33,6 +33,7 @@ use maud::html;
 use self::layout::{Frame, Here};
 use self::session::Doorkeeper;
 use self::summary::Summary;
+use self::words::capital;
 use super::shared::Shared;
 use crate::overview::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -53,7 +54,7 @@ struct Pages {
     summary: Mutex<Option<(Arc<Snapshot>, Arc<Summary>)>>,
 }
 
-/// `/`, `/domains`, `/domains/{name}`, `/session`, `/assets/*`, and a page for what there is not.
+/// `/`, `/domains`, `/domains/{name}`, `/session`, `/assets/*`.
 pub fn routes(shared: Arc<Shared>) -> Router {
     let pages = Pages { shared, doorkeeper: Doorkeeper::default(), summary: Mutex::default() };
     Router::new()
@@ -66,28 +67,29 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/session", get(session::form).post(session::begin))
         .route("/session/end", post(session::end))
         .route("/assets/{file}", get(assets::serve))
-        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(from_fn(seal))
         .with_state(Arc::new(pages))
 }
 
-/// Says to the browser, for every answer, what it may do with it.
+/// Says to the browser, for every answer, what it may do with it; what holds for everything the server says is added there.
 async fn seal(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    sealed(next.run(request).await)
+}
+
+fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Names of domains are nobody else's business.
-        (REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Forms say where they come from; other sites hear nothing.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     response
+}
+
+/// The page for an error that no page of ours has written.
+pub(super) fn error(status: StatusCode, what: &str, now: Timestamp) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    sealed(trouble(status, title, &format!("{}.", capital(what)), now))
 }
 
 impl Pages {
@@ -126,23 +128,8 @@ impl Pages {
         )
     }
 
-    /// A page that says what is wrong, for somebody of whom nothing has to be known.
     fn trouble(&self, status: StatusCode, title: &str, advice: &str) -> Response {
-        let frame = Frame { title, here: Here::Elsewhere, visitor: None, picture: None, now: self.now() };
-        let mut response = frame.page(
-            status,
-            html! {
-                div.lead {
-                    h1 { (title) }
-                    p { (advice) }
-                    p { a href="/" { "To the overview" } }
-                }
-            },
-        );
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        response
+        trouble(status, title, advice, self.now())
     }
 
     fn not_found(&self, what: &str) -> Response {
@@ -150,6 +137,21 @@ impl Pages {
     }
 }
 
-async fn nowhere(State(pages): State<Arc<Pages>>) -> Response {
-    pages.not_found("Nothing lies at this address. A domain is found by the search of the list.")
+/// A page that says what is wrong, for somebody of whom nothing has to be known.
+fn trouble(status: StatusCode, title: &str, advice: &str, now: Timestamp) -> Response {
+    let frame = Frame { title, here: Here::Elsewhere, visitor: None, picture: None, now };
+    let mut response = frame.page(
+        status,
+        html! {
+            div.lead {
+                h1 { (title) }
+                p { (advice) }
+                p { a href="/" { "To the overview" } }
+            }
+        },
+    );
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
 }

@@ -51,7 +51,7 @@ pub(super) fn section(calendar: &Calendar) -> Markup {
 
 /// The changes that lie within the weeks.
 fn drawn(calendar: &Calendar) -> impl Iterator<Item = &super::summary::Change> {
-    calendar.changes.iter().filter(|change| change.on < calendar.until())
+    calendar.changes.iter().filter(|change| change.on < calendar.bounds().1)
 }
 
 fn drawing(calendar: &Calendar, size: &Size) -> Markup {
@@ -59,7 +59,8 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
     let unit = size.plot / (renewals + ends).max(1) as f64;
     let axis = HEAD + renewals as f64 * unit;
     let step = size.width / calendar.weeks.len().max(1) as f64;
-    let x = |date: Date| days(calendar.from, date) / 7.0 * step;
+    let from = calendar.bounds().0;
+    let x = |date: Date| days(from, date) / 7.0 * step;
     // Where something is, something is seen.
     let height = |count: usize| if count == 0 { 0.0 } else { (count as f64 * unit).max(2.0) };
     let bottom = HEAD + size.plot;
@@ -157,13 +158,6 @@ fn table(calendar: &Calendar) -> Markup {
                             th scope="row" { time datetime=(month.from.strftime("%Y-%m")) { (month_name(month.from)) " " (month.from.year()) } }
                             td.number { (number(month.renewals)) }
                             td.number { (number(month.ends)) }
-                        }
-                    }
-                    @if calendar.later != (0, 0) {
-                        tr {
-                            th scope="row" { "later" }
-                            td.number { (number(calendar.later.0)) }
-                            td.number { (number(calendar.later.1)) }
                         }
                     }
                 }

@@ -13,7 +13,7 @@ use super::Pages;
 use super::layout::{Frame, Here};
 use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
-use super::words::{counted, link, said, state, time, time_and_away};
+use super::words::{capital, counted, link, said, state, time, time_and_away};
 use crate::overview::{DomainView, view_of};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Mode, Registration, Stage, State as Standing};
 use crate::store::{DomainRow, Event, StoreError};
@@ -306,13 +306,6 @@ fn registration(known: &Known) -> Option<&Registration> {
 /// Texts for people begin small and end open; here they stand alone.
 fn sentence(text: &str) -> String {
     let text = said(text);
-    let mut letters = text.chars();
-    // A name stays as it is written.
-    let is_name = text.split(' ').next().is_some_and(|word| word.contains('.'));
-    let first: String = match letters.next() {
-        Some(first) if !is_name => first.to_uppercase().collect(),
-        first => first.into_iter().collect(),
-    };
     let end = if text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
+    capital(&text) + end
 }

@@ -47,6 +47,7 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQ
 /// The answer in one sentence, and what it rests on.
 fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
     let all = summary.managed;
+    let late = summary.counts.waiting.late + summary.counts.waiting.overdue;
     let asked = picture.clients.iter().map(|client| client.looked_at).min().flatten();
     html! {
         div.lead {
@@ -63,8 +64,8 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                 @if let Some(first) = summary.soonest.and_then(|place| picture.entries.get(place)) {
                     "The first proof ends " @if let Some(end) = first.usable_until { (away(end, now)) } ": " (link(&first.domain)) ". "
                 }
-                @if summary.short > 0 { (counted(summary.short, "proof has", "proofs have")) " less than the warning margin left. " }
-                @if summary.late > 0 { (counted(summary.late, "domain waits", "domains wait")) " longer than usual. " }
+                @if summary.counts.below_margin.warning > 0 { (counted(summary.counts.below_margin.warning, "domain has", "domains have")) " less than the warning margin left. " }
+                @if late > 0 { (counted(late, "domain waits", "domains wait")) " longer than usual. " }
                 @match asked {
                     Some(at) => { "The CA was last asked " (away(at, now)) "." },
                     None if picture.clients.is_empty() => "The configuration has no client.",

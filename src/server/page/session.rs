@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Extension, Form, FromRequestParts, RawQuery, State};
+use axum::extract::{Form, FromRequestParts, RawQuery, State};
 use axum::http::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -27,6 +27,7 @@ use url::form_urlencoded;
 
 use super::Pages;
 use super::layout::{Frame, Here};
+use super::words::capital;
 use crate::server::access::{Access, Denied, Identity, Role};
 
 /// A working day.
@@ -120,8 +121,11 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
                 "It has the role `hook`; sign in with another.",
             ),
             Denied::Wrong | Denied::Malformed => {
-                let mut response =
-                    pages.trouble(denied.status(), "Nobody has this token", &sentence(&denied.to_string()));
+                let mut response = pages.trouble(
+                    denied.status(),
+                    "Nobody has this token",
+                    &format!("{}.", capital(&denied.to_string())),
+                );
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 response
             }
@@ -162,7 +166,6 @@ pub(super) async fn form(State(pages): State<Arc<Pages>>, RawQuery(query): RawQu
 /// `POST /session`
 pub(super) async fn begin(
     State(pages): State<Arc<Pages>>,
-    tls: Option<Extension<OverTls>>,
     headers: HeaderMap,
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
@@ -193,7 +196,7 @@ pub(super) async fn begin(
         Session::begin(name, now).signed(&live.access).ok_or(Denied::Wrong)
     });
     match session {
-        Ok(cookie) => with_cookie(see_other(&next), &cookie, LIFE, tls.is_some()),
+        Ok(cookie) => with_cookie(see_other(&next), &cookie, LIFE, live.tls.is_some()),
         Err(denied) => {
             tracing::warn!("a token was refused at the login form: {denied}");
             let message = match denied {
@@ -208,18 +211,18 @@ pub(super) async fn begin(
 /// `POST /session/end`
 pub(super) async fn end(
     State(pages): State<Arc<Pages>>,
-    tls: Option<Extension<OverTls>>,
     headers: HeaderMap,
     form: Result<Form<Word>, FormRejection>,
 ) -> Response {
-    let visitor = of_cookie(&pages.shared.live().access, &headers, pages.now());
+    let live = pages.shared.live();
+    let visitor = of_cookie(&live.access, &headers, pages.now());
     let word = form.map(|Form(form)| form.word).unwrap_or_default();
     // Nobody else may sign people out.
     if visitor.is_some_and(|visitor| !bool::from(visitor.word().unwrap_or_default().as_bytes().ct_eq(word.as_bytes())))
     {
         return pages.trouble(StatusCode::FORBIDDEN, "You are still signed in", "The form was of another session.");
     }
-    with_cookie(see_other("/session"), "", SignedDuration::ZERO, tls.is_some())
+    with_cookie(see_other("/session"), "", SignedDuration::ZERO, live.tls.is_some())
 }
 
 /// The hidden field of a form.
@@ -298,11 +301,6 @@ fn with_cookie(mut response: Response, value: &str, life: SignedDuration, secure
 fn inside(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= 2048;
     if is_path && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') { next } else { "/" }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>) -> Response {

@@ -52,6 +52,17 @@ pub(super) fn number(count: usize) -> String {
     grouped
 }
 
+/// A text as the beginning of a sentence.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    // A name stays as it is written.
+    let is_name = text.split(' ').next().is_some_and(|word| word.contains('.'));
+    match letters.next() {
+        Some(first) if !is_name => first.to_uppercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
+}
+
 /// `1 domain`, `2 domains`, grouped.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{}\u{a0}{}", number(count), if count == 1 { one } else { many })
