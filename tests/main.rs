@@ -10,6 +10,7 @@ mod dnssec;
 mod e2e;
 mod lab;
 mod model;
+mod page;
 mod propagation;
 mod providers;
 mod readme;

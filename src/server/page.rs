@@ -14,8 +14,6 @@ mod list;
 mod orders;
 mod session;
 mod summary;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
