@@ -44,6 +44,9 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "named-checkzone",
         "python3",
         "openssl",
+        "chromium",
+        "chromedriver",
+        "wrk",
     ] {
         support::process::find(program);
     }

@@ -103,8 +103,8 @@ impl Page {
 
     /// The rows of the first table's body.
     fn rows(&self) -> Vec<&str> {
-        let body = self.text.split("<tbody>").nth(1).unwrap_or_default().split("</tbody>").next().unwrap();
-        body.split("<tr>").skip(1).collect()
+        let body = self.text.split("<tbody").nth(1).unwrap_or_default().split("</tbody>").next().unwrap();
+        body.split("<tr").skip(1).collect()
     }
 
     /// The domains that the rows link to.
@@ -213,7 +213,7 @@ async fn the_list_is_searched_filtered_sorted_and_turned_page_by_page() {
     assert!(seen.is_sorted());
     // What cannot be read is said, never repeated, and no reason to show nothing.
     for wrong in
-        ["state=%3Cb%3E", "page=0", "sort=x", "limit=99999999", "colour=red", &format!("q={}", "a".repeat(1 << 20))]
+        ["state=%3Cb%3E", "page=0", "sort=x", "limit=99999999", "colour=red", &format!("q={}", "a".repeat(60_000))]
     {
         let page = site.get(&format!("/domains?{wrong}")).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST);
@@ -246,7 +246,7 @@ async fn the_download_has_every_row_and_nothing_that_a_spreadsheet_would_run() {
 async fn a_page_of_a_domain_tells_all_that_is_known() {
     let site = Site::open(10).await;
     for (path, parts) in [
-        ("held.example", &["REFUSED", "held", "cabdns", "2027-01-18", "Nothing: the zone is as others made it"][..]),
+        ("held.example", &["REFUSED", "held", "cabdns", "2026-11-30", "Nothing: the zone is as others made it"][..]),
         (
             "late.example",
             &[

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::ClientSelector;
-use prevalidate::clock::SimulatedClock;
+use prevalidate::clock::{Clock as _, SimulatedClock};
 use prevalidate::prevalidation::{
     Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration, Sighting, Status, Token,
 };
@@ -35,15 +35,21 @@ fn days(count: i64) -> SignedDuration {
 impl Inventory {
     /// `count` domains of two clients, and next to them one for every kind of trouble.
     pub async fn of(store: Arc<dyn Store>, count: usize) -> Self {
-        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let clients = ["Muster AG", "Stadtwerke & Söhne"];
-        let targets = clients.map(|name| Target::new("swisssign", ClientSelector::Name(name.into()))).to_vec();
-        let inventory = Self { store, clock: SimulatedClock::at(now), targets };
+        let inventory = Self::over(store);
+        let now = inventory.clock.now();
         inventory.fill(count, now).await;
         if count > 0 {
             inventory.trouble(now).await;
         }
         inventory
+    }
+
+    /// What the store holds already.
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let clients = ["Muster AG", "Stadtwerke & Söhne"];
+        let targets = clients.map(|name| Target::new("swisssign", ClientSelector::Name(name.into()))).to_vec();
+        Self { store, clock: SimulatedClock::at(now), targets }
     }
 
     async fn fill(&self, count: usize, now: Timestamp) {
@@ -78,7 +84,7 @@ impl Inventory {
         let seen: Vec<_> = seen
             .into_iter()
             .map(|(domain, proved)| Seen {
-                due_at: Some(proved.map_or(at, |at| at + days(80))),
+                due_at: Some(proved.map_or(at, |proved| (proved + days(100)).max(at + days(9)))),
                 sighting: Sighting::Present(registration(&domain, proved, at)),
                 domain,
                 changed: true,

@@ -69,7 +69,7 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
             aria-label={ "Renewals planned and proofs ending per week; the table below says the same" } {
             @for month in &calendar.months {
                 @let at = x(month.from).max(0.0);
-                line.month x1=(one(at)) x2=(one(at)) y1=(one(HEAD)) y2=(one(bottom + 22.0));
+                line.month x1=(one(at)) x2=(one(at)) y1=(one(HEAD)) y2=(one(bottom + 22.0)) {}
                 @if at + step < size.width {
                     text x=(one(at + 3.0)) y=(one(bottom + 34.0)) { (&month_name(month.from)[..size.letters]) }
                     @if month.from.month() == 1 || month.from == calendar.months[0].from && month.from.month() < 11 {
@@ -82,11 +82,11 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
                 @let (up, down) = (height(week.renewals), height(week.ends));
                 g.week {
                     title { (said(week)) }
-                    rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1";
-                    rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1";
+                    rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1" {}
+                    rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1" {}
                 }
             }
-            line.axis x1="0" x2=(size.width) y1=(one(axis)) y2=(one(axis));
+            line.axis x1="0" x2=(size.width) y1=(one(axis)) y2=(one(axis)) {}
             @if let Some((place, week)) = highest(calendar, |week| week.renewals) {
                 (peak(place as f64 * step + step / 2.0, axis - height(week.renewals) - 6.0, week.renewals, size))
             }
@@ -95,7 +95,7 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
             }
             @for change in drawn(calendar) {
                 @let at = x(change.on);
-                line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0));
+                line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0)) {}
                 text.rule-text x=(one(at)) y="12" text-anchor=(anchor(at, size)) { (change.on) ": " (change.days) " days" }
             }
         }

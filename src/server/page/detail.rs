@@ -237,7 +237,7 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
             @if ledger.is_empty() {
                 p.card.soft { "Nothing: the zone is as others made it." }
             } @else {
-                div.card.table-card.scroll tabindex="0" role="region" aria-labelledby="dns" {
+                div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of values in DNS" {
                     table.tight {
                         caption.unseen { "TXT values of the ledger that are not closed" }
                         thead { tr {

@@ -12,7 +12,7 @@ use super::layout::{Frame, Here};
 use super::orders::note;
 use super::session::{Visitor, word_field};
 use super::summary::Summary;
-use super::words::{away, counted, link, number, said, state, time_and_away};
+use super::words::{away, capital, counted, link, number, said, state, time};
 use super::{Pages, calendar};
 use crate::overview::snapshot::{ClientStanding, Snapshot};
 use crate::prevalidation::State as Standing;
@@ -87,7 +87,7 @@ fn counts(summary: &Summary) -> Markup {
                 svg.share viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true" {
                     @for state in shown.clone().filter(|state| summary.count(*state) > 0) {
                         @let width = 1000.0 * summary.count(state) as f64 / total;
-                        rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8";
+                        rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8" {}
                         @let _ = left += width;
                     }
                 }
@@ -143,7 +143,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                             li {
                                 span { (link(&entry.domain)) }
                                 (state(entry.state))
-                                p { (said(&entry.reason)) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
+                                p { (capital(&said(&entry.reason))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
                             }
                         }
                     }
@@ -158,7 +158,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
     html! {
         section aria-labelledby="clients" {
             h2 #clients { "Clients at the CA" }
-            div.card.table-card.scroll tabindex="0" role="region" aria-labelledby="clients" {
+            div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of the clients" {
                 table {
                     caption.unseen { "Each client with its domains and the last look at the CA" }
                     thead { tr {
@@ -176,7 +176,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
                                 td.number { (number(domains)) }
                                 td.number.not-phone { (number(needing)) }
                                 td { @match client.looked_at {
-                                    Some(at) => (time_and_away(at, now)),
+                                    Some(at) => { (away(at, now)) " " span.soft.wide-only { (time(at)) } },
                                     None => "not yet",
                                 } }
                                 @if let Some(word) = order {

@@ -51,7 +51,7 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQ
             (filters(&query, &picture, live.providers.iter().map(String::as_str)))
             section aria-labelledby="found" {
                 div.heading {
-                    h2 #found role="status" { (counted(found.total, "domain", "domains")) @if is_narrowed(&query) { " found" } }
+                    h2 #found { (counted(found.total, "domain", "domains")) @if is_narrowed(&query) { " found" } }
                     @if found.total > 0 { a.small href={ "/domains.csv" (parameters(&Query { start: Start::Page(1), limit: Query::default().limit, ..query.clone() })) } { "Download as CSV" } }
                 }
                 @if found.entries.is_empty() {
@@ -158,19 +158,20 @@ fn choice<'a>(name: &str, label: &str, chosen: Option<&str>, words: impl Iterato
     }
 }
 
+/// The roles say again what the elements say: on a phone the rows are laid out otherwise, and some browsers then forget.
 fn table(query: &Query, entries: &[&Entry], now: Timestamp) -> Markup {
     html! {
-        table {
+        table.domains role="table" {
             caption.unseen { "Domains with their state, the end of their proof and their next renewal" }
-            thead { tr {
+            thead role="rowgroup" { tr role="row" {
                 (column(query, Sort::Name, "Domain", ""))
                 (column(query, Sort::State, "State", ""))
                 (column(query, Sort::UsableUntil, "Proof ends", ""))
                 (column(query, Sort::RenewAt, "Renewal", "not-phone"))
                 (column(query, Sort::DueAt, "Next step", "wide-only"))
-                th.wide-only scope="col" { "Client" }
+                th.wide-only scope="col" role="columnheader" { "Client" }
             } }
-            tbody { @for entry in entries { (row(entry, now)) } }
+            tbody role="rowgroup" { @for entry in entries { (row(entry, now)) } }
         }
     }
 }
@@ -180,7 +181,7 @@ fn column(query: &Query, sort: Sort, name: &str, class: &str) -> Markup {
     let turned = Query { sort, descending: is_sorted && !query.descending, start: Start::Page(1), ..query.clone() };
     let order = if query.descending { "descending" } else { "ascending" };
     html! {
-        th scope="col" class=(class) aria-sort=[is_sorted.then_some(order)] {
+        th scope="col" role="columnheader" class=(class) aria-sort=[is_sorted.then_some(order)] {
             a href={ "/domains" (parameters(&turned)) } { (name) }
         }
     }
@@ -193,16 +194,16 @@ fn row(entry: &Entry, now: Timestamp) -> Markup {
         None => html! { span.soft { "–" span.unseen { "none" } } },
     };
     html! {
-        tr {
-            th scope="row" {
+        tr role="row" {
+            th scope="row" role="rowheader" {
                 (link(&entry.domain))
                 @if entry.covered || tells { span.why { (said(&entry.reason)) } }
             }
-            td { (state(entry.state)) }
-            td { (moment(entry.usable_until)) }
-            td.not-phone { (moment(entry.renew_at)) }
-            td.wide-only { (moment(entry.due_at)) }
-            td.wide-only.soft { (said(&entry.client)) }
+            td role="cell" { (state(entry.state)) }
+            td role="cell" { (moment(entry.usable_until)) }
+            td.not-phone role="cell" { (moment(entry.renew_at)) }
+            td.wide-only role="cell" { (moment(entry.due_at)) }
+            td.wide-only.soft role="cell" { (said(&entry.client)) }
         }
     }
 }

@@ -315,6 +315,8 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
             }
             form.card.login method="post" action="/session" {
                 @if let Some(fault) = fault { p.note.wrong #fault role="alert" { (fault) } }
+                // What a browser that remembers passwords files it under.
+                input type="text" name="username" value="prevalidate" autocomplete="username" hidden;
                 div.field {
                     label for="token" { "Token" }
                     input #token type="password" name="token" required autocomplete="current-password" spellcheck="false"
