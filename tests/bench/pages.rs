@@ -54,8 +54,23 @@ pub fn under_load() -> Vec<Row> {
         ("one domain", "/domains/held.example"),
     ] {
         let (script, url) = (script.display().to_string(), format!("http://{address}{path}"));
-        let told =
-            run("wrk", &["--threads", "1", "--connections", "8", "--duration", "8s", "--script", &script, &url], "");
+        let told = run(
+            "wrk",
+            &[
+                "--threads",
+                "1",
+                "--connections",
+                "8",
+                "--duration",
+                "8s",
+                "--timeout",
+                "10s",
+                "--script",
+                &script,
+                &url,
+            ],
+            "",
+        );
         let figures = told.lines().find_map(|line| line.strip_prefix("p95 ")).unwrap();
         let figures: Vec<f64> = figures.split(' ').map(|figure| figure.parse().unwrap()).collect();
         assert!(figures[1] > 0.0 && figures[2] < 1.0, "{path}: {told}");

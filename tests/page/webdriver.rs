@@ -46,7 +46,7 @@ impl Browser {
             "goog:chromeOptions": {
                 "binary": find("chromium"),
                 "args": [
-                    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb",
+                    "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage", "--force-color-profile=srgb",
                     "--disable-background-networking", "--no-first-run", format!("--user-data-dir={}", profile.display()),
                 ],
             },

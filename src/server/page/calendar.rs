@@ -87,16 +87,16 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
                 }
             }
             line.axis x1="0" x2=(size.width) y1=(one(axis)) y2=(one(axis)) {}
+            @for change in drawn(calendar) {
+                @let at = x(change.on);
+                line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0)) {}
+                text.rule-text x=(one(at)) y="12" text-anchor=(anchor(at, size)) { (change.on) ": " (change.days) " days" }
+            }
             @if let Some((place, week)) = highest(calendar, |week| week.renewals) {
                 (peak(place as f64 * step + step / 2.0, axis - height(week.renewals) - 6.0, week.renewals, size))
             }
             @if let Some((place, week)) = highest(calendar, |week| week.ends) {
                 (peak(place as f64 * step + step / 2.0, axis + height(week.ends) + 15.0, week.ends, size))
-            }
-            @for change in drawn(calendar) {
-                @let at = x(change.on);
-                line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0)) {}
-                text.rule-text x=(one(at)) y="12" text-anchor=(anchor(at, size)) { (change.on) ": " (change.days) " days" }
             }
         }
     }
