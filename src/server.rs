@@ -6,6 +6,8 @@ pub mod access;
 pub mod api;
 pub mod health;
 pub mod http;
+#[cfg(test)]
+pub(crate) mod lab;
 pub mod listener;
 pub mod metered;
 pub mod page;

@@ -117,3 +117,67 @@ pub fn calendar(picture: &Snapshot) -> Vec<Day> {
     let ahead = days.range(first..=last);
     ahead.map(|(&date, &(ends, renewals))| Day { date, ends, renewals }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::prevalidation::{DomainName, Mode};
+
+    fn entry(name: &str, state: State, usable_until: Option<&str>, renew_at: Option<&str>) -> Entry {
+        let moment = |text: &str| text.parse().unwrap();
+        Entry {
+            domain: DomainName::from_a_labels(name).unwrap(),
+            client: "a".into(),
+            provider: None,
+            state,
+            covered: name.starts_with("www."),
+            usable_until: usable_until.map(moment),
+            with_margin: usable_until.is_some(),
+            renew_at: renew_at.map(moment),
+            due_at: None,
+            needs_a_person: false,
+            lateness: Lateness::InTime,
+            ca_read_at: None,
+            reason: "".into(),
+        }
+    }
+
+    #[test]
+    fn a_domain_that_lapsed_stays_below_the_margin_and_one_that_never_was_proven_is_not() {
+        let at = "2026-12-01T00:00:00Z".parse().unwrap();
+        let entries = [
+            entry("a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), None),
+            entry("b.ch", State::Renewing, Some("2026-12-15T00:00:00Z"), None),
+            entry("c.ch", State::Valid, Some("2026-12-02T00:00:00Z"), None),
+            entry("d.ch", State::Expired, None, None),
+            entry("e.ch", State::Pending, None, None),
+            entry("f.ch", State::New, None, None),
+            entry("g.ch", State::Held, None, None),
+            entry("h.ch", State::Unmanaged, None, None),
+        ];
+        let counts = Counts::of(&entries, &Policy::new(Mode::Manage), at);
+        assert_eq!(counts.below_margin, Margins { warning: 4, critical: 3 });
+        assert_eq!((counts.total, counts.states["valid"], counts.states["unmanaged"]), (8, 2, 1));
+        assert_eq!(counts.soonest_proof_end, entries[2].usable_until);
+    }
+
+    #[test]
+    fn the_calendar_has_each_end_once_and_late_renewals_today() {
+        let at = "2026-12-01T23:59:59Z".parse().unwrap();
+        let entries = vec![
+            entry("a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), Some("2027-04-10T10:00:00Z")),
+            entry("b.ch", State::Valid, Some("2027-05-01T23:00:00Z"), Some("2026-11-10T10:00:00Z")),
+            entry("c.ch", State::Renewing, Some("2026-12-02T00:00:00Z"), Some("2026-11-10T10:00:00Z")),
+            entry("d.ch", State::Valid, Some("2031-01-01T00:00:00Z"), None),
+            entry("h.ch", State::Unmanaged, Some("2027-01-01T00:00:00Z"), None),
+            entry("www.a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), None),
+        ];
+        let days = calendar(&Snapshot { at, entries, clients: Vec::new() });
+        let day = |date: &str, ends, renewals| Day { date: date.parse().unwrap(), ends, renewals };
+        assert_eq!(
+            days,
+            [day("2026-12-01", 0, 1), day("2026-12-02", 1, 0), day("2027-04-10", 0, 1), day("2027-05-01", 2, 0)]
+        );
+    }
+}

@@ -3,15 +3,19 @@
 //!
 //! Programs get problem details (RFC 9457), people a page. No answer names the program's version or repeats what was asked.
 
-use std::net::IpAddr;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -19,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::access::Denied;
+use super::listener::{Listener, Serving};
 use super::shared::Shared;
 use super::{api, health, page};
 use crate::text::in_json;
@@ -27,6 +32,11 @@ use crate::text::in_json;
 pub const BODY_BYTES: usize = 64 * 1024;
 /// A request with its body is answered within this time, or with 408.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Takes the address and answers there, until [`Serving::end`]: to be ended last, so that it can be asked how the rest ends.
+pub async fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Serving> {
+    Ok(Listener::bind(address).await?.begin(app(shared), Arc::clone(shared)))
+}
 
 /// Everything that answers.
 pub fn app(shared: &Arc<Shared>) -> Router {
@@ -38,20 +48,28 @@ pub fn app(shared: &Arc<Shared>) -> Router {
 
 /// What holds for every request, around the routes of some parts.
 pub fn around(parts: Router, shared: &Arc<Shared>) -> Router {
+    around_within(ANSWER_TIME, parts, shared)
+}
+
+fn around_within(time: Duration, parts: Router, shared: &Arc<Shared>) -> Router {
     parts
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn_with_state(Arc::clone(shared), handle))
+        .layer(from_fn_with_state((Arc::clone(shared), time), handle))
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn handle(State((shared, time)): State<(Arc<Shared>, Duration)>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
     let is_program = is_for_programs(request.uri().path());
-    let answer = if may_be_called_so(&shared, request.headers(), request.uri()) {
-        tokio::time::timeout(ANSWER_TIME, next.run(request)).await.unwrap_or_else(|_| {
-            (StatusCode::REQUEST_TIMEOUT, [(axum::http::header::CONNECTION, "close")]).into_response()
-        })
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let answer = if announced.is_some_and(|length: u64| length > BODY_BYTES as u64) {
+        // Before any of it is waited for.
+        (StatusCode::PAYLOAD_TOO_LARGE, [(CONNECTION, "close")]).into_response()
+    } else if may_be_called_so(&shared, request.headers(), request.uri()) {
+        tokio::time::timeout(time, next.run(request))
+            .await
+            .unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response())
     } else {
         let why = "without tokens this answers to the names of this machine only, such as localhost (DNS rebinding)";
         problem(StatusCode::MISDIRECTED_REQUEST, why)
@@ -95,7 +113,7 @@ fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
         _ => "the request could not be understood",
     };
     let mut plain = if is_program { problem(status, what) } else { page::error(status, what, shared.clock.now()) };
-    for name in [ALLOW, RETRY_AFTER, axum::http::header::CONNECTION] {
+    for name in [ALLOW, RETRY_AFTER, CONNECTION] {
         if let Some(value) = answer.headers().get(&name) {
             plain.headers_mut().insert(name, value.clone());
         }

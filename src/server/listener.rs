@@ -3,6 +3,9 @@
 //! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes, and there is a most of them
 //! (faults H07).
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,7 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +65,31 @@ pub struct Listener {
     pub limits: Limits,
 }
 
+/// A listener at work. Dropped without [`end`](Self::end), it goes on.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens; never port 0.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Takes no connection any more, and returns once what was under way is answered or its grace is over.
+    pub async fn end(self) {
+        self.stop.cancel();
+        // A panic of it has been told where it happened.
+        let _ = self.task.await;
+    }
+}
+
 impl Listener {
+    /// Answers in the background.
+    pub fn begin(self, app: Router, shared: Arc<Shared>) -> Serving {
+        let (address, stop) = (self.address, CancellationToken::new());
+        Serving { address, task: tokio::spawn(self.serve(app, shared, stop.clone())), stop }
+    }
+
     /// Takes the address. The error is the system's: in use, or not this machine's.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
@@ -72,7 +99,7 @@ impl Listener {
     /// Answers until `stop`, then lets what is under way end within the grace.
     ///
     /// By TLS while the settings of the moment have a certificate: every connection begins with those of its own moment.
-    pub async fn serve(self, app: Router, shared: Arc<Shared>, stop: CancellationToken) {
+    async fn serve(self, app: Router, shared: Arc<Shared>, stop: CancellationToken) {
         let (limits, mut connections) = (self.limits, JoinSet::new());
         let free = Arc::new(Semaphore::new(limits.connections));
         loop {

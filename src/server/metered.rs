@@ -112,11 +112,11 @@ impl Provider for Metered<dyn Provider> {
     }
 
     async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.call("ensure_present", self.inner.ensure_present(values), of_all).await
+        self.call("ensure_present", self.inner.ensure_present(values), |answers| of_all(answers)).await
     }
 
     async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.call("ensure_absent", self.inner.ensure_absent(values), of_all).await
+        self.call("ensure_absent", self.inner.ensure_absent(values), |answers| of_all(answers)).await
     }
 
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
@@ -161,7 +161,7 @@ fn of_provider<A>(answer: &Result<A, ProviderError>) -> &'static str {
     }
 }
 
-fn of_all(answers: &Vec<Result<Receipt, ProviderError>>) -> &'static str {
+fn of_all(answers: &[Result<Receipt, ProviderError>]) -> &'static str {
     answers.iter().map(of_provider).find(|word| *word != OK).unwrap_or(OK)
 }
 
