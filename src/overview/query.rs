@@ -233,15 +233,24 @@ impl Query {
         };
         let end = skip.saturating_add(self.limit);
         let more = end < rows.len();
-        // The pages before and after need no order among themselves.
-        self.part(&mut rows, end);
-        rows.truncate(end);
-        self.part(&mut rows, skip);
-        rows.drain(..skip.min(rows.len()));
-        if self.descending {
-            rows.sort_unstable_by_key(|row| Reverse(place(row)));
+        if self.sort == Sort::Name {
+            // A picture is by name already.
+            if self.descending {
+                rows.reverse();
+            }
+            rows.truncate(end);
+            rows.drain(..skip.min(rows.len()));
         } else {
-            rows.sort_unstable_by_key(place);
+            // The pages before and after need no order among themselves.
+            self.part(&mut rows, end);
+            rows.truncate(end);
+            self.part(&mut rows, skip);
+            rows.drain(..skip.min(rows.len()));
+            if self.descending {
+                rows.sort_unstable_by_key(|row| Reverse(place(row)));
+            } else {
+                rows.sort_unstable_by_key(place);
+            }
         }
         let entries: Vec<&Entry> = rows.into_iter().map(|(_, entry)| entry).collect();
         let cursor = |entry: &&Entry| Cursor { key: self.sort.key(entry), domain: entry.domain.clone() };

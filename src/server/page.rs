@@ -96,8 +96,8 @@ impl Pages {
     }
 
     /// The last picture and what was counted of it.
-    fn picture(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Response> {
-        let picture = self.shared.picture().ok_or_else(|| self.no_picture())?;
+    fn picture(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Box<Response>> {
+        let picture = self.shared.picture().ok_or_else(|| Box::new(self.no_picture()))?;
         let known = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((of, summary)) = known.filter(|(of, _)| Arc::ptr_eq(of, &picture)) {
             return Ok((of, summary));

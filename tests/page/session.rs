@@ -276,7 +276,7 @@ async fn look_now_orders_a_look_at_one_client() {
     let page = site.post("/clients/look", &cookie, &[("word", &word), ("client", client)]).await;
     assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/?note=looking"));
     woken.await;
-    assert_eq!(site.shared.take_ordered_looks().into_iter().collect::<Vec<_>>(), [client.clone()]);
+    assert_eq!(Vec::from_iter(site.shared.take_ordered_looks()), std::slice::from_ref(client));
     assert!(site.get_as("/?note=looking", &cookie).await.has("The CA is asked now"));
     let page = site.post("/clients/look", &cookie, &[("word", &word), ("client", "swisssign/Nobody")]).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);

@@ -172,7 +172,7 @@ fn token(known: &Known, now: Timestamp) -> Markup {
                 Some(token) => dl.facts {
                     dt { "TXT value" } dd { code { (said(&token.value)) } }
                     (fact("Made", token.created_at, now))
-                    (fact(if token.expired { "Ended" } else { "Ends" }, token.expires_at, now))
+                    (fact(if token.expired || token.expires_at.is_some_and(|end| end <= now) { "Ended" } else { "Ends" }, token.expires_at, now))
                 },
             }
         }

@@ -26,7 +26,7 @@ const CASES: usize = 8;
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     let (picture, summary) = match pages.picture() {
         Ok(both) => both,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let now = pages.now();
     let frame =
@@ -77,18 +77,20 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
 }
 
 fn counts(summary: &Summary) -> Markup {
-    let shown = Standing::ALL.into_iter().filter(|state| *state != Standing::Unmanaged);
     let total = summary.managed.max(1) as f64;
-    let mut left = 0.0;
+    // Where each state's piece begins, and how wide it is.
+    let pieces = Standing::ALL.into_iter().filter(|state| *state != Standing::Unmanaged).scan(0.0, |left, state| {
+        let width = 1000.0 * summary.count(state) as f64 / total;
+        *left += width;
+        Some((state, *left - width, width))
+    });
     html! {
         section aria-labelledby="states" {
             h2 #states { "Domains by state" }
             @if summary.managed > 0 {
                 svg.share viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true" {
-                    @for state in shown.clone().filter(|state| summary.count(*state) > 0) {
-                        @let width = 1000.0 * summary.count(state) as f64 / total;
+                    @for (state, left, width) in pieces.filter(|(.., width)| *width > 0.0) {
                         rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8" {}
-                        @let _ = left += width;
                     }
                 }
             }

@@ -29,7 +29,7 @@ const ROWS: usize = 1_000;
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQuery(raw): RawQuery) -> Response {
     let (picture, _) = match pages.picture() {
         Ok(both) => both,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (query, faults) = read(raw.as_deref());
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
@@ -69,7 +69,7 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQ
 pub(super) async fn download(State(pages): State<Arc<Pages>>, _: Visitor, RawQuery(raw): RawQuery) -> Response {
     let picture = match pages.picture() {
         Ok((picture, _)) => picture,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (query, faults) = read(raw.as_deref());
     if let Some(fault) = faults.first() {

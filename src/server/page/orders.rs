@@ -82,7 +82,7 @@ pub(super) async fn look_now(
 ) -> Response {
     let form = match allowed(&pages, &visitor, &headers, form, |form| &form.word) {
         Ok(form) => form,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let live = pages.shared.live();
     let Some(target) = live.targets.iter().find(|target| target.key == form.client) else {
@@ -112,7 +112,7 @@ pub(super) async fn try_now(
     form: Result<Form<Word>, FormRejection>,
 ) -> Response {
     if let Err(response) = allowed(&pages, &visitor, &headers, form, |form| &form.word) {
-        return response;
+        return *response;
     }
     let Ok(domain) = DomainName::from_a_labels(&name) else {
         return pages.not_found("This is no name of a domain.");
@@ -185,8 +185,8 @@ fn allowed<T>(
     headers: &HeaderMap,
     form: Result<Form<T>, FormRejection>,
     word: impl Fn(&T) -> &str,
-) -> Result<T, Response> {
-    let trouble = |status, advice| Err(pages.trouble(status, "This was not done", advice));
+) -> Result<T, Box<Response>> {
+    let trouble = |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
     if is_from_elsewhere(headers) {
         return trouble(StatusCode::FORBIDDEN, "Another site sent this form.");
     }

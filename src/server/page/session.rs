@@ -77,8 +77,8 @@ impl Visitor {
     }
 
     /// Passes an order that was given in this session, by somebody who may give it: the form repeats the word.
-    pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Response> {
-        let denied = |status, advice| Err(pages.trouble(status, "This was not done", advice));
+    pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Box<Response>> {
+        let denied = |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
         let Some(own) = self.word() else {
             return denied(StatusCode::FORBIDDEN, "Orders are given on a page, by somebody who has signed in.");
         };
