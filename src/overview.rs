@@ -76,7 +76,7 @@ pub struct DomainView {
 }
 
 /// A proof.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ProofView {
     /// When the CA made it.
     pub validated_at: Option<Timestamp>,
@@ -192,9 +192,9 @@ fn put_together(
     for (domain, target) in unmanaged {
         all.insert(domain.clone(), stranger(domain, target));
     }
-    let of_parents: Vec<(DomainName, Option<DomainView>)> = all
+    let of_parents: Vec<(DomainName, Option<Standing>)> = all
         .values()
-        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).cloned())))
+        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).map(DomainView::standing))))
         .collect();
     for (domain, parent) in of_parents {
         if let Some(view) = all.get_mut(&domain) {
@@ -348,8 +348,8 @@ impl DomainView {
     }
 
     /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
-    fn counts_with(&mut self, parent: Option<Self>) {
-        let Some(parent) = parent.filter(Self::is_managed) else {
+    fn counts_with(&mut self, parent: Option<Standing>) {
+        let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
             (self.state, self.with_margin) = (State::Valid, true);
             return;
         };
@@ -359,4 +359,23 @@ impl DomainView {
         self.is_dns = parent.is_dns;
         self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
     }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            with_margin: self.with_margin,
+            proof: self.proof.clone(),
+            is_dns: self.is_dns,
+            ca_read_at: self.ca_read_at,
+        }
+    }
+}
+
+/// How a domain stands, as far as those below it share it.
+struct Standing {
+    state: State,
+    with_margin: bool,
+    proof: Option<ProofView>,
+    is_dns: bool,
+    ca_read_at: Option<Timestamp>,
 }

@@ -12,6 +12,7 @@ pub(crate) mod lab;
 pub mod listener;
 pub mod manager;
 pub mod metered;
+pub mod page;
 pub mod scheduler;
 pub mod shared;
 pub mod tls;

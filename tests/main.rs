@@ -12,6 +12,7 @@ mod fleet;
 mod lab;
 mod model;
 mod operators;
+mod page;
 mod pipelines;
 mod propagation;
 mod providers;
@@ -46,6 +47,9 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "named-checkzone",
         "python3",
         "openssl",
+        "chromium",
+        "chromedriver",
+        "wrk",
     ] {
         support::process::find(program);
     }

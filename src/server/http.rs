@@ -19,13 +19,13 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::access::Denied;
 use super::listener::{Listener, Serving};
 use super::shared::Shared;
-use super::{api, health, hooks};
+use super::{api, health, hooks, page};
 use crate::text::in_json;
 
 /// The longest body that is read.
@@ -42,7 +42,8 @@ pub async fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Ser
 pub fn app(shared: &Arc<Shared>) -> Router {
     let parts = health::routes(Arc::clone(shared))
         .merge(api::routes(Arc::clone(shared)))
-        .merge(hooks::routes(Arc::clone(shared)));
+        .merge(hooks::routes(Arc::clone(shared)))
+        .merge(page::routes(Arc::clone(shared)));
     around(parts, shared)
 }
 
@@ -74,7 +75,7 @@ async fn handle(State((shared, time)): State<(Arc<Shared>, Duration)>, request: 
         let why = "without tokens this answers to the names of this machine only, such as localhost (DNS rebinding)";
         problem(StatusCode::MISDIRECTED_REQUEST, why)
     };
-    let answer = dressed(plainly(answer, is_program));
+    let answer = dressed(plainly(&shared, answer, is_program));
     shared.metrics.http_request(&route, answer.status().as_u16());
     answer
 }
@@ -97,7 +98,7 @@ fn is_for_programs(path: &str) -> bool {
 }
 
 /// An error that no part of ours has written gets words: those of a library say how it is made, or nothing.
-fn plainly(answer: Response, is_program: bool) -> Response {
+fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
     let status = answer.status();
     let own = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"));
     if own || !(status.is_client_error() || status.is_server_error()) {
@@ -112,7 +113,7 @@ fn plainly(answer: Response, is_program: bool) -> Response {
         status if status.is_server_error() => "something went wrong here; the log says what",
         _ => "the request could not be understood",
     };
-    let mut plain = if is_program { problem(status, what) } else { page(status, what) };
+    let mut plain = if is_program { problem(status, what) } else { page::error(status, what, shared.clock.now()) };
     for name in [ALLOW, RETRY_AFTER, CONNECTION] {
         if let Some(value) = answer.headers().get(&name) {
             plain.headers_mut().insert(name, value.clone());
@@ -168,19 +169,6 @@ pub fn store_is_down(error: &crate::store::StoreError) -> Response {
     let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be used just now; the log says why");
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
     answer
-}
-
-/// An error for people.
-pub fn page(status: StatusCode, what: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let markup = maud::html! {
-        (maud::DOCTYPE)
-        html lang="en" {
-            head { meta charset="utf-8"; title { (title) } }
-            body { h1 { (title) } p { (what) "." } }
-        }
-    };
-    (status, Html(markup.into_string())).into_response()
 }
 
 /// A document for programs, without characters that could drive whatever shows it.

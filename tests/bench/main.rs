@@ -13,6 +13,7 @@ mod calls;
 mod lab;
 mod looks;
 mod night;
+mod pages;
 mod planner;
 mod side_by_side;
 mod store;
@@ -47,19 +48,23 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 7] = [
+const CASES: [(&str, Case); 8] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
     ("store", store::hundred_thousand),
+    ("pages", pages::under_load),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.
 const OWN_CASE: &str = "PREVALIDATE_BENCH_CASE";
 
 fn main() {
+    if let Ok(store) = std::env::var(pages::SERVE) {
+        return pages::serve(&store);
+    }
     if let Ok(own) = std::env::var(OWN_CASE) {
         let (_, case) = CASES.iter().find(|(name, _)| *name == own).unwrap();
         for row in case() {
