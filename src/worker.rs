@@ -27,7 +27,7 @@ use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
 use look::Covering;
-pub use look::refusal_fact;
+pub use look::{failure_fact, refusal_fact};
 
 /// Everything outside that a worker touches.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::trouble::{Trouble, Troubles};
 use super::{Basis, DomainView, views};
 use crate::prevalidation::{DomainName, Lateness, State};
 use crate::store::{Store, StoreError};
@@ -20,6 +21,9 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
     /// Every client of the configuration, by key.
     pub clients: Vec<ClientStanding>,
+    /// What is wrong, beyond what the entries tell.
+    #[serde(skip)]
+    pub troubles: Troubles,
 }
 
 /// One domain in a few words.
@@ -70,6 +74,8 @@ impl Snapshot {
         let mut known: BTreeMap<String, Arc<str>> = BTreeMap::new();
         let mut shared = |text: String| Arc::clone(known.entry(text).or_insert_with_key(|text| text.as_str().into()));
         let views = views(store, store.domains().await?, basis, BTreeMap::new(), now).await?;
+        let mut troubles = Troubles::of_clients(store, basis).await?;
+        troubles.domains = views.iter().enumerate().filter_map(|(at, view)| Some((at, Trouble::of(view)?))).collect();
         let entries = views.into_iter().map(|view| Entry::of(view, &mut shared)).collect();
         let looks = store.looks().await?;
         let mut clients = Vec::with_capacity(basis.targets.len());
@@ -80,7 +86,7 @@ impl Snapshot {
                 refusal: store.fact(&refusal_fact(&target.key)).await?.unwrap_or_default(),
             });
         }
-        Ok(Self { at: now, entries, clients })
+        Ok(Self { at: now, entries, clients, troubles })
     }
 }
 
