@@ -60,8 +60,8 @@
 //! notify                                 who is told of what, and how
 //! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
-//! ca · propagation · store               three ports: the CA, the gate before it, what survives a crash
-//! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
+//! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
+//! prevalidation · clock · causes · text  the pure heart: no clock, no I/O, no async; time as a port; errors and times in words
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -73,6 +73,7 @@ mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod metrics;
 pub mod output;
 pub mod overview;
 pub mod prevalidation;
@@ -80,4 +81,5 @@ pub mod propagation;
 pub mod sandbox;
 pub mod server;
 pub mod store;
+pub mod text;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
 //! the daemon's interface.
 
+mod cover;
 pub mod snapshot;
 pub mod trouble;
 
@@ -9,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::cover::Cover;
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Mode, Observed, OthersChanged, Policy, Registration, Sighting, Stage,
-    State, Step, Waiting, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
+    Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::Target;
@@ -152,30 +154,46 @@ pub async fn views(
     covered: BTreeMap<DomainName, DomainName>,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let policy = basis.policy;
-    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
-    for entry in store.open_entries(None).await? {
-        ledger.entry(entry.owner.clone()).or_default().push(entry);
-    }
-    let mut unmanaged: BTreeMap<DomainName, Target> = BTreeMap::new();
-    for target in basis.targets {
-        let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
-        let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
-        unmanaged.extend(names.map(|name| (name, target.clone())));
-    }
-    let mut covering = covering(&rows, &unmanaged, policy, now);
-    covering.extend(covered.into_iter().filter(|_| policy.cover));
+    let (ledger, unmanaged) = (open_entries(store, None).await?, unmanaged(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, unmanaged, basis, &covered, now).into_values().collect())
+}
 
+/// How one domain stands; `None` when nobody wants it and nothing of it is left.
+pub async fn view_of(
+    store: &dyn Store,
+    domain: &DomainName,
+    basis: &Basis<'_>,
+    now: Timestamp,
+) -> Result<Option<DomainView>, StoreError> {
+    // Those above it may make its own registration needless.
+    let mut rows = Vec::new();
+    for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
+        rows.extend(store.domain(&name).await?);
+    }
+    let (ledger, unmanaged) = (open_entries(store, Some(domain)).await?, unmanaged(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, unmanaged, basis, &BTreeMap::new(), now).remove(domain))
+}
+
+fn put_together(
+    rows: Vec<DomainRow>,
+    mut ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    mut unmanaged: BTreeMap<DomainName, Target>,
+    basis: &Basis<'_>,
+    covered: &BTreeMap<DomainName, DomainName>,
+    now: Timestamp,
+) -> BTreeMap<DomainName, DomainView> {
+    let mut cover = Cover::new(basis.policy);
+    rows.iter().for_each(|row| cover.take(row, basis.policy, now));
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
     for row in rows {
-        unmanaged.remove(&row.domain);
         let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
-        let nothing_left = row.origins.is_empty() && row.sighting.registration().is_none() && entries.is_empty();
-        if !nothing_left {
-            let covered_by = covering.get(&row.domain).cloned();
-            all.insert(row.domain.clone(), view(row, entries, covered_by, basis, now));
+        let told = covered.get(&row.domain).filter(|_| basis.policy.cover).cloned();
+        let covered_by = told.or_else(|| cover.above(&row.domain, &unmanaged));
+        if let Some(view) = view(row, entries, covered_by, basis, now) {
+            all.insert(view.domain.clone(), view);
         }
     }
+    unmanaged.retain(|domain, _| !cover.has_row(domain));
     for (domain, target) in unmanaged {
         all.insert(domain.clone(), stranger(domain, target));
     }
@@ -188,45 +206,44 @@ pub async fn views(
             view.counts_with(parent);
         }
     }
-    Ok(all.into_values().collect())
+    all
 }
 
-/// Which wanted names lie below one that is wanted too (and valid, or they have no registration), or below one at the CA that
-/// the last look found valid: such a row was read and never comes up again.
-fn covering(
-    rows: &[DomainRow],
-    unmanaged: &BTreeMap<DomainName, Target>,
-    policy: &Policy,
-    now: Timestamp,
-) -> BTreeMap<DomainName, DomainName> {
-    let mut covering = BTreeMap::new();
-    let desired = |row: &&DomainRow| !row.origins.is_empty();
-    let valid =
-        |row: &DomainRow| row.sighting.registration().is_some_and(|r| r.usable_until(&policy.reuse, now).is_some());
-    let wanted: BTreeMap<(&str, &DomainName), bool> =
-        rows.iter().filter(desired).map(|row| ((row.client.as_str(), &row.domain), valid(row))).collect();
-    for row in rows.iter().filter(desired).filter(|_| policy.cover) {
-        let rests = row.read_at.is_some() && row.due_at.is_none() && policy.mode == Mode::Manage;
-        let mut above = row.domain.parent();
-        while let Some(name) = above {
-            let known = unmanaged.get(&name).is_some_and(|target| target.key == row.client);
-            let parent = wanted.get(&(row.client.as_str(), &name));
-            if parent.is_some_and(|valid| *valid || row.sighting.registration().is_none()) || rests && known {
-                covering.insert(row.domain.clone(), name.clone());
-            }
-            above = name.parent();
-        }
+/// The open entries of the ledger, by the name they are at.
+async fn open_entries(
+    store: &dyn Store,
+    owner: Option<&DomainName>,
+) -> Result<BTreeMap<String, Vec<LedgerEntry>>, StoreError> {
+    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in store.open_entries(owner).await? {
+        ledger.entry(entry.owner.clone()).or_default().push(entry);
     }
-    covering
+    Ok(ledger)
 }
 
+/// What the last looks saw at the CA and the inventory does not know, each with the client it was seen at.
+async fn unmanaged(store: &dyn Store, targets: &[Target]) -> Result<BTreeMap<DomainName, Target>, StoreError> {
+    let mut unmanaged = BTreeMap::new();
+    for target in targets {
+        let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
+        let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
+        unmanaged.extend(names.map(|name| (name, target.clone())));
+    }
+    Ok(unmanaged)
+}
+
+/// One row; `None` when there is nothing to be said about it any more.
 fn view(
     row: DomainRow,
     ledger: Vec<LedgerEntry>,
     covered_by: Option<DomainName>,
     basis: &Basis<'_>,
     now: Timestamp,
-) -> DomainView {
+) -> Option<DomainView> {
+    // Nobody wants it, it is not at the CA, and nothing of ours is left in DNS.
+    if row.origins.is_empty() && row.sighting.registration().is_none() && ledger.is_empty() {
+        return None;
+    }
     let policy = basis.policy;
     let observed = Observed {
         desired: !row.origins.is_empty(),
@@ -257,7 +274,7 @@ fn view(
     let is_dns_step =
         matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
     let registration = observed.sighting.registration();
-    DomainView {
+    Some(DomainView {
         unicode: observed.domain.unicode(),
         client: row.client,
         ca: row.ca,
@@ -293,7 +310,7 @@ fn view(
         domain: observed.domain,
         covered_by,
         reason,
-    }
+    })
 }
 
 fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofView> {

@@ -2,4 +2,5 @@
 //!
 //! What all parts of it share stands in [`shared`].
 
+pub mod access;
 pub mod shared;

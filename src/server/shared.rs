@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::overview::Basis;
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::Policy;
@@ -21,6 +24,10 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Told when something may have become due in this process: the scheduler looks at once.
     pub wake: Notify,
+    /// What monitoring counts.
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any more.
+    pub draining: CancellationToken,
     live: watch::Sender<Arc<Live>>,
     picture: watch::Sender<Option<Arc<Snapshot>>>,
 }
@@ -34,6 +41,8 @@ pub struct Live {
     pub targets: Vec<Target>,
     /// The names of the providers.
     pub providers: BTreeSet<String>,
+    /// Who may do what over HTTP.
+    pub access: Access,
 }
 
 impl Live {
@@ -50,6 +59,8 @@ impl Shared {
             store,
             clock,
             wake: Notify::new(),
+            metrics: Arc::new(Metrics::new()),
+            draining: CancellationToken::new(),
             live: watch::Sender::new(Arc::new(live)),
             picture: watch::Sender::new(None),
         }
