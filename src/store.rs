@@ -46,6 +46,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// All rows, undesired ones too, by name.
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError>;
 
+    /// At most `limit` rows after that of `after` (which need not be there), or from the first, by name: a way through all of them
+    /// that never holds them at once.
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError>;
+
     /// One row.
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError>;
 
@@ -61,6 +65,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// When each client was last listed.
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
+    /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask again. It is when the last look is
+    /// `every` ago and nobody else is looking. Its turn ends with [`record_look`](Self::record_look), or after `lease`, like a lease;
+    /// until then it may have it again.
+    /// A look in the future is the trace of a wrong clock, and puts nothing off.
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
     // --- leases
     //
     // A lease is a length of time. Whether it has ended is judged by the one clock that all who share the store have in common:
@@ -70,6 +87,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// They are of one client, that of the earliest: calls to a CA are for one client, and whole batches need fewer of them.
     /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
+
+    /// The earliest `due_at` of those that a [`claim`](Self::claim) with the same two could be for, leased ones too.
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease is lost.
     async fn extend(
@@ -110,8 +134,36 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// How many CA effects (register, validate, reset) were begun since `since`, over all domains, and those that were retries.
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
 
-    /// Deletes history, effects and closed ledger entries older than [`KEPT_DAYS`], in small transactions; returns how many rows.
+    /// Deletes history, effects, notices and closed ledger entries older than [`KEPT_DAYS`], and messages of hooks older than
+    /// [`MESSAGE_DAYS`], in small transactions; returns how many rows.
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    // --- hooks
+
+    /// Takes the message `id` of the hook key `key` and makes the domains it concerns due, as [`wake`](Self::wake) does, in one
+    /// transaction: once this returns, the message is neither lost nor new any more (faults H02, H03, K18). Names without a row are
+    /// passed over.
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError>;
+
+    /// What people were told about, by key.
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
+
+    /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False when it was in another one: then
+    /// somebody else was quicker, and it is theirs to tell of.
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     // --- several machines
 
@@ -148,6 +200,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
 /// How many days the past is kept: longer than the longest proof counts (398 days until 2026-03-15).
 pub const KEPT_DAYS: i64 = 400;
+
+/// How many days the messages of hooks are known by their ids: senders repeat for so long (faults H02).
+pub const MESSAGE_DAYS: i64 = 3;
 
 /// Who wants a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -290,6 +345,28 @@ pub struct EffectCount {
     pub retries: u64,
 }
 
+/// What a message of a hook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It came for the first time.
+    New,
+    /// It came before, the same; its domains are made due once more, which harms nobody.
+    Again,
+    /// Another one came under this id; nothing was done.
+    Other,
+}
+
+/// What people were told about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRecord {
+    /// What it is about.
+    pub key: String,
+    /// How it stands, in the words of whoever tells.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What may be done in a stretch of time, by all machines together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket<'a> {
@@ -310,6 +387,13 @@ impl Bucket<'_> {
         // Rates of nothing would wait for ever; the conversion saturates.
         ((f64::from(amount) / self.per_second.max(1e-6)) * 1e6) as i64
     }
+}
+
+/// When a client whose last look was at `looked` is to be looked at again, unless that is now.
+fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let next = Timestamp::from_microsecond(looked?).ok()?.saturating_add(every).ok()?;
+    // Further away than `every` it is the trace of a clock that was wrong.
+    (now < next && next <= now.saturating_add(every).ok()?).then_some(next)
 }
 
 /// One line of history.

@@ -335,8 +335,7 @@ impl Worker {
             return Ok(Some(now));
         }
         let paused = self.targets.iter().filter_map(|target| self.pauses.until(&target.ca, now)).min();
-        let rows = self.ports.store.domains().await?;
-        let due = rows.iter().filter(|row| !except_clients.contains(&row.client) && self.concerns(&row.domain));
-        Ok(due.filter_map(|row| row.due_at).chain(paused).min())
+        let due = self.ports.store.next_due(self.options.only.as_deref(), except_clients).await?;
+        Ok(due.into_iter().chain(paused).min())
     }
 }

@@ -1,8 +1,10 @@
 //! What every back end of [`Store`] must do, as cases over a fresh, empty store. [`store_conformance!`](crate::store_conformance)
-//! makes one test of each. Those of a fleet, and copies, stand in [`fleet`].
+//! makes one test of each. Those of a fleet, and copies, stand in [`fleet`], what only a daemon asks for in
+//! [`serving`].
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "cases of a test suite")]
 
 pub mod fleet;
+pub mod serving;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +15,8 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, Origin, Seen, Store, StoreError, Wanted, Write,
+    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, MESSAGE_DAYS, Origin, Received, Seen, Store,
+    StoreError, Wanted, Write,
 };
 use crate::prevalidation::{
     Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, Registration, Sighting, Status, Token,
@@ -54,6 +57,13 @@ macro_rules! store_conformance {
             a_copy_is_the_same_and_goes_only_where_nothing_is
             a_copy_keeps_epochs_and_drops_leases
             a_zero_byte_in_what_others_say_spoils_nothing
+            the_next_due_is_the_earliest_that_a_claim_could_be_for
+            pages_of_domains_come_by_name_and_miss_none
+            one_of_many_looks_at_a_client_and_the_others_are_told_when
+            a_turn_ends_with_its_lease_and_a_wrong_clock_puts_no_look_off
+            a_message_is_new_once_and_its_domains_are_woken
+            a_message_sent_to_many_at_once_is_new_to_one
+            a_notice_moves_once_from_each_state
         );
     };
     (@ $fresh:expr; $($case:ident)*) => {
@@ -66,6 +76,7 @@ macro_rules! store_conformance {
 }
 
 pub use fleet::*;
+pub use serving::*;
 
 /// A store, and a way to let time pass for its leases and buckets.
 #[derive(Clone)]
@@ -577,6 +588,11 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     let lease = claim_one(&store, 10).await;
     let closed =
         |value: &str, created_at| LedgerEntry { state: LedgerState::Removed, created_at, ..entry("a.ch", value) };
+    for (id, minute) in [("m-1", 0), ("m-2", 24 * 60 * (KEPT_DAYS - MESSAGE_DAYS) + 2)] {
+        store.receive("pipeline", id, b"digest", &[], at(minute)).await.unwrap();
+    }
+    assert!(store.claim_notice("held a.ch", None, "told", at(0)).await.unwrap());
+    assert!(store.claim_notice("held b.ch", None, "told", at(2)).await.unwrap());
     let write = Write {
         ledger: vec![entry("a.ch", "v=7"), closed("v=8", at(0)), closed("v=9", at(2))],
         effect: Some(EffectMark { at: at(0), retry: false }),
@@ -587,7 +603,10 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     store.note(&many).await.unwrap();
     store.note(&[event("a.ch", 2, "validated")]).await.unwrap();
     let now = at(1) + SignedDuration::from_hours(24 * KEPT_DAYS);
-    assert_eq!(store.retention(now).await.unwrap(), 4502);
+    assert_eq!(store.retention(now).await.unwrap(), 4504);
+    assert_eq!(store.receive("pipeline", "m-2", b"another", &[], now).await.unwrap(), Received::Other);
+    assert_eq!(store.receive("pipeline", "m-1", b"another", &[], now).await.unwrap(), Received::New);
+    assert_eq!(store.notice_records().await.unwrap().len(), 1);
     assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event("a.ch", 2, "validated")]);
     assert_eq!(store.open_entries(None).await.unwrap().len(), 1);
     assert_eq!(store.retention(now).await.unwrap(), 0);

@@ -5,6 +5,7 @@
 
 mod fault;
 mod hints;
+mod hook;
 mod inventory;
 mod lease;
 mod ledger;
@@ -30,8 +31,8 @@ use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, Origin, Page, Seen, Store, StoreError, Wanted,
-    Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
+    Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
@@ -209,6 +210,10 @@ impl Store for PostgresStore {
         self.told(inventory::all(self).await)
     }
 
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+        self.told(inventory::after(self, after, limit).await)
+    }
+
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.told(inventory::one(self, domain).await)
     }
@@ -221,8 +226,27 @@ impl Store for PostgresStore {
         self.told(look::all(self).await)
     }
 
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(look::claim(self, client, holder, every, lease, now).await)
+    }
+
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
         self.told(lease::claim(self, claim).await)
+    }
+
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(lease::next_due(self, only, except_clients).await)
     }
 
     async fn extend(
@@ -268,6 +292,31 @@ impl Store for PostgresStore {
 
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.told(ledger::retention(self, now).await)
+    }
+
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError> {
+        self.told(hook::receive(self, key, id, digest, concerned, now).await)
+    }
+
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError> {
+        self.told(hook::notices(self).await)
+    }
+
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.told(hook::claim_notice(self, key, expected, new, now).await)
     }
 
     async fn take(&self, bucket: &Bucket<'_>, cost: u32, _now: Timestamp) -> Result<SignedDuration, StoreError> {

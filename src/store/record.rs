@@ -6,8 +6,8 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::row::{encode, serialize_plain};
-use super::{Store, StoreError};
+use super::row::{encode, hex, serialize_plain, time};
+use super::{NoticeRecord, Store, StoreError};
 
 /// Rows that travel at once.
 pub const PAGE: usize = 2_000;
@@ -28,6 +28,10 @@ pub enum Kind {
     Effect,
     /// What was done.
     History,
+    /// The messages of hooks, so that none counts as new in the copy.
+    Hook,
+    /// What people were told about.
+    Notice,
 }
 
 /// Some rows of one kind.
@@ -59,7 +63,8 @@ pub struct Content {
 
 impl Kind {
     /// All of them, what others hang on first.
-    pub const ALL: [Self; 6] = [Self::Domain, Self::Look, Self::Ledger, Self::Fact, Self::Effect, Self::History];
+    pub const ALL: [Self; 8] =
+        [Self::Domain, Self::Look, Self::Ledger, Self::Fact, Self::Effect, Self::History, Self::Hook, Self::Notice];
 
     /// The table.
     pub fn as_str(self) -> &'static str {
@@ -70,6 +75,8 @@ impl Kind {
             Self::Fact => "fact",
             Self::Effect => "effect",
             Self::History => "history",
+            Self::Hook => "hook",
+            Self::Notice => "notice",
         }
     }
 
@@ -88,6 +95,8 @@ impl Kind {
             Self::Fact => "key, value",
             Self::Effect => "at, domain, retry",
             Self::History => "at, run, domain, kind, detail",
+            Self::Hook => "sender, message, digest, at",
+            Self::Notice => "key, state, since",
         }
     }
 
@@ -97,9 +106,9 @@ impl Kind {
         let (key, from) = match self {
             Self::Domain => ("name", "?"),
             Self::Look => ("client", "?"),
-            Self::Fact => ("key", "?"),
+            Self::Fact | Self::Notice => ("key", "?"),
             Self::Ledger => ("id", "CAST(? AS bigint)"),
-            Self::Effect | Self::History => (id, "CAST(? AS bigint)"),
+            Self::Effect | Self::History | Self::Hook => (id, "CAST(? AS bigint)"),
         };
         let (columns, table, from) = (self.columns(), self.as_str(), from.replace('?', "$1"));
         format!(
@@ -110,8 +119,8 @@ impl Kind {
     /// Before the first key.
     pub(super) fn start(self) -> String {
         match self {
-            Self::Domain | Self::Look | Self::Fact => String::new(),
-            Self::Ledger | Self::Effect | Self::History => i64::MIN.to_string(),
+            Self::Domain | Self::Look | Self::Fact | Self::Notice => String::new(),
+            Self::Ledger | Self::Effect | Self::History | Self::Hook => i64::MIN.to_string(),
         }
     }
 }
@@ -131,7 +140,7 @@ pub async fn content(store: &dyn Store, kind: Kind) -> Result<Content, StoreErro
         rows += page.rows.len() as u64;
         after = page.next;
         if after.is_none() {
-            let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex(&digest.finalize());
             return Ok(Content { kind, rows, digest });
         }
     }
@@ -197,6 +206,29 @@ pub(super) struct EffectRecord {
     retry: bool,
 }
 
+#[derive(Serialize, sqlx::FromRow)]
+pub(super) struct HookRecord {
+    sender: String,
+    message: String,
+    digest: String,
+    at: i64,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+pub(super) struct RawNotice {
+    key: String,
+    state: String,
+    since: i64,
+}
+
+impl TryFrom<RawNotice> for NoticeRecord {
+    type Error = StoreError;
+
+    fn try_from(raw: RawNotice) -> Result<Self, StoreError> {
+        Ok(Self { since: time(raw.since)?, key: raw.key, state: raw.state })
+    }
+}
+
 /// All rows of one page, by the statement, from one kind of database.
 macro_rules! found {
     ($kind:expr, $fetch:expr) => {
@@ -215,6 +247,12 @@ macro_rules! found {
                 $crate::store::record::page::<$crate::store::record::EffectRecord>($fetch)
             }
             $crate::store::record::Kind::History => $crate::store::record::page::<$crate::store::row::RawEvent>($fetch),
+            $crate::store::record::Kind::Hook => {
+                $crate::store::record::page::<$crate::store::record::HookRecord>($fetch)
+            }
+            $crate::store::record::Kind::Notice => {
+                $crate::store::record::page::<$crate::store::record::RawNotice>($fetch)
+            }
         }
     };
 }

@@ -165,6 +165,10 @@ pub(in crate::store) fn time(us: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(us).map_err(|e| StoreError::Corrupt(format!("the time {us} µs: {e}")))
 }
 
+pub(in crate::store) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SQL has no unsigned numbers.
 pub(in crate::store) fn count(number: i64) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_| StoreError::Corrupt(format!("the number {number}, which is no count")))

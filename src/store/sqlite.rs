@@ -4,9 +4,11 @@
 //! `BEGIN IMMEDIATE`: it waits for the lock at its start instead of failing in its middle (faults B02, L8).
 
 mod fault;
+mod hook;
 mod inventory;
 mod lease;
 mod ledger;
+mod look;
 mod place;
 mod records;
 mod schema;
@@ -24,8 +26,8 @@ use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, Origin, Page, Seen, Store, StoreError, Wanted,
-    Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
+    Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
@@ -229,20 +231,43 @@ impl Store for SqliteStore {
         self.told(inventory::all(self).await)
     }
 
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+        self.told(inventory::after(self, after, limit).await)
+    }
+
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.told(inventory::one(self, domain).await)
     }
 
     async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
-        self.told(inventory::record_look(self, client, seen, read_at).await)
+        self.told(look::record(self, client, seen, read_at).await)
     }
 
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.told(inventory::looks(self).await)
+        self.told(look::all(self).await)
+    }
+
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(look::claim(self, client, holder, every, lease, now).await)
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
         self.told(lease::claim(self, claim).await)
+    }
+
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(lease::next_due(self, only, except_clients).await)
     }
 
     async fn extend(
@@ -288,6 +313,31 @@ impl Store for SqliteStore {
 
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.told(ledger::retention(self, now).await)
+    }
+
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError> {
+        self.told(hook::receive(self, key, id, digest, concerned, now).await)
+    }
+
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError> {
+        self.told(hook::notices(self).await)
+    }
+
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.told(hook::claim_notice(self, key, expected, new, now).await)
     }
 
     async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {

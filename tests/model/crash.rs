@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Listing};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
 use prevalidate::store::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, Origin, Page, Seen, Store, StoreError, Wanted,
-    Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
+    Store, StoreError, Wanted, Write,
 };
 use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone};
 use tokio::sync::Notify;
@@ -160,6 +160,48 @@ impl Store for Mortal<dyn Store> {
     }
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.inner.domain(domain).await
+    }
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+        self.inner.domains_after(after, limit).await
+    }
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.claim_look(client, holder, every, lease, now).await
+    }
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due(only, except_clients).await
+    }
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError> {
+        self.inner.receive(key, id, digest, concerned, now).await
+    }
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError> {
+        self.inner.notice_records().await
+    }
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.claim_notice(key, expected, new, now).await
     }
     async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
         self.fuse.effect("record look", self.inner.record_look(client, seen, read_at)).await

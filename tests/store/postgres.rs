@@ -52,7 +52,8 @@ async fn subject(database: Database, url: &str) -> (Database, Subject) {
         Box::pin(async move {
             let by = format!("{} * interval '1 second'", by.as_secs());
             let moved = format!(
-                "UPDATE domain SET lease_until = lease_until - {by}; UPDATE bucket SET full_at = full_at - {by}"
+                "UPDATE domain SET lease_until = lease_until - {by}; UPDATE bucket SET full_at = full_at - {by};
+                 UPDATE turn SET until = until - {by}"
             );
             sqlx::raw_sql(AssertSqlSafe(moved)).execute(&mut clock.connect().await).await.unwrap();
         })

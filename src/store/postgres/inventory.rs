@@ -106,22 +106,39 @@ async fn held(db: &mut PgConnection) -> Result<Vec<Held>, Fault> {
 
 pub(super) async fn wake(store: &PostgresStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
     let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
-    writing!(store, |db| {
-        lock(db, &names).await?;
-        sql("UPDATE domain SET woken_at = $2,
-                     due_at = CASE WHEN sighting = '\"unread\"' THEN due_at ELSE least(due_at, $2) END
-                 WHERE name = ANY($1)")
-        .bind(&names)
-        .bind(now.as_microsecond())
-        .execute(&mut *db)
-        .await?;
-        hints::speak(db).await
-    })
+    writing!(store, |db| rouse(db, &names, now).await)
+}
+
+/// Makes rows due, and says so.
+pub(super) async fn rouse(db: &mut PgConnection, names: &[&str], now: Timestamp) -> Result<(), Fault> {
+    lock(db, names).await?;
+    sql("UPDATE domain SET woken_at = $2,
+             due_at = CASE WHEN sighting = '\"unread\"' THEN due_at ELSE least(due_at, $2) END
+         WHERE name = ANY($1)")
+    .bind(names)
+    .bind(now.as_microsecond())
+    .execute(&mut *db)
+    .await?;
+    hints::speak(db).await
 }
 
 pub(super) async fn all(store: &PostgresStore) -> Result<Vec<DomainRow>, Fault> {
     let raw: Vec<RawDomain> =
         reading!(store, |db| Ok(rows("SELECT * FROM domain_view ORDER BY name").fetch_all(db).await?))?;
+    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn after(
+    store: &PostgresStore,
+    after: Option<&DomainName>,
+    limit: usize,
+) -> Result<Vec<DomainRow>, Fault> {
+    // Every name comes after the empty one.
+    let (after, limit) = (after.map_or("", DomainName::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
+    let raw: Vec<RawDomain> = reading!(store, |db| {
+        let page = rows("SELECT * FROM domain_view WHERE name > $1 ORDER BY name LIMIT $2");
+        Ok(page.bind(after).bind(limit).fetch_all(db).await?)
+    })?;
     Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
 }
 

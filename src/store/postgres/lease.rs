@@ -90,6 +90,23 @@ fn leases(
     Ok(leases)
 }
 
+pub(super) async fn next_due(
+    store: &PostgresStore,
+    only: Option<&[DomainName]>,
+    except_clients: &[String],
+) -> Result<Option<Timestamp>, Fault> {
+    let only: Option<Vec<&str>> = only.map(|names| names.iter().map(DomainName::as_str).collect());
+    let due: Option<(i64,)> = reading!(store, |db| {
+        let due = rows(
+            "SELECT due_at FROM domain
+             WHERE due_at IS NOT NULL AND client <> ALL($1) AND ($2::text[] IS NULL OR name = ANY($2))
+             ORDER BY due_at LIMIT 1",
+        );
+        Ok(due.bind(except_clients).bind(&only).fetch_optional(db).await?)
+    })?;
+    Ok(due.map(|(due,)| row::time(due)).transpose()?)
+}
+
 pub(super) async fn extend(
     store: &PostgresStore,
     leases: &[Fence],
@@ -239,6 +256,6 @@ pub(super) async fn clock(store: &PostgresStore) -> Result<Timestamp, Fault> {
 }
 
 /// As the server counts.
-fn micros(length: SignedDuration) -> i64 {
+pub(super) fn micros(length: SignedDuration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }

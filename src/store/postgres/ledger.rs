@@ -10,7 +10,7 @@ use super::transaction::{reading, writing};
 use super::{PostgresStore, rows, sql};
 use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawEntry, RawEvent};
-use crate::store::{EffectCount, Event, KEPT_DAYS, StoreError, Write};
+use crate::store::{EffectCount, Event, KEPT_DAYS, MESSAGE_DAYS, StoreError, Write};
 
 /// Rows that one transaction of [`retention`] deletes.
 const BATCH: i64 = 2_000;
@@ -150,15 +150,20 @@ pub(super) async fn set_fact(store: &PostgresStore, key: &str, value: &str) -> R
 }
 
 pub(super) async fn retention(store: &PostgresStore, now: Timestamp) -> Result<u64, Fault> {
-    let oldest =
-        now.saturating_sub(SignedDuration::from_hours(24 * KEPT_DAYS)).unwrap_or(Timestamp::MIN).as_microsecond();
+    let before = |days| now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
     let mut deleted = 0;
-    for text in [
-        "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < $1 LIMIT $2)",
-        "DELETE FROM effect WHERE id IN (SELECT id FROM effect WHERE at < $1 LIMIT $2)",
-        "DELETE FROM ledger WHERE id IN
-             (SELECT id FROM ledger WHERE created_at < $1 AND state IN ('removed', 'foreign') LIMIT $2)",
+    for (days, text) in [
+        (KEPT_DAYS, "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < $1 LIMIT $2)"),
+        (KEPT_DAYS, "DELETE FROM effect WHERE id IN (SELECT id FROM effect WHERE at < $1 LIMIT $2)"),
+        (
+            KEPT_DAYS,
+            "DELETE FROM ledger WHERE id IN
+                 (SELECT id FROM ledger WHERE created_at < $1 AND state IN ('removed', 'foreign') LIMIT $2)",
+        ),
+        (KEPT_DAYS, "DELETE FROM notice WHERE key IN (SELECT key FROM notice WHERE since < $1 LIMIT $2)"),
+        (MESSAGE_DAYS, "DELETE FROM hook WHERE id IN (SELECT id FROM hook WHERE at < $1 LIMIT $2)"),
     ] {
+        let oldest = before(days).as_microsecond();
         loop {
             let batch =
                 writing!(store, |db| Ok(sql(text).bind(oldest).bind(BATCH).execute(db).await?.rows_affected()))?;

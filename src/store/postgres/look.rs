@@ -1,14 +1,15 @@
-//! What list calls said about the domains of a client.
+//! What list calls said about the domains of a client, and whose turn it is to make one.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;
+use super::lease::micros;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, rows, sql};
 use crate::store::row::{encode, time};
-use crate::store::{Seen, StoreError};
+use crate::store::{Seen, StoreError, next_look};
 
 pub(super) async fn record(
     store: &PostgresStore,
@@ -67,8 +68,9 @@ pub(super) async fn record(
                  ON CONFLICT (client) DO UPDATE SET at = greatest(look.at, excluded.at)")
         .bind(client)
         .bind(at)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
+        sql("DELETE FROM turn WHERE client = $1").bind(client).execute(db).await?;
         Ok(())
     })
 }
@@ -76,4 +78,39 @@ pub(super) async fn record(
 pub(super) async fn all(store: &PostgresStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
     let raw: Vec<(String, i64)> = reading!(store, |db| Ok(rows("SELECT client, at FROM look").fetch_all(db).await?))?;
     Ok(raw.into_iter().map(|(client, at)| Ok((client, time(at)?))).collect::<Result<_, StoreError>>()?)
+}
+
+pub(super) async fn claim(
+    store: &PostgresStore,
+    client: &str,
+    holder: &str,
+    every: SignedDuration,
+    lease: SignedDuration,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Fault> {
+    writing!(
+        store,
+        |db| {
+            let (taken_by, left): (String, i64) = rows(
+                "INSERT INTO turn AS t (client, holder, until) VALUES ($1, $2, clock_timestamp() + $3 * interval '1 microsecond')
+                 ON CONFLICT (client) DO UPDATE SET
+                     holder = CASE WHEN t.until <= clock_timestamp() THEN excluded.holder ELSE t.holder END,
+                     until = CASE WHEN t.until <= clock_timestamp() OR t.holder = excluded.holder THEN excluded.until ELSE t.until END
+                 RETURNING holder, (extract(epoch FROM until - clock_timestamp()) * 1000000)::bigint",
+            )
+            .bind(client)
+            .bind(holder)
+            .bind(micros(lease))
+            .fetch_one(&mut *db)
+            .await?;
+            if taken_by != holder {
+                return Ok(Some(now.saturating_add(SignedDuration::from_micros(left)).unwrap_or(Timestamp::MAX)));
+            }
+            // Only now: a look that another has just stored gave this turn away.
+            let looked: Option<(i64,)> =
+                rows("SELECT at FROM look WHERE client = $1").bind(client).fetch_optional(db).await?;
+            Ok(next_look(looked.map(|(at,)| at), every, now))
+        },
+        unless | next | next.is_some()
+    )
 }

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never change one that was released.
 /// Each only adds, and says in `prevalidate_schema` from which version on programs can go on beside it.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The oldest PostgreSQL, as `server_version_num` counts.
 const OLDEST_SERVER: i64 = 140_000;
@@ -43,7 +43,8 @@ async fn version(db: &mut PgConnection, place: &Place) -> Result<Option<i64>, Fa
     let (server, schema, ours, taken): (i64, Option<String>, bool, Option<String>) = rows(
         "SELECT current_setting('server_version_num')::bigint, current_schema()::text, to_regclass('prevalidate_schema') IS NOT NULL,
              (SELECT min(relname)::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
-                 AND relname IN ('domain', 'look', 'domain_view', 'ledger', 'history', 'effect', 'fact', 'bucket', 'settled'))",
+                 AND relname IN ('domain', 'look', 'domain_view', 'ledger', 'history', 'effect', 'fact', 'bucket', 'settled',
+                     'hook', 'notice', 'turn'))",
     )
     .fetch_one(&mut *db)
     .await?;

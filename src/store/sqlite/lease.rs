@@ -72,6 +72,24 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     Ok(leases)
 }
 
+pub(super) async fn next_due(
+    store: &SqliteStore,
+    only: Option<&[DomainName]>,
+    except_clients: &[String],
+) -> Result<Option<Timestamp>, Fault> {
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT due_at FROM domain
+         WHERE due_at IS NOT NULL AND client NOT IN (SELECT value FROM json_each(?1))
+             AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))
+         ORDER BY due_at LIMIT 1",
+    )
+    .bind(row::encode(except_clients)?)
+    .bind(only.map(row::encode).transpose()?)
+    .fetch_optional(&store.reader)
+    .await?;
+    Ok(due.map(row::time).transpose()?)
+}
+
 pub(super) async fn extend(store: &SqliteStore, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, Fault> {
     let mut tx = store.begin().await?;
     let mut lost = Vec::new();
