@@ -7,6 +7,7 @@
 mod clients;
 mod fault;
 pub mod names;
+mod notify;
 mod quantity;
 mod read;
 mod show;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
 
 use crate::ca::ClientSelector;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

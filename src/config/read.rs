@@ -15,6 +15,9 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
+use super::notify;
+#[cfg(test)]
+use super::notify::NOTIFY;
 use super::quantity::{Rate, dns_address};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
@@ -25,7 +28,7 @@ use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "notify"] };
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -82,12 +85,12 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 10] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 11] =
+    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER, &NOTIFY];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
@@ -135,6 +138,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
+    let notify = notify::read(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -145,6 +149,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        notify,
         notices: Vec::new(),
     })
 }
@@ -286,7 +291,7 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 }
 
 /// The path of a file that is there.
-fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
         section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
@@ -329,7 +334,7 @@ fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
     Some(url)
 }
 
-fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
+pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             section.fault(key, "must not hold a user name or password");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod auto;
+mod notify;
 mod store;
 
 use std::collections::BTreeSet;

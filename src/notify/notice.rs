@@ -154,8 +154,11 @@ impl Notice {
         }
         for (topic, wrong) in concerns {
             let (one, many) = topic.nouns();
-            let items: Vec<Item> =
-                wrong.iter().take(NAMED / 5).map(|(whom, concern)| Item::of(whom, None, Some(concern.said(now)))).collect();
+            let items: Vec<Item> = wrong
+                .iter()
+                .take(NAMED / 5)
+                .map(|(whom, concern)| Item::of(whom, None, Some(concern.said(now))))
+                .collect();
             text.section(&format!("{}:", counted(wrong.len(), one, many)), &items, wrong.len());
         }
         if concerns.is_empty() {
@@ -207,7 +210,8 @@ impl Item {
     pub(super) fn of(whom: &str, since: Option<Timestamp>, why: Option<String>) -> Self {
         // What happened has its moment behind its name.
         let (name, moment) = whom.split_once(' ').map_or((whom, None), |(name, at)| (name, at.parse().ok()));
-        let shown = DomainName::from_a_labels(name).map_or_else(|_| escape(name).into_owned(), |name| name.both_forms());
+        let shown =
+            DomainName::from_a_labels(name).map_or_else(|_| escape(name).into_owned(), |name| name.both_forms());
         Self { name: escape(name).into_owned(), shown, since: moment.or(since), why: why.map(|why| bounded(&why)) }
     }
 }

@@ -2,6 +2,7 @@
 //! what came of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,13 @@ pub struct Open {
     pub next_at: Option<Timestamp>,
 }
 
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sinks: Vec<_> = self.sinks.iter().map(|sink| &sink.name).collect();
+        f.debug_struct("Notifier").field("sinks", &sinks).finish_non_exhaustive()
+    }
+}
+
 impl Notifier {
     /// Tells nobody anything yet.
     pub fn new(
@@ -106,6 +114,9 @@ impl Notifier {
 
     /// What each sink knows, and what it could not be told.
     pub async fn open(&self) -> Result<Vec<Open>, StoreError> {
+        if self.is_idle() {
+            return Ok(Vec::new());
+        }
         let known = self.known().await?;
         let all = self.sinks.iter().flat_map(|sink| Topic::ALL.map(|topic| (sink, topic)));
         let all = all.filter(|(sink, topic)| sink.wants.takes(*topic));
@@ -117,7 +128,7 @@ impl Notifier {
                 sink: sink.name.clone(),
                 topic,
                 told_at: told.told_at,
-                error: sending.map(|sending| sending.error.clone().unwrap_or_else(|| "under way".to_owned())),
+                error: sending.and_then(|sending| sending.error.clone()),
                 next_at: sending.map(|sending| sending.next_at),
                 open: if topic.is_event() { Vec::new() } else { open },
             })

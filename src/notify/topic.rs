@@ -90,11 +90,9 @@ impl Topic {
     pub fn severity(self) -> Severity {
         match self {
             Self::Lapsed | Self::MarginCritical | Self::GuardTripped => Severity::Critical,
-            Self::CaUnreachable
-            | Self::Held
-            | Self::RenewalFailing
-            | Self::MarginWarning
-            | Self::ForeignTxtChanged => Severity::Warning,
+            Self::CaUnreachable | Self::Held | Self::RenewalFailing | Self::MarginWarning | Self::ForeignTxtChanged => {
+                Severity::Warning
+            }
             Self::DailySummary | Self::Test => Severity::Info,
         }
     }
