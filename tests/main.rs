@@ -10,6 +10,7 @@ mod dnssec;
 mod e2e;
 mod lab;
 mod model;
+mod notify;
 mod propagation;
 mod providers;
 mod readme;

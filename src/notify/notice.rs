@@ -111,7 +111,8 @@ impl Notice {
             (open, 0, 0) => format!("still {}", counted(open, one, many)),
             (open, new, resolved) => {
                 let more = [(new, "new"), (resolved, "over")];
-                let more = more.iter().filter(|(count, _)| *count > 0 && *count != open);
+                // When all of it is new, the number says so.
+                let more = more.iter().filter(|(count, _)| *count > 0 && (resolved > 0 || *count != open));
                 let more: Vec<_> = more.map(|(count, word)| format!("{count} {word}")).collect();
                 let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
                 format!("{}{more}", counted(open, one, many))

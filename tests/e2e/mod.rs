@@ -6,6 +6,7 @@ mod fleet;
 mod guard;
 mod life;
 mod mixed;
+mod notify;
 mod pipeline;
 mod refusals;
 mod renewal;
