@@ -83,7 +83,7 @@ async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
             output.error(&format!("{sink} could not be told of {topic}: {error}{again}"), None);
         }
     }
-    let rows: Vec<Vec<Cell>> = known.iter().filter(|known| !known.open.is_empty()).map(|known| row(known)).collect();
+    let rows: Vec<Vec<Cell>> = known.iter().filter(|known| !known.open.is_empty()).map(row).collect();
     if rows.is_empty() {
         output.line("nothing is open");
     } else {

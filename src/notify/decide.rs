@@ -101,8 +101,11 @@ pub fn decide(
         return Some(Decision::Tell(Sending { notice, after, tries, next_at: now, error: None, is_open: false }));
     }
     let nothing_to_send = sending.is_some() && !is_news;
-    (nothing_to_send || !is_news && !silent.is_empty())
-        .then(|| Decision::Keep(Told { open: after, told_at: told.told_at, sending: None }))
+    (nothing_to_send || !is_news && !silent.is_empty()).then_some(Decision::Keep(Told {
+        open: after,
+        told_at: told.told_at,
+        sending: None,
+    }))
 }
 
 /// The same for the daily summary: one for each day that begins at [`SUMMARY_AT`].
