@@ -10,6 +10,7 @@ pub mod names;
 mod notify;
 mod quantity;
 mod read;
+mod server;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use url::Url;
 pub use fault::{ConfigError, Fault, nearest};
 pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
+pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
@@ -61,6 +63,8 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[server]`; `None`: nothing listens.
+    pub server: Option<ServerSettings>,
     /// `[[notify]]`, in the order of the file.
     pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.

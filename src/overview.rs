@@ -1,7 +1,9 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
 //! the daemon's interface.
 
+pub mod counts;
 mod cover;
+pub mod query;
 pub mod snapshot;
 pub mod trouble;
 

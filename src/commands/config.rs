@@ -84,6 +84,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
         let usable = read.and_then(|text| if signs { Secret::read(&text).map(drop) } else { Ok(()) });
         faults.extend(usable.err().map(|error| format!("notify `{}`, {key}: {error}", notify.name)));
     }
+    faults.extend(wire::access(settings).err().unwrap_or_default());
+    faults.extend(wire::tls(settings).err());
     faults
 }
 

@@ -12,9 +12,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 mod notify;
+mod server;
 mod store;
 
 pub(super) use self::notify::notifier;
+pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
     Named, open, open_as_it_is, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only,
 };

@@ -19,6 +19,9 @@ use super::notify;
 #[cfg(test)]
 use super::notify::NOTIFY;
 use super::quantity::{Rate, dns_address};
+use super::server::server;
+#[cfg(test)]
+use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
@@ -27,8 +30,10 @@ use super::{
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
-const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "notify"] };
+const TOP: Schema = Schema {
+    path: "",
+    keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server", "notify"],
+};
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -85,8 +90,22 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 11] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER, &NOTIFY];
+pub(super) const SCHEMAS: [&Schema; 14] = [
+    &TOP,
+    &POLICY,
+    &REUSE,
+    &STORE,
+    &CA,
+    &CLIENT,
+    &CLIENT_DOMAIN,
+    &PROPAGATION,
+    &ZONE,
+    &WORKER,
+    &SERVER,
+    &SERVER_TLS,
+    &SERVER_TOKEN,
+    &NOTIFY,
+];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -139,6 +158,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
     };
     let notify = notify::read(top);
+    let server = server(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -150,6 +170,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         propagation,
         worker,
         notify,
+        server,
         notices: Vec::new(),
     })
 }

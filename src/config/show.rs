@@ -7,7 +7,10 @@ use jiff::SignedDuration;
 use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
-use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, Settings, show_duration};
+use super::{
+    AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings, Settings,
+    show_duration,
+};
 use crate::ca::ClientSelector;
 use crate::notify::carrier::web::Receiver;
 use crate::propagation::{GateMode, Judging};
@@ -73,6 +76,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
+    settings.server.iter().for_each(|server| out.server(server));
     settings.notify.iter().for_each(|notify| out.notify(notify));
     out.0
 }
@@ -137,6 +141,23 @@ impl Page {
         }
         if let Some(proxy) = &ca.proxy {
             self.text("proxy", proxy.as_str());
+        }
+    }
+
+    fn server(&mut self, server: &ServerSettings) {
+        self.heading("[server]");
+        self.text("listen", &server.listen.to_string());
+        self.plain("domain_labels", server.domain_labels);
+        if let Some(tls) = &server.tls {
+            self.heading("[server.tls]");
+            self.text("certificate", &tls.certificate.to_string_lossy());
+            self.text("key", &tls.key.to_string_lossy());
+        }
+        for token in &server.tokens {
+            self.heading("[[server.token]]");
+            self.text("name", &token.name);
+            self.text("role", token.role.as_str());
+            self.plain("secret", source(&token.secret));
         }
     }
 

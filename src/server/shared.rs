@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
@@ -43,6 +44,10 @@ pub struct Live {
     pub providers: BTreeSet<String>,
     /// Who may do what over HTTP.
     pub access: Access,
+    /// The certificate of the listener; `None`: it speaks in clear.
+    pub tls: Option<Tls>,
+    /// For how many domains at most the metrics have a label of their own.
+    pub domain_labels: usize,
 }
 
 impl Live {
