@@ -2,7 +2,7 @@
 //!
 //! [`concern`] says what is wrong now, [`decide`] what of that somebody has not been told yet (both pure), [`Notice`] is what is
 //! said, a [`Carrier`] brings it: [`carrier`] has the four there are. [`Notifier`] goes through it once for a picture; in a
-//! daemon a [`Feed`] keeps it away from the loop that makes the pictures.
+//! daemon [`follow`] keeps it away from the loop that makes the pictures.
 //!
 //! What each sink has been told stands in the store, topic by topic, and only changes hands by comparing it: in a fleet one
 //! machine tells, and a message whose receiver may not have got it is sent again with the same id.
@@ -23,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-pub use feed::Feed;
+pub use feed::follow;
 pub use notice::{Item, Notice, Standing};
 pub use notifier::{Notifier, Open, Undelivered};
 pub use topic::{Severity, Topic};

@@ -91,6 +91,11 @@ impl Shared {
         self.picture.borrow().clone()
     }
 
+    /// Hears of every new picture.
+    pub fn pictures(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.picture.subscribe()
+    }
+
     /// Reads the store for a new picture.
     pub async fn look_again(&self) -> Result<Arc<Snapshot>, StoreError> {
         let live = self.live();

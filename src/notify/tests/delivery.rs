@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::store::NoticeRecord;
 
@@ -156,14 +159,21 @@ async fn a_state_that_nobody_can_read_is_told_anew() {
 }
 
 #[tokio::test]
-async fn a_feed_never_holds_up_who_feeds_it_and_tells_the_last_picture() {
-    let (mut world, heard) = (World::new().await, Heard::default());
+async fn who_makes_pictures_never_waits_and_the_last_one_is_told_by_the_notifier_of_the_moment() {
+    let (mut world, before, after) = (World::new().await, Heard::default(), Heard::default());
     let place = world.add("example.ch");
+    let (pictures, shown) = watch::channel(None);
+    let (notifiers, current) = watch::channel(Arc::new(world.telling(Pace::DAEMON, &before)));
+    let ending = CancellationToken::new();
+    let task = tokio::spawn(follow(shown, current, ending.clone()));
+    pictures.send_replace(Some(Arc::new(world.picture.clone())));
+    notifiers.send_replace(Arc::new(world.telling(Pace::DAEMON, &after)));
     world.hold(place);
-    let notifier = Arc::new(world.telling(Pace::DAEMON, &heard));
-    let feed = Feed::start();
-    let picture = Arc::new(world.picture.clone());
-    (0..1_000).for_each(|_| feed.show(&notifier, &picture));
-    feed.close().await;
-    assert_eq!(heard.titles(), ["1 held domain"]);
+    (0..1_000).for_each(|_| drop(pictures.send_replace(Some(Arc::new(world.picture.clone())))));
+    while after.notices.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    ending.cancel();
+    task.await.unwrap();
+    assert_eq!((before.titles(), after.titles()), (vec![], vec!["1 held domain".to_owned()]));
 }
