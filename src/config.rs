@@ -8,6 +8,7 @@ mod clients;
 mod fault;
 mod hooks;
 pub mod names;
+mod notify;
 mod quantity;
 mod read;
 mod server;
@@ -28,6 +29,7 @@ use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
 pub use hooks::{HookKeySettings, HookKind};
+pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
@@ -65,6 +67,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// `[server]`; `None`: nothing listens.
     pub server: Option<ServerSettings>,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

@@ -74,6 +74,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod metrics;
+pub mod notify;
 pub mod output;
 pub mod overview;
 pub mod prevalidation;

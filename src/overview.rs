@@ -5,6 +5,7 @@ pub mod counts;
 mod cover;
 pub mod query;
 pub mod snapshot;
+pub mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +14,8 @@ use serde::Serialize;
 
 use self::cover::Cover;
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Observed, Policy, Registration, Sighting, Stage, State, Step, Waiting,
-    next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
+    Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::Target;
@@ -73,6 +74,12 @@ pub struct DomainView {
     /// What stands in the way is DNS.
     #[serde(skip)]
     pub is_dns: bool,
+    /// How often its next step, or the removal of a value, failed in a row.
+    #[serde(skip)]
+    pub failures: u32,
+    /// Other people's TXT values changed beside ours.
+    #[serde(skip)]
+    pub others_changed: Option<OthersChanged>,
 }
 
 /// A proof.
@@ -297,6 +304,8 @@ fn view(
             .filter(|_| !rests),
         due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
         is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
+        failures: observed.ledger.iter().map(|entry| entry.removal_tries).fold(attempt.failures, u32::max),
+        others_changed: attempt.others_changed.clone(),
         waiting,
         bogus,
         ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
@@ -344,6 +353,8 @@ impl DomainView {
             reason: String::new(),
             ca_read_at: None,
             is_dns: false,
+            failures: 0,
+            others_changed: None,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::store::{Claim, Event, Store, StoreError};
 use budget::Pauses;
 pub use covering::{Above, Below, Covering, above, covering};
 use hold::{Hold, Moment};
-pub use look::refusal_fact;
+pub use look::{failure_fact, refusal_fact};
 use looks::{Looks, UnderWay};
 
 /// Everything outside that a worker touches.

@@ -11,6 +11,7 @@ mod e2e;
 mod fleet;
 mod lab;
 mod model;
+mod notify;
 mod operators;
 mod page;
 mod pipelines;

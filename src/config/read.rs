@@ -17,6 +17,9 @@ use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
 #[cfg(test)]
 use super::hooks::HOOK_KEY;
+use super::notify;
+#[cfg(test)]
+use super::notify::NOTIFY;
 use super::quantity::{Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
@@ -29,8 +32,10 @@ use super::{
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
-const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server"] };
+const TOP: Schema = Schema {
+    path: "",
+    keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server", "notify"],
+};
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -87,7 +92,7 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 14] = [
+pub(super) const SCHEMAS: [&Schema; 15] = [
     &TOP,
     &POLICY,
     &REUSE,
@@ -102,11 +107,12 @@ pub(super) const SCHEMAS: [&Schema; 14] = [
     &SERVER_TLS,
     &SERVER_TOKEN,
     &HOOK_KEY,
+    &NOTIFY,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
@@ -157,6 +163,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
         drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
     };
+    let notify = notify::read(top);
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),
@@ -168,6 +175,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        notify,
         server,
         notices: Vec::new(),
     })
@@ -353,7 +361,7 @@ fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
     Some(url)
 }
 
-fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
+pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             section.fault(key, "must not hold a user name or password");

@@ -4,6 +4,7 @@
 mod auto;
 mod find;
 mod hooks;
+mod notify;
 mod server;
 mod store;
 

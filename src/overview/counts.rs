@@ -173,7 +173,7 @@ mod tests {
             entry("h.ch", State::Unmanaged, Some("2027-01-01T00:00:00Z"), None),
             entry("www.a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), None),
         ];
-        let days = calendar(&Snapshot { at, entries, clients: Vec::new() });
+        let days = calendar(&Snapshot { at, entries, clients: Vec::new(), troubles: Default::default() });
         let day = |date: &str, ends, renewals| Day { date: date.parse().unwrap(), ends, renewals };
         assert_eq!(
             days,

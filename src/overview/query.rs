@@ -333,7 +333,7 @@ mod tests {
 
     fn picture(mut entries: Vec<Entry>) -> Snapshot {
         entries.sort_by(|a, b| a.domain.cmp(&b.domain));
-        Snapshot { at: Timestamp::UNIX_EPOCH, entries, clients: Vec::new() }
+        Snapshot { at: Timestamp::UNIX_EPOCH, entries, clients: Vec::new(), troubles: Default::default() }
     }
 
     fn names(query: &str, picture: &Snapshot) -> Vec<String> {

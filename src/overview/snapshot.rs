@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::cover::Cover;
+use super::trouble::{Trouble, Troubles};
 use super::{Basis, DomainView, ProofView, Standing, open_entries, stranger, unmanaged, view};
 use crate::prevalidation::{DomainName, Lateness, LedgerEntry, State};
 use crate::store::{DomainRow, Store, StoreError};
@@ -21,6 +22,9 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
     /// Every client of the configuration, by key.
     pub clients: Vec<ClientStanding>,
+    /// What is wrong, beyond what the entries tell.
+    #[serde(skip)]
+    pub troubles: Troubles,
 }
 
 /// One domain in a few words.
@@ -81,6 +85,7 @@ impl Snapshot {
             cover: Cover::new(basis.policy),
             texts: HashSet::new(),
             entries: Vec::new(),
+            troubled: BTreeMap::new(),
             basis,
             now,
         };
@@ -92,8 +97,9 @@ impl Snapshot {
         // Only now is it known who is covered; where nobody is, the store is not read twice.
         reading.cover_below(store, at_once).await?;
         let clients = reading.clients(store).await?;
+        let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
-        Ok(Self { at: now, entries: reading.entries, clients })
+        Ok(Self { at: now, entries: reading.entries, clients, troubles })
     }
 
     /// Where among the entries a domain is.
@@ -133,6 +139,7 @@ struct Reading<'a> {
     /// What is said of many is kept once.
     texts: HashSet<Arc<str>>,
     entries: Vec<Entry>,
+    troubled: BTreeMap<DomainName, Trouble>,
     basis: &'a Basis<'a>,
     now: Timestamp,
 }
@@ -142,6 +149,7 @@ impl Reading<'_> {
         self.cover.take(&row, self.basis.policy, self.now);
         let ledger = self.ledger.get(row.domain.as_str()).cloned().unwrap_or_default();
         if let Some(view) = view(row, ledger, None, self.basis, self.now) {
+            self.troubled.extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
             self.entries.push(Entry::of(view, &mut self.texts));
         }
     }
@@ -170,6 +178,8 @@ impl Reading<'_> {
                 let Some(parent) = covered.get(&row.domain) else { continue };
                 let ledger = self.ledger.remove(row.domain.as_str()).unwrap_or_default();
                 if let Some(mut view) = view(row, ledger, Some(parent.clone()), self.basis, self.now) {
+                    // Its own need not be mended.
+                    self.troubled.remove(&view.domain);
                     view.counts_with(self.find(parent).map(|index| self.entries[index].standing()));
                     below.push(Entry::of(view, &mut self.texts));
                 }
@@ -182,6 +192,14 @@ impl Reading<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn troubles(&mut self, store: &dyn Store) -> Result<Troubles, StoreError> {
+        let mut troubles = Troubles::of_clients(store, self.basis).await?;
+        let troubled = std::mem::take(&mut self.troubled);
+        troubles.domains =
+            troubled.into_iter().filter_map(|(domain, trouble)| Some((self.find(&domain)?, trouble))).collect();
+        Ok(troubles)
     }
 
     fn find(&self, domain: &DomainName) -> Option<usize> {

@@ -41,6 +41,10 @@ pub struct Attempt {
     pub bogus: Option<Bogus>,
     /// Since when a person wants no value of ours at the name.
     pub withdrawn_at: Option<Timestamp>,
+    /// The other TXT values at the name while one of ours stands there, as they were last read.
+    pub others: Option<Vec<String>>,
+    /// Somebody changed them meanwhile.
+    pub others_changed: Option<OthersChanged>,
     /// Looks at the name servers since `value` was published, for the polling interval.
     pub looks: u32,
     /// Looks of the CA, ordered by `validate`, that brought no proof for `value`.
@@ -115,6 +119,16 @@ pub struct Bogus {
     pub fault: String,
 }
 
+/// Other people's TXT values changed while one of ours stood beside them: not by our hand, the provider's receipts prove
+/// that, and yet worth knowing for whoever keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OthersChanged {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// Which came and which went, for people.
+    pub what: String,
+}
+
 /// How far an attempt has come, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +181,8 @@ impl Attempt {
             told: self.told,
             bogus: self.bogus.take(),
             withdrawn_at: self.withdrawn_at,
+            others: self.others.take(),
+            others_changed: self.others_changed.take(),
             ..Self::default()
         };
     }

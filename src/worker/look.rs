@@ -88,10 +88,12 @@ impl Worker {
             Err(error) => {
                 let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
                 self.note(vec![event]).await?;
+                self.remember_failure(&target.key, &error).await?;
                 self.look_failed(target, &error);
                 return Ok(());
             }
         };
+        self.remember(&failure_fact(&target.key), "").await?;
         let mut events: Vec<Event> = survey
             .unreadable
             .iter()
@@ -272,6 +274,14 @@ impl Worker {
         self.remember(&format!("unmanaged/{client}"), &names).await
     }
 
+    /// Since when the CA cannot be asked about the client, and what stands in the way now.
+    async fn remember_failure(&self, client: &str, error: &CaError) -> Result<(), StoreError> {
+        let known = self.ports.store.fact(&failure_fact(client)).await?.unwrap_or_default();
+        let now = self.ports.clock.now().to_string();
+        let since = known.split_once(' ').map_or(now.as_str(), |(since, _)| since);
+        self.remember(&failure_fact(client), &format!("{since} {error}")).await
+    }
+
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
         if self.ports.store.fact(key).await?.as_deref() != Some(value) {
             self.ports.store.set_fact(key, value).await?;
@@ -283,6 +293,11 @@ impl Worker {
 /// What the guard refused at the last look at a client; empty when it did not.
 pub fn refusal_fact(client: &str) -> String {
     format!("guard/{client}")
+}
+
+/// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
+pub fn failure_fact(client: &str) -> String {
+    format!("unreachable/{client}")
 }
 
 impl Sight {

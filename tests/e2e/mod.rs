@@ -7,6 +7,7 @@ mod fleet;
 mod guard;
 mod life;
 mod mixed;
+mod notify;
 mod pipeline;
 mod rebuild;
 mod refusals;

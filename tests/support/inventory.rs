@@ -205,6 +205,7 @@ impl Inventory {
             access,
             tls: None,
             domain_labels: 0,
+            hook_keys: Vec::new(),
         };
         let shared = Shared::new(Arc::clone(&self.store), Arc::new(self.clock.clone()), live);
         shared.look_again().await.unwrap();

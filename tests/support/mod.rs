@@ -15,6 +15,7 @@
 pub mod apis;
 pub mod ask;
 pub mod bind;
+pub mod certificate;
 pub mod daemon;
 pub mod inventory;
 pub mod knot;

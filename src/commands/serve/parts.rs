@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::voice;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
+use crate::server::metered::metered;
 use crate::server::shared::{Live, Shared};
 use crate::store::Store;
 use crate::worker::{Options, Ports, Worker};
@@ -51,10 +52,11 @@ impl Parts {
     /// A worker that ends when the process does, and tells what it does.
     pub(super) fn worker(self, shared: &Shared) -> Worker {
         let metrics = Arc::clone(&shared.metrics);
+        let ports = metered(self.ports, &metrics);
         let counted = Arc::clone(&metrics);
         let tell = Arc::new(move |event: &_| voice::event(event, &counted));
         let options = Options { metrics: Some(metrics), ..self.options };
-        Worker::new(self.ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
+        Worker::new(ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
     }
 }
 
@@ -63,6 +65,10 @@ pub(super) fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let mut changed = Vec::new();
     if (&before.store_url, &before.store_password) != (&after.store_url, &after.store_password) {
         changed.push("[store]");
+    }
+    let listen = |settings: &Settings| settings.server.as_ref().map(|server| server.listen);
+    if listen(before) != listen(after) {
+        changed.push("server.listen");
     }
     if before.worker.drain != after.worker.drain {
         changed.push("worker.drain");
