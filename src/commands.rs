@@ -16,6 +16,7 @@ mod records;
 mod reset;
 mod run;
 mod sandbox;
+mod serve;
 mod status;
 mod store;
 mod summary;
@@ -82,6 +83,8 @@ enum ColorChoice {
 enum Command {
     /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
     Run(run::RunArgs),
+    /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL store
+    Serve(serve::ServeArgs),
     /// What `run` would do and why; changes nothing anywhere
     Plan(plan::PlanArgs),
     /// The state of every domain
@@ -181,7 +184,9 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(output_options(&cli.global));
-    if let Some(fault) = output::log::start(cli.global.verbose) {
+    // Nobody watches a daemon: what it does stands in its log.
+    let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
+    if let Some(fault) = output::log::start(cli.global.verbose.max(least)) {
         output.warn(&fault, None);
     }
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -206,6 +211,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
     }
     match cli.command {
         Command::Run(args) => run::run(global, args, output).await,
+        Command::Serve(args) => serve::serve(global, args, output).await,
         Command::Plan(args) => plan::plan(global, args, output).await,
         Command::Status(args) => status::status(global, args, output).await,
         Command::Add(args) => inventory::add(global, args, output).await,

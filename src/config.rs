@@ -6,6 +6,7 @@
 
 mod clients;
 mod fault;
+mod hooks;
 pub mod names;
 mod quantity;
 mod read;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use hooks::{HookKeySettings, HookKind};
 pub use quantity::{Rate, duration, show_duration};
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
@@ -201,6 +203,10 @@ pub struct WorkerSettings {
     pub wait: Duration,
     /// How long the hold of a worker on a domain lasts when the worker dies.
     pub lease: Duration,
+    /// How old the last look at a client may be while a daemon runs.
+    pub look_every: Duration,
+    /// How long a daemon that ends lets what is under way go on.
+    pub drain: Duration,
 }
 
 /// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.

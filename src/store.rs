@@ -171,6 +171,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// much is done. What was taken stays taken; the waits of many callers queue up. By the clock that leases go by.
     async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError>;
 
+    /// Whether other machines may be working on it as well, and limits are to be kept with [`take`](Self::take): not so for an
+    /// embedded store, nor for one that was opened for reading.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The database's own clock, where it has one: a machine whose clock is far from it must not decide anything (faults T01).
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
 

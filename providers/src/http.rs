@@ -7,18 +7,16 @@
 mod settings;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::time::Instant;
 
 pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
+use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
@@ -29,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(400);
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 /// How long to stay away when the other side says "too many requests" and not for how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait that is believed: nobody is to be forgotten because of one answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Octets of an answer after decompression: ten thousand records with room to spare.
 const CAP: usize = 16 * 1024 * 1024;
 /// Characters of the other side's words in an error.
@@ -65,15 +65,15 @@ pub(crate) enum NoAnswer {
     Lost(String),
     /// Nothing was done, and nothing will be before this time has passed.
     Busy(String, Duration),
+    /// Nothing was sent: how many calls others make meanwhile is not known.
+    Unpaced(String),
 }
 
 /// The way to one API with one set of credentials.
 pub(crate) struct Http {
     base: Url,
     client: reqwest::Client,
-    bucket: DefaultDirectRateLimiter,
-    /// Until then the other side wants to hear nothing.
-    closed: Mutex<Option<Instant>>,
+    pace: Paced,
     timeout: Duration,
     secrets: Vec<SecretString>,
 }
@@ -85,17 +85,19 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// `secrets` are struck from whatever the other side says.
-    pub(crate) fn new(settings: &HttpSettings, secrets: Vec<SecretString>) -> Result<Self, ProviderError> {
-        let (count, per) = settings.rate;
-        let quota = Quota::with_period(per / count.get())
-            .ok_or_else(|| ProviderError::new(ErrorKind::Settings, "`rate` is too high"))?
-            .allow_burst(settings.burst);
+    /// `whose` names the credentials, and `secrets` are struck from whatever the other side says.
+    pub(crate) fn new(
+        settings: &HttpSettings,
+        whose: &str,
+        pace: Option<Pace>,
+        secrets: Vec<SecretString>,
+    ) -> Result<Self, ProviderError> {
+        let whose = format!("{} {whose}", settings.url.host_str().unwrap_or_default());
+        let here = format!("{} {}", settings.url, fingerprint(&secrets));
         Ok(Self {
             base: settings.url.clone(),
             client: settings.client()?,
-            bucket: RateLimiter::direct(quota),
-            closed: Mutex::default(),
+            pace: Paced::new(pace, whose, here, settings.rate, settings.burst),
             timeout: settings.timeout,
             secrets,
         })
@@ -111,7 +113,7 @@ impl Http {
         for attempt in 1..TRIES {
             match self.send(ask).await {
                 Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
-                Err(busy @ NoAnswer::Busy(..)) => return Err(busy),
+                Err(no @ (NoAnswer::Busy(..) | NoAnswer::Unpaced(_))) => return Err(no),
                 Ok(_) | Err(_) => {}
             }
             let pause = PAUSE * (1 << (attempt - 1));
@@ -145,8 +147,11 @@ impl Http {
 
     async fn send(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         for attempt in 1.. {
-            self.open()?;
-            self.bucket.until_ready().await;
+            if let Some(left) = self.pace.closed_for() {
+                // Each call before that prolongs it.
+                return Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left));
+            }
+            self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome
                 .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {} s", self.timeout.as_secs()))));
@@ -156,22 +161,13 @@ impl Http {
             match outcome {
                 Err(NoAnswer::Busy(_, wait)) if wait <= SHORT_WAIT && attempt < TRIES => tokio::time::sleep(wait).await,
                 Err(NoAnswer::Busy(what, wait)) => {
-                    *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+                    self.pace.close(wait);
                     return Err(NoAnswer::Busy(what, wait));
                 }
                 other => return other,
             }
         }
         unreachable!("the loop ends by its last try")
-    }
-
-    /// Whether the other side wants to hear from us at all: each call before that prolongs it.
-    fn open(&self) -> Result<(), NoAnswer> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        match closed.and_then(|until| until.checked_duration_since(Instant::now())) {
-            Some(left) if !left.is_zero() => Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left)),
-            _ => Ok(()),
-        }
     }
 
     async fn transfer(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
@@ -227,6 +223,7 @@ impl Http {
                 (ErrorKind::Unavailable, why.clone(), None, Some(hint))
             }
             NoAnswer::Lost(why) => (ErrorKind::Unavailable, why.clone(), None, None),
+            NoAnswer::Unpaced(why) => (ErrorKind::Unavailable, format!("not asked: {why}"), None, None),
             NoAnswer::Busy(why, wait) => {
                 let hint = "others may use the same account; lower `rate` if it happens often";
                 (ErrorKind::Unavailable, format!("too many requests: {why}"), Some(*wait), Some(hint))
@@ -253,7 +250,7 @@ impl Http {
 
 /// `Retry-After` in seconds; its other form, a date, nobody here sends.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    value.to_str().ok()?.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// An error and its causes on one line; `reqwest` itself tells only the outermost.

@@ -15,6 +15,7 @@ pub mod exec;
 mod http;
 pub mod manual;
 pub mod memory;
+pub mod pace;
 pub mod presentation;
 pub mod provider;
 pub mod record;

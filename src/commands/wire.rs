@@ -6,16 +6,23 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
+use prevalidate_providers::pace::Pace;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+mod hooks;
+mod pace;
 mod server;
 mod store;
 
+pub(super) use self::hooks::hook_keys;
+use self::pace::FleetPace;
 pub(super) use self::server::{access, tls};
-pub(super) use self::store::{Named, open, open_or_make, open_or_pretend, store_copy, store_if_there, store_read_only};
+pub(super) use self::store::{
+    Named, open, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there, store_read_only,
+};
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
@@ -38,6 +45,24 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
+}
+
+/// Reads it once more, for a process that goes on when it is broken: all its faults, a line each.
+pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let found = config::find(global.config.as_deref(), &env);
+    found.and_then(|path| config::load(&path)).map_err(|error| error.faults.iter().map(ToString::to_string).collect())
+}
+
+/// The time. A test may set it ahead, by seconds.
+pub(super) fn clock() -> Arc<dyn Clock> {
+    #[cfg(feature = "crashpoints")]
+    if let Some(seconds) = std::env::var("PREVALIDATE_CLOCK_AHEAD").ok().and_then(|seconds| seconds.parse().ok()) {
+        let clock = crate::sandbox::clock::ShiftedClock::over(Arc::new(SystemClock));
+        clock.advance(SignedDuration::from_secs(seconds));
+        return clock;
+    }
+    Arc::new(SystemClock)
 }
 
 /// Whether nobody named a configuration and none lies at the usual places.
@@ -126,24 +151,29 @@ pub(super) async fn sync(
 /// One CA by its `[ca.NAME]`, for a command that needs no worker.
 pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
     let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from), clock)?))
+    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from, None), clock)?))
 }
 
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    ports_at(settings, store, Arc::new(SystemClock))
+    ports_at(settings, store, clock())
 }
 
 /// The same by another clock, which tokens and signatures follow.
 pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
+    let fleet = FleetPace::of(&store, &clock);
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
-    for name in settings.cas.keys() {
-        cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
+    for (name, from) in &settings.cas {
+        let from = swisssign_settings(name, from, fleet.as_ref());
+        cas.insert(name.clone(), Arc::new(SwissSign::new(from, Arc::clone(&clock))?));
     }
     let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
-        providers.insert(name.clone(), provider(name, table, Arc::clone(&clock), &gate)?);
+        providers.insert(
+            name.clone(),
+            provider(name, table, Arc::clone(&clock), &gate, fleet.as_ref().map(FleetPace::pace))?,
+        );
     }
     Ok(Ports { cas, providers, lookout: gate, store, clock })
 }
@@ -154,6 +184,7 @@ pub(super) fn provider(
     table: &ProviderTable,
     clock: Arc<dyn Clock>,
     gate: &Arc<Gate>,
+    pace: Option<Pace>,
 ) -> Result<Arc<dyn Provider>, Failed> {
     // The configuration check has read the same table without a fault.
     let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
@@ -161,7 +192,7 @@ pub(super) fn provider(
             faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
         Failed::new(Exit::Usage, faults.join("\n"))
     })?;
-    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate))).map_err(|error| Failed {
+    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate)), pace).map_err(|error| Failed {
         exit: Exit::Usage,
         message: format!("provider.{name}: {error}"),
         hint: error.hint,
@@ -223,7 +254,7 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     Ok(Gate::new(settings, clock))
 }
 
-fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {
+fn swisssign_settings(name: &str, from: &CaSettings, fleet: Option<&Arc<FleetPace>>) -> swisssign::Settings {
     let key = |source: &prevalidate_providers::secret::SecretSource| -> KeySource {
         let source = source.clone();
         Arc::new(move || source.read().map_err(|error| error.to_string()))
@@ -237,6 +268,8 @@ fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {
         },
         issuer: from.issuer.clone(),
         rate: from.rate.per_second(),
+        permit: fleet
+            .map(|fleet| fleet.permit(format!("{} {}", from.url.authority(), from.user), from.rate.per_second())),
         token_prefix: from.token_prefix.clone(),
         ca_file: from.ca_file.clone(),
         proxy: from.proxy.clone(),

@@ -15,6 +15,8 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
+#[cfg(test)]
+use super::hooks::HOOK_KEY;
 use super::quantity::{Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
@@ -81,11 +83,11 @@ const PROPAGATION: Schema = Schema {
 };
 const ZONE: Schema =
     Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
-const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
+const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease", "look_every", "drain"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 13] = [
+pub(super) const SCHEMAS: [&Schema; 14] = [
     &TOP,
     &POLICY,
     &REUSE,
@@ -99,6 +101,7 @@ pub(super) const SCHEMAS: [&Schema; 13] = [
     &SERVER,
     &SERVER_TLS,
     &SERVER_TOKEN,
+    &HOOK_KEY,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -150,6 +153,9 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, SignedDuration::from_mins(10))),
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
+        // What was read longer ago than 26 h counts as stale (I18).
+        look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
+        drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
     };
     let server = server(top);
     Some(Settings {

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use prevalidate_providers::secret::SecretSource;
 
+use super::hooks::{self, HookKeySettings};
 use super::read::file;
 use super::tree::{Schema, Section};
 
-pub(super) const SERVER: Schema = Schema { path: "server", keys: &["listen", "tls", "domain_labels", "token"] };
+pub(super) const SERVER: Schema =
+    Schema { path: "server", keys: &["listen", "tls", "domain_labels", "token", "hook_key"] };
 pub(super) const TLS: Schema = Schema { path: "server.tls", keys: &["certificate", "key"] };
 pub(super) const TOKEN: Schema = Schema { path: "server.token", keys: &["name", "role", "secret"] };
 
@@ -28,6 +30,8 @@ pub struct ServerSettings {
     pub domain_labels: u32,
     /// `[[server.token]]`; never empty when other machines are listened to.
     pub tokens: Vec<TokenSettings>,
+    /// `[[server.hook_key]]`
+    pub hook_keys: Vec<HookKeySettings>,
 }
 
 /// `[server]` `tls`
@@ -78,7 +82,7 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
     let section = top.table("server", &SERVER);
     let listen = listen(&section);
     let tls = section.has("tls").then(|| tls(&section.table("tls", &TLS)));
-    let tokens = tokens(&section);
+    let (tokens, hook_keys) = (tokens(&section), hooks::keys(&section));
     if !listen.ip().is_loopback() {
         let elsewhere = "must not listen to other machines";
         if tls.is_none() {
@@ -93,7 +97,13 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
     }
     // Whatever is missing here was reported.
     let tls = tls.and_then(|(certificate, key)| Some(TlsSettings { certificate: certificate?, key: key? }));
-    Some(ServerSettings { listen, tls, domain_labels: section.whole("domain_labels", 0..=100_000, 0), tokens })
+    Some(ServerSettings {
+        listen,
+        tls,
+        domain_labels: section.whole("domain_labels", 0..=100_000, 0),
+        tokens,
+        hook_keys,
+    })
 }
 
 fn listen(section: &Section<'_>) -> SocketAddr {

@@ -72,6 +72,8 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
+    out.duration("look_every", settings.worker.look_every);
+    out.duration("drain", settings.worker.drain);
     settings.server.iter().for_each(|server| out.server(server));
     out.0
 }
@@ -153,6 +155,18 @@ impl Page {
             self.text("name", &token.name);
             self.text("role", token.role.as_str());
             self.plain("secret", source(&token.secret));
+        }
+        for key in &server.hook_keys {
+            self.heading("[[server.hook_key]]");
+            self.text("name", &key.name);
+            self.text("kind", key.kind.as_str());
+            self.plain("secret", source(&key.secret));
+            if let Some(second) = &key.second_secret {
+                self.plain("second_secret", source(second));
+            }
+            if !key.zones.is_empty() {
+                self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
+            }
         }
     }
 

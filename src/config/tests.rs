@@ -3,6 +3,7 @@
 
 mod auto;
 mod find;
+mod hooks;
 mod server;
 mod store;
 

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::access::Denied;
 use super::listener::{Listener, Serving};
 use super::shared::Shared;
-use super::{api, health, page};
+use super::{api, health, hooks, page};
 use crate::text::in_json;
 
 /// The longest body that is read.
@@ -42,6 +42,7 @@ pub async fn listen(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Ser
 pub fn app(shared: &Arc<Shared>) -> Router {
     let parts = health::routes(Arc::clone(shared))
         .merge(api::routes(Arc::clone(shared)))
+        .merge(hooks::routes(Arc::clone(shared)))
         .merge(page::routes(Arc::clone(shared)));
     around(parts, shared)
 }

@@ -92,6 +92,7 @@ impl Lab {
             access,
             tls: None,
             domain_labels: 0,
+            hook_keys: Vec::new(),
         };
         let shared = Arc::new(Shared::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(clock.clone()), live));
         let lab = Self { shared, clock, store, folder };

@@ -1,12 +1,15 @@
 //! What the parts of the daemon share: the store, the time, the settings of the moment, the last picture of all domains.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::hooks::Key;
 use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -32,6 +35,32 @@ pub struct Shared {
     ordered_looks: Mutex<BTreeSet<String>>,
     live: watch::Sender<Arc<Live>>,
     picture: watch::Sender<Option<Arc<Snapshot>>>,
+    obstacle: watch::Sender<Option<Obstacle>>,
+}
+
+/// What keeps this process from deciding anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The clock was not compared with the database's since the process began, or since the clock was set.
+    Uncompared,
+    /// The clocks are too far apart.
+    Apart {
+        /// How far this machine's is ahead; negative: behind.
+        ahead: SignedDuration,
+    },
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uncompared => f.write_str("this machine's clock has not been compared with the database's yet"),
+            Self::Apart { ahead } => {
+                let way = if ahead.is_negative() { "behind" } else { "ahead of" };
+                write!(f, "this machine's clock is {} s {way} the database's", ahead.abs().as_secs())?;
+                f.write_str("; nothing is decided until they agree: set both by NTP")
+            }
+        }
+    }
 }
 
 /// What a reload of the configuration may change.
@@ -45,6 +74,8 @@ pub struct Live {
     pub providers: BTreeSet<String>,
     /// Who may do what over HTTP.
     pub access: Access,
+    /// Who sends hooks.
+    pub hook_keys: Vec<Key>,
     /// The certificate of the listener; `None`: it speaks in clear.
     pub tls: Option<Tls>,
     /// For how many domains at most the metrics have a label of their own.
@@ -70,6 +101,7 @@ impl Shared {
             ordered_looks: Mutex::default(),
             live: watch::Sender::new(Arc::new(live)),
             picture: watch::Sender::new(None),
+            obstacle: watch::Sender::new(Some(Obstacle::Uncompared)),
         }
     }
 
@@ -102,6 +134,27 @@ impl Shared {
     /// The last picture of all domains; `None` until the store was read for the first time. Its moment stands in it.
     pub fn picture(&self) -> Option<Arc<Snapshot>> {
         self.picture.borrow().clone()
+    }
+
+    /// Hears of every new picture.
+    pub fn pictures(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.picture.subscribe()
+    }
+
+    /// What keeps this process from deciding anything; `None`: nothing does.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        *self.obstacle.borrow()
+    }
+
+    /// Something keeps it from deciding, or nothing does any more; returns what did before.
+    pub(super) fn hinder(&self, obstacle: Option<Obstacle>) -> Option<Obstacle> {
+        self.obstacle.send_replace(obstacle)
+    }
+
+    /// Returns once nothing keeps it from deciding.
+    pub(super) async fn unhindered(&self) {
+        // The sender lives as long as `self`: the wait has no other end.
+        let _ = self.obstacle.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Reads the store for a new picture.

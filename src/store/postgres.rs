@@ -323,6 +323,10 @@ impl Store for PostgresStore {
         self.told(lease::take(self, bucket, cost).await)
     }
 
+    fn is_shared(&self) -> bool {
+        self.begin == READ_WRITE
+    }
+
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.told(lease::clock(self).await).map(Some)
     }

@@ -16,6 +16,7 @@ mod night;
 mod pages;
 mod planner;
 mod side_by_side;
+mod store;
 
 use std::process::Command;
 use std::time::Duration;
@@ -47,12 +48,13 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 7] = [
+const CASES: [(&str, Case); 8] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
+    ("store", store::hundred_thousand),
     ("pages", pages::under_load),
     ("nsupdate", side_by_side::add_and_remove),
 ];

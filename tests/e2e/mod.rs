@@ -1,15 +1,18 @@
 //! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
 
 mod bad_input;
+mod by_provider;
 mod crash;
 mod fleet;
 mod guard;
 mod life;
 mod mixed;
 mod pipeline;
+mod rebuild;
 mod refusals;
 mod renewal;
 mod secrets;
+mod serve;
 mod signal;
 mod states;
-mod world;
+pub mod world;

@@ -39,11 +39,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(directory: &Path, doomed: &Path, signal: &str, command: &[&str]) -> Self {
+    /// `disk`: where a file system of so many megabytes lies, for the server only.
+    fn start(directory: &Path, doomed: &Path, signal: &str, command: &[&str], disk: Option<(PathBuf, u32)>) -> Self {
         let output = File::options().create(true).append(true).open(directory.join("output")).unwrap();
         let guard = Command::new("sh")
             .args(["-c", GUARD, "guard", signal])
             .arg(doomed)
+            .args(disk.map(mounted).unwrap_or_default())
             .args(unprivileged())
             .args(command)
             .current_dir(directory)
@@ -72,21 +74,31 @@ pub struct Cluster {
     databases: AtomicUsize,
     /// Whether the directory goes with the server: that of a process-wide one is never dropped.
     last: bool,
+    /// Databases lie in a file system of so many megabytes.
+    small_disk: Option<u32>,
 }
 
 impl Cluster {
     /// The one that all tests of the process share. It does not wait for its disk.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| Self::make(true))
+        SHARED.get_or_init(|| Self::make(true, None))
     }
 
     /// One of its own, for a test that stops it.
     pub fn start() -> Self {
-        Self::make(false)
+        Self::make(false, None)
     }
 
-    fn make(last: bool) -> Self {
+    /// One of its own with little room for databases: each takes 8 MB before there is anything in it. Its log of transactions lies
+    /// elsewhere: a server that cannot write that one stops, and comes back when it can.
+    pub fn on_small_disk() -> Self {
+        let cluster = Self::make(false, Some(16));
+        cluster.statement(&format!("CREATE TABLESPACE small LOCATION '{}'", cluster.directory.join("small").display()));
+        cluster
+    }
+
+    fn make(last: bool, small_disk: Option<u32>) -> Self {
         let directory = private_directory();
         let data = directory.join("data").display().to_string();
         let made = Command::new(unprivileged()[0].as_str())
@@ -96,7 +108,8 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut cluster = Self { port: Port::take(), directory, server: None, databases: AtomicUsize::new(0), last };
+        let mut cluster =
+            Self { port: Port::take(), directory, server: None, databases: AtomicUsize::new(0), last, small_disk };
         cluster.run();
         cluster
     }
@@ -104,8 +117,9 @@ impl Cluster {
     fn run(&mut self) {
         let (data, port) = (self.directory.join("data"), self.port.address().port().to_string());
         let socket = self.directory.display().to_string();
+        let postgres = program("postgres").display().to_string();
         let command = [
-            &*program("postgres").display().to_string(),
+            &*postgres,
             "-D",
             &data.display().to_string(),
             "-p",
@@ -124,7 +138,8 @@ impl Cluster {
             "log_min_messages=warning",
         ];
         let doomed = if self.last { self.directory.clone() } else { self.directory.join("gone") };
-        self.server = Some(Server::start(&self.directory, &doomed, IMMEDIATELY, &command));
+        let disk = self.small_disk.map(|megabytes| (self.directory.join("small"), megabytes));
+        self.server = Some(Server::start(&self.directory, &doomed, IMMEDIATELY, &command, disk));
         let started = Instant::now();
         let ready = program("pg_isready");
         while !Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().unwrap().success() {
@@ -162,8 +177,15 @@ impl Cluster {
     pub async fn database(&self) -> Database {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut db = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut db).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}{}", self.tablespace())))
+            .execute(&mut db)
+            .await
+            .unwrap();
         Database { url: self.url(&name), name }
+    }
+
+    fn tablespace(&self) -> &'static str {
+        if self.small_disk.is_some() { " TABLESPACE small" } else { "" }
     }
 
     /// The same for a test that is no future.
@@ -292,7 +314,7 @@ impl Bouncer {
         }
         let command =
             [process::find("pgbouncer").display().to_string(), directory.join("settings").display().to_string()];
-        let server = Server::start(&directory, &directory, "TERM", &command.each_ref().map(String::as_str));
+        let server = Server::start(&directory, &directory, "TERM", &command.each_ref().map(String::as_str), None);
         let started = Instant::now();
         while std::net::TcpStream::connect(port.address()).is_err() {
             let said = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
@@ -327,6 +349,18 @@ fn unprivileged() -> Vec<String> {
         &["env", "LC_ALL=C.UTF-8"]
     };
     words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// What comes before a command that is to see a small file system of its own there.
+fn mounted((path, megabytes): (PathBuf, u32)) -> Vec<String> {
+    std::fs::create_dir(&path).unwrap();
+    own(&path);
+    let mount = "mount -t tmpfs -o \"size=$1m,mode=0777\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+    let root = unprivileged()[0] == "setpriv";
+    let user: &[&str] = if root { &[] } else { &["--map-root-user"] };
+    let shell = ["sh", "-c", mount, "mount"];
+    let words = ["unshare", "--mount"].iter().chain(user).chain(&shell).map(|&word| word.to_owned());
+    words.chain([megabytes.to_string(), path.display().to_string()]).collect()
 }
 
 /// A directory that the unprivileged user owns.

@@ -146,6 +146,18 @@ async fn a_lost_answer_without_a_read_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
+    for (code, words) in [("AccessDenied", "taken away"), ("InvalidInput", "no"), ("InvalidChangeBatch", "no")] {
+        let fake = prepared().await;
+        fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseRequest);
+        (0..3).for_each(|_| fake.fail_next(Operation::ChangeResourceRecordSets, Fault::Refuse(400, code, words)));
+        let error = add(&*provider(&fake, WRITER), APEX, "swiss-pki=late").await.unwrap_err();
+        // What was lost may still be on its way.
+        assert!(error.kind == ErrorKind::Unknown && error.message.contains(words), "{code}: {}", shown(&error));
+    }
+}
+
+#[tokio::test]
 async fn throttling_and_a_zone_that_is_busy_are_waited_out() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
@@ -173,4 +185,31 @@ async fn a_zone_that_was_made_anew_is_found_under_its_new_id() {
     fake.remove_zone("Z0ANEW");
     let error = add(&*provider, APEX, "swiss-pki=gone").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoZone, "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
+    let fake = prepared().await;
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let pace: Pace = {
+        let asked = Arc::clone(&asked);
+        Arc::new(move |allowance: Allowance| {
+            let mut asked = asked.lock().unwrap();
+            asked.push(allowance);
+            let outcome = if asked.len() <= 3 { Ok(()) } else { Err("nobody counts".to_owned()) };
+            Box::pin(async move { outcome })
+        })
+    };
+    let provider = provider_paced(&fake, WRITER, &json!({}), None, Some(pace));
+    assert!(add(&*provider, APEX, "swiss-pki=paced").await.unwrap().changed);
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"), "{}", shown(&error));
+    for operation in
+        [Operation::ListHostedZones, Operation::ListResourceRecordSets, Operation::ChangeResourceRecordSets]
+    {
+        assert_eq!(fake.calls(operation), 1, "{operation:?}");
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked.len(), asked[0].per_second, asked[0].burst), (4, 50.0, 50));
+    assert!(asked[0].whose.starts_with("route53 ") && !asked[0].whose.contains(WRITER), "{}", asked[0].whose);
 }

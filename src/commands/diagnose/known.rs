@@ -223,7 +223,7 @@ impl Inside {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let views = asked::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate))
+            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate, None))
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {

@@ -133,6 +133,17 @@ pub(in crate::commands) async fn open_or_make(
     Ok(store)
 }
 
+/// The store for a process that goes on for long: it compares the clocks itself, and brings the inventory in when they agree.
+pub(in crate::commands) async fn open_to_serve(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    let named = Named::of(settings);
+    let is_new = !named.is_there().await?;
+    let store = named.open(Some(&fingerprint(settings))).await?;
+    if is_new {
+        tracing::warn!(store = %named.shown()?, "made a new store: it knows of nothing that was done before");
+    }
+    Ok(store)
+}
+
 /// The store for a command that acts on what is there.
 pub(in crate::commands) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let named = Named::of(settings);
@@ -157,8 +168,9 @@ pub(in crate::commands) async fn open_or_pretend(settings: &Settings) -> Result<
 /// should look first (G01), unless `force`; and nothing at all while the clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let store = Named::of(settings).open(Some(&fingerprint(settings))).await?;
-    agree(&*store, &SystemClock).await?;
-    match sync(&*store, settings, SystemClock.now(), force).await? {
+    let clock = super::clock();
+    agree(&*store, &*clock).await?;
+    match sync(&*store, settings, clock.now(), force).await? {
         Some(alarm) => Err(refused(&alarm)),
         None => Ok(store),
     }

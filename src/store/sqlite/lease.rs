@@ -15,16 +15,20 @@ use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only = claim.only.map(row::encode).transpose()?;
     let mut tx = store.begin().await?;
-    // The set of names is a subquery without outer references, so SQLite computes it once (compare faults B14).
+    // Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults B14); both go along an index
+    // in its order, and end with the first row or the last that is wanted.
     let claimed: Vec<(String, i64, u32)> = sqlx::query_as(
-        "WITH due AS (
-             SELECT name, client, due_at FROM domain
-             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
-                 AND client NOT IN (SELECT value FROM json_each(?4))
-                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5))))
-         UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
+        "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
          WHERE name IN (
-             SELECT name FROM due WHERE client = (SELECT client FROM due ORDER BY due_at, name LIMIT 1)
+             SELECT name FROM domain
+             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+                 AND client = (
+                     SELECT client FROM domain
+                     WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                         AND client NOT IN (SELECT value FROM json_each(?4))
+                         AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+                     ORDER BY due_at, name LIMIT 1)
              ORDER BY due_at, name LIMIT ?6)
          RETURNING name, lease_epoch, claims",
     )
