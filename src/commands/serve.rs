@@ -12,7 +12,7 @@ use super::work::run_name;
 use super::{Exit, Failed, Global};
 use crate::config::Settings;
 use crate::output::Output;
-use crate::server::listener::Listener;
+use crate::server::listener::Serving;
 use crate::server::scheduler::{Pace, Scheduler};
 use crate::server::shared::Shared;
 use crate::server::{http, manager};
@@ -36,10 +36,13 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     let shared = Arc::new(Shared::new(Arc::clone(&store), wire::clock(), parts.live.clone()));
     let mut daemon = Daemon::new(shared, parts, settings, run);
     daemon.begin().await;
-    daemon.listen().await?;
+    let serving = daemon.listen().await?;
     daemon.say_begun().await;
     manager::ready();
     let exit = daemon.run(global, &mut signals).await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
     store.close().await;
     exit
 }
@@ -88,17 +91,15 @@ impl Daemon {
         }
     }
 
-    /// The interface over HTTP, and whoever is told of what happens: both begin here, and end with [`Shared::draining`].
-    async fn listen(&self) -> Result<(), Failed> {
-        let Some(server) = &self.settings.server else { return Ok(()) };
-        let listener = Listener::bind(server.listen).await.map_err(|error| {
+    /// The interface over HTTP; it is ended last, so that it can be asked how the rest ends.
+    async fn listen(&self) -> Result<Option<Serving>, Failed> {
+        let Some(server) = &self.settings.server else { return Ok(None) };
+        let serving = http::listen(server.listen, &self.shared).await.map_err(|error| {
             Failed::new(Exit::Temporary, format!("cannot listen on {}: {error}", server.listen))
                 .with_hint("is another one running? [server] listen says where")
         })?;
-        tracing::info!(address = %listener.address, "listens");
-        let shared = &self.shared;
-        tokio::spawn(listener.serve(http::app(shared), Arc::clone(shared), shared.draining.clone()));
-        Ok(())
+        tracing::info!(address = %serving.address, "listens");
+        Ok(Some(serving))
     }
 
     async fn say_begun(&self) {
