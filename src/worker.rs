@@ -353,6 +353,11 @@ impl Worker {
         self.looks.hear(client, looked_at, refused, unread, self.ports.clock.now())
     }
 
+    /// Makes a look at a client due now, by order of a person.
+    pub fn order_look(&self, client: &str) {
+        self.looks.order(client, self.ports.clock.now());
+    }
+
     /// How the look at each client ended.
     pub fn looks(&self) -> BTreeMap<String, LookState> {
         self.looks.states()

@@ -16,7 +16,7 @@ use super::{Exit, Failed, Global};
 use crate::config::Settings;
 use crate::notify::{self, Notifier};
 use crate::output::Output;
-use crate::server::listener::{Listener, Serving};
+use crate::server::listener::Serving;
 use crate::server::scheduler::{Pace, Scheduler};
 use crate::server::shared::Shared;
 use crate::server::{http, manager};
@@ -110,14 +110,14 @@ impl Daemon {
         }
     }
 
-    /// Begins to answer over HTTP, where it is to.
+    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest ends.
     async fn listen(&self) -> Result<Option<Serving>, Failed> {
         let Some(server) = &self.settings.server else { return Ok(None) };
-        let listener = Listener::bind(server.listen).await.map_err(|error| {
+        let serving = http::listen(server.listen, &self.shared).await.map_err(|error| {
             Failed::new(Exit::Temporary, format!("server.listen: cannot listen on {}: {error}", server.listen))
                 .with_hint("is another one running?")
         })?;
-        Ok(Some(listener.begin(http::app(&self.shared), Arc::clone(&self.shared))))
+        Ok(Some(serving))
     }
 
     fn say_begun(&self, address: Option<SocketAddr>) {
