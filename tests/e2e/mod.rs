@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod fleet;
 mod guard;
+mod hooks;
 mod life;
 mod mixed;
 mod pipeline;

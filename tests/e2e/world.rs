@@ -120,7 +120,8 @@ impl World {
         assert!(self.ca.set_validated(domain, at));
     }
 
-    fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
+    /// A command of the binary, with this configuration.
+    pub fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
         std::fs::write(self.config(setup), setup.text(self)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
         command.args(arguments).arg("--config").arg(self.config(setup));
