@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::wire::{self, Named};
+use super::work::run_name;
 use super::{Exit, Failed, Global};
 use crate::config::Settings;
 use crate::output::Output;
@@ -30,9 +31,11 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     voice::speak_of_panics();
     let mut signals = Signals::new()?;
     let Some(store) = reach(&settings, &mut signals).await? else { return Ok(Exit::Done) };
-    let parts = Parts::new(&settings, &store)?;
+    let run = run_name("serve", wire::clock().now());
+    let parts = Parts::new(&settings, &store, &run)?;
     let shared = Arc::new(Shared::new(Arc::clone(&store), wire::clock(), parts.live.clone()));
-    let mut daemon = Daemon::new(shared, parts, settings);
+    let mut daemon = Daemon::new(shared, parts, settings, run);
+    daemon.begin().await;
     daemon.listen().await?;
     daemon.say_begun().await;
     manager::ready();
@@ -65,15 +68,24 @@ struct Daemon {
     shared: Arc<Shared>,
     scheduler: Arc<Scheduler>,
     settings: Settings,
+    /// Names the process in leases and in the history.
+    run: String,
     /// The inventory of `settings` is not in the store yet.
     unsynced: bool,
 }
 
 impl Daemon {
-    fn new(shared: Arc<Shared>, parts: Parts, settings: Settings) -> Self {
+    fn new(shared: Arc<Shared>, parts: Parts, settings: Settings, run: String) -> Self {
         let worker = parts.worker(&shared);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, Pace::new(settings.worker.drain)));
-        Self { shared, scheduler, settings, unsynced: true }
+        Self { shared, scheduler, settings, run, unsynced: true }
+    }
+
+    /// Has the inventory in the store before anything looks for work, where that can be.
+    async fn begin(&mut self) {
+        if self.scheduler.compare_clocks().await.is_ok() && self.shared.obstacle().is_none() {
+            self.sync().await;
+        }
     }
 
     /// The interface over HTTP, and whoever is told of what happens: both begin here, and end with [`Shared::draining`].
@@ -100,15 +112,13 @@ impl Daemon {
         let scheduler = Arc::clone(&self.scheduler);
         let work = tokio::spawn(async move { scheduler.run().await });
         tokio::pin!(work);
-        // The inventory first: the sooner it is in, the sooner there is something to do.
-        let mut sync = tokio::time::interval(Duration::from_millis(100));
-        sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut again = tokio::time::interval(AGAIN);
         loop {
             tokio::select! {
                 ended = &mut work => return self.ended(ended),
-                _ = sync.tick(), if self.unsynced && self.shared.obstacle().is_none() => {
-                    if !self.sync().await {
-                        sync.reset_after(AGAIN);
+                _ = again.tick() => {
+                    if self.unsynced && self.shared.obstacle().is_none() {
+                        self.sync().await;
                     }
                 }
                 signal = signals.next() => match signal {
@@ -139,8 +149,8 @@ impl Daemon {
         Ok(Exit::Done)
     }
 
-    /// Takes the inventory into the store. False when the store did not answer.
-    async fn sync(&mut self) -> bool {
+    /// Takes the inventory into the store; what did not work is tried again.
+    async fn sync(&mut self) {
         match wire::sync(&*self.shared.store, &self.settings, self.shared.clock.now(), false).await {
             Ok(alarm) => {
                 if let Some(alarm) = alarm {
@@ -151,11 +161,9 @@ impl Daemon {
                 }
                 self.unsynced = false;
                 self.scheduler.look_again();
-                true
             }
             Err(failed) => {
                 tracing::warn!(error = %failed.message, "the inventory could not be stored; tries again");
-                false
             }
         }
     }
@@ -186,7 +194,7 @@ impl Daemon {
                 "ca: the store belongs to the CAs it began with; others need a store of their own".to_owned(),
             ]);
         }
-        let parts = Parts::new(&settings, &self.shared.store).map_err(one)?;
+        let parts = Parts::new(&settings, &self.shared.store, &self.run).map_err(one)?;
         if self.shared.obstacle().is_none() {
             let now = self.shared.clock.now();
             match wire::sync(&*self.shared.store, &settings, now, false).await {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ pub(super) async fn work(
     let scope = Scope::new(settings, &rows, &order);
     scope.warn(output);
 
-    let run = format!("{}-{}-{}", order.command, clock.now().strftime("%Y%m%dT%H%M%SZ"), tag());
+    let run = run_name(order.command, clock.now());
     let options = Options {
         only: scope.only.clone(),
         force: order.force,
@@ -100,9 +100,10 @@ pub(super) async fn work(
     Ok(summary.exit)
 }
 
-/// Four letters that tell two runs of one second apart.
-fn tag() -> String {
-    Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase()
+/// What a run is called in the history; four letters tell two of one second apart.
+pub(super) fn run_name(command: &str, now: Timestamp) -> String {
+    let tag = Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase();
+    format!("{command}-{}-{tag}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 /// Tells what happens as it is stored: lines for who asked for more, else a bar.

@@ -63,6 +63,7 @@ pub struct Scheduler {
     rounds: Mutex<Vec<Option<Instant>>>,
     /// Something was done since the last picture.
     changed: AtomicBool,
+    picture_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
     fault: Mutex<Option<(Instant, String)>>,
 }
@@ -90,6 +91,7 @@ impl Scheduler {
             on_watch: tokio::sync::Mutex::new(()),
             rounds: Mutex::new(vec![None; pace.lanes.max(1)]),
             changed: AtomicBool::new(true),
+            picture_took: Mutex::default(),
             fault: Mutex::default(),
             shared,
         }
@@ -174,7 +176,7 @@ impl Scheduler {
                 self.note_round(lane, None);
                 self.start_lane(tasks, lane, pause(*faults));
             }
-            Part::Errand(errand) => errands.done(errand),
+            Part::Errand(errand) => errands.done(errand, *lock(&self.picture_took)),
         }
     }
 

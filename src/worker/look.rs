@@ -55,11 +55,13 @@ impl Worker {
     async fn adopt(&self, target: &Target, again_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         let store = &*self.ports.store;
         let looked_at = store.looks().await?.get(&target.key).copied();
-        let (Some(looked_at), Some(above)) = (looked_at, above(store, &target.key).await?) else {
+        let Some(looked_at) = looked_at else {
             let soon = now.saturating_add(OTHERS_AGAIN).unwrap_or(again_at);
             self.looks.wait_for_others(&target.key, again_at.min(soon));
             return Ok(());
         };
+        // A look of a version that stored less is none to work by.
+        let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
         let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
         let mut rows: Vec<DomainRow> = Vec::new();
         let mut after = None;
@@ -271,7 +273,7 @@ impl Worker {
     }
 
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        if self.ports.store.fact(key).await?.unwrap_or_default() != value {
+        if self.ports.store.fact(key).await?.as_deref() != Some(value) {
             self.ports.store.set_fact(key, value).await?;
         }
         Ok(())

@@ -121,9 +121,10 @@ impl Looks {
     pub(super) fn adopted(&self, client: &str, state: LookState, looked_at: Option<Timestamp>, again_at: Timestamp) {
         if let Some(standing) = self.lock().get_mut(client) {
             standing.failures = 0;
+            // What was not asked about then is still not asked about.
+            standing.soon &= looked_at <= standing.looked_at;
             standing.looked_at = looked_at;
             standing.due_at = Some(again_at);
-            standing.soon = false;
             standing.state = state;
         }
     }

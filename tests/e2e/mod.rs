@@ -11,6 +11,7 @@ mod pipeline;
 mod refusals;
 mod renewal;
 mod secrets;
+mod serve;
 mod signal;
 mod states;
 mod world;

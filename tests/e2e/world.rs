@@ -120,9 +120,13 @@ impl World {
         assert!(self.ca.set_validated(domain, at));
     }
 
+    pub fn write_config(&self, setup: &Setup) {
+        std::fs::write(self.config(setup), setup.text(self)).unwrap();
+    }
+
     /// A command of the binary, with this configuration.
     pub fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
-        std::fs::write(self.config(setup), setup.text(self)).unwrap();
+        self.write_config(setup);
         let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
         command.args(arguments).arg("--config").arg(self.config(setup));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());

@@ -12,57 +12,21 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use super::daemon::Daemon;
+
 const KEY: [u8; 24] = *b"two dozen bytes, no more";
 
-/// The sections of a daemon that takes hooks; its secret is in the environment that [`Daemon::start`] gives it.
+/// The sections of a daemon that takes hooks, and the environment that [`start`] gives it.
 pub const SECTIONS: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[[server.hook_key]]\nname = \"pipeline\"\nsecret = { env = \"HOOK_SECRET\" }\n";
 
-/// `prevalidate serve`, killed when dropped.
-pub struct Daemon {
-    child: Child,
-    url: String,
-    said: Arc<Mutex<String>>,
-}
-
-impl Daemon {
-    /// Starts `command` and returns when it listens.
-    pub fn start(mut command: Command) -> Self {
-        command.env("HOOK_SECRET", format!("whsec_{}", STANDARD.encode(KEY)));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| {
-            let address =
-                line.contains("listens").then(|| line.split("127.0.0.1:").nth(1).map(str::to_owned)).flatten();
-            *said.lock().unwrap() += &(line + "\n");
-            address
-        });
-        let address = address.unwrap_or_else(|| panic!("does not listen:\n{}", said.lock().unwrap()));
-        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-        let heard = Arc::clone(&said);
-        std::thread::spawn(move || lines.for_each(|line| *heard.lock().unwrap() += &(line + "\n")));
-        Self { child, url: format!("http://127.0.0.1:{port}/hooks/dns"), said }
-    }
-
-    /// Everything it has said.
-    pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-
-    pub fn sender(&self) -> Sender {
-        Sender { url: self.url.clone(), client: reqwest::Client::builder().no_proxy().build().unwrap() }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts a daemon that takes hooks, with whom it takes them from.
+pub fn start(mut command: Command) -> (Daemon, Sender) {
+    command.env("HOOK_SECRET", format!("whsec_{}", STANDARD.encode(KEY)));
+    let mut daemon = Daemon::start(command);
+    let line = daemon.says(&["listens"]);
+    let port: String = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let url = format!("http://127.0.0.1:{port}/hooks/dns");
+    (daemon, Sender { url, client: reqwest::Client::builder().no_proxy().build().unwrap() })
 }
 
 /// Who has the secret.

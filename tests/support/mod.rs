@@ -15,6 +15,7 @@
 pub mod apis;
 pub mod ask;
 pub mod bind;
+pub mod daemon;
 pub mod hooks;
 pub mod knot;
 pub mod name_server;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use rand::distr::{Alphanumeric, SampleString};
 
 use super::voice;
 use crate::commands::{Exit, Failed, wire};
@@ -20,11 +19,9 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Everything that can be wrong with the settings is wrong here.
-    pub(super) fn new(settings: &Settings, store: &Arc<dyn Store>) -> Result<Self, Failed> {
+    /// Everything that can be wrong with the settings is wrong here. `run` names the process: what it holds, it holds on to.
+    pub(super) fn new(settings: &Settings, store: &Arc<dyn Store>, run: &str) -> Result<Self, Failed> {
         let ports = wire::ports(settings, Arc::clone(store))?;
-        let tag = Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase();
-        let run = format!("serve-{}-{tag}", ports.clock.now().strftime("%Y%m%dT%H%M%SZ"));
         let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         let options = Options {
             lease: span(settings.worker.lease),

@@ -35,7 +35,7 @@ impl Jumps {
 
 impl Scheduler {
     /// Compares the clocks; while they disagree, or nobody knows, nothing is decided.
-    pub(super) async fn compare_clocks(&self) -> Result<(), StoreError> {
+    pub async fn compare_clocks(&self) -> Result<(), StoreError> {
         let before = self.shared.clock.now();
         let theirs = self.shared.store.clock().await?;
         let after = self.shared.clock.now();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Scheduler;
+use super::{Scheduler, lock};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::State;
 use crate::server::manager;
@@ -35,8 +35,7 @@ pub(super) enum Errand {
 /// When each is due.
 pub(super) struct Errands {
     due: BTreeMap<Errand, Instant>,
-    /// Those under way, and since when.
-    running: BTreeMap<Errand, Instant>,
+    running: BTreeSet<Errand>,
     /// When a picture may be taken early.
     soon: Instant,
 }
@@ -47,7 +46,7 @@ impl Errands {
         // Not at once, and not by the whole fleet at the same time.
         let tidy = now + TIDY.mul_f64(rand::random_range(0.01..0.1));
         let due = [(Errand::Picture, now), (Errand::Clock, now), (Errand::Tidy, tidy)].into();
-        Self { due, running: BTreeMap::new(), soon: now }
+        Self { due, running: BTreeSet::new(), soon: now }
     }
 
     /// Those that are due, which are then under way; the picture early when something `changed`.
@@ -55,9 +54,9 @@ impl Errands {
         let now = Instant::now();
         let is_due =
             |errand: Errand, due: Instant| due <= now || errand == Errand::Picture && changed && self.soon <= now;
-        let idle = self.due.iter().filter(|(errand, _)| !self.running.contains_key(errand));
+        let idle = self.due.iter().filter(|(errand, _)| !self.running.contains(errand));
         let due: Vec<Errand> = idle.filter(|&(&errand, &due)| is_due(errand, due)).map(|(&errand, _)| errand).collect();
-        self.running.extend(due.iter().map(|&errand| (errand, now)));
+        self.running.extend(&due);
         due
     }
 
@@ -66,17 +65,17 @@ impl Errands {
         self.due.insert(errand, Instant::now());
     }
 
-    /// One came to its end.
-    pub(super) fn done(&mut self, errand: Errand) {
+    /// One came to its end; the last picture `took` so long.
+    pub(super) fn done(&mut self, errand: Errand, took: Duration) {
         let now = Instant::now();
-        let took = self.running.remove(&errand).map_or(Duration::ZERO, |since| now - since);
+        self.running.remove(&errand);
         let every = match errand {
-            Errand::Picture => PICTURE.max(took * 10),
+            Errand::Picture => PICTURE,
             Errand::Clock => CLOCK,
             Errand::Tidy => TIDY,
         };
         if errand == Errand::Picture {
-            self.soon = now + PICTURE_SOON.max(took * 10);
+            self.soon = now + (took * 10).clamp(PICTURE_SOON, PICTURE);
         }
         self.due.insert(errand, now + every);
     }
@@ -102,7 +101,9 @@ impl Scheduler {
     }
 
     async fn take_picture(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
         let picture = self.shared.look_again().await?;
+        *lock(&self.picture_took) = began.elapsed();
         if self.hear(&picture) {
             self.shared.wake.notify_one();
         }
