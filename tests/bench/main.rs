@@ -10,11 +10,15 @@
 mod support;
 
 mod calls;
+mod hooks;
 mod lab;
 mod looks;
 mod night;
 mod planner;
 mod side_by_side;
+#[allow(dead_code, reason = "a harness is used in parts")]
+#[path = "../e2e/world.rs"]
+mod world;
 
 use std::process::Command;
 use std::time::Duration;
@@ -46,12 +50,13 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 7] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
+    ("hooks", hooks::storm),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.

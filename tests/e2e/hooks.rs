@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use prevalidate::clock::{Clock as _, SystemClock};
 use prevalidate::sandbox::ca::Call;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -58,7 +59,7 @@ fn what_was_held_is_tried_within_a_second_of_the_hook_that_says_it_was_mended() 
         .map(|name| {
             let label = name.split('.').next().unwrap();
             server.nsupdate(&format!("update delete {name}. CNAME\nupdate add {name}. 60 A 192.0.2.1"));
-            let sent = Timestamp::now();
+            let sent = SystemClock.now();
             let answer = runtime.block_on(sender.send(&format!("mended-{label}"), name));
             assert_eq!(answer, json!({ "accepted": [name], "ignored": [], "domains": 1 }));
             let tried = until(&daemon, name, || done_after(&world, &setup, name, "published", sent));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jiff::Timestamp;
+use prevalidate::clock::{Clock as _, SystemClock};
 use sha2::Sha256;
 
 use super::daemon::Daemon;
@@ -41,7 +41,7 @@ impl Sender {
     pub async fn send(&self, id: &str, name: &str) -> serde_json::Value {
         let body = serde_json::json!({ "names": [name] }).to_string();
         loop {
-            let time = Timestamp::now().as_second();
+            let time = SystemClock.now().as_second();
             let mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
             let mac = mac.chain_update(format!("{id}.{time}.{body}")).finalize().into_bytes();
             let request = self.client.post(&self.url).body(body.clone()).header("content-type", "application/json");
