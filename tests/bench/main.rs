@@ -10,6 +10,7 @@
 mod support;
 
 mod calls;
+mod hooks;
 mod lab;
 mod looks;
 mod night;
@@ -17,6 +18,9 @@ mod pages;
 mod planner;
 mod side_by_side;
 mod store;
+#[allow(dead_code, reason = "a harness is used in parts")]
+#[path = "../e2e/world.rs"]
+mod world;
 
 use std::process::Command;
 use std::time::Duration;
@@ -48,7 +52,7 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 8] = [
+const CASES: [(&str, Case); 9] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
@@ -56,6 +60,7 @@ const CASES: [(&str, Case); 8] = [
     ("calls", calls::count),
     ("store", store::hundred_thousand),
     ("pages", pages::under_load),
+    ("hooks", hooks::storm),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.

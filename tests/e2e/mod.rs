@@ -5,6 +5,7 @@ mod by_provider;
 mod crash;
 mod fleet;
 mod guard;
+mod hooks;
 mod life;
 mod mixed;
 mod notify;

@@ -17,6 +17,7 @@ pub mod ask;
 pub mod bind;
 pub mod certificate;
 pub mod daemon;
+pub mod hooks;
 pub mod inventory;
 pub mod knot;
 pub mod name_server;
