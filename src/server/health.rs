@@ -67,8 +67,11 @@ async fn live(State(health): State<Arc<Health>>) -> Response {
 
 /// 200 while work can be done and questions answered; otherwise 503 and why.
 async fn ready(State(health): State<Arc<Health>>) -> Response {
+    let obstacle = health.shared.obstacle().map(|obstacle| obstacle.to_string());
     let why = if health.shared.draining.is_cancelled() {
         "it is ending: what is under way is finished, nothing new is begun"
+    } else if let Some(obstacle) = &obstacle {
+        obstacle
     } else if !health.store_answers().await {
         "the store does not answer; the log says why"
     } else if health.shared.picture().is_none() {

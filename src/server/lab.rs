@@ -95,6 +95,7 @@ impl Lab {
             hook_keys: Vec::new(),
         };
         let shared = Arc::new(Shared::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(clock.clone()), live));
+        shared.hinder(None);
         let lab = Self { shared, clock, store, folder };
         lab.fill().await;
         lab.shared.look_again().await.unwrap();
