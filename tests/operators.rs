@@ -102,6 +102,22 @@ fn the_dashboard_is_one_that_grafana_reads() {
 }
 
 #[test]
+fn what_alerts_and_the_dashboard_ask_for_is_measured() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let source = read("src/metrics.rs") + &read("src/server/health.rs");
+    let known: BTreeSet<&str> = source.split('"').skip(1).step_by(2).collect();
+    let asked = read("config/monitoring/alerts.test.yml") + ALERTS + DASHBOARD;
+    let mut seen = 0;
+    for name in asked.split("prevalidate_").skip(1) {
+        let name = name.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap();
+        let plain = name.trim_end_matches("_bucket").trim_end_matches("_seconds").trim_end_matches("_total");
+        assert!(known.contains(plain.trim_end_matches("_info")), "nothing is called prevalidate_{name}");
+        seen += 1;
+    }
+    assert!(seen > 60, "{seen}");
+}
+
+#[test]
 fn the_container_file_copies_all_that_the_build_needs() {
     let folder = tempfile::tempdir().unwrap();
     for line in CONTAINER.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
