@@ -15,11 +15,6 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
-#[cfg(test)]
-use super::hooks::HOOK_KEY;
-use super::notify;
-#[cfg(test)]
-use super::notify::NOTIFY;
 use super::quantity::{Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
@@ -106,8 +101,8 @@ pub(super) const SCHEMAS: [&Schema; 15] = [
     &SERVER,
     &SERVER_TLS,
     &SERVER_TOKEN,
-    &HOOK_KEY,
-    &NOTIFY,
+    &super::hooks::HOOK_KEY,
+    &super::notify::NOTIFY,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -163,7 +158,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
         drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
     };
-    let notify = notify::read(top);
+    let notify = super::notify::read(top);
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),

@@ -92,7 +92,7 @@ impl Fleet {
         self.world.ca.log().iter().filter(|request| request.call == call && request.performed).count()
     }
 
-    fn is_valid(&self, domain: &String) -> bool {
+    fn is_valid(&self, domain: &str) -> bool {
         self.world.ca.domain(domain).is_some_and(|shown| shown.status == "VALID")
     }
 

@@ -27,7 +27,7 @@ struct Server {
 impl Server {
     fn start(mode: &str) -> Self {
         let folder = TempDir::with_prefix("prevalidate-mail-").unwrap();
-        let certificate = Certificate::issue(&folder.path().join("root.crt"));
+        let certificate = Certificate::issue(&folder.path().join("root.crt"), "DNS:localhost, IP:127.0.0.1");
         let port = Port::take();
         let mut command = Command::new(process::tool("python"));
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/notify/smtp.py"));

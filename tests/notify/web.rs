@@ -77,9 +77,9 @@ fn a_webhook_is_signed_and_says_the_same_as_the_message() {
 #[test]
 fn over_https_only_who_the_ca_file_vouches_for_gets_it() {
     let folder = folder();
-    let certificate = Certificate::issue(&folder.path().join("root.crt"));
+    let certificate = Certificate::issue(&folder.path().join("root.crt"), "DNS:localhost, IP:127.0.0.1");
     let other = TempDir::new().unwrap();
-    let strange = Certificate::issue(&other.path().join("root.crt"));
+    let strange = Certificate::issue(&other.path().join("root.crt"), "DNS:localhost, IP:127.0.0.1");
     let receiver = Receiver::start([127, 0, 0, 1], 0, Some(&certificate));
     let url = format!("https://127.0.0.1:{}/", receiver.address.port());
     let good = Web { ca_file: Some(certificate.root.clone()), ..webhook(&folder, &url, Door::new(true)) };

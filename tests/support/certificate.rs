@@ -15,13 +15,13 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// For `localhost` and 127.0.0.1, in a folder of the test; the CA's certificate goes to `root`.
-    pub fn issue(root: &Path) -> Self {
+    /// For `names` (`DNS:localhost`), in a folder of the test; the CA's certificate goes to `root`.
+    pub fn issue(root: &Path, names: &str) -> Self {
         let folder = root.parent().unwrap();
         let path = |name: &str| folder.join(name).display().to_string();
         let (key, request, signed, extensions) = (path("s.key"), path("s.csr"), path("s.crt"), path("s.ext"));
         let (root_key, root_file) = (path("root.key"), root.display().to_string());
-        std::fs::write(&extensions, "subjectAltName = DNS:localhost, IP:127.0.0.1\n").unwrap();
+        std::fs::write(&extensions, format!("subjectAltName = {names}\n")).unwrap();
         let new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-batch"];
         let openssl = |more: &[&str]| process::run("openssl", more, "");
         openssl(&[&new[..], &["-x509", "-subj", "/CN=root", "-keyout", &root_key, "-out", &root_file]].concat());

@@ -202,7 +202,7 @@ impl Cluster {
 
     /// From now on nobody gets in without TLS. `localhost` is who it is; `root` vouches for it.
     pub fn speak_tls(&self, root: &Path) {
-        let Certificate { key, signed, .. } = Certificate::issue(root);
+        let Certificate { key, signed, .. } = Certificate::issue(root, "DNS:localhost");
         for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {
             let to = self.directory.join("data").join(to);
             std::fs::copy(from, &to).unwrap();
