@@ -2,7 +2,6 @@
 //! the daemon's interface.
 
 pub mod counts;
-mod cover;
 pub mod query;
 pub mod snapshot;
 pub mod trouble;
@@ -12,13 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::cover::Cover;
 use crate::prevalidation::{
     Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
     Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
-use crate::worker::Target;
+use crate::worker::{Above, Cover, Covering, Target, above};
 
 /// What the configuration says that the store does not know.
 #[derive(Debug, Clone, Copy)]
@@ -153,11 +151,11 @@ pub async fn views(
     store: &dyn Store,
     rows: Vec<DomainRow>,
     basis: &Basis<'_>,
-    covered: BTreeMap<DomainName, DomainName>,
+    covered: Covering,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let (ledger, unmanaged) = (open_entries(store, None).await?, unmanaged(store, basis.targets).await?);
-    Ok(put_together(rows, ledger, unmanaged, basis, &covered, now).into_values().collect())
+    let (ledger, beside) = (open_entries(store, None).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &covered, now).into_values().collect())
 }
 
 /// How one domain stands; `None` when nobody wants it and nothing of it is left.
@@ -172,31 +170,31 @@ pub async fn view_of(
     for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
         rows.extend(store.domain(&name).await?);
     }
-    let (ledger, unmanaged) = (open_entries(store, Some(domain)).await?, unmanaged(store, basis.targets).await?);
-    Ok(put_together(rows, ledger, unmanaged, basis, &BTreeMap::new(), now).remove(domain))
+    let (ledger, beside) = (open_entries(store, Some(domain)).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &Covering::new(), now).remove(domain))
 }
 
 fn put_together(
     rows: Vec<DomainRow>,
     mut ledger: BTreeMap<String, Vec<LedgerEntry>>,
-    mut unmanaged: BTreeMap<DomainName, Target>,
+    mut beside: Beside,
     basis: &Basis<'_>,
-    covered: &BTreeMap<DomainName, DomainName>,
+    covered: &Covering,
     now: Timestamp,
 ) -> BTreeMap<DomainName, DomainView> {
     let mut cover = Cover::new(basis.policy);
-    rows.iter().for_each(|row| cover.take(row, basis.policy, now));
+    rows.iter().for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
     for row in rows {
         let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
         let told = covered.get(&row.domain).filter(|_| basis.policy.cover).cloned();
-        let covered_by = told.or_else(|| cover.above(&row.domain, &unmanaged));
+        let covered_by = told.or_else(|| cover.above(&row.domain, &beside.above, now));
         if let Some(view) = view(row, entries, covered_by, basis, now) {
             all.insert(view.domain.clone(), view);
         }
     }
-    unmanaged.retain(|domain, _| !cover.has_row(domain));
-    for (domain, target) in unmanaged {
+    beside.unmanaged.retain(|domain, _| !cover.has_row(domain));
+    for (domain, target) in beside.unmanaged {
         all.insert(domain.clone(), stranger(domain, target));
     }
     let of_parents: Vec<(DomainName, Option<Standing>)> = all
@@ -223,15 +221,25 @@ async fn open_entries(
     Ok(ledger)
 }
 
-/// What the last looks saw at the CA and the inventory does not know, each with the client it was seen at.
-async fn unmanaged(store: &dyn Store, targets: &[Target]) -> Result<BTreeMap<DomainName, Target>, StoreError> {
-    let mut unmanaged = BTreeMap::new();
-    for target in targets {
-        let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
-        let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
-        unmanaged.extend(names.map(|name| (name, target.clone())));
+/// What the last looks saw at the CA beside the inventory.
+struct Beside {
+    /// What the inventory does not know, each with the client it was seen at.
+    unmanaged: BTreeMap<DomainName, Target>,
+    /// What of it covers others, by client.
+    above: BTreeMap<String, Above>,
+}
+
+impl Beside {
+    async fn read(store: &dyn Store, targets: &[Target]) -> Result<Self, StoreError> {
+        let mut beside = Self { unmanaged: BTreeMap::new(), above: BTreeMap::new() };
+        for target in targets {
+            let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
+            let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
+            beside.unmanaged.extend(names.map(|name| (name, target.clone())));
+            beside.above.insert(target.key.clone(), above(store, &target.key).await?.unwrap_or_default());
+        }
+        Ok(beside)
     }
-    Ok(unmanaged)
 }
 
 /// One row; `None` when there is nothing to be said about it any more.

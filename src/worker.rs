@@ -30,7 +30,7 @@ use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
-pub use covering::{Above, Below, Covering, above, covering};
+pub use covering::{Above, Cover, Covering, above};
 use hold::{Hold, Moment};
 pub use look::{failure_fact, refusal_fact};
 use looks::{Looks, UnderWay};

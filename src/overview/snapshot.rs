@@ -6,12 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cover::Cover;
 use super::trouble::{Trouble, Troubles};
-use super::{Basis, DomainView, ProofView, Standing, open_entries, stranger, unmanaged, view};
+use super::{Basis, Beside, DomainView, ProofView, Standing, open_entries, stranger, view};
 use crate::prevalidation::{DomainName, Lateness, LedgerEntry, State};
 use crate::store::{DomainRow, Store, StoreError};
-use crate::worker::{Target, refusal_fact};
+use crate::worker::{Cover, refusal_fact};
 
 /// How everything stood at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -81,7 +80,7 @@ impl Snapshot {
     async fn read_by(at_once: usize, store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
         let mut reading = Reading {
             ledger: open_entries(store, None).await?,
-            unmanaged: unmanaged(store, basis.targets).await?,
+            beside: Beside::read(store, basis.targets).await?,
             cover: Cover::new(basis.policy),
             texts: HashSet::new(),
             entries: Vec::new(),
@@ -134,7 +133,7 @@ impl<'a> Pages<'a> {
 
 struct Reading<'a> {
     ledger: BTreeMap<String, Vec<LedgerEntry>>,
-    unmanaged: BTreeMap<DomainName, Target>,
+    beside: Beside,
     cover: Cover,
     /// What is said of many is kept once.
     texts: HashSet<Arc<str>>,
@@ -146,7 +145,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn take(&mut self, row: DomainRow) {
-        self.cover.take(&row, self.basis.policy, self.now);
+        self.cover.take(&row, &row.sighting, self.basis.policy, self.now);
         let ledger = self.ledger.get(row.domain.as_str()).cloned().unwrap_or_default();
         if let Some(view) = view(row, ledger, None, self.basis, self.now) {
             self.troubled.extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
@@ -155,7 +154,7 @@ impl Reading<'_> {
     }
 
     fn take_strangers(&mut self) {
-        for (domain, target) in &self.unmanaged {
+        for (domain, target) in &self.beside.unmanaged {
             if !self.cover.has_row(domain) {
                 self.entries.push(Entry::of(stranger(domain.clone(), target.clone()), &mut self.texts));
             }
@@ -165,7 +164,7 @@ impl Reading<'_> {
 
     /// Looks again at those that one above them covers: they stand as that one does.
     async fn cover_below(&mut self, store: &dyn Store, at_once: usize) -> Result<(), StoreError> {
-        let above = |entry: &Entry| self.cover.above(&entry.domain, &self.unmanaged);
+        let above = |entry: &Entry| self.cover.above(&entry.domain, &self.beside.above, self.now);
         let covered: BTreeMap<DomainName, DomainName> =
             self.entries.iter().filter_map(|entry| Some((entry.domain.clone(), above(entry)?))).collect();
         if covered.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::covering::{Above, Below, Covering, above, above_fact, above_text, covering, covers_until};
+use super::covering::{Above, Cover, Covering, above, above_fact, above_text, covers_until};
 use super::looks::UnderWay;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
@@ -63,15 +63,16 @@ impl Worker {
         // A look of a version that stored less is none to work by.
         let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
         let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
-        let mut rows: Vec<DomainRow> = Vec::new();
+        let mut cover = Cover::new(&self.policy);
         let mut after = None;
         loop {
             let page = store.domains_after(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.domain.clone());
-            rows.extend(page.into_iter().filter(|row| row.client == target.key));
+            let rows = page.iter().filter(|row| row.client == target.key);
+            rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
         }
-        self.cover(&target.key, covering(rows.iter().map(Below::from), &above, &self.policy, now));
+        self.cover(&target.key, cover.covering(&target.key, above, now));
         let state = if refused { LookState::Refused(Vec::new()) } else { LookState::Done };
         self.looks.adopted(&target.key, state, Some(looked_at), again_at);
         Ok(())
@@ -177,8 +178,9 @@ impl Worker {
         let above: Above = unmanaged()
             .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
             .collect();
-        let below = |(row, sighting)| Below { sighting, ..Below::from(row) };
-        let covering = covering(seen.iter().map(|(row, sighting)| below((row, sighting))), &above, &self.policy, now);
+        let mut cover = Cover::new(&self.policy);
+        seen.iter().for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
+        let covering = cover.covering(&target.key, above.clone(), now);
         let mut before = Vec::with_capacity(seen.len());
         let mut sights = Vec::with_capacity(seen.len());
         for (row, sighting) in seen {

@@ -13,6 +13,7 @@ use crate::overview::views;
 use crate::prevalidation::{Mode, Policy, Proof, Registration, Sighting, Status};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Origin, Seen, Wanted};
+use crate::worker::Target;
 
 fn name(text: &str) -> DomainName {
     DomainName::from_a_labels(text).unwrap()
@@ -67,6 +68,10 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             .collect();
         store.record_look(&target.key, &seen, now).await.unwrap();
         store.set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" ")).await.unwrap();
+        // Some cover what lies below them, some do no longer.
+        let above = strangers.iter().zip([1, -1].iter().cycle());
+        let above: Vec<_> = above.map(|(name, hours)| format!("{name}={}", now.as_second() + hours * 3600)).collect();
+        store.set_fact(&format!("above/{}", target.key), &above.join(" ")).await.unwrap();
     }
     let (policy, providers) = (Policy::new(Mode::Manage), BTreeSet::from(["dns".to_owned()]));
     let basis = Basis { targets: &targets, providers: &providers, policy: &policy };
