@@ -10,6 +10,7 @@
 mod support;
 
 mod calls;
+mod fleet;
 mod lab;
 mod looks;
 mod night;
@@ -47,13 +48,14 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 7] = [
+const CASES: [(&str, Case); 8] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
     ("store", store::hundred_thousand),
+    ("fleet", fleet::share),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.
