@@ -68,7 +68,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask again. It is when the last look is
     /// `every` ago and nobody else is looking. Its turn ends with [`record_look`](Self::record_look), or after `lease`, like a lease;
     /// until then it may have it again.
-    /// A look in the future is the trace of a wrong clock, and puts nothing off.
+    /// A look far in the future is the trace of a wrong clock, and puts nothing off.
     async fn claim_look(
         &self,
         client: &str,
@@ -395,11 +395,15 @@ impl Bucket<'_> {
     }
 }
 
+/// A look that is further in the future than clocks may differ is the trace of one that was wrong. One that is a moment ahead was
+/// just made.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
 /// When a client whose last look was at `looked` is to be looked at again, unless that is now.
 fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let next = Timestamp::from_microsecond(looked?).ok()?.saturating_add(every).ok()?;
-    // Further away than `every` it is the trace of a clock that was wrong.
-    (now < next && next <= now.saturating_add(every).ok()?).then_some(next)
+    let farthest = now.saturating_add(every).ok()?.saturating_add(SKEW).ok()?;
+    (now < next && next <= farthest).then_some(next)
 }
 
 /// One line of history.

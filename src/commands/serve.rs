@@ -92,7 +92,8 @@ struct Daemon {
 impl Daemon {
     fn new(shared: Arc<Shared>, parts: Parts, settings: Settings, run: String) -> Self {
         let worker = parts.worker(&shared);
-        let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, Pace::new(settings.worker.drain)));
+        let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
+        let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         let notifiers = watch::Sender::new(notifier(&settings, &shared));
         Self { shared, scheduler, settings, run, notifiers, unsynced: true }
     }

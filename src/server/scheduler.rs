@@ -45,9 +45,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Four lanes that look for work every five seconds.
-    pub fn new(drain: Duration) -> Self {
-        Self { lanes: 4, poll: Duration::from_secs(5), drain }
+    /// Four lanes that look for work every five seconds; fewer where fewer domains may be worked on at once.
+    pub fn new(drain: Duration, concurrency: usize) -> Self {
+        Self { lanes: concurrency.clamp(1, 4), poll: Duration::from_secs(5), drain }
     }
 }
 

@@ -10,6 +10,7 @@
 mod support;
 
 mod calls;
+mod fleet;
 mod hooks;
 mod lab;
 mod looks;
@@ -52,7 +53,7 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 9] = [
+const CASES: [(&str, Case); 10] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
@@ -61,6 +62,7 @@ const CASES: [(&str, Case); 9] = [
     ("store", store::hundred_thousand),
     ("pages", pages::under_load),
     ("hooks", hooks::storm),
+    ("fleet", fleet::share),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.

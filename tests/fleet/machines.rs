@@ -8,11 +8,11 @@ use super::Fleet;
 use crate::support::daemon::Daemon;
 use crate::support::postgres::Cluster;
 
-/// Shorter than any that an operator would choose, so that nobody waits for its end.
-const LEASE: &str = "lease = \"4s\"";
+/// A lease that is shorter than any that an operator would choose, so that nobody waits for its end, and slow work.
+const WORKER: &str = "concurrency = 1\nlease = \"4s\"";
 
 fn fleet(count: usize) -> Fleet {
-    Fleet { worker: LEASE, ..Fleet::new(Cluster::shared().database_now(), count) }
+    Fleet { worker: WORKER, ..Fleet::new(Cluster::shared().database_now(), count) }
 }
 
 impl Fleet {

@@ -17,7 +17,8 @@ fn four_machines_share_two_hundred_domains_and_do_nothing_twice() {
 }
 
 fn share(count: usize) {
-    let fleet = Fleet::new(Cluster::shared().database_now(), 200);
+    // Small rounds, so that there are some for everybody.
+    let fleet = Fleet { worker: "concurrency = 4", ..Fleet::new(Cluster::shared().database_now(), 200) };
     let machines = (0..count).map(|n| match n {
         // One of them has a pooler before the database.
         1 => fleet.start_by(n, Bouncer::shared().address()),
@@ -28,7 +29,7 @@ fn share(count: usize) {
     fleet.until_done();
     let workers = fleet.number("SELECT count(DISTINCT run) FROM history WHERE kind = 'validated'");
     assert_eq!(workers, count as i64, "everybody worked");
-    assert_eq!(fleet.performed(Call::List), 1, "one look was for all");
+    assert!(fleet.performed(Call::List) <= count, "a look is for all: {:?}", fleet.world.ca.log());
     fleet.check(&format!("{count} machines"), machines);
 }
 
@@ -51,7 +52,7 @@ fn daemons_runs_and_hooks_at_once_do_nothing_twice() {
 /// Two calls a second are two calls a second, of however many machines.
 #[test]
 fn the_rate_of_an_account_holds_for_all_machines_together() {
-    let fleet = Fleet::new(Cluster::shared().database_now(), 6);
+    let fleet = Fleet::new(Cluster::shared().database_now(), 20);
     let slow = |n| {
         let setup = fleet.setup(n);
         let command = fleet.world.command(&setup, &["serve", "-v"]);
@@ -67,10 +68,10 @@ fn the_rate_of_an_account_holds_for_all_machines_together() {
     // Not sooner than the account allows: a second's worth at once, and then one after the other. The CA's own clock says when
     // each call came, and what was sent at the right time may arrive late, so a window of ten has half a second to spare.
     let times: Vec<_> = log.iter().map(|request| request.at).collect();
-    assert!(times.len() > 12, "{log:?}");
+    assert!(times.len() > 20, "{log:?}");
     for window in times.windows(10) {
         let took = window[9].duration_since(window[0]).as_secs_f64();
-        assert!(took > 0.9, "ten calls in {took} s : {log:?}");
+        assert!(took > 1.0, "ten calls in {took} s : {log:?}");
     }
     fleet.check("4 machines at 4/s", machines);
 }

@@ -346,10 +346,11 @@ fn unprivileged() -> Vec<String> {
 fn mounted((path, megabytes): (PathBuf, u32)) -> Vec<String> {
     std::fs::create_dir(&path).unwrap();
     own(&path);
-    let mount = "mount -t tmpfs -o \"size=$1m,mode=0777\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
     let root = unprivileged()[0] == "setpriv";
+    let owner = if root { ",uid=65534,gid=65534" } else { "" };
+    let mount = format!("mount -t tmpfs -o \"size=$1m,mode=0700{owner}\" tmpfs \"$2\" && shift 2 && exec \"$@\"");
     let user: &[&str] = if root { &[] } else { &["--map-root-user"] };
-    let shell = ["sh", "-c", mount, "mount"];
+    let shell = ["sh", "-c", &mount, "mount"];
     let words = ["unshare", "--mount"].iter().chain(user).chain(&shell).map(|&word| word.to_owned());
     words.chain([megabytes.to_string(), path.display().to_string()]).collect()
 }

@@ -24,9 +24,12 @@ impl Parts {
     pub(super) fn new(settings: &Settings, store: &Arc<dyn Store>, run: &str) -> Result<Self, Failed> {
         let ports = wire::ports(settings, Arc::clone(store))?;
         let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        let concurrency = usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX);
         let options = Options {
             lease: span(settings.worker.lease),
-            concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
+            concurrency,
+            // Not more than a round is soon through with: what is claimed is not for others, however idle they are.
+            batch: (2 * concurrency).clamp(8, 100),
             look_every: Some(span(settings.worker.look_every)),
             ..Options::new(format!("{run}/{}", std::process::id()), run)
         };

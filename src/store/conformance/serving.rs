@@ -64,6 +64,7 @@ pub async fn one_of_many_looks_at_a_client_and_the_others_are_told_when(store: S
     assert_eq!(ask(going.remove(0), 1).await, None, "who has the turn has it");
     store.record_look("swisssign/a", &[], at(2)).await.unwrap();
     assert_eq!(ask("other".to_owned(), 3).await, Some(at(2) + HOUR));
+    assert_eq!(ask("late".to_owned(), 1).await, Some(at(2) + HOUR), "it was made while somebody was about to ask");
     let at_once = store.claim_look("swisssign/a", "other", SignedDuration::ZERO, FIVE, at(3)).await.unwrap();
     assert_eq!(at_once, None, "a person does not wait for the hour");
     let wait = store.claim_look("swisssign/a", "third", SignedDuration::ZERO, FIVE, at(4)).await.unwrap();

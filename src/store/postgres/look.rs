@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::fault::Fault;
 use super::lease::micros;
 use super::transaction::{reading, writing};
-use super::{PostgresStore, rows, sql};
+use super::{PostgresStore, hints, rows, sql};
 use crate::store::row::{encode, time};
 use crate::store::{Seen, StoreError, next_look};
 
@@ -70,8 +70,9 @@ pub(super) async fn record(
         .bind(at)
         .execute(&mut *db)
         .await?;
-        sql("DELETE FROM turn WHERE client = $1").bind(client).execute(db).await?;
-        Ok(())
+        sql("DELETE FROM turn WHERE client = $1").bind(client).execute(&mut *db).await?;
+        // Others wait for this look.
+        hints::speak(db).await
     })
 }
 
