@@ -10,6 +10,7 @@ mod diagnose;
 mod history;
 mod hook;
 mod inventory;
+mod notify;
 mod plan;
 mod providers;
 mod records;
@@ -111,6 +112,9 @@ enum Command {
     Records(records::RecordsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
     Providers(providers::ProvidersArgs),
+    /// Tries the ways people are told of trouble, and shows what they were told
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Checks or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -225,6 +229,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Records(args) => records::records(global, args, output).await,
         Command::Providers(args) => providers::providers(global, args, output).await,
+        Command::Notify(command) => notify::notify(global, command, output).await,
         Command::Config(command) => config::config(global, command, output),
         Command::Store(command) => store::store(global, command, output).await,
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,

@@ -6,9 +6,12 @@
 
 mod clients;
 mod fault;
+mod hooks;
 pub mod names;
+mod notify;
 mod quantity;
 mod read;
+mod server;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use hooks::{HookKeySettings, HookKind};
+pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
+pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
@@ -59,6 +65,10 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[server]`; `None`: nothing listens.
+    pub server: Option<ServerSettings>,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }

@@ -61,7 +61,7 @@
 //! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
-//! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
+//! prevalidation · clock · causes · text  the pure heart: no clock, no I/O, no async; time as a port; errors and times in words
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -74,6 +74,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod metrics;
+pub mod notify;
 pub mod output;
 pub mod overview;
 pub mod prevalidation;
@@ -81,4 +82,5 @@ pub mod propagation;
 pub mod sandbox;
 pub mod server;
 pub mod store;
+pub mod text;
 pub mod worker;

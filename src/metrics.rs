@@ -24,7 +24,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 /// A moment in seconds since 1970, to the microsecond.
-type Moment = Gauge<f64, AtomicU64>;
+pub type Moment = Gauge<f64, AtomicU64>;
 
 /// The counters of a process. Labels come from short lists of words and from the configuration, never from a request.
 pub struct Metrics {

@@ -1,8 +1,10 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
 //! the daemon's interface.
 
+pub mod counts;
 pub mod query;
 pub mod snapshot;
+pub mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +12,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Observed, Policy, Registration, Sighting, Stage, State, Step, Waiting,
-    next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
+    Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
-use crate::worker::{self, Below, Covering, Target, above};
+use crate::worker::{Above, Cover, Covering, Target, above};
 
 /// What the configuration says that the store does not know.
 #[derive(Debug, Clone, Copy)]
@@ -70,10 +72,16 @@ pub struct DomainView {
     /// What stands in the way is DNS.
     #[serde(skip)]
     pub is_dns: bool,
+    /// How often its next step, or the removal of a value, failed in a row.
+    #[serde(skip)]
+    pub failures: u32,
+    /// Other people's TXT values changed beside ours.
+    #[serde(skip)]
+    pub others_changed: Option<OthersChanged>,
 }
 
 /// A proof.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ProofView {
     /// When the CA made it.
     pub validated_at: Option<Timestamp>,
@@ -146,72 +154,106 @@ pub async fn views(
     covered: Covering,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let policy = basis.policy;
-    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
-    for entry in store.open_entries(None).await? {
-        ledger.entry(entry.owner.clone()).or_default().push(entry);
-    }
-    let mut unmanaged: BTreeMap<DomainName, Target> = BTreeMap::new();
-    for target in basis.targets {
-        let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
-        let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
-        unmanaged.extend(names.map(|name| (name, target.clone())));
-    }
-    let covering = if policy.cover { covering(store, &rows, covered, policy, now).await? } else { Covering::new() };
+    let (ledger, beside) = (open_entries(store, None).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &covered, now).into_values().collect())
+}
 
+/// How one domain stands; `None` when nobody wants it and nothing of it is left.
+pub async fn view_of(
+    store: &dyn Store,
+    domain: &DomainName,
+    basis: &Basis<'_>,
+    now: Timestamp,
+) -> Result<Option<DomainView>, StoreError> {
+    // Those above it may make its own registration needless.
+    let mut rows = Vec::new();
+    for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
+        rows.extend(store.domain(&name).await?);
+    }
+    let (ledger, beside) = (open_entries(store, Some(domain)).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &Covering::new(), now).remove(domain))
+}
+
+fn put_together(
+    rows: Vec<DomainRow>,
+    mut ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    mut beside: Beside,
+    basis: &Basis<'_>,
+    covered: &Covering,
+    now: Timestamp,
+) -> BTreeMap<DomainName, DomainView> {
+    let mut cover = Cover::new(basis.policy);
+    rows.iter().for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
     for row in rows {
-        unmanaged.remove(&row.domain);
         let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
-        let nothing_left = row.origins.is_empty() && row.sighting.registration().is_none() && entries.is_empty();
-        if !nothing_left {
-            let covered_by = covering.get(&row.domain).cloned();
-            all.insert(row.domain.clone(), view(row, entries, covered_by, basis, now));
+        let told = covered.get(&row.domain).filter(|_| basis.policy.cover).cloned();
+        let covered_by = told.or_else(|| cover.above(&row.domain, &beside.above, now));
+        if let Some(view) = view(row, entries, covered_by, basis, now) {
+            all.insert(view.domain.clone(), view);
         }
     }
-    for (domain, target) in unmanaged {
+    beside.unmanaged.retain(|domain, _| !cover.has_row(domain));
+    for (domain, target) in beside.unmanaged {
         all.insert(domain.clone(), stranger(domain, target));
     }
-    let of_parents: Vec<(DomainName, Option<DomainView>)> = all
+    let of_parents: Vec<(DomainName, Option<Standing>)> = all
         .values()
-        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).cloned())))
+        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).map(DomainView::standing))))
         .collect();
     for (domain, parent) in of_parents {
         if let Some(view) = all.get_mut(&domain) {
             view.counts_with(parent);
         }
     }
-    Ok(all.into_values().collect())
+    all
 }
 
-/// What covers the wanted ones of all clients, by what their last looks stored, and by what those of this run found.
-async fn covering(
+/// The open entries of the ledger, by the name they are at.
+async fn open_entries(
     store: &dyn Store,
-    rows: &[DomainRow],
-    found: Covering,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<Covering, StoreError> {
-    let mut of_clients: BTreeMap<&str, Vec<Below<'_>>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| !row.origins.is_empty()) {
-        of_clients.entry(&row.client).or_default().push(row.into());
+    owner: Option<&DomainName>,
+) -> Result<BTreeMap<String, Vec<LedgerEntry>>, StoreError> {
+    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in store.open_entries(owner).await? {
+        ledger.entry(entry.owner.clone()).or_default().push(entry);
     }
-    let mut all = Covering::new();
-    for (client, domains) in of_clients {
-        let above = above(store, client).await?.unwrap_or_default();
-        all.extend(worker::covering(domains.into_iter(), &above, policy, now));
-    }
-    all.extend(found);
-    Ok(all)
+    Ok(ledger)
 }
 
+/// What the last looks saw at the CA beside the inventory.
+struct Beside {
+    /// What the inventory does not know, each with the client it was seen at.
+    unmanaged: BTreeMap<DomainName, Target>,
+    /// What of it covers others, by client.
+    above: BTreeMap<String, Above>,
+}
+
+impl Beside {
+    async fn read(store: &dyn Store, targets: &[Target]) -> Result<Self, StoreError> {
+        let mut beside = Self { unmanaged: BTreeMap::new(), above: BTreeMap::new() };
+        for target in targets {
+            let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
+            let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
+            beside.unmanaged.extend(names.map(|name| (name, target.clone())));
+            beside.above.insert(target.key.clone(), above(store, &target.key).await?.unwrap_or_default());
+        }
+        Ok(beside)
+    }
+}
+
+/// One row; `None` when there is nothing to be said about it any more.
 fn view(
     row: DomainRow,
     ledger: Vec<LedgerEntry>,
     covered_by: Option<DomainName>,
     basis: &Basis<'_>,
     now: Timestamp,
-) -> DomainView {
+) -> Option<DomainView> {
+    // Nobody wants it, it is not at the CA, and nothing of ours is left in DNS.
+    if row.origins.is_empty() && row.sighting.registration().is_none() && ledger.is_empty() {
+        return None;
+    }
     let policy = basis.policy;
     let observed = Observed {
         desired: !row.origins.is_empty(),
@@ -242,7 +284,7 @@ fn view(
     let is_dns_step =
         matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
     let registration = observed.sighting.registration();
-    DomainView {
+    Some(DomainView {
         unicode: observed.domain.unicode(),
         client: row.client,
         ca: row.ca,
@@ -270,13 +312,15 @@ fn view(
             .filter(|_| !rests),
         due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
         is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
+        failures: observed.ledger.iter().map(|entry| entry.removal_tries).fold(attempt.failures, u32::max),
+        others_changed: attempt.others_changed.clone(),
         waiting,
         bogus,
         ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
         domain: observed.domain,
         covered_by,
         reason,
-    }
+    })
 }
 
 fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofView> {
@@ -317,12 +361,14 @@ impl DomainView {
             reason: String::new(),
             ca_read_at: None,
             is_dns: false,
+            failures: 0,
+            others_changed: None,
         }
     }
 
     /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
-    fn counts_with(&mut self, parent: Option<Self>) {
-        let Some(parent) = parent.filter(Self::is_managed) else {
+    fn counts_with(&mut self, parent: Option<Standing>) {
+        let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
             (self.state, self.with_margin) = (State::Valid, true);
             return;
         };
@@ -332,4 +378,23 @@ impl DomainView {
         self.is_dns = parent.is_dns;
         self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
     }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            with_margin: self.with_margin,
+            proof: self.proof.clone(),
+            is_dns: self.is_dns,
+            ca_read_at: self.ca_read_at,
+        }
+    }
+}
+
+/// How a domain stands, as far as those below it share it.
+struct Standing {
+    state: State,
+    with_margin: bool,
+    proof: Option<ProofView>,
+    is_dns: bool,
+    ca_read_at: Option<Timestamp>,
 }

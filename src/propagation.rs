@@ -96,6 +96,8 @@ pub struct Question<'a> {
     pub published_for: std::time::Duration,
     /// What the provider says about its own name servers (mode `provider`).
     pub in_sync: InSync,
+    /// Others write it, when it suits them: only who sees it knows that it is there, whatever the mode.
+    pub by_others: bool,
 }
 
 /// Whether a provider's own name servers have a change, as far as is known.
@@ -125,7 +127,7 @@ impl From<Option<bool>> for InSync {
 impl<'a> Question<'a> {
     /// A question about a value that was just written.
     pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default() }
+        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default(), by_others: false }
     }
 }
 

@@ -30,9 +30,9 @@ use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
-pub use covering::{Above, Below, Covering, above, covering};
+pub use covering::{Above, Cover, Covering, above};
 use hold::{Hold, Moment};
-pub use look::refusal_fact;
+pub use look::{failure_fact, refusal_fact};
 use looks::{Looks, UnderWay};
 
 /// Everything outside that a worker touches.
@@ -351,6 +351,11 @@ impl Worker {
     /// whether domains of it wait for their first look. True when that makes something due here.
     pub fn hear(&self, client: &str, looked_at: Option<Timestamp>, refused: bool, unread: bool) -> bool {
         self.looks.hear(client, looked_at, refused, unread, self.ports.clock.now())
+    }
+
+    /// Makes a look at a client due now, by order of a person.
+    pub fn order_look(&self, client: &str) {
+        self.looks.order(client, self.ports.clock.now());
     }
 
     /// How the look at each client ended.

@@ -9,7 +9,7 @@ use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
 const LAYERS: [&[&str]; 8] = [
-    &["prevalidation", "clock", "causes"],
+    &["prevalidation", "clock", "causes", "text"],
     &["ca", "propagation", "store", "metrics"],
     &["worker"],
     &["overview"],
@@ -36,10 +36,11 @@ const ADAPTERS: [(&str, &str); 12] = [
 ];
 
 /// What the pure heart may use: values, no time, no files, no network, no other process.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "std::collections",
     "std::fmt",
     "std::hash",
+    "std::iter",
     "std::mem",
     "std::net::IpAddr",
     "std::ops",

@@ -11,6 +11,10 @@ mod e2e;
 mod fleet;
 mod lab;
 mod model;
+mod notify;
+mod operators;
+mod page;
+mod pipelines;
 mod propagation;
 mod providers;
 mod readme;
@@ -44,6 +48,9 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "named-checkzone",
         "python3",
         "openssl",
+        "chromium",
+        "chromedriver",
+        "wrk",
     ] {
         support::process::find(program);
     }

@@ -7,19 +7,16 @@
 mod settings;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::time::Instant;
 
 pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
-use crate::pace::{Pace, Paced};
+use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
@@ -30,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(400);
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 /// How long to stay away when the other side says "too many requests" and not for how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait that is believed: nobody is to be forgotten because of one answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Octets of an answer after decompression: ten thousand records with room to spare.
 const CAP: usize = 16 * 1024 * 1024;
 /// Characters of the other side's words in an error.
@@ -74,10 +73,7 @@ pub(crate) enum NoAnswer {
 pub(crate) struct Http {
     base: Url,
     client: reqwest::Client,
-    bucket: DefaultDirectRateLimiter,
-    paced: Paced,
-    /// Until then the other side wants to hear nothing.
-    closed: Mutex<Option<Instant>>,
+    pace: Paced,
     timeout: Duration,
     secrets: Vec<SecretString>,
 }
@@ -97,16 +93,11 @@ impl Http {
         secrets: Vec<SecretString>,
     ) -> Result<Self, ProviderError> {
         let whose = format!("{} {whose}", settings.url.host_str().unwrap_or_default());
-        let (count, per) = settings.rate;
-        let quota = Quota::with_period(per / count.get())
-            .ok_or_else(|| ProviderError::new(ErrorKind::Settings, "`rate` is too high"))?
-            .allow_burst(settings.burst);
+        let here = format!("{} {}", settings.url, fingerprint(&secrets));
         Ok(Self {
             base: settings.url.clone(),
             client: settings.client()?,
-            bucket: RateLimiter::direct(quota),
-            paced: Paced::new(pace, whose, settings.rate, settings.burst.get()),
-            closed: Mutex::default(),
+            pace: Paced::new(pace, whose, here, settings.rate, settings.burst),
             timeout: settings.timeout,
             secrets,
         })
@@ -156,9 +147,11 @@ impl Http {
 
     async fn send(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         for attempt in 1.. {
-            self.open()?;
-            self.bucket.until_ready().await;
-            self.paced.turn().await.map_err(NoAnswer::Unpaced)?;
+            if let Some(left) = self.pace.closed_for() {
+                // Each call before that prolongs it.
+                return Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left));
+            }
+            self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome
                 .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {} s", self.timeout.as_secs()))));
@@ -168,22 +161,13 @@ impl Http {
             match outcome {
                 Err(NoAnswer::Busy(_, wait)) if wait <= SHORT_WAIT && attempt < TRIES => tokio::time::sleep(wait).await,
                 Err(NoAnswer::Busy(what, wait)) => {
-                    *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+                    self.pace.close(wait);
                     return Err(NoAnswer::Busy(what, wait));
                 }
                 other => return other,
             }
         }
         unreachable!("the loop ends by its last try")
-    }
-
-    /// Whether the other side wants to hear from us at all: each call before that prolongs it.
-    fn open(&self) -> Result<(), NoAnswer> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        match closed.and_then(|until| until.checked_duration_since(Instant::now())) {
-            Some(left) if !left.is_zero() => Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left)),
-            _ => Ok(()),
-        }
     }
 
     async fn transfer(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
@@ -266,7 +250,7 @@ impl Http {
 
 /// `Retry-After` in seconds; its other form, a date, nobody here sends.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    value.to_str().ok()?.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// An error and its causes on one line; `reqwest` itself tells only the outermost.

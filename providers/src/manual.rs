@@ -50,6 +50,10 @@ impl Provider for Manual {
         "manual"
     }
 
+    fn writes(&self) -> bool {
+        false
+    }
+
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         self.zone_of(owner)
     }

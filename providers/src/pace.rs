@@ -1,4 +1,8 @@
-//! The pace of a credential that several machines use: each keeps to its own `rate`, and all of them together to the same one.
+//! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and several machines together to the
+//! same one.
+
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod local;
 
 use std::sync::Arc;
 
@@ -19,31 +23,56 @@ pub struct Allowance {
 }
 
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
-pub(crate) use paced::Paced;
+pub(crate) use {local::fingerprint, paced::Paced};
 
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod paced {
+    #![cfg_attr(
+        not(any(feature = "autodns", feature = "cloudflare")),
+        allow(dead_code, reason = "Route 53 asks nobody to stay away")
+    )]
+
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::local::Local;
     use super::{Allowance, Pace};
     use crate::settings::reader::Rate;
 
-    /// An allowance with whoever keeps it, if anybody does.
+    /// What one credential may do, here and everywhere.
     #[derive(Clone)]
     pub(crate) struct Paced {
+        local: Arc<Local>,
         pace: Option<Pace>,
         allowance: Allowance,
     }
 
     impl Paced {
-        pub(crate) fn new(pace: Option<Pace>, whose: String, (count, per): Rate, burst: u32) -> Self {
-            let per_second = f64::from(count.get()) / per.as_secs_f64();
-            Self { pace, allowance: Allowance { whose, per_second, burst } }
+        /// `whose` is the same text on every machine and no secret; `here` tells credentials apart in this process.
+        pub(crate) fn new(pace: Option<Pace>, whose: String, here: String, rate: Rate, burst: NonZeroU32) -> Self {
+            let per_second = f64::from(rate.0.get()) / rate.1.as_secs_f64();
+            let allowance = Allowance { whose, per_second, burst: burst.get() };
+            Self { local: Local::of(here, rate, burst), pace, allowance }
         }
 
+        /// Waits until the next call may go.
         pub(crate) async fn turn(&self) -> Result<(), String> {
+            self.local.turn().await;
             match &self.pace {
                 Some(pace) => pace(self.allowance.clone()).await,
                 None => Ok(()),
             }
+        }
+
+        /// The other side wants to hear nothing for so long.
+        pub(crate) fn close(&self, wait: Duration) {
+            self.local.close(wait);
+        }
+
+        /// How long the other side wants to hear nothing yet.
+        pub(crate) fn closed_for(&self) -> Option<Duration> {
+            self.local.closed_for()
         }
     }
 }

@@ -25,6 +25,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The adapter's kind as it stands in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
+    /// Whether it writes itself. One that does not answers every change with [`ErrorKind::ByOthers`].
+    fn writes(&self) -> bool {
+        true
+    }
+
     /// The zone of this provider that holds `owner`: the longest match on labels, with its name servers as far as the
     /// provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
@@ -115,6 +120,17 @@ impl ProviderError {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same failure after something that may still be done was sent: an open question, whatever it is in itself.
+    #[must_use]
+    pub(crate) fn after_loss(self, owner: &str) -> Self {
+        if matches!(self.kind, ErrorKind::Unknown | ErrorKind::Damaged) {
+            return self;
+        }
+        let open = Self::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {}", self.message))
+            .with_hint("it is looked at again before anything else is done; nothing needs to be repaired");
+        Self { retry_after: self.retry_after, ..open }
     }
 
     /// Whether the same call may succeed later without a person doing anything.

@@ -38,6 +38,7 @@ pub struct SettingFault {
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one for each table, and which variant is large depends on the build")]
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),

@@ -27,6 +27,7 @@ pub(crate) struct Done {
 
 impl Done {
     /// The name was as wished.
+    #[cfg(feature = "route53")]
     pub(crate) fn nothing(rrset: TxtRrset) -> Self {
         Self { before: rrset.clone(), after: rrset, changed: BTreeSet::new(), change_id: None }
     }

@@ -239,6 +239,28 @@ async fn a_name_that_is_taken_in_the_other_form_is_taken_back_and_the_setting_na
 }
 
 #[tokio::test]
+async fn a_stray_of_a_lost_answer_or_of_an_earlier_run_is_taken_back_too() {
+    let fake = prepared().await;
+    fake.names(Names::Relative);
+    let (before, stream) = (fake.dump(APEX), format!("POST zone/{APEX}/_stream"));
+    fake.fail(&stream, Fault::LoseAnswer);
+    let error = add(&*provider(&fake), APEX, "swiss-pki=stray").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings, "{}", shown(&error));
+    assert!(shown(&error).contains("record_names = \"relative\""), "{}", shown(&error));
+    assert_eq!(fake.dump(APEX), before);
+    // Whoever wrote it died before a look; the setting has been mended since. Both ways it goes.
+    let relative = settings(&fake, json!({ "record_names": "relative" })).unwrap();
+    let stray = || fake.put(APEX, APEX, "TXT", 300, "swiss-pki=stray");
+    stray();
+    assert!(add(&*relative, APEX, "swiss-pki=stray").await.unwrap().changed);
+    assert_eq!(fake.dump(APEX).len(), before.len() + 1, "{:#?}", fake.dump(APEX));
+    remove(&*relative, APEX, "swiss-pki=stray").await.unwrap();
+    stray();
+    remove(&*relative, APEX, "swiss-pki=stray").await.unwrap();
+    assert_eq!(fake.dump(APEX), before);
+}
+
+#[tokio::test]
 async fn a_change_that_is_accepted_and_never_seen_is_damage() {
     let fake = prepared().await;
     let yes = json!({ "stid": "1", "status": { "type": "SUCCESS" }, "data": [] });

@@ -1,6 +1,8 @@
 //! `check`: a monitoring plug-in. Reads the store only, which says when the CA was last asked: a verdict on old knowledge
 //! is a warning however good it was.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -9,6 +11,7 @@ use super::status::STALE;
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
+use crate::notify::Pace;
 use crate::output::{Output, relative, share};
 use crate::overview::DomainView;
 use crate::prevalidation::{Lateness, State};
@@ -119,6 +122,10 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     }
     for entry in store.open_entries(None).await?.iter().filter(|entry| entry.removal_tries > 0) {
         findings.push((Word::Warning, format!("TXT {} could not be removed from {}", entry.value, entry.owner)));
+    }
+    let told = wire::notifier(&settings, Arc::clone(&store), Arc::default(), Pace::NIGHTLY).open().await?;
+    for (open, error) in told.iter().filter_map(|open| Some((open, open.error.as_ref()?))) {
+        findings.push((Word::Warning, format!("{} could not be told of {}: {error}", open.sink, open.topic)));
     }
     let oldest = ages(&*store, &settings, &wanted, now, &mut findings).await?;
 

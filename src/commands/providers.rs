@@ -19,7 +19,7 @@ const AT_ONCE: usize = 16;
 #[command(args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Exit status: 0 every domain has a provider, and could be written · 2 usage or configuration · \
-4 some have none, or could not · 75 temporary, try again."
+4 some have none, or could not, or a provider gave no answer."
 )]
 pub(super) struct ProvidersArgs {
     #[command(subcommand)]
@@ -76,7 +76,6 @@ pub(super) async fn providers(global: &Global, args: ProvidersArgs, output: &Out
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let temporary = found.iter().any(|found| found.zone.as_ref().is_err_and(ProviderError::is_retryable));
     let mut table = table(&ports, found);
     if let Some(Verb::Check { all }) = args.verb {
         for row in &mut table {
@@ -86,11 +85,7 @@ pub(super) async fn providers(global: &Global, args: ProvidersArgs, output: &Out
     output.json(&table);
     print(&table, args.verb.is_some(), output);
     let failed = table.iter().any(|row| row.error.is_some() || row.checks.iter().any(|check| !check.ok));
-    Ok(match (failed, temporary) {
-        (false, _) => Exit::Done,
-        (true, true) => Exit::Temporary,
-        (true, false) => Exit::Dns,
-    })
+    Ok(if failed { Exit::Dns } else { Exit::Done })
 }
 
 async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found {
@@ -105,7 +100,7 @@ async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found
         }
         // Any name may be routed to where others write; nobody there knows zones.
         Some(writer) => match writer.find_zone(domain.as_str()).await {
-            Err(error) if error.kind == ErrorKind::NoZone && writer.kind() == "manual" => {
+            Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => {
                 writer.preflight(domain.as_str()).await.map(|proof| proof.zone.apex)
             }
             found => found.map(|zone| zone.apex),

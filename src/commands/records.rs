@@ -133,15 +133,21 @@ fn check(file: &Path, zone: Option<String>, records: &Records, output: &Output) 
         Failed::new(Exit::Usage, format!("{shown}: {fault}"))
             .with_hint("`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form")
     })?;
-    let needed: Vec<&Value> = records.must_stand.iter().filter(|value| planned.decides(&value.owner)).collect();
-    let missing: Vec<&Value> = needed.iter().copied().filter(|v| !planned.holds(&v.owner, &v.value)).collect();
+    // A name that is in the zone now and not after it: a new delegation takes the value out of everybody's sight.
+    let leaves = |value: &Value| value.zone == planned.apex && !planned.decides(&value.owner);
+    let needed: Vec<&Value> =
+        records.must_stand.iter().filter(|value| planned.decides(&value.owner) || leaves(value)).collect();
+    let missing: Vec<&Value> =
+        needed.iter().copied().filter(|value| leaves(value) || !planned.holds(&value.owner, &value.value)).collect();
     let may_go: Vec<&Value> = records.may_go.iter().filter(|v| planned.holds(&v.owner, &v.value)).collect();
     output.json(&json!({ "zone": planned.apex, "needed": needed, "missing": missing, "may_go": may_go }));
     for value in &may_go {
         output.notice(&format!("{} is done with and may go from the planned zone", value.place()));
     }
     for value in &missing {
-        let what = if value.seen {
+        let what = if leaves(value) {
+            "is still needed, and the planned zone delegates its name to others"
+        } else if value.seen {
             "stands in DNS, is still needed, and the planned zone drops it"
         } else {
             "is needed, and not in the planned zone"
@@ -158,11 +164,15 @@ fn check(file: &Path, zone: Option<String>, records: &Records, output: &Output) 
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
+    let mut octets = Vec::new();
     let source: Box<dyn Read> =
         if file == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(file)?) };
-    source.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+    source.take(MAX_BYTES + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+    }
+    // Names and our values are ASCII; comments, and values of others, may be in any encoding.
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// Whether a provider writes nothing itself.

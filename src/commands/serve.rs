@@ -4,17 +4,22 @@ mod parts;
 mod signals;
 mod voice;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::wire::{self, Named};
 use super::work::run_name;
 use super::{Exit, Failed, Global};
 use crate::config::Settings;
+use crate::notify::{self, Notifier};
 use crate::output::Output;
-use crate::server::manager;
+use crate::server::listener::Serving;
 use crate::server::scheduler::{Pace, Scheduler};
 use crate::server::shared::Shared;
+use crate::server::{http, manager};
 use crate::store::Store;
 use parts::Parts;
 use signals::{Signal, Signals};
@@ -35,10 +40,14 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     let shared = Arc::new(Shared::new(Arc::clone(&store), wire::clock(), parts.live.clone()));
     let mut daemon = Daemon::new(shared, parts, settings, run);
     daemon.begin().await;
-    daemon.listen().await?;
-    daemon.say_begun().await;
+    daemon.tell();
+    let interface = daemon.listen().await?;
+    daemon.say_begun(interface.as_ref().map(|interface| interface.address));
     manager::ready();
     let exit = daemon.run(global, &mut signals).await;
+    if let Some(interface) = interface {
+        interface.end().await;
+    }
     store.close().await;
     exit
 }
@@ -63,12 +72,19 @@ async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<
     }
 }
 
+fn notifier(settings: &Settings, shared: &Shared) -> Arc<Notifier> {
+    let (store, metrics) = (Arc::clone(&shared.store), Arc::clone(&shared.metrics));
+    Arc::new(wire::notifier(settings, store, metrics, notify::Pace::DAEMON))
+}
+
 struct Daemon {
     shared: Arc<Shared>,
     scheduler: Arc<Scheduler>,
     settings: Settings,
     /// Names the process in leases and in the history.
     run: String,
+    /// Who is told, by the settings of the moment.
+    notifiers: watch::Sender<Arc<Notifier>>,
     /// The inventory of `settings` is not in the store yet.
     unsynced: bool,
 }
@@ -78,7 +94,14 @@ impl Daemon {
         let worker = parts.worker(&shared);
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
-        Self { shared, scheduler, settings, run, unsynced: true }
+        let notifiers = watch::Sender::new(notifier(&settings, &shared));
+        Self { shared, scheduler, settings, run, notifiers, unsynced: true }
+    }
+
+    /// Whoever is to know is told of each picture.
+    fn tell(&self) {
+        let ending = self.shared.draining.clone();
+        tokio::spawn(notify::follow(self.shared.pictures(), self.notifiers.subscribe(), ending));
     }
 
     /// Has the inventory in the store before anything looks for work, where that can be.
@@ -88,16 +111,23 @@ impl Daemon {
         }
     }
 
-    /// The interface over HTTP, and whoever is told of what happens: both begin here, and end with [`Shared::draining`].
-    async fn listen(&self) -> Result<(), Failed> {
-        Ok(())
+    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest ends.
+    async fn listen(&self) -> Result<Option<Serving>, Failed> {
+        let Some(server) = &self.settings.server else { return Ok(None) };
+        let serving = http::listen(server.listen, &self.shared).await.map_err(|error| {
+            Failed::new(Exit::Temporary, format!("server.listen: cannot listen on {}: {error}", server.listen))
+                .with_hint("is another one running?")
+        })?;
+        Ok(Some(serving))
     }
 
-    async fn say_begun(&self) {
+    fn say_begun(&self, address: Option<SocketAddr>) {
         let clients = self.shared.live().targets.len();
         let domains = self.settings.clients.iter().map(|client| client.domains.len()).sum::<usize>();
         let store = Named::of(&self.settings).shown().unwrap_or_default();
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), domains, clients, %store, "keeps the domains of its configuration");
+        let listen = address.map(tracing::field::display);
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, domains, clients, %store, listen, "keeps the domains of its configuration");
     }
 
     async fn run(&mut self, global: &Global, signals: &mut Signals) -> Result<Exit, Failed> {
@@ -202,6 +232,7 @@ impl Daemon {
             tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
         self.shared.reload(parts.live.clone());
+        self.notifiers.send_replace(notifier(&settings, &self.shared));
         self.scheduler.employ(parts.worker(&self.shared));
         self.settings = settings;
         Ok(())

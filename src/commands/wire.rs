@@ -12,12 +12,19 @@ use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+mod hooks;
+mod notify;
 mod pace;
+mod server;
 mod store;
 
+pub(super) use self::hooks::hook_keys;
+pub(super) use self::notify::notifier;
 use self::pace::FleetPace;
+pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
-    Named, open, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there, store_read_only,
+    Named, open, open_as_it_is, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there,
+    store_read_only,
 };
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
@@ -25,12 +32,13 @@ use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, ProviderTable, Settings};
 use crate::output::Output;
+use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{Origin, Store, StoreError, Wanted};
-use crate::worker::{Ports, Target};
+use crate::worker::{Ports, Target, refusal_fact};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
@@ -137,7 +145,11 @@ pub(super) async fn sync(
     let known: Vec<_> = rows.iter().filter(|row| row.origins.contains(&Origin::Config)).collect();
     let gone: Vec<DomainName> =
         known.iter().map(|row| &row.domain).filter(|domain| !kept.contains(domain)).cloned().collect();
-    let alarm = examine_inventory("configuration", known.len(), &gone).filter(|_| !force);
+    let alarm = examine_inventory(INVENTORY, known.len(), &gone).filter(|_| !force);
+    let (fact, refusal) = (refusal_fact(INVENTORY), alarm.as_ref().map(ToString::to_string).unwrap_or_default());
+    if store.fact(&fact).await?.unwrap_or_default() != refusal {
+        store.set_fact(&fact, &refusal).await?;
+    }
     if alarm.is_none() {
         store.sync_inventory(Origin::Config, &wanted, now).await?;
     }

@@ -16,6 +16,9 @@ use super::clients::Clients;
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
 use super::quantity::{Rate, dns_address};
+use super::server::server;
+#[cfg(test)]
+use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
@@ -24,8 +27,10 @@ use super::{
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
-const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+const TOP: Schema = Schema {
+    path: "",
+    keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server", "notify"],
+};
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -82,12 +87,27 @@ const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 10] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 15] = [
+    &TOP,
+    &POLICY,
+    &REUSE,
+    &STORE,
+    &CA,
+    &CLIENT,
+    &CLIENT_DOMAIN,
+    &PROPAGATION,
+    &ZONE,
+    &WORKER,
+    &SERVER,
+    &SERVER_TLS,
+    &SERVER_TOKEN,
+    &super::hooks::HOOK_KEY,
+    &super::notify::NOTIFY,
+];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
@@ -138,6 +158,8 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
         drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
     };
+    let notify = super::notify::read(top);
+    let server = server(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
@@ -148,6 +170,8 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        notify,
+        server,
         notices: Vec::new(),
     })
 }
@@ -289,7 +313,7 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 }
 
 /// The path of a file that is there.
-fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
         section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
@@ -332,7 +356,7 @@ fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
     Some(url)
 }
 
-fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
+pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             section.fault(key, "must not hold a user name or password");

@@ -232,22 +232,27 @@ impl Query {
             }
         };
         let end = skip.saturating_add(self.limit);
-        // The pages before and after need no order among themselves.
-        if end < rows.len() {
+        let more = end < rows.len();
+        if self.sort == Sort::Name {
+            // A picture is by name already.
             if self.descending {
-                rows.select_nth_unstable_by_key(end, |row| Reverse(place(row)));
+                rows.reverse();
+            }
+            rows.truncate(end);
+            rows.drain(..skip.min(rows.len()));
+        } else {
+            // The pages before and after need no order among themselves.
+            self.part(&mut rows, end);
+            rows.truncate(end);
+            self.part(&mut rows, skip);
+            rows.drain(..skip.min(rows.len()));
+            if self.descending {
+                rows.sort_unstable_by_key(|row| Reverse(place(row)));
             } else {
-                rows.select_nth_unstable_by_key(end, place);
+                rows.sort_unstable_by_key(place);
             }
         }
-        let more = end < rows.len();
-        rows.truncate(end);
-        if self.descending {
-            rows.sort_unstable_by_key(|row| Reverse(place(row)));
-        } else {
-            rows.sort_unstable_by_key(place);
-        }
-        let entries: Vec<&Entry> = rows.into_iter().skip(skip).map(|(_, entry)| entry).collect();
+        let entries: Vec<&Entry> = rows.into_iter().map(|(_, entry)| entry).collect();
         let cursor = |entry: &&Entry| Cursor { key: self.sort.key(entry), domain: entry.domain.clone() };
         Found { total, next: entries.last().filter(|_| more).map(cursor), entries }
     }
@@ -255,6 +260,18 @@ impl Query {
     /// Every match, in order: for a download. The page does not count.
     pub fn all<'a>(&self, picture: &'a Snapshot) -> Vec<&'a Entry> {
         Self { start: Start::Page(1), limit: usize::MAX, ..self.clone() }.find(picture).entries
+    }
+
+    /// Puts those that come before `border` in the order before it.
+    fn part(&self, rows: &mut [(i64, &Entry)], border: usize) {
+        if border >= rows.len() {
+            return;
+        }
+        if self.descending {
+            rows.select_nth_unstable_by_key(border, |row| Reverse(place(row)));
+        } else {
+            rows.select_nth_unstable_by_key(border, place);
+        }
     }
 
     fn takes(&self, entry: &Entry, words: &[String]) -> bool {
@@ -316,7 +333,7 @@ mod tests {
 
     fn picture(mut entries: Vec<Entry>) -> Snapshot {
         entries.sort_by(|a, b| a.domain.cmp(&b.domain));
-        Snapshot { at: Timestamp::UNIX_EPOCH, entries, clients: Vec::new() }
+        Snapshot { at: Timestamp::UNIX_EPOCH, entries, clients: Vec::new(), troubles: Default::default() }
     }
 
     fn names(query: &str, picture: &Snapshot) -> Vec<String> {

@@ -231,6 +231,7 @@ impl Gate {
 impl Lookout for Gate {
     async fn look(&self, question: &Question<'_>) -> Verdict {
         let way = self.settings.way(question.domain);
+        let way = if question.by_others { way.by_looking() } else { way };
         let (published_for, now) = (question.published_for, self.clock.now());
         let verdict = match way.mode {
             GateMode::Authoritative => self.look_at_servers(question, &way).await,

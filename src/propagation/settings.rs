@@ -82,6 +82,18 @@ impl GateSettings {
     }
 }
 
+impl Way<'_> {
+    /// The same with nothing but looking: neither time nor a provider knows when others have written a value.
+    pub fn by_looking(self) -> Self {
+        let mode = match self.mode {
+            GateMode::Authoritative | GateMode::Resolvers => return self,
+            GateMode::Provider | GateMode::Delay if self.resolvers.is_empty() => GateMode::Authoritative,
+            GateMode::Provider | GateMode::Delay => GateMode::Resolvers,
+        };
+        Self { mode, delay: Duration::ZERO, ..self }
+    }
+}
+
 impl Judging {
     /// Rounds, unless configured: two show what anycast hides from one.
     pub const ROUNDS: u32 = 2;

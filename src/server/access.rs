@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -177,6 +178,15 @@ impl Access {
     pub fn named(&self, name: &str) -> Option<Identity> {
         let found = self.tokens.iter().find(|token| &*token.name == name)?;
         Some(Identity { name: Some(Arc::clone(&found.name)), role: found.role })
+    }
+
+    /// A code over `message` that only the token of this name makes (HMAC-SHA256): the same on every machine that has the token,
+    /// and none once it is gone.
+    pub fn code(&self, name: &str, message: &[u8]) -> Option<[u8; 32]> {
+        let token = self.tokens.iter().find(|token| &*token.name == name)?;
+        let mut code = Hmac::<Sha256>::new_from_slice(&token.digest).ok()?;
+        code.update(message);
+        Some(code.finalize().into_bytes().into())
     }
 
     /// Whether this machine may read without a token.

@@ -63,6 +63,8 @@ pub struct Scheduler {
     rounds: Mutex<Vec<Option<Instant>>>,
     /// Something was done since the last picture.
     changed: AtomicBool,
+    /// A picture is wanted at once.
+    asked: AtomicBool,
     picture_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
     fault: Mutex<Option<(Instant, String)>>,
@@ -91,6 +93,7 @@ impl Scheduler {
             on_watch: tokio::sync::Mutex::new(()),
             rounds: Mutex::new(vec![None; pace.lanes.max(1)]),
             changed: AtomicBool::new(true),
+            asked: AtomicBool::new(false),
             picture_took: Mutex::default(),
             fault: Mutex::default(),
             shared,
@@ -103,9 +106,9 @@ impl Scheduler {
         self.look_again();
     }
 
-    /// Something changed in the store: a picture and a look for work are due.
+    /// Something changed in the store: a picture and a look for work are due now.
     pub fn look_again(&self) {
-        self.changed.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
         self.shared.wake.notify_one();
     }
 
@@ -136,6 +139,9 @@ impl Scheduler {
             if jumps.is_one(&*self.shared.clock) {
                 self.shared.hinder(Some(Obstacle::Uncompared));
                 errands.hasten(Errand::Clock);
+            }
+            if self.asked.load(Ordering::Relaxed) && errands.hasten(Errand::Picture) {
+                self.asked.store(false, Ordering::Relaxed);
             }
             for errand in errands.due(self.changed.load(Ordering::Relaxed)) {
                 if errand == Errand::Picture {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::hooks::Key;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
@@ -30,6 +32,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any more.
     pub draining: CancellationToken,
+    ordered_looks: Mutex<BTreeSet<String>>,
     live: watch::Sender<Arc<Live>>,
     picture: watch::Sender<Option<Arc<Snapshot>>>,
     obstacle: watch::Sender<Option<Obstacle>>,
@@ -71,6 +74,12 @@ pub struct Live {
     pub providers: BTreeSet<String>,
     /// Who may do what over HTTP.
     pub access: Access,
+    /// Who sends hooks.
+    pub hook_keys: Vec<Key>,
+    /// The certificate of the listener; `None`: it speaks in clear.
+    pub tls: Option<Tls>,
+    /// For how many domains at most the metrics have a label of their own.
+    pub domain_labels: usize,
 }
 
 impl Live {
@@ -89,6 +98,7 @@ impl Shared {
             wake: Notify::new(),
             metrics: Arc::new(Metrics::new()),
             draining: CancellationToken::new(),
+            ordered_looks: Mutex::default(),
             live: watch::Sender::new(Arc::new(live)),
             picture: watch::Sender::new(None),
             obstacle: watch::Sender::new(Some(Obstacle::Uncompared)),
@@ -108,6 +118,17 @@ impl Shared {
     /// Hears of every reload.
     pub fn reloads(&self) -> watch::Receiver<Arc<Live>> {
         self.live.subscribe()
+    }
+
+    /// Orders a look at a client, by its key, that does not wait for the usual time, and wakes the scheduler.
+    pub fn order_look(&self, client: &str) {
+        self.ordered_looks.lock().unwrap_or_else(PoisonError::into_inner).insert(client.to_owned());
+        self.wake.notify_one();
+    }
+
+    /// The clients whose looks were ordered since this was asked last: for the scheduler, which makes them.
+    pub fn take_ordered_looks(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.ordered_looks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The last picture of all domains; `None` until the store was read for the first time. Its moment stands in it.

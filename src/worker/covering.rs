@@ -1,7 +1,8 @@
 //! Which names need no registration of their own, because one above them makes it needless: known right after a look, and to
 //! everybody else from what that look stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,51 +16,84 @@ pub type Covering = BTreeMap<DomainName, DomainName>;
 /// below it: that of its renewal, which nobody here begins.
 pub type Above = BTreeMap<DomainName, Timestamp>;
 
-/// One domain of a client as the covering sees it.
+/// What all domains say about those below them, in a few words for each: there may be 100,000.
+#[derive(Debug)]
+pub struct Cover {
+    /// Whether the policy asks for it.
+    asked: bool,
+    clients: Vec<Arc<str>>,
+    domains: HashMap<Arc<str>, Standing>,
+}
+
 #[derive(Debug, Clone, Copy)]
-pub struct Below<'a> {
-    /// The name.
-    pub domain: &'a DomainName,
-    /// Whether the inventory wants it.
-    pub desired: bool,
-    /// What the CA said.
-    pub sighting: &'a Sighting,
+struct Standing {
+    /// Its place in `clients`.
+    client: u32,
+    desired: bool,
+    valid: bool,
+    registered: bool,
 }
 
-impl<'a> From<&'a DomainRow> for Below<'a> {
-    fn from(row: &'a DomainRow) -> Self {
-        Self { domain: &row.domain, desired: !row.origins.is_empty(), sighting: &row.sighting }
+impl Cover {
+    /// Without any domain yet.
+    pub fn new(policy: &Policy) -> Self {
+        Self { asked: policy.cover, clients: Vec::new(), domains: HashMap::new() }
     }
-}
 
-/// Which domains of one client lie below a valid one of it, or, while they have no registration, below a wanted one.
-pub fn covering<'a>(
-    domains: impl Iterator<Item = Below<'a>> + Clone,
-    above: &Above,
-    policy: &Policy,
-    now: Timestamp,
-) -> Covering {
-    let valid = |sighting: &Sighting| {
-        sighting.registration().is_some_and(|found| found.usable_until(&policy.reuse, now).is_some())
-    };
-    let wanted: BTreeMap<&DomainName, bool> =
-        domains.clone().filter(|one| one.desired).map(|one| (one.domain, valid(one.sighting))).collect();
-    let mut covering = Covering::new();
-    for one in domains {
-        let unregistered = one.sighting.registration().is_none();
-        let mut name = one.domain.parent();
-        while let Some(parent) = name {
-            name = parent.parent();
-            let covers = match wanted.get(&parent) {
-                Some(valid) => *valid || unregistered,
-                None => above.get(&parent).is_some_and(|&until| now < until),
+    /// Takes a row in, with what the CA said about it.
+    pub fn take(&mut self, row: &DomainRow, sighting: &Sighting, policy: &Policy, now: Timestamp) {
+        let client = self.clients.iter().position(|known| **known == *row.client).unwrap_or_else(|| {
+            self.clients.push(row.client.as_str().into());
+            self.clients.len() - 1
+        });
+        let registration = sighting.registration();
+        let standing = Standing {
+            client: u32::try_from(client).unwrap_or(u32::MAX),
+            desired: !row.origins.is_empty(),
+            valid: registration.is_some_and(|found| found.usable_until(&policy.reuse, now).is_some()),
+            registered: registration.is_some(),
+        };
+        self.domains.insert(row.domain.as_str().into(), standing);
+    }
+
+    /// Whether a row of this name was taken in.
+    pub fn has_row(&self, domain: &DomainName) -> bool {
+        self.domains.contains_key(domain.as_str())
+    }
+
+    /// The highest name above a wanted one that is wanted at the same client too (and valid, or this one has no registration), or
+    /// that is valid at the CA though nobody here wants it: what `above` says of each client.
+    pub fn above(&self, domain: &DomainName, above: &BTreeMap<String, Above>, now: Timestamp) -> Option<DomainName> {
+        let own = self.domains.get(domain.as_str()).filter(|own| self.asked && own.desired)?;
+        let unwanted = self.clients.get(own.client as usize).and_then(|client| above.get(&**client));
+        let mut found = None;
+        let mut next = domain.parent();
+        while let Some(name) = next {
+            next = name.parent();
+            let parent = self.domains.get(name.as_str()).filter(|parent| parent.desired && parent.client == own.client);
+            let covers = match parent {
+                Some(parent) => parent.valid || !own.registered,
+                None => unwanted.and_then(|above| above.get(&name)).is_some_and(|&until| now < until),
             };
             if covers {
-                covering.insert(one.domain.clone(), parent);
+                found = Some(name);
             }
         }
+        found
     }
-    covering
+
+    /// All covered ones of `client`.
+    pub(super) fn covering(&self, client: &str, above: Above, now: Timestamp) -> Covering {
+        let Some(place) = self.clients.iter().position(|known| **known == *client) else { return Covering::new() };
+        let above = [(client.to_owned(), above)].into();
+        let own = self.domains.iter().filter(|(_, standing)| standing.client as usize == place);
+        own.filter_map(|(name, _)| {
+            let domain = DomainName::from_a_labels(name).ok()?;
+            let covered_by = self.above(&domain, &above, now)?;
+            Some((domain, covered_by))
+        })
+        .collect()
+    }
 }
 
 /// Until when a registration that nobody here renews covers what lies below it.
@@ -80,7 +114,7 @@ pub async fn above(store: &dyn Store, client: &str) -> Result<Option<Above>, Sto
 
 /// As [`above`] reads it: only those that cover something.
 pub(super) fn above_text(above: &Above, covering: &Covering) -> String {
-    let used: std::collections::BTreeSet<&DomainName> = covering.values().collect();
+    let used: BTreeSet<&DomainName> = covering.values().collect();
     let used = above.iter().filter(|(name, _)| used.contains(name));
     used.map(|(name, until)| format!("{name}={}", until.as_second())).collect::<Vec<_>>().join(" ")
 }

@@ -5,12 +5,12 @@ use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::covering::{Above, Below, Covering, above, above_fact, above_text, covering, covers_until};
+use super::covering::{Above, Cover, Covering, above, above_fact, above_text, covers_until};
 use super::looks::UnderWay;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{examine_clock, examine_look};
-use crate::prevalidation::{Alarm, Decision, DomainName, Observed, Sighting, absorb, next_step};
+use crate::prevalidation::{Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step};
 use crate::store::{DomainRow, Event, Seen, StoreError};
 
 /// What one list call says, before anybody believes it.
@@ -63,15 +63,16 @@ impl Worker {
         // A look of a version that stored less is none to work by.
         let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
         let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
-        let mut rows: Vec<DomainRow> = Vec::new();
+        let mut cover = Cover::new(&self.policy);
         let mut after = None;
         loop {
             let page = store.domains_after(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.domain.clone());
-            rows.extend(page.into_iter().filter(|row| row.client == target.key));
+            let rows = page.iter().filter(|row| row.client == target.key);
+            rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
         }
-        self.cover(&target.key, covering(rows.iter().map(Below::from), &above, &self.policy, now));
+        self.cover(&target.key, cover.covering(&target.key, above, now));
         let state = if refused { LookState::Refused(Vec::new()) } else { LookState::Done };
         self.looks.adopted(&target.key, state, Some(looked_at), again_at);
         Ok(())
@@ -88,10 +89,12 @@ impl Worker {
             Err(error) => {
                 let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
                 self.note(vec![event]).await?;
+                self.remember_failure(&target.key, &error).await?;
                 self.look_failed(target, &error);
                 return Ok(());
             }
         };
+        self.remember(&failure_fact(&target.key), "").await?;
         let mut events: Vec<Event> = survey
             .unreadable
             .iter()
@@ -175,8 +178,9 @@ impl Worker {
         let above: Above = unmanaged()
             .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
             .collect();
-        let below = |(row, sighting)| Below { sighting, ..Below::from(row) };
-        let covering = covering(seen.iter().map(|(row, sighting)| below((row, sighting))), &above, &self.policy, now);
+        let mut cover = Cover::new(&self.policy);
+        seen.iter().for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
+        let covering = cover.covering(&target.key, above.clone(), now);
         let mut before = Vec::with_capacity(seen.len());
         let mut sights = Vec::with_capacity(seen.len());
         for (row, sighting) in seen {
@@ -272,6 +276,14 @@ impl Worker {
         self.remember(&format!("unmanaged/{client}"), &names).await
     }
 
+    /// Since when the CA cannot be asked about the client, and what stands in the way now.
+    async fn remember_failure(&self, client: &str, error: &CaError) -> Result<(), StoreError> {
+        let known = self.ports.store.fact(&failure_fact(client)).await?.unwrap_or_default();
+        let now = self.ports.clock.now().to_string();
+        let since = known.split_once(' ').map_or(now.as_str(), |(since, _)| since);
+        self.remember(&failure_fact(client), &format!("{since} {error}")).await
+    }
+
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
         if self.ports.store.fact(key).await?.as_deref() != Some(value) {
             self.ports.store.set_fact(key, value).await?;
@@ -285,21 +297,27 @@ pub fn refusal_fact(client: &str) -> String {
     format!("guard/{client}")
 }
 
+/// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
+pub fn failure_fact(client: &str) -> String {
+    format!("unreachable/{client}")
+}
+
 impl Sight {
     fn seen(&self) -> Seen {
         Seen {
             domain: self.row.domain.clone(),
             sighting: self.observed.sighting.clone(),
-            due_at: due_at(&self.decision),
+            due_at: due_at(&self.decision, &self.observed.attempt),
             changed: self.row.sighting != self.observed.sighting,
         }
     }
 }
 
-/// When to ask the planner again after `decision`.
-pub(super) fn due_at(decision: &Decision) -> Option<Timestamp> {
+/// When to ask the planner again after `decision`, or to hear somebody's word.
+pub(super) fn due_at(decision: &Decision, attempt: &Attempt) -> Option<Timestamp> {
     // A look at the CA always asks again; a moment further away than any proof lives needs no row of its own.
-    Some(decision.at).filter(|&at| at < Timestamp::MAX)
+    let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
+    planned.into_iter().chain(attempt.hears_at()).min()
 }
 
 /// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer unanswered.

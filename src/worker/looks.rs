@@ -159,6 +159,13 @@ impl Looks {
         news
     }
 
+    /// A person wants a client to be looked at now, however its last look ended. One that is under way is that look.
+    pub(super) fn order(&self, client: &str, now: Timestamp) {
+        if let Some(standing) = self.lock().get_mut(client).filter(|standing| !standing.under_way) {
+            (standing.due_at, standing.soon) = (Some(now), true);
+        }
+    }
+
     /// The look at `looked_at` was this worker's own.
     pub(super) fn looked(&self, client: &str, looked_at: Timestamp) {
         if let Some(standing) = self.lock().get_mut(client) {
@@ -181,5 +188,30 @@ impl Looks {
         let clients = self.lock();
         let standings = targets.filter_map(|target| clients.get(&target.key)).filter(|standing| !standing.under_way);
         standings.filter_map(|standing| standing.due_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ca::ClientSelector;
+
+    #[test]
+    fn an_ordered_look_waits_for_nothing_however_the_last_one_ended() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let target = Target::new("ca", ClientSelector::Name("one".into()));
+        let looks = Looks::new(std::slice::from_ref(&target), Some(SignedDuration::from_hours(1)));
+        let failed = LookState::Failed { error: "gone".into(), temporary: true };
+        for state in [LookState::Done, LookState::Refused(Vec::new()), failed] {
+            let ordered = looks.begin([&target].into_iter(), now).unwrap();
+            looks.order(&target.key, now);
+            looks.ended(&target.key, state, now);
+            drop(ordered);
+            assert!(looks.begin([&target].into_iter(), now).is_none(), "the one under way was that look");
+            looks.order(&target.key, now);
+            assert_eq!(looks.next([&target].into_iter()), Some(now));
+        }
+        assert_eq!(looks.begin([&target].into_iter(), now).unwrap().every, Some(SOON));
     }
 }

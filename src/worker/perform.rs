@@ -4,6 +4,7 @@ mod by_others;
 mod ca;
 mod dns;
 mod gate;
+mod others;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -30,19 +30,19 @@ pub struct Candidate {
 
 /// The one candidate whose zone is the live one. A zone above a delegation is not, nor is one with other name servers.
 ///
-/// One that does not state its name servers counts where no other fits. Where nobody can tell what is live, the longest
-/// zone counts. `unanswered` are the providers that gave no answer, in words.
+/// One that does not state its name servers counts where no other fits, and where nobody can tell what is live the longest
+/// zone counts: both only when every provider gave an answer. `unanswered` are the providers that gave no answer, in words.
 ///
 /// # Errors
-/// Several or none, with all candidates: [`ErrorKind::Settings`] for several; for none [`ErrorKind::NoZone`], or
-/// [`ErrorKind::Unavailable`] while somebody gave no answer.
+/// Several or none, with all candidates: [`ErrorKind::Settings`] for several; for none [`ErrorKind::NoZone`].
+/// [`ErrorKind::Unavailable`] where it depends on somebody who gave no answer.
 pub fn choose(
     domain: &DomainName,
     live: Option<&LiveZone>,
     candidates: &[Candidate],
     unanswered: &[String],
 ) -> Result<String, ProviderError> {
-    let fitting: Vec<&Candidate> = match live {
+    let (proven, fitting): (bool, Vec<&Candidate>) = match live {
         Some(live) => {
             let at_apex = || candidates.iter().filter(|candidate| candidate.zone.apex == live.apex);
             let states = |candidate: &&Candidate| !candidate.zone.name_servers.is_empty();
@@ -50,15 +50,20 @@ pub fn choose(
                 states(candidate) && candidate.zone.name_servers.iter().all(|name| live.name_servers.contains(name))
             };
             let proven: Vec<_> = at_apex().filter(is_live).collect();
-            if proven.is_empty() { at_apex().filter(|candidate| !states(candidate)).collect() } else { proven }
+            match proven.is_empty() {
+                false => (true, proven),
+                true => (false, at_apex().filter(|candidate| !states(candidate)).collect()),
+            }
         }
         None => {
             let longest = candidates.iter().map(|candidate| candidate.zone.apex.len()).max();
-            candidates.iter().filter(|candidate| Some(candidate.zone.apex.len()) == longest).collect()
+            (false, candidates.iter().filter(|candidate| Some(candidate.zone.apex.len()) == longest).collect())
         }
     };
-    if let [only] = fitting.as_slice() {
-        return Ok(only.provider.clone());
+    match fitting.as_slice() {
+        // Without proof, whoever gave no answer may have the zone.
+        [only] if proven || unanswered.is_empty() => return Ok(only.provider.clone()),
+        _ => {}
     }
     let listed: Vec<String> = candidates.iter().map(shown).collect();
     let listed = if listed.is_empty() { "no provider has a zone for it".to_owned() } else { listed.join("; ") };
@@ -71,10 +76,11 @@ pub fn choose(
         None => String::new(),
     };
     let silent = if unanswered.is_empty() { String::new() } else { format!("; no answer: {}", unanswered.join("; ")) };
-    let (kind, word) = match (fitting.is_empty(), unanswered.is_empty()) {
-        (false, _) => (ErrorKind::Settings, "several providers could write it"),
-        (true, true) => (ErrorKind::NoZone, "no provider writes its live zone"),
-        (true, false) => (ErrorKind::Unavailable, "no provider that answers writes its live zone"),
+    let (kind, word) = match (fitting.as_slice(), unanswered.is_empty()) {
+        ([], true) => (ErrorKind::NoZone, "no provider writes its live zone"),
+        ([], false) => (ErrorKind::Unavailable, "no provider that answers writes its live zone"),
+        ([_], _) => (ErrorKind::Unavailable, "who writes its live zone cannot be told before all providers answer"),
+        (_, _) => (ErrorKind::Settings, "several providers could write it"),
     };
     let text = format!("{}: {word}: {listed}{live}{silent}", domain.both_forms());
     Err(ProviderError::new(kind, text).with_hint(
@@ -221,5 +227,14 @@ mod tests {
         let domain = DomainName::from_a_labels("example.ch").unwrap();
         let error = choose(&domain, None, &[], &["edge: no connection".to_owned()]).unwrap_err();
         assert!(error.is_retryable() && error.message.contains("edge: no connection"), "{error}");
+        // One that cannot say whether its zone is the live one must not win because another is away for a moment.
+        let live = LiveZone { apex: "example.ch".into(), name_servers: ["ns1".to_owned()].into() };
+        let (mute, good) = (candidate("mute", "example.ch", &[]), candidate("good", "example.ch", &["ns1"]));
+        let silent = ["edge: no connection".to_owned()];
+        for live in [Some(&live), None] {
+            let error = choose(&domain, live, std::slice::from_ref(&mute), &silent).unwrap_err();
+            assert!(error.is_retryable() && error.message.contains("edge: no connection"), "{live:?}: {error}");
+        }
+        assert_eq!(choose(&domain, Some(&live), &[mute, good], &silent).unwrap(), "good", "proven is proven");
     }
 }

@@ -48,17 +48,10 @@ impl Task {
             observed.attempt.withdrawn_at = None;
         }
         let mut decision = next_step(&observed, &worker.policy, now);
-        if worker.options.look_every.is_some() && !decision.is_due(now) {
-            // Due by somebody's word and not by the plan: what it waited for, or was held for, may be there. Known since when
-            // all the same, and a withdrawn one stays withdrawn.
-            observed.attempt.not_before = None;
-            observed
-                .attempt
-                .hold
-                .as_mut()
-                .filter(|hold| hold.again_at > now)
-                .into_iter()
-                .for_each(|hold| hold.again_at = now);
+        let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
+        if listens && !decision.is_due(now) {
+            // Due by somebody's word and not by the plan: what it waited for, or was held for, may be there.
+            observed.attempt.hear(now);
             decision = next_step(&observed, &worker.policy, now);
         }
         let mut task = Self {
@@ -79,6 +72,9 @@ impl Task {
             task.hold(worker, "workers died on it, or lost it, several times in a row; see the log", now);
         }
         task.decision = next_step(&task.observed, &worker.policy, now);
+        if task.decision.is_due(now) {
+            (task.observed.attempt.taken_up_at, task.observed.attempt.word_waits) = (Some(now), false);
+        }
         task
     }
 
@@ -335,7 +331,7 @@ impl Task {
         if self.row.at_risk && !self.is_on_its_way(&decision, now) {
             self.at_risk = Some(false);
         }
-        let due = due_at(&decision);
+        let due = due_at(&decision, &self.observed.attempt);
         self.decision = decision;
         self.write(due, true)
     }

@@ -169,6 +169,26 @@ fn a_wrong_setting_of_autodns_is_named_and_nothing_is_written() {
     refused(&world, &cases, || fake.dump("b.test"));
 }
 
+#[test]
+fn nobody_listening_is_trouble_with_dns_for_every_command() {
+    let world = world();
+    let (id, key) = (secret(&world, "id", "AKIAOURS"), secret(&world, "key", "c4n4ry-key"));
+    write_secret(&world.path("tsig.key"), &zones::Key::new("prevalidate", "hmac-sha256").file_text());
+    let url = "http://127.0.0.1:1";
+    let cases = [
+        (
+            "rfc2136",
+            format!("server = \"127.0.0.1:1\"\nkey_file = {}", quoted(world.path("tsig.key"))),
+            4,
+            &["127.0.0.1:1", "refused"][..],
+        ),
+        ("route53", format!("endpoint = \"{url}\"\naccess_key = {id}\nsecret_key = {key}"), 4, &["`endpoint`"]),
+        ("cloudflare", format!("url = \"{url}\"\ntoken = {key}"), 4, &["127.0.0.1", "`url`"]),
+        ("autodns", format!("url = \"{url}\"\nuser = \"me\"\npassword = {key}"), 4, &["127.0.0.1", "`url`"]),
+    ];
+    refused(&world, &cases, Vec::new);
+}
+
 #[cfg(feature = "exec")]
 #[test]
 fn a_wrong_setting_of_exec_is_named() {

@@ -1,12 +1,16 @@
 //! End to end: the built binary against BIND, Knot and the sandbox CA, as an operator sees it.
 
 mod bad_input;
+mod by_provider;
 mod crash;
 mod fleet;
 mod guard;
+mod hooks;
 mod life;
 mod mixed;
+mod notify;
 mod pipeline;
+mod rebuild;
 mod refusals;
 mod renewal;
 mod secrets;

@@ -58,8 +58,27 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     let path = world.path("plan.json");
     fs::write(&path, json!({ "zone": "a.test", "txt": { "a.test": [value, "v=spf1 -all"] } }).to_string()).unwrap();
     world.run(&setup, &["records", "--check", path.to_str().unwrap()]).exits(0);
-    fs::write(&path, "$INCLUDE other.zone\n").unwrap();
-    world.run(&setup, &["records", "--check", path.to_str().unwrap()]).exits(2).says(&["line 1", "named-compilezone"]);
+    let check = |more: &[&str]| world.run(&setup, &[&["records", "--check", path.to_str().unwrap()], more].concat());
+    for (text, words) in [
+        (&b"$INCLUDE other.zone\n"[..], "line 1"),
+        (b"", "--zone"),
+        (b"\x00\xff\xfe", "line 1"),
+        (b"{\"zone\": \"a.test\"", "JSON"),
+        (b"a.test. TXT \"open", "line 1"),
+    ] {
+        fs::write(&path, text).unwrap();
+        check(&[]).exits(2).says(&[words, "named-compilezone"]);
+    }
+    fs::write(&path, "$ORIGIN b.test.\n@ SOA ns1 h 1 2 3 4 5\n").unwrap();
+    check(&["--zone", "a.test"]).exits(2).says(&["the zone b.test, and not a.test"]);
+    world.run(&setup, &["records", "--check", world.path("").to_str().unwrap()]).exits(2).says(&["cannot be read"]);
+    // As BIND's tools write it, with somebody's comment in another encoding.
+    let head = "$ORIGIN .\n$TTL 3600\na.test IN SOA ns1.a.test. h.a.test. 1 2 3 4 5\n; Z\u{fc}rich\n";
+    let latin: Vec<u8> = head.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    fs::write(&path, &latin).unwrap();
+    check(&[]).exits(4).says(&["a.test TXT", "lacks 1 of 1"]);
+    fs::write(&path, [&latin[..], format!("a.test IN TXT \"{value}\"\n").as_bytes()].concat()).unwrap();
+    check(&[]).exits(0).says(&["keeps all of 1"]);
 
     deploy(&server, &world.run(&setup, &["records", "--format", "nsupdate"]).exits(0));
     assert!(server.txt("a.test").contains(&value));
@@ -72,6 +91,20 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     assert_eq!((records["must_stand"].as_array().unwrap().len(), records["may_go"].as_array().unwrap().len()), (0, 2));
     deploy(&server, &world.run(&setup, &["records", "--format", "nsupdate"]).exits(0));
     assert_eq!(["a.test", "b.test"].map(|zone| server.axfr(zone)), before, "as before, with all TTLs");
+}
+
+#[test]
+fn no_waiting_time_stands_for_a_value_that_nobody_has_written() {
+    let (server, world, mut setup) = a_pipeline();
+    for zone in ["a.test", "b.test"] {
+        setup.more += &format!("[propagation.zone.\"{zone}\"]\nmode = \"delay\"\ndelay = \"1s\"\n");
+        let servers = setup.name_servers.remove(zone).unwrap();
+        setup.more += &format!("name_servers = {}\n", json!(servers));
+    }
+    let ran = world.run(&setup, &["run", "--wait", "4s"]).exits(4).says(&["for others to write"]);
+    assert_eq!(world.ca.count(Call::Validate), 0, "{}", ran.said());
+    deploy(&server, &world.run(&setup, &["records", "--format", "nsupdate"]).exits(0));
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0).says(&["2 valid"]);
 }
 
 #[test]

@@ -48,12 +48,26 @@ fn twenty_domains_become_valid_without_cron_and_the_service_manager_knows() {
     let (domains, server) = lab(20);
     let before = zones(&server, &domains);
     let world = World::new(&[&server]);
-    let setup = setup(&world, &server, &domains);
+    let mut setup = setup(&world, &server, &domains);
+    setup.more.push_str("[server]\nlisten = \"127.0.0.1:0\"\n");
     let mut daemon = serve(&world, &setup);
     daemon.says(&["keeps the domains of its configuration", "domains=20", "clients=1", "prevalidate.db"]);
     daemon.says_times(20, &["removed"]);
     all_proven_once(&world, &server, &domains, &before);
     daemon.hears("STATUS=20 domains: 20 valid");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(daemon.get(path).0, 200, "{path}");
+    }
+    let (_, metrics) = daemon.get("/metrics");
+    for line in [
+        "prevalidate_domains{state=\"valid\"} 20",
+        "prevalidate_events_total{kind=\"validated\"} 20",
+        "prevalidate_ca_calls_total{ca=\"sandbox\",call=\"validate\",outcome=\"ok\"} 20",
+        "prevalidate_store_up 1",
+        "prevalidate_leases_lost_total 0",
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line}\n{metrics}");
+    }
     for _ in 0..3 {
         daemon.hears("WATCHDOG=1");
     }

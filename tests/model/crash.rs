@@ -124,6 +124,9 @@ impl Provider for Mortal<dyn Provider> {
     fn kind(&self) -> &'static str {
         self.inner.kind()
     }
+    fn writes(&self) -> bool {
+        self.inner.writes()
+    }
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         self.inner.find_zone(owner).await
     }

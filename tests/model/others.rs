@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use prevalidate::prevalidation::LedgerState;
+use prevalidate::propagation::GateMode;
 use prevalidate::store::Store;
 use prevalidate_providers::TxtRecord;
 use prevalidate_providers::manual::Manual;
@@ -63,6 +64,24 @@ async fn what_a_pipeline_writes_is_waited_for_submitted_and_let_go_without_a_per
     world.is_clean().await;
     let history = world.store_history(0).await;
     assert_eq!(history.iter().filter(|kind| *kind == "may-go").count(), 1, "{history:?}");
+}
+
+#[tokio::test]
+async fn what_a_pipeline_has_not_written_is_submitted_in_no_mode() {
+    for mode in GateMode::ALL {
+        let mut world = with_a_pipeline(2).await;
+        world.witness.lock().unwrap().mode = mode;
+        world.nights(2).await;
+        let open = world.store.open_entries(None).await.unwrap();
+        assert!(open.len() == 2 && open.iter().all(|entry| entry.is_awaited()), "{mode:?}: {open:?}");
+        assert!(world.witness.lock().unwrap().go.is_empty(), "{mode:?}: nobody has written anything");
+        deploy(&world).await;
+        world.nights(1).await;
+        assert!(world.all_valid(), "{mode:?}");
+        deploy(&world).await;
+        world.nights(2).await;
+        world.is_clean().await;
+    }
 }
 
 #[tokio::test]

@@ -359,16 +359,26 @@ impl Lookout for Eye {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(&self, &Question { domain, value, in_sync, .. }: &Question<'_>) -> Verdict {
+    async fn look(&self, &Question { domain, value, published_for, in_sync, by_others }: &Question<'_>) -> Verdict {
         let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary =
             witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
+        let mode = match witness.mode {
+            GateMode::Provider | GateMode::Delay if by_others => GateMode::Authoritative,
+            mode => mode,
+        };
+        // Resolvers keep what they know for a day.
+        let is_told = mode != GateMode::Resolvers || published_for.as_secs() >= 86_400;
         if witness.deaf {
-            return Verdict::new(witness.mode, false, "no name server gave an answer".to_owned());
+            return Verdict::new(mode, false, "no name server gave an answer".to_owned());
         }
         let by_provider = [InSync::Yes, InSync::Unnamed].contains(&in_sync);
-        let go = if witness.mode == GateMode::Provider { by_provider } else { primary && secondary };
+        let go = match mode {
+            GateMode::Provider => by_provider,
+            GateMode::Delay => true,
+            GateMode::Authoritative | GateMode::Resolvers => primary && secondary,
+        };
         let bogus = witness.bogus.get(domain.as_str()).cloned();
         if let Some(time) = witness.slow.get(domain.as_str()) {
             self.clock.advance(*time);
@@ -377,9 +387,9 @@ impl Lookout for Eye {
             witness.go.push((domain.clone(), self.clock.now()));
         }
         Verdict {
-            mode: witness.mode,
+            mode,
             go,
-            gone: !primary && !secondary,
+            gone: !primary && !secondary && is_told,
             bogus,
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),

@@ -114,6 +114,27 @@ async fn the_example_with_nsupdate_keeps_the_contract_on_bind() {
     conformance::run(&subject).await;
 }
 
+/// There is no Kerberos here: what is shown is that nsupdate is told to use it, and never goes without a signature.
+#[tokio::test]
+async fn without_a_key_file_the_example_signs_by_gss_tsig() {
+    let (server, folder) = (NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"])), TempDir::new().unwrap());
+    let (log, stub) = (folder.path().join("log"), folder.path().join("nsupdate"));
+    let body = format!(
+        "#!/bin/sh\necho \"$*\" >>{}\ncat >/dev/null\necho 'tkey query failed: GSSAPI error' >&2\nexit 1\n",
+        log.display()
+    );
+    std::fs::write(&stub, body).unwrap();
+    std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let at = server.address();
+    let environment = json!({ "SERVER": format!("{}#{}", at.ip(), at.port()), "KRB5CCNAME": "FILE:/nonexistent",
+        "PATH": format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().display()) });
+    let table = json!({ "kind": "exec", "program": example("nsupdate"), "environment": environment });
+    let provider = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap();
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings && error.message.contains("GSSAPI"), "{}", shown(&error));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "-v -t 10 -g\n");
+}
+
 #[tokio::test]
 async fn values_of_250_names_come_and_go_in_five_runs_each_way() {
     let subject = Nsupdate::new();
@@ -267,5 +288,61 @@ async fn what_a_program_gets_and_says_is_bounded_and_secrets_stay_inside() {
         let provider = program(&script(&folder, &format!("much{}", words.len()), body), json!({}), 3);
         let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
         assert!(error.message.contains(words) && error.message.len() < 2000, "{}", shown(&error));
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_answers_is_bounded_too_and_secrets_in_it_stay_inside() {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    write_secret(&secret, "CANARY-CANARY-CANARY");
+    let long = "head -c 300000 /dev/zero | tr '\\0' x";
+    let one = |fields: &str| format!("{{\"names\":[{{\"name\":\"{APEX}\",{fields}}}]}}");
+    for (index, answer) in [
+        one("\"error\":\"denied\",\"message\":\"no \\u001b[31m $TOKEN $long\",\"hint\":\"$TOKEN $long\""),
+        one("\"error\":\"$TOKEN $long\""),
+        one("\"zone\":\"$TOKEN$long\""),
+        one(&format!("\"zone\":\"{APEX}\",\"ttl\":60,\"records\":[\"\\\"$TOKEN $long\"]")),
+        "{\"names\":\"$TOKEN $long\"}".to_owned(),
+        "{\"names\":[{\"name\":\"$TOKEN $long\"}]}".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("says{index}"));
+        let body = format!(
+            "#!/bin/sh\nlong=$({long})\ncat >/dev/null\n[ $1 = capabilities ] && echo '{{\"protocol\":1}}' && exit\n\
+             cat <<END\n{answer}\nEND\n"
+        );
+        std::fs::write(&path, body).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let provider = program(&path, json!({ "TOKEN": { "file": secret } }), 30);
+        let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+        let text = shown(&error);
+        assert!(
+            text.len() < 2500 && !text.contains("CANARY") && !text.contains(char::is_control),
+            "{index}: {text:.3000}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_open() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("late");
+    // The first addition, of two names, dies; whatever it began may still come. The next ones are refused.
+    let looks = "s/.*\"names\":\\[\\(.*\\)\\].*/\\1/; s/\"[^\"]*\"/{\"name\":&,\"zone\":\"example.test\"}/g; s/.*/{\"names\":[&]}/";
+    let body = format!(
+        "#!/bin/sh\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\ninspect) sed '{looks}';;\n\
+         *) cat >/dev/null; test -e {0} && exit 3; touch {0}; kill -9 $$;;\nesac\n",
+        folder.path().join("begun").display()
+    );
+    std::fs::write(&path, body).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = program(&path, json!({}), 30);
+    let values = ["a", "b"].map(|label| TxtValue { owner: format!("{label}.{APEX}"), value: "swiss-pki=x".into() });
+    for result in provider.ensure_present(&values).await {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
     }
 }

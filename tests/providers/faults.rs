@@ -59,6 +59,28 @@ async fn a_lost_answer_without_a_read_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
+    for both in [true, false] {
+        let (_server, _, provider) = behind(move |message, earlier| match (is_update(message), earlier) {
+            (false, _) => Verdict::Pass,
+            (true, 0) => Verdict::LoseRequest,
+            (true, _) => {
+                let refusal = Message::error_msg(message.metadata.id, OpCode::Update, ResponseCode::Refused);
+                Verdict::Answer(refusal.to_vec().unwrap())
+            }
+        });
+        let owners: &[&str] = if both { &[APEX, "mine.example.test"] } else { &[APEX] };
+        let values: Vec<_> =
+            owners.iter().map(|&owner| TxtValue { owner: owner.into(), value: "swiss-pki=late".into() }).collect();
+        for result in provider.ensure_present(&values).await {
+            let error = result.unwrap_err();
+            // What was lost may still be on its way.
+            assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_an_update_is_given_up_and_the_outcome_is_open() {
     let (_server, proxy, provider) =
         behind(|message, _| if is_update(message) { Verdict::Stall } else { Verdict::Pass });

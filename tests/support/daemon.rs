@@ -1,6 +1,7 @@
 //! A daemon of a test: `prevalidate serve`, watched over the socket that a service manager gives it and by its log.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -71,6 +72,24 @@ impl Daemon {
     /// Sends a signal, such as `-HUP`.
     pub fn signal(&self, signal: &str) {
         process::run("kill", &[signal, &self.pid().to_string()], "");
+    }
+
+    /// Where it listens.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        assert!(self.log.count(1, |line| line.contains(" listen=")), "listens nowhere:\n{}", self.said());
+        let said = self.said();
+        said.split(" listen=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// The status and the whole answer to a GET.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
     }
 
     /// Everything it has said.

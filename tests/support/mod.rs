@@ -15,7 +15,10 @@
 pub mod apis;
 pub mod ask;
 pub mod bind;
+pub mod certificate;
 pub mod daemon;
+pub mod hooks;
+pub mod inventory;
 pub mod knot;
 pub mod name_server;
 pub mod pdns;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use super::certificate::Certificate;
 use super::ports::Port;
 use super::process;
 
@@ -201,17 +202,7 @@ impl Cluster {
 
     /// From now on nobody gets in without TLS. `localhost` is who it is; `root` vouches for it.
     pub fn speak_tls(&self, root: &Path) {
-        let folder = root.parent().unwrap();
-        let path = |name: &str| folder.join(name).display().to_string();
-        let (key, request, signed, extensions) = (path("s.key"), path("s.csr"), path("s.crt"), path("s.ext"));
-        let (root_key, root) = (path("root.key"), root.display().to_string());
-        std::fs::write(&extensions, "subjectAltName = DNS:localhost\n").unwrap();
-        let new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-batch"];
-        let openssl = |more: &[&str]| process::run("openssl", more, "");
-        openssl(&[&new[..], &["-x509", "-subj", "/CN=root", "-keyout", &root_key, "-out", &root]].concat());
-        openssl(&[&new[..], &["-subj", "/CN=localhost", "-keyout", &key, "-out", &request]].concat());
-        let sign = ["x509", "-req", "-in", &request, "-CA", &root, "-CAkey", &root_key, "-CAcreateserial"];
-        openssl(&[&sign[..], &["-extfile", &extensions, "-out", &signed]].concat());
+        let Certificate { key, signed, .. } = Certificate::issue(root, "DNS:localhost");
         for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {
             let to = self.directory.join("data").join(to);
             std::fs::copy(from, &to).unwrap();

@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::Exec;
 use super::program::Failure;
-use super::protocol::{Change, Changes, Inspected, Look, Names};
+use super::protocol::{Change, Changes, Inspected, Look, Name, Names};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
@@ -125,12 +125,14 @@ impl Exec {
                 outcomes.extend(plans.iter().map(|plan| (name(plan), Err(error.clone()))));
             }
             Some(Err(_)) | None => {
-                let may_be_done = sent.is_some();
+                let may_be_done = matches!(sent, Some(Err(Failure::Open(_))));
                 for plan in plans {
                     let name = name(plan);
                     let Some(wish) = wishes.get(&name) else { continue };
                     let before = may_be_done.then(|| plan.look.rrset.clone());
                     let outcome = self.change_one(&name, wish, verb, before).await;
+                    // What a run began of which nobody knows the end may still come.
+                    let outcome = outcome.map_err(|error| if may_be_done { error.after_loss(&name) } else { error });
                     outcomes.push((name, outcome));
                 }
             }
@@ -148,7 +150,7 @@ impl Exec {
     ) -> Result<Done, ProviderError> {
         let mut said = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look_one(name).await.map_err(|error| undecided_if(before.is_some(), name, error))?;
+            let look = self.look_one(name).await?;
             let plan = plan(look, wish, verb);
             if plan.records.is_empty() {
                 return Ok(match before {
@@ -170,7 +172,7 @@ impl Exec {
                 }
                 Err(Failure::Open(error)) => {
                     // A look tells; it is never sent again on its own.
-                    let look = self.look_one(name).await.map_err(|error| undecided_if(true, name, error))?;
+                    let look = self.look_one(name).await.map_err(|error| error.after_loss(name))?;
                     let was = before.take().unwrap_or(plan.look.rrset);
                     let now = self::plan(look, wish, verb);
                     return if now.records.is_empty() {
@@ -222,9 +224,8 @@ impl Exec {
             let mut looks = self.looks(&names).await;
             for (plan, name) in open.into_iter().zip(names) {
                 let look = looks.remove(&name).unwrap_or_else(|| Err(nobody_asked(&name)));
-                let outcome = look
-                    .map_err(|error| undecided_if(true, &name, error))
-                    .and_then(|look| self.proven(plan, look, verb));
+                let outcome =
+                    look.map_err(|error| error.after_loss(&name)).and_then(|look| self.proven(plan, look, verb));
                 outcomes.insert(name, outcome);
             }
         }
@@ -270,8 +271,15 @@ impl Exec {
             match self.ask::<Inspected>("inspect", &Names { names }, &what).await {
                 Err(error) => looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone())))),
                 Ok(answer) => {
+                    let look = |answer: Name| {
+                        answer.look().map_err(|error| ProviderError {
+                            message: self.harmless(&error.message),
+                            hint: error.hint.map(|hint| self.harmless(&hint)),
+                            ..error
+                        })
+                    };
                     let mut found: Looks =
-                        answer.names.into_iter().map(|answer| (answer.name.clone(), answer.look())).collect();
+                        answer.names.into_iter().map(|answer| (answer.name.clone(), look(answer))).collect();
                     looks.extend(
                         names
                             .iter()
@@ -307,12 +315,4 @@ fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: V
 
 fn nobody_asked(name: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Settings, format!("the program gave no answer for {name}"))
-}
-
-fn undecided_if(sent: bool, name: &str, error: ProviderError) -> ProviderError {
-    if !sent {
-        return error;
-    }
-    ProviderError::new(ErrorKind::Unknown, format!("the change of {name} is undecided: no look is possible: {error}"))
-        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }

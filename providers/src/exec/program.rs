@@ -57,11 +57,34 @@ impl Exec {
             ProviderError { kind, ..error }
         })?;
         serde_json::from_slice(&answer).map_err(|error| {
+            // The error repeats what it stumbled over.
+            let error = self.harmless(&error.to_string());
             let text =
                 format!("{} {verb}, for {what}: its answer cannot be read: {error}", self.settings.program.display());
             ProviderError::new(ErrorKind::Settings, text)
                 .with_hint("run it by hand with the same verb and look at its output")
         })
+    }
+
+    /// What the program says, as it may stand in an error: one line of bounded length, without the values of its environment.
+    pub(super) fn harmless(&self, text: &str) -> String {
+        let text = self.redacted(text);
+        let mut shown: String = text.chars().take(SHOWN).collect();
+        if text.chars().nth(SHOWN).is_some() {
+            shown.push('…');
+        }
+        shown
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.settings.environment.values().map(|value| value.expose_secret()) {
+            // Short ones are words and numbers, and stand in many texts.
+            if secret.len() >= 8 {
+                text = text.replace(secret, "[REDACTED]");
+            }
+        }
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 
     /// Runs a verb and gives what it answered.
@@ -95,19 +118,12 @@ impl Exec {
         judge(status, &tried, &said).map(|()| answer)
     }
 
-    /// The end of what it said to people, without the values of its environment.
+    /// The end of what it said to people.
     fn shown(&self, said: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(said).into_owned();
-        for secret in self.settings.environment.values().map(|value| value.expose_secret()) {
-            // Short ones are words and numbers, and stand in many texts.
-            if secret.len() >= 8 {
-                text = text.replace(secret, "[REDACTED]");
-            }
-        }
+        let text = String::from_utf8_lossy(said);
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(3)..].join("; ");
-        let skip = last.chars().count().saturating_sub(SHOWN);
-        last.chars().skip(skip).collect()
+        let last = self.redacted(&lines[lines.len().saturating_sub(3)..].join("; "));
+        last.chars().skip(last.chars().count().saturating_sub(SHOWN)).collect()
     }
 }
 

@@ -121,15 +121,26 @@ impl<A: RecordApi> Records<A> {
         outcomes
     }
 
-    /// Removes what the API has filed under a wrong name. The error then says that nothing of ours is left.
+    /// Removes what the API has filed under a wrong name, now or in a run that died. The error is for what was filed now, and
+    /// says that nothing of ours is left.
     async fn take_back(&self, view: &View, zone: &Zone, open: &Open) -> Option<ProviderError> {
-        let strays = open.accepted.iter().filter_map(|value| self.api.stray(view, zone, &open.wish.owner, value));
-        let (strays, mut errors): (Vec<_>, Vec<_>) = strays.unzip();
-        let (error, names) = (errors.pop()?, strays.first().map(|listed| listed.name.clone()).unwrap_or_default());
-        match self.api.write(zone, &strays.into_iter().cloned().map(Change::Remove).collect::<Vec<_>>()).await {
-            Written::Proved(_) | Written::Accepted(_) | Written::Conflict => Some(error),
-            Written::Lost(why) => Some(left_behind(&error, &names, &why)),
-            Written::Failed { error: why, .. } => Some(left_behind(&error, &names, &why.message)),
+        let stray = |value: &String| {
+            let (listed, error) = self.api.stray(view, zone, &open.wish.owner, value)?;
+            Some((listed.clone(), open.sent.contains(value).then_some(error)))
+        };
+        let (strays, errors): (Vec<_>, Vec<_>) = open.wish.values.iter().filter_map(stray).unzip();
+        let name = strays.first()?.name.clone();
+        let error = errors.into_iter().flatten().next();
+        let left = |why: &str| {
+            let text =
+                format!("a value for {} stands at {name} and could not be removed there: {why}", open.wish.owner);
+            ProviderError::new(ErrorKind::Damaged, text)
+                .with_hint(format!("remove the TXT record at {name} by hand, if it is still there"))
+        };
+        match self.api.write(zone, &strays.into_iter().map(Change::Remove).collect::<Vec<_>>()).await {
+            Written::Proved(_) | Written::Accepted(_) | Written::Conflict => error,
+            Written::Lost(why) => Some(left(&why)),
+            Written::Failed { error: why, .. } => Some(left(&why.message)),
         }
     }
 
@@ -186,13 +197,26 @@ impl<A: RecordApi> Records<A> {
                 std::mem::take(changes).into_iter().map(move |change| (index, change))
             })
             .collect();
-        let mut calls: Vec<Vec<(usize, Change)>> = all.chunks(self.api.most()).rev().map(<[_]>::to_vec).collect();
+        let mut calls: Vec<_> = all.chunks(self.api.most()).rev().map(|call| (call.to_vec(), false)).collect();
         let mut proved: Vec<(usize, Change)> = Vec::new();
         let mut stopped: Option<ProviderError> = None;
-        while let Some(call) = calls.pop() {
+        while let Some((call, is_late)) = calls.pop() {
             if let Some(error) = &stopped {
                 call.iter().for_each(|(index, _)| names[*index].3 = Some(error.clone()));
                 continue;
+            }
+            if let ([(index, Change::Remove(listed))], true) = (call.as_slice(), is_late) {
+                match self.is_still(zone, listed).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        names[*index].0.conflicts += 1;
+                        continue;
+                    }
+                    Err(error) => {
+                        names[*index].3 = Some(error);
+                        continue;
+                    }
+                }
             }
             let changes: Vec<Change> = call.iter().map(|(_, change)| change.clone()).collect();
             let written = self.api.write(zone, &changes).await;
@@ -222,7 +246,7 @@ impl<A: RecordApi> Records<A> {
                 }
                 // One bad change costs only itself: each gets a call of its own.
                 Written::Failed { .. } if call.len() > 1 => {
-                    calls.extend(call.into_iter().rev().map(|change| vec![change]));
+                    calls.extend(call.into_iter().rev().map(|change| (vec![change], true)));
                 }
                 Written::Failed { error, .. } => names[call[0].0].3 = Some(error),
             }
@@ -241,6 +265,11 @@ impl<A: RecordApi> Records<A> {
             }
         }
         (settled, again)
+    }
+
+    /// Whether a record is as it was listed: some time has passed, and an id may have got another content.
+    async fn is_still(&self, zone: &Zone, listed: &Listed) -> Result<bool, ProviderError> {
+        Ok(self.api.look(zone, std::slice::from_ref(&listed.name)).await?.records.contains(listed))
     }
 
     /// The RRset with changes that an answer has shown to be made.
@@ -292,12 +321,8 @@ impl Open {
 
     /// A failure after something may have been done is an open question, whatever it is in itself.
     fn failed(self, error: ProviderError) -> Outcome {
-        let settled = self.sent.is_empty() || matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
-        if settled {
-            return (self.wish.owner, Err(error));
-        }
-        let open = ProviderError { retry_after: error.retry_after, ..undecided(&self.wish.owner, &error.message) };
-        (self.wish.owner, Err(open))
+        let error = if self.sent.is_empty() { error } else { error.after_loss(&self.wish.owner) };
+        (self.wish.owner, Err(error))
     }
 }
 
@@ -306,11 +331,6 @@ fn value_of(change: &Change) -> String {
         Change::Add { value, .. } => value.clone(),
         Change::Remove(listed) => String::from_utf8_lossy(&listed.record().joined()).into_owned(),
     }
-}
-
-fn left_behind(error: &ProviderError, name: &str, why: &str) -> ProviderError {
-    let text = format!("{}; but removing it failed, and it still stands at {name}: {why}", error.message);
-    ProviderError { kind: ErrorKind::Damaged, message: text, ..error.clone() }
 }
 
 fn undecided(owner: &str, what: &str) -> ProviderError {

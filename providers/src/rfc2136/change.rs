@@ -215,7 +215,7 @@ impl Rfc2136 {
         self.change_owner(zone, &wish, Verb::Rehearsal, None).await
     }
 
-    /// Look, plan, send, read back; again when the look was stale or the answer got lost.
+    /// What became of one name. `open`: a message about it was sent, and no answer came.
     async fn change_owner(
         &self,
         zone: &Zone,
@@ -223,19 +223,27 @@ impl Rfc2136 {
         verb: Verb,
         mut open: Option<Open>,
     ) -> Result<Done, ProviderError> {
+        let outcome = self.try_owner(zone, wish, verb, &mut open).await;
+        // What was lost may still be on its way.
+        outcome.map_err(|error| if open.is_some() { error.after_loss(&wish.owner) } else { error })
+    }
+
+    /// Look, plan, send, read back; again when the look was stale or the answer got lost.
+    async fn try_owner(
+        &self,
+        zone: &Zone,
+        wish: &Wish,
+        verb: Verb,
+        open: &mut Option<Open>,
+    ) -> Result<Done, ProviderError> {
         let mut findings = Findings::default();
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look(&wish.owner, zone).await.map_err(|error| match &open {
-                Some(_) => {
-                    undecided(&wish.owner, &format!("no answer to the update, and no answer to a read: {error}"))
-                }
-                None => error,
-            })?;
+            let look = self.look(&wish.owner, zone).await?;
             let plan = match self.plan(zone, look, wish, verb, &findings)? {
                 Ok(plan) => plan,
                 Err(look) => {
-                    let Some(Open { before, .. }) = open else { return Ok(unchanged(look)) };
+                    let Some(Open { before, .. }) = open.take() else { return Ok(unchanged(look)) };
                     // The lost answer was a success, as far as it was not so before.
                     let was = |value: &String| before.holds(value) == (verb == Verb::Present);
                     let changed = wish.values.iter().filter(|value| !was(value)).cloned().collect();
@@ -243,7 +251,7 @@ impl Rfc2136 {
                     return Ok(Done { before, after: look.rrset, changed, serial: look.serial, mname: look.mname });
                 }
             };
-            if let Some(Open { losses, .. }) = &open
+            if let Some(Open { losses, .. }) = open
                 && *losses > REPEATS_AFTER_LOSS
             {
                 return Err(undecided(
@@ -276,8 +284,8 @@ impl Rfc2136 {
                 Sent::Lost(what) => {
                     last = what;
                     let losses = open.as_ref().map_or(0, |open| open.losses) + 1;
-                    let before = open.map_or(plan.look.rrset, |open| open.before);
-                    open = Some(Open { before, losses });
+                    let before = open.take().map_or(plan.look.rrset, |open| open.before);
+                    *open = Some(Open { before, losses });
                 }
             }
         }

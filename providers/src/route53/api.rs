@@ -1,9 +1,7 @@
 //! The five calls that are made: what each sends, how often it is repeated, and the pace that one set of credentials keeps.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::num::NonZeroU32;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_sdk_route53::Client;
@@ -11,12 +9,11 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_route53::types::{Change, ChangeBatch, ChangeStatus, HostedZone, ResourceRecordSet, RrType};
 use futures::TryFutureExt;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
-use crate::pace::{Pace, Paced};
+use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::ProviderError;
 use crate::settings::reader::Rate;
 
@@ -32,10 +29,6 @@ const TRIES_OF_A_READ: u32 = 3;
 /// Before the second try; doubled for each further one up to [`LONGEST_PAUSE`], and cut at random.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
-
-/// The buckets of this process by credentials and rate: tables with the same share one.
-static BUCKETS: LazyLock<Mutex<Buckets>> = LazyLock::new(Mutex::default);
-type Buckets = HashMap<(String, Rate), Weak<DefaultDirectRateLimiter>>;
 
 /// Where a page of records begins.
 #[derive(Debug, Clone, Default)]
@@ -67,24 +60,17 @@ pub(super) struct Hosted {
 pub(super) struct Api {
     access: Access,
     timeout: Duration,
-    bucket: Arc<DefaultDirectRateLimiter>,
-    paced: Paced,
+    pace: Paced,
     client: OnceCell<Client>,
 }
 
 impl Api {
     pub(super) fn new(access: Access, timeout: Duration, rate: Rate, pace: Option<Pace>) -> Self {
-        let whose = format!("{} {:?}", access.described(), access.endpoint);
-        let paced = Paced::new(pace, format!("route53 {whose}"), rate, burst(rate).get());
-        let key = (whose, rate);
-        let mut buckets = BUCKETS.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.retain(|_, bucket| bucket.strong_count() > 0);
-        let bucket = buckets.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let bucket = Arc::new(RateLimiter::direct(quota(rate)));
-            buckets.insert(key, Arc::downgrade(&bucket));
-            bucket
-        });
-        Self { access, timeout, bucket, paced, client: OnceCell::new() }
+        let key = access.keys.as_ref().map(|keys| fingerprint(std::slice::from_ref(&keys.id)));
+        let here = format!("{key:?} {:?} {:?} {:?}", access.profile, access.role_arn, access.endpoint);
+        let whose = format!("route53 {} {:?}", access.described(), access.endpoint);
+        let pace = Paced::new(pace, whose, here, rate, burst(rate));
+        Self { access, timeout, pace, client: OnceCell::new() }
     }
 
     /// The endpoint, for errors.
@@ -194,8 +180,7 @@ impl Api {
     {
         let (mut throttled, mut lost) = (0, 0);
         loop {
-            self.bucket.until_ready().await;
-            self.paced.turn().await.map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
+            self.pace.turn().await.map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
             let failure = match send().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -221,12 +206,7 @@ impl Api {
 }
 
 /// What a second gives may go at once.
-fn quota((count, per): Rate) -> Quota {
-    let quota = Quota::with_period(per / count.get()).unwrap_or_else(|| Quota::per_second(count));
-    quota.allow_burst(burst((count, per)))
-}
-
 fn burst((count, per): Rate) -> NonZeroU32 {
-    let burst = NonZeroU32::new(count.get() / u32::try_from(per.as_secs()).unwrap_or(u32::MAX).max(1));
-    burst.unwrap_or(NonZeroU32::MIN)
+    let a_second = count.get() / u32::try_from(per.as_secs()).unwrap_or(u32::MAX).max(1);
+    NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN)
 }

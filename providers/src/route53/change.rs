@@ -132,6 +132,24 @@ impl Route53 {
 
     /// Sends one batch. What comes back is settled, or to be sent again.
     async fn change_batch(&self, zone: &Known, batch: Batch, verb: Verb) -> (Vec<Outcome>, Vec<Batch>) {
+        let mut may_come = batch.lost > 0;
+        let (mut outcomes, again) = self.try_batch(zone, batch, verb, &mut may_come).await;
+        for (owner, outcome) in outcomes.iter_mut().filter(|_| may_come) {
+            if let Err(error) = outcome {
+                *error = error.clone().after_loss(owner);
+            }
+        }
+        (outcomes, again)
+    }
+
+    /// `may_come`: what was sent and lost may still be on its way.
+    async fn try_batch(
+        &self,
+        zone: &Known,
+        batch: Batch,
+        verb: Verb,
+        may_come: &mut bool,
+    ) -> (Vec<Outcome>, Vec<Batch>) {
         let changes: Vec<_> = batch.plans.iter().flat_map(|plan| plan.changes.clone()).collect();
         let failure = match self.api.change(&zone.id, changes).await {
             Ok(id) => {
@@ -142,6 +160,7 @@ impl Route53 {
             Err(failure) => failure,
         };
         let is_lost = matches!(failure, Failure::Lost(_));
+        *may_come |= is_lost;
         if failure.is(ZONE_GONE) {
             self.remembered.forget().await;
         }
@@ -153,14 +172,10 @@ impl Route53 {
         let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
         let planned = match self.plan(zone, &wishes, verb).await {
             Ok(planned) => planned,
-            Err(error) if is_lost || batch.lost > 0 => {
-                let error = undecided(zone, &format!("{}, and a read failed: {error}", failure.said()));
-                return (batch.all(&error).collect(), Vec::new());
-            }
             Err(error) => return (batch.all(&error).collect(), Vec::new()),
         };
         let (plans, mut outcomes) = planned;
-        if is_lost || batch.lost > 0 {
+        if *may_come {
             // What is as wished now, and was not before, is what the lost answer would have said.
             for (owner, outcome) in &mut outcomes {
                 if let (Ok(now), Some(plan)) =

@@ -12,6 +12,9 @@ use crate::provider::{ErrorKind, ProviderError};
 /// After so long an account that was throttled all the time is worth another call.
 const AFTER_THROTTLING: Duration = Duration::from_secs(60);
 
+/// Characters of one message of AWS in an error.
+const MOST_WORDS: usize = 600;
+
 /// Codes that mean: not done, too many calls. <https://docs.aws.amazon.com/Route53/latest/APIReference/CommonErrors.html>
 const THROTTLED: [&str; 6] = [
     "Throttling",
@@ -71,9 +74,10 @@ impl<E: Error + ProvideErrorMetadata + Send + Sync + 'static> From<SdkError<E, H
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
                 let refused = match error.code() {
-                    Some(code) => {
-                        Self::Refused { code: code.to_owned(), message: error.message().unwrap_or_default().to_owned() }
-                    }
+                    Some(code) => Self::Refused {
+                        code: code.to_owned(),
+                        message: first_line(error.message().unwrap_or_default()),
+                    },
                     None => invalid_batch(context.raw().body().bytes().unwrap_or_default()).unwrap_or_else(|| {
                         Self::Refused { code: format!("HTTP status {status}"), message: String::new() }
                     }),
@@ -111,7 +115,7 @@ fn invalid_batch(body: &[u8]) -> Option<Failure> {
     let body = std::str::from_utf8(body).ok()?;
     let inside = body.split_once("<InvalidChangeBatch")?.1;
     let messages = inside.split("<Message>").skip(1).filter_map(|message| Some(message.split_once("</Message>")?.0));
-    let message = messages.collect::<Vec<_>>().join("; ");
+    let message = first_line(&messages.collect::<Vec<_>>().join("; "));
     Some(Failure::Refused { code: "InvalidChangeBatch".to_owned(), message })
 }
 
@@ -128,12 +132,22 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 /// An error with its causes, in one line.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for text in chain(error).map(ToString::to_string) {
+    for text in chain(error).map(|error| first_line(&error.to_string())) {
         if !parts.last().is_some_and(|last| last.contains(&text)) {
             parts.push(text);
         }
     }
     parts.join(": ")
+}
+
+/// What AWS says, as far as it may be told. Where a signature is wrong it goes on with everything that was signed, a session's
+/// token included.
+fn first_line(text: &str) -> String {
+    // The SDK shows some messages as a program would write them, line ends too.
+    let mut lines = text.split(['\n', '\r']).flat_map(|line| line.split("\\n")).map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_WORDS).collect();
+    if line.chars().nth(MOST_WORDS).is_some() { shown + "…" } else { shown }
 }
 
 /// One call, in the words that its errors begin with.

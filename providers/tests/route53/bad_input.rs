@@ -51,6 +51,23 @@ async fn wrong_credentials_name_the_setting_to_mend_and_write_nothing() {
     assert_eq!(fake.dump(ZONE), before);
 }
 
+/// AWS explains a wrong signature with everything that was signed, the session's token included.
+#[tokio::test]
+async fn what_aws_repeats_of_a_request_is_not_told() {
+    let fake = prepared().await;
+    let said = "The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for \
+        this request should have been\n'POST\n/\n\nhost:x\nx-amz-security-token:C4N4RY'";
+    for operation in [Operation::ListHostedZones, Operation::ChangeResourceRecordSets, Operation::AssumeRole] {
+        let role = json!({ "role_arn": "arn:aws:iam::123456789012:role/prevalidate" });
+        let more = if operation == Operation::AssumeRole { role } else { json!({}) };
+        fake.fail_next(operation, Fault::Refuse(403, "SignatureDoesNotMatch", said));
+        let error = add(&*provider_with(&fake, WRITER, &more, None), APEX, "x").await.unwrap_err();
+        let text = shown(&error);
+        assert!(text.contains("SignatureDoesNotMatch") && text.contains("we calculated"), "{text}");
+        assert!(!text.contains("C4N4RY") && !text.contains(char::is_control), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_listening_is_unavailable_and_says_where() {
     let fake = prepared().await;

@@ -146,6 +146,18 @@ async fn a_lost_answer_without_a_read_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
+    for (code, words) in [("AccessDenied", "taken away"), ("InvalidInput", "no"), ("InvalidChangeBatch", "no")] {
+        let fake = prepared().await;
+        fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseRequest);
+        (0..3).for_each(|_| fake.fail_next(Operation::ChangeResourceRecordSets, Fault::Refuse(400, code, words)));
+        let error = add(&*provider(&fake, WRITER), APEX, "swiss-pki=late").await.unwrap_err();
+        // What was lost may still be on its way.
+        assert!(error.kind == ErrorKind::Unknown && error.message.contains(words), "{code}: {}", shown(&error));
+    }
+}
+
+#[tokio::test]
 async fn throttling_and_a_zone_that_is_busy_are_waited_out() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);

@@ -134,6 +134,14 @@ impl FakeCloudflare {
             .retain(|record| record.name != name || record.content != content);
     }
 
+    /// Somebody edits a record: another content under the same id.
+    pub fn edit(&self, zone: &str, content: &str, other: &str) {
+        let mut inside = self.inside();
+        inside.serial += 1;
+        let records = inside.records.get_mut(zone).into_iter().flatten();
+        records.filter(|record| record.content == content).for_each(|record| record.content = other.into());
+    }
+
     /// At most so many records on a page.
     pub fn per_page(&self, most: usize) {
         self.inside().per_page = most;

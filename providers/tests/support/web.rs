@@ -42,6 +42,10 @@ pub enum Fault {
     Page(u16),
     /// Nothing is done: this status and body.
     Say(u16, Value),
+    /// Nothing is done: this answer.
+    Instead(Response<Body>),
+    /// The work is done, and this is the answer.
+    DoneBut(Response<Body>),
     /// Somebody else is quicker.
     Before(Box<dyn FnOnce() + Send>),
 }
@@ -92,6 +96,11 @@ impl Web {
     pub fn fail(&self, call: &str, fault: Fault) {
         self.log.lock().unwrap().faults.push((call.to_owned(), fault));
     }
+
+    /// What was ordered to go wrong and did not yet will not.
+    pub fn fail_none(&self) {
+        self.log.lock().unwrap().faults.clear();
+    }
 }
 
 async fn answer(
@@ -131,6 +140,11 @@ async fn answer(
         Some(Fault::LoseAnswer) => {
             handle(&call);
             return broken();
+        }
+        Some(Fault::Instead(response)) => return response,
+        Some(Fault::DoneBut(response)) => {
+            handle(&call);
+            return response;
         }
         Some(Fault::Before(somebody)) => somebody(),
         None => {}

@@ -152,6 +152,10 @@ fn terraform(records: &Records) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::super::planned::Planned;
     use super::*;
 
     fn value(owner: &str, zone: &str, value: &str) -> Value {
@@ -172,6 +176,23 @@ mod tests {
         ] {
             let text = render(format, &records);
             assert!(text.lines().any(|line| line == expected), "{format:?}: {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_with_the_lines_that_are_printed_keeps_the_values(texts in prop::collection::vec("\\PC{1,600}|[\u{0}-\u{ff}]{1,40}", 1..4)) {
+            let must_stand: Vec<Value> = texts.iter().map(|text| value("example.ch", "example.ch", text)).collect();
+            let lines = render(Format::Zone, &Records { must_stand, may_go: vec![] });
+            let planned = Planned::read(&format!("$ORIGIN .\n{lines}"), Some("example.ch".to_owned())).unwrap();
+            for text in &texts {
+                prop_assert!(planned.holds("example.ch", text), "{lines}");
+            }
+        }
+
+        #[test]
+        fn no_plan_is_a_panic(text in ".*", zone in "[a-z.]{0,12}") {
+            let _ = Planned::read(&text, Some(zone));
         }
     }
 }

@@ -27,16 +27,29 @@ impl Planned {
     /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is its apex and origin where it says neither itself.
     ///
     /// # Errors
-    /// What cannot be read, and on which line: nothing is passed over that could hold a TXT value.
+    /// What cannot be read, and on which line: nothing is passed over that could hold a TXT value. And a plan for another
+    /// zone than `zone`, which would keep all of nothing.
     pub(super) fn read(text: &str, zone: Option<String>) -> Result<Self, String> {
-        if !text.trim_start().starts_with('{') {
-            return Self::master(text, zone);
+        let is_json = text.trim_start().starts_with('{');
+        let planned = if is_json { Self::document(text)? } else { Self::master(text, zone.clone())? };
+        match zone {
+            Some(zone) if zone != planned.apex => Err(format!("it is the zone {}, and not {zone}", planned.apex)),
+            _ => Ok(planned),
         }
+    }
+
+    fn document(text: &str) -> Result<Self, String> {
         let Document { zone, txt } =
             serde_json::from_str(text).map_err(|error| format!("not the JSON that is expected: {error}"))?;
-        let txt =
-            txt.into_iter().map(|(name, values)| (plain(&name), values.into_iter().map(String::into_bytes).collect()));
-        Ok(Self { apex: plain(&zone), txt: txt.collect(), cuts: BTreeSet::new() })
+        let apex = plain(&zone);
+        let txt: BTreeMap<_, _> = txt
+            .into_iter()
+            .map(|(name, values)| (plain(&name), values.into_iter().map(String::into_bytes).collect()))
+            .collect();
+        match txt.keys().find(|name| !is_within(name, &apex)) {
+            Some(stray) => Err(format!("the name {stray} is not in the zone {apex}; names are whole names")),
+            None => Ok(Self { apex, txt, cuts: BTreeSet::new() }),
+        }
     }
 
     fn master(text: &str, zone: Option<String>) -> Result<Self, String> {
@@ -98,6 +111,8 @@ fn absolute(name: &str, origin: Option<&str>) -> Result<String, String> {
     match (name, origin) {
         (name, _) if name.ends_with('.') => Ok(plain(name)),
         ("@", Some(origin)) => Ok(origin.to_owned()),
+        // The root has no label.
+        (name, Some("")) => Ok(name.to_ascii_lowercase()),
         (name, Some(origin)) => Ok(format!("{}.{origin}", name.to_ascii_lowercase())),
         (name, None) => Err(format!("{name} is relative and there is no $ORIGIN: name the zone with --zone")),
     }
@@ -150,6 +165,37 @@ x.example.ch. TYPE65280 \# 0
         ] {
             assert_eq!(planned.decides(owner), decided, "{owner}");
         }
+    }
+
+    #[test]
+    fn an_origin_of_the_root_and_names_in_any_writing_are_the_same_zone() {
+        for text in [
+            "$ORIGIN .\n$TTL 60\nexample.ch IN SOA ns1 h 1 2 3 4 5\n\t60 IN TXT \"x\"\n",
+            "$ORIGIN ch.\nexample SOA ns1 h 1 2 3 4 5\nexample TXT x",
+            "$ORIGIN .\n$ORIGIN ch\nexample SOA ns1 h 1 2 3 4 5\nexample TXT x",
+            "EXAMPLE.ch. SOA ns1 h 1 2 3 4 5\nexample.CH. TXT x",
+        ] {
+            let planned = Planned::read(text, None).unwrap();
+            assert_eq!(planned.apex, "example.ch", "{text}");
+            assert!(planned.decides("www.example.ch") && planned.holds("example.ch", "x"), "{text}: {planned:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_for_another_zone_than_the_one_that_is_named_is_refused() {
+        let zone = || Some("a.ch".to_owned());
+        for (text, words) in [
+            ("$ORIGIN b.ch.\n@ SOA ns1 h 1 2 3 4 5", "the zone b.ch, and not a.ch"),
+            (r#"{"zone": "b.ch", "txt": {}}"#, "the zone b.ch, and not a.ch"),
+        ] {
+            let fault = Planned::read(text, zone()).unwrap_err();
+            assert!(fault.contains(words), "{text}: {fault}");
+        }
+        for text in ["$ORIGIN b.a.ch.\n@ TXT x", "@ SOA ns1 h 1 2 3 4 5", r#"{"zone": "A.ch.", "txt": {}}"#] {
+            assert_eq!(Planned::read(text, zone()).unwrap().apex, "a.ch", "{text}");
+        }
+        let relative = Planned::read(r#"{"zone": "a.ch", "txt": {"www": ["x"]}}"#, None).unwrap_err();
+        assert!(relative.contains("www is not in the zone a.ch"), "{relative}");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::voice;
-use crate::commands::{Failed, wire};
+use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
+use crate::server::metered::metered;
 use crate::server::shared::{Live, Shared};
 use crate::store::Store;
 use crate::worker::{Options, Ports, Worker};
@@ -32,11 +33,21 @@ impl Parts {
             look_every: Some(span(settings.worker.look_every)),
             ..Options::new(format!("{run}/{}", std::process::id()), run)
         };
+        let (access, hook_keys, tls) = (wire::access(settings), wire::hook_keys(settings), wire::tls(settings));
+        let mut faults = access.as_ref().err().cloned().unwrap_or_default();
+        faults.extend(hook_keys.as_ref().err().into_iter().flatten().cloned());
+        faults.extend(tls.as_ref().err().cloned());
+        let (Ok(access), Ok(hook_keys), Ok(tls)) = (access, hook_keys, tls) else {
+            return Err(Failed::new(Exit::Usage, faults.join("\n")));
+        };
         let live = Live {
             policy: wire::policy(settings),
             targets: wire::targets(settings),
             providers: settings.providers.keys().cloned().collect(),
-            access: Default::default(),
+            access,
+            hook_keys,
+            tls,
+            domain_labels: settings.server.as_ref().map_or(0, |server| server.domain_labels as usize),
         };
         Ok(Self { live, ports, options })
     }
@@ -44,10 +55,11 @@ impl Parts {
     /// A worker that ends when the process does, and tells what it does.
     pub(super) fn worker(self, shared: &Shared) -> Worker {
         let metrics = Arc::clone(&shared.metrics);
+        let ports = metered(self.ports, &metrics);
         let counted = Arc::clone(&metrics);
         let tell = Arc::new(move |event: &_| voice::event(event, &counted));
         let options = Options { metrics: Some(metrics), ..self.options };
-        Worker::new(self.ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
+        Worker::new(ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
     }
 }
 
@@ -56,6 +68,10 @@ pub(super) fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let mut changed = Vec::new();
     if (&before.store_url, &before.store_password) != (&after.store_url, &after.store_password) {
         changed.push("[store]");
+    }
+    let listen = |settings: &Settings| settings.server.as_ref().map(|server| server.listen);
+    if listen(before) != listen(after) {
+        changed.push("server.listen");
     }
     if before.worker.drain != after.worker.drain {
         changed.push("worker.drain");

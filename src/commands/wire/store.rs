@@ -164,6 +164,11 @@ pub(in crate::commands) async fn open_or_pretend(settings: &Settings) -> Result<
     Ok(store)
 }
 
+/// The store as somebody left it.
+pub(in crate::commands) async fn open_as_it_is(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+    Named::of(settings).open(Some(&fingerprint(settings))).await
+}
+
 /// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank so much that somebody
 /// should look first (G01), unless `force`; and nothing at all while the clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {

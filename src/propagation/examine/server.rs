@@ -77,7 +77,7 @@ pub enum Edns {
     Dropped,
 }
 
-/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS.
+/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS or a dead server.
 const LOST: usize = 4;
 
 /// What is asked of each address.
@@ -107,8 +107,8 @@ pub(super) async fn examine(
         asker.over_udp(address, &without),
         asker.ask(address, topic.zone, RecordType::SOA),
     );
-    // A lost datagram is no dropped EDNS.
-    if udp.is_err() && plain.is_ok() {
+    // A lost datagram is no dropped EDNS, and no dead server.
+    if udp.is_err() && (plain.is_ok() || tcp.is_ok()) {
         let again = join_all((0..LOST).map(|_| timed())).await;
         if let Some(heard) = again.into_iter().find(|(answer, _)| answer.is_ok()) {
             (udp, took) = heard;
@@ -120,9 +120,15 @@ pub(super) async fn examine(
     }
 
     let value = topic.value.unwrap_or_default();
+    let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
+    // The network lost all that the gate would have sent, and let through the same question once more: resolvers, which ask
+    // more often, hear this server.
+    let reply = match (reply, &udp) {
+        (Err(Failure::Silent(_)), Ok(heard)) if !truncated && !knows_no_edns(heard) => Ok(heard.clone()),
+        (reply, _) => reply,
+    };
     let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
     let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
-    let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
     if answer == Answer::Match
         && !truncated
         && let Some((stale, why)) = others.into_iter().find(|(other, _)| *other == Answer::NoMatch)

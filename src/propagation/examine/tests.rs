@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
 
 use super::*;
 use crate::propagation::caa::{CA_NAMES, Permission};
@@ -165,7 +167,7 @@ fn zone_over(allowed: impl Fn(&Message, Over) -> bool + Send + Sync + 'static, l
         if !allowed(q, over) {
             return Vec::new();
         }
-        let is_txt = q.queries[0].query_type() == hickory_proto::rr::RecordType::TXT;
+        let is_txt = q.queries[0].query_type() == RecordType::TXT;
         if !(large && is_txt) {
             return zone(q, over);
         }
@@ -200,6 +202,22 @@ async fn transports_that_fail_are_named() {
 
     let plain = examine(internet(&[TXT]), "example.test").await;
     assert_eq!(plain.servers[0].edns, Some(Edns::Ignored));
+}
+
+#[tokio::test]
+async fn a_stale_server_that_was_heard_once_is_not_dead() {
+    let unheard = AtomicUsize::new(6);
+    let mut scripts = internet(&["example.test TXT \"old\""]);
+    let zone = scripts.pop().unwrap();
+    scripts.push(Box::new(move |q, over| {
+        // The gate's own five, and the first one that looks at EDNS.
+        let counts = over == Over::Udp && q.edns.is_some() && q.queries[0].query_type() == RecordType::TXT;
+        let take = |left: usize| left.checked_sub(1);
+        let lost = counts && unheard.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if lost { Vec::new() } else { zone(q, over) }
+    }));
+    let seen = examine(scripts, "example.test").await;
+    assert_eq!(seen.servers[0].answer, Some(Answer::NoMatch), "{seen:#?}");
 }
 
 #[tokio::test]

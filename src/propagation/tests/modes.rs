@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use super::{TXT, VALUE, good, internet};
 use crate::propagation::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, refusal, serve};
 use crate::propagation::resolver::Resolver;
-use crate::propagation::{Answer, GateMode, GateSettings, Judging, Lookout, Question, Verdict};
+use crate::propagation::{Answer, GateMode, GateSettings, InSync, Judging, Lookout, Question, Verdict};
 
 /// A script, and how many questions it got.
 fn counted(script: Script) -> (Script, Arc<AtomicU32>) {
@@ -159,6 +159,31 @@ async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
     }
     assert_eq!(lab.questions(), 0);
     assert_eq!(gate(with(GateMode::Provider)).mode(&domain("example.test")), GateMode::Provider);
+}
+
+#[tokio::test]
+async fn what_others_write_is_looked_for_in_the_modes_that_ask_nobody_too() {
+    for mode in [GateMode::Provider, GateMode::Delay] {
+        for (records, go) in [(&[][..], false), (&[TXT][..], true)] {
+            let lab = Lab::of(internet(records)).await;
+            let general = Judging { mode: Some(mode), delay: Some(Duration::from_secs(3600)), ..Judging::default() };
+            let settings =
+                GateSettings { general, roots: vec![lab.server(0)], port: lab.port, ..GateSettings::default() };
+            let domain = domain("example.test");
+            let published_for = Duration::from_secs(9999);
+            let question =
+                Question { by_others: true, published_for, in_sync: InSync::Unnamed, ..Question::new(&domain, VALUE) };
+            let verdict = gate(settings).look(&question).await;
+            assert_eq!((verdict.mode, verdict.go, verdict.gone), (GateMode::Authoritative, go, !go), "{verdict:?}");
+        }
+        // Where name servers cannot be asked, resolvers can.
+        let lab = Lab::of(vec![always(|q| resolved(q, without(q)))]).await;
+        let general = Judging { mode: Some(mode), resolvers: vec![resolver(&lab, 0)], ..Judging::default() };
+        let domain = domain("example.test");
+        let question = Question { by_others: true, ..Question::new(&domain, VALUE) };
+        let verdict = gate(GateSettings { general, ..GateSettings::default() }).look(&question).await;
+        assert_eq!((verdict.mode, verdict.go, lab.questions()), (GateMode::Resolvers, false, 1), "{verdict:?}");
+    }
 }
 
 #[tokio::test]

@@ -60,9 +60,10 @@ impl Errands {
         due
     }
 
-    /// This one is due now.
-    pub(super) fn hasten(&mut self, errand: Errand) {
+    /// This one is due now; false while it is under way, and would not know of what happens meanwhile.
+    pub(super) fn hasten(&mut self, errand: Errand) -> bool {
         self.due.insert(errand, Instant::now());
+        !self.running.contains(&errand)
     }
 
     /// One came to its end; the last picture `took` so long.

@@ -19,6 +19,7 @@ impl Scheduler {
         let mut faults = 0;
         while let Some(watch) = draining.run_until_cancelled(self.watch()).await {
             let worker = self.worker.borrow().clone();
+            self.shared.take_ordered_looks().iter().for_each(|client| worker.order_look(client));
             // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody gives back.
             match worker.find().await {
                 Ok(Found::Nothing { next }) => {

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::Worker;
 use super::super::task::Task;
-use super::gate::LOOKS_AT_ONCE;
+use super::gate::{LOOKS_AT_ONCE, age_of};
 use crate::prevalidation::{LedgerEntry, LedgerState};
-use crate::propagation::{GateMode, Question};
+use crate::propagation::{Answer, GateMode, Question};
 
 /// How often it is looked whether others have taken a value away; nothing waits for it.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -49,17 +49,23 @@ impl Worker {
 
     /// Looks whether others have taken away what may go; each task with its entries.
     pub(super) async fn see_gone(&self, tasks: Vec<(Task, Vec<i64>)>) -> Vec<Task> {
+        let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
             let mut gone = Vec::new();
             for entry in task.observed.ledger.iter().filter(|entry| ids.contains(&entry.id)) {
-                let verdict = self.ports.lookout.look(&Question::new(&task.fence.domain, &entry.value)).await;
+                let domain = &task.fence.domain;
+                // Resolvers keep what they know for a day: what they say counts by the age of the value.
+                let published_for = age_of(entry, now);
+                let question = Question { by_others: true, published_for, ..Question::new(domain, &entry.value) };
+                let verdict = self.ports.lookout.look(&question).await;
                 // Who cannot look will never know; the value is not kept in mind for ever.
-                gone.push((entry.id, verdict.gone || verdict.mode == GateMode::Delay));
+                let heard = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
+                let blind = self.ports.lookout.mode(domain) == GateMode::Delay && !heard;
+                gone.push((entry.id, verdict.gone || blind));
             }
             (task, gone)
         });
         let looked: Vec<_> = looked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
-        let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(looked.len());
         for (mut task, gone) in looked {
             for (id, gone) in gone {
@@ -68,6 +74,11 @@ impl Worker {
             done.push(task);
         }
         done
+    }
+
+    /// Whether others write this value: one that nobody has seen yet, also when its provider has left the configuration.
+    pub(super) fn is_by_others(&self, entry: &LedgerEntry) -> bool {
+        entry.is_awaited() || self.provider(&entry.provider).is_ok_and(|provider| !provider.writes())
     }
 
     fn seen_gone(&self, task: &mut Task, id: i64, gone: bool, now: Timestamp) {

@@ -167,6 +167,9 @@ impl Worker {
         if receipt.changed || !stood_before {
             task.say(self, "published", detail);
         }
+        if !foreign {
+            task.compare_others(self, receipt, now);
+        }
     }
 
     /// Makes values of ours absent, one call per provider that wrote them.
@@ -218,6 +221,7 @@ impl Worker {
                 let zone = &receipt.after.zone.apex;
                 let others = counted(receipt.after.records.len(), "other value stays", "other values stay");
                 task.say(self, "removed", format!("TXT {value} from zone {zone}; {others}"));
+                task.compare_others(self, &receipt, now);
                 if !task.observed.ledger.iter().any(|entry| entry.state.is_open()) {
                     task.observed.attempt.stop_waiting();
                 }

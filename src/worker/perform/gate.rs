@@ -63,13 +63,13 @@ impl Worker {
     async fn look_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
         let value = value_of(task);
         let entry = entry_of(task, value);
-        let age = entry.map(|entry| entry.published_at.unwrap_or(entry.created_at)).map(|at| now.duration_since(at));
-        let published_for = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        let published_for = entry.map(|entry| age_of(entry, now)).unwrap_or_default();
         let (in_sync, unasked) = match in_sync {
             Ok(in_sync) => (in_sync, None),
             Err(error) => (InSync::Untold, Some(error)),
         };
-        let question = Question { domain: &task.fence.domain, value, published_for, in_sync };
+        let by_others = entry.is_some_and(|entry| self.is_by_others(entry));
+        let question = Question { domain: &task.fence.domain, value, published_for, in_sync, by_others };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
             verdict.cause.push_str(&format!("; the provider could not be asked: {error}"));
@@ -168,6 +168,12 @@ impl Worker {
 
 fn entry_of<'a>(task: &'a Task, value: &str) -> Option<&'a LedgerEntry> {
     task.observed.ledger.iter().find(|entry| entry.value == value)
+}
+
+/// How long a value has stood in its zone, as far as is known.
+pub(super) fn age_of(entry: &LedgerEntry, now: Timestamp) -> Duration {
+    let since = entry.published_at.unwrap_or(entry.created_at);
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn value_of(task: &Task) -> &str {
