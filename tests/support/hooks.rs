@@ -22,10 +22,8 @@ pub const SECTIONS: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[[server.hook_ke
 /// Starts a daemon that takes hooks, with whom it takes them from.
 pub fn start(mut command: Command) -> (Daemon, Sender) {
     command.env("HOOK_SECRET", format!("whsec_{}", STANDARD.encode(KEY)));
-    let mut daemon = Daemon::start(command);
-    let line = daemon.says(&["listens"]);
-    let port: String = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
-    let url = format!("http://127.0.0.1:{port}/hooks/dns");
+    let daemon = Daemon::start(command);
+    let url = format!("http://{}/hooks/dns", daemon.address());
     (daemon, Sender { url, client: reqwest::Client::builder().no_proxy().build().unwrap() })
 }
 

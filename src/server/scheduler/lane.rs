@@ -33,7 +33,6 @@ impl Scheduler {
                     }
                 }
                 Ok(Found::Job(job)) => {
-                    self.store_answers();
                     drop(watch);
                     let began = Instant::now();
                     self.note_round(lane, Some(began));
@@ -42,7 +41,11 @@ impl Scheduler {
                     self.shared.metrics.round(began.elapsed());
                     self.changed.store(true, Ordering::Relaxed);
                     match outcome {
-                        Ok(_) => faults = 0,
+                        // Only now: a look is found without the store.
+                        Ok(_) => {
+                            faults = 0;
+                            self.store_answers();
+                        }
                         Err(error) => {
                             self.store_fails(&error);
                             faults += 1;
