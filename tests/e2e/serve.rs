@@ -224,11 +224,11 @@ fn two_daemons_share_a_database_and_do_nothing_twice() {
     // A domain that comes in beside them needs neither a signal nor a restart.
     world.run(&one, &["add", &late, "--provider", "dns"]).exits(0);
     daemons.iter_mut().for_each(|daemon| drop(daemon.hears("25 valid")));
-    for daemon in &daemons {
-        daemon.signal("-TERM");
-    }
     while removed(&daemons) < 25 {
         daemons.iter_mut().for_each(|daemon| drop(daemon.hears("=")));
+    }
+    for daemon in &daemons {
+        daemon.signal("-TERM");
     }
     for daemon in daemons {
         let (status, said) = daemon.ends();

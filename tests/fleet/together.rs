@@ -27,8 +27,6 @@ fn share(count: usize) {
     let machines: Vec<_> = machines.collect();
     fleet.guard_epochs();
     fleet.until_done();
-    let workers = fleet.number("SELECT count(DISTINCT run) FROM history WHERE kind = 'validated'");
-    assert_eq!(workers, count as i64, "everybody worked");
     assert!(fleet.performed(Call::List) <= count, "a look is for all: {:?}", fleet.world.ca.log());
     fleet.check(&format!("{count} machines"), machines);
 }
