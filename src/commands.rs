@@ -10,15 +10,17 @@ mod diagnose;
 mod history;
 mod hook;
 mod inventory;
+mod notify;
 mod plan;
 mod providers;
 mod records;
 mod reset;
 mod run;
 mod sandbox;
+mod serve;
 mod status;
+mod store;
 mod summary;
-mod view;
 mod wire;
 mod withdraw;
 mod work;
@@ -82,6 +84,8 @@ enum ColorChoice {
 enum Command {
     /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
     Run(run::RunArgs),
+    /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL store
+    Serve(serve::ServeArgs),
     /// What `run` would do and why; changes nothing anywhere
     Plan(plan::PlanArgs),
     /// The state of every domain
@@ -108,9 +112,15 @@ enum Command {
     Records(records::RecordsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
     Providers(providers::ProvidersArgs),
+    /// Tries the ways people are told of trouble, and shows what they were told
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Checks or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Copies the store into another database
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// A CA and a name server on loopback to try things with
     Sandbox(sandbox::SandboxArgs),
     /// The whole life of a few domains, in half a minute, on a sandbox of its own
@@ -178,7 +188,9 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(output_options(&cli.global));
-    if let Some(fault) = output::log::start(cli.global.verbose) {
+    // Nobody watches a daemon: what it does stands in its log.
+    let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
+    if let Some(fault) = output::log::start(cli.global.verbose.max(least)) {
         output.warn(&fault, None);
     }
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -203,6 +215,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
     }
     match cli.command {
         Command::Run(args) => run::run(global, args, output).await,
+        Command::Serve(args) => serve::serve(global, args, output).await,
         Command::Plan(args) => plan::plan(global, args, output).await,
         Command::Status(args) => status::status(global, args, output).await,
         Command::Add(args) => inventory::add(global, args, output).await,
@@ -216,7 +229,9 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Records(args) => records::records(global, args, output).await,
         Command::Providers(args) => providers::providers(global, args, output).await,
+        Command::Notify(command) => notify::notify(global, command, output).await,
         Command::Config(command) => config::config(global, command, output),
+        Command::Store(command) => store::store(global, command, output).await,
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,
         Command::Demo(args) => demo::demo(args, output).await,
         Command::Completions(args) => completions::completions(&args, output),

@@ -6,9 +6,12 @@
 
 mod clients;
 mod fault;
+mod hooks;
 pub mod names;
+mod notify;
 mod quantity;
 mod read;
+mod server;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+pub use hooks::{HookKeySettings, HookKind};
+pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
+pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
@@ -45,8 +51,10 @@ pub struct Settings {
     pub file: PathBuf,
     /// `[policy]`
     pub policy: PolicySettings,
-    /// `[store]` `url`: `sqlite:` and an absolute path, or `sqlite::memory:`.
+    /// `[store]` `url`: `sqlite:` and an absolute path, `sqlite::memory:`, or `postgres://…` without a password.
     pub store_url: String,
+    /// `[store]` `password`, for a database that wants one.
+    pub store_password: Option<SecretSource>,
     /// `[ca.NAME]`, at least one.
     pub cas: BTreeMap<String, CaSettings>,
     /// `[[client]]`, in the order of the file.
@@ -57,6 +65,10 @@ pub struct Settings {
     pub propagation: PropagationSettings,
     /// `[worker]`
     pub worker: WorkerSettings,
+    /// `[server]`; `None`: nothing listens.
+    pub server: Option<ServerSettings>,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
 }
@@ -195,6 +207,10 @@ pub struct WorkerSettings {
     pub wait: Duration,
     /// How long the hold of a worker on a domain lasts when the worker dies.
     pub lease: Duration,
+    /// How old the last look at a client may be while a daemon runs.
+    pub look_every: Duration,
+    /// How long a daemon that ends lets what is under way go on.
+    pub drain: Duration,
 }
 
 /// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.

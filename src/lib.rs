@@ -56,10 +56,12 @@
 //!
 //! ```text
 //! commands                               one file per subcommand; the only place that names concrete adapters
-//! config · output · sandbox              settings; all printing; a CA and name servers on loopback
+//! config · output · sandbox · server     settings; all printing; a CA and name servers on loopback; the daemon and its pages
+//! notify                                 who is told of what, and how
+//! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
-//! ca · propagation · store               three ports: the CA, the gate before it, what survives a crash
-//! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
+//! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
+//! prevalidation · clock · causes · text  the pure heart: no clock, no I/O, no async; time as a port; errors and times in words
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -71,9 +73,14 @@ mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod metrics;
+pub mod notify;
 pub mod output;
+pub mod overview;
 pub mod prevalidation;
 pub mod propagation;
 pub mod sandbox;
+pub mod server;
 pub mod store;
+pub mod text;
 pub mod worker;

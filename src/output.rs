@@ -3,12 +3,10 @@
 //! What is printed may come from a CA, a zone or a person: control characters are escaped on the way out, always
 //! (faults N07). A reader that went away (`| head`) is no error: printing just stops (N05).
 
-mod escape;
 pub mod log;
 mod paragraph;
 mod progress;
 mod table;
-mod time;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -18,12 +16,12 @@ use anstyle::{AnsiColor, Style};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-pub use escape::escape;
 pub use progress::Progress;
 pub use table::{Cell, Tone};
-pub use time::{moment, relative};
 
 pub use crate::prevalidation::words::{counted, share};
+use crate::text::in_json;
+pub use crate::text::{escape, moment, relative};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,7 +180,7 @@ impl Output {
         let pretty = self.stdout.terminal.is_terminal;
         let document = if pretty { serde_json::to_string_pretty(result) } else { serde_json::to_string(result) };
         match document {
-            Ok(text) => self.print(&self.stdout, &format!("{}\n", escape::in_json(&text))),
+            Ok(text) => self.print(&self.stdout, &format!("{}\n", in_json(&text))),
             Err(error) => self.error(&format!("the result cannot be written as JSON: {error}"), None),
         }
     }

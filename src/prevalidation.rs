@@ -17,7 +17,7 @@ pub mod reuse;
 pub mod waiting;
 pub mod words;
 
-pub use attempt::{Attempt, Bogus, Effect, Hold, Stage};
+pub use attempt::{Attempt, Bogus, Effect, Hold, OthersChanged, Stage};
 pub use guard::Alarm;
 pub use ledger::{LedgerEntry, LedgerState};
 pub use name::{DomainName, NameError, Notice};

@@ -1,18 +1,25 @@
-//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store.
+//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store,
+//! [`postgres`] the one that several machines share.
 //!
 //! No transaction is ever open across a network call. Every write by a worker names the epoch of its lease and touches one
 //! row; [`StoreError::LeaseLost`] means another worker has taken over, and the holder stops without a word (faults W02).
 
 #[doc(hidden)]
 pub mod conformance;
+pub mod postgres;
+pub mod record;
+mod row;
 pub mod sqlite;
+mod wish;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use futures::stream::{self, BoxStream};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::record::{Content, Kind, Page};
 use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.
@@ -39,6 +46,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// All rows, undesired ones too, by name.
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError>;
 
+    /// At most `limit` rows after that of `after` (which need not be there), or from the first, by name: a way through all of them
+    /// that never holds them at once.
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError>;
+
     /// One row.
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError>;
 
@@ -54,15 +65,43 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// When each client was last listed.
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
+    /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask again. It is when the last look is
+    /// `every` ago and nobody else is looking. Its turn ends with [`record_look`](Self::record_look), or after `lease`, like a lease;
+    /// until then it may have it again.
+    /// A look far in the future is the trace of a wrong clock, and puts nothing off.
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
     // --- leases
+    //
+    // A lease is a length of time. Whether it has ended is judged by the one clock that all who share the store have in common:
+    // the database server's. An embedded store serves one machine and goes by the `now` it is told.
 
     /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the epoch of each grows by one.
     /// They are of one client, that of the earliest: calls to a CA are for one client, and whole batches need fewer of them.
     /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
-    /// Moves the ends of leases that nobody has taken over; returns the domains whose lease is lost.
-    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError>;
+    /// The earliest `due_at` of those that a [`claim`](Self::claim) with the same two could be for, leased ones too.
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease is lost.
+    async fn extend(
+        &self,
+        leases: &[Fence],
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<DomainName>, StoreError>;
 
     /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and history, all in one transaction.
     /// The result is per write, in order: a lost lease costs only its own domain, and nothing of that write is stored.
@@ -95,8 +134,71 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// How many CA effects (register, validate, reset) were begun since `since`, over all domains, and those that were retries.
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
 
-    /// Deletes history, effects and closed ledger entries older than [`KEPT_DAYS`], in small transactions; returns how many rows.
+    /// Deletes history, effects, notices and closed ledger entries older than [`KEPT_DAYS`], and messages of hooks older than
+    /// [`MESSAGE_DAYS`], in small transactions; returns how many rows.
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    // --- hooks
+
+    /// Takes the message `id` of the hook key `key` and makes the domains it concerns due, as [`wake`](Self::wake) does, in one
+    /// transaction: once this returns, the message is neither lost nor new any more (faults H02, H03, K18). Names without a row are
+    /// passed over.
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError>;
+
+    /// What people were told about, by key.
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
+
+    /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False when it was in another one: then
+    /// somebody else was quicker, and it is theirs to tell of.
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    // --- several machines
+
+    /// Takes `cost` from a bucket that all who share the store fill and empty together, and returns how long to wait before that
+    /// much is done. What was taken stays taken; the waits of many callers queue up. By the clock that leases go by.
+    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError>;
+
+    /// Whether other machines may be working on it as well, and limits are to be kept with [`take`](Self::take): not so for an
+    /// embedded store, nor for one that was opened for reading.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The database's own clock, where it has one: a machine whose clock is far from it must not decide anything (faults T01).
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Speaks up when another process may have made something due. Only a hint: it may come for nothing, late, or never, so
+    /// whoever listens looks by itself all the same. Ends with the store.
+    fn hints(&self) -> BoxStream<'static, ()> {
+        Box::pin(stream::pending())
+    }
+
+    // --- copies
+
+    /// The rows of one kind after the key `after`, in the order of their keys.
+    async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError>;
+
+    /// Takes everything of these kinds over from another store, in one transaction; `tell` hears of every page. Refused when this
+    /// one holds anything of them.
+    async fn restore(
+        &self,
+        from: &dyn Store,
+        kinds: &[Kind],
+        tell: &(dyn Fn(Kind, usize) + Sync),
+    ) -> Result<(), StoreError>;
 
     /// Lets go of the database in good order: an embedded one leaves a single file behind. Nothing is lost without it.
     async fn close(&self);
@@ -104,6 +206,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
 /// How many days the past is kept: longer than the longest proof counts (398 days until 2026-03-15).
 pub const KEPT_DAYS: i64 = 400;
+
+/// How many days the messages of hooks are known by their ids: senders repeat for so long (faults H02).
+pub const MESSAGE_DAYS: i64 = 3;
 
 /// Who wants a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -171,10 +276,10 @@ pub struct Seen {
 pub struct Claim<'a> {
     /// Who claims: host, process, worker.
     pub holder: &'a str,
-    /// The moment of the claim.
+    /// The moment of the claim: what is due by then.
     pub now: Timestamp,
-    /// When the leases end.
-    pub until: Timestamp,
+    /// How long the leases last.
+    pub lease: SignedDuration,
     /// At most so many.
     pub limit: usize,
     /// Only these domains, when given.
@@ -244,6 +349,61 @@ pub struct EffectCount {
     pub all: u64,
     /// Those that repeat.
     pub retries: u64,
+}
+
+/// What a message of a hook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It came for the first time.
+    New,
+    /// It came before, the same; its domains are made due once more, which harms nobody.
+    Again,
+    /// Another one came under this id; nothing was done.
+    Other,
+}
+
+/// What people were told about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRecord {
+    /// What it is about.
+    pub key: String,
+    /// How it stands, in the words of whoever tells.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What may be done in a stretch of time, by all machines together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket<'a> {
+    /// Whose: an account at a CA, a credential of a provider. The same text on every machine.
+    pub name: &'a str,
+    /// How much in a second, in the long run; more than 0.
+    pub per_second: f64,
+    /// How much at once after a rest; at least 1.
+    pub burst: u32,
+}
+
+impl Bucket<'_> {
+    /// A bucket is never so far ahead, in microseconds: what says so is the trace of a clock that was wrong.
+    const FARTHEST: i64 = 86_400_000_000;
+
+    /// How long `amount` takes to come back, in microseconds.
+    fn span(&self, amount: u32) -> i64 {
+        // Rates of nothing would wait for ever; the conversion saturates.
+        ((f64::from(amount) / self.per_second.max(1e-6)) * 1e6) as i64
+    }
+}
+
+/// A look that is further in the future than clocks may differ is the trace of one that was wrong. One that is a moment ahead was
+/// just made.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// When a client whose last look was at `looked` is to be looked at again, unless that is now.
+fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let next = Timestamp::from_microsecond(looked?).ok()?.saturating_add(every).ok()?;
+    let farthest = now.saturating_add(every).ok()?.saturating_add(SKEW).ok()?;
+    (now < next && next <= farthest).then_some(next)
 }
 
 /// One line of history.

@@ -5,8 +5,11 @@
 //! effect and results after it, so a worker may die anywhere: the next look finds out what is true.
 
 mod budget;
+mod covering;
 pub mod crashpoint;
+mod hold;
 mod look;
+mod looks;
 mod perform;
 pub mod route;
 mod task;
@@ -21,13 +24,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ca::{Ca, ClientSelector};
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy, State};
 use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
-use look::Covering;
-pub use look::refusal_fact;
+pub use covering::{Above, Cover, Covering, above};
+use hold::{Hold, Moment};
+pub use look::{failure_fact, refusal_fact};
+use looks::{Looks, UnderWay};
 
 /// Everything outside that a worker touches.
 #[derive(Debug, Clone)]
@@ -84,6 +90,11 @@ pub struct Options {
     pub lanes: usize,
     /// How long a lease lives without being extended; at least three times the longest single effect (faults W06).
     pub lease: SignedDuration,
+    /// For a worker that does not end: how old the last look at a client may be, whoever of those who share the store made it.
+    /// `None`: each client is looked at once.
+    pub look_every: Option<SignedDuration>,
+    /// Counts the leases that others took over.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Options {
@@ -99,6 +110,8 @@ impl Options {
             concurrency: 16,
             lanes: 4,
             lease: SignedDuration::from_mins(5),
+            look_every: None,
+            metrics: None,
         }
     }
 }
@@ -117,6 +130,25 @@ pub enum Outcome {
     },
 }
 
+/// What a worker finds to do.
+pub enum Found<'a> {
+    /// A thing to do, which [`Worker::work`] does. Given up, it is free again at once, or when its leases end.
+    Job(Job<'a>),
+    /// Nothing; the earliest moment at which something will be.
+    Nothing {
+        /// `None`: only when something changes.
+        next: Option<Timestamp>,
+    },
+}
+
+/// A thing to do.
+pub struct Job<'a>(Task<'a>);
+
+enum Task<'a> {
+    Look(UnderWay<'a>),
+    Round(Vec<crate::store::Lease>, Hold),
+}
+
 /// How a look at a client ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookState {
@@ -126,7 +158,7 @@ pub enum LookState {
     Running,
     /// Believed and stored.
     Done,
-    /// The guard refused it; nothing is done for this client.
+    /// The guard refused it; nothing is done for this client. Without alarms: somebody else's look, who said why.
     Refused(Vec<Alarm>),
     /// The CA could not be asked; the error as text, and whether it may pass by itself.
     Failed {
@@ -145,8 +177,8 @@ pub struct Worker {
     options: Options,
     stop: CancellationToken,
     tell: Arc<dyn Fn(&Event) + Send + Sync>,
-    looks: Mutex<BTreeMap<String, LookState>>,
-    covering: Mutex<Covering>,
+    looks: Looks,
+    covering: Mutex<BTreeMap<String, Covering>>,
     pauses: Pauses,
     /// The domains that were taken up afresh in this run: once is enough.
     refreshed: Mutex<BTreeSet<DomainName>>,
@@ -172,7 +204,7 @@ impl Worker {
         if let Some(only) = &mut options.only {
             only.sort_unstable();
         }
-        let looks = targets.iter().map(|target| (target.key.clone(), LookState::Waiting)).collect();
+        let looks = Looks::new(&targets, options.look_every);
         Self {
             ports,
             policy,
@@ -180,7 +212,7 @@ impl Worker {
             options,
             stop,
             tell,
-            looks: Mutex::new(looks),
+            looks,
             covering: Mutex::default(),
             pauses: Pauses::default(),
             refreshed: Mutex::default(),
@@ -188,30 +220,55 @@ impl Worker {
         }
     }
 
-    /// Does one thing: a look at a client that has not been looked at in this run, or one round of due work.
+    /// Does one thing: a look at a client that is due, or one round of due work.
     pub async fn step(&self) -> Result<Outcome, StoreError> {
-        if let Some(target) = self.next_look() {
-            self.look(&target).await?;
-            return Ok(Outcome::Looked);
+        match self.find().await? {
+            Found::Job(job) => self.work(job).await,
+            Found::Nothing { next } => Ok(Outcome::Idle { next }),
         }
+    }
+
+    /// Finds the next thing to do, and claims it.
+    pub async fn find(&self) -> Result<Found<'_>, StoreError> {
         let now = self.ports.clock.now();
+        if let Some(look) = self.looks.begin(self.lookable(now), now) {
+            return Ok(Found::Job(Job(Task::Look(look))));
+        }
         let except_clients = self.idle_clients(now);
         let claim = Claim {
             holder: &self.options.holder,
             now,
-            until: now.saturating_add(self.options.lease).unwrap_or(Timestamp::MAX),
+            lease: self.options.lease,
             limit: self.options.batch,
             only: self.options.only.as_deref(),
             except_clients: &except_clients,
         };
+        let hold = Hold::new(self.options.lease, Moment::now(&*self.ports.clock));
         let leases = self.ports.store.claim(&claim).await?;
         if leases.is_empty() {
-            return Ok(Outcome::Idle { next: self.next_due(now, &except_clients).await? });
+            return Ok(Found::Nothing { next: self.next_due(now, &except_clients).await? });
         }
         crashpoint::reach("claimed");
-        let count = leases.len();
-        self.perform(leases).await?;
-        Ok(Outcome::Worked(count))
+        Ok(Found::Job(Job(Task::Round(leases, hold))))
+    }
+
+    /// Does what was found.
+    pub async fn work(&self, job: Job<'_>) -> Result<Outcome, StoreError> {
+        match job.0 {
+            Task::Look(look) => {
+                self.look_or_adopt(look).await?;
+                Ok(Outcome::Looked)
+            }
+            Task::Round(leases, hold) => {
+                let count = leases.len();
+                let fences: Vec<_> = leases.iter().map(|lease| lease.fence.clone()).collect();
+                tokio::select! {
+                    outcome = self.perform(leases, &hold) => outcome?,
+                    never = self.extend_for_ever(&fences, &hold) => match never {},
+                }
+                Ok(Outcome::Worked(count))
+            }
+        }
     }
 
     /// Works until nothing more is due before `wait` is over, or until it is stopped. What still waits is for the next run.
@@ -262,7 +319,7 @@ impl Worker {
                             decision: sight.decision.clone(),
                         }
                     }));
-                    self.set_look(&target.key, LookState::Done);
+                    self.looks.ended(&target.key, LookState::Done, now);
                 }
                 Err(error) => self.look_failed(target, &error),
             }
@@ -284,20 +341,37 @@ impl Worker {
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        while let Some(target) = self.next_look() {
-            self.look(&target).await?;
+        while let Some(look) = self.looks.begin(self.targets.iter(), self.ports.clock.now()) {
+            self.look_or_adopt(look).await?;
         }
         Ok(())
     }
 
+    /// What the store was seen to say about a client: when it was last looked at by anybody, whether the guard refuses it, and
+    /// whether domains of it wait for their first look. True when that makes something due here.
+    pub fn hear(&self, client: &str, looked_at: Option<Timestamp>, refused: bool, unread: bool) -> bool {
+        self.looks.hear(client, looked_at, refused, unread, self.ports.clock.now())
+    }
+
+    /// Makes a look at a client due now, by order of a person.
+    pub fn order_look(&self, client: &str) {
+        self.looks.order(client, self.ports.clock.now());
+    }
+
     /// How the look at each client ended.
     pub fn looks(&self) -> BTreeMap<String, LookState> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.looks.states()
     }
 
     /// The covered domains found by the looks of this run, each with the domain above it.
     pub fn covered(&self) -> Covering {
-        self.covering.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.covering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .flatten()
+            .map(|(below, above)| (below.clone(), above.clone()))
+            .collect()
     }
 
     fn concerns(&self, domain: &DomainName) -> bool {
@@ -309,34 +383,27 @@ impl Worker {
         self.options.afresh && self.options.only.is_some() && refreshed.insert(domain.clone())
     }
 
-    fn set_look(&self, key: &str, state: LookState) {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), state);
-    }
-
-    fn next_look(&self) -> Option<Target> {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let target = self.targets.iter().find(|target| looks.get(&target.key) == Some(&LookState::Waiting))?;
-        looks.insert(target.key.clone(), LookState::Running);
-        Some(target.clone())
+    /// Clients that may be looked at. One that keeps at it leaves a CA alone that wants to be.
+    fn lookable(&self, now: Timestamp) -> impl Iterator<Item = &Target> {
+        let once = self.options.look_every.is_none();
+        self.targets.iter().filter(move |target| once || self.pauses.until(&target.ca, now).is_none())
     }
 
     /// Clients for which nothing may be done now: not looked at, refused by the guard, or of a CA that wants to be left alone.
     fn idle_clients(&self, now: Timestamp) -> Vec<String> {
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = self.targets.iter().filter(|target| {
-            looks.get(&target.key) != Some(&LookState::Done) || self.pauses.until(&target.ca, now).is_some()
-        });
+        let idle = self
+            .targets
+            .iter()
+            .filter(|target| !self.looks.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some());
         idle.map(|target| target.key.clone()).collect()
     }
 
     async fn next_due(&self, now: Timestamp, except_clients: &[String]) -> Result<Option<Timestamp>, StoreError> {
-        let looking = self.looks().values().any(|state| *state == LookState::Running);
-        if looking {
+        if self.looks.are_running() {
             return Ok(Some(now));
         }
         let paused = self.targets.iter().filter_map(|target| self.pauses.until(&target.ca, now)).min();
-        let rows = self.ports.store.domains().await?;
-        let due = rows.iter().filter(|row| !except_clients.contains(&row.client) && self.concerns(&row.domain));
-        Ok(due.filter_map(|row| row.due_at).chain(paused).min())
+        let due = self.ports.store.next_due(self.options.only.as_deref(), except_clients).await?;
+        Ok(due.into_iter().chain(paused).chain(self.looks.next(self.lookable(now))).min())
     }
 }

@@ -8,19 +8,22 @@ use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
-const LAYERS: [&[&str]; 6] = [
-    &["prevalidation", "clock", "causes"],
+const LAYERS: [&[&str]; 8] = [
+    &["prevalidation", "clock", "causes", "text"],
     &["ca", "propagation", "store", "metrics"],
     &["worker"],
+    &["overview"],
+    &["notify"],
     &["config", "output", "sandbox", "server"],
     &["commands"],
     &["main", "lib"],
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 11] = [
+const ADAPTERS: [(&str, &str); 12] = [
     ("crate::ca::swisssign", "ca"),
     ("crate::store::sqlite", "store"),
+    ("crate::store::postgres", "store"),
     ("crate::propagation::gate", "propagation"),
     ("crate::propagation::Gate", "propagation"),
     ("prevalidate_providers::autodns", "providers"),
@@ -33,10 +36,11 @@ const ADAPTERS: [(&str, &str); 11] = [
 ];
 
 /// What the pure heart may use: values, no time, no files, no network, no other process.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "std::collections",
     "std::fmt",
     "std::hash",
+    "std::iter",
     "std::mem",
     "std::net::IpAddr",
     "std::ops",

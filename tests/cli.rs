@@ -321,6 +321,7 @@ fn help_and_completions_show_no_secret() {
         "diagnose",
         "hook",
         "config",
+        "store",
         "sandbox",
         "demo",
         "completions",

@@ -8,8 +8,13 @@ mod cli_run;
 mod demo;
 mod dnssec;
 mod e2e;
+mod fleet;
 mod lab;
 mod model;
+mod notify;
+mod operators;
+mod page;
+mod pipelines;
 mod propagation;
 mod providers;
 mod readme;
@@ -37,11 +42,15 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "pdns_server",
         "pdnsutil",
         "sqlite3",
+        "pgbouncer",
         "dig",
         "nsupdate",
         "named-checkzone",
         "python3",
         "openssl",
+        "chromium",
+        "chromedriver",
+        "wrk",
     ] {
         support::process::find(program);
     }

@@ -8,19 +8,20 @@ use prevalidate::commands::Cli;
 use prevalidate::prevalidation::State;
 
 const README: &str = include_str!("../README.md");
+const RUNBOOK: &str = include_str!("../config/operations.md");
 
 /// The contents of all blocks of one language.
-fn blocks(language: &str) -> Vec<&'static str> {
+fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
     let begin = format!("```{language}\n");
-    README.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    page.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
 #[test]
 fn its_commands_are_commands() {
     let mut seen = 0;
-    let lines = blocks("sh").into_iter().flat_map(str::lines);
-    let inline = README.split('`').skip(1).step_by(2).filter(|text| !text.contains('\n'));
-    for line in lines.chain(inline) {
+    let lines = [README, RUNBOOK].into_iter().flat_map(|page| blocks(page, "sh")).flat_map(str::lines);
+    let inline = [README, RUNBOOK].into_iter().flat_map(|page| page.split('`').skip(1).step_by(2));
+    for line in lines.chain(inline.filter(|text| !text.contains('\n'))) {
         let line = line.split('#').next().unwrap().trim().trim_start_matches("sudo -u prevalidate ");
         let Some(arguments) = line.strip_prefix("prevalidate ") else { continue };
         // `--fault help` and a metavariable are values like any other.
@@ -28,13 +29,13 @@ fn its_commands_are_commands() {
         assert!(parsed.is_ok(), "`{line}`: {}", parsed.unwrap_err());
         seen += 1;
     }
-    assert!(seen >= 8, "{seen} commands found");
+    assert!(seen >= 20, "{seen} commands found");
 }
 
 #[test]
 fn its_configuration_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    let [text] = blocks("toml")[..] else { panic!("one configuration") };
+    let [text] = blocks(README, "toml")[..] else { panic!("one configuration") };
     let store = format!("sqlite:{}/rehearsal.db", folder.path().display());
     let file = folder.path().join("prevalidate.toml");
     std::fs::write(&file, text.replace("sqlite:/var/lib/prevalidate/rehearsal.db", &store)).unwrap();

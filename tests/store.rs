@@ -1,4 +1,4 @@
-//! The store on SQLite: the suite every back end passes, and what only a file can get wrong.
+//! The stores: the suite every back end passes, and what only a file can get wrong. What only a server can: [`postgres`].
 #![allow(clippy::unwrap_used)]
 
 use std::fs::Permissions;
@@ -6,11 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use prevalidate::store::conformance::{at, name, registered, seen, wanted};
 use prevalidate::store::sqlite::SqliteStore;
-use prevalidate::store::{Claim, Origin, Store, StoreError};
+use prevalidate::store::{Bucket, Claim, Origin, Store, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
+
+mod postgres;
 
 mod memory {
     use super::*;
@@ -56,7 +59,7 @@ async fn store_with(path: &Path, domains: &[&str]) -> SqliteStore {
 }
 
 fn claim(limit: usize) -> Claim<'static> {
-    Claim { holder: "host/1", now: at(9), until: at(19), limit, only: None, except_clients: &[] }
+    Claim { holder: "host/1", now: at(9), lease: SignedDuration::from_mins(10), limit, only: None, except_clients: &[] }
 }
 
 #[tokio::test]
@@ -114,6 +117,26 @@ async fn a_newer_schema_and_a_foreign_file_are_refused_untouched() {
         assert!(std::fs::read(&path).unwrap() == before, "{says}: the file was changed");
         assert_eq!(mode(&path), 0o644, "{says}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let mut db = raw(&path).await;
+    sqlx::raw_sql(include_str!("../src/store/migrations/0001.sql")).execute(&mut db).await.unwrap();
+    let stamp = "PRAGMA application_id = 1886806380; PRAGMA user_version = 1;
+        INSERT INTO domain (name, client, ca, origins) VALUES ('a.ch', 'swisssign/a', 'swisssign', 1)";
+    sqlx::raw_sql(stamp).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    let unread = SqliteStore::open_read_only(&url(&path), None).await;
+    assert!(matches!(&unread, Err(StoreError::Unfit { message, .. }) if message.contains("older")), "{unread:?}");
+    let store = SqliteStore::open(&url(&path), None).await.unwrap();
+    assert_eq!(store.domains().await.unwrap().len(), 1);
+    let bucket = Bucket { name: "ca", per_second: 1.0, burst: 1 };
+    assert_eq!(store.take(&bucket, 1, at(0)).await.unwrap(), SignedDuration::ZERO);
+    store.close().await;
+    assert!(SqliteStore::open_read_only(&url(&path), None).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@
 mod settings;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
-use crate::pace::{Pace, fingerprint};
+use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
@@ -66,13 +65,15 @@ pub(crate) enum NoAnswer {
     Lost(String),
     /// Nothing was done, and nothing will be before this time has passed.
     Busy(String, Duration),
+    /// Nothing was sent: how many calls others make meanwhile is not known.
+    Unpaced(String),
 }
 
 /// The way to one API with one set of credentials.
 pub(crate) struct Http {
     base: Url,
     client: reqwest::Client,
-    pace: Arc<Pace>,
+    pace: Paced,
     timeout: Duration,
     secrets: Vec<SecretString>,
 }
@@ -84,13 +85,19 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// `secrets` are struck from whatever the other side says.
-    pub(crate) fn new(settings: &HttpSettings, secrets: Vec<SecretString>) -> Result<Self, ProviderError> {
-        let whom = format!("{} {}", settings.url, fingerprint(&secrets));
+    /// `whose` names the credentials, and `secrets` are struck from whatever the other side says.
+    pub(crate) fn new(
+        settings: &HttpSettings,
+        whose: &str,
+        pace: Option<Pace>,
+        secrets: Vec<SecretString>,
+    ) -> Result<Self, ProviderError> {
+        let whose = format!("{} {whose}", settings.url.host_str().unwrap_or_default());
+        let here = format!("{} {}", settings.url, fingerprint(&secrets));
         Ok(Self {
             base: settings.url.clone(),
             client: settings.client()?,
-            pace: Pace::of(whom, settings.rate, settings.burst),
+            pace: Paced::new(pace, whose, here, settings.rate, settings.burst),
             timeout: settings.timeout,
             secrets,
         })
@@ -106,7 +113,7 @@ impl Http {
         for attempt in 1..TRIES {
             match self.send(ask).await {
                 Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
-                Err(busy @ NoAnswer::Busy(..)) => return Err(busy),
+                Err(no @ (NoAnswer::Busy(..) | NoAnswer::Unpaced(_))) => return Err(no),
                 Ok(_) | Err(_) => {}
             }
             let pause = PAUSE * (1 << (attempt - 1));
@@ -144,7 +151,7 @@ impl Http {
                 // Each call before that prolongs it.
                 return Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left));
             }
-            self.pace.turn().await;
+            self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome
                 .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {} s", self.timeout.as_secs()))));
@@ -216,6 +223,7 @@ impl Http {
                 (ErrorKind::Unavailable, why.clone(), None, Some(hint))
             }
             NoAnswer::Lost(why) => (ErrorKind::Unavailable, why.clone(), None, None),
+            NoAnswer::Unpaced(why) => (ErrorKind::Unavailable, format!("not asked: {why}"), None, None),
             NoAnswer::Busy(why, wait) => {
                 let hint = "others may use the same account; lower `rate` if it happens often";
                 (ErrorKind::Unavailable, format!("too many requests: {why}"), Some(*wait), Some(hint))

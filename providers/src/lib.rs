@@ -15,8 +15,7 @@ pub mod exec;
 mod http;
 pub mod manual;
 pub mod memory;
-#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
-mod pace;
+pub mod pace;
 pub mod presentation;
 pub mod provider;
 pub mod record;

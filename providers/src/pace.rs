@@ -1,91 +1,78 @@
-//! The pace that one set of credentials keeps at one API, whichever and however many tables of the configuration use it.
-#![cfg_attr(
-    not(any(feature = "autodns", feature = "cloudflare")),
-    allow(dead_code, reason = "Route 53 asks nobody to stay away")
-)]
+//! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and several machines together to the
+//! same one.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroU32;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
-use std::time::Duration;
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod local;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use std::sync::Arc;
 
-use crate::settings::reader::Rate;
+use futures::future::BoxFuture;
 
-/// All that are in use. Tables that name different rates go each at its own.
-static PACES: LazyLock<Mutex<Paces>> = LazyLock::new(Mutex::default);
-type Paces = HashMap<(String, Rate), Weak<Pace>>;
-/// Tells secrets apart without keeping them.
-static SECRETS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+/// Returns when one more call may be made, or says why nobody can tell: then it must not be made.
+pub type Pace = Arc<dyn Fn(Allowance) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// So many calls in a time, and none while the other side wants to be left alone.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    bucket: DefaultDirectRateLimiter,
-    closed: Mutex<Option<Instant>>,
+/// How often the other side may be called with one credential.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allowance {
+    /// The other side and the credential, the same text on every machine, never a secret.
+    pub whose: String,
+    /// Calls per second in the long run.
+    pub per_second: f64,
+    /// Calls at once after a rest.
+    pub burst: u32,
 }
 
-impl Pace {
-    /// The pace of `whom`, who may make `burst` calls at once after a quiet time.
-    pub(crate) fn of(whom: String, rate: Rate, burst: NonZeroU32) -> Arc<Self> {
-        let mut paces = PACES.lock().unwrap_or_else(PoisonError::into_inner);
-        paces.retain(|_, pace| pace.strong_count() > 0);
-        let key = (whom, rate);
-        paces.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let (count, per) = rate;
-            let quota = Quota::with_period(per / count.get()).unwrap_or_else(|| Quota::per_second(count));
-            let bucket = RateLimiter::direct(quota.allow_burst(burst));
-            let pace = Arc::new(Self { bucket, closed: Mutex::default() });
-            paces.insert(key, Arc::downgrade(&pace));
-            pace
-        })
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+pub(crate) use {local::fingerprint, paced::Paced};
+
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod paced {
+    #![cfg_attr(
+        not(any(feature = "autodns", feature = "cloudflare")),
+        allow(dead_code, reason = "Route 53 asks nobody to stay away")
+    )]
+
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::local::Local;
+    use super::{Allowance, Pace};
+    use crate::settings::reader::Rate;
+
+    /// What one credential may do, here and everywhere.
+    #[derive(Clone)]
+    pub(crate) struct Paced {
+        local: Arc<Local>,
+        pace: Option<Pace>,
+        allowance: Allowance,
     }
 
-    /// Waits until the next call may go.
-    pub(crate) async fn turn(&self) {
-        self.bucket.until_ready().await;
-    }
+    impl Paced {
+        /// `whose` is the same text on every machine and no secret; `here` tells credentials apart in this process.
+        pub(crate) fn new(pace: Option<Pace>, whose: String, here: String, rate: Rate, burst: NonZeroU32) -> Self {
+            let per_second = f64::from(rate.0.get()) / rate.1.as_secs_f64();
+            let allowance = Allowance { whose, per_second, burst: burst.get() };
+            Self { local: Local::of(here, rate, burst), pace, allowance }
+        }
 
-    /// The other side wants to hear nothing for so long; the longest such wish counts.
-    pub(crate) fn close(&self, wait: Duration) {
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        *closed = (*closed).max(Some(Instant::now() + wait));
-    }
+        /// Waits until the next call may go.
+        pub(crate) async fn turn(&self) -> Result<(), String> {
+            self.local.turn().await;
+            match &self.pace {
+                Some(pace) => pace(self.allowance.clone()).await,
+                None => Ok(()),
+            }
+        }
 
-    /// How long the other side wants to hear nothing yet.
-    pub(crate) fn closed_for(&self) -> Option<Duration> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-    }
-}
+        /// The other side wants to hear nothing for so long.
+        pub(crate) fn close(&self, wait: Duration) {
+            self.local.close(wait);
+        }
 
-/// A word for some secrets, good in this process only.
-pub(crate) fn fingerprint(secrets: &[SecretString]) -> String {
-    let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
-    format!("{:016x}", SECRETS.hash_one(secrets))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn who_uses_the_same_credentials_shares_a_pace_and_who_does_not_has_another() {
-        let rate = (NonZeroU32::new(7).unwrap(), Duration::from_secs(60));
-        let of = |secret: &str| {
-            Pace::of(format!("https://api.test {}", fingerprint(&[secret.to_owned().into()])), rate, NonZeroU32::MIN)
-        };
-        let (one, same, other) = (of("one"), of("one"), of("other"));
-        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
-        one.close(Duration::from_secs(60));
-        one.close(Duration::from_secs(1));
-        assert!(same.closed_for().unwrap() > Duration::from_secs(50) && other.closed_for().is_none());
-        drop((one, same));
-        assert!(of("one").closed_for().is_none(), "a new life");
+        /// How long the other side wants to hear nothing yet.
+        pub(crate) fn closed_for(&self) -> Option<Duration> {
+            self.local.closed_for()
+        }
     }
 }

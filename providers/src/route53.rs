@@ -29,6 +29,7 @@ use async_trait::async_trait;
 pub use access::{Access, AccessKeys};
 pub use table::Route53Table;
 
+use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 use crate::wish::check_owner;
@@ -71,8 +72,8 @@ impl fmt::Debug for Route53 {
 
 impl Route53 {
     /// A provider that tells zones of one name apart by what `live` says about their delegation.
-    pub fn new(settings: Route53Settings, live: Option<LiveNameServers>) -> Self {
-        let api = Api::new(settings.access.clone(), settings.timeout, settings.rate);
+    pub fn new(settings: Route53Settings, live: Option<LiveNameServers>, pace: Option<Pace>) -> Self {
+        let api = Api::new(settings.access.clone(), settings.timeout, settings.rate, pace);
         Self { settings, api, remembered: Remembered::default(), live, queues: Mutex::default() }
     }
 

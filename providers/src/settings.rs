@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::manual::Manual;
+use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::rfc2136::{Now, Rfc2136Table};
 use reader::Reader;
@@ -118,26 +119,32 @@ impl ProviderSettings {
     /// # Errors
     /// As [`Self::build`].
     pub fn build_at(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
-        self.build_in(now, None)
+        self.build_in(now, None, None)
     }
 
-    /// The same for a world in which `live` says what a zone is delegated to.
+    /// The same for a world in which `live` says what a zone is delegated to, and others use the credentials as well: `pace` is
+    /// asked before each call of an adapter that has a `rate`.
     ///
     /// # Errors
     /// As [`Self::build`].
-    #[cfg_attr(not(feature = "route53"), expect(unused_variables, reason = "no adapter of this build asks"))]
-    pub fn build_in(&self, now: Now, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
+    #[allow(unused_variables, reason = "not every build has an adapter that asks")]
+    pub fn build_in(
+        &self,
+        now: Now,
+        live: Option<LiveNameServers>,
+        pace: Option<Pace>,
+    ) -> Result<Arc<dyn Provider>, ProviderError> {
         match self {
             Self::Rfc2136(table) => table.build(now),
             #[cfg(feature = "autodns")]
-            Self::Autodns(table) => table.build(),
+            Self::Autodns(table) => table.build(pace),
             #[cfg(feature = "cloudflare")]
-            Self::Cloudflare(table) => table.build(),
+            Self::Cloudflare(table) => table.build(pace),
             #[cfg(feature = "exec")]
             Self::Exec(table) => table.build(),
             Self::Manual(manual) => Ok(Arc::new(manual.clone())),
             #[cfg(feature = "route53")]
-            Self::Route53(table) => table.build(live),
+            Self::Route53(table) => table.build(live, pace),
         }
     }
 }

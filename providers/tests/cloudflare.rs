@@ -4,11 +4,12 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
+use prevalidate_providers::pace::{Allowance, Pace};
 use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
 use serde_json::{Value, json};
@@ -307,6 +308,33 @@ async fn throttling_is_waited_for_while_it_is_short_and_handed_on_while_it_is_lo
     assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(200)), "{}", shown(&error));
     assert!(fake.web.take_calls().is_empty(), "who calls while the door is closed keeps it closed");
     assert_eq!(fake.dump(&zone), before);
+}
+
+#[tokio::test]
+async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
+    let (fake, _) = prepared().await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let pace: Pace = {
+        let asked = Arc::clone(&asked);
+        Arc::new(move |allowance: Allowance| {
+            let mut asked = asked.lock().unwrap();
+            asked.push(allowance);
+            let outcome = if asked.len() <= 3 { Ok(()) } else { Err("nobody counts".to_owned()) };
+            Box::pin(async move { outcome })
+        })
+    };
+    let table = table(&fake, json!({ "token": secret(TOKEN), "rate": "20/s" }));
+    let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
+    let provider = settings.build_in(Arc::new(|| panic!("no clock is needed")), None, Some(pace)).unwrap();
+    assert!(add(&*provider, APEX, "swiss-pki=paced").await.unwrap().changed);
+    assert_eq!(fake.web.take_calls().len(), 3, "{asked:?}");
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"), "{}", shown(&error));
+    assert!(fake.web.take_calls().is_empty());
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().all(|allowance| allowance == &asked[0]), "one credential, one allowance");
+    assert_eq!((asked.len(), asked[0].per_second, asked[0].burst), (4, 20.0, 2_000));
+    assert!(asked[0].whose.contains("command printf") && !asked[0].whose.contains(TOKEN), "{}", asked[0].whose);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fake::{Fake, Fault, Key, Operation, Rrset};
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
+use prevalidate_providers::pace::{Allowance, Pace};
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
@@ -70,6 +71,16 @@ async fn prepared() -> Fake {
 
 /// A provider as the configuration makes it.
 fn provider_with(fake: &Fake, key: &str, more: &Value, live: Option<LiveNameServers>) -> Arc<dyn Provider> {
+    provider_paced(fake, key, more, live, None)
+}
+
+fn provider_paced(
+    fake: &Fake,
+    key: &str,
+    more: &Value,
+    live: Option<LiveNameServers>,
+    pace: Option<Pace>,
+) -> Arc<dyn Provider> {
     let folder = Folder::new();
     let mut table = json!({
         "kind": "route53", "endpoint": fake.endpoint(), "rate": "50/s", "timeout": 2,
@@ -77,7 +88,7 @@ fn provider_with(fake: &Fake, key: &str, more: &Value, live: Option<LiveNameServ
     });
     table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
-    settings.build_in(Arc::new(|| panic!("the SDK has a clock of its own")), live).unwrap()
+    settings.build_in(Arc::new(|| panic!("the SDK has a clock of its own")), live, pace).unwrap()
 }
 
 fn provider(fake: &Fake, key: &str) -> Arc<dyn Provider> {

@@ -30,7 +30,7 @@ use self::answer::Answer;
 use self::auth::Credentials;
 use self::error::{ApiError, clean};
 use self::http::{Call, Http, Kind};
-pub use self::settings::{Auth, KeySource, Settings, Timeouts};
+pub use self::settings::{Auth, KeySource, Permit, Settings, Timeouts};
 use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
 use crate::clock::Clock;
 use crate::prevalidation::{DomainName, Registration, Status};

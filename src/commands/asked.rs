@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
+
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
-use crate::prevalidation::{Attempt, DomainName, Notice, Sighting};
-use crate::store::{DomainRow, Origin};
+use crate::overview::{self, Basis, DomainView};
+use crate::prevalidation::{Attempt, DomainName, Notice, Policy, Sighting};
+use crate::store::{DomainRow, Origin, Store, StoreError};
 use crate::worker::Target;
 
 use super::{Exit, Failed, wire};
@@ -96,6 +99,20 @@ pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<Domain
     }));
     rows.sort_by(|a, b| a.domain.cmp(&b.domain));
     rows
+}
+
+/// How every domain of the store and of the configuration stands; unmanaged ones too. `covered` is what looks of this run found.
+pub(super) async fn views(
+    store: &dyn Store,
+    settings: &Settings,
+    policy: &Policy,
+    covered: BTreeMap<DomainName, DomainName>,
+    now: Timestamp,
+) -> Result<Vec<DomainView>, StoreError> {
+    let rows = inventory(store.domains().await?, settings);
+    let (targets, providers) = (wire::targets(settings), settings.providers.keys().cloned().collect());
+    let basis = Basis { targets: &targets, providers: &providers, policy };
+    overview::views(store, rows, &basis, covered, now).await
 }
 
 /// Refuses names that the inventory does not want, all at once.

@@ -22,14 +22,8 @@ pub(super) async fn order(
     store.wake(names, now).await?;
     let mut leases = Vec::with_capacity(names.len());
     while leases.len() < names.len() {
-        let claim = Claim {
-            holder: &holder,
-            now,
-            until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
-            limit: names.len(),
-            only: Some(names),
-            except_clients: &[],
-        };
+        let claim =
+            Claim { holder: &holder, now, lease: LEASE, limit: names.len(), only: Some(names), except_clients: &[] };
         // One claim leases domains of one client.
         let more = store.claim(&claim).await?;
         if more.is_empty() {

@@ -1,18 +1,21 @@
 //! `check`: a monitoring plug-in. Reads the store only, which says when the CA was last asked: a verdict on old knowledge
 //! is a warning however good it was.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::asked::views;
 use super::status::STALE;
-use super::view::{DomainView, views};
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
+use crate::notify::Pace;
 use crate::output::{Output, relative, share};
+use crate::overview::DomainView;
 use crate::prevalidation::{Lateness, State};
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
 use crate::worker::refusal_fact;
 
 /// Two nightly runs are missing.
@@ -77,11 +80,11 @@ pub(super) async fn check(global: &Global, args: CheckArgs, output: &Output) -> 
 async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<Report, Failed> {
     let settings = wire::settings(global, output)?;
     let unknown = |text: &str| Failed::new(Exit::Ca, text);
-    let store = SqliteStore::open_read_only(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
+    let store = wire::store_if_there(&settings).await?;
     let store = store.ok_or_else(|| unknown("there is no store yet: `prevalidate run` has never run"))?;
     let now = SystemClock.now();
     let policy = wire::policy(&settings);
-    let all = views(&store, &settings, &policy, Default::default(), now).await?;
+    let all = views(&*store, &settings, &policy, Default::default(), now).await?;
     let wanted: Vec<&DomainView> = all.iter().filter(|view| view.is_managed()).collect();
     if wanted.is_empty() {
         return Err(unknown("the inventory is empty"));
@@ -120,7 +123,11 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     for entry in store.open_entries(None).await?.iter().filter(|entry| entry.removal_tries > 0) {
         findings.push((Word::Warning, format!("TXT {} could not be removed from {}", entry.value, entry.owner)));
     }
-    let oldest = ages(&store, &settings, &wanted, now, &mut findings).await?;
+    let told = wire::notifier(&settings, Arc::clone(&store), Arc::default(), Pace::NIGHTLY).open().await?;
+    for (open, error) in told.iter().filter_map(|open| Some((open, open.error.as_ref()?))) {
+        findings.push((Word::Warning, format!("{} could not be told of {}: {error}", open.sink, open.topic)));
+    }
+    let oldest = ages(&*store, &settings, &wanted, now, &mut findings).await?;
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
     let valid = wanted.iter().filter(|view| margin(view).map_or(view.with_margin, |(left, ..)| !left.is_negative()));
@@ -151,7 +158,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
 
 /// The age of the oldest last look at a client that has wanted domains; findings about it go first among their like.
 async fn ages(
-    store: &SqliteStore,
+    store: &dyn Store,
     settings: &Settings,
     wanted: &[&DomainView],
     now: Timestamp,

@@ -4,7 +4,10 @@ use prevalidate_providers::settings::ProviderSettings;
 use serde_json::{Value, json};
 
 use super::{Exit, Failed, Global, wire};
-use crate::config::Settings;
+use crate::config::{NotifyBy, Settings};
+use crate::notify::carrier::mail::Letter;
+use crate::notify::carrier::web::Receiver;
+use crate::notify::sign::Secret;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
@@ -69,6 +72,20 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             faults.push(format!("provider.{name}: {error}{hint}"));
         }
     }
+    for notify in &settings.notify {
+        let (key, source) = match &notify.by {
+            NotifyBy::Web(Receiver::Webhook { secret, .. }) => ("secret", secret),
+            NotifyBy::Web(Receiver::Chat { url, .. }) => ("url", url),
+            NotifyBy::Mail(Letter { login: Some((_, password)), .. }) => ("password", password),
+            NotifyBy::Mail(_) | NotifyBy::Program(_) => continue,
+        };
+        let read = source.read().map_err(|error| error.to_string());
+        let signs = key == "secret";
+        let usable = read.and_then(|text| if signs { Secret::read(&text).map(drop) } else { Ok(()) });
+        faults.extend(usable.err().map(|error| format!("notify `{}`, {key}: {error}", notify.name)));
+    }
+    faults.extend(wire::access(settings).err().unwrap_or_default());
+    faults.extend(wire::tls(settings).err());
     faults
 }
 

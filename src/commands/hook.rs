@@ -31,8 +31,10 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     let settings = wire::settings(global, output)?;
     let changed = changed(&args, output)?;
     let rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+    let changed: HashSet<&str> = changed.iter().map(DomainName::as_str).collect();
     let desired = rows.iter().filter(|row| !row.origins.is_empty());
-    let concerned: Vec<_> = desired.filter(|row| is_in(&row.domain, &changed)).collect();
+    let concerned: Vec<_> =
+        desired.filter(|row| row.domain.at_and_above().any(|name| changed.contains(name))).collect();
     if concerned.is_empty() {
         output.notice("none of these is in the inventory: nothing to do");
         return Ok(Exit::Done);
@@ -63,9 +65,4 @@ fn changed(args: &HookArgs, output: &Output) -> Result<HashSet<DomainName>, Fail
         changed.extend(list_names(read_any_known(&origin, &bytes), output)?);
     }
     Ok(changed)
-}
-
-/// Whether the name or one above it changed.
-fn is_in(name: &DomainName, changed: &HashSet<DomainName>) -> bool {
-    std::iter::successors(Some(name.clone()), DomainName::parent).any(|name| changed.contains(&name))
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::work::{Order, work};
-use super::{Exit, Failed, Global, asked, plan, wire};
+use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::output::Output;
@@ -50,11 +50,18 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         rows.retain(|row| only.contains(&row.domain));
         targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     }
-    let store = wire::open_or_make(&settings, args.force, output).await?;
+    let store = match wire::open_or_make(&settings, args.force, output).await {
+        Err(failed) if failed.exit == Exit::Guard => {
+            notify::tell_refusal(&settings, output).await;
+            return Err(failed);
+        }
+        store => store?,
+    };
     let wait = args.wait.unwrap_or_else(|| settings.worker.wait.try_into().unwrap_or(SignedDuration::MAX));
     let order = Order { command: "run", targets, only, wait, force: args.force };
     let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
     store.retention(SystemClock.now()).await?;
+    notify::tell(&settings, std::sync::Arc::clone(&store), output).await;
     store.close().await;
     Ok(exit)
 }

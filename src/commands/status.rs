@@ -7,12 +7,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::asked::views;
 use super::summary::{Look, tell_bogus, tone, verdict};
-use super::view::{DomainView, views};
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Cell, Output, relative};
+use crate::overview::DomainView;
 use crate::prevalidation::{DomainName, State};
 use crate::store::Store;
 use crate::worker::{Options, Worker};

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::Exit;
 use super::records::is_manual;
-use super::view::DomainView;
 use super::wire;
 use super::work::Order;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
+use crate::overview::DomainView;
 use crate::prevalidation::{DomainName, Lateness, LedgerEntry, LedgerState, State};
 use crate::store::DomainRow;
 use crate::worker::LookState;

@@ -6,25 +6,39 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
+use prevalidate_providers::pace::Pace;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tempfile::TempDir;
 
+mod hooks;
+mod notify;
+mod pace;
+mod server;
+mod store;
+
+pub(super) use self::hooks::hook_keys;
+pub(super) use self::notify::notifier;
+use self::pace::FleetPace;
+pub(super) use self::server::{access, tls};
+pub(super) use self::store::{
+    Named, open, open_as_it_is, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there,
+    store_read_only,
+};
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, ProviderTable, Settings};
 use crate::output::Output;
+use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{Origin, Store, StoreError, Wanted};
-use crate::worker::{Ports, Target};
+use crate::worker::{Ports, Target, refusal_fact};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
@@ -35,6 +49,24 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
     let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
+}
+
+/// Reads it once more, for a process that goes on when it is broken: all its faults, a line each.
+pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let found = config::find(global.config.as_deref(), &env);
+    found.and_then(|path| config::load(&path)).map_err(|error| error.faults.iter().map(ToString::to_string).collect())
+}
+
+/// The time. A test may set it ahead, by seconds.
+pub(super) fn clock() -> Arc<dyn Clock> {
+    #[cfg(feature = "crashpoints")]
+    if let Some(seconds) = std::env::var("PREVALIDATE_CLOCK_AHEAD").ok().and_then(|seconds| seconds.parse().ok()) {
+        let clock = crate::sandbox::clock::ShiftedClock::over(Arc::new(SystemClock));
+        clock.advance(SignedDuration::from_secs(seconds));
+        return clock;
+    }
+    Arc::new(SystemClock)
 }
 
 /// Whether nobody named a configuration and none lies at the usual places.
@@ -94,75 +126,6 @@ pub(super) fn fingerprint(settings: &Settings) -> String {
     hosts.join(" ")
 }
 
-/// Opens the store, creating it when it is not there.
-pub(super) async fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    let store = SqliteStore::open(&settings.store_url, Some(&fingerprint(settings))).await?;
-    Ok(Arc::new(store))
-}
-
-/// Opens the store for reading; while there is none, an empty one in memory.
-pub(super) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    match SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? {
-        Some(store) => Ok(Arc::new(store)),
-        None => Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?)),
-    }
-}
-
-/// A copy of the store, gone with the folder that comes with it, for what must change nothing.
-pub(super) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
-    let Some(store) = SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? else {
-        return Ok((store_read_only(settings).await?, None));
-    };
-    let temporary = |error| Failed::new(Exit::Temporary, format!("cannot make a temporary folder: {error}"));
-    let folder = tempfile::Builder::new().prefix("prevalidate-plan-").tempdir().map_err(temporary)?;
-    let file = folder.path().join("copy.db");
-    store.copy_to(&file).await?;
-    store.close().await;
-    Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
-}
-
-/// The store for a command that begins something: made, and said so, when it is not there. A path that is mistyped makes a
-/// store that knows of no value in DNS.
-pub(super) async fn open_or_make(settings: &Settings, force: bool, output: &Output) -> Result<Arc<dyn Store>, Failed> {
-    let is_new = !SqliteStore::is_there(&settings.store_url)?;
-    let store = filled(settings, force).await?;
-    if is_new {
-        let place = settings.store_url.trim_start_matches("sqlite:");
-        output.notice(&format!("made a new store, {place}: it knows of nothing that was done before"));
-    }
-    Ok(store)
-}
-
-/// The store for a command that acts on what is there.
-pub(super) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
-    if SqliteStore::is_there(&settings.store_url)? {
-        return filled(settings, force).await;
-    }
-    let place = settings.store_url.trim_start_matches("sqlite:");
-    Err(Failed::new(Exit::Usage, format!("there is no store at {place}"))
-        .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
-}
-
-/// The store for a command that only looks: one in memory while there is none.
-pub(super) async fn open_or_pretend(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
-    if SqliteStore::is_there(&settings.store_url)? {
-        return filled(settings, false).await;
-    }
-    let store = store_read_only(settings).await?;
-    sync(&*store, settings, SystemClock.now(), true).await?;
-    Ok(store)
-}
-
-/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank so much that somebody
-/// should look first (G01), unless `force`.
-async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
-    let store = store(settings).await?;
-    match sync(&*store, settings, SystemClock.now(), force).await? {
-        Some(alarm) => Err(refused(&alarm)),
-        None => Ok(store),
-    }
-}
-
 /// The guard's refusal as the end of a command.
 pub(super) fn refused(alarm: &Alarm) -> Failed {
     Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
@@ -182,7 +145,11 @@ pub(super) async fn sync(
     let known: Vec<_> = rows.iter().filter(|row| row.origins.contains(&Origin::Config)).collect();
     let gone: Vec<DomainName> =
         known.iter().map(|row| &row.domain).filter(|domain| !kept.contains(domain)).cloned().collect();
-    let alarm = examine_inventory("configuration", known.len(), &gone).filter(|_| !force);
+    let alarm = examine_inventory(INVENTORY, known.len(), &gone).filter(|_| !force);
+    let (fact, refusal) = (refusal_fact(INVENTORY), alarm.as_ref().map(ToString::to_string).unwrap_or_default());
+    if store.fact(&fact).await?.unwrap_or_default() != refusal {
+        store.set_fact(&fact, &refusal).await?;
+    }
     if alarm.is_none() {
         store.sync_inventory(Origin::Config, &wanted, now).await?;
     }
@@ -192,24 +159,29 @@ pub(super) async fn sync(
 /// One CA by its `[ca.NAME]`, for a command that needs no worker.
 pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
     let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from), clock)?))
+    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from, None), clock)?))
 }
 
 /// Everything a worker touches.
 pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    ports_at(settings, store, Arc::new(SystemClock))
+    ports_at(settings, store, clock())
 }
 
 /// The same by another clock, which tokens and signatures follow.
 pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
+    let fleet = FleetPace::of(&store, &clock);
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
-    for name in settings.cas.keys() {
-        cas.insert(name.clone(), ca(settings, name, Arc::clone(&clock))?);
+    for (name, from) in &settings.cas {
+        let from = swisssign_settings(name, from, fleet.as_ref());
+        cas.insert(name.clone(), Arc::new(SwissSign::new(from, Arc::clone(&clock))?));
     }
     let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
-        providers.insert(name.clone(), provider(name, table, Arc::clone(&clock), &gate)?);
+        providers.insert(
+            name.clone(),
+            provider(name, table, Arc::clone(&clock), &gate, fleet.as_ref().map(FleetPace::pace))?,
+        );
     }
     Ok(Ports { cas, providers, lookout: gate, store, clock })
 }
@@ -220,6 +192,7 @@ pub(super) fn provider(
     table: &ProviderTable,
     clock: Arc<dyn Clock>,
     gate: &Arc<Gate>,
+    pace: Option<Pace>,
 ) -> Result<Arc<dyn Provider>, Failed> {
     // The configuration check has read the same table without a fault.
     let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
@@ -227,7 +200,7 @@ pub(super) fn provider(
             faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
         Failed::new(Exit::Usage, faults.join("\n"))
     })?;
-    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate))).map_err(|error| Failed {
+    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate)), pace).map_err(|error| Failed {
         exit: Exit::Usage,
         message: format!("provider.{name}: {error}"),
         hint: error.hint,
@@ -289,7 +262,7 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     Ok(Gate::new(settings, clock))
 }
 
-fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {
+fn swisssign_settings(name: &str, from: &CaSettings, fleet: Option<&Arc<FleetPace>>) -> swisssign::Settings {
     let key = |source: &prevalidate_providers::secret::SecretSource| -> KeySource {
         let source = source.clone();
         Arc::new(move || source.read().map_err(|error| error.to_string()))
@@ -303,6 +276,8 @@ fn swisssign_settings(name: &str, from: &CaSettings) -> swisssign::Settings {
         },
         issuer: from.issuer.clone(),
         rate: from.rate.per_second(),
+        permit: fleet
+            .map(|fleet| fleet.permit(format!("{} {}", from.url.authority(), from.user), from.rate.per_second())),
         token_prefix: from.token_prefix.clone(),
         ca_file: from.ca_file.clone(),
         proxy: from.proxy.clone(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::summary::{Scope, Summary};
-use super::{Exit, Failed, view, wire};
+use super::{Exit, Failed, asked, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::DomainName;
@@ -48,7 +48,7 @@ pub(super) async fn work(
     let scope = Scope::new(settings, &rows, &order);
     scope.warn(output);
 
-    let run = format!("{}-{}-{}", order.command, clock.now().strftime("%Y%m%dT%H%M%SZ"), tag());
+    let run = run_name(order.command, clock.now());
     let options = Options {
         only: scope.only.clone(),
         force: order.force,
@@ -60,7 +60,7 @@ pub(super) async fn work(
     if let Some(named) = &order.only {
         store.wake(named, clock.now()).await?;
     }
-    let before = view::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
+    let before = asked::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
     let valid = before.iter().filter(|view| view.with_margin && scope.asked(view)).map(|view| view.domain.clone());
     let mut voice = Voice::new(output, before.iter().filter(|view| scope.asked(view)).count(), valid.collect());
 
@@ -93,16 +93,17 @@ pub(super) async fn work(
     drop(voice);
 
     let now = clock.now();
-    let views = view::views(&*store, settings, &policy, worker.covered(), now).await?;
+    let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
     let in_dns = store.open_entries(None).await?;
     let summary = Summary::new(run, &scope, worker.looks(), views, in_dns, stop.is_cancelled(), now);
     summary.print(output);
     Ok(summary.exit)
 }
 
-/// Four letters that tell two runs of one second apart.
-fn tag() -> String {
-    Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase()
+/// What a run is called in the history; four letters tell two of one second apart.
+pub(super) fn run_name(command: &str, now: Timestamp) -> String {
+    let tag = Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase();
+    format!("{command}-{}-{tag}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 /// Tells what happens as it is stored: lines for who asked for more, else a bar.

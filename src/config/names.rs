@@ -144,15 +144,12 @@ pub fn read_name(text: &str, accept_idn: bool) -> Outcome {
     }
 }
 
-/// Reads a name to look something up by: one that needs consent was consented to, one below `_dmarc` is known to nobody.
+/// Reads a name to look something up by ([`DomainName::look_up`]).
 ///
 /// # Errors
 /// What is wrong with it, when it is no name at all.
 pub fn read_known(text: &str) -> Result<DomainName, String> {
-    match DomainName::parse(text) {
-        Ok(parsed) => Ok(parsed.name),
-        Err(error) => DomainName::from_a_labels(text.trim()).map_err(|_| refusal(text, &error)),
-    }
+    DomainName::look_up(text).map_err(|error| refusal(text, &error))
 }
 
 fn refusal(text: &str, error: &NameError) -> String {

@@ -16,6 +16,9 @@ use super::clients::Clients;
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
 use super::quantity::{Rate, dns_address};
+use super::server::server;
+#[cfg(test)]
+use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
@@ -24,8 +27,10 @@ use super::{
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
-const TOP: Schema =
-    Schema { path: "", keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker"] };
+const TOP: Schema = Schema {
+    path: "",
+    keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server", "notify"],
+};
 const POLICY: Schema = Schema {
     path: "policy",
     keys: &[
@@ -41,7 +46,7 @@ const POLICY: Schema = Schema {
     ],
 };
 const REUSE: Schema = Schema { path: "policy.reuse", keys: &["start", "limit", "source"] };
-const STORE: Schema = Schema { path: "store", keys: &["url"] };
+const STORE: Schema = Schema { path: "store", keys: &["url", "password"] };
 const CA: Schema = Schema {
     path: "ca.NAME",
     keys: &[
@@ -78,16 +83,31 @@ const PROPAGATION: Schema = Schema {
 };
 const ZONE: Schema =
     Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
-const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease"] };
+const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease", "look_every", "drain"] };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 10] =
-    [&TOP, &POLICY, &REUSE, &STORE, &CA, &CLIENT, &CLIENT_DOMAIN, &PROPAGATION, &ZONE, &WORKER];
+pub(super) const SCHEMAS: [&Schema; 15] = [
+    &TOP,
+    &POLICY,
+    &REUSE,
+    &STORE,
+    &CA,
+    &CLIENT,
+    &CLIENT_DOMAIN,
+    &PROPAGATION,
+    &ZONE,
+    &WORKER,
+    &SERVER,
+    &SERVER_TLS,
+    &SERVER_TOKEN,
+    &super::hooks::HOOK_KEY,
+    &super::notify::NOTIFY,
+];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
@@ -109,7 +129,8 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
 /// Everything is read before anything is given up; `None` only after a fault was reported.
 fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let policy = policy(&top.table("policy", &POLICY));
-    let store_url = store(&top.table("store", &STORE));
+    let store = top.table("store", &STORE);
+    let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
     let found: Vec<_> = top.named("ca").into_iter().map(|(name, section)| (name, section.check(&CA))).collect();
     if found.is_empty() {
@@ -133,16 +154,24 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, SignedDuration::from_mins(10))),
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
+        // What was read longer ago than 26 h counts as stale (I18).
+        look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
+        drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
     };
+    let notify = super::notify::read(top);
+    let server = server(top);
     Some(Settings {
         file: file.to_owned(),
         policy: policy?,
         store_url: store_url?,
+        store_password,
         cas: cas.into_iter().map(|(name, ca)| Some((name, ca?))).collect::<Option<_>>()?,
         clients,
         providers,
         propagation,
         worker,
+        notify,
+        server,
         notices: Vec::new(),
     })
 }
@@ -190,9 +219,16 @@ fn reuse(row: &Section<'_>) -> Option<ReuseRow> {
     Some(ReuseRow { source: row.text("source")?.to_owned(), start: start?, limit: limit? })
 }
 
-fn store(section: &Section<'_>) -> Option<String> {
+fn store_url(section: &Section<'_>) -> Option<String> {
     section.must_have("url", "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"");
     let text = section.text("url")?;
+    if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) {
+        return postgres_url(section, text);
+    }
+    if section.has("password") {
+        let line = section.line_of("password");
+        section.reader.notice(line, &section.key("password"), "is not used: the store is a file");
+    }
     match text.strip_prefix("sqlite:") {
         Some(":memory:") => Some(text.to_owned()),
         Some(path) if !path.trim_matches('/').is_empty() && !path.contains(['?', '#']) => {
@@ -200,10 +236,25 @@ fn store(section: &Section<'_>) -> Option<String> {
             Some(format!("sqlite:{}", section.reader.folder.join(path).display()))
         }
         _ => {
-            section.fault("url", "must be sqlite: and the path of a file, without parameters");
+            section.fault("url", "must be sqlite: and the path of a file, without parameters, or postgres://…");
             None
         }
     }
+}
+
+/// Its parameters are the adapter's to know; a password would be seen by all who may read the file.
+fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
+            let hint = "leave it out and write password = { file = \"…\" }, or use PGPASSWORD or ~/.pgpass";
+            section.fault_hint("url", "must not hold a password", hint);
+        }
+        Ok(url) if !url.cannot_be_a_base() => return Some(text.to_owned()),
+        _ => {
+            section.fault("url", "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"");
+        }
+    }
+    None
 }
 
 fn ca(section: &Section<'_>) -> Option<CaSettings> {
@@ -262,7 +313,7 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 }
 
 /// The path of a file that is there.
-fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
         section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
@@ -305,7 +356,7 @@ fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
     Some(url)
 }
 
-fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
+pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             section.fault(key, "must not hold a user name or password");

@@ -7,8 +7,12 @@ use jiff::SignedDuration;
 use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
-use super::{AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, Settings, show_duration};
+use super::{
+    AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings, Settings,
+    show_duration,
+};
 use crate::ca::ClientSelector;
+use crate::notify::carrier::web::Receiver;
 use crate::propagation::{GateMode, Judging};
 
 /// The whole configuration with all defaults.
@@ -32,6 +36,9 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     out.heading("[store]");
     out.text("url", &settings.store_url);
+    if let Some(password) = &settings.store_password {
+        out.plain("password", source(password));
+    }
     settings.cas.iter().for_each(|(name, ca)| out.ca(name, ca));
     settings.clients.iter().for_each(|client| out.client(client));
     for (name, provider) in &settings.providers {
@@ -69,6 +76,10 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
     out.duration("lease", settings.worker.lease);
+    out.duration("look_every", settings.worker.look_every);
+    out.duration("drain", settings.worker.drain);
+    settings.server.iter().for_each(|server| out.server(server));
+    settings.notify.iter().for_each(|notify| out.notify(notify));
     out.0
 }
 
@@ -135,6 +146,35 @@ impl Page {
         }
     }
 
+    fn server(&mut self, server: &ServerSettings) {
+        self.heading("[server]");
+        self.text("listen", &server.listen.to_string());
+        self.plain("domain_labels", server.domain_labels);
+        if let Some(tls) = &server.tls {
+            self.heading("[server.tls]");
+            self.text("certificate", &tls.certificate.to_string_lossy());
+            self.text("key", &tls.key.to_string_lossy());
+        }
+        for token in &server.tokens {
+            self.heading("[[server.token]]");
+            self.text("name", &token.name);
+            self.text("role", token.role.as_str());
+            self.plain("secret", source(&token.secret));
+        }
+        for key in &server.hook_keys {
+            self.heading("[[server.hook_key]]");
+            self.text("name", &key.name);
+            self.text("kind", key.kind.as_str());
+            self.plain("secret", source(&key.secret));
+            if let Some(second) = &key.second_secret {
+                self.plain("second_secret", source(second));
+            }
+            if !key.zones.is_empty() {
+                self.plain("zones", list(key.zones.iter().map(ToString::to_string)));
+            }
+        }
+    }
+
     fn client(&mut self, client: &ClientSettings) {
         self.heading("[[client]]");
         self.text("ca", &client.ca);
@@ -153,6 +193,50 @@ impl Page {
                 None if client.provider.is_some() => self.text("provider", AUTO),
                 None => {}
             }
+        }
+    }
+}
+
+impl Page {
+    fn notify(&mut self, notify: &NotifySettings) {
+        self.heading("[[notify]]");
+        self.text("name", &notify.name);
+        match &notify.by {
+            NotifyBy::Web(Receiver::Webhook { url, secret }) => {
+                self.text("kind", "webhook");
+                self.text("url", url.as_str());
+                self.plain("secret", source(secret));
+            }
+            NotifyBy::Web(Receiver::Chat { url, field }) => {
+                self.text("kind", "chat");
+                self.plain("url", source(url));
+                self.text("field", field);
+            }
+            NotifyBy::Program(program) => {
+                self.text("kind", "command");
+                self.plain("command", list(program.0.iter().cloned()));
+            }
+            NotifyBy::Mail(letter) => {
+                self.text("kind", "mail");
+                self.text("server", &format!("{}:{}", letter.host, letter.port));
+                self.text("tls", &letter.tls.to_string());
+                if let Some((user, password)) = &letter.login {
+                    self.text("user", user);
+                    self.plain("password", source(password));
+                }
+                self.text("from", &letter.from.to_string());
+                self.plain("to", list(letter.to.iter().map(ToString::to_string)));
+            }
+        }
+        self.plain("topics", list(notify.wants.topics.iter().map(ToString::to_string)));
+        self.text("severity", notify.wants.severity.as_str());
+        self.text("repeat", &show_duration(notify.wants.repeat));
+        self.text("repeat_critical", &show_duration(notify.wants.repeat_critical));
+        if !matches!(notify.by, NotifyBy::Program(_)) {
+            self.plain("allow_private", notify.allow_private);
+        }
+        if let Some(path) = &notify.ca_file {
+            self.text("ca_file", &path.to_string_lossy());
         }
     }
 }

@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod auto;
+mod find;
+mod hooks;
+mod notify;
+mod server;
+mod store;
 
 use std::collections::BTreeSet;
 
@@ -158,7 +163,7 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:3: policy.renew_befor: is not a key of this section",
         "prevalidate.toml:4: policy.critical: must be a duration with its unit",
         "prevalidate.toml:5: policy.max_at_risk: must be a whole number from 1 to 10000",
-        "prevalidate.toml:7: store.url: must be sqlite: and the path",
+        "prevalidate.toml:7: store.url: must not hold a password",
         "prevalidate.toml:8: ca.swisssign.user: is missing",
         "prevalidate.toml:10: ca.swisssign.url: must begin with https://",
         "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",
@@ -440,50 +445,12 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         .collect();
     let ca_file = ca_file.to_str().unwrap();
     let text = text.replace("/etc/prevalidate/ca.pem", ca_file).replace("/etc/prevalidate/root.ds", ca_file);
+    let text = text.replace("/etc/prevalidate/server.pem", ca_file).replace("/etc/prevalidate/server.key", ca_file);
     let settings = folder.load(&text).unwrap();
     assert_eq!(settings.propagation.zones["example.ch"].mode, Some(GateMode::Resolvers));
     assert_eq!(settings.policy.reuse.len(), 1);
     assert!(settings.cas["swisssign"].second_api_key.is_some() && settings.cas["swisssign"].proxy.is_some());
     assert_eq!(settings.clients[0].domains.len(), 4);
-}
-
-#[test]
-fn the_nearest_configuration_is_found_and_a_named_one_is_never_replaced_by_another() {
-    let folder = Folder::new();
-    let config_home = folder.0.path().join("xdg");
-    std::fs::create_dir_all(config_home.join("prevalidate")).unwrap();
-    let in_home = folder.write("xdg/prevalidate/prevalidate.toml", GOOD);
-    let named = folder.write("named.toml", GOOD);
-    let environment = |pairs: Vec<(&'static str, String)>| {
-        move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
-    };
-    let xdg = ("XDG_CONFIG_HOME", config_home.display().to_string());
-    let variable = (ENV, named.display().to_string());
-    let missing = folder.0.path().join("missing.toml");
-
-    let both = environment(vec![xdg.clone(), variable]);
-    assert_eq!(find(Some(&in_home), &both).unwrap(), in_home);
-    assert_eq!(find(None, &both).unwrap(), named);
-    assert!(find(Some(&missing), &both).unwrap_err().to_string().contains("missing.toml: there is no such file"));
-    assert_eq!(find(None, &environment(vec![xdg.clone()])).unwrap(), in_home);
-    let wrong = environment(vec![xdg, (ENV, missing.display().to_string())]);
-    assert!(find(None, &wrong).unwrap_err().to_string().contains(ENV));
-    let nowhere = find(None, &environment(vec![("HOME", missing.display().to_string())])).unwrap_err().to_string();
-    for place in
-        ["./prevalidate.toml", "missing.toml/.config/prevalidate", "/etc/prevalidate/prevalidate.toml", "--config"]
-    {
-        assert!(nowhere.contains(place), "{nowhere}");
-    }
-}
-
-#[test]
-fn what_is_no_configuration_file_is_refused_with_a_reason() {
-    let folder = Folder::new();
-    let path = folder.write("prevalidate.toml", b"[policy]\nmode = \"manage\"\n# M\xfcller\n");
-    assert!(load(&path).unwrap_err().to_string().contains(".toml:3: is not UTF-8"));
-    assert!(load(folder.0.path()).unwrap_err().to_string().contains("not a regular file"));
-    assert!(load(&folder.0.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
-    assert!(folder.load(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use anstyle::{AnsiColor, Style};
 
 use super::Terminal;
-use super::escape::escape;
 use super::table::{Cell, Tone};
+use crate::text::escape;
 
 /// Of a pipe, a file, and any terminal that is wider: longer lines are hard to read.
 const WIDTH: usize = 80;

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, ContentArrangement, Table};
 
 use super::Terminal;
-use super::escape::escape;
+use crate::text::escape;
 
 /// A cell's meaning, shown as a colour where there are colours; never by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

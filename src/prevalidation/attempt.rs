@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::registration::Proof;
+use super::reuse::after;
 use super::waiting::Lateness;
 
 /// What is remembered about the way to the next proof. Everything else is looked up afresh.
@@ -40,6 +41,10 @@ pub struct Attempt {
     pub bogus: Option<Bogus>,
     /// Since when a person wants no value of ours at the name.
     pub withdrawn_at: Option<Timestamp>,
+    /// The other TXT values at the name while one of ours stands there, as they were last read.
+    pub others: Option<Vec<String>>,
+    /// Somebody changed them meanwhile.
+    pub others_changed: Option<OthersChanged>,
     /// Looks at the name servers since `value` was published, for the polling interval.
     pub looks: u32,
     /// Looks of the CA, ordered by `validate`, that brought no proof for `value`.
@@ -60,6 +65,10 @@ pub struct Attempt {
     pub not_before: Option<Timestamp>,
     /// Why it waits for a person.
     pub hold: Option<Hold>,
+    /// When a step was last begun: what comes right after it changes nothing yet.
+    pub taken_up_at: Option<Timestamp>,
+    /// Somebody has said since that something changed; it counts [`WORDS_APART`] after `taken_up_at`.
+    pub word_waits: bool,
     /// CA effects of this domain in the last 24 hours, for its budget.
     pub effects: Vec<Timestamp>,
     /// A person ordered a new token: the renewal window does not matter.
@@ -110,6 +119,16 @@ pub struct Bogus {
     pub fault: String,
 }
 
+/// Other people's TXT values changed while one of ours stood beside them: not by our hand, the provider's receipts prove
+/// that, and yet worth knowing for whoever keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OthersChanged {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// Which came and which went, for people.
+    pub what: String,
+}
+
 /// How far an attempt has come, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,7 +143,30 @@ pub enum Stage {
     Submitted,
 }
 
+/// However often somebody says that something changed, a domain is taken up for it once in this time (faults H08).
+pub const WORDS_APART: SignedDuration = SignedDuration::from_secs(10);
+
 impl Attempt {
+    /// Takes somebody's word that what it waits for, or is held for, may be there. Right after a step was begun the word waits: a
+    /// storm of them is as good as two, and the last one is not lost (faults W04). Since when it is held, and that a person wants
+    /// nothing of ours there, stays as it is.
+    pub fn hear(&mut self, now: Timestamp) {
+        let waits = |begun: Timestamp| begun <= now && now < after(begun, WORDS_APART);
+        self.word_waits = self.taken_up_at.is_some_and(waits);
+        if self.word_waits {
+            return;
+        }
+        self.not_before = None;
+        if let Some(hold) = &mut self.hold {
+            hold.again_at = hold.again_at.min(now);
+        }
+    }
+
+    /// When a word that waits counts.
+    pub fn hears_at(&self) -> Option<Timestamp> {
+        self.taken_up_at.filter(|_| self.word_waits).map(|begun| after(begun, WORDS_APART))
+    }
+
     /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its
     /// last success, how long it waits, what a person ordered.
     pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Proof>) {
@@ -139,6 +181,8 @@ impl Attempt {
             told: self.told,
             bogus: self.bogus.take(),
             withdrawn_at: self.withdrawn_at,
+            others: self.others.take(),
+            others_changed: self.others_changed.take(),
             ..Self::default()
         };
     }
@@ -149,5 +193,46 @@ impl Attempt {
         self.effects.retain(|&at| at > day_ago);
         self.effects.push(now);
         self.unanswered = Some(effect);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn of_a_storm_of_words_one_counts_at_once_and_the_last_one_after_a_while() {
+        let waiting = Attempt { not_before: Some(at(3600)), ..Attempt::default() };
+        let mut attempt = waiting.clone();
+        attempt.hear(at(0));
+        assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
+        // The step was begun and found nothing new.
+        attempt = Attempt { taken_up_at: Some(at(0)), ..waiting.clone() };
+        for second in [0, 1, 9] {
+            attempt.hear(at(second));
+            assert_eq!((attempt.not_before, attempt.hears_at()), (Some(at(3600)), Some(at(10))), "{second}");
+        }
+        attempt.hear(at(10));
+        assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
+        // A clock that was wrong when the step was begun puts nothing off.
+        attempt = Attempt { taken_up_at: Some(at(1_000_000)), ..waiting };
+        attempt.hear(at(0));
+        assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
+    }
+
+    #[test]
+    fn a_word_ends_no_hold_and_brings_nothing_back_that_a_person_took_away() {
+        let hold = Hold { since: at(-100), reason: "an alias".to_owned(), again_at: at(7200) };
+        let mut attempt = Attempt { hold: Some(hold.clone()), withdrawn_at: Some(at(-100)), ..Attempt::default() };
+        attempt.hear(at(0));
+        assert_eq!(attempt.hold, Some(Hold { again_at: at(0), ..hold.clone() }));
+        assert_eq!(attempt.withdrawn_at, Some(at(-100)));
+        attempt.hear(at(60));
+        assert_eq!(attempt.hold, Some(Hold { again_at: at(0), ..hold }), "not later than it was");
     }
 }

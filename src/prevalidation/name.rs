@@ -137,6 +137,15 @@ impl DomainName {
         if fits { Ok(Self(lower)) } else { Err(NameError::Malformed(escape(text), "not in A-labels".to_owned())) }
     }
 
+    /// Reads a name to look something up by: one that needs consent was consented to, and one that could not be prevalidated,
+    /// such as `_dmarc.example.ch`, is known to nobody.
+    ///
+    /// # Errors
+    /// What is wrong with it, when it is no name at all.
+    pub fn look_up(text: &str) -> Result<Self, NameError> {
+        Self::parse(text).map(|parsed| parsed.name).or_else(|error| Self::from_a_labels(text.trim()).map_err(|_| error))
+    }
+
     /// Lower-case A-labels, no trailing dot.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -162,6 +171,11 @@ impl DomainName {
     /// The name without its first label, while that leaves a name.
     pub fn parent(&self) -> Option<Self> {
         self.0.split_once('.').map(|(_, rest)| Self(rest.to_owned()))
+    }
+
+    /// The name and every one above it, up to the top-level domain.
+    pub fn at_and_above(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.as_str()), |name| name.split_once('.').map(|(_, rest)| rest))
     }
 
     fn is_below_text(&self, parent: &str) -> bool {

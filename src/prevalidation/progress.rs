@@ -32,6 +32,9 @@ pub fn absorb(attempt: &mut Attempt, registration: &Registration, reuse: &ReuseT
             // A proof changes nothing about what a person wants.
             hold: attempt.hold.take().filter(|_| attempt.withdrawn_at.is_some()),
             withdrawn_at: attempt.withdrawn_at,
+            // The value still stands beside them.
+            others: attempt.others.take(),
+            others_changed: attempt.others_changed.take(),
             ..Attempt::default()
         };
         return Progress::Won;

@@ -1,21 +1,29 @@
 //! What every back end of [`Store`] must do, as cases over a fresh, empty store. [`store_conformance!`](crate::store_conformance)
-//! makes one test of each.
+//! makes one test of each. Those of a fleet, and copies, stand in [`fleet`], what only a daemon asks for in
+//! [`serving`].
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "cases of a test suite")]
 
+pub mod fleet;
+pub mod serving;
+
 use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, Origin, Seen, Store, StoreError, Wanted, Write,
+    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, MESSAGE_DAYS, Origin, Received, Seen, Store,
+    StoreError, Wanted, Write,
 };
 use crate::prevalidation::{
     Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, Registration, Sighting, Status, Token,
 };
 
-/// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty database alive, and an
-/// `Arc<dyn Store>` on it.
+/// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty database alive, and a
+/// [`Subject`] on it, or an `Arc<dyn Store>` that goes by the time it is told.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance {
@@ -44,18 +52,72 @@ macro_rules! store_conformance {
             effects_are_counted_in_their_window
             facts_and_looks_are_remembered
             retention_forgets_only_what_is_old_and_closed
+            a_bucket_is_one_for_all_and_its_waits_queue_up
+            a_bucket_far_ahead_is_the_trace_of_a_wrong_clock
+            a_copy_is_the_same_and_goes_only_where_nothing_is
+            a_copy_keeps_epochs_and_drops_leases
+            a_zero_byte_in_what_others_say_spoils_nothing
+            the_next_due_is_the_earliest_that_a_claim_could_be_for
+            pages_of_domains_come_by_name_and_miss_none
+            one_of_many_looks_at_a_client_and_the_others_are_told_when
+            a_turn_ends_with_its_lease_and_a_wrong_clock_puts_no_look_off
+            a_message_is_new_once_and_its_domains_are_woken
+            a_message_sent_to_many_at_once_is_new_to_one
+            a_notice_moves_once_from_each_state
         );
     };
     (@ $fresh:expr; $($case:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
             let (_guard, store) = $fresh.await;
-            $crate::store::conformance::$case(store).await;
+            $crate::store::conformance::$case($crate::store::conformance::Subject::from(store)).await;
         })*
     };
 }
 
-type Subject = Arc<dyn Store>;
+pub use fleet::*;
+pub use serving::*;
+
+/// A store, and a way to let time pass for its leases and buckets.
+#[derive(Clone)]
+pub struct Subject {
+    store: Arc<dyn Store>,
+    pass: Arc<Pass>,
+}
+
+type Pass = dyn Fn(SignedDuration) -> BoxFuture<'static, ()> + Send + Sync;
+
+impl Subject {
+    /// A store with a clock of its own, which `pass` moves on.
+    pub fn by_own_clock(store: Arc<dyn Store>, pass: Arc<Pass>) -> Self {
+        Self { store, pass }
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, minutes: i64) {
+        (self.pass)(SignedDuration::from_mins(minutes)).await;
+    }
+}
+
+impl From<Arc<dyn Store>> for Subject {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self { store, pass: Arc::new(|_| Box::pin(async {})) }
+    }
+}
+
+impl Deref for Subject {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
 
 /// A moment that no test depends on, with microseconds.
 pub fn at(minutes: i64) -> Timestamp {
@@ -101,8 +163,10 @@ fn unchanged(domain: &str, due_at: Timestamp) -> Seen {
 }
 
 fn claim_of(minute: i64, limit: usize) -> Claim<'static> {
-    Claim { holder: "host/1", now: at(minute), until: at(minute + 5), limit, only: None, except_clients: &[] }
+    Claim { holder: "host/1", now: at(minute), lease: FIVE, limit, only: None, except_clients: &[] }
 }
+
+const FIVE: SignedDuration = SignedDuration::from_mins(5);
 
 fn write(fence: &Fence) -> Write {
     Write {
@@ -225,7 +289,9 @@ pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
 pub async fn an_ended_lease_is_taken_over_and_fences_its_holder_out(store: Subject) {
     due(&store, &["a.ch"]).await;
     let first = claim_one(&store, 10).await;
+    store.pass(4).await;
     assert!(store.claim(&claim_of(14, 1)).await.unwrap().is_empty(), "the lease still lives");
+    store.pass(1).await;
     let second = claim_one(&store, 15).await;
     assert_eq!(second.fence.epoch, first.fence.epoch + 1);
     assert!(is_lost(&store.commit(&[write(&first.fence)]).await.unwrap()[0]));
@@ -239,15 +305,16 @@ pub async fn a_released_lease_writes_no_more(store: Subject) {
     let kept = Write { release: false, ..write(&lease.fence) };
     let outcomes = store.commit(&[kept.clone(), write(&lease.fence), kept]).await.unwrap();
     assert!(outcomes[0].is_ok() && outcomes[1].is_ok() && is_lost(&outcomes[2]));
-    assert_eq!(store.extend(std::slice::from_ref(&lease.fence), at(99)).await.unwrap(), [name("a.ch")]);
+    assert_eq!(store.extend(std::slice::from_ref(&lease.fence), at(10), FIVE).await.unwrap(), [name("a.ch")]);
 }
 
 pub async fn an_extended_lease_lasts_longer_and_a_lost_one_is_named(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
     let unknown = Fence { domain: name("unknown.ch"), epoch: 1 };
-    let lost = store.extend(&[leases[0].fence.clone(), unknown], at(30)).await.unwrap();
+    let lost = store.extend(&[leases[0].fence.clone(), unknown], at(10), 4 * FIVE).await.unwrap();
     assert_eq!(lost, [name("unknown.ch")]);
+    store.pass(10).await;
     assert_eq!(names(&store.claim(&claim_of(20, 9)).await.unwrap()), ["b.ch"]);
 }
 
@@ -257,6 +324,7 @@ pub async fn claims_without_a_release_are_counted(store: Subject) {
         let lease = claim_one(&store, minute).await;
         assert_eq!(lease.claims, claims);
         store.commit(&[Write { release: claims == 3, due_at: Some(at(1)), ..write(&lease.fence) }]).await.unwrap();
+        store.pass(10).await;
     }
     assert_eq!(claim_one(&store, 40).await.claims, 1);
 }
@@ -317,6 +385,7 @@ pub async fn a_look_counts_only_for_what_it_showed(store: Subject) {
 pub async fn a_change_fences_out_the_holder_of_an_ended_lease(store: Subject) {
     due(&store, &["a.ch"]).await;
     let asleep = claim_one(&store, 10).await;
+    store.pass(6).await;
     store
         .record_look("swisssign/a", &[Seen { sighting: Sighting::Absent, ..seen("a.ch", at(20)) }], at(16))
         .await
@@ -399,6 +468,7 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
     assert!(store.open_entries(Some(&name("b.ch"))).await.unwrap().is_empty());
     assert_eq!(store.open_entries(None).await.unwrap().len(), 3);
     store.commit(&[write(&leases[1].fence)]).await.unwrap();
+    store.pass(590).await;
     let again = store.claim(&claim_of(600, 1)).await.unwrap();
     assert_eq!(again[0].ledger, left, "a claim brings the open entries along");
 }
@@ -518,6 +588,11 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     let lease = claim_one(&store, 10).await;
     let closed =
         |value: &str, created_at| LedgerEntry { state: LedgerState::Removed, created_at, ..entry("a.ch", value) };
+    for (id, minute) in [("m-1", 0), ("m-2", 24 * 60 * (KEPT_DAYS - MESSAGE_DAYS) + 2)] {
+        store.receive("pipeline", id, b"digest", &[], at(minute)).await.unwrap();
+    }
+    assert!(store.claim_notice("held a.ch", None, "told", at(0)).await.unwrap());
+    assert!(store.claim_notice("held b.ch", None, "told", at(2)).await.unwrap());
     let write = Write {
         ledger: vec![entry("a.ch", "v=7"), closed("v=8", at(0)), closed("v=9", at(2))],
         effect: Some(EffectMark { at: at(0), retry: false }),
@@ -528,7 +603,10 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     store.note(&many).await.unwrap();
     store.note(&[event("a.ch", 2, "validated")]).await.unwrap();
     let now = at(1) + SignedDuration::from_hours(24 * KEPT_DAYS);
-    assert_eq!(store.retention(now).await.unwrap(), 4502);
+    assert_eq!(store.retention(now).await.unwrap(), 4504);
+    assert_eq!(store.receive("pipeline", "m-2", b"another", &[], now).await.unwrap(), Received::Other);
+    assert_eq!(store.receive("pipeline", "m-1", b"another", &[], now).await.unwrap(), Received::New);
+    assert_eq!(store.notice_records().await.unwrap().len(), 1);
     assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event("a.ch", 2, "validated")]);
     assert_eq!(store.open_entries(None).await.unwrap().len(), 1);
     assert_eq!(store.retention(now).await.unwrap(), 0);

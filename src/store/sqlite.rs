@@ -4,11 +4,13 @@
 //! `BEGIN IMMEDIATE`: it waits for the lock at its start instead of failing in its middle (faults B02, L8).
 
 mod fault;
+mod hook;
 mod inventory;
 mod lease;
 mod ledger;
+mod look;
 mod place;
-mod row;
+mod records;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -16,14 +18,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
-use super::{Claim, DomainRow, EffectCount, Event, Fence, Lease, Origin, Seen, Store, StoreError, Wanted, Write};
+use super::{
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
+    Store, StoreError, Wanted, Write,
+};
 use crate::prevalidation::{DomainName, LedgerEntry};
 
 /// How long SQLite waits for another process's lock.
@@ -226,24 +231,52 @@ impl Store for SqliteStore {
         self.told(inventory::all(self).await)
     }
 
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+        self.told(inventory::after(self, after, limit).await)
+    }
+
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.told(inventory::one(self, domain).await)
     }
 
     async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
-        self.told(inventory::record_look(self, client, seen, read_at).await)
+        self.told(look::record(self, client, seen, read_at).await)
     }
 
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.told(inventory::looks(self).await)
+        self.told(look::all(self).await)
+    }
+
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(look::claim(self, client, holder, every, lease, now).await)
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
         self.told(lease::claim(self, claim).await)
     }
 
-    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError> {
-        self.told(lease::extend(self, leases, until).await)
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.told(lease::next_due(self, only, except_clients).await)
+    }
+
+    async fn extend(
+        &self,
+        leases: &[Fence],
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<DomainName>, StoreError> {
+        self.told(lease::extend(self, leases, now.saturating_add(lease).unwrap_or(Timestamp::MAX)).await)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
@@ -280,5 +313,51 @@ impl Store for SqliteStore {
 
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.told(ledger::retention(self, now).await)
+    }
+
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError> {
+        self.told(hook::receive(self, key, id, digest, concerned, now).await)
+    }
+
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError> {
+        self.told(hook::notices(self).await)
+    }
+
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.told(hook::claim_notice(self, key, expected, new, now).await)
+    }
+
+    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {
+        self.told(lease::take(self, bucket, cost, now).await)
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError> {
+        self.told(records::page(self, kind, after).await)
+    }
+
+    async fn restore(
+        &self,
+        from: &dyn Store,
+        kinds: &[Kind],
+        tell: &(dyn Fn(Kind, usize) + Sync),
+    ) -> Result<(), StoreError> {
+        self.told(records::restore(self, from, kinds, tell).await)
     }
 }

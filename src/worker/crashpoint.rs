@@ -1,5 +1,5 @@
 //! Named points at which a test may have the process killed: `PREVALIDATE_CRASH=publish-done:2` kills it, by SIGKILL, when
-//! it reaches the point for the second time. Compiled in with the feature `crashpoints` only.
+//! it reaches the point for the second time; `PREVALIDATE_PANIC` has it panic there. Compiled in with the feature `crashpoints` only.
 
 /// Every point, in the order of a life.
 pub const POINTS: [&str; 17] = [
@@ -28,9 +28,15 @@ pub(super) fn reach(point: &str) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static REACHED: AtomicUsize = AtomicUsize::new(0);
     debug_assert!(POINTS.contains(&point), "{point} is not in the list");
-    let Ok(wanted) = std::env::var("PREVALIDATE_CRASH") else { return };
-    let (name, nth) = wanted.split_once(':').unwrap_or((&wanted, "1"));
-    if name == point && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == nth.parse().unwrap_or(1) {
+    let wanted = |variable| {
+        let wanted = std::env::var(variable).ok()?;
+        let (name, nth) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        (name == point).then(|| REACHED.fetch_add(1, Ordering::SeqCst) + 1 == nth.parse().unwrap_or(1))
+    };
+    if wanted("PREVALIDATE_PANIC") == Some(true) {
+        panic!("{point}: what was at hand");
+    }
+    if wanted("PREVALIDATE_CRASH") == Some(true) {
         let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
         std::process::abort();
     }

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::covering::{Above, Cover, Covering, above, above_fact, above_text, covers_until};
+use super::looks::UnderWay;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{examine_clock, examine_look};
-use crate::prevalidation::{Alarm, Decision, DomainName, Observed, Sighting, absorb, next_step};
+use crate::prevalidation::{Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step};
 use crate::store::{DomainRow, Event, Seen, StoreError};
-
-/// Covered domains, each with the domain above it that makes its own registration needless.
-pub type Covering = BTreeMap<DomainName, DomainName>;
 
 /// What one list call says, before anybody believes it.
 pub(super) struct Survey {
@@ -20,6 +19,7 @@ pub(super) struct Survey {
     pub(super) alarms: Vec<Alarm>,
     unmanaged: Vec<DomainName>,
     unreadable: Vec<String>,
+    above: Above,
     covering: Covering,
     read_at: Timestamp,
 }
@@ -31,7 +31,57 @@ pub(super) struct Sight {
     pub(super) decision: Decision,
 }
 
+/// Whether somebody else who looks has ended is asked so often, at least.
+const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Rows are gone through in pages of so many.
+const PAGE: usize = 1000;
+
 impl Worker {
+    /// Looks at a client whose look is due, or takes over what somebody else has seen since.
+    pub(super) async fn look_or_adopt(&self, look: UnderWay<'_>) -> Result<(), StoreError> {
+        let target = &look.target;
+        let Some(every) = look.every else { return self.look(target).await };
+        let now = self.ports.clock.now();
+        let lease = self.options.lease;
+        let claimed = self.ports.store.claim_look(&target.key, &self.options.holder, every, lease, now).await?;
+        match claimed {
+            None => self.look(target).await,
+            Some(again_at) => self.adopt(target, again_at, now).await,
+        }
+    }
+
+    /// Takes over what the last look at a client stored; the next one is not due before `again_at`.
+    async fn adopt(&self, target: &Target, again_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let store = &*self.ports.store;
+        let looked_at = store.looks().await?.get(&target.key).copied();
+        let Some(looked_at) = looked_at else {
+            let soon = now.saturating_add(OTHERS_AGAIN).unwrap_or(again_at);
+            self.looks.wait_for_others(&target.key, again_at.min(soon));
+            return Ok(());
+        };
+        // A look of a version that stored less is none to work by.
+        let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
+        let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
+        let mut cover = Cover::new(&self.policy);
+        let mut after = None;
+        loop {
+            let page = store.domains_after(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.domain.clone());
+            let rows = page.iter().filter(|row| row.client == target.key);
+            rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
+        }
+        self.cover(&target.key, cover.covering(&target.key, above, now));
+        let state = if refused { LookState::Refused(Vec::new()) } else { LookState::Done };
+        self.looks.adopted(&target.key, state, Some(looked_at), again_at);
+        Ok(())
+    }
+
+    fn cover(&self, client: &str, covering: Covering) {
+        self.covering.lock().unwrap_or_else(PoisonError::into_inner).insert(client.to_owned(), covering);
+    }
+
     /// Looks at a client and stores what it saw, unless the guard refuses.
     pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
         let survey = match self.survey(target).await? {
@@ -39,10 +89,12 @@ impl Worker {
             Err(error) => {
                 let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
                 self.note(vec![event]).await?;
+                self.remember_failure(&target.key, &error).await?;
                 self.look_failed(target, &error);
                 return Ok(());
             }
         };
+        self.remember(&failure_fact(&target.key), "").await?;
         let mut events: Vec<Event> = survey
             .unreadable
             .iter()
@@ -55,7 +107,7 @@ impl Worker {
                 let alarms: Vec<_> = survey.alarms.iter().map(ToString::to_string).collect();
                 self.ports.store.set_fact(&refusal_fact(&target.key), &alarms.join("; ")).await?;
                 self.note(events).await?;
-                self.set_look(&target.key, LookState::Refused(survey.alarms));
+                self.look_ended(&target.key, LookState::Refused(survey.alarms));
                 return Ok(());
             }
         }
@@ -65,9 +117,11 @@ impl Worker {
         crashpoint::reach("look-stored");
         self.remember(&refusal_fact(&target.key), "").await?;
         self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
+        self.remember(&above_fact(&target.key), &above_text(&survey.above, &survey.covering)).await?;
         self.note(events).await?;
-        self.covering.lock().unwrap_or_else(PoisonError::into_inner).extend(survey.covering);
-        self.set_look(&target.key, LookState::Done);
+        self.cover(&target.key, survey.covering);
+        self.looks.looked(&target.key, survey.read_at);
+        self.look_ended(&target.key, LookState::Done);
         Ok(())
     }
 
@@ -109,16 +163,28 @@ impl Worker {
         now: Timestamp,
     ) -> Survey {
         let listed: BTreeMap<_, _> = listing.registrations.iter().map(|found| (&found.domain, found)).collect();
-        let covering = self.covering(&rows, listing, now);
-        let mut before = Vec::with_capacity(rows.len());
-        let mut sights = Vec::with_capacity(rows.len());
-        for row in rows {
+        let seen = rows.into_iter().map(|row| {
             let sighting = match (listed.get(&row.domain), &row.sighting) {
                 (Some(&found), _) => Sighting::Present(found.clone()),
                 (None, Sighting::Present(known) | Sighting::Missing(known)) => Sighting::Missing(known.clone()),
                 (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
             };
-            let known = self.observed(&row, ledger.remove(row.domain.as_str()).unwrap_or_default(), &covering);
+            (row, sighting)
+        });
+        let seen: Vec<_> = seen.collect();
+        let managed: BTreeSet<DomainName> =
+            seen.iter().filter(|(row, _)| !row.origins.is_empty()).map(|(row, _)| row.domain.clone()).collect();
+        let unmanaged = || listing.registrations.iter().filter(|found| !managed.contains(&found.domain));
+        let above: Above = unmanaged()
+            .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
+            .collect();
+        let mut cover = Cover::new(&self.policy);
+        seen.iter().for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
+        let covering = cover.covering(&target.key, above.clone(), now);
+        let mut before = Vec::with_capacity(seen.len());
+        let mut sights = Vec::with_capacity(seen.len());
+        for (row, sighting) in seen {
+            let known = self.observed(&row, ledger.remove(row.domain.as_str()).unwrap_or_default(), Some(&covering));
             let mut observed = known.clone();
             observed.sighting = sighting;
             observed.read_at = Some(listing.read_at);
@@ -132,48 +198,15 @@ impl Worker {
         let pairs = before.iter().zip(&sights).map(|(known, sight)| (known, &sight.observed.sighting));
         let pairs = pairs.filter(|(known, _)| known.read_at.is_none_or(|read| read <= listing.read_at));
         alarms.extend(examine_look(&target.key, pairs, &self.policy, now));
-        let managed: BTreeSet<_> =
-            sights.iter().filter(|sight| sight.observed.desired).map(|sight| &sight.row.domain).collect();
-        let unmanaged = listing.registrations.iter().map(|found| &found.domain);
         Survey {
-            unmanaged: unmanaged.filter(|domain| !managed.contains(domain)).cloned().collect(),
+            unmanaged: unmanaged().map(|found| found.domain.clone()).collect(),
             unreadable: listing.unreadable.clone(),
             read_at: listing.read_at,
+            above,
             covering,
             alarms,
             sights,
         }
-    }
-
-    /// Which wanted names lie below one that makes their own registration needless: below a valid one (one that nobody here
-    /// renews counts only until its renewal would be due), and, while they have no registration, below a wanted one.
-    fn covering(&self, rows: &[DomainRow], listing: &Listing, now: Timestamp) -> Covering {
-        let wanted: BTreeSet<&DomainName> =
-            rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
-        let valid: BTreeSet<&DomainName> = listing
-            .registrations
-            .iter()
-            .filter(|found| found.usable_until(&self.policy.reuse, now).is_some())
-            .filter(|found| {
-                let renewed_here = wanted.contains(&found.domain);
-                let proof = found.proof.as_ref();
-                renewed_here
-                    || proof.and_then(|proof| self.policy.renew_at(&found.domain, proof)).is_some_and(|at| now < at)
-            })
-            .map(|found| &found.domain)
-            .collect();
-        let registered: BTreeSet<&DomainName> = listing.registrations.iter().map(|found| &found.domain).collect();
-        let mut covering = Covering::new();
-        for row in rows {
-            let mut above = row.domain.parent();
-            while let Some(name) = above {
-                if valid.contains(&name) || wanted.contains(&name) && !registered.contains(&row.domain) {
-                    covering.insert(row.domain.clone(), name.clone());
-                }
-                above = name.parent();
-            }
-        }
-        covering
     }
 
     /// The client's `cli-…`: as configured, or found by name once and remembered.
@@ -210,19 +243,23 @@ impl Worker {
     pub(super) fn look_failed(&self, target: &Target, error: &CaError) {
         let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         let state = LookState::Failed { error: format!("{error}{hint}"), temporary: error.is_retryable() };
-        self.set_look(&target.key, state);
+        self.look_ended(&target.key, state);
+    }
+
+    fn look_ended(&self, client: &str, state: LookState) {
+        self.looks.ended(client, state, self.ports.clock.now());
     }
 
     pub(super) fn observed(
         &self,
         row: &DomainRow,
         ledger: Vec<crate::prevalidation::LedgerEntry>,
-        covering: &Covering,
+        covering: Option<&Covering>,
     ) -> Observed {
         Observed {
             domain: row.domain.clone(),
             desired: !row.origins.is_empty(),
-            covered_by: covering.get(&row.domain).cloned(),
+            covered_by: covering.and_then(|covering| covering.get(&row.domain)).cloned(),
             has_provider: match &row.provider {
                 Some(name) => self.ports.providers.contains_key(name),
                 None => !self.ports.providers.is_empty(),
@@ -239,8 +276,16 @@ impl Worker {
         self.remember(&format!("unmanaged/{client}"), &names).await
     }
 
+    /// Since when the CA cannot be asked about the client, and what stands in the way now.
+    async fn remember_failure(&self, client: &str, error: &CaError) -> Result<(), StoreError> {
+        let known = self.ports.store.fact(&failure_fact(client)).await?.unwrap_or_default();
+        let now = self.ports.clock.now().to_string();
+        let since = known.split_once(' ').map_or(now.as_str(), |(since, _)| since);
+        self.remember(&failure_fact(client), &format!("{since} {error}")).await
+    }
+
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        if self.ports.store.fact(key).await?.unwrap_or_default() != value {
+        if self.ports.store.fact(key).await?.as_deref() != Some(value) {
             self.ports.store.set_fact(key, value).await?;
         }
         Ok(())
@@ -252,21 +297,27 @@ pub fn refusal_fact(client: &str) -> String {
     format!("guard/{client}")
 }
 
+/// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
+pub fn failure_fact(client: &str) -> String {
+    format!("unreachable/{client}")
+}
+
 impl Sight {
     fn seen(&self) -> Seen {
         Seen {
             domain: self.row.domain.clone(),
             sighting: self.observed.sighting.clone(),
-            due_at: due_at(&self.decision),
+            due_at: due_at(&self.decision, &self.observed.attempt),
             changed: self.row.sighting != self.observed.sighting,
         }
     }
 }
 
-/// When to ask the planner again after `decision`.
-pub(super) fn due_at(decision: &Decision) -> Option<Timestamp> {
+/// When to ask the planner again after `decision`, or to hear somebody's word.
+pub(super) fn due_at(decision: &Decision, attempt: &Attempt) -> Option<Timestamp> {
     // A look at the CA always asks again; a moment further away than any proof lives needs no row of its own.
-    Some(decision.at).filter(|&at| at < Timestamp::MAX)
+    let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
+    planned.into_iter().chain(attempt.hears_at()).min()
 }
 
 /// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer unanswered.

@@ -4,27 +4,27 @@ mod by_others;
 mod ca;
 mod dns;
 mod gate;
+mod others;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
-
 use super::task::Task;
-use super::{Worker, crashpoint};
+use super::{Hold, Moment, Worker, crashpoint};
 use crate::ca::Ca;
 use crate::prevalidation::{DomainName, Step};
 use crate::store::{EffectMark, Event, Fence, Lease, StoreError};
 
 impl Worker {
     /// Performs the next step of each claimed domain and gives its lease back.
-    pub(super) async fn perform(&self, leases: Vec<Lease>) -> Result<(), StoreError> {
+    pub(super) async fn perform(&self, leases: Vec<Lease>, hold: &Hold) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let mut groups: BTreeMap<Kind, Vec<Task>> = BTreeMap::new();
         {
             let covering = self.covering.lock().unwrap_or_else(PoisonError::into_inner);
             for lease in leases {
-                let mut task = Task::new(lease, self, &covering, now);
+                let covering = covering.get(&lease.row.client);
+                let mut task = Task::new(lease, self, covering, now);
                 if task.decision.is_due(now) && needs_ca(&task.decision.step) && !self.knows(&task.row.client) {
                     let reason = format!("its client {} is no longer in the configuration", task.row.client);
                     task.hold(self, reason, now);
@@ -46,13 +46,13 @@ impl Worker {
         // Each group talks to another side; a slow one does not hold up the rest.
         tokio::try_join!(
             self.read(read),
-            self.register(register),
-            self.reset(reset),
-            self.validate(validate),
+            self.register(register, hold),
+            self.reset(reset, hold),
+            self.validate(validate, hold),
             self.preflight(preflight),
-            self.publish(publish),
+            self.publish(publish, hold),
             self.watch(look),
-            self.remove(remove),
+            self.remove(remove, hold),
         )?;
         Ok(())
     }
@@ -84,10 +84,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Stores intents; only tasks whose lease still holds go on to their effect.
+    /// Stores intents; only tasks whose lease still holds, and will for a while, go on to their effect. A process that stood still
+    /// since then must not act on what it knew (faults W01).
     async fn intend(
         &self,
         mut tasks: Vec<Task>,
+        hold: &Hold,
         mark: impl Fn(&Task) -> Option<EffectMark>,
     ) -> Result<Vec<Task>, StoreError> {
         let writes: Vec<_> = tasks
@@ -98,7 +100,9 @@ impl Worker {
             })
             .collect();
         let held = self.commit(&writes).await?;
-        Ok(tasks.into_iter().zip(held).filter_map(|(task, held)| held.then_some(task)).collect())
+        let now = self.ports.clock.now();
+        let held = tasks.into_iter().zip(held).filter_map(|(task, held)| held.then_some(task));
+        Ok(held.filter(|task| hold.is_good(&task.fence.domain, now)).collect())
     }
 
     /// True per write that was stored; a lost lease loses only its own (faults W02).
@@ -116,6 +120,7 @@ impl Worker {
                 }
                 Err(StoreError::LeaseLost(domain)) => {
                     tracing::info!(%domain, "another worker has taken the domain over");
+                    self.options.metrics.as_ref().inspect(|metrics| metrics.lease_lost());
                     held.push(false);
                 }
                 Err(error) => return Err(error),
@@ -124,11 +129,17 @@ impl Worker {
         Ok(held)
     }
 
-    /// Moves the ends of the leases that are waited on; the lost ones are dropped.
-    async fn keep(&self, tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
+    /// Moves the ends of the leases that are waited on; the lost ones are dropped. When the worker is to stop, all are given back
+    /// with what they have: what has not begun is for the next one.
+    async fn keep(&self, tasks: Vec<Task>, hold: &Hold) -> Result<Vec<Task>, StoreError> {
+        if self.stop.is_cancelled() {
+            self.finish(tasks).await?;
+            return Ok(Vec::new());
+        }
         let fences: Vec<Fence> = tasks.iter().map(|task| task.fence.clone()).collect();
-        let until = self.ports.clock.now().saturating_add(self.options.lease).unwrap_or(Timestamp::MAX);
-        let lost = self.ports.store.extend(&fences, until).await?;
+        let since = Moment::now(&*self.ports.clock);
+        let lost = self.ports.store.extend(&fences, self.ports.clock.now(), self.options.lease).await?;
+        hold.extended(since, &lost);
         Ok(tasks.into_iter().filter(|task| !lost.contains(&task.fence.domain)).collect())
     }
 

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Worker;
-use super::look::{Covering, due_at, reconcile_attempt};
+use super::covering::Covering;
+use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
@@ -39,14 +40,20 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(lease: Lease, worker: &Worker, covering: &Covering, now: Timestamp) -> Self {
+    pub(super) fn new(lease: Lease, worker: &Worker, covering: Option<&Covering>, now: Timestamp) -> Self {
         let mut observed = worker.observed(&lease.row, lease.ledger, covering);
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
             observed.attempt.withdrawn_at = None;
         }
-        let decision = next_step(&observed, &worker.policy, now);
+        let mut decision = next_step(&observed, &worker.policy, now);
+        let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
+        if listens && !decision.is_due(now) {
+            // Due by somebody's word and not by the plan: what it waited for, or was held for, may be there.
+            observed.attempt.hear(now);
+            decision = next_step(&observed, &worker.policy, now);
+        }
         let mut task = Self {
             fence: lease.fence,
             row: lease.row,
@@ -65,6 +72,9 @@ impl Task {
             task.hold(worker, "workers died on it, or lost it, several times in a row; see the log", now);
         }
         task.decision = next_step(&task.observed, &worker.policy, now);
+        if task.decision.is_due(now) {
+            (task.observed.attempt.taken_up_at, task.observed.attempt.word_waits) = (Some(now), false);
+        }
         task
     }
 
@@ -321,7 +331,7 @@ impl Task {
         if self.row.at_risk && !self.is_on_its_way(&decision, now) {
             self.at_risk = Some(false);
         }
-        let due = due_at(&decision);
+        let due = due_at(&decision, &self.observed.attempt);
         self.decision = decision;
         self.write(due, true)
     }

@@ -77,6 +77,13 @@ impl Lab {
         fs::write(folder.join("domains"), domains.join("\n")).unwrap();
     }
 
+    /// Edits the configuration.
+    pub fn reconfigure(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.folder.path().join("prevalidate.toml");
+        let text = edit(fs::read_to_string(&path).unwrap());
+        fs::write(path, text).unwrap();
+    }
+
     fn unused_key(&self) -> PathBuf {
         let path = self.folder.path().join("tsig.key");
         write_secret(&path, &crate::support::zones::Key::new("bench", "hmac-sha256").file_text());

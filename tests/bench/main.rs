@@ -10,11 +10,18 @@
 mod support;
 
 mod calls;
+mod fleet;
+mod hooks;
 mod lab;
 mod looks;
 mod night;
+mod pages;
 mod planner;
 mod side_by_side;
+mod store;
+#[allow(dead_code, reason = "a harness is used in parts")]
+#[path = "../e2e/world.rs"]
+mod world;
 
 use std::process::Command;
 use std::time::Duration;
@@ -46,18 +53,25 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 10] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("calls", calls::count),
+    ("store", store::hundred_thousand),
+    ("pages", pages::under_load),
+    ("hooks", hooks::storm),
+    ("fleet", fleet::share),
     ("nsupdate", side_by_side::add_and_remove),
 ];
 /// Says to a child process which case is its own.
 const OWN_CASE: &str = "PREVALIDATE_BENCH_CASE";
 
 fn main() {
+    if let Ok(store) = std::env::var(pages::SERVE) {
+        return pages::serve(&store);
+    }
     if let Ok(own) = std::env::var(OWN_CASE) {
         let (_, case) = CASES.iter().find(|(name, _)| *name == own).unwrap();
         for row in case() {

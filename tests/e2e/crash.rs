@@ -1,4 +1,4 @@
-//! Killed at every point, by SIGKILL, with the store on disk: the next run finishes what was begun.
+//! Killed at every point, by SIGKILL, with the store on disk or in PostgreSQL: the next run finishes what was begun.
 
 /// Without its feature the binary cannot die on purpose, and nothing would be shown.
 #[cfg(not(feature = "crashpoints"))]
@@ -16,6 +16,7 @@ mod armed {
     use prevalidate::worker::crashpoint::POINTS;
 
     use super::super::world::World;
+    use crate::support::postgres::Cluster;
     use crate::support::{Keys, NameServer, Zone};
 
     /// So many lives are lived at once; they wait for leases most of the time.
@@ -31,13 +32,14 @@ mod armed {
     /// A process that dies here has not registered the name yet.
     const UNREGISTERED: [&str; 4] = ["listed", "look-stored", "claimed", "register-intended"];
 
-    fn two_lives(server: &NameServer, domain: &str, point: &str) {
+    fn two_lives(server: &NameServer, domain: &str, point: &str, database: Option<String>) {
         let world = World::new(&[server]);
         let renews = OF_RENEWAL.contains(&point);
         let made = renews.then(|| world.make_due(domain));
         let before = server.axfr(domain);
         let mut setup = world.setup(server, &[domain]);
         setup.worker = "lease = \"2s\"".to_owned();
+        setup.database = database;
 
         let first = world.run_with(&setup, &["run", "--wait", "30s"], ("PREVALIDATE_CRASH", &format!("{point}:1")));
         assert_eq!(first.status.signal(), Some(9), "not killed at {point}: {}", first.said());
@@ -80,6 +82,15 @@ mod armed {
 
     #[test]
     fn after_kill_9_at_every_crash_point_the_next_run_finishes_and_the_zone_is_as_before() {
+        every_point(|| None);
+    }
+
+    #[test]
+    fn after_kill_9_at_every_crash_point_over_postgresql_the_next_run_finishes_and_the_zone_is_as_before() {
+        every_point(|| Some(Cluster::shared().database_now().url));
+    }
+
+    fn every_point(database: impl Fn() -> Option<String> + Sync) {
         let domains: Vec<String> = POINTS.iter().map(|point| format!("{point}.test")).collect();
         let zones: Vec<Zone> = domains.iter().map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\"")).collect();
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
@@ -90,7 +101,7 @@ mod armed {
                     loop {
                         let next = left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
                         let Some((point, domain)) = next else { break };
-                        two_lives(&server, domain, point);
+                        two_lives(&server, domain, point, database());
                     }
                 });
             }

@@ -79,6 +79,8 @@ impl World {
             list: None,
             provider: None,
             name_servers: BTreeMap::new(),
+            database: None,
+            store: String::new(),
             policy: String::new(),
             worker: String::new(),
             more,
@@ -118,8 +120,13 @@ impl World {
         assert!(self.ca.set_validated(domain, at));
     }
 
-    fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
+    pub fn write_config(&self, setup: &Setup) {
         std::fs::write(self.config(setup), setup.text(self)).unwrap();
+    }
+
+    /// A command of the binary, with this configuration.
+    pub fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
+        self.write_config(setup);
         let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
         command.args(arguments).arg("--config").arg(self.config(setup));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
@@ -159,6 +166,10 @@ pub struct Setup {
     pub list: Option<PathBuf>,
     pub provider: Option<(SocketAddr, PathBuf)>,
     pub name_servers: BTreeMap<String, Vec<SocketAddr>>,
+    /// The URL of a database instead of a file.
+    pub database: Option<String>,
+    /// More lines of `[store]`.
+    pub store: String,
     /// More lines of `[policy]`.
     pub policy: String,
     /// More lines of `[worker]`.
@@ -179,7 +190,8 @@ impl Setup {
 mode = "manage"
 {policy}
 [store]
-url = {store}
+url = {url_of_store}
+{store}
 [ca.sandbox]
 kind = "swisssign"
 url = "{url}"
@@ -199,7 +211,8 @@ timeout = "1s"
             worker = self.worker,
             roots = if self.roots.is_empty() { String::new() } else { format!("roots = {}", json!(self.roots)) },
             auth = self.auth,
-            store = json!(format!("sqlite:{}", self.store(world).display())),
+            url_of_store = json!(self.store_url(world)),
+            store = self.store,
             url = world.ca.url(),
             api_key = path(&world.path("api.key")),
         );
@@ -221,6 +234,10 @@ timeout = "1s"
         }
         text.push_str(&self.more);
         text
+    }
+
+    pub fn store_url(&self, world: &World) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.store(world).display()))
     }
 
     pub fn store(&self, world: &World) -> PathBuf {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Listing};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
 use prevalidate::store::{
-    Claim, DomainRow, EffectCount, Event, Fence, Lease, Origin, Seen, Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
+    Store, StoreError, Wanted, Write,
 };
 use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone};
 use tokio::sync::Notify;
@@ -163,6 +164,48 @@ impl Store for Mortal<dyn Store> {
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.inner.domain(domain).await
     }
+    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+        self.inner.domains_after(after, limit).await
+    }
+    async fn claim_look(
+        &self,
+        client: &str,
+        holder: &str,
+        every: SignedDuration,
+        lease: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.claim_look(client, holder, every, lease, now).await
+    }
+    async fn next_due(
+        &self,
+        only: Option<&[DomainName]>,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due(only, except_clients).await
+    }
+    async fn receive(
+        &self,
+        key: &str,
+        id: &str,
+        digest: &[u8],
+        concerned: &[DomainName],
+        now: Timestamp,
+    ) -> Result<Received, StoreError> {
+        self.inner.receive(key, id, digest, concerned, now).await
+    }
+    async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError> {
+        self.inner.notice_records().await
+    }
+    async fn claim_notice(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.claim_notice(key, expected, new, now).await
+    }
     async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
         self.fuse.effect("record look", self.inner.record_look(client, seen, read_at)).await
     }
@@ -172,8 +215,30 @@ impl Store for Mortal<dyn Store> {
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
         self.fuse.effect("claim", self.inner.claim(claim)).await
     }
-    async fn extend(&self, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, StoreError> {
-        self.inner.extend(leases, until).await
+    async fn extend(
+        &self,
+        leases: &[Fence],
+        now: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<DomainName>, StoreError> {
+        self.inner.extend(leases, now, lease).await
+    }
+    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {
+        self.inner.take(bucket, cost, now).await
+    }
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.clock().await
+    }
+    async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError> {
+        self.inner.records(kind, after).await
+    }
+    async fn restore(
+        &self,
+        from: &dyn Store,
+        kinds: &[Kind],
+        tell: &(dyn Fn(Kind, usize) + Sync),
+    ) -> Result<(), StoreError> {
+        self.inner.restore(from, kinds, tell).await
     }
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let name = if writes.iter().any(|write| write.release) { "commit result" } else { "commit intent" };

@@ -167,8 +167,8 @@ async fn withdraw(world: &World) {
     let now = world.clock.now();
     world.witness.lock().unwrap().withdrawn.extend(world.domains.clone());
     world.store.wake(&world.domains, now).await.unwrap();
-    let until = now + SignedDuration::from_secs(30);
-    let claim = Claim { holder: "hand", now, until, limit: 9, only: None, except_clients: &[] };
+    let lease = SignedDuration::from_secs(30);
+    let claim = Claim { holder: "hand", now, lease, limit: 9, only: None, except_clients: &[] };
     for lease in world.store.claim(&claim).await.unwrap() {
         let write = Write {
             attempt: Attempt { withdrawn_at: Some(now), ..lease.row.attempt },

@@ -15,12 +15,18 @@
 pub mod apis;
 pub mod ask;
 pub mod bind;
+pub mod certificate;
+pub mod daemon;
+pub mod hooks;
+pub mod inventory;
 pub mod knot;
 pub mod name_server;
 pub mod pdns;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod wire;
 pub mod zones;
 
 pub use name_server::NameServer;

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Api, Autodns, RecordNames};
 use crate::http::{HTTP_KEYS, Http, HttpSettings};
+use crate::pace::Pace;
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
@@ -71,7 +72,7 @@ impl AutodnsTable {
 
     /// # Errors
     /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+    pub(crate) fn build(&self, pace: Option<Pace>) -> Result<Arc<dyn Provider>, ProviderError> {
         let refused = |text: String| ProviderError::new(ErrorKind::Settings, text);
         let password = read_secret("password", &self.password)?;
         if password.expose_secret().contains(char::is_control) {
@@ -90,7 +91,7 @@ impl AutodnsTable {
         let context = HeaderName::from_static("x-domainrobot-context");
         let auth = HeaderMap::from_iter([(AUTHORIZATION, basic), (context, HeaderValue::from(self.context))]);
         let api = Api {
-            http: Http::new(&self.http, vec![password, pair])?,
+            http: Http::new(&self.http, &self.user, pace, vec![password, pair])?,
             auth,
             names: self.names,
             only: self.zones.clone(),

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::zones::Zones;
 use super::{Api, Cloudflare};
 use crate::http::{HTTP_KEYS, Http, HttpSettings};
+use crate::pace::Pace;
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 use crate::secret::SecretSource;
@@ -38,6 +39,16 @@ enum Credentials {
     GlobalKey { email: HeaderValue, key: SecretSource },
 }
 
+impl Credentials {
+    /// Tables with the same credentials have one allowance (developers.cloudflare.com/fundamentals/api/reference/limits).
+    fn whose(&self) -> String {
+        match self {
+            Self::Token { dns, .. } => format!("token of {dns}"),
+            Self::GlobalKey { email, .. } => email.to_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 impl CloudflareTable {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
@@ -55,7 +66,7 @@ impl CloudflareTable {
 
     /// # Errors
     /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+    pub(crate) fn build(&self, pace: Option<Pace>) -> Result<Arc<dyn Provider>, ProviderError> {
         let bearer = |key: &str, source: &SecretSource| {
             let (value, secret) = header_value(key, "Bearer ", source)?;
             Ok::<_, ProviderError>((HeaderMap::from_iter([(AUTHORIZATION, value)]), secret))
@@ -84,7 +95,7 @@ impl CloudflareTable {
         let zones = Zones::new(self.account_id.clone(), self.zone_id.clone(), self.zone.clone());
         let is_global_key = matches!(self.credentials, Credentials::GlobalKey { .. });
         let (ttl, may_shadow) = (self.ttl, self.may_shadow);
-        let http = Http::new(&self.http, secrets)?;
+        let http = Http::new(&self.http, &self.credentials.whose(), pace, secrets)?;
         let api = Api { http, dns, zone, is_global_key, zones, ttl, may_shadow, verified: Mutex::default() };
         Ok(Arc::new(Cloudflare(Records::new(api))))
     }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_route53::Client;
@@ -14,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
-use crate::pace::{Pace, fingerprint};
+use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::ProviderError;
 use crate::settings::reader::Rate;
 
@@ -61,15 +60,16 @@ pub(super) struct Hosted {
 pub(super) struct Api {
     access: Access,
     timeout: Duration,
-    pace: Arc<Pace>,
+    pace: Paced,
     client: OnceCell<Client>,
 }
 
 impl Api {
-    pub(super) fn new(access: Access, timeout: Duration, rate: Rate) -> Self {
+    pub(super) fn new(access: Access, timeout: Duration, rate: Rate, pace: Option<Pace>) -> Self {
         let key = access.keys.as_ref().map(|keys| fingerprint(std::slice::from_ref(&keys.id)));
-        let whom = format!("{key:?} {:?} {:?} {:?}", access.profile, access.role_arn, access.endpoint);
-        let pace = Pace::of(whom, rate, burst(rate));
+        let here = format!("{key:?} {:?} {:?} {:?}", access.profile, access.role_arn, access.endpoint);
+        let whose = format!("route53 {} {:?}", access.described(), access.endpoint);
+        let pace = Paced::new(pace, whose, here, rate, burst(rate));
         Self { access, timeout, pace, client: OnceCell::new() }
     }
 
@@ -180,7 +180,7 @@ impl Api {
     {
         let (mut throttled, mut lost) = (0, 0);
         loop {
-            self.pace.turn().await;
+            self.pace.turn().await.map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
             let failure = match send().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,

@@ -35,6 +35,8 @@ pub(super) enum Failure {
     Lost(String),
     /// It was not sent.
     Unsent(String),
+    /// It was not sent: how many calls others make meanwhile is not known.
+    Unpaced(String),
     /// It was not sent, for lack of credentials. `passing`: whoever gives them could not be reached.
     NoCredentials { why: String, passing: bool },
 }
@@ -59,7 +61,9 @@ impl Failure {
         match self {
             Self::Refused { code, message } if message.is_empty() => code.clone(),
             Self::Refused { code, message } => format!("{code}: {message}"),
-            Self::Lost(what) | Self::Unsent(what) | Self::NoCredentials { why: what, .. } => what.clone(),
+            Self::Lost(what) | Self::Unsent(what) | Self::Unpaced(what) | Self::NoCredentials { why: what, .. } => {
+                what.clone()
+            }
         }
     }
 }
@@ -173,6 +177,7 @@ impl Call {
                     "check that this host reaches AWS (DNS, firewall, HTTPS_PROXY, `endpoint`) and can renew its credentials".to_owned(),
                 );
             }
+            Failure::Unpaced(_) => return ProviderError::new(ErrorKind::Unavailable, text),
             Failure::Unsent(_) | Failure::NoCredentials { .. } => {
                 return error(ErrorKind::Settings, "it was not sent; check the settings of the provider".to_owned());
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Access, AccessKeys, Route53, Route53Settings};
+use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::secret::SecretSource;
 use crate::settings::DEFAULT_TIMEOUT;
@@ -75,14 +76,18 @@ impl Route53Table {
 
     /// # Errors
     /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(&self, live: Option<LiveNameServers>) -> Result<Arc<dyn Provider>, ProviderError> {
+    pub(crate) fn build(
+        &self,
+        live: Option<LiveNameServers>,
+        pace: Option<Pace>,
+    ) -> Result<Arc<dyn Provider>, ProviderError> {
         let mut settings = self.settings.clone();
         if let Some((id, secret)) = &self.keys {
             let origin = format!("`access_key` ({id})");
             let (id, secret) = (read_token("access_key", id)?, read_token("secret_key", secret)?);
             settings.access.keys = Some(AccessKeys { id, secret, origin });
         }
-        Ok(Arc::new(Route53::new(settings, live)))
+        Ok(Arc::new(Route53::new(settings, live, pace)))
     }
 }
 

@@ -186,3 +186,30 @@ async fn a_zone_that_was_made_anew_is_found_under_its_new_id() {
     let error = add(&*provider, APEX, "swiss-pki=gone").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoZone, "{}", shown(&error));
 }
+
+#[tokio::test]
+async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
+    let fake = prepared().await;
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let pace: Pace = {
+        let asked = Arc::clone(&asked);
+        Arc::new(move |allowance: Allowance| {
+            let mut asked = asked.lock().unwrap();
+            asked.push(allowance);
+            let outcome = if asked.len() <= 3 { Ok(()) } else { Err("nobody counts".to_owned()) };
+            Box::pin(async move { outcome })
+        })
+    };
+    let provider = provider_paced(&fake, WRITER, &json!({}), None, Some(pace));
+    assert!(add(&*provider, APEX, "swiss-pki=paced").await.unwrap().changed);
+    let error = provider.inspect(APEX).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"), "{}", shown(&error));
+    for operation in
+        [Operation::ListHostedZones, Operation::ListResourceRecordSets, Operation::ChangeResourceRecordSets]
+    {
+        assert_eq!(fake.calls(operation), 1, "{operation:?}");
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked.len(), asked[0].per_second, asked[0].burst), (4, 50.0, 50));
+    assert!(asked[0].whose.starts_with("route53 ") && !asked[0].whose.contains(WRITER), "{}", asked[0].whose);
+}

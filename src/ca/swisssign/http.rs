@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::Answer;
 use super::error::{ApiError, Redactor, clean};
-use super::settings::{Settings, Timeouts};
+use super::settings::{Permit, Settings, Timeouts};
 use crate::ca::{CaError, Failure};
 use crate::causes::chain;
 use crate::clock::Clock;
@@ -83,6 +83,8 @@ impl<'a> Call<'a> {
 /// Why there is no whole answer.
 enum Broken {
     NotSent(String),
+    /// Not even tried: how many calls other machines make meanwhile is not known.
+    NotPermitted(String),
     Lost(String),
     Unusable(String),
 }
@@ -98,6 +100,7 @@ pub(super) struct Http {
     peer: String,
     client: reqwest::Client,
     limiter: DefaultDirectRateLimiter,
+    permit: Option<Permit>,
     timeouts: Timeouts,
 }
 
@@ -152,6 +155,7 @@ impl Http {
                 quota(settings.rate)
                     .ok_or_else(|| refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned()))?,
             ),
+            permit: settings.permit.clone(),
             timeouts: settings.timeouts,
         })
     }
@@ -165,10 +169,19 @@ impl Http {
         let url = self.url(call)?;
         for attempt in 1.. {
             self.limiter.until_ready().await;
-            let outcome = self.once(call, &url, bearer).await;
+            let permitted = match &self.permit {
+                Some(permit) => permit().await.map_err(Broken::NotPermitted),
+                None => Ok(()),
+            };
+            let outcome = match permitted {
+                Ok(()) => self.once(call, &url, bearer).await,
+                Err(broken) => Err(broken),
+            };
             let (status, trouble) = match &outcome {
                 Ok(answer) => (answer.status.as_u16(), None),
-                Err(Broken::NotSent(why) | Broken::Lost(why) | Broken::Unusable(why)) => (0, Some(why.as_str())),
+                Err(Broken::NotSent(why) | Broken::NotPermitted(why) | Broken::Lost(why) | Broken::Unusable(why)) => {
+                    (0, Some(why.as_str()))
+                }
             };
             tracing::debug!(
                 ca = self.ca,
@@ -182,7 +195,7 @@ impl Http {
             let again = match &outcome {
                 Ok(answer) => answer.status.is_server_error() && answer.retry_after.is_none(),
                 Err(Broken::NotSent(_) | Broken::Lost(_)) => true,
-                Err(Broken::Unusable(_)) => false,
+                Err(Broken::NotPermitted(_) | Broken::Unusable(_)) => false,
             };
             if !(again && call.is_read() && attempt < TRIES) {
                 return outcome.map_err(|broken| self.broken(call, broken));
@@ -275,6 +288,9 @@ impl Http {
         match broken {
             Broken::NotSent(why) => {
                 self.error(Failure::Unavailable, call, &format!("no connection to {}: {}", self.peer, clean(&why)))
+            }
+            Broken::NotPermitted(why) => {
+                self.error(Failure::Unavailable, call, &format!("{} was not asked: {}", self.peer, clean(&why)))
             }
             Broken::Lost(why) if call.is_read() => {
                 self.error(Failure::Unavailable, call, &format!("no answer from {}: {}", self.peer, clean(&why)))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use secrecy::SecretString;
 use url::{Host, Url};
 
@@ -13,6 +14,9 @@ use crate::ca::{CaError, Failure};
 /// Reads an API key where it lives: a file, a command, the environment. Asked again when the key is refused (faults J04);
 /// it may block. The error is for people and never holds the secret.
 pub type KeySource = Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>;
+
+/// Returns when the account allows one more call, of all machines together, or says why nobody can tell: then it is not made.
+pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// One service account at SwissSign.
 #[derive(Clone)]
@@ -33,6 +37,8 @@ pub struct Settings {
     pub audience: String,
     /// Calls per second over the whole account; up to a second's worth may go at once.
     pub rate: f64,
+    /// Asked before each call, where other machines use the account as well.
+    pub permit: Option<Permit>,
     /// Put before a random value that the CA sends bare.
     pub token_prefix: String,
     /// PEM certificates that are trusted in place of the system's.
@@ -94,6 +100,7 @@ impl Settings {
             issuer: "SwissPKI".to_owned(),
             audience: "REST API".to_owned(),
             rate: 2.0,
+            permit: None,
             token_prefix: "swiss-pki=".to_owned(),
             ca_file: None,
             proxy: None,

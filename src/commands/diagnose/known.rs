@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
-use crate::commands::view::{self, DomainView};
+use crate::commands::asked;
 use crate::commands::{Exit, Failed, Global, wire};
 use crate::config::{self, Settings};
 use crate::output::Output;
+use crate::overview::DomainView;
 use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
@@ -220,9 +221,9 @@ impl Inside {
         let store = wire::store_read_only(settings).await?;
         let policy = wire::policy(settings);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let views = view::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
+        let views = asked::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate))
+            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate, None))
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {

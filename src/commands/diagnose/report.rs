@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::LONG_AGO;
 use super::known::{CaReport, Known, ProviderReport, Surroundings};
-use crate::commands::view::DomainView;
 use crate::commands::{Exit, Failed};
+use crate::overview::DomainView;
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
 use crate::propagation::examine::{Examination, Subject};
 use crate::propagation::finding::{Code, Finding, Severity, findings, sort};

@@ -211,7 +211,7 @@ async fn claim(store: &dyn Store, name: &DomainName) -> Result<Option<Lease>, Fa
     let claim = Claim {
         holder: &format!("remove/{}", std::process::id()),
         now,
-        until: now.saturating_add(LEASE).unwrap_or(Timestamp::MAX),
+        lease: LEASE,
         limit: 1,
         only: Some(&only),
         except_clients: &[],

@@ -1,17 +1,14 @@
-//! Who wants which domain, and what list calls said about them. Sets travel as one JSON parameter: a statement for any number.
-
-use std::collections::{BTreeMap, HashMap};
+//! Who wants which domain. Sets travel as one JSON parameter: a statement for any number.
 
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::row::{self, RawDomain};
 use crate::prevalidation::DomainName;
-use crate::store::{DomainRow, Origin, Seen, Wanted};
-
-/// A wish as it is stored: client, CA, provider, origin bits.
-type Wish = (String, String, Option<String>, i64);
+use crate::store::row::{self, RawDomain};
+use crate::store::wish::{Dropped, Held, Wish};
+use crate::store::{DomainRow, Origin, Wanted};
 
 pub(super) async fn sync(store: &SqliteStore, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), Fault> {
     change(store, origin, wanted, Dropped::AllOthers, now).await
@@ -30,12 +27,6 @@ pub(super) async fn unwant(
     change(store, origin, &[], Dropped::These(domains), now).await
 }
 
-/// Whose wish an origin takes back.
-enum Dropped<'a> {
-    AllOthers,
-    These(&'a [DomainName]),
-}
-
 async fn change(
     store: &SqliteStore,
     origin: Origin,
@@ -43,26 +34,12 @@ async fn change(
     dropped: Dropped<'_>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    // The last of several wishes for one name counts, so that a second sync finds nothing to do.
-    let wanted: BTreeMap<&str, &Wanted> = wanted.iter().map(|w| (w.domain.as_str(), w)).collect();
-    let difference = |rows: &HashMap<String, Wish>| {
-        let set: Vec<&Wanted> =
-            wanted.values().filter(|w| differs(rows.get(w.domain.as_str()), w, origin)).copied().collect();
-        let held = |name: &str| rows.get(name).is_some_and(|wish| wish.3 & row::bit(origin) != 0);
-        let drop: Vec<String> = match &dropped {
-            Dropped::AllOthers => {
-                rows.keys().filter(|name| held(name) && !wanted.contains_key(name.as_str())).cloned().collect()
-            }
-            Dropped::These(names) => names.iter().map(|n| n.as_str().to_owned()).filter(|n| held(n)).collect(),
-        };
-        (set, drop)
-    };
-    let (set, drop) = difference(&wishes(&mut *store.reader.acquire().await?).await?);
-    if set.is_empty() && drop.is_empty() {
+    let wish = Wish { origin, wanted, dropped };
+    if wish.difference(&wishes(&mut *store.reader.acquire().await?).await?).is_none() {
         return Ok(());
     }
     let mut tx = store.begin().await?;
-    let (set, drop) = difference(&wishes(&mut tx).await?);
+    let Some((set, drop)) = wish.difference(&wishes(&mut tx).await?) else { return Ok(()) };
     let rows: Vec<_> = set.iter().map(|w| (w.domain.as_str(), &w.client, &w.ca, &w.provider)).collect();
     // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it.
     sqlx::query(
@@ -102,34 +79,45 @@ async fn change(
     Ok(tx.commit().await?)
 }
 
-fn differs(row: Option<&Wish>, wanted: &Wanted, origin: Origin) -> bool {
-    let Some((client, ca, provider, origins)) = row else { return true };
-    let overruled = origin != Origin::Config && origins & row::bit(Origin::Config) != 0;
-    let same = *client == wanted.client && *ca == wanted.ca && *provider == wanted.provider;
-    origins & row::bit(origin) == 0 || !(same || overruled)
-}
-
-async fn wishes(db: &mut sqlx::SqliteConnection) -> Result<HashMap<String, Wish>, Fault> {
-    let rows: Vec<(String, String, String, Option<String>, i64)> =
-        sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?;
-    Ok(rows.into_iter().map(|(name, client, ca, provider, origins)| (name, (client, ca, provider, origins))).collect())
+async fn wishes(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
+    Ok(sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?)
 }
 
 pub(super) async fn wake(store: &SqliteStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
+    rouse(&mut tx, domains, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes rows due.
+pub(super) async fn rouse(db: &mut SqliteConnection, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE domain SET woken_at = ?2, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?2), ?2)) WHERE name IN (SELECT value FROM json_each(?1))",
     )
     .bind(row::encode(domains)?)
     .bind(now.as_microsecond())
-    .execute(&mut *tx)
+    .execute(db)
     .await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 pub(super) async fn all(store: &SqliteStore) -> Result<Vec<DomainRow>, Fault> {
     let raw: Vec<RawDomain> =
         sqlx::query_as("SELECT * FROM domain_view ORDER BY name").fetch_all(&store.reader).await?;
+    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn after(
+    store: &SqliteStore,
+    after: Option<&DomainName>,
+    limit: usize,
+) -> Result<Vec<DomainRow>, Fault> {
+    // Every name comes after the empty one.
+    let raw: Vec<RawDomain> = sqlx::query_as("SELECT * FROM domain_view WHERE name > ? ORDER BY name LIMIT ?")
+        .bind(after.map_or("", DomainName::as_str))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.reader)
+        .await?;
     Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
 }
 
@@ -139,69 +127,4 @@ pub(super) async fn one(store: &SqliteStore, domain: &DomainName) -> Result<Opti
         .fetch_optional(&store.reader)
         .await?;
     Ok(raw.map(DomainRow::try_from).transpose()?)
-}
-
-pub(super) async fn record_look(
-    store: &SqliteStore,
-    client: &str,
-    seen: &[Seen],
-    read_at: Timestamp,
-) -> Result<(), Fault> {
-    let mut changed = Vec::new();
-    for one in seen.iter().filter(|one| one.changed) {
-        changed.push((one.domain.as_str(), row::encode(&one.sighting)?));
-    }
-    let dues: Vec<_> =
-        seen.iter().map(|one| (one.domain.as_str(), one.due_at.map(Timestamp::as_microsecond))).collect();
-    let dues = row::encode(&dues)?;
-    let at = read_at.as_microsecond();
-
-    let mut tx = store.begin().await?;
-    // A lease that has ended goes with the change: its holder, should it wake, decided on what is no longer true.
-    sqlx::query(
-        "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),
-             lease_until = NULL, lease_holder = NULL
-         FROM (SELECT value ->> 0 AS name, value ->> 1 AS sighting FROM json_each(?1)) AS seen
-         WHERE domain.name = seen.name AND client = ?2 AND coalesce(lease_until <= ?3, true) AND coalesce(read_at <= ?3, true)",
-    )
-    .bind(row::encode(&changed)?)
-    .bind(client)
-    .bind(at)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "UPDATE domain SET due_at = min(seen.due_at, coalesce(woken_at, seen.due_at))
-         FROM (SELECT value ->> 0 AS name, value ->> 1 AS due_at FROM json_each(?1)) AS seen
-         WHERE domain.name = seen.name AND client = ?2 AND coalesce(lease_until <= ?3, true) AND coalesce(read_at <= ?3, true)
-             AND seen.due_at IS NOT NULL AND domain.due_at IS NOT min(seen.due_at, coalesce(woken_at, seen.due_at))",
-    )
-    .bind(&dues)
-    .bind(client)
-    .bind(at)
-    .execute(&mut *tx)
-    .await?;
-    // The look below does not count for rows whose holder knows better, nor for those it did not show.
-    sqlx::query(
-        "UPDATE domain SET missed_look = max(?3, coalesce(missed_look, ?3)) WHERE client = ?2
-             AND (lease_until > ?3 OR name NOT IN (SELECT value ->> 0 FROM json_each(?1)))",
-    )
-    .bind(&dues)
-    .bind(client)
-    .bind(at)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query("INSERT INTO look (client, at) VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)")
-        .bind(client)
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
-    Ok(tx.commit().await?)
-}
-
-pub(super) async fn looks(store: &SqliteStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
-    let raw: Vec<(String, i64)> = sqlx::query_as("SELECT client, at FROM look").fetch_all(&store.reader).await?;
-    Ok(raw
-        .into_iter()
-        .map(|(client, at)| Ok((client, row::time(at)?)))
-        .collect::<Result<_, crate::store::StoreError>>()?)
 }

@@ -2,34 +2,38 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
 use super::ledger;
-use super::row::{self, RawDomain, RawEntry};
 use crate::prevalidation::{DomainName, LedgerEntry};
-use crate::store::{Claim, DomainRow, Fence, Lease, StoreError, Write};
+use crate::store::row::{self, RawDomain, RawEntry};
+use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only = claim.only.map(row::encode).transpose()?;
     let mut tx = store.begin().await?;
-    // The set of names is a subquery without outer references, so SQLite computes it once (compare faults B14).
+    // Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults B14); both go along an index
+    // in its order, and end with the first row or the last that is wanted.
     let claimed: Vec<(String, i64, u32)> = sqlx::query_as(
-        "WITH due AS (
-             SELECT name, client, due_at FROM domain
-             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
-                 AND client NOT IN (SELECT value FROM json_each(?4))
-                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5))))
-         UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
+        "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
          WHERE name IN (
-             SELECT name FROM due WHERE client = (SELECT client FROM due ORDER BY due_at, name LIMIT 1)
+             SELECT name FROM domain
+             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+                 AND client = (
+                     SELECT client FROM domain
+                     WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                         AND client NOT IN (SELECT value FROM json_each(?4))
+                         AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+                     ORDER BY due_at, name LIMIT 1)
              ORDER BY due_at, name LIMIT ?6)
          RETURNING name, lease_epoch, claims",
     )
     .bind(claim.holder)
-    .bind(claim.until.as_microsecond())
+    .bind(claim.now.saturating_add(claim.lease).unwrap_or(Timestamp::MAX).as_microsecond())
     .bind(claim.now.as_microsecond())
     .bind(row::encode(claim.except_clients)?)
     .bind(only)
@@ -70,6 +74,24 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     }
     tx.commit().await?;
     Ok(leases)
+}
+
+pub(super) async fn next_due(
+    store: &SqliteStore,
+    only: Option<&[DomainName]>,
+    except_clients: &[String],
+) -> Result<Option<Timestamp>, Fault> {
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT due_at FROM domain
+         WHERE due_at IS NOT NULL AND client NOT IN (SELECT value FROM json_each(?1))
+             AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))
+         ORDER BY due_at LIMIT 1",
+    )
+    .bind(row::encode(except_clients)?)
+    .bind(only.map(row::encode).transpose()?)
+    .fetch_optional(&store.reader)
+    .await?;
+    Ok(due.map(row::time).transpose()?)
 }
 
 pub(super) async fn extend(store: &SqliteStore, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, Fault> {
@@ -169,4 +191,27 @@ pub(super) async fn take_risk_slot(
         == 1;
     tx.commit().await?;
     Ok(granted)
+}
+
+/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment at which it will be full again.
+pub(super) async fn take(
+    store: &SqliteStore,
+    bucket: &Bucket<'_>,
+    cost: u32,
+    now: Timestamp,
+) -> Result<SignedDuration, Fault> {
+    let mut tx = store.begin().await?;
+    let full_at: i64 = sqlx::query_scalar(
+        "INSERT INTO bucket (name, full_at) VALUES (?1, ?2 + ?3)
+         ON CONFLICT DO UPDATE SET full_at = iif(full_at > ?2 + ?4, ?2, max(full_at, ?2)) + ?3 RETURNING full_at",
+    )
+    .bind(bucket.name)
+    .bind(now.as_microsecond())
+    .bind(bucket.span(cost))
+    .bind(Bucket::FARTHEST)
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let wait = full_at.saturating_sub(bucket.span(bucket.burst)).saturating_sub(now.as_microsecond());
+    Ok(SignedDuration::from_micros(wait.max(0)))
 }

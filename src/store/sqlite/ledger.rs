@@ -5,9 +5,9 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::row::{self, RawEntry, RawEvent};
 use crate::prevalidation::{DomainName, LedgerEntry};
-use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, StoreError};
+use crate::store::row::{self, RawEntry, RawEvent};
+use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, MESSAGE_DAYS, StoreError};
 
 /// Rows that one transaction of [`retention`] deletes: it never holds the writer for long.
 const BATCH: u32 = 2_000;
@@ -88,7 +88,8 @@ pub(super) async fn append(db: &mut SqliteConnection, events: &[&Event]) -> Resu
     if events.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = events.iter().map(|e| (e.at.as_microsecond(), &e.run, &e.domain, &e.kind, &e.detail)).collect();
+    let rows: Vec<_> =
+        events.iter().map(|e| (e.at.as_microsecond(), &e.run, &e.domain, &e.kind, row::plain(&e.detail))).collect();
     sqlx::query(
         "INSERT INTO history (at, run, domain, kind, detail)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) ORDER BY key",
@@ -129,15 +130,20 @@ pub(super) async fn set_fact(store: &SqliteStore, key: &str, value: &str) -> Res
 }
 
 pub(super) async fn retention(store: &SqliteStore, now: Timestamp) -> Result<u64, Fault> {
-    let oldest =
-        now.saturating_sub(SignedDuration::from_hours(24 * KEPT_DAYS)).unwrap_or(Timestamp::MIN).as_microsecond();
+    let before = |days| now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
     let mut deleted = 0;
-    for sql in [
-        "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ? LIMIT ?)",
-        "DELETE FROM effect WHERE rowid IN (SELECT rowid FROM effect WHERE at < ? LIMIT ?)",
-        "DELETE FROM ledger WHERE id IN
-             (SELECT id FROM ledger WHERE created_at < ? AND state IN ('removed', 'foreign') LIMIT ?)",
+    for (days, sql) in [
+        (KEPT_DAYS, "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ? LIMIT ?)"),
+        (KEPT_DAYS, "DELETE FROM effect WHERE rowid IN (SELECT rowid FROM effect WHERE at < ? LIMIT ?)"),
+        (
+            KEPT_DAYS,
+            "DELETE FROM ledger WHERE id IN
+                 (SELECT id FROM ledger WHERE created_at < ? AND state IN ('removed', 'foreign') LIMIT ?)",
+        ),
+        (KEPT_DAYS, "DELETE FROM notice WHERE key IN (SELECT key FROM notice WHERE since < ? LIMIT ?)"),
+        (MESSAGE_DAYS, "DELETE FROM hook WHERE rowid IN (SELECT rowid FROM hook WHERE at < ? LIMIT ?)"),
     ] {
+        let oldest = before(days).as_microsecond();
         loop {
             let mut tx = store.begin().await?;
             let batch = sqlx::query(sql).bind(oldest).bind(BATCH).execute(&mut *tx).await?.rows_affected();

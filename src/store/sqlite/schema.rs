@@ -7,7 +7,11 @@ use super::place::Place;
 use crate::store::StoreError;
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never change one that was released.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 
 /// `PRAGMA application_id`, "pval": tells the database of another program from ours.
 const APPLICATION: i64 = 0x7076_616c;

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::task::Task;
-use super::super::{Target, Worker, crashpoint};
+use super::super::{Hold, Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::{DomainName, Effect, Registration, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
@@ -127,7 +127,7 @@ impl Worker {
     }
 
     /// Registers names, as many in a call as the CA takes.
-    pub(super) async fn register(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn register(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         for (client, tasks) in by_client(tasks) {
             let target = self.target(&client);
             let ca = self.ca(&target.ca);
@@ -139,8 +139,8 @@ impl Worker {
                 }
             };
             for chunk in chunks(tasks, ca.capabilities().register_batch) {
-                let chunk = self.keep(chunk).await?;
-                let mut tasks = self.begin(Effect::Register, chunk).await?;
+                let chunk = self.keep(chunk, hold).await?;
+                let mut tasks = self.begin(Effect::Register, chunk, hold).await?;
                 crashpoint::reach("register-intended");
                 if tasks.is_empty() {
                     continue;
@@ -172,9 +172,9 @@ impl Worker {
     }
 
     /// Asks for new tokens: one by one, since each may cost a proof.
-    pub(super) async fn reset(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn reset(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         for task in tasks {
-            let Some(task) = self.keep(vec![task]).await?.pop() else { continue };
+            let Some(task) = self.keep(vec![task], hold).await?.pop() else { continue };
             let Some(mut task) = self.read_again(task).await? else { continue };
             let Step::ResetToken { risks_proof } = task.decision.step else { continue };
             // The turn was taken before the preflight; what was read may have made a risk of what was none.
@@ -182,7 +182,7 @@ impl Worker {
                 self.finish(vec![task]).await?;
                 continue;
             }
-            self.reset_one(task, risks_proof).await?;
+            self.reset_one(task, risks_proof, hold).await?;
         }
         Ok(())
     }
@@ -249,14 +249,14 @@ impl Worker {
         end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end))
     }
 
-    async fn reset_one(&self, mut task: Task, risks_proof: bool) -> Result<(), StoreError> {
+    async fn reset_one(&self, mut task: Task, risks_proof: bool, hold: &Hold) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let renews = task.registration().and_then(|found| found.proof.clone());
         let replaces = task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
         let ordered = task.observed.attempt.ordered;
         task.observed.attempt.restart(None, now, renews);
         (task.observed.attempt.ordered, task.observed.attempt.replaces) = (ordered, replaces);
-        let Some(mut task) = self.begin(Effect::ResetToken, vec![task]).await?.pop() else { return Ok(()) };
+        let Some(mut task) = self.begin(Effect::ResetToken, vec![task], hold).await?.pop() else { return Ok(()) };
         crashpoint::reach("reset-intended");
         let ca = task.row.ca.clone();
         let answer = self.ca(&ca).reset_token(task.reference().unwrap_or_default()).await;
@@ -293,16 +293,16 @@ impl Worker {
     }
 
     /// Asks the CA to look.
-    pub(super) async fn validate(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn validate(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         let tasks = self.within_retry_budget(tasks).await?;
         for (client, tasks) in by_client(tasks) {
             let ca = self.target(&client).ca;
             let mut waiting = tasks;
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
-                let chunk = self.begin(Effect::Validate, waiting).await?;
+                let chunk = self.begin(Effect::Validate, waiting, hold).await?;
                 crashpoint::reach("validate-intended");
-                waiting = if rest.is_empty() { rest } else { self.keep(rest).await? };
+                waiting = if rest.is_empty() { rest } else { self.keep(rest, hold).await? };
                 let port = self.ca(&ca);
                 let asked = futures::future::join_all(chunk.into_iter().map(|task| {
                     let port = port.clone();
@@ -360,7 +360,7 @@ impl Worker {
     }
 
     /// Spends the budget and commits the intent of a CA effect.
-    async fn begin(&self, effect: Effect, mut tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
+    async fn begin(&self, effect: Effect, mut tasks: Vec<Task>, hold: &Hold) -> Result<Vec<Task>, StoreError> {
         let now = self.ports.clock.now();
         let again: BTreeSet<DomainName> =
             tasks.iter().filter(|task| was_submitted(task)).map(|task| task.fence.domain.clone()).collect();
@@ -372,7 +372,7 @@ impl Worker {
                 attempt.tries += 1;
             }
         }
-        self.intend(tasks, |task| Some(EffectMark { at: now, retry: again.contains(&task.fence.domain) })).await
+        self.intend(tasks, hold, |task| Some(EffectMark { at: now, retry: again.contains(&task.fence.domain) })).await
     }
 
     /// One call failed in a way that says something about the CA, not about the domain.

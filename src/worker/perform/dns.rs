@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
 
 use super::super::task::{Task, with_hint};
-use super::super::{Worker, crashpoint};
+use super::super::{Hold, Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::words::counted;
 use crate::prevalidation::{LedgerState, Step};
@@ -73,7 +73,7 @@ impl Worker {
     }
 
     /// Makes the tokens present, one call per provider.
-    pub(super) async fn publish(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn publish(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         let mut routed = self.routed(tasks).await?;
         if routed.is_empty() {
             return Ok(());
@@ -100,7 +100,7 @@ impl Worker {
                 new.insert(id);
             }
         }
-        let tasks = self.intend(routed.into_iter().map(|(task, _)| task).collect(), |_| None).await?;
+        let tasks = self.intend(routed.into_iter().map(|(task, _)| task).collect(), hold, |_| None).await?;
         crashpoint::reach("publish-intended");
         let answered = self.change(tasks, Verb::Present).await;
         crashpoint::reach("publish-done");
@@ -167,10 +167,13 @@ impl Worker {
         if receipt.changed || !stood_before {
             task.say(self, "published", detail);
         }
+        if !foreign {
+            task.compare_others(self, receipt, now);
+        }
     }
 
     /// Makes values of ours absent, one call per provider that wrote them.
-    pub(super) async fn remove(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, mut tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         if tasks.is_empty() {
             return Ok(());
         }
@@ -183,7 +186,7 @@ impl Worker {
             }
             task.chosen = entries;
         }
-        let tasks = self.intend(tasks, |_| None).await?;
+        let tasks = self.intend(tasks, hold, |_| None).await?;
         crashpoint::reach("remove-intended");
         let answered = self.change(tasks, Verb::Absent).await;
         crashpoint::reach("remove-done");
@@ -218,6 +221,7 @@ impl Worker {
                 let zone = &receipt.after.zone.apex;
                 let others = counted(receipt.after.records.len(), "other value stays", "other values stay");
                 task.say(self, "removed", format!("TXT {value} from zone {zone}; {others}"));
+                task.compare_others(self, &receipt, now);
                 if !task.observed.ledger.iter().any(|entry| entry.state.is_open()) {
                     task.observed.attempt.stop_waiting();
                 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::server::{Reply, Server, json, text};
 use super::*;
-use crate::ca::swisssign::Timeouts;
+use crate::ca::swisssign::{Permit, Timeouts};
 use crate::ca::{Ca, CaError, Failure};
 
 /// The failures of a read, of an effect, and the requests that came for each.
@@ -87,6 +87,24 @@ async fn a_call_that_never_left_is_known_not_to_have_happened() {
     let error = ca.reset_token(DOMAIN).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unavailable);
     assert!(error.message.contains(&format!("no connection to {gone}")), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_permit_nothing_is_sent_and_nothing_has_happened() {
+    let server = Server::always(json(200, pending(DOMAIN, "a.ch"))).await;
+    let permits = Arc::new(std::sync::atomic::AtomicI32::new(2));
+    let permit: Permit = Arc::new(move || {
+        let left = permits.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async move { if left > 0 { Ok(()) } else { Err("nobody counts".to_owned()) } })
+    });
+    let ca = SwissSign::new(Settings { permit: Some(permit), ..settings(&server.url) }, Arc::new(clock())).unwrap();
+    ca.get(DOMAIN).await.unwrap();
+    ca.reset_token(DOMAIN).await.unwrap();
+    for error in [ca.get(DOMAIN).await.unwrap_err(), ca.reset_token(DOMAIN).await.unwrap_err()] {
+        assert_eq!(error.failure, Failure::Unavailable);
+        assert!(error.message.ends_with("was not asked: nobody counts"), "{error}");
+    }
+    assert_eq!(server.log().len(), 2, "one call, one permit");
 }
 
 #[tokio::test]

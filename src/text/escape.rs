@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// the direction of writing, join or vanish. Letters of all scripts stay as they are.
 ///
 /// ```
-/// # use prevalidate::output::escape;
+/// # use prevalidate::text::escape;
 /// assert_eq!(escape("déjà.vu.com"), "déjà.vu.com");
 /// assert_eq!(escape("\u{1b}[31mred\n"), "\\u{1b}[31mred\\n");
 /// ```
@@ -26,7 +26,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for a JSON document, by JSON's own escapes. serde_json has escaped C0; what is left stands within strings.
-pub(super) fn in_json(document: &str) -> Cow<'_, str> {
+pub fn in_json(document: &str) -> Cow<'_, str> {
     let is_harmful = |c: char| c != '\n' && is_harmful(c);
     if !document.contains(is_harmful) {
         return Cow::Borrowed(document);

@@ -1,15 +1,17 @@
-//! Rows of tables and values of the store's words, both ways.
+//! Rows of tables and values of the store's words, both ways; every back end has the same columns.
+
+use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 use crate::prevalidation::{Attempt, DomainName, LedgerEntry, LedgerState, Sighting};
 use crate::store::{DomainRow, Event, Origin, StoreError};
 
 /// A row of `domain_view`.
 #[derive(sqlx::FromRow)]
-pub(super) struct RawDomain {
+pub(in crate::store) struct RawDomain {
     name: String,
     client: String,
     ca: String,
@@ -50,19 +52,19 @@ impl TryFrom<RawDomain> for DomainRow {
 }
 
 /// A row of `ledger`.
-#[derive(sqlx::FromRow)]
-pub(super) struct RawEntry {
+#[derive(Serialize, sqlx::FromRow)]
+pub(in crate::store) struct RawEntry {
     id: i64,
     owner: String,
     value: String,
     provider: String,
     zone: Option<String>,
     state: String,
-    ttl_before: Option<u32>,
-    negative_ttl: Option<u32>,
+    ttl_before: Option<i64>,
+    negative_ttl: Option<i64>,
     created_at: i64,
     published_at: Option<i64>,
-    removal_tries: u32,
+    removal_tries: i64,
     retry_at: Option<i64>,
 }
 
@@ -85,23 +87,24 @@ impl TryFrom<RawEntry> for LedgerEntry {
             provider: raw.provider,
             zone: raw.zone,
             state,
-            ttl_before: raw.ttl_before,
-            negative_ttl: raw.negative_ttl,
+            ttl_before: raw.ttl_before.map(count).transpose()?,
+            negative_ttl: raw.negative_ttl.map(count).transpose()?,
             created_at: time(raw.created_at)?,
             published_at: raw.published_at.map(time).transpose()?,
-            removal_tries: raw.removal_tries,
+            removal_tries: count(raw.removal_tries)?,
             retry_at: raw.retry_at.map(time).transpose()?,
         })
     }
 }
 
 /// A row of `history`.
-#[derive(sqlx::FromRow)]
-pub(super) struct RawEvent {
+#[derive(Serialize, sqlx::FromRow)]
+pub(in crate::store) struct RawEvent {
     at: i64,
     run: String,
     domain: Option<String>,
     kind: String,
+    #[serde(serialize_with = "serialize_plain")]
     detail: String,
 }
 
@@ -119,11 +122,11 @@ const UNREAD: &str = "\"unread\"";
 /// As the schema's default has it: most domains have no attempt, and a night reads them all.
 const NO_ATTEMPT: &str = "{}";
 
-pub(super) fn attempt(attempt: &Attempt) -> Result<String, StoreError> {
+pub(in crate::store) fn attempt(attempt: &Attempt) -> Result<String, StoreError> {
     if *attempt == Attempt::default() { Ok(NO_ATTEMPT.to_owned()) } else { encode(attempt) }
 }
 
-pub(super) fn state(state: LedgerState) -> &'static str {
+pub(in crate::store) fn state(state: LedgerState) -> &'static str {
     match state {
         LedgerState::Intended => "intended",
         LedgerState::Published => "published",
@@ -134,23 +137,41 @@ pub(super) fn state(state: LedgerState) -> &'static str {
 }
 
 /// The bit of an origin in `domain.origins`.
-pub(super) fn bit(origin: Origin) -> i64 {
+pub(in crate::store) fn bit(origin: Origin) -> i64 {
     match origin {
         Origin::Config => 1,
         Origin::Added => 2,
     }
 }
 
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+pub(in crate::store) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Corrupt(format!("a value that cannot be stored: {e}")))
 }
 
-pub(super) fn name(text: &str) -> Result<DomainName, StoreError> {
+/// Without zero bytes, which no text of PostgreSQL holds; what a CA or a name server says may.
+pub(in crate::store) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+pub(in crate::store) fn serialize_plain<S: Serializer>(text: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&plain(text))
+}
+
+pub(in crate::store) fn name(text: &str) -> Result<DomainName, StoreError> {
     DomainName::from_a_labels(text).map_err(|e| StoreError::Corrupt(format!("a row's name: {e}")))
 }
 
-pub(super) fn time(us: i64) -> Result<Timestamp, StoreError> {
+pub(in crate::store) fn time(us: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(us).map_err(|e| StoreError::Corrupt(format!("the time {us} µs: {e}")))
+}
+
+pub(in crate::store) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SQL has no unsigned numbers.
+pub(in crate::store) fn count(number: i64) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| StoreError::Corrupt(format!("the number {number}, which is no count")))
 }
 
 fn decode<T: DeserializeOwned>(json: &str, what: &str, of: &str) -> Result<T, StoreError> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// `in 12 d`, `3 h ago`, `now`. Parts of a unit are left out, so that `in 12 d` is never less than 12 days.
 ///
 /// ```
-/// # use prevalidate::output::relative;
+/// # use prevalidate::text::relative;
 /// # use jiff::Timestamp;
 /// let now: Timestamp = "2026-11-21T09:00:00Z".parse().expect("a timestamp");
 /// assert_eq!(relative("2026-12-04T08:00:00Z".parse().expect("a timestamp"), now), "in 12 d");

@@ -1,0 +1,151 @@
+//! `notify`: tries the sinks of the configuration, and shows what they know; and the telling at the end of a `run`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Exit, Failed, Global, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Settings, nearest};
+use crate::notify::{Open, Pace, Undelivered};
+use crate::output::{Cell, Output, Tone, counted, moment, relative};
+use crate::overview::Basis;
+use crate::overview::snapshot::Snapshot;
+use crate::store::{Store, StoreError};
+
+/// Before a run tries once more what could not be delivered: most such troubles pass in seconds, and it comes again tomorrow.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// So many names of a topic are listed.
+const LISTED: usize = 10;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum NotifyCommand {
+    /// Sends a test message to every [[notify]], and says what came of it
+    Test {
+        /// Only to this one
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
+    },
+    /// What was told and is not over, and what could not be delivered
+    List,
+}
+
+pub(super) async fn notify(global: &Global, command: NotifyCommand, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    if settings.notify.is_empty() {
+        return Err(Failed::new(Exit::Usage, "there is no [[notify]] in the configuration: nobody is told anything")
+            .with_hint("config/prevalidate.toml shows the kinds there are"));
+    }
+    match command {
+        NotifyCommand::Test { sink } => test(&settings, sink.as_deref(), output).await,
+        NotifyCommand::List => list(&settings, output).await,
+    }
+}
+
+async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Result<Exit, Failed> {
+    if let Some(only) = only.filter(|only| !settings.notify.iter().any(|sink| sink.name == *only)) {
+        let names = || settings.notify.iter().map(|sink| sink.name.as_str());
+        let hint = match nearest(only, names()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        return Err(Failed::new(Exit::Usage, format!("there is no [[notify]] named `{only}`")).with_hint(hint));
+    }
+    let store = wire::store_read_only(settings).await?;
+    let notifier = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY);
+    let outcomes = notifier.test(only).await;
+    output.json(&outcomes.iter().map(|(sink, outcome)| {
+        serde_json::json!({ "sink": sink, "error": outcome.as_ref().err().map(ToString::to_string) })
+    }).collect::<Vec<_>>());
+    let mut exit = Exit::Done;
+    for (sink, outcome) in outcomes {
+        match outcome {
+            Ok(()) => output.line(&format!("{sink}: sent; look whether it has arrived")),
+            Err(failure) => {
+                exit = Exit::Incomplete;
+                output.error(&format!("{sink}: {failure}"), None);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
+    let store = wire::store_read_only(settings).await?;
+    let now = SystemClock.now();
+    let mut known = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY).open().await?;
+    known.retain(|open| !open.open.is_empty() || open.error.is_some());
+    output.json(&known);
+    for Open { sink, topic, error, next_at, .. } in &known {
+        if let Some(error) = error {
+            let again = next_at.map(|at| format!("; tried again {}", relative(at.max(now), now))).unwrap_or_default();
+            output.error(&format!("{sink} could not be told of {topic}: {error}{again}"), None);
+        }
+    }
+    let rows: Vec<Vec<Cell>> = known.iter().filter(|known| !known.open.is_empty()).map(row).collect();
+    if rows.is_empty() {
+        output.line("nothing is open");
+    } else {
+        output.table(&["SINK", "TOPIC", "TOLD", "ABOUT"], rows);
+    }
+    Ok(if known.iter().any(|known| known.error.is_some()) { Exit::Incomplete } else { Exit::Done })
+}
+
+fn row(known: &Open) -> Vec<Cell> {
+    let tone = if known.error.is_some() { Tone::Bad } else { Tone::Warn };
+    let mut about: Vec<String> = known.open.iter().take(LISTED).map(|item| item.shown.clone()).collect();
+    if known.open.len() > LISTED {
+        about.push(format!("and {}", counted(known.open.len() - LISTED, "other", "others")));
+    }
+    vec![
+        known.sink.clone().into(),
+        Cell::new(known.topic.as_str(), tone),
+        known.told_at.map_or_else(|| "not yet".to_owned(), moment).into(),
+        about.join(", ").into(),
+    ]
+}
+
+/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and changes nothing else.
+pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Output) {
+    if settings.notify.is_empty() {
+        return;
+    }
+    let told = match try_tell(settings, &store).await {
+        Ok(failed) if !failed.is_empty() => {
+            tokio::time::sleep(PAUSE).await;
+            try_tell(settings, &store).await
+        }
+        told => told,
+    };
+    match told {
+        Ok(failed) => failed.iter().for_each(|failed| {
+            let Undelivered { sink, topic, error } = failed;
+            let hint = "the next run tries again; `prevalidate notify test` tries it now";
+            output.warn(&format!("{sink} could not be told of {topic}: {error}"), Some(hint));
+        }),
+        Err(error) => output.warn(&format!("nobody could be told: {error}"), None),
+    }
+}
+
+async fn try_tell(settings: &Settings, store: &Arc<dyn Store>) -> Result<Vec<Undelivered>, StoreError> {
+    let (targets, policy) = (wire::targets(settings), wire::policy(settings));
+    let providers: BTreeSet<String> = settings.providers.keys().cloned().collect();
+    let basis = Basis { targets: &targets, providers: &providers, policy: &policy };
+    let picture = Snapshot::read(&**store, &basis, SystemClock.now()).await?;
+    wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY).tell(&picture).await
+}
+
+/// The same for a run that the guard ended before it began: for many that is the first they hear of it.
+pub(super) async fn tell_refusal(settings: &Settings, output: &Output) {
+    if settings.notify.is_empty() {
+        return;
+    }
+    match wire::open_as_it_is(settings).await {
+        Ok(store) => {
+            tell(settings, Arc::clone(&store), output).await;
+            store.close().await;
+        }
+        Err(failed) => output.warn(&format!("nobody could be told: {}", failed.message), None),
+    }
+}

@@ -1,0 +1,240 @@
+//! `serve`: the daemon. Scheduler, workers and interface in one process, of which any number may share a store.
+
+mod parts;
+mod signals;
+mod voice;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::wire::{self, Named};
+use super::work::run_name;
+use super::{Exit, Failed, Global};
+use crate::config::Settings;
+use crate::notify::{self, Notifier};
+use crate::output::Output;
+use crate::server::listener::Serving;
+use crate::server::scheduler::{Pace, Scheduler};
+use crate::server::shared::Shared;
+use crate::server::{http, manager};
+use crate::store::Store;
+use parts::Parts;
+use signals::{Signal, Signals};
+
+/// How often what the store could not take is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {}
+
+pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    voice::speak_of_panics();
+    let mut signals = Signals::new()?;
+    let Some(store) = reach(&settings, &mut signals).await? else { return Ok(Exit::Done) };
+    let run = run_name("serve", wire::clock().now());
+    let parts = Parts::new(&settings, &store, &run)?;
+    let shared = Arc::new(Shared::new(Arc::clone(&store), wire::clock(), parts.live.clone()));
+    let mut daemon = Daemon::new(shared, parts, settings, run);
+    daemon.begin().await;
+    daemon.tell();
+    let interface = daemon.listen().await?;
+    daemon.say_begun(interface.as_ref().map(|interface| interface.address));
+    manager::ready();
+    let exit = daemon.run(global, &mut signals).await;
+    if let Some(interface) = interface {
+        interface.end().await;
+    }
+    store.close().await;
+    exit
+}
+
+/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the process to end.
+async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<dyn Store>>, Failed> {
+    let mut told = false;
+    loop {
+        let failed = match wire::open_to_serve(settings).await {
+            Ok(store) => return Ok(Some(store)),
+            Err(failed) if failed.exit == Exit::Temporary => failed,
+            Err(failed) => return Err(failed),
+        };
+        if !std::mem::replace(&mut told, true) {
+            tracing::error!(error = %failed.message, "the store does not answer; tries again until it does");
+        }
+        manager::status(&format!("tries again: {}", failed.message));
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN.mul_f64(rand::random_range(0.4..1.0))) => {}
+            () = signals.end() => return Ok(None),
+        }
+    }
+}
+
+fn notifier(settings: &Settings, shared: &Shared) -> Arc<Notifier> {
+    let (store, metrics) = (Arc::clone(&shared.store), Arc::clone(&shared.metrics));
+    Arc::new(wire::notifier(settings, store, metrics, notify::Pace::DAEMON))
+}
+
+struct Daemon {
+    shared: Arc<Shared>,
+    scheduler: Arc<Scheduler>,
+    settings: Settings,
+    /// Names the process in leases and in the history.
+    run: String,
+    /// Who is told, by the settings of the moment.
+    notifiers: watch::Sender<Arc<Notifier>>,
+    /// The inventory of `settings` is not in the store yet.
+    unsynced: bool,
+}
+
+impl Daemon {
+    fn new(shared: Arc<Shared>, parts: Parts, settings: Settings, run: String) -> Self {
+        let worker = parts.worker(&shared);
+        let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
+        let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
+        let notifiers = watch::Sender::new(notifier(&settings, &shared));
+        Self { shared, scheduler, settings, run, notifiers, unsynced: true }
+    }
+
+    /// Whoever is to know is told of each picture.
+    fn tell(&self) {
+        let ending = self.shared.draining.clone();
+        tokio::spawn(notify::follow(self.shared.pictures(), self.notifiers.subscribe(), ending));
+    }
+
+    /// Has the inventory in the store before anything looks for work, where that can be.
+    async fn begin(&mut self) {
+        if self.scheduler.compare_clocks().await.is_ok() && self.shared.obstacle().is_none() {
+            self.sync().await;
+        }
+    }
+
+    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest ends.
+    async fn listen(&self) -> Result<Option<Serving>, Failed> {
+        let Some(server) = &self.settings.server else { return Ok(None) };
+        let serving = http::listen(server.listen, &self.shared).await.map_err(|error| {
+            Failed::new(Exit::Temporary, format!("server.listen: cannot listen on {}: {error}", server.listen))
+                .with_hint("is another one running?")
+        })?;
+        Ok(Some(serving))
+    }
+
+    fn say_begun(&self, address: Option<SocketAddr>) {
+        let clients = self.shared.live().targets.len();
+        let domains = self.settings.clients.iter().map(|client| client.domains.len()).sum::<usize>();
+        let store = Named::of(&self.settings).shown().unwrap_or_default();
+        let listen = address.map(tracing::field::display);
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, domains, clients, %store, listen, "keeps the domains of its configuration");
+    }
+
+    async fn run(&mut self, global: &Global, signals: &mut Signals) -> Result<Exit, Failed> {
+        let scheduler = Arc::clone(&self.scheduler);
+        let work = tokio::spawn(async move { scheduler.run().await });
+        tokio::pin!(work);
+        let mut again = tokio::time::interval(AGAIN);
+        loop {
+            tokio::select! {
+                ended = &mut work => return self.ended(ended),
+                _ = again.tick() => {
+                    if self.unsynced && self.shared.obstacle().is_none() {
+                        self.sync().await;
+                    }
+                }
+                signal = signals.next() => match signal {
+                    Signal::Reload => self.reload(global).await,
+                    Signal::End(code) if self.shared.draining.is_cancelled() => {
+                        // What is under way is cut off; whoever comes next finds out what became of it.
+                        std::process::exit(code);
+                    }
+                    Signal::End(_) => {
+                        tracing::info!("ends after the steps under way; the same signal again ends at once");
+                        manager::stopping();
+                        self.shared.draining.cancel();
+                    }
+                },
+            }
+        }
+    }
+
+    fn ended(&self, ended: Result<usize, tokio::task::JoinError>) -> Result<Exit, Failed> {
+        match ended {
+            Ok(0) => tracing::info!("ended; nothing is left under way"),
+            Ok(cut) => tracing::warn!(
+                rounds = cut,
+                "ended; what took too long was cut off, and its domains come free when their leases end"
+            ),
+            Err(_) => return Err(Failed::new(Exit::Temporary, "the scheduler ended by a fault of the program")),
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Takes the inventory into the store; what did not work is tried again.
+    async fn sync(&mut self) {
+        match wire::sync(&*self.shared.store, &self.settings, self.shared.clock.now(), false).await {
+            Ok(alarm) => {
+                if let Some(alarm) = alarm {
+                    tracing::error!(
+                        "the guard refuses the inventory of the configuration: {alarm}; the one in the store stays; if it is \
+                         meant so, `prevalidate run --force` takes it over"
+                    );
+                }
+                self.unsynced = false;
+                self.scheduler.look_again();
+            }
+            Err(failed) => {
+                tracing::warn!(error = %failed.message, "the inventory could not be stored; tries again");
+            }
+        }
+    }
+
+    /// Reads the configuration and its secrets again. One that is broken, or that the guard refuses, changes nothing.
+    async fn reload(&mut self, global: &Global) {
+        manager::reloading();
+        let outcome = self.take_over(global).await;
+        self.shared.metrics.config_reload(outcome.is_ok());
+        match outcome {
+            Ok(()) => tracing::info!(file = %self.settings.file.display(), "reloaded"),
+            Err(faults) => {
+                faults.iter().for_each(|fault| voice::fault(fault));
+                tracing::error!("not reloaded: the settings from before stay in force");
+            }
+        }
+        manager::ready();
+    }
+
+    async fn take_over(&mut self, global: &Global) -> Result<(), Vec<String>> {
+        let one = |failed: Failed| {
+            let hint = failed.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            vec![format!("{}{hint}", failed.message)]
+        };
+        let settings = wire::settings_again(global)?;
+        if wire::fingerprint(&settings) != wire::fingerprint(&self.settings) {
+            return Err(vec![
+                "ca: the store belongs to the CAs it began with; others need a store of their own".to_owned(),
+            ]);
+        }
+        let parts = Parts::new(&settings, &self.shared.store, &self.run).map_err(one)?;
+        if self.shared.obstacle().is_none() {
+            let now = self.shared.clock.now();
+            match wire::sync(&*self.shared.store, &settings, now, false).await {
+                Ok(None) => self.unsynced = false,
+                Ok(Some(alarm)) => return Err(one(wire::refused(&alarm))),
+                Err(failed) if failed.exit == Exit::Temporary => self.unsynced = true,
+                Err(failed) => return Err(one(failed)),
+            }
+        } else {
+            self.unsynced = true;
+        }
+        for key in parts::fixed(&self.settings, &settings) {
+            tracing::warn!("{key} has changed; it takes effect when the process is started anew");
+        }
+        self.shared.reload(parts.live.clone());
+        self.notifiers.send_replace(notifier(&settings, &self.shared));
+        self.scheduler.employ(parts.worker(&self.shared));
+        self.settings = settings;
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What a configuration makes of a daemon: all that a reload replaces.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::voice;
+use crate::commands::{Exit, Failed, wire};
+use crate::config::Settings;
+use crate::server::metered::metered;
+use crate::server::shared::{Live, Shared};
+use crate::store::Store;
+use crate::worker::{Options, Ports, Worker};
+
+/// Built from one reading of the configuration and its secrets.
+pub(super) struct Parts {
+    pub live: Live,
+    ports: Ports,
+    options: Options,
+}
+
+impl Parts {
+    /// Everything that can be wrong with the settings is wrong here. `run` names the process: what it holds, it holds on to.
+    pub(super) fn new(settings: &Settings, store: &Arc<dyn Store>, run: &str) -> Result<Self, Failed> {
+        let ports = wire::ports(settings, Arc::clone(store))?;
+        let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        let concurrency = usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX);
+        let options = Options {
+            lease: span(settings.worker.lease),
+            concurrency,
+            // Not more than a round is soon through with: what is claimed is not for others, however idle they are.
+            batch: (2 * concurrency).clamp(8, 100),
+            look_every: Some(span(settings.worker.look_every)),
+            ..Options::new(format!("{run}/{}", std::process::id()), run)
+        };
+        let (access, hook_keys, tls) = (wire::access(settings), wire::hook_keys(settings), wire::tls(settings));
+        let mut faults = access.as_ref().err().cloned().unwrap_or_default();
+        faults.extend(hook_keys.as_ref().err().into_iter().flatten().cloned());
+        faults.extend(tls.as_ref().err().cloned());
+        let (Ok(access), Ok(hook_keys), Ok(tls)) = (access, hook_keys, tls) else {
+            return Err(Failed::new(Exit::Usage, faults.join("\n")));
+        };
+        let live = Live {
+            policy: wire::policy(settings),
+            targets: wire::targets(settings),
+            providers: settings.providers.keys().cloned().collect(),
+            access,
+            hook_keys,
+            tls,
+            domain_labels: settings.server.as_ref().map_or(0, |server| server.domain_labels as usize),
+        };
+        Ok(Self { live, ports, options })
+    }
+
+    /// A worker that ends when the process does, and tells what it does.
+    pub(super) fn worker(self, shared: &Shared) -> Worker {
+        let metrics = Arc::clone(&shared.metrics);
+        let ports = metered(self.ports, &metrics);
+        let counted = Arc::clone(&metrics);
+        let tell = Arc::new(move |event: &_| voice::event(event, &counted));
+        let options = Options { metrics: Some(metrics), ..self.options };
+        Worker::new(ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
+    }
+}
+
+/// The keys that only a new process can follow.
+pub(super) fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let mut changed = Vec::new();
+    if (&before.store_url, &before.store_password) != (&after.store_url, &after.store_password) {
+        changed.push("[store]");
+    }
+    let listen = |settings: &Settings| settings.server.as_ref().map(|server| server.listen);
+    if listen(before) != listen(after) {
+        changed.push("server.listen");
+    }
+    if before.worker.drain != after.worker.drain {
+        changed.push("worker.drain");
+    }
+    changed
+}

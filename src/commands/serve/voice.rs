@@ -1,0 +1,45 @@
+//! What a daemon says: lines of its log, for people and for whatever collects them.
+
+use crate::metrics::Metrics;
+use crate::output::escape;
+use crate::prevalidation::DomainName;
+use crate::store::Event;
+
+/// What somebody may have to look after.
+const TROUBLE: [&str; 10] = [
+    "held",
+    "late",
+    "overdue",
+    "bogus",
+    "look-failed",
+    "guard-refused",
+    "unreadable",
+    "removal-failed",
+    "vanished",
+    "gone",
+];
+
+/// A line of the history, as it is stored. What a CA or a zone said in it drives no terminal (faults N07).
+pub(super) fn event(event: &Event, metrics: &Metrics) {
+    metrics.event(&event.kind);
+    let (kind, detail) = (&*event.kind, escape(&event.detail));
+    let domain = event.domain.as_ref().map(DomainName::unicode);
+    if TROUBLE.contains(&kind) {
+        tracing::warn!(target: "prevalidate::history", domain, kind, %detail);
+    } else {
+        tracing::info!(target: "prevalidate::history", domain, kind, %detail);
+    }
+}
+
+/// What is wrong with a configuration.
+pub(super) fn fault(fault: &str) {
+    tracing::error!("{}", escape(fault));
+}
+
+/// A fault of the program says where it is, and never what was at hand there: that may be a secret (faults S04, W14).
+pub(super) fn speak_of_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault of the program");
+    }));
+}

@@ -1,0 +1,68 @@
+//! `[[server.hook_key]]`: who may send hooks, how they sign, and what they may name.
+
+use prevalidate_providers::secret::SecretSource;
+
+use super::tree::{Schema, Section};
+use crate::prevalidation::DomainName;
+
+/// A sender of hooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookKeySettings {
+    /// What the log calls it; no other one has it.
+    pub name: String,
+    /// How it signs.
+    pub kind: HookKind,
+    /// Its secret.
+    pub secret: SecretSource,
+    /// The next secret, while they roll over.
+    pub second_secret: Option<SecretSource>,
+    /// What it may name, with everything below; empty: anything.
+    pub zones: Vec<DomainName>,
+}
+
+/// How hooks are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookKind {
+    /// Standard Webhooks.
+    Standard,
+    /// `X-Hub-Signature-256`.
+    Hub,
+}
+
+impl HookKind {
+    const ALL: [(&'static str, Self); 2] = [("standard", Self::Standard), ("hub", Self::Hub)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        if self == Self::Standard { "standard" } else { "hub" }
+    }
+}
+
+pub(super) const HOOK_KEY: Schema =
+    Schema { path: "server.hook_key", keys: &["name", "kind", "secret", "second_secret", "zones"] };
+
+/// All keys of `[server]`; what is wrong with one is reported, and the others are read all the same.
+pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
+    let mut keys: Vec<HookKeySettings> = Vec::new();
+    for section in server.tables("hook_key", &HOOK_KEY) {
+        if let Some(key) = key(&section) {
+            if keys.iter().any(|known| known.name == key.name) {
+                section.fault("name", "stands in another [[server.hook_key]] already");
+            }
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+fn key(section: &Section<'_>) -> Option<HookKeySettings> {
+    section.must_have("secret", "where the secret is: secret = { file = \"/etc/prevalidate/hook.secret\" }");
+    let name = super::server::name(section);
+    let kind = section.choice("kind", &HookKind::ALL).unwrap_or(HookKind::Standard);
+    let (secret, second_secret) = (section.secret("secret"), section.secret("second_secret"));
+    let zones = section.texts("zones").into_iter().filter_map(|item| {
+        let fault = |message| section.reader.fault(Some(item.line), &section.key("zones"), message, None);
+        super::names::read_known(item.text).map_err(fault).ok()
+    });
+    Some(HookKeySettings { zones: zones.collect(), name: name?, kind, secret: secret?, second_secret })
+}

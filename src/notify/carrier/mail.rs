@@ -1,0 +1,153 @@
+//! By mail, over SMTP with TLS always: STARTTLS that is required, or TLS from the first octet (RFC 8314).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use prevalidate_providers::secret::SecretSource;
+use secrecy::ExposeSecret;
+use url::Host;
+
+use super::door::Door;
+use super::{roots, said, secret};
+use crate::causes::chain;
+use crate::notify::{Carrier, Failure, Notice};
+use crate::text::escape;
+
+/// For one command of SMTP.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A mail server and who gets the mail.
+pub struct Mail {
+    /// Who, whereto.
+    pub letter: Letter,
+    /// The way there.
+    pub door: Door,
+    /// Root certificates instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How mail is sent, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The server; its certificate must have this name.
+    pub host: Host<String>,
+    /// Its port.
+    pub port: u16,
+    /// How TLS begins.
+    pub tls: Begin,
+    /// For a server that wants to know who sends.
+    pub login: Option<(String, SecretSource)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// At least one.
+    pub to: Vec<Mailbox>,
+}
+
+/// How TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// By a command; without it nothing is sent.
+    StartTls,
+    /// With the connection.
+    Implicit,
+}
+
+#[async_trait]
+impl Carrier for Mail {
+    async fn carry(&self, notice: &Notice) -> Result<(), Failure> {
+        let letter = &self.letter;
+        let server = format!("{}:{}", letter.host, letter.port);
+        let message = self.message(notice).map_err(|what| Failure::refused(format!("no mail can be made: {what}")))?;
+        let addresses = self.door.find(&letter.host, letter.port).await?;
+        // One is enough: a mail server that is not there is tried again.
+        let address = addresses.first().map(|address| address.ip().to_string()).unwrap_or_default();
+        let tls = self.tls()?;
+        let tls = if letter.tls == Begin::Implicit { Tls::Wrapper(tls) } else { Tls::Required(tls) };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address)
+            .port(letter.port)
+            .timeout(Some(TIMEOUT))
+            .tls(tls);
+        if let Some((user, source)) = &letter.login {
+            let password = secret("`password`", source).await?;
+            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+        }
+        let sent = builder.build().send(message).await;
+        sent.map(drop).map_err(|error| failed(&server, &error))
+    }
+}
+
+impl Mail {
+    fn message(&self, notice: &Notice) -> Result<Message, lettre::error::Error> {
+        let letter = &self.letter;
+        let domain = letter.from.email.domain();
+        let mut message = Message::builder()
+            .from(letter.from.clone())
+            .subject(escape(&notice.headline()).into_owned())
+            .date(SystemTime::from(notice.at))
+            // The same for each try: mail systems drop what comes twice.
+            .message_id(Some(format!("<{}@{domain}>", notice.id)))
+            .header(AutoSubmitted)
+            .header(ContentType::TEXT_PLAIN);
+        for to in &letter.to {
+            message = message.to(to.clone());
+        }
+        message.body(format!("{}\n\nSeverity: {}\n\n{}", notice.title, notice.severity, notice.text))
+    }
+
+    fn tls(&self) -> Result<TlsParameters, Failure> {
+        let mut builder = TlsParameters::builder(self.letter.host.to_string());
+        if let Some(path) = &self.ca_file {
+            let wrong = || Failure::refused(format!("`ca_file` {} holds no certificate in PEM form", path.display()));
+            let certificate = Certificate::from_pem(&roots(path)?).map_err(|_| wrong())?;
+            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
+        }
+        builder.build().map_err(|error| Failure::refused(format!("TLS cannot be set up: {}", chain(&error))))
+    }
+}
+
+fn failed(server: &str, error: &smtp::Error) -> Failure {
+    let words = said(&chain(error));
+    let message = format!("mail server {server}: {words}");
+    // The library has no question for a connection that did not come about, only these words.
+    let never_sent = error.is_tls() || error.is_client() || words.starts_with("Connection error");
+    if never_sent || error.is_transient() || error.is_permanent() {
+        Failure::refused(message)
+    } else {
+        Failure::open(message)
+    }
+}
+
+/// `Auto-Submitted: auto-generated` (RFC 3834): no out-of-office note comes back.
+#[derive(Clone, Copy)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl fmt::Display for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StartTls => "starttls",
+            Self::Implicit => "implicit",
+        })
+    }
+}

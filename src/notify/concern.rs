@@ -1,0 +1,107 @@
+//! What is wrong now, topic by topic, read off a picture of all domains. Pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Pace, Topic};
+use crate::overview::snapshot::{Entry, Snapshot};
+use crate::overview::trouble::INVENTORY;
+use crate::prevalidation::{Policy, State};
+use crate::text::{moment, relative};
+
+/// A client that was not looked at for so long is not looked after: a nightly run is missing (I18).
+const STALE: SignedDuration = SignedDuration::from_hours(26);
+
+/// For so long something that happened is news.
+const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What is wrong, by topic and by whom it concerns: a domain in A-labels, or the key of a client. For what happened, a space
+/// and the moment follow, so that the next time is another concern.
+pub type Concerns<'a> = BTreeMap<Topic, BTreeMap<Cow<'a, str>, Concern<'a>>>;
+
+/// What is wrong with one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern<'a> {
+    /// When its proof stops counting, where that is what is wrong.
+    ends: Option<Timestamp>,
+    /// Why, for people; unchecked words of a CA, of name servers and of zones.
+    why: Cow<'a, str>,
+}
+
+impl<'a> Concern<'a> {
+    fn of(why: impl Into<Cow<'a, str>>) -> Self {
+        Self { ends: None, why: why.into() }
+    }
+
+    /// Why, at `now`.
+    pub fn said(&self, now: Timestamp) -> String {
+        match self.ends {
+            Some(end) => format!("ends {}, on {}; {}", relative(end, now), moment(end), self.why),
+            None => self.why.clone().into_owned(),
+        }
+    }
+}
+
+/// All that is wrong in a picture and old or frequent enough to be told.
+pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
+    let mut found = Concerns::new();
+    let mut add = |topic: Topic, whom: Cow<'a, str>, concern: Concern<'a>| {
+        found.entry(topic).or_default().insert(whom, concern);
+    };
+    for (place, entry) in picture.entries.iter().enumerate().filter(|(_, entry)| is_judged(entry)) {
+        let whom = || Cow::Borrowed(entry.domain.as_str());
+        let trouble = picture.troubles.domains.get(&place);
+        if trouble.is_some_and(|trouble| trouble.lapsed) {
+            add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
+        } else if let Some(end) = entry.usable_until {
+            let left = end.duration_since(picture.at);
+            let topic = if left <= policy.critical_margin(end) {
+                Some(Topic::MarginCritical)
+            } else {
+                Some(Topic::MarginWarning).filter(|_| left <= policy.warning_margin(end))
+            };
+            topic.into_iter().for_each(|topic| {
+                add(topic, whom(), Concern { ends: Some(end), why: Cow::Borrowed(&entry.reason) });
+            });
+        }
+        let Some(trouble) = trouble else { continue };
+        if trouble.held {
+            add(Topic::Held, whom(), Concern::of(&*entry.reason));
+        }
+        if trouble.failures >= pace.failures {
+            add(Topic::RenewalFailing, whom(), Concern::of(&*entry.reason));
+        }
+        if let Some(changed) = trouble.others_changed.as_ref().filter(|c| picture.at.duration_since(c.at) < NEWS) {
+            let whom = Cow::Owned(format!("{} {}", entry.domain, changed.at));
+            add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
+        }
+    }
+    for client in &picture.clients {
+        let whom = || Cow::Borrowed(&*client.key);
+        if !client.refusal.is_empty() {
+            add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
+        }
+        let failing = picture.troubles.unreachable.get(&client.key);
+        let failing = failing.filter(|failing| picture.at.duration_since(failing.since) >= pace.doubt);
+        let age = client.looked_at.map(|at| picture.at.duration_since(at));
+        match (failing, age) {
+            (Some(failing), _) => add(Topic::CaUnreachable, whom(), Concern::of(&*failing.error)),
+            (None, Some(age)) if age > STALE => {
+                let hours = age.as_hours();
+                add(Topic::CaUnreachable, whom(), Concern::of(format!("it was last asked {hours} hours ago")));
+            }
+            _ => {}
+        }
+    }
+    if !picture.troubles.inventory.is_empty() {
+        add(Topic::GuardTripped, Cow::Borrowed(INVENTORY), Concern::of(&*picture.troubles.inventory));
+    }
+    found
+}
+
+/// Whether a domain stands for itself: one below another shares its proof, and its troubles.
+fn is_judged(entry: &Entry) -> bool {
+    entry.state != State::Unmanaged && !entry.covered
+}

@@ -1,0 +1,38 @@
+//! Telling beside a loop that must not wait: it makes its pictures and goes on; a task of its own takes up the last one.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Notifier;
+use crate::overview::snapshot::Snapshot;
+
+/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one), until `ending`. Of pictures
+/// that come while a message is on its way the last one counts. A message under way comes to its end; whoever does not wait
+/// for that leaves one that another process sends again, with the same id.
+pub async fn follow(
+    mut pictures: watch::Receiver<Option<Arc<Snapshot>>>,
+    notifiers: watch::Receiver<Arc<Notifier>>,
+    ending: CancellationToken,
+) {
+    let mut store_failed = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = ending.cancelled() => return,
+            changed = pictures.changed() => if changed.is_err() { return },
+        }
+        let Some(picture) = pictures.borrow_and_update().clone() else { continue };
+        let notifier = Arc::clone(&notifiers.borrow());
+        match notifier.tell(&picture).await {
+            Ok(_) => store_failed = false,
+            // The scheduler says that the store is gone; once is enough.
+            Err(error) if !store_failed => {
+                store_failed = true;
+                tracing::warn!(%error, "nobody can be told anything: the store does not answer");
+            }
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Signing as Standard Webhooks have it (specification 1.0.0, "Signature scheme"): HMAC-SHA256 over `id.timestamp.body`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::Sha256;
+
+/// The shortest and the longest secret, in bytes: 24 to 64 are recommended, and a passphrase may be longer.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
+
+/// A secret that both sides share. Never shown.
+#[derive(Clone)]
+pub struct Secret(Arc<SecretSlice<u8>>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret([REDACTED])")
+    }
+}
+
+impl Secret {
+    /// The secret as people hand it on: `whsec_` and base64, otherwise the characters themselves.
+    ///
+    /// # Errors
+    /// What is wrong with it, without a part of it.
+    pub fn read(text: &SecretString) -> Result<Self, String> {
+        let text = text.expose_secret();
+        let bytes = match text.strip_prefix("whsec_") {
+            Some(coded) => STANDARD.decode(coded).map_err(|_| "must be base64 after `whsec_`".to_owned())?,
+            None => text.as_bytes().to_vec(),
+        };
+        if SECRET_BYTES.contains(&bytes.len()) {
+            return Ok(Self(Arc::new(bytes.into())));
+        }
+        let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
+        Err(format!("must have {least} to {most} bytes; `echo whsec_$(openssl rand -base64 32)` makes one"))
+    }
+
+    /// The value of `webhook-signature` for a message; `timestamp` in seconds since 1970.
+    pub fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
+        let key = self.0.expose_secret();
+        let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104, section 2)");
+        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+        let mac = parts.iter().fold(mac, |mac, part| mac.chain_update(part));
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_secret_is_coded_or_plain_and_long_enough_and_never_shown() {
+        let read = |text: &str| Secret::read(&SecretString::from(text));
+        // HMAC-SHA256 by `openssl dgst -sha256 -mac HMAC -macopt hexkey:…` over the same octets.
+        let secret = read("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        let signed = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body);
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(format!("{secret:?}"), "Secret([REDACTED])");
+        assert!(read("a passphrase of 28 characters").is_ok());
+        for text in ["too short", "whsec_c2hvcnQ=", "whsec_not base64 at all, whatever its length is"] {
+            let error = read(text).unwrap_err();
+            assert!(!error.contains(text), "{error}");
+        }
+    }
+}

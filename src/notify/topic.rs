@@ -1,0 +1,167 @@
+//! What there is to be told of, how grave each of it is, and what to do about it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How grave something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Somebody should look, in days.
+    Warning,
+    /// Somebody should look now.
+    Critical,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Domains that were validated once and are not any more.
+    Lapsed,
+    /// Proofs with less left than the critical margin.
+    MarginCritical,
+    /// The guard refuses to act.
+    GuardTripped,
+    /// A CA cannot be asked, or has not been for long.
+    CaUnreachable,
+    /// Domains that wait for a person.
+    Held,
+    /// Domains whose way to the next proof does not go on.
+    RenewalFailing,
+    /// Proofs with less left than the warning margin.
+    MarginWarning,
+    /// Other people's TXT values changed while ours stood beside them.
+    ForeignTxtChanged,
+    /// How everything stands, once a day.
+    DailySummary,
+    /// Only to try a sink.
+    Test,
+}
+
+impl Severity {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The word in the configuration and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Topic {
+    /// What a sink may be told of, the gravest first.
+    pub const ALL: [Self; 9] = [
+        Self::Lapsed,
+        Self::MarginCritical,
+        Self::GuardTripped,
+        Self::CaUnreachable,
+        Self::Held,
+        Self::RenewalFailing,
+        Self::MarginWarning,
+        Self::ForeignTxtChanged,
+        Self::DailySummary,
+    ];
+
+    /// The word in the configuration and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lapsed => "lapsed",
+            Self::MarginCritical => "margin_critical",
+            Self::GuardTripped => "guard_tripped",
+            Self::CaUnreachable => "ca_unreachable",
+            Self::Held => "held",
+            Self::RenewalFailing => "renewal_failing",
+            Self::MarginWarning => "margin_warning",
+            Self::ForeignTxtChanged => "foreign_txt_changed",
+            Self::DailySummary => "daily_summary",
+            Self::Test => "test",
+        }
+    }
+
+    /// How grave it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Lapsed | Self::MarginCritical | Self::GuardTripped => Severity::Critical,
+            Self::CaUnreachable | Self::Held | Self::RenewalFailing | Self::MarginWarning | Self::ForeignTxtChanged => {
+                Severity::Warning
+            }
+            Self::DailySummary | Self::Test => Severity::Info,
+        }
+    }
+
+    /// Whether it happened, and so cannot be over.
+    pub fn is_event(self) -> bool {
+        matches!(self, Self::ForeignTxtChanged | Self::DailySummary | Self::Test)
+    }
+
+    /// What a domain that comes here from this topic, or leaves it for there, has only got worse by.
+    pub fn graver(self) -> &'static [Self] {
+        match self {
+            Self::MarginWarning => &[Self::MarginCritical, Self::Lapsed],
+            Self::MarginCritical => &[Self::Lapsed],
+            _ => &[],
+        }
+    }
+
+    /// One of them, and several.
+    pub(super) fn nouns(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Lapsed => ("domain is no longer validated", "domains are no longer validated"),
+            Self::MarginCritical => ("proof ends very soon", "proofs end very soon"),
+            Self::GuardTripped => ("refusal by the guard", "refusals by the guard"),
+            Self::CaUnreachable => ("client whose CA cannot be asked", "clients whose CA cannot be asked"),
+            Self::Held => ("held domain", "held domains"),
+            Self::RenewalFailing => ("failing renewal", "failing renewals"),
+            Self::MarginWarning => ("proof ends soon", "proofs end soon"),
+            Self::ForeignTxtChanged => {
+                ("name where others changed their TXT values", "names where others changed their TXT values")
+            }
+            Self::DailySummary | Self::Test => ("domain", "domains"),
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Lapsed | Self::MarginCritical | Self::MarginWarning | Self::RenewalFailing => {
+                "`prevalidate diagnose DOMAIN` says what stands in the way."
+            }
+            Self::GuardTripped => {
+                "Nothing is done there until it is clear: look at the CA and at the configuration first; if it is meant so, \
+                 `prevalidate run --force` acts all the same."
+            }
+            Self::CaUnreachable => {
+                "Proofs cannot be renewed meanwhile; `prevalidate status` says how long each of them still counts."
+            }
+            Self::Held => {
+                "What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`. \
+                 `prevalidate diagnose DOMAIN` says what stands in the way."
+            }
+            Self::ForeignTxtChanged => {
+                "It was not done here: only values of the CA are ever written or removed. Whoever keeps the zone may want \
+                 to know; `prevalidate history DOMAIN` says what was done when."
+            }
+            Self::DailySummary | Self::Test => "",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

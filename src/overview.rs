@@ -1,0 +1,400 @@
+//! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
+//! the daemon's interface.
+
+pub mod counts;
+pub mod query;
+pub mod snapshot;
+pub mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::prevalidation::{
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
+    Step, Waiting, next_step,
+};
+use crate::store::{DomainRow, Store, StoreError};
+use crate::worker::{Above, Cover, Covering, Target, above};
+
+/// What the configuration says that the store does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// The clients that are looked after.
+    pub targets: &'a [Target],
+    /// The names of the providers.
+    pub providers: &'a BTreeSet<String>,
+    /// The policy.
+    pub policy: &'a Policy,
+}
+
+/// One object of `status --output json`. Absent parts are `null`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DomainView {
+    /// The name.
+    pub domain: DomainName,
+    /// Its U-label form, for people.
+    pub unicode: String,
+    /// The key of its client.
+    pub client: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The `[provider.NAME]`; `None`: whichever has the zone.
+    pub provider: Option<String>,
+    /// The state.
+    pub state: State,
+    /// The domain above it that makes its own registration needless; state and proof are then that one's.
+    pub covered_by: Option<DomainName>,
+    /// Valid, and for longer than the critical margin.
+    pub with_margin: bool,
+    /// Its last proof.
+    pub proof: Option<ProofView>,
+    /// The outstanding token.
+    pub token: Option<TokenView>,
+    /// The way to the next proof.
+    pub attempt: Option<AttemptView>,
+    /// For what it waits, since when, and until when; `null` while it waits for nothing.
+    pub waiting: Option<Waiting>,
+    /// Validating resolvers refuse the zone, as far as the last look knows.
+    pub bogus: Option<Bogus>,
+    /// The next step in one word.
+    pub next: &'static str,
+    /// When its renewal is planned.
+    #[serde(skip)]
+    pub renew_at: Option<Timestamp>,
+    /// When something is to be done.
+    pub due_at: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: String,
+    /// When the CA was last asked.
+    pub ca_read_at: Option<Timestamp>,
+    /// What stands in the way is DNS.
+    #[serde(skip)]
+    pub is_dns: bool,
+    /// How often its next step, or the removal of a value, failed in a row.
+    #[serde(skip)]
+    pub failures: u32,
+    /// Other people's TXT values changed beside ours.
+    #[serde(skip)]
+    pub others_changed: Option<OthersChanged>,
+}
+
+/// A proof.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ProofView {
+    /// When the CA made it.
+    pub validated_at: Option<Timestamp>,
+    /// When it ends by the CA's date.
+    pub expires_at: Option<Timestamp>,
+    /// When it stops counting; `null` when it does not count.
+    pub usable_until: Option<Timestamp>,
+    /// The method of validation.
+    pub method: Option<String>,
+}
+
+/// A token.
+#[derive(Debug, Clone, Serialize)]
+pub struct TokenView {
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it dies.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptView {
+    /// How far it is.
+    pub stage: Option<Stage>,
+    /// Since when it is under way.
+    pub since: Option<Timestamp>,
+    /// How often the CA was asked to look.
+    pub tries: u32,
+    /// Not before then.
+    pub next_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Since when a person wants nothing of ours at the name.
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl DomainView {
+    /// When its proof stops counting, while it counts.
+    pub fn usable_until(&self) -> Option<Timestamp> {
+        self.proof.as_ref().and_then(|proof| proof.usable_until)
+    }
+
+    /// Whether it does not come right by itself, for all that is known.
+    pub fn needs_a_person(&self) -> bool {
+        self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
+    }
+
+    /// Whether it is held because a person wants it so: then it does not go on by itself.
+    pub fn is_withdrawn(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.withdrawn_at.is_some())
+    }
+
+    /// How long its value waits to be proven.
+    pub fn lateness(&self) -> Lateness {
+        self.waiting.as_ref().map_or(Lateness::InTime, |waiting| waiting.lateness)
+    }
+
+    /// Whether the inventory wants it.
+    pub fn is_managed(&self) -> bool {
+        self.state != State::Unmanaged
+    }
+}
+
+/// Every domain of `rows`, by name, and the unmanaged ones. `covered` is what looks of this run found.
+pub async fn views(
+    store: &dyn Store,
+    rows: Vec<DomainRow>,
+    basis: &Basis<'_>,
+    covered: Covering,
+    now: Timestamp,
+) -> Result<Vec<DomainView>, StoreError> {
+    let (ledger, beside) = (open_entries(store, None).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &covered, now).into_values().collect())
+}
+
+/// How one domain stands; `None` when nobody wants it and nothing of it is left.
+pub async fn view_of(
+    store: &dyn Store,
+    domain: &DomainName,
+    basis: &Basis<'_>,
+    now: Timestamp,
+) -> Result<Option<DomainView>, StoreError> {
+    // Those above it may make its own registration needless.
+    let mut rows = Vec::new();
+    for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
+        rows.extend(store.domain(&name).await?);
+    }
+    let (ledger, beside) = (open_entries(store, Some(domain)).await?, Beside::read(store, basis.targets).await?);
+    Ok(put_together(rows, ledger, beside, basis, &Covering::new(), now).remove(domain))
+}
+
+fn put_together(
+    rows: Vec<DomainRow>,
+    mut ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    mut beside: Beside,
+    basis: &Basis<'_>,
+    covered: &Covering,
+    now: Timestamp,
+) -> BTreeMap<DomainName, DomainView> {
+    let mut cover = Cover::new(basis.policy);
+    rows.iter().for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
+    let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
+    for row in rows {
+        let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
+        let told = covered.get(&row.domain).filter(|_| basis.policy.cover).cloned();
+        let covered_by = told.or_else(|| cover.above(&row.domain, &beside.above, now));
+        if let Some(view) = view(row, entries, covered_by, basis, now) {
+            all.insert(view.domain.clone(), view);
+        }
+    }
+    beside.unmanaged.retain(|domain, _| !cover.has_row(domain));
+    for (domain, target) in beside.unmanaged {
+        all.insert(domain.clone(), stranger(domain, target));
+    }
+    let of_parents: Vec<(DomainName, Option<Standing>)> = all
+        .values()
+        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).map(DomainView::standing))))
+        .collect();
+    for (domain, parent) in of_parents {
+        if let Some(view) = all.get_mut(&domain) {
+            view.counts_with(parent);
+        }
+    }
+    all
+}
+
+/// The open entries of the ledger, by the name they are at.
+async fn open_entries(
+    store: &dyn Store,
+    owner: Option<&DomainName>,
+) -> Result<BTreeMap<String, Vec<LedgerEntry>>, StoreError> {
+    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in store.open_entries(owner).await? {
+        ledger.entry(entry.owner.clone()).or_default().push(entry);
+    }
+    Ok(ledger)
+}
+
+/// What the last looks saw at the CA beside the inventory.
+struct Beside {
+    /// What the inventory does not know, each with the client it was seen at.
+    unmanaged: BTreeMap<DomainName, Target>,
+    /// What of it covers others, by client.
+    above: BTreeMap<String, Above>,
+}
+
+impl Beside {
+    async fn read(store: &dyn Store, targets: &[Target]) -> Result<Self, StoreError> {
+        let mut beside = Self { unmanaged: BTreeMap::new(), above: BTreeMap::new() };
+        for target in targets {
+            let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
+            let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
+            beside.unmanaged.extend(names.map(|name| (name, target.clone())));
+            beside.above.insert(target.key.clone(), above(store, &target.key).await?.unwrap_or_default());
+        }
+        Ok(beside)
+    }
+}
+
+/// One row; `None` when there is nothing to be said about it any more.
+fn view(
+    row: DomainRow,
+    ledger: Vec<LedgerEntry>,
+    covered_by: Option<DomainName>,
+    basis: &Basis<'_>,
+    now: Timestamp,
+) -> Option<DomainView> {
+    // Nobody wants it, it is not at the CA, and nothing of ours is left in DNS.
+    if row.origins.is_empty() && row.sighting.registration().is_none() && ledger.is_empty() {
+        return None;
+    }
+    let policy = basis.policy;
+    let observed = Observed {
+        desired: !row.origins.is_empty(),
+        covered_by: covered_by.clone(),
+        has_provider: match &row.provider {
+            Some(name) => basis.providers.contains(name),
+            None => !basis.providers.is_empty(),
+        },
+        domain: row.domain,
+        sighting: row.sighting,
+        read_at: row.read_at,
+        attempt: row.attempt,
+        ledger,
+    };
+    let decision = next_step(&observed, policy, now);
+    let end = observed.usable_until(&policy.reuse, now);
+    let attempt = &observed.attempt;
+    let rests = !observed.desired || covered_by.is_some();
+    let waiting = Waiting::of(&observed, &decision, now).filter(|_| !rests);
+    let reason = match (&attempt.hold, &waiting, &attempt.last_error) {
+        _ if rests => decision.why.clone(),
+        (Some(hold), ..) => hold.reason.clone(),
+        (None, Some(waiting), _) => waiting.said(now),
+        (None, None, Some(error)) => error.clone(),
+        (None, None, None) => decision.why.clone(),
+    };
+    let bogus = attempt.bogus.clone().filter(|_| !rests);
+    let is_dns_step =
+        matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
+    let registration = observed.sighting.registration();
+    Some(DomainView {
+        unicode: observed.domain.unicode(),
+        client: row.client,
+        ca: row.ca,
+        provider: row.provider,
+        state: observed.state(&policy.reuse, now),
+        with_margin: observed.desired && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
+        proof: registration.and_then(|registration| proof(registration, end)),
+        token: registration
+            .and_then(|registration| registration.token.as_ref())
+            .map(|token| TokenView { created_at: token.created_at, expires_at: token.expires_at }),
+        attempt: (attempt.since.is_some() || attempt.last_error.is_some() || attempt.hold.is_some()).then(|| {
+            AttemptView {
+                stage: observed.stage(),
+                since: attempt.since,
+                tries: attempt.tries,
+                next_at: attempt.hold.as_ref().map(|hold| hold.again_at).or(attempt.not_before),
+                last_error: attempt.last_error.clone(),
+                withdrawn_at: attempt.withdrawn_at,
+            }
+        }),
+        next: decision.step.as_str(),
+        renew_at: registration
+            .and_then(|found| found.proof.as_ref())
+            .and_then(|proof| policy.renew_at(&observed.domain, proof))
+            .filter(|_| !rests),
+        due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
+        is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
+        failures: observed.ledger.iter().map(|entry| entry.removal_tries).fold(attempt.failures, u32::max),
+        others_changed: attempt.others_changed.clone(),
+        waiting,
+        bogus,
+        ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
+        domain: observed.domain,
+        covered_by,
+        reason,
+    })
+}
+
+fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofView> {
+    registration.proof.as_ref().map(|proof| ProofView {
+        validated_at: proof.validated_at,
+        expires_at: proof.expires_at,
+        usable_until: end,
+        method: proof.method.clone(),
+    })
+}
+
+/// A domain at the CA that the store has no row for.
+fn stranger(domain: DomainName, target: Target) -> DomainView {
+    let reason = "at the CA and not in the inventory".to_owned();
+    DomainView { client: target.key, ca: target.ca, reason, ..DomainView::bare(domain, State::Unmanaged) }
+}
+
+impl DomainView {
+    /// A domain of which nothing is known.
+    pub fn bare(domain: DomainName, state: State) -> Self {
+        Self {
+            unicode: domain.unicode(),
+            domain,
+            client: String::new(),
+            ca: String::new(),
+            provider: None,
+            state,
+            covered_by: None,
+            with_margin: false,
+            proof: None,
+            token: None,
+            attempt: None,
+            waiting: None,
+            bogus: None,
+            next: Step::Rest.as_str(),
+            renew_at: None,
+            due_at: None,
+            reason: String::new(),
+            ca_read_at: None,
+            is_dns: false,
+            failures: 0,
+            others_changed: None,
+        }
+    }
+
+    /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
+    fn counts_with(&mut self, parent: Option<Standing>) {
+        let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
+            (self.state, self.with_margin) = (State::Valid, true);
+            return;
+        };
+        self.state = parent.state;
+        self.with_margin = parent.with_margin;
+        self.proof = parent.proof;
+        self.is_dns = parent.is_dns;
+        self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            with_margin: self.with_margin,
+            proof: self.proof.clone(),
+            is_dns: self.is_dns,
+            ca_read_at: self.ca_read_at,
+        }
+    }
+}
+
+/// How a domain stands, as far as those below it share it.
+struct Standing {
+    state: State,
+    with_margin: bool,
+    proof: Option<ProofView>,
+    is_dns: bool,
+    ca_read_at: Option<Timestamp>,
+}

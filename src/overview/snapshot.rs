@@ -1,0 +1,264 @@
+//! All domains at one moment, each in a few words: what an overview of 100,000 of them is drawn from.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::trouble::{Trouble, Troubles};
+use super::{Basis, Beside, DomainView, ProofView, Standing, open_entries, stranger, view};
+use crate::prevalidation::{DomainName, Lateness, LedgerEntry, State};
+use crate::store::{DomainRow, Store, StoreError};
+use crate::worker::{Cover, refusal_fact};
+
+/// How everything stood at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// That moment.
+    pub at: Timestamp,
+    /// Every domain, unmanaged ones too, by name.
+    pub entries: Vec<Entry>,
+    /// Every client of the configuration, by key.
+    pub clients: Vec<ClientStanding>,
+    /// What is wrong, beyond what the entries tell.
+    #[serde(skip)]
+    pub troubles: Troubles,
+}
+
+/// One domain in a few words.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// The name.
+    pub domain: DomainName,
+    /// The key of its client.
+    pub client: Arc<str>,
+    /// The `[provider.NAME]`; `None`: whichever has the zone.
+    pub provider: Option<Arc<str>>,
+    /// The state.
+    pub state: State,
+    /// Whether one above it makes its own registration needless.
+    pub covered: bool,
+    /// When its proof stops counting; `None` when none counts.
+    pub usable_until: Option<Timestamp>,
+    /// Valid, and for longer than the critical margin.
+    pub with_margin: bool,
+    /// When its renewal is planned.
+    pub renew_at: Option<Timestamp>,
+    /// When something is to be done.
+    pub due_at: Option<Timestamp>,
+    /// Whether it does not come right by itself.
+    pub needs_a_person: bool,
+    /// How long its value waits to be proven.
+    pub lateness: Lateness,
+    /// When the CA was last asked.
+    pub ca_read_at: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: Arc<str>,
+}
+
+/// How a client stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClientStanding {
+    /// Its key, `CA/SELECTOR`.
+    pub key: Arc<str>,
+    /// When the CA was last asked for all its domains.
+    pub looked_at: Option<Timestamp>,
+    /// What the guard refused at the last look; empty when it did not.
+    pub refusal: String,
+}
+
+/// Rows that are in memory at once while the store is read.
+const AT_ONCE: usize = 2_000;
+
+impl Snapshot {
+    /// Reads the whole store, some rows at a time: what is kept of each is an [`Entry`].
+    pub async fn read(store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
+        Self::read_by(AT_ONCE, store, basis, now).await
+    }
+
+    async fn read_by(at_once: usize, store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
+        let mut reading = Reading {
+            ledger: open_entries(store, None).await?,
+            beside: Beside::read(store, basis.targets).await?,
+            cover: Cover::new(basis.policy),
+            texts: HashSet::new(),
+            entries: Vec::new(),
+            troubled: BTreeMap::new(),
+            basis,
+            now,
+        };
+        let mut pages = Pages::of(store, at_once);
+        while let Some(rows) = pages.next().await? {
+            rows.into_iter().for_each(|row| reading.take(row));
+        }
+        reading.take_strangers();
+        // Only now is it known who is covered; where nobody is, the store is not read twice.
+        reading.cover_below(store, at_once).await?;
+        let clients = reading.clients(store).await?;
+        let troubles = reading.troubles(store).await?;
+        reading.entries.shrink_to_fit();
+        Ok(Self { at: now, entries: reading.entries, clients, troubles })
+    }
+
+    /// Where among the entries a domain is.
+    pub fn place(&self, domain: &DomainName) -> Option<u32> {
+        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok().and_then(|place| place.try_into().ok())
+    }
+}
+
+/// All rows of a store, in pages.
+struct Pages<'a> {
+    store: &'a dyn Store,
+    at_once: usize,
+    after: Option<DomainName>,
+    ended: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn of(store: &'a dyn Store, at_once: usize) -> Self {
+        Self { store, at_once, after: None, ended: false }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let rows = self.store.domains_after(self.after.as_ref(), self.at_once).await?;
+        self.ended = rows.len() < self.at_once;
+        self.after = rows.last().map(|row| row.domain.clone());
+        Ok(Some(rows))
+    }
+}
+
+struct Reading<'a> {
+    ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    beside: Beside,
+    cover: Cover,
+    /// What is said of many is kept once.
+    texts: HashSet<Arc<str>>,
+    entries: Vec<Entry>,
+    troubled: BTreeMap<DomainName, Trouble>,
+    basis: &'a Basis<'a>,
+    now: Timestamp,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, row: DomainRow) {
+        self.cover.take(&row, &row.sighting, self.basis.policy, self.now);
+        let ledger = self.ledger.get(row.domain.as_str()).cloned().unwrap_or_default();
+        if let Some(view) = view(row, ledger, None, self.basis, self.now) {
+            self.troubled.extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
+            self.entries.push(Entry::of(view, &mut self.texts));
+        }
+    }
+
+    fn take_strangers(&mut self) {
+        for (domain, target) in &self.beside.unmanaged {
+            if !self.cover.has_row(domain) {
+                self.entries.push(Entry::of(stranger(domain.clone(), target.clone()), &mut self.texts));
+            }
+        }
+        self.entries.sort_unstable_by(|a, b| a.domain.cmp(&b.domain));
+    }
+
+    /// Looks again at those that one above them covers: they stand as that one does.
+    async fn cover_below(&mut self, store: &dyn Store, at_once: usize) -> Result<(), StoreError> {
+        let above = |entry: &Entry| self.cover.above(&entry.domain, &self.beside.above, self.now);
+        let covered: BTreeMap<DomainName, DomainName> =
+            self.entries.iter().filter_map(|entry| Some((entry.domain.clone(), above(entry)?))).collect();
+        if covered.is_empty() {
+            return Ok(());
+        }
+        let mut below = Vec::with_capacity(covered.len());
+        let mut pages = Pages::of(store, at_once);
+        while let Some(rows) = pages.next().await? {
+            for row in rows {
+                let Some(parent) = covered.get(&row.domain) else { continue };
+                let ledger = self.ledger.remove(row.domain.as_str()).unwrap_or_default();
+                if let Some(mut view) = view(row, ledger, Some(parent.clone()), self.basis, self.now) {
+                    // Its own need not be mended.
+                    self.troubled.remove(&view.domain);
+                    view.counts_with(self.find(parent).map(|index| self.entries[index].standing()));
+                    below.push(Entry::of(view, &mut self.texts));
+                }
+            }
+        }
+        for entry in below {
+            // What appeared in the store since the first reading is in the next picture.
+            if let Some(index) = self.find(&entry.domain) {
+                self.entries[index] = entry;
+            }
+        }
+        Ok(())
+    }
+
+    async fn troubles(&mut self, store: &dyn Store) -> Result<Troubles, StoreError> {
+        let mut troubles = Troubles::of_clients(store, self.basis).await?;
+        let troubled = std::mem::take(&mut self.troubled);
+        troubles.domains =
+            troubled.into_iter().filter_map(|(domain, trouble)| Some((self.find(&domain)?, trouble))).collect();
+        Ok(troubles)
+    }
+
+    fn find(&self, domain: &DomainName) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok()
+    }
+
+    async fn clients(&mut self, store: &dyn Store) -> Result<Vec<ClientStanding>, StoreError> {
+        let looks = store.looks().await?;
+        let mut clients = Vec::with_capacity(self.basis.targets.len());
+        for target in self.basis.targets {
+            clients.push(ClientStanding {
+                key: kept(&mut self.texts, &target.key),
+                looked_at: looks.get(&target.key).copied(),
+                refusal: store.fact(&refusal_fact(&target.key)).await?.unwrap_or_default(),
+            });
+        }
+        Ok(clients)
+    }
+}
+
+/// The one copy of a text.
+fn kept(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = texts.get(text) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = text.into();
+    texts.insert(Arc::clone(&new));
+    new
+}
+
+impl Entry {
+    fn of(view: DomainView, texts: &mut HashSet<Arc<str>>) -> Self {
+        Self {
+            usable_until: view.usable_until(),
+            needs_a_person: view.needs_a_person(),
+            lateness: view.lateness(),
+            covered: view.covered_by.is_some(),
+            state: view.state,
+            with_margin: view.with_margin,
+            renew_at: view.renew_at,
+            due_at: view.due_at,
+            ca_read_at: view.ca_read_at,
+            client: kept(texts, &view.client),
+            provider: view.provider.map(|name| kept(texts, &name)),
+            reason: kept(texts, &view.reason),
+            domain: view.domain,
+        }
+    }
+
+    /// What those below it share with it.
+    fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            with_margin: self.with_margin,
+            proof: self.usable_until.map(|end| ProofView { usable_until: Some(end), ..ProofView::default() }),
+            is_dns: false,
+            ca_read_at: self.ca_read_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

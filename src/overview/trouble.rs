@@ -1,0 +1,97 @@
+//! What is wrong, beyond what every domain's entry tells: kept for the few that it concerns, so that a picture of 100,000 well
+//! ones stays small.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Basis, DomainView};
+use crate::prevalidation::{Lateness, OthersChanged, State};
+use crate::store::{Store, StoreError};
+use crate::worker::{failure_fact, refusal_fact};
+
+/// In the place of a client, for what the guard says about the inventory of the configuration.
+pub const INVENTORY: &str = "configuration";
+
+/// All trouble at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Troubles {
+    /// By the place of the domain among the entries.
+    pub domains: BTreeMap<usize, Trouble>,
+    /// Why a client's CA cannot be asked, by the client's key.
+    pub unreachable: BTreeMap<Arc<str>, Failing>,
+    /// Why the guard refuses the inventory of the configuration; empty when it does not.
+    pub inventory: String,
+}
+
+/// What is wrong with a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// It waits for a person, and not because one wants it so.
+    pub held: bool,
+    /// It was validated once, and no proof counts any more.
+    pub lapsed: bool,
+    /// What it tries does not succeed: how often in a row; `u32::MAX` when it is late or its zone is refused by resolvers.
+    pub failures: u32,
+    /// Other people's TXT values changed beside ours.
+    pub others_changed: Option<OthersChanged>,
+}
+
+/// What fails, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the other side, or the way to it, said last.
+    pub error: String,
+}
+
+impl Trouble {
+    /// What is wrong with the domain, if anything is.
+    pub fn of(view: &DomainView) -> Option<Self> {
+        if !view.is_managed() || view.covered_by.is_some() {
+            return None;
+        }
+        let proof_ended = view.proof.as_ref().is_some_and(|proof| proof.usable_until.is_none());
+        let is_held = view.state == State::Held;
+        // While it waits for name servers or the CA to see it, a failed look is no failure; being late is one.
+        let failures = match () {
+            () if is_held => 0,
+            () if view.bogus.is_some() || view.lateness() > Lateness::InTime => u32::MAX,
+            () if view.waiting.is_some() => 0,
+            () => view.failures,
+        };
+        let trouble = Self {
+            held: is_held && !view.is_withdrawn(),
+            lapsed: view.state == State::Expired || proof_ended,
+            failures,
+            others_changed: view.others_changed.clone(),
+        };
+        let well = Self { held: false, lapsed: false, failures: 0, others_changed: None };
+        Some(trouble).filter(|trouble| *trouble != well)
+    }
+}
+
+impl Troubles {
+    /// What the store knows about the clients; the domains come from their views.
+    pub(super) async fn of_clients(store: &dyn Store, basis: &Basis<'_>) -> Result<Self, StoreError> {
+        let inventory = store.fact(&refusal_fact(INVENTORY)).await?.unwrap_or_default();
+        let mut troubles = Self { inventory, ..Self::default() };
+        for target in basis.targets {
+            let known = store.fact(&failure_fact(&target.key)).await?.unwrap_or_default();
+            if let Some(failing) = Failing::read(&known) {
+                troubles.unreachable.insert(target.key.as_str().into(), failing);
+            }
+        }
+        Ok(troubles)
+    }
+}
+
+impl Failing {
+    /// As a fact of the store holds it: the moment, a space, the words.
+    fn read(fact: &str) -> Option<Self> {
+        let (since, error) = fact.split_once(' ')?;
+        Some(Self { since: since.parse().ok()?, error: error.to_owned() })
+    }
+}

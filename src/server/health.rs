@@ -1,0 +1,195 @@
+//! For monitoring: does it live, can it work, and the metrics.
+//!
+//! `/healthz` and `/readyz` ask for no token and say nothing about anybody's domains; `/metrics` is for who may read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::access::Role;
+use super::http::{denied, problem};
+use super::shared::{Live, Shared};
+use crate::metrics::{CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, seconds};
+use crate::overview::counts::Counts;
+use crate::overview::snapshot::Snapshot;
+use crate::prevalidation::{DomainName, State as Standing};
+
+/// The scheduler comes round at least every few seconds; a loop that has not for so long hangs (faults W07).
+const PULSE: SignedDuration = SignedDuration::from_mins(2);
+/// The store is not asked more often than this, however many want to know.
+const STORE_ASKED: SignedDuration = SignedDuration::from_secs(1);
+/// A store that needs longer for one fact is as good as gone.
+const STORE_TIME: Duration = Duration::from_secs(3);
+
+type Label = [(&'static str, String); 1];
+
+struct Health {
+    shared: Arc<Shared>,
+    began: Timestamp,
+    /// When the store was asked last, and whether it answered. Held while it is asked: who comes meanwhile waits for that answer.
+    store: Mutex<Option<(Timestamp, bool)>>,
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub fn routes(shared: Arc<Shared>) -> Router {
+    let health = Health { began: shared.clock.now(), shared, store: Mutex::new(None) };
+    Router::new()
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(health))
+}
+
+/// 200 while the scheduler comes round.
+async fn live(State(health): State<Arc<Health>>) -> Response {
+    let last = health.shared.metrics.pulsed_at().unwrap_or(health.began);
+    let silent = health.shared.clock.now().duration_since(last);
+    if silent > PULSE {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!("the scheduler has not come round for {} s: it hangs, and a restart helps", silent.as_secs()),
+        );
+    }
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// 200 while work can be done and questions answered; otherwise 503 and why.
+async fn ready(State(health): State<Arc<Health>>) -> Response {
+    let obstacle = health.shared.obstacle().map(|obstacle| obstacle.to_string());
+    let why = if health.shared.draining.is_cancelled() {
+        "it is ending: what is under way is finished, nothing new is begun"
+    } else if let Some(obstacle) = &obstacle {
+        obstacle
+    } else if !health.store_answers().await {
+        "the store does not answer; the log says why"
+    } else if health.shared.picture().is_none() {
+        "the store has not been read yet"
+    } else {
+        return Json(json!({ "status": "ok" })).into_response();
+    };
+    let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, why);
+    answer.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+    answer
+}
+
+async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMap) -> Response {
+    let live = health.shared.live();
+    if let Err(why) = live.access.identify(&headers).and_then(|who| who.require(Role::Read)) {
+        return denied(why);
+    }
+    health.store_answers().await;
+    let mut domains = Registry::with_prefix(PREFIX);
+    if let Some(picture) = health.shared.picture() {
+        register(&mut domains, &picture, &live);
+    }
+    match health.shared.metrics.encode(&domains) {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+impl Health {
+    /// Whether the store answers now, or did a moment ago.
+    async fn store_answers(&self) -> bool {
+        let mut last = self.store.lock().await;
+        let now = self.shared.clock.now();
+        if let Some((_, up)) = last.filter(|(at, _)| now.duration_since(*at).abs() < STORE_ASKED) {
+            return up;
+        }
+        let up = match tokio::time::timeout(STORE_TIME, self.shared.store.fact("health")).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store does not answer");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("the store did not answer within {} s", STORE_TIME.as_secs());
+                false
+            }
+        };
+        self.shared.metrics.store_up(up);
+        *last = Some((now, up));
+        up
+    }
+}
+
+/// How the domains stand, read off the picture: what is gone from it leaves no trace in the next answer.
+fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
+    let counts = Counts::of(&picture.entries, &live.policy, picture.at);
+    let moment = |at: Timestamp| {
+        let gauge = Moment::default();
+        gauge.set(seconds(at));
+        gauge
+    };
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let by_word = |label: &'static str, values: &[(&str, usize)]| {
+        let family = Family::<Label, Gauge>::default();
+        for (word, count) in values {
+            family.get_or_create(&[(label, (*word).to_owned())]).set(number(*count));
+        }
+        family
+    };
+    registry.register_with_unit(
+        "snapshot_timestamp",
+        "When the store was last read",
+        Unit::Seconds,
+        moment(picture.at),
+    );
+    let states: Vec<(&str, usize)> = counts.states.iter().map(|(word, count)| (*word, *count)).collect();
+    registry.register("domains", "Domains by state", by_word("state", &states));
+    let margins = [("warning", counts.below_margin.warning), ("critical", counts.below_margin.critical)];
+    let help = "Domains whose proof has ended or ends within the margin";
+    registry.register("domains_below_margin", help, by_word("margin", &margins));
+    let persons = Gauge::<i64>::default();
+    persons.set(number(counts.needs_a_person));
+    registry.register("domains_needing_a_person", "Domains that do not come right by themselves", persons);
+    let waits = [("late", counts.waiting.late), ("overdue", counts.waiting.overdue)];
+    registry.register("domains_waiting", "Domains whose value waits too long", by_word("lateness", &waits));
+    if let Some(end) = counts.soonest_proof_end {
+        let help = "When the first proof stops counting";
+        registry.register_with_unit("soonest_proof_end_timestamp", help, Unit::Seconds, moment(end));
+    }
+    let (looked, refused) = (Family::<Label, Moment>::default(), Family::<Label, Gauge>::default());
+    for client in &picture.clients {
+        let label = [("client", client.key.to_string())];
+        if let Some(at) = client.looked_at {
+            looked.get_or_create(&label).set(seconds(at));
+        }
+        refused.get_or_create(&label).set(i64::from(!client.refusal.is_empty()));
+    }
+    let help = "When the CA was last asked for all domains of a client";
+    registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
+    registry.register("client_refused", "Whether the guard refused the last look at a client", refused);
+    if live.domain_labels > 0 {
+        let ends = Family::<Label, Moment>::default();
+        for (end, domain) in first_ends(picture, live.domain_labels) {
+            ends.get_or_create(&[("domain", domain.to_string())]).set(seconds(end));
+        }
+        let help = "When the proof of a domain stops counting, for those where it is soonest";
+        registry.register_with_unit("proof_end_timestamp", help, Unit::Seconds, ends);
+    }
+}
+
+/// The domains whose proofs end first, at most `most`.
+fn first_ends(picture: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)> {
+    let managed = picture.entries.iter().filter(|entry| entry.state != Standing::Unmanaged);
+    let mut ends: Vec<_> = managed.filter_map(|entry| Some((entry.usable_until?, &entry.domain))).collect();
+    ends.sort_unstable();
+    ends.truncate(most);
+    ends
+}

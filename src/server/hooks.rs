@@ -1,0 +1,308 @@
+//! Hooks in: `POST /hooks/dns`, by which DNS pipelines say what they changed. A hint, never an order: domains of the inventory
+//! at or below what is named become due, and what is looked at then is the truth (faults H13).
+//!
+//! Who sends is known by [`signature`], or by a bearer token of the role `hook`; what is named is read by [`body`]. 202 is said
+//! only after the hint is in the store (K18). The same message again is the same hint again; another one under its id is
+//! refused (H02, H03). How often a domain is tried at once, however many hooks come, is the worker's to say (H08, W04).
+
+pub mod body;
+pub mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde::Serialize;
+
+use self::body::Changed;
+use self::signature::{Claim, Flaw, Scheme, Secret, digest, hex};
+use super::access::{Denied, Role};
+use super::http;
+use super::shared::{Live, Shared};
+use crate::overview::snapshot::Snapshot;
+use crate::prevalidation::{DomainName, State as DomainState};
+use crate::store::{Received, StoreError};
+
+/// Where hooks go to.
+pub const PATH: &str = "/hooks/dns";
+/// How many hooks one sender may send to this process in a second, in the long run and at once.
+const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
+
+/// A sender of signed hooks: one `[[server.hook_key]]`.
+#[derive(Debug, Clone)]
+pub struct Key {
+    name: Arc<str>,
+    scheme: Scheme,
+    secrets: Vec<Secret>,
+    zones: Arc<[DomainName]>,
+}
+
+impl Key {
+    /// A key with its secrets, two of them while they roll over. `zones`: what it may name, with everything below; empty: anything.
+    pub fn new(name: &str, scheme: Scheme, secrets: Vec<Secret>, zones: Vec<DomainName>) -> Self {
+        Self { name: name.into(), scheme, secrets, zones: zones.into() }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether somebody who knows a secret of one could sign for the other.
+    pub fn shares_a_secret_with(&self, other: &Self) -> bool {
+        self.secrets.iter().any(|secret| other.secrets.iter().any(|known| known.is(secret)))
+    }
+
+    fn signed(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
+        self.scheme == claim.scheme
+            && self.secrets.iter().fold(false, |found, secret| claim.is_by(secret, body) | found)
+    }
+}
+
+/// The routes of this part.
+pub fn routes(shared: Arc<Shared>) -> Router {
+    let hooks = Arc::new(Hooks { shared, paces: Mutex::default() });
+    Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(body::MOST_BYTES)).with_state(hooks)
+}
+
+struct Hooks {
+    shared: Arc<Shared>,
+    /// By sender, those that came at all.
+    paces: Mutex<HashMap<String, Arc<DefaultDirectRateLimiter>>>,
+}
+
+/// Who sent a hook, once that is certain.
+struct Sender {
+    name: String,
+    zones: Arc<[DomainName]>,
+    /// What the sender calls the message.
+    id: String,
+}
+
+/// What a sender is told.
+#[derive(Debug, Serialize)]
+struct Reply {
+    /// What was named and concerns domains of the inventory.
+    accepted: Vec<DomainName>,
+    /// What was named and concerns none. It is not added to anything.
+    ignored: Vec<DomainName>,
+    /// How many domains are looked after now.
+    domains: usize,
+}
+
+/// Why a hook is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("a body of at most {} bytes is read", body::MOST_BYTES)]
+    TooLong,
+    #[error("the body did not arrive whole")]
+    Torn,
+    #[error("the body must be `Content-Type: application/json`, as it is, not compressed")]
+    NotJson,
+    /// Whichever part was wrong (H04).
+    #[error("the signature does not hold: check the secret, the clock, and that the body is signed as it is sent")]
+    Unsigned,
+    #[error(transparent)]
+    Denied(Denied),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("this key may not name {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Outside(Vec<DomainName>),
+    #[error("another message came under this id; send a new message under a new id")]
+    Reused,
+    #[error("more than {BURST} hooks at once, or {RATE} in a second: name several zones in one")]
+    TooMany(Duration),
+    #[error("nothing was looked at yet; send it again")]
+    Unavailable(Option<StoreError>),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Torn | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unsigned => StatusCode::UNAUTHORIZED,
+            Self::Denied(denied) => denied.status(),
+            Self::Outside(_) => StatusCode::FORBIDDEN,
+            Self::Reused => StatusCode::CONFLICT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The word for monitoring.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::TooLong | Self::Torn | Self::NotJson | Self::Malformed(_) => "malformed",
+            Self::Unsigned | Self::Denied(_) => "unsigned",
+            Self::Outside(_) => "outside",
+            Self::Reused => "reused",
+            Self::TooMany(_) => "limited",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = match &self {
+            Self::Denied(denied) => http::denied(*denied),
+            Self::Unavailable(Some(error)) => http::store_is_down(error),
+            _ => http::problem(self.status(), &self.to_string()),
+        };
+        match self {
+            // RFC 9110, section 11.6.1: a 401 says how it could be otherwise.
+            Self::Unsigned => drop(response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::TooMany(wait) => drop(response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into())),
+            Self::Unavailable(None) => drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"))),
+            _ => {}
+        }
+        response
+    }
+}
+
+async fn answer(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let outcome = match body {
+        Ok(body) => hooks.take(&headers, &body).await,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::TooLong),
+        Err(_) => Err(Refusal::Torn),
+    };
+    let metrics = &hooks.shared.metrics;
+    match outcome {
+        Ok((outcome, reply)) => {
+            metrics.hook_request(outcome);
+            (StatusCode::ACCEPTED, axum::Json(reply)).into_response()
+        }
+        Err(refusal) => {
+            metrics.hook_request(refusal.outcome());
+            refusal.into_response()
+        }
+    }
+}
+
+impl Hooks {
+    async fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(&'static str, Reply), Refusal> {
+        let live = self.shared.live();
+        let sender = self.sender(&live, headers, body)?;
+        self.pace(&sender.name)?;
+        if !is_plain_json(headers) {
+            return Err(Refusal::NotJson);
+        }
+        let changed = match body::read(body).map_err(Refusal::Malformed)? {
+            Changed::Named(names) => names,
+            // Whoever may name a few zones only, and names none, means these; one who may name all may not mean all.
+            Changed::Unnamed if sender.zones.is_empty() => {
+                return Err(Refusal::Malformed(
+                    "the body has neither `names` nor `zones`, and its key has no zones of its own".to_owned(),
+                ));
+            }
+            Changed::Unnamed => sender.zones.iter().cloned().collect(),
+        };
+        let outside: Vec<_> = changed.iter().filter(|name| !sender.may_name(name)).cloned().collect();
+        if !outside.is_empty() {
+            tracing::warn!(key = sender.name, names = outside.len(), "a hook names what its key may not");
+            return Err(Refusal::Outside(outside));
+        }
+        let picture = self.shared.picture().ok_or(Refusal::Unavailable(None))?;
+        let (concerned, reply) = concern(&picture, changed);
+        let now = self.shared.clock.now();
+        let received = self.shared.store.receive(&sender.name, &sender.id, &digest(body), &concerned, now).await;
+        match received.map_err(|error| Refusal::Unavailable(Some(error)))? {
+            Received::Other => {
+                tracing::warn!(key = sender.name, id = sender.id, "another message came under an id that is known");
+                Err(Refusal::Reused)
+            }
+            received => {
+                self.shared.wake.notify_one();
+                let outcome = if received == Received::New { "accepted" } else { "repeated" };
+                tracing::info!(key = sender.name, id = sender.id, domains = reply.domains, "a hook was {outcome}");
+                Ok((outcome, reply))
+            }
+        }
+    }
+
+    /// Who signed it, or whose token came with it.
+    fn sender(&self, live: &Live, headers: &HeaderMap, body: &[u8]) -> Result<Sender, Refusal> {
+        // What is not known by a name of its own is known by what it says.
+        let by_content = || format!("sha256:{}", hex(&digest(body)));
+        let claim = match Claim::read(headers, self.shared.clock.now()) {
+            Ok(claim) => claim,
+            Err(Flaw::Unsigned) if headers.contains_key(AUTHORIZATION) => {
+                let identity = live.access.identify(headers).and_then(|identity| identity.require(Role::Hook));
+                let name = identity.map_err(Refusal::Denied)?.name.unwrap_or_default();
+                return Ok(Sender { name: format!("token/{name}"), zones: Arc::default(), id: by_content() });
+            }
+            Err(flaw) => {
+                tracing::debug!("a hook is refused: {flaw}");
+                return Err(Refusal::Unsigned);
+            }
+        };
+        // Every key is tried, so that the time does not tell which one it was.
+        let signed =
+            live.hook_keys.iter().fold(None, |found, key| if key.signed(&claim, body) { Some(key) } else { found });
+        let Some(key) = signed else {
+            tracing::debug!("a hook is refused: it is signed with no secret of [[server.hook_key]]");
+            return Err(Refusal::Unsigned);
+        };
+        let id = claim.id.map_or_else(by_content, str::to_owned);
+        Ok(Sender { name: key.name.to_string(), zones: Arc::clone(&key.zones), id })
+    }
+
+    fn pace(&self, sender: &str) -> Result<(), Refusal> {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = paces
+            .entry(sender.to_owned())
+            .or_insert_with(|| Arc::new(RateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST))));
+        pace.check().map_err(|until| Refusal::TooMany(until.wait_time_from(DefaultClock::default().now())))
+    }
+}
+
+impl Sender {
+    fn may_name(&self, name: &DomainName) -> bool {
+        self.zones.is_empty() || self.zones.iter().any(|zone| name == zone || name.is_below(zone))
+    }
+}
+
+/// The domains of the inventory at or below what changed.
+fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<DomainName>, Reply) {
+    let by_text: HashMap<&str, &DomainName> = changed.iter().map(|name| (name.as_str(), name)).collect();
+    let (mut concerned, mut named) = (Vec::new(), BTreeSet::new());
+    for entry in picture.entries.iter().filter(|entry| entry.state != DomainState::Unmanaged) {
+        // All that were named above it, not the nearest only: each is told whether it concerns something.
+        let above: Vec<&DomainName> =
+            entry.domain.at_and_above().filter_map(|name| by_text.get(name).copied()).collect();
+        if !above.is_empty() {
+            concerned.push(entry.domain.clone());
+            named.extend(above);
+        }
+    }
+    let accepted: Vec<DomainName> = named.into_iter().cloned().collect();
+    let ignored = changed.iter().filter(|name| accepted.binary_search(name).is_err()).cloned().collect();
+    let domains = concerned.len();
+    (concerned, Reply { accepted, ignored, domains })
+}
+
+/// `application/json`, with any parameters (RFC 8259, section 11: none of them means anything).
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else { return false };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let coded =
+        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    essence.eq_ignore_ascii_case("application/json") && !coded
+}

@@ -1,0 +1,167 @@
+//! Connections: how many, how long, how large, in clear or by TLS. What is asked on them is [`super::http`]'s.
+//!
+//! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes, and there is a most of them
+//! (faults H07).
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+
+/// Connections at once; one more is closed at once.
+pub const CONNECTIONS: usize = 1000;
+/// A header with all its lines; longer ones are answered with 431.
+pub const HEADER_BYTES: usize = 32 * 1024;
+
+/// How long things may take; tests have shorter ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The TLS handshake, and from the connection or the last answer to the end of the next header.
+    pub header: Duration,
+    /// A connection; what is under way then is answered first.
+    pub life: Duration,
+    /// What is under way when the server stops, or a connection's life ends.
+    pub grace: Duration,
+    /// Connections at once.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            life: Duration::from_secs(300),
+            grace: Duration::from_secs(5),
+            connections: CONNECTIONS,
+        }
+    }
+}
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    /// Where it listens; never port 0.
+    pub address: SocketAddr,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+/// A listener at work. Dropped without [`end`](Self::end), it goes on.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens; never port 0.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Takes no connection any more, and returns once what was under way is answered or its grace is over.
+    pub async fn end(self) {
+        self.stop.cancel();
+        // A panic of it has been told where it happened.
+        let _ = self.task.await;
+    }
+}
+
+impl Listener {
+    /// Answers in the background.
+    pub fn begin(self, app: Router, shared: Arc<Shared>) -> Serving {
+        let (address, stop) = (self.address, CancellationToken::new());
+        Serving { address, task: tokio::spawn(self.serve(app, shared, stop.clone())), stop }
+    }
+
+    /// Takes the address. The error is the system's: in use, or not this machine's.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { address: socket.local_addr()?, socket, limits: Limits::default() })
+    }
+
+    /// Answers until `stop`, then lets what is under way end within the grace.
+    ///
+    /// By TLS while the settings of the moment have a certificate: every connection begins with those of its own moment.
+    async fn serve(self, app: Router, shared: Arc<Shared>, stop: CancellationToken) {
+        let (limits, mut connections) = (self.limits, JoinSet::new());
+        let free = Arc::new(Semaphore::new(limits.connections));
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.socket.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, mostly; that passes when others are closed.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            while connections.try_join_next().is_some() {}
+            let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
+            let (app, tls, stop) = (app.clone(), shared.live().tls.clone(), stop.clone());
+            connections.spawn(async move {
+                let _place = place;
+                answer(stream, tls.map(|tls| TlsAcceptor::from(tls.0)), app, limits, stop).await;
+            });
+        }
+        drop(self.socket);
+        // Each ends itself within the grace.
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// One connection. How it ends is nobody's concern: the other side may go away at any moment.
+async fn answer(stream: TcpStream, tls: Option<TlsAcceptor>, app: Router, limits: Limits, stop: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => converse(stream, app, limits, stop).await,
+        Some(acceptor) => {
+            let shaken = tokio::select! {
+                () = stop.cancelled() => return,
+                shaken = timeout(limits.header, acceptor.accept(stream)) => shaken,
+            };
+            if let Ok(Ok(stream)) = shaken {
+                converse(stream, app, limits, stop).await;
+            }
+        }
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(HEADER_BYTES);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = sleep(limits.life) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(limits.grace, connection).await;
+}

@@ -1,0 +1,34 @@
+//! The style sheet, under an address that changes with its content: whoever has it need not ask again.
+
+use std::sync::LazyLock;
+
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
+
+use super::Pages;
+
+const STYLE: &str = include_str!("style.css");
+
+/// A ring, as in the heading.
+pub(super) const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+                               %3Ccircle cx='8' cy='8' r='5.5' fill='none' stroke='%230b7a80' stroke-width='4'/%3E%3C/svg%3E";
+
+/// Where the sheet of this version is.
+pub(super) fn style_path() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        let digest = Sha256::digest(STYLE);
+        let version: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("/assets/style.css?v={version}")
+    });
+    &PATH
+}
+
+pub(super) async fn serve(State(pages): State<std::sync::Arc<Pages>>, Path(file): Path<String>) -> Response {
+    if file != "style.css" {
+        return pages.not_found("Nothing lies at this address.");
+    }
+    let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, STYLE).into_response()
+}

@@ -1,0 +1,180 @@
+//! The calendar of the next months as a drawing and as a table: renewals go up, ends of proofs go down, changes of the rules
+//! stand across.
+
+use jiff::civil::Date;
+use maud::{Markup, html};
+
+use super::summary::{Calendar, MONTHS, Span};
+use super::words::{counted, number};
+
+/// One drawing for wide windows and one for phones: letters keep their size in both.
+struct Size {
+    class: &'static str,
+    width: f64,
+    /// Of the bars, both ways.
+    plot: f64,
+    /// The letters that a month is named with; a year stands below its January.
+    letters: usize,
+}
+
+const WIDE: Size = Size { class: "wide", width: 960.0, plot: 190.0, letters: 3 };
+const NARROW: Size = Size { class: "narrow", width: 330.0, plot: 190.0, letters: 1 };
+/// Above the bars: the words of a change, and the number of the highest bar.
+const HEAD: f64 = 40.0;
+/// Below them: the number of the lowest bar, months, years.
+const FOOT: f64 = 58.0;
+
+/// The whole calendar with its heading.
+pub(super) fn section(calendar: &Calendar) -> Markup {
+    let (renewals, ends) = calendar.peaks();
+    html! {
+        section aria-labelledby="calendar" {
+            h2 #calendar { "The next " (MONTHS) " months" }
+            figure.card.calendar {
+                @if renewals + ends == 0 {
+                    p.soft { "No renewal is planned and no proof ends in this time." }
+                } @else {
+                    ul.key aria-label="Key" {
+                        li { "renewals planned, per week" }
+                        li.end { "proofs that end unless renewed" }
+                        @if drawn(calendar).next().is_some() { li.rule { "change of the rules" } }
+                    }
+                    (drawing(calendar, &WIDE))
+                    (drawing(calendar, &NARROW))
+                }
+                (changes(calendar))
+                (table(calendar))
+            }
+        }
+    }
+}
+
+/// The changes that lie within the weeks.
+fn drawn(calendar: &Calendar) -> impl Iterator<Item = &super::summary::Change> {
+    calendar.changes.iter().filter(|change| change.on < calendar.bounds().1)
+}
+
+fn drawing(calendar: &Calendar, size: &Size) -> Markup {
+    let (renewals, ends) = calendar.peaks();
+    let unit = size.plot / (renewals + ends).max(1) as f64;
+    let axis = HEAD + renewals as f64 * unit;
+    let step = size.width / calendar.weeks.len().max(1) as f64;
+    let from = calendar.bounds().0;
+    let x = |date: Date| days(from, date) / 7.0 * step;
+    // Where something is, something is seen.
+    let height = |count: usize| if count == 0 { 0.0 } else { (count as f64 * unit).max(2.0) };
+    let bottom = HEAD + size.plot;
+    html! {
+        svg class=(size.class) viewBox={ "0 0 " (size.width) " " (HEAD + size.plot + FOOT) } role="img"
+            aria-label={ "Renewals planned and proofs ending per week; the table below says the same" } {
+            @for month in &calendar.months {
+                @let at = x(month.from).max(0.0);
+                line.month x1=(one(at)) x2=(one(at)) y1=(one(HEAD)) y2=(one(bottom + 22.0)) {}
+                @if at + step < size.width {
+                    text x=(one(at + 3.0)) y=(one(bottom + 34.0)) { (&month_name(month.from)[..size.letters]) }
+                    @if month.from.month() == 1 || month.from == calendar.months[0].from && month.from.month() < 11 {
+                        text x=(one(at + 3.0)) y=(one(bottom + 50.0)) { (month.from.year()) }
+                    }
+                }
+            }
+            @for (place, week) in calendar.weeks.iter().enumerate().filter(|(_, week)| week.renewals + week.ends > 0) {
+                @let (left, wide) = (place as f64 * step + step * 0.12, step * 0.76);
+                @let (up, down) = (height(week.renewals), height(week.ends));
+                g.week {
+                    title { (said(week)) }
+                    rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1" {}
+                    rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1" {}
+                }
+            }
+            line.axis x1="0" x2=(size.width) y1=(one(axis)) y2=(one(axis)) {}
+            @for change in drawn(calendar) {
+                @let at = x(change.on);
+                line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0)) {}
+                text.rule-text x=(one(at)) y="12" text-anchor=(anchor(at, size)) { (change.on) ": " (change.days) " days" }
+            }
+            @if let Some((place, week)) = highest(calendar, |week| week.renewals) {
+                (peak(place as f64 * step + step / 2.0, axis - height(week.renewals) - 6.0, week.renewals, size))
+            }
+            @if let Some((place, week)) = highest(calendar, |week| week.ends) {
+                (peak(place as f64 * step + step / 2.0, axis + height(week.ends) + 15.0, week.ends, size))
+            }
+        }
+    }
+}
+
+fn peak(x: f64, y: f64, count: usize, size: &Size) -> Markup {
+    html! { text.strong x=(one(x)) y=(one(y)) text-anchor=(anchor(x, size)) { (number(count)) } }
+}
+
+/// Words at the border stay inside.
+fn anchor(x: f64, size: &Size) -> &'static str {
+    match x {
+        x if x < 60.0 => "start",
+        x if x > size.width - 60.0 => "end",
+        _ => "middle",
+    }
+}
+
+fn highest(calendar: &Calendar, count: fn(&Span) -> usize) -> Option<(usize, &Span)> {
+    calendar
+        .weeks
+        .iter()
+        .enumerate()
+        .filter(|(_, week)| count(week) > 0)
+        .max_by_key(|(place, week)| (count(week), usize::MAX - place))
+}
+
+fn said(week: &Span) -> String {
+    let ends = counted(week.ends, "proof ends", "proofs end");
+    format!("Week of {}: {}, {ends}", week.from, counted(week.renewals, "renewal", "renewals"))
+}
+
+/// What the lines across mean, also of those that lie too far ahead to be drawn.
+fn changes(calendar: &Calendar) -> Markup {
+    html! {
+        @if !calendar.changes.is_empty() {
+            p.small.soft {
+                "How long a proof counts gets shorter: "
+                @for (place, change) in calendar.changes.iter().enumerate() {
+                    @if place > 0 { ", " }
+                    "from " time datetime=(change.on) { (change.on) } " on " (change.days) " days"
+                }
+                ". Proofs that exist already are shortened too."
+            }
+        }
+    }
+}
+
+fn table(calendar: &Calendar) -> Markup {
+    html! {
+        details {
+            summary { "The calendar as a table" }
+            table.tight {
+                caption { "Renewals planned and proofs that end unless renewed, by month" }
+                thead { tr { th scope="col" { "Month" } th.number scope="col" { "Renewals" } th.number scope="col" { "Ends" } } }
+                tbody {
+                    @for month in &calendar.months {
+                        tr {
+                            th scope="row" { time datetime=(month.from.strftime("%Y-%m")) { (month_name(month.from)) " " (month.from.year()) } }
+                            td.number { (number(month.renewals)) }
+                            td.number { (number(month.ends)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn month_name(date: Date) -> String {
+    date.strftime("%B").to_string()
+}
+
+fn days(from: Date, to: Date) -> f64 {
+    from.until(to).map_or(0.0, |span| f64::from(span.get_days()))
+}
+
+/// To a tenth: finer than any screen.
+fn one(length: f64) -> String {
+    format!("{length:.1}")
+}

@@ -1,0 +1,312 @@
+//! One domain: where it stands and why, its proof, its token, the way to the next one, what stands in DNS because of us, and
+//! everything that was done, with the CA's words. Read off the store at this moment.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::Pages;
+use super::layout::{Frame, Here};
+use super::orders::note;
+use super::session::{Visitor, see_other, word_field};
+use super::words::{capital, counted, link, said, state, time, time_and_away};
+use crate::overview::{DomainView, view_of};
+use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Mode, Registration, Stage, State as Standing};
+use crate::store::{DomainRow, Event, StoreError};
+
+/// So much of the past stands on the page, the latest first.
+const EVENTS: usize = 200;
+
+/// All that is known of one domain.
+struct Known {
+    view: DomainView,
+    row: Option<DomainRow>,
+    ledger: Vec<LedgerEntry>,
+    history: Vec<Event>,
+}
+
+/// `GET /domains/{name}`
+pub(super) async fn show(
+    State(pages): State<Arc<Pages>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let domain = match DomainName::from_a_labels(&name) {
+        Ok(domain) if domain.as_str() == name => domain,
+        // Written in another way: with capitals, with a dot, in its own script.
+        Ok(domain) => return see_other(&format!("/domains/{domain}")),
+        Err(_) => match DomainName::parse(&name) {
+            Ok(parsed) => return see_other(&format!("/domains/{}", parsed.name)),
+            Err(_) => return pages.not_found("This is no name of a domain."),
+        },
+    };
+    let known = match known(&pages, &domain).await {
+        Ok(Some(known)) => known,
+        Ok(None) => {
+            return pages
+                .not_found("This domain is neither in the inventory nor at the CA, and nothing was ever done for it.");
+        }
+        Err(error) => return pages.store_failed(&error),
+    };
+    let (now, title) = (pages.now(), known.view.unicode.clone());
+    let is_observing = pages.shared.live().policy.mode == Mode::Observe;
+    let frame = Frame { title: &said(&title), here: Here::Domains, visitor: Some(&visitor), picture: Some(now), now };
+    frame.page(
+        StatusCode::OK,
+        html! {
+            (note(query.as_deref()))
+            (lead(&known.view, &visitor, is_observing))
+            (diagnosis(&known, now))
+            div.columns { (proof(&known.view, now)) (token(&known, now)) (at_the_ca(&known, now)) }
+            (attempt(&known.view, now))
+            (in_dns(&known.ledger, now))
+            (history(&known.history))
+        },
+    )
+}
+
+async fn known(pages: &Pages, domain: &DomainName) -> Result<Option<Known>, StoreError> {
+    let (store, live) = (&*pages.shared.store, pages.shared.live());
+    let view = view_of(store, domain, &live.basis(), pages.now()).await?;
+    let (row, history) = (store.domain(domain).await?, store.history(domain).await?);
+    let view = match view {
+        Some(view) => view,
+        None if history.is_empty() => return Ok(None),
+        None => DomainView {
+            reason: "no longer in the inventory, not at the CA, and nothing of it is left in DNS".to_owned(),
+            ..DomainView::bare(domain.clone(), Standing::Unmanaged)
+        },
+    };
+    Ok(Some(Known { view, row, ledger: store.open_entries(Some(domain)).await?, history }))
+}
+
+fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
+    let may_be_tried = view.is_managed() && view.covered_by.is_none() && !view.is_withdrawn() && !is_observing;
+    html! {
+        div.lead {
+            p.trail { a href="/domains" { "Domains" } }
+            h1 { (said(&view.unicode)) }
+            @if view.unicode != view.domain.as_str() { p { code { (view.domain) } } }
+            div.actions {
+                (state(view.state))
+                @if let Some(word) = visitor.order_word().filter(|_| may_be_tried) {
+                    form.inline method="post" action={ "/domains/" (view.domain) "/try" } {
+                        (word_field(word))
+                        button.button.slim type="submit" { "Try now" }
+                    }
+                }
+            }
+            p { (sentence(&view.reason)) }
+            @if let Some(parent) = &view.covered_by { p { "The proof of " (link(parent)) " counts for it." } }
+        }
+    }
+}
+
+/// What stands in the way, as the last look found it.
+fn diagnosis(known: &Known, now: Timestamp) -> Markup {
+    let view = &known.view;
+    let error = view.attempt.as_ref().and_then(|attempt| attempt.last_error.as_ref());
+    let doubt = registration(known).and_then(|registration| registration.doubt.as_ref());
+    html! {
+        @if view.bogus.is_some() || view.waiting.is_some() || error.is_some() || doubt.is_some() {
+            section aria-labelledby="diagnosis" {
+                h2 #diagnosis { "What stands in the way" }
+                @if let Some(bogus) = &view.bogus {
+                    div.note.wrong {
+                        p { strong { "Validating resolvers refuse the zone." } " " (sentence(&bogus.fault)) }
+                        p.small.soft { "Seen first " (time_and_away(bogus.since, now)) }
+                    }
+                }
+                @if let Some(error) = error {
+                    div.note.wrong { p { strong { "The last try failed." } " " span.said { (sentence(error)) } } }
+                }
+                @if let Some(doubt) = doubt {
+                    div.note.wait { p { strong { "The CA's answer is in doubt." } " " (sentence(doubt)) } }
+                }
+                @if let Some(waiting) = &view.waiting {
+                    dl.facts.card {
+                        dt { "It waits for" } dd { (said(&waiting.subject)) }
+                        dt { "Since" } dd { (time_and_away(waiting.since, now)) ", " (waiting.lateness) }
+                        dt { "Next" } dd { (waiting.next) " " (time_and_away(waiting.next_at.max(now), now))
+                            @if !waiting.why.contains(&waiting.subject) { ", " (said(&waiting.why)) } }
+                        @if let Some(until) = waiting.token_until { dt { "Token lives until" } dd { (time_and_away(until, now)) } }
+                    }
+                }
+                p.small.soft { "For the whole way from the root to the CA: " code { "prevalidate diagnose " (view.domain) } }
+            }
+        }
+    }
+}
+
+fn proof(view: &DomainView, now: Timestamp) -> Markup {
+    html! {
+        section.card aria-labelledby="proof" {
+            h2 #proof { "Proof" }
+            @match &view.proof {
+                None => p.soft { "The CA shows none." },
+                Some(proof) => dl.facts {
+                    dt { "Counts until" }
+                    dd { @match proof.usable_until { Some(end) => strong { (time_and_away(end, now)) }, None => "it does not count" } }
+                    (fact("Made", proof.validated_at, now))
+                    (fact("The CA's own end", proof.expires_at, now))
+                    (fact("Renewal planned", view.renew_at, now))
+                    @if let Some(method) = &proof.method { dt { "Method" } dd { (said(method)) } }
+                },
+            }
+        }
+    }
+}
+
+fn token(known: &Known, now: Timestamp) -> Markup {
+    let token = registration(known).and_then(|registration| registration.token.as_ref());
+    html! {
+        section.card aria-labelledby="token" {
+            h2 #token { "Token" }
+            @match token {
+                None => p.soft { "The CA shows none." },
+                Some(token) => dl.facts {
+                    dt { "TXT value" } dd { code { (said(&token.value)) } }
+                    (fact("Made", token.created_at, now))
+                    (fact(if token.expired || token.expires_at.is_some_and(|end| end <= now) { "Ended" } else { "Ends" }, token.expires_at, now))
+                },
+            }
+        }
+    }
+}
+
+fn at_the_ca(known: &Known, now: Timestamp) -> Markup {
+    let view = &known.view;
+    html! {
+        section.card aria-labelledby="ca" {
+            h2 #ca { "At the CA" }
+            dl.facts {
+                @if !view.client.is_empty() { dt { "Client" } dd { (said(&view.client)) } }
+                dt { "Provider" } dd { @match &view.provider { Some(name) => (said(name)), None => "whichever has the zone" } }
+                @if let Some(registration) = registration(known) {
+                    dt { "Reference" } dd { code { (said(&registration.reference)) } }
+                    dt { "Status" } dd { (said(&registration.status.to_string())) }
+                    @if let Some(words) = &registration.last_words { dt { "Its words" } dd.said { (said(words)) } }
+                }
+                (fact("Last asked", view.ca_read_at, now))
+                (fact("Next step due", view.due_at.map(|at| at.max(now)), now))
+            }
+        }
+    }
+}
+
+fn attempt(view: &DomainView, now: Timestamp) -> Markup {
+    const STAGES: [(Stage, &str); 4] = [
+        (Stage::Registered, "registered"),
+        (Stage::Published, "published"),
+        (Stage::Visible, "visible"),
+        (Stage::Submitted, "submitted"),
+    ];
+    let Some(attempt) = &view.attempt else { return html! {} };
+    let reached = attempt.stage.and_then(|stage| STAGES.iter().position(|(one, _)| *one == stage));
+    html! {
+        section aria-labelledby="attempt" {
+            h2 #attempt { "On the way to the next proof" }
+            div.card {
+                @if let Some(reached) = reached {
+                    ol.steps {
+                        @for (place, (_, name)) in STAGES.iter().enumerate() {
+                            li class=[(place < reached).then_some("done")] aria-current=[(place == reached).then_some("step")] { (name) }
+                        }
+                        li { "validated" }
+                    }
+                }
+                dl.facts {
+                    (fact("Under way since", attempt.since, now))
+                    @if attempt.tries > 0 { dt { "The CA looked" } dd { (counted(attempt.tries as usize, "time", "times")) } }
+                    (fact("Goes on", attempt.next_at.map(|at| at.max(now)), now))
+                    (fact("Withdrawn by hand", attempt.withdrawn_at, now))
+                }
+            }
+        }
+    }
+}
+
+fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
+    html! {
+        section aria-labelledby="dns" {
+            h2 #dns { "In DNS because of us" }
+            @if ledger.is_empty() {
+                p.card.soft { "Nothing: the zone is as others made it." }
+            } @else {
+                div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of values in DNS" {
+                    table.tight {
+                        caption.unseen { "TXT values of the ledger that are not closed" }
+                        thead { tr {
+                            th scope="col" { "TXT value" } th scope="col" { "Stands" } th.not-phone scope="col" { "Through" } th.not-phone scope="col" { "Since" }
+                        } }
+                        tbody { @for entry in ledger {
+                            tr {
+                                th scope="row" { code { (said(&entry.value)) } }
+                                td { (standing(entry)) @if entry.removal_tries > 0 { ", failed " (counted(entry.removal_tries as usize, "time", "times")) } }
+                                td.not-phone { (said(&entry.provider)) @if let Some(zone) = &entry.zone { ", zone " (said(zone)) } }
+                                td.not-phone { (time_and_away(entry.published_at.unwrap_or(entry.created_at), now)) }
+                            }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn standing(entry: &LedgerEntry) -> &'static str {
+    match entry.state {
+        LedgerState::Intended => "about to be written",
+        LedgerState::Published if entry.is_awaited() => "others are to write it",
+        LedgerState::Published => "in the zone",
+        LedgerState::Foreign => "in the zone, by others before us",
+        LedgerState::Removing => "being removed",
+        LedgerState::Removed => "gone",
+    }
+}
+
+fn history(events: &[Event]) -> Markup {
+    html! {
+        section aria-labelledby="history" {
+            h2 #history { "History" }
+            @if events.is_empty() {
+                p.card.soft { "Nothing was done yet." }
+            } @else {
+                ol.history.card reversed {
+                    @for event in events.iter().rev().take(EVENTS) {
+                        li {
+                            span.soft { (time(event.at)) }
+                            div {
+                                b { (said(&event.kind)) } " " span.small.soft { (said(&event.run)) }
+                                p.said { (said(&event.detail)) }
+                            }
+                        }
+                    }
+                }
+                @if events.len() > EVENTS {
+                    p.small.soft { "The latest " (EVENTS) " of " (counted(events.len(), "entry", "entries")) "; `prevalidate history` tells all." }
+                }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, at: Option<Timestamp>, now: Timestamp) -> Markup {
+    html! { @if let Some(at) = at { dt { (name) } dd { (time_and_away(at, now)) } } }
+}
+
+fn registration(known: &Known) -> Option<&Registration> {
+    known.row.as_ref().and_then(|row| row.sighting.registration())
+}
+
+/// Texts for people begin small and end open; here they stand alone.
+fn sentence(text: &str) -> String {
+    let text = said(text);
+    let end = if text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
+    capital(&text) + end
+}

@@ -1,0 +1,202 @@
+//! The overview: is all well, what needs a person, what comes in the next months, when the CA was last asked.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+
+use super::layout::{Frame, Here};
+use super::orders::note;
+use super::session::{Visitor, word_field};
+use super::summary::Summary;
+use super::words::{away, capital, counted, link, number, said, state, time};
+use super::{Pages, calendar};
+use crate::overview::snapshot::{ClientStanding, Snapshot};
+use crate::prevalidation::State as Standing;
+
+/// A look that is older than this is told: neither the daemon nor a nightly run asks the CA (I18).
+pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
+/// So many cases are told here; the list has all.
+const CASES: usize = 8;
+
+/// `GET /`
+pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+    let (picture, summary) = match pages.picture() {
+        Ok(both) => both,
+        Err(response) => return *response,
+    };
+    let now = pages.now();
+    let frame =
+        Frame { title: "Overview", here: Here::Overview, visitor: Some(&visitor), picture: Some(picture.at), now };
+    frame.page(
+        StatusCode::OK,
+        html! {
+            (note(query.as_deref()))
+            (lead(&picture, &summary, now))
+            (counts(&summary))
+            (cases(&picture, &summary, now))
+            (calendar::section(&summary.calendar))
+            (clients(&picture, &summary, &visitor, now))
+        },
+    )
+}
+
+/// The answer in one sentence, and what it rests on.
+fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
+    let all = summary.managed;
+    let late = summary.counts.waiting.late + summary.counts.waiting.overdue;
+    let asked = picture.clients.iter().map(|client| client.looked_at).min().flatten();
+    html! {
+        div.lead {
+            h1 {
+                @match (all, summary.needing.len(), summary.proven) {
+                    (0, ..) => "No domain is looked after yet",
+                    (_, 0, proven) if proven == all => { "All " (counted(all, "domain is", "domains are")) " prevalidated" },
+                    (_, 0, proven) => { (number(proven)) " of " (counted(all, "domain is", "domains are")) " prevalidated" },
+                    (_, needing, _) => { (number(needing)) " of " (counted(all, "domain needs", "domains need")) " a person" },
+                }
+            }
+            p {
+                @if summary.needing.is_empty() && all > 0 { "Nothing needs a person. " }
+                @if let Some(first) = summary.soonest.and_then(|place| picture.entries.get(place)) {
+                    "The first proof ends " @if let Some(end) = first.usable_until { (away(end, now)) } ": " (link(&first.domain)) ". "
+                }
+                @if summary.counts.below_margin.warning > 0 { (counted(summary.counts.below_margin.warning, "domain has", "domains have")) " less than the warning margin left. " }
+                @if late > 0 { (counted(late, "domain waits", "domains wait")) " longer than usual. " }
+                @match asked {
+                    Some(at) => { "The CA was last asked " (away(at, now)) "." },
+                    None if picture.clients.is_empty() => "The configuration has no client.",
+                    None => "The CA has not been asked about every client yet.",
+                }
+            }
+        }
+    }
+}
+
+fn counts(summary: &Summary) -> Markup {
+    let total = summary.managed.max(1) as f64;
+    // Where each state's piece begins, and how wide it is.
+    let pieces = Standing::ALL.into_iter().filter(|state| *state != Standing::Unmanaged).scan(0.0, |left, state| {
+        let width = 1000.0 * summary.count(state) as f64 / total;
+        *left += width;
+        Some((state, *left - width, width))
+    });
+    html! {
+        section aria-labelledby="states" {
+            h2 #states { "Domains by state" }
+            @if summary.managed > 0 {
+                svg.share viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true" {
+                    @for (state, left, width) in pieces.filter(|(.., width)| *width > 0.0) {
+                        rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8" {}
+                    }
+                }
+            }
+            ul.counts {
+                @for state_ in Standing::ALL {
+                    @let count = summary.count(state_);
+                    @if state_ != Standing::Unmanaged || count > 0 {
+                        li { a class=[(count == 0).then_some("none")] href={ "/domains?state=" (state_) } {
+                            b { (number(count)) } " " (state(state_))
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
+    let refused: Vec<&ClientStanding> = picture.clients.iter().filter(|client| !client.refusal.is_empty()).collect();
+    let stale: Vec<&ClientStanding> = picture
+        .clients
+        .iter()
+        .filter(|client| client.looked_at.is_some_and(|at| now.duration_since(at) > STALE))
+        .collect();
+    let entries = summary.needing.iter().filter_map(|place| picture.entries.get(*place));
+    html! {
+        @if !refused.is_empty() || !stale.is_empty() || !summary.needing.is_empty() {
+            section aria-labelledby="needs" {
+                div.heading {
+                    h2 #needs { "What needs a person" }
+                    @if summary.needing.len() > CASES {
+                        a href="/domains?needs_a_person=true&sort=usable_until" { "All " (number(summary.needing.len())) }
+                    }
+                }
+                @for client in refused {
+                    div.note.wrong {
+                        p { strong { "The guard refuses to act for " (said(&client.key)) "." } }
+                        p { (said(&client.refusal)) "." }
+                        p.small { "Nothing is done for this client until the CA's list looks right again. If it is meant so, "
+                            code { "prevalidate run --force" } " acts all the same." }
+                    }
+                }
+                @for client in stale {
+                    div.note.wait { p {
+                        strong { (said(&client.key)) ": the CA was last asked " @if let Some(at) = client.looked_at { (away(at, now)) } "." }
+                        " What is shown of its domains is as old."
+                    } }
+                }
+                @if !summary.needing.is_empty() {
+                    ul.cases.card {
+                        @for entry in entries.take(CASES) {
+                            li {
+                                span { (link(&entry.domain)) }
+                                (state(entry.state))
+                                p { (capital(&said(&entry.reason))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timestamp) -> Markup {
+    let order = visitor.order_word();
+    html! {
+        section aria-labelledby="clients" {
+            h2 #clients { "Clients at the CA" }
+            div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of the clients" {
+                table {
+                    caption.unseen { "Each client with its domains and the last look at the CA" }
+                    thead { tr {
+                        th scope="col" { "Client" }
+                        th.number scope="col" { "Domains" }
+                        th.number.not-phone scope="col" { "Need a person" }
+                        th scope="col" { "CA last asked" }
+                        @if order.is_some() { th scope="col" { span.unseen { "Order" } } }
+                    } }
+                    tbody {
+                        @for client in &picture.clients {
+                            @let (domains, needing) = summary.clients.get(&client.key).copied().unwrap_or_default();
+                            tr {
+                                th scope="row" { a href={ "/domains?client=" (encoded(&client.key)) } { (said(&client.key)) } }
+                                td.number { (number(domains)) }
+                                td.number.not-phone { (number(needing)) }
+                                td { @match client.looked_at {
+                                    Some(at) => { (away(at, now)) " " span.soft.wide-only { (time(at)) } },
+                                    None => "not yet",
+                                } }
+                                @if let Some(word) = order {
+                                    td.number { form method="post" action="/clients/look" {
+                                        (word_field(word))
+                                        input type="hidden" name="client" value=(client.key);
+                                        button.button.quiet.slim type="submit" { "Look now" span.unseen { " at " (said(&client.key)) } }
+                                    } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

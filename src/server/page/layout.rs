@@ -1,0 +1,109 @@
+//! The frame of every page: head, navigation, who is signed in, and how old it is what one sees.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets::{ICON, style_path};
+use super::session::{self, Visitor};
+use super::words::{away, said, time};
+
+/// A picture is renewed every 30 seconds; one that is older than this is no longer being renewed.
+const OLD_PICTURE: SignedDuration = SignedDuration::from_mins(2);
+
+/// Where a page stands in the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Here {
+    Overview,
+    Domains,
+    Elsewhere,
+}
+
+/// All that a page shows around its own.
+pub(super) struct Frame<'a> {
+    pub(super) title: &'a str,
+    pub(super) here: Here,
+    /// `None`: somebody of whom nothing is known.
+    pub(super) visitor: Option<&'a Visitor>,
+    /// The moment of the picture it was drawn from.
+    pub(super) picture: Option<Timestamp>,
+    pub(super) now: Timestamp,
+}
+
+impl Frame<'_> {
+    /// The whole page.
+    pub(super) fn page(&self, status: StatusCode, content: Markup) -> Response {
+        let document = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta name="robots" content="noindex, nofollow";
+                    title { (self.title) " · prevalidate" }
+                    link rel="stylesheet" href=(style_path());
+                    link rel="icon" type="image/svg+xml" href=(ICON);
+                }
+                body {
+                    a.skip href="#content" { "Skip to the content" }
+                    header.top {
+                        a.brand href="/" { "prevalidate" }
+                        nav aria-label="Pages" { ul {
+                            li { (self.way("/", "Overview", Here::Overview)) }
+                            li { (self.way("/domains", "Domains", Here::Domains)) }
+                        } }
+                        (self.who())
+                    }
+                    main #content tabindex="-1" {
+                        (self.age_warning())
+                        (content)
+                    }
+                    footer.foot {
+                        span { "prevalidate " (env!("CARGO_PKG_VERSION")) }
+                        @if let Some(at) = self.picture { span { "As of " (time(at)) ", " (away(at, self.now)) } }
+                        span { "All times are UTC" }
+                    }
+                }
+            }
+        };
+        let mut response = (status, document.into_string()).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+    }
+
+    fn way(&self, to: &str, name: &str, place: Here) -> Markup {
+        html! { a href=(to) aria-current=[(self.here == place).then_some("page")] { (name) } }
+    }
+
+    fn who(&self) -> Markup {
+        let Some(visitor) = self.visitor else { return html! {} };
+        html! {
+            div.who {
+                @if let Some(name) = visitor.name() {
+                    span { (said(name)) " · " (visitor.role()) }
+                }
+                @if let Some(word) = visitor.word() {
+                    form.inline method="post" action="/session/end" {
+                        (session::word_field(word))
+                        button.button.quiet.slim type="submit" { "Sign out" }
+                    }
+                }
+            }
+        }
+    }
+
+    fn age_warning(&self) -> Markup {
+        match self.picture {
+            Some(at) if self.now.duration_since(at) > OLD_PICTURE => html! {
+                div.note.wrong role="status" {
+                    p { strong { "This picture is old." } " It was taken " (away(at, self.now))
+                        ": the store could not be read since. The log says why." }
+                }
+            },
+            _ => html! {},
+        }
+    }
+}

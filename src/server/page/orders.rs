@@ -1,0 +1,205 @@
+//! What a person may order on a page: look at a client now, try a domain now. Orders are for the scheduler, which does the work;
+//! here is only written down what is due.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::Pages;
+use super::session::{Visitor, Word, is_from_elsewhere, see_other};
+use crate::prevalidation::{DomainName, Sighting};
+use crate::store::{Claim, Event, Store, StoreError, Write};
+
+/// How long it may take to write an order down.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How an order went, as the address of the next page says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Tried,
+    Busy,
+    Unread,
+    Withdrawn,
+    Looking,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] = [Self::Tried, Self::Busy, Self::Unread, Self::Withdrawn, Self::Looking];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tried => "tried",
+            Self::Busy => "busy",
+            Self::Unread => "unread",
+            Self::Withdrawn => "withdrawn",
+            Self::Looking => "looking",
+        }
+    }
+
+    fn said(self) -> &'static str {
+        match self {
+            Self::Tried => "It is tried now. What comes of it stands here in a moment: open the page again.",
+            Self::Busy => "Somebody is working on it at this moment. It comes up again as soon as that is done.",
+            Self::Unread => {
+                "The CA has not been asked about it yet. It is tried right after the first look at its client."
+            }
+            Self::Withdrawn => {
+                "A person took it out of DNS by hand, so nothing was done. `prevalidate run --domain` takes it up again."
+            }
+            Self::Looking => "The CA is asked now. What it says stands here in a moment: open the page again.",
+        }
+    }
+}
+
+/// What the address says about the order before, if it says something.
+pub(super) fn note(query: Option<&str>) -> Markup {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let word = pairs.into_iter().find_map(|(name, value)| (name == "note").then_some(value));
+    let outcome = Outcome::ALL.into_iter().find(|outcome| word.as_deref() == Some(outcome.word()));
+    html! { @if let Some(outcome) = outcome { p.note role="status" { (outcome.said()) } } }
+}
+
+/// What the form of a look sends.
+#[derive(Debug, Deserialize)]
+pub(super) struct Look {
+    client: String,
+    word: String,
+}
+
+/// `POST /clients/look`
+pub(super) async fn look_now(
+    State(pages): State<Arc<Pages>>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    form: Result<Form<Look>, FormRejection>,
+) -> Response {
+    let form = match allowed(&pages, &visitor, &headers, form, |form| &form.word) {
+        Ok(form) => form,
+        Err(response) => return *response,
+    };
+    let live = pages.shared.live();
+    let Some(target) = live.targets.iter().find(|target| target.key == form.client) else {
+        return pages.trouble(StatusCode::NOT_FOUND, "This was not done", "The configuration has no such client.");
+    };
+    let event = Event {
+        at: pages.now(),
+        run: run(&visitor),
+        domain: None,
+        kind: "ordered".to_owned(),
+        detail: format!("{}: a look at the CA, by hand", target.key),
+    };
+    if let Err(error) = pages.shared.store.note(&[event]).await {
+        return pages.store_failed(&error);
+    }
+    pages.shared.order_look(&target.key);
+    tracing::info!(client = target.key, by = visitor.name(), "a look was ordered");
+    after("/", Outcome::Looking)
+}
+
+/// `POST /domains/{name}/try`
+pub(super) async fn try_now(
+    State(pages): State<Arc<Pages>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    form: Result<Form<Word>, FormRejection>,
+) -> Response {
+    if let Err(response) = allowed(&pages, &visitor, &headers, form, |form| &form.word) {
+        return *response;
+    }
+    let Ok(domain) = DomainName::from_a_labels(&name) else {
+        return pages.not_found("This is no name of a domain.");
+    };
+    match order(&*pages.shared.store, &domain, &run(&visitor), pages.now()).await {
+        Ok(Some(outcome)) => {
+            pages.shared.wake.notify_one();
+            tracing::info!(%domain, by = visitor.name(), outcome = outcome.word(), "a try was ordered");
+            after(&format!("/domains/{domain}"), outcome)
+        }
+        Ok(None) => pages.not_found("This domain is not in the inventory."),
+        Err(error) => pages.store_failed(&error),
+    }
+}
+
+/// Takes back, under a lease of the domain, what it waits for: a hold, a waiting time. `None`: nobody wants it.
+async fn order(
+    store: &dyn Store,
+    domain: &DomainName,
+    run: &str,
+    now: Timestamp,
+) -> Result<Option<Outcome>, StoreError> {
+    let Some(row) = store.domain(domain).await?.filter(|row| !row.origins.is_empty()) else { return Ok(None) };
+    if row.sighting == Sighting::Unread {
+        return Ok(Some(Outcome::Unread));
+    }
+    if row.attempt.withdrawn_at.is_some() {
+        return Ok(Some(Outcome::Withdrawn));
+    }
+    let only = std::slice::from_ref(domain);
+    // Whoever holds it now looks at it again afterwards.
+    store.wake(only, now).await?;
+    let claim = Claim { holder: run, now, lease: LEASE, limit: 1, only: Some(only), except_clients: &[] };
+    let Some(mut lease) = store.claim(&claim).await?.pop() else { return Ok(Some(Outcome::Busy)) };
+    let is_withdrawn = lease.row.attempt.withdrawn_at.is_some();
+    let mut events = Vec::new();
+    if !is_withdrawn {
+        (lease.row.attempt.hold, lease.row.attempt.not_before) = (None, None);
+        events.push(Event {
+            at: now,
+            run: run.to_owned(),
+            domain: Some(domain.clone()),
+            kind: "ordered".to_owned(),
+            detail: "a try at once, by hand".to_owned(),
+        });
+    }
+    let write = Write {
+        fence: lease.fence,
+        sighting: None,
+        attempt: lease.row.attempt,
+        due_at: Some(now),
+        at_risk: None,
+        ledger: Vec::new(),
+        events,
+        effect: None,
+        release: true,
+    };
+    match store.commit(&[write]).await?.pop() {
+        Some(Ok(())) if is_withdrawn => Ok(Some(Outcome::Withdrawn)),
+        Some(Ok(())) => Ok(Some(Outcome::Tried)),
+        Some(Err(StoreError::LeaseLost(_))) | None => Ok(Some(Outcome::Busy)),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+/// The form of an order, when it came from one of our pages and its sender may give it.
+fn allowed<T>(
+    pages: &Pages,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    form: Result<Form<T>, FormRejection>,
+    word: impl Fn(&T) -> &str,
+) -> Result<T, Box<Response>> {
+    let trouble = |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
+    if is_from_elsewhere(headers) {
+        return trouble(StatusCode::FORBIDDEN, "Another site sent this form.");
+    }
+    let Ok(Form(form)) = form else { return trouble(StatusCode::BAD_REQUEST, "The form was not complete.") };
+    visitor.may_order(pages, word(&form))?;
+    Ok(form)
+}
+
+/// Names the orderer in the history.
+fn run(visitor: &Visitor) -> String {
+    format!("page/{}", visitor.name().unwrap_or_default())
+}
+
+fn after(path: &str, outcome: Outcome) -> Response {
+    see_other(&format!("{path}?note={}", outcome.word()))
+}

@@ -1,0 +1,142 @@
+//! What is done beside the work: the picture, the comparison of clocks, the tidying of the past.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Scheduler, lock};
+use crate::overview::snapshot::Snapshot;
+use crate::prevalidation::State;
+use crate::server::manager;
+use crate::store::StoreError;
+
+/// A picture is never older, while the store answers.
+const PICTURE: Duration = Duration::from_secs(30);
+/// When something was done, the next picture comes sooner: not sooner than this, nor than ten times what the last one took.
+const PICTURE_SOON: Duration = Duration::from_secs(2);
+/// How often the clocks are compared.
+const CLOCK: Duration = Duration::from_secs(60);
+/// How soon an errand that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often the past is tidied.
+const TIDY: Duration = Duration::from_secs(24 * 3600);
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Errand {
+    /// Reads how all domains stand.
+    Picture,
+    /// Compares the clocks.
+    Clock,
+    /// Deletes what is too old.
+    Tidy,
+}
+
+/// When each is due.
+pub(super) struct Errands {
+    due: BTreeMap<Errand, Instant>,
+    running: BTreeSet<Errand>,
+    /// When a picture may be taken early.
+    soon: Instant,
+}
+
+impl Errands {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        // Not at once, and not by the whole fleet at the same time.
+        let tidy = now + TIDY.mul_f64(rand::random_range(0.01..0.1));
+        let due = [(Errand::Picture, now), (Errand::Clock, now), (Errand::Tidy, tidy)].into();
+        Self { due, running: BTreeSet::new(), soon: now }
+    }
+
+    /// Those that are due, which are then under way; the picture early when something `changed`.
+    pub(super) fn due(&mut self, changed: bool) -> Vec<Errand> {
+        let now = Instant::now();
+        let is_due =
+            |errand: Errand, due: Instant| due <= now || errand == Errand::Picture && changed && self.soon <= now;
+        let idle = self.due.iter().filter(|(errand, _)| !self.running.contains(errand));
+        let due: Vec<Errand> = idle.filter(|&(&errand, &due)| is_due(errand, due)).map(|(&errand, _)| errand).collect();
+        self.running.extend(&due);
+        due
+    }
+
+    /// This one is due now; false while it is under way, and would not know of what happens meanwhile.
+    pub(super) fn hasten(&mut self, errand: Errand) -> bool {
+        self.due.insert(errand, Instant::now());
+        !self.running.contains(&errand)
+    }
+
+    /// One came to its end; the last picture `took` so long.
+    pub(super) fn done(&mut self, errand: Errand, took: Duration) {
+        let now = Instant::now();
+        self.running.remove(&errand);
+        let every = match errand {
+            Errand::Picture => PICTURE,
+            Errand::Clock => CLOCK,
+            Errand::Tidy => TIDY,
+        };
+        if errand == Errand::Picture {
+            self.soon = now + (took * 10).clamp(PICTURE_SOON, PICTURE);
+        }
+        self.due.insert(errand, now + every);
+    }
+}
+
+impl Scheduler {
+    /// Runs one to its end; where the store does not answer, again after a while.
+    pub(super) async fn run_errand(&self, errand: Errand) {
+        loop {
+            let outcome = match errand {
+                Errand::Picture => self.take_picture().await,
+                Errand::Clock => self.compare_clocks().await,
+                Errand::Tidy => self.shared.store.retention(self.shared.clock.now()).await.map(|_| ()),
+            };
+            match outcome {
+                Ok(()) => return self.store_answers(),
+                Err(error) => {
+                    self.store_fails(&error);
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn take_picture(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let picture = self.shared.look_again().await?;
+        *lock(&self.picture_took) = began.elapsed();
+        if self.hear(&picture) {
+            self.shared.wake.notify_one();
+        }
+        let line = self.shared.obstacle().map_or_else(|| summary(&picture), |obstacle| obstacle.to_string());
+        manager::status(&line);
+        Ok(())
+    }
+
+    /// What others did at the CA, and domains that nobody has asked it about, make looks due. True when they do.
+    fn hear(&self, picture: &Arc<Snapshot>) -> bool {
+        let worker = self.worker.borrow().clone();
+        let unread: BTreeSet<&str> = picture
+            .entries
+            .iter()
+            .filter(|entry| entry.state == State::New && entry.ca_read_at.is_none())
+            .map(|entry| &*entry.client)
+            .collect();
+        let mut news = false;
+        for client in &picture.clients {
+            news |=
+                worker.hear(&client.key, client.looked_at, !client.refusal.is_empty(), unread.contains(&*client.key));
+        }
+        news
+    }
+}
+
+/// `20 domains: 18 valid, 2 renewing`
+fn summary(picture: &Snapshot) -> String {
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    let managed = picture.entries.iter().filter(|entry| entry.state != State::Unmanaged);
+    managed.for_each(|entry| *states.entry(entry.state.as_str()).or_default() += 1);
+    let all: usize = states.values().sum();
+    let states: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    format!("{all} domains: {}", states.join(", "))
+}

@@ -1,0 +1,163 @@
+//! Where the database is and how it is reached: the URL as users of libpq write it, and what of it would not mean here what it
+//! means there.
+
+use std::fmt;
+use std::str::FromStr as _;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::store::StoreError;
+
+/// The parameters of a URL that are understood; of `options[KEY]` any.
+const PARAMETERS: [&str; 11] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "application_name",
+    "options",
+];
+
+/// One database, and who we are there.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub options: PgConnectOptions,
+    shown: String,
+}
+
+impl Place {
+    /// Reads `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`. What it leaves open comes from the environment (`PGHOST`,
+    /// `PGSSLMODE`, …); the password from `password`, else `PGPASSWORD`, else the file of passwords (`~/.pgpass`).
+    pub(super) fn parse(url: &str, password: Option<&SecretString>) -> Result<Self, StoreError> {
+        let parsed =
+            Url::parse(url).map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?;
+        if !["postgres", "postgresql"].contains(&parsed.scheme()) {
+            return Err(unfit(format!("`{}:` names no PostgreSQL database", parsed.scheme()), FORM));
+        }
+        if parsed.password().is_some() || parsed.query_pairs().any(|(key, _)| key == "password") {
+            return Err(unfit("the store's URL holds a password".to_owned(), PASSWORD));
+        }
+        let known = |key: &str| PARAMETERS.contains(&key) || key.starts_with("options[") && key.ends_with(']');
+        if let Some((key, _)) = parsed.query_pairs().find(|(key, _)| !known(key)) {
+            let message =
+                format!("the store's URL has the parameter `{}`, which is not known here", key.escape_debug());
+            return Err(unfit(message, &format!("known are {}", PARAMETERS.join(", "))));
+        }
+        check_tls(&parsed)?;
+        let mut options = PgConnectOptions::from_str(url)
+            .map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?
+            // A pooler hands every transaction to another session: none may count on what an earlier one prepared (faults B09).
+            .statement_cache_capacity(0)
+            // PgBouncer refuses a session that asks for it, and no number here is a fraction.
+            .extra_float_digits(None);
+        if options.get_application_name().is_none() {
+            options = options.application_name("prevalidate");
+        }
+        if let Some(password) = password {
+            options = options.password(password.expose_secret());
+        }
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        let host = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let shown = format!("the PostgreSQL database `{database}` at {host}");
+        Ok(Self { options, shown })
+    }
+
+    /// For messages.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+const FORM: &str = "write it as `postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full`";
+const PASSWORD: &str = "leave it out and set `password` of [store], or PGPASSWORD, or a line in ~/.pgpass (mode 0600)";
+
+/// The modes that mean what they say. sqlx trusts the roots of the web beside `sslrootcert`, so with `verify-ca` anybody with a
+/// certificate of the web could be the database; it reads `allow` as `disable`; and it does not look at `sslrootcert` with
+/// `require`, where libpq does (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
+fn check_tls(url: &Url) -> Result<(), StoreError> {
+    let given = |key: &str, variable: &str| {
+        let parameter = url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+        parameter.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty())
+    };
+    let mode = given("sslmode", "PGSSLMODE");
+    let refused = |why: &str| {
+        let mode = mode.as_deref().unwrap_or_default().escape_debug();
+        Err(unfit(format!("sslmode={mode} (of the URL or PGSSLMODE) {why}"), "take sslmode=verify-full"))
+    };
+    match mode.as_deref().unwrap_or("prefer") {
+        "disable" | "prefer" | "verify-full" => Ok(()),
+        "require" if given("sslrootcert", "PGSSLROOTCERT").is_none() => Ok(()),
+        "require" => refused("does not look at the certificate, and yet sslrootcert names a root"),
+        "verify-ca" => refused("does not compare the host's name, so any certificate of the web would do"),
+        "allow" => refused("would never encrypt"),
+        _ => refused("is none of disable, prefer, require and verify-full"),
+    }
+}
+
+fn unfit(message: String, hint: &str) -> StoreError {
+    StoreError::Unfit { message, hint: hint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn message(url: &str) -> String {
+        match Place::parse(url, None) {
+            Err(StoreError::Unfit { message, hint }) => format!("{message}; {hint}"),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_says_where_and_shows_no_secret() {
+        let password = SecretString::from("canary-of-the-password");
+        let place = Place::parse(
+            "postgresql://me@db.example:6432/pv?sslmode=verify-full&options[search_path]=pv",
+            Some(&password),
+        )
+        .unwrap();
+        assert_eq!(place.shown(), "the PostgreSQL database `pv` at db.example:6432");
+        assert!(!format!("{place:?}").contains("canary"));
+        let socket = Place::parse("postgres:///pv?host=/run/postgresql&user=me", None).unwrap();
+        assert_eq!(socket.shown(), "the PostgreSQL database `pv` at /run/postgresql");
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused_unseen() {
+        for url in ["postgres://me:canary@db/pv", "postgres://me@db/pv?password=canary"] {
+            let message = message(url);
+            assert!(message.contains("holds a password") && !message.contains("canary"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_would_mean_less_than_it_says_is_refused() {
+        assert!(message("postgres://db/pv?sslmode=verify-ca").contains("any certificate of the web"));
+        assert!(message("postgres://db/pv?sslmode=allow").contains("never encrypt"));
+        assert!(message("postgres://db/pv?sslmode=require&sslrootcert=/etc/ca.pem").contains("names a root"));
+        assert!(message("postgres://db/pv?sslmode=verify_full").contains("is none of"));
+        assert!(message("postgres://db/pv?connect_timeout=3").contains("`connect_timeout`"));
+        assert!(message("mysql://db/pv").contains("no PostgreSQL"));
+        for mode in ["disable", "prefer", "require", "verify-full&sslrootcert=/etc/ca.pem"] {
+            Place::parse(&format!("postgres://db/pv?sslmode={mode}"), None).unwrap();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What list calls said about the domains of a client, and whose turn it is to make one.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::SqliteStore;
+use super::fault::Fault;
+use crate::store::{Seen, StoreError, next_look, row};
+
+pub(super) async fn record(store: &SqliteStore, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), Fault> {
+    let mut changed = Vec::new();
+    for one in seen.iter().filter(|one| one.changed) {
+        changed.push((one.domain.as_str(), row::encode(&one.sighting)?));
+    }
+    let dues: Vec<_> =
+        seen.iter().map(|one| (one.domain.as_str(), one.due_at.map(Timestamp::as_microsecond))).collect();
+    let dues = row::encode(&dues)?;
+    let at = read_at.as_microsecond();
+
+    let mut tx = store.begin().await?;
+    // A lease that has ended goes with the change: its holder, should it wake, decided on what is no longer true.
+    sqlx::query(
+        "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),
+             lease_until = NULL, lease_holder = NULL
+         FROM (SELECT value ->> 0 AS name, value ->> 1 AS sighting FROM json_each(?1)) AS seen
+         WHERE domain.name = seen.name AND client = ?2 AND coalesce(lease_until <= ?3, true) AND coalesce(read_at <= ?3, true)",
+    )
+    .bind(row::encode(&changed)?)
+    .bind(client)
+    .bind(at)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "UPDATE domain SET due_at = min(seen.due_at, coalesce(woken_at, seen.due_at))
+         FROM (SELECT value ->> 0 AS name, value ->> 1 AS due_at FROM json_each(?1)) AS seen
+         WHERE domain.name = seen.name AND client = ?2 AND coalesce(lease_until <= ?3, true) AND coalesce(read_at <= ?3, true)
+             AND seen.due_at IS NOT NULL AND domain.due_at IS NOT min(seen.due_at, coalesce(woken_at, seen.due_at))",
+    )
+    .bind(&dues)
+    .bind(client)
+    .bind(at)
+    .execute(&mut *tx)
+    .await?;
+    // The look below does not count for rows whose holder knows better, nor for those it did not show.
+    sqlx::query(
+        "UPDATE domain SET missed_look = max(?3, coalesce(missed_look, ?3)) WHERE client = ?2
+             AND (lease_until > ?3 OR name NOT IN (SELECT value ->> 0 FROM json_each(?1)))",
+    )
+    .bind(&dues)
+    .bind(client)
+    .bind(at)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("INSERT INTO look (client, at) VALUES (?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)")
+        .bind(client)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM turn WHERE client = ?").bind(client).execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}
+
+pub(super) async fn all(store: &SqliteStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
+    let raw: Vec<(String, i64)> = sqlx::query_as("SELECT client, at FROM look").fetch_all(&store.reader).await?;
+    Ok(raw.into_iter().map(|(client, at)| Ok((client, row::time(at)?))).collect::<Result<_, StoreError>>()?)
+}
+
+pub(super) async fn claim(
+    store: &SqliteStore,
+    client: &str,
+    holder: &str,
+    every: SignedDuration,
+    lease: SignedDuration,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Fault> {
+    let mut tx = store.begin().await?;
+    let looked: Option<i64> =
+        sqlx::query_scalar("SELECT at FROM look WHERE client = ?").bind(client).fetch_optional(&mut *tx).await?;
+    if let Some(next) = next_look(looked, every, now) {
+        return Ok(Some(next));
+    }
+    let (taken_by, until): (String, i64) = sqlx::query_as(
+        "INSERT INTO turn (client, holder, until) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET until = iif(until <= ?4 OR holder = ?2, ?3, until), holder = iif(until <= ?4, ?2, holder)
+         RETURNING holder, until",
+    )
+    .bind(client)
+    .bind(holder)
+    .bind(now.saturating_add(lease).unwrap_or(Timestamp::MAX).as_microsecond())
+    .bind(now.as_microsecond())
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok((taken_by != holder).then(|| row::time(until)).transpose()?)
+}

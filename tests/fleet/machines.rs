@@ -1,0 +1,116 @@
+//! Machines that stand still, die, or do not know what time it is.
+
+use std::time::{Duration, Instant};
+
+use prevalidate::sandbox::ca::Call;
+
+use super::Fleet;
+use crate::support::daemon::Daemon;
+use crate::support::postgres::Cluster;
+
+/// A lease that is shorter than any that an operator would choose, so that nobody waits for its end, and slow work.
+const WORKER: &str = "concurrency = 1\nlease = \"4s\"";
+
+/// The CA is slow, so that machines are stopped in the middle of something.
+const SLOW_MS: u64 = 250;
+
+fn fleet(count: usize) -> Fleet {
+    let fleet = Fleet { worker: WORKER, ..Fleet::new(Cluster::shared().database_now(), count) };
+    fleet.world.ca.change(|behaviour| behaviour.latency_ms = SLOW_MS);
+    fleet
+}
+
+impl Fleet {
+    /// Leases of this process that live.
+    fn held_by(&self, daemon: &Daemon) -> i64 {
+        self.number(&format!(
+            "SELECT count(*) FROM domain WHERE lease_holder LIKE '%/{}' AND lease_until > clock_timestamp()",
+            daemon.pid()
+        ))
+    }
+}
+
+/// Each time in another moment of its work, it stands still until others have taken over, and wakes in the middle of theirs
+/// (faults W01, W02).
+#[test]
+fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
+    let fleet = fleet(60);
+    let mut machines: Vec<_> = (0..3).map(|n| fleet.start(n)).collect();
+    fleet.guard_epochs();
+    let is_over = || fleet.performed(Call::Validate) == fleet.domains.len();
+    let mut stood = 0;
+    while stood < 4 && !is_over() {
+        // At whatever it is: one that is at nothing proves nothing.
+        let Some(sleeper) = machines.iter().find(|machine| fleet.held_by(machine) > 0) else { continue };
+        sleeper.signal("-STOP");
+        stood += usize::from(fleet.held_by(sleeper) > 0);
+        let over = format!(
+            "SELECT count(*) FROM domain WHERE lease_holder LIKE '%/{}' AND lease_until IS NOT NULL",
+            sleeper.pid()
+        );
+        fleet.until("that others take over", || fleet.number(&over) == 0);
+        sleeper.signal("-CONT");
+        machines.rotate_left(1);
+    }
+    assert!(stood > 1, "only {stood} times in the middle of something");
+    // One that died while the others work is the same to them, whatever it was at.
+    drop(machines.pop());
+    fleet.until_done();
+    fleet.check(&format!("stood still {stood} times with leases, and one killed"), machines);
+}
+
+/// Nothing waits longer than a lease for what a machine that died was at (W01, K02).
+#[test]
+fn what_a_killed_machine_held_is_taken_over_within_one_lease() {
+    let fleet = fleet(60);
+    let mut doomed = fleet.start(0);
+    let other = fleet.start(1);
+    fleet.guard_epochs();
+    let mut longest = Duration::ZERO;
+    for round in 0..4 {
+        fleet.until("that it is at something", || {
+            fleet.held_by(&doomed) > 0 || fleet.performed(Call::Validate) == fleet.domains.len()
+        });
+        let pid = doomed.pid();
+        doomed.signal("-KILL");
+        let died = Instant::now();
+        let held = format!("SELECT count(*) FROM domain WHERE lease_holder LIKE '%/{pid}' AND lease_until IS NOT NULL");
+        fleet.until("that another takes over", || fleet.number(&held) == 0);
+        longest = longest.max(died.elapsed());
+        doomed = fleet.start(2 + round);
+    }
+    assert!(longest < Duration::from_secs(4 + 2), "a lease of 4 s was taken over after {longest:?}");
+    fleet.until_done();
+    fleet.check(&format!("killed 4 times, taken over after {longest:.1?} at most"), vec![doomed, other]);
+}
+
+/// Its clock says that nothing is valid any more, or that everything is for long: it decides nothing (T01, T02).
+#[cfg(feature = "crashpoints")]
+#[test]
+fn a_machine_whose_clock_is_a_year_off_decides_nothing() {
+    const YEAR: &str = "31536000";
+    let fleet = fleet(20);
+    let off = |n: usize, by: String| {
+        let mut command = fleet.world.command(&fleet.setup(n), &["serve", "-v"]);
+        command.env("PREVALIDATE_CLOCK_AHEAD", by);
+        Daemon::start(command)
+    };
+    let mut wrong = [off(0, YEAR.to_owned()), off(1, format!("-{YEAR}"))];
+    wrong.iter_mut().for_each(|machine| drop(machine.says(&["clock"])));
+    // Nor does one that cron starts.
+    for ahead in [YEAR.to_owned(), format!("-{YEAR}")] {
+        let ran = fleet.world.run_with(&fleet.setup(9), &["run"], ("PREVALIDATE_CLOCK_AHEAD", &ahead));
+        ran.exits(75).says(&["clock"]);
+    }
+    assert!(fleet.world.ca.log().is_empty(), "{:?}", fleet.world.ca.log());
+    assert_eq!(fleet.number("SELECT count(*) FROM history"), 0);
+    let right = fleet.start(2);
+    fleet.until_done();
+    assert_eq!(
+        fleet.number("SELECT count(DISTINCT run) FROM history WHERE domain IS NOT NULL"),
+        1,
+        "the right one did it all"
+    );
+    let [ahead, behind] = wrong;
+    fleet.check("two clocks a year off", vec![ahead, behind, right]);
+}

@@ -1,0 +1,198 @@
+//! Several machines on one PostgreSQL, each a process of its own: what they do together, and what no fault makes them do.
+
+mod database;
+mod machines;
+mod together;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use prevalidate::sandbox::ca::Call;
+
+use crate::e2e::world::{Setup, World};
+use crate::support::daemon::Daemon;
+use crate::support::postgres::Database;
+use crate::support::{Keys, NameServer, Zone, process};
+
+/// For each call to the CA.
+const LATENCY_MS: u64 = 50;
+
+/// For everything to come to its end, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A CA that takes its time, one BIND, one database, and domains that are new to all three.
+pub struct Fleet {
+    pub world: World,
+    pub database: Database,
+    pub domains: Vec<String>,
+    pub server: NameServer,
+    /// More lines of `[worker]`, the same for all.
+    pub worker: &'static str,
+    before: Vec<Vec<String>>,
+}
+
+impl Fleet {
+    pub fn new(database: Database, count: usize) -> Self {
+        let domains: Vec<String> = (0..count).map(|n| format!("f{n:04}.test")).collect();
+        let zones: Vec<Zone> = domains.iter().map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\"")).collect();
+        let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
+        let world = World::new(&[&server]);
+        world.ca.change(|behaviour| behaviour.latency_ms = LATENCY_MS);
+        let before = domains.iter().map(|domain| server.axfr(domain)).collect();
+        Self { world, database, domains, server, worker: "", before }
+    }
+
+    pub fn setup(&self, machine: usize) -> Setup {
+        let domains: Vec<&str> = self.domains.iter().map(String::as_str).collect();
+        Setup {
+            name: format!("machine{machine}"),
+            database: Some(self.database.url.clone()),
+            worker: self.worker.to_owned(),
+            ..self.world.setup(&self.server, &domains)
+        }
+    }
+
+    /// One more machine, ready.
+    pub fn start(&self, machine: usize) -> Daemon {
+        self.start_as(&self.setup(machine))
+    }
+
+    /// The same by another way to the database.
+    pub fn start_by(&self, machine: usize, address: SocketAddr) -> Daemon {
+        self.start_as(&Setup { database: Some(self.database.by(address)), ..self.setup(machine) })
+    }
+
+    pub fn start_as(&self, setup: &Setup) -> Daemon {
+        Daemon::start(self.world.command(setup, &["serve", "-v"]))
+    }
+
+    /// What one statement says, beside the machines.
+    pub fn ask(&self, sql: &str) -> String {
+        process::run("psql", &[&self.database.url, "-qtAXc", sql], "").trim().to_owned()
+    }
+
+    pub fn number(&self, sql: &str) -> i64 {
+        self.ask(sql).parse().unwrap()
+    }
+
+    /// Looks again until it is so.
+    #[track_caller]
+    pub fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !so() {
+            assert!(began.elapsed() < PATIENCE, "{what} does not come about: {}", self.standing());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many calls of this kind the CA did.
+    pub fn performed(&self, call: Call) -> usize {
+        self.world.ca.log().iter().filter(|request| request.call == call && request.performed).count()
+    }
+
+    fn is_valid(&self, domain: &str) -> bool {
+        self.world.ca.domain(domain).is_some_and(|shown| shown.status == "VALID")
+    }
+
+    /// Waits until so many domains are valid: the machines are in the middle of it.
+    #[track_caller]
+    pub fn until_valid(&self, count: usize) {
+        self.until(&format!("that {count} domains are valid"), || {
+            self.domains.iter().filter(|domain| self.is_valid(domain)).count() >= count
+        });
+    }
+
+    /// Waits until everything is proven, and nothing of it is left in DNS or under a lease.
+    #[track_caller]
+    pub fn until_done(&self) {
+        self.until_valid(self.domains.len());
+        let open = "SELECT (SELECT count(*) FROM ledger WHERE state <> 'removed')
+                         + (SELECT count(*) FROM domain WHERE lease_until > clock_timestamp())";
+        self.until("the end of all work", || self.number(open) == 0);
+    }
+
+    fn standing(&self) -> String {
+        let valid = self.domains.iter().filter(|domain| self.is_valid(domain)).count();
+        let rows = "SELECT string_agg(name || ' due ' || coalesce(due_at::text, '-') || ' until '
+                || coalesce(lease_until::text, '-') || ' claims ' || claims, E'\\n')
+            FROM (SELECT * FROM domain WHERE lease_until IS NOT NULL OR attempt <> '{}' LIMIT 20) AS open";
+        let last = "SELECT string_agg(kind || ' ' || coalesce(domain, '') || ' ' || detail, E'\\n')
+            FROM (SELECT * FROM history ORDER BY id DESC LIMIT 20) AS last";
+        let psql = |sql: &str| {
+            let output = process::try_run("psql", &[&self.database.url, "-qtAXc", sql], "");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        format!("{valid} of {} valid\n{}\n{}", self.domains.len(), psql(rows), psql(last))
+    }
+
+    /// An epoch never becomes smaller, whoever writes (I10); from now on one that does is refused, and shows.
+    pub fn guard_epochs(&self) {
+        self.ask(
+            "CREATE FUNCTION guard_epoch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.lease_epoch < OLD.lease_epoch THEN RAISE EXCEPTION 'an epoch became smaller'; END IF;
+                 RETURN NEW; END $$;
+             CREATE TRIGGER guard_epoch BEFORE UPDATE ON domain FOR EACH ROW EXECUTE FUNCTION guard_epoch()",
+        );
+    }
+
+    /// What holds at the end, whatever happened before; prints what it came to.
+    #[track_caller]
+    pub fn check(&self, case: &str, machines: Vec<Daemon>) {
+        let log = self.world.ca.log();
+        let mut effects: BTreeMap<&str, Vec<Call>> = BTreeMap::new();
+        let changes = |call| {
+            matches!(call, Call::Register | Call::Validate | Call::ResetToken | Call::DeleteToken | Call::Delete)
+        };
+        for request in log.iter().filter(|request| request.performed && changes(request.call)) {
+            for subject in &request.subjects {
+                effects.entry(subject).or_default().push(request.call);
+            }
+        }
+        for (domain, before) in self.domains.iter().zip(&self.before) {
+            // I6, I7, I8: each need was met once, and nothing else was changed at the CA.
+            assert_eq!(effects.remove(domain.as_str()), Some(vec![Call::Register, Call::Validate]), "{domain}");
+            // I1, I3, I9: nobody's records changed, and ours are gone.
+            assert_eq!(&self.server.axfr(domain), before);
+        }
+        effects.retain(|subject, _| !subject.starts_with("cld-"));
+        assert!(effects.is_empty(), "calls about others: {effects:?}");
+        // I2, I4: one value for each domain, and the ledger knows it and that it is gone.
+        let ledger = "SELECT count(*) || ' ' || count(DISTINCT owner) || ' ' || count(*) FILTER (WHERE state = 'removed') FROM ledger";
+        let count = self.domains.len();
+        assert_eq!(self.ask(ledger), format!("{count} {count} {count}"));
+        // I15: everything is valid for long, and nobody waits. I17: what is remembered of each domain is bounded.
+        let soon = "SELECT count(*) FROM domain WHERE due_at IS NULL OR due_at < 1000000 * extract(epoch FROM now() + interval '7 days')";
+        assert_eq!(self.number(soon), 0, "{}", self.standing());
+        let most = self.number(
+            "SELECT max(count) FROM (SELECT count(*) FROM history GROUP BY domain HAVING domain IS NOT NULL) AS each",
+        );
+        assert!(most < 40, "{most} lines of history about one domain");
+        // I18: what people are told is what the CA says.
+        let setup = self.setup(0);
+        self.world.run(&setup, &["check"]).exits(0);
+        let lost =
+            machines.iter().map(|machine| machine.said().matches("another worker has taken the domain over").count());
+        let lost: usize = lost.sum();
+        for machine in machines {
+            let (status, said) = machine.stop();
+            assert!(status.success(), "{status}:\n{said}");
+            // I16; and no fault of the program was survived in silence.
+            assert!(
+                !said.contains(&self.world.api_key) && !said.contains("panic") && !said.contains("smaller"),
+                "{said}"
+            );
+        }
+        let calls = |call| log.iter().filter(|request| request.call == call).count();
+        let claims = self.number("SELECT sum(lease_epoch) FROM domain");
+        let line = format!(
+            "{case}: {count} domains; calls: {} register, {} get, {} list, {} validate; {claims} claims, {lost} leases lost\n",
+            calls(Call::Register),
+            calls(Call::Get),
+            calls(Call::List),
+            calls(Call::Validate),
+        );
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
+    }
+}
