@@ -59,7 +59,7 @@
 //! config · output · sandbox              settings; all printing; a CA and name servers on loopback
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store               three ports: the CA, the gate before it, what survives a crash
-//! prevalidation · clock · causes         the pure heart: no clock, no I/O, no async; time as a port; errors in words
+//! prevalidation · clock                  the pure heart: no clock, no I/O, no async; and time as a port
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -67,7 +67,6 @@
 //! [`ca::Ca`], [`propagation::Lookout`], [`store::Store`], [`prevalidate_providers::Provider`].
 
 pub mod ca;
-mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;
