@@ -61,7 +61,7 @@
 //! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
-//! prevalidation · clock · causes · text  the pure heart: no clock, no I/O, no async; time as a port; errors and times in words
+//! prevalidation · clock · text           the pure heart: no clock, no I/O, no async; time as a port; times in words
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -69,7 +69,6 @@
 //! [`ca::Ca`], [`propagation::Lookout`], [`store::Store`], [`prevalidate_providers::Provider`].
 
 pub mod ca;
-mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;

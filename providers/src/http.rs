@@ -16,6 +16,7 @@ use serde_json::Value;
 
 pub(crate) use settings::{HTTP_KEYS, HttpSettings};
 
+use crate::causes::chain;
 use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -251,18 +252,4 @@ impl Http {
 /// `Retry-After` in seconds; its other form, a date, nobody here sends.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
     value.to_str().ok()?.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
-}
-
-/// An error and its causes on one line; `reqwest` itself tells only the outermost.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text += &format!(": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

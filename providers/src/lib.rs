@@ -5,6 +5,7 @@
 
 #[cfg(feature = "autodns")]
 pub mod autodns;
+pub mod causes;
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 pub mod conformance;

@@ -133,8 +133,7 @@ fn check(file: &Path, zone: Option<String>, records: &Records, output: &Output) 
         Failed::new(Exit::Usage, format!("{shown}: {fault}"))
             .with_hint("`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form")
     })?;
-    // A name that is in the zone now and not after it: a new delegation takes the value out of everybody's sight.
-    let leaves = |value: &Value| value.zone == planned.apex && !planned.decides(&value.owner);
+    let leaves = |value: &Value| planned.gives_away(&value.owner, &value.zone);
     let needed: Vec<&Value> =
         records.must_stand.iter().filter(|value| planned.decides(&value.owner) || leaves(value)).collect();
     let missing: Vec<&Value> =

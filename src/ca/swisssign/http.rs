@@ -10,6 +10,7 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prevalidate_providers::causes::chain;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,7 +19,6 @@ use super::answer::Answer;
 use super::error::{ApiError, Redactor, clean};
 use super::settings::{Permit, Settings, Timeouts};
 use crate::ca::{CaError, Failure};
-use crate::causes::chain;
 use crate::clock::Clock;
 
 /// How often a read is tried.

@@ -97,6 +97,12 @@ impl Planned {
         is_within(owner, &self.apex) && !self.cuts.iter().any(|cut| is_within(owner, cut))
     }
 
+    /// Whether `owner`, which is in the zone `zone` now, is not in this one any more: a new delegation takes what stands there out
+    /// of everybody's sight.
+    pub(super) fn gives_away(&self, owner: &str, zone: &str) -> bool {
+        zone == self.apex && !self.decides(owner)
+    }
+
     /// Whether `value` would stand at `owner`, compared by joined octets.
     pub(super) fn holds(&self, owner: &str, value: &str) -> bool {
         self.txt.get(owner).is_some_and(|values| values.iter().any(|other| other == value.as_bytes()))
@@ -156,6 +162,15 @@ x.example.ch. TYPE65280 \# 0
             assert!(planned.holds(owner, value), "{owner} {value}: {planned:?}");
         }
         assert!(!planned.holds("example.ch", "swiss-pki=two"));
+        // What others serve already is not given away by this plan.
+        for (owner, zone, away) in [
+            ("www.sub.example.ch", "example.ch", true),
+            ("www.sub.example.ch", "sub.example.ch", false),
+            ("www.example.ch", "example.ch", false),
+            ("example.ch", "example.ch", false),
+        ] {
+            assert_eq!(planned.gives_away(owner, zone), away, "{owner} in {zone}");
+        }
         for (owner, decided) in [
             ("example.ch", true),
             ("a.www.example.ch", true),

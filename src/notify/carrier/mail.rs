@@ -17,9 +17,9 @@ use url::Host;
 
 use super::door::Door;
 use super::{roots, said, secret};
-use crate::causes::chain;
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::escape;
+use prevalidate_providers::causes::chain;
 
 /// For one command of SMTP.
 const TIMEOUT: Duration = Duration::from_secs(15);

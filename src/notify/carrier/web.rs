@@ -16,11 +16,11 @@ use url::Url;
 
 use super::door::Door;
 use super::{roots, said, secret};
-use crate::causes::chain;
 use crate::clock::Clock;
 use crate::notify::sign::Secret;
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::in_json;
+use prevalidate_providers::causes::chain;
 
 /// For the connection, and for the whole exchange.
 const CONNECT: Duration = Duration::from_secs(10);

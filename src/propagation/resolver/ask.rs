@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use futures::future::join_all;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
+use prevalidate_providers::causes::chain;
 use reqwest::header;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
@@ -20,7 +21,6 @@ use url::Url;
 
 use super::reading::{is_unclear, judge};
 use super::{Resolver, ResolverAnswer};
-use crate::causes::chain;
 use crate::propagation::authority::{Asker, Failure, Question, failed, framed};
 
 /// The media type of a question and of its answer (RFC 8484, section 6).
