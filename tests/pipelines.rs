@@ -10,7 +10,7 @@ use prevalidate::ca::ClientSelector;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::prevalidation::{DomainName, Mode, Policy, Sighting};
 use prevalidate::server::access::Access;
-use prevalidate::server::hooks::signature::{Scheme, Secret};
+use prevalidate::server::hooks::signature::Scheme;
 use prevalidate::server::hooks::{self, Key};
 use prevalidate::server::http;
 use prevalidate::server::shared::{Live, Shared};
@@ -60,7 +60,7 @@ impl Daemon {
             let due_at = Some(now + SignedDuration::from_hours(1000));
             let seen = names.map(|domain| Seen { domain, sighting: Sighting::Absent, due_at, changed: true });
             store.record_look(&target.key, &seen, now).await.unwrap();
-            let secrets = [SECRET, TEXT].map(|text| Secret::read(Scheme::Standard, &text.into()).unwrap());
+            let secrets = [SECRET, TEXT].map(|text| Scheme::Standard.secret(&text.into()).unwrap());
             let live = Live {
                 policy: Policy::new(Mode::Manage),
                 targets: vec![target],
