@@ -61,7 +61,7 @@
 //! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
-//! prevalidation · clock · text           the pure heart: no clock, no I/O, no async; time as a port; times in words
+//! prevalidation · clock · text · webhook the pure heart: no clock, no I/O, no async; time as a port; words; what hooks sign with
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -82,4 +82,5 @@ pub mod sandbox;
 pub mod server;
 pub mod store;
 pub mod text;
+pub mod webhook;
 pub mod worker;

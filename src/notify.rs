@@ -13,7 +13,6 @@ pub mod decide;
 mod feed;
 mod notice;
 mod notifier;
-pub mod sign;
 #[cfg(test)]
 mod tests;
 mod topic;

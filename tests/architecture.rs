@@ -9,7 +9,7 @@ use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
 const LAYERS: [&[&str]; 8] = [
-    &["prevalidation", "clock", "text"],
+    &["prevalidation", "clock", "text", "webhook"],
     &["ca", "propagation", "store", "metrics"],
     &["worker"],
     &["overview"],

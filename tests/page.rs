@@ -337,6 +337,11 @@ async fn no_page_takes_anything_from_elsewhere_and_each_says_so() {
     let style = site.get(sheet).await;
     assert_eq!((style.status, style.header("content-type")), (StatusCode::OK, "text/css; charset=utf-8"));
     assert_eq!(style.header("cache-control"), "public, max-age=31536000, immutable");
+    // Another machine of the fleet may be of another version: it must not be remembered under this one's address.
+    for other in ["/assets/style.css?v=0000000000000000", "/assets/style.css", &format!("{sheet}0")] {
+        let style = site.get(other).await;
+        assert_eq!((style.status, style.header("cache-control")), (StatusCode::OK, "no-store"), "{other}");
+    }
     assert!(!style.has("http:") && !style.has("https:") && !style.has("@import") && !style.has("url("));
     assert_eq!(site.get("/assets/..%2fpage.rs").await.status, StatusCode::NOT_FOUND);
 }

@@ -10,7 +10,7 @@ use prevalidate::ca::ClientSelector;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::prevalidation::{DomainName, Mode, Policy, Sighting};
 use prevalidate::server::access::Access;
-use prevalidate::server::hooks::signature::{Scheme, Secret};
+use prevalidate::server::hooks::signature::Scheme;
 use prevalidate::server::hooks::{self, Key};
 use prevalidate::server::http;
 use prevalidate::server::shared::{Live, Shared};
@@ -60,7 +60,7 @@ impl Daemon {
             let due_at = Some(now + SignedDuration::from_hours(1000));
             let seen = names.map(|domain| Seen { domain, sighting: Sighting::Absent, due_at, changed: true });
             store.record_look(&target.key, &seen, now).await.unwrap();
-            let secrets = [SECRET, TEXT].map(|text| Secret::read(Scheme::Standard, &text.into()).unwrap());
+            let secrets = [SECRET, TEXT].map(|text| Scheme::Standard.secret(&text.into()).unwrap());
             let live = Live {
                 policy: Policy::new(Mode::Manage),
                 targets: vec![target],
@@ -125,6 +125,16 @@ fn the_script_signs_what_the_daemon_takes() {
     assert!(!good && said.contains("the signature does not hold"), "{said}");
     let (good, said) = daemon.run(SECRET, "prevalidate-hook 'a\".test'", "");
     assert!(!good && said.contains("is not a domain name"), "{said}");
+    // Through a proxy, under the name that the proxy has; no token stands in this configuration.
+    let address = daemon.url.strip_prefix("http://").unwrap().strip_suffix(hooks::PATH).unwrap();
+    fs::write(
+        daemon.folder.path().join(".curlrc"),
+        format!("connect-to = \"::{address}\"\nheader = \"X-Forwarded-For: 192.0.2.7\"\n"),
+    )
+    .unwrap();
+    let by_proxy = "CURL_HOME=$PWD PREVALIDATE_URL=http://prevalidate.example.ch/hooks/dns prevalidate-hook a.test";
+    let (good, said) = daemon.run(SECRET, by_proxy, "");
+    assert!(good && said.contains(r#""domains":1"#), "{said}");
     // Nothing changed: nothing is sent.
     assert_eq!(daemon.run(SECRET, "PREVALIDATE_URL=http://127.0.0.1:1 prevalidate-hook", ""), (true, String::new()));
     let many: String = (0..1001).map(|n| format!("n{n}.a.test\n")).collect();

@@ -7,8 +7,8 @@ use super::{Exit, Failed, Global, wire};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::mail::Letter;
 use crate::notify::carrier::web::Receiver;
-use crate::notify::sign::Secret;
 use crate::output::Output;
+use crate::webhook::Secret;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {

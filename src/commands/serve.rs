@@ -42,7 +42,8 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     daemon.begin().await;
     daemon.tell();
     let interface = daemon.listen().await?;
-    daemon.say_begun(interface.as_ref().map(|interface| interface.address));
+    daemon.address = interface.as_ref().map(|interface| interface.address);
+    daemon.say_begun();
     manager::ready();
     let exit = daemon.run(global, &mut signals).await;
     if let Some(interface) = interface {
@@ -87,6 +88,8 @@ struct Daemon {
     notifiers: watch::Sender<Arc<Notifier>>,
     /// The inventory of `settings` is not in the store yet.
     unsynced: bool,
+    /// Where it listens, until it ends.
+    address: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -95,7 +98,7 @@ impl Daemon {
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         let notifiers = watch::Sender::new(notifier(&settings, &shared));
-        Self { shared, scheduler, settings, run, notifiers, unsynced: true }
+        Self { shared, scheduler, settings, run, notifiers, unsynced: true, address: None }
     }
 
     /// Whoever is to know is told of each picture.
@@ -121,11 +124,11 @@ impl Daemon {
         Ok(Some(serving))
     }
 
-    fn say_begun(&self, address: Option<SocketAddr>) {
+    fn say_begun(&self) {
         let clients = self.shared.live().targets.len();
         let domains = self.settings.clients.iter().map(|client| client.domains.len()).sum::<usize>();
         let store = Named::of(&self.settings).shown().unwrap_or_default();
-        let listen = address.map(tracing::field::display);
+        let listen = self.address.map(tracing::field::display);
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, domains, clients, %store, listen, "keeps the domains of its configuration");
     }
@@ -217,6 +220,9 @@ impl Daemon {
             ]);
         }
         let parts = Parts::new(&settings, &self.shared.store, &self.run).map_err(one)?;
+        if let Some(fault) = parts::exposed(self.address, &parts.live) {
+            return Err(vec![fault]);
+        }
         if self.shared.obstacle().is_none() {
             let now = self.shared.clock.now();
             match wire::sync(&*self.shared.store, &settings, now, false).await {

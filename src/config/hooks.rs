@@ -60,6 +60,10 @@ fn key(section: &Section<'_>) -> Option<HookKeySettings> {
     let name = super::server::name(section);
     let kind = section.choice("kind", &HookKind::ALL).unwrap_or(HookKind::Standard);
     let (secret, second_secret) = (section.secret("secret"), section.secret("second_secret"));
+    if section.is_empty_list("zones") {
+        // Whoever writes a list means that list, and not everything.
+        section.fault("zones", "is empty; name the zones, or leave it out for a key that may name anything");
+    }
     let zones = section.texts("zones").into_iter().filter_map(|item| {
         let fault = |message| section.reader.fault(Some(item.line), &section.key("zones"), message, None);
         super::names::read_known(item.text).map_err(fault).ok()

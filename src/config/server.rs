@@ -28,7 +28,7 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// For how many domains at most monitoring has a label of their own.
     pub domain_labels: u32,
-    /// `[[server.token]]`; never empty when other machines are listened to.
+    /// `[[server.token]]`; never empty when other machines are listened to, unless they send hooks only.
     pub tokens: Vec<TokenSettings>,
     /// `[[server.hook_key]]`
     pub hook_keys: Vec<HookKeySettings>,
@@ -90,9 +90,9 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
                 "name the files: tls = { certificate = \"…\", key = \"…\" }; or listen on 127.0.0.1 behind a proxy";
             section.fault_hint("listen", format!("{elsewhere} without `tls`: tokens would pass in clear"), hint);
         }
-        if !section.has("token") {
+        if !section.has("token") && !section.has("hook_key") {
             let hint = "write [[server.token]] with `name`, `role` and `secret`";
-            section.fault_hint("listen", format!("{elsewhere} without a token: everybody could read"), hint);
+            section.fault_hint("listen", format!("{elsewhere} without a token: nobody may ask anything"), hint);
         }
     }
     // Whatever is missing here was reported.

@@ -256,6 +256,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether a list stands there with nothing in it.
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        matches!(self.find(key), Some((_, DeValue::Array(items))) if items.is_empty())
+    }
+
     pub fn secret(&self, key: &str) -> Option<SecretSource> {
         let (_, value) = self.find(key)?;
         match SecretSource::read_json(&self.json("", value)?) {

@@ -216,7 +216,7 @@ impl Query {
 
     /// One page of the domains of `picture` that match. Takes time in proportion to all of them, not to their logarithm times more.
     pub fn find<'a>(&self, picture: &'a Snapshot) -> Found<'a> {
-        let words: Vec<String> = self.text.split_whitespace().map(str::to_lowercase).collect();
+        let words: Vec<String> = self.text.split_whitespace().map(folded).collect();
         let mut rows: Vec<(i64, &Entry)> =
             picture.entries.iter().filter(|entry| self.takes(entry, &words)).map(|e| (self.sort.key(e), e)).collect();
         let total = rows.len();
@@ -280,6 +280,15 @@ impl Query {
             && self.provider.as_ref().is_none_or(|name| entry.provider.as_deref() == Some(name))
             && self.needs_a_person.is_none_or(|needs| entry.needs_a_person == needs)
             && (words.is_empty() || has_all(&entry.domain, words))
+    }
+}
+
+/// A word as names are stored: in small letters, and each letter with its accent as one (UTS 46), however it was typed.
+fn folded(word: &str) -> String {
+    match idna::domain_to_unicode(word) {
+        (text, Ok(())) => text,
+        // A part of an A-label is none.
+        _ => word.to_lowercase(),
     }
 }
 
@@ -351,6 +360,9 @@ mod tests {
         ]);
         assert_eq!(names("q=DÉJÀ", &picture), ["xn--dj-kia8a.vu.com"]);
         assert_eq!(names("q=kia8a", &picture), ["xn--dj-kia8a.vu.com"]);
+        for written in ["De\u{301}ja\u{300}", "xn--dj", "XN--DJ-KIA8A.vu", "vu。com", "à.v"] {
+            assert_eq!(names(&format!("q={written}"), &picture), ["xn--dj-kia8a.vu.com"], "{written}");
+        }
         assert_eq!(names("q=.com+shop".replace('+', " ").as_str(), &picture), ["shop.example.com"]);
         assert_eq!(names("q=example&state=held", &picture), ["example.ch"]);
         assert_eq!(names("needs_a_person=false&provider=internal", &picture).len(), 2);

@@ -28,13 +28,14 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
 
 use self::body::Changed;
-use self::signature::{Claim, Flaw, Scheme, Secret, digest, hex};
+use self::signature::{Claim, Flaw, Scheme, digest, hex};
 use super::access::{Denied, Role};
 use super::http;
 use super::shared::{Live, Shared};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::{DomainName, State as DomainState};
 use crate::store::{Received, StoreError};
+use crate::webhook::Secret;
 
 /// Where hooks go to.
 pub const PATH: &str = "/hooks/dns";

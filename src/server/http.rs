@@ -8,6 +8,7 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::access::Denied;
@@ -67,30 +69,39 @@ async fn handle(State((shared, time)): State<(Arc<Shared>, Duration)>, request: 
     let answer = if announced.is_some_and(|length: u64| length > BODY_BYTES as u64) {
         // Before any of it is waited for.
         (StatusCode::PAYLOAD_TOO_LARGE, [(CONNECTION, "close")]).into_response()
-    } else if may_be_called_so(&shared, request.headers(), request.uri()) {
-        tokio::time::timeout(time, next.run(request))
-            .await
-            .unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response())
+    } else if may_ask(&shared, request.headers(), request.uri()) {
+        // A fault of the program has been told where it happened; whoever asked hears of it, and the connection lives on.
+        let answer = AssertUnwindSafe(tokio::time::timeout(time, next.run(request))).catch_unwind().await;
+        answer.map_or_else(
+            |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            |answer| answer.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response()),
+        )
     } else {
-        let why = "without tokens this answers to the names of this machine only, such as localhost (DNS rebinding)";
-        problem(StatusCode::MISDIRECTED_REQUEST, why)
+        StatusCode::MISDIRECTED_REQUEST.into_response()
     };
     let answer = dressed(plainly(&shared, answer, is_program));
     shared.metrics.http_request(&route, answer.status().as_u16());
     answer
 }
 
-/// Whoever may read without a token is on this machine; a page from elsewhere whose name was made to lead here is not. Where a
-/// token is needed, such a page has none.
-fn may_be_called_so(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> bool {
-    if !shared.live().access.is_open() {
+/// Whoever may read without a token is on this machine. A page from elsewhere whose name was made to lead here (DNS rebinding)
+/// is not, nor is whoever a proxy speaks for. Where a token or a signature is needed, or nothing is told, every name is good.
+fn may_ask(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> bool {
+    if !shared.live().access.is_open() || [hooks::PATH, "/healthz", "/readyz"].contains(&uri.path()) {
         return true;
+    }
+    if BY_PROXY.iter().any(|name| headers.contains_key(*name)) {
+        return false;
     }
     let host = uri.authority().map(|authority| authority.as_str()).or_else(|| headers.get(HOST)?.to_str().ok());
     let Some(host) = host.and_then(|host| host.parse::<axum::http::uri::Authority>().ok()) else { return false };
     let name = host.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+/// What a proxy says about whom it speaks for (RFC 7239, RFC 9110 section 7.6.3, and what came before them).
+const BY_PROXY: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 
 /// Whether errors at a path are read by a program.
 fn is_for_programs(path: &str) -> bool {
@@ -107,6 +118,9 @@ fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
     let what = match status {
         StatusCode::NOT_FOUND => "there is nothing here",
         StatusCode::METHOD_NOT_ALLOWED => "this cannot be done here; `Allow` says what can",
+        StatusCode::MISDIRECTED_REQUEST => {
+            "without a [[server.token]] only this machine may ask, by a name of its own such as localhost, and not through a proxy"
+        }
         StatusCode::REQUEST_TIMEOUT => "the request took too long to arrive or to answer",
         StatusCode::PAYLOAD_TOO_LARGE => "the body is too long",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body is of another kind than is read here",

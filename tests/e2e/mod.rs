@@ -9,6 +9,7 @@ mod hooks;
 mod life;
 mod mixed;
 mod notify;
+mod orders;
 mod pipeline;
 mod rebuild;
 mod refusals;

@@ -142,6 +142,12 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
             if wide > u64::from(width) {
                 faults.push(format!("{view}: {wide} pixels wide"));
             }
+            let hidden = "return [...document.querySelectorAll('main *')].filter(e => e.scrollWidth > e.clientWidth + 1
+                && getComputedStyle(e).overflowX === 'auto').map(e => e.getAttribute('aria-label'))";
+            let hidden = browser.run(hidden).await;
+            if hidden != serde_json::json!([]) {
+                faults.push(format!("{view}: a part of {hidden} is out of sight"));
+            }
             browser.run(&axe).await;
             let found = browser
                 .run_async(

@@ -142,6 +142,21 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_with_tls_the_cookie_goes_over_tls_only() {
+    let site = Site::of(10, tokens()).await;
+    let login = [("token", READ), ("next", "/")];
+    for (scheme, secure) in [("https", true), ("HTTPS", true), ("http", false), ("https, http", false)] {
+        let request =
+            filled_in("/session", "", &login).header("x-forwarded-proto", scheme).body(filled(&login)).unwrap();
+        let page = site.ask(request).await;
+        let cookie = page.header("set-cookie");
+        let name = if secure { "__Host-prevalidate_session=" } else { "prevalidate_session=" };
+        assert_eq!((cookie.starts_with(name), cookie.ends_with("; Secure")), (true, secure), "{scheme}: {cookie}");
+        assert_eq!(site.get_as("/", cookie.split(';').next().unwrap()).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn signing_out_makes_the_browser_forget_and_nobody_else_can_order_it() {
     let site = Site::of(0, tokens()).await;
     let cookie = site.sign_in(READ).await;

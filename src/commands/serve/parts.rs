@@ -1,5 +1,6 @@
 //! What a configuration makes of a daemon: all that a reload replaces.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -61,6 +62,18 @@ impl Parts {
         let options = Options { metrics: Some(metrics), ..self.options };
         Worker::new(ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
     }
+}
+
+/// Why the settings may not be taken over by a process that listens at `address` until it ends, wherever they say to listen: what
+/// other machines hear is never in clear, and never open.
+pub(super) fn exposed(address: Option<SocketAddr>, live: &Live) -> Option<String> {
+    let address = address.filter(|address| !address.ip().is_loopback())?;
+    (live.tls.is_none() || live.access.is_open()).then(|| {
+        format!(
+            "server.listen: this process goes on listening at {address} until it is started anew, and must not do so without \
+             `tls` and with reading open to all"
+        )
+    })
 }
 
 /// The keys that only a new process can follow.

@@ -2,10 +2,9 @@
 
 use crate::config::{HookKind, Settings};
 use crate::server::hooks::Key;
-use crate::server::hooks::signature::{Scheme, Secret};
+use crate::server::hooks::signature::Scheme;
 
 /// The keys of the configuration with their secrets, read now. The error lists every one that cannot be used, and shows none.
-#[allow(dead_code, reason = "the daemon asks for them")]
 pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Vec<String>> {
     let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
     for from in settings.server.iter().flat_map(|server| &server.hook_keys) {
@@ -16,7 +15,7 @@ pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Ve
         let mut secrets = Vec::new();
         for (word, source) in [("secret", Some(&from.secret)), ("second_secret", from.second_secret.as_ref())] {
             let read = source.map(|source| source.read().map_err(|error| error.to_string())).transpose();
-            let usable = read.and_then(|secret| secret.map(|secret| Secret::read(scheme, &secret)).transpose());
+            let usable = read.and_then(|secret| secret.map(|secret| scheme.secret(&secret)).transpose());
             match usable {
                 Ok(secret) => secrets.extend(secret),
                 Err(fault) => faults.push(format!("server.hook_key.{word} of {}: {fault}", from.name)),

@@ -58,3 +58,12 @@ fn all_that_is_wrong_with_keys_of_hooks_comes_at_once() {
     }
     assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
 }
+
+#[test]
+fn a_key_for_no_zone_is_no_key_for_all_zones() {
+    let folder = Folder::new();
+    let key = "[server]\n[[server.hook_key]]\nname = \"a\"\nsecret = { env = \"A\" }\n";
+    assert!(folder.load(&format!("{GOOD}{key}")).is_ok());
+    let faults = folder.faults(&format!("{GOOD}{key}zones = []\n"));
+    assert!(faults.len() == 1 && faults[0].contains("server.hook_key.zones: is empty"), "{faults:?}");
+}

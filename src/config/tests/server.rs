@@ -31,6 +31,11 @@ fn other_machines_are_heard_only_with_tls_and_a_token() {
         let shown = settings.redacted_toml();
         assert_eq!(folder.load(&shown).unwrap().server, settings.server, "{shown}");
     }
+    // One that takes hooks only has nothing to read; it is asked by whoever can sign.
+    let hooks = "[[server.hook_key]]\nname = \"a\"\nsecret = { env = \"A\" }\n";
+    let listen = "[server]\nlisten = \"0.0.0.0:443\"\n";
+    assert!(folder.load(&format!("{GOOD}{listen}{tls}{hooks}")).is_ok());
+    assert!(folder.faults(&format!("{GOOD}{listen}{hooks}"))[0].contains("without `tls`"));
     for address in ["127.0.0.53:0", "[::1]:8420"] {
         assert!(folder.load(&format!("{GOOD}[server]\nlisten = \"{address}\"\n")).is_ok());
     }

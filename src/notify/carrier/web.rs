@@ -17,9 +17,9 @@ use url::Url;
 use super::door::Door;
 use super::{roots, said, secret};
 use crate::clock::Clock;
-use crate::notify::sign::Secret;
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::in_json;
+use crate::webhook::Secret;
 use prevalidate_providers::causes::chain;
 
 /// For the connection, and for the whole exchange.

@@ -4,27 +4,24 @@
 //! * *Standard Webhooks* (specification 1.0.0): `webhook-id`, `webhook-timestamp` and `webhook-signature` (`v1,` and base64,
 //!   several with spaces between them) over `id.timestamp.body`. A message counts for five minutes.
 //! * *hub*: `X-Hub-Signature-256: sha256=` and hexadecimal digits over the body alone, as GitHub signs. There is no time in it:
-//!   whoever has seen one may send it again for ever, and its `X-GitHub-Delivery` is not signed either. That is bearable only
-//!   because a hook is a hint.
+//!   whoever has seen one may send it again for ever. That is bearable only because a hook is a hint. Its `X-GitHub-Delivery`
+//!   is not signed, so nothing hangs on it: a message is known by its body.
 //!
 //! Headers are read strictly: each exactly once, in one spelling (faults H04, H05). What fails fails before anything is parsed.
 
 #[cfg(test)]
-mod tests;
-
-use std::fmt;
-use std::sync::Arc;
+pub(super) mod tests;
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::Mac as _;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-/// The shortest and the longest secret, in bytes (Standard Webhooks, "Signature scheme"); that of an empty one can be guessed.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
+use crate::webhook::Secret;
+
 /// How far the sender's clock may be from ours, in seconds.
 const TOLERANCE_S: i64 = 5 * 60;
 /// One signature for each secret of a sender that rolls them over; a sender with more is none.
@@ -41,64 +38,28 @@ pub enum Scheme {
     Hub,
 }
 
-/// A secret that a sender shares with us. Never shown.
-#[derive(Clone)]
-pub struct Secret(Arc<SecretSlice<u8>>);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret([REDACTED])")
-    }
-}
-
-impl Secret {
+impl Scheme {
     /// The secret as its sender writes it: `whsec_` and base64 for Standard Webhooks, otherwise the characters themselves.
     ///
     /// # Errors
     /// What is wrong with it, without a part of it.
-    pub fn read(scheme: Scheme, text: &SecretString) -> Result<Self, String> {
-        let text = text.expose_secret();
-        let bytes = match text.strip_prefix("whsec_").filter(|_| scheme == Scheme::Standard) {
-            Some(coded) => STANDARD.decode(coded).map_err(|_| "must be base64 after `whsec_`".to_owned())?,
-            None => text.as_bytes().to_vec(),
-        };
-        if SECRET_BYTES.contains(&bytes.len()) {
-            return Ok(Self(Arc::new(bytes.into())));
+    pub fn secret(self, text: &SecretString) -> Result<Secret, String> {
+        match self {
+            Self::Standard => Secret::read(text),
+            Self::Hub => Secret::of_characters(text),
         }
-        let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
-        Err(format!("must have {least} to {most} bytes; `echo whsec_$(openssl rand -base64 32)` makes one"))
-    }
-
-    /// Whether both are the same; told in constant time where they are equally long.
-    pub fn is(&self, other: &Self) -> bool {
-        subtle::ConstantTimeEq::ct_eq(self.0.expose_secret(), other.0.expose_secret()).into()
-    }
-
-    fn mac(&self, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
-        let mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).ok()?;
-        Some(parts.iter().fold(mac, |mac, part| mac.chain_update(part)))
-    }
-
-    /// The value of `webhook-signature` for a message.
-    #[cfg(test)]
-    pub fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
-        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-        format!("v1,{}", STANDARD.encode(self.mac(&parts).expect("any key fits").finalize().into_bytes()))
-    }
-
-    /// The value of `X-Hub-Signature-256` for a body.
-    #[cfg(test)]
-    pub fn sign_hub(&self, body: &[u8]) -> String {
-        format!("sha256={}", hex(&self.mac(&[body]).expect("any key fits").finalize().into_bytes()))
     }
 }
 
 /// Why nothing can be believed of a request. For our log; the sender hears the same of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
-    /// Neither kind of signature is there, or both are.
-    #[error("it has no signature, or two kinds of it")]
+    /// Neither kind of signature is there.
+    #[error("it has no signature")]
     Unsigned,
+    /// Both kinds are: which of them counts is nobody's to guess.
+    #[error("it has two kinds of signature")]
+    Both,
     /// A header is not there, is there twice, or says what it never may.
     #[error("the header `{0}` must be there once, in the form of its specification")]
     Header(&'static str),
@@ -112,7 +73,7 @@ pub enum Flaw {
 pub struct Claim<'a> {
     /// How it is signed.
     pub scheme: Scheme,
-    /// The message's name for itself; a repetition has the same one. `None`: it has none.
+    /// The message's name for itself, signed like the rest; a repetition has the same one. `None`: it has none.
     pub id: Option<&'a str>,
     timestamp: &'a str,
     signatures: Vec<[u8; 32]>,
@@ -124,12 +85,13 @@ impl<'a> Claim<'a> {
         match (headers.contains_key(STANDARD_SIGNATURE), headers.contains_key(HUB_SIGNATURE)) {
             (true, false) => Self::standard(headers, now),
             (false, true) => Self::hub(headers),
-            _ => Err(Flaw::Unsigned),
+            (false, false) => Err(Flaw::Unsigned),
+            (true, true) => Err(Flaw::Both),
         }
     }
 
     fn standard(headers: &'a HeaderMap, now: Timestamp) -> Result<Self, Flaw> {
-        let id = message_id(headers, STANDARD_ID)?.ok_or(Flaw::Header(STANDARD_ID))?;
+        let id = once(headers, STANDARD_ID)?.filter(|id| is_id(id)).ok_or(Flaw::Header(STANDARD_ID))?;
         let timestamp = once(headers, STANDARD_TIME)?.ok_or(Flaw::Header(STANDARD_TIME))?;
         let second = unix_second(timestamp).ok_or(Flaw::Header(STANDARD_TIME))?;
         if now.as_second().abs_diff(second) > TOLERANCE_S.unsigned_abs() {
@@ -149,19 +111,17 @@ impl<'a> Claim<'a> {
     fn hub(headers: &'a HeaderMap) -> Result<Self, Flaw> {
         let listed = once(headers, HUB_SIGNATURE)?.ok_or(Flaw::Header(HUB_SIGNATURE))?;
         let signature = listed.strip_prefix("sha256=").and_then(unhex).ok_or(Flaw::Header(HUB_SIGNATURE))?;
-        let id = message_id(headers, HUB_ID)?;
-        Ok(Self { scheme: Scheme::Hub, id, timestamp: "", signatures: vec![signature] })
+        Ok(Self { scheme: Scheme::Hub, id: None, timestamp: "", signatures: vec![signature] })
     }
 
     /// Whether one of the signatures is that of this secret over this body.
     pub fn is_by(&self, secret: &Secret, body: &[u8]) -> bool {
         let id = self.id.unwrap_or_default().as_bytes();
-        let mac = match self.scheme {
-            Scheme::Standard => secret.mac(&[id, b".", self.timestamp.as_bytes(), b".", body]),
-            Scheme::Hub => secret.mac(&[body]),
+        let code = match self.scheme {
+            Scheme::Standard => secret.code(&[id, b".", self.timestamp.as_bytes(), b".", body]),
+            Scheme::Hub => secret.code(&[body]),
         };
-        let Some(mac) = mac else { return false };
-        self.signatures.iter().fold(false, |found, signature| mac.clone().verify_slice(signature).is_ok() | found)
+        self.signatures.iter().fold(false, |found, signature| code.clone().verify_slice(signature).is_ok() | found)
     }
 }
 
@@ -169,7 +129,6 @@ const STANDARD_ID: &str = "webhook-id";
 const STANDARD_TIME: &str = "webhook-timestamp";
 const STANDARD_SIGNATURE: &str = "webhook-signature";
 const HUB_SIGNATURE: &str = "x-hub-signature-256";
-const HUB_ID: &str = "x-github-delivery";
 
 /// What tells this body from every other one.
 pub fn digest(body: &[u8]) -> [u8; 32] {
@@ -193,10 +152,8 @@ fn once<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
 }
 
 /// An id must hold no full stop: with one in it, two different messages could have the same signed text.
-fn message_id<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Flaw> {
-    let Some(id) = once(headers, name)? else { return Ok(None) };
-    let plain = id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.');
-    if (1..=LONGEST_ID).contains(&id.len()) && plain { Ok(Some(id)) } else { Err(Flaw::Header(name)) }
+fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.')
 }
 
 /// 1 to 12 decimal digits, without a sign, a fraction, or a zero in front.

@@ -61,6 +61,63 @@ async fn a_page_whose_name_was_made_to_lead_here_reads_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_passes_on_needs_a_token_whatever_name_it_gives_us() {
+    let open = Lab::open().await;
+    for header in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"] {
+        for uri in ["/api/v1/overview", "/metrics", "/", "/domains.csv"] {
+            // Many proxies call what is behind them by the address that they know it by.
+            let headers = [("host", "127.0.0.1:8420"), (header, "192.0.2.7")];
+            let reply = send(&app(&open.shared), Method::GET, uri, &headers).await;
+            assert_eq!(reply.status, StatusCode::MISDIRECTED_REQUEST, "{header} {uri}");
+            assert!(reply.body.contains("[[server.token]]"), "it says what to do: {}", reply.body);
+        }
+    }
+    let closed = Lab::with(access()).await;
+    let bearer = format!("Bearer {READ}");
+    let headers = [("host", "status.example.ch"), ("x-forwarded-for", "192.0.2.7"), ("authorization", &*bearer)];
+    assert_eq!(send(&app(&closed.shared), Method::GET, "/metrics", &headers).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_asks_for_a_signature_or_tells_nothing_is_there_under_every_name() {
+    let open = Lab::open().await;
+    let headers = [("host", "prevalidate.example.ch"), ("x-forwarded-for", "192.0.2.7")];
+    for uri in ["/healthz", "/readyz"] {
+        assert_eq!(send(&app(&open.shared), Method::GET, uri, &headers).await.status, 200, "{uri}");
+    }
+    // No token stands in the configuration: the hook is refused for its signature only.
+    assert_eq!(send(&app(&open.shared), Method::POST, "/hooks/dns", &headers).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(send(&app(&open.shared), Method::GET, "/api/v1/overview", &headers).await.status, 421);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_program_is_an_answer_that_shows_nothing_and_the_next_one_is_right() {
+    let lab = Lab::open().await;
+    let more = Router::new()
+        .route("/api/fault", get(async || -> &'static str { panic!("swiss-pki=canary") }))
+        .route("/fault", get(async || -> &'static str { panic!("swiss-pki=canary") }));
+    let router = with(more, &lab);
+    for (uri, kind) in [("/api/fault", "application/problem+json"), ("/fault", "text/html; charset=utf-8")] {
+        let reply = fetch(&router, uri).await;
+        assert_eq!((reply.status, reply.header("content-type")), (StatusCode::INTERNAL_SERVER_ERROR, kind));
+        assert!(!reply.body.contains("canary") && reply.body.contains("the log says what"), "{}", reply.body);
+        assert_eq!(fetch(&router, "/healthz").await.status, 200);
+    }
+    let counted = "prevalidate_http_requests_total{route=\"/fault\",status=\"500\"} 1";
+    assert!(fetch(&router, "/metrics").await.body.lines().any(|line| line == counted));
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_does_not_hear_which_version_this_is() {
+    let (closed, open) = (Lab::with(access()).await, Lab::open().await);
+    for uri in ["/session", "/nowhere", "/healthz", "/readyz", "/api/v1/overview", "/metrics", "/%ff"] {
+        let reply = fetch(&app(&closed.shared), uri).await;
+        assert!(!reply.body.contains(concat!("prevalidate ", env!("CARGO_PKG_VERSION"))), "{uri}: {}", reply.body);
+    }
+    assert!(fetch(&app(&open.shared), "/").await.body.contains(env!("CARGO_PKG_VERSION")), "whoever may read sees it");
+}
+
+#[tokio::test]
 async fn errors_come_as_problems_for_programs_and_as_pages_for_people() {
     let lab = Lab::open().await;
     let more = Router::new().route("/hooks/dns", post(async |_: Bytes| "ok")).route("/domains", get(async || "ok"));

@@ -1,8 +1,10 @@
-//! The style sheet, under an address that changes with its content: whoever has it need not ask again.
+//! The style sheet, under an address that changes with its content: whoever has it need not ask again. Where machines of several
+//! versions share one name, a page of one may ask another for its sheet: that one gives its own, and nobody keeps it.
 
 use std::sync::LazyLock;
 
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
@@ -25,10 +27,11 @@ pub(super) fn style_path() -> &'static str {
     &PATH
 }
 
-pub(super) async fn serve(State(pages): State<std::sync::Arc<Pages>>, Path(file): Path<String>) -> Response {
+pub(super) async fn serve(State(pages): State<std::sync::Arc<Pages>>, Path(file): Path<String>, uri: Uri) -> Response {
     if file != "style.css" {
         return pages.not_found("Nothing lies at this address.");
     }
-    let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    (headers, STYLE).into_response()
+    let is_its_address = uri.path_and_query().is_some_and(|address| address.as_str() == style_path());
+    let keep = if is_its_address { "public, max-age=31536000, immutable" } else { "no-store" };
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, keep)], STYLE).into_response()
 }

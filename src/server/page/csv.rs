@@ -45,18 +45,22 @@ fn row(text: &mut String, entry: &Entry) {
     text.push_str("\r\n");
 }
 
-/// A cell that begins like a formula gets an apostrophe in front: spreadsheets then show it as text.
+/// What begins like a formula gets an apostrophe in front: spreadsheets then show it as text. So does every part of a cell that
+/// would be a cell of its own where columns are parted at a semicolon, as they are in Switzerland and Germany.
 fn push(text: &mut String, cell: &str) {
+    const SIGNS: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    let is_formula = |part: &str| part.trim_start_matches(|c: char| c.is_whitespace() || c == '"').starts_with(SIGNS);
     let cell = escape(cell);
-    let is_formula = cell.trim_start().starts_with(['=', '+', '-', '@', '|', '%']);
-    if !is_formula && !cell.contains([',', '"']) {
+    if !cell.split([',', ';']).any(is_formula) && !cell.contains([',', '"']) {
         return text.push_str(&cell);
     }
     text.push('"');
-    if is_formula {
-        text.push('\'');
+    for part in cell.split_inclusive([',', ';']) {
+        if is_formula(part) {
+            text.push('\'');
+        }
+        text.push_str(&part.replace('"', "\"\""));
     }
-    text.push_str(&cell.replace('"', "\"\""));
     text.push('"');
 }
 
@@ -77,6 +81,14 @@ mod tests {
             (" =1", "\"' =1\""),
             ("\t=1", "\\t=1"),
             ("a\r\n=1", "a\\r\\n=1"),
+            // Spreadsheets of some languages take other signs, and part the columns at other ones.
+            ("\u{ff1d}1", "\"'\u{ff1d}1\""),
+            ("\u{ff0b}1", "\"'\u{ff0b}1\""),
+            ("no;=1", "\"no;'=1\""),
+            ("no; \"=1\"", "\"no;' \"\"=1\"\"\""),
+            ("no,@x,y", "\"no,'@x,y\""),
+            ("\"=1", "\"'\"\"=1\""),
+            ("a = b; c", "a = b; c"),
         ] {
             let mut text = String::new();
             push(&mut text, cell);

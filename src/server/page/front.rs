@@ -161,11 +161,11 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
         section aria-labelledby="clients" {
             h2 #clients { "Clients at the CA" }
             div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of the clients" {
-                table {
+                table.clients {
                     caption.unseen { "Each client with its domains and the last look at the CA" }
                     thead { tr {
                         th scope="col" { "Client" }
-                        th.number scope="col" { "Domains" }
+                        th.number.not-phone scope="col" { "Domains" }
                         th.number.not-phone scope="col" { "Need a person" }
                         th scope="col" { "CA last asked" }
                         @if order.is_some() { th scope="col" { span.unseen { "Order" } } }
@@ -175,7 +175,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
                             @let (domains, needing) = summary.clients.get(&client.key).copied().unwrap_or_default();
                             tr {
                                 th scope="row" { a href={ "/domains?client=" (encoded(&client.key)) } { (said(&client.key)) } }
-                                td.number { (number(domains)) }
+                                td.number.not-phone { (number(domains)) }
                                 td.number.not-phone { (number(needing)) }
                                 td { @match client.looked_at {
                                     Some(at) => { (away(at, now)) " " span.soft.wide-only { (time(at)) } },

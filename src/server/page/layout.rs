@@ -62,7 +62,7 @@ impl Frame<'_> {
                         (content)
                     }
                     footer.foot {
-                        span { "prevalidate " (env!("CARGO_PKG_VERSION")) }
+                        span { "prevalidate" @if self.visitor.is_some() { " " (env!("CARGO_PKG_VERSION")) } }
                         @if let Some(at) = self.picture { span { "As of " (time(at)) ", " (away(at, self.now)) } }
                         span { "All times are UTC" }
                     }

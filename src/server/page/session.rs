@@ -196,7 +196,7 @@ pub(super) async fn begin(
         Session::begin(name, now).signed(&live.access).ok_or(Denied::Wrong)
     });
     match session {
-        Ok(cookie) => with_cookie(see_other(&next), &cookie, LIFE, live.tls.is_some()),
+        Ok(cookie) => with_cookie(see_other(&next), &cookie, LIFE, live.tls.is_some() || is_by_tls(&headers)),
         Err(denied) => {
             tracing::warn!("a token was refused at the login form: {denied}");
             let message = match denied {
@@ -222,7 +222,7 @@ pub(super) async fn end(
     {
         return pages.trouble(StatusCode::FORBIDDEN, "You are still signed in", "The form was of another session.");
     }
-    with_cookie(see_other("/session"), "", SignedDuration::ZERO, live.tls.is_some())
+    with_cookie(see_other("/session"), "", SignedDuration::ZERO, live.tls.is_some() || is_by_tls(&headers))
 }
 
 /// The hidden field of a form.
@@ -238,6 +238,11 @@ pub(super) fn see_other(to: &str) -> Response {
 /// Whether a browser says that a form came from another site.
 pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+/// Whether a proxy says that it was reached by TLS. Whoever makes that up only keeps the cookie from themselves.
+fn is_by_tls(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// What a cookie says.

@@ -1,4 +1,5 @@
-//! Signing as Standard Webhooks have it (specification 1.0.0, "Signature scheme"): HMAC-SHA256 over `id.timestamp.body`.
+//! The secret that two sides of a webhook share, and what it signs: HMAC-SHA256 (RFC 2104). Hooks that come in are checked with
+//! it and notices that go out are signed with it. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +7,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 
-/// The shortest and the longest secret, in bytes: 24 to 64 are recommended, and a passphrase may be longer.
+/// The shortest and the longest secret, in bytes (Standard Webhooks 1.0.0, "Signature scheme": 24 to 64, and a passphrase may be
+/// longer); what an empty one signs, everybody can sign.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
 
 /// A secret that both sides share. Never shown.
@@ -23,16 +26,26 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// The secret as people hand it on: `whsec_` and base64, otherwise the characters themselves.
+    /// The secret as Standard Webhooks hand it on: `whsec_` and base64, otherwise the characters themselves.
     ///
     /// # Errors
     /// What is wrong with it, without a part of it.
     pub fn read(text: &SecretString) -> Result<Self, String> {
-        let text = text.expose_secret();
-        let bytes = match text.strip_prefix("whsec_") {
-            Some(coded) => STANDARD.decode(coded).map_err(|_| "must be base64 after `whsec_`".to_owned())?,
-            None => text.as_bytes().to_vec(),
-        };
+        match text.expose_secret().strip_prefix("whsec_") {
+            Some(coded) => Self::of(STANDARD.decode(coded).map_err(|_| "must be base64 after `whsec_`".to_owned())?),
+            None => Self::of_characters(text),
+        }
+    }
+
+    /// The characters themselves, whatever they are: as GitHub takes them.
+    ///
+    /// # Errors
+    /// What is wrong with it, without a part of it.
+    pub fn of_characters(text: &SecretString) -> Result<Self, String> {
+        Self::of(text.expose_secret().as_bytes().to_vec())
+    }
+
+    fn of(bytes: Vec<u8>) -> Result<Self, String> {
         if SECRET_BYTES.contains(&bytes.len()) {
             return Ok(Self(Arc::new(bytes.into())));
         }
@@ -40,13 +53,22 @@ impl Secret {
         Err(format!("must have {least} to {most} bytes; `echo whsec_$(openssl rand -base64 32)` makes one"))
     }
 
+    /// Whether both are the same; told in constant time where they are equally long.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.expose_secret().ct_eq(other.0.expose_secret()).into()
+    }
+
+    /// The code over `parts`, one after the other: to be compared in constant time, or written down.
+    pub fn code(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        let key = self.0.expose_secret();
+        let code = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104, section 2)");
+        parts.iter().fold(code, |code, part| code.chain_update(part))
+    }
+
     /// The value of `webhook-signature` for a message; `timestamp` in seconds since 1970.
     pub fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
-        let key = self.0.expose_secret();
-        let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104, section 2)");
-        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-        let mac = parts.iter().fold(mac, |mac, part| mac.chain_update(part));
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        let code = self.code(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
+        format!("v1,{}", STANDARD.encode(code.finalize().into_bytes()))
     }
 }
 
@@ -57,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_coded_or_plain_and_long_enough_and_never_shown() {
-        let read = |text: &str| Secret::read(&SecretString::from(text));
+        let read = |text: &str| Secret::read(&text.into());
         // HMAC-SHA256 by `openssl dgst -sha256 -mac HMAC -macopt hexkey:…` over the same octets.
         let secret = read("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let body = br#"{"test": 2432232314}"#;
