@@ -31,8 +31,9 @@ pub(super) struct Sight {
     pub(super) decision: Decision,
 }
 
-/// Whether somebody else who looks has ended is asked so often, at least.
-const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// Whether somebody else who makes the first look has ended is asked so often: until then there is nothing to do here. It is one
+/// row; the picture of all domains, which tells of later looks, comes too late on a busy machine.
+const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// Rows are gone through in pages of so many.
 const PAGE: usize = 1000;
@@ -113,11 +114,12 @@ impl Worker {
         }
         let seen: Vec<Seen> = survey.sights.iter().map(Sight::seen).collect();
         crashpoint::reach("listed");
-        self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
-        crashpoint::reach("look-stored");
+        // Before the look: whoever hears of it finds all that belongs to it.
         self.remember(&refusal_fact(&target.key), "").await?;
         self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
         self.remember(&above_fact(&target.key), &above_text(&survey.above, &survey.covering)).await?;
+        self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
+        crashpoint::reach("look-stored");
         self.note(events).await?;
         self.cover(&target.key, survey.covering);
         self.looks.looked(&target.key, survey.read_at);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use prevalidate::sandbox::ca::Call;
 
-use super::Fleet;
+use super::{Fleet, PATIENCE};
 use crate::support::daemon::Daemon;
 use crate::support::postgres::Cluster;
 
@@ -21,15 +21,45 @@ fn fleet(count: usize) -> Fleet {
 }
 
 impl Fleet {
-    /// Leases of this process that live. None when it took one of them over from another that stopped: a domain that three in a
-    /// row stop at is held for a person (faults W09), and here nobody comes.
-    fn held_by(&self, daemon: &Daemon) -> i64 {
-        self.number(&format!(
-            "SELECT CASE WHEN max(claims) > 1 THEN 0 ELSE count(*) END FROM domain
-             WHERE lease_holder LIKE '%/{}' AND lease_until > clock_timestamp()",
-            daemon.pid()
-        ))
+    /// Stops one of these in the middle of something, the first of them rather than the last; `None` when all is done before. Not
+    /// one that took something over from another that stopped: a domain that three in a row stop at is held for a person (faults
+    /// W09), and here nobody comes.
+    fn stop_at_work<'a>(&self, machines: &[&'a Daemon]) -> Option<&'a Daemon> {
+        let began = Instant::now();
+        while self.performed(Call::Validate) < self.domains.len() {
+            let pid = self.said_soon(&at_work(machines));
+            let found = machines.iter().find(|machine| machine.pid().to_string() == pid);
+            if let Some(&machine) = found {
+                machine.signal("-STOP");
+                // Meanwhile it may have come to the end of that, and gone to something else.
+                if self.ask(&at_work(&[machine])) == pid {
+                    return found.copied();
+                }
+                machine.signal("-CONT");
+            }
+            assert!(began.elapsed() < PATIENCE, "nobody is at anything: {}", self.standing());
+        }
+        None
     }
+
+    /// Waits until nothing is leased to a machine that does not give its leases back.
+    fn until_taken_over(&self, pid: u32) {
+        let over = format!(
+            "SELECT 'all' WHERE NOT EXISTS (SELECT FROM domain WHERE lease_holder LIKE '%/{pid}' AND lease_until IS NOT NULL)"
+        );
+        self.until_said("that others take over", &over);
+    }
+}
+
+/// Which of these is at something that nobody stopped at.
+fn at_work(machines: &[&Daemon]) -> String {
+    let pids: Vec<_> = machines.iter().map(|machine| format!("'{}'", machine.pid())).collect();
+    let pids = pids.join(", ");
+    format!(
+        "SELECT pid FROM (SELECT split_part(lease_holder, '/', 2) AS pid, claims FROM domain
+             WHERE lease_until > clock_timestamp()) AS held
+         GROUP BY pid HAVING max(claims) = 1 AND pid IN ({pids}) ORDER BY array_position(ARRAY[{pids}], pid) LIMIT 1"
+    )
 }
 
 /// Each time in another moment of its work, it stands still until others have taken over, and wakes in the middle of theirs
@@ -39,18 +69,12 @@ fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
     let fleet = fleet(60);
     let mut machines: Vec<_> = (0..3).map(|n| fleet.start(n)).collect();
     fleet.guard_epochs();
-    let is_over = || fleet.performed(Call::Validate) == fleet.domains.len();
     let mut stood = 0;
-    while stood < 4 && !is_over() {
-        // At whatever it is: one that is at nothing proves nothing.
-        let Some(sleeper) = machines.iter().find(|machine| fleet.held_by(machine) > 0) else { continue };
-        sleeper.signal("-STOP");
-        stood += usize::from(fleet.held_by(sleeper) > 0);
-        let over = format!(
-            "SELECT count(*) FROM domain WHERE lease_holder LIKE '%/{}' AND lease_until IS NOT NULL",
-            sleeper.pid()
-        );
-        fleet.until("that others take over", || fleet.number(&over) == 0);
+    while stood < 4
+        && let Some(sleeper) = fleet.stop_at_work(&machines.iter().collect::<Vec<_>>())
+    {
+        stood += 1;
+        fleet.until_taken_over(sleeper.pid());
         sleeper.signal("-CONT");
         machines.rotate_left(1);
     }
@@ -70,14 +94,11 @@ fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
     fleet.guard_epochs();
     let mut longest = Duration::ZERO;
     for round in 0..4 {
-        fleet.until("that it is at something", || {
-            fleet.held_by(&doomed) > 0 || fleet.performed(Call::Validate) == fleet.domains.len()
-        });
+        fleet.stop_at_work(&[&doomed]);
         let pid = doomed.pid();
         doomed.signal("-KILL");
         let died = Instant::now();
-        let held = format!("SELECT count(*) FROM domain WHERE lease_holder LIKE '%/{pid}' AND lease_until IS NOT NULL");
-        fleet.until("that another takes over", || fleet.number(&held) == 0);
+        fleet.until_taken_over(pid);
         longest = longest.max(died.elapsed());
         doomed = fleet.start(2 + round);
     }

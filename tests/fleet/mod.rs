@@ -9,7 +9,11 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use prevalidate::ca::ClientSelector;
 use prevalidate::sandbox::ca::Call;
+use prevalidate::store::Store as _;
+use prevalidate::store::postgres::PostgresStore;
+use prevalidate::worker::Target;
 
 use crate::e2e::world::{Setup, World};
 use crate::support::daemon::Daemon;
@@ -87,6 +91,28 @@ impl Fleet {
         }
     }
 
+    /// Waits until this query says something, and gives that: the server looks again by itself.
+    #[track_caller]
+    pub fn until_said(&self, what: &str, query: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let said = self.said_soon(query);
+            if !said.is_empty() {
+                return said;
+            }
+            assert!(began.elapsed() < PATIENCE, "{what} does not come about: {}", self.standing());
+        }
+    }
+
+    /// What this query says as soon as it says anything; nothing after a second.
+    pub fn said_soon(&self, query: &str) -> String {
+        self.ask(&format!(
+            "DO $$ BEGIN
+                 FOR turn IN 1..100 LOOP EXIT WHEN EXISTS ({query}); PERFORM pg_sleep(0.01); END LOOP;
+             END $$; {query}"
+        ))
+    }
+
     /// How many calls of this kind the CA did.
     pub fn performed(&self, call: Call) -> usize {
         self.world.ca.log().iter().filter(|request| request.call == call && request.performed).count()
@@ -108,16 +134,36 @@ impl Fleet {
     #[track_caller]
     pub fn until_done(&self) {
         self.until_valid(self.domains.len());
-        let open = "SELECT (SELECT count(*) FROM ledger WHERE state <> 'removed')
-                         + (SELECT count(*) FROM domain WHERE lease_until > clock_timestamp())";
-        self.until("the end of all work", || self.number(open) == 0);
+        let closed = "SELECT 'all' WHERE NOT EXISTS (SELECT FROM ledger WHERE state <> 'removed')
+                          AND NOT EXISTS (SELECT FROM domain WHERE lease_until > clock_timestamp())";
+        self.until_said("the end of all work", closed);
+    }
+
+    /// The machines that start from now on find that somebody else is looking at the CA, until one who does not ask has looked.
+    pub fn take_the_look(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { PostgresStore::open(&self.database.url, None, None).await.unwrap().close().await });
+        let client = Target::new("sandbox", ClientSelector::Reference(self.world.client.clone())).key;
+        self.ask(&format!("INSERT INTO turn VALUES ('{client}', 'somebody else', now() + interval '1 hour')"));
+    }
+
+    /// How many lines of the history of domains each machine wrote, and how many seconds after the look the first of them.
+    pub fn shares(&self) -> Vec<(i64, f64)> {
+        let said = self.ask(
+            "SELECT count(*), (min(at) - (SELECT max(at) FROM look)) / 1e6 FROM history
+             WHERE domain IS NOT NULL AND run LIKE 'serve-%' GROUP BY run ORDER BY 1",
+        );
+        let share =
+            |line: &str| line.split_once('|').map(|(steps, after)| (steps.parse().unwrap(), after.parse().unwrap()));
+        said.lines().filter_map(share).collect()
     }
 
     fn standing(&self) -> String {
         let valid = self.domains.iter().filter(|domain| self.is_valid(domain)).count();
         let rows = "SELECT string_agg(name || ' due ' || coalesce(due_at::text, '-') || ' until '
-                || coalesce(lease_until::text, '-') || ' claims ' || claims, E'\\n')
-            FROM (SELECT * FROM domain WHERE lease_until IS NOT NULL OR attempt <> '{}' LIMIT 20) AS open";
+                || coalesce(lease_until::text, '-') || ' claims ' || claims || ' ' || attempt, E'\\n')
+            FROM (SELECT * FROM domain WHERE lease_until IS NOT NULL OR attempt::json ->> 'hold' IS NOT NULL
+                OR name IN (SELECT owner FROM ledger WHERE state <> 'removed') LIMIT 20) AS open";
         let last = "SELECT string_agg(kind || ' ' || coalesce(domain, '') || ' ' || detail, E'\\n')
             FROM (SELECT * FROM history ORDER BY id DESC LIMIT 20) AS last";
         let psql = |sql: &str| {

@@ -16,9 +16,11 @@ fn four_machines_share_two_hundred_domains_and_do_nothing_twice() {
     share(4);
 }
 
+/// All are there before anything is due; then somebody who does no work looks, and all of them go to work.
 fn share(count: usize) {
     // Small rounds, so that there are some for everybody.
     let fleet = Fleet { worker: "concurrency = 4", ..Fleet::new(Cluster::shared().database_now(), 200) };
+    fleet.take_the_look();
     let machines = (0..count).map(|n| match n {
         // One of them has a pooler before the database.
         1 => fleet.start_by(n, Bouncer::shared().address()),
@@ -26,9 +28,16 @@ fn share(count: usize) {
     });
     let machines: Vec<_> = machines.collect();
     fleet.guard_epochs();
+    assert!(fleet.world.ca.log().is_empty(), "one looks for all: {:?}", fleet.world.ca.log());
+    fleet.world.run(&fleet.setup(count), &["status", "--refresh"]);
     fleet.until_done();
-    assert!(fleet.performed(Call::List) <= count, "a look is for all: {:?}", fleet.world.ca.log());
-    fleet.check(&format!("{count} machines"), machines);
+    assert_eq!(fleet.performed(Call::List), 1, "a look is for all: {:?}", fleet.world.ca.log());
+    let shares = fleet.shares();
+    let least = shares.iter().map(|(steps, _)| *steps).min().unwrap_or_default();
+    let all: i64 = shares.iter().map(|(steps, _)| steps).sum();
+    // A tenth of an even share: they are no processors of their own.
+    assert!(shares.len() == count && least * 10 * count as i64 >= all, "{shares:?}");
+    fleet.check(&format!("{count} machines, {shares:?}"), machines);
 }
 
 /// A daemon, two runs and a hook at once: one is at each domain.

@@ -45,6 +45,8 @@ impl Scheduler {
                         Ok(_) => {
                             faults = 0;
                             self.store_answers();
+                            // The lane on watch looked before this was known, or given back.
+                            self.shared.wake.notify_one();
                         }
                         Err(error) => {
                             self.store_fails(&error);
