@@ -41,6 +41,22 @@ fn the_units_give_the_program_next_to_nothing() {
     }
 }
 
+/// Each unit that keeps the state directory makes it its user's own when it starts; of two users one would be shut out.
+#[test]
+fn the_units_of_one_store_run_as_the_one_user_whom_the_readme_makes() {
+    let readme = include_str!("../README.md");
+    let made = readme.lines().find_map(|line| line.strip_prefix("sudo useradd ")).unwrap();
+    let user = made.split_whitespace().last().unwrap();
+    for unit in ["config/prevalidate.service", "config/prevalidate-serve.service"] {
+        let text = std::fs::read_to_string(root().join(unit)).unwrap();
+        for line in [format!("User={user}"), "StateDirectory=prevalidate".to_owned()] {
+            assert!(text.lines().any(|found| found == line), "{unit} has no {line}");
+        }
+        assert!(!text.contains("DynamicUser"), "{unit}");
+        assert!(made.contains("--home-dir /var/lib/prevalidate "), "{made}");
+    }
+}
+
 #[test]
 fn systemd_knows_every_key_of_the_units() {
     // What is only missing on this machine is no fault of the unit: its program, and units it stands after.
