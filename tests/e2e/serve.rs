@@ -88,20 +88,6 @@ fn twenty_domains_become_valid_without_cron_and_the_service_manager_knows() {
     assert_eq!(lists, 3, "one look of the daemon in six hours, one of the run, one of the hook");
 }
 
-/// Idle lanes look for work as soon as another one has come to an end of its own, not when their pause is over.
-#[test]
-fn a_domain_goes_from_step_to_step_without_a_pause() {
-    let (domains, server) = lab(1);
-    let world = World::new(&[&server]);
-    let mut daemon = serve(&world, &setup(&world, &server, &domains));
-    daemon.says(&["removed"]);
-    let log = world.ca.log();
-    let at = |call| log.iter().find(|request| request.call == call).unwrap().at;
-    let took = at(Call::Validate).duration_since(at(Call::Register));
-    // Published, looked for, submitted: three pauses of almost a second.
-    assert!(took.as_secs() < 2, "{took:?}");
-}
-
 #[test]
 fn a_new_configuration_is_taken_up_by_sighup_and_a_broken_one_keeps_the_old() {
     let (domains, server) = lab(2);
