@@ -6,6 +6,7 @@
 
 #[doc(hidden)]
 pub mod conformance;
+mod pages;
 pub mod postgres;
 pub mod record;
 mod row;
@@ -19,6 +20,7 @@ use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::pages::Pages;
 pub use self::record::{Content, Kind, Page};
 use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
 
@@ -43,8 +45,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// whatever the holder wrote: a hint that arrives during the work is not lost (faults W04).
     async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
 
-    /// All rows, undesired ones too, by name.
-    async fn domains(&self) -> Result<Vec<DomainRow>, StoreError>;
+    /// All rows, undesired ones too, by name; each as it stands when its page is read.
+    async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
+        let (mut all, mut pages) = (Vec::new(), Pages::of(self));
+        while let Some(rows) = pages.next().await? {
+            all.extend(rows);
+        }
+        Ok(all)
+    }
 
     /// At most `limit` rows after that of `after` (which need not be there), or from the first, by name: a way through all of them
     /// that never holds them at once.

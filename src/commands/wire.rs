@@ -37,7 +37,7 @@ use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
-use crate::store::{Origin, Store, StoreError, Wanted};
+use crate::store::{Origin, Pages, Store, StoreError, Wanted};
 use crate::worker::{Ports, Target, refusal_fact};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
@@ -141,11 +141,13 @@ pub(super) async fn sync(
 ) -> Result<Option<Alarm>, Failed> {
     let wanted = wanted(settings);
     let kept: BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
-    let rows = store.domains().await?;
-    let known: Vec<_> = rows.iter().filter(|row| row.origins.contains(&Origin::Config)).collect();
-    let gone: Vec<DomainName> =
-        known.iter().map(|row| &row.domain).filter(|domain| !kept.contains(domain)).cloned().collect();
-    let alarm = examine_inventory(INVENTORY, known.len(), &gone).filter(|_| !force);
+    let (mut known, mut gone, mut pages) = (0, Vec::new(), Pages::of(store));
+    while let Some(rows) = pages.next().await? {
+        let rows = rows.into_iter().filter(|row| row.origins.contains(&Origin::Config));
+        let rows = rows.inspect(|_| known += 1).map(|row| row.domain);
+        gone.extend(rows.filter(|domain| !kept.contains(domain)));
+    }
+    let alarm = examine_inventory(INVENTORY, known, &gone).filter(|_| !force);
     let (fact, refusal) = (refusal_fact(INVENTORY), alarm.as_ref().map(ToString::to_string).unwrap_or_default());
     if store.fact(&fact).await?.unwrap_or_default() != refusal {
         store.set_fact(&fact, &refusal).await?;

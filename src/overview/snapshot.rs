@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::trouble::{Trouble, Troubles};
 use super::{Basis, Beside, DomainView, ProofView, Standing, open_entries, stranger, view};
 use crate::prevalidation::{DomainName, Lateness, LedgerEntry, State};
-use crate::store::{DomainRow, Store, StoreError};
+use crate::store::{DomainRow, Pages, Store, StoreError};
 use crate::worker::{Cover, refusal_fact};
 
 /// How everything stood at one moment.
@@ -68,16 +68,18 @@ pub struct ClientStanding {
     pub refusal: String,
 }
 
-/// Rows that are in memory at once while the store is read.
-const AT_ONCE: usize = 2_000;
-
 impl Snapshot {
     /// Reads the whole store, some rows at a time: what is kept of each is an [`Entry`].
     pub async fn read(store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
-        Self::read_by(AT_ONCE, store, basis, now).await
+        Self::read_by(|| Pages::of(store), store, basis, now).await
     }
 
-    async fn read_by(at_once: usize, store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
+    async fn read_by<'s>(
+        pages: impl Fn() -> Pages<'s, dyn Store + 's>,
+        store: &'s dyn Store,
+        basis: &Basis<'_>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let mut reading = Reading {
             ledger: open_entries(store, None).await?,
             beside: Beside::read(store, basis.targets).await?,
@@ -88,13 +90,13 @@ impl Snapshot {
             basis,
             now,
         };
-        let mut pages = Pages::of(store, at_once);
-        while let Some(rows) = pages.next().await? {
+        let mut all = pages();
+        while let Some(rows) = all.next().await? {
             rows.into_iter().for_each(|row| reading.take(row));
         }
         reading.take_strangers();
         // Only now is it known who is covered; where nobody is, the store is not read twice.
-        reading.cover_below(store, at_once).await?;
+        reading.cover_below(pages()).await?;
         let clients = reading.clients(store).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
@@ -104,30 +106,6 @@ impl Snapshot {
     /// Where among the entries a domain is.
     pub fn place(&self, domain: &DomainName) -> Option<u32> {
         self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok().and_then(|place| place.try_into().ok())
-    }
-}
-
-/// All rows of a store, in pages.
-struct Pages<'a> {
-    store: &'a dyn Store,
-    at_once: usize,
-    after: Option<DomainName>,
-    ended: bool,
-}
-
-impl<'a> Pages<'a> {
-    fn of(store: &'a dyn Store, at_once: usize) -> Self {
-        Self { store, at_once, after: None, ended: false }
-    }
-
-    async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let rows = self.store.domains_after(self.after.as_ref(), self.at_once).await?;
-        self.ended = rows.len() < self.at_once;
-        self.after = rows.last().map(|row| row.domain.clone());
-        Ok(Some(rows))
     }
 }
 
@@ -163,7 +141,7 @@ impl Reading<'_> {
     }
 
     /// Looks again at those that one above them covers: they stand as that one does.
-    async fn cover_below(&mut self, store: &dyn Store, at_once: usize) -> Result<(), StoreError> {
+    async fn cover_below(&mut self, mut pages: Pages<'_, dyn Store + '_>) -> Result<(), StoreError> {
         let above = |entry: &Entry| self.cover.above(&entry.domain, &self.beside.above, self.now);
         let covered: BTreeMap<DomainName, DomainName> =
             self.entries.iter().filter_map(|entry| Some((entry.domain.clone(), above(entry)?))).collect();
@@ -171,7 +149,6 @@ impl Reading<'_> {
             return Ok(());
         }
         let mut below = Vec::with_capacity(covered.len());
-        let mut pages = Pages::of(store, at_once);
         while let Some(rows) = pages.next().await? {
             for row in rows {
                 let Some(parent) = covered.get(&row.domain) else { continue };

@@ -206,10 +206,6 @@ impl Store for PostgresStore {
         self.told(inventory::wake(self, domains, now).await)
     }
 
-    async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
-        self.told(inventory::all(self).await)
-    }
-
     async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
         self.told(inventory::after(self, after, limit).await)
     }

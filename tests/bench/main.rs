@@ -10,6 +10,7 @@
 mod support;
 
 mod calls;
+mod daemon;
 mod fleet;
 mod hooks;
 mod lab;
@@ -53,7 +54,7 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 10] = [
+const CASES: [(&str, Case); 11] = [
     ("quiet", night::quiet),
     ("first", night::first),
     ("looks", looks::thousand),
@@ -61,6 +62,7 @@ const CASES: [(&str, Case); 10] = [
     ("calls", calls::count),
     ("store", store::hundred_thousand),
     ("pages", pages::under_load),
+    ("daemon", daemon::hundred_thousand),
     ("hooks", hooks::storm),
     ("fleet", fleet::share),
     ("nsupdate", side_by_side::add_and_remove),
@@ -75,13 +77,13 @@ fn main() {
     if let Ok(own) = std::env::var(OWN_CASE) {
         let (_, case) = CASES.iter().find(|(name, _)| *name == own).unwrap();
         for row in case() {
-            println!("{:<54} {:>10}   {:>10}   {}", row.case, row.figure, row.aim, if row.met { "" } else { "MISSED" });
+            println!("{:<66} {:>10}   {:>10}   {}", row.case, row.figure, row.aim, if row.met { "" } else { "MISSED" });
         }
         return;
     }
     // Cargo adds `--bench`; everything else names a case.
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    println!("{:<54} {:>10}   {:>10}", "case", "figure", "aim");
+    println!("{:<66} {:>10}   {:>10}", "case", "figure", "aim");
     for (name, _) in CASES.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name)) {
         let ended = Command::new(std::env::current_exe().unwrap()).env(OWN_CASE, name).status().unwrap();
         assert!(ended.success(), "the case `{name}` {ended}");

@@ -3,6 +3,7 @@
 
 mod clocks;
 mod faults;
+mod reads;
 mod schema;
 
 use std::sync::Arc;

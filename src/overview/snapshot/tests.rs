@@ -79,7 +79,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
     let all = views(&store, store.domains().await.unwrap(), &basis, BTreeMap::new(), now).await.unwrap();
     let whole: Vec<_> = all.iter().cloned().map(|view| format!("{:?}", Entry::of(view, &mut texts))).collect();
     for at_once in [1, 3, 1_000] {
-        let picture = Snapshot::read_by(at_once, &store, &basis, now).await.unwrap();
+        let picture = Snapshot::read_by(|| Pages::sized(&store, at_once), &store, &basis, now).await.unwrap();
         let entries: Vec<_> = picture.entries.iter().map(|entry| format!("{entry:?}")).collect();
         assert_eq!(entries, whole, "{at_once} at once");
     }

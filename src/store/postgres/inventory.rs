@@ -122,12 +122,6 @@ pub(super) async fn rouse(db: &mut PgConnection, names: &[&str], now: Timestamp)
     hints::speak(db).await
 }
 
-pub(super) async fn all(store: &PostgresStore) -> Result<Vec<DomainRow>, Fault> {
-    let raw: Vec<RawDomain> =
-        reading!(store, |db| Ok(rows("SELECT * FROM domain_view ORDER BY name").fetch_all(db).await?))?;
-    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
-}
-
 pub(super) async fn after(
     store: &PostgresStore,
     after: Option<&DomainName>,

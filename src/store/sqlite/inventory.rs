@@ -101,12 +101,6 @@ pub(super) async fn rouse(db: &mut SqliteConnection, domains: &[DomainName], now
     Ok(())
 }
 
-pub(super) async fn all(store: &SqliteStore) -> Result<Vec<DomainRow>, Fault> {
-    let raw: Vec<RawDomain> =
-        sqlx::query_as("SELECT * FROM domain_view ORDER BY name").fetch_all(&store.reader).await?;
-    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
-}
-
 pub(super) async fn after(
     store: &SqliteStore,
     after: Option<&DomainName>,

@@ -12,34 +12,41 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
+/// Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults B14); both go along an index in
+/// its order, and end with the first row or the last that is wanted.
+const CLAIM: &str =
+    "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
+     WHERE name IN (
+         SELECT name FROM domain
+         WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+             AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+             AND client = (
+                 SELECT client FROM domain
+                 WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
+                     AND client NOT IN (SELECT value FROM json_each(?4))
+                     AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
+                 ORDER BY due_at, name LIMIT 1)
+         ORDER BY due_at, name LIMIT ?6)
+     RETURNING name, lease_epoch, claims";
+
+/// Along the same index, to the first row that is wanted.
+const NEXT_DUE: &str = "SELECT due_at FROM domain
+     WHERE due_at IS NOT NULL AND client NOT IN (SELECT value FROM json_each(?1))
+         AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))
+     ORDER BY due_at LIMIT 1";
+
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only = claim.only.map(row::encode).transpose()?;
     let mut tx = store.begin().await?;
-    // Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults B14); both go along an index
-    // in its order, and end with the first row or the last that is wanted.
-    let claimed: Vec<(String, i64, u32)> = sqlx::query_as(
-        "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
-         WHERE name IN (
-             SELECT name FROM domain
-             WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
-                 AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
-                 AND client = (
-                     SELECT client FROM domain
-                     WHERE due_at <= ?3 AND (lease_until IS NULL OR lease_until <= ?3)
-                         AND client NOT IN (SELECT value FROM json_each(?4))
-                         AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
-                     ORDER BY due_at, name LIMIT 1)
-             ORDER BY due_at, name LIMIT ?6)
-         RETURNING name, lease_epoch, claims",
-    )
-    .bind(claim.holder)
-    .bind(claim.now.saturating_add(claim.lease).unwrap_or(Timestamp::MAX).as_microsecond())
-    .bind(claim.now.as_microsecond())
-    .bind(row::encode(claim.except_clients)?)
-    .bind(only)
-    .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
-    .fetch_all(&mut *tx)
-    .await?;
+    let claimed: Vec<(String, i64, u32)> = sqlx::query_as(CLAIM)
+        .bind(claim.holder)
+        .bind(claim.now.saturating_add(claim.lease).unwrap_or(Timestamp::MAX).as_microsecond())
+        .bind(claim.now.as_microsecond())
+        .bind(row::encode(claim.except_clients)?)
+        .bind(only)
+        .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *tx)
+        .await?;
     if claimed.is_empty() {
         return Ok(Vec::new());
     }
@@ -81,16 +88,11 @@ pub(super) async fn next_due(
     only: Option<&[DomainName]>,
     except_clients: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
-    let due: Option<i64> = sqlx::query_scalar(
-        "SELECT due_at FROM domain
-         WHERE due_at IS NOT NULL AND client NOT IN (SELECT value FROM json_each(?1))
-             AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))
-         ORDER BY due_at LIMIT 1",
-    )
-    .bind(row::encode(except_clients)?)
-    .bind(only.map(row::encode).transpose()?)
-    .fetch_optional(&store.reader)
-    .await?;
+    let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+        .bind(row::encode(except_clients)?)
+        .bind(only.map(row::encode).transpose()?)
+        .fetch_optional(&store.reader)
+        .await?;
     Ok(due.map(row::time).transpose()?)
 }
 
@@ -214,4 +216,30 @@ pub(super) async fn take(
     tx.commit().await?;
     let wait = full_at.saturating_sub(bucket.span(bucket.burst)).saturating_sub(now.as_microsecond());
     Ok(SignedDuration::from_micros(wait.max(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// How SQLite goes about a statement: one line for each table.
+    async fn plan(store: &SqliteStore, statement: &str) -> Vec<String> {
+        let explained = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        let steps: Vec<(i64, i64, i64, String)> = explained.fetch_all(&store.reader).await.unwrap();
+        steps.into_iter().map(|(.., step)| step).filter(|step| !step.contains("json_each")).collect()
+    }
+
+    #[tokio::test]
+    async fn who_looks_for_work_goes_along_an_index_and_ends_with_what_is_wanted() {
+        let store = SqliteStore::open("sqlite::memory:", None).await.unwrap();
+        let along = |step: &String| step.starts_with("SEARCH domain USING INDEX domain_due");
+        let claim = plan(&store, CLAIM).await;
+        assert_eq!(claim.iter().filter(|step| along(step)).count(), 2, "{claim:#?}");
+        let next_due = plan(&store, NEXT_DUE).await;
+        assert_eq!(next_due.iter().filter(|step| along(step)).count(), 1, "{next_due:#?}");
+        // What is sorted, or scanned, is read to its end.
+        let to_the_end = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert_eq!(claim.iter().chain(&next_due).find(to_the_end), None);
+    }
 }

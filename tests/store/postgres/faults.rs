@@ -243,7 +243,7 @@ async fn marks_of_transactions_do_not_pile_up() {
 }
 
 /// Looks again until it is so; a minute is for ever.
-async fn until(mut so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(mut so: impl AsyncFnMut() -> bool) {
     let patience = tokio::time::timeout(Duration::from_secs(60), async {
         while !so().await {
             tokio::task::yield_now().await;
