@@ -174,7 +174,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
                         @for client in &picture.clients {
                             @let (domains, needing) = summary.clients.get(&client.key).copied().unwrap_or_default();
                             tr {
-                                th scope="row" { a href={ "/domains?client=" (encoded(&client.key)) } { (said(&client.key)) } }
+                                th scope="row" { a href={ "/domains?client=" (encoded(&client.key)) } { (key(&client.key)) } }
                                 td.number.not-phone { (number(domains)) }
                                 td.number.not-phone { (number(needing)) }
                                 td { @match client.looked_at {
@@ -195,6 +195,11 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
             }
         }
     }
+}
+
+/// A client's key, which may go on in a new line after the name of the CA.
+fn key(text: &str) -> Markup {
+    html! { @for part in text.split_inclusive('/') { (said(part)) wbr; } }
 }
 
 fn encoded(text: &str) -> String {
