@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
+use self::transaction::bounded;
 use super::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
     Store, StoreError, Wanted, Write,
@@ -39,7 +40,11 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 /// Connections of one process: as many as its lanes use at once, and some for people's questions.
 const CONNECTIONS: u32 = 8;
 /// How long a connection may take to come.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the first look at a database may take: somebody waits for a word. Bringing it up to date may take long: another
+/// machine may be at it.
+const FIRST_LOOK: Duration = Duration::from_secs(8);
+const SET_UP: Duration = Duration::from_secs(600);
 
 /// How transactions begin, whatever the role's defaults are.
 const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -81,7 +86,7 @@ impl PostgresStore {
     /// As for [`open`](Self::open).
     pub async fn is_there(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
         let store = Self::at(url, password, READ_ONLY)?;
-        Ok(store.told(store.look_in(None).await)? != Content::Empty)
+        Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? != Content::Empty)
     }
 
     /// Opens the database, makes its tables where there are none and brings them up to date. `endpoint_fingerprint` binds the
@@ -96,7 +101,7 @@ impl PostgresStore {
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Self, StoreError> {
         let store = Self::at(url, password, READ_WRITE)?;
-        store.told(store.set_up(endpoint_fingerprint).await)?;
+        store.told(bounded(SET_UP, store.set_up(endpoint_fingerprint)).await)?;
         Ok(store)
     }
 
@@ -110,7 +115,7 @@ impl PostgresStore {
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Option<Self>, StoreError> {
         let store = Self::at(url, password, READ_ONLY)?;
-        match store.told(store.look_in(endpoint_fingerprint).await)? {
+        match store.told(bounded(FIRST_LOOK, store.look_in(endpoint_fingerprint)).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
             Content::Older => Err(StoreError::Unfit {
@@ -121,7 +126,7 @@ impl PostgresStore {
     }
 
     fn at(url: &str, password: Option<&SecretString>, begin: &'static str) -> Result<Self, StoreError> {
-        let place = Place::parse(url, password)?;
+        let place = Place::to_connect(url, password)?;
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT);
         // A connection whose other end says nothing any more must not come back to the pool, nor wait for it.
         let pool = pool.after_release(|db, _| {

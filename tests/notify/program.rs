@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use prevalidate::notify::carrier::program::Program;
 use prevalidate::notify::{Carrier, Failure};
@@ -71,4 +72,14 @@ fn one_that_is_given_up_ends_with_all_that_it_started() {
     while fs::read_to_string(Path::new(&stat)).is_ok_and(|text| !text.contains(") Z ")) {
         std::thread::yield_now();
     }
+}
+
+/// What it started goes on with its standard error in hand: a second telling would follow if that were waited for.
+#[test]
+fn what_a_program_leaves_running_is_not_waited_for() {
+    let began = Instant::now();
+    send(&shell("sleep 300 & exit 0")).unwrap();
+    let failure = send(&shell("echo 'no pager today' >&2; sleep 300 & exit 3")).unwrap_err();
+    assert!(!failure.is_open && failure.message.contains("exit status: 3: no pager today"), "{failure:?}");
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }

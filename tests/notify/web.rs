@@ -208,3 +208,19 @@ fn a_secret_that_is_too_short_signs_nothing() {
     assert!(failure.message.contains("must have 24") && !failure.message.contains("c4n4ry"), "{failure:?}");
     assert_eq!(receiver.heard().len(), 0);
 }
+
+#[test]
+fn no_part_of_a_chats_url_is_repeated_where_an_answer_is_cut_nor_in_other_writing() {
+    let (folder, receiver) = (folder(), here());
+    let at = receiver.address;
+    for (url, echo) in [
+        (format!("http://{at}/c4n4ryc4n4ryc4n4ry"), format!("{}c4n4ryc4n4ryc4n4ry", "x ".repeat(95))),
+        (format!("http://{at}/c4n4ry%2Fc4n4ry%2Fc4n4ry"), "no c4n4ry/c4n4ry/c4n4ry here".to_owned()),
+        (format!("http://{at}/hook?key=c4n4ry%20c4n4ry"), "no c4n4ry c4n4ry here".to_owned()),
+        (format!("http://c4n4ry-user:c4n4ry-word@{at}/hook"), "c4n4ry-user:c4n4ry-word may not".to_owned()),
+    ] {
+        receiver.replies(Reply::Status(format!("404 Not Found\r\nContent-Length: {}\r\n\r\n{echo}", echo.len())));
+        let failure = send(&chat(&folder, &url)).unwrap_err();
+        assert!(failure.message.contains("404") && !failure.message.contains("c4n4"), "{url}: {failure:?}");
+    }
+}

@@ -19,6 +19,9 @@ use crate::text::in_json;
 /// For one run; a little less than is waited for a carrier.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
+/// How long, after its end, what it started and left behind may go on saying something.
+const ECHO: Duration = Duration::from_millis(200);
+
 /// Octets of what it says on standard error that are looked at.
 const HEARD: u64 = 4_096;
 
@@ -68,17 +71,27 @@ async fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<(std::proc
             let _ = stdin.write_all(input).await;
         }
     };
+    let mut words = Vec::new();
     let hear = async {
-        let mut words = Vec::new();
         if let Some(mut stderr) = stderr {
             let _ = (&mut stderr).take(HEARD).read_to_end(&mut words).await;
             // The rest is read and forgotten, so that it can go on to its end.
             let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
-        said(&String::from_utf8_lossy(&words))
     };
-    let ((), words) = tokio::join!(ask, hear);
-    Ok((child.wait().await?, words))
+    // Its end counts, not that of what it left running with the same standard error: else it would be told again and again.
+    let status = {
+        let talk = async { tokio::join!(ask, hear) };
+        tokio::pin!(talk);
+        tokio::select! {
+            _ = &mut talk => child.wait().await?,
+            status = child.wait() => {
+                let _ = timeout(ECHO, &mut talk).await;
+                status?
+            }
+        }
+    };
+    Ok((status, said(&String::from_utf8_lossy(&words))))
 }
 
 /// The process group of a run that has not come to its end: killed as a whole.
@@ -87,7 +100,7 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Gone already is as good. The leader has not been waited for, so the number still means this group.
+            // Gone already is as good. It is waited for last, or its group has still somebody in it: the number means this group.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use percent_encoding::percent_decode_str;
 use prevalidate_providers::secret::SecretSource;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,9 @@ use prevalidate_providers::causes::chain;
 /// For the connection, and for the whole exchange.
 const CONNECT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Octets of an answer that are looked at.
+const HEARD: usize = 4_096;
 
 /// The longest text for a chat, in characters; some show no more than 4,000.
 const LONGEST: usize = 3_500;
@@ -145,12 +149,14 @@ async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(
         return Ok(());
     }
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let words = answer.chunk().await.ok().flatten().unwrap_or_default();
-    let mut words = said(&String::from_utf8_lossy(&words));
-    // The path of a chat's URL is its secret, and a helpful receiver may repeat it.
-    for part in url.path_segments().into_iter().flatten().chain(url.query()).filter(|part| part.len() >= 8) {
-        words = words.replace(part, "[REDACTED]");
+    let mut words = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        words.extend_from_slice(&chunk);
+        if words.len() >= HEARD {
+            break;
+        }
     }
+    let words = said(&without_secrets(&String::from_utf8_lossy(&words), url));
     let words = if words.is_empty() { String::new() } else { format!(": {words}") };
     let message = match status {
         status if status.is_redirection() => {
@@ -161,6 +167,20 @@ async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(
     let retry_after = retry_after.map(Duration::from_secs);
     // A gateway in between may have passed it on.
     Err(Failure { retry_after, is_open: status.is_server_error(), message })
+}
+
+/// The path of a chat's URL is its secret, and a helpful receiver may repeat it: as it was sent, or decoded. Before the words are
+/// cut: half of a secret is one, too.
+fn without_secrets(words: &str, url: &Url) -> String {
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    let parts =
+        url.path_segments().into_iter().flatten().chain(url.query()).chain([url.username()]).chain(url.password());
+    let parts = parts.flat_map(|part| [part.to_owned(), decoded(part)]).chain(values).filter(|part| part.len() >= 8);
+    let mut parts: Vec<String> = parts.collect();
+    // What holds another goes first, and wholly.
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts.iter().fold(words.to_owned(), |words, part| words.replace(part.as_str(), "[REDACTED]"))
 }
 
 /// The message for people, without anything that a chat takes for a mention, a link or markup: what is not ours in it must not

@@ -143,5 +143,12 @@ pub async fn a_zero_byte_in_what_others_say_spoils_nothing(store: Subject) {
     assert_eq!(store.history(&name("a.ch")).await.unwrap()[0].detail, "before\u{fffd}behind");
     store.set_fact("refused", &said).await.unwrap();
     assert!(store.fact("refused").await.unwrap().unwrap().ends_with("behind"));
+    let lease = store.claim(&claim_of(9, 1)).await.unwrap().remove(0);
+    let attempt = Attempt { others: Some(vec![said.clone()]), last_error: Some(said), ..lease.row.attempt };
+    let effects = vec![at(1)];
+    let told = Write { attempt: Attempt { effects: effects.clone(), ..attempt }, ..write(&lease.fence) };
+    assert!(store.commit(&[told]).await.unwrap()[0].is_ok());
     memory().await.restore(&*store, &Kind::ALL, &|_, _| {}).await.unwrap();
+    store.want(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(10)).await.unwrap();
+    assert_eq!(store.domains().await.unwrap()[0].attempt, Attempt { effects, ..Attempt::default() });
 }

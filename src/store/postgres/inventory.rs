@@ -51,7 +51,8 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
         let names: Vec<&str> = set.iter().map(|w| w.domain.as_str()).collect();
         let all: Vec<&str> = names.iter().copied().chain(drop.iter().map(String::as_str)).collect();
         lock(db, &all).await?;
-        // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it.
+        // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it. A zero byte
+        // that somebody said would spoil all of the JSON.
         sql("INSERT INTO domain (name, client, ca, provider, origins)
                  SELECT name, client, ca, provider, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                      AS new (name, client, ca, provider)
@@ -63,7 +64,8 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
                      sighting = CASE WHEN domain.client = excluded.client THEN domain.sighting ELSE '\"unread\"' END,
                      at_risk = domain.at_risk AND domain.client = excluded.client,
                      attempt = CASE WHEN domain.client = excluded.client THEN domain.attempt
-                         ELSE json_build_object('effects', coalesce(domain.attempt::json -> 'effects', '[]'))::text END,
+                         ELSE json_build_object('effects', coalesce(replace(domain.attempt, '\\u0000', '\\ufffd')::json -> 'effects',
+                             '[]'))::text END,
                      missed_look = CASE WHEN domain.client = excluded.client THEN domain.missed_look
                          ELSE (SELECT l.at FROM look l WHERE l.client = excluded.client) END,
                      woken_at = $6,

@@ -72,6 +72,12 @@ impl Place {
         Ok(Self { options, shown })
     }
 
+    /// As [`parse`](Self::parse), for whoever is about to connect.
+    pub(super) fn to_connect(url: &str, password: Option<&SecretString>) -> Result<Self, StoreError> {
+        let place = Self::parse(url, password)?;
+        Url::parse(url).map_or(Ok(()), |url| check_files(&url)).map(|()| place)
+    }
+
     /// For messages.
     pub(super) fn shown(&self) -> &str {
         &self.shown
@@ -91,23 +97,42 @@ const PASSWORD: &str = "leave it out and set `password` of [store], or PGPASSWOR
 /// certificate of the web could be the database; it reads `allow` as `disable`; and it does not look at `sslrootcert` with
 /// `require`, where libpq does (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
 fn check_tls(url: &Url) -> Result<(), StoreError> {
-    let given = |key: &str, variable: &str| {
-        let parameter = url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
-        parameter.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty())
-    };
-    let mode = given("sslmode", "PGSSLMODE");
+    let mode = given(url, "sslmode", "PGSSLMODE");
     let refused = |why: &str| {
         let mode = mode.as_deref().unwrap_or_default().escape_debug();
         Err(unfit(format!("sslmode={mode} (of the URL or PGSSLMODE) {why}"), "take sslmode=verify-full"))
     };
     match mode.as_deref().unwrap_or("prefer") {
         "disable" | "prefer" | "verify-full" => Ok(()),
-        "require" if given("sslrootcert", "PGSSLROOTCERT").is_none() => Ok(()),
+        "require" if given(url, "sslrootcert", "PGSSLROOTCERT").is_none() => Ok(()),
         "require" => refused("does not look at the certificate, and yet sslrootcert names a root"),
         "verify-ca" => refused("does not compare the host's name, so any certificate of the web would do"),
         "allow" => refused("would never encrypt"),
         _ => refused("is none of disable, prefer, require and verify-full"),
     }
+}
+
+/// A parameter of the URL, else of the environment.
+fn given(url: &Url, key: &str, variable: &str) -> Option<String> {
+    let parameter = url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    parameter.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty())
+}
+
+/// Certificates that are not there: the library would say no name, and wait for them as for a server that restarts.
+fn check_files(url: &Url) -> Result<(), StoreError> {
+    if given(url, "sslmode", "PGSSLMODE").is_none_or(|mode| mode == "disable") {
+        return Ok(());
+    }
+    for (key, variable) in [("sslrootcert", "PGSSLROOTCERT"), ("sslcert", "PGSSLCERT"), ("sslkey", "PGSSLKEY")] {
+        let Some(path) = given(url, key, variable) else { continue };
+        let what = format!("{key} (of the store's URL or {variable}): {}", path.escape_debug());
+        let text = std::fs::read(&path);
+        let text = text.map_err(|error| unfit(format!("{what} cannot be read: {error}"), "name a file in PEM form"))?;
+        if !text.windows(11).any(|part| part == b"-----BEGIN ") {
+            return Err(unfit(format!("{what} holds nothing in PEM form"), "name a file in PEM form"));
+        }
+    }
+    Ok(())
 }
 
 fn unfit(message: String, hint: &str) -> StoreError {
@@ -156,6 +181,14 @@ mod tests {
         assert!(message("postgres://db/pv?sslmode=verify_full").contains("is none of"));
         assert!(message("postgres://db/pv?connect_timeout=3").contains("`connect_timeout`"));
         assert!(message("mysql://db/pv").contains("no PostgreSQL"));
+        let connecting = |url: &str| match Place::to_connect(url, None) {
+            Err(StoreError::Unfit { message, .. }) => message,
+            other => panic!("{url}: {other:?}"),
+        };
+        let missing = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/nowhere/root.pem");
+        assert!(missing.contains("sslrootcert") && missing.contains("/nowhere/root.pem cannot be read"), "{missing}");
+        let empty = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/dev/null");
+        assert!(empty.contains("/dev/null holds nothing"), "{empty}");
         for mode in ["disable", "prefer", "require", "verify-full&sslrootcert=/etc/ca.pem"] {
             Place::parse(&format!("postgres://db/pv?sslmode={mode}"), None).unwrap();
         }

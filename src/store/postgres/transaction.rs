@@ -12,10 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::{PostgresStore, sql};
+use super::{PostgresStore, READ_ONLY, sql};
 
 /// How long a server that restarts, or a conflict, is waited for before the caller hears of it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for a store that is only read: a person waits for the answer.
+const READERS_PATIENCE: Duration = Duration::from_secs(3);
 /// The same, when a COMMIT is open: it is worth more to know.
 const LONG_PATIENCE: Duration = Duration::from_secs(60);
 /// For one transaction; well above the timeouts that the server itself keeps, see [`BEGIN`].
@@ -120,7 +122,8 @@ pub(super) struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     pub fn reading(store: &'a PostgresStore) -> Self {
-        Self { store, patience: Patience::of(PATIENCE), token: None, at_most: SILENCE }
+        let patience = if store.begin == READ_ONLY { READERS_PATIENCE } else { PATIENCE };
+        Self { store, patience: Patience::of(patience), token: None, at_most: SILENCE }
     }
 
     pub fn writing(store: &'a PostgresStore) -> Self {

@@ -1,6 +1,6 @@
 //! Connections that break, servers that crash, disks that are full: what was stored is known to be stored, and nothing is done twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use prevalidate::prevalidation::{LedgerEntry, LedgerState};
@@ -250,4 +250,35 @@ pub(super) async fn until(mut so: impl AsyncFnMut() -> bool) {
         }
     });
     patience.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_reads_hears_soon_that_the_server_is_gone() {
+    let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let database = cluster.database().await;
+    open(&database.url).await.close().await;
+    let reader = PostgresStore::open_read_only(&database.url, None, None).await.unwrap().unwrap();
+    assert!(reader.domains().await.unwrap().is_empty());
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.stop();
+        cluster
+    });
+    let cluster = cluster.await.unwrap();
+    let began = Instant::now();
+    let gone = reader.domains().await;
+    assert!(matches!(&gone, Err(StoreError::Unavailable { message }) if message.contains("refused")), "{gone:?}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    drop(cluster);
+}
+
+/// Somebody rebuilds a table, or the pooler takes connections for a server that is gone.
+#[tokio::test]
+async fn a_server_that_lets_one_in_and_says_no_more_is_given_up() {
+    let database = Cluster::shared().database().await;
+    open(&database.url).await.close().await;
+    let mut holder = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE prevalidate_schema").execute(&mut holder).await.unwrap();
+    let first_look = tokio::time::timeout(Duration::from_secs(30), PostgresStore::is_there(&database.url, None));
+    let silent = first_look.await.expect("it is given up");
+    assert!(matches!(&silent, Err(StoreError::Unavailable { message }) if message.contains("no answer")), "{silent:?}");
 }
