@@ -5,7 +5,6 @@ use crate::server::hooks::Key;
 use crate::server::hooks::signature::{Scheme, Secret};
 
 /// The keys of the configuration with their secrets, read now. The error lists every one that cannot be used, and shows none.
-#[allow(dead_code, reason = "the daemon asks for them")]
 pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Vec<String>> {
     let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
     for from in settings.server.iter().flat_map(|server| &server.hook_keys) {
