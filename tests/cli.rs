@@ -213,9 +213,7 @@ extra_ca_file = "ours.pem"
     bench.write("prevalidate.toml", text);
     bench.write("ours.pem", "no certificate");
     let said = bench.run(&["config", "check"]).ends(2);
-    for key in
-        ["store.password", "server.token", "server.hook_key.secret of octodns", "propagation.extra_ca_file"]
-    {
+    for key in ["store.password", "server.token", "server.hook_key.secret of octodns", "propagation.extra_ca_file"] {
         assert!(said.err.contains(key), "does not say `{key}`: {said:#?}");
     }
     bench.run(&["config", "check", "--without-secrets"]).ends(0);
