@@ -195,6 +195,31 @@ fn a_good_configuration_is_in_order_and_is_shown_without_its_secrets() {
 }
 
 #[test]
+fn every_secret_and_file_that_a_daemon_would_miss_is_named_at_once() {
+    let bench = Bench::new();
+    let more = r#"
+[[server.token]]
+name = "people"
+role = "read"
+secret = { file = "people.token" }
+[[server.hook_key]]
+name = "octodns"
+secret = { file = "hook.secret" }
+[propagation]
+extra_ca_file = "ours.pem"
+"#;
+    let text = bench.configuration(r#"["example.ch"]"#) + more;
+    let text = text.replace("sqlite:prevalidate.db\"", "postgres://p@127.0.0.1:1/p\"\npassword = { file = \"db\" }");
+    bench.write("prevalidate.toml", text);
+    bench.write("ours.pem", "no certificate");
+    let said = bench.run(&["config", "check"]).ends(2);
+    for key in ["store.password", "server.token", "server.hook_key.secret of octodns", "propagation.extra_ca_file"] {
+        assert!(said.err.contains(key), "does not say `{key}`: {said:#?}");
+    }
+    bench.run(&["config", "check", "--without-secrets"]).ends(0);
+}
+
+#[test]
 fn what_only_reads_leaves_no_trace() {
     let bench = Bench::new();
     bench.run(&["plan"]);

@@ -14,6 +14,7 @@ use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, relative, share};
 use crate::overview::DomainView;
+use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Lateness, State};
 use crate::store::Store;
 use crate::worker::refusal_fact;
@@ -184,6 +185,10 @@ async fn ages(
             let word = if age > DEAD { Word::Critical } else { Word::Warning };
             findings.insert(0, (word, format!("{} was last asked about {}", relative(at, now), target.key)));
         }
+    }
+    let refused = store.fact(&refusal_fact(INVENTORY)).await?.unwrap_or_default();
+    if !refused.is_empty() {
+        findings.insert(0, (Word::Critical, format!("the guard refuses the configuration: {refused}")));
     }
     Ok(oldest)
 }

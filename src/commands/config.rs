@@ -3,7 +3,8 @@
 use prevalidate_providers::settings::ProviderSettings;
 use serde_json::{Value, json};
 
-use super::{Exit, Failed, Global, wire};
+use super::wire::{self, Named};
+use super::{Exit, Failed, Global};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::mail::Letter;
 use crate::notify::carrier::web::Receiver;
@@ -34,7 +35,7 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     let faults = if read_secrets { unreadable_secrets(settings) } else { Vec::new() };
     if !faults.is_empty() {
         return Err(Failed::new(Exit::Usage, faults.join("\n"))
-            .with_hint("run it as the user of the nightly job; on another machine, with --without-secrets"));
+            .with_hint("run it as the user of the service; on another machine, with --without-secrets"));
     }
     let domains: usize = settings.clients.iter().map(|client| client.domains.len()).sum();
     let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
@@ -53,9 +54,14 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// Every secret that the nightly job would not get at, with the key that names it.
+/// Every secret and file that `run` and `serve` would not get at, with the key that names it.
 fn unreadable_secrets(settings: &Settings) -> Vec<String> {
     let mut faults = Vec::new();
+    let told = |failed: Failed| {
+        let hint = failed.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        format!("{}{hint}", failed.message)
+    };
+    faults.extend(Named::of(settings).secret().err().map(told));
     for (name, ca) in &settings.cas {
         for (key, source) in [("api_key", Some(&ca.api_key)), ("second_api_key", ca.second_api_key.as_ref())] {
             if let Some(Err(error)) = source.map(|source| source.read()) {
@@ -64,6 +70,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             }
         }
     }
+    faults.extend(settings.cas.keys().filter_map(|name| wire::ca(settings, name, wire::clock()).err().map(told)));
+    faults.extend(wire::gate(settings, wire::clock()).err().map(told));
     for (name, provider) in &settings.providers {
         // What the tables themselves get wrong was said when the configuration was read.
         let built = ProviderSettings::read(&provider.table).map(|adapter| adapter.build());
@@ -85,6 +93,7 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
         faults.extend(usable.err().map(|error| format!("notify `{}`, {key}: {error}", notify.name)));
     }
     faults.extend(wire::access(settings).err().unwrap_or_default());
+    faults.extend(wire::hook_keys(settings).err().unwrap_or_default());
     faults.extend(wire::tls(settings).err());
     faults
 }

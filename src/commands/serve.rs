@@ -30,6 +30,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "SIGHUP reads the configuration and its secrets again; one that is broken changes nothing, and \
+`prevalidate config check` tries it first. SIGTERM and SIGINT end it after the steps under way.\n\n\
+Exit status: 0 it was told to end · 2 it cannot begin before a person has mended something · 75 temporary, start it again."
+)]
 pub(super) struct ServeArgs {}
 
 pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) -> Result<Exit, Failed> {

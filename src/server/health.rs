@@ -24,6 +24,7 @@ use super::shared::{Live, Shared};
 use crate::metrics::{CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, seconds};
 use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
+use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{DomainName, State as Standing};
 
 /// The scheduler comes round at least every few seconds; a loop that has not for so long hangs (faults W07).
@@ -172,9 +173,15 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         }
         refused.get_or_create(&label).set(i64::from(!client.refusal.is_empty()));
     }
+    let inventory = !picture.troubles.inventory.is_empty();
+    refused.get_or_create(&[("client", INVENTORY.to_owned())]).set(i64::from(inventory));
     let help = "When the CA was last asked for all domains of a client";
     registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
-    registry.register("client_refused", "Whether the guard refused the last look at a client", refused);
+    registry.register(
+        "client_refused",
+        "Whether the guard refuses what a client, or the configuration, has become",
+        refused,
+    );
     if live.domain_labels > 0 {
         let ends = Family::<Label, Moment>::default();
         for (end, domain) in first_ends(picture, live.domain_labels) {

@@ -35,6 +35,7 @@ use super::shared::{Live, Shared};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::{DomainName, State as DomainState};
 use crate::store::{Received, StoreError};
+use crate::text::escape;
 use crate::webhook::Secret;
 
 /// Where hooks go to.
@@ -42,6 +43,12 @@ pub const PATH: &str = "/hooks/dns";
 /// How many hooks one sender may send to this process in a second, in the long run and at once.
 const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
+
+/// A store that needs longer is as good as gone, and the sender sends it again; before the request itself is given up.
+const STORE_TIME: Duration = Duration::from_secs(8);
+/// Refusals of what strangers may send stand in the log so many at once, then one in [`TOLD_EVERY`]: it must not fill a disk.
+const TOLD: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// A sender of signed hooks: one `[[server.hook_key]]`.
 #[derive(Debug, Clone)]
@@ -76,14 +83,21 @@ impl Key {
 
 /// The routes of this part.
 pub fn routes(shared: Arc<Shared>) -> Router {
-    let hooks = Arc::new(Hooks { shared, paces: Mutex::default() });
+    routes_within(STORE_TIME, shared)
+}
+
+fn routes_within(store_time: Duration, shared: Arc<Shared>) -> Router {
+    let quota = Quota::with_period(TOLD_EVERY).unwrap_or(Quota::per_minute(TOLD)).allow_burst(TOLD);
+    let hooks = Arc::new(Hooks { shared, store_time, paces: Mutex::default(), told: RateLimiter::direct(quota) });
     Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(body::MOST_BYTES)).with_state(hooks)
 }
 
 struct Hooks {
     shared: Arc<Shared>,
+    store_time: Duration,
     /// By sender, those that came at all.
     paces: Mutex<HashMap<String, Arc<DefaultDirectRateLimiter>>>,
+    told: DefaultDirectRateLimiter,
 }
 
 /// Who sent a hook, once that is certain.
@@ -129,6 +143,8 @@ enum Refusal {
     TooMany(Duration),
     #[error("nothing was looked at yet; send it again")]
     Unavailable(Option<StoreError>),
+    #[error("the store did not answer in time; send it again")]
+    Slow,
 }
 
 impl Refusal {
@@ -142,7 +158,7 @@ impl Refusal {
             Self::Outside(_) => StatusCode::FORBIDDEN,
             Self::Reused => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Slow => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -154,7 +170,7 @@ impl Refusal {
             Self::Outside(_) => "outside",
             Self::Reused => "reused",
             Self::TooMany(_) => "limited",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Slow => "unavailable",
         }
     }
 }
@@ -170,7 +186,9 @@ impl IntoResponse for Refusal {
             // RFC 9110, section 11.6.1: a 401 says how it could be otherwise.
             Self::Unsigned => drop(response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Self::TooMany(wait) => drop(response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into())),
-            Self::Unavailable(None) => drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"))),
+            Self::Unavailable(None) | Self::Slow => {
+                drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10")))
+            }
             _ => {}
         }
         response
@@ -204,7 +222,11 @@ impl Hooks {
         if !is_plain_json(headers) {
             return Err(Refusal::NotJson);
         }
-        let changed = match body::read(body).map_err(Refusal::Malformed)? {
+        let malformed = |why| {
+            self.tell(&sender.name, &why);
+            Refusal::Malformed(why)
+        };
+        let changed = match body::read(body).map_err(malformed)? {
             Changed::Named(names) => names,
             // Whoever may name a few zones only, and names none, means these; one who may name all may not mean all.
             Changed::Unnamed if sender.zones.is_empty() => {
@@ -222,7 +244,10 @@ impl Hooks {
         let picture = self.shared.picture().ok_or(Refusal::Unavailable(None))?;
         let (concerned, reply) = concern(&picture, changed);
         let now = self.shared.clock.now();
-        let received = self.shared.store.receive(&sender.name, &sender.id, &digest(body), &concerned, now).await;
+        let digest = digest(body);
+        let received = self.shared.store.receive(&sender.name, &sender.id, &digest, &concerned, now);
+        // If it is stored all the same, it is found there when the sender comes again.
+        let received = tokio::time::timeout(self.store_time, received).await.map_err(|_| Refusal::Slow)?;
         match received.map_err(|error| Refusal::Unavailable(Some(error)))? {
             Received::Other => {
                 tracing::warn!(key = sender.name, id = sender.id, "another message came under an id that is known");
@@ -245,11 +270,15 @@ impl Hooks {
             Ok(claim) => claim,
             Err(Flaw::Unsigned) if headers.contains_key(AUTHORIZATION) => {
                 let identity = live.access.identify(headers).and_then(|identity| identity.require(Role::Hook));
-                let name = identity.map_err(Refusal::Denied)?.name.unwrap_or_default();
+                let denied = |why: Denied| {
+                    self.tell("", &why);
+                    Refusal::Denied(why)
+                };
+                let name = identity.map_err(denied)?.name.unwrap_or_default();
                 return Ok(Sender { name: format!("token/{name}"), zones: Arc::default(), id: by_content() });
             }
             Err(flaw) => {
-                tracing::debug!("a hook is refused: {flaw}");
+                self.tell("", &flaw);
                 return Err(Refusal::Unsigned);
             }
         };
@@ -257,11 +286,18 @@ impl Hooks {
         let signed =
             live.hook_keys.iter().fold(None, |found, key| if key.signed(&claim, body) { Some(key) } else { found });
         let Some(key) = signed else {
-            tracing::debug!("a hook is refused: it is signed with no secret of [[server.hook_key]]");
+            self.tell("", &"it is signed with no secret of [[server.hook_key]]");
             return Err(Refusal::Unsigned);
         };
         let id = claim.id.map_or_else(by_content, str::to_owned);
         Ok(Sender { name: key.name.to_string(), zones: Arc::clone(&key.zones), id })
+    }
+
+    /// For the log: its reader may know why, whoever sent it may not. `key` is empty while nobody knows who that was.
+    fn tell(&self, key: &str, why: &dyn std::fmt::Display) {
+        if self.told.check().is_ok() {
+            tracing::warn!(key, "a hook was refused: {}", escape(&why.to_string()));
+        }
     }
 
     fn pace(&self, sender: &str) -> Result<(), Refusal> {

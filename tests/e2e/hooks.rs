@@ -113,3 +113,31 @@ fn a_storm_of_hooks_makes_each_domain_be_tried_once_and_the_last_hint_is_not_los
         assert_eq!(world.calls_about(domain), [Call::Register, Call::Validate], "{domain}");
     }
 }
+
+#[test]
+fn why_a_hook_was_refused_is_told_to_the_operator_and_not_to_the_sender() {
+    let server = NameServer::bind(&[Zone::new("a.test", "@ 3600 TXT \"v=spf1 -all\"")], &Keys::of(&["prevalidate"]));
+    let world = World::new(&[&server]);
+    let mut setup = world.setup(&server, &["a.test"]);
+    setup.more = SECTIONS.to_owned();
+    let (mut daemon, _) = start(world.command(&setup, &["serve"]));
+    let url = format!("http://{}/hooks/dns", daemon.address());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let now = SystemClock.now().as_second();
+    let ours = format!("v1,{}=", "A".repeat(43));
+    for (time, signature, why) in [
+        (now - 1000, Some(&ours), "more than five minutes away"),
+        (now, Some(&ours), "no secret of [[server.hook_key]]"),
+        (now, None, "it has no signature"),
+    ] {
+        let mut request = client.post(&url).body("[\"a.test\"]").header("content-type", "application/json");
+        if let Some(signature) = signature {
+            request = request.header("webhook-id", "x").header("webhook-timestamp", time);
+            request = request.header("webhook-signature", signature);
+        }
+        let answer = runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() });
+        assert!(answer.contains("the signature does not hold") && !answer.contains(why), "{answer}");
+        daemon.says(&["a hook was refused", why]);
+    }
+}

@@ -66,7 +66,8 @@ impl<'a> Named<'a> {
         Ok(SqliteStore::is_there(self.url)?)
     }
 
-    fn secret(&self) -> Result<Option<SecretString>, Failed> {
+    /// The password, read now.
+    pub(in crate::commands) fn secret(&self) -> Result<Option<SecretString>, Failed> {
         let read = |source: &SecretSource| {
             source.read().map_err(|error| Failed {
                 exit: Exit::Usage,

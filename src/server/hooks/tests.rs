@@ -8,6 +8,8 @@ use axum::http::request::Builder;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tower::ServiceExt;
 
 use super::*;
@@ -31,7 +33,7 @@ struct World {
     clock: SimulatedClock,
     store: SqliteStore,
     router: Router,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 struct Answer {
@@ -77,7 +79,7 @@ impl World {
         };
         let shared = Arc::new(Shared::new(Arc::new(store.clone()), Arc::new(clock.clone()), live));
         let router = routes(Arc::clone(&shared));
-        let world = Self { shared, clock, store, router, _folder: folder };
+        let world = Self { shared, clock, store, router, folder };
         let names = ["example.ch", "www.example.ch", "example.org", "badexample.ch", "xn--dj-kia8a.vu.com"];
         let wanted: Vec<_> = names
             .map(|domain| Wanted {
@@ -313,6 +315,23 @@ async fn a_hook_that_cannot_be_stored_is_sent_again_by_its_sender() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!((&answer.headers["retry-after"], world.counted("unavailable")), (&HeaderValue::from(10), 1));
     assert!(!world.is_woken());
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_said_to_be_down_before_the_request_is_given_up() {
+    let mut world = World::new().await;
+    let path = world.folder.path().join("prevalidate.db");
+    let mut other = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    assert!(STORE_TIME < http::ANSWER_TIME);
+    world.router = routes_within(Duration::from_millis(20), Arc::clone(&world.shared));
+    let answer = world.hook("one", r#"["example.ch"]"#).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.body["detail"], "the store did not answer in time; send it again");
+    assert_eq!((&answer.headers["retry-after"], world.counted("unavailable")), (&HeaderValue::from(10), 1));
+    other.close().await.unwrap();
+    world.router = routes(Arc::clone(&world.shared));
+    assert_eq!(world.hook("one", r#"["example.ch"]"#).await.status, StatusCode::ACCEPTED, "once it answers");
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use axum::routing::{get, post};
 use jiff::SignedDuration;
 
 use super::*;
+use crate::overview::trouble::INVENTORY;
 use crate::server::lab::{HOOK, Lab, READ, Reply, access, ask};
+use crate::store::Store as _;
+use crate::worker::refusal_fact;
 
 /// The routes of this part and some more.
 fn with(more: Router, lab: &Lab) -> Router {
@@ -265,8 +268,11 @@ async fn metrics_say_how_the_domains_stand_and_name_them_only_when_asked_to() {
     for secret in ["example", "secret-of-somebody"] {
         assert!(!reply.body.contains(secret), "{}", reply.body);
     }
+    lab.store.set_fact(&refusal_fact(INVENTORY), "5 of 5 domains are gone").await.unwrap();
+    lab.shared.look_again().await.unwrap();
     lab.change(|live| live.domain_labels = 1);
     let body = fetch(&router, "/metrics").await.body;
+    assert!(body.contains("prevalidate_client_refused{client=\"configuration\"} 1"), "{body}");
     let labelled: Vec<&str> = body.lines().filter(|line| line.contains("{domain=")).collect();
     assert!(labelled.len() == 1 && labelled[0].contains("\"xn--dj-kia8a.vu.com\""), "the soonest: {labelled:?}");
 }
