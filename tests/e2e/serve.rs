@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use prevalidate::sandbox::ca::Call;
+use prevalidate::store::Store as _;
 use prevalidate::store::postgres::PostgresStore;
 
 use super::world::{Setup, World, finish};
