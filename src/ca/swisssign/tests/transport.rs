@@ -159,14 +159,14 @@ async fn no_answer_is_read_beyond_its_cap_however_small_it_came() {
     let bomb = Reply::Full(
         200,
         vec![("content-type", "application/json".into()), ("content-encoding", "gzip".into())],
-        gzip_of_zeros(17 << 20),
+        gzip_of_zeros(97 << 20),
     );
     let ((error, reads), _) = both(huge).await;
     assert_eq!((error.failure, reads), (Failure::Malformed, 1));
     assert!(error.message.contains("larger than 1 MiB"), "{error}");
     let server = Server::always(bomb).await;
     let error = client(&server).list(CLIENT).await.unwrap_err();
-    assert!(error.message.contains("larger than 16 MiB"), "{error}");
+    assert!(error.message.contains("larger than 96 MiB"), "{error}");
 }
 
 #[tokio::test]
