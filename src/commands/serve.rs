@@ -26,6 +26,8 @@ use signals::{Signal, Signals};
 
 /// How often what the store could not take is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long the store may take to let go.
+const CLOSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {}
@@ -45,18 +47,28 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     daemon.say_begun(interface.as_ref().map(|interface| interface.address));
     manager::ready();
     let exit = daemon.run(global, &mut signals).await;
-    if let Some(interface) = interface {
-        interface.end().await;
+    let close = async {
+        if let Some(interface) = interface {
+            interface.end().await;
+        }
+        // One that does not answer is not waited for: nothing is lost without it.
+        let _ = tokio::time::timeout(CLOSE, store.close()).await;
+    };
+    tokio::select! {
+        () = close => exit,
+        code = signals.end() => std::process::exit(code),
     }
-    store.close().await;
-    exit
 }
 
 /// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the process to end.
 async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<dyn Store>>, Failed> {
     let mut told = false;
     loop {
-        let failed = match wire::open_to_serve(settings).await {
+        let opened = tokio::select! {
+            opened = wire::open_to_serve(settings) => opened,
+            _ = signals.end() => return Ok(None),
+        };
+        let failed = match opened {
             Ok(store) => return Ok(Some(store)),
             Err(failed) if failed.exit == Exit::Temporary => failed,
             Err(failed) => return Err(failed),
@@ -67,7 +79,7 @@ async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<
         manager::status(&format!("tries again: {}", failed.message));
         tokio::select! {
             () = tokio::time::sleep(AGAIN.mul_f64(rand::random_range(0.4..1.0))) => {}
-            () = signals.end() => return Ok(None),
+            _ = signals.end() => return Ok(None),
         }
     }
 }
@@ -100,8 +112,20 @@ impl Daemon {
 
     /// Whoever is to know is told of each picture.
     fn tell(&self) {
-        let ending = self.shared.draining.clone();
-        tokio::spawn(notify::follow(self.shared.pictures(), self.notifiers.subscribe(), ending));
+        let (shared, notifiers) = (Arc::clone(&self.shared), self.notifiers.subscribe());
+        tokio::spawn(async move {
+            loop {
+                let (ending, seen) = (shared.draining.clone(), Arc::clone(&shared));
+                let unhindered = move || seen.obstacle().is_none();
+                let telling = notify::follow(shared.pictures(), notifiers.clone(), ending, unhindered);
+                if tokio::spawn(telling).await.is_ok() {
+                    return;
+                }
+                // A fault of the program, which was told where it happened (faults W14): nobody told is worse than told twice.
+                shared.metrics.event("panic");
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
     }
 
     /// Has the inventory in the store before anything looks for work, where that can be.
@@ -139,24 +163,39 @@ impl Daemon {
             tokio::select! {
                 ended = &mut work => return self.ended(ended),
                 _ = again.tick() => {
-                    if self.unsynced && self.shared.obstacle().is_none() {
-                        self.sync().await;
+                    if self.unsynced && !self.shared.draining.is_cancelled() && self.shared.obstacle().is_none() {
+                        self.unless_it_ends(signals, Self::sync).await;
                     }
                 }
                 signal = signals.next() => match signal {
-                    Signal::Reload => self.reload(global).await,
+                    Signal::Reload if self.shared.draining.is_cancelled() => {}
+                    Signal::Reload => self.unless_it_ends(signals, async |daemon| daemon.reload(global).await).await,
                     Signal::End(code) if self.shared.draining.is_cancelled() => {
                         // What is under way is cut off; whoever comes next finds out what became of it.
                         std::process::exit(code);
                     }
-                    Signal::End(_) => {
-                        tracing::info!("ends after the steps under way; the same signal again ends at once");
-                        manager::stopping();
-                        self.shared.draining.cancel();
-                    }
+                    Signal::End(_) => self.drain(),
                 },
             }
         }
+    }
+
+    /// Does something that a store which does not answer may hold up for long, and leaves it when the process is to end.
+    async fn unless_it_ends(&mut self, signals: &mut Signals, work: impl AsyncFnOnce(&mut Self)) {
+        let ends = tokio::select! {
+            () = work(&mut *self) => false,
+            _ = signals.end() => true,
+        };
+        if ends {
+            self.drain();
+        }
+    }
+
+    /// Takes nothing up any more.
+    fn drain(&self) {
+        tracing::info!("ends after the steps under way; the same signal again ends at once");
+        manager::stopping();
+        self.shared.draining.cancel();
     }
 
     fn ended(&self, ended: Result<usize, tokio::task::JoinError>) -> Result<Exit, Failed> {

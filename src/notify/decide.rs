@@ -69,8 +69,9 @@ pub fn decide(
     got_worse: &dyn Fn(&str) -> bool,
     now: Timestamp,
 ) -> Option<Decision> {
+    let since = |whom: &str| told.open.get(whom).copied().filter(|since| !is_impossible(*since, now));
     let after: BTreeMap<String, Timestamp> =
-        wrong.keys().map(|whom| (whom.to_string(), told.open.get(&**whom).copied().unwrap_or(now))).collect();
+        wrong.keys().map(|whom| (whom.to_string(), since(whom).unwrap_or(now))).collect();
     let sending = told.sending.as_ref();
     if let Some(again) = sending.filter(|sending| sending.after.keys().eq(after.keys())) {
         // Nothing has changed since: the very same message.
@@ -87,7 +88,9 @@ pub fn decide(
         gone.into_iter().partition(|whom| rules.topic.is_event() || got_worse(whom));
     let new: Vec<&str> = wrong.keys().map(|whom| &**whom).filter(|whom| !is_told(whom)).collect();
 
-    let since_told = told.told_at.map(|at| now.duration_since(at));
+    // By a clock that was wrong: long ago, then.
+    let length = |at| if is_impossible(at, now) { SignedDuration::MAX } else { now.duration_since(at) };
+    let since_told = told.told_at.map(length);
     let is_news = !new.is_empty() || !over.is_empty();
     let gathers = sending.is_none() && since_told.is_some_and(|since| since < rules.gather);
     let reminds = !rules.topic.is_event()
@@ -115,12 +118,21 @@ pub fn decide_summary(told: &Told, summary: impl FnOnce() -> Notice, now: Timest
         return Some(Decision::Tell(again.clone()));
     }
     let tries = told.sending.as_ref().map_or(0, |sending| sending.tries);
-    told.told_at.is_none_or(|at| day(at) < day(now)).then(|| {
+    told.told_at.is_none_or(|at| day(at) < day(now) || is_impossible(at, now)).then(|| {
         let notice = summary();
         let after = BTreeMap::new();
         Decision::Tell(Sending { notice, after, tries, next_at: now, error: None, is_open: false })
     })
 }
+
+/// Whether what happened `at` some moment cannot have: the trace of a clock that was wrong, which must keep nobody silent (faults
+/// T02). Clocks may differ by a little.
+fn is_impossible(at: Timestamp, now: Timestamp) -> bool {
+    at.duration_since(now) > SKEW
+}
+
+/// A moment that is further in the future than clocks may differ is the trace of one that was wrong.
+pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// When the day of the daily summary begins, UTC.
 const SUMMARY_AT: SignedDuration = SignedDuration::from_hours(6);

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::Notifier;
 use crate::overview::snapshot::Snapshot;
 
-/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one), until `ending`. Of pictures
-/// that come while a message is on its way the last one counts. A message under way comes to its end; whoever does not wait
+/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one), until `ending`. Pictures that
+/// come while not `may_tell` are passed over: by a clock that is wrong everything is. Of pictures that come while a message is on its way the last one counts. A message under way comes to its end; whoever does not wait
 /// for that leaves one that another process sends again, with the same id.
 pub async fn follow(
     mut pictures: watch::Receiver<Option<Arc<Snapshot>>>,
     notifiers: watch::Receiver<Arc<Notifier>>,
     ending: CancellationToken,
+    may_tell: impl Fn() -> bool,
 ) {
     let mut store_failed = false;
     loop {
@@ -24,6 +25,9 @@ pub async fn follow(
             changed = pictures.changed() => if changed.is_err() { return },
         }
         let Some(picture) = pictures.borrow_and_update().clone() else { continue };
+        if !may_tell() {
+            continue;
+        }
         let notifier = Arc::clone(&notifiers.borrow());
         match notifier.tell(&picture).await {
             Ok(_) => store_failed = false,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::concern::{Concerns, concerns};
-use super::decide::{Decision, Rules, Sending, Told, decide, decide_summary};
+use super::decide::{Decision, Rules, SKEW, Sending, Told, decide, decide_summary};
 use super::notice::{Item, Notice, new_id};
 use super::{Failure, Pace, Sink, Topic};
 use crate::clock::Clock;
@@ -23,6 +23,10 @@ use crate::store::{Store, StoreError};
 
 /// Nobody is waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A message that was not delivered is tried again after so long at the latest, whatever the other side wishes (faults C15), and
+/// whatever a clock that was wrong has written down (faults T02).
+const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 
 /// After so long a process that was about to send something is taken for dead; longer than [`PATIENCE`].
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
@@ -184,7 +188,10 @@ impl Notifier {
     /// Another process sends it, or it was tried a moment ago.
     fn must_wait(&self, sending: &Sending, now: Timestamp) -> bool {
         let is_anothers = sending.error.is_none();
-        now < sending.next_at && (is_anothers || !self.pace.impatient)
+        let longest = if is_anothers { LEASE } else { LONGEST };
+        now < sending.next_at
+            && sending.next_at <= later(later(now, longest), SKEW)
+            && (is_anothers || !self.pace.impatient)
     }
 
     /// Sends a message that nobody else has claimed; the error when it was not delivered.
@@ -213,7 +220,7 @@ impl Notifier {
             Ok(()) => (Told { open: sending.after, told_at: Some(now), sending: None }, None),
             Err(failure) => {
                 let asked = failure.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
-                sending.next_at = later(now, backoff(sending.tries).max(asked));
+                sending.next_at = later(now, backoff(sending.tries).max(asked).min(LONGEST));
                 (sending.error, sending.is_open) = (Some(failure.message.clone()), failure.is_open);
                 (Told { sending: Some(sending), ..told }, Some(failure.message))
             }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use prevalidate::sandbox::ca::Call;
+use prevalidate::store::Store as _;
+use prevalidate::store::postgres::PostgresStore;
 
 use super::world::{Setup, World, finish};
 use crate::support::daemon::Daemon;
@@ -296,4 +298,31 @@ fn a_fault_of_the_program_is_survived_and_shows_nothing_of_what_was_at_hand() {
     let (_, said) = daemon.stop();
     assert!(!said.contains("at hand"), "{said}");
     assert_eq!(zones(&server, &domains), before);
+}
+
+/// While the first look at the store hangs, as when somebody rebuilds a table of it.
+#[test]
+fn sigterm_is_heard_before_the_store_has_answered() {
+    let (domains, server) = lab(1);
+    let world = World::new(&[&server]);
+    let database = Cluster::shared().database_now();
+    let setup = Setup { database: Some(database.url.clone()), ..setup(&world, &server, &domains) };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let holder = runtime.block_on(async {
+        PostgresStore::open(&database.url, None, None).await.unwrap().close().await;
+        let mut holder = database.connect().await;
+        sqlx::raw_sql("BEGIN; LOCK TABLE prevalidate_schema").execute(&mut holder).await.unwrap();
+        holder
+    });
+    let daemon = Daemon::spawn(world.command(&setup, &["serve"]));
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let began = Instant::now();
+    while runtime.block_on(database.number(waits)) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", daemon.said());
+    }
+    let asked = Instant::now();
+    let (status, said) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{said}");
+    drop(holder);
 }

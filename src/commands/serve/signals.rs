@@ -12,6 +12,10 @@ pub(super) enum Signal {
     End(i32),
 }
 
+/// 128 and the signal's number.
+const INTERRUPTED: i32 = 130;
+const TERMINATED: i32 = 143;
+
 /// From now on no signal ends the process by itself.
 pub(super) struct Signals {
     hang_up: unix::Signal,
@@ -35,13 +39,17 @@ impl Signals {
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.hang_up.recv() => Signal::Reload,
-            _ = self.interrupt.recv() => Signal::End(130),
-            _ = self.terminate.recv() => Signal::End(143),
+            _ = self.interrupt.recv() => Signal::End(INTERRUPTED),
+            _ = self.terminate.recv() => Signal::End(TERMINATED),
         }
     }
 
-    /// Returns when the process is to end.
-    pub(super) async fn end(&mut self) {
-        while let Signal::Reload = self.next().await {}
+    /// Returns when the process is to end, with the status for one that has no time. A reload that is asked for meanwhile is kept
+    /// for [`next`](Self::next).
+    pub(super) async fn end(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => INTERRUPTED,
+            _ = self.terminate.recv() => TERMINATED,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::{NotifyBy, NotifySettings, Settings};
 use crate::metrics::Metrics;
 use crate::notify::carrier::door::Door;
@@ -18,7 +18,7 @@ pub(in crate::commands) fn notifier(
     metrics: Arc<Metrics>,
     pace: Pace,
 ) -> Notifier {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = super::clock();
     let sinks = settings.notify.iter().map(|sink| Sink {
         name: sink.name.clone(),
         wants: sink.wants.clone(),

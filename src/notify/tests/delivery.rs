@@ -165,7 +165,7 @@ async fn who_makes_pictures_never_waits_and_the_last_one_is_told_by_the_notifier
     let (pictures, shown) = watch::channel(None);
     let (notifiers, current) = watch::channel(Arc::new(world.telling(Pace::DAEMON, &before)));
     let ending = CancellationToken::new();
-    let task = tokio::spawn(follow(shown, current, ending.clone()));
+    let task = tokio::spawn(follow(shown, current, ending.clone(), || true));
     pictures.send_replace(Some(Arc::new(world.picture.clone())));
     notifiers.send_replace(Arc::new(world.telling(Pace::DAEMON, &after)));
     world.hold(place);
@@ -176,4 +176,46 @@ async fn who_makes_pictures_never_waits_and_the_last_one_is_told_by_the_notifier
     ending.cancel();
     task.await.unwrap();
     assert_eq!((before.titles(), after.titles()), (vec![], vec!["1 held domain".to_owned()]));
+}
+
+#[tokio::test]
+async fn neither_a_greedy_sink_nor_a_wrong_clock_puts_a_message_off_for_longer_than_six_hours() {
+    for (ahead, greedy) in [(0, Duration::from_secs(u64::MAX / 4)), (24 * 200, Duration::ZERO)] {
+        let (mut world, heard) = (World::new().await, Heard::default());
+        let place = world.add("example.ch");
+        world.hold(place);
+        let notifier = world.telling(Pace::DAEMON, &heard);
+        heard.fails(Some(Failure { retry_after: Some(greedy), ..Failure::refused("busy") }));
+        world.pass(hours(ahead));
+        assert_eq!(notifier.tell(&world.picture).await.unwrap().len(), 1);
+        world.pass(hours(-ahead));
+        heard.fails(None);
+        world.pass(hours(6));
+        notifier.tell(&world.picture).await.unwrap();
+        assert_eq!(heard.titles(), ["1 held domain"], "{ahead} h ahead");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_of_a_wrong_clock_is_told_to_nobody() {
+    let (mut world, heard) = (World::new().await, Heard::default());
+    let place = world.add("example.ch");
+    world.trouble(place).lapsed = true;
+    let (pictures, shown) = watch::channel(None);
+    let (_notifiers, current) = watch::channel(Arc::new(world.telling(Pace::DAEMON, &heard)));
+    let (ending, asked) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
+    let counted = Arc::clone(&asked);
+    let task = tokio::spawn(follow(shown, current, ending.clone(), move || {
+        *counted.lock().unwrap() += 1;
+        false
+    }));
+    for round in 1..=3 {
+        pictures.send_replace(Some(Arc::new(world.picture.clone())));
+        while *asked.lock().unwrap() < round {
+            tokio::task::yield_now().await;
+        }
+    }
+    ending.cancel();
+    task.await.unwrap();
+    assert_eq!(heard.take(), []);
 }

@@ -191,3 +191,27 @@ async fn foreign_words_are_harmless_and_short() {
     assert_eq!(notice.text.lines().filter(|line| line.contains("Bcc")).count(), 1, "{}", notice.text);
     assert!(notice.text.contains("déjà.vu.com (xn--dj-kia8a.vu.com)"), "{}", notice.text);
 }
+
+/// Somebody's clock was months ahead, told of everything, and was set right (faults T02).
+#[tokio::test]
+async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
+    let (mut world, heard) = (World::new().await, Heard::default());
+    let place = world.add("example.ch");
+    let late = world.add("late.example.ch");
+    world.hold(place);
+    let mut all = sink("team", &heard);
+    all.wants.topics.push(Topic::DailySummary);
+    let notifier = world.notifier(Pace::DAEMON, vec![all]);
+    world.pass(hours(24 * 200));
+    notifier.tell(&world.picture).await.unwrap();
+    assert_eq!(heard.take().len(), 2, "a domain that is held, and a summary");
+    world.pass(hours(-24 * 200));
+    world.hold(late);
+    notifier.tell(&world.picture).await.unwrap();
+    let notices = heard.take();
+    let titles: Vec<_> = notices.iter().map(|notice| notice.title.as_str()).collect();
+    assert_eq!(titles, ["2 held domains (1 new)", "2 domains: 2 valid"]);
+    assert_eq!(notices[0].still[0].since, Some(world.clock.now()), "not since next year");
+    notifier.tell(&world.picture).await.unwrap();
+    assert_eq!(heard.take(), []);
+}
