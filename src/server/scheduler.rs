@@ -68,6 +68,8 @@ pub struct Scheduler {
     picture_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
     fault: Mutex<Option<(Instant, String)>>,
+    /// When it answered last.
+    answered: Mutex<Instant>,
 }
 
 /// What a task of the scheduler is.
@@ -96,6 +98,7 @@ impl Scheduler {
             asked: AtomicBool::new(false),
             picture_took: Mutex::default(),
             fault: Mutex::default(),
+            answered: Mutex::new(Instant::now()),
             shared,
         }
     }
@@ -222,13 +225,18 @@ impl Scheduler {
     /// The store answered; what it did not do before is over.
     fn store_answers(&self) {
         self.shared.metrics.store_up(true);
+        *lock(&self.answered) = Instant::now();
         if let Some((since, _)) = lock(&self.fault).take() {
             tracing::warn!("the store answers again, after {} s", since.elapsed().as_secs());
         }
     }
 
-    /// The store could not do it: told once, however many find out.
-    fn store_fails(&self, error: &StoreError) {
+    /// The store could not do what `began` then: told once, however many find out. Who began before it answered last has waited
+    /// for what is over.
+    fn store_fails(&self, began: Instant, error: &StoreError) {
+        if began < *lock(&self.answered) {
+            return;
+        }
         self.shared.metrics.store_up(false);
         let mut fault = lock(&self.fault);
         let text = error.to_string();

@@ -86,6 +86,7 @@ impl Scheduler {
     /// Runs one to its end; where the store does not answer, again after a while.
     pub(super) async fn run_errand(&self, errand: Errand) {
         loop {
+            let began = Instant::now();
             let outcome = match errand {
                 Errand::Picture => self.take_picture().await,
                 Errand::Clock => self.compare_clocks().await,
@@ -94,7 +95,7 @@ impl Scheduler {
             match outcome {
                 Ok(()) => return self.store_answers(),
                 Err(error) => {
-                    self.store_fails(&error);
+                    self.store_fails(began, &error);
                     tokio::time::sleep(AGAIN).await;
                 }
             }

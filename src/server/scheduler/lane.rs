@@ -21,6 +21,7 @@ impl Scheduler {
             let worker = self.worker.borrow().clone();
             self.shared.take_ordered_looks().iter().for_each(|client| worker.order_look(client));
             // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody gives back.
+            let began = Instant::now();
             match worker.find().await {
                 Ok(Found::Nothing { next }) => {
                     faults = 0;
@@ -49,7 +50,7 @@ impl Scheduler {
                             self.shared.wake.notify_one();
                         }
                         Err(error) => {
-                            self.store_fails(&error);
+                            self.store_fails(began, &error);
                             faults += 1;
                             draining.run_until_cancelled(tokio::time::sleep(pause(faults))).await;
                         }
@@ -57,7 +58,7 @@ impl Scheduler {
                 }
                 Err(error) => {
                     // The watch is kept: one asks whether the store is back, not all.
-                    self.store_fails(&error);
+                    self.store_fails(began, &error);
                     faults += 1;
                     draining.run_until_cancelled(tokio::time::sleep(pause(faults))).await;
                 }
