@@ -1,5 +1,6 @@
 //! Several machines on one PostgreSQL: how much faster they are together, while the CA takes its time.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,8 @@ use prevalidate::sandbox::ca::{Call, Request};
 
 use crate::Row;
 use crate::lab::{Lab, names};
-use crate::support::postgres::Cluster;
-use crate::support::{Keys, NameServer, Zone};
+use crate::support::postgres::{Cluster, Database};
+use crate::support::{Keys, NameServer, Zone, process};
 
 const DOMAINS: usize = 2_000;
 /// Of each call to the CA.
@@ -30,7 +31,8 @@ pub fn share() -> Vec<Row> {
         };
         row(format!("{processes} machines, {DOMAINS} new domains, all of it"), took.all, alone.all, 0.0);
         let aim = if processes == 4 { 3.5 } else { 0.0 };
-        row(format!("  while the CA takes its {LATENCY_MS} ms"), took.proving, alone.proving, aim);
+        let busy = took.busy * 100.0;
+        row(format!("  while the CA takes its {LATENCY_MS} ms; {busy:.0} % busy"), took.proving, alone.proving, aim);
     }
     rows
 }
@@ -42,6 +44,8 @@ struct Took {
     all: Duration,
     /// From the first proof to the last: there is nothing to do but to wait for the CA.
     proving: Duration,
+    /// How much of all processors was in use meanwhile, whoever used them: what is left is what latency takes.
+    busy: f64,
 }
 
 fn first_run(processes: usize) -> Took {
@@ -58,25 +62,88 @@ fn first_run(processes: usize) -> Took {
         let text = text.replace(&store, &format!("url = \"{}\"", database.url));
         format!("{text}[worker]\nconcurrency = {CONCURRENCY}\n")
     });
+    let before = contents(&lab, &server, &domains);
     let machines: Vec<Machine> = (0..processes).map(|_| Machine::start(&lab)).collect();
     let began = Instant::now();
-    while lab.ca.count(Call::Validate) < DOMAINS as u64 {
-        assert!(began.elapsed() < Duration::from_secs(600), "{processes} machines do not come to an end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let until = |so: &dyn Fn() -> bool| {
+        while !so() {
+            assert!(began.elapsed() < Duration::from_secs(600), "{processes} machines do not come to an end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Processors::now()
+    };
+    let first = until(&|| lab.ca.count(Call::Validate) > 0);
+    let last = until(&|| lab.ca.count(Call::Validate) >= DOMAINS as u64);
+    until(&|| is_all_removed(&database));
     let log = lab.ca.log();
     drop(machines);
+    let mut needs: BTreeMap<&str, Vec<Call>> = BTreeMap::new();
+    let changes = |call| matches!(call, Call::Register | Call::Validate | Call::ResetToken);
+    for request in log.iter().filter(|request| request.performed && changes(request.call)) {
+        request.subjects.iter().for_each(|subject| needs.entry(subject).or_default().push(request.call));
+    }
     for domain in &domains {
         assert!(lab.ca.domain(domain).is_some_and(|shown| shown.validated), "{domain} is valid");
+        assert_eq!(
+            needs.remove(domain.as_str()),
+            Some(vec![Call::Register, Call::Validate]),
+            "{domain}: once for a need"
+        );
     }
-    let done = |call| log.iter().filter(|request| request.call == call && request.performed).count();
-    assert_eq!(done(Call::Validate), DOMAINS, "each need is met once");
+    assert!(before == contents(&lab, &server, &domains), "the zones are as they were");
     let between = |calls: &[&Request]| {
         let took = calls.last().unwrap().at.duration_since(calls.first().unwrap().at);
         Duration::try_from(took).unwrap()
     };
     let proofs: Vec<_> = log.iter().filter(|request| request.call == Call::Validate).collect();
-    Took { all: between(&log.iter().collect::<Vec<_>>()), proving: between(&proofs) }
+    Took { all: between(&log.iter().collect::<Vec<_>>()), proving: between(&proofs), busy: first.busy_until(&last) }
+}
+
+/// All records of all zones but the SOAs, whose serials count changes.
+fn contents(lab: &Lab, server: &NameServer, domains: &[String]) -> Vec<String> {
+    let (address, questions) = (server.address(), lab.folder.path().join("questions"));
+    let question = |domain: &String| {
+        format!("@{} -p {} {domain} AXFR +tcp +noall +answer +tries=1\n", address.ip(), address.port())
+    };
+    std::fs::write(&questions, domains.iter().map(question).collect::<String>()).unwrap();
+    let text = process::run("dig", &["-f", &questions.display().to_string()], "");
+    let is_one = |line: &&str| !line.is_empty() && !line.starts_with(';') && !line.contains("\tSOA\t");
+    let mut records: Vec<_> = text.lines().filter(is_one).map(str::to_owned).collect();
+    assert!(records.len() >= domains.len(), "{} records of {} zones", records.len(), domains.len());
+    records.sort_unstable();
+    records
+}
+
+fn is_all_removed(database: &Database) -> bool {
+    let open = "SELECT count(*) FROM ledger WHERE state <> 'removed'";
+    process::run("psql", &[&database.url, "-qtAXc", open], "").trim() == "0"
+}
+
+/// The time that all processors together spent since the system began, and idle, in the kernel's ticks.
+struct Processors {
+    all: u64,
+    idle: u64,
+}
+
+impl Processors {
+    fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/stat").unwrap();
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests are users already.
+        let ticks: Vec<u64> = text
+            .lines()
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .map(|ticks| ticks.parse().unwrap())
+            .collect();
+        Self { all: ticks.iter().sum(), idle: ticks[3] + ticks[4] }
+    }
+
+    fn busy_until(&self, later: &Self) -> f64 {
+        1.0 - (later.idle - self.idle) as f64 / (later.all - self.all).max(1) as f64
+    }
 }
 
 /// A daemon that ends with its owner.

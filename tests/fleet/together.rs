@@ -16,6 +16,11 @@ fn four_machines_share_two_hundred_domains_and_do_nothing_twice() {
     share(4);
 }
 
+#[test]
+fn eight_machines_share_two_hundred_domains_and_do_nothing_twice() {
+    share(8);
+}
+
 /// All are there before anything is due; then somebody who does no work looks, and all of them go to work.
 fn share(count: usize) {
     // Small rounds, so that there are some for everybody.
@@ -30,6 +35,10 @@ fn share(count: usize) {
     fleet.guard_epochs();
     assert!(fleet.world.ca.log().is_empty(), "one looks for all: {:?}", fleet.world.ca.log());
     fleet.world.run(&fleet.setup(count), &["status", "--refresh"]);
+    let connections =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    fleet.until_valid(100);
+    let connections = fleet.number(connections);
     fleet.until_done();
     assert_eq!(fleet.performed(Call::List), 1, "a look is for all: {:?}", fleet.world.ca.log());
     let shares = fleet.shares();
@@ -37,7 +46,9 @@ fn share(count: usize) {
     let all: i64 = shares.iter().map(|(steps, _)| steps).sum();
     // A tenth of an even share: they are no processors of their own.
     assert!(shares.len() == count && least * 10 * count as i64 >= all, "{shares:?}");
-    fleet.check(&format!("{count} machines, {shares:?}"), machines);
+    // Each has eight at most for its store and one for hints.
+    assert!(connections <= 9 * count as i64, "{connections} connections");
+    fleet.check(&format!("{count} machines, {shares:?}, {connections} connections"), machines);
 }
 
 /// A daemon, two runs and a hook at once: one is at each domain.
