@@ -11,7 +11,7 @@ use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{examine_clock, examine_look};
 use crate::prevalidation::{Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step};
-use crate::store::{DomainRow, Event, Seen, StoreError};
+use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
 /// What one list call says, before anybody believes it.
 pub(super) struct Survey {
@@ -34,9 +34,6 @@ pub(super) struct Sight {
 /// Whether somebody else who makes the first look has ended is asked so often: until then there is nothing to do here. It is one
 /// row; the picture of all domains, which tells of later looks, comes too late on a busy machine.
 const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(1);
-
-/// Rows are gone through in pages of so many.
-const PAGE: usize = 1000;
 
 impl Worker {
     /// Looks at a client whose look is due, or takes over what somebody else has seen since.
@@ -65,11 +62,8 @@ impl Worker {
         let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
         let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
         let mut cover = Cover::new(&self.policy);
-        let mut after = None;
-        loop {
-            let page = store.domains_after(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.domain.clone());
+        let mut pages = Pages::of(store);
+        while let Some(page) = pages.next().await? {
             let rows = page.iter().filter(|row| row.client == target.key);
             rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
         }
@@ -149,7 +143,10 @@ impl Worker {
         for entry in store.open_entries(None).await? {
             ledger.entry(entry.owner.clone()).or_default().push(entry);
         }
-        let rows: Vec<DomainRow> = store.domains().await?.into_iter().filter(|row| row.client == target.key).collect();
+        let (mut rows, mut pages) = (Vec::new(), Pages::of(&**store));
+        while let Some(page) = pages.next().await? {
+            rows.extend(page.into_iter().filter(|row| row.client == target.key));
+        }
         let latest = store.looks().await?.get(&target.key).copied();
         let now = self.ports.clock.now();
         Ok(Ok(self.examine(target, rows, ledger, &listing, latest, now)))
