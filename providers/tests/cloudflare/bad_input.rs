@@ -143,6 +143,8 @@ async fn what_is_not_the_api_is_not_followed_and_not_believed() {
     assert!(error.is_retryable() && shown(&error).contains("text/html"), "{}", shown(&error));
     fake.fail("POST", Fault::Page(302));
     assert_eq!(add(&*provider, APEX, "x").await.unwrap_err().kind, ErrorKind::Settings);
+    // Its connection is kept alive, and answers no more.
+    provider.inspect(APEX).await.unwrap();
     drop(fake);
     let error = provider.inspect(APEX).await.unwrap_err();
     assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("127.0.0.1"), "{}", shown(&error));

@@ -56,6 +56,7 @@ type Handle = Arc<dyn Fn(&Call) -> (u16, Value) + Send + Sync>;
 struct Log {
     calls: Vec<String>,
     faults: Vec<(String, Fault)>,
+    gone: bool,
 }
 
 /// The server; gone when dropped.
@@ -66,7 +67,9 @@ pub struct Web {
 }
 
 impl Drop for Web {
+    /// Nobody listens any more, and connections that are kept alive answer nothing.
     fn drop(&mut self) {
+        self.log.lock().unwrap().gone = true;
         self.task.abort();
     }
 }
@@ -116,6 +119,9 @@ async fn answer(
     let query = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri).unwrap().0;
     let fault = {
         let mut log = log.lock().unwrap();
+        if log.gone {
+            return broken();
+        }
         log.calls.push(name.clone());
         let place = log.faults.iter().position(|(call, _)| name.starts_with(call));
         place.map(|place| log.faults.remove(place).1)
