@@ -309,16 +309,16 @@ impl Worker {
                     let states: BTreeMap<&DomainName, State> = survey
                         .sights
                         .iter()
-                        .map(|sight| (&sight.row.domain, sight.observed.state(&self.policy.reuse, now)))
+                        .map(|sight| (&sight.observed.domain, sight.observed.state(&self.policy.reuse, now)))
                         .collect();
-                    steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.row.domain)).map(|sight| {
-                        PlannedStep {
-                            domain: sight.row.domain.clone(),
-                            client: sight.row.client.clone(),
+                    steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.observed.domain)).map(
+                        |sight| PlannedStep {
+                            domain: sight.observed.domain.clone(),
+                            client: target.key.clone(),
                             state: self.shown_state(sight, &states),
                             decision: sight.decision.clone(),
-                        }
-                    }));
+                        },
+                    ));
                     self.looks.ended(&target.key, LookState::Done, now);
                 }
                 Err(error) => self.look_failed(target, &error),
@@ -330,7 +330,7 @@ impl Worker {
 
     /// A covered domain is as valid as the one above it, which is valid when only the CA knows it.
     fn shown_state(&self, sight: &look::Sight, states: &BTreeMap<&DomainName, State>) -> State {
-        let own = states.get(&sight.row.domain).copied().unwrap_or(State::New);
+        let own = states.get(&sight.observed.domain).copied().unwrap_or(State::New);
         match sight.observed.covered_by.as_ref().filter(|_| self.policy.cover && own != State::Unmanaged) {
             Some(above) => {
                 states.get(above).copied().filter(|&state| state != State::Unmanaged).unwrap_or(State::Valid)

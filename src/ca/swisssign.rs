@@ -17,14 +17,13 @@ mod register;
 mod settings;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::answer::Answer;
 use self::auth::Credentials;
@@ -121,22 +120,31 @@ impl Ca for SwissSign {
         let call = Call::new(Kind::List, "list the domains of", clean(client), &path);
         self.check(client, "cli-", &call)?;
         let answer = self.call(&call).await?;
-        let value = self.http.json(&call, &answer)?;
-        let Value::Array(entries) = &value else {
-            return Err(self.http.error(Failure::Malformed, &call, "the answer is not a list"));
+        let malformed = |why| self.http.error(Failure::Malformed, &call, why);
+        // There may be many thousands: one at a time is taken apart.
+        let list: &RawValue = self.http.json(&call, &answer)?;
+        let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
+            return Err(malformed("the answer is not a list"));
         };
-        let mut by_name: BTreeMap<DomainName, Vec<(&Value, Registration)>> = BTreeMap::new();
+        let mut read = Vec::with_capacity(entries.len());
         let mut unreadable = Vec::new();
         for entry in entries {
-            match wire::registration(entry, &self.token_prefix, answer.at) {
-                Ok(registration) => {
-                    by_name.entry(registration.domain.clone()).or_default().push((entry, registration));
-                }
+            let Ok(entry) = serde_json::from_str(entry.get()) else {
+                return Err(malformed("an entry of the list is not JSON"));
+            };
+            match wire::registration(&entry, &self.token_prefix, answer.at) {
+                Ok(registration) => read.push((wire::age_mark(&entry, &registration), registration)),
                 Err(why) => unreadable.push(why),
             }
         }
-        let mut registrations = Vec::with_capacity(by_name.len());
-        for same_name in by_name.into_values() {
+        read.sort_by(|(_, one), (_, other)| one.domain.cmp(&other.domain));
+        let mut registrations = Vec::with_capacity(read.len());
+        let mut read = read.into_iter().peekable();
+        while let Some(first) = read.next() {
+            let mut same_name = vec![first];
+            while let Some(next) = read.next_if(|(_, next)| next.domain == same_name[0].1.domain) {
+                same_name.push(next);
+            }
             let Some((chosen, others)) = choose(same_name, answer.at) else { continue };
             unreadable.extend(others.iter().map(|other| {
                 format!(
@@ -224,10 +232,13 @@ impl fmt::Debug for SwissSign {
 }
 
 /// Of several entries of one name the valid one that lasts longest, else the newest; and the others (faults C02).
-fn choose(mut same_name: Vec<(&Value, Registration)>, now: Timestamp) -> Option<(Registration, Vec<Registration>)> {
-    same_name.sort_by_cached_key(|(value, registration)| {
+fn choose(
+    mut same_name: Vec<(Option<Timestamp>, Registration)>,
+    now: Timestamp,
+) -> Option<(Registration, Vec<Registration>)> {
+    same_name.sort_by_cached_key(|(age_mark, registration)| {
         let valid = registration.status == Status::Valid;
-        (valid, valid.then(|| wire::end_of(registration, now)), wire::age_mark(value, registration))
+        (valid, valid.then(|| wire::end_of(registration, now)), *age_mark)
     });
     let (_, chosen) = same_name.pop()?;
     Some((chosen, same_name.into_iter().map(|(_, other)| other).collect()))

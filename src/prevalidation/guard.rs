@@ -92,52 +92,59 @@ pub fn is_mass(affected: usize, known: usize) -> bool {
     affected > 0 && if known >= 10 { affected * 10 > known * 3 } else { affected >= known }
 }
 
-/// What a list call means against what was known before it, for one client: each pair is what was observed and what is seen now.
-pub fn examine_look<'a>(
-    client: &str,
-    known: impl Iterator<Item = (&'a Observed, &'a Sighting)>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Vec<Alarm> {
-    let (mut registered, mut vanished) = (0, 0);
-    let (mut proved, mut lost, mut shortened) = (0, 0, 0);
-    for (before, seen) in known {
-        let Sighting::Present(old) = &before.sighting else { continue };
-        registered += 1;
+/// What a list call means against what was known before it, for one client: domain by domain, none of which is kept.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    registered: usize,
+    vanished: usize,
+    proved: usize,
+    lost: usize,
+    shortened: usize,
+}
+
+impl Comparison {
+    /// Takes in one domain: what was observed, and what is seen now.
+    pub fn take(&mut self, before: &Observed, seen: &Sighting, policy: &Policy, now: Timestamp) {
+        let Sighting::Present(old) = &before.sighting else { return };
+        self.registered += 1;
         let new = match seen {
             Sighting::Present(new) => new,
             Sighting::Unread | Sighting::Absent | Sighting::Missing(_) => {
-                vanished += 1;
-                continue;
+                self.vanished += 1;
+                return;
             }
         };
-        let Some(end) = old.usable_until(&policy.reuse, now) else { continue };
-        proved += 1;
+        let Some(end) = old.usable_until(&policy.reuse, now) else { return };
+        self.proved += 1;
         // A reset of our own may have cost the proof; that is the canary's business, not the guard's.
         let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
         match new.usable_until(&policy.reuse, now) {
-            None if !by_own_hand => lost += 1,
+            None if !by_own_hand => self.lost += 1,
             Some(new_end)
                 if new_end < end
                     && new.proof.as_ref().map(|p| p.validated_at) == old.proof.as_ref().map(|p| p.validated_at) =>
             {
-                shortened += 1;
+                self.shortened += 1;
             }
             _ => {}
         }
     }
-    let count = |affected, known| Count { among: client.to_owned(), affected, known };
-    let mut alarms = Vec::new();
-    if is_mass(vanished, registered) {
-        alarms.push(Alarm::RegistrationsVanished(count(vanished, registered)));
+
+    /// What of it concerns too many of the client's domains.
+    pub fn alarms(&self, client: &str) -> Vec<Alarm> {
+        let count = |affected, known| Count { among: client.to_owned(), affected, known };
+        let mut alarms = Vec::new();
+        if is_mass(self.vanished, self.registered) {
+            alarms.push(Alarm::RegistrationsVanished(count(self.vanished, self.registered)));
+        }
+        if is_mass(self.lost, self.proved) {
+            alarms.push(Alarm::ProofsVanished(count(self.lost, self.proved)));
+        }
+        if is_mass(self.shortened, self.proved) {
+            alarms.push(Alarm::ProofsShortened(count(self.shortened, self.proved)));
+        }
+        alarms
     }
-    if is_mass(lost, proved) {
-        alarms.push(Alarm::ProofsVanished(count(lost, proved)));
-    }
-    if is_mass(shortened, proved) {
-        alarms.push(Alarm::ProofsShortened(count(shortened, proved)));
-    }
-    alarms
 }
 
 /// Whether the inventory shrank too much: of `known` domains of one origin, these are no longer wanted.

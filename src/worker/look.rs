@@ -9,7 +9,7 @@ use super::covering::{Above, Cover, Covering, above, above_fact, above_text, cov
 use super::looks::UnderWay;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
-use crate::prevalidation::guard::{examine_clock, examine_look};
+use crate::prevalidation::guard::{Comparison, examine_clock};
 use crate::prevalidation::{Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
@@ -26,9 +26,10 @@ pub(super) struct Survey {
 
 /// One domain of the client as it would be known after the look.
 pub(super) struct Sight {
-    pub(super) row: DomainRow,
     pub(super) observed: Observed,
     pub(super) decision: Decision,
+    /// The CA says something else than it did last.
+    changed: bool,
 }
 
 /// Whether somebody else who makes the first look has ended is asked so often: until then there is nothing to do here. It is one
@@ -106,7 +107,7 @@ impl Worker {
                 return Ok(());
             }
         }
-        let seen: Vec<Seen> = survey.sights.iter().map(Sight::seen).collect();
+        let seen: Vec<Seen> = survey.sights.into_iter().map(Sight::seen).collect();
         crashpoint::reach("listed");
         // Before the look: whoever hears of it finds all that belongs to it.
         self.remember(&refusal_fact(&target.key), "").await?;
@@ -149,7 +150,7 @@ impl Worker {
         }
         let latest = store.looks().await?.get(&target.key).copied();
         let now = self.ports.clock.now();
-        Ok(Ok(self.examine(target, rows, ledger, &listing, latest, now)))
+        Ok(Ok(self.examine(target, rows, ledger, listing, latest, now)))
     }
 
     fn examine(
@@ -157,55 +158,50 @@ impl Worker {
         target: &Target,
         rows: Vec<DomainRow>,
         mut ledger: BTreeMap<String, Vec<crate::prevalidation::LedgerEntry>>,
-        listing: &Listing,
+        listing: Listing,
         latest: Option<Timestamp>,
         now: Timestamp,
     ) -> Survey {
-        let listed: BTreeMap<_, _> = listing.registrations.iter().map(|found| (&found.domain, found)).collect();
+        let managed: BTreeSet<&DomainName> =
+            rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
+        let unmanaged = || listing.registrations.iter().filter(|found| !managed.contains(&found.domain));
+        let above: Above = unmanaged()
+            .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
+            .collect();
+        let unmanaged = unmanaged().map(|found| found.domain.clone()).collect();
+        let listed = listing.registrations.into_iter();
+        let mut listed: BTreeMap<_, _> = listed.map(|found| (found.domain.clone(), found)).collect();
         let seen = rows.into_iter().map(|row| {
-            let sighting = match (listed.get(&row.domain), &row.sighting) {
-                (Some(&found), _) => Sighting::Present(found.clone()),
+            let sighting = match (listed.remove(&row.domain), &row.sighting) {
+                (Some(found), _) => Sighting::Present(found),
                 (None, Sighting::Present(known) | Sighting::Missing(known)) => Sighting::Missing(known.clone()),
                 (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
             };
             (row, sighting)
         });
         let seen: Vec<_> = seen.collect();
-        let managed: BTreeSet<DomainName> =
-            seen.iter().filter(|(row, _)| !row.origins.is_empty()).map(|(row, _)| row.domain.clone()).collect();
-        let unmanaged = || listing.registrations.iter().filter(|found| !managed.contains(&found.domain));
-        let above: Above = unmanaged()
-            .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
-            .collect();
         let mut cover = Cover::new(&self.policy);
         seen.iter().for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
         let covering = cover.covering(&target.key, above.clone(), now);
-        let mut before = Vec::with_capacity(seen.len());
+        let mut comparison = Comparison::default();
         let mut sights = Vec::with_capacity(seen.len());
+        // There may be many thousands: nothing of a domain is held twice.
         for (row, sighting) in seen {
-            let known = self.observed(&row, ledger.remove(row.domain.as_str()).unwrap_or_default(), Some(&covering));
-            let mut observed = known.clone();
-            observed.sighting = sighting;
-            observed.read_at = Some(listing.read_at);
+            let changed = row.sighting != sighting;
+            let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
+            let known = self.observed(row, entries, Some(&covering));
+            // What was read after this list was made is younger than the list.
+            if known.read_at.is_none_or(|read| read <= listing.read_at) {
+                comparison.take(&known, &sighting, &self.policy, now);
+            }
+            let mut observed = Observed { sighting, read_at: Some(listing.read_at), ..known };
             reconcile_attempt(&mut observed, &self.policy.reuse, now);
             let decision = next_step(&observed, &self.policy, now);
-            before.push(known);
-            sights.push(Sight { row, observed, decision });
+            sights.push(Sight { observed, decision, changed });
         }
         let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew).into_iter().collect();
-        // What was read after this list was made is younger than the list.
-        let pairs = before.iter().zip(&sights).map(|(known, sight)| (known, &sight.observed.sighting));
-        let pairs = pairs.filter(|(known, _)| known.read_at.is_none_or(|read| read <= listing.read_at));
-        alarms.extend(examine_look(&target.key, pairs, &self.policy, now));
-        Survey {
-            unmanaged: unmanaged().map(|found| found.domain.clone()).collect(),
-            unreadable: listing.unreadable.clone(),
-            read_at: listing.read_at,
-            above,
-            covering,
-            alarms,
-            sights,
-        }
+        alarms.extend(comparison.alarms(&target.key));
+        Survey { unmanaged, unreadable: listing.unreadable, read_at: listing.read_at, above, covering, alarms, sights }
     }
 
     /// The client's `cli-…`: as configured, or found by name once and remembered.
@@ -251,21 +247,21 @@ impl Worker {
 
     pub(super) fn observed(
         &self,
-        row: &DomainRow,
+        row: DomainRow,
         ledger: Vec<crate::prevalidation::LedgerEntry>,
         covering: Option<&Covering>,
     ) -> Observed {
         Observed {
-            domain: row.domain.clone(),
             desired: !row.origins.is_empty(),
             covered_by: covering.and_then(|covering| covering.get(&row.domain)).cloned(),
+            domain: row.domain,
             has_provider: match &row.provider {
                 Some(name) => self.ports.providers.contains_key(name),
                 None => !self.ports.providers.is_empty(),
             },
-            sighting: row.sighting.clone(),
+            sighting: row.sighting,
             read_at: row.read_at,
-            attempt: row.attempt.clone(),
+            attempt: row.attempt,
             ledger,
         }
     }
@@ -302,12 +298,12 @@ pub fn failure_fact(client: &str) -> String {
 }
 
 impl Sight {
-    fn seen(&self) -> Seen {
+    fn seen(self) -> Seen {
         Seen {
-            domain: self.row.domain.clone(),
-            sighting: self.observed.sighting.clone(),
             due_at: due_at(&self.decision, &self.observed.attempt),
-            changed: self.row.sighting != self.observed.sighting,
+            domain: self.observed.domain,
+            sighting: self.observed.sighting,
+            changed: self.changed,
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(lease: Lease, worker: &Worker, covering: Option<&Covering>, now: Timestamp) -> Self {
-        let mut observed = worker.observed(&lease.row, lease.ledger, covering);
+        let mut observed = worker.observed(lease.row.clone(), lease.ledger, covering);
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);

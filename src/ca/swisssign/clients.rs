@@ -75,7 +75,7 @@ impl SwissSign {
             call.query =
                 vec![("search", search.to_owned()), ("length", PAGE.to_string()), ("start", start.to_string())];
             let answer = self.call(&call).await?;
-            let page = self.http.json(&call, &answer)?;
+            let page: Value = self.http.json(&call, &answer)?;
             let entries = page.get("data").and_then(Value::as_array);
             let entries =
                 entries.ok_or_else(|| self.http.error(Failure::Malformed, &call, "the answer has no `data`"))?;

@@ -14,6 +14,7 @@ use prevalidate_providers::causes::chain;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
 use super::answer::Answer;
 use super::error::{ApiError, Redactor, clean};
@@ -352,7 +353,7 @@ impl Http {
     }
 
     /// The body of a success as JSON, or the error that the answer is.
-    pub(super) fn json(&self, call: &Call<'_>, answer: &Answer) -> Result<serde_json::Value, CaError> {
+    pub(super) fn json<'a, T: Deserialize<'a>>(&self, call: &Call<'_>, answer: &'a Answer) -> Result<T, CaError> {
         if !answer.status.is_success() {
             return Err(self.refusal(call, answer));
         }

@@ -1,6 +1,7 @@
 //! Registering names: matched by A-label and never by place, refused batches halved so that one bad name costs only itself,
 //! and nothing sent twice of which it is not known what came of it (faults C01, C02, C05 to C07).
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer::Answer;
@@ -59,10 +60,10 @@ impl SwissSign {
             one => std::slice::from_ref(one),
         };
         let mut unreadable = Vec::new();
-        let mut read: Vec<(&Value, Registration)> = Vec::new();
+        let mut read = Vec::new();
         for entry in entries {
             match wire::registration(entry, &self.token_prefix, answer.at) {
-                Ok(registration) => read.push((entry, registration)),
+                Ok(registration) => read.push((wire::age_mark(entry, &registration), registration)),
                 Err(why) => unreadable.push(why),
             }
         }
@@ -77,12 +78,12 @@ impl SwissSign {
         call: &Call<'_>,
         name: &DomainName,
         names: &[DomainName],
-        read: &[(&Value, Registration)],
+        read: &[(Option<Timestamp>, Registration)],
         unreadable: &[String],
         answer: &Answer,
     ) -> Result<Registration, CaError> {
         let of_name = read.iter().filter(|(_, registration)| registration.domain == *name);
-        if let Some((chosen, _)) = choose(of_name.map(|(value, r)| (*value, r.clone())).collect(), answer.at) {
+        if let Some((chosen, _)) = choose(of_name.cloned().collect(), answer.at) {
             return Ok(chosen);
         }
         let call = Call { subject: name.to_string(), body: Body::Nothing, query: Vec::new(), ..*call };
