@@ -209,6 +209,22 @@ async fn a_crash_inside_a_transaction_leaves_what_was_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_somebody_is_making_ours_is_never_taken_for_another_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let url = url(&dir.path().join(format!("{round}.db")));
+        let maker = tokio::spawn({
+            let url = url.clone();
+            async move { SqliteStore::open(&url, None).await.unwrap() }
+        });
+        while SqliteStore::open_read_only(&url, None).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        maker.await.unwrap().close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_pools_on_a_new_file_share_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");

@@ -32,9 +32,13 @@ pub(super) enum Content {
 
 /// Looks without changing anything; refuses what is not ours, or newer than this program (faults B07).
 pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<Content, Fault> {
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *db).await?;
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *db).await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *db).await?;
+    // One statement, and so of one moment: somebody else may be making it ours.
+    let (tables, application, version): (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
+         FROM pragma_application_id, pragma_user_version",
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let newest = MIGRATIONS.len() as i64;
     let unfit = |message: String, hint: &str| Err(StoreError::Unfit { message, hint: hint.to_owned() }.into());
     match (application, version) {
