@@ -34,6 +34,7 @@ pub struct Metrics {
     ca_call_duration: Histograms<2>,
     provider_calls: Counters<3>,
     provider_call_duration: Histograms<2>,
+    answers: AtomicU64,
     events: Counters<1>,
     leases_lost: Counter,
     pulse: Moment,
@@ -72,6 +73,7 @@ impl Metrics {
             events: Family::default(),
             leases_lost: Counter::default(),
             pulse: Moment::default(),
+            answers: AtomicU64::new(0),
             pulsed_at: AtomicI64::new(0),
             round_duration: Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]),
             hook_requests: Family::default(),
@@ -118,16 +120,23 @@ impl Metrics {
 
     /// A call to `[ca.NAME]` came back; `outcome` is one word.
     pub fn ca_call(&self, ca: &str, call: &'static str, outcome: &'static str, took: Duration) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         self.ca_calls.get_or_create(&labels(["ca", "call", "outcome"], [ca, call, outcome])).inc();
         self.ca_call_duration.get_or_create(&labels(["ca", "call"], [ca, call])).observe(took.as_secs_f64());
     }
 
     /// A call to `[provider.NAME]` came back; `outcome` is one word.
     pub fn provider_call(&self, provider: &str, call: &'static str, outcome: &'static str, took: Duration) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         let all = labels(["provider", "call", "outcome"], [provider, call, outcome]);
         self.provider_calls.get_or_create(&all).inc();
         let two = labels(["provider", "call"], [provider, call]);
         self.provider_call_duration.get_or_create(&two).observe(took.as_secs_f64());
+    }
+
+    /// So many calls to CAs and providers came back.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// A line of history was written; `kind` is its stable word.
@@ -217,6 +226,7 @@ mod tests {
         metrics.provider_call("internal", "ensure_present", "unavailable", Duration::from_secs(3));
         metrics.event("validated");
         metrics.lease_lost();
+        assert_eq!(metrics.answers(), 2);
         assert_eq!(metrics.pulsed_at(), None);
         let now = "2026-12-01T00:00:00.5Z".parse().unwrap();
         metrics.pulse(now);

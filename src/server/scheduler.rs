@@ -27,8 +27,8 @@ use crate::worker::Worker;
 
 /// The pulse, at least.
 const TICK: Duration = Duration::from_secs(1);
-/// A round that takes longer hangs: the service manager is left to think so, too (faults W07). A round of a hundred domains
-/// and a CA that takes its time has minutes.
+/// A round that takes longer hangs, and a look for work too: the service manager is left to think so (faults W07). A round of a
+/// hundred domains and a CA that takes its time has minutes, and at a slow rate hours; so it counts from the last answer.
 const STUCK: Duration = Duration::from_secs(15 * 60);
 /// The longest pause after a fault of the store, or of the program.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -59,8 +59,10 @@ pub struct Scheduler {
     worker: watch::Sender<Arc<Worker>>,
     /// Held by the lane that looks for work.
     on_watch: tokio::sync::Mutex<()>,
-    /// Since when each lane is in a round.
+    /// Since when each lane is in a round, or looks for one.
     rounds: Mutex<Vec<Option<Instant>>>,
+    /// How many calls to CAs and providers had come back when this was last looked at, and since when it was so many.
+    answers: Mutex<(u64, Instant)>,
     /// Something was done since the last picture.
     changed: AtomicBool,
     /// A picture is wanted at once.
@@ -94,6 +96,7 @@ impl Scheduler {
             worker: watch::Sender::new(Arc::new(worker)),
             on_watch: tokio::sync::Mutex::new(()),
             rounds: Mutex::new(vec![None; pace.lanes.max(1)]),
+            answers: Mutex::new((0, Instant::now())),
             changed: AtomicBool::new(true),
             asked: AtomicBool::new(false),
             picture_took: Mutex::default(),
@@ -191,8 +194,12 @@ impl Scheduler {
 
     /// Says that it goes round; a round that hangs silences it.
     fn pulse(&self) {
-        let stuck = lock(&self.rounds).iter().flatten().any(|since| since.elapsed() > STUCK);
-        if !stuck {
+        let (now, answers) = (Instant::now(), self.shared.metrics.answers());
+        let mut heard = lock(&self.answers);
+        if heard.0 != answers {
+            *heard = (answers, now);
+        }
+        if !hangs(&lock(&self.rounds), heard.1, now) {
             self.shared.metrics.pulse(self.shared.clock.now());
             if manager::patience().is_some() {
                 manager::alive();
@@ -265,6 +272,11 @@ impl Tasks {
     }
 }
 
+/// Whether one of `rounds`, by their beginnings, goes on though nobody has answered for long.
+fn hangs(rounds: &[Option<Instant>], answered: Instant, now: Instant) -> bool {
+    rounds.iter().flatten().any(|&began| now.duration_since(began.max(answered)) > STUCK)
+}
+
 /// 0 at first, then from one second to half a minute, not the same for all.
 fn pause(faults: u32) -> Duration {
     if faults == 0 {
@@ -276,4 +288,28 @@ fn pause(faults: u32) -> Duration {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_waits_its_turn_at_a_slow_ca_is_none_that_hangs() {
+        let began = Instant::now();
+        let after = |minutes: u64| began + Duration::from_secs(60 * minutes);
+        for (rounds, answered, now, expected) in [
+            (&[None, None], 0, 100, false),
+            (&[None, Some(0)], 0, 14, false),
+            (&[None, Some(0)], 0, 16, true),
+            (&[None, Some(0)], 90, 100, false),
+            (&[None, Some(0)], 90, 106, true),
+            // What was answered before it began says nothing about it.
+            (&[Some(90), None], 60, 100, false),
+            (&[Some(90), None], 60, 106, true),
+        ] {
+            let rounds = rounds.map(|minutes| minutes.map(after));
+            assert_eq!(hangs(&rounds, after(answered), after(now)), expected, "{rounds:?} {answered} {now}");
+        }
+    }
 }

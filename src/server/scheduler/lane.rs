@@ -22,7 +22,10 @@ impl Scheduler {
             self.shared.take_ordered_looks().iter().for_each(|client| worker.order_look(client));
             // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody gives back.
             let began = Instant::now();
-            match worker.find().await {
+            self.note_round(lane, Some(began));
+            let found = worker.find().await;
+            self.note_round(lane, None);
+            match found {
                 Ok(Found::Nothing { next }) => {
                     faults = 0;
                     self.store_answers();
