@@ -42,6 +42,8 @@ pub struct Failure {
     pub message: String,
     /// It may have arrived all the same.
     pub is_open: bool,
+    /// Some of those who are to be told were: it is not tried again.
+    pub in_part: bool,
     /// How long the other side wants to be left alone.
     pub retry_after: Option<Duration>,
 }
@@ -49,12 +51,17 @@ pub struct Failure {
 impl Failure {
     /// It certainly did not arrive.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_open: false, retry_after: None }
+        Self { message: message.into(), is_open: false, in_part: false, retry_after: None }
     }
 
     /// Nobody knows whether it arrived.
     pub fn open(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_open: true, retry_after: None }
+        Self { is_open: true, ..Self::refused(message) }
+    }
+
+    /// Some have it, the others will never take it.
+    pub fn in_part(message: impl Into<String>) -> Self {
+        Self { in_part: true, ..Self::refused(message) }
     }
 }
 

@@ -112,17 +112,22 @@ pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Ou
         return;
     }
     let told = match try_tell(settings, &store).await {
-        Ok(failed) if !failed.is_empty() => {
+        Ok(mut failed) if failed.iter().any(|failed| failed.again) => {
+            failed.retain(|failed| !failed.again);
             tokio::time::sleep(PAUSE).await;
-            try_tell(settings, &store).await
+            try_tell(settings, &store).await.map(|again| failed.into_iter().chain(again).collect())
         }
         told => told,
     };
     match told {
         Ok(failed) => failed.iter().for_each(|failed| {
-            let Undelivered { sink, topic, error } = failed;
-            let hint = "the next run tries again; `prevalidate notify test` tries it now";
-            output.warn(&format!("{sink} could not be told of {topic}: {error}"), Some(hint));
+            let Undelivered { sink, topic, error, again } = failed;
+            let (told, hint) = if *again {
+                ("could not be told", "the next run tries again; `prevalidate notify test` tries it now")
+            } else {
+                ("was told only in part", "correct `to`; `prevalidate notify test` tries it")
+            };
+            output.warn(&format!("{sink} {told} of {topic}: {error}"), Some(hint));
         }),
         Err(error) => output.warn(&format!("nobody could be told: {error}"), None),
     }

@@ -41,7 +41,7 @@ pub struct Notifier {
     sinks: Vec<Sink>,
 }
 
-/// A message that was not delivered; it is tried again by whoever comes next.
+/// A message that was not delivered, or not to everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     /// The sink.
@@ -50,6 +50,8 @@ pub struct Undelivered {
     pub topic: Topic,
     /// What went wrong.
     pub error: String,
+    /// Whoever comes next tries it again.
+    pub again: bool,
 }
 
 /// What a sink knows about a topic, for people.
@@ -145,7 +147,7 @@ impl Notifier {
         Ok(records.into_iter().map(|record| (record.key, record.state)).collect())
     }
 
-    /// The gravest topic first. A sink that fails is left alone for the rest of this picture.
+    /// The gravest topic first. A sink that fails is left alone for the rest of this picture, unless some heard it.
     async fn tell_sink(
         &self,
         sink: &Sink,
@@ -153,6 +155,7 @@ impl Notifier {
         concerns: &Concerns<'_>,
         picture: &Snapshot,
     ) -> Result<Option<Undelivered>, StoreError> {
+        let mut in_part = None;
         for topic in Topic::ALL.into_iter().filter(|&topic| sink.wants.takes(topic)) {
             let key = key(sink, topic);
             let before = known.get(&key).map(String::as_str);
@@ -176,13 +179,18 @@ impl Notifier {
                 None => {}
                 Some(Decision::Keep(told)) => drop(self.store.claim_notice(&key, before, &write(&told), now).await?),
                 Some(Decision::Tell(sending)) => {
-                    if let Some(error) = self.send(sink, &key, before, told, sending).await? {
-                        return Ok(Some(Undelivered { sink: sink.name.clone(), topic, error }));
+                    if let Some(failure) = self.send(sink, &key, before, told, sending).await? {
+                        let again = !failure.in_part;
+                        let undelivered = Undelivered { sink: sink.name.clone(), topic, error: failure.message, again };
+                        if again {
+                            return Ok(Some(undelivered));
+                        }
+                        in_part = Some(undelivered);
                     }
                 }
             }
         }
-        Ok(None)
+        Ok(in_part)
     }
 
     /// Another process sends it, or it was tried a moment ago.
@@ -194,7 +202,7 @@ impl Notifier {
             && (is_anothers || !self.pace.impatient)
     }
 
-    /// Sends a message that nobody else has claimed; the error when it was not delivered.
+    /// Sends a message that nobody else has claimed; what went wrong when not everybody has it.
     async fn send(
         &self,
         sink: &Sink,
@@ -202,7 +210,7 @@ impl Notifier {
         before: Option<&str>,
         told: Told,
         mut sending: Sending,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<Failure>, StoreError> {
         let now = self.clock.now();
         if sending.notice.id.is_empty() {
             sending.notice.id = new_id();
@@ -214,21 +222,21 @@ impl Notifier {
         if !self.store.claim_notice(key, before, &claimed, now).await? {
             return Ok(None);
         }
-        let outcome = self.carry(sink, &sending.notice).await;
+        let failure = self.carry(sink, &sending.notice).await.err();
         let now = self.clock.now();
-        let (result, error) = match outcome {
-            Ok(()) => (Told { open: sending.after, told_at: Some(now), sending: None }, None),
-            Err(failure) => {
+        let result = match &failure {
+            Some(failure) if !failure.in_part => {
                 let asked = failure.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
                 sending.next_at = later(now, backoff(sending.tries).max(asked).min(LONGEST));
                 (sending.error, sending.is_open) = (Some(failure.message.clone()), failure.is_open);
-                (Told { sending: Some(sending), ..told }, Some(failure.message))
+                Told { sending: Some(sending), ..told }
             }
+            _ => Told { open: sending.after, told_at: Some(now), sending: None },
         };
         if !self.store.claim_notice(key, Some(&claimed), &write(&result), now).await? {
             tracing::warn!(key, "another process took the message over while it was sent");
         }
-        Ok(error)
+        Ok(failure)
     }
 
     async fn carry(&self, sink: &Sink, notice: &Notice) -> Result<(), Failure> {

@@ -48,7 +48,7 @@ impl Heard {
 impl Carrier for Heard {
     async fn carry(&self, notice: &Notice) -> Result<(), Failure> {
         let failure = self.failure.lock().unwrap().clone();
-        if failure.as_ref().is_none_or(|failure| failure.is_open) {
+        if failure.as_ref().is_none_or(|failure| failure.is_open || failure.in_part) {
             self.notices.lock().unwrap().push(notice.clone());
         }
         failure.map_or(Ok(()), Err)

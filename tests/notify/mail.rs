@@ -123,6 +123,28 @@ fn a_refused_login_is_told_in_the_words_of_the_server_and_without_the_password()
 }
 
 #[test]
+fn one_who_is_gone_keeps_the_mail_from_nobody_else() {
+    let server = Server::start("starttls");
+    let mut mail = server.mail(Begin::StartTls, PASSWORD);
+    mail.letter.to.insert(0, "gone@example.ch".parse().unwrap());
+    let failure = send(&mail, &notice()).unwrap_err();
+    assert!(failure.in_part && !failure.is_open, "{failure:?}");
+    for words in ["gone@example.ch: ", "550", "no such user", "2 of 3 recipients have it"] {
+        assert!(failure.message.contains(words), "{words}: {failure:?}");
+    }
+    let tos: Vec<_> = server.kept().iter().map(|mail| mail.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(tos, ["tls=True to=pki@example.ch", "tls=True to=second@example.ch"]);
+
+    mail.letter.to.truncate(1);
+    let failure = send(&mail, &notice()).unwrap_err();
+    assert!(!failure.in_part && failure.message.contains("no such user"), "{failure:?}");
+    mail.letter.to.push("gone@example.com".parse().unwrap());
+    let failure = send(&mail, &notice()).unwrap_err();
+    assert!(!failure.in_part && failure.message.contains("gone@example.com: "), "{failure:?}");
+    assert_eq!(server.kept().len(), 2);
+}
+
+#[test]
 fn no_word_of_a_message_becomes_a_header_or_the_end_of_the_mail() {
     let server = Server::start("starttls");
     let mut notice = notice();

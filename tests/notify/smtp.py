@@ -2,7 +2,7 @@
 
     smtp.py PORT starttls|implicit|plain CERTIFICATE KEY FOLDER USER PASSWORD
 
-Each mail becomes a file in FOLDER, its envelope in front of it. Without a login nobody may send.
+Each mail becomes a file in FOLDER, its envelope in front of it. Without a login nobody may send; nobody called `gone` is here.
 """
 
 import asyncio
@@ -19,6 +19,12 @@ context.load_cert_chain(certificate, key)
 
 class Keep:
     count = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone@"):
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
 
     async def handle_DATA(self, server, session, envelope):
         Keep.count += 1

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::response::Category;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use prevalidate_providers::secret::SecretSource;
 use secrecy::ExposeSecret;
@@ -79,9 +81,46 @@ impl Carrier for Mail {
             let password = secret("`password`", source).await?;
             builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
-        let sent = builder.build().send(message).await;
-        sent.map(drop).map_err(|error| failed(&server, &error))
+        let (transport, mail) = (builder.build(), message.formatted());
+        match transport.send_raw(message.envelope(), &mail).await {
+            Ok(_) => Ok(()),
+            Err(error) if letter.to.len() > 1 && is_about_a_recipient(&error) => {
+                one_by_one(&transport, &message, &mail).await.map_err(|failure| Failure {
+                    message: format!("mail server {server}: {}", failure.message),
+                    ..failure
+                })
+            }
+            Err(error) => Err(failed(&server, &error)),
+        }
     }
+}
+
+/// For a server that refuses one of several recipients, and with it the mail to all: those whom it takes have it.
+async fn one_by_one(
+    transport: &AsyncSmtpTransport<Tokio1Executor>,
+    message: &Message,
+    mail: &[u8],
+) -> Result<(), Failure> {
+    let (mut refused, mut taken) = (Vec::new(), 0);
+    for to in message.envelope().to() {
+        let envelope = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]);
+        let envelope = envelope.map_err(|error| Failure::refused(error.to_string()))?;
+        match transport.send_raw(&envelope, mail).await {
+            Ok(_) => taken += 1,
+            Err(error) => refused.push(format!("{to}: {}", said(&chain(&error)))),
+        }
+    }
+    let why = refused.join("; ");
+    match (refused.is_empty(), taken) {
+        (true, _) => Ok(()),
+        (false, 0) => Err(Failure::refused(why)),
+        (false, _) => Err(Failure::in_part(format!("{why}; {taken} of {} recipients have it", refused.len() + taken))),
+    }
+}
+
+/// 550 to 554 (RFC 5321, section 4.2.3): the mailbox or the mail, and not who sends (535) or how.
+fn is_about_a_recipient(error: &smtp::Error) -> bool {
+    error.is_permanent() && error.status().is_some_and(|code| code.category == Category::MailSystem)
 }
 
 impl Mail {

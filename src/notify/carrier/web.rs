@@ -166,7 +166,7 @@ async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(
     };
     let retry_after = retry_after.map(Duration::from_secs);
     // A gateway in between may have passed it on.
-    Err(Failure { retry_after, is_open: status.is_server_error(), message })
+    Err(Failure { retry_after, is_open: status.is_server_error(), ..Failure::refused(message) })
 }
 
 /// The path of a chat's URL is its secret, and a helpful receiver may repeat it: as it was sent, or decoded. Before the words are

@@ -51,6 +51,23 @@ async fn a_message_that_may_have_arrived_is_sent_again_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_some_have_is_not_sent_again_and_keeps_nothing_else_from_them() {
+    let (mut world, heard) = (World::new().await, Heard::default());
+    let (held, lapsed) = (world.add("held.ch"), world.add("lapsed.ch"));
+    world.hold(held);
+    world.trouble(lapsed).lapsed = true;
+    let notifier = world.telling(Pace::DAEMON, &heard);
+    heard.fails(Some(Failure::in_part("gone@example.ch: no such user")));
+    let failed = notifier.tell(&world.picture).await.unwrap();
+    assert!(matches!(&failed[..], [failed] if !failed.again && failed.error.contains("gone@")), "{failed:?}");
+    let topics: Vec<_> = heard.take().iter().map(|notice| notice.topic).collect();
+    assert_eq!(topics, [Topic::Lapsed, Topic::Held]);
+    world.pass(hours(1));
+    assert_eq!(notifier.tell(&world.picture).await.unwrap(), []);
+    assert_eq!(heard.take(), []);
+}
+
+#[tokio::test]
 async fn what_may_have_been_told_is_told_to_be_over_and_what_certainly_was_not_is_not() {
     for (failure, titles) in [
         (Failure::open("the answer was lost"), vec!["over: 1 held domain"]),
