@@ -90,6 +90,8 @@ impl Snapshot {
             basis,
             now,
         };
+        // Before the rows: what a row does not show yet, no look that is told of here has shown.
+        let clients = reading.clients(store).await?;
         let mut all = pages();
         while let Some(rows) = all.next().await? {
             rows.into_iter().for_each(|row| reading.take(row));
@@ -97,7 +99,6 @@ impl Snapshot {
         reading.take_strangers();
         // Only now is it known who is covered; where nobody is, the store is not read twice.
         reading.cover_below(pages()).await?;
-        let clients = reading.clients(store).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
         Ok(Self { at: now, entries: reading.entries, clients, troubles })

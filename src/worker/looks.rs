@@ -150,7 +150,8 @@ impl Looks {
         let Some(standing) = clients.get_mut(client).filter(|standing| !standing.under_way) else { return false };
         let is_done = standing.state == LookState::Done;
         let is_refused = matches!(standing.state, LookState::Refused(_));
-        let unread = unread && is_done;
+        // A picture that knows less than this worker's own look says nothing about what came after that.
+        let unread = unread && is_done && looked_at >= standing.looked_at;
         let news = looked_at > standing.looked_at || is_done && refused || is_refused && !refused || unread;
         if news {
             standing.due_at = Some(now);
@@ -169,7 +170,8 @@ impl Looks {
     /// The look at `looked_at` was this worker's own.
     pub(super) fn looked(&self, client: &str, looked_at: Timestamp) {
         if let Some(standing) = self.lock().get_mut(client) {
-            standing.looked_at = Some(looked_at);
+            // To the microsecond, as the store says it.
+            standing.looked_at = Timestamp::from_microsecond(looked_at.as_microsecond()).ok();
         }
     }
 
@@ -196,6 +198,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ca::ClientSelector;
+
+    #[test]
+    fn a_picture_from_before_the_last_look_makes_no_other_one_and_one_from_after_it_does() {
+        let now: Timestamp = "2026-11-22T12:00:00.123456789Z".parse().unwrap();
+        let stored: Timestamp = "2026-11-22T12:00:00.123456Z".parse().unwrap();
+        let target = Target::new("ca", ClientSelector::Name("one".into()));
+        let looks = Looks::new(std::slice::from_ref(&target), Some(SignedDuration::from_hours(1)));
+        let look = looks.begin([&target].into_iter(), now).unwrap();
+        looks.looked(&target.key, now);
+        looks.ended(&target.key, LookState::Done, now);
+        drop(look);
+        let earlier = stored - SignedDuration::from_secs(1);
+        for before in [None, Some(earlier)] {
+            assert!(!looks.hear(&target.key, before, false, true, now), "{before:?}");
+        }
+        assert!(!looks.hear(&target.key, Some(stored), false, false, now));
+        assert!(looks.hear(&target.key, Some(stored), false, true, now), "a domain that came after the look");
+    }
 
     #[test]
     fn an_ordered_look_waits_for_nothing_however_the_last_one_ended() {

@@ -43,8 +43,9 @@ impl Worker {
         let (validate, remove) = (of(Kind::Validate), of(Kind::Remove));
         self.finish(idle).await?;
         self.wait_for_a_person(held).await?;
-        // Each group talks to another side; a slow one does not hold up the rest.
-        tokio::try_join!(
+        // Each group talks to another side; a slow one does not hold up the rest, nor does one that fails: what has said that it
+        // begins is not given up between that and its effect.
+        let ended = tokio::join!(
             self.read(read),
             self.register(register, hold),
             self.reset(reset, hold),
@@ -53,8 +54,9 @@ impl Worker {
             self.publish(publish, hold),
             self.watch(look),
             self.remove(remove, hold),
-        )?;
-        Ok(())
+        );
+        let (read, register, reset, validate, preflight, publish, look, remove) = ended;
+        [read, register, reset, validate, preflight, publish, look, remove].into_iter().collect()
     }
 
     async fn wait_for_a_person(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {

@@ -300,9 +300,11 @@ impl Worker {
             let mut waiting = tasks;
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
+                // Before the intent: after it nothing comes before the call, which is not made up for soon.
+                let rest = if rest.is_empty() { rest } else { self.keep(rest, hold).await? };
                 let chunk = self.begin(Effect::Validate, waiting, hold).await?;
                 crashpoint::reach("validate-intended");
-                waiting = if rest.is_empty() { rest } else { self.keep(rest, hold).await? };
+                waiting = rest;
                 let port = self.ca(&ca);
                 let asked = futures::future::join_all(chunk.into_iter().map(|task| {
                     let port = port.clone();
