@@ -35,6 +35,8 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a transaction that found the database busy is begun; each try waits for [`BUSY_TIMEOUT`].
 const TRIES: u32 = 3;
+/// Before the second try; longer before the next.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// Readers do not wait for the writer.
 const READERS: u32 = 4;
 
@@ -199,7 +201,11 @@ async fn retried<T, F: Future<Output = Result<T, sqlx::Error>>>(mut attempt: imp
     let mut tries = 1;
     loop {
         match attempt().await.map_err(Fault::from) {
-            Err(fault) if fault.is_busy() && tries < TRIES => tries += 1,
+            Err(fault) if fault.is_busy() && tries < TRIES => {
+                // Where SQLite sees that waiting could be for ever, as when two make one new file, it says so at once.
+                tokio::time::sleep(BUSY_PAUSE * tries).await;
+                tries += 1;
+            }
             outcome => return outcome,
         }
     }
