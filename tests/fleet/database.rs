@@ -85,14 +85,14 @@ fn a_full_disk_stops_the_work_before_it_begins_and_room_lets_it_go_on() {
     fleet.until("the first registrations", || fleet.performed(Call::Register) > 0);
     fleet.ask("CREATE TABLE ballast (x text); ALTER TABLE ballast ALTER x SET STORAGE PLAIN");
     fleet.fill_the_disk();
-    for machine in &mut machines {
-        machine.says(&["free some space"]);
-    }
-    let (effects, entries) = (fleet.effects(), fleet.number("SELECT count(*) FROM ledger"));
-    for machine in &mut machines {
-        machine.says(&["free some space"]);
-    }
-    assert_eq!((fleet.effects(), fleet.number("SELECT count(*) FROM ledger")), (effects, entries), "nothing began");
+    let mut nothing_more = || {
+        machines.iter_mut().for_each(|machine| drop(machine.says(&["free some space"])));
+        let begun = (fleet.effects(), fleet.number("SELECT count(*) FROM ledger"));
+        machines.iter_mut().for_each(|machine| drop(machine.says(&["free some space"])));
+        (fleet.effects(), fleet.number("SELECT count(*) FROM ledger")) == begun
+    };
+    // The first complaint may be about one table, while a page of another one still has room.
+    assert!((0..5).any(|_| nothing_more()), "it begins what it cannot store");
     fleet.ask("DROP TABLE ballast");
     fleet.until_done();
     fleet.check("a full disk", machines);

@@ -38,7 +38,7 @@ impl Fleet {
             if let Some(&machine) = found {
                 machine.signal("-STOP");
                 // Meanwhile it may have come to the end of that, and gone to something else.
-                if self.ask(&who_is_at(work, &[machine])) == pid {
+                if self.ask(&who_is_at(work, &[machine])) == pid && self.has_submitted_what_it_said(machine) {
                     return found.copied();
                 }
                 machine.signal("-CONT");
@@ -46,6 +46,24 @@ impl Fleet {
             assert!(began.elapsed() < PATIENCE, "nobody is at anything: {}", self.standing());
         }
         None
+    }
+
+    /// Whether the CA was asked what a machine that stands still has said to ask. Between the two words it is not asked again for
+    /// five minutes, and no test waits so long; `tests/model` stops there.
+    fn has_submitted_what_it_said(&self, machine: &Daemon) -> bool {
+        let said = self.ask(&format!(
+            "SELECT name FROM domain WHERE lease_holder LIKE '%/{}' AND attempt::json ->> 'unanswered' = 'validate'",
+            machine.pid()
+        ));
+        let stopped = Instant::now();
+        // What is on its way arrives at once, though nobody answers it yet.
+        while stopped.elapsed() < Duration::from_secs(1) {
+            if said.lines().all(|domain| self.world.calls_about(domain).contains(&Call::Validate)) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
     }
 
     /// Waits until nothing is leased to a machine that does not give its leases back.

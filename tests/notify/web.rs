@@ -18,6 +18,7 @@ use url::Url;
 use super::receiver::{Receiver, Reply, Request};
 use super::{notice, secret};
 use crate::support::certificate::Certificate;
+use crate::support::ports::Port;
 use crate::support::process;
 
 /// 24 octets, the least there may be.
@@ -111,7 +112,8 @@ fn a_lost_answer_leaves_it_open_and_the_next_try_has_the_same_id() {
 #[test]
 fn nobody_listening_is_certain_and_a_busy_receiver_says_when_to_come_back() {
     let (folder, receiver) = (folder(), here());
-    let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let port = Port::take();
+    let gone = port.address();
     let failure = send(&webhook(&folder, &format!("http://{gone}/"), Door::new(true))).unwrap_err();
     assert!(!failure.is_open && failure.message.contains("127.0.0.1"), "{failure:?}");
     receiver.replies(Reply::Status("429 Too Many Requests\r\nRetry-After: 90\r\nContent-Length: 4\r\n\r\nbusy".into()));
@@ -191,7 +193,8 @@ fn a_chat_gets_one_text_and_its_url_is_never_repeated() {
     let failure = send(&web).unwrap_err();
     assert!(failure.message.contains("404") && failure.message.contains("no hook"), "{failure:?}");
     assert!(!failure.message.contains("c4n4ry"), "{failure:?}");
-    let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let port = Port::take();
+    let gone = port.address();
     let failure = send(&chat(&folder, &format!("http://{gone}/{path}"))).unwrap_err();
     assert!(!failure.message.contains("c4n4ry"), "{failure:?}");
     let failure = send(&chat(&folder, "c4n4ry, which is no URL")).unwrap_err();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use prevalidate::store::Store;
 use prevalidate::store::sqlite::SqliteStore;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::webdriver::Browser;
@@ -44,12 +45,13 @@ impl Visit {
     /// Waits until the browser shows this page: a click may come back before the answer to a form does.
     async fn arrives(&self, path: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
+        let expected = json!([format!("{}{path}", self.origin), "complete"]);
         loop {
-            let (url, ready) = (self.browser.url().await, self.browser.run("return document.readyState").await);
-            if url == format!("{}{path}", self.origin) && ready == "complete" {
+            let shown = self.browser.try_run("return [location.href, document.readyState]").await;
+            if shown == expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "the browser is at {url}, not at {path}");
+            assert!(Instant::now() < deadline, "the browser shows {shown}, not {path}");
             tokio::task::yield_now().await;
         }
     }
@@ -86,6 +88,7 @@ async fn a_person_walks_from_the_overview_to_a_try() {
     assert!(browser.text(".who").await.contains("anna"));
 
     browser.link("Domains").await;
+    visit.arrives("/domains").await;
     browser.write("#q", "bücher").await;
     browser.press(ENTER).await;
     visit.arrives("/domains?q=b%C3%BCcher&state=&client=&provider=").await;
@@ -145,7 +148,7 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
             let hidden = "return [...document.querySelectorAll('main *')].filter(e => e.scrollWidth > e.clientWidth + 1
                 && getComputedStyle(e).overflowX === 'auto').map(e => e.getAttribute('aria-label'))";
             let hidden = browser.run(hidden).await;
-            if hidden != serde_json::json!([]) {
+            if hidden != json!([]) {
                 faults.push(format!("{view}: a part of {hidden} is out of sight"));
             }
             browser.run(&axe).await;

@@ -51,6 +51,7 @@ impl Browser {
                 ],
             },
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            "timeouts": {"script": 120_000},
         }}});
         let answer: Value =
             http.post(format!("{root}/session")).json(&capabilities).send().await.unwrap().json().await.unwrap();
@@ -72,10 +73,6 @@ impl Browser {
 
     pub async fn open(&self, url: &str) {
         self.command("url", json!({"url": url})).await;
-    }
-
-    pub async fn url(&self) -> String {
-        self.ask("url").await.as_str().unwrap().to_owned()
     }
 
     /// The first element of a CSS selector; panics when there is none.
@@ -115,7 +112,14 @@ impl Browser {
         self.command("execute/sync", json!({"script": script, "args": []})).await
     }
 
-    /// The same for one that calls `arguments[0]` when it is done.
+    /// The same for a page that may go away meanwhile: then what the driver says about that.
+    pub async fn try_run(&self, script: &str) -> Value {
+        let body = json!({"script": script, "args": []});
+        let answer = self.http.post(format!("{}/execute/sync", self.session)).json(&body).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["value"].take()
+    }
+
+    /// [`run`](Self::run) for a script that calls `arguments[0]` when it is done.
     pub async fn run_async(&self, script: &str) -> Value {
         self.command("execute/async", json!({"script": script, "args": []})).await
     }

@@ -55,9 +55,13 @@ impl Daemon {
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while !heard.has_ended() {
-                if let Ok(length) = socket.recv(&mut buffer) {
-                    told.add(String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned());
+            loop {
+                // Asked before: what it said last may still be there when it has ended.
+                let ended = heard.has_ended();
+                match socket.recv(&mut buffer) {
+                    Ok(length) => told.add(String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned()),
+                    Err(_) if ended => break,
+                    Err(_) => {}
                 }
             }
             told.end();

@@ -406,8 +406,8 @@ async fn faults_strike_on_order_and_the_log_tells_what_was_done() {
 #[tokio::test]
 async fn a_call_takes_effect_though_its_client_has_hung_up() {
     let lab = Lab::start().await;
-    lab.ca.fault(Fault::nth(Call::Register, 1, What::Delay(100)));
-    let hung_up = tokio::time::timeout(Duration::from_millis(20), lab.register(&["late.test"])).await;
+    lab.ca.fault(Fault::nth(Call::Register, 1, What::Delay(1_000)));
+    let hung_up = tokio::time::timeout(Duration::from_millis(300), lab.register(&["late.test"])).await;
     assert!(hung_up.is_err() && lab.ca.domain("late.test").is_none());
     let done = async {
         while lab.ca.domain("late.test").is_none() {
