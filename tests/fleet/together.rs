@@ -25,6 +25,8 @@ fn eight_machines_share_two_hundred_domains_and_do_nothing_twice() {
 fn share(count: usize) {
     // Small rounds, so that there are some for everybody.
     let fleet = Fleet { worker: "concurrency = 4", ..Fleet::new(Cluster::shared().database_now(), 200) };
+    // The more there are, the longer it lasts: on two processors nobody is awake too late to find anything.
+    fleet.world.ca.change(|behaviour| behaviour.latency_ms = 150 * count as u64);
     fleet.take_the_look();
     let machines = (0..count).map(|n| match n {
         // One of them has a pooler before the database.
