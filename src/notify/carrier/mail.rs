@@ -85,10 +85,7 @@ impl Carrier for Mail {
         match transport.send_raw(message.envelope(), &mail).await {
             Ok(_) => Ok(()),
             Err(error) if letter.to.len() > 1 && is_about_a_recipient(&error) => {
-                one_by_one(&transport, &message, &mail).await.map_err(|failure| Failure {
-                    message: format!("mail server {server}: {}", failure.message),
-                    ..failure
-                })
+                one_by_one(&server, &transport, &message, &mail).await
             }
             Err(error) => Err(failed(&server, &error)),
         }
@@ -97,24 +94,26 @@ impl Carrier for Mail {
 
 /// For a server that refuses one of several recipients, and with it the mail to all: those whom it takes have it.
 async fn one_by_one(
+    server: &str,
     transport: &AsyncSmtpTransport<Tokio1Executor>,
     message: &Message,
     mail: &[u8],
 ) -> Result<(), Failure> {
-    let (mut refused, mut taken) = (Vec::new(), 0);
-    for to in message.envelope().to() {
+    let (mut words, mut is_open) = (Vec::new(), false);
+    let all = message.envelope().to();
+    for to in all {
         let envelope = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]);
         let envelope = envelope.map_err(|error| Failure::refused(error.to_string()))?;
-        match transport.send_raw(&envelope, mail).await {
-            Ok(_) => taken += 1,
-            Err(error) => refused.push(format!("{to}: {}", said(&chain(&error)))),
+        if let Err(error) = transport.send_raw(&envelope, mail).await {
+            is_open |= failed(server, &error).is_open;
+            words.push(format!("{to}: {}", said(&chain(&error))));
         }
     }
-    let why = refused.join("; ");
-    match (refused.is_empty(), taken) {
-        (true, _) => Ok(()),
-        (false, 0) => Err(Failure::refused(why)),
-        (false, _) => Err(Failure::in_part(format!("{why}; {taken} of {} recipients have it", refused.len() + taken))),
+    let (taken, words) = (all.len() - words.len(), format!("mail server {server}: {}", words.join("; ")));
+    match taken {
+        0 => Err(Failure { is_open, ..Failure::refused(words) }),
+        taken if taken == all.len() => Ok(()),
+        _ => Err(Failure::in_part(format!("{words}; {taken} of {} recipients have it", all.len()))),
     }
 }
 
