@@ -59,13 +59,14 @@ pub fn try_run(program: &str, arguments: &[&str], input: &str) -> Output {
 }
 
 /// Runs its arguments as a program until that ends or nobody holds the other end of standard input any more; so a server
-/// is killed when its test drops it, and also when the test process itself is killed or leaks it. Descriptors that came
-/// from outside (a lock that a build tool holds) are closed: a server must not keep them.
+/// is killed when its test drops it, and also when the test process itself is killed or leaks it. What it started, such as
+/// a driver's browser, is killed with it: they are a session. Descriptors that came from outside (a lock that a build tool
+/// holds) are closed: a server must not keep them.
 const GUARD: &str = r#"
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
-"$@" </dev/null 9<&- &
+setsid "$@" </dev/null 9<&- &
 server=$!
-{ cat <&9 >/dev/null; kill -9 $server 2>/dev/null; } 9<&9 &
+{ cat <&9 >/dev/null; kill -9 -$server 2>/dev/null; } 9<&9 &
 exec 9<&- </dev/null
 wait $server
 "#;
