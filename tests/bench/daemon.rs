@@ -15,7 +15,7 @@ use crate::support::postgres::Cluster;
 
 const DOMAINS: usize = 100_000;
 
-/// A client has as many as one answer of the CA can list.
+/// Ten clients, each listed in one answer of some 8 MB.
 const PER_CLIENT: usize = 10_000;
 
 /// Over each store.
