@@ -1,4 +1,5 @@
-//! The port to a certificate authority, in our words. [`swisssign`] is the first; a second one must fit without touching the planner.
+//! The port to a certificate authority, in our words. [`swisssign`] is the first; a second one must
+//! fit without touching the planner.
 
 pub mod swisssign;
 
@@ -13,8 +14,8 @@ use crate::prevalidation::{DomainName, Registration};
 
 /// A certificate authority's prevalidation interface, for one account.
 ///
-/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody repeats such a call
-/// before reading. The implementation repeats only reads by itself.
+/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody
+/// repeats such a call before reading. The implementation repeats only reads by itself.
 #[async_trait]
 pub trait Ca: Send + Sync + fmt::Debug {
     /// What differs between CAs and matters to a decision.
@@ -23,16 +24,23 @@ pub trait Ca: Send + Sync + fmt::Debug {
     /// Finds the one client that `selector` means; several matches are an error that lists them.
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError>;
 
-    /// Every registration of a client: one remote call. A name missing here is no proof that it is not registered (faults C11).
+    /// Every registration of a client: one remote call. A name missing here is no proof that it is
+    /// not registered (faults C11).
     async fn list(&self, client: &str) -> Result<Listing, CaError>;
 
-    /// Registers up to [`Capabilities::register_batch`] names; the answer names each by its A-label, in any order, and each name has its own result.
-    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)>;
+    /// Registers up to [`Capabilities::register_batch`] names; the answer names each by its
+    /// A-label, in any order, and each name has its own result.
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)>;
 
     /// One registration, fresh. [`Failure::NotFound`] is the only proof that it is gone.
     async fn get(&self, reference: &str) -> Result<Registration, CaError>;
 
-    /// Asks the CA to look at DNS now. "Not seen yet" is not an error: the registration comes back without a new proof and with [`Registration::last_words`].
+    /// Asks the CA to look at DNS now. "Not seen yet" is not an error: the registration comes back
+    /// without a new proof and with [`Registration::last_words`].
     async fn validate(&self, reference: &str) -> Result<Registration, CaError>;
 
     /// A new random value; the old one dies.
@@ -50,7 +58,8 @@ pub trait Ca: Send + Sync + fmt::Debug {
 pub struct Capabilities {
     /// How many names one `register` may carry.
     pub register_batch: usize,
-    /// Whether a token reset ends the proof: known by contract, or `None` where only observation can tell.
+    /// Whether a token reset ends the proof: known by contract, or `None` where only observation
+    /// can tell.
     pub reset_keeps_proof: Option<bool>,
     /// Whether the CA looks by itself, without `validate`.
     pub polls: bool,
@@ -88,7 +97,8 @@ pub struct Client {
 pub struct Listing {
     /// All registrations that could be read.
     pub registrations: Vec<Registration>,
-    /// Entries that could not be understood, and all but one of several for one name, in words; they count as not seen.
+    /// Entries that could not be understood, and all but one of several for one name, in words;
+    /// they count as not seen.
     pub unreadable: Vec<String>,
     /// Our clock minus the CA's `Date` header, when it sent one; positive: ours is ahead.
     pub clock_skew: Option<SignedDuration>,
@@ -120,13 +130,15 @@ pub enum Failure {
     Settings,
 }
 
-/// One failed call: what was tried, on which name, what the CA said with its support id, what to do next.
+/// One failed call: what was tried, on which name, what the CA said with its support id, what to do
+/// next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct CaError {
     /// What decides the next step.
     pub failure: Failure,
-    /// Call, subject, HTTP status, the CA's code in words, its messages and the `uuid` for its support. Never a secret.
+    /// Call, subject, HTTP status, the CA's code in words, its messages and the `uuid` for its
+    /// support. Never a secret.
     pub message: String,
     /// What a person can do about it.
     pub hint: Option<String>,
@@ -137,7 +149,12 @@ pub struct CaError {
 impl CaError {
     /// A failure without hint or waiting time.
     pub fn new(failure: Failure, message: impl Into<String>) -> Self {
-        Self { failure, message: message.into(), hint: None, retry_after: None }
+        Self {
+            failure,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+        }
     }
 
     /// The same failure with a word on what to do next.
@@ -154,7 +171,10 @@ impl CaError {
 
     /// Whether the same may succeed later without a person doing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.failure, Failure::Unavailable | Failure::Unknown | Failure::Throttled | Failure::Malformed)
+        matches!(
+            self.failure,
+            Failure::Unavailable | Failure::Unknown | Failure::Throttled | Failure::Malformed
+        )
     }
 
     /// Whether it concerns the whole account, so that every other call would fail the same way.

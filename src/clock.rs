@@ -1,4 +1,5 @@
-//! Time as a port: the only place that asks the machine what time it is, and a clock that tests and the demo move by hand.
+//! Time as a port: the only place that asks the machine what time it is, and a clock that tests and
+//! the demo move by hand.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +22,10 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine for the time"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -34,7 +38,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when somebody moves it, or when somebody sleeps on it: a sleep jumps to its end at once.
+/// A clock that moves only when somebody moves it, or when somebody sleeps on it: a sleep jumps to
+/// its end at once.
 ///
 /// It makes fourteen months pass in a second. Clones show the same time.
 #[derive(Debug, Clone)]

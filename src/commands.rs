@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand, each of which wires the parts and returns an exit status.
+//! The command line: one file per subcommand, each of which wires the parts and returns an exit
+//! status.
 
 mod asked;
 mod by_hand;
@@ -32,9 +33,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::{self, Output};
 
-/// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody watching.
+/// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody
+/// watching.
 #[derive(Debug, Parser)]
-#[command(name = "prevalidate", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "prevalidate",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(
     after_help = "Exit status: 0 every domain asked for is valid with margin · 1 some are not · 2 usage or configuration · \
 3 CA or authentication · 4 DNS · 5 the guard refused · 75 temporary, try again."
@@ -48,7 +56,8 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's, /etc/prevalidate/prevalidate.toml
+    /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's,
+    /// /etc/prevalidate/prevalidate.toml
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How results are printed
@@ -84,7 +93,8 @@ enum ColorChoice {
 enum Command {
     /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
     Run(run::RunArgs),
-    /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL store
+    /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL
+    /// store
     Serve(serve::ServeArgs),
     /// What `run` would do and why; changes nothing anywhere
     Plan(plan::PlanArgs),
@@ -164,7 +174,11 @@ struct Failed {
 
 impl Failed {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -179,8 +193,11 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
-            // What was typed comes back in the message; it may come from a pipeline and must not drive a terminal (faults N07).
-            let harmless = args.iter().map(|arg| output::escape(&arg.to_string_lossy()).into_owned());
+            // What was typed comes back in the message; it may come from a pipeline and must not
+            // drive a terminal (faults N07).
+            let harmless = args
+                .iter()
+                .map(|arg| output::escape(&arg.to_string_lossy()).into_owned());
             let error = Cli::try_parse_from(harmless).err().unwrap_or(error);
             // Help and version go to standard output and end well; clap knows which is which.
             let _ = error.print();
@@ -193,9 +210,15 @@ pub fn main() -> ExitCode {
     if let Some(fault) = output::log::start(cli.global.verbose.max(least)) {
         output.warn(&fault, None);
     }
-    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let outcome = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
-        Err(error) => Err(Failed::new(Exit::Temporary, format!("cannot start: {error}"))),
+        Err(error) => Err(Failed::new(
+            Exit::Temporary,
+            format!("cannot start: {error}"),
+        )),
     };
     let mut exit = outcome.unwrap_or_else(|failed| {
         output.error(&failed.message, failed.hint.as_deref());
@@ -203,7 +226,11 @@ pub fn main() -> ExitCode {
     });
     if let Err(error) = output.finish() {
         output.error(&format!("the results could not be written: {error}"), None);
-        exit = if exit == Exit::Done { Exit::Temporary } else { exit };
+        exit = if exit == Exit::Done {
+            Exit::Temporary
+        } else {
+            exit
+        };
     }
     exit.into()
 }
@@ -211,7 +238,10 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
     let global = &cli.global;
     if global.output == OutputFormat::Markdown && !matches!(cli.command, Command::Plan(_)) {
-        return Err(Failed::new(Exit::Usage, "`--output markdown` is for `plan` only"));
+        return Err(Failed::new(
+            Exit::Usage,
+            "`--output markdown` is for `plan` only",
+        ));
     }
     match cli.command {
         Command::Run(args) => run::run(global, args, output).await,
@@ -240,7 +270,11 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
 
 fn output_options(global: &Global) -> output::Options {
     output::Options {
-        format: if global.output == OutputFormat::Json { output::Format::Json } else { output::Format::Text },
+        format: if global.output == OutputFormat::Json {
+            output::Format::Json
+        } else {
+            output::Format::Text
+        },
         quiet: global.quiet,
         verbose: global.verbose > 0,
         color: match global.color {

@@ -1,8 +1,8 @@
-//! The configuration: found, read once, checked as a whole. All its faults come at once, with file, line and key, and none
-//! shows a value that may be a secret.
+//! The configuration: found, read once, checked as a whole. All its faults come at once, with file,
+//! line and key, and none shows a value that may be a secret.
 //!
-//! [`find`] says which file, [`load`] makes [`Settings`] of it, [`names`] reads lists of names from files and pipes.
-//! `config/prevalidate.toml` is the reference; a test holds it against the reader.
+//! [`find`] says which file, [`load`] makes [`Settings`] of it, [`names`] reads lists of names from
+//! files and pipes. `config/prevalidate.toml` is the reference; a test holds it against the reader.
 
 mod clients;
 mod fault;
@@ -44,14 +44,16 @@ pub const AUTO: &str = "auto";
 /// A configuration of 100,000 names has about 2 MiB.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A whole configuration, checked: every reference leads somewhere, every number is within its bounds, every name is a domain.
+/// A whole configuration, checked: every reference leads somewhere, every number is within its
+/// bounds, every name is a domain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The file it was read from, absolute.
     pub file: PathBuf,
     /// `[policy]`
     pub policy: PolicySettings,
-    /// `[store]` `url`: `sqlite:` and an absolute path, `sqlite::memory:`, or `postgres://…` without a password.
+    /// `[store]` `url`: `sqlite:` and an absolute path, `sqlite::memory:`, or `postgres://…`
+    /// without a password.
     pub store_url: String,
     /// `[store]` `password`, for a database that wants one.
     pub store_password: Option<SecretSource>,
@@ -148,8 +150,8 @@ pub struct ClientSettings {
     pub ca: String,
     /// Which client at that CA.
     pub selector: ClientSelector,
-    /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside the configuration. `None`:
-    /// whichever has the zone.
+    /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside
+    /// the configuration. `None`: whichever has the zone.
     pub provider: Option<String>,
     /// Its domains, each once in the whole configuration.
     pub domains: Vec<ClientDomain>,
@@ -160,7 +162,8 @@ pub struct ClientSettings {
 pub struct ClientDomain {
     /// The name.
     pub name: DomainName,
-    /// The `[provider.NAME]` that writes its zone: its own, else the client's. `None`: whichever has the zone.
+    /// The `[provider.NAME]` that writes its zone: its own, else the client's. `None`: whichever
+    /// has the zone.
     pub provider: Option<String>,
 }
 
@@ -216,44 +219,73 @@ pub struct WorkerSettings {
 /// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.
 ///
 /// A file that was named and is not there is an error; nothing else is tried then.
-pub fn find(cli: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
+pub fn find(
+    cli: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<PathBuf, ConfigError> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let named = cli.map(|path| (path.to_owned(), "--config")).or_else(|| set(ENV).map(|path| (path.into(), ENV)));
+    let named = cli
+        .map(|path| (path.to_owned(), "--config"))
+        .or_else(|| set(ENV).map(|path| (path.into(), ENV)));
     if let Some((path, by)) = named {
         if path.is_file() {
             return Ok(path);
         }
-        return Err(ConfigError::one(path, format!("there is no such file; {by} names it"), "nothing else was tried"));
+        return Err(ConfigError::one(
+            path,
+            format!("there is no such file; {by} names it"),
+            "nothing else was tried",
+        ));
     }
-    let home =
-        set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
+    let home = set("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
     let places = [
         Some(PathBuf::from("./prevalidate.toml")),
         home.map(|home| home.join("prevalidate/prevalidate.toml")),
         Some(PathBuf::from("/etc/prevalidate/prevalidate.toml")),
     ];
     let places: Vec<PathBuf> = places.into_iter().flatten().collect();
-    places.iter().find(|place| place.is_file()).cloned().ok_or_else(|| {
-        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-        ConfigError::one(
-            PathBuf::new(),
-            format!("no configuration found; looked at {}", looked.join(", ")),
-            format!("name one with --config FILE or {ENV}"),
-        )
-    })
+    places
+        .iter()
+        .find(|place| place.is_file())
+        .cloned()
+        .ok_or_else(|| {
+            let looked: Vec<_> = places
+                .iter()
+                .map(|place| place.display().to_string())
+                .collect();
+            ConfigError::one(
+                PathBuf::new(),
+                format!("no configuration found; looked at {}", looked.join(", ")),
+                format!("name one with --config FILE or {ENV}"),
+            )
+        })
 }
 
 /// Reads a configuration. The error holds every fault of it and of the lists it names.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let bytes = bounded(&file).map_err(|cause| ConfigError::one(path, cause, "the configuration is one TOML file"))?;
+    let bytes = bounded(&file)
+        .map_err(|cause| ConfigError::one(path, cause, "the configuration is one TOML file"))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => read::read(path, &file, text),
         Err(error) => {
-            let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
-            let mut fault = ConfigError::one(path, "is not UTF-8 text", "is it Latin-1? iconv converts it");
-            fault.faults.iter_mut().for_each(|fault| fault.line = Some(line));
+            let line = bytes[..error.valid_up_to()]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count()
+                + 1;
+            let mut fault = ConfigError::one(
+                path,
+                "is not UTF-8 text",
+                "is it Latin-1? iconv converts it",
+            );
+            fault
+                .faults
+                .iter_mut()
+                .for_each(|fault| fault.line = Some(line));
             Err(fault)
         }
     }
@@ -267,12 +299,21 @@ fn bounded(path: &Path) -> Result<Vec<u8>, String> {
         return Err("cannot be read: it is not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(cannot)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_BYTES { Err(format!("is longer than {MAX_BYTES} bytes")) } else { Ok(bytes) }
+    std::fs::File::open(path)
+        .map_err(cannot)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        Err(format!("is longer than {MAX_BYTES} bytes"))
+    } else {
+        Ok(bytes)
+    }
 }
 
 impl Settings {
-    /// The effective settings with all defaults, as a configuration again; secrets only as their sources.
+    /// The effective settings with all defaults, as a configuration again; secrets only as their
+    /// sources.
     pub fn redacted_toml(&self) -> String {
         show::toml(self)
     }

@@ -1,6 +1,8 @@
-//! What monitoring counts in this process, in the form of OpenMetrics 1.0: one registry for all parts of the daemon.
+//! What monitoring counts in this process, in the form of OpenMetrics 1.0: one registry for all
+//! parts of the daemon.
 //!
-//! How the domains stand is no part of it: that is read off the last picture whenever somebody asks (`server::health`).
+//! How the domains stand is no part of it: that is read off the last picture whenever somebody asks
+//! (`server::health`).
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -26,7 +28,8 @@ type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram
 /// A moment in seconds since 1970, to the microsecond.
 pub type Moment = Gauge<f64, AtomicU64>;
 
-/// The counters of a process. Labels come from short lists of words and from the configuration, never from a request.
+/// The counters of a process. Labels come from short lists of words and from the configuration,
+/// never from a request.
 pub struct Metrics {
     registry: Registry,
     store_up: Gauge,
@@ -75,7 +78,9 @@ impl Metrics {
             pulse: Moment::default(),
             answers: AtomicU64::new(0),
             pulsed_at: AtomicI64::new(0),
-            round_duration: Histogram::new([0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]),
+            round_duration: Histogram::new([
+                0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0,
+            ]),
             hook_requests: Family::default(),
             notifications: Family::default(),
             config_reloads: Family::default(),
@@ -86,30 +91,88 @@ impl Metrics {
         metrics.registered()
     }
 
-    /// The library ends a counter's name in `_total`, an info's in `_info`, and puts the unit before them.
+    /// The library ends a counter's name in `_total`, an info's in `_info`, and puts the unit
+    /// before them.
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
-        registry.register("store_up", "Whether the store answered last", self.store_up.clone());
-        registry.register("ca_calls", "Calls to a CA by what came of them", self.ca_calls.clone());
+        registry.register(
+            "store_up",
+            "Whether the store answered last",
+            self.store_up.clone(),
+        );
+        registry.register(
+            "ca_calls",
+            "Calls to a CA by what came of them",
+            self.ca_calls.clone(),
+        );
         let help = "How long calls to a CA took";
-        registry.register_with_unit("ca_call_duration", help, Unit::Seconds, self.ca_call_duration.clone());
-        registry.register("provider_calls", "Calls to a DNS provider", self.provider_calls.clone());
-        let (help, family) = ("How long calls to a DNS provider took", self.provider_call_duration.clone());
+        registry.register_with_unit(
+            "ca_call_duration",
+            help,
+            Unit::Seconds,
+            self.ca_call_duration.clone(),
+        );
+        registry.register(
+            "provider_calls",
+            "Calls to a DNS provider",
+            self.provider_calls.clone(),
+        );
+        let (help, family) = (
+            "How long calls to a DNS provider took",
+            self.provider_call_duration.clone(),
+        );
         registry.register_with_unit("provider_call_duration", help, Unit::Seconds, family);
-        registry.register("events", "Lines of history written by this process", self.events.clone());
-        registry.register("leases_lost", "Leases that another worker took over", self.leases_lost.clone());
+        registry.register(
+            "events",
+            "Lines of history written by this process",
+            self.events.clone(),
+        );
+        registry.register(
+            "leases_lost",
+            "Leases that another worker took over",
+            self.leases_lost.clone(),
+        );
         let help = "When the scheduler last came round";
-        registry.register_with_unit("scheduler_pulse_timestamp", help, Unit::Seconds, self.pulse.clone());
+        registry.register_with_unit(
+            "scheduler_pulse_timestamp",
+            help,
+            Unit::Seconds,
+            self.pulse.clone(),
+        );
         let help = "How long the scheduler's rounds took";
-        registry.register_with_unit("scheduler_round_duration", help, Unit::Seconds, self.round_duration.clone());
-        registry.register("hook_requests", "Hooks that came in", self.hook_requests.clone());
-        registry.register("notifications", "Notices sent, or not", self.notifications.clone());
-        registry.register("config_reloads", "Readings of a changed configuration", self.config_reloads.clone());
-        let (help, gauge) = ("Whether the last one was taken over", self.config_last_reload_successful.clone());
+        registry.register_with_unit(
+            "scheduler_round_duration",
+            help,
+            Unit::Seconds,
+            self.round_duration.clone(),
+        );
+        registry.register(
+            "hook_requests",
+            "Hooks that came in",
+            self.hook_requests.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Notices sent, or not",
+            self.notifications.clone(),
+        );
+        registry.register(
+            "config_reloads",
+            "Readings of a changed configuration",
+            self.config_reloads.clone(),
+        );
+        let (help, gauge) = (
+            "Whether the last one was taken over",
+            self.config_last_reload_successful.clone(),
+        );
         registry.register("config_last_reload_successful", help, gauge);
-        registry.register("http_requests", "Requests answered, by the route's pattern", self.http_requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests answered, by the route's pattern",
+            self.http_requests.clone(),
+        );
         self
     }
 
@@ -121,17 +184,29 @@ impl Metrics {
     /// A call to `[ca.NAME]` came back; `outcome` is one word.
     pub fn ca_call(&self, ca: &str, call: &'static str, outcome: &'static str, took: Duration) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        self.ca_calls.get_or_create(&labels(["ca", "call", "outcome"], [ca, call, outcome])).inc();
-        self.ca_call_duration.get_or_create(&labels(["ca", "call"], [ca, call])).observe(took.as_secs_f64());
+        self.ca_calls
+            .get_or_create(&labels(["ca", "call", "outcome"], [ca, call, outcome]))
+            .inc();
+        self.ca_call_duration
+            .get_or_create(&labels(["ca", "call"], [ca, call]))
+            .observe(took.as_secs_f64());
     }
 
     /// A call to `[provider.NAME]` came back; `outcome` is one word.
-    pub fn provider_call(&self, provider: &str, call: &'static str, outcome: &'static str, took: Duration) {
+    pub fn provider_call(
+        &self,
+        provider: &str,
+        call: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         let all = labels(["provider", "call", "outcome"], [provider, call, outcome]);
         self.provider_calls.get_or_create(&all).inc();
         let two = labels(["provider", "call"], [provider, call]);
-        self.provider_call_duration.get_or_create(&two).observe(took.as_secs_f64());
+        self.provider_call_duration
+            .get_or_create(&two)
+            .observe(took.as_secs_f64());
     }
 
     /// So many calls to CAs and providers came back.
@@ -151,7 +226,8 @@ impl Metrics {
 
     /// The scheduler came round.
     pub fn pulse(&self, now: Timestamp) {
-        self.pulsed_at.store(now.as_microsecond(), Ordering::Relaxed);
+        self.pulsed_at
+            .store(now.as_microsecond(), Ordering::Relaxed);
         self.pulse.set(seconds(now));
     }
 
@@ -168,24 +244,33 @@ impl Metrics {
 
     /// A hook was answered; `outcome` is one word.
     pub fn hook_request(&self, outcome: &'static str) {
-        self.hook_requests.get_or_create(&labels(["outcome"], [outcome])).inc();
+        self.hook_requests
+            .get_or_create(&labels(["outcome"], [outcome]))
+            .inc();
     }
 
     /// A notice went to `[[notify]]` of this name, or did not; `outcome` is one word.
     pub fn notification(&self, sink: &str, outcome: &'static str) {
-        self.notifications.get_or_create(&labels(["sink", "outcome"], [sink, outcome])).inc();
+        self.notifications
+            .get_or_create(&labels(["sink", "outcome"], [sink, outcome]))
+            .inc();
     }
 
     /// A changed configuration was read, and taken over or not.
     pub fn config_reload(&self, successful: bool) {
         let outcome = if successful { "ok" } else { "refused" };
-        self.config_reloads.get_or_create(&labels(["outcome"], [outcome])).inc();
-        self.config_last_reload_successful.set(i64::from(successful));
+        self.config_reloads
+            .get_or_create(&labels(["outcome"], [outcome]))
+            .inc();
+        self.config_last_reload_successful
+            .set(i64::from(successful));
     }
 
     /// A request was answered. `route` is the pattern it matched, never what was asked for.
     pub fn http_request(&self, route: &str, status: u16) {
-        self.http_requests.get_or_create(&labels(["route", "status"], [route, &status.to_string()])).inc();
+        self.http_requests
+            .get_or_create(&labels(["route", "status"], [route, &status.to_string()]))
+            .inc();
     }
 
     /// Everything of this process, then what `more` holds, as OpenMetrics text.
@@ -223,7 +308,12 @@ mod tests {
         let metrics = Metrics::new();
         metrics.store_up(true);
         metrics.ca_call("swisssign", "validate", "ok", Duration::from_millis(40));
-        metrics.provider_call("internal", "ensure_present", "unavailable", Duration::from_secs(3));
+        metrics.provider_call(
+            "internal",
+            "ensure_present",
+            "unavailable",
+            Duration::from_secs(3),
+        );
         metrics.event("validated");
         metrics.lease_lost();
         assert_eq!(metrics.answers(), 2);
@@ -238,7 +328,11 @@ mod tests {
         metrics.http_request("/domains/{name}", 200);
         let text = metrics.encode(&Registry::default()).unwrap();
         for line in [
-            concat!("prevalidate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            concat!(
+                "prevalidate_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
             "prevalidate_store_up 1",
             "prevalidate_ca_calls_total{ca=\"swisssign\",call=\"validate\",outcome=\"ok\"} 1",
             "prevalidate_ca_call_duration_seconds_bucket{le=\"0.05\",ca=\"swisssign\",call=\"validate\"} 1",

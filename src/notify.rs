@@ -1,11 +1,14 @@
-//! Who is told of what, and how: from a picture of all domains to messages, and to whatever brings them to people.
+//! Who is told of what, and how: from a picture of all domains to messages, and to whatever brings
+//! them to people.
 //!
-//! [`concern`] says what is wrong now, [`decide`] what of that somebody has not been told yet (both pure), [`Notice`] is what is
-//! said, a [`Carrier`] brings it: [`carrier`] has the four there are. [`Notifier`] goes through it once for a picture; in a
-//! daemon [`follow`] keeps it away from the loop that makes the pictures.
+//! [`concern`] says what is wrong now, [`decide`] what of that somebody has not been told yet (both
+//! pure), [`Notice`] is what is said, a [`Carrier`] brings it: [`carrier`] has the four there are.
+//! [`Notifier`] goes through it once for a picture; in a daemon [`follow`] keeps it away from the
+//! loop that makes the pictures.
 //!
-//! What each sink has been told stands in the store, topic by topic, and only changes hands by comparing it: in a fleet one
-//! machine tells, and a message whose receiver may not have got it is sent again with the same id.
+//! What each sink has been told stands in the store, topic by topic, and only changes hands by
+//! comparing it: in a fleet one machine tells, and a message whose receiver may not have got it is
+//! sent again with the same id.
 
 pub mod carrier;
 pub mod concern;
@@ -30,7 +33,8 @@ pub use topic::{Severity, Topic};
 /// Brings notices to one sink.
 #[async_trait]
 pub trait Carrier: Send + Sync {
-    /// Delivers it, or says why not. A notice that is carried again after a lost answer has the same id and the same words.
+    /// Delivers it, or says why not. A notice that is carried again after a lost answer has the
+    /// same id and the same words.
     async fn carry(&self, notice: &Notice) -> Result<(), Failure>;
 }
 
@@ -51,17 +55,28 @@ pub struct Failure {
 impl Failure {
     /// It certainly did not arrive.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_open: false, in_part: false, retry_after: None }
+        Self {
+            message: message.into(),
+            is_open: false,
+            in_part: false,
+            retry_after: None,
+        }
     }
 
     /// Nobody knows whether it arrived.
     pub fn open(message: impl Into<String>) -> Self {
-        Self { is_open: true, ..Self::refused(message) }
+        Self {
+            is_open: true,
+            ..Self::refused(message)
+        }
     }
 
     /// Some have it, the others will never take it.
     pub fn in_part(message: impl Into<String>) -> Self {
-        Self { in_part: true, ..Self::refused(message) }
+        Self {
+            in_part: true,
+            ..Self::refused(message)
+        }
     }
 }
 
@@ -96,27 +111,37 @@ impl Wants {
 
     /// After how long it hears again of what has not changed.
     pub fn repeat(&self, topic: Topic) -> SignedDuration {
-        if topic.severity() == Severity::Critical { self.repeat_critical } else { self.repeat }
+        if topic.severity() == Severity::Critical {
+            self.repeat_critical
+        } else {
+            self.repeat
+        }
     }
 }
 
 /// How quickly something is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// After a message about a topic, what else comes up is gathered for so long: many domains are one message.
+    /// After a message about a topic, what else comes up is gathered for so long: many domains are
+    /// one message.
     pub gather: SignedDuration,
     /// A CA that cannot be asked is told of after this time: most such troubles pass.
     pub doubt: SignedDuration,
     /// A step that failed so often in a row is told of.
     pub failures: u32,
-    /// A message that could not be delivered is tried without waiting any longer: the next occasion may be tomorrow.
+    /// A message that could not be delivered is tried without waiting any longer: the next occasion
+    /// may be tomorrow.
     pub impatient: bool,
 }
 
 impl Pace {
     /// For a pass that ends: whatever is wrong then stays so until the next one.
-    pub const NIGHTLY: Self =
-        Self { gather: SignedDuration::ZERO, doubt: SignedDuration::ZERO, failures: 1, impatient: true };
+    pub const NIGHTLY: Self = Self {
+        gather: SignedDuration::ZERO,
+        doubt: SignedDuration::ZERO,
+        failures: 1,
+        impatient: true,
+    };
     /// For who looks all the time. Five failures in a row are most of an hour.
     pub const DAEMON: Self = Self {
         gather: SignedDuration::from_mins(5),

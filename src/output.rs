@@ -1,7 +1,9 @@
-//! The only place that prints. Results go to standard output, as text or as one JSON document; everything else to standard error.
+//! The only place that prints. Results go to standard output, as text or as one JSON document;
+//! everything else to standard error.
 //!
-//! What is printed may come from a CA, a zone or a person: control characters are escaped on the way out, always
-//! (faults N07). A reader that went away (`| head`) is no error: printing just stops (N05).
+//! What is printed may come from a CA, a zone or a person: control characters are escaped on the
+//! way out, always (faults N07). A reader that went away (`| head`) is no error: printing just
+//! stops (N05).
 
 pub mod log;
 mod paragraph;
@@ -71,7 +73,8 @@ pub struct Terminal {
     pub is_dumb: bool,
 }
 
-/// The program's voice. Printing never fails for the caller; [`Output::finish`] says whether it worked.
+/// The program's voice. Printing never fails for the caller; [`Output::finish`] says whether it
+/// worked.
 pub struct Output {
     options: Options,
     stdout: Stream,
@@ -97,8 +100,10 @@ impl Output {
             Color::Always => true,
             Color::Never => false,
         };
-        let width =
-            std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
+        let width = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok())
+            .filter(|&columns| columns > 0);
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let stdout = Terminal {
             is_terminal: io::stdout().is_terminal(),
@@ -112,7 +117,11 @@ impl Output {
             width,
             is_dumb,
         };
-        Self::new(options, (Box::new(io::stdout()), stdout), (Box::new(io::stderr()), stderr))
+        Self::new(
+            options,
+            (Box::new(io::stdout()), stdout),
+            (Box::new(io::stderr()), stderr),
+        )
     }
 
     /// Prints to the given standard output and error.
@@ -121,8 +130,16 @@ impl Output {
         stdout: (Box<dyn Write + Send>, Terminal),
         stderr: (Box<dyn Write + Send>, Terminal),
     ) -> Self {
-        let stream = |(to, terminal)| Stream { terminal, sink: Mutex::new(Sink { to, broken: None }) };
-        Self { options, stdout: stream(stdout), stderr: stream(stderr), bar: Mutex::new(None) }
+        let stream = |(to, terminal)| Stream {
+            terminal,
+            sink: Mutex::new(Sink { to, broken: None }),
+        };
+        Self {
+            options,
+            stdout: stream(stdout),
+            stderr: stream(stderr),
+            bar: Mutex::new(None),
+        }
     }
 
     /// Whether the user asked for JSON.
@@ -142,7 +159,8 @@ impl Output {
         }
     }
 
-    /// A result of several lines, such as a plan or a configuration; nothing when JSON was asked for.
+    /// A result of several lines, such as a plan or a configuration; nothing when JSON was asked
+    /// for.
     pub fn text(&self, text: &str) {
         text.lines().for_each(|line| self.line(line));
     }
@@ -151,37 +169,56 @@ impl Output {
     pub fn heading(&self, title: &str) {
         let bold = Style::new().bold();
         let title = escape(title);
-        let title = if self.stdout.terminal.color { format!("{bold}{title}{bold:#}") } else { title.into_owned() };
+        let title = if self.stdout.terminal.color {
+            format!("{bold}{title}{bold:#}")
+        } else {
+            title.into_owned()
+        };
         if !self.is_json() {
             self.print(&self.stdout, &format!("{title}\n"));
         }
     }
 
-    /// A text of the result, wrapped at 80 columns or the terminal's width, its first line after `lead`, which may mean something; nothing
-    /// when JSON was asked for.
+    /// A text of the result, wrapped at 80 columns or the terminal's width, its first line after
+    /// `lead`, which may mean something; nothing when JSON was asked for.
     pub fn paragraph(&self, lead: &Cell, text: &str) {
         if !self.is_json() {
-            self.print(&self.stdout, &paragraph::render(lead, text, self.stdout.terminal));
+            self.print(
+                &self.stdout,
+                &paragraph::render(lead, text, self.stdout.terminal),
+            );
         }
     }
 
-    /// A table without borders, fitted to a terminal and as wide as it needs to be otherwise; nothing when JSON was asked for.
+    /// A table without borders, fitted to a terminal and as wide as it needs to be otherwise;
+    /// nothing when JSON was asked for.
     pub fn table(&self, headers: &[&str], rows: Vec<Vec<Cell>>) {
         if !self.is_json() {
-            self.print(&self.stdout, &table::render(headers, rows, self.stdout.terminal));
+            self.print(
+                &self.stdout,
+                &table::render(headers, rows, self.stdout.terminal),
+            );
         }
     }
 
-    /// The result as a JSON document, on one line unless a person looks at it; nothing unless JSON was asked for.
+    /// The result as a JSON document, on one line unless a person looks at it; nothing unless JSON
+    /// was asked for.
     pub fn json(&self, result: &impl Serialize) {
         if !self.is_json() {
             return;
         }
         let pretty = self.stdout.terminal.is_terminal;
-        let document = if pretty { serde_json::to_string_pretty(result) } else { serde_json::to_string(result) };
+        let document = if pretty {
+            serde_json::to_string_pretty(result)
+        } else {
+            serde_json::to_string(result)
+        };
         match document {
             Ok(text) => self.print(&self.stdout, &format!("{}\n", in_json(&text))),
-            Err(error) => self.error(&format!("the result cannot be written as JSON: {error}"), None),
+            Err(error) => self.error(
+                &format!("the result cannot be written as JSON: {error}"),
+                None,
+            ),
         }
     }
 
@@ -220,21 +257,33 @@ impl Output {
         let mut text = String::new();
         // The lines of one message stay together, and each line is ours.
         for (index, line) in message.lines().enumerate() {
-            let lead = if index == 0 { paint(word, color) } else { Cow::Borrowed(" ") };
+            let lead = if index == 0 {
+                paint(word, color)
+            } else {
+                Cow::Borrowed(" ")
+            };
             text.push_str(&format!("{lead} {}\n", escape(line)));
         }
         if let Some(hint) = hint.filter(|_| !self.options.quiet) {
-            text.push_str(&format!("{} {}\n", paint("hint", AnsiColor::Green), escape(hint)));
+            text.push_str(&format!(
+                "{} {}\n",
+                paint("hint", AnsiColor::Green),
+                escape(hint)
+            ));
         }
         self.print(&self.stderr, &text);
     }
 
-    /// Asks on the terminal whether to go on; only a whole `yes` does. `None` when nobody is there to be asked.
+    /// Asks on the terminal whether to go on; only a whole `yes` does. `None` when nobody is there
+    /// to be asked.
     pub fn confirm(&self, question: &str) -> Option<bool> {
         if !(self.stderr.terminal.is_terminal && io::stdin().is_terminal()) {
             return None;
         }
-        self.print(&self.stderr, &format!("{} Type yes to go on: ", escape(question)));
+        self.print(
+            &self.stderr,
+            &format!("{} Type yes to go on: ", escape(question)),
+        );
         let mut answer = String::new();
         let read = io::stdin().read_line(&mut answer);
         if !answer.ends_with('\n') {
@@ -243,11 +292,15 @@ impl Output {
         Some(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
     }
 
-    /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and neither when quiet nor beside the
-    /// lines of who asked for more.
+    /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and
+    /// neither when quiet nor beside the lines of who asked for more.
     pub fn progress(&self, len: u64, what: &str) -> Progress<'_> {
         let Options { quiet, verbose, .. } = self.options;
-        let Terminal { is_terminal, is_dumb, .. } = self.stderr.terminal;
+        let Terminal {
+            is_terminal,
+            is_dumb,
+            ..
+        } = self.stderr.terminal;
         let visible = is_terminal && !is_dumb && !quiet && !verbose && !self.is_json();
         let bar = visible.then(|| progress::bar(len, &escape(what)));
         lock(&self.bar).clone_from(&bar);
@@ -259,7 +312,8 @@ impl Output {
         lock(&self.stdout.sink).broken.is_some()
     }
 
-    /// Flushes, and says whether the results could be written. A reader that went away is no failure.
+    /// Flushes, and says whether the results could be written. A reader that went away is no
+    /// failure.
     pub fn finish(&self) -> io::Result<()> {
         let mut sink = lock(&self.stdout.sink);
         let flushed = sink.to.flush();
@@ -287,7 +341,9 @@ impl Output {
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -329,7 +385,11 @@ mod tests {
     impl Write for Broken {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.1 += 1;
-            if self.1 > 1 { Err(self.0.into()) } else { Ok(bytes.len()) }
+            if self.1 > 1 {
+                Err(self.0.into())
+            } else {
+                Ok(bytes.len())
+            }
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
@@ -338,14 +398,24 @@ mod tests {
 
     fn output(options: Options, terminal: Terminal) -> (Output, Paper, Paper) {
         let (out, err) = (Paper::default(), Paper::default());
-        let output = Output::new(options, (Box::new(out.clone()), terminal), (Box::new(err.clone()), terminal));
+        let output = Output::new(
+            options,
+            (Box::new(out.clone()), terminal),
+            (Box::new(err.clone()), terminal),
+        );
         (output, out, err)
     }
 
     #[test]
     fn nothing_from_outside_reaches_the_terminal_as_a_command() {
         let evil = "a\x1b[2Jb\rc\u{9b}d\u{202e}e";
-        let (output, out, err) = output(Options { verbose: true, ..Options::default() }, Terminal::default());
+        let (output, out, err) = output(
+            Options {
+                verbose: true,
+                ..Options::default()
+            },
+            Terminal::default(),
+        );
         output.line(evil);
         output.text(evil);
         output.table(&[evil], vec![vec![evil.into()]]);
@@ -354,7 +424,12 @@ mod tests {
         output.error(evil, None);
         output.detail(evil);
         for text in [out.text(), err.text()] {
-            assert!(!text.chars().any(|c| c != '\n' && c.is_control() || c == '\u{202e}'), "{text:?}");
+            assert!(
+                !text
+                    .chars()
+                    .any(|c| c != '\n' && c.is_control() || c == '\u{202e}'),
+                "{text:?}"
+            );
             assert!(text.contains("a\\u{1b}[2Jb"), "{text:?}");
         }
     }
@@ -365,11 +440,24 @@ mod tests {
         plain.error("it broke\nhere", Some("mend it"));
         assert_eq!(err.text(), "error: it broke\n  here\nhint: mend it\n");
 
-        let (colored, _, err) = output(Options::default(), Terminal { color: true, ..Terminal::default() });
+        let (colored, _, err) = output(
+            Options::default(),
+            Terminal {
+                color: true,
+                ..Terminal::default()
+            },
+        );
         colored.error("it broke", None);
         assert_eq!(err.text(), "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m it broke\n");
 
-        let (quiet, _, err) = output(Options { quiet: true, verbose: true, ..Options::default() }, Terminal::default());
+        let (quiet, _, err) = output(
+            Options {
+                quiet: true,
+                verbose: true,
+                ..Options::default()
+            },
+            Terminal::default(),
+        );
         quiet.notice("n");
         quiet.detail("d");
         quiet.error("it broke", Some("mend it"));
@@ -378,12 +466,21 @@ mod tests {
 
     #[test]
     fn json_is_alone_on_standard_output() {
-        let (output, out, err) = output(Options { format: Format::Json, ..Options::default() }, Terminal::default());
+        let (output, out, err) = output(
+            Options {
+                format: Format::Json,
+                ..Options::default()
+            },
+            Terminal::default(),
+        );
         output.line("text");
         output.table(&["a"], vec![vec!["b".into()]]);
         output.notice("still said");
         output.json(&json!({"text": "\u{1b}[2J\u{9b}\u{202e}\u{1f4a9}ß"}));
-        assert_eq!(out.text(), "{\"text\":\"\\u001b[2J\\u009b\\u202e\u{1f4a9}ß\"}\n");
+        assert_eq!(
+            out.text(),
+            "{\"text\":\"\\u001b[2J\\u009b\\u202e\u{1f4a9}ß\"}\n"
+        );
         let back: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
         assert_eq!(back["text"], "\u{1b}[2J\u{9b}\u{202e}\u{1f4a9}ß");
         assert_eq!(err.text(), "note: still said\n");
@@ -391,7 +488,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_error_and_a_full_disk_is_one() {
-        for (kind, fails) in [(io::ErrorKind::BrokenPipe, false), (io::ErrorKind::StorageFull, true)] {
+        for (kind, fails) in [
+            (io::ErrorKind::BrokenPipe, false),
+            (io::ErrorKind::StorageFull, true),
+        ] {
             let err = Paper::default();
             let output = Output::new(
                 Options::default(),
@@ -410,15 +510,31 @@ mod tests {
 
     #[test]
     fn a_bar_is_shown_on_a_terminal_only() {
-        let terminal = Terminal { is_terminal: true, ..Terminal::default() };
-        let json = Options { format: Format::Json, ..Options::default() };
-        let quiet = Options { quiet: true, ..Options::default() };
+        let terminal = Terminal {
+            is_terminal: true,
+            ..Terminal::default()
+        };
+        let json = Options {
+            format: Format::Json,
+            ..Options::default()
+        };
+        let quiet = Options {
+            quiet: true,
+            ..Options::default()
+        };
         for (options, terminal, shown) in [
             (Options::default(), terminal, true),
             (Options::default(), Terminal::default(), false),
             (json, terminal, false),
             (quiet, terminal, false),
-            (Options::default(), Terminal { is_dumb: true, ..terminal }, false),
+            (
+                Options::default(),
+                Terminal {
+                    is_dumb: true,
+                    ..terminal
+                },
+                false,
+            ),
         ] {
             let (output, out, err) = output(options, terminal);
             let progress = output.progress(10, "domains");
@@ -427,7 +543,10 @@ mod tests {
             output.error("said beside the bar", None);
             drop(progress);
             assert!(lock(&output.bar).is_none());
-            assert_eq!((out.text().as_str(), err.text().as_str()), ("", "error: said beside the bar\n"));
+            assert_eq!(
+                (out.text().as_str(), err.text().as_str()),
+                ("", "error: said beside the bar\n")
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How domains stand, as people and programs see it: from the store's rows to the objects of `status --output json` and of
-//! the daemon's interface.
+//! How domains stand, as people and programs see it: from the store's rows to the objects of
+//! `status --output json` and of the daemon's interface.
 
 pub mod counts;
 pub mod query;
@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration, Sighting, Stage, State,
-    Step, Waiting, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration,
+    Sighting, Stage, State, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::{Above, Cover, Covering, Target, above};
@@ -44,7 +44,8 @@ pub struct DomainView {
     pub provider: Option<String>,
     /// The state.
     pub state: State,
-    /// The domain above it that makes its own registration needless; state and proof are then that one's.
+    /// The domain above it that makes its own registration needless; state and proof are then that
+    /// one's.
     pub covered_by: Option<DomainName>,
     /// Valid, and for longer than the critical margin.
     pub with_margin: bool,
@@ -132,12 +133,16 @@ impl DomainView {
 
     /// Whether it is held because a person wants it so: then it does not go on by itself.
     pub fn is_withdrawn(&self) -> bool {
-        self.attempt.as_ref().is_some_and(|attempt| attempt.withdrawn_at.is_some())
+        self.attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.withdrawn_at.is_some())
     }
 
     /// How long its value waits to be proven.
     pub fn lateness(&self) -> Lateness {
-        self.waiting.as_ref().map_or(Lateness::InTime, |waiting| waiting.lateness)
+        self.waiting
+            .as_ref()
+            .map_or(Lateness::InTime, |waiting| waiting.lateness)
     }
 
     /// Whether the inventory wants it.
@@ -146,7 +151,8 @@ impl DomainView {
     }
 }
 
-/// Every domain of `rows`, by name, and the unmanaged ones. `covered` is what looks of this run found.
+/// Every domain of `rows`, by name, and the unmanaged ones. `covered` is what looks of this run
+/// found.
 pub async fn views(
     store: &dyn Store,
     rows: Vec<DomainRow>,
@@ -154,8 +160,13 @@ pub async fn views(
     covered: Covering,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let (ledger, beside) = (open_entries(store, None).await?, Beside::read(store, basis.targets).await?);
-    Ok(put_together(rows, ledger, beside, basis, &covered, now).into_values().collect())
+    let (ledger, beside) = (
+        open_entries(store, None).await?,
+        Beside::read(store, basis.targets).await?,
+    );
+    Ok(put_together(rows, ledger, beside, basis, &covered, now)
+        .into_values()
+        .collect())
 }
 
 /// How one domain stands; `None` when nobody wants it and nothing of it is left.
@@ -170,7 +181,10 @@ pub async fn view_of(
     for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
         rows.extend(store.domain(&name).await?);
     }
-    let (ledger, beside) = (open_entries(store, Some(domain)).await?, Beside::read(store, basis.targets).await?);
+    let (ledger, beside) = (
+        open_entries(store, Some(domain)).await?,
+        Beside::read(store, basis.targets).await?,
+    );
     Ok(put_together(rows, ledger, beside, basis, &Covering::new(), now).remove(domain))
 }
 
@@ -183,11 +197,15 @@ fn put_together(
     now: Timestamp,
 ) -> BTreeMap<DomainName, DomainView> {
     let mut cover = Cover::new(basis.policy);
-    rows.iter().for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
+    rows.iter()
+        .for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
     let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
     for row in rows {
         let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
-        let told = covered.get(&row.domain).filter(|_| basis.policy.cover).cloned();
+        let told = covered
+            .get(&row.domain)
+            .filter(|_| basis.policy.cover)
+            .cloned();
         let covered_by = told.or_else(|| cover.above(&row.domain, &beside.above, now));
         if let Some(view) = view(row, entries, covered_by, basis, now) {
             all.insert(view.domain.clone(), view);
@@ -199,7 +217,12 @@ fn put_together(
     }
     let of_parents: Vec<(DomainName, Option<Standing>)> = all
         .values()
-        .filter_map(|view| Some((view.domain.clone(), all.get(view.covered_by.as_ref()?).map(DomainView::standing))))
+        .filter_map(|view| {
+            Some((
+                view.domain.clone(),
+                all.get(view.covered_by.as_ref()?).map(DomainView::standing),
+            ))
+        })
         .collect();
     for (domain, parent) in of_parents {
         if let Some(view) = all.get_mut(&domain) {
@@ -231,12 +254,25 @@ struct Beside {
 
 impl Beside {
     async fn read(store: &dyn Store, targets: &[Target]) -> Result<Self, StoreError> {
-        let mut beside = Self { unmanaged: BTreeMap::new(), above: BTreeMap::new() };
+        let mut beside = Self {
+            unmanaged: BTreeMap::new(),
+            above: BTreeMap::new(),
+        };
         for target in targets {
-            let names = store.fact(&format!("unmanaged/{}", target.key)).await?.unwrap_or_default();
-            let names = names.split_whitespace().filter_map(|name| DomainName::from_a_labels(name).ok());
-            beside.unmanaged.extend(names.map(|name| (name, target.clone())));
-            beside.above.insert(target.key.clone(), above(store, &target.key).await?.unwrap_or_default());
+            let names = store
+                .fact(&format!("unmanaged/{}", target.key))
+                .await?
+                .unwrap_or_default();
+            let names = names
+                .split_whitespace()
+                .filter_map(|name| DomainName::from_a_labels(name).ok());
+            beside
+                .unmanaged
+                .extend(names.map(|name| (name, target.clone())));
+            beside.above.insert(
+                target.key.clone(),
+                above(store, &target.key).await?.unwrap_or_default(),
+            );
         }
         Ok(beside)
     }
@@ -281,8 +317,10 @@ fn view(
         (None, None, None) => decision.why.clone(),
     };
     let bogus = attempt.bogus.clone().filter(|_| !rests);
-    let is_dns_step =
-        matches!(decision.step, Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. });
+    let is_dns_step = matches!(
+        decision.step,
+        Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. }
+    );
     let registration = observed.sighting.registration();
     Some(DomainView {
         unicode: observed.domain.unicode(),
@@ -290,33 +328,50 @@ fn view(
         ca: row.ca,
         provider: row.provider,
         state: observed.state(&policy.reuse, now),
-        with_margin: observed.desired && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
+        with_margin: observed.desired
+            && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
         proof: registration.and_then(|registration| proof(registration, end)),
         token: registration
             .and_then(|registration| registration.token.as_ref())
-            .map(|token| TokenView { created_at: token.created_at, expires_at: token.expires_at }),
-        attempt: (attempt.since.is_some() || attempt.last_error.is_some() || attempt.hold.is_some()).then(|| {
-            AttemptView {
-                stage: observed.stage(),
-                since: attempt.since,
-                tries: attempt.tries,
-                next_at: attempt.hold.as_ref().map(|hold| hold.again_at).or(attempt.not_before),
-                last_error: attempt.last_error.clone(),
-                withdrawn_at: attempt.withdrawn_at,
-            }
+            .map(|token| TokenView {
+                created_at: token.created_at,
+                expires_at: token.expires_at,
+            }),
+        attempt: (attempt.since.is_some()
+            || attempt.last_error.is_some()
+            || attempt.hold.is_some())
+        .then(|| AttemptView {
+            stage: observed.stage(),
+            since: attempt.since,
+            tries: attempt.tries,
+            next_at: attempt
+                .hold
+                .as_ref()
+                .map(|hold| hold.again_at)
+                .or(attempt.not_before),
+            last_error: attempt.last_error.clone(),
+            withdrawn_at: attempt.withdrawn_at,
         }),
         next: decision.step.as_str(),
         renew_at: registration
             .and_then(|found| found.proof.as_ref())
             .and_then(|proof| policy.renew_at(&observed.domain, proof))
             .filter(|_| !rests),
-        due_at: row.due_at.or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
+        due_at: row
+            .due_at
+            .or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
         is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
-        failures: observed.ledger.iter().map(|entry| entry.removal_tries).fold(attempt.failures, u32::max),
+        failures: observed
+            .ledger
+            .iter()
+            .map(|entry| entry.removal_tries)
+            .fold(attempt.failures, u32::max),
         others_changed: attempt.others_changed.clone(),
         waiting,
         bogus,
-        ca_read_at: row.read_at.filter(|_| observed.sighting != Sighting::Unread),
+        ca_read_at: row
+            .read_at
+            .filter(|_| observed.sighting != Sighting::Unread),
         domain: observed.domain,
         covered_by,
         reason,
@@ -335,7 +390,12 @@ fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofVie
 /// A domain at the CA that the store has no row for.
 fn stranger(domain: DomainName, target: Target) -> DomainView {
     let reason = "at the CA and not in the inventory".to_owned();
-    DomainView { client: target.key, ca: target.ca, reason, ..DomainView::bare(domain, State::Unmanaged) }
+    DomainView {
+        client: target.key,
+        ca: target.ca,
+        reason,
+        ..DomainView::bare(domain, State::Unmanaged)
+    }
 }
 
 impl DomainView {
@@ -366,7 +426,8 @@ impl DomainView {
         }
     }
 
-    /// A covered domain is as valid as the one above it; that one is only known by name when nobody here wants it.
+    /// A covered domain is as valid as the one above it; that one is only known by name when nobody
+    /// here wants it.
     fn counts_with(&mut self, parent: Option<Standing>) {
         let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
             (self.state, self.with_margin) = (State::Valid, true);

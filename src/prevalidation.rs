@@ -1,7 +1,9 @@
-//! The pure heart: what a domain is, how long a proof may be used, and the one next step. No clock, no I/O, no async.
+//! The pure heart: what a domain is, how long a proof may be used, and the one next step. No clock,
+//! no I/O, no async.
 //!
-//! Read [`name`], then [`registration`] (what the CA says), [`reuse`] (how long that counts), [`observed`] (all that is
-//! known about a domain when a decision is due), [`planner`] (the decision) and [`guard`] (when not to act at all).
+//! Read [`name`], then [`registration`] (what the CA says), [`reuse`] (how long that counts),
+//! [`observed`] (all that is known about a domain when a decision is due), [`planner`] (the
+//! decision) and [`guard`] (when not to act at all).
 
 pub mod attempt;
 pub mod guard;

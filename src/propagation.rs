@@ -1,19 +1,23 @@
 //! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks.
 //!
-//! 1. The name servers are those that the parent's delegation or the zone itself lists, found by a walk from the root,
-//!    afresh on every look ([`delegation`]). A hidden primary is in neither list and therefore never evidence, and neither is
-//!    the server that the value was written to.
-//! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at need ([`authority`]).
+//! 1. The name servers are those that the parent's delegation or the zone itself lists, found by a
+//!   walk from the root, afresh on every look ([`delegation`]). A hidden primary is in neither list
+//!   and therefore never evidence, and neither is the server that the value was written to.
+//! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at
+//!   need ([`authority`]).
 //! 3. Each answers match, no match, lame, cut off or unreachable ([`evidence`], [`Answer`]).
-//! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does not validate counts as
-//!    lame, because validating resolvers pass over it ([`dnssec`]).
-//! 5. It goes when nobody says no match or is cut off, and two name servers match, or the only one that can be reached;
-//!    then everybody is asked once more, because one address may be many machines.
+//! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does
+//!   not validate counts as lame, because validating resolvers pass over it ([`dnssec`]).
+//! 5. It goes when nobody says no match or is cut off, and two name servers match, or the only one
+//!   that can be reached; then everybody is asked once more, because one address may be many
+//!   machines.
 //!
-//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`], [`finding`], [`caa`]).
+//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`],
+//! [`finding`], [`caa`]).
 //!
-//! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode `resolvers`), and else only
-//! after the rule says go, because a question too early leaves "not there" in their caches, and in the CA's ([`resolver`]).
+//! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode
+//! `resolvers`), and else only after the rule says go, because a question too early leaves "not
+//! there" in their caches, and in the CA's ([`resolver`]).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -54,13 +58,15 @@ pub trait Lookout: Send + Sync + fmt::Debug {
     /// One look. Never fails: what cannot be found out is part of the verdict.
     async fn look(&self, question: &Question<'_>) -> Verdict;
 
-    /// How visibility of `domain` is judged: mode [`GateMode::Provider`] wants [`Question::in_sync`].
+    /// How visibility of `domain` is judged: mode [`GateMode::Provider`] wants
+    /// [`Question::in_sync`].
     fn mode(&self, domain: &DomainName) -> GateMode {
         let _ = domain;
         GateMode::default()
     }
 
-    /// The zone that holds `domain` as its delegation is now; `None` where this way of looking cannot tell.
+    /// The zone that holds `domain` as its delegation is now; `None` where this way of looking
+    /// cannot tell.
     ///
     /// # Errors
     /// Why the delegation was not found, in words.
@@ -69,7 +75,8 @@ pub trait Lookout: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
-    /// What caches may hold of the name's TXT now, read before a value comes; `None` where nobody can tell.
+    /// What caches may hold of the name's TXT now, read before a value comes; `None` where nobody
+    /// can tell.
     async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
         let _ = domain;
         None
@@ -96,7 +103,8 @@ pub struct Question<'a> {
     pub published_for: std::time::Duration,
     /// What the provider says about its own name servers (mode `provider`).
     pub in_sync: InSync,
-    /// Others write it, when it suits them: only who sees it knows that it is there, whatever the mode.
+    /// Others write it, when it suits them: only who sees it knows that it is there, whatever the
+    /// mode.
     pub by_others: bool,
 }
 
@@ -110,7 +118,8 @@ pub enum InSync {
     /// It was not asked, or cannot tell.
     #[default]
     Untold,
-    /// The answer to the write was lost, and with it the provider's name for the change: nobody can be asked about it.
+    /// The answer to the write was lost, and with it the provider's name for the change: nobody can
+    /// be asked about it.
     Unnamed,
 }
 
@@ -127,7 +136,13 @@ impl From<Option<bool>> for InSync {
 impl<'a> Question<'a> {
     /// A question about a value that was just written.
     pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self { domain, value, published_for: std::time::Duration::ZERO, in_sync: InSync::default(), by_others: false }
+        Self {
+            domain,
+            value,
+            published_for: std::time::Duration::ZERO,
+            in_sync: InSync::default(),
+            by_others: false,
+        }
     }
 }
 
@@ -140,9 +155,11 @@ pub struct Verdict {
     pub go: bool,
     /// Every authoritative answer was "not there": the value is gone, not late.
     pub gone: bool,
-    /// Validating resolvers will refuse the zone's answers, and why: before everything else, for it breaks the whole zone.
+    /// Validating resolvers will refuse the zone's answers, and why: before everything else, for it
+    /// breaks the whole zone.
     pub bogus: Option<String>,
-    /// Until when resolvers may still answer from before the write, where one was asked and said so.
+    /// Until when resolvers may still answer from before the write, where one was asked and said
+    /// so.
     pub cached_until: Option<jiff::Timestamp>,
     /// Why not, or on what evidence: one line for people.
     pub cause: String,
@@ -169,11 +186,19 @@ impl Verdict {
 
     /// Whom or what a closed gate waits for, in words that stay the same while it is the same.
     pub fn waits_for(&self) -> String {
-        let mut stale: Vec<String> =
-            self.servers.iter().filter(|server| server.answer == Answer::NoMatch).map(ServerAnswer::label).collect();
+        let mut stale: Vec<String> = self
+            .servers
+            .iter()
+            .filter(|server| server.answer == Answer::NoMatch)
+            .map(ServerAnswer::label)
+            .collect();
         stale.sort_unstable();
         stale.dedup();
-        let word = if self.mode == GateMode::Resolvers { "still cached" } else { "stale" };
+        let word = if self.mode == GateMode::Resolvers {
+            "still cached"
+        } else {
+            "stale"
+        };
         match (&self.bogus, self.mode) {
             (Some(fault), _) => format!("signatures that hold (bogus: {fault})"),
             (None, GateMode::Delay) => "the configured delay".to_owned(),
@@ -181,7 +206,11 @@ impl Verdict {
             (None, _) if !stale.is_empty() => {
                 let more = stale.len().saturating_sub(SHOWN);
                 stale.truncate(SHOWN);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
                 format!("{}{more} ({word})", stale.join(", "))
             }
             (None, GateMode::Authoritative) => format!("its name servers ({})", self.cause),
@@ -209,7 +238,9 @@ pub struct ServerAnswer {
 impl ServerAnswer {
     /// What tells one name server from another: its name, or else its address.
     pub fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.address.to_string())
+        self.name
+            .clone()
+            .unwrap_or_else(|| self.address.to_string())
     }
 }
 
@@ -232,8 +263,9 @@ pub enum Answer {
     NoMatch,
     /// REFUSED, SERVFAIL, not authoritative, a referral.
     Lame,
-    /// Its answer is too large for a datagram, and TCP connections hang: whoever asks it learns nothing and waits too long to
-    /// ask another server (unbound 1.17 for more than 25 s). Fatal as stale is, but no evidence.
+    /// Its answer is too large for a datagram, and TCP connections hang: whoever asks it learns
+    /// nothing and waits too long to ask another server (unbound 1.17 for more than 25 s). Fatal as
+    /// stale is, but no evidence.
     CutOff,
     /// No answer: dead, and dead is tolerable.
     Unreachable,
@@ -248,7 +280,8 @@ pub enum GateMode {
     /// Every address of every authoritative name server is asked.
     #[default]
     Authoritative,
-    /// Resolvers that the configuration names are asked; for networks that let no DNS out but to them.
+    /// Resolvers that the configuration names are asked; for networks that let no DNS out but to
+    /// them.
     Resolvers,
     /// The provider says that its own name servers have the change, plus a delay.
     Provider,
@@ -258,7 +291,12 @@ pub enum GateMode {
 
 impl GateMode {
     /// All of them, the default first.
-    pub const ALL: [Self; 4] = [Self::Authoritative, Self::Resolvers, Self::Provider, Self::Delay];
+    pub const ALL: [Self; 4] = [
+        Self::Authoritative,
+        Self::Resolvers,
+        Self::Provider,
+        Self::Delay,
+    ];
 
     /// As in the configuration.
     pub fn as_str(self) -> &'static str {

@@ -1,8 +1,9 @@
-//! A CA like SwissSign's and authoritative name servers on loopback: for the demo, for people's own experiments, for tests.
+//! A CA like SwissSign's and authoritative name servers on loopback: for the demo, for people's own
+//! experiments, for tests.
 //!
-//! [`ca`] answers the RA API and really looks at DNS before it calls a domain valid; [`dns`] takes signed updates and
-//! lets secondaries lag. [`Sandbox`] is both together, with a configuration and the secrets to use them. All time is
-//! that of [`clock`], so months may pass in a moment.
+//! [`ca`] answers the RA API and really looks at DNS before it calls a domain valid; [`dns`] takes
+//! signed updates and lets secondaries lag. [`Sandbox`] is both together, with a configuration and
+//! the secrets to use them. All time is that of [`clock`], so months may pass in a moment.
 
 pub mod ca;
 pub mod clock;
@@ -61,7 +62,11 @@ pub struct Options {
 
 impl Options {
     /// Any ports, one secondary that follows at once, friendly behaviour, published lifetimes.
-    pub fn new(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>, domains: Vec<DomainName>) -> Self {
+    pub fn new(
+        directory: impl Into<PathBuf>,
+        clock: Arc<dyn Clock>,
+        domains: Vec<DomainName>,
+    ) -> Self {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             directory: directory.into(),
@@ -97,9 +102,21 @@ impl Sandbox {
     /// # Errors
     /// When an address cannot be bound or a file cannot be written; the message names it.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { directory, domains, behaviour, lifetimes, seed, .. } = options;
+        let Options {
+            directory,
+            domains,
+            behaviour,
+            lifetimes,
+            seed,
+            ..
+        } = options;
         let clock = ShiftedClock::over(options.clock);
-        let dns = Dns::start(Arc::clone(&clock) as Arc<dyn Clock>, options.dns, &options.secondaries).await;
+        let dns = Dns::start(
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            options.dns,
+            &options.secondaries,
+        )
+        .await;
         let dns = Arc::new(dns.map_err(|error| about(error, "listen for DNS on", options.dns))?);
         for domain in &domains {
             dns.add_zone(Zone::new(domain.as_str()).txt(domain.as_str(), "v=spf1 mx -all"));
@@ -123,8 +140,16 @@ impl Sandbox {
             name_servers: Arc::new(move |name| zones.servers_for(name)),
             dns: Some(Arc::clone(&dns)),
         });
-        let ca = ca.await.map_err(|error| about(error, "listen for the CA on", options.ca))?;
-        Ok(Self { ca, dns, clock, directory, domains })
+        let ca = ca
+            .await
+            .map_err(|error| about(error, "listen for the CA on", options.ca))?;
+        Ok(Self {
+            ca,
+            dns,
+            clock,
+            directory,
+            domains,
+        })
     }
 
     /// Stops both parts. Dropping does the same.
@@ -136,7 +161,9 @@ impl Sandbox {
     /// A configuration (TOML) for `prevalidate` that uses this sandbox.
     pub fn configuration(&self) -> String {
         // Strings and arrays of strings are written alike in JSON and TOML.
-        let path = |before: &str, file: &str| json!(format!("{before}{}", self.directory.join(file).display()));
+        let path = |before: &str, file: &str| {
+            json!(format!("{before}{}", self.directory.join(file).display()))
+        };
         let domains = json!(self.domains);
         let servers = json!(self.dns.addresses());
         let mut text = format!(
@@ -177,7 +204,10 @@ settle = "0s"
         );
         for domain in &self.domains {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "\n[propagation.zone.\"{domain}\"]\nname_servers = {servers}");
+            let _ = writeln!(
+                text,
+                "\n[propagation.zone.\"{domain}\"]\nname_servers = {servers}"
+            );
         }
         text
     }
@@ -191,7 +221,10 @@ impl Drop for Sandbox {
 
 /// What `tsig-keygen` prints.
 fn tsig_keygen(name: &str, secret: &[u8]) -> String {
-    format!("key \"{name}\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{}\";\n}};\n", STANDARD.encode(secret))
+    format!(
+        "key \"{name}\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{}\";\n}};\n",
+        STANDARD.encode(secret)
+    )
 }
 
 fn write_secret(path: &Path, text: &str) -> io::Result<()> {
@@ -201,7 +234,12 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?
+            .write_all(text.as_bytes())
     };
     write().map_err(|error| about(error, "write the secret", path.display()))
 }
@@ -220,20 +258,37 @@ mod tests {
 
     #[tokio::test]
     async fn the_configuration_names_what_is_there_and_the_secrets_are_private() {
-        let directory = tempfile::Builder::new().prefix("a \"quoted\" path").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("a \"quoted\" path")
+            .tempdir()
+            .unwrap();
         let domain = DomainName::from_a_labels("example.test").unwrap();
         let options = Options::new(directory.path(), Arc::new(SystemClock), vec![domain]);
         let sandbox = Sandbox::start(options).await.unwrap();
         let configuration: toml::Table = sandbox.configuration().parse().unwrap();
-        assert_eq!(configuration["ca"]["sandbox"]["url"].as_str(), Some(sandbox.ca.url().as_str()));
-        let servers = configuration["propagation"]["zone"]["example.test"]["name_servers"].as_array().unwrap();
+        assert_eq!(
+            configuration["ca"]["sandbox"]["url"].as_str(),
+            Some(sandbox.ca.url().as_str())
+        );
+        let servers = configuration["propagation"]["zone"]["example.test"]["name_servers"]
+            .as_array()
+            .unwrap();
         assert_eq!(servers.len(), 2);
-        let key_file = configuration["provider"]["sandbox"]["key_file"].as_str().unwrap();
+        let key_file = configuration["provider"]["sandbox"]["key_file"]
+            .as_str()
+            .unwrap();
         assert_eq!(Path::new(key_file), directory.path().join("tsig.key"));
         for file in ["api.key", "tsig.key"] {
             let path = directory.path().join(file);
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            assert!(!sandbox.configuration().contains(&std::fs::read_to_string(path).unwrap()));
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+            assert!(
+                !sandbox
+                    .configuration()
+                    .contains(&std::fs::read_to_string(path).unwrap())
+            );
         }
         let nsupdate = tokio::process::Command::new("nsupdate")
             .args(["-k", directory.path().join("tsig.key").to_str().unwrap()])
@@ -247,9 +302,14 @@ mod tests {
             server.port()
         );
         let mut input = nsupdate.stdin.take().unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut input, script.as_bytes()).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut input, script.as_bytes())
+            .await
+            .unwrap();
         drop(input);
-        assert!(nsupdate.wait().await.unwrap().success(), "nsupdate understands the key file");
+        assert!(
+            nsupdate.wait().await.unwrap().success(),
+            "nsupdate understands the key file"
+        );
         assert_eq!(sandbox.dns.txt("example.test"), ["v=spf1 mx -all", "x"]);
     }
 }

@@ -1,8 +1,9 @@
-//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port; [`sqlite`] is the embedded store,
-//! [`postgres`] the one that several machines share.
+//! What survives a crash: inventory, ledger, leases, attempts, observations, history. The port;
+//! [`sqlite`] is the embedded store, [`postgres`] the one that several machines share.
 //!
-//! No transaction is ever open across a network call. Every write by a worker names the epoch of its lease and touches one
-//! row; [`StoreError::LeaseLost`] means another worker has taken over, and the holder stops without a word (faults W02).
+//! No transaction is ever open across a network call. Every write by a worker names the epoch of
+//! its lease and touches one row; [`StoreError::LeaseLost`] means another worker has taken over,
+//! and the holder stops without a word (faults W02).
 
 #[doc(hidden)]
 pub mod conformance;
@@ -29,20 +30,37 @@ use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
 pub trait Store: Send + Sync + std::fmt::Debug {
     // --- inventory
 
-    /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated, missing ones are marked undesired
-    /// (never deleted: ledger and history stay). A domain wanted by another origin stays wanted. Registrations and attempts are kept.
-    /// Where both origins want a domain, [`Origin::Config`] says its client, CA and provider. A domain whose wish changed is woken.
-    /// Nothing is written when nothing changed.
-    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError>;
+    /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated,
+    /// missing ones are marked undesired (never deleted: ledger and history stay). A domain wanted
+    /// by another origin stays wanted. Registrations and attempts are kept. Where both origins want
+    /// a domain, [`Origin::Config`] says its client, CA and provider. A domain whose wish changed
+    /// is woken. Nothing is written when nothing changed.
+    async fn sync_inventory(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Adds or updates single rows of `origin` without touching others.
-    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError>;
+    async fn want(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Takes `origin`'s wish for these domains back.
-    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
+    async fn unwant(
+        &self,
+        origin: Origin,
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
-    /// Makes domains due at `now`, unless they never had a look. One that is leased comes up again when its holder lets go of it,
-    /// whatever the holder wrote: a hint that arrives during the work is not lost (faults W04).
+    /// Makes domains due at `now`, unless they never had a look. One that is leased comes up again
+    /// when its holder lets go of it, whatever the holder wrote: a hint that arrives during the
+    /// work is not lost (faults W04).
     async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
 
     /// All rows, undesired ones too, by name; each as it stands when its page is read.
@@ -54,29 +72,40 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(all)
     }
 
-    /// At most `limit` rows after that of `after` (which need not be there), or from the first, by name: a way through all of them
-    /// that never holds them at once.
-    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError>;
+    /// At most `limit` rows after that of `after` (which need not be there), or from the first, by
+    /// name: a way through all of them that never holds them at once.
+    async fn domains_after(
+        &self,
+        after: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<DomainRow>, StoreError>;
 
     /// One row.
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError>;
 
     // --- looks at the CA
 
-    /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and `due_at` where given.
-    /// Also notes the look under the client: an unchanged row has been read then, without being written.
+    /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and
+    /// `due_at` where given. Also notes the look under the client: an unchanged row has been read
+    /// then, without being written.
     ///
-    /// Left alone are rows leased by somebody (their holder knows better), rows of other clients, names without a row, and rows
-    /// read later than `read_at`: a list that was long under way never overwrites a younger read.
-    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError>;
+    /// Left alone are rows leased by somebody (their holder knows better), rows of other clients,
+    /// names without a row, and rows read later than `read_at`: a list that was long under way
+    /// never overwrites a younger read.
+    async fn record_look(
+        &self,
+        client: &str,
+        seen: &[Seen],
+        read_at: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// When each client was last listed.
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
-    /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask again. It is when the last look is
-    /// `every` ago and nobody else is looking. Its turn ends with [`record_look`](Self::record_look), or after `lease`, like a lease;
-    /// until then it may have it again.
-    /// A look far in the future is the trace of a wrong clock, and puts nothing off.
+    /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask
+    /// again. It is when the last look is `every` ago and nobody else is looking. Its turn ends
+    /// with [`record_look`](Self::record_look), or after `lease`, like a lease; until then it may
+    /// have it again. A look far in the future is the trace of a wrong clock, and puts nothing off.
     async fn claim_look(
         &self,
         client: &str,
@@ -88,22 +117,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- leases
     //
-    // A lease is a length of time. Whether it has ended is judged by the one clock that all who share the store have in common:
-    // the database server's. An embedded store serves one machine and goes by the `now` it is told.
+    // A lease is a length of time. Whether it has ended is judged by the one clock that all who
+    // share the store have in common: the database server's. An embedded store serves one machine
+    // and goes by the `now` it is told.
 
-    /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the epoch of each grows by one.
-    /// They are of one client, that of the earliest: calls to a CA are for one client, and whole batches need fewer of them.
-    /// `only` narrows to some domains. Rows of clients in `except_clients` are left alone. A lease that ended is free.
+    /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the
+    /// epoch of each grows by one. They are of one client, that of the earliest: calls to a CA are
+    /// for one client, and whole batches need fewer of them. `only` narrows to some domains. Rows
+    /// of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
-    /// The earliest `due_at` of those that a [`claim`](Self::claim) with the same two could be for, leased ones too.
+    /// The earliest `due_at` of those that a [`claim`](Self::claim) with the same two could be for,
+    /// leased ones too.
     async fn next_due(
         &self,
         only: Option<&[DomainName]>,
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease is lost.
+    /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease
+    /// is lost.
     async fn extend(
         &self,
         leases: &[Fence],
@@ -111,23 +144,34 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         lease: SignedDuration,
     ) -> Result<Vec<DomainName>, StoreError>;
 
-    /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and history, all in one transaction.
-    /// The result is per write, in order: a lost lease costs only its own domain, and nothing of that write is stored.
-    /// `release` ends the lease: a later write under it is refused.
+    /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and
+    /// history, all in one transaction. The result is per write, in order: a lost lease costs only
+    /// its own domain, and nothing of that write is stored. `release` ends the lease: a later write
+    /// under it is refused.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError>;
 
-    /// Counts the domain as at risk, unless `limit` other domains of `client` already are. True when granted, or when it already
-    /// counts; guarded by the epoch.
-    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError>;
+    /// Counts the domain as at risk, unless `limit` other domains of `client` already are. True
+    /// when granted, or when it already counts; guarded by the epoch.
+    async fn take_risk_slot(
+        &self,
+        fence: &Fence,
+        client: &str,
+        limit: u32,
+    ) -> Result<bool, StoreError>;
 
     // --- ledger
 
-    /// All ledger entries that are not closed ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one domain or of all.
-    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError>;
+    /// All ledger entries that are not closed
+    /// ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one domain or of all.
+    async fn open_entries(
+        &self,
+        owner: Option<&DomainName>,
+    ) -> Result<Vec<LedgerEntry>, StoreError>;
 
     // --- facts and history
 
-    /// A small named fact: what a CA was observed to do, a client's reference, the endpoint this store belongs to.
+    /// A small named fact: what a CA was observed to do, a client's reference, the endpoint this
+    /// store belongs to.
     async fn fact(&self, key: &str) -> Result<Option<String>, StoreError>;
 
     /// Sets a fact.
@@ -139,18 +183,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Everything that was done for a domain, oldest first.
     async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError>;
 
-    /// How many CA effects (register, validate, reset) were begun since `since`, over all domains, and those that were retries.
+    /// How many CA effects (register, validate, reset) were begun since `since`, over all domains,
+    /// and those that were retries.
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
 
-    /// Deletes history, effects, notices and closed ledger entries older than [`KEPT_DAYS`], and messages of hooks older than
-    /// [`MESSAGE_DAYS`], in small transactions; returns how many rows.
+    /// Deletes history, effects, notices and closed ledger entries older than [`KEPT_DAYS`], and
+    /// messages of hooks older than [`MESSAGE_DAYS`], in small transactions; returns how many rows.
     async fn retention(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     // --- hooks
 
-    /// Takes the message `id` of the hook key `key` and makes the domains it concerns due, as [`wake`](Self::wake) does, in one
-    /// transaction: once this returns, the message is neither lost nor new any more (faults H02, H03, K18). Names without a row are
-    /// passed over.
+    /// Takes the message `id` of the hook key `key` and makes the domains it concerns due, as
+    /// [`wake`](Self::wake) does, in one transaction: once this returns, the message is neither
+    /// lost nor new any more (faults H02, H03, K18). Names without a row are passed over.
     async fn receive(
         &self,
         key: &str,
@@ -163,8 +208,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What people were told about, by key.
     async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
 
-    /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False when it was in another one: then
-    /// somebody else was quicker, and it is theirs to tell of.
+    /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False
+    /// when it was in another one: then somebody else was quicker, and it is theirs to tell of.
     async fn claim_notice(
         &self,
         key: &str,
@@ -175,21 +220,29 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- several machines
 
-    /// Takes `cost` from a bucket that all who share the store fill and empty together, and returns how long to wait before that
-    /// much is done. What was taken stays taken; the waits of many callers queue up. By the clock that leases go by.
-    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError>;
+    /// Takes `cost` from a bucket that all who share the store fill and empty together, and returns
+    /// how long to wait before that much is done. What was taken stays taken; the waits of many
+    /// callers queue up. By the clock that leases go by.
+    async fn take(
+        &self,
+        bucket: &Bucket<'_>,
+        cost: u32,
+        now: Timestamp,
+    ) -> Result<SignedDuration, StoreError>;
 
-    /// Whether other machines may be working on it as well, and limits are to be kept with [`take`](Self::take): not so for an
-    /// embedded store, nor for one that was opened for reading.
+    /// Whether other machines may be working on it as well, and limits are to be kept with
+    /// [`take`](Self::take): not so for an embedded store, nor for one that was opened for reading.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// The database's own clock, where it has one: a machine whose clock is far from it must not decide anything (faults T01).
+    /// The database's own clock, where it has one: a machine whose clock is far from it must not
+    /// decide anything (faults T01).
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Speaks up when another process may have made something due. Only a hint: it may come for nothing, late, or never, so
-    /// whoever listens looks by itself all the same. Ends with the store.
+    /// Speaks up when another process may have made something due. Only a hint: it may come for
+    /// nothing, late, or never, so whoever listens looks by itself all the same. Ends with the
+    /// store.
     fn hints(&self) -> BoxStream<'static, ()> {
         Box::pin(stream::pending())
     }
@@ -199,8 +252,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The rows of one kind after the key `after`, in the order of their keys.
     async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError>;
 
-    /// Takes everything of these kinds over from another store, in one transaction; `tell` hears of every page. Refused when this
-    /// one holds anything of them.
+    /// Takes everything of these kinds over from another store, in one transaction; `tell` hears of
+    /// every page. Refused when this one holds anything of them.
     async fn restore(
         &self,
         from: &dyn Store,
@@ -208,14 +261,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tell: &(dyn Fn(Kind, usize) + Sync),
     ) -> Result<(), StoreError>;
 
-    /// Lets go of the database in good order: an embedded one leaves a single file behind. Nothing is lost without it.
+    /// Lets go of the database in good order: an embedded one leaves a single file behind. Nothing
+    /// is lost without it.
     async fn close(&self);
 }
 
-/// How many days the past is kept: longer than the longest proof counts (398 days until 2026-03-15).
+/// How many days the past is kept: longer than the longest proof counts (398 days until
+/// 2026-03-15).
 pub const KEPT_DAYS: i64 = 400;
 
-/// How many days the messages of hooks are known by their ids: senders repeat for so long (faults H02).
+/// How many days the messages of hooks are known by their ids: senders repeat for so long (faults
+/// H02).
 pub const MESSAGE_DAYS: i64 = 3;
 
 /// Who wants a domain.
@@ -275,7 +331,8 @@ pub struct Seen {
     pub sighting: Sighting,
     /// When the planner wants to be asked next.
     pub due_at: Option<Timestamp>,
-    /// Whether the sighting differs from the stored one; an unchanged one costs no write of the registration.
+    /// Whether the sighting differs from the stored one; an unchanged one costs no write of the
+    /// registration.
     pub changed: bool,
 }
 
@@ -305,7 +362,8 @@ pub struct Lease {
     pub row: DomainRow,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,
-    /// Claims in a row that were not released, this one included: from the third on, workers die on this row (faults W09).
+    /// Claims in a row that were not released, this one included: from the third on, workers die on
+    /// this row (faults W09).
     pub claims: u32,
 }
 
@@ -393,7 +451,8 @@ pub struct Bucket<'a> {
 }
 
 impl Bucket<'_> {
-    /// A bucket is never so far ahead, in microseconds: what says so is the trace of a clock that was wrong.
+    /// A bucket is never so far ahead, in microseconds: what says so is the trace of a clock that
+    /// was wrong.
     const FARTHEST: i64 = 86_400_000_000;
 
     /// How long `amount` takes to come back, in microseconds.
@@ -403,13 +462,16 @@ impl Bucket<'_> {
     }
 }
 
-/// A look that is further in the future than clocks may differ is the trace of one that was wrong. One that is a moment ahead was
-/// just made.
+/// A look that is further in the future than clocks may differ is the trace of one that was wrong.
+/// One that is a moment ahead was just made.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a client whose last look was at `looked` is to be looked at again, unless that is now.
 fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
-    let next = Timestamp::from_microsecond(looked?).ok()?.saturating_add(every).ok()?;
+    let next = Timestamp::from_microsecond(looked?)
+        .ok()?
+        .saturating_add(every)
+        .ok()?;
     let farthest = now.saturating_add(every).ok()?.saturating_add(SKEW).ok()?;
     (now < next && next <= farthest).then_some(next)
 }
@@ -423,7 +485,8 @@ pub struct Event {
     pub run: String,
     /// The domain, or `None` for events of a whole client or run.
     pub domain: Option<DomainName>,
-    /// A stable word: `registered`, `published`, `visible`, `submitted`, `validated`, `removed`, `reset`, `held`, `failed`, …
+    /// A stable word: `registered`, `published`, `visible`, `submitted`, `validated`, `removed`,
+    /// `reset`, `held`, `failed`, …
     pub kind: String,
     /// For people: what was done and what the other side said. Never a secret.
     pub detail: String,

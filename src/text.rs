@@ -1,4 +1,5 @@
-//! What people read, on a terminal, on a page or in a message: times as they say them, and no character that does harm.
+//! What people read, on a terminal, on a page or in a message: times as they say them, and no
+//! character that does harm.
 
 mod escape;
 mod time;

@@ -1,5 +1,5 @@
-//! The secret that two sides of a webhook share, and what it signs: HMAC-SHA256 (RFC 2104). Hooks that come in are checked with
-//! it and notices that go out are signed with it. Pure.
+//! The secret that two sides of a webhook share, and what it signs: HMAC-SHA256 (RFC 2104). Hooks
+//! that come in are checked with it and notices that go out are signed with it. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-/// The shortest and the longest secret, in bytes (Standard Webhooks 1.0.0, "Signature scheme": 24 to 64, and a passphrase may be
-/// longer); what an empty one signs, everybody can sign.
+/// The shortest and the longest secret, in bytes (Standard Webhooks 1.0.0, "Signature scheme": 24
+/// to 64, and a passphrase may be longer); what an empty one signs, everybody can sign.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
 
 /// A secret that both sides share. Never shown.
@@ -26,13 +26,18 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// The secret as Standard Webhooks hand it on: `whsec_` and base64, otherwise the characters themselves.
+    /// The secret as Standard Webhooks hand it on: `whsec_` and base64, otherwise the characters
+    /// themselves.
     ///
     /// # Errors
     /// What is wrong with it, without a part of it.
     pub fn read(text: &SecretString) -> Result<Self, String> {
         match text.expose_secret().strip_prefix("whsec_") {
-            Some(coded) => Self::of(STANDARD.decode(coded).map_err(|_| "must be base64 after `whsec_`".to_owned())?),
+            Some(coded) => Self::of(
+                STANDARD
+                    .decode(coded)
+                    .map_err(|_| "must be base64 after `whsec_`".to_owned())?,
+            ),
             None => Self::of_characters(text),
         }
     }
@@ -50,7 +55,9 @@ impl Secret {
             return Ok(Self(Arc::new(bytes.into())));
         }
         let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
-        Err(format!("must have {least} to {most} bytes; `echo whsec_$(openssl rand -base64 32)` makes one"))
+        Err(format!(
+            "must have {least} to {most} bytes; `echo whsec_$(openssl rand -base64 32)` makes one"
+        ))
     }
 
     /// Whether both are the same; told in constant time where they are equally long.
@@ -58,11 +65,15 @@ impl Secret {
         self.0.expose_secret().ct_eq(other.0.expose_secret()).into()
     }
 
-    /// The code over `parts`, one after the other: to be compared in constant time, or written down.
+    /// The code over `parts`, one after the other: to be compared in constant time, or written
+    /// down.
     pub fn code(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let key = self.0.expose_secret();
-        let code = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104, section 2)");
-        parts.iter().fold(code, |code, part| code.chain_update(part))
+        let code = Hmac::<Sha256>::new_from_slice(key)
+            .expect("HMAC takes keys of any length (RFC 2104, section 2)");
+        parts
+            .iter()
+            .fold(code, |code, part| code.chain_update(part))
     }
 
     /// The value of `webhook-signature` for a message; `timestamp` in seconds since 1970.
@@ -87,7 +98,11 @@ mod tests {
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         assert_eq!(format!("{secret:?}"), "Secret([REDACTED])");
         assert!(read("a passphrase of 28 characters").is_ok());
-        for text in ["too short", "whsec_c2hvcnQ=", "whsec_not base64 at all, whatever its length is"] {
+        for text in [
+            "too short",
+            "whsec_c2hvcnQ=",
+            "whsec_not base64 at all, whatever its length is",
+        ] {
             let error = read(text).unwrap_err();
             assert!(!error.contains(text), "{error}");
         }

@@ -1,8 +1,10 @@
-//! The reconcile loop. [`Worker::step`] does one thing and returns; [`Worker::run`] is a shell around it.
+//! The reconcile loop. [`Worker::step`] does one thing and returns; [`Worker::run`] is a shell
+//! around it.
 //!
-//! A step is either one look at a client (one list call, examined by the guard before it is believed) or one round of work:
-//! claim what is due, ask the planner about each, and perform the steps, like with like. Intents are committed before an
-//! effect and results after it, so a worker may die anywhere: the next look finds out what is true.
+//! A step is either one look at a client (one list call, examined by the guard before it is
+//! believed) or one round of work: claim what is due, ask the planner about each, and perform the
+//! steps, like with like. Intents are committed before an effect and results after it, so a worker
+//! may die anywhere: the next look finds out what is true.
 
 mod budget;
 mod covering;
@@ -65,7 +67,11 @@ impl Target {
     /// A target with its key.
     pub fn new(ca: impl Into<String>, selector: ClientSelector) -> Self {
         let ca = ca.into();
-        Self { key: format!("{ca}/{selector}"), ca, selector }
+        Self {
+            key: format!("{ca}/{selector}"),
+            ca,
+            selector,
+        }
     }
 }
 
@@ -80,18 +86,21 @@ pub struct Options {
     pub only: Option<Vec<DomainName>>,
     /// Act although the guard refuses.
     pub force: bool,
-    /// The domains of `only` are tried at once: what they were held for or waited for may have changed.
+    /// The domains of `only` are tried at once: what they were held for or waited for may have
+    /// changed.
     pub afresh: bool,
-    /// How many domains one round claims: whole batches of the CA, so that no `register` is sent half full.
+    /// How many domains one round claims: whole batches of the CA, so that no `register` is sent
+    /// half full.
     pub batch: usize,
     /// How many calls to one side are under way at once.
     pub concurrency: usize,
     /// How many rounds are under way at once.
     pub lanes: usize,
-    /// How long a lease lives without being extended; at least three times the longest single effect (faults W06).
+    /// How long a lease lives without being extended; at least three times the longest single
+    /// effect (faults W06).
     pub lease: SignedDuration,
-    /// For a worker that does not end: how old the last look at a client may be, whoever of those who share the store made it.
-    /// `None`: each client is looked at once.
+    /// For a worker that does not end: how old the last look at a client may be, whoever of those
+    /// who share the store made it. `None`: each client is looked at once.
     pub look_every: Option<SignedDuration>,
     /// Counts the leases that others took over.
     pub metrics: Option<Arc<Metrics>>,
@@ -132,7 +141,8 @@ pub enum Outcome {
 
 /// What a worker finds to do.
 pub enum Found<'a> {
-    /// A thing to do, which [`Worker::work`] does. Given up, it is free again at once, or when its leases end.
+    /// A thing to do, which [`Worker::work`] does. Given up, it is free again at once, or when its
+    /// leases end.
     Job(Job<'a>),
     /// Nothing; the earliest moment at which something will be.
     Nothing {
@@ -158,7 +168,8 @@ pub enum LookState {
     Running,
     /// Believed and stored.
     Done,
-    /// The guard refused it; nothing is done for this client. Without alarms: somebody else's look, who said why.
+    /// The guard refused it; nothing is done for this client. Without alarms: somebody else's look,
+    /// who said why.
     Refused(Vec<Alarm>),
     /// The CA could not be asked; the error as text, and whether it may pass by itself.
     Failed {
@@ -187,12 +198,16 @@ pub struct Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("run", &self.options.run).field("targets", &self.targets).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("run", &self.options.run)
+            .field("targets", &self.targets)
+            .finish_non_exhaustive()
     }
 }
 
 impl Worker {
-    /// A worker that has not looked at anything yet. `tell` hears every event as it is stored; `stop` ends it between two steps.
+    /// A worker that has not looked at anything yet. `tell` hears every event as it is stored;
+    /// `stop` ends it between two steps.
     pub fn new(
         ports: Ports,
         policy: Policy,
@@ -246,7 +261,9 @@ impl Worker {
         let hold = Hold::new(self.options.lease, Moment::now(&*self.ports.clock));
         let leases = self.ports.store.claim(&claim).await?;
         if leases.is_empty() {
-            return Ok(Found::Nothing { next: self.next_due(now, &except_clients).await? });
+            return Ok(Found::Nothing {
+                next: self.next_due(now, &except_clients).await?,
+            });
         }
         crashpoint::reach("claimed");
         Ok(Found::Job(Job(Task::Round(leases, hold))))
@@ -271,22 +288,34 @@ impl Worker {
         }
     }
 
-    /// Works until nothing more is due before `wait` is over, or until it is stopped. What still waits is for the next run.
+    /// Works until nothing more is due before `wait` is over, or until it is stopped. What still
+    /// waits is for the next run.
     pub async fn run(&self, wait: SignedDuration) -> Result<(), StoreError> {
-        let deadline = self.ports.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let deadline = self
+            .ports
+            .clock
+            .now()
+            .saturating_add(wait)
+            .unwrap_or(Timestamp::MAX);
         let lanes = (0..self.options.lanes.max(1)).map(|_| self.lane(deadline));
         futures::future::try_join_all(lanes).await.map(|_| ())
     }
 
     async fn lane(&self, deadline: Timestamp) -> Result<(), StoreError> {
         while !self.stop.is_cancelled() {
-            let Outcome::Idle { next } = self.step().await? else { continue };
+            let Outcome::Idle { next } = self.step().await? else {
+                continue;
+            };
             let now = self.ports.clock.now();
-            // What is due and held by a worker that died is due in the past: the deadline counts all the same.
-            let Some(next) = next.filter(|&next| next.max(now) <= deadline) else { break };
+            // What is due and held by a worker that died is due in the past: the deadline counts
+            // all the same.
+            let Some(next) = next.filter(|&next| next.max(now) <= deadline) else {
+                break;
+            };
             // Other lanes and other workers may bring something earlier, or hold what is due.
             let until = if self.options.lanes > 1 || next <= now {
-                next.max(now + SignedDuration::from_millis(100)).min(now + SignedDuration::from_secs(1))
+                next.max(now + SignedDuration::from_millis(100))
+                    .min(now + SignedDuration::from_secs(1))
             } else {
                 next
             };
@@ -309,16 +338,25 @@ impl Worker {
                     let states: BTreeMap<&DomainName, State> = survey
                         .sights
                         .iter()
-                        .map(|sight| (&sight.observed.domain, sight.observed.state(&self.policy.reuse, now)))
+                        .map(|sight| {
+                            (
+                                &sight.observed.domain,
+                                sight.observed.state(&self.policy.reuse, now),
+                            )
+                        })
                         .collect();
-                    steps.extend(survey.sights.iter().filter(|sight| self.concerns(&sight.observed.domain)).map(
-                        |sight| PlannedStep {
-                            domain: sight.observed.domain.clone(),
-                            client: target.key.clone(),
-                            state: self.shown_state(sight, &states),
-                            decision: sight.decision.clone(),
-                        },
-                    ));
+                    steps.extend(
+                        survey
+                            .sights
+                            .iter()
+                            .filter(|sight| self.concerns(&sight.observed.domain))
+                            .map(|sight| PlannedStep {
+                                domain: sight.observed.domain.clone(),
+                                client: target.key.clone(),
+                                state: self.shown_state(sight, &states),
+                                decision: sight.decision.clone(),
+                            }),
+                    );
                     self.looks.ended(&target.key, LookState::Done, now);
                 }
                 Err(error) => self.look_failed(target, &error),
@@ -330,27 +368,48 @@ impl Worker {
 
     /// A covered domain is as valid as the one above it, which is valid when only the CA knows it.
     fn shown_state(&self, sight: &look::Sight, states: &BTreeMap<&DomainName, State>) -> State {
-        let own = states.get(&sight.observed.domain).copied().unwrap_or(State::New);
-        match sight.observed.covered_by.as_ref().filter(|_| self.policy.cover && own != State::Unmanaged) {
-            Some(above) => {
-                states.get(above).copied().filter(|&state| state != State::Unmanaged).unwrap_or(State::Valid)
-            }
+        let own = states
+            .get(&sight.observed.domain)
+            .copied()
+            .unwrap_or(State::New);
+        match sight
+            .observed
+            .covered_by
+            .as_ref()
+            .filter(|_| self.policy.cover && own != State::Unmanaged)
+        {
+            Some(above) => states
+                .get(above)
+                .copied()
+                .filter(|&state| state != State::Unmanaged)
+                .unwrap_or(State::Valid),
             None => own,
         }
     }
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        while let Some(look) = self.looks.begin(self.targets.iter(), self.ports.clock.now()) {
+        while let Some(look) = self
+            .looks
+            .begin(self.targets.iter(), self.ports.clock.now())
+        {
             self.look_or_adopt(look).await?;
         }
         Ok(())
     }
 
-    /// What the store was seen to say about a client: when it was last looked at by anybody, whether the guard refuses it, and
-    /// whether domains of it wait for their first look. True when that makes something due here.
-    pub fn hear(&self, client: &str, looked_at: Option<Timestamp>, refused: bool, unread: bool) -> bool {
-        self.looks.hear(client, looked_at, refused, unread, self.ports.clock.now())
+    /// What the store was seen to say about a client: when it was last looked at by anybody,
+    /// whether the guard refuses it, and whether domains of it wait for their first look. True when
+    /// that makes something due here.
+    pub fn hear(
+        &self,
+        client: &str,
+        looked_at: Option<Timestamp>,
+        refused: bool,
+        unread: bool,
+    ) -> bool {
+        self.looks
+            .hear(client, looked_at, refused, unread, self.ports.clock.now())
     }
 
     /// Makes a look at a client due now, by order of a person.
@@ -375,35 +434,59 @@ impl Worker {
     }
 
     fn concerns(&self, domain: &DomainName) -> bool {
-        self.options.only.as_ref().is_none_or(|only| only.binary_search(domain).is_ok())
+        self.options
+            .only
+            .as_ref()
+            .is_none_or(|only| only.binary_search(domain).is_ok())
     }
 
     fn is_asked_afresh(&self, domain: &DomainName) -> bool {
-        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refreshed = self
+            .refreshed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.options.afresh && self.options.only.is_some() && refreshed.insert(domain.clone())
     }
 
     /// Clients that may be looked at. One that keeps at it leaves a CA alone that wants to be.
     fn lookable(&self, now: Timestamp) -> impl Iterator<Item = &Target> {
         let once = self.options.look_every.is_none();
-        self.targets.iter().filter(move |target| once || self.pauses.until(&target.ca, now).is_none())
+        self.targets
+            .iter()
+            .filter(move |target| once || self.pauses.until(&target.ca, now).is_none())
     }
 
-    /// Clients for which nothing may be done now: not looked at, refused by the guard, or of a CA that wants to be left alone.
+    /// Clients for which nothing may be done now: not looked at, refused by the guard, or of a CA
+    /// that wants to be left alone.
     fn idle_clients(&self, now: Timestamp) -> Vec<String> {
-        let idle = self
-            .targets
-            .iter()
-            .filter(|target| !self.looks.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some());
+        let idle = self.targets.iter().filter(|target| {
+            !self.looks.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some()
+        });
         idle.map(|target| target.key.clone()).collect()
     }
 
-    async fn next_due(&self, now: Timestamp, except_clients: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(
+        &self,
+        now: Timestamp,
+        except_clients: &[String],
+    ) -> Result<Option<Timestamp>, StoreError> {
         if self.looks.are_running() {
             return Ok(Some(now));
         }
-        let paused = self.targets.iter().filter_map(|target| self.pauses.until(&target.ca, now)).min();
-        let due = self.ports.store.next_due(self.options.only.as_deref(), except_clients).await?;
-        Ok(due.into_iter().chain(paused).chain(self.looks.next(self.lookable(now))).min())
+        let paused = self
+            .targets
+            .iter()
+            .filter_map(|target| self.pauses.until(&target.ca, now))
+            .min();
+        let due = self
+            .ports
+            .store
+            .next_due(self.options.only.as_deref(), except_clients)
+            .await?;
+        Ok(due
+            .into_iter()
+            .chain(paused)
+            .chain(self.looks.next(self.lookable(now)))
+            .min())
     }
 }

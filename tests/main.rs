@@ -1,6 +1,9 @@
 //! The one test binary: black box first, against real name servers on loopback.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 mod architecture;
 mod cli;

@@ -1,4 +1,5 @@
-//! Messages to people and programs, with real receivers: mail servers with TLS, receivers of webhooks, programs.
+//! Messages to people and programs, with real receivers: mail servers with TLS, receivers of
+//! webhooks, programs.
 
 mod mail;
 mod program;

@@ -1,4 +1,5 @@
-//! The gate before real name servers: a root, a top-level domain and a zone on Knot, on 127.0.0.x and one port.
+//! The gate before real name servers: a root, a top-level domain and a zone on Knot, on 127.0.0.x
+//! and one port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,12 +41,16 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { address, _process: process, _directory: directory }
+        Self {
+            address,
+            _process: process,
+            _directory: directory,
+        }
     }
 }
 
-/// `.` on .2, `test` on .3, `example.test` on .4 (primary, named only by the zone itself), .5 and .6 (secondaries, named by
-/// the parent too).
+/// `.` on .2, `test` on .3, `example.test` on .4 (primary, named only by the zone itself), .5 and
+/// .6 (secondaries, named by the parent too).
 struct Internet {
     primary: Server,
     secondaries: Vec<Server>,
@@ -60,16 +65,26 @@ impl Internet {
         let port = Port::take();
         let at = |last| SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port.address().port()));
         let keys = Keys::of(&["prevalidate"]);
-        let file = |apex: &str, records: &str| Zone::file(apex, &format!("$TTL 3600\n{SOA}\n{records}\n"));
-        let root = file("", "@ NS ns.\nns. A 127.0.0.2\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.0.3");
+        let file =
+            |apex: &str, records: &str| Zone::file(apex, &format!("$TTL 3600\n{SOA}\n{records}\n"));
+        let root = file(
+            "",
+            "@ NS ns.\nns. A 127.0.0.2\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.0.3",
+        );
         let tld = file(
             "test",
             "@ NS ns.nic\nns.nic A 127.0.0.3\nexample NS ns2.example\nexample NS ns3.example\n\
                               ns2.example A 127.0.0.5\nns3.example A 127.0.0.6",
         );
-        let zone =
-            "@ NS ns1\n@ NS ns2\n@ NS ns3\nns1 A 127.0.0.4\nns2 A 127.0.0.5\nns3 A 127.0.0.6\n@ TXT \"v=spf1 -all\"";
-        let root = Server::start(at(2), Zone { apex: ".".into(), ..root }, &keys);
+        let zone = "@ NS ns1\n@ NS ns2\n@ NS ns3\nns1 A 127.0.0.4\nns2 A 127.0.0.5\nns3 A 127.0.0.6\n@ TXT \"v=spf1 -all\"";
+        let root = Server::start(
+            at(2),
+            Zone {
+                apex: ".".into(),
+                ..root
+            },
+            &keys,
+        );
         let above = [root, Server::start(at(3), tld, &keys)];
         let primary = Server::start(at(4), file("example.test", zone), &keys);
         let copy = Zone {
@@ -78,7 +93,9 @@ impl Internet {
             policy: Policy::Closed,
             source: Source::Primary(primary.address, Refresh::Asked),
         };
-        let secondaries = [5, 6].map(|last| Server::start(at(last), copy.clone(), &keys)).into();
+        let secondaries = [5, 6]
+            .map(|last| Server::start(at(last), copy.clone(), &keys))
+            .into();
         let gate = Gate::new(
             GateSettings {
                 roots: vec![at(2)],
@@ -88,7 +105,14 @@ impl Internet {
             },
             Arc::new(SystemClock),
         );
-        Self { primary, secondaries, keys, gate, _port: port, _above: above }
+        Self {
+            primary,
+            secondaries,
+            keys,
+            gate,
+            _port: port,
+            _above: above,
+        }
     }
 
     /// Writes the value at the primary; the secondary is not told.
@@ -96,8 +120,9 @@ impl Internet {
         let key = &self.keys.0[0];
         let key = format!("{}:{}:{}", key.algorithm, key.name, key.secret);
         let (ip, port) = (self.primary.address.ip(), self.primary.address.port());
-        let input =
-            format!("server {ip} {port}\nzone example.test.\nupdate add example.test. 60 TXT \"{VALUE}\"\nsend\n");
+        let input = format!(
+            "server {ip} {port}\nzone example.test.\nupdate add example.test. 60 TXT \"{VALUE}\"\nsend\n"
+        );
         process::run("nsupdate", &["-v", "-t", "10", "-y", &key], &input);
     }
 
@@ -108,8 +133,13 @@ impl Internet {
         notify.metadata.op_code = OpCode::Notify;
         notify.metadata.authoritative = true;
         let begun = Instant::now();
-        while ask::serial(secondary, "example.test") != ask::serial(self.primary.address, "example.test") {
-            assert!(begun.elapsed() < Duration::from_secs(30), "no transfer after NOTIFY");
+        while ask::serial(secondary, "example.test")
+            != ask::serial(self.primary.address, "example.test")
+        {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "no transfer after NOTIFY"
+            );
             ask::udp(secondary, &notify);
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -122,26 +152,51 @@ impl Internet {
 }
 
 fn said(verdict: &Verdict) -> Vec<(&str, Answer)> {
-    verdict.servers.iter().map(|server| (server.name.as_deref().unwrap_or_default(), server.answer)).collect()
+    verdict
+        .servers
+        .iter()
+        .map(|server| (server.name.as_deref().unwrap_or_default(), server.answer))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_secondary_blocks_validation_and_a_dead_one_does_not() {
     let mut internet = Internet::start();
     let before = internet.look().await;
-    assert!(!before.go && before.gone && before.servers.len() == 3, "{before:?}");
+    assert!(
+        !before.go && before.gone && before.servers.len() == 3,
+        "{before:?}"
+    );
 
     internet.publish();
     internet.transfer(0);
     let stale = internet.look().await;
     let [ns1, ns2, ns3] = ["ns1", "ns2", "ns3"].map(|host| format!("{host}.example.test"));
-    assert_eq!(said(&stale), [(&*ns1, Answer::Match), (&*ns2, Answer::Match), (&*ns3, Answer::NoMatch)], "{stale:?}");
-    assert!(!stale.go && !stale.gone && stale.cause.contains("ns3.example.test"), "{stale:?}");
+    assert_eq!(
+        said(&stale),
+        [
+            (&*ns1, Answer::Match),
+            (&*ns2, Answer::Match),
+            (&*ns3, Answer::NoMatch)
+        ],
+        "{stale:?}"
+    );
+    assert!(
+        !stale.go && !stale.gone && stale.cause.contains("ns3.example.test"),
+        "{stale:?}"
+    );
 
     internet.secondaries.pop();
     let dead = internet.look().await;
     assert_eq!(said(&dead)[2], (&*ns3, Answer::Unreachable), "{dead:?}");
-    assert!(dead.go && dead.warnings.iter().any(|warning| warning.contains("ns3.example.test")), "{dead:?}");
+    assert!(
+        dead.go
+            && dead
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("ns3.example.test")),
+        "{dead:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +206,14 @@ async fn servers_that_only_the_zone_names_are_asked_too_and_the_difference_is_a_
     internet.transfer(0);
     internet.transfer(1);
     let seen = internet.look().await;
-    assert!(seen.go && said(&seen)[0] == ("ns1.example.test", Answer::Match), "{seen:?}");
-    assert!(seen.warnings.iter().any(|w| w.contains("ns2.example.test, ns3.example.test in the parent")), "{seen:?}");
+    assert!(
+        seen.go && said(&seen)[0] == ("ns1.example.test", Answer::Match),
+        "{seen:?}"
+    );
+    assert!(
+        seen.warnings
+            .iter()
+            .any(|w| w.contains("ns2.example.test, ns3.example.test in the parent")),
+        "{seen:?}"
+    );
 }

@@ -1,8 +1,10 @@
-//! AutoDNS of InterNetX, by its JSON API (help.internetx.com, "JSON API Basics"; github.com/InterNetX/domainrobot-api).
+//! AutoDNS of InterNetX, by its JSON API (help.internetx.com, "JSON API Basics";
+//! github.com/InterNetX/domainrobot-api).
 //!
-//! Values come and go by `POST /zone/{origin}/_stream` with `adds` and `rems`: record by record, never by the update of a
-//! whole zone. What the API says yes to is read back, because public clients disagree about how names are written in it.
-//! [`calls`] reads and writes, [`answer`] says what an answer means, [`table`] reads the settings.
+//! Values come and go by `POST /zone/{origin}/_stream` with `adds` and `rems`: record by record,
+//! never by the update of a whole zone. What the API says yes to is read back, because public
+//! clients disagree about how names are written in it. [`calls`] reads and writes, [`answer`] says
+//! what an answer means, [`table`] reads the settings.
 
 mod answer;
 mod calls;
@@ -57,9 +59,20 @@ struct Found {
 
 impl fmt::Debug for Autodns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Api { http, names, only, ttl, .. } = &self.0.api;
+        let Api {
+            http,
+            names,
+            only,
+            ttl,
+            ..
+        } = &self.0.api;
         let mut shown = f.debug_struct("Autodns");
-        shown.field("http", http).field("names", names).field("only", only).field("ttl", ttl).finish_non_exhaustive()
+        shown
+            .field("http", http)
+            .field("names", names)
+            .field("only", only)
+            .field("ttl", ttl)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +86,10 @@ impl Provider for Autodns {
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let zone = self.0.find_zone(owner).await?;
         let name_servers = self.0.api.zone(&zone).await?.name_servers;
-        Ok(Zone { name_servers, ..zone })
+        Ok(Zone {
+            name_servers,
+            ..zone
+        })
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
@@ -88,11 +104,15 @@ impl Provider for Autodns {
         self.0.change(values, Verb::Absent).await
     }
 
-    /// Reads what a publish would read. AutoDNS tells nobody what a user may change, so a warning says what stays open.
+    /// Reads what a publish would read. AutoDNS tells nobody what a user may change, so a warning
+    /// says what stays open.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let (rrset, api) = (self.0.rehearse(owner).await?, &self.0.api);
         let whole = api.zone(&rrset.zone).await?;
-        let zone = Zone { name_servers: whole.name_servers, ..rrset.zone.clone() };
+        let zone = Zone {
+            name_servers: whole.name_servers,
+            ..rrset.zone.clone()
+        };
         let mut warnings = vec![format!(
             "whether records of {} may be written shows only when one is: AutoDNS does not tell what a user may change",
             zone.apex
@@ -111,8 +131,14 @@ impl Provider for Autodns {
         }
         warnings.extend(rrset.udp_warning());
         let host = api.http.host();
-        let evidence =
-            format!("{host}: the zone {} was read with this user and context, nothing was changed", zone.apex);
-        Ok(Preflight { zone, evidence, warnings })
+        let evidence = format!(
+            "{host}: the zone {} was read with this user and context, nothing was changed",
+            zone.apex
+        );
+        Ok(Preflight {
+            zone,
+            evidence,
+            warnings,
+        })
     }
 }

@@ -1,8 +1,10 @@
-//! Cloudflare, by its API v4 (developers.cloudflare.com/api): zones, single TXT records, nothing else of an account.
+//! Cloudflare, by its API v4 (developers.cloudflare.com/api): zones, single TXT records, nothing
+//! else of an account.
 //!
-//! Records stand for themselves there, each with an id: a value comes by POST and goes by DELETE of an id whose content was
-//! just read, so nobody else's value can get lost. [`zones`] finds the zone, [`calls`] reads and writes records, [`answer`]
-//! says what an answer means, [`table`] reads the settings.
+//! Records stand for themselves there, each with an id: a value comes by POST and goes by DELETE of
+//! an id whose content was just read, so nobody else's value can get lost. [`zones`] finds the
+//! zone, [`calls`] reads and writes records, [`answer`] says what an answer means, [`table`] reads
+//! the settings.
 
 mod answer;
 mod calls;
@@ -58,8 +60,14 @@ enum Verified {
 
 impl fmt::Debug for Cloudflare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Api { http, zones, ttl, .. } = &self.0.api;
-        f.debug_struct("Cloudflare").field("http", http).field("zones", zones).field("ttl", ttl).finish_non_exhaustive()
+        let Api {
+            http, zones, ttl, ..
+        } = &self.0.api;
+        f.debug_struct("Cloudflare")
+            .field("http", http)
+            .field("zones", zones)
+            .field("ttl", ttl)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,8 +93,9 @@ impl Provider for Cloudflare {
         self.0.change(values, Verb::Absent).await
     }
 
-    /// Reads what a publish would read, asks Cloudflare whether the token is active, and looks into the zone's permissions.
-    /// Nothing short of a write proves a write here, so where Cloudflare does not tell, a warning says so.
+    /// Reads what a publish would read, asks Cloudflare whether the token is active, and looks into
+    /// the zone's permissions. Nothing short of a write proves a write here, so where Cloudflare
+    /// does not tell, a warning says so.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let (rrset, api) = (self.0.rehearse(owner).await?, &self.0.api);
         let mut evidence = vec![format!("the TXT records of {owner} were read")];
@@ -114,15 +123,28 @@ impl Provider for Cloudflare {
                 .push("`global_key` may do everything in the whole account: use a token for Zone / DNS / Edit".into());
         }
         warnings.extend(rrset.udp_warning());
-        let evidence = format!("{}: {}; nothing was changed", api.http.host(), evidence.join(", "));
-        Ok(Preflight { zone: rrset.zone, evidence, warnings })
+        let evidence = format!(
+            "{}: {}; nothing was changed",
+            api.http.host(),
+            evidence.join(", ")
+        );
+        Ok(Preflight {
+            zone: rrset.zone,
+            evidence,
+            warnings,
+        })
     }
 }
 
 impl Api {
-    /// Whether the token is active, from Cloudflare's own mouth. Tokens of an account and tokens of a user have a place each.
+    /// Whether the token is active, from Cloudflare's own mouth. Tokens of an account and tokens of
+    /// a user have a place each.
     async fn verify(&self) -> Result<Verified, ProviderError> {
-        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((at, verified)) = known
             && at.elapsed() < VERIFIED_FOR
         {
@@ -136,13 +158,29 @@ impl Api {
         places.extend(account.map(|account| vec!["accounts", account, "tokens", "verify"]));
         let mut verified = None;
         for path in places {
-            match self.ask(Method::GET, &path, Vec::new(), &self.dns, "verifying the token").await {
+            match self
+                .ask(
+                    Method::GET,
+                    &path,
+                    Vec::new(),
+                    &self.dns,
+                    "verifying the token",
+                )
+                .await
+            {
                 Ok(reply) => {
-                    let status = self.http.clean(reply.result["status"].as_str().unwrap_or("unknown"));
-                    let ends =
-                        reply.result["expires_on"].as_str().map(|end| format!(" until {end}")).unwrap_or_default();
+                    let status = self
+                        .http
+                        .clean(reply.result["status"].as_str().unwrap_or("unknown"));
+                    let ends = reply.result["expires_on"]
+                        .as_str()
+                        .map(|end| format!(" until {end}"))
+                        .unwrap_or_default();
                     if status != "active" {
-                        let text = format!("verifying the token at {}: it is {status}", self.http.host());
+                        let text = format!(
+                            "verifying the token at {}: it is {status}",
+                            self.http.host()
+                        );
                         return Err(ProviderError::new(ErrorKind::Denied, text)
                             .with_hint("roll the token, or make a new one for `token`"));
                     }
@@ -154,10 +192,18 @@ impl Api {
             }
         }
         let verified = verified.unwrap_or_else(|| {
-            let also = if account.is_none() { "; a token of an account needs `account_id` for that" } else { "" };
-            Verified::Unclear(format!("{} does not verify the token{also}", self.http.host()))
+            let also = if account.is_none() {
+                "; a token of an account needs `account_id` for that"
+            } else {
+                ""
+            };
+            Verified::Unclear(format!(
+                "{} does not verify the token{also}",
+                self.http.host()
+            ))
         });
-        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), verified.clone()));
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), verified.clone()));
         Ok(verified)
     }
 
@@ -169,8 +215,19 @@ impl Api {
             return Ok(found.and_then(|known| known.permissions.clone()));
         }
         let id = zone.id.as_deref().unwrap_or_default();
-        match self.ask(Method::GET, &["zones", id], Vec::new(), &self.dns, "asking for the zone").await {
-            Ok(reply) => Ok(zones::CloudflareZone::read(&reply.result).and_then(|known| known.permissions)),
+        match self
+            .ask(
+                Method::GET,
+                &["zones", id],
+                Vec::new(),
+                &self.dns,
+                "asking for the zone",
+            )
+            .await
+        {
+            Ok(reply) => {
+                Ok(zones::CloudflareZone::read(&reply.result).and_then(|known| known.permissions))
+            }
             Err(error) if error.kind == ErrorKind::Denied => Ok(None),
             Err(error) => Err(error),
         }

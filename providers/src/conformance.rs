@@ -1,7 +1,7 @@
 //! The contract of [`Provider`] as cases, run once per adapter against the real thing.
 //!
-//! A [`Subject`] brings a provider and a prepared zone; every case starts from that zone, reads it by means of its own and
-//! not through the provider, and leaves it as it found it.
+//! A [`Subject`] brings a provider and a prepared zone; every case starts from that zone, reads it
+//! by means of its own and not through the provider, and leaves it as it found it.
 
 mod cases;
 mod processes;
@@ -24,17 +24,24 @@ pub const APEX_TTL: u32 = 3600;
 /// The prepared SPF record.
 pub const SPF: &str = "v=spf1 include:_spf.example.net -all";
 
-/// The foreign records at the apex beside SPF: 300 octets in the split 200 + 100, and quotes, backslashes and octets that are not ASCII.
+/// The foreign records at the apex beside SPF: 300 octets in the split 200 + 100, and quotes,
+/// backslashes and octets that are not ASCII.
 pub fn foreign_records() -> Vec<TxtRecord> {
-    let long = TxtRecord { strings: vec![vec![b'a'; 200], vec![b'b'; 100]] };
-    let odd = TxtRecord { strings: vec![br#"say "hi" \ ; "#.to_vec(), "Zürich".as_bytes().to_vec()] };
+    let long = TxtRecord {
+        strings: vec![vec![b'a'; 200], vec![b'b'; 100]],
+    };
+    let odd = TxtRecord {
+        strings: vec![br#"say "hi" \ ; "#.to_vec(), "Zürich".as_bytes().to_vec()],
+    };
     vec![TxtRecord::of(SPF), long, odd]
 }
 
 /// One adapter with its zone. Names are A-labels without a trailing dot.
 ///
-/// The zone holds at its apex SPF and [`foreign_records`] with [`APEX_TTL`]; a CNAME at `alias.`; a delegation of `cut.`;
-/// an A record at `*.wild.` and one at `there.wild.`, and a record at `below.empty.wild.`; TXT with the value `foreign` at `mine.`. Nothing stands at or below `new.` and `many.`.
+/// The zone holds at its apex SPF and [`foreign_records`] with [`APEX_TTL`]; a CNAME at `alias.`; a
+/// delegation of `cut.`; an A record at `*.wild.` and one at `there.wild.`, and a record at
+/// `below.empty.wild.`; TXT with the value `foreign` at `mine.`. Nothing stands at or below `new.`
+/// and `many.`.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// What is tested, for messages.
@@ -59,8 +66,8 @@ pub trait Subject: Send + Sync {
     async fn lose_next_answer(&self);
     /// The next addition is turned away, because the other side has too much to do. It is not made.
     async fn turn_next_away(&self);
-    /// A program that calls [`another_process`], and the `[provider.NAME]` table by which that may write the zone; `None` where
-    /// the zone lives in this process only.
+    /// A program that calls [`another_process`], and the `[provider.NAME]` table by which that may
+    /// write the zone; `None` where the zone lives in this process only.
     fn another_process(&self) -> Option<(Command, serde_json::Value)>;
 }
 
@@ -99,15 +106,22 @@ pub async fn run(subject: &dyn Subject) {
 }
 
 fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue { owner: owner.into(), value: value.into() }
+    TxtValue {
+        owner: owner.into(),
+        value: value.into(),
+    }
 }
 
 async fn put(provider: &dyn Provider, owner: &str, text: &str) -> crate::Receipt {
     let mut results = provider.ensure_present(&[value(owner, text)]).await;
-    results.remove(0).unwrap_or_else(|error| panic!("adding {text:?} at {owner}: {error} ({:?})", error.kind))
+    results
+        .remove(0)
+        .unwrap_or_else(|error| panic!("adding {text:?} at {owner}: {error} ({:?})", error.kind))
 }
 
 async fn take(provider: &dyn Provider, owner: &str, text: &str) -> crate::Receipt {
     let mut results = provider.ensure_absent(&[value(owner, text)]).await;
-    results.remove(0).unwrap_or_else(|error| panic!("removing {text:?} at {owner}: {error} ({:?})", error.kind))
+    results
+        .remove(0)
+        .unwrap_or_else(|error| panic!("removing {text:?} at {owner}: {error} ({:?})", error.kind))
 }

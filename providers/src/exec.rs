@@ -1,4 +1,5 @@
-//! Programs of the user's own: what no adapter here speaks, a program can. See [`Exec`] for what is asked of it.
+//! Programs of the user's own: what no adapter here speaks, a program can. See [`Exec`] for what is
+//! asked of it.
 //!
 //! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again.
 
@@ -39,29 +40,35 @@ pub struct ExecSettings {
 ///
 /// # How it is run
 ///
-/// With the verb as its only argument, a JSON object on standard input, and a JSON object expected on standard output. Its
-/// environment is `PATH` and what the settings name, its directory `/`. Standard error is for people: its last lines go
-/// into the error message. One run at a time. When the time is over, when more than 1 MiB comes, or when we are stopped, its
-/// whole process group is killed; so it must not hand its work to a process of another group.
+/// With the verb as its only argument, a JSON object on standard input, and a JSON object expected
+/// on standard output. Its environment is `PATH` and what the settings name, its directory `/`.
+/// Standard error is for people: its last lines go into the error message. One run at a time. When
+/// the time is over, when more than 1 MiB comes, or when we are stopped, its whole process group is
+/// killed; so it must not hand its work to a process of another group.
 ///
-/// Every request has `"protocol": 1` and the `verb`. Names are A-labels in lower case without a trailing dot. Records are TXT
-/// data as `dig` prints them, one text each: `"\"v=spf1 -all\""`, in the split they are stored in.
+/// Every request has `"protocol": 1` and the `verb`. Names are A-labels in lower case without a
+/// trailing dot. Records are TXT data as `dig` prints them, one text each: `"\"v=spf1 -all\""`, in
+/// the split they are stored in.
 ///
 /// # Verbs
 ///
-/// * `capabilities`, once per process: `{"protocol": 1, "rehearsal": true, "batch": 50}`. `rehearsal`: the program
-///   understands it, see below; default false. `batch`: the most changes of one call; default 50.
-/// * `inspect`, `{"names": ["example.ch"]}`: how each name is now, read from where it is written and from no cache:
-///   `{"names": [{"name", "zone", "ttl", "records": […]}]}`; `ttl` is `null` and `records` empty where there is no TXT.
-///   `serial` (grows by one with each change of the zone) tells damage from somebody else's change; `negative_ttl` (seconds),
-///   `zone_id` and `name_servers` are welcome. A name that cannot take a value safely (alias, below a zone cut, made up by a
-///   wildcard) has `"error": "unsafe"` and a `message` instead; one outside all zones `"no_zone"`. Others: `"denied"`,
-///   `"temporary"`.
-/// * `add` and `remove`, `{"changes": [{"name", "zone", "zone_id", "ttl", "records", "values", "before"}]}`, all of one zone
-///   and done all or none, if the other side can: add or remove exactly `records`; `values` are the same joined, as
-///   text. `ttl` is that of the RRset; `before` are all its records as `inspect` gave them: who can, makes the change
-///   depend on them and exits 7 when they are not these. With `"rehearsal": true` nothing is changed: prove that it could be.
-///   The answer may be empty. Doing what is done already is success.
+/// * `capabilities`, once per process: `{"protocol": 1, "rehearsal": true, "batch": 50}`.
+///   `rehearsal`: the program understands it, see below; default false. `batch`: the most changes
+///   of one call; default 50.
+/// * `inspect`, `{"names": ["example.ch"]}`: how each name is now, read from where it is written
+///   and from no cache: `{"names": [{"name", "zone", "ttl", "records": […]}]}`; `ttl` is `null` and
+///   `records` empty where there is no TXT. `serial` (grows by one with each change of the zone)
+///   tells damage from somebody else's change; `negative_ttl` (seconds), `zone_id` and
+///   `name_servers` are welcome. A name that cannot take a value safely (alias, below a zone cut,
+///   made up by a wildcard) has `"error": "unsafe"` and a `message` instead; one outside all zones
+///   `"no_zone"`. Others: `"denied"`, `"temporary"`.
+/// * `add` and `remove`,
+///   `{"changes": [{"name", "zone", "zone_id", "ttl", "records", "values", "before"}]}`, all of one
+///   zone and done all or none, if the other side can: add or remove exactly `records`; `values`
+///   are the same joined, as text. `ttl` is that of the RRset; `before` are all its records as
+///   `inspect` gave them: who can, makes the change depend on them and exits 7 when they are not
+///   these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer may be
+///   empty. Doing what is done already is success.
 ///
 /// # Exit status
 ///
@@ -88,18 +95,29 @@ pub struct Exec {
 impl Exec {
     /// A provider that has not run its program yet.
     pub fn new(settings: ExecSettings) -> Self {
-        Self { settings, capabilities: OnceCell::new(), turn: Mutex::default() }
+        Self {
+            settings,
+            capabilities: OnceCell::new(),
+            turn: Mutex::default(),
+        }
     }
 
     async fn capabilities(&self) -> Result<&Capabilities, ProviderError> {
         self.capabilities
             .get_or_try_init(async || {
-                let found: Capabilities = self.ask("capabilities", &serde_json::json!({}), "its capabilities").await?;
+                let found: Capabilities = self
+                    .ask("capabilities", &serde_json::json!({}), "its capabilities")
+                    .await?;
                 if found.protocol == protocol::VERSION {
                     return Ok(found);
                 }
-                let (program, theirs, ours) = (self.settings.program.display(), found.protocol, protocol::VERSION);
-                let text = format!("{program} speaks protocol {theirs}, and this program speaks {ours}");
+                let (program, theirs, ours) = (
+                    self.settings.program.display(),
+                    found.protocol,
+                    protocol::VERSION,
+                );
+                let text =
+                    format!("{program} speaks protocol {theirs}, and this program speaks {ours}");
                 Err(ProviderError::new(ErrorKind::Settings, text))
             })
             .await
@@ -129,7 +147,8 @@ impl Provider for Exec {
         self.change(values, Verb::Remove).await
     }
 
-    /// Reads the name, and has the program rehearse an addition where it can: what that proves is the program's own affair.
+    /// Reads the name, and has the program rehearse an addition where it can: what that proves is
+    /// the program's own affair.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let _turn = self.turn.lock().await;
         let rehearses = self.capabilities().await?.rehearsal;
@@ -137,11 +156,24 @@ impl Provider for Exec {
         let (program, zone) = (self.settings.program.display(), look.rrset.zone.clone());
         if !rehearses {
             let evidence = format!("{program} reads {owner} in zone {}", zone.apex);
-            let warnings = vec![format!("{program} cannot rehearse: whether it may write is not known")];
-            return Ok(Preflight { zone, evidence, warnings });
+            let warnings = vec![format!(
+                "{program} cannot rehearse: whether it may write is not known"
+            )];
+            return Ok(Preflight {
+                zone,
+                evidence,
+                warnings,
+            });
         }
         self.rehearse(&look).await?;
-        let evidence = format!("{program} reads {owner} in zone {} and rehearsed a change of it", zone.apex);
-        Ok(Preflight { zone, evidence, warnings: Vec::new() })
+        let evidence = format!(
+            "{program} reads {owner} in zone {} and rehearsed a change of it",
+            zone.apex
+        );
+        Ok(Preflight {
+            zone,
+            evidence,
+            warnings: Vec::new(),
+        })
     }
 }

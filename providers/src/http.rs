@@ -1,8 +1,10 @@
-//! One exchange with a web API: what is sent, how often and how patiently, how much is read, and what is known without an answer.
+//! One exchange with a web API: what is sent, how often and how patiently, how much is read, and
+//! what is known without an answer.
 //!
-//! Redirects are never followed (an `X-Auth-Key` would go along), the environment's proxies are never used, and nothing
-//! secret is in an error. A read is tried up to three times. A write is sent once: after a lost answer the caller reads
-//! before it repeats. "Too many requests" says that nothing was done, so both wait for it while the wait is short.
+//! Redirects are never followed (an `X-Auth-Key` would go along), the environment's proxies are
+//! never used, and nothing secret is in an error. A read is tried up to three times. A write is
+//! sent once: after a lost answer the caller reads before it repeats. "Too many requests" says that
+//! nothing was done, so both wait for it while the wait is short.
 
 mod settings;
 
@@ -22,7 +24,8 @@ use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
 const TRIES: u32 = 3;
-/// Before the second try of a read; each further pause is twice as long, and each is cut by up to half at random.
+/// Before the second try of a read; each further pause is twice as long, and each is cut by up to
+/// half at random.
 const PAUSE: Duration = Duration::from_millis(400);
 /// A longer wait that the other side asks for is the caller's to plan.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
@@ -81,7 +84,9 @@ pub(crate) struct Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("Http")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,20 +131,28 @@ impl Http {
     /// Asks for a change, once. A failure on the other side's part leaves open whether it was made.
     pub(crate) async fn write(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         match self.send(ask).await? {
-            answer if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT => {
+            answer
+                if answer.status.is_server_error()
+                    || answer.status == StatusCode::REQUEST_TIMEOUT =>
+            {
                 Err(NoAnswer::Lost(answer.described))
             }
             answer => Ok(answer),
         }
     }
 
-    /// Text of the other side as it may stand in an error: one line, of bounded length, without our secrets.
+    /// Text of the other side as it may stand in an error: one line, of bounded length, without our
+    /// secrets.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), "[secret]");
         }
-        let mut shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_WORDS).collect();
+        let mut shown: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(MOST_WORDS)
+            .collect();
         if text.chars().nth(MOST_WORDS).is_some() {
             shown.push('…');
         }
@@ -150,17 +163,29 @@ impl Http {
         for attempt in 1.. {
             if let Some(left) = self.pace.closed_for() {
                 // Each call before that prolongs it.
-                return Err(NoAnswer::Busy("it asked to be left alone for a while".into(), left));
+                return Err(NoAnswer::Busy(
+                    "it asked to be left alone for a while".into(),
+                    left,
+                ));
             }
             self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
-            let outcome = outcome
-                .unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {} s", self.timeout.as_secs()))));
-            let status = outcome.as_ref().map(|answer| answer.status.as_u16()).unwrap_or_default();
+            let outcome = outcome.unwrap_or_else(|_| {
+                Err(NoAnswer::Lost(format!(
+                    "no answer within {} s",
+                    self.timeout.as_secs()
+                )))
+            });
+            let status = outcome
+                .as_ref()
+                .map(|answer| answer.status.as_u16())
+                .unwrap_or_default();
             let (trouble, path) = (outcome.as_ref().err(), ask.path.join("/"));
             tracing::debug!(host = self.host(), method = %ask.method, path, attempt, status, ?trouble, "call");
             match outcome {
-                Err(NoAnswer::Busy(_, wait)) if wait <= SHORT_WAIT && attempt < TRIES => tokio::time::sleep(wait).await,
+                Err(NoAnswer::Busy(_, wait)) if wait <= SHORT_WAIT && attempt < TRIES => {
+                    tokio::time::sleep(wait).await
+                }
                 Err(NoAnswer::Busy(what, wait)) => {
                     self.pace.close(wait);
                     return Err(NoAnswer::Busy(what, wait));
@@ -172,7 +197,10 @@ impl Http {
     }
 
     async fn transfer(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
-        let mut request = self.client.request(ask.method.clone(), self.url(ask)).headers(ask.auth.clone());
+        let mut request = self
+            .client
+            .request(ask.method.clone(), self.url(ask))
+            .headers(ask.auth.clone());
         request = request.header(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(body) = &ask.body {
             request = request.json(body);
@@ -180,28 +208,48 @@ impl Http {
         let mut response = request.send().await.map_err(|error| {
             let not_sent = error.is_connect() || error.is_builder();
             let why = self.clean(&chain(&error.without_url()));
-            if not_sent { NoAnswer::NotSent(why) } else { NoAnswer::Lost(why) }
+            if not_sent {
+                NoAnswer::NotSent(why)
+            } else {
+                NoAnswer::Lost(why)
+            }
         })?;
         let (status, mut body) = (response.status(), Vec::new());
-        let wait = response.headers().get(header::RETRY_AFTER).and_then(seconds);
-        let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        let wait = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(seconds);
+        let media = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|media| media.to_str().ok());
         let media = self.clean(media.unwrap_or("unnamed content"));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| NoAnswer::Lost(format!("the answer broke off: {}", chain(&error.without_url()))))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| {
+            NoAnswer::Lost(format!(
+                "the answer broke off: {}",
+                chain(&error.without_url())
+            ))
+        })? {
             if body.len() + chunk.len() > CAP {
-                return Err(NoAnswer::Lost(format!("an answer larger than {} MiB", CAP >> 20)));
+                return Err(NoAnswer::Lost(format!(
+                    "an answer larger than {} MiB",
+                    CAP >> 20
+                )));
             }
             body.extend_from_slice(&chunk);
         }
-        let text = self.clean(&String::from_utf8_lossy(&body[..body.len().min(4 * MOST_WORDS)]));
+        let text = self.clean(&String::from_utf8_lossy(
+            &body[..body.len().min(4 * MOST_WORDS)],
+        ));
         let described = format!("HTTP {status} with {media}: {text}");
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(NoAnswer::Busy(described, wait.unwrap_or(DEFAULT_WAIT)));
         }
-        Ok(Answer { status, json: serde_json::from_slice(&body).ok(), described })
+        Ok(Answer {
+            status,
+            json: serde_json::from_slice(&body).ok(),
+            described,
+        })
     }
 
     fn url(&self, ask: &Ask<'_>) -> Url {
@@ -220,14 +268,25 @@ impl Http {
         let host = self.host();
         let (kind, what, wait, hint) = match no_answer {
             NoAnswer::NotSent(why) => {
-                let hint = "check `url`, `proxy` and `ca_file`, and that the firewall lets this host out";
+                let hint =
+                    "check `url`, `proxy` and `ca_file`, and that the firewall lets this host out";
                 (ErrorKind::Unavailable, why.clone(), None, Some(hint))
             }
             NoAnswer::Lost(why) => (ErrorKind::Unavailable, why.clone(), None, None),
-            NoAnswer::Unpaced(why) => (ErrorKind::Unavailable, format!("not asked: {why}"), None, None),
+            NoAnswer::Unpaced(why) => (
+                ErrorKind::Unavailable,
+                format!("not asked: {why}"),
+                None,
+                None,
+            ),
             NoAnswer::Busy(why, wait) => {
                 let hint = "others may use the same account; lower `rate` if it happens often";
-                (ErrorKind::Unavailable, format!("too many requests: {why}"), Some(*wait), Some(hint))
+                (
+                    ErrorKind::Unavailable,
+                    format!("too many requests: {why}"),
+                    Some(*wait),
+                    Some(hint),
+                )
             }
         };
         let mut error = ProviderError::new(kind, format!("{trying} at {host}: {what}"));
@@ -240,8 +299,11 @@ impl Http {
     pub(crate) fn unusable(&self, trying: &str, answer: &Answer) -> ProviderError {
         let text = format!("{trying} at {}: {}", self.host(), answer.described);
         if answer.status.is_redirection() {
-            return ProviderError::new(ErrorKind::Settings, format!("{text}; redirects are not followed"))
-                .with_hint("check `url`: it must be the API's own address");
+            return ProviderError::new(
+                ErrorKind::Settings,
+                format!("{text}; redirects are not followed"),
+            )
+            .with_hint("check `url`: it must be the API's own address");
         }
         ProviderError::new(ErrorKind::Unavailable, text).with_hint(
             "this is no answer of the API: a proxy or a maintenance page may have spoken in its place; check `url`",
@@ -251,5 +313,11 @@ impl Http {
 
 /// `Retry-After` in seconds; its other form, a date, nobody here sends.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
+    value
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }

@@ -1,7 +1,9 @@
-//! DNS providers of `prevalidate`: they put TXT values beside what is in a zone and take exactly those away again.
+//! DNS providers of `prevalidate`: they put TXT values beside what is in a zone and take exactly
+//! those away again.
 //!
-//! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter must pass.
-//! A new provider is one file here, one variant in [`settings`] and one subject in the conformance test.
+//! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter
+//! must pass. A new provider is one file here, one variant in [`settings`] and one subject in the
+//! conformance test.
 
 #[cfg(feature = "autodns")]
 pub mod autodns;

@@ -1,6 +1,7 @@
 //! Zones that only somebody else may write: a pipeline, another team, a person.
 //!
-//! Nothing is written. Each value comes back as [`ErrorKind::ByOthers`]; whoever asked looks until it is there, or gone.
+//! Nothing is written. Each value comes back as [`ErrorKind::ByOthers`]; whoever asked looks until
+//! it is there, or gone.
 
 use async_trait::async_trait;
 
@@ -12,33 +13,54 @@ pub(crate) const KEYS: [&str; 1] = ["zones"];
 /// The provider.
 #[derive(Debug, Clone)]
 pub struct Manual {
-    /// The zones that others write, lower case, no trailing dot; empty: any name that is routed here by name.
+    /// The zones that others write, lower case, no trailing dot; empty: any name that is routed
+    /// here by name.
     pub zones: Vec<String>,
 }
 
 impl Manual {
     fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
         let within = |zone: &&String| is_within(owner, zone);
-        self.zones.iter().filter(within).max_by_key(|zone| zone.len()).map(Zone::of).ok_or_else(|| {
-            let known = if self.zones.is_empty() { "none is named".to_owned() } else { self.zones.join(", ") };
-            ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the zones that others write: {known}"))
+        self.zones
+            .iter()
+            .filter(within)
+            .max_by_key(|zone| zone.len())
+            .map(Zone::of)
+            .ok_or_else(|| {
+                let known = if self.zones.is_empty() {
+                    "none is named".to_owned()
+                } else {
+                    self.zones.join(", ")
+                };
+                ProviderError::new(
+                    ErrorKind::NoZone,
+                    format!("{owner} is in none of the zones that others write: {known}"),
+                )
                 .with_hint("add its zone to `zones`, or route the domain to another provider")
-        })
+            })
     }
 
     /// Nobody here knows where a zone is cut; without `zones` the name itself is the guess.
     fn place(&self, owner: &str) -> Result<Zone, ProviderError> {
-        if self.zones.is_empty() { Ok(Zone::of(owner)) } else { self.zone_of(owner) }
+        if self.zones.is_empty() {
+            Ok(Zone::of(owner))
+        } else {
+            self.zone_of(owner)
+        }
     }
 
     fn others(&self, values: &[TxtValue], what: &str) -> Vec<Result<Receipt, ProviderError>> {
         let one = |TxtValue { owner, value }: &TxtValue| {
             if value.is_empty() {
-                return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")));
+                return Err(ProviderError::new(
+                    ErrorKind::Settings,
+                    format!("an empty TXT value for {owner}"),
+                ));
             }
             self.place(owner)?;
             let text = format!("whoever writes the zone of {owner} has to {what}");
-            Err(ProviderError::new(ErrorKind::ByOthers, text).with_hint("`prevalidate records` prints it"))
+            Err(ProviderError::new(ErrorKind::ByOthers, text)
+                .with_hint("`prevalidate records` prints it"))
         };
         values.iter().map(one).collect()
     }
@@ -76,7 +98,9 @@ impl Provider for Manual {
         Ok(Preflight {
             zone,
             evidence: "written by others: nothing could be proven".into(),
-            warnings: vec![format!("a renewal of {owner} takes as long as the others need to write its value")],
+            warnings: vec![format!(
+                "a renewal of {owner} takes as long as the others need to write its value"
+            )],
         })
     }
 }
@@ -88,18 +112,49 @@ mod tests {
 
     #[tokio::test]
     async fn everything_is_left_to_others_and_a_zone_ends_at_a_label() {
-        let manual = Manual { zones: vec!["example.ch".into(), "sub.example.ch".into()] };
-        assert_eq!(manual.find_zone("www.sub.example.ch").await.unwrap().apex, "sub.example.ch");
-        assert_eq!(manual.find_zone("notexample.ch").await.unwrap_err().kind, ErrorKind::NoZone);
-        let value = |owner: &str, value: &str| TxtValue { owner: owner.into(), value: value.into() };
-        let wanted = [value("example.ch", "swiss-pki=1"), value("example.com", "swiss-pki=1"), value("example.ch", "")];
-        for results in [manual.ensure_present(&wanted).await, manual.ensure_absent(&wanted).await] {
-            let kinds: Vec<_> = results.into_iter().map(|result| result.unwrap_err().kind).collect();
-            assert_eq!(kinds, [ErrorKind::ByOthers, ErrorKind::NoZone, ErrorKind::Settings]);
+        let manual = Manual {
+            zones: vec!["example.ch".into(), "sub.example.ch".into()],
+        };
+        assert_eq!(
+            manual.find_zone("www.sub.example.ch").await.unwrap().apex,
+            "sub.example.ch"
+        );
+        assert_eq!(
+            manual.find_zone("notexample.ch").await.unwrap_err().kind,
+            ErrorKind::NoZone
+        );
+        let value = |owner: &str, value: &str| TxtValue {
+            owner: owner.into(),
+            value: value.into(),
+        };
+        let wanted = [
+            value("example.ch", "swiss-pki=1"),
+            value("example.com", "swiss-pki=1"),
+            value("example.ch", ""),
+        ];
+        for results in [
+            manual.ensure_present(&wanted).await,
+            manual.ensure_absent(&wanted).await,
+        ] {
+            let kinds: Vec<_> = results
+                .into_iter()
+                .map(|result| result.unwrap_err().kind)
+                .collect();
+            assert_eq!(
+                kinds,
+                [ErrorKind::ByOthers, ErrorKind::NoZone, ErrorKind::Settings]
+            );
         }
         let any = Manual { zones: Vec::new() };
-        assert_eq!(any.find_zone("example.ch").await.unwrap_err().kind, ErrorKind::NoZone, "never found by searching");
-        let routed = any.ensure_present(&[value("example.ch", "swiss-pki=1")]).await.remove(0);
+        assert_eq!(
+            any.find_zone("example.ch").await.unwrap_err().kind,
+            ErrorKind::NoZone,
+            "never found by searching"
+        );
+        let routed = any
+            .ensure_present(&[value("example.ch", "swiss-pki=1")])
+            .await
+            .remove(0);
         assert_eq!(routed.unwrap_err().kind, ErrorKind::ByOthers);
     }
 }

@@ -1,5 +1,5 @@
-//! Zones in memory that keep the provider's contract, with a handle to look inside and switches for faults: for tests,
-//! model checks and the demo. Nothing here survives the process.
+//! Zones in memory that keep the provider's contract, with a handle to look inside and switches for
+//! faults: for tests, model checks and the demo. Nothing here survives the process.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +64,10 @@ impl MemoryZones {
     /// What the provider says of the zone's name servers.
     #[must_use]
     pub fn with_name_servers(self, apex: &str, names: &[&str]) -> Self {
-        self.inside().name_servers.insert(apex.into(), names.iter().map(|&name| name.to_owned()).collect());
+        self.inside().name_servers.insert(
+            apex.into(),
+            names.iter().map(|&name| name.to_owned()).collect(),
+        );
         self
     }
 
@@ -95,7 +98,8 @@ impl MemoryZones {
         self.inside().marks.insert(owner.into(), Mark::Cut);
     }
 
-    /// Records of another type stand at the name; at `*.parent` they answer for all names that do not exist.
+    /// Records of another type stand at the name; at `*.parent` they answer for all names that do
+    /// not exist.
     pub fn put_other(&self, owner: &str) {
         self.inside().marks.insert(owner.into(), Mark::Other);
     }
@@ -103,7 +107,11 @@ impl MemoryZones {
     /// The joined values at `owner` as a name server would answer them now, sorted.
     pub fn values(&self, owner: &str) -> Vec<Vec<u8>> {
         let inside = self.inside();
-        inside.rrsets.get(owner).map(|(_, records)| records.iter().map(TxtRecord::joined).collect()).unwrap_or_default()
+        inside
+            .rrsets
+            .get(owner)
+            .map(|(_, records)| records.iter().map(TxtRecord::joined).collect())
+            .unwrap_or_default()
     }
 
     /// The TTL of the RRset, seconds.
@@ -115,11 +123,18 @@ impl MemoryZones {
     pub fn dump(&self, apex: &str) -> Vec<String> {
         let inside = self.inside();
         let here = |owner: &&String| inside.zone_of(owner) == Some(apex);
-        let marks =
-            inside.marks.iter().filter(|(owner, _)| here(owner)).map(|(owner, mark)| format!("{owner} {mark:?}"));
+        let marks = inside
+            .marks
+            .iter()
+            .filter(|(owner, _)| here(owner))
+            .map(|(owner, mark)| format!("{owner} {mark:?}"));
         let mut lines: Vec<String> = marks.collect();
         for (owner, (ttl, records)) in inside.rrsets.iter().filter(|(owner, _)| here(owner)) {
-            lines.extend(records.iter().map(|record| format!("{owner} {ttl} TXT {:?}", record.strings)));
+            lines.extend(
+                records
+                    .iter()
+                    .map(|record| format!("{owner} {ttl} TXT {:?}", record.strings)),
+            );
         }
         lines.sort();
         lines
@@ -140,7 +155,8 @@ impl MemoryZones {
         self.inside().faults.clear();
     }
 
-    /// How often a verb of the provider was called: `ensure_present`, `ensure_absent`, `inspect`, `find_zone`, `preflight`.
+    /// How often a verb of the provider was called: `ensure_present`, `ensure_absent`, `inspect`,
+    /// `find_zone`, `preflight`.
     pub fn calls(&self, verb: &str) -> u64 {
         self.inside().calls.get(verb).copied().unwrap_or_default()
     }
@@ -165,10 +181,14 @@ impl Inside {
 
     fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let apex = self.zone_of(owner).ok_or_else(|| {
-            ProviderError::new(ErrorKind::NoZone, format!("no zone in memory holds {owner}"))
-                .with_hint("route the domain to a provider that has its zone")
+            ProviderError::new(
+                ErrorKind::NoZone,
+                format!("no zone in memory holds {owner}"),
+            )
+            .with_hint("route the domain to a provider that has its zone")
         })?;
-        let unsafe_name = |what: String| ProviderError::new(ErrorKind::Unsafe, format!("{owner}: {what}"));
+        let unsafe_name =
+            |what: String| ProviderError::new(ErrorKind::Unsafe, format!("{owner}: {what}"));
         if self.marks.get(owner) == Some(&Mark::Alias) {
             return Err(unsafe_name("an alias cannot hold a TXT value".into()));
         }
@@ -177,33 +197,53 @@ impl Inside {
             if self.marks.get(name) == Some(&Mark::Cut) {
                 return Err(unsafe_name(format!("below the zone cut at {name}")));
             }
-            let Some((_, parent)) = name.split_once('.') else { break };
+            let Some((_, parent)) = name.split_once('.') else {
+                break;
+            };
             name = parent;
         }
-        let (ttl, records) =
-            self.rrsets.get(owner).map(|(ttl, records)| (Some(*ttl), records.clone())).unwrap_or_default();
+        let (ttl, records) = self
+            .rrsets
+            .get(owner)
+            .map(|(ttl, records)| (Some(*ttl), records.clone()))
+            .unwrap_or_default();
         let zone = Zone::of(apex);
-        Ok(TxtRrset { zone, owner: owner.into(), ttl, records, negative_ttl: Some(NEGATIVE_TTL) })
+        Ok(TxtRrset {
+            zone,
+            owner: owner.into(),
+            ttl,
+            records,
+            negative_ttl: Some(NEGATIVE_TTL),
+        })
     }
 
     fn exists(&self, name: &str) -> bool {
         let below = format!(".{name}");
-        let mut names = self.rrsets.keys().chain(self.marks.keys()).chain(self.zones.keys());
+        let mut names = self
+            .rrsets
+            .keys()
+            .chain(self.marks.keys())
+            .chain(self.zones.keys());
         names.any(|other| other == name || other.ends_with(&below))
     }
 
-    /// Whether a wildcard answers for `owner` now (RFC 4592: the one at the closest name that exists).
+    /// Whether a wildcard answers for `owner` now (RFC 4592: the one at the closest name that
+    /// exists).
     fn is_made_up(&self, owner: &str) -> bool {
         let mut name = owner;
         while !self.exists(name) {
-            let Some((_, parent)) = name.split_once('.') else { return false };
+            let Some((_, parent)) = name.split_once('.') else {
+                return false;
+            };
             name = parent;
         }
         name != owner && self.exists(&format!("*.{name}"))
     }
 
     fn remove(&mut self, owner: &str, value: &str) -> bool {
-        let Some((_, records)) = self.rrsets.get_mut(owner) else { return false };
+        let Some((_, records)) = self.rrsets.get_mut(owner) else {
+            return false;
+        };
         let before = records.len();
         records.retain(|record| record.joined() != value.as_bytes());
         let changed = records.len() < before;
@@ -222,17 +262,30 @@ impl Inside {
         }
     }
 
-    fn change(&mut self, TxtValue { owner, value }: &TxtValue, present: bool) -> Result<Receipt, ProviderError> {
+    fn change(
+        &mut self,
+        TxtValue { owner, value }: &TxtValue,
+        present: bool,
+    ) -> Result<Receipt, ProviderError> {
         if value.is_empty() {
-            return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")));
+            return Err(ProviderError::new(
+                ErrorKind::Settings,
+                format!("an empty TXT value for {owner}"),
+            ));
         }
         let before = self.rrset(owner)?;
         let changed = before.holds(value) != present;
         if changed && present {
             if self.is_made_up(owner) {
-                return Err(ProviderError::new(ErrorKind::Unsafe, format!("{owner} exists only through a wildcard")));
+                return Err(ProviderError::new(
+                    ErrorKind::Unsafe,
+                    format!("{owner} exists only through a wildcard"),
+                ));
             }
-            let rrset = self.rrsets.entry(owner.clone()).or_insert((NEW_TTL, Vec::new()));
+            let rrset = self
+                .rrsets
+                .entry(owner.clone())
+                .or_insert((NEW_TTL, Vec::new()));
             rrset.1.push(TxtRecord::of(value));
             rrset.1.sort();
             self.count_change(owner);
@@ -241,8 +294,15 @@ impl Inside {
         }
         let after = self.rrset(owner)?;
         let serial = self.zones.get(&after.zone.apex);
-        let change_id = serial.filter(|_| changed).map(|serial| format!("serial {serial}"));
-        Ok(Receipt { before, after, changed, change_id })
+        let change_id = serial
+            .filter(|_| changed)
+            .map(|serial| format!("serial {serial}"));
+        Ok(Receipt {
+            before,
+            after,
+            changed,
+            change_id,
+        })
     }
 }
 
@@ -262,10 +322,18 @@ impl MemoryProvider {
         inside
     }
 
-    fn change(&self, verb: &'static str, values: &[TxtValue], present: bool) -> Vec<Result<Receipt, ProviderError>> {
+    fn change(
+        &self,
+        verb: &'static str,
+        values: &[TxtValue],
+        present: bool,
+    ) -> Vec<Result<Receipt, ProviderError>> {
         let mut inside = self.called(verb);
         let all = |kind: ErrorKind, what: &str| {
-            values.iter().map(|value| Err(ProviderError::new(kind, format!("{}: {what}", value.owner)))).collect()
+            values
+                .iter()
+                .map(|value| Err(ProviderError::new(kind, format!("{}: {what}", value.owner))))
+                .collect()
         };
         let fault = inside.faults.pop_front();
         match fault {
@@ -274,18 +342,33 @@ impl MemoryProvider {
             Some(MemoryFault::LoseRequest) => return all(ErrorKind::Unknown, "no answer"),
             Some(MemoryFault::LoseAnswer) | None => {}
         }
-        let befores: Vec<_> = values.iter().map(|value| inside.rrset(&value.owner)).collect();
-        let results: Vec<_> = values.iter().map(|value| inside.change(value, present)).collect();
-        // One change for all values of a name: each receipt shows the name before the first and after the last.
+        let befores: Vec<_> = values
+            .iter()
+            .map(|value| inside.rrset(&value.owner))
+            .collect();
+        let results: Vec<_> = values
+            .iter()
+            .map(|value| inside.change(value, present))
+            .collect();
+        // One change for all values of a name: each receipt shows the name before the first and
+        // after the last.
         let results = results
             .into_iter()
             .zip(befores)
             .map(|(result, before)| {
                 let receipt = result?;
-                Ok(Receipt { before: before?, after: inside.rrset(&receipt.after.owner)?, ..receipt })
+                Ok(Receipt {
+                    before: before?,
+                    after: inside.rrset(&receipt.after.owner)?,
+                    ..receipt
+                })
             })
             .collect();
-        if fault.is_some() { all(ErrorKind::Unknown, "no answer") } else { results }
+        if fault.is_some() {
+            all(ErrorKind::Unknown, "no answer")
+        } else {
+            results
+        }
     }
 }
 
@@ -301,7 +384,12 @@ impl Provider for MemoryProvider {
             name_servers: inside.name_servers.get(apex).cloned().unwrap_or_default(),
             ..Zone::of(apex)
         });
-        found.ok_or_else(|| ProviderError::new(ErrorKind::NoZone, format!("no zone in memory holds {owner}")))
+        found.ok_or_else(|| {
+            ProviderError::new(
+                ErrorKind::NoZone,
+                format!("no zone in memory holds {owner}"),
+            )
+        })
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
@@ -320,16 +408,25 @@ impl Provider for MemoryProvider {
         let inside = self.called("preflight");
         let zone = inside.rrset(owner)?.zone;
         if inside.is_made_up(owner) {
-            return Err(ProviderError::new(ErrorKind::Unsafe, format!("{owner} exists only through a wildcard")));
+            return Err(ProviderError::new(
+                ErrorKind::Unsafe,
+                format!("{owner} exists only through a wildcard"),
+            ));
         }
         match inside.faults.front() {
-            Some(MemoryFault::Refuse) => {
-                Err(ProviderError::new(ErrorKind::Denied, format!("{owner}: the key may not do this")))
-            }
-            Some(MemoryFault::Unavailable) => {
-                Err(ProviderError::new(ErrorKind::Unavailable, format!("{owner}: no connection")))
-            }
-            _ => Ok(Preflight { zone, evidence: "zones in memory take everything".into(), warnings: Vec::new() }),
+            Some(MemoryFault::Refuse) => Err(ProviderError::new(
+                ErrorKind::Denied,
+                format!("{owner}: the key may not do this"),
+            )),
+            Some(MemoryFault::Unavailable) => Err(ProviderError::new(
+                ErrorKind::Unavailable,
+                format!("{owner}: no connection"),
+            )),
+            _ => Ok(Preflight {
+                zone,
+                evidence: "zones in memory take everything".into(),
+                warnings: Vec::new(),
+            }),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and several machines together to the
-//! same one.
+//! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and
+//! several machines together to the same one.
 
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod local;
@@ -49,11 +49,26 @@ mod paced {
     }
 
     impl Paced {
-        /// `whose` is the same text on every machine and no secret; `here` tells credentials apart in this process.
-        pub(crate) fn new(pace: Option<Pace>, whose: String, here: String, rate: Rate, burst: NonZeroU32) -> Self {
+        /// `whose` is the same text on every machine and no secret; `here` tells credentials apart
+        /// in this process.
+        pub(crate) fn new(
+            pace: Option<Pace>,
+            whose: String,
+            here: String,
+            rate: Rate,
+            burst: NonZeroU32,
+        ) -> Self {
             let per_second = f64::from(rate.0.get()) / rate.1.as_secs_f64();
-            let allowance = Allowance { whose, per_second, burst: burst.get() };
-            Self { local: Local::of(here, rate, burst), pace, allowance }
+            let allowance = Allowance {
+                whose,
+                per_second,
+                burst: burst.get(),
+            };
+            Self {
+                local: Local::of(here, rate, burst),
+                pace,
+                allowance,
+            }
         }
 
         /// Waits until the next call may go.

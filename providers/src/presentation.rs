@@ -1,7 +1,9 @@
-//! Text of master files (RFC 1035, section 5.1): entries with their tokens, and TXT data as `dig` prints it.
+//! Text of master files (RFC 1035, section 5.1): entries with their tokens, and TXT data as `dig`
+//! prints it.
 //!
-//! Tokens are octets: `\195\188` is two of them, and `"a b"` is one token. hickory-proto's parser of zone files is not used:
-//! version 0.26 computes `\DDD` wrongly, takes quotes inside parentheses for letters, and refuses a file for one unknown type.
+//! Tokens are octets: `\195\188` is two of them, and `"a b"` is one token. hickory-proto's parser
+//! of zone files is not used: version 0.26 computes `\DDD` wrongly, takes quotes inside parentheses
+//! for letters, and refuses a file for one unknown type.
 
 use crate::record::TxtRecord;
 
@@ -28,7 +30,11 @@ pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
     while let Some(octet) = octets.next() {
         let here = line;
         let mut open = |is_indented| {
-            entry.get_or_insert_with(|| Entry { line: here, is_indented, tokens: Vec::new() });
+            entry.get_or_insert_with(|| Entry {
+                line: here,
+                is_indented,
+                tokens: Vec::new(),
+            });
         };
         match octet {
             b'\n' => {
@@ -50,11 +56,14 @@ pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
                 depth += 1;
             }
             b')' => {
-                depth = depth.checked_sub(1).ok_or_else(|| format!("line {line}: `)` without `(`"))?;
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or_else(|| format!("line {line}: `)` without `(`"))?;
             }
             first => {
                 open(false);
-                let token = token(first, &mut octets, &mut line).map_err(|fault| format!("line {here}: {fault}"))?;
+                let token = token(first, &mut octets, &mut line)
+                    .map_err(|fault| format!("line {here}: {fault}"))?;
                 if let Some(entry) = &mut entry {
                     entry.tokens.push(token);
                 }
@@ -101,7 +110,8 @@ fn quoted(text: &str) -> Option<TxtRecord> {
         strings.push((first == b'"').then(|| token(first, &mut octets, &mut 0).ok())??);
         while octets.next_if(u8::is_ascii_whitespace).is_some() {}
     }
-    (!strings.is_empty() && strings.iter().all(|string| string.len() <= 255)).then_some(TxtRecord { strings })
+    (!strings.is_empty() && strings.iter().all(|string| string.len() <= 255))
+        .then_some(TxtRecord { strings })
 }
 
 /// What stands behind a `\`: three decimal digits, or any octet that means itself.
@@ -112,7 +122,9 @@ fn escaped(octets: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> Result<u8, 
     }
     let mut number = u16::from(first - b'0');
     for _ in 0..2 {
-        let digit = octets.next_if(u8::is_ascii_digit).ok_or("a `\\` before a digit needs three of them")?;
+        let digit = octets
+            .next_if(u8::is_ascii_digit)
+            .ok_or("a `\\` before a digit needs three of them")?;
         number = number * 10 + u16::from(digit - b'0');
     }
     u8::try_from(number).map_err(|_| "a number behind `\\` is larger than 255")
@@ -126,25 +138,39 @@ impl TxtRecord {
     pub fn from_presentation(text: &str) -> Result<Self, String> {
         let mut entries = entries(text)?;
         match (entries.pop(), entries.len()) {
-            (Some(entry), 0) if entry.tokens.iter().all(|string| string.len() <= 255) => {
-                Ok(Self { strings: entry.tokens })
-            }
+            (Some(entry), 0) if entry.tokens.iter().all(|string| string.len() <= 255) => Ok(Self {
+                strings: entry.tokens,
+            }),
             (Some(_), 0) => Err("a character-string is longer than 255 octets".into()),
             (None, _) => Err("there is no character-string".into()),
             _ => Err("there is more than one line".into()),
         }
     }
 
-    /// Reads TXT data as web APIs have it: strings in quotes, or, in old records and in some APIs, the bare text. What begins
-    /// with a quote and is no sequence of quoted strings is taken as it stands.
+    /// Reads TXT data as web APIs have it: strings in quotes, or, in old records and in some APIs,
+    /// the bare text. What begins with a quote and is no sequence of quoted strings is taken as it
+    /// stands.
     pub fn from_content(text: &str) -> Self {
         quoted(text).unwrap_or_else(|| Self::of(text))
     }
 
-    /// The data in its stored split, each string in quotes, everything but printable ASCII as `\DDD`.
+    /// The data in its stored split, each string in quotes, everything but printable ASCII as
+    /// `\DDD`.
     pub fn presentation(&self) -> String {
-        let string = |octets: &Vec<u8>| format!("\"{}\"", Self { strings: vec![octets.clone()] }.display());
-        self.strings.iter().map(string).collect::<Vec<_>>().join(" ")
+        let string = |octets: &Vec<u8>| {
+            format!(
+                "\"{}\"",
+                Self {
+                    strings: vec![octets.clone()]
+                }
+                .display()
+            )
+        };
+        self.strings
+            .iter()
+            .map(string)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -160,7 +186,11 @@ mod tests {
         let text = "@ TXT ( \"v=DKIM1; k=rsa; \" ; a comment\n  \"p=\\195\\188\\\"\" )\n\n  TXT bare\\;word; rest\n; all\nb A 1";
         let found = entries(text).unwrap();
         let tokens = |entry: &Entry| {
-            entry.tokens.iter().map(|token| String::from_utf8_lossy(token).into_owned()).collect::<Vec<_>>()
+            entry
+                .tokens
+                .iter()
+                .map(|token| String::from_utf8_lossy(token).into_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(tokens(&found[0]), ["@", "TXT", "v=DKIM1; k=rsa; ", "p=ü\""]);
         assert_eq!(
@@ -179,12 +209,23 @@ mod tests {
     #[test]
     fn quoted_and_bare_contents_are_the_same_value() {
         let read = |text: &str| TxtRecord::from_content(text).joined();
-        for content in
-            ["v=spf1 -all", "\"v=spf1 -all\"", "\"v=spf1\" \" -all\"", "\"v=spf1\"\" -all\"", "\"v=spf1\\032-all\""]
-        {
+        for content in [
+            "v=spf1 -all",
+            "\"v=spf1 -all\"",
+            "\"v=spf1\" \" -all\"",
+            "\"v=spf1\"\" -all\"",
+            "\"v=spf1\\032-all\"",
+        ] {
             assert_eq!(read(content), b"v=spf1 -all", "{content}");
         }
-        for odd in ["\"open", "\"a\" b", "\"a\" ; b", "say \"hi\"", "\"\\999\"", ""] {
+        for odd in [
+            "\"open",
+            "\"a\" b",
+            "\"a\" ; b",
+            "say \"hi\"",
+            "\"\\999\"",
+            "",
+        ] {
             assert_eq!(read(odd), odd.as_bytes());
         }
         assert_eq!(read("\"Z\u{fc}rich\""), "Z\u{fc}rich".as_bytes());

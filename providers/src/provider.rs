@@ -1,4 +1,5 @@
-//! The contract that every DNS provider keeps, written once; `conformance` holds each adapter to it.
+//! The contract that every DNS provider keeps, written once; `conformance` holds each adapter to
+//! it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,53 +13,61 @@ use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
 /// Something that can write TXT values into zones.
 ///
 /// * **Value-level verbs only.** There is no "set the RRset", no wildcard delete, no empty value.
-/// * **Other people's values and the RRset's TTL are the same before and after.** A new RRset gets the provider's
-///   configured TTL; an existing one keeps its own.
-/// * **Idempotent**, safe twice and concurrently. A lost answer is *unknown*: the adapter reads before it repeats, and
-///   returns [`ErrorKind::Unknown`] when it cannot find out.
-/// * **It never waits for propagation.** A receipt says what the server that was written to holds now.
-/// * **Many values at once**: one change per zone where the protocol can, results in the order of the input, and one bad
-///   value costs only itself.
-/// * **Refusal leaves the zone untouched**: CNAME at the name, zone cut between zone and name, wildcard shadowing.
+/// * **Other people's values and the RRset's TTL are the same before and after.** A new RRset gets
+///   the provider's configured TTL; an existing one keeps its own.
+/// * **Idempotent**, safe twice and concurrently. A lost answer is *unknown*: the adapter reads
+///   before it repeats, and returns [`ErrorKind::Unknown`] when it cannot find out.
+/// * **It never waits for propagation.** A receipt says what the server that was written to holds
+///   now.
+/// * **Many values at once**: one change per zone where the protocol can, results in the order of
+///   the input, and one bad value costs only itself.
+/// * **Refusal leaves the zone untouched**: CNAME at the name, zone cut between zone and name,
+///   wildcard shadowing.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
     /// The adapter's kind as it stands in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
-    /// Whether it writes itself. One that does not answers every change with [`ErrorKind::ByOthers`].
+    /// Whether it writes itself. One that does not answers every change with
+    /// [`ErrorKind::ByOthers`].
     fn writes(&self) -> bool {
         true
     }
 
-    /// The zone of this provider that holds `owner`: the longest match on labels, with its name servers as far as the
-    /// provider states them.
+    /// The zone of this provider that holds `owner`: the longest match on labels, with its name
+    /// servers as far as the provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
 
-    /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that does not exist is not an error.
+    /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that
+    /// does not exist is not an error.
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError>;
 
-    /// Makes each value present beside what is there. A value already there, whoever wrote it, is left alone (`changed: false`).
+    /// Makes each value present beside what is there. A value already there, whoever wrote it, is
+    /// left alone (`changed: false`).
     async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
 
-    /// Makes each value absent and leaves everything else. A value that is not there is success (`changed: false`).
+    /// Makes each value absent and leaves everything else. A value that is not there is success
+    /// (`changed: false`).
     ///
     /// The caller passes only values that its ledger says it wrote.
     async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
 
-    /// Proves, without changing anything, that a value could be written at `owner` now: zone, credentials, permission, clock.
+    /// Proves, without changing anything, that a value could be written at `owner` now: zone,
+    /// credentials, permission, clock.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError>;
 
-    /// Whether all of the provider's own name servers have the change that a [`Receipt::change_id`] names (Route 53:
-    /// `INSYNC`). `None` where a provider cannot tell.
+    /// Whether all of the provider's own name servers have the change that a [`Receipt::change_id`]
+    /// names (Route 53: `INSYNC`). `None` where a provider cannot tell.
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         let _ = change_id;
         Ok(None)
     }
 }
 
-/// The name servers that an apex is delegated to, asked from the root down: lower case without trailing dot, or why they
-/// cannot be told. For adapters that see several zones of one name.
-pub type LiveNameServers = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
+/// The name servers that an apex is delegated to, asked from the root down: lower case without
+/// trailing dot, or why they cannot be told. For adapters that see several zones of one name.
+pub type LiveNameServers =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
 
 /// What a [`Provider::preflight`] proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +76,8 @@ pub struct Preflight {
     pub zone: Zone,
     /// What was checked and how, one line for people.
     pub evidence: String,
-    /// What is allowed but worth a look: the server is not the SOA's MNAME, the RRset outgrows a UDP answer.
+    /// What is allowed but worth a look: the server is not the SOA's MNAME, the RRset outgrows a
+    /// UDP answer.
     pub warnings: Vec<String>,
 }
 
@@ -79,19 +89,23 @@ pub enum ErrorKind {
     Unavailable,
     /// The change was sent and its outcome could not be found out: read before anything else.
     Unknown,
-    /// The credentials are wrong, unknown to the server or may not write this name: a person is needed.
+    /// The credentials are wrong, unknown to the server or may not write this name: a person is
+    /// needed.
     Denied,
     /// Our clock and the server's differ by more than the protocol allows.
     ClockSkew,
     /// No zone of this provider holds the name, or the server does not serve it.
     NoZone,
-    /// The name cannot take a TXT value safely: CNAME, zone cut, wildcard shadowing, a limit of the provider.
+    /// The name cannot take a TXT value safely: CNAME, zone cut, wildcard shadowing, a limit of the
+    /// provider.
     Unsafe,
-    /// The server says it did the change and a read shows otherwise, or other people's values or the TTL moved.
+    /// The server says it did the change and a read shows otherwise, or other people's values or
+    /// the TTL moved.
     Damaged,
     /// The settings of the adapter do not work; found before anything was sent.
     Settings,
-    /// This provider writes nothing: somebody else puts the value there or takes it away, and looking shows when.
+    /// This provider writes nothing: somebody else puts the value there or takes it away, and
+    /// looking shows when.
     ByOthers,
 }
 
@@ -112,7 +126,12 @@ pub struct ProviderError {
 impl ProviderError {
     /// A failure without hint or waiting time.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, retry_after: None }
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+        }
     }
 
     /// The same failure with a word on what to do next.
@@ -122,19 +141,31 @@ impl ProviderError {
         self
     }
 
-    /// The same failure after something that may still be done was sent: an open question, whatever it is in itself.
+    /// The same failure after something that may still be done was sent: an open question, whatever
+    /// it is in itself.
     #[must_use]
     pub(crate) fn after_loss(self, owner: &str) -> Self {
         if matches!(self.kind, ErrorKind::Unknown | ErrorKind::Damaged) {
             return self;
         }
-        let open = Self::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {}", self.message))
-            .with_hint("it is looked at again before anything else is done; nothing needs to be repaired");
-        Self { retry_after: self.retry_after, ..open }
+        let open = Self::new(
+            ErrorKind::Unknown,
+            format!("the change of {owner} is undecided: {}", self.message),
+        )
+        .with_hint(
+            "it is looked at again before anything else is done; nothing needs to be repaired",
+        );
+        Self {
+            retry_after: self.retry_after,
+            ..open
+        }
     }
 
     /// Whether the same call may succeed later without a person doing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::ClockSkew)
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::ClockSkew
+        )
     }
 }

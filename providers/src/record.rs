@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over TCP, if that is open.
+/// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over
+/// TCP, if that is open.
 const UDP_ANSWER_OCTETS: usize = 1232;
 /// Octets of a random value of a CA, for questions of room: its name, `=`, and the value.
 pub(crate) const USUAL_VALUE: usize = 100;
@@ -14,7 +15,8 @@ pub struct Zone {
     pub apex: String,
     /// The provider's own key for the zone where a name does not say enough (Route 53, Cloudflare).
     pub id: Option<String>,
-    /// The zone's own name servers as the provider states them, lower case without trailing dot; empty where it does not.
+    /// The zone's own name servers as the provider states them, lower case without trailing dot;
+    /// empty where it does not.
     #[serde(default)]
     pub name_servers: Vec<String>,
 }
@@ -22,20 +24,27 @@ pub struct Zone {
 impl Zone {
     /// A zone of which only the apex is known.
     pub fn of(apex: impl Into<String>) -> Self {
-        Self { apex: apex.into(), id: None, name_servers: Vec::new() }
+        Self {
+            apex: apex.into(),
+            id: None,
+            name_servers: Vec::new(),
+        }
     }
 }
 
 /// Whether `name` is `apex` or lies below it, label by label.
 pub fn is_within(name: &str, apex: &str) -> bool {
-    name.strip_suffix(apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    name.strip_suffix(apex)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their stored split.
+/// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their
+/// stored split.
 ///
-/// Two records are *the same value* when their joined octets are equal (RFC 7208, section 3.3, and what the CA compares);
-/// a delete needs the *stored split*, because servers compare RDATA (measured: BIND, Knot and PowerDNS answer NOERROR
-/// to a delete with another split and delete nothing).
+/// Two records are *the same value* when their joined octets are equal (RFC 7208, section 3.3, and
+/// what the CA compares); a delete needs the *stored split*, because servers compare RDATA
+/// (measured: BIND, Knot and PowerDNS answer NOERROR to a delete with another split and delete
+/// nothing).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TxtRecord {
     /// The character-strings, raw octets.
@@ -58,7 +67,8 @@ impl TxtRecord {
         self.strings.concat()
     }
 
-    /// For people: the joined octets, whatever is not printable escaped as `\ddd` (RFC 1035, section 5.1).
+    /// For people: the joined octets, whatever is not printable escaped as `\ddd` (RFC 1035,
+    /// section 5.1).
     pub fn display(&self) -> String {
         let mut shown = String::new();
         for octet in self.joined() {
@@ -82,26 +92,40 @@ pub struct TxtRrset {
     pub zone: Zone,
     /// The name, lower-case A-labels without a trailing dot.
     pub owner: String,
-    /// Seconds; `None` when the RRset does not exist. The TTL belongs to the RRset, not to one value (RFC 2181, section 5.2).
+    /// Seconds; `None` when the RRset does not exist. The TTL belongs to the RRset, not to one
+    /// value (RFC 2181, section 5.2).
     pub ttl: Option<u32>,
     /// All values, ours and other people's.
     pub records: Vec<TxtRecord>,
-    /// Seconds a resolver may remember that the name has no TXT: `min(SOA TTL, SOA MINIMUM)` (RFC 2308, section 5).
+    /// Seconds a resolver may remember that the name has no TXT: `min(SOA TTL, SOA MINIMUM)` (RFC
+    /// 2308, section 5).
     pub negative_ttl: Option<u32>,
 }
 
 impl TxtRrset {
     /// Whether `value` stands here, compared by joined octets.
     pub fn holds(&self, value: &str) -> bool {
-        self.records.iter().any(|record| record.joined() == value.as_bytes())
+        self.records
+            .iter()
+            .any(|record| record.joined() == value.as_bytes())
     }
 
-    /// What to know before one more value of a CA's usual length comes in: whether the answer outgrows UDP.
+    /// What to know before one more value of a CA's usual length comes in: whether the answer
+    /// outgrows UDP.
     pub(crate) fn udp_warning(&self) -> Option<String> {
         // Header and question, then each record with a compressed name.
-        let records = self.records.iter().map(|record| record.joined().len() + record.strings.len());
-        let octets: usize =
-            12 + self.owner.len() + 2 + 4 + records.chain([USUAL_VALUE]).map(|length| length + 12).sum::<usize>();
+        let records = self
+            .records
+            .iter()
+            .map(|record| record.joined().len() + record.strings.len());
+        let octets: usize = 12
+            + self.owner.len()
+            + 2
+            + 4
+            + records
+                .chain([USUAL_VALUE])
+                .map(|length| length + 12)
+                .sum::<usize>();
         (octets > UDP_ANSWER_OCTETS).then(|| {
             format!(
                 "with our value the TXT answer for {} has about {octets} octets, more than fit into UDP everywhere \

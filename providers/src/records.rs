@@ -1,8 +1,10 @@
-//! Providers whose API keeps single records: the one way in which values come and go there, whatever the API looks like.
+//! Providers whose API keeps single records: the one way in which values come and go there,
+//! whatever the API looks like.
 //!
-//! Such an API adds one record and removes one record, so nothing of anybody else can get lost; what is left to care for is
-//! the right zone, a name that can take a value, the TTL of those that stand there already, and answers that never came.
-//! [`view`] judges what an API lists, [`change`] makes a change out of it, and the adapter brings a [`RecordApi`].
+//! Such an API adds one record and removes one record, so nothing of anybody else can get lost;
+//! what is left to care for is the right zone, a name that can take a value, the TTL of those that
+//! stand there already, and answers that never came. [`view`] judges what an API lists, [`change`]
+//! makes a change out of it, and the adapter brings a [`RecordApi`].
 
 mod change;
 mod view;
@@ -23,8 +25,14 @@ use crate::wish::check_owner;
 /// One record more or less.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// The value at a name. `beside`: a record of the RRset that it joins, whose TTL it takes; else `ttl`.
-    Add { owner: String, value: String, ttl: u32, beside: Option<Listed> },
+    /// The value at a name. `beside`: a record of the RRset that it joins, whose TTL it takes; else
+    /// `ttl`.
+    Add {
+        owner: String,
+        value: String,
+        ttl: u32,
+        beside: Option<Listed>,
+    },
     /// Exactly this record.
     Remove(Listed),
 }
@@ -33,7 +41,10 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The answer shows the records as they are stored now.
-    #[cfg_attr(not(feature = "cloudflare"), expect(dead_code, reason = "AutoDNS' answers show nothing"))]
+    #[cfg_attr(
+        not(feature = "cloudflare"),
+        expect(dead_code, reason = "AutoDNS' answers show nothing")
+    )]
     Proved(Option<String>),
     /// The API says yes; only a read shows what it did.
     Accepted(Option<String>),
@@ -42,7 +53,10 @@ pub(crate) enum Written {
     /// It may have been done.
     Lost(String),
     /// Nothing was done. `everyone`: whatever the change, the next one fails the same way.
-    Failed { error: ProviderError, everyone: bool },
+    Failed {
+        error: ProviderError,
+        everyone: bool,
+    },
 }
 
 /// What an adapter brings. All names are lower-case A-labels without a trailing dot.
@@ -63,17 +77,29 @@ pub(crate) trait RecordApi: Send + Sync {
     /// Refuses a zone in which a new value would be seen by nobody.
     async fn check_zone(&self, zone: &Zone) -> Result<(), ProviderError>;
 
-    /// The records of the zone that matter for `owners`, at least those at, above, below and beside (`*`) them.
+    /// The records of the zone that matter for `owners`, at least those at, above, below and beside
+    /// (`*`) them.
     async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError>;
 
     /// Refuses new values of these lengths, in octets, beside what stands there: the API's limits.
-    fn check_room(&self, owner: &str, there: &[&Listed], new: &[usize]) -> Result<(), ProviderError>;
+    fn check_room(
+        &self,
+        owner: &str,
+        there: &[&Listed],
+        new: &[usize],
+    ) -> Result<(), ProviderError>;
 
     /// Makes all changes or none.
     async fn write(&self, zone: &Zone, changes: &[Change]) -> Written;
 
     /// A value of ours that was accepted and stands at a wrong name, and what to say of it.
-    fn stray<'a>(&self, view: &'a View, zone: &Zone, owner: &str, value: &str) -> Option<(&'a Listed, ProviderError)> {
+    fn stray<'a>(
+        &self,
+        view: &'a View,
+        zone: &Zone,
+        owner: &str,
+        value: &str,
+    ) -> Option<(&'a Listed, ProviderError)> {
         let _ = (view, zone, owner, value);
         None
     }
@@ -88,7 +114,10 @@ pub(crate) struct Records<A> {
 
 impl<A: RecordApi> Records<A> {
     pub(crate) fn new(api: A) -> Self {
-        Self { api, queues: Mutex::default() }
+        Self {
+            api,
+            queues: Mutex::default(),
+        }
     }
 
     fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
@@ -103,7 +132,11 @@ impl<A: RecordApi> Records<A> {
 
     pub(crate) async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let zone = self.find_zone(owner).await?;
-        Ok(self.api.look(&zone, &[owner.to_owned()]).await?.rrset(&zone, owner))
+        Ok(self
+            .api
+            .look(&zone, &[owner.to_owned()])
+            .await?
+            .rrset(&zone, owner))
     }
 
     /// Everything about a publish that can be checked without writing, and what stands at the name.
@@ -121,11 +154,21 @@ impl<A: RecordApi> Records<A> {
 /// Lower-case A-labels without a trailing dot, whichever way an API writes a name.
 pub(crate) fn plain_name(name: &str) -> String {
     let name = name.trim_end_matches('.');
-    let ascii = if name.is_ascii() { None } else { Name::from_utf8(name).ok().map(|name| name.to_ascii()) };
-    ascii.as_deref().unwrap_or(name).trim_end_matches('.').to_ascii_lowercase()
+    let ascii = if name.is_ascii() {
+        None
+    } else {
+        Name::from_utf8(name).ok().map(|name| name.to_ascii())
+    };
+    ascii
+        .as_deref()
+        .unwrap_or(name)
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
 }
 
 /// `name` and all its parents, longest first.
 pub(crate) fn upwards(name: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent))
+    std::iter::successors(Some(name), |name| {
+        name.split_once('.').map(|(_, parent)| parent)
+    })
 }

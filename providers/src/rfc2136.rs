@@ -1,12 +1,14 @@
-//! Dynamic updates (RFC 2136) signed with TSIG (RFC 8945), over TCP: BIND, Knot, PowerDNS and whatever speaks the same.
+//! Dynamic updates (RFC 2136) signed with TSIG (RFC 8945), over TCP: BIND, Knot, PowerDNS and
+//! whatever speaks the same.
 //!
-//! Every update carries guards that the server checks in the same step: the zone's SOA is here, the name is no alias and no
-//! zone cut, and the TXT RRset is exactly what was read before. A stale read costs a repetition, never somebody's value;
-//! and what servers do silently (NOERROR at an alias or below a cut, a TTL lowered for everybody) cannot happen.
+//! Every update carries guards that the server checks in the same step: the zone's SOA is here, the
+//! name is no alias and no zone cut, and the TXT RRset is exactly what was read before. A stale
+//! read costs a repetition, never somebody's value; and what servers do silently (NOERROR at an
+//! alias or below a cut, a TTL lowered for everybody) cannot happen.
 //!
-//! [`look`] reads, [`change`] writes, [`crate::difference`] compares with what was there before, [`findings`] learns from refused
-//! guards, [`tsig`] signs and judges replies, [`refusal`] says what a refusal means, [`table`] reads
-//! the settings.
+//! [`look`] reads, [`change`] writes, [`crate::difference`] compares with what was there before,
+//! [`findings`] learns from refused guards, [`tsig`] signs and judges replies, [`refusal`] says
+//! what a refusal means, [`table`] reads the settings.
 
 mod change;
 mod exchange;
@@ -52,7 +54,8 @@ pub struct Rfc2136Settings {
     pub ttl: u32,
     /// For each exchange.
     pub patience: Patience,
-    /// Whether a value may be written at a name that only a wildcard answered for: it stops answering there.
+    /// Whether a value may be written at a name that only a wildcard answered for: it stops
+    /// answering there.
     pub allow_wildcard_shadow: bool,
 }
 
@@ -66,14 +69,20 @@ pub struct Rfc2136 {
 
 impl fmt::Debug for Rfc2136 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rfc2136").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Rfc2136")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Rfc2136 {
     /// A provider that takes the time for its signatures from `now`.
     pub fn new(settings: Rfc2136Settings, now: Now) -> Self {
-        Self { settings, now, queues: Mutex::default() }
+        Self {
+            settings,
+            now,
+            queues: Mutex::default(),
+        }
     }
 
     fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
@@ -87,8 +96,16 @@ impl Rfc2136 {
         let server = self.settings.server.host().to_ascii_lowercase();
         if server != mname {
             let addresses = async |host: &str| -> Vec<IpAddr> {
-                let found = tokio::time::timeout(Duration::from_secs(3), tokio::net::lookup_host((host, 53))).await;
-                found.ok().and_then(Result::ok).map(|found| found.map(|a| a.ip()).collect()).unwrap_or_default()
+                let found = tokio::time::timeout(
+                    Duration::from_secs(3),
+                    tokio::net::lookup_host((host, 53)),
+                )
+                .await;
+                found
+                    .ok()
+                    .and_then(Result::ok)
+                    .map(|found| found.map(|a| a.ip()).collect())
+                    .unwrap_or_default()
             };
             let (ours, theirs) = (addresses(&server).await, addresses(mname).await);
             if !ours.iter().any(|address| theirs.contains(address)) {
@@ -112,7 +129,10 @@ impl Provider for Rfc2136 {
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let zone = self.zone_of(owner).await?;
         let name_servers = self.name_servers(&zone).await?;
-        Ok(Zone { name_servers, ..zone })
+        Ok(Zone {
+            name_servers,
+            ..zone
+        })
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
@@ -128,12 +148,17 @@ impl Provider for Rfc2136 {
         self.change(values, Verb::Absent).await
     }
 
-    /// Sends what a publish would send, with the same guards, but with the deletion of a random value that is not there (RFC 2136, section 3.4.2.4:
-    /// no error, no new serial). Measured on BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and
-    /// clock. An *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
+    /// Sends what a publish would send, with the same guards, but with the deletion of a random
+    /// value that is not there (RFC 2136, section 3.4.2.4: no error, no new serial). Measured on
+    /// BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and clock. An
+    /// *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let zone = self.zone_of(owner).await?;
-        let change::Done { before: rrset, mname, .. } = self.rehearse(&zone, owner).await?;
+        let change::Done {
+            before: rrset,
+            mname,
+            ..
+        } = self.rehearse(&zone, owner).await?;
         let evidence = format!(
             "{} accepted the deletion of a random, absent TXT value at {} in zone {} (key {}, {}), reply verified, nothing changed",
             self.settings.server,
@@ -142,6 +167,10 @@ impl Provider for Rfc2136 {
             self.settings.key.name,
             self.settings.key.algorithm(),
         );
-        Ok(Preflight { zone, evidence, warnings: self.warnings(&rrset, &mname).await })
+        Ok(Preflight {
+            zone,
+            evidence,
+            warnings: self.warnings(&rrset, &mname).await,
+        })
     }
 }

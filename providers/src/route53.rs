@@ -1,12 +1,14 @@
-//! Amazon Route 53: one read and one write per zone and call, however many values, and nobody else's value can get lost.
+//! Amazon Route 53: one read and one write per zone and call, however many values, and nobody
+//! else's value can get lost.
 //!
-//! Writing is compare-and-swap: a batch that deletes the TXT RRset exactly as it was read and creates it again with our
-//! value more or less. Route 53 makes all of a batch or nothing, so a stale read costs a repetition, never somebody's value
-//! or the TTL. UPSERT, which overwrites whatever is there, is never sent and needs no permission.
+//! Writing is compare-and-swap: a batch that deletes the TXT RRset exactly as it was read and
+//! creates it again with our value more or less. Route 53 makes all of a batch or nothing, so a
+//! stale read costs a repetition, never somebody's value or the TTL. UPSERT, which overwrites
+//! whatever is there, is never sent and needs no permission.
 //!
-//! [`access`] gets at credentials, [`api`] makes the calls in their pace, [`zones`] finds the zone, [`look`] reads it, [`plan`]
-//! says what to change, [`change`] changes it, [`text`] reads and writes Route 53's quoting, [`refusal`] says what AWS means,
-//! [`table`] reads the settings.
+//! [`access`] gets at credentials, [`api`] makes the calls in their pace, [`zones`] finds the zone,
+//! [`look`] reads it, [`plan`] says what to change, [`change`] changes it, [`text`] reads and
+//! writes Route 53's quoting, [`refusal`] says what AWS means, [`table`] reads the settings.
 
 mod access;
 mod api;
@@ -42,7 +44,8 @@ use zones::{Known, Remembered};
 pub struct Route53Settings {
     /// Credentials, region, endpoint.
     pub access: Access,
-    /// The only zone to write, `Z0123456789ABC`; otherwise all public zones that the credentials see.
+    /// The only zone to write, `Z0123456789ABC`; otherwise all public zones that the credentials
+    /// see.
     pub zone_id: Option<String>,
     /// Seconds, for an RRset that does not exist yet; an existing one keeps its own.
     pub ttl: u32,
@@ -50,7 +53,8 @@ pub struct Route53Settings {
     pub timeout: Duration,
     /// Calls in a time, together for all providers of this process with the same credentials.
     pub rate: (NonZeroU32, Duration),
-    /// Whether a value may be written at a name that only a wildcard answered for: it stops answering there.
+    /// Whether a value may be written at a name that only a wildcard answered for: it stops
+    /// answering there.
     pub allow_wildcard_shadow: bool,
 }
 
@@ -60,21 +64,39 @@ pub struct Route53 {
     api: Api,
     remembered: Remembered,
     live: Option<LiveNameServers>,
-    /// Changes of one zone follow each other: Route 53 refuses one that comes while it takes in another.
+    /// Changes of one zone follow each other: Route 53 refuses one that comes while it takes in
+    /// another.
     queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl fmt::Debug for Route53 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route53").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Route53")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Route53 {
     /// A provider that tells zones of one name apart by what `live` says about their delegation.
-    pub fn new(settings: Route53Settings, live: Option<LiveNameServers>, pace: Option<Pace>) -> Self {
-        let api = Api::new(settings.access.clone(), settings.timeout, settings.rate, pace);
-        Self { settings, api, remembered: Remembered::default(), live, queues: Mutex::default() }
+    pub fn new(
+        settings: Route53Settings,
+        live: Option<LiveNameServers>,
+        pace: Option<Pace>,
+    ) -> Self {
+        let api = Api::new(
+            settings.access.clone(),
+            settings.timeout,
+            settings.rate,
+            pace,
+        );
+        Self {
+            settings,
+            api,
+            remembered: Remembered::default(),
+            live,
+            queues: Mutex::default(),
+        }
     }
 
     fn queue(&self, zone: &Known) -> Arc<tokio::sync::Mutex<()>> {
@@ -109,9 +131,10 @@ impl Provider for Route53 {
         self.change(values, Verb::Absent).await
     }
 
-    /// Sends what a publish would send, one DELETE and one CREATE at the very name, with the DELETE of a random value that
-    /// stands nowhere. AWS checks permissions (name, type and actions, where the policy has conditions) before it looks at
-    /// the zone; then Route 53 must refuse the batch as a whole.
+    /// Sends what a publish would send, one DELETE and one CREATE at the very name, with the DELETE
+    /// of a random value that stands nowhere. AWS checks permissions (name, type and actions, where
+    /// the policy has conditions) before it looks at the zone; then Route 53 must refuse the batch
+    /// as a whole.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         check_owner(owner)?;
         let zone = self.zone_with_servers(owner).await?;
@@ -123,11 +146,15 @@ impl Provider for Route53 {
             zone.apex,
             zone.id,
         );
-        Ok(Preflight { zone: zone.zone(), evidence, warnings: rrset.udp_warning().into_iter().collect() })
+        Ok(Preflight {
+            zone: zone.zone(),
+            evidence,
+            warnings: rrset.udp_warning().into_iter().collect(),
+        })
     }
 
-    /// `INSYNC` of GetChange: all Route 53 name servers have the change, usually within 60 s. `None` for a change that Route 53
-    /// does not know (any more).
+    /// `INSYNC` of GetChange: all Route 53 name servers have the change, usually within 60 s.
+    /// `None` for a change that Route 53 does not know (any more).
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         self.api.in_sync(change_id).await
     }

@@ -1,4 +1,5 @@
-//! Where a secret comes from, and reading it. A secret never stands in the configuration itself, and never in an error.
+//! Where a secret comes from, and reading it. A secret never stands in the configuration itself,
+//! and never in an error.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +18,8 @@ use serde_json::Value;
 const MAX_BYTES: u64 = 64 * 1024;
 /// A password manager that asks somebody who is not there must not hold up the nightly run.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longer runs of key-like characters than a path component or a name has: a 64-character API key, a JWT, a TSIG secret.
+/// Longer runs of key-like characters than a path component or a name has: a 64-character API key,
+/// a JWT, a TSIG secret.
 const LONGEST_NAME: usize = 32;
 
 /// Where a secret comes from; holds no secret itself.
@@ -27,9 +29,11 @@ pub enum SecretSource {
     File(PathBuf),
     /// `{ env = "NAME" }`
     Env(String),
-    /// `{ command = ["pass", "show", "api"] }`: its standard output; no shell, 10 s, 64 KiB, an environment of `PATH` and `HOME` only.
+    /// `{ command = ["pass", "show", "api"] }`: its standard output; no shell, 10 s, 64 KiB, an
+    /// environment of `PATH` and `HOME` only.
     Command(Vec<String>),
-    /// `{ credential = "name" }`: a file in systemd's `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
+    /// `{ credential = "name" }`: a file in systemd's `$CREDENTIALS_DIRECTORY` (systemd.exec(5),
+    /// `LoadCredential=`).
     Credential(String),
 }
 
@@ -53,30 +57,36 @@ impl SecretError {
 type Cause = (String, Option<String>);
 
 impl SecretSource {
-    /// Reads `{ file | env | command | credential = … }`. The error says what is wrong and never repeats a value: what stands
-    /// where a source was expected may well be the secret.
+    /// Reads `{ file | env | command | credential = … }`. The error says what is wrong and never
+    /// repeats a value: what stands where a source was expected may well be the secret.
     pub fn read_json(value: &Value) -> Result<Self, String> {
-        const FORMS: &str =
-            "give { file = \"…\" }, { env = \"…\" }, { command = [\"…\"] } or { credential = \"…\" } instead";
+        const FORMS: &str = "give { file = \"…\" }, { env = \"…\" }, { command = [\"…\"] } or { credential = \"…\" } instead";
         let Value::Object(table) = value else {
-            return Err(format!("a secret never stands in the configuration itself; {FORMS}"));
+            return Err(format!(
+                "a secret never stands in the configuration itself; {FORMS}"
+            ));
         };
         let mut entries = table.iter();
         let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
             return Err(format!("needs exactly one source; {FORMS}"));
         };
         let text = |what: &str| match value.as_str() {
-            None | Some("") => Err(format!("`{kind}` must be {what}, as a string that is not empty")),
-            Some(text) if looks_like_a_secret(text) => {
-                Err(format!("`{kind}` must be {what}; what stands there looks like the secret itself"))
-            }
+            None | Some("") => Err(format!(
+                "`{kind}` must be {what}, as a string that is not empty"
+            )),
+            Some(text) if looks_like_a_secret(text) => Err(format!(
+                "`{kind}` must be {what}; what stands there looks like the secret itself"
+            )),
             Some(text) => Ok(text.to_owned()),
         };
         match kind.as_str() {
             "file" => Ok(Self::File(text("the path of a file")?.into())),
             "env" => match text("the name of an environment variable")? {
                 name if is_variable_name(&name) => Ok(Self::Env(name)),
-                _ => Err("`env` must be the name of an environment variable: letters, digits and `_`".to_owned()),
+                _ => Err(
+                    "`env` must be the name of an environment variable: letters, digits and `_`"
+                        .to_owned(),
+                ),
             },
             "credential" => match text("the name of a systemd credential")? {
                 name if !name.contains('/') && !name.starts_with('.') => Ok(Self::Credential(name)),
@@ -99,7 +109,13 @@ impl SecretSource {
     ///
     /// One byte order mark in front and one line end behind are taken away; nothing else is.
     pub fn read(&self) -> Result<SecretString, SecretError> {
-        self.bytes().and_then(accept).map_err(|(cause, hint)| SecretError { origin: self.to_string(), cause, hint })
+        self.bytes()
+            .and_then(accept)
+            .map_err(|(cause, hint)| SecretError {
+                origin: self.to_string(),
+                cause,
+                hint,
+            })
     }
 
     fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
@@ -110,7 +126,8 @@ impl SecretSource {
                 .map_err(|_| (String::from("is not set, or not UTF-8"), None)),
             Self::Command(args) => run(args, COMMAND_TIMEOUT),
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                // systemd makes the directory unreadable for others and the files 0440 (systemd.exec(5)).
+                // systemd makes the directory unreadable for others and the files 0440
+                // (systemd.exec(5)).
                 Some(directory) => read_file(&Path::new(&directory).join(name), false),
                 None => Err((
                     "cannot be found: $CREDENTIALS_DIRECTORY is not set".to_owned(),
@@ -122,7 +139,8 @@ impl SecretSource {
 }
 
 impl fmt::Display for SecretSource {
-    /// For errors and `config show`. A command is shown without its arguments: somebody may have put a secret there.
+    /// For errors and `config show`. A command is shown without its arguments: somebody may have
+    /// put a secret there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
@@ -133,31 +151,44 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// Whether a secret may stand in an HTTP header. Checked before it gets there, because HTTP libraries print what they refuse.
+/// Whether a secret may stand in an HTTP header. Checked before it gets there, because HTTP
+/// libraries print what they refuse.
 pub fn is_header_safe(secret: &SecretString) -> bool {
-    secret.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
+    secret
+        .expose_secret()
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a text is more likely a secret than a name, a path or a word: then it is neither accepted nor shown.
+/// Whether a text is more likely a secret than a name, a path or a word: then it is neither
+/// accepted nor shown.
 pub fn looks_like_a_secret(text: &str) -> bool {
     // A `/` is a letter of base64, unless the text is clearly a path.
     let is_path = text.starts_with(['/', '.', '~']);
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '+' || c == '=' || (c == '/' && !is_path)))
-        .any(|run| run.len() > LONGEST_NAME && !run.starts_with("xn--"))
+    text.split(|c: char| {
+        !(c.is_ascii_alphanumeric() || c == '+' || c == '=' || (c == '/' && !is_path))
+    })
+    .any(|run| run.len() > LONGEST_NAME && !run.starts_with("xn--"))
 }
 
 fn is_variable_name(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn accept(bytes: Zeroizing<Vec<u8>>) -> Result<SecretString, Cause> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let bytes = bytes.strip_suffix(b"\n").map_or(bytes, |rest| rest.strip_suffix(b"\r").unwrap_or(rest));
+    let bytes = bytes
+        .strip_suffix(b"\n")
+        .map_or(bytes, |rest| rest.strip_suffix(b"\r").unwrap_or(rest));
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(("is empty".to_owned(), None));
     }
     if bytes.contains(&0) {
-        return Err(("holds a NUL byte".to_owned(), Some("is it a binary file, or UTF-16?".to_owned())));
+        return Err((
+            "holds a NUL byte".to_owned(),
+            Some("is it a binary file, or UTF-16?".to_owned()),
+        ));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| ("is not UTF-8 text".to_owned(), None))?;
     Ok(SecretString::from(text))
@@ -165,7 +196,8 @@ fn accept(bytes: Zeroizing<Vec<u8>>) -> Result<SecretString, Cause> {
 
 fn read_file(path: &Path, owner_only: bool) -> Result<Zeroizing<Vec<u8>>, Cause> {
     let cannot = |error: io::Error| (format!("cannot be read: {error}"), None);
-    // Before opening: opening a FIFO would wait for a writer. Symbolic links are followed: secret managers use them.
+    // Before opening: opening a FIFO would wait for a writer. Symbolic links are followed: secret
+    // managers use them.
     is_regular(&std::fs::metadata(path).map_err(cannot)?)?;
     let file = File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
@@ -189,7 +221,11 @@ fn read_file(path: &Path, owner_only: bool) -> Result<Zeroizing<Vec<u8>>, Cause>
 }
 
 fn is_regular(metadata: &std::fs::Metadata) -> Result<(), Cause> {
-    if metadata.is_file() { Ok(()) } else { Err(("cannot be read: it is not a regular file".to_owned(), None)) }
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(("cannot be read: it is not a regular file".to_owned(), None))
+    }
 }
 
 fn too_long() -> Cause {
@@ -210,7 +246,12 @@ fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Cause> 
     };
     let deadline = Instant::now() + timeout;
     let mut command = Command::new(program);
-    command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear();
+    command
+        .args(rest)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .env_clear();
     // A group of its own, so that what it started ends with it.
     command.process_group(0);
     for name in ["PATH", "HOME"] {
@@ -218,7 +259,9 @@ fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Cause> 
             command.env(name, value);
         }
     }
-    let mut child = command.spawn().map_err(|error| (format!("cannot be read: it does not start: {error}"), None))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| (format!("cannot be read: it does not start: {error}"), None))?;
     let outcome = answer(&mut child, deadline);
     if outcome.is_err() {
         end_group(&child);
@@ -229,30 +272,41 @@ fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Cause> 
     outcome
 }
 
-/// Kills the command and whatever it started: a grandchild that asks somebody who is not there would stay for ever.
+/// Kills the command and whatever it started: a grandchild that asks somebody who is not there
+/// would stay for ever.
 fn end_group(child: &std::process::Child) {
     // One that failed was reaped a moment ago: its number is nobody else's yet.
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+    if let Some(group) = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 
-/// The output and a good exit status, both before `deadline`. A grandchild that holds the pipe open does not hold us.
+/// The output and a good exit status, both before `deadline`. A grandchild that holds the pipe open
+/// does not hold us.
 fn answer(child: &mut std::process::Child, deadline: Instant) -> Result<Zeroizing<Vec<u8>>, Cause> {
     let late = || ("did not come in time".to_owned(), None);
     let Some(stdout) = child.stdout.take() else {
-        return Err(("cannot be read: its output is not connected".to_owned(), None));
+        return Err((
+            "cannot be read: its output is not connected".to_owned(),
+            None,
+        ));
     };
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(bounded(stdout)));
     let left = deadline.saturating_duration_since(Instant::now());
     let output = receiver.recv_timeout(left).map_err(|_| late())?;
-    let output = output.map_err(|error| (format!("cannot be read: {error}"), None))?.ok_or_else(too_long)?;
+    let output = output
+        .map_err(|error| (format!("cannot be read: {error}"), None))?
+        .ok_or_else(too_long)?;
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(output),
             Ok(Some(status)) => {
-                let hint = "run it by hand to see what it says; its standard error is not shown here";
+                let hint =
+                    "run it by hand to see what it says; its standard error is not shown here";
                 return Err((format!("was not given: {status}"), Some(hint.to_owned())));
             }
             Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
@@ -277,7 +331,8 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("prevalidate-secret-{}-{name}", std::process::id()));
+            let path = std::env::temp_dir()
+                .join(format!("prevalidate-secret-{}-{name}", std::process::id()));
             std::fs::create_dir_all(&path).unwrap();
             Self(path)
         }
@@ -301,11 +356,14 @@ mod tests {
     }
 
     fn read(source: &SecretSource) -> Result<String, String> {
-        source.read().map(|secret| secret.expose_secret().to_owned()).map_err(|error| {
-            let text = format!("{error} {error:?} {:?}", error.hint());
-            assert!(!text.contains(CANARY), "{text}");
-            text
-        })
+        source
+            .read()
+            .map(|secret| secret.expose_secret().to_owned())
+            .map_err(|error| {
+                let text = format!("{error} {error:?} {:?}", error.hint());
+                assert!(!text.contains(CANARY), "{text}");
+                text
+            })
     }
 
     #[test]
@@ -349,34 +407,68 @@ mod tests {
         let scratch = Scratch::new("mode");
         for mode in [0o640, 0o604, 0o644, 0o620] {
             let error = read(&scratch.file("key", CANARY.as_bytes(), mode)).unwrap_err();
-            assert!(error.contains(&format!("{mode:04o}")) && error.contains("chmod 600"), "{error}");
+            assert!(
+                error.contains(&format!("{mode:04o}")) && error.contains("chmod 600"),
+                "{error}"
+            );
         }
         for mode in [0o600, 0o400] {
-            assert_eq!(read(&scratch.file(&format!("{mode:o}"), b"key", mode)).unwrap(), "key");
+            assert_eq!(
+                read(&scratch.file(&format!("{mode:o}"), b"key", mode)).unwrap(),
+                "key"
+            );
         }
     }
 
     #[test]
     fn a_command_gets_no_shell_and_no_environment_of_ours() {
-        assert_eq!(read(&command(&["printf", "%s\\n", "$HOME;id"])).unwrap(), "$HOME;id");
+        assert_eq!(
+            read(&command(&["printf", "%s\\n", "$HOME;id"])).unwrap(),
+            "$HOME;id"
+        );
         let seen = read(&command(&["env"])).unwrap();
-        let names: Vec<_> = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
-        assert!(names.iter().all(|name| ["PATH", "HOME"].contains(name)), "{names:?}");
-        assert!(std::env::vars_os().count() > names.len(), "the test itself runs with more variables than that");
+        let names: Vec<_> = seen
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            names.iter().all(|name| ["PATH", "HOME"].contains(name)),
+            "{names:?}"
+        );
+        assert!(
+            std::env::vars_os().count() > names.len(),
+            "the test itself runs with more variables than that"
+        );
     }
 
     #[test]
     fn a_failing_command_shows_its_exit_status_and_nothing_it_said() {
         let script = format!("echo {CANARY}; echo {CANARY} >&2; exit 7");
         let error = read(&command(&["sh", "-c", &script])).unwrap_err();
-        assert!(error.contains("exit status: 7") && error.contains("command sh"), "{error}");
-        assert!(read(&command(&["/nonexistent/program"])).unwrap_err().contains("does not start"));
-        assert!(read(&command(&["yes", CANARY])).unwrap_err().contains("longer than"));
+        assert!(
+            error.contains("exit status: 7") && error.contains("command sh"),
+            "{error}"
+        );
+        assert!(
+            read(&command(&["/nonexistent/program"]))
+                .unwrap_err()
+                .contains("does not start")
+        );
+        assert!(
+            read(&command(&["yes", CANARY]))
+                .unwrap_err()
+                .contains("longer than")
+        );
     }
 
     #[test]
     fn a_command_that_hangs_is_ended_and_so_is_one_that_leaves_its_pipe_to_a_child() {
-        for script in ["exec sleep 600", "sleep 2 & exit 0", "exec >&-; exec sleep 600"] {
+        for script in [
+            "exec sleep 600",
+            "sleep 2 & exit 0",
+            "exec >&-; exec sleep 600",
+        ] {
             let args = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
             let before = Instant::now();
             let (cause, _) = run(&args, Duration::from_millis(50)).unwrap_err();
@@ -391,14 +483,21 @@ mod tests {
         for ending in ["wait", "exit 0"] {
             let pid_file = scratch.0.join("pid");
             let script = format!("sleep 600 & echo $! > {}; {ending}", pid_file.display());
-            run(&["sh".to_owned(), "-c".to_owned(), script], Duration::from_millis(500)).unwrap_err();
+            run(
+                &["sh".to_owned(), "-c".to_owned(), script],
+                Duration::from_millis(500),
+            )
+            .unwrap_err();
             let pid = std::fs::read_to_string(pid_file).unwrap();
             // Its parent is gone: whoever inherited it reaps it in a moment.
             let stat = format!("/proc/{}/stat", pid.trim());
             let lives = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
             let before = Instant::now();
             while lives() {
-                assert!(before.elapsed() < Duration::from_secs(20), "{ending}: the grandchild {pid} lives on");
+                assert!(
+                    before.elapsed() < Duration::from_secs(20),
+                    "{ending}: the grandchild {pid} lives on"
+                );
                 std::thread::yield_now();
             }
         }
@@ -407,17 +506,31 @@ mod tests {
     #[test]
     fn a_credential_may_be_readable_by_its_group() {
         let scratch = Scratch::new("credential");
-        let SecretSource::File(path) = scratch.file("api.key", b"key", 0o440) else { unreachable!() };
+        let SecretSource::File(path) = scratch.file("api.key", b"key", 0o440) else {
+            unreachable!()
+        };
         assert_eq!(read_file(&path, false).unwrap().as_slice(), b"key");
     }
 
     #[test]
     fn the_four_sources_are_read_and_everything_else_is_refused_without_echo() {
         for (value, source) in [
-            (json!({"file": "/etc/prevalidate/api.key"}), SecretSource::File("/etc/prevalidate/api.key".into())),
-            (json!({"env": "API_KEY"}), SecretSource::Env("API_KEY".into())),
-            (json!({"command": ["pass", "api"]}), command(&["pass", "api"])),
-            (json!({"credential": "api.key"}), SecretSource::Credential("api.key".into())),
+            (
+                json!({"file": "/etc/prevalidate/api.key"}),
+                SecretSource::File("/etc/prevalidate/api.key".into()),
+            ),
+            (
+                json!({"env": "API_KEY"}),
+                SecretSource::Env("API_KEY".into()),
+            ),
+            (
+                json!({"command": ["pass", "api"]}),
+                command(&["pass", "api"]),
+            ),
+            (
+                json!({"credential": "api.key"}),
+                SecretSource::Credential("api.key".into()),
+            ),
         ] {
             assert_eq!(SecretSource::read_json(&value), Ok(source));
         }
@@ -441,12 +554,22 @@ mod tests {
             let error = SecretSource::read_json(&value).unwrap_err();
             assert!(!error.contains(CANARY), "{error}");
         }
-        assert!(SecretSource::read_json(&json!(CANARY)).unwrap_err().starts_with("a secret never stands in the conf"));
+        assert!(
+            SecretSource::read_json(&json!(CANARY))
+                .unwrap_err()
+                .starts_with("a secret never stands in the conf")
+        );
     }
 
     #[test]
     fn only_visible_ascii_is_safe_in_a_header() {
-        for (text, safe) in [("abc-._~+/=", true), ("a b", false), ("a\n", false), ("ä", false), ("a\u{7f}", false)] {
+        for (text, safe) in [
+            ("abc-._~+/=", true),
+            ("a b", false),
+            ("a\n", false),
+            ("ä", false),
+            ("a\u{7f}", false),
+        ] {
             assert_eq!(is_header_safe(&SecretString::from(text)), safe, "{text:?}");
         }
     }

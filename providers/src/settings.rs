@@ -1,4 +1,5 @@
-//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own, with a [`reader::Reader`].
+//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own,
+//! with a [`reader::Reader`].
 
 pub(crate) mod reader;
 pub(crate) mod secrets;
@@ -25,7 +26,14 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
 /// What this program knows; a build may lack some of it.
-const KINDS: [&str; 6] = ["autodns", "cloudflare", "exec", "manual", "rfc2136", "route53"];
+const KINDS: [&str; 6] = [
+    "autodns",
+    "cloudflare",
+    "exec",
+    "manual",
+    "rfc2136",
+    "route53",
+];
 
 /// One thing that is wrong with a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +46,10 @@ pub struct SettingFault {
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one for each table, and which variant is large depends on the build")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each table, and which variant is large depends on the build"
+)]
 pub enum ProviderSettings {
     /// Dynamic updates.
     Rfc2136(Rfc2136Table),
@@ -70,28 +81,50 @@ impl ProviderSettings {
             #[cfg(feature = "autodns")]
             Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
             #[cfg(feature = "cloudflare")]
-            Some("cloudflare") => crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare),
+            Some("cloudflare") => {
+                crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare)
+            }
             #[cfg(feature = "exec")]
             Some("exec") => crate::exec::ExecTable::read(&mut reader).map(Self::Exec),
             Some("manual") => {
                 reader.only(&crate::manual::KEYS);
-                Some(Self::Manual(Manual { zones: reader.names("zones") }))
+                Some(Self::Manual(Manual {
+                    zones: reader.names("zones"),
+                }))
             }
             #[cfg(feature = "route53")]
             Some("route53") => crate::route53::Route53Table::read(&mut reader).map(Self::Route53),
             Some(known) if KINDS.contains(&known) => {
-                reader
-                    .fault("kind", format!("this build has no {known}: it was made without the feature of that name"));
+                reader.fault(
+                    "kind",
+                    format!(
+                        "this build has no {known}: it was made without the feature of that name"
+                    ),
+                );
                 None
             }
             Some(other) => {
-                let hint = nearest(other, KINDS).map(|kind| format!("; did you mean {kind:?}?")).unwrap_or_default();
-                reader.fault("kind", format!("no such kind of provider; there is: {}{hint}", KINDS.join(", ")));
+                let hint = nearest(other, KINDS)
+                    .map(|kind| format!("; did you mean {kind:?}?"))
+                    .unwrap_or_default();
+                reader.fault(
+                    "kind",
+                    format!(
+                        "no such kind of provider; there is: {}{hint}",
+                        KINDS.join(", ")
+                    ),
+                );
                 None
             }
             None => {
                 if !table.contains_key("kind") {
-                    reader.fault("kind", format!("missing: say which kind of provider, one of: {}", KINDS.join(", ")));
+                    reader.fault(
+                        "kind",
+                        format!(
+                            "missing: say which kind of provider, one of: {}",
+                            KINDS.join(", ")
+                        ),
+                    );
                 }
                 None
             }
@@ -122,8 +155,8 @@ impl ProviderSettings {
         self.build_in(now, None, None)
     }
 
-    /// The same for a world in which `live` says what a zone is delegated to, and others use the credentials as well: `pace` is
-    /// asked before each call of an adapter that has a `rate`.
+    /// The same for a world in which `live` says what a zone is delegated to, and others use the
+    /// credentials as well: `pace` is asked before each call of an adapter that has a `rate`.
     ///
     /// # Errors
     /// As [`Self::build`].
@@ -151,9 +184,16 @@ impl ProviderSettings {
 
 /// The candidate that `typed` probably meant: at most a third of its letters differ.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed: String = typed.to_lowercase().replace('-', "_").chars().take(64).collect();
+    let typed: String = typed
+        .to_lowercase()
+        .replace('-', "_")
+        .chars()
+        .take(64)
+        .collect();
     let distance = |candidate: &str| strsim::osa_distance(&typed, &candidate.replace('-', "_"));
-    let near = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
+    let near = candidates
+        .into_iter()
+        .map(|candidate| (distance(candidate), candidate));
     near.filter(|(distance, candidate)| *distance <= (candidate.len().min(typed.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -168,8 +208,13 @@ mod tests {
     use crate::provider::ErrorKind;
 
     fn faults(value: Value) -> Vec<String> {
-        let faults = ProviderSettings::read(value.as_object().unwrap()).map(drop).unwrap_err();
-        faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect()
+        let faults = ProviderSettings::read(value.as_object().unwrap())
+            .map(drop)
+            .unwrap_err();
+        faults
+            .into_iter()
+            .map(|fault| format!("{}: {}", fault.key, fault.message))
+            .collect()
     }
 
     #[test]
@@ -178,23 +223,41 @@ mod tests {
             "kind": "rfc2136", "sevrer": "x", "server": "ns1:CANARY", "key_file": 7, "secret": "CANARY",
             "algorithm": "hmac-md5", "zones": ["a..b"], "ttl": 5, "timeout": "CANARY", "allow_wildcard_shadow": "yes",
         }));
-        for key in
-            ["sevrer", "server", "key_file", "secret", "algorithm", "zones", "ttl", "timeout", "allow_wildcard_shadow"]
-        {
-            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        for key in [
+            "sevrer",
+            "server",
+            "key_file",
+            "secret",
+            "algorithm",
+            "zones",
+            "ttl",
+            "timeout",
+            "allow_wildcard_shadow",
+        ] {
+            assert!(
+                found
+                    .iter()
+                    .any(|fault| fault.starts_with(&format!("{key}: "))),
+                "{key}: {found:#?}"
+            );
         }
-        assert!(found.iter().any(|fault| fault.contains("did you mean \"server\"")), "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .any(|fault| fault.contains("did you mean \"server\"")),
+            "{found:#?}"
+        );
         assert!(!found.concat().contains("CANARY"), "{found:#?}");
     }
 
     #[test]
     fn a_key_comes_from_a_file_or_from_its_parts_but_not_from_both() {
-        let both =
-            json!({ "kind": "rfc2136", "server": "ns1", "key_file": "/k", "key_name": "k", "secret": { "env": "K" } });
+        let both = json!({ "kind": "rfc2136", "server": "ns1", "key_file": "/k", "key_name": "k", "secret": { "env": "K" } });
         assert!(faults(both)[0].contains("not both"));
         assert!(faults(json!({ "kind": "rfc2136", "server": "ns1" }))[0].contains("tsig-keygen"));
         assert!(
-            faults(json!({ "kind": "rfc2136", "server": "ns1", "secret": { "env": "K" } }))[0].contains("key_name")
+            faults(json!({ "kind": "rfc2136", "server": "ns1", "secret": { "env": "K" } }))[0]
+                .contains("key_name")
         );
         assert!(faults(json!({ "kind": "rfc2163" }))[0].contains("did you mean \"rfc2136\""));
         assert!(faults(json!({ "server": "ns1" }))[0].contains("kind"));
@@ -207,11 +270,24 @@ mod tests {
             "kind": "exec", "program": "nsupdate", "environment": { "A B": "CANARY" }, "timeout": 0, "arguments": [],
         }));
         for key in ["program", "environment", "timeout", "arguments"] {
-            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+            assert!(
+                found
+                    .iter()
+                    .any(|fault| fault.starts_with(&format!("{key}: "))),
+                "{key}: {found:#?}"
+            );
         }
-        for environment in [json!("CANARY"), json!({ "A": 1 }), json!({ "A": { "file": "" } })] {
-            let found = faults(json!({ "kind": "exec", "program": "/p", "environment": environment }));
-            assert!(found.len() == 1 && !found[0].contains("CANARY"), "{found:#?}");
+        for environment in [
+            json!("CANARY"),
+            json!({ "A": 1 }),
+            json!({ "A": { "file": "" } }),
+        ] {
+            let found =
+                faults(json!({ "kind": "exec", "program": "/p", "environment": environment }));
+            assert!(
+                found.len() == 1 && !found[0].contains("CANARY"),
+                "{found:#?}"
+            );
         }
         assert!(faults(json!({ "kind": "exec" }))[0].contains("config/exec"));
         let table = json!({ "kind": "exec", "program": "/p", "environment": { "A": "CANARY", "B": { "env": "B" } } });
@@ -220,22 +296,41 @@ mod tests {
     }
 
     #[test]
-    #[cfg(all(feature = "autodns", feature = "cloudflare", feature = "exec", feature = "route53"))]
+    #[cfg(all(
+        feature = "autodns",
+        feature = "cloudflare",
+        feature = "exec",
+        feature = "route53"
+    ))]
     fn the_reference_file_shows_every_key_of_every_kind() {
         let reference = include_str!("../../config/prevalidate.toml");
         let http = crate::http::HTTP_KEYS;
         for (kind, keys) in [
             ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
-            ("autodns", [&crate::autodns::table::KEYS[..], &http].concat()),
-            ("cloudflare", [&crate::cloudflare::table::KEYS[..], &http].concat()),
+            (
+                "autodns",
+                [&crate::autodns::table::KEYS[..], &http].concat(),
+            ),
+            (
+                "cloudflare",
+                [&crate::cloudflare::table::KEYS[..], &http].concat(),
+            ),
             ("exec", crate::exec::table::KEYS.to_vec()),
             ("manual", crate::manual::KEYS.to_vec()),
             ("route53", crate::route53::table::KEYS.to_vec()),
         ] {
             let heading = format!("# \"{kind}\": ");
-            let begin = reference.find(&heading).unwrap_or_else(|| panic!("{kind} is explained"));
+            let begin = reference
+                .find(&heading)
+                .unwrap_or_else(|| panic!("{kind} is explained"));
             let section = &reference[begin + heading.len()..];
-            let section = section.split("\n\n\n").next().unwrap().split("\n# \"").next().unwrap();
+            let section = section
+                .split("\n\n\n")
+                .next()
+                .unwrap()
+                .split("\n# \"")
+                .next()
+                .unwrap();
             for key in keys {
                 assert!(
                     section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`")),
@@ -248,7 +343,10 @@ mod tests {
     #[test]
     fn a_missing_key_file_is_a_fault_of_the_settings_with_its_path() {
         let table = json!({ "kind": "rfc2136", "server": "ns1", "key_file": "/nonexistent/tsig.key", "timeout": "2m" });
-        let error = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap_err();
+        let error = ProviderSettings::read(table.as_object().unwrap())
+            .unwrap()
+            .build()
+            .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Settings);
         assert!(error.message.contains("/nonexistent/tsig.key"), "{error}");
     }

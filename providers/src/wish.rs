@@ -1,4 +1,5 @@
-//! What a call wishes for: its values checked and grouped by name, and the answers put back into the order of the call.
+//! What a call wishes for: its values checked and grouped by name, and the answers put back into
+//! the order of the call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,12 @@ impl Done {
     /// The name was as wished.
     #[cfg(feature = "route53")]
     pub(crate) fn nothing(rrset: TxtRrset) -> Self {
-        Self { before: rrset.clone(), after: rrset, changed: BTreeSet::new(), change_id: None }
+        Self {
+            before: rrset.clone(),
+            after: rrset,
+            changed: BTreeSet::new(),
+            change_id: None,
+        }
     }
 }
 
@@ -39,7 +45,13 @@ pub(crate) fn gather(values: &[TxtValue]) -> Vec<Wish> {
     for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
         wishes.entry(owner).or_default().insert(value.clone());
     }
-    wishes.into_iter().map(|(owner, values)| Wish { owner: owner.to_owned(), values }).collect()
+    wishes
+        .into_iter()
+        .map(|(owner, values)| Wish {
+            owner: owner.to_owned(),
+            values,
+        })
+        .collect()
 }
 
 /// One answer per value, in the order of the call.
@@ -49,11 +61,24 @@ pub(crate) fn receipts(
 ) -> Vec<Result<Receipt, ProviderError>> {
     let receipt = |wanted: &TxtValue| {
         check(wanted)?;
-        let Done { before, after, changed, change_id } = outcomes.get(&wanted.owner).cloned().unwrap_or_else(|| {
-            Err(ProviderError::new(ErrorKind::Unavailable, format!("nothing was tried for {}", wanted.owner)))
+        let Done {
+            before,
+            after,
+            changed,
+            change_id,
+        } = outcomes.get(&wanted.owner).cloned().unwrap_or_else(|| {
+            Err(ProviderError::new(
+                ErrorKind::Unavailable,
+                format!("nothing was tried for {}", wanted.owner),
+            ))
         })?;
         let changed = changed.contains(&wanted.value);
-        Ok(Receipt { before, after, changed, change_id: change_id.filter(|_| changed) })
+        Ok(Receipt {
+            before,
+            after,
+            changed,
+            change_id: change_id.filter(|_| changed),
+        })
     };
     values.iter().map(receipt).collect()
 }
@@ -61,14 +86,19 @@ pub(crate) fn receipts(
 /// What no provider is asked to write.
 pub(crate) fn check(TxtValue { owner, value }: &TxtValue) -> Result<(), ProviderError> {
     if value.is_empty() {
-        return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")));
+        return Err(ProviderError::new(
+            ErrorKind::Settings,
+            format!("an empty TXT value for {owner}"),
+        ));
     }
     check_owner(owner)
 }
 
 /// Whether a name is one that DNS can hold (RFC 1035, section 2.3.4), as the contract writes names.
 pub(crate) fn check_owner(owner: &str) -> Result<(), ProviderError> {
-    let letter = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-' || octet == b'_';
+    let letter = |octet: u8| {
+        octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-' || octet == b'_'
+    };
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter);
     if owner.len() <= 253 && owner.split('.').all(label) {
         return Ok(());
@@ -84,14 +114,43 @@ mod tests {
 
     #[test]
     fn values_of_a_name_are_one_wish_and_what_no_zone_can_hold_is_none() {
-        let value = |owner: &str, value: &str| TxtValue { owner: owner.into(), value: value.into() };
-        let values =
-            [value("b.ch", "2"), value("a.ch", "1"), value("b.ch", "2"), value("b.ch", "3"), value("a.ch", "")];
+        let value = |owner: &str, value: &str| TxtValue {
+            owner: owner.into(),
+            value: value.into(),
+        };
+        let values = [
+            value("b.ch", "2"),
+            value("a.ch", "1"),
+            value("b.ch", "2"),
+            value("b.ch", "3"),
+            value("a.ch", ""),
+        ];
         let wishes = gather(&values);
-        assert_eq!(wishes.iter().map(|wish| wish.owner.as_str()).collect::<Vec<_>>(), ["a.ch", "b.ch"]);
-        assert_eq!(wishes[1].values, BTreeSet::from(["2".to_owned(), "3".to_owned()]));
-        for owner in ["", "A.ch", "a.ch.", "a..ch", "zürich.ch", "*.ch", &"a".repeat(64)] {
-            assert_eq!(check_owner(owner).unwrap_err().kind, ErrorKind::Settings, "{owner}");
+        assert_eq!(
+            wishes
+                .iter()
+                .map(|wish| wish.owner.as_str())
+                .collect::<Vec<_>>(),
+            ["a.ch", "b.ch"]
+        );
+        assert_eq!(
+            wishes[1].values,
+            BTreeSet::from(["2".to_owned(), "3".to_owned()])
+        );
+        for owner in [
+            "",
+            "A.ch",
+            "a.ch.",
+            "a..ch",
+            "zürich.ch",
+            "*.ch",
+            &"a".repeat(64),
+        ] {
+            assert_eq!(
+                check_owner(owner).unwrap_err().kind,
+                ErrorKind::Settings,
+                "{owner}"
+            );
         }
         check_owner("_acme-challenge.xn--zrich-kva.ch").unwrap();
     }

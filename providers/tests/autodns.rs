@@ -1,4 +1,5 @@
-//! AutoDNS against a strict fake of its JSON API: the contract, what it costs in calls, and everything that goes wrong.
+//! AutoDNS against a strict fake of its JSON API: the contract, what it costs in calls, and
+//! everything that goes wrong.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,14 +27,18 @@ fn secret(text: &str) -> Value {
 }
 
 fn table(fake: &FakeAutodns, more: Value) -> Value {
-    let mut table =
-        json!({ "kind": "autodns", "url": fake.url(), "rate": "1000/s", "user": "me", "password": secret(PASSWORD) });
-    table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut table = json!({ "kind": "autodns", "url": fake.url(), "rate": "1000/s", "user": "me", "password": secret(PASSWORD) });
+    table
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     table
 }
 
 fn settings(fake: &FakeAutodns, more: Value) -> Result<Arc<dyn Provider>, ProviderError> {
-    ProviderSettings::read(table(fake, more).as_object().unwrap()).unwrap().build()
+    ProviderSettings::read(table(fake, more).as_object().unwrap())
+        .unwrap()
+        .build()
 }
 
 fn provider(fake: &FakeAutodns) -> Arc<dyn Provider> {
@@ -45,7 +50,11 @@ async fn prepared() -> FakeAutodns {
     fake.user("me", PASSWORD, 4);
     fake.zone(APEX);
     for (index, record) in foreign_records().iter().enumerate() {
-        let value = if index == 0 { SPF.to_owned() } else { quoted(record) };
+        let value = if index == 0 {
+            SPF.to_owned()
+        } else {
+            quoted(record)
+        };
         fake.put(APEX, "", "TXT", APEX_TTL.into(), &value);
     }
     for (name, kind, value) in [
@@ -64,25 +73,46 @@ async fn prepared() -> FakeAutodns {
 }
 
 fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue { owner: owner.into(), value: value.into() }
+    TxtValue {
+        owner: owner.into(),
+        value: value.into(),
+    }
 }
 
 async fn add(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
-    provider.ensure_present(&[value(owner, text)]).await.remove(0)
+    provider
+        .ensure_present(&[value(owner, text)])
+        .await
+        .remove(0)
 }
 
-async fn remove(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
-    provider.ensure_absent(&[value(owner, text)]).await.remove(0)
+async fn remove(
+    provider: &dyn Provider,
+    owner: &str,
+    text: &str,
+) -> Result<Receipt, ProviderError> {
+    provider
+        .ensure_absent(&[value(owner, text)])
+        .await
+        .remove(0)
 }
 
 /// What a person reads.
 fn shown(error: &ProviderError) -> String {
-    format!("{:?}: {error} | {}", error.kind, error.hint.clone().unwrap_or_default())
+    format!(
+        "{:?}: {error} | {}",
+        error.kind,
+        error.hint.clone().unwrap_or_default()
+    )
 }
 
 /// Changes among all calls since the last time.
 fn streams(fake: &FakeAutodns) -> usize {
-    fake.web.take_calls().iter().filter(|call| call.ends_with("_stream")).count()
+    fake.web
+        .take_calls()
+        .iter()
+        .filter(|call| call.ends_with("_stream"))
+        .count()
 }
 
 struct Real {
@@ -121,13 +151,18 @@ impl Subject for Real {
     }
     async fn restart(&self) {}
     async fn lose_next_answer(&self) {
-        self.fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::LoseAnswer);
+        self.fake
+            .fail(&format!("POST zone/{APEX}/_stream"), Fault::LoseAnswer);
     }
     async fn turn_next_away(&self) {
-        self.fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::Busy(Some(0)));
+        self.fake
+            .fail(&format!("POST zone/{APEX}/_stream"), Fault::Busy(Some(0)));
     }
     fn another_process(&self) -> Option<(Command, Value)> {
-        Some((support::another_process(), table(&self.fake, json!({ "record_names": self.names }))))
+        Some((
+            support::another_process(),
+            table(&self.fake, json!({ "record_names": self.names })),
+        ))
     }
 }
 
@@ -140,7 +175,11 @@ async fn another_process_adds_and_removes_values() {
 #[tokio::test]
 async fn autodns_keeps_the_contract_with_either_form_of_names() {
     for names in ["absolute", "relative"] {
-        conformance::run(&Real { fake: prepared().await, names }).await;
+        conformance::run(&Real {
+            fake: prepared().await,
+            names,
+        })
+        .await;
     }
 }
 
@@ -149,8 +188,14 @@ async fn a_domain_costs_one_search_and_one_write_between_two_reads() {
     let fake = prepared().await;
     let provider = provider(&fake);
     add(&*provider, APEX, "swiss-pki=one").await.unwrap();
-    let (read, write) = (format!("GET zone/{APEX}/a.ns14.test"), format!("POST zone/{APEX}/_stream"));
-    assert_eq!(fake.web.take_calls(), ["POST zone/_search", &read, &write, &read]);
+    let (read, write) = (
+        format!("GET zone/{APEX}/a.ns14.test"),
+        format!("POST zone/{APEX}/_stream"),
+    );
+    assert_eq!(
+        fake.web.take_calls(),
+        ["POST zone/_search", &read, &write, &read]
+    );
     remove(&*provider, APEX, "swiss-pki=one").await.unwrap();
     assert_eq!(fake.web.take_calls(), [&*read, &write, &read]);
 }
@@ -159,10 +204,27 @@ async fn a_domain_costs_one_search_and_one_write_between_two_reads() {
 async fn two_hundred_and_fifty_values_are_two_writes() {
     let fake = prepared().await;
     let (provider, before) = (provider(&fake), fake.dump(APEX));
-    let values: Vec<_> = (0..250).map(|number| value(APEX, &format!("swiss-pki={number}"))).collect();
-    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
-    assert_eq!((streams(&fake), fake.dump(APEX).len()), (2, before.len() + 250));
-    assert!(provider.ensure_absent(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    let values: Vec<_> = (0..250)
+        .map(|number| value(APEX, &format!("swiss-pki={number}")))
+        .collect();
+    assert!(
+        provider
+            .ensure_present(&values)
+            .await
+            .iter()
+            .all(|result| result.as_ref().unwrap().changed)
+    );
+    assert_eq!(
+        (streams(&fake), fake.dump(APEX).len()),
+        (2, before.len() + 250)
+    );
+    assert!(
+        provider
+            .ensure_absent(&values)
+            .await
+            .iter()
+            .all(|result| result.as_ref().unwrap().changed)
+    );
     assert_eq!((streams(&fake), fake.dump(APEX)), (2, before));
 }
 
@@ -170,25 +232,62 @@ async fn two_hundred_and_fifty_values_are_two_writes() {
 async fn the_search_stops_at_the_longest_zone_and_at_those_that_are_named() {
     let fake = prepared().await;
     fake.zone("child.example.test");
-    let zone = provider(&fake).find_zone("www.child.example.test").await.unwrap();
-    assert_eq!((zone.apex.as_str(), zone.id.as_deref()), ("child.example.test", Some("a.ns14.test")));
+    let zone = provider(&fake)
+        .find_zone("www.child.example.test")
+        .await
+        .unwrap();
+    assert_eq!(
+        (zone.apex.as_str(), zone.id.as_deref()),
+        ("child.example.test", Some("a.ns14.test"))
+    );
     assert_eq!(zone.name_servers, ["a.ns14.test", "b.ns14.test"]);
     let parent = settings(&fake, json!({ "zones": [APEX] })).unwrap();
-    assert_eq!(parent.find_zone("www.child.example.test").await.unwrap().apex, APEX);
+    assert_eq!(
+        parent
+            .find_zone("www.child.example.test")
+            .await
+            .unwrap()
+            .apex,
+        APEX
+    );
     fake.zone_on(APEX, "x.other.test");
     let error = add(&*provider(&fake), APEX, "x").await.unwrap_err();
-    assert!(error.kind == ErrorKind::NoZone && error.message.contains("x.other.test"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::NoZone && error.message.contains("x.other.test"),
+        "{}",
+        shown(&error)
+    );
 }
 
 #[tokio::test]
 async fn a_record_without_a_ttl_of_its_own_stays_so_and_ours_beside_it_too() {
     let fake = prepared().await;
     let provider = settings(&fake, json!({ "ttl": 120 })).unwrap();
-    let receipt = add(&*provider, "mine.example.test", "swiss-pki=x").await.unwrap();
-    assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(86_400), Some(86_400)), "the zone's");
-    assert!(fake.dump(APEX).iter().any(|record| record.contains("swiss-pki=x") && !record.contains("ttl")));
-    assert_eq!(add(&*provider, "new.example.test", "swiss-pki=new").await.unwrap().after.ttl, Some(120));
-    assert_eq!(receipt.change_id.as_deref(), Some("transaction 20261121-app4-2"));
+    let receipt = add(&*provider, "mine.example.test", "swiss-pki=x")
+        .await
+        .unwrap();
+    assert_eq!(
+        (receipt.before.ttl, receipt.after.ttl),
+        (Some(86_400), Some(86_400)),
+        "the zone's"
+    );
+    assert!(
+        fake.dump(APEX)
+            .iter()
+            .any(|record| record.contains("swiss-pki=x") && !record.contains("ttl"))
+    );
+    assert_eq!(
+        add(&*provider, "new.example.test", "swiss-pki=new")
+            .await
+            .unwrap()
+            .after
+            .ttl,
+        Some(120)
+    );
+    assert_eq!(
+        receipt.change_id.as_deref(),
+        Some("transaction 20261121-app4-2")
+    );
 }
 
 #[tokio::test]
@@ -197,14 +296,31 @@ async fn a_lost_answer_is_found_out_by_reading_and_a_lost_request_is_sent_again(
     let (provider, before) = (provider(&fake), fake.dump(APEX));
     let stream = format!("POST zone/{APEX}/_stream");
     fake.fail(&stream, Fault::LoseAnswer);
-    assert!(add(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
+    assert!(
+        add(&*provider, APEX, "swiss-pki=lost")
+            .await
+            .unwrap()
+            .changed
+    );
     assert_eq!(streams(&fake), 1);
     fake.fail(&stream, Fault::LoseRequest);
-    assert!(remove(&*provider, APEX, "swiss-pki=lost").await.unwrap().changed);
+    assert!(
+        remove(&*provider, APEX, "swiss-pki=lost")
+            .await
+            .unwrap()
+            .changed
+    );
     assert_eq!(streams(&fake), 2);
-    [Fault::LoseRequest, Fault::LoseRequest].into_iter().for_each(|fault| fake.fail(&stream, fault));
+    [Fault::LoseRequest, Fault::LoseRequest]
+        .into_iter()
+        .for_each(|fault| fake.fail(&stream, fault));
     let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
-    assert_eq!((error.kind, streams(&fake)), (ErrorKind::Unknown, 2), "{}", shown(&error));
+    assert_eq!(
+        (error.kind, streams(&fake)),
+        (ErrorKind::Unknown, 2),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(fake.dump(APEX), before);
 }
 
@@ -216,8 +332,19 @@ async fn a_duplicate_that_comes_meanwhile_is_success_and_costs_its_neighbours_no
         &format!("POST zone/{APEX}/_stream"),
         Fault::Before(Box::new(move || somebody(APEX, "", "swiss-pki=same"))),
     );
-    let results = provider.ensure_present(&[value(APEX, "swiss-pki=same"), value(APEX, "swiss-pki=other")]).await;
-    assert_eq!(results.iter().map(|result| result.as_ref().unwrap().changed).collect::<Vec<_>>(), [false, true]);
+    let results = provider
+        .ensure_present(&[
+            value(APEX, "swiss-pki=same"),
+            value(APEX, "swiss-pki=other"),
+        ])
+        .await;
+    assert_eq!(
+        results
+            .iter()
+            .map(|result| result.as_ref().unwrap().changed)
+            .collect::<Vec<_>>(),
+        [false, true]
+    );
     assert_eq!(streams(&fake), 2);
 }
 
@@ -226,16 +353,27 @@ async fn a_name_that_is_taken_in_the_other_form_is_taken_back_and_the_setting_na
     let fake = prepared().await;
     fake.names(Names::Relative);
     let before = fake.dump(APEX);
-    let error = add(&*provider(&fake), APEX, "swiss-pki=stray").await.unwrap_err();
+    let error = add(&*provider(&fake), APEX, "swiss-pki=stray")
+        .await
+        .unwrap_err();
     assert!(
         error.kind == ErrorKind::Settings && shown(&error).contains("record_names = \"relative\""),
         "{}",
         shown(&error)
     );
-    assert!(error.message.contains("example.test.example.test"), "{}", shown(&error));
+    assert!(
+        error.message.contains("example.test.example.test"),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(fake.dump(APEX), before);
     let relative = settings(&fake, json!({ "record_names": "relative" })).unwrap();
-    assert!(add(&*relative, APEX, "swiss-pki=stray").await.unwrap().changed);
+    assert!(
+        add(&*relative, APEX, "swiss-pki=stray")
+            .await
+            .unwrap()
+            .changed
+    );
 }
 
 #[tokio::test]
@@ -244,16 +382,32 @@ async fn a_stray_of_a_lost_answer_or_of_an_earlier_run_is_taken_back_too() {
     fake.names(Names::Relative);
     let (before, stream) = (fake.dump(APEX), format!("POST zone/{APEX}/_stream"));
     fake.fail(&stream, Fault::LoseAnswer);
-    let error = add(&*provider(&fake), APEX, "swiss-pki=stray").await.unwrap_err();
+    let error = add(&*provider(&fake), APEX, "swiss-pki=stray")
+        .await
+        .unwrap_err();
     assert!(error.kind == ErrorKind::Settings, "{}", shown(&error));
-    assert!(shown(&error).contains("record_names = \"relative\""), "{}", shown(&error));
+    assert!(
+        shown(&error).contains("record_names = \"relative\""),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(fake.dump(APEX), before);
     // Whoever wrote it died before a look; the setting has been mended since. Both ways it goes.
     let relative = settings(&fake, json!({ "record_names": "relative" })).unwrap();
     let stray = || fake.put(APEX, APEX, "TXT", 300, "swiss-pki=stray");
     stray();
-    assert!(add(&*relative, APEX, "swiss-pki=stray").await.unwrap().changed);
-    assert_eq!(fake.dump(APEX).len(), before.len() + 1, "{:#?}", fake.dump(APEX));
+    assert!(
+        add(&*relative, APEX, "swiss-pki=stray")
+            .await
+            .unwrap()
+            .changed
+    );
+    assert_eq!(
+        fake.dump(APEX).len(),
+        before.len() + 1,
+        "{:#?}",
+        fake.dump(APEX)
+    );
     remove(&*relative, APEX, "swiss-pki=stray").await.unwrap();
     stray();
     remove(&*relative, APEX, "swiss-pki=stray").await.unwrap();
@@ -265,23 +419,51 @@ async fn a_change_that_is_accepted_and_never_seen_is_damage() {
     let fake = prepared().await;
     let yes = json!({ "stid": "1", "status": { "type": "SUCCESS" }, "data": [] });
     fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::Say(200, yes));
-    let error = add(&*provider(&fake), APEX, "swiss-pki=hidden").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"), "{}", shown(&error));
+    let error = add(&*provider(&fake), APEX, "swiss-pki=hidden")
+        .await
+        .unwrap_err();
+    assert!(
+        error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(streams(&fake), 1, "never sent twice");
 }
 
 #[tokio::test]
 async fn wrong_credentials_and_a_zone_of_somebody_else_name_the_setting_and_write_nothing() {
     let fake = prepared().await;
-    for more in [json!({ "password": secret("wrong") }), json!({ "user": "you" }), json!({ "context": 1 })] {
-        let error = add(&*settings(&fake, more).unwrap(), APEX, "x").await.unwrap_err();
-        assert!(error.kind == ErrorKind::Denied && shown(&error).contains("`context`"), "{}", shown(&error));
-        assert!(error.message.contains("EF00202") && !shown(&error).contains(PASSWORD), "{}", shown(&error));
+    for more in [
+        json!({ "password": secret("wrong") }),
+        json!({ "user": "you" }),
+        json!({ "context": 1 }),
+    ] {
+        let error = add(&*settings(&fake, more).unwrap(), APEX, "x")
+            .await
+            .unwrap_err();
+        assert!(
+            error.kind == ErrorKind::Denied && shown(&error).contains("`context`"),
+            "{}",
+            shown(&error)
+        );
+        assert!(
+            error.message.contains("EF00202") && !shown(&error).contains(PASSWORD),
+            "{}",
+            shown(&error)
+        );
     }
     let error = add(&*provider(&fake), "other.test", "x").await.unwrap_err();
-    assert!(error.kind == ErrorKind::NoZone && shown(&error).contains("`context`"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::NoZone && shown(&error).contains("`context`"),
+        "{}",
+        shown(&error)
+    );
     let error = settings(&fake, json!({ "password": secret("one\\ntwo") })).unwrap_err();
-    assert!(error.kind == ErrorKind::Settings && error.message.contains("line end"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Settings && error.message.contains("line end"),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(streams(&fake), 0);
     assert!(!format!("{:?}", provider(&fake)).contains(PASSWORD));
 }
@@ -290,26 +472,46 @@ async fn wrong_credentials_and_a_zone_of_somebody_else_name_the_setting_and_writ
 async fn an_error_that_repeats_the_password_is_shown_without_it() {
     let fake = prepared().await;
     let said = json!({ "code": "E1", "text": format!("wrong: {PASSWORD}"), "type": "ERROR" });
-    fake.fail("POST zone/_search", Fault::Say(400, json!({ "stid": PASSWORD, "status": said })));
+    fake.fail(
+        "POST zone/_search",
+        Fault::Say(400, json!({ "stid": PASSWORD, "status": said })),
+    );
     let error = provider(&fake).inspect(APEX).await.unwrap_err();
-    assert!(shown(&error).contains("[secret]") && !shown(&error).contains(PASSWORD), "{}", shown(&error));
+    assert!(
+        shown(&error).contains("[secret]") && !shown(&error).contains(PASSWORD),
+        "{}",
+        shown(&error)
+    );
 }
 
 #[tokio::test]
 async fn a_preflight_reads_and_says_what_stays_open() {
     let fake = prepared().await;
     let proof = provider(&fake).preflight(APEX).await.unwrap();
-    assert!(proof.warnings[0].contains("shows only when one is") && proof.zone.name_servers.len() == 2, "{proof:?}");
+    assert!(
+        proof.warnings[0].contains("shows only when one is") && proof.zone.name_servers.len() == 2,
+        "{proof:?}"
+    );
     assert_eq!(streams(&fake), 0);
 }
 
 #[test]
 fn all_faults_of_a_table_come_at_once_and_none_shows_a_secret() {
     let table = json!({ "kind": "autodns", "user": "a:b", "password": "CANARY", "context": -1, "record_names": "both", "zones": 1 });
-    let faults = ProviderSettings::read(table.as_object().unwrap()).map(drop).unwrap_err();
-    let found: Vec<_> = faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect();
+    let faults = ProviderSettings::read(table.as_object().unwrap())
+        .map(drop)
+        .unwrap_err();
+    let found: Vec<_> = faults
+        .into_iter()
+        .map(|fault| format!("{}: {}", fault.key, fault.message))
+        .collect();
     for key in ["user", "password", "context", "record_names"] {
-        assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        assert!(
+            found
+                .iter()
+                .any(|fault| fault.starts_with(&format!("{key}: "))),
+            "{key}: {found:#?}"
+        );
     }
     assert!(!found.concat().contains("CANARY"), "{found:#?}");
 }

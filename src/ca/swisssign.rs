@@ -1,12 +1,14 @@
-//! SwissSign's RA API (OpenAPI 3.5.0, every call a POST): one service account, its clients, their domains.
+//! SwissSign's RA API (OpenAPI 3.5.0, every call a POST): one service account, its clients, their
+//! domains.
 //!
-//! The parts, from the wire up: `http` makes one exchange and says what a refusal means (`answer` is what came), `error`
-//! puts the CA's codes into words, `auth` keeps the token, `wire` reads entries, `clients` and `register` do what takes
-//! more than one call.
-//! Nothing is remembered here but the token: every registration is as fresh as the call that brought it.
+//! The parts, from the wire up: `http` makes one exchange and says what a refusal means (`answer`
+//! is what came), `error` puts the CA's codes into words, `auth` keeps the token, `wire` reads
+//! entries, `clients` and `register` do what takes more than one call. Nothing is remembered here
+//! but the token: every registration is as fresh as the call that brought it.
 //!
-//! What the API leaves unsaid is met on the safe side: two words for "not yet" are one, an entry is found by its name and
-//! never by its place, an answer that was lost is never asked for by doing the thing again.
+//! What the API leaves unsaid is met on the safe side: two words for "not yet" are one, an entry is
+//! found by its name and never by its place, an answer that was lost is never asked for by doing
+//! the thing again.
 
 mod answer;
 mod auth;
@@ -57,13 +59,15 @@ impl SwissSign {
         })
     }
 
-    /// Makes a call with a token that the CA takes. A 401 comes back only for a token that serves other calls.
+    /// Makes a call with a token that the CA takes. A 401 comes back only for a token that serves
+    /// other calls.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, CaError> {
         let mut bearer = self.credentials.bearer(&self.http).await?;
         for _ in 0..=self.credentials.rungs() {
             let answer = self.http.exchange(call, Some(&bearer.header)).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
-                let judged = answer.status.is_success() || matches!(answer.status.as_u16(), 400 | 403 | 404);
+                let judged =
+                    answer.status.is_success() || matches!(answer.status.as_u16(), 400 | 403 | 404);
                 if judged {
                     self.credentials.accepted(&bearer, &self.http).await;
                 }
@@ -73,7 +77,10 @@ impl SwissSign {
             if denied && self.credentials.is_proven(&bearer).await {
                 return Ok(answer);
             }
-            bearer = self.credentials.refused(&bearer, answer, &self.http).await?;
+            bearer = self
+                .credentials
+                .refused(&bearer, answer, &self.http)
+                .await?;
         }
         self.http.exchange(call, Some(&bearer.header)).await
     }
@@ -84,23 +91,36 @@ impl SwissSign {
         self.read_entry(call, reference, &answer)
     }
 
-    fn read_entry(&self, call: &Call<'_>, reference: &str, answer: &Answer) -> Result<Registration, CaError> {
+    fn read_entry(
+        &self,
+        call: &Call<'_>,
+        reference: &str,
+        answer: &Answer,
+    ) -> Result<Registration, CaError> {
         let value = self.http.json(call, answer)?;
         let registration = wire::registration(&value, &self.token_prefix, answer.at)
             .map_err(|why| self.http.error(Failure::Malformed, call, &why))?;
         if registration.reference.eq_ignore_ascii_case(reference) {
             return Ok(registration);
         }
-        let why = format!("the answer is about another entry, {} ({})", registration.reference, registration.domain);
+        let why = format!(
+            "the answer is about another entry, {} ({})",
+            registration.reference, registration.domain
+        );
         Err(self.http.error(Failure::Malformed, call, &why))
     }
 
-    /// `cli-…` and `cld-…` share their paths: a reference of the wrong kind would do something else.
+    /// `cli-…` and `cld-…` share their paths: a reference of the wrong kind would do something
+    /// else.
     fn check(&self, reference: &str, prefix: &str, call: &Call<'_>) -> Result<(), CaError> {
         if reference.starts_with(prefix) && wire::is_reference(reference) {
             return Ok(());
         }
-        Err(self.http.error(Failure::Refused, call, &format!("the reference does not begin with `{prefix}`")))
+        Err(self.http.error(
+            Failure::Refused,
+            call,
+            &format!("the reference does not begin with `{prefix}`"),
+        ))
     }
 }
 
@@ -108,7 +128,11 @@ impl SwissSign {
 impl Ca for SwissSign {
     fn capabilities(&self) -> Capabilities {
         // Neither is documented; the hourly job of the handbook is for certificate orders.
-        Capabilities { register_batch: REGISTER_BATCH, reset_keeps_proof: None, polls: false }
+        Capabilities {
+            register_batch: REGISTER_BATCH,
+            reset_keeps_proof: None,
+            polls: false,
+        }
     }
 
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
@@ -133,7 +157,9 @@ impl Ca for SwissSign {
                 return Err(malformed("an entry of the list is not JSON"));
             };
             match wire::registration(&entry, &self.token_prefix, answer.at) {
-                Ok(registration) => read.push((wire::age_mark(&entry, &registration), registration)),
+                Ok(registration) => {
+                    read.push((wire::age_mark(&entry, &registration), registration))
+                }
                 Err(why) => unreadable.push(why),
             }
         }
@@ -145,7 +171,9 @@ impl Ca for SwissSign {
             while let Some(next) = read.next_if(|(_, next)| next.domain == same_name[0].1.domain) {
                 same_name.push(next);
             }
-            let Some((chosen, others)) = choose(same_name, answer.at) else { continue };
+            let Some((chosen, others)) = choose(same_name, answer.at) else {
+                continue;
+            };
             unreadable.extend(others.iter().map(|other| {
                 format!(
                     "{} is registered more than once: {} ({}) is used, {} ({}) is left alone; a person should remove it",
@@ -154,14 +182,26 @@ impl Ca for SwissSign {
             }));
             registrations.push(chosen);
         }
-        Ok(Listing { registrations, unreadable, clock_skew: answer.skew, read_at: answer.at })
+        Ok(Listing {
+            registrations,
+            unreadable,
+            clock_skew: answer.skew,
+            read_at: answer.at,
+        })
     }
 
-    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
         let path = [client];
         let call = Call::new(Kind::Effect, "register domains of", clean(client), &path);
         if let Err(error) = self.check(client, "cli-", &call) {
-            return names.iter().map(|name| (name.clone(), Err(error.clone()))).collect();
+            return names
+                .iter()
+                .map(|name| (name.clone(), Err(error.clone())))
+                .collect();
         }
         self.register_all(client, names).await
     }
@@ -185,7 +225,8 @@ impl Ca for SwissSign {
         let Some(said) = not_yet else {
             return self.read_entry(&call, reference, &answer);
         };
-        // The other way to say "not yet" (faults C13): the entry itself has to be fetched, at the price of one read.
+        // The other way to say "not yet" (faults C13): the entry itself has to be fetched, at the
+        // price of one read.
         let mut registration = self.get(reference).await.map_err(|mut error| {
             error.message = format!("{}; validate had answered: {}", error.message, said.words());
             if error.outcome_unknown() {
@@ -217,7 +258,11 @@ impl Ca for SwissSign {
         self.check(reference, "cld-", &call)?;
         let answer = self.call(&call).await?;
         // 204 is documented. A page with status 200 comes from somebody else.
-        if answer.status.is_success() && !answer.is_page() { Ok(()) } else { Err(self.http.refusal(&call, &answer)) }
+        if answer.status.is_success() && !answer.is_page() {
+            Ok(())
+        } else {
+            Err(self.http.refusal(&call, &answer))
+        }
     }
 }
 
@@ -231,17 +276,25 @@ impl fmt::Debug for SwissSign {
     }
 }
 
-/// Of several entries of one name the valid one that lasts longest, else the newest; and the others (faults C02).
+/// Of several entries of one name the valid one that lasts longest, else the newest; and the others
+/// (faults C02).
 fn choose(
     mut same_name: Vec<(Option<Timestamp>, Registration)>,
     now: Timestamp,
 ) -> Option<(Registration, Vec<Registration>)> {
     same_name.sort_by_cached_key(|(age_mark, registration)| {
         let valid = registration.status == Status::Valid;
-        (valid, valid.then(|| wire::end_of(registration, now)), *age_mark)
+        (
+            valid,
+            valid.then(|| wire::end_of(registration, now)),
+            *age_mark,
+        )
     });
     let (_, chosen) = same_name.pop()?;
-    Some((chosen, same_name.into_iter().map(|(_, other)| other).collect()))
+    Some((
+        chosen,
+        same_name.into_iter().map(|(_, other)| other).collect(),
+    ))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What was asked for: names and clients on the command line, held against the configuration and the inventory.
+//! What was asked for: names and clients on the command line, held against the configuration and
+//! the inventory.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,11 +14,12 @@ use crate::worker::Target;
 
 use super::{Exit, Failed, wire};
 
-/// For [`names()`] that are only looked up: whoever took them into the inventory has consented to how they are read.
+/// For [`names()`] that are only looked up: whoever took them into the inventory has consented to
+/// how they are read.
 pub(super) const LOOKUP: bool = true;
 
-/// Reads names as people write them. All bad ones come back at once, before anything was touched; notices are told, that
-/// a name is for a sandbox only once, and not where it is for one.
+/// Reads names as people write them. All bad ones come back at once, before anything was touched;
+/// notices are told, that a name is for a sandbox only once, and not where it is for one.
 pub(super) fn names(
     settings: Option<&Settings>,
     texts: &[String],
@@ -51,29 +53,45 @@ pub(super) fn names(
         return Ok(found);
     }
     let hint = (!hints.is_empty()).then(|| hints.join("; "));
-    Err(Failed { exit: Exit::Usage, message: faults.join("\n"), hint })
+    Err(Failed {
+        exit: Exit::Usage,
+        message: faults.join("\n"),
+        hint,
+    })
 }
 
 /// The client that `wanted` means (its name, its `cli-…`, or `CA/…`), or all of the configuration.
 pub(super) fn targets(settings: &Settings, wanted: Option<&str>) -> Result<Vec<Target>, Failed> {
     let all = wire::targets(settings);
     let Some(wanted) = wanted else { return Ok(all) };
-    let found: Vec<Target> =
-        all.iter().filter(|target| target.key == wanted || target.selector.to_string() == wanted).cloned().collect();
+    let found: Vec<Target> = all
+        .iter()
+        .filter(|target| target.key == wanted || target.selector.to_string() == wanted)
+        .cloned()
+        .collect();
     let keys: Vec<&str> = all.iter().map(|target| target.key.as_str()).collect();
     match found.len() {
         1 => Ok(found),
-        0 => Err(Failed::new(Exit::Usage, format!("`{wanted}` is no client of the configuration"))
-            .with_hint(format!("there are: {}", keys.join(", ")))),
-        _ => Err(Failed::new(Exit::Usage, format!("`{wanted}` is a client at several CAs"))
-            .with_hint(format!("name one of {} as CA/CLIENT", keys.join(", ")))),
+        0 => Err(Failed::new(
+            Exit::Usage,
+            format!("`{wanted}` is no client of the configuration"),
+        )
+        .with_hint(format!("there are: {}", keys.join(", ")))),
+        _ => Err(Failed::new(
+            Exit::Usage,
+            format!("`{wanted}` is a client at several CAs"),
+        )
+        .with_hint(format!("name one of {} as CA/CLIENT", keys.join(", ")))),
     }
 }
 
-/// The rows of the store as the configuration wants them now: what `run` would store before it looks.
+/// The rows of the store as the configuration wants them now: what `run` would store before it
+/// looks.
 pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<DomainRow> {
-    let mut wanted: BTreeMap<DomainName, _> =
-        wire::wanted(settings).into_iter().map(|wish| (wish.domain.clone(), wish)).collect();
+    let mut wanted: BTreeMap<DomainName, _> = wire::wanted(settings)
+        .into_iter()
+        .map(|wish| (wish.domain.clone(), wish))
+        .collect();
     let mut rows: Vec<DomainRow> = rows
         .into_iter()
         .map(|mut row| {
@@ -101,7 +119,8 @@ pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<Domain
     rows
 }
 
-/// How every domain of the store and of the configuration stands; unmanaged ones too. `covered` is what looks of this run found.
+/// How every domain of the store and of the configuration stands; unmanaged ones too. `covered` is
+/// what looks of this run found.
 pub(super) async fn views(
     store: &dyn Store,
     settings: &Settings,
@@ -110,21 +129,41 @@ pub(super) async fn views(
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
     let rows = inventory(store.domains().await?, settings);
-    let (targets, providers) = (wire::targets(settings), settings.providers.keys().cloned().collect());
-    let basis = Basis { targets: &targets, providers: &providers, policy };
+    let (targets, providers) = (
+        wire::targets(settings),
+        settings.providers.keys().cloned().collect(),
+    );
+    let basis = Basis {
+        targets: &targets,
+        providers: &providers,
+        policy,
+    };
     overview::views(store, rows, &basis, covered, now).await
 }
 
 /// Refuses names that the inventory does not want, all at once.
 pub(super) fn in_inventory(names: &[DomainName], rows: &[DomainRow]) -> Result<(), Failed> {
-    let wanted: BTreeMap<&DomainName, ()> =
-        rows.iter().filter(|row| !row.origins.is_empty()).map(|row| (&row.domain, ())).collect();
-    let missing: Vec<&DomainName> = names.iter().filter(|name| !wanted.contains_key(name)).collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    let lines: Vec<_> = missing.iter().map(|name| format!("{} is not in the inventory", name.both_forms())).collect();
+    let wanted: BTreeMap<&DomainName, ()> = rows
+        .iter()
+        .filter(|row| !row.origins.is_empty())
+        .map(|row| (&row.domain, ()))
+        .collect();
+    let missing: Vec<&DomainName> = names
+        .iter()
+        .filter(|name| !wanted.contains_key(name))
+        .collect();
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let lines: Vec<_> = missing
+        .iter()
+        .map(|name| format!("{} is not in the inventory", name.both_forms()))
+        .collect();
     let hint = match nearest(first.as_str(), wanted.keys().map(|name| name.as_str())) {
         Some(meant) => format!("did you mean {meant}? `prevalidate add` takes a new domain in"),
-        None => format!("`prevalidate add {first}` takes it in, or write it into the configuration"),
+        None => {
+            format!("`prevalidate add {first}` takes it in, or write it into the configuration")
+        }
     };
     Err(Failed::new(Exit::Usage, lines.join("\n")).with_hint(hint))
 }

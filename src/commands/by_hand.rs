@@ -1,4 +1,5 @@
-//! What a person orders for some domains, written into their attempts under their leases: for all of them, or for none.
+//! What a person orders for some domains, written into their attempts under their leases: for all
+//! of them, or for none.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +11,8 @@ use crate::store::{Claim, Event, Lease, Store, Write};
 /// How long the order may take to be written down.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
-/// Has `change` write the order of `command` into each lease and say it, by its kind and its detail; wakes the domains.
+/// Has `change` write the order of `command` into each lease and say it, by its kind and its
+/// detail; wakes the domains.
 pub(super) async fn order(
     store: &dyn Store,
     command: &str,
@@ -22,8 +24,14 @@ pub(super) async fn order(
     store.wake(names, now).await?;
     let mut leases = Vec::with_capacity(names.len());
     while leases.len() < names.len() {
-        let claim =
-            Claim { holder: &holder, now, lease: LEASE, limit: names.len(), only: Some(names), except_clients: &[] };
+        let claim = Claim {
+            holder: &holder,
+            now,
+            lease: LEASE,
+            limit: names.len(),
+            only: Some(names),
+            except_clients: &[],
+        };
         // One claim leases domains of one client.
         let more = store.claim(&claim).await?;
         if more.is_empty() {
@@ -31,7 +39,10 @@ pub(super) async fn order(
         }
         leases.extend(more);
     }
-    let missed: Vec<_> = names.iter().filter(|name| leases.iter().all(|lease| lease.fence.domain != **name)).collect();
+    let missed: Vec<_> = names
+        .iter()
+        .filter(|name| leases.iter().all(|lease| lease.fence.domain != **name))
+        .collect();
     let writes: Vec<_> = leases
         .into_iter()
         .map(|mut lease| {
@@ -57,11 +68,21 @@ pub(super) async fn order(
             }
         })
         .collect();
-    store.commit(&writes).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    store
+        .commit(&writes)
+        .await?
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     if missed.is_empty() {
         return Ok(());
     }
     let shown: Vec<_> = missed.into_iter().map(DomainName::both_forms).collect();
-    Err(Failed::new(Exit::Temporary, format!("a run is working on {}; nothing was ordered", shown.join(", ")))
-        .with_hint("try again in a moment"))
+    Err(Failed::new(
+        Exit::Temporary,
+        format!(
+            "a run is working on {}; nothing was ordered",
+            shown.join(", ")
+        ),
+    )
+    .with_hint("try again in a moment"))
 }

@@ -23,7 +23,11 @@ pub(super) enum ConfigCommand {
     Show,
 }
 
-pub(super) fn config(global: &Global, command: ConfigCommand, output: &Output) -> Result<Exit, Failed> {
+pub(super) fn config(
+    global: &Global,
+    command: ConfigCommand,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     match command {
         ConfigCommand::Check { without_secrets } => check(&settings, !without_secrets, output),
@@ -32,13 +36,23 @@ pub(super) fn config(global: &Global, command: ConfigCommand, output: &Output) -
 }
 
 fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {
-    let faults = if read_secrets { unreadable_secrets(settings) } else { Vec::new() };
+    let faults = if read_secrets {
+        unreadable_secrets(settings)
+    } else {
+        Vec::new()
+    };
     if !faults.is_empty() {
-        return Err(Failed::new(Exit::Usage, faults.join("\n"))
-            .with_hint("run it as the user of the service; on another machine, with --without-secrets"));
+        return Err(Failed::new(Exit::Usage, faults.join("\n")).with_hint(
+            "run it as the user of the service; on another machine, with --without-secrets",
+        ));
     }
-    let domains: usize = settings.clients.iter().map(|client| client.domains.len()).sum();
-    let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let domains: usize = settings
+        .clients
+        .iter()
+        .map(|client| client.domains.len())
+        .sum();
+    let count =
+        |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     output.line(&format!(
         "{} is in order: {}, {}, {}",
         settings.file.display(),
@@ -58,25 +72,43 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
 fn unreadable_secrets(settings: &Settings) -> Vec<String> {
     let mut faults = Vec::new();
     let told = |failed: Failed| {
-        let hint = failed.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        let hint = failed
+            .hint
+            .map(|hint| format!("\n  hint: {hint}"))
+            .unwrap_or_default();
         format!("{}{hint}", failed.message)
     };
     faults.extend(Named::of(settings).secret().err().map(told));
     for (name, ca) in &settings.cas {
-        for (key, source) in [("api_key", Some(&ca.api_key)), ("second_api_key", ca.second_api_key.as_ref())] {
+        for (key, source) in [
+            ("api_key", Some(&ca.api_key)),
+            ("second_api_key", ca.second_api_key.as_ref()),
+        ] {
             if let Some(Err(error)) = source.map(|source| source.read()) {
-                let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+                let hint = error
+                    .hint()
+                    .map(|hint| format!("\n  hint: {hint}"))
+                    .unwrap_or_default();
                 faults.push(format!("ca.{name}.{key}: {error}{hint}"));
             }
         }
     }
-    faults.extend(settings.cas.keys().filter_map(|name| wire::ca(settings, name, wire::clock()).err().map(told)));
+    faults.extend(
+        settings
+            .cas
+            .keys()
+            .filter_map(|name| wire::ca(settings, name, wire::clock()).err().map(told)),
+    );
     faults.extend(wire::gate(settings, wire::clock()).err().map(told));
     for (name, provider) in &settings.providers {
         // What the tables themselves get wrong was said when the configuration was read.
         let built = ProviderSettings::read(&provider.table).map(|adapter| adapter.build());
         if let Ok(Err(error)) = built {
-            let hint = error.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+            let hint = error
+                .hint
+                .as_ref()
+                .map(|hint| format!("\n  hint: {hint}"))
+                .unwrap_or_default();
             faults.push(format!("provider.{name}: {error}{hint}"));
         }
     }
@@ -84,13 +116,26 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
         let (key, source) = match &notify.by {
             NotifyBy::Web(Receiver::Webhook { secret, .. }) => ("secret", secret),
             NotifyBy::Web(Receiver::Chat { url, .. }) => ("url", url),
-            NotifyBy::Mail(Letter { login: Some((_, password)), .. }) => ("password", password),
+            NotifyBy::Mail(Letter {
+                login: Some((_, password)),
+                ..
+            }) => ("password", password),
             NotifyBy::Mail(_) | NotifyBy::Program(_) => continue,
         };
         let read = source.read().map_err(|error| error.to_string());
         let signs = key == "secret";
-        let usable = read.and_then(|text| if signs { Secret::read(&text).map(drop) } else { Ok(()) });
-        faults.extend(usable.err().map(|error| format!("notify `{}`, {key}: {error}", notify.name)));
+        let usable = read.and_then(|text| {
+            if signs {
+                Secret::read(&text).map(drop)
+            } else {
+                Ok(())
+            }
+        });
+        faults.extend(
+            usable
+                .err()
+                .map(|error| format!("notify `{}`, {key}: {error}", notify.name)),
+        );
     }
     faults.extend(wire::access(settings).err().unwrap_or_default());
     faults.extend(wire::hook_keys(settings).err().unwrap_or_default());
@@ -102,8 +147,12 @@ fn show(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let text = settings.redacted_toml();
     output.text(&text);
     if output.is_json() {
-        let tree: Value = toml::from_str(&text)
-            .map_err(|error| Failed::new(Exit::Temporary, format!("the settings cannot be shown as JSON: {error}")))?;
+        let tree: Value = toml::from_str(&text).map_err(|error| {
+            Failed::new(
+                Exit::Temporary,
+                format!("the settings cannot be shown as JSON: {error}"),
+            )
+        })?;
         output.json(&tree);
     }
     Ok(Exit::Done)

@@ -1,7 +1,9 @@
-//! `prevalidate demo`: the whole life of a few domains on a sandbox of its own, for somebody who has never seen it.
+//! `prevalidate demo`: the whole life of a few domains on a sandbox of its own, for somebody who
+//! has never seen it.
 //!
-//! Only the clock, the CA and the name servers are stand-ins ([`stage`]); what acts is the program as it runs every night.
-//! What is told about proofs and zones is read from the sandbox, not from the program's own words.
+//! Only the clock, the CA and the name servers are stand-ins ([`stage`]); what acts is the program
+//! as it runs every night. What is told about proofs and zones is read from the sandbox, not from
+//! the program's own words.
 
 mod stage;
 mod timeline;
@@ -50,7 +52,11 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn demo(args: DemoArgs, output: &Output) -> Result<Exit, Failed> {
-    if let Some(dir) = args.keep.as_deref().filter(|dir| dir.read_dir().is_ok_and(|mut files| files.next().is_some())) {
+    if let Some(dir) = args
+        .keep
+        .as_deref()
+        .filter(|dir| dir.read_dir().is_ok_and(|mut files| files.next().is_some()))
+    {
         let message = format!("--keep {}: the directory is not empty", dir.display());
         return Err(Failed::new(Exit::Usage, message).with_hint("name one that does not exist yet"));
     }
@@ -61,14 +67,19 @@ pub(super) async fn demo(args: DemoArgs, output: &Output) -> Result<Exit, Failed
     place.close()?;
     outcome?;
     if let Some(kept) = kept {
-        output.notice(&format!("configuration, store and secrets are in {kept}; the sandbox itself has ended"));
+        output.notice(&format!(
+            "configuration, store and secrets are in {kept}; the sandbox itself has ended"
+        ));
     }
     Ok(Exit::Done)
 }
 
 async fn perform(place: &Place, stop: CancellationToken, output: &Output) -> Result<(), Failed> {
     let names = [FIRST, BELOW, ACCENTED, OTHERS[0], OTHERS[1], SLOW];
-    let domains = names.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
+    let domains = names
+        .iter()
+        .map(|text| name(text))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut stage = Stage::start(place.path(), domains.clone(), BEGIN, stop).await?;
     let outcome = story(&mut stage, &domains, output).await;
     stage.close().await;
@@ -91,8 +102,13 @@ async fn story(stage: &mut Stage, domains: &[DomainName], output: &Output) -> Re
         let domain = name(domain)?;
         let heard = stage.run(Some(&domain)).await?;
         let validated = heard.iter().find(|heard| heard.event.kind == "validated");
-        let until = validated.and_then(|heard| heard.until).map_or_else(|| "no proof".to_owned(), day);
-        output.line(&format!("   {:<18}registered, published, proven until {until}, removed", domain.unicode()));
+        let until = validated
+            .and_then(|heard| heard.until)
+            .map_or_else(|| "no proof".to_owned(), day);
+        output.line(&format!(
+            "   {:<18}registered, published, proven until {until}, removed",
+            domain.unicode()
+        ));
     }
 
     output.text(
@@ -126,9 +142,18 @@ fn tell_names(output: &Output) -> Result<(), Failed> {
     );
     let accented = name(ACCENTED)?;
     let mut rows = vec![
-        [FIRST.to_owned(), "has mail: its SPF record is TXT, too, and must stay".to_owned()],
-        [BELOW.to_owned(), format!("covered: the proof of {FIRST} counts below it, too")],
-        [ACCENTED.to_owned(), format!("has accents: in DNS it is {accented}")],
+        [
+            FIRST.to_owned(),
+            "has mail: its SPF record is TXT, too, and must stay".to_owned(),
+        ],
+        [
+            BELOW.to_owned(),
+            format!("covered: the proof of {FIRST} counts below it, too"),
+        ],
+        [
+            ACCENTED.to_owned(),
+            format!("has accents: in DNS it is {accented}"),
+        ],
     ];
     rows.extend(OTHERS.map(|other| [other.to_owned(), "a domain like any other".to_owned()]));
     rows.push([SLOW.to_owned(), "its second name server is slow".to_owned()]);
@@ -147,7 +172,9 @@ fn refusal(text: &str) -> String {
     use crate::prevalidation::NameError;
     match DomainName::parse(text) {
         Err(NameError::PublicSuffix(_)) => "refused: a public suffix belongs to nobody".to_owned(),
-        Err(NameError::Internal(_, tld)) => format!("refused: `.{tld}` is no top-level domain of the Internet"),
+        Err(NameError::Internal(_, tld)) => {
+            format!("refused: `.{tld}` is no top-level domain of the Internet")
+        }
         Err(other) => format!("refused: {other}"),
         Ok(_) => "accepted".to_owned(),
     }
@@ -172,7 +199,11 @@ fn tell(heard: &[Heard], output: &Output) {
         if heard.event.kind == "published" {
             let ttl = heard.ttl.unwrap_or_default();
             for value in &heard.txt {
-                let new = if heard.event.detail.contains(value.as_str()) { "  <- new" } else { "" };
+                let new = if heard.event.detail.contains(value.as_str()) {
+                    "  <- new"
+                } else {
+                    ""
+                };
                 output.line(&format!("            {ttl} TXT \"{value}\"{new}"));
             }
         }
@@ -180,8 +211,15 @@ fn tell(heard: &[Heard], output: &Output) {
 }
 
 fn tell_zone(stage: &Stage, domain: &DomainName, output: &Output) {
-    let compared = if stage.is_as_before(domain) { "equal, record by record" } else { "DIFFERENT" };
-    output.line(&format!("   {}  zone {domain} before and after: {compared}", time(stage.clock.now())));
+    let compared = if stage.is_as_before(domain) {
+        "equal, record by record"
+    } else {
+        "DIFFERENT"
+    };
+    output.line(&format!(
+        "   {}  zone {domain} before and after: {compared}",
+        time(stage.clock.now())
+    ));
 }
 
 /// `prevalidate run`, night after night.
@@ -194,7 +232,9 @@ async fn year(stage: &mut Stage, output: &Output) -> Result<(), Failed> {
     );
     let progress = output.progress(NIGHTS.into(), "nights");
     for night in 1..=NIGHTS {
-        stage.clock.set(BEGIN + NIGHT * i32::try_from(night).unwrap_or(i32::MAX));
+        stage
+            .clock
+            .set(BEGIN + NIGHT * i32::try_from(night).unwrap_or(i32::MAX));
         stage.run(None).await?;
         progress.done(night.into());
     }
@@ -202,9 +242,15 @@ async fn year(stage: &mut Stage, output: &Output) -> Result<(), Failed> {
 }
 
 async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(), Failed> {
-    let proven: Vec<_> = domains.iter().filter(|domain| domain.as_str() != BELOW).collect();
+    let proven: Vec<_> = domains
+        .iter()
+        .filter(|domain| domain.as_str() != BELOW)
+        .collect();
     draw(stage, &proven, output);
-    let (calls, validated) = (stage.sandbox.ca.log().len(), stage.sandbox.ca.count(Call::Validate));
+    let (calls, validated) = (
+        stage.sandbox.ca.log().len(),
+        stage.sandbox.ca.count(Call::Validate),
+    );
     let (updates, lost) = (stage.sandbox.dns.updates(), stage.lost());
     let proofs: usize = proven.iter().map(|domain| stage.proofs(domain).len()).sum();
     let renewals = proofs - proven.len().min(proofs);
@@ -259,19 +305,30 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
 fn draw(stage: &Stage, domains: &[&DomainName], output: &Output) {
     let line = Timeline::new(BEGIN, stage.clock.now(), RULE);
     let years = line.years();
-    let mut rows = vec![vec![Cell::new("", Tone::Dim), Cell::new(line.names(), Tone::Dim)]];
+    let mut rows = vec![vec![
+        Cell::new("", Tone::Dim),
+        Cell::new(line.names(), Tone::Dim),
+    ]];
     rows.extend(domains.iter().map(|domain| {
-        vec![Cell::from(format!("   {}", domain.unicode())), Cell::new(line.row(&stage.proofs(domain)), Tone::Good)]
+        vec![
+            Cell::from(format!("   {}", domain.unicode())),
+            Cell::new(line.row(&stage.proofs(domain)), Tone::Good),
+        ]
     }));
     let days = |at| stage.policy.reuse.limit_at(at).as_hours() / 24;
     let change = format!("15 March 2027: {} days become {}", days(BEGIN), days(RULE));
-    rows.push(vec![Cell::from(""), Cell::new(line.rule(&change), Tone::Warn)]);
+    rows.push(vec![
+        Cell::from(""),
+        Cell::new(line.rule(&change), Tone::Warn),
+    ]);
     output.table(&["", &years], rows);
     output.text("\n   ● a new proof   ─ proven   × not proven");
 }
 
 fn name(text: &str) -> Result<DomainName, Failed> {
-    DomainName::parse(text).map(|parsed| parsed.name).map_err(|error| Failed::new(Exit::Usage, error.to_string()))
+    DomainName::parse(text)
+        .map(|parsed| parsed.name)
+        .map_err(|error| Failed::new(Exit::Usage, error.to_string()))
 }
 
 fn time(at: Timestamp) -> String {

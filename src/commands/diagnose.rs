@@ -1,4 +1,5 @@
-//! `diagnose`: why a domain does not become valid, and what to do. Looks at everything that has a say, and changes nothing.
+//! `diagnose`: why a domain does not become valid, and what to do. Looks at everything that has a
+//! say, and changes nothing.
 
 mod known;
 mod report;
@@ -20,7 +21,8 @@ use report::Report;
 /// Domains examined at once: each asks its own name servers a dozen questions.
 const AT_ONCE: usize = 8;
 
-/// How long an unknown value is taken to have stood there: the grace for servers that reload is over.
+/// How long an unknown value is taken to have stood there: the grace for servers that reload is
+/// over.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, clap::Args)]
@@ -33,8 +35,9 @@ pub(super) struct DiagnoseArgs {
     /// The TXT value that should stand there; otherwise the one that is on its way, if one is
     #[arg(long, value_name = "VALUE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     value: Option<String>,
-    /// A resolver whose cache is looked at once the value is everywhere, instead of those of the configuration; may be
-    /// repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query
+    /// A resolver whose cache is looked at once the value is everywhere, instead of those of the
+    /// configuration; may be repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net,
+    /// https://dns.quad9.net/dns-query
     #[arg(long = "resolver", value_name = "RESOLVER")]
     resolvers: Vec<Resolver>,
     /// Looks at DNS alone, not at the store, the provider and the CA; does without a configuration
@@ -61,7 +64,11 @@ Codes are stable; `prevalidate diagnose --help` does not list them all, the word
 
 Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS; of several domains the highest.";
 
-pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn diagnose(
+    global: &Global,
+    args: DiagnoseArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let names = domains(&args.domains, output)?;
     let around = Surroundings::open(global, args.dns_only, output).await?;
 
@@ -91,7 +98,8 @@ pub(super) async fn diagnose(global: &Global, args: DiagnoseArgs, output: &Outpu
 
 /// Public suffixes are no usage error here: that is what is wrong with them.
 fn domains(texts: &[String], output: &Output) -> Result<Vec<DomainName>, Failed> {
-    let is_suffix = |text: &&String| matches!(DomainName::parse(text), Err(NameError::PublicSuffix(_)));
+    let is_suffix =
+        |text: &&String| matches!(DomainName::parse(text), Err(NameError::PublicSuffix(_)));
     let (suffixes, others): (Vec<&String>, Vec<&String>) = texts.iter().partition(is_suffix);
     let others: Vec<String> = others.into_iter().cloned().collect();
     let mut found = asked::names(None, &others, asked::LOOKUP, output)?;

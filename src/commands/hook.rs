@@ -1,5 +1,6 @@
-//! `hook`: for DNS pipelines. The zones or names that changed go in; domains of the inventory at or below them are looked
-//! after now. A hint, never an order: called twice, or for names that nobody keeps here, it does no harm (faults H08, H13).
+//! `hook`: for DNS pipelines. The zones or names that changed go in; domains of the inventory at or
+//! below them are looked after now. A hint, never an order: called twice, or for names that nobody
+//! keeps here, it does no harm (faults H08, H13).
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -30,11 +31,15 @@ pub(super) struct HookArgs {
 pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let changed = changed(&args, output)?;
-    let rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+    let rows = asked::inventory(
+        wire::store_read_only(&settings).await?.domains().await?,
+        &settings,
+    );
     let changed: HashSet<&str> = changed.iter().map(DomainName::as_str).collect();
     let desired = rows.iter().filter(|row| !row.origins.is_empty());
-    let concerned: Vec<_> =
-        desired.filter(|row| row.domain.at_and_above().any(|name| changed.contains(name))).collect();
+    let concerned: Vec<_> = desired
+        .filter(|row| row.domain.at_and_above().any(|name| changed.contains(name)))
+        .collect();
     if concerned.is_empty() {
         output.notice("none of these is in the inventory: nothing to do");
         return Ok(Exit::Done);
@@ -44,14 +49,26 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     let mut targets = wire::targets(&settings);
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
     let store = wire::open(&settings, false).await?;
-    let order = Order { command: "hook", targets, only: Some(only), wait: args.wait, force: false };
+    let order = Order {
+        command: "hook",
+        targets,
+        only: Some(only),
+        wait: args.wait,
+        force: false,
+    };
     work(&settings, Arc::clone(&store), order, output).await
 }
 
-/// Everything that was named. One that is no name at all refuses the whole list: it may not be what it should be.
+/// Everything that was named. One that is no name at all refuses the whole list: it may not be what
+/// it should be.
 fn changed(args: &HookArgs, output: &Output) -> Result<HashSet<DomainName>, Failed> {
     let (mut changed, mut faults) = (HashSet::new(), Vec::new());
-    for text in args.names.iter().filter(|text| *text != "-").chain(&args.zones) {
+    for text in args
+        .names
+        .iter()
+        .filter(|text| *text != "-")
+        .chain(&args.zones)
+    {
         match read_known(text) {
             Ok(name) => drop(changed.insert(name)),
             Err(message) => faults.push(message),

@@ -1,4 +1,5 @@
-//! `add`, `remove`, `import`: the inventory beside the configuration. What the configuration names stays its own business.
+//! `add`, `remove`, `import`: the inventory beside the configuration. What the configuration names
+//! stays its own business.
 
 mod at_ca;
 mod list;
@@ -71,13 +72,21 @@ pub(super) struct ImportArgs {
 
 pub(super) async fn add(global: &Global, args: AddArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let names =
-        asked::names(Some(&settings), &args.domains, args.place.accept_idn || settings.policy.accept_idn, output)?;
+    let names = asked::names(
+        Some(&settings),
+        &args.domains,
+        args.place.accept_idn || settings.policy.accept_idn,
+        output,
+    )?;
     let place = Place::one(&settings, &args.place)?;
     take_in(&settings, "add", vec![(place, names)], output).await
 }
 
-pub(super) async fn import(global: &Global, args: ImportArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn import(
+    global: &Global,
+    args: ImportArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let Some(list) = &args.list else {
         let mut found = Vec::new();
@@ -89,7 +98,11 @@ pub(super) async fn import(global: &Global, args: ImportArgs, output: &Output) -
         return take_in(&settings, "import", found, output).await;
     };
     let place = Place::one(&settings, &args.place)?;
-    let listed = list::read(list, args.place.accept_idn || settings.policy.accept_idn, output)?;
+    let listed = list::read(
+        list,
+        args.place.accept_idn || settings.policy.accept_idn,
+        output,
+    )?;
     take_in(&settings, "import", vec![(place, listed)], output).await
 }
 
@@ -107,12 +120,22 @@ impl Place {
         match (targets.pop(), targets.len()) {
             (Some(target), 0) => {
                 let place = Self::new(settings, target, args.provider.as_deref())?;
-                Ok(Self { named: place.named || args.client.is_some(), ..place })
+                Ok(Self {
+                    named: place.named || args.client.is_some(),
+                    ..place
+                })
             }
             (Some(last), _) => {
-                let keys: Vec<_> = targets.iter().chain([&last]).map(|target| target.key.as_str()).collect();
-                Err(Failed::new(Exit::Usage, "the configuration has several clients: which one are they for?")
-                    .with_hint(format!("name one with --client: {}", keys.join(", "))))
+                let keys: Vec<_> = targets
+                    .iter()
+                    .chain([&last])
+                    .map(|target| target.key.as_str())
+                    .collect();
+                Err(Failed::new(
+                    Exit::Usage,
+                    "the configuration has several clients: which one are they for?",
+                )
+                .with_hint(format!("name one with --client: {}", keys.join(", "))))
             }
             (None, _) => Err(Failed::new(Exit::Usage, "the configuration has no client")),
         }
@@ -120,32 +143,67 @@ impl Place {
 
     fn new(settings: &Settings, target: Target, provider: Option<&str>) -> Result<Self, Failed> {
         if provider == Some(AUTO) {
-            return Ok(Self { target, provider: None, named: true });
+            return Ok(Self {
+                target,
+                provider: None,
+                named: true,
+            });
         }
         if let Some(name) = provider {
             if settings.providers.contains_key(name) {
-                return Ok(Self { target, provider: Some(name.to_owned()), named: true });
+                return Ok(Self {
+                    target,
+                    provider: Some(name.to_owned()),
+                    named: true,
+                });
             }
             let known: Vec<_> = settings.providers.keys().map(String::as_str).collect();
-            let hint = nearest(name, known.iter().copied())
-                .map_or_else(|| format!("there are: {}", known.join(", ")), |meant| format!("did you mean {meant}?"));
-            return Err(Failed::new(Exit::Usage, format!("no [provider.{name}] in the configuration")).with_hint(hint));
+            let hint = nearest(name, known.iter().copied()).map_or_else(
+                || format!("there are: {}", known.join(", ")),
+                |meant| format!("did you mean {meant}?"),
+            );
+            return Err(Failed::new(
+                Exit::Usage,
+                format!("no [provider.{name}] in the configuration"),
+            )
+            .with_hint(hint));
         }
-        let sections = settings.clients.iter().filter(|c| c.ca == target.ca && c.selector == target.selector);
-        let providers: BTreeSet<_> = sections.filter_map(|client| client.provider.as_ref()).collect();
+        let sections = settings
+            .clients
+            .iter()
+            .filter(|c| c.ca == target.ca && c.selector == target.selector);
+        let providers: BTreeSet<_> = sections
+            .filter_map(|client| client.provider.as_ref())
+            .collect();
         if providers.len() > 1 {
-            let message = format!("several [[client]] sections of {} name different providers", target.key);
+            let message = format!(
+                "several [[client]] sections of {} name different providers",
+                target.key
+            );
             return Err(Failed::new(Exit::Usage, message).with_hint("name one with --provider"));
         }
-        Ok(Self { provider: providers.first().map(|name| (*name).clone()), target, named: false })
+        Ok(Self {
+            provider: providers.first().map(|name| (*name).clone()),
+            target,
+            named: false,
+        })
     }
 
     fn wanted(&self, domain: DomainName) -> Wanted {
-        Wanted { domain, client: self.target.key.clone(), ca: self.target.ca.clone(), provider: self.provider.clone() }
+        Wanted {
+            domain,
+            client: self.target.key.clone(),
+            ca: self.target.ca.clone(),
+            provider: self.provider.clone(),
+        }
     }
 
     fn shown(&self) -> String {
-        format!("client {}, provider {}", self.target.key, self.provider.as_deref().unwrap_or(AUTO))
+        format!(
+            "client {}, provider {}",
+            self.target.key,
+            self.provider.as_deref().unwrap_or(AUTO)
+        )
     }
 }
 
@@ -158,8 +216,12 @@ async fn take_in(
 ) -> Result<Exit, Failed> {
     let store = wire::open_or_make(settings, false, output).await?;
     let now = SystemClock.now();
-    let rows: BTreeMap<DomainName, DomainRow> =
-        store.domains().await?.into_iter().map(|row| (row.domain.clone(), row)).collect();
+    let rows: BTreeMap<DomainName, DomainRow> = store
+        .domains()
+        .await?
+        .into_iter()
+        .map(|row| (row.domain.clone(), row))
+        .collect();
     let (mut added, mut known, mut configured) = (Vec::new(), Vec::new(), Vec::new());
     let (mut wishes, mut events) = (Vec::new(), Vec::new());
     for (place, names) in &places {
@@ -171,14 +233,21 @@ async fn take_in(
                 continue;
             }
             let wish = place.wanted(name.clone());
-            let stays =
-                row.is_some_and(|row| !place.named || (&row.client, &row.provider) == (&wish.client, &wish.provider));
+            let stays = row.is_some_and(|row| {
+                !place.named || (&row.client, &row.provider) == (&wish.client, &wish.provider)
+            });
             if has(Origin::Added) && stays {
                 known.push(name);
                 continue;
             }
             let verb = if has(Origin::Added) { "moved" } else { "added" };
-            events.push(event(now, command, Some(&name), verb, format!("by hand, to {}", place.shown())));
+            events.push(event(
+                now,
+                command,
+                Some(&name),
+                verb,
+                format!("by hand, to {}", place.shown()),
+            ));
             wishes.push(wish);
             added.push(name);
         }
@@ -190,7 +259,11 @@ async fn take_in(
         output.detail(&format!("taken in: {}", name.both_forms()));
     }
     output.json(&json!({ "added": added, "known": known, "configured": configured }));
-    let counts = [(&added, "taken in"), (&known, "known before"), (&configured, "in the configuration anyway")];
+    let counts = [
+        (&added, "taken in"),
+        (&known, "known before"),
+        (&configured, "in the configuration anyway"),
+    ];
     for (names, what) in counts.into_iter().filter(|(names, _)| !names.is_empty()) {
         output.line(&format!("{what}: {}", several(names)));
     }
@@ -210,20 +283,32 @@ fn say_what_follows(
     wishes: &[Wanted],
     output: &Output,
 ) {
-    let desired = rows.values().filter(|row| !row.origins.is_empty()).map(|row| &row.domain);
+    let desired = rows
+        .values()
+        .filter(|row| !row.origins.is_empty())
+        .map(|row| &row.domain);
     let all: BTreeSet<&DomainName> = desired.chain(added).collect();
-    let above =
-        |name: &DomainName| std::iter::successors(name.parent(), DomainName::parent).find(|up| all.contains(up));
-    let covered: Vec<_> = added.iter().filter_map(|name| Some((name, above(name)?))).collect();
+    let above = |name: &DomainName| {
+        std::iter::successors(name.parent(), DomainName::parent).find(|up| all.contains(up))
+    };
+    let covered: Vec<_> = added
+        .iter()
+        .filter_map(|name| Some((name, above(name)?)))
+        .collect();
     if let Some((name, up)) = covered.first().filter(|_| settings.policy.cover) {
         let (name, up) = (name.both_forms(), up.both_forms());
         output.notice(&match covered.len() {
             1 => format!("{name} needs no registration of its own: {up} covers it"),
-            more => format!("{more} of them need no registration of their own, as {up} covers {name}"),
+            more => {
+                format!("{more} of them need no registration of their own, as {up} covers {name}")
+            }
         });
     }
     if settings.providers.is_empty() && !wishes.is_empty() {
-        output.warn("no provider writes their zones", Some("write a [provider.NAME] into the configuration"));
+        output.warn(
+            "no provider writes their zones",
+            Some("write a [provider.NAME] into the configuration"),
+        );
     }
     output.notice(match settings.policy.mode {
         Mode::Manage => {
@@ -233,20 +318,30 @@ fn say_what_follows(
     });
 }
 
-pub(super) async fn remove(global: &Global, args: RemoveArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn remove(
+    global: &Global,
+    args: RemoveArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     // What is to go was accepted before it came.
     let names = asked::names(Some(&settings), &args.domains, true, output)?;
     let known = wire::store_read_only(&settings).await?.domains().await?;
-    let rows: BTreeMap<DomainName, DomainRow> =
-        asked::inventory(known, &settings).into_iter().map(|row| (row.domain.clone(), row)).collect();
+    let rows: BTreeMap<DomainName, DomainRow> = asked::inventory(known, &settings)
+        .into_iter()
+        .map(|row| (row.domain.clone(), row))
+        .collect();
     refuse_strangers(&names, &rows, args.at_ca, &settings)?;
     if args.at_ca {
         return at_ca::remove(&settings, &names, &rows, args.yes, output).await;
     }
     let store = wire::open(&settings, false).await?;
     let removed = let_go(&*store, &names, &rows).await?;
-    let before: Vec<_> = names.iter().filter(|name| !removed.contains(name)).cloned().collect();
+    let before: Vec<_> = names
+        .iter()
+        .filter(|name| !removed.contains(name))
+        .cloned()
+        .collect();
     output.json(&json!({ "removed": removed, "removed_before": before }));
     for (names, what) in [(&removed, "removed"), (&before, "removed before")] {
         if !names.is_empty() {
@@ -254,9 +349,14 @@ pub(super) async fn remove(global: &Global, args: RemoveArgs, output: &Output) -
         }
     }
     say_what_stays(&*store, &names, output).await?;
-    let registered = |name| rows.get(name).is_some_and(|row| row.sighting.registration().is_some());
+    let registered = |name| {
+        rows.get(name)
+            .is_some_and(|row| row.sighting.registration().is_some())
+    };
     if names.iter().any(registered) {
-        output.notice("what is registered at the CA stays there, with its proof; `remove --at-ca` deletes it");
+        output.notice(
+            "what is registered at the CA stays there, with its proof; `remove --at-ca` deletes it",
+        );
     }
     Ok(Exit::Done)
 }
@@ -280,7 +380,11 @@ fn refuse_strangers(
             _ => {}
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Failed::new(Exit::Usage, faults.join("\n"))) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::new(Exit::Usage, faults.join("\n")))
+    }
 }
 
 /// Takes the wish back; returns the domains that were wanted until now.
@@ -290,37 +394,74 @@ async fn let_go(
     rows: &BTreeMap<DomainName, DomainRow>,
 ) -> Result<Vec<DomainName>, Failed> {
     let now = SystemClock.now();
-    let added = |name: &&DomainName| rows.get(name).is_some_and(|row| row.origins.contains(&Origin::Added));
+    let added = |name: &&DomainName| {
+        rows.get(name)
+            .is_some_and(|row| row.origins.contains(&Origin::Added))
+    };
     let wanted: Vec<DomainName> = names.iter().filter(added).cloned().collect();
     store.unwant(Origin::Added, &wanted, now).await?;
     let word = "no longer in the inventory, by hand";
-    let events: Vec<_> = wanted.iter().map(|name| event(now, "remove", Some(name), "dropped", word.into())).collect();
+    let events: Vec<_> = wanted
+        .iter()
+        .map(|name| event(now, "remove", Some(name), "dropped", word.into()))
+        .collect();
     store.note(&events).await?;
     Ok(wanted)
 }
 
 /// Names the values that stand in DNS until the next run.
-async fn say_what_stays(store: &dyn Store, names: &[DomainName], output: &Output) -> Result<(), Failed> {
-    for entry in store.open_entries(None).await?.iter().filter(|entry| entry.state.is_open()) {
+async fn say_what_stays(
+    store: &dyn Store,
+    names: &[DomainName],
+    output: &Output,
+) -> Result<(), Failed> {
+    for entry in store
+        .open_entries(None)
+        .await?
+        .iter()
+        .filter(|entry| entry.state.is_open())
+    {
         if names.iter().any(|name| name.as_str() == entry.owner) {
-            output
-                .notice(&format!("{} TXT \"{}\" stays in DNS until the next run removes it", entry.owner, entry.value));
+            output.notice(&format!(
+                "{} TXT \"{}\" stays in DNS until the next run removes it",
+                entry.owner, entry.value
+            ));
         }
     }
     Ok(())
 }
 
 /// A line of history about something that a person did.
-fn event(now: Timestamp, command: &str, domain: Option<&DomainName>, kind: &str, detail: String) -> Event {
-    Event { at: now, run: command.to_owned(), domain: domain.cloned(), kind: kind.to_owned(), detail }
+fn event(
+    now: Timestamp,
+    command: &str,
+    domain: Option<&DomainName>,
+    kind: &str,
+    detail: String,
+) -> Event {
+    Event {
+        at: now,
+        run: command.to_owned(),
+        domain: domain.cloned(),
+        kind: kind.to_owned(),
+        detail,
+    }
 }
 
 /// All of a few names, or some of many and their number.
 pub(super) fn several(names: &[DomainName]) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<_> = names.iter().take(SHOWN).map(DomainName::both_forms).collect();
+    let shown: Vec<_> = names
+        .iter()
+        .take(SHOWN)
+        .map(DomainName::both_forms)
+        .collect();
     match names.len().checked_sub(SHOWN) {
         None | Some(0) => shown.join(", "),
-        Some(more) => format!("{} and {more} more ({} in all)", shown.join(", "), names.len()),
+        Some(more) => format!(
+            "{} and {more} more ({} in all)",
+            shown.join(", "),
+            names.len()
+        ),
     }
 }

@@ -1,4 +1,5 @@
-//! `notify`: tries the sinks of the configuration, and shows what they know; and the telling at the end of a `run`.
+//! `notify`: tries the sinks of the configuration, and shows what they know; and the telling at the
+//! end of a `run`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use crate::overview::Basis;
 use crate::overview::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 
-/// Before a run tries once more what could not be delivered: most such troubles pass in seconds, and it comes again tomorrow.
+/// Before a run tries once more what could not be delivered: most such troubles pass in seconds,
+/// and it comes again tomorrow.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// So many names of a topic are listed.
@@ -31,11 +33,18 @@ pub(super) enum NotifyCommand {
     List,
 }
 
-pub(super) async fn notify(global: &Global, command: NotifyCommand, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn notify(
+    global: &Global,
+    command: NotifyCommand,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     if settings.notify.is_empty() {
-        return Err(Failed::new(Exit::Usage, "there is no [[notify]] in the configuration: nobody is told anything")
-            .with_hint("config/prevalidate.toml shows the kinds there are"));
+        return Err(Failed::new(
+            Exit::Usage,
+            "there is no [[notify]] in the configuration: nobody is told anything",
+        )
+        .with_hint("config/prevalidate.toml shows the kinds there are"));
     }
     match command {
         NotifyCommand::Test { sink } => test(&settings, sink.as_deref(), output).await,
@@ -50,7 +59,11 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
         };
-        return Err(Failed::new(Exit::Usage, format!("there is no [[notify]] named `{only}`")).with_hint(hint));
+        return Err(Failed::new(
+            Exit::Usage,
+            format!("there is no [[notify]] named `{only}`"),
+        )
+        .with_hint(hint));
     }
     let store = wire::store_read_only(settings).await?;
     let notifier = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY);
@@ -74,39 +87,77 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
 async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
     let now = SystemClock.now();
-    let mut known = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY).open().await?;
+    let mut known = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY)
+        .open()
+        .await?;
     known.retain(|open| !open.open.is_empty() || open.error.is_some());
     output.json(&known);
-    for Open { sink, topic, error, next_at, .. } in &known {
+    for Open {
+        sink,
+        topic,
+        error,
+        next_at,
+        ..
+    } in &known
+    {
         if let Some(error) = error {
-            let again = next_at.map(|at| format!("; tried again {}", relative(at.max(now), now))).unwrap_or_default();
-            output.error(&format!("{sink} could not be told of {topic}: {error}{again}"), None);
+            let again = next_at
+                .map(|at| format!("; tried again {}", relative(at.max(now), now)))
+                .unwrap_or_default();
+            output.error(
+                &format!("{sink} could not be told of {topic}: {error}{again}"),
+                None,
+            );
         }
     }
-    let rows: Vec<Vec<Cell>> = known.iter().filter(|known| !known.open.is_empty()).map(row).collect();
+    let rows: Vec<Vec<Cell>> = known
+        .iter()
+        .filter(|known| !known.open.is_empty())
+        .map(row)
+        .collect();
     if rows.is_empty() {
         output.line("nothing is open");
     } else {
         output.table(&["SINK", "TOPIC", "TOLD", "ABOUT"], rows);
     }
-    Ok(if known.iter().any(|known| known.error.is_some()) { Exit::Incomplete } else { Exit::Done })
+    Ok(if known.iter().any(|known| known.error.is_some()) {
+        Exit::Incomplete
+    } else {
+        Exit::Done
+    })
 }
 
 fn row(known: &Open) -> Vec<Cell> {
-    let tone = if known.error.is_some() { Tone::Bad } else { Tone::Warn };
-    let mut about: Vec<String> = known.open.iter().take(LISTED).map(|item| item.shown.clone()).collect();
+    let tone = if known.error.is_some() {
+        Tone::Bad
+    } else {
+        Tone::Warn
+    };
+    let mut about: Vec<String> = known
+        .open
+        .iter()
+        .take(LISTED)
+        .map(|item| item.shown.clone())
+        .collect();
     if known.open.len() > LISTED {
-        about.push(format!("and {}", counted(known.open.len() - LISTED, "other", "others")));
+        about.push(format!(
+            "and {}",
+            counted(known.open.len() - LISTED, "other", "others")
+        ));
     }
     vec![
         known.sink.clone().into(),
         Cell::new(known.topic.as_str(), tone),
-        known.told_at.map_or_else(|| "not yet".to_owned(), moment).into(),
+        known
+            .told_at
+            .map_or_else(|| "not yet".to_owned(), moment)
+            .into(),
         about.join(", ").into(),
     ]
 }
 
-/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and changes nothing else.
+/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and
+/// changes nothing else.
 pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Output) {
     if settings.notify.is_empty() {
         return;
@@ -115,17 +166,30 @@ pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Ou
         Ok(mut failed) if failed.iter().any(|failed| failed.again) => {
             failed.retain(|failed| !failed.again);
             tokio::time::sleep(PAUSE).await;
-            try_tell(settings, &store).await.map(|again| failed.into_iter().chain(again).collect())
+            try_tell(settings, &store)
+                .await
+                .map(|again| failed.into_iter().chain(again).collect())
         }
         told => told,
     };
     match told {
         Ok(failed) => failed.iter().for_each(|failed| {
-            let Undelivered { sink, topic, error, again } = failed;
+            let Undelivered {
+                sink,
+                topic,
+                error,
+                again,
+            } = failed;
             let (told, hint) = if *again {
-                ("could not be told", "the next run tries again; `prevalidate notify test` tries it now")
+                (
+                    "could not be told",
+                    "the next run tries again; `prevalidate notify test` tries it now",
+                )
             } else {
-                ("was told only in part", "correct `to`; `prevalidate notify test` tries it")
+                (
+                    "was told only in part",
+                    "correct `to`; `prevalidate notify test` tries it",
+                )
             };
             output.warn(&format!("{sink} {told} of {topic}: {error}"), Some(hint));
         }),
@@ -133,15 +197,25 @@ pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Ou
     }
 }
 
-async fn try_tell(settings: &Settings, store: &Arc<dyn Store>) -> Result<Vec<Undelivered>, StoreError> {
+async fn try_tell(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<Undelivered>, StoreError> {
     let (targets, policy) = (wire::targets(settings), wire::policy(settings));
     let providers: BTreeSet<String> = settings.providers.keys().cloned().collect();
-    let basis = Basis { targets: &targets, providers: &providers, policy: &policy };
+    let basis = Basis {
+        targets: &targets,
+        providers: &providers,
+        policy: &policy,
+    };
     let picture = Snapshot::read(&**store, &basis, SystemClock.now()).await?;
-    wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY).tell(&picture).await
+    wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
+        .tell(&picture)
+        .await
 }
 
-/// The same for a run that the guard ended before it began: for many that is the first they hear of it.
+/// The same for a run that the guard ended before it began: for many that is the first they hear of
+/// it.
 pub(super) async fn tell_refusal(settings: &Settings, output: &Output) {
     if settings.notify.is_empty() {
         return;

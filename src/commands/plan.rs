@@ -1,5 +1,5 @@
-//! `plan`: what `run` would do and why, and when each domain is next due. Changes nothing anywhere: it works on a copy of
-//! the store, and the CA is only asked for its list.
+//! `plan`: what `run` would do and why, and when each domain is next due. Changes nothing anywhere:
+//! it works on a copy of the store, and the CA is only asked for its list.
 
 use std::sync::Arc;
 
@@ -16,8 +16,10 @@ use crate::prevalidation::{Plan, PlannedStep, State, Step};
 use crate::worker::{Options, Worker};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 the plan was made · 2 usage or configuration · 3 CA or authentication · \
-5 the guard would refuse · 75 temporary, try again.")]
+#[command(
+    after_help = "Exit status: 0 the plan was made · 2 usage or configuration · 3 CA or authentication · \
+5 the guard would refuse · 75 temporary, try again."
+)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub which: Which,
@@ -38,15 +40,31 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     asked::in_inventory(&names, &rows)?;
 
     let only = (!names.is_empty()).then_some(names);
-    let order = Order { command: "plan", targets, only, wait: SignedDuration::ZERO, force: false };
+    let order = Order {
+        command: "plan",
+        targets,
+        only,
+        wait: SignedDuration::ZERO,
+        force: false,
+    };
     Scope::new(&settings, &rows, &order).warn(output);
-    let options = Options { only: order.only, ..Options::new("plan", "plan") };
-    let worker =
-        Worker::new(ports, wire::policy(&settings), order.targets, options, CancellationToken::new(), Arc::new(|_| {}));
+    let options = Options {
+        only: order.only,
+        ..Options::new("plan", "plan")
+    };
+    let worker = Worker::new(
+        ports,
+        wire::policy(&settings),
+        order.targets,
+        options,
+        CancellationToken::new(),
+        Arc::new(|_| {}),
+    );
     let mut plan = worker.plan().await?;
     plan.alarms.extend(shrunk);
     // Nobody's domain that is at rest is no news.
-    plan.steps.retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
+    plan.steps
+        .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
 
     let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
     output.json(&Document::new(&plan, &looks));
@@ -56,7 +74,11 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     } else {
         text(&plan, output)
     }
-    Ok(if plan.is_refused() { Exit::Guard } else { verdict(&looks, std::iter::empty()) })
+    Ok(if plan.is_refused() {
+        Exit::Guard
+    } else {
+        verdict(&looks, std::iter::empty())
+    })
 }
 
 fn headline(plan: &Plan) -> String {
@@ -64,8 +86,18 @@ fn headline(plan: &Plan) -> String {
     if all == 0 {
         return "no plan: there is no domain whose state at the CA could be read".to_owned();
     }
-    let now = share(due, all, "domain", ("has something to do now", "have something to do now"));
-    match plan.steps.iter().map(|step| step.decision.at).find(|&at| at > plan.made_at && at < Timestamp::MAX) {
+    let now = share(
+        due,
+        all,
+        "domain",
+        ("has something to do now", "have something to do now"),
+    );
+    match plan
+        .steps
+        .iter()
+        .map(|step| step.decision.at)
+        .find(|&at| at > plan.made_at && at < Timestamp::MAX)
+    {
         Some(next) => format!("{now}; the next one {}", relative(next, plan.made_at)),
         None => now,
     }
@@ -73,7 +105,10 @@ fn headline(plan: &Plan) -> String {
 
 fn when(step: &PlannedStep, plan: &Plan) -> String {
     let at = Some(step.decision.at).filter(|&at| at < Timestamp::MAX);
-    at.map_or_else(|| "-".to_owned(), |at| relative(at.max(plan.made_at), plan.made_at))
+    at.map_or_else(
+        || "-".to_owned(),
+        |at| relative(at.max(plan.made_at), plan.made_at),
+    )
 }
 
 const HEADERS: [&str; 5] = ["DOMAIN", "STATE", "NEXT", "WHEN", "WHY"];
@@ -90,11 +125,17 @@ fn cells(step: &PlannedStep, plan: &Plan) -> [String; 5] {
 
 fn text(plan: &Plan, output: &Output) {
     for alarm in &plan.alarms {
-        output.warn(&format!("the guard would refuse: {alarm}"), Some("`run --force` would act all the same"));
+        output.warn(
+            &format!("the guard would refuse: {alarm}"),
+            Some("`run --force` would act all the same"),
+        );
     }
     output.line(&headline(plan));
     if !plan.steps.is_empty() {
-        let rows = plan.steps.iter().map(|step| cells(step, plan).map(Into::into).into());
+        let rows = plan
+            .steps
+            .iter()
+            .map(|step| cells(step, plan).map(Into::into).into());
         output.table(&HEADERS, rows.collect());
     }
 }
@@ -104,21 +145,29 @@ fn markdown(plan: &Plan, output: &Output) {
     output.line(&format!("# Plan of {}", moment(plan.made_at)));
     output.line("");
     for alarm in &plan.alarms {
-        output.line(&format!("**The guard would refuse:** {}", plain(&alarm.to_string())));
+        output.line(&format!(
+            "**The guard would refuse:** {}",
+            plain(&alarm.to_string())
+        ));
         output.line("");
     }
     output.line(&format!("{}.", headline(plan)));
     output.line("");
     output.line(&row(&HEADERS.map(str::to_owned)));
     output.line("|---|---|---|---|---|");
-    plan.steps.iter().for_each(|step| output.line(&row(&cells(step, plan).map(|cell| plain(&cell)))));
+    plan.steps
+        .iter()
+        .for_each(|step| output.line(&row(&cells(step, plan).map(|cell| plain(&cell)))));
 }
 
 /// Text that means nothing in Markdown: it may come from a CA or a zone.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '&') {
+        if matches!(
+            c,
+            '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '&'
+        ) {
             plain.push('\\');
         }
         plain.push(c);

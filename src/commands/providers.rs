@@ -1,4 +1,5 @@
-//! `providers`: the instances, their kinds, the zones of the inventory they have; with `check`, a preflight. Writes nothing.
+//! `providers`: the instances, their kinds, the zones of the inventory they have; with `check`, a
+//! preflight. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +29,8 @@ pub(super) struct ProvidersArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Proves, as far as each provider can, that values could be written now: one domain of each zone
+    /// Proves, as far as each provider can, that values could be written now: one domain of each
+    /// zone
     Check {
         /// Every domain, not one of each zone
         #[arg(long)]
@@ -65,7 +67,11 @@ struct Check {
     hint: Option<String>,
 }
 
-pub(super) async fn providers(global: &Global, args: ProvidersArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn providers(
+    global: &Global,
+    args: ProvidersArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let store = wire::store_read_only(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
@@ -84,14 +90,22 @@ pub(super) async fn providers(global: &Global, args: ProvidersArgs, output: &Out
     }
     output.json(&table);
     print(&table, args.verb.is_some(), output);
-    let failed = table.iter().any(|row| row.error.is_some() || row.checks.iter().any(|check| !check.ok));
+    let failed = table
+        .iter()
+        .any(|row| row.error.is_some() || row.checks.iter().any(|check| !check.ok));
     Ok(if failed { Exit::Dns } else { Exit::Done })
 }
 
 async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found {
     let provider = match ports.route(&domain, named.as_deref()).await {
         Ok(provider) => provider,
-        Err(error) => return Found { domain, provider: None, zone: Err(error) },
+        Err(error) => {
+            return Found {
+                domain,
+                provider: None,
+                zone: Err(error),
+            };
+        }
     };
     let zone = match ports.providers.get(&provider) {
         None => {
@@ -100,36 +114,69 @@ async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found
         }
         // Any name may be routed to where others write; nobody there knows zones.
         Some(writer) => match writer.find_zone(domain.as_str()).await {
-            Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => {
-                writer.preflight(domain.as_str()).await.map(|proof| proof.zone.apex)
-            }
+            Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => writer
+                .preflight(domain.as_str())
+                .await
+                .map(|proof| proof.zone.apex),
             found => found.map(|zone| zone.apex),
         },
     };
-    Found { domain, provider: Some(provider), zone }
+    Found {
+        domain,
+        provider: Some(provider),
+        zone,
+    }
 }
 
 /// One row for each zone, one for each domain without one, one for each provider that has nothing.
 fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
-    let kind = |name: &str| ports.providers.get(name).map_or("-", |provider| provider.kind());
+    let kind = |name: &str| {
+        ports
+            .providers
+            .get(name)
+            .map_or("-", |provider| provider.kind())
+    };
     let mut zones: BTreeMap<(String, String), Vec<DomainName>> = BTreeMap::new();
     let mut unused: BTreeSet<&String> = ports.providers.keys().collect();
     let mut faults = Vec::new();
-    for Found { domain, provider, zone } in found {
+    for Found {
+        domain,
+        provider,
+        zone,
+    } in found
+    {
         unused.retain(|name| Some(*name) != provider.as_ref());
         let provider = provider.unwrap_or_else(|| "-".to_owned());
         match zone {
             Ok(zone) => zones.entry((provider, zone)).or_default().push(domain),
             Err(error) => {
-                let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+                let hint = error
+                    .hint
+                    .as_ref()
+                    .map(|hint| format!(" (hint: {hint})"))
+                    .unwrap_or_default();
                 let (kind, error) = (kind(&provider), Some(format!("{error}{hint}")));
-                faults.push(Row { provider, kind, zone: None, domains: vec![domain], checks: Vec::new(), error });
+                faults.push(Row {
+                    provider,
+                    kind,
+                    zone: None,
+                    domains: vec![domain],
+                    checks: Vec::new(),
+                    error,
+                });
             }
         }
     }
     let row = |((provider, zone), domains): ((String, String), Vec<DomainName>)| {
         let kind = kind(&provider);
-        Row { provider, kind, zone: Some(zone), domains, checks: Vec::new(), error: None }
+        Row {
+            provider,
+            kind,
+            zone: Some(zone),
+            domains,
+            checks: Vec::new(),
+            error: None,
+        }
     };
     let mut rows: Vec<Row> = zones.into_iter().map(row).collect();
     rows.extend(unused.into_iter().map(|name| Row {
@@ -147,12 +194,19 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
 
 impl Row {
     async fn check(&mut self, ports: &Ports, all: bool) {
-        let Some(provider) = ports.providers.get(&self.provider).filter(|_| self.zone.is_some()) else { return };
+        let Some(provider) = ports
+            .providers
+            .get(&self.provider)
+            .filter(|_| self.zone.is_some())
+        else {
+            return;
+        };
         let count = if all { self.domains.len() } else { 1 };
-        let asked = futures::stream::iter(self.domains.iter().take(count).cloned()).map(async |domain| {
-            let proof = provider.preflight(domain.as_str()).await;
-            Check::new(domain, proof)
-        });
+        let asked =
+            futures::stream::iter(self.domains.iter().take(count).cloned()).map(async |domain| {
+                let proof = provider.preflight(domain.as_str()).await;
+                Check::new(domain, proof)
+            });
         self.checks = asked.buffered(AT_ONCE).collect().await;
     }
 }
@@ -160,8 +214,20 @@ impl Row {
 impl Check {
     fn new(domain: DomainName, proof: Result<Preflight, ProviderError>) -> Self {
         match proof {
-            Ok(proof) => Self { domain, ok: true, evidence: proof.evidence, warnings: proof.warnings, hint: None },
-            Err(error) => Self { domain, ok: false, evidence: error.message, warnings: Vec::new(), hint: error.hint },
+            Ok(proof) => Self {
+                domain,
+                ok: true,
+                evidence: proof.evidence,
+                warnings: proof.warnings,
+                hint: None,
+            },
+            Err(error) => Self {
+                domain,
+                ok: false,
+                evidence: error.message,
+                warnings: Vec::new(),
+                hint: error.hint,
+            },
         }
     }
 }
@@ -173,22 +239,53 @@ fn print(table: &[Row], checked: bool, output: &Output) {
             [one] => one.both_forms(),
             [first, more @ ..] => format!("{} and {} more", first.both_forms(), more.len()),
         };
-        let (text, tone) = match (&row.error, row.checks.iter().filter(|check| !check.ok).count()) {
+        let (text, tone) = match (
+            &row.error,
+            row.checks.iter().filter(|check| !check.ok).count(),
+        ) {
             (Some(error), _) => (error.clone(), Tone::Bad),
             (None, 0) if row.checks.is_empty() => (String::new(), Tone::Dim),
             (None, 0) => ("can be written".to_owned(), Tone::Good),
-            (None, bad) => (format!("{bad} of {} cannot be written", row.checks.len()), Tone::Bad),
+            (None, bad) => (
+                format!("{bad} of {} cannot be written", row.checks.len()),
+                Tone::Bad,
+            ),
         };
         let zone = row.zone.clone().unwrap_or_else(|| "-".to_owned());
-        vec![row.provider.clone().into(), row.kind.into(), zone.into(), count.into(), Cell::new(text, tone)]
+        vec![
+            row.provider.clone().into(),
+            row.kind.into(),
+            zone.into(),
+            count.into(),
+            Cell::new(text, tone),
+        ]
     });
-    output.table(&["PROVIDER", "KIND", "ZONE", "DOMAINS", if checked { "CHECK" } else { "NOTE" }], cells.collect());
+    output.table(
+        &[
+            "PROVIDER",
+            "KIND",
+            "ZONE",
+            "DOMAINS",
+            if checked { "CHECK" } else { "NOTE" },
+        ],
+        cells.collect(),
+    );
     for check in table.iter().flat_map(|row| &row.checks) {
         if !check.ok {
-            output.error(&format!("{}: {}", check.domain.both_forms(), check.evidence), check.hint.as_deref());
+            output.error(
+                &format!("{}: {}", check.domain.both_forms(), check.evidence),
+                check.hint.as_deref(),
+            );
         } else {
-            output.detail(&format!("{}: {}", check.domain.both_forms(), check.evidence));
+            output.detail(&format!(
+                "{}: {}",
+                check.domain.both_forms(),
+                check.evidence
+            ));
         }
-        check.warnings.iter().for_each(|warning| output.warn(warning, None));
+        check
+            .warnings
+            .iter()
+            .for_each(|warning| output.warn(warning, None));
     }
 }

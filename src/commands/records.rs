@@ -1,5 +1,5 @@
-//! `records`: what must stand in DNS now and what may go, for pipelines that write zones; `--check` holds a planned zone
-//! against it. Reads the store only.
+//! `records`: what must stand in DNS now and what may go, for pipelines that write zones; `--check`
+//! holds a planned zone against it. Reads the store only.
 
 mod format;
 mod planned;
@@ -26,9 +26,11 @@ const NEW_TTL: u32 = prevalidate_providers::settings::DEFAULT_TTL;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Values come beside what is there: never replace a TXT record set by them.\n\n\
+#[command(
+    after_help = "Values come beside what is there: never replace a TXT record set by them.\n\n\
 Exit status: 0 done, or the planned zone keeps all that is needed · 2 usage, configuration, or the file cannot be read · \
-4 the planned zone lacks a value that is needed · 75 temporary, try again.")]
+4 the planned zone lacks a value that is needed · 75 temporary, try again."
+)]
 pub(super) struct RecordsArgs {
     /// For which tool
     #[arg(long, value_enum, default_value_t = Format::Zone, value_name = "FORMAT", conflicts_with = "check")]
@@ -39,8 +41,8 @@ pub(super) struct RecordsArgs {
     /// The values of all providers, not only of those that write nothing themselves
     #[arg(long, conflicts_with = "check")]
     all: bool,
-    /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt": {"NAME": ["VALUE"]}}; `-`
-    /// is standard input
+    /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt":
+    /// {"NAME": ["VALUE"]}}; `-` is standard input
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }
@@ -64,10 +66,16 @@ pub(super) struct Records {
     may_go: Vec<Value>,
 }
 
-pub(super) async fn records(global: &Global, args: RecordsArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn records(
+    global: &Global,
+    args: RecordsArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let zone = args.zone.as_deref().map(names::read_known).transpose();
-    let zone = zone.map_err(|message| Failed::new(Exit::Usage, message))?.map(|zone| zone.as_str().to_owned());
+    let zone = zone
+        .map_err(|message| Failed::new(Exit::Usage, message))?
+        .map(|zone| zone.as_str().to_owned());
     let store = wire::store_read_only(&settings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);
     let mut records = Records::new(store.open_entries(None).await?, &rows, &settings);
@@ -75,7 +83,12 @@ pub(super) async fn records(global: &Global, args: RecordsArgs, output: &Output)
         return check(file, zone, &records, output);
     }
     let by_others = |value: &Value| args.all || is_manual(&settings, &value.provider);
-    let keep = |value: &Value| by_others(value) && zone.as_ref().is_none_or(|zone| is_within(&value.owner, zone));
+    let keep = |value: &Value| {
+        by_others(value)
+            && zone
+                .as_ref()
+                .is_none_or(|zone| is_within(&value.owner, zone))
+    };
     records.must_stand.retain(keep);
     records.may_go.retain(keep);
     output.json(&records);
@@ -85,13 +98,24 @@ pub(super) async fn records(global: &Global, args: RecordsArgs, output: &Output)
 
 impl Records {
     fn new(entries: Vec<LedgerEntry>, rows: &[DomainRow], settings: &Settings) -> Self {
-        let wanted: BTreeMap<&str, &DomainRow> =
-            rows.iter().filter(|row| !row.origins.is_empty()).map(|row| (row.domain.as_str(), row)).collect();
-        let mut records = Self { must_stand: Vec::new(), may_go: Vec::new() };
+        let wanted: BTreeMap<&str, &DomainRow> = rows
+            .iter()
+            .filter(|row| !row.origins.is_empty())
+            .map(|row| (row.domain.as_str(), row))
+            .collect();
+        let mut records = Self {
+            must_stand: Vec::new(),
+            may_go: Vec::new(),
+        };
         for entry in entries {
-            let current = wanted.get(entry.owner.as_str()).and_then(|row| row.attempt.value.as_ref());
+            let current = wanted
+                .get(entry.owner.as_str())
+                .and_then(|row| row.attempt.value.as_ref());
             let needed = current == Some(&entry.value)
-                && matches!(entry.state, LedgerState::Intended | LedgerState::Published | LedgerState::Foreign);
+                && matches!(
+                    entry.state,
+                    LedgerState::Intended | LedgerState::Published | LedgerState::Foreign
+                );
             if needed {
                 records.must_stand.push(Value::new(entry, settings));
             } else if entry.state.is_open() {
@@ -99,7 +123,8 @@ impl Records {
             }
         }
         for values in [&mut records.must_stand, &mut records.may_go] {
-            values.sort_by(|a, b| (&a.zone, &a.owner, &a.value).cmp(&(&b.zone, &b.owner, &b.value)));
+            values
+                .sort_by(|a, b| (&a.zone, &a.owner, &a.value).cmp(&(&b.zone, &b.owner, &b.value)));
         }
         records
     }
@@ -107,11 +132,23 @@ impl Records {
 
 impl Value {
     fn new(entry: LedgerEntry, settings: &Settings) -> Self {
-        let zones = settings.providers.get(&entry.provider).and_then(|table| table.table.get("zones")?.as_array());
-        let zones = zones.into_iter().flatten().filter_map(serde_json::Value::as_str);
-        let configured = zones.filter(|zone| is_within(&entry.owner, zone)).max_by_key(|zone| zone.len());
+        let zones = settings
+            .providers
+            .get(&entry.provider)
+            .and_then(|table| table.table.get("zones")?.as_array());
+        let zones = zones
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_str);
+        let configured = zones
+            .filter(|zone| is_within(&entry.owner, zone))
+            .max_by_key(|zone| zone.len());
         Self {
-            zone: entry.zone.clone().or(configured.map(str::to_owned)).unwrap_or_else(|| entry.owner.clone()),
+            zone: entry
+                .zone
+                .clone()
+                .or(configured.map(str::to_owned))
+                .unwrap_or_else(|| entry.owner.clone()),
             ttl: entry.ttl_before.unwrap_or(NEW_TTL),
             seen: entry.published_at.is_some(),
             owner: entry.owner,
@@ -126,22 +163,48 @@ impl Value {
     }
 }
 
-fn check(file: &Path, zone: Option<String>, records: &Records, output: &Output) -> Result<Exit, Failed> {
-    let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let text = read(file).map_err(|error| Failed::new(Exit::Usage, format!("{shown} cannot be read: {error}")))?;
+fn check(
+    file: &Path,
+    zone: Option<String>,
+    records: &Records,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let shown = if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    };
+    let text = read(file)
+        .map_err(|error| Failed::new(Exit::Usage, format!("{shown} cannot be read: {error}")))?;
     let planned = Planned::read(&text, zone).map_err(|fault| {
-        Failed::new(Exit::Usage, format!("{shown}: {fault}"))
-            .with_hint("`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form")
+        Failed::new(Exit::Usage, format!("{shown}: {fault}")).with_hint(
+            "`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form",
+        )
     })?;
     let leaves = |value: &Value| planned.gives_away(&value.owner, &value.zone);
-    let needed: Vec<&Value> =
-        records.must_stand.iter().filter(|value| planned.decides(&value.owner) || leaves(value)).collect();
-    let missing: Vec<&Value> =
-        needed.iter().copied().filter(|value| leaves(value) || !planned.holds(&value.owner, &value.value)).collect();
-    let may_go: Vec<&Value> = records.may_go.iter().filter(|v| planned.holds(&v.owner, &v.value)).collect();
-    output.json(&json!({ "zone": planned.apex, "needed": needed, "missing": missing, "may_go": may_go }));
+    let needed: Vec<&Value> = records
+        .must_stand
+        .iter()
+        .filter(|value| planned.decides(&value.owner) || leaves(value))
+        .collect();
+    let missing: Vec<&Value> = needed
+        .iter()
+        .copied()
+        .filter(|value| leaves(value) || !planned.holds(&value.owner, &value.value))
+        .collect();
+    let may_go: Vec<&Value> = records
+        .may_go
+        .iter()
+        .filter(|v| planned.holds(&v.owner, &v.value))
+        .collect();
+    output.json(
+        &json!({ "zone": planned.apex, "needed": needed, "missing": missing, "may_go": may_go }),
+    );
     for value in &may_go {
-        output.notice(&format!("{} is done with and may go from the planned zone", value.place()));
+        output.notice(&format!(
+            "{} is done with and may go from the planned zone",
+            value.place()
+        ));
     }
     for value in &missing {
         let what = if leaves(value) {
@@ -155,20 +218,33 @@ fn check(file: &Path, zone: Option<String>, records: &Records, output: &Output) 
     }
     let zone = &planned.apex;
     if missing.is_empty() {
-        output.line(&format!("the planned zone {zone} keeps all of {} values that must stand", needed.len()));
+        output.line(&format!(
+            "the planned zone {zone} keeps all of {} values that must stand",
+            needed.len()
+        ));
         return Ok(Exit::Done);
     }
-    output.line(&format!("the planned zone {zone} lacks {} of {} values that must stand", missing.len(), needed.len()));
+    output.line(&format!(
+        "the planned zone {zone} lacks {} of {} values that must stand",
+        missing.len(),
+        needed.len()
+    ));
     Ok(Exit::Dns)
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
     let mut octets = Vec::new();
-    let source: Box<dyn Read> =
-        if file == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(file)?) };
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(file)?)
+    };
     source.take(MAX_BYTES + 1).read_to_end(&mut octets)?;
     if octets.len() as u64 > MAX_BYTES {
-        return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+        return Err(std::io::Error::other(format!(
+            "it is larger than {} MiB",
+            MAX_BYTES >> 20
+        )));
     }
     // Names and our values are ASCII; comments, and values of others, may be in any encoding.
     Ok(String::from_utf8_lossy(&octets).into_owned())
@@ -176,5 +252,8 @@ fn read(file: &Path) -> std::io::Result<String> {
 
 /// Whether a provider writes nothing itself.
 pub(super) fn is_manual(settings: &Settings, provider: &str) -> bool {
-    settings.providers.get(provider).is_some_and(|table| table.table.get("kind") == Some(&json!("manual")))
+    settings
+        .providers
+        .get(provider)
+        .is_some_and(|table| table.table.get("kind") == Some(&json!("manual")))
 }

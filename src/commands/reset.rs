@@ -1,4 +1,5 @@
-//! `reset`: a new token now, by order of a person. It asks where a proof that counts could be lost by it (faults C03).
+//! `reset`: a new token now, by order of a person. It asks where a proof that counts could be lost
+//! by it (faults C03).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,16 +27,29 @@ pub(super) struct ResetArgs {
     wait: SignedDuration,
 }
 
-pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn reset(
+    global: &Global,
+    args: ResetArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let names = asked::names(Some(&settings), &args.domains, true, output)?;
     if settings.policy.mode == Mode::Observe {
-        return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: no token is reset"));
+        return Err(Failed::new(
+            Exit::Usage,
+            "the policy's mode is `observe`: no token is reset",
+        ));
     }
-    let rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+    let rows = asked::inventory(
+        wire::store_read_only(&settings).await?.domains().await?,
+        &settings,
+    );
     asked::in_inventory(&names, &rows)?;
     refuse_covered(&settings, &names, &rows)?;
-    let rows: Vec<DomainRow> = rows.into_iter().filter(|row| names.contains(&row.domain)).collect();
+    let rows: Vec<DomainRow> = rows
+        .into_iter()
+        .filter(|row| names.contains(&row.domain))
+        .collect();
     refuse_unregistered(&rows)?;
     ask(&settings, &rows, args.yes, output)?;
 
@@ -43,37 +57,70 @@ pub(super) async fn reset(global: &Global, args: ResetArgs, output: &Output) -> 
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     let store = wire::open(&settings, false).await?;
     by_hand::order(&*store, "reset", &names, |lease, now| {
-        let proof = lease.row.sighting.registration().and_then(|registration| registration.proof.clone());
+        let proof = lease
+            .row
+            .sighting
+            .registration()
+            .and_then(|registration| registration.proof.clone());
         let attempt = &mut lease.row.attempt;
         attempt.restart(None, now, proof);
         (attempt.ordered, attempt.withdrawn_at) = (true, None);
         ("ordered", "a new token, by hand".to_owned())
     })
     .await?;
-    let order = Order { command: "reset", targets, only: Some(names), wait: args.wait, force: false };
+    let order = Order {
+        command: "reset",
+        targets,
+        only: Some(names),
+        wait: args.wait,
+        force: false,
+    };
     work(&settings, Arc::clone(&store), order, output).await
 }
 
 /// Nothing is done for a domain below another one of the inventory.
-fn refuse_covered(settings: &Settings, names: &[DomainName], rows: &[DomainRow]) -> Result<(), Failed> {
+fn refuse_covered(
+    settings: &Settings,
+    names: &[DomainName],
+    rows: &[DomainRow],
+) -> Result<(), Failed> {
     if !settings.policy.cover {
         return Ok(());
     }
-    let wanted: BTreeSet<_> = rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
+    let wanted: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| !row.origins.is_empty())
+        .map(|row| &row.domain)
+        .collect();
     let mut faults = Vec::new();
     for name in names {
         let mut above = std::iter::successors(name.parent(), DomainName::parent);
         if let Some(up) = above.find(|up| wanted.contains(up)) {
-            faults.push(format!("{} is covered by {}: reset that one", name.both_forms(), up.both_forms()));
+            faults.push(format!(
+                "{} is covered by {}: reset that one",
+                name.both_forms(),
+                up.both_forms()
+            ));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Failed::new(Exit::Usage, faults.join("\n"))) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::new(Exit::Usage, faults.join("\n")))
+    }
 }
 
 fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
-    let unknown = rows.iter().filter(|row| row.sighting.registration().is_none());
+    let unknown = rows
+        .iter()
+        .filter(|row| row.sighting.registration().is_none());
     let faults: Vec<_> = unknown
-        .map(|row| format!("{} is not registered at the CA as far as is known", row.domain.both_forms()))
+        .map(|row| {
+            format!(
+                "{} is not registered at the CA as far as is known",
+                row.domain.both_forms()
+            )
+        })
         .collect();
     if faults.is_empty() {
         return Ok(());
@@ -87,9 +134,16 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
     let (policy, now) = (wire::policy(settings), SystemClock.now());
     let mut risked = Vec::new();
     for row in rows {
-        let Some(registration) = row.sighting.registration() else { continue };
-        let Some(end) = registration.usable_until(&policy.reuse, now) else { continue };
-        let renew_at = registration.proof.as_ref().and_then(|proof| policy.renew_at(&row.domain, proof));
+        let Some(registration) = row.sighting.registration() else {
+            continue;
+        };
+        let Some(end) = registration.usable_until(&policy.reuse, now) else {
+            continue;
+        };
+        let renew_at = registration
+            .proof
+            .as_ref()
+            .and_then(|proof| policy.renew_at(&row.domain, proof));
         if renew_at.is_some_and(|at| now < at) {
             output.warn(
                 &format!(
@@ -107,7 +161,10 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
     match output.confirm(&format!("Reset the token of {}?", risked.join(", "))) {
         Some(true) => Ok(()),
         Some(false) => Err(Failed::new(Exit::Usage, "nothing was reset")),
-        None => Err(Failed::new(Exit::Usage, "nobody is here to be asked, so nothing was reset")
-            .with_hint("--yes goes on without asking")),
+        None => Err(Failed::new(
+            Exit::Usage,
+            "nobody is here to be asked, so nothing was reset",
+        )
+        .with_hint("--yes goes on without asking")),
     }
 }

@@ -15,7 +15,8 @@ pub(super) struct RunArgs {
     /// Says what would be done, as `plan` does, and does nothing
     #[arg(long, conflicts_with_all = ["wait", "force"])]
     dry_run: bool,
-    /// How long to stay and see things through; the next run goes on from there [default: `wait` of [worker], 10m]
+    /// How long to stay and see things through; the next run goes on from there [default: `wait` of
+    /// [worker], 10m]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     wait: Option<SignedDuration>,
     /// Acts although the guard refuses
@@ -44,7 +45,10 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     let only = (!names.is_empty()).then_some(names);
     if let Some(only) = &only {
         // Before the store is made: a wrong name must leave no trace.
-        let mut rows = asked::inventory(wire::store_read_only(&settings).await?.domains().await?, &settings);
+        let mut rows = asked::inventory(
+            wire::store_read_only(&settings).await?.domains().await?,
+            &settings,
+        );
         rows.retain(|row| targets.iter().any(|target| target.key == row.client));
         asked::in_inventory(only, &rows)?;
         rows.retain(|row| only.contains(&row.domain));
@@ -57,8 +61,20 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         }
         store => store?,
     };
-    let wait = args.wait.unwrap_or_else(|| settings.worker.wait.try_into().unwrap_or(SignedDuration::MAX));
-    let order = Order { command: "run", targets, only, wait, force: args.force };
+    let wait = args.wait.unwrap_or_else(|| {
+        settings
+            .worker
+            .wait
+            .try_into()
+            .unwrap_or(SignedDuration::MAX)
+    });
+    let order = Order {
+        command: "run",
+        targets,
+        only,
+        wait,
+        force: args.force,
+    };
     let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
     store.retention(SystemClock.now()).await?;
     notify::tell(&settings, std::sync::Arc::clone(&store), output).await;

@@ -1,4 +1,5 @@
-//! `prevalidate sandbox`: a CA and its name servers on loopback, until it is stopped, and a configuration that uses them.
+//! `prevalidate sandbox`: a CA and its name servers on loopback, until it is stopped, and a
+//! configuration that uses them.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -34,10 +35,12 @@ pub(super) struct SandboxArgs {
     /// The API key of the CA's account; a random one otherwise
     #[arg(long, value_name = "KEY", value_parser = |text: &str| Ok::<_, String>(SecretString::from(text)))]
     key: Option<SecretString>,
-    /// A domain, with a zone of its own that holds SPF; may be repeated [default: example.test, déjà-vu.example]
+    /// A domain, with a zone of its own that holds SPF; may be repeated [default: example.test,
+    /// déjà-vu.example]
     #[arg(long = "domain", value_name = "NAME")]
     domains: Vec<String>,
-    /// One more name server, and how it follows the primary: now, never, dead, lame, or how late (30s); may be repeated
+    /// One more name server, and how it follows the primary: now, never, dead, lame, or how late
+    /// (30s); may be repeated
     #[arg(long = "secondary", value_name = "HOW", default_value = "now")]
     secondaries: Vec<Follow>,
     /// How the CA behaves; `--fault help` lists the switches; may be repeated
@@ -46,8 +49,8 @@ pub(super) struct SandboxArgs {
     /// How long every call of the CA takes at least, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
-    /// Where the secrets are written, and where the configuration has its store; otherwise a temporary directory,
-    /// which is removed at the end
+    /// Where the secrets are written, and where the configuration has its store; otherwise a
+    /// temporary directory, which is removed at the end
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -75,7 +78,9 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         behaviour,
         ..Options::new(place.path(), Arc::new(SystemClock), domains)
     };
-    let sandbox = Sandbox::start(options).await.map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let sandbox = Sandbox::start(options)
+        .await
+        .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     introduce(&sandbox, place.path(), output);
     stop.cancelled().await;
     drop(sandbox);
@@ -83,7 +88,8 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The configuration goes to standard output, so that it can be kept; what people need to know to standard error.
+/// The configuration goes to standard output, so that it can be kept; what people need to know to
+/// standard error.
 fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
     let (ca, servers) = (sandbox.ca.url(), sandbox.dns.addresses());
     let configuration = sandbox.configuration();
@@ -93,34 +99,50 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
         "ca": ca, "name_servers": servers, "directory": directory, "configuration": configuration,
     }));
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
-    output.notice(&format!("a CA at {ca}, name servers at {} (the first is the primary)", servers.join(", ")));
-    output.notice(&format!("secrets and store in {}; Ctrl-C ends the sandbox", directory.display()));
+    output.notice(&format!(
+        "a CA at {ca}, name servers at {} (the first is the primary)",
+        servers.join(", ")
+    ));
+    output.notice(&format!(
+        "secrets and store in {}; Ctrl-C ends the sandbox",
+        directory.display()
+    ));
     output.notice("the configuration is on standard output: keep it as lab.toml, then");
     output.notice("  prevalidate --config lab.toml plan     shows what would be done");
     output.notice("  prevalidate --config lab.toml run      does it");
-    output.notice(&format!("  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"));
+    output.notice(&format!(
+        "  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"
+    ));
 }
 
 fn behaviour(args: &SandboxArgs) -> Result<Behaviour, Failed> {
-    let mut behaviour = Behaviour { latency_ms: args.latency, ..Behaviour::default() };
+    let mut behaviour = Behaviour {
+        latency_ms: args.latency,
+        ..Behaviour::default()
+    };
     for fault in &args.faults {
         let set = match fault.split_once('=') {
             Some((key, value)) => behaviour.set(key.trim(), value.trim()),
             None => Err("give it as KEY=VALUE".to_owned()),
         };
         set.map_err(|why| {
-            Failed::new(Exit::Usage, format!("--fault {fault}: {why}")).with_hint("`--fault help` lists the switches")
+            Failed::new(Exit::Usage, format!("--fault {fault}: {why}"))
+                .with_hint("`--fault help` lists the switches")
         })?;
     }
     Ok(behaviour)
 }
 
 fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
-    let written: Vec<&str> =
-        if written.is_empty() { DOMAINS.to_vec() } else { written.iter().map(String::as_str).collect() };
+    let written: Vec<&str> = if written.is_empty() {
+        DOMAINS.to_vec()
+    } else {
+        written.iter().map(String::as_str).collect()
+    };
     let mut domains = Vec::new();
     for text in written {
-        let parsed = DomainName::parse(text).map_err(|why| Failed::new(Exit::Usage, format!("--domain: {why}")))?;
+        let parsed = DomainName::parse(text)
+            .map_err(|why| Failed::new(Exit::Usage, format!("--domain: {why}")))?;
         if !domains.contains(&parsed.name) {
             domains.push(parsed.name);
         }
@@ -130,7 +152,9 @@ fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
 
 /// A sandbox has no passwords worth the name and a back door: it is for this machine only.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "give an address with a port, such as 127.0.0.1:8080")?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "give an address with a port, such as 127.0.0.1:8080")?;
     if address.ip().is_loopback() {
         return Ok(address);
     }
@@ -139,30 +163,84 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// Every switch of the CA with the values it takes and what it means; the default first.
 const SWITCHES: [(&str, &str, &str); 19] = [
-    ("reset_keeps_proof", "true|false", "a reset leaves a valid domain valid"),
+    (
+        "reset_keeps_proof",
+        "true|false",
+        "a reset leaves a valid domain valid",
+    ),
     ("not_seen", "unchanged|error", "how validate says: not seen"),
-    ("stale_token", "unchanged|error", "how validate says: no token to look for"),
-    ("register_known", "error|same|new_token", "what register does with a known name"),
-    ("bad_name_fails_batch", "true|false", "one bad name fails the whole register"),
-    ("value_has_prefix", "true|false", "the value comes with swiss-pki= in front"),
-    ("lower_case_status", "false|true", "the status is in lower case"),
+    (
+        "stale_token",
+        "unchanged|error",
+        "how validate says: no token to look for",
+    ),
+    (
+        "register_known",
+        "error|same|new_token",
+        "what register does with a known name",
+    ),
+    (
+        "bad_name_fails_batch",
+        "true|false",
+        "one bad name fails the whole register",
+    ),
+    (
+        "value_has_prefix",
+        "true|false",
+        "the value comes with swiss-pki= in front",
+    ),
+    (
+        "lower_case_status",
+        "false|true",
+        "the status is in lower case",
+    ),
     ("polls", "false|true", "the CA looks by itself"),
     ("folds_sharp_s", "false|true", "ß becomes ss"),
     ("shuffled", "false|true", "lists come in any order"),
-    ("cuts_late", "false|true", "a rule cuts shown dates when it starts"),
-    ("quoted_jwt", "false|true", "the token helper's JWT is in quotes"),
+    (
+        "cuts_late",
+        "false|true",
+        "a rule cuts shown dates when it starts",
+    ),
+    (
+        "quoted_jwt",
+        "false|true",
+        "the token helper's JWT is in quotes",
+    ),
     ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
-    ("client_search_limit", "300|N", "how many clients a search returns"),
-    ("perspectives", "0|N", "places that look; 0: at every name server"),
-    ("resolvers", "[]|[\"192.0.2.1:53\"]", "one resolver per place, asked instead"),
+    (
+        "client_search_limit",
+        "300|N",
+        "how many clients a search returns",
+    ),
+    (
+        "perspectives",
+        "0|N",
+        "places that look; 0: at every name server",
+    ),
+    (
+        "resolvers",
+        "[]|[\"192.0.2.1:53\"]",
+        "one resolver per place, asked instead",
+    ),
     ("perspective_failures", "1|N", "how many of them may fail"),
-    ("latency_ms", "0|N", "the least time of a call, as --latency"),
-    ("calls_per_second", "0|N", "429 for more than this; 0: no limit"),
+    (
+        "latency_ms",
+        "0|N",
+        "the least time of a call, as --latency",
+    ),
+    (
+        "calls_per_second",
+        "0|N",
+        "429 for more than this; 0: no limit",
+    ),
 ];
 
 /// The switches, one a line.
 fn switches() -> String {
-    let line = |(key, values, meaning): &(&str, &str, &str)| format!("  {:<37}{meaning}", format!("{key}={values}"));
+    let line = |(key, values, meaning): &(&str, &str, &str)| {
+        format!("  {:<37}{meaning}", format!("{key}={values}"))
+    };
     SWITCHES.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -178,7 +256,8 @@ fn help() -> String {
 
 /// A directory for a sandbox: somebody's own, or one that goes away again.
 pub(super) enum Place {
-    /// With the lock that says it is in use; the operating system lets go of it when the process ends, however it ends.
+    /// With the lock that says it is in use; the operating system lets go of it when the process
+    /// ends, however it ends.
     Kept {
         path: PathBuf,
         _lock: File,
@@ -193,20 +272,39 @@ impl Place {
     /// `dir`, made for the owner only when it is not there, or a temporary directory for `what`.
     pub(super) fn make(dir: Option<&Path>, what: &str) -> Result<Self, Failed> {
         use std::os::unix::fs::DirBuilderExt;
-        let failed = |path: &Path, error| Failed::new(Exit::Usage, format!("cannot make {}: {error}", path.display()));
+        let failed = |path: &Path, error| {
+            Failed::new(
+                Exit::Usage,
+                format!("cannot make {}: {error}", path.display()),
+            )
+        };
         let Some(dir) = dir else {
-            let made = tempfile::Builder::new().prefix(&format!("prevalidate-{what}-")).tempdir();
-            return made.map(Self::Passing).map_err(|error| failed(&std::env::temp_dir(), error));
+            let made = tempfile::Builder::new()
+                .prefix(&format!("prevalidate-{what}-"))
+                .tempdir();
+            return made
+                .map(Self::Passing)
+                .map_err(|error| failed(&std::env::temp_dir(), error));
         };
         let dir = std::path::absolute(dir).map_err(|error| failed(dir, error))?;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir);
         made.map_err(|error| failed(&dir, error))?;
         let lock = File::create(dir.join(LOCK)).map_err(|error| failed(&dir.join(LOCK), error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self::Kept { path: dir, _lock: lock }),
+            Ok(()) => Ok(Self::Kept {
+                path: dir,
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => {
-                let message = format!("a sandbox is running in {}, with keys of its own", dir.display());
-                Err(Failed::new(Exit::Usage, message).with_hint("end it first, or take another --dir"))
+                let message = format!(
+                    "a sandbox is running in {}, with keys of its own",
+                    dir.display()
+                );
+                Err(Failed::new(Exit::Usage, message)
+                    .with_hint("end it first, or take another --dir"))
             }
             Err(TryLockError::Error(error)) => Err(failed(&dir.join(LOCK), error)),
         }
@@ -222,10 +320,15 @@ impl Place {
 
     /// Removes what was only for the moment.
     pub(super) fn close(self) -> Result<(), Failed> {
-        let Self::Passing(directory) = self else { return Ok(()) };
+        let Self::Passing(directory) = self else {
+            return Ok(());
+        };
         let path = directory.path().to_owned();
         directory.close().map_err(|error| {
-            Failed::new(Exit::Temporary, format!("cannot remove the directory {}: {error}", path.display()))
+            Failed::new(
+                Exit::Temporary,
+                format!("cannot remove the directory {}: {error}", path.display()),
+            )
         })
     }
 }
@@ -233,9 +336,17 @@ impl Place {
 /// Cancelled by Ctrl-C, by `kill`, and by a terminal that is closed.
 pub(super) fn stop_on_signal() -> Result<CancellationToken, Failed> {
     let stop = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let mut signal = signal(kind)
-            .map_err(|error| Failed::new(Exit::Temporary, format!("cannot listen for signals: {error}")))?;
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signal = signal(kind).map_err(|error| {
+            Failed::new(
+                Exit::Temporary,
+                format!("cannot listen for signals: {error}"),
+            )
+        })?;
         let stop = stop.clone();
         tokio::spawn(async move {
             signal.recv().await;
@@ -255,13 +366,28 @@ mod tests {
     #[test]
     fn the_list_of_switches_is_the_cas_own_with_its_defaults() {
         let behaviour = serde_json::to_value(Behaviour::default()).unwrap();
-        let known: BTreeSet<&str> = behaviour.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(SWITCHES.iter().map(|(key, ..)| *key).collect::<BTreeSet<_>>(), known);
+        let known: BTreeSet<&str> = behaviour
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            SWITCHES
+                .iter()
+                .map(|(key, ..)| *key)
+                .collect::<BTreeSet<_>>(),
+            known
+        );
         for (key, values, _) in SWITCHES {
             let mut set = Behaviour::default();
             set.set(key, values.split('|').next().unwrap()).unwrap();
             assert_eq!(set, Behaviour::default(), "{key} names its default first");
-            for value in values.split('|').skip(1).map(|value| if value == "N" { "7" } else { value }) {
+            for value in values
+                .split('|')
+                .skip(1)
+                .map(|value| if value == "N" { "7" } else { value })
+            {
                 set.set(key, value).unwrap();
             }
         }
@@ -270,7 +396,13 @@ mod tests {
     #[test]
     fn only_loopback_is_listened_on() {
         assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:8080").is_ok());
-        for address in ["0.0.0.0:80", "192.0.2.1:53", "[::]:0", "localhost:80", "127.0.0.1"] {
+        for address in [
+            "0.0.0.0:80",
+            "192.0.2.1:53",
+            "[::]:0",
+            "localhost:80",
+            "127.0.0.1",
+        ] {
             assert!(loopback(address).is_err(), "{address}");
         }
     }

@@ -1,4 +1,5 @@
-//! `serve`: the daemon. Scheduler, workers and interface in one process, of which any number may share a store.
+//! `serve`: the daemon. Scheduler, workers and interface in one process, of which any number may
+//! share a store.
 
 mod parts;
 mod signals;
@@ -37,14 +38,24 @@ Exit status: 0 it was told to end · 2 it cannot begin before a person has mende
 )]
 pub(super) struct ServeArgs {}
 
-pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn serve(
+    global: &Global,
+    _args: ServeArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     voice::speak_of_panics();
     let mut signals = Signals::new()?;
-    let Some(store) = reach(&settings, &mut signals).await? else { return Ok(Exit::Done) };
+    let Some(store) = reach(&settings, &mut signals).await? else {
+        return Ok(Exit::Done);
+    };
     let run = run_name("serve", wire::clock().now());
     let parts = Parts::new(&settings, &store, &run)?;
-    let shared = Arc::new(Shared::new(Arc::clone(&store), wire::clock(), parts.live.clone()));
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&store),
+        wire::clock(),
+        parts.live.clone(),
+    ));
     let mut daemon = Daemon::new(shared, parts, settings, run);
     daemon.begin().await;
     daemon.tell();
@@ -66,8 +77,12 @@ pub(super) async fn serve(global: &Global, _args: ServeArgs, output: &Output) ->
     }
 }
 
-/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the process to end.
-async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<dyn Store>>, Failed> {
+/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the
+/// process to end.
+async fn reach(
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Result<Option<Arc<dyn Store>>, Failed> {
     let mut told = false;
     loop {
         let opened = tokio::select! {
@@ -92,7 +107,12 @@ async fn reach(settings: &Settings, signals: &mut Signals) -> Result<Option<Arc<
 
 fn notifier(settings: &Settings, shared: &Shared) -> Arc<Notifier> {
     let (store, metrics) = (Arc::clone(&shared.store), Arc::clone(&shared.metrics));
-    Arc::new(wire::notifier(settings, store, metrics, notify::Pace::DAEMON))
+    Arc::new(wire::notifier(
+        settings,
+        store,
+        metrics,
+        notify::Pace::DAEMON,
+    ))
 }
 
 struct Daemon {
@@ -115,7 +135,15 @@ impl Daemon {
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         let notifiers = watch::Sender::new(notifier(&settings, &shared));
-        Self { shared, scheduler, settings, run, notifiers, unsynced: true, address: None }
+        Self {
+            shared,
+            scheduler,
+            settings,
+            run,
+            notifiers,
+            unsynced: true,
+            address: None,
+        }
     }
 
     /// Whoever is to know is told of each picture.
@@ -125,11 +153,13 @@ impl Daemon {
             loop {
                 let (ending, seen) = (shared.draining.clone(), Arc::clone(&shared));
                 let unhindered = move || seen.obstacle().is_none();
-                let telling = notify::follow(shared.pictures(), notifiers.clone(), ending, unhindered);
+                let telling =
+                    notify::follow(shared.pictures(), notifiers.clone(), ending, unhindered);
                 if tokio::spawn(telling).await.is_ok() {
                     return;
                 }
-                // A fault of the program, which was told where it happened (faults W14): nobody told is worse than told twice.
+                // A fault of the program, which was told where it happened (faults W14): nobody
+                // told is worse than told twice.
                 shared.metrics.event("panic");
                 tokio::time::sleep(AGAIN).await;
             }
@@ -143,19 +173,32 @@ impl Daemon {
         }
     }
 
-    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest ends.
+    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest
+    /// ends.
     async fn listen(&self) -> Result<Option<Serving>, Failed> {
-        let Some(server) = &self.settings.server else { return Ok(None) };
-        let serving = http::listen(server.listen, &self.shared).await.map_err(|error| {
-            Failed::new(Exit::Temporary, format!("server.listen: cannot listen on {}: {error}", server.listen))
+        let Some(server) = &self.settings.server else {
+            return Ok(None);
+        };
+        let serving = http::listen(server.listen, &self.shared)
+            .await
+            .map_err(|error| {
+                Failed::new(
+                    Exit::Temporary,
+                    format!("server.listen: cannot listen on {}: {error}", server.listen),
+                )
                 .with_hint("is another one running?")
-        })?;
+            })?;
         Ok(Some(serving))
     }
 
     fn say_begun(&self) {
         let clients = self.shared.live().targets.len();
-        let domains = self.settings.clients.iter().map(|client| client.domains.len()).sum::<usize>();
+        let domains = self
+            .settings
+            .clients
+            .iter()
+            .map(|client| client.domains.len())
+            .sum::<usize>();
         let store = Named::of(&self.settings).shown().unwrap_or_default();
         let listen = self.address.map(tracing::field::display);
         let version = env!("CARGO_PKG_VERSION");
@@ -179,7 +222,8 @@ impl Daemon {
                     Signal::Reload if self.shared.draining.is_cancelled() => {}
                     Signal::Reload => self.unless_it_ends(signals, async |daemon| daemon.reload(global).await).await,
                     Signal::End(code) if self.shared.draining.is_cancelled() => {
-                        // What is under way is cut off; whoever comes next finds out what became of it.
+                        // What is under way is cut off; whoever comes next finds out what became of
+                        // it.
                         std::process::exit(code);
                     }
                     Signal::End(_) => self.drain(),
@@ -188,7 +232,8 @@ impl Daemon {
         }
     }
 
-    /// Does something that a store which does not answer may hold up for long, and leaves it when the process is to end.
+    /// Does something that a store which does not answer may hold up for long, and leaves it when
+    /// the process is to end.
     async fn unless_it_ends(&mut self, signals: &mut Signals, work: impl AsyncFnOnce(&mut Self)) {
         let ends = tokio::select! {
             () = work(&mut *self) => false,
@@ -213,14 +258,26 @@ impl Daemon {
                 rounds = cut,
                 "ended; what took too long was cut off, and its domains come free when their leases end"
             ),
-            Err(_) => return Err(Failed::new(Exit::Temporary, "the scheduler ended by a fault of the program")),
+            Err(_) => {
+                return Err(Failed::new(
+                    Exit::Temporary,
+                    "the scheduler ended by a fault of the program",
+                ));
+            }
         }
         Ok(Exit::Done)
     }
 
     /// Takes the inventory into the store; what did not work is tried again.
     async fn sync(&mut self) {
-        match wire::sync(&*self.shared.store, &self.settings, self.shared.clock.now(), false).await {
+        match wire::sync(
+            &*self.shared.store,
+            &self.settings,
+            self.shared.clock.now(),
+            false,
+        )
+        .await
+        {
             Ok(alarm) => {
                 if let Some(alarm) = alarm {
                     tracing::error!(
@@ -237,7 +294,8 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration and its secrets again. One that is broken, or that the guard refuses, changes nothing.
+    /// Reads the configuration and its secrets again. One that is broken, or that the guard
+    /// refuses, changes nothing.
     async fn reload(&mut self, global: &Global) {
         manager::reloading();
         let outcome = self.take_over(global).await;
@@ -254,13 +312,17 @@ impl Daemon {
 
     async fn take_over(&mut self, global: &Global) -> Result<(), Vec<String>> {
         let one = |failed: Failed| {
-            let hint = failed.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let hint = failed
+                .hint
+                .map(|hint| format!(" ({hint})"))
+                .unwrap_or_default();
             vec![format!("{}{hint}", failed.message)]
         };
         let settings = wire::settings_again(global)?;
         if wire::fingerprint(&settings) != wire::fingerprint(&self.settings) {
             return Err(vec![
-                "ca: the store belongs to the CAs it began with; others need a store of their own".to_owned(),
+                "ca: the store belongs to the CAs it began with; others need a store of their own"
+                    .to_owned(),
             ]);
         }
         let parts = Parts::new(&settings, &self.shared.store, &self.run).map_err(one)?;
@@ -282,7 +344,8 @@ impl Daemon {
             tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
         self.shared.reload(parts.live.clone());
-        self.notifiers.send_replace(notifier(&settings, &self.shared));
+        self.notifiers
+            .send_replace(notifier(&settings, &self.shared));
         self.scheduler.employ(parts.worker(&self.shared));
         self.settings = settings;
         Ok(())

@@ -1,4 +1,5 @@
-//! `status`: every domain as the store knows it, and how old that knowledge is; `--refresh` asks the CA.
+//! `status`: every domain as the store knows it, and how old that knowledge is; `--refresh` asks
+//! the CA.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,10 +46,17 @@ pub(super) struct StatusArgs {
 
 fn state(word: String) -> State {
     // The parser lets only these words through.
-    State::ALL.into_iter().find(|state| state.as_str() == word).unwrap_or(State::New)
+    State::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .unwrap_or(State::New)
 }
 
-pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn status(
+    global: &Global,
+    args: StatusArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let clients = asked::targets(&settings, args.client.as_deref())?;
     let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
@@ -58,14 +66,25 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
             wire::ports(&settings, Arc::clone(&store))?,
             wire::policy(&settings),
             clients.clone(),
-            Options::new("status", format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"))),
+            Options::new(
+                "status",
+                format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ")),
+            ),
             CancellationToken::new(),
             Arc::new(|_| {}),
         );
         worker.refresh().await?;
-        (store, worker.looks().into_iter().map(Look::from).collect(), worker.covered())
+        (
+            store,
+            worker.looks().into_iter().map(Look::from).collect(),
+            worker.covered(),
+        )
     } else {
-        (wire::store_read_only(&settings).await?, Vec::new(), BTreeMap::new())
+        (
+            wire::store_read_only(&settings).await?,
+            Vec::new(),
+            BTreeMap::new(),
+        )
     };
     looks.iter().for_each(|look: &Look| look.tell(output));
 
@@ -74,11 +93,17 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
     known(&names, &shown)?;
     shown.retain(|view| {
         let by_name = names.is_empty() || names.contains(&view.domain);
-        let by_client = args.client.is_none() || clients.iter().any(|target| target.key == view.client);
-        let by_state =
-            args.state.map_or(args.all || !names.is_empty() || view.is_managed(), |state| view.state == state);
+        let by_client =
+            args.client.is_none() || clients.iter().any(|target| target.key == view.client);
+        let by_state = args.state.map_or(
+            args.all || !names.is_empty() || view.is_managed(),
+            |state| view.state == state,
+        );
         let by_end = args.expiring_within.is_none_or(|within| {
-            view.is_managed() && view.usable_until().map_or(!view.with_margin, |end| end.duration_since(now) <= within)
+            view.is_managed()
+                && view
+                    .usable_until()
+                    .map_or(!view.with_margin, |end| end.duration_since(now) <= within)
         });
         by_name && by_client && by_state && by_end
     });
@@ -86,28 +111,51 @@ pub(super) async fn status(global: &Global, args: StatusArgs, output: &Output) -
     tell_bogus(&shown, output);
     if !shown.is_empty() {
         let rows = shown.iter().map(|view| row(view, now)).collect();
-        output.table(&["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"], rows);
+        output.table(
+            &["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"],
+            rows,
+        );
     }
-    ages(&*store, &settings, args.client.is_some().then_some(&clients), now, output).await?;
-    Ok(match verdict(&looks, shown.iter().filter(|view| view.is_managed())) {
-        // Nothing was tried in DNS: what is wrong there is in the reasons.
-        Exit::Dns => Exit::Incomplete,
-        exit => exit,
-    })
+    ages(
+        &*store,
+        &settings,
+        args.client.is_some().then_some(&clients),
+        now,
+        output,
+    )
+    .await?;
+    Ok(
+        match verdict(&looks, shown.iter().filter(|view| view.is_managed())) {
+            // Nothing was tried in DNS: what is wrong there is in the reasons.
+            Exit::Dns => Exit::Incomplete,
+            exit => exit,
+        },
+    )
 }
 
 /// Refuses names that nobody knows, all at once.
 fn known(names: &[DomainName], views: &[DomainView]) -> Result<(), Failed> {
-    let strange: Vec<&DomainName> =
-        names.iter().filter(|name| !views.iter().any(|view| view.domain == **name)).collect();
-    let Some(first) = strange.first() else { return Ok(()) };
-    let lines: Vec<_> = strange.iter().map(|name| format!("{} is not in the inventory", name.both_forms())).collect();
-    Err(Failed::new(Exit::Usage, lines.join("\n"))
-        .with_hint(format!("`prevalidate add {first}` takes it in, or write it into the configuration")))
+    let strange: Vec<&DomainName> = names
+        .iter()
+        .filter(|name| !views.iter().any(|view| view.domain == **name))
+        .collect();
+    let Some(first) = strange.first() else {
+        return Ok(());
+    };
+    let lines: Vec<_> = strange
+        .iter()
+        .map(|name| format!("{} is not in the inventory", name.both_forms()))
+        .collect();
+    Err(
+        Failed::new(Exit::Usage, lines.join("\n")).with_hint(format!(
+            "`prevalidate add {first}` takes it in, or write it into the configuration"
+        )),
+    )
 }
 
 fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
-    let future = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at.max(now), now));
+    let future =
+        |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at.max(now), now));
     vec![
         view.domain.both_forms().into(),
         Cell::new(view.state.as_str(), tone(view)),
@@ -131,9 +179,20 @@ async fn ages(
     for target in only.cloned().unwrap_or_else(|| wire::targets(settings)) {
         match looks.get(&target.key) {
             Some(&at) => {
-                output.line(&format!("{}: the CA was last asked {}", target.key, relative(at, now)));
+                output.line(&format!(
+                    "{}: the CA was last asked {}",
+                    target.key,
+                    relative(at, now)
+                ));
                 if now.duration_since(at) > STALE {
-                    output.warn(&format!("{}: the last look at the CA is {}", target.key, relative(at, now)), hint);
+                    output.warn(
+                        &format!(
+                            "{}: the last look at the CA is {}",
+                            target.key,
+                            relative(at, now)
+                        ),
+                        hint,
+                    );
                 }
             }
             None => output.line(&format!("{}: the CA has not been asked yet", target.key)),

@@ -16,10 +16,12 @@ pub(super) enum StoreCommand {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "URL is what `url` of [store] may be: sqlite:/var/lib/prevalidate/prevalidate.db, or \
+#[command(
+    after_help = "URL is what `url` of [store] may be: sqlite:/var/lib/prevalidate/prevalidate.db, or \
 postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full without a password, which comes from PGPASSWORD or \
 ~/.pgpass; that of the configuration's store from `password` of [store].\n\n\
-Stop every run first. Afterwards, only the new store may be used: the old one knows nothing of what happens from then on.")]
+Stop every run first. Afterwards, only the new store may be used: the old one knows nothing of what happens from then on."
+)]
 pub(super) struct CopyArgs {
     /// The store to read [default: the configuration's]
     #[arg(long, value_name = "URL", required_unless_present = "to")]
@@ -40,25 +42,38 @@ struct Report {
     content: Vec<Content>,
 }
 
-pub(super) async fn store(global: &Global, command: StoreCommand, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn store(
+    global: &Global,
+    command: StoreCommand,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let StoreCommand::Copy(args) = command;
     let settings = match (&args.from, &args.to) {
         (Some(_), Some(_)) => None,
         _ => Some(wire::settings(global, output)?),
     };
-    let (from, to) = (named(args.from.as_deref(), settings.as_ref())?, named(args.to.as_deref(), settings.as_ref())?);
+    let (from, to) = (
+        named(args.from.as_deref(), settings.as_ref())?,
+        named(args.to.as_deref(), settings.as_ref())?,
+    );
     let (shown_from, shown_to) = (from.shown()?, to.shown()?);
     if shown_from == shown_to {
-        return Err(Failed::new(Exit::Usage, format!("{shown_from} cannot be copied into itself")));
+        return Err(Failed::new(
+            Exit::Usage,
+            format!("{shown_from} cannot be copied into itself"),
+        ));
     }
     let source = from.open_read_only(None).await?;
-    let source = source.ok_or_else(|| Failed::new(Exit::Usage, format!("there is no store at {shown_from}")))?;
+    let source = source
+        .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no store at {shown_from}")))?;
     let before = contents(&*source).await?;
     if args.dry_run {
         if let Some(target) = to.open_read_only(None).await? {
             must_be_empty(&*target, &shown_to).await?;
         }
-        output.notice(&format!("would copy this from {shown_from} to {shown_to}; nothing was changed"));
+        output.notice(&format!(
+            "would copy this from {shown_from} to {shown_to}; nothing was changed"
+        ));
     } else {
         // Bound to no CA environment here: the copy brings that along.
         let target = to.open(None).await?;
@@ -85,17 +100,29 @@ pub(super) async fn store(global: &Global, command: StoreCommand, output: &Outpu
     }
     source.close().await;
     let rows = before.iter().map(|content| {
-        vec![content.kind.as_str().into(), content.rows.to_string().into(), content.digest.as_str().into()]
+        vec![
+            content.kind.as_str().into(),
+            content.rows.to_string().into(),
+            content.digest.as_str().into(),
+        ]
     });
     output.table(&["TABLE", "ROWS", "SHA-256"], rows.collect());
-    output.json(&Report { from: shown_from, to: shown_to, dry_run: args.dry_run, content: before });
+    output.json(&Report {
+        from: shown_from,
+        to: shown_to,
+        dry_run: args.dry_run,
+        content: before,
+    });
     Ok(Exit::Done)
 }
 
 /// What stands on the command line, else what the configuration says.
 fn named<'a>(url: Option<&'a str>, settings: Option<&'a Settings>) -> Result<Named<'a>, Failed> {
     match (url, settings) {
-        (Some(url), _) => Ok(Named { url, password: None }),
+        (Some(url), _) => Ok(Named {
+            url,
+            password: None,
+        }),
         (None, Some(settings)) => Ok(Named::of(settings)),
         (None, None) => Err(Failed::new(Exit::Usage, "name a store with --from or --to")),
     }
@@ -112,19 +139,28 @@ async fn contents(store: &dyn Store) -> Result<Vec<Content>, StoreError> {
 async fn must_be_empty(target: &dyn Store, shown: &str) -> Result<(), Failed> {
     for kind in Kind::ALL {
         if !target.records(kind, None).await?.rows.is_empty() {
-            let message = format!("{shown} is not empty: there are rows of `{}`", kind.as_str());
+            let message = format!(
+                "{shown} is not empty: there are rows of `{}`",
+                kind.as_str()
+            );
             return Err(Failed::new(Exit::Usage, message).with_hint("copy into a new store"));
         }
     }
     Ok(())
 }
 
-async fn copy(source: &dyn Store, target: &dyn Store, all: &[Content], output: &Output) -> Result<(), StoreError> {
+async fn copy(
+    source: &dyn Store,
+    target: &dyn Store,
+    all: &[Content],
+    output: &Output,
+) -> Result<(), StoreError> {
     let progress = output.progress(all.iter().map(|content| content.rows).sum(), "copying");
     let done = std::sync::atomic::AtomicU64::new(0);
     let tell = |kind: Kind, rows: usize| {
         progress.say(kind.as_str());
-        progress.done(done.fetch_add(rows as u64, std::sync::atomic::Ordering::Relaxed) + rows as u64);
+        progress
+            .done(done.fetch_add(rows as u64, std::sync::atomic::Ordering::Relaxed) + rows as u64);
     };
     target.restore(source, &Kind::ALL, &tell).await
 }

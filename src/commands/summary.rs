@@ -1,4 +1,5 @@
-//! What a pass leaves behind: how the domains stand, what stays in DNS, and the exit status that follows from it.
+//! What a pass leaves behind: how the domains stand, what stays in DNS, and the exit status that
+//! follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,8 @@ use crate::worker::LookState;
 pub(super) struct Scope {
     /// What the worker may touch; `None`: everything.
     pub only: Option<Vec<DomainName>>,
-    /// Clients that the configuration does not name any more, and how many wanted domains they have.
+    /// Clients that the configuration does not name any more, and how many wanted domains they
+    /// have.
     strays: BTreeMap<String, usize>,
     named: Option<BTreeSet<DomainName>>,
     clients: BTreeSet<String>,
@@ -42,29 +44,52 @@ impl Writers {
         let names = || settings.providers.keys();
         Self {
             all: names().cloned().collect(),
-            by_others: names().filter(|name| is_manual(settings, name)).cloned().collect(),
+            by_others: names()
+                .filter(|name| is_manual(settings, name))
+                .cloned()
+                .collect(),
         }
     }
 }
 
 impl Scope {
     pub(super) fn new(settings: &Settings, rows: &[DomainRow], order: &Order) -> Self {
-        let known: BTreeSet<String> = wire::targets(settings).into_iter().map(|target| target.key).collect();
-        let clients: BTreeSet<String> = order.targets.iter().map(|target| target.key.clone()).collect();
+        let known: BTreeSet<String> = wire::targets(settings)
+            .into_iter()
+            .map(|target| target.key)
+            .collect();
+        let clients: BTreeSet<String> = order
+            .targets
+            .iter()
+            .map(|target| target.key.clone())
+            .collect();
         let mut strays = BTreeMap::new();
-        for row in rows.iter().filter(|row| !row.origins.is_empty() && !known.contains(&row.client)) {
+        for row in rows
+            .iter()
+            .filter(|row| !row.origins.is_empty() && !known.contains(&row.client))
+        {
             *strays.entry(row.client.clone()).or_default() += 1;
         }
         let all_clients = clients == known;
-        let named: Option<BTreeSet<DomainName>> = order.only.as_ref().map(|only| only.iter().cloned().collect());
+        let named: Option<BTreeSet<DomainName>> = order
+            .only
+            .as_ref()
+            .map(|only| only.iter().cloned().collect());
         // Nobody can be asked about the domains of a stray client: what is left of them waits.
         let allowed = |row: &&DomainRow| {
             (clients.contains(&row.client) || all_clients && row.origins.is_empty())
-                && named.as_ref().is_none_or(|named| named.contains(&row.domain))
+                && named
+                    .as_ref()
+                    .is_none_or(|named| named.contains(&row.domain))
         };
         let everything = all_clients && strays.is_empty() && named.is_none();
         Self {
-            only: (!everything).then(|| rows.iter().filter(allowed).map(|row| row.domain.clone()).collect()),
+            only: (!everything).then(|| {
+                rows.iter()
+                    .filter(allowed)
+                    .map(|row| row.domain.clone())
+                    .collect()
+            }),
             named,
             strays,
             clients,
@@ -78,14 +103,20 @@ impl Scope {
         for (client, count) in &self.strays {
             let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
             let domains = counted(*count, "domain belongs", "domains belong");
-            output.warn(&format!("{domains} to {client}, which is not in the configuration"), Some(hint));
+            output.warn(
+                &format!("{domains} to {client}, which is not in the configuration"),
+                Some(hint),
+            );
         }
     }
 
     /// Whether the answer depends on this domain.
     pub(super) fn asked(&self, view: &DomainView) -> bool {
         view.is_managed()
-            && self.named.as_ref().is_none_or(|named| named.contains(&view.domain))
+            && self
+                .named
+                .as_ref()
+                .is_none_or(|named| named.contains(&view.domain))
             && (self.all_clients || self.clients.contains(&view.client))
     }
 }
@@ -101,7 +132,8 @@ pub(super) struct Summary {
     interrupted: bool,
     domains: usize,
     counts: BTreeMap<&'static str, usize>,
-    /// The domains that are not valid with margin, and those that wait, for a person or for anything else.
+    /// The domains that are not valid with margin, and those that wait, for a person or for
+    /// anything else.
     attention: Vec<DomainView>,
     looks: Vec<Look>,
     /// TXT values of ours that are or may be in DNS.
@@ -159,21 +191,41 @@ impl Summary {
         let looks: Vec<Look> = looks.into_iter().map(Look::from).collect();
         let asked: Vec<DomainView> = views.into_iter().filter(|view| scope.asked(view)).collect();
         let mut counts = BTreeMap::new();
-        asked.iter().for_each(|view| *counts.entry(view.state.as_str()).or_default() += 1);
+        asked
+            .iter()
+            .for_each(|view| *counts.entry(view.state.as_str()).or_default() += 1);
         let concerned = |owner: &str| {
             let owner = DomainName::from_a_labels(owner);
-            scope.named.as_ref().is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
+            scope
+                .named
+                .as_ref()
+                .is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
         };
-        let open = in_dns.into_iter().filter(|entry| entry.state.is_open() && concerned(&entry.owner));
+        let open = in_dns
+            .into_iter()
+            .filter(|entry| entry.state.is_open() && concerned(&entry.owner));
         let errors: BTreeMap<String, String> = asked
             .iter()
-            .filter_map(|view| Some((view.domain.as_str().to_owned(), view.attempt.as_ref()?.last_error.clone()?)))
+            .filter_map(|view| {
+                Some((
+                    view.domain.as_str().to_owned(),
+                    view.attempt.as_ref()?.last_error.clone()?,
+                ))
+            })
             .collect();
-        let in_dns: Vec<_> = open.map(|entry| Standing::new(entry, &scope.writers, &errors)).collect();
+        let in_dns: Vec<_> = open
+            .map(|entry| Standing::new(entry, &scope.writers, &errors))
+            .collect();
         let domains = asked.len();
         Self {
             exit: match verdict(&looks, asked.iter()) {
-                Exit::Done if in_dns.iter().any(|entry| entry.orphaned || entry.error.is_some()) => Exit::Dns,
+                Exit::Done
+                    if in_dns
+                        .iter()
+                        .any(|entry| entry.orphaned || entry.error.is_some()) =>
+                {
+                    Exit::Dns
+                }
                 exit => exit,
             },
             attention: asked
@@ -205,57 +257,99 @@ impl Summary {
                 self.attention.iter().map(|view| self.row(view)).collect(),
             );
         }
-        if self.attention.iter().any(|view| view.state == State::Held && !view.is_withdrawn()) {
+        if self
+            .attention
+            .iter()
+            .any(|view| view.state == State::Held && !view.is_withdrawn())
+        {
             output.line("What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`.");
         }
-        let late = self.attention.iter().filter(|view| view.lateness() > Lateness::InTime).count();
+        let late = self
+            .attention
+            .iter()
+            .filter(|view| view.lateness() > Lateness::InTime)
+            .count();
         if late > 0 {
-            let message =
-                format!("{} late: the value was written over an hour ago", counted(late, "domain is", "domains are"));
-            output.warn(&message, Some("`prevalidate diagnose DOMAIN` says what stands in the way"));
+            let message = format!(
+                "{} late: the value was written over an hour ago",
+                counted(late, "domain is", "domains are")
+            );
+            output.warn(
+                &message,
+                Some("`prevalidate diagnose DOMAIN` says what stands in the way"),
+            );
         }
-        let (orphaned, ours): (Vec<_>, Vec<_>) = self.in_dns.iter().partition(|entry| entry.orphaned);
-        let (failed, waiting): (Vec<_>, Vec<_>) = ours.into_iter().partition(|entry| entry.error.is_some());
-        let (others, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|entry| entry.by_others);
+        let (orphaned, ours): (Vec<_>, Vec<_>) =
+            self.in_dns.iter().partition(|entry| entry.orphaned);
+        let (failed, waiting): (Vec<_>, Vec<_>) =
+            ours.into_iter().partition(|entry| entry.error.is_some());
+        let (others, waiting): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|entry| entry.by_others);
         if !others.is_empty() {
             output.line("These TXT values are for others to write or to take away; `prevalidate records` says which:");
-            others.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+            others
+                .iter()
+                .for_each(|entry| output.line(&format!("  {}", entry.place())));
         }
         if !waiting.is_empty() {
-            output.line("These TXT values stay in DNS; the next run goes on with them and removes them:");
-            waiting.iter().for_each(|entry| output.line(&format!("  {}", entry.place())));
+            output.line(
+                "These TXT values stay in DNS; the next run goes on with them and removes them:",
+            );
+            waiting
+                .iter()
+                .for_each(|entry| output.line(&format!("  {}", entry.place())));
         }
         if !failed.is_empty() {
             output.line("These TXT values are done with and could not be removed; the next run tries again:");
         }
         for entry in failed {
             output.line(&format!("  {}", entry.place()));
-            entry.error.iter().for_each(|error| output.line(&format!("    {error}")));
+            entry
+                .error
+                .iter()
+                .for_each(|error| output.line(&format!("    {error}")));
         }
         for entry in orphaned {
             let provider = &entry.provider;
             output.error(
-                &format!("{} stays in DNS: provider `{provider}` is no longer in the configuration", entry.place()),
-                Some(&format!("bring [provider.{provider}] back until a run has removed the value")),
+                &format!(
+                    "{} stays in DNS: provider `{provider}` is no longer in the configuration",
+                    entry.place()
+                ),
+                Some(&format!(
+                    "bring [provider.{provider}] back until a run has removed the value"
+                )),
             );
         }
     }
 
     /// `5 domains: 3 valid, 2 pending`
     fn headline(&self) -> String {
-        let states = State::ALL
-            .iter()
-            .filter_map(|state| self.counts.get(state.as_str()).map(|count| format!("{count} {state}")));
+        let states = State::ALL.iter().filter_map(|state| {
+            self.counts
+                .get(state.as_str())
+                .map(|count| format!("{count} {state}"))
+        });
         let states: Vec<_> = states.collect();
-        let ended = if self.interrupted { " (ended by a signal)" } else { "" };
+        let ended = if self.interrupted {
+            " (ended by a signal)"
+        } else {
+            ""
+        };
         match self.domains {
             0 => format!("no domains{ended}"),
-            count => format!("{}: {}{ended}", counted(count, "domain", "domains"), states.join(", ")),
+            count => format!(
+                "{}: {}{ended}",
+                counted(count, "domain", "domains"),
+                states.join(", ")
+            ),
         }
     }
 
     fn row(&self, view: &DomainView) -> Vec<Cell> {
-        let when = view.due_at.map_or_else(|| "-".to_owned(), |at| relative(at.max(self.at), self.at));
+        let when = view
+            .due_at
+            .map_or_else(|| "-".to_owned(), |at| relative(at.max(self.at), self.at));
         vec![
             view.domain.both_forms().into(),
             Cell::new(view.state.as_str(), tone(view)),
@@ -266,7 +360,8 @@ impl Summary {
     }
 }
 
-/// Zones that validating resolvers refuse, before everything else: all of their names are concerned, not our value alone.
+/// Zones that validating resolvers refuse, before everything else: all of their names are
+/// concerned, not our value alone.
 pub(super) fn tell_bogus<'a>(views: impl IntoIterator<Item = &'a DomainView>, output: &Output) {
     for view in views {
         let Some(bogus) = &view.bogus else { continue };
@@ -293,8 +388,8 @@ pub(super) fn tone(view: &DomainView) -> Tone {
     }
 }
 
-/// Guard, then CA, then what the domains asked for say. A look that failed for the moment, or that a signal came before, is
-/// the end only when nothing else is wrong.
+/// Guard, then CA, then what the domains asked for say. A look that failed for the moment, or that
+/// a signal came before, is the end only when nothing else is wrong.
 pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a DomainView>) -> Exit {
     if looks.iter().any(|look| look.outcome == Outcome::Refused) {
         return Exit::Guard;
@@ -302,10 +397,15 @@ pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a Domain
     if looks.iter().any(|look| look.outcome == Outcome::Failed) {
         return Exit::Ca;
     }
-    let unseen = looks.iter().filter(|look| look.outcome == Outcome::NotYet).map(|look| look.client.as_str());
+    let unseen = looks
+        .iter()
+        .filter(|look| look.outcome == Outcome::NotYet)
+        .map(|look| look.client.as_str());
     let unseen: BTreeSet<&str> = unseen.collect();
     let wrong: Vec<_> = asked
-        .filter(|view| (!view.with_margin || view.needs_a_person()) && !unseen.contains(view.client.as_str()))
+        .filter(|view| {
+            (!view.with_margin || view.needs_a_person()) && !unseen.contains(view.client.as_str())
+        })
         .collect();
     match wrong.len() {
         0 if unseen.is_empty() => Exit::Done,
@@ -336,35 +436,81 @@ impl Look {
 
 impl From<(String, LookState)> for Look {
     fn from((client, state): (String, LookState)) -> Self {
-        let look = |state, outcome| Self { client, state, outcome, alarms: Vec::new(), error: None };
+        let look = |state, outcome| Self {
+            client,
+            state,
+            outcome,
+            alarms: Vec::new(),
+            error: None,
+        };
         match state {
             LookState::Waiting | LookState::Running => look("not begun", Outcome::NotYet),
             LookState::Done => look("done", Outcome::Done),
             LookState::Refused(alarms) => {
                 let alarms = alarms.iter().map(ToString::to_string).collect();
-                Self { alarms, ..look("refused", Outcome::Refused) }
+                Self {
+                    alarms,
+                    ..look("refused", Outcome::Refused)
+                }
             }
             LookState::Failed { error, temporary } => {
-                let outcome = if temporary { Outcome::NotYet } else { Outcome::Failed };
-                Self { error: Some(error), ..look("failed", outcome) }
+                let outcome = if temporary {
+                    Outcome::NotYet
+                } else {
+                    Outcome::Failed
+                };
+                Self {
+                    error: Some(error),
+                    ..look("failed", outcome)
+                }
             }
         }
     }
 }
 
 impl Standing {
-    pub(super) fn new(entry: LedgerEntry, writers: &Writers, errors: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(
+        entry: LedgerEntry,
+        writers: &Writers,
+        errors: &BTreeMap<String, String>,
+    ) -> Self {
         let tried = entry.removal_tries > 0;
         let error = errors.get(&entry.owner).filter(|_| tried).cloned();
-        let LedgerEntry { owner, zone, provider, value, state, .. } = entry;
-        let (orphaned, by_others) = (!writers.all.contains(&provider), writers.by_others.contains(&provider));
-        Self { orphaned, by_others, owner, zone, provider, value, state, error }
+        let LedgerEntry {
+            owner,
+            zone,
+            provider,
+            value,
+            state,
+            ..
+        } = entry;
+        let (orphaned, by_others) = (
+            !writers.all.contains(&provider),
+            writers.by_others.contains(&provider),
+        );
+        Self {
+            orphaned,
+            by_others,
+            owner,
+            zone,
+            provider,
+            value,
+            state,
+            error,
+        }
     }
 
     /// `a.example.ch TXT "…" (zone example.ch, provider internal)`
     pub(super) fn place(&self) -> String {
-        let zone = self.zone.as_ref().map(|zone| format!("zone {zone}, ")).unwrap_or_default();
-        format!("{} TXT \"{}\" ({zone}provider {})", self.owner, self.value, self.provider)
+        let zone = self
+            .zone
+            .as_ref()
+            .map(|zone| format!("zone {zone}, "))
+            .unwrap_or_default();
+        format!(
+            "{} TXT \"{}\" ({zone}provider {})",
+            self.owner, self.value, self.provider
+        )
     }
 }
 
@@ -375,7 +521,12 @@ mod tests {
 
     fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
         let domain = DomainName::from_a_labels("example.ch").expect("a name");
-        DomainView { client: client.to_owned(), with_margin, is_dns, ..DomainView::bare(domain, State::Pending) }
+        DomainView {
+            client: client.to_owned(),
+            with_margin,
+            is_dns,
+            ..DomainView::bare(domain, State::Pending)
+        }
     }
 
     fn look(client: &str, state: LookState) -> Look {
@@ -399,19 +550,49 @@ mod tests {
                 why: String::new(),
                 token_until: None,
             };
-            DomainView { waiting: Some(waiting), ..domain() }
+            DomainView {
+                waiting: Some(waiting),
+                ..domain()
+            }
         };
-        assert_eq!(verdict(&[], [&waits(Lateness::Late)].into_iter()), Exit::Done, "late is a warning");
-        assert_eq!(verdict(&[], [&waits(Lateness::Overdue)].into_iter()), Exit::Dns);
-        let bogus = Bogus { since: Timestamp::UNIX_EPOCH, fault: "expired".to_owned() };
-        assert_eq!(verdict(&[], [&DomainView { bogus: Some(bogus), ..domain() }].into_iter()), Exit::Dns);
+        assert_eq!(
+            verdict(&[], [&waits(Lateness::Late)].into_iter()),
+            Exit::Done,
+            "late is a warning"
+        );
+        assert_eq!(
+            verdict(&[], [&waits(Lateness::Overdue)].into_iter()),
+            Exit::Dns
+        );
+        let bogus = Bogus {
+            since: Timestamp::UNIX_EPOCH,
+            fault: "expired".to_owned(),
+        };
+        assert_eq!(
+            verdict(
+                &[],
+                [&DomainView {
+                    bogus: Some(bogus),
+                    ..domain()
+                }]
+                .into_iter()
+            ),
+            Exit::Dns
+        );
     }
 
     #[test]
     fn the_gravest_cause_gives_the_exit_status() {
-        let failed = |temporary| LookState::Failed { error: "no".to_owned(), temporary };
+        let failed = |temporary| LookState::Failed {
+            error: "no".to_owned(),
+            temporary,
+        };
         let refused = || LookState::Refused(vec![Alarm::ClockSkew { ahead_seconds: 900 }]);
-        let (good, dns, other) = (view("a", true, true), view("a", false, true), view("a", false, false));
+        let (good, dns, other) = (
+            view("a", true, true),
+            view("a", false, true),
+            view("a", false, false),
+        );
         for (states, views, exit) in [
             (vec![LookState::Done], vec![], Exit::Done),
             (vec![LookState::Done], vec![&good], Exit::Done),
@@ -419,15 +600,31 @@ mod tests {
             (vec![LookState::Done], vec![&dns, &other], Exit::Incomplete),
             (vec![failed(true)], vec![&dns, &other], Exit::Temporary),
             (vec![LookState::Waiting], vec![&good], Exit::Temporary),
-            (vec![LookState::Done, failed(true)], vec![&good], Exit::Temporary),
-            (vec![LookState::Done, failed(true)], vec![&other], Exit::Incomplete),
+            (
+                vec![LookState::Done, failed(true)],
+                vec![&good],
+                Exit::Temporary,
+            ),
+            (
+                vec![LookState::Done, failed(true)],
+                vec![&other],
+                Exit::Incomplete,
+            ),
             (vec![LookState::Done, failed(false)], vec![&good], Exit::Ca),
             (vec![failed(true), failed(false)], vec![&other], Exit::Ca),
             (vec![refused(), failed(false)], vec![&other], Exit::Guard),
         ] {
             let clients = ["a", "b"];
-            let looks: Vec<_> = clients.iter().zip(states.clone()).map(|(client, state)| look(client, state)).collect();
-            assert_eq!(verdict(&looks, views.iter().copied()), exit, "{states:?} {views:?}");
+            let looks: Vec<_> = clients
+                .iter()
+                .zip(states.clone())
+                .map(|(client, state)| look(client, state))
+                .collect();
+            assert_eq!(
+                verdict(&looks, views.iter().copied()),
+                exit,
+                "{states:?} {views:?}"
+            );
         }
     }
 }

@@ -23,8 +23,8 @@ pub(super) use self::notify::notifier;
 use self::pace::FleetPace;
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
-    Named, open, open_as_it_is, open_or_make, open_or_pretend, open_to_serve, store_copy, store_if_there,
-    store_read_only,
+    Named, open, open_as_it_is, open_or_make, open_or_pretend, open_to_serve, store_copy,
+    store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
@@ -44,10 +44,14 @@ use crate::worker::{Ports, Target, refusal_fact};
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
     // One that is not UTF-8 names no file, and says so; it is not as good as absent.
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let path =
-        config::find(global.config.as_deref(), &env).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    let settings = config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    settings.notices.iter().for_each(|notice| output.notice(&notice.to_string()));
+    let path = config::find(global.config.as_deref(), &env)
+        .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let settings =
+        config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    settings
+        .notices
+        .iter()
+        .for_each(|notice| output.notice(&notice.to_string()));
     Ok(settings)
 }
 
@@ -55,13 +59,18 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
 pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let found = config::find(global.config.as_deref(), &env);
-    found.and_then(|path| config::load(&path)).map_err(|error| error.faults.iter().map(ToString::to_string).collect())
+    found
+        .and_then(|path| config::load(&path))
+        .map_err(|error| error.faults.iter().map(ToString::to_string).collect())
 }
 
 /// The time. A test may set it ahead, by seconds.
 pub(super) fn clock() -> Arc<dyn Clock> {
     #[cfg(feature = "crashpoints")]
-    if let Some(seconds) = std::env::var("PREVALIDATE_CLOCK_AHEAD").ok().and_then(|seconds| seconds.parse().ok()) {
+    if let Some(seconds) = std::env::var("PREVALIDATE_CLOCK_AHEAD")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+    {
         let clock = crate::sandbox::clock::ShiftedClock::over(Arc::new(SystemClock));
         clock.advance(SignedDuration::from_secs(seconds));
         return clock;
@@ -84,7 +93,11 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         renew_before: from.renew_before,
         max_at_risk: from.max_at_risk,
         cover: from.cover,
-        reuse: if from.reuse.is_empty() { ReuseTable::default() } else { ReuseTable::new(from.reuse.clone()) },
+        reuse: if from.reuse.is_empty() {
+            ReuseTable::default()
+        } else {
+            ReuseTable::new(from.reuse.clone())
+        },
         settle: span(settings.propagation.settle),
         poll: span(settings.propagation.poll),
         reset_token_before: from.reset_token_before,
@@ -122,7 +135,11 @@ pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
 
 /// What binds a store to its CAs: production and pre-production must not share one (faults C23).
 pub(super) fn fingerprint(settings: &Settings) -> String {
-    let hosts: Vec<_> = settings.cas.values().map(|ca| ca.url.authority().to_owned()).collect();
+    let hosts: Vec<_> = settings
+        .cas
+        .values()
+        .map(|ca| ca.url.authority().to_owned())
+        .collect();
     hosts.join(" ")
 }
 
@@ -132,7 +149,8 @@ pub(super) fn refused(alarm: &Alarm) -> Failed {
         .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
 }
 
-/// Takes the configuration's inventory into the store, unless it shrank so much that somebody should look first (G01).
+/// Takes the configuration's inventory into the store, unless it shrank so much that somebody
+/// should look first (G01).
 pub(super) async fn sync(
     store: &dyn Store,
     settings: &Settings,
@@ -143,12 +161,17 @@ pub(super) async fn sync(
     let kept: BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
     let (mut known, mut gone, mut pages) = (0, Vec::new(), Pages::of(store));
     while let Some(rows) = pages.next().await? {
-        let rows = rows.into_iter().filter(|row| row.origins.contains(&Origin::Config));
+        let rows = rows
+            .into_iter()
+            .filter(|row| row.origins.contains(&Origin::Config));
         let rows = rows.inspect(|_| known += 1).map(|row| row.domain);
         gone.extend(rows.filter(|domain| !kept.contains(domain)));
     }
     let alarm = examine_inventory(INVENTORY, known, &gone).filter(|_| !force);
-    let (fact, refusal) = (refusal_fact(INVENTORY), alarm.as_ref().map(ToString::to_string).unwrap_or_default());
+    let (fact, refusal) = (
+        refusal_fact(INVENTORY),
+        alarm.as_ref().map(ToString::to_string).unwrap_or_default(),
+    );
     if store.fact(&fact).await?.unwrap_or_default() != refusal {
         store.set_fact(&fact, &refusal).await?;
     }
@@ -159,9 +182,19 @@ pub(super) async fn sync(
 }
 
 /// One CA by its `[ca.NAME]`, for a command that needs no worker.
-pub(super) fn ca(settings: &Settings, name: &str, clock: Arc<dyn Clock>) -> Result<Arc<dyn Ca>, Failed> {
-    let from = settings.cas.get(name).ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok(Arc::new(SwissSign::new(swisssign_settings(name, from, None), clock)?))
+pub(super) fn ca(
+    settings: &Settings,
+    name: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Ca>, Failed> {
+    let from = settings
+        .cas
+        .get(name)
+        .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
+    Ok(Arc::new(SwissSign::new(
+        swisssign_settings(name, from, None),
+        clock,
+    )?))
 }
 
 /// Everything a worker touches.
@@ -170,22 +203,41 @@ pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports,
 }
 
 /// The same by another clock, which tokens and signatures follow.
-pub(super) fn ports_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Ports, Failed> {
+pub(super) fn ports_at(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) -> Result<Ports, Failed> {
     let fleet = FleetPace::of(&store, &clock);
     let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
     for (name, from) in &settings.cas {
         let from = swisssign_settings(name, from, fleet.as_ref());
-        cas.insert(name.clone(), Arc::new(SwissSign::new(from, Arc::clone(&clock))?));
+        cas.insert(
+            name.clone(),
+            Arc::new(SwissSign::new(from, Arc::clone(&clock))?),
+        );
     }
     let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, table) in &settings.providers {
         providers.insert(
             name.clone(),
-            provider(name, table, Arc::clone(&clock), &gate, fleet.as_ref().map(FleetPace::pace))?,
+            provider(
+                name,
+                table,
+                Arc::clone(&clock),
+                &gate,
+                fleet.as_ref().map(FleetPace::pace),
+            )?,
         );
     }
-    Ok(Ports { cas, providers, lookout: gate, store, clock })
+    Ok(Ports {
+        cas,
+        providers,
+        lookout: gate,
+        store,
+        clock,
+    })
 }
 
 /// One provider by its table; where several zones have one name, `gate` finds out which is live.
@@ -198,15 +250,19 @@ pub(super) fn provider(
 ) -> Result<Arc<dyn Provider>, Failed> {
     // The configuration check has read the same table without a fault.
     let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
-        let faults: Vec<_> =
-            faults.iter().map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message)).collect();
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message))
+            .collect();
         Failed::new(Exit::Usage, faults.join("\n"))
     })?;
-    adapter.build_in(Arc::new(move || clock.now()), Some(live(gate)), pace).map_err(|error| Failed {
-        exit: Exit::Usage,
-        message: format!("provider.{name}: {error}"),
-        hint: error.hint,
-    })
+    adapter
+        .build_in(Arc::new(move || clock.now()), Some(live(gate)), pace)
+        .map_err(|error| Failed {
+            exit: Exit::Usage,
+            message: format!("provider.{name}: {error}"),
+            hint: error.hint,
+        })
 }
 
 /// What a zone is delegated to, for providers that see several zones of one name.
@@ -216,11 +272,21 @@ fn live(gate: &Arc<Gate>) -> LiveNameServers {
         let gate = Arc::clone(&gate);
         Box::pin(async move {
             let domain = DomainName::from_a_labels(&apex).map_err(|error| error.to_string())?;
-            let found = gate.responsible(&domain).await.map_err(|error| error.to_string())?;
+            let found = gate
+                .responsible(&domain)
+                .await
+                .map_err(|error| error.to_string())?;
             if found.zone != domain.as_str() {
-                return Err(format!("{apex} is not delegated; it is part of {}", found.zone));
+                return Err(format!(
+                    "{apex} is not delegated; it is part of {}",
+                    found.zone
+                ));
             }
-            Ok(found.servers.into_iter().filter_map(|(name, _)| name).collect())
+            Ok(found
+                .servers
+                .into_iter()
+                .filter_map(|(name, _)| name)
+                .collect())
         })
     })
 }
@@ -230,17 +296,26 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     let from = &settings.propagation;
     let defaults = GateSettings::default();
     let refused = |key: &str, path: &Path, why: &str| {
-        Failed::new(Exit::Usage, format!("propagation.{key} {}: {why}", path.display()))
+        Failed::new(
+            Exit::Usage,
+            format!("propagation.{key} {}: {why}", path.display()),
+        )
     };
-    let read =
-        |key: &str, path: &Path| std::fs::read_to_string(path).map_err(|error| refused(key, path, &error.to_string()));
+    let read = |key: &str, path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| refused(key, path, &error.to_string()))
+    };
     let extra_roots = match &from.extra_ca_file {
         Some(path) => {
             let text = read("extra_ca_file", path)?;
-            let roots =
-                CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+            let roots = CertificateDer::pem_slice_iter(text.as_bytes())
+                .collect::<Result<Vec<_>, _>>()
+                .unwrap_or_default();
             if roots.is_empty() {
-                return Err(refused("extra_ca_file", path, "holds no certificates in PEM form"));
+                return Err(refused(
+                    "extra_ca_file",
+                    path,
+                    "holds no certificates in PEM form",
+                ));
             }
             roots
         }
@@ -254,7 +329,11 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     let settings = GateSettings {
         general: from.general.clone(),
         zones: from.zones.clone(),
-        roots: if from.roots.is_empty() { defaults.roots } else { from.roots.clone() },
+        roots: if from.roots.is_empty() {
+            defaults.roots
+        } else {
+            from.roots.clone()
+        },
         port: defaults.port,
         timeout: from.timeout,
         rate: from.rate.per_second(),
@@ -264,7 +343,11 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     Ok(Gate::new(settings, clock))
 }
 
-fn swisssign_settings(name: &str, from: &CaSettings, fleet: Option<&Arc<FleetPace>>) -> swisssign::Settings {
+fn swisssign_settings(
+    name: &str,
+    from: &CaSettings,
+    fleet: Option<&Arc<FleetPace>>,
+) -> swisssign::Settings {
     let key = |source: &prevalidate_providers::secret::SecretSource| -> KeySource {
         let source = source.clone();
         Arc::new(move || source.read().map_err(|error| error.to_string()))
@@ -278,8 +361,12 @@ fn swisssign_settings(name: &str, from: &CaSettings, fleet: Option<&Arc<FleetPac
         },
         issuer: from.issuer.clone(),
         rate: from.rate.per_second(),
-        permit: fleet
-            .map(|fleet| fleet.permit(format!("{} {}", from.url.authority(), from.user), from.rate.per_second())),
+        permit: fleet.map(|fleet| {
+            fleet.permit(
+                format!("{} {}", from.url.authority(), from.user),
+                from.rate.per_second(),
+            )
+        }),
         token_prefix: from.token_prefix.clone(),
         ca_file: from.ca_file.clone(),
         proxy: from.proxy.clone(),
@@ -298,7 +385,15 @@ impl From<StoreError> for Failed {
 
 impl From<CaError> for Failed {
     fn from(error: CaError) -> Self {
-        let exit = if error.is_retryable() { Exit::Temporary } else { Exit::Ca };
-        Self { exit, message: error.to_string(), hint: error.hint }
+        let exit = if error.is_retryable() {
+            Exit::Temporary
+        } else {
+            Exit::Ca
+        };
+        Self {
+            exit,
+            message: error.to_string(),
+            hint: error.hint,
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! `withdraw`: takes our value out of DNS by order of a person, who has a zone to mend, and lets nobody but a person take
-//! the domain up again. It needs DNS alone: neither the CA nor the guard stands in its way, and no token is touched.
+//! `withdraw`: takes our value out of DNS by order of a person, who has a zone to mend, and lets
+//! nobody but a person take the domain up again. It needs DNS alone: neither the CA nor the guard
+//! stands in its way, and no token is touched.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,11 +35,18 @@ pub(super) struct WithdrawArgs {
     wait: SignedDuration,
 }
 
-pub(super) async fn withdraw(global: &Global, args: WithdrawArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) async fn withdraw(
+    global: &Global,
+    args: WithdrawArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
     if settings.policy.mode == Mode::Observe {
-        return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: nothing is written in DNS"));
+        return Err(Failed::new(
+            Exit::Usage,
+            "the policy's mode is `observe`: nothing is written in DNS",
+        ));
     }
     let store = wire::store_read_only(&settings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);
@@ -46,17 +54,30 @@ pub(super) async fn withdraw(global: &Global, args: WithdrawArgs, output: &Outpu
     refuse_strangers(&names, &rows, &ours)?;
     let nothing = BTreeMap::new();
     for value in standing(&settings, theirs, &nothing) {
-        output.notice(&format!("{} stood there before us and is not ours to remove", value.place()));
+        output.notice(&format!(
+            "{} stood there before us and is not ours to remove",
+            value.place()
+        ));
     }
-    let (with, without): (Vec<DomainName>, Vec<DomainName>) =
-        names.into_iter().partition(|name| ours.iter().any(|entry| entry.owner == name.as_str()));
+    let (with, without): (Vec<DomainName>, Vec<DomainName>) = names
+        .into_iter()
+        .partition(|name| ours.iter().any(|entry| entry.owner == name.as_str()));
     if !without.is_empty() {
-        output.notice(&format!("nothing of ours is in DNS at {}", several(&without)));
+        output.notice(&format!(
+            "nothing of ours is in DNS at {}",
+            several(&without)
+        ));
     }
     if with.is_empty() || args.dry_run {
-        let report = Report { dry_run: args.dry_run, withdrawn: standing(&settings, ours, &nothing), left: Vec::new() };
+        let report = Report {
+            dry_run: args.dry_run,
+            withdrawn: standing(&settings, ours, &nothing),
+            left: Vec::new(),
+        };
         output.json(&report);
-        report.withdrawn.iter().for_each(|value| output.line(&format!("would be taken out of DNS: {}", value.place())));
+        report.withdrawn.iter().for_each(|value| {
+            output.line(&format!("would be taken out of DNS: {}", value.place()))
+        });
         return Ok(Exit::Done);
     }
     ask(&with, ours.len(), args.yes, output)?;
@@ -68,16 +89,29 @@ pub(super) async fn withdraw(global: &Global, args: WithdrawArgs, output: &Outpu
 }
 
 /// The open values at the names: ours, and those that stood there before.
-async fn values(store: &dyn Store, names: &[DomainName]) -> Result<(Vec<LedgerEntry>, Vec<LedgerEntry>), Failed> {
+async fn values(
+    store: &dyn Store,
+    names: &[DomainName],
+) -> Result<(Vec<LedgerEntry>, Vec<LedgerEntry>), Failed> {
     let mut all = store.open_entries(None).await?;
     all.retain(|entry| names.iter().any(|name| name.as_str() == entry.owner));
-    Ok(all.into_iter().partition(|entry| entry.state != LedgerState::Foreign))
+    Ok(all
+        .into_iter()
+        .partition(|entry| entry.state != LedgerState::Foreign))
 }
 
 /// A name that is not kept here may still have a value of ours: it was kept once.
-fn refuse_strangers(names: &[DomainName], rows: &[DomainRow], ours: &[LedgerEntry]) -> Result<(), Failed> {
+fn refuse_strangers(
+    names: &[DomainName],
+    rows: &[DomainRow],
+    ours: &[LedgerEntry],
+) -> Result<(), Failed> {
     let has_value = |name: &DomainName| ours.iter().any(|entry| entry.owner == name.as_str());
-    let rest: Vec<DomainName> = names.iter().filter(|name| !has_value(name)).cloned().collect();
+    let rest: Vec<DomainName> = names
+        .iter()
+        .filter(|name| !has_value(name))
+        .cloned()
+        .collect();
     asked::in_inventory(&rest, rows)
 }
 
@@ -93,8 +127,11 @@ fn ask(names: &[DomainName], count: usize, yes: bool, output: &Output) -> Result
     match output.confirm(&question) {
         Some(true) => Ok(()),
         Some(false) => Err(Failed::new(Exit::Usage, "nothing was withdrawn")),
-        None => Err(Failed::new(Exit::Usage, "nobody is here to be asked, so nothing was withdrawn")
-            .with_hint("--yes goes on without asking; --dry-run says what would be done")),
+        None => Err(Failed::new(
+            Exit::Usage,
+            "nobody is here to be asked, so nothing was withdrawn",
+        )
+        .with_hint("--yes goes on without asking; --dry-run says what would be done")),
     }
 }
 
@@ -103,15 +140,26 @@ async fn order(store: &dyn Store, names: &[DomainName]) -> Result<(), Failed> {
         let attempt = &mut lease.row.attempt;
         attempt.withdrawn_at = Some(now);
         let reason = "withdrawn by hand".to_owned();
-        attempt.hold = Some(Hold { since: now, reason, again_at: now });
+        attempt.hold = Some(Hold {
+            since: now,
+            reason,
+            again_at: now,
+        });
         // What could not be removed before is tried at once.
-        lease.ledger.iter_mut().for_each(|entry| entry.retry_at = None);
-        ("withdrawn", "our value leaves DNS and does not come back by itself, by hand".to_owned())
+        lease
+            .ledger
+            .iter_mut()
+            .for_each(|entry| entry.retry_at = None);
+        (
+            "withdrawn",
+            "our value leaves DNS and does not come back by itself, by hand".to_owned(),
+        )
     })
     .await
 }
 
-/// The worker's own way of removing, under its leases and into its history. It knows no client, so it asks no CA.
+/// The worker's own way of removing, under its leases and into its history. It knows no client, so
+/// it asks no CA.
 async fn remove(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -119,11 +167,21 @@ async fn remove(
     wait: SignedDuration,
 ) -> Result<(), Failed> {
     let run = format!("withdraw-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"));
-    let options =
-        Options { only: Some(names.to_vec()), lanes: 1, ..Options::new(format!("{run}/{}", std::process::id()), run) };
+    let options = Options {
+        only: Some(names.to_vec()),
+        lanes: 1,
+        ..Options::new(format!("{run}/{}", std::process::id()), run)
+    };
     let ports = wire::ports(settings, Arc::clone(store))?;
     let policy = wire::policy(settings);
-    let worker = Worker::new(ports, policy, Vec::new(), options, CancellationToken::new(), Arc::new(|_| {}));
+    let worker = Worker::new(
+        ports,
+        policy,
+        Vec::new(),
+        options,
+        CancellationToken::new(),
+        Arc::new(|_| {}),
+    );
     Ok(worker.run(wait).await?)
 }
 
@@ -143,10 +201,22 @@ async fn report(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let (left, _) = values(store, names).await?;
-    let withdrawn = before.into_iter().filter(|entry| left.iter().all(|other| other.id != entry.id)).collect();
+    let withdrawn = before
+        .into_iter()
+        .filter(|entry| left.iter().all(|other| other.id != entry.id))
+        .collect();
     let mut errors = BTreeMap::new();
-    for row in store.domains().await?.into_iter().filter(|row| names.contains(&row.domain)) {
-        errors.extend(row.attempt.last_error.map(|error| (row.domain.as_str().to_owned(), error)));
+    for row in store
+        .domains()
+        .await?
+        .into_iter()
+        .filter(|row| names.contains(&row.domain))
+    {
+        errors.extend(
+            row.attempt
+                .last_error
+                .map(|error| (row.domain.as_str().to_owned(), error)),
+        );
     }
     let report = Report {
         dry_run: false,
@@ -154,18 +224,25 @@ async fn report(
         left: standing(settings, left, &errors),
     };
     output.json(&report);
-    report.withdrawn.iter().for_each(|value| output.line(&format!("withdrawn: {}", value.place())));
+    report
+        .withdrawn
+        .iter()
+        .for_each(|value| output.line(&format!("withdrawn: {}", value.place())));
     for value in &report.left {
         let (why, hint) = match (&value.error, value.by_others) {
-            (None, true) => {
-                ("others write its zone", "`prevalidate records` tells them what may go; a run sees when it is gone")
-            }
+            (None, true) => (
+                "others write its zone",
+                "`prevalidate records` tells them what may go; a run sees when it is gone",
+            ),
             (error, _) => (
                 error.as_deref().unwrap_or("a run is working on it"),
                 "each run tries again; whoever removes it by hand removes exactly this value",
             ),
         };
-        output.error(&format!("{} is still in DNS: {why}", value.place()), Some(hint));
+        output.error(
+            &format!("{} is still in DNS: {why}", value.place()),
+            Some(hint),
+        );
     }
     for name in names {
         let shown = name.both_forms();
@@ -173,10 +250,21 @@ async fn report(
             "{shown} is held: `prevalidate run --domain {name}` takes it up again, with the same token"
         ));
     }
-    Ok(if report.left.is_empty() { Exit::Done } else { Exit::Dns })
+    Ok(if report.left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Dns
+    })
 }
 
-fn standing(settings: &Settings, entries: Vec<LedgerEntry>, errors: &BTreeMap<String, String>) -> Vec<Standing> {
+fn standing(
+    settings: &Settings,
+    entries: Vec<LedgerEntry>,
+    errors: &BTreeMap<String, String>,
+) -> Vec<Standing> {
     let writers = Writers::of(settings);
-    entries.into_iter().map(|entry| Standing::new(entry, &writers, errors)).collect()
+    entries
+        .into_iter()
+        .map(|entry| Standing::new(entry, &writers, errors))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The pass that `run`, `hook` and `reset` share: a worker, a voice for what it does, an end by signal, a summary.
+//! The pass that `run`, `hook` and `reset` share: a worker, a voice for what it does, an end by
+//! signal, a summary.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,13 +62,27 @@ pub(super) async fn work(
         store.wake(named, clock.now()).await?;
     }
     let before = asked::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
-    let valid = before.iter().filter(|view| view.with_margin && scope.asked(view)).map(|view| view.domain.clone());
-    let mut voice = Voice::new(output, before.iter().filter(|view| scope.asked(view)).count(), valid.collect());
+    let valid = before
+        .iter()
+        .filter(|view| view.with_margin && scope.asked(view))
+        .map(|view| view.domain.clone());
+    let mut voice = Voice::new(
+        output,
+        before.iter().filter(|view| scope.asked(view)).count(),
+        valid.collect(),
+    );
 
     let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();
     let tell = Arc::new(move |event: &Event| drop(sender.send(event.clone())));
-    let worker = Worker::new(ports, policy.clone(), order.targets, options, stop.clone(), tell);
+    let worker = Worker::new(
+        ports,
+        policy.clone(),
+        order.targets,
+        options,
+        stop.clone(),
+        tell,
+    );
     let mut signals = Signals::new()?;
     {
         let pass = worker.run(order.wait);
@@ -95,14 +110,24 @@ pub(super) async fn work(
     let now = clock.now();
     let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
     let in_dns = store.open_entries(None).await?;
-    let summary = Summary::new(run, &scope, worker.looks(), views, in_dns, stop.is_cancelled(), now);
+    let summary = Summary::new(
+        run,
+        &scope,
+        worker.looks(),
+        views,
+        in_dns,
+        stop.is_cancelled(),
+        now,
+    );
     summary.print(output);
     Ok(summary.exit)
 }
 
 /// What a run is called in the history; four letters tell two of one second apart.
 pub(super) fn run_name(command: &str, now: Timestamp) -> String {
-    let tag = Alphanumeric.sample_string(&mut rand::rng(), 4).to_lowercase();
+    let tag = Alphanumeric
+        .sample_string(&mut rand::rng(), 4)
+        .to_lowercase();
     format!("{command}-{}-{tag}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
@@ -122,12 +147,22 @@ impl<'a> Voice<'a> {
     }
 
     fn count(&self) {
-        self.bar.done(u64::try_from(self.valid.len()).unwrap_or(u64::MAX));
+        self.bar
+            .done(u64::try_from(self.valid.len()).unwrap_or(u64::MAX));
     }
 
     fn say(&mut self, event: &Event) {
-        let subject = event.domain.as_ref().map(DomainName::unicode).unwrap_or_default();
-        self.output.detail(&format!("{} {subject} {}: {}", event.at.strftime("%H:%M:%S"), event.kind, event.detail));
+        let subject = event
+            .domain
+            .as_ref()
+            .map(DomainName::unicode)
+            .unwrap_or_default();
+        self.output.detail(&format!(
+            "{} {subject} {}: {}",
+            event.at.strftime("%H:%M:%S"),
+            event.kind,
+            event.detail
+        ));
         self.bar.say(&format!("{subject} {}", event.kind));
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
             self.valid.insert(domain.clone());
@@ -145,9 +180,17 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, Failed> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Failed::new(Exit::Temporary, format!("cannot listen for signals: {error}")))
+            signal(kind).map_err(|error| {
+                Failed::new(
+                    Exit::Temporary,
+                    format!("cannot listen for signals: {error}"),
+                )
+            })
         };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     /// The exit status that the next signal asks for: 128 and its number.

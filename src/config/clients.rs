@@ -1,4 +1,5 @@
-//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once in all of them (faults G04).
+//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once in all of
+//! them (faults G04).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,22 @@ use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bound
 use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Notice};
 
-pub(super) const CLIENT: Schema =
-    Schema { path: "client", keys: &["ca", "name", "reference", "provider", "domains", "domains_file", "domain"] };
-pub(super) const CLIENT_DOMAIN: Schema = Schema { path: "client.domain", keys: &["name", "provider"] };
+pub(super) const CLIENT: Schema = Schema {
+    path: "client",
+    keys: &[
+        "ca",
+        "name",
+        "reference",
+        "provider",
+        "domains",
+        "domains_file",
+        "domain",
+    ],
+};
+pub(super) const CLIENT_DOMAIN: Schema = Schema {
+    path: "client.domain",
+    keys: &["name", "provider"],
+};
 /// Reads `[[client]]` and sees to it that every name stands once in all of them.
 pub(super) struct Clients<'a> {
     top: &'a Section<'a>,
@@ -35,7 +49,15 @@ impl<'a> Clients<'a> {
         providers: &'a BTreeMap<String, ProviderTable>,
         accept_idn: bool,
     ) -> Self {
-        Self { top, cas, providers, accept_idn, seen: HashMap::new(), lab: false, is_sandbox: false }
+        Self {
+            top,
+            cas,
+            providers,
+            accept_idn,
+            seen: HashMap::new(),
+            lab: false,
+            is_sandbox: false,
+        }
     }
 
     pub(super) fn read(mut self) -> Vec<ClientSettings> {
@@ -43,23 +65,41 @@ impl<'a> Clients<'a> {
         let sections = self.top.tables("client", &CLIENT);
         if sections.is_empty() {
             let hint = "write [[client]] with `name` or `reference`, and its `domains`";
-            reader.absent(None, "client", "no client is configured", Some(hint.to_owned()));
+            reader.absent(
+                None,
+                "client",
+                "no client is configured",
+                Some(hint.to_owned()),
+            );
         }
         let mut used = Vec::new();
-        let clients: Vec<_> = sections.iter().filter_map(|section| self.client(section, &mut used)).collect();
+        let clients: Vec<_> = sections
+            .iter()
+            .filter_map(|section| self.client(section, &mut used))
+            .collect();
         // A domain that names none may be any provider's.
-        let auto =
-            |client: &ClientSettings| client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none());
-        let unused = self.providers.iter().filter(|(name, _)| !used.contains(name) && !clients.iter().any(auto));
+        let auto = |client: &ClientSettings| {
+            client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none())
+        };
+        let unused = self
+            .providers
+            .iter()
+            .filter(|(name, _)| !used.contains(name) && !clients.iter().any(auto));
         for (name, table) in unused {
-            reader.notice(Some(table.line), &format!("provider.{}", shown_key(name)), "no client or domain uses it");
+            reader.notice(
+                Some(table.line),
+                &format!("provider.{}", shown_key(name)),
+                "no client or domain uses it",
+            );
         }
         clients
     }
 
     fn client(&mut self, section: &Section<'_>, used: &mut Vec<String>) -> Option<ClientSettings> {
         let ca = self.ca(section);
-        let url = ca.as_ref().and_then(|name| Some(&self.cas.get(name)?.as_ref()?.url));
+        let url = ca
+            .as_ref()
+            .and_then(|name| Some(&self.cas.get(name)?.as_ref()?.url));
         self.is_sandbox = url.is_some_and(is_loopback);
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
@@ -67,25 +107,48 @@ impl<'a> Clients<'a> {
                 None
             }
             (true, false) => match section.text("reference")? {
-                text if text.starts_with("cli-") => Some(ClientSelector::Reference(text.to_owned())),
+                text if text.starts_with("cli-") => {
+                    Some(ClientSelector::Reference(text.to_owned()))
+                }
                 _ => {
-                    section.fault("reference", "must begin with cli-; for the client's name use `name`");
+                    section.fault(
+                        "reference",
+                        "must begin with cli-; for the client's name use `name`",
+                    );
                     None
                 }
             },
             _ => {
-                section.must_have("name", "the client's name at the CA, or reference = \"cli-…\"");
-                section.text("name").map(|text| ClientSelector::Name(text.to_owned()))
+                section.must_have(
+                    "name",
+                    "the client's name at the CA, or reference = \"cli-…\"",
+                );
+                section
+                    .text("name")
+                    .map(|text| ClientSelector::Name(text.to_owned()))
             }
         };
         let provider = self.provider(section, used).flatten();
         let mut domains = Vec::new();
-        for (text, line) in section.texts("domains").into_iter().map(|item| (item.text, item.line)) {
-            self.listed(section, "domains", text, line, provider.as_ref(), &mut domains);
+        for (text, line) in section
+            .texts("domains")
+            .into_iter()
+            .map(|item| (item.text, item.line))
+        {
+            self.listed(
+                section,
+                "domains",
+                text,
+                line,
+                provider.as_ref(),
+                &mut domains,
+            );
         }
         for entry in section.tables("domain", &CLIENT_DOMAIN) {
             entry.must_have("name", "the domain");
-            let own = self.provider(&entry, used).unwrap_or_else(|| provider.clone());
+            let own = self
+                .provider(&entry, used)
+                .unwrap_or_else(|| provider.clone());
             if let Some(text) = entry.text("name") {
                 let line = entry.line_of("name").unwrap_or_default();
                 self.listed(&entry, "name", text, line, own.as_ref(), &mut domains);
@@ -93,9 +156,16 @@ impl<'a> Clients<'a> {
         }
         self.file(section, provider.as_ref(), &mut domains);
         if domains.is_empty() {
-            section.reader.notice(section.line, "client", "names no domain");
+            section
+                .reader
+                .notice(section.line, "client", "names no domain");
         }
-        Some(ClientSettings { ca: ca?, selector: selector?, provider, domains })
+        Some(ClientSettings {
+            ca: ca?,
+            selector: selector?,
+            provider,
+            domains,
+        })
     }
 
     fn ca(&self, section: &Section<'_>) -> Option<String> {
@@ -105,7 +175,10 @@ impl<'a> Clients<'a> {
                 (Some(only), None) => Some(only.clone()),
                 (None, _) => None,
                 _ => {
-                    section.must_have("ca", "there are several: which one does this client belong to?");
+                    section.must_have(
+                        "ca",
+                        "there are several: which one does this client belong to?",
+                    );
                     None
                 }
             };
@@ -138,7 +211,13 @@ impl<'a> Clients<'a> {
         }
         let hint = match nearest(text, names.clone().map(String::as_str)) {
             Some(meant) => format!("did you mean \"{}\"?", shown_key(meant)),
-            None => format!("defined: {}", names.map(|name| shown_key(name)).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "defined: {}",
+                names
+                    .map(|name| shown_key(name))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
         section.reader.absent(
             section.line_of(key),
@@ -161,24 +240,54 @@ impl<'a> Clients<'a> {
         let file = section.reader.path.clone();
         match read_name(text, self.accept_idn) {
             Ok((name, notices)) => {
-                self.add(section, file, &section.key(key), Listed { name, notices, line }, provider, domains);
+                self.add(
+                    section,
+                    file,
+                    &section.key(key),
+                    Listed {
+                        name,
+                        notices,
+                        line,
+                    },
+                    provider,
+                    domains,
+                );
             }
-            Err((message, hint)) => section.reader.fault(Some(line), &section.key(key), message, hint),
+            Err((message, hint)) => {
+                section
+                    .reader
+                    .fault(Some(line), &section.key(key), message, hint)
+            }
         }
     }
 
-    fn file(&mut self, section: &Section<'_>, provider: Option<&String>, domains: &mut Vec<ClientDomain>) {
-        let (Some(path), Some(text)) = (section.path("domains_file"), section.text("domains_file")) else {
+    fn file(
+        &mut self,
+        section: &Section<'_>,
+        provider: Option<&String>,
+        domains: &mut Vec<ClientDomain>,
+    ) {
+        let (Some(path), Some(text)) = (section.path("domains_file"), section.text("domains_file"))
+        else {
             return;
         };
         let bytes = match bounded(&path) {
             Ok(bytes) => bytes,
             Err(cause) => {
                 let folder = section.reader.folder.display();
-                return section.fault_hint("domains_file", cause, format!("a relative path starts from {folder}"));
+                return section.fault_hint(
+                    "domains_file",
+                    cause,
+                    format!("a relative path starts from {folder}"),
+                );
             }
         };
-        let shown = section.reader.path.parent().unwrap_or(Path::new("")).join(text);
+        let shown = section
+            .reader
+            .path
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(text);
         let list = read_lines(&shown, &bytes, self.accept_idn);
         if list.names.is_empty() && list.faults.is_empty() {
             section.reader.notice(
@@ -202,7 +311,11 @@ impl<'a> Clients<'a> {
         provider: Option<&String>,
         domains: &mut Vec<ClientDomain>,
     ) {
-        let Listed { name, notices, line } = listed;
+        let Listed {
+            name,
+            notices,
+            line,
+        } = listed;
         let place = |message: String, hint: Option<String>| Fault {
             file: file.clone(),
             line: Some(line),
@@ -211,19 +324,34 @@ impl<'a> Clients<'a> {
             hint,
         };
         if let Some((first, first_line)) = self.seen.get(&name) {
-            let message = format!("{} is listed twice; first at {}:{first_line}", name.both_forms(), first.display());
+            let message = format!(
+                "{} is listed twice; first at {}:{first_line}",
+                name.both_forms(),
+                first.display()
+            );
             let hint = "a domain belongs to one client and one provider: leave one of the two out";
-            section.reader.faults.borrow_mut().push(place(message, Some(hint.to_owned())));
+            section
+                .reader
+                .faults
+                .borrow_mut()
+                .push(place(message, Some(hint.to_owned())));
             return;
         }
         for notice in notices {
             let lab = matches!(notice, Notice::Lab(_));
             if !(lab && (self.lab || self.is_sandbox)) {
-                section.reader.notices.borrow_mut().push(place(notice.to_string(), None));
+                section
+                    .reader
+                    .notices
+                    .borrow_mut()
+                    .push(place(notice.to_string(), None));
                 self.lab |= lab;
             }
         }
         self.seen.insert(name.clone(), (file, line));
-        domains.push(ClientDomain { name, provider: provider.cloned() });
+        domains.push(ClientDomain {
+            name,
+            provider: provider.cloned(),
+        });
     }
 }

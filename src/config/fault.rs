@@ -1,4 +1,5 @@
-//! What is wrong with a configuration: every fault with its place, none with a value that may be a secret.
+//! What is wrong with a configuration: every fault with its place, none with a value that may be a
+//! secret.
 
 pub use prevalidate_providers::settings::nearest;
 
@@ -45,7 +46,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn one(file: impl Into<PathBuf>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn one(
+        file: impl Into<PathBuf>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         let fault = Fault {
             file: file.into(),
             line: None,
@@ -53,7 +58,9 @@ impl ConfigError {
             message: message.into(),
             hint: Some(hint.into()),
         };
-        Self { faults: vec![fault] }
+        Self {
+            faults: vec![fault],
+        }
     }
 }
 

@@ -34,14 +34,21 @@ impl HookKind {
 
     /// The word of the configuration.
     pub fn as_str(self) -> &'static str {
-        if self == Self::Standard { "standard" } else { "hub" }
+        if self == Self::Standard {
+            "standard"
+        } else {
+            "hub"
+        }
     }
 }
 
-pub(super) const HOOK_KEY: Schema =
-    Schema { path: "server.hook_key", keys: &["name", "kind", "secret", "second_secret", "zones"] };
+pub(super) const HOOK_KEY: Schema = Schema {
+    path: "server.hook_key",
+    keys: &["name", "kind", "secret", "second_secret", "zones"],
+};
 
-/// All keys of `[server]`; what is wrong with one is reported, and the others are read all the same.
+/// All keys of `[server]`; what is wrong with one is reported, and the others are read all the
+/// same.
 pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
     let mut keys: Vec<HookKeySettings> = Vec::new();
     for section in server.tables("hook_key", &HOOK_KEY) {
@@ -56,17 +63,35 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
 }
 
 fn key(section: &Section<'_>) -> Option<HookKeySettings> {
-    section.must_have("secret", "where the secret is: secret = { file = \"/etc/prevalidate/hook.secret\" }");
+    section.must_have(
+        "secret",
+        "where the secret is: secret = { file = \"/etc/prevalidate/hook.secret\" }",
+    );
     let name = super::server::name(section);
-    let kind = section.choice("kind", &HookKind::ALL).unwrap_or(HookKind::Standard);
+    let kind = section
+        .choice("kind", &HookKind::ALL)
+        .unwrap_or(HookKind::Standard);
     let (secret, second_secret) = (section.secret("secret"), section.secret("second_secret"));
     if section.is_empty_list("zones") {
         // Whoever writes a list means that list, and not everything.
-        section.fault("zones", "is empty; name the zones, or leave it out for a key that may name anything");
+        section.fault(
+            "zones",
+            "is empty; name the zones, or leave it out for a key that may name anything",
+        );
     }
     let zones = section.texts("zones").into_iter().filter_map(|item| {
-        let fault = |message| section.reader.fault(Some(item.line), &section.key("zones"), message, None);
+        let fault = |message| {
+            section
+                .reader
+                .fault(Some(item.line), &section.key("zones"), message, None)
+        };
         super::names::read_known(item.text).map_err(fault).ok()
     });
-    Some(HookKeySettings { zones: zones.collect(), name: name?, kind, secret: secret?, second_secret })
+    Some(HookKeySettings {
+        zones: zones.collect(),
+        name: name?,
+        kind,
+        secret: secret?,
+        second_secret,
+    })
 }

@@ -1,4 +1,5 @@
-//! Lists of domain names from people and pipelines: lines with comments, or JSON. Each fault knows its line (faults N03).
+//! Lists of domain names from people and pipelines: lines with comments, or JSON. Each fault knows
+//! its line (faults N03).
 
 use std::path::Path;
 
@@ -31,9 +32,11 @@ pub struct NameList {
     pub faults: Vec<Fault>,
 }
 
-/// Reads names one a line; white space around them, empty lines, `# comments`, CRLF and a byte order mark do not matter.
+/// Reads names one a line; white space around them, empty lines, `# comments`, CRLF and a byte
+/// order mark do not matter.
 ///
-/// `origin` is what faults call the list. Without `accept_idn`, a name that others may read as another one is a fault.
+/// `origin` is what faults call the list. Without `accept_idn`, a name that others may read as
+/// another one is a fault.
 pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
     lines(origin, bytes, &|text| read_name(text, accept_idn))
 }
@@ -42,7 +45,11 @@ fn lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
     let mut list = NameList::default();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let line = line.split(|&byte| byte == b'#').next().unwrap_or(line).trim_ascii();
+        let line = line
+            .split(|&byte| byte == b'#')
+            .next()
+            .unwrap_or(line)
+            .trim_ascii();
         if line.is_empty() {
             continue;
         }
@@ -62,19 +69,27 @@ fn lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
     list
 }
 
-/// Reads names from a pipe: lines as [`read_lines`], or JSON: strings or objects with `name`, `zone` or `domain`, alone, in
-/// a list, or one after the other.
+/// Reads names from a pipe: lines as [`read_lines`], or JSON: strings or objects with `name`,
+/// `zone` or `domain`, alone, in a list, or one after the other.
 pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
     names(origin, bytes, &|text| read_name(text, accept_idn))
 }
 
-/// Like [`read_any`], for names that are only looked up: zones and records that nobody could prevalidate are fine.
+/// Like [`read_any`], for names that are only looked up: zones and records that nobody could
+/// prevalidate are fine.
 pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
-    names(origin, bytes, &|text| read_known(text).map(|name| (name, Vec::new())).map_err(|message| (message, None)))
+    names(origin, bytes, &|text| {
+        read_known(text)
+            .map(|name| (name, Vec::new()))
+            .map_err(|message| (message, None))
+    })
 }
 
 fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let body = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(bytes)
+        .trim_ascii_start();
     if !matches!(body.first(), Some(b'[' | b'{' | b'"')) {
         return lines(origin, bytes, read);
     }
@@ -85,10 +100,18 @@ fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
             Ok(Value::Array(items)) => items,
             Ok(other) => vec![other],
             Err(error) => {
-                // serde_json names the place and the kind of fault, not the text (its own fixed messages).
-                let line =
-                    bytes[..bytes.len() - body.len()].iter().filter(|&&byte| byte == b'\n').count() + error.line();
-                list.add(origin, line, Err(("is not JSON from here on".to_owned(), None)));
+                // serde_json names the place and the kind of fault, not the text (its own fixed
+                // messages).
+                let line = bytes[..bytes.len() - body.len()]
+                    .iter()
+                    .filter(|&&byte| byte == b'\n')
+                    .count()
+                    + error.line();
+                list.add(
+                    origin,
+                    line,
+                    Err(("is not JSON from here on".to_owned(), None)),
+                );
                 break;
             }
         };
@@ -113,13 +136,27 @@ impl NameList {
     /// Takes an outcome; `false` when it is enough.
     fn add(&mut self, origin: &Path, line: usize, outcome: Outcome) -> bool {
         match outcome {
-            Ok((name, notices)) => self.names.push(Listed { name, notices, line }),
+            Ok((name, notices)) => self.names.push(Listed {
+                name,
+                notices,
+                line,
+            }),
             Err((message, hint)) => {
                 let full = self.faults.len() >= MOST_FAULTS;
-                let message = if full { "and more faults; the rest was not read".to_owned() } else { message };
+                let message = if full {
+                    "and more faults; the rest was not read".to_owned()
+                } else {
+                    message
+                };
                 let hint = if full { None } else { hint };
                 let file = origin.to_owned();
-                self.faults.push(Fault { file, line: Some(line), key: String::new(), message, hint });
+                self.faults.push(Fault {
+                    file,
+                    line: Some(line),
+                    key: String::new(),
+                    message,
+                    hint,
+                });
                 return !full;
             }
         }
@@ -163,9 +200,10 @@ fn refusal(text: &str, error: &NameError) -> String {
 fn name_in(item: &Value) -> Option<&str> {
     match item {
         Value::String(text) => Some(text),
-        Value::Object(object) => {
-            ["name", "zone", "domain"].iter().find_map(|key| object.get(*key)).and_then(Value::as_str)
-        }
+        Value::Object(object) => ["name", "zone", "domain"]
+            .iter()
+            .find_map(|key| object.get(*key))
+            .and_then(Value::as_str),
         _ => None,
     }
 }
@@ -179,7 +217,10 @@ mod tests {
     use super::*;
 
     fn found(list: &NameList) -> Vec<(usize, &str)> {
-        list.names.iter().map(|listed| (listed.line, listed.name.as_str())).collect()
+        list.names
+            .iter()
+            .map(|listed| (listed.line, listed.name.as_str()))
+            .collect()
     }
 
     fn faults(list: &NameList) -> Vec<String> {
@@ -190,10 +231,23 @@ mod tests {
     fn a_list_from_a_spreadsheet_is_read_and_its_faults_know_their_lines() {
         let bytes = b"\xef\xbb\xbfexample.ch\r\n# all of ours\r\n\r\n  d\xc3\xa9j\xc3\xa0.vu.com # shop\r\nd\xe9j\xe0.vu.com\r\nco.uk\r\nexample.org.";
         let list = read_lines(Path::new("domains.txt"), bytes, false);
-        assert_eq!(found(&list), [(1, "example.ch"), (4, "xn--dj-kia8a.vu.com"), (7, "example.org")]);
+        assert_eq!(
+            found(&list),
+            [
+                (1, "example.ch"),
+                (4, "xn--dj-kia8a.vu.com"),
+                (7, "example.org")
+            ]
+        );
         let faults = faults(&list);
-        assert!(faults[0].starts_with("domains.txt:5: is not UTF-8"), "{faults:?}");
-        assert!(faults[1].starts_with("domains.txt:6: `co.uk` is a public suffix"), "{faults:?}");
+        assert!(
+            faults[0].starts_with("domains.txt:5: is not UTF-8"),
+            "{faults:?}"
+        );
+        assert!(
+            faults[1].starts_with("domains.txt:6: `co.uk` is a public suffix"),
+            "{faults:?}"
+        );
         assert_eq!(faults.len(), 2);
     }
 
@@ -208,33 +262,54 @@ mod tests {
             "example.ch\nexample.org",
         ] {
             let list = read_any(Path::new("<stdin>"), text.as_bytes(), false);
-            let found: Vec<_> = list.names.iter().map(|listed| listed.name.as_str()).collect();
+            let found: Vec<_> = list
+                .names
+                .iter()
+                .map(|listed| listed.name.as_str())
+                .collect();
             assert_eq!(found, ["example.ch", "example.org"], "{text}");
             assert!(list.faults.is_empty(), "{text}: {:?}", faults(&list));
         }
         let list = read_any(Path::new("<stdin>"), b"\n[\"example.ch\", 7,\n", false);
         assert_eq!(faults(&list), ["<stdin>:3: is not JSON from here on"]);
-        let list = read_any(Path::new("<stdin>"), br#"["example.ch", {"fqdn": "example.org"}]"#, false);
+        let list = read_any(
+            Path::new("<stdin>"),
+            br#"["example.ch", {"fqdn": "example.org"}]"#,
+            false,
+        );
         assert!(faults(&list)[0].starts_with("<stdin>:2: is neither"));
     }
 
     #[test]
     fn a_name_that_others_read_differently_needs_consent() {
         let refused = read_lines(Path::new("x"), "straße.ch".as_bytes(), false);
-        assert!(refused.names.is_empty() && refused.faults[0].hint.as_ref().unwrap().contains("accept_idn"));
+        assert!(
+            refused.names.is_empty()
+                && refused.faults[0]
+                    .hint
+                    .as_ref()
+                    .unwrap()
+                    .contains("accept_idn")
+        );
         let accepted = read_lines(Path::new("x"), "straße.ch".as_bytes(), true);
         assert_eq!(found(&accepted), [(1, "xn--strae-oqa.ch")]);
     }
 
     #[test]
     fn a_file_that_is_no_list_does_not_fill_the_screen() {
-        let list = read_lines(Path::new("x"), "no name\n".repeat(100_000).as_bytes(), false);
+        let list = read_lines(
+            Path::new("x"),
+            "no name\n".repeat(100_000).as_bytes(),
+            false,
+        );
         assert_eq!(list.faults.len(), MOST_FAULTS + 1);
     }
 
     #[test]
     fn a_hundred_thousand_names_are_read() {
-        let text: String = (0..100_000).map(|n| format!("host-{n}.example.ch\n")).collect();
+        let text: String = (0..100_000)
+            .map(|n| format!("host-{n}.example.ch\n"))
+            .collect();
         let list = read_lines(Path::new("x"), text.as_bytes(), false);
         assert_eq!((list.names.len(), list.faults.len()), (100_000, 0));
     }

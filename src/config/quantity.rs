@@ -9,11 +9,19 @@ use serde::Serialize;
 
 use crate::propagation::resolver::server_address;
 
-/// Units from large to small, with their milliseconds; a part of a duration may stand once and in this order.
-const UNITS: [(&str, i64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+/// Units from large to small, with their milliseconds; a part of a duration may stand once and in
+/// this order.
+const UNITS: [(&str, i64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
-/// Reads `30d`, `12h`, `1h30m`, `250ms`. A day is 86,400 s. A number without a unit is refused (faults G05).
+/// Reads `30d`, `12h`, `1h30m`, `250ms`. A day is 86,400 s. A number without a unit is refused
+/// (faults G05).
 ///
 /// ```
 /// # use prevalidate::config::{duration, show_duration};
@@ -23,7 +31,8 @@ const UNITS: [(&str, i64); 6] =
 /// assert!(duration("5").is_err());
 /// ```
 pub fn duration(text: &str) -> Result<SignedDuration, &'static str> {
-    const FORM: &str = "must be a duration with its unit, such as \"30d\", \"12h\", \"10m\", \"45s\" or \"1h30m\"";
+    const FORM: &str =
+        "must be a duration with its unit, such as \"30d\", \"12h\", \"10m\", \"45s\" or \"1h30m\"";
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(FORM);
@@ -34,13 +43,21 @@ pub fn duration(text: &str) -> Result<SignedDuration, &'static str> {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(FORM)?;
         let count: i64 = rest[..digits].parse().map_err(|_| FORM)?;
         rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = UNITS.iter().position(|(name, _)| *name == rest[..end].trim_end()).ok_or(FORM)?;
+        let end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let unit = UNITS
+            .iter()
+            .position(|(name, _)| *name == rest[..end].trim_end())
+            .ok_or(FORM)?;
         if last_unit.is_some_and(|last| unit <= last) {
             return Err(FORM);
         }
         last_unit = Some(unit);
-        total = count.checked_mul(UNITS[unit].1).and_then(|part| total.checked_add(part)).ok_or("is far too long")?;
+        total = count
+            .checked_mul(UNITS[unit].1)
+            .and_then(|part| total.checked_add(part))
+            .ok_or("is far too long")?;
         rest = &rest[end..];
     }
     Ok(SignedDuration::from_millis(total))
@@ -56,7 +73,11 @@ pub fn show_duration(value: SignedDuration) -> String {
             left %= size;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 /// So many calls in a stretch of time: `2/s`, `60/m`, `100/h`.
@@ -75,7 +96,8 @@ impl Rate {
     }
 
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";
+        const FORM: &str =
+            "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";
         let (count, unit) = text.split_once('/').ok_or(FORM)?;
         let seconds = match unit.trim() {
             "s" => 1,
@@ -84,8 +106,16 @@ impl Rate {
             _ => return Err(FORM),
         };
         let most = u32::try_from(1_000 * seconds).unwrap_or(u32::MAX);
-        let count = count.trim().parse().ok().filter(|count| (1..=most).contains(count)).ok_or(FORM)?;
-        Ok(Self { count, per: Duration::from_secs(seconds) })
+        let count = count
+            .trim()
+            .parse()
+            .ok()
+            .filter(|count| (1..=most).contains(count))
+            .ok_or(FORM)?;
+        Ok(Self {
+            count,
+            per: Duration::from_secs(seconds),
+        })
     }
 }
 
@@ -100,10 +130,10 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Reads `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`; the port is 53 when none is given.
+/// Reads `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`; the port is 53 when
+/// none is given.
 pub(super) fn dns_address(text: &str) -> Result<SocketAddr, &'static str> {
-    const FORM: &str =
-        "must be an IP address, with a port if it is not 53: \"192.0.2.1\", \"[2001:db8::1]:5353\" (no host names)";
+    const FORM: &str = "must be an IP address, with a port if it is not 53: \"192.0.2.1\", \"[2001:db8::1]:5353\" (no host names)";
     server_address(text, 53).ok_or(FORM)
 }
 
@@ -127,8 +157,20 @@ mod tests {
         ] {
             assert_eq!(duration(text).map(|d| d.as_millis()), Ok(millis), "{text}");
         }
-        for text in ["", "5", "-5d", "1.5h", "5 days", "d", "30m1h", "1h1h", "1d5", "9999999999999999999d", "１d", "5M"]
-        {
+        for text in [
+            "",
+            "5",
+            "-5d",
+            "1.5h",
+            "5 days",
+            "d",
+            "30m1h",
+            "1h1h",
+            "1d5",
+            "9999999999999999999d",
+            "１d",
+            "5M",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -149,7 +191,13 @@ mod tests {
         ] {
             assert_eq!(dns_address(text).unwrap().to_string(), address);
         }
-        for text in ["ns1.example.ch", "192.0.2.1:", "192.0.2.1:0", "0.0.0.0", "[192.0.2.1:53"] {
+        for text in [
+            "ns1.example.ch",
+            "192.0.2.1:",
+            "192.0.2.1:0",
+            "0.0.0.0",
+            "[192.0.2.1:53",
+        ] {
             assert!(dns_address(text).is_err(), "{text}");
         }
     }

@@ -21,15 +21,25 @@ use super::server::server;
 use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
-    AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
-    WorkerSettings,
+    AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable,
+    ReuseRow, Settings, WorkerSettings,
 };
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
 const TOP: Schema = Schema {
     path: "",
-    keys: &["policy", "store", "ca", "client", "provider", "propagation", "worker", "server", "notify"],
+    keys: &[
+        "policy",
+        "store",
+        "ca",
+        "client",
+        "provider",
+        "propagation",
+        "worker",
+        "server",
+        "notify",
+    ],
 };
 const POLICY: Schema = Schema {
     path: "policy",
@@ -45,8 +55,14 @@ const POLICY: Schema = Schema {
         "reuse",
     ],
 };
-const REUSE: Schema = Schema { path: "policy.reuse", keys: &["start", "limit", "source"] };
-const STORE: Schema = Schema { path: "store", keys: &["url", "password"] };
+const REUSE: Schema = Schema {
+    path: "policy.reuse",
+    keys: &["start", "limit", "source"],
+};
+const STORE: Schema = Schema {
+    path: "store",
+    keys: &["url", "password"],
+};
 const CA: Schema = Schema {
     path: "ca.NAME",
     keys: &[
@@ -81,11 +97,17 @@ const PROPAGATION: Schema = Schema {
         "zone",
     ],
 };
-const ZONE: Schema =
-    Schema { path: "propagation.zone.NAME", keys: &["mode", "name_servers", "resolvers", "delay", "rounds"] };
-const WORKER: Schema = Schema { path: "worker", keys: &["concurrency", "wait", "lease", "look_every", "drain"] };
+const ZONE: Schema = Schema {
+    path: "propagation.zone.NAME",
+    keys: &["mode", "name_servers", "resolvers", "delay", "rounds"],
+};
+const WORKER: Schema = Schema {
+    path: "worker",
+    keys: &["concurrency", "wait", "lease", "look_every", "drain"],
+};
 
-/// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]` belongs to its adapter.
+/// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]`
+/// belongs to its adapter.
 #[cfg(test)]
 pub(super) const SCHEMAS: [&Schema; 15] = [
     &TOP,
@@ -114,14 +136,24 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(path, file.parent().unwrap_or(Path::new("/")), text);
     errors.iter().for_each(|error| reader.syntax(error));
-    let settings = top(&Section::open(&reader, tree.get_ref(), String::new(), None, &TOP), file);
+    let settings = top(
+        &Section::open(&reader, tree.get_ref(), String::new(), None, &TOP),
+        file,
+    );
 
     let mut faults = reader.faults.into_inner();
     // The configuration first, then the lists, each by line.
-    faults.sort_by(|a, b| (a.file != path).cmp(&(b.file != path)).then_with(|| a.cmp(b)));
+    faults.sort_by(|a, b| {
+        (a.file != path)
+            .cmp(&(b.file != path))
+            .then_with(|| a.cmp(b))
+    });
     faults.dedup();
     match settings {
-        Some(settings) if faults.is_empty() => Ok(Settings { notices: reader.notices.into_inner(), ..settings }),
+        Some(settings) if faults.is_empty() => Ok(Settings {
+            notices: reader.notices.into_inner(),
+            ..settings
+        }),
         _ => Err(ConfigError { faults }),
     }
 }
@@ -132,17 +164,33 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let store = top.table("store", &STORE);
     let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
-    let found: Vec<_> = top.named("ca").into_iter().map(|(name, section)| (name, section.check(&CA))).collect();
+    let found: Vec<_> = top
+        .named("ca")
+        .into_iter()
+        .map(|(name, section)| (name, section.check(&CA)))
+        .collect();
     if found.is_empty() {
         let hint = "name your account, for instance [ca.swisssign]";
-        top.reader.absent(None, "ca", "no certificate authority is configured", Some(hint.to_owned()));
+        top.reader.absent(
+            None,
+            "ca",
+            "no certificate authority is configured",
+            Some(hint.to_owned()),
+        );
     }
-    let cas = found.into_iter().map(|(name, section)| (name.to_owned(), ca(&section))).collect::<BTreeMap<_, _>>();
-    let providers = top.named("provider").into_iter().map(|(name, section)| (name.to_owned(), provider(&section)));
+    let cas = found
+        .into_iter()
+        .map(|(name, section)| (name.to_owned(), ca(&section)))
+        .collect::<BTreeMap<_, _>>();
+    let providers = top
+        .named("provider")
+        .into_iter()
+        .map(|(name, section)| (name.to_owned(), provider(&section)));
     let providers = providers.collect::<BTreeMap<_, _>>();
     if let Some(table) = providers.get(AUTO) {
         let message = "is the word for whichever provider has the zone; give this one another name";
-        top.reader.fault(Some(table.line), "provider.auto", message, None);
+        top.reader
+            .fault(Some(table.line), "provider.auto", message, None);
     }
 
     let accept_idn = top.table("policy", &POLICY).flag("accept_idn", false);
@@ -151,12 +199,20 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let worker = top.table("worker", &WORKER);
     let worker = WorkerSettings {
         concurrency: worker.whole("concurrency", 1..=256, 16),
-        wait: std_duration(worker.duration("wait", SignedDuration::ZERO..=DAY, SignedDuration::from_mins(10))),
+        wait: std_duration(worker.duration(
+            "wait",
+            SignedDuration::ZERO..=DAY,
+            SignedDuration::from_mins(10),
+        )),
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
         // What was read longer ago than 26 h counts as stale (I18).
         look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
-        drain: std_duration(worker.duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30)),
+        drain: std_duration(worker.duration(
+            "drain",
+            SignedDuration::ZERO..=SECOND * 600,
+            SECOND * 30,
+        )),
     };
     let notify = super::notify::read(top);
     let server = server(top);
@@ -165,7 +221,10 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         policy: policy?,
         store_url: store_url?,
         store_password,
-        cas: cas.into_iter().map(|(name, ca)| Some((name, ca?))).collect::<Option<_>>()?,
+        cas: cas
+            .into_iter()
+            .map(|(name, ca)| Some((name, ca?)))
+            .collect::<Option<_>>()?,
         clients,
         providers,
         propagation,
@@ -177,19 +236,36 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
 }
 
 fn policy(section: &Section<'_>) -> Option<PolicySettings> {
-    section.must_have("mode", "write mode = \"manage\", or mode = \"observe\" for looking without writing");
-    let mode = section.choice("mode", &[("manage", Mode::Manage), ("observe", Mode::Observe)]);
+    section.must_have(
+        "mode",
+        "write mode = \"manage\", or mode = \"observe\" for looking without writing",
+    );
+    let mode = section.choice(
+        "mode",
+        &[("manage", Mode::Manage), ("observe", Mode::Observe)],
+    );
     let renew_before = section.duration("renew_before", HOUR..=DAY * 365, DAY * 30);
-    // The alarms follow a shorter renewal window in the same proportion, so that it alone can be set.
-    let warning = section.duration("warning", HOUR..=DAY * 365, (DAY * 20).min(renew_before * 2 / 3));
-    let critical = section.duration("critical", HOUR..=DAY * 365, (DAY * 7).min(renew_before * 7 / 30).min(warning));
+    // The alarms follow a shorter renewal window in the same proportion, so that it alone can be
+    // set.
+    let warning = section.duration(
+        "warning",
+        HOUR..=DAY * 365,
+        (DAY * 20).min(renew_before * 2 / 3),
+    );
+    let critical = section.duration(
+        "critical",
+        HOUR..=DAY * 365,
+        (DAY * 7).min(renew_before * 7 / 30).min(warning),
+    );
     if critical > warning {
         section.fault("critical", "must not be longer than `warning`");
     }
     if warning > renew_before {
         let line = section.line_of("warning");
         let message = "is longer than `renew_before`: every domain will be a warning before its renewal begins";
-        section.reader.notice(line, &section.key("warning"), message);
+        section
+            .reader
+            .notice(line, &section.key("warning"), message);
     }
     Some(PolicySettings {
         renew_before,
@@ -200,43 +276,82 @@ fn policy(section: &Section<'_>) -> Option<PolicySettings> {
         max_at_risk: section.whole("max_at_risk", 1..=10_000, 20),
         cover: section.flag("cover", true),
         accept_idn: section.flag("accept_idn", false),
-        reuse: section.tables("reuse", &REUSE).iter().filter_map(reuse).collect(),
+        reuse: section
+            .tables("reuse", &REUSE)
+            .iter()
+            .filter_map(reuse)
+            .collect(),
         mode: mode?,
     })
 }
 
 fn reuse(row: &Section<'_>) -> Option<ReuseRow> {
-    row.must_have("start", "the first instant of issuance it applies to, such as start = \"2027-03-15T00:00:00Z\"");
-    row.must_have("limit", "how long a proof may be used, such as limit = \"98d\"");
+    row.must_have(
+        "start",
+        "the first instant of issuance it applies to, such as start = \"2027-03-15T00:00:00Z\"",
+    );
+    row.must_have(
+        "limit",
+        "how long a proof may be used, such as limit = \"98d\"",
+    );
     row.must_have("source", "who says so, for instance the ballot");
     let start = row.text("start").and_then(|text| {
-        let start = text.parse::<Timestamp>().or_else(|_| format!("{text}T00:00:00Z").parse());
+        let start = text
+            .parse::<Timestamp>()
+            .or_else(|_| format!("{text}T00:00:00Z").parse());
         start
-            .map_err(|_| row.fault("start", "must be a date in quotes, \"2027-03-15\" or \"2027-03-15T00:00:00Z\""))
+            .map_err(|_| {
+                row.fault(
+                    "start",
+                    "must be a date in quotes, \"2027-03-15\" or \"2027-03-15T00:00:00Z\"",
+                )
+            })
             .ok()
     });
-    let limit = row.has("limit").then(|| row.duration("limit", DAY..=DAY * 1000, DAY));
-    Some(ReuseRow { source: row.text("source")?.to_owned(), start: start?, limit: limit? })
+    let limit = row
+        .has("limit")
+        .then(|| row.duration("limit", DAY..=DAY * 1000, DAY));
+    Some(ReuseRow {
+        source: row.text("source")?.to_owned(),
+        start: start?,
+        limit: limit?,
+    })
 }
 
 fn store_url(section: &Section<'_>) -> Option<String> {
-    section.must_have("url", "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"");
+    section.must_have(
+        "url",
+        "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"",
+    );
     let text = section.text("url")?;
-    if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) {
+    if ["postgres:", "postgresql:"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
         return postgres_url(section, text);
     }
     if section.has("password") {
         let line = section.line_of("password");
-        section.reader.notice(line, &section.key("password"), "is not used: the store is a file");
+        section.reader.notice(
+            line,
+            &section.key("password"),
+            "is not used: the store is a file",
+        );
     }
     match text.strip_prefix("sqlite:") {
         Some(":memory:") => Some(text.to_owned()),
         Some(path) if !path.trim_matches('/').is_empty() && !path.contains(['?', '#']) => {
             let path = path.strip_prefix("//").unwrap_or(path);
-            Some(format!("sqlite:{}", section.reader.folder.join(path).display()))
+            Some(format!(
+                "sqlite:{}",
+                section.reader.folder.join(path).display()
+            ))
         }
         _ => {
-            section.fault("url", "must be sqlite: and the path of a file, without parameters, or postgres://…");
+            section.fault(
+                "url",
+                "must be sqlite: and the path of a file, without parameters, or postgres://…",
+            );
             None
         }
     }
@@ -245,13 +360,18 @@ fn store_url(section: &Section<'_>) -> Option<String> {
 /// Its parameters are the adapter's to know; a password would be seen by all who may read the file.
 fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
     match Url::parse(text) {
-        Ok(url) if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") => {
+        Ok(url)
+            if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") =>
+        {
             let hint = "leave it out and write password = { file = \"…\" }, or use PGPASSWORD or ~/.pgpass";
             section.fault_hint("url", "must not hold a password", hint);
         }
         Ok(url) if !url.cannot_be_a_base() => return Some(text.to_owned()),
         _ => {
-            section.fault("url", "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"");
+            section.fault(
+                "url",
+                "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"",
+            );
         }
     }
     None
@@ -259,24 +379,46 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
 
 fn ca(section: &Section<'_>) -> Option<CaSettings> {
     section.must_have("kind", "write kind = \"swisssign\"");
-    section.must_have("url", "for SwissSign https://api.ra.swisssign.ch, or its pre-production");
-    section.must_have("user", "the service account's name, such as MPKI0000001.AutoRAO");
-    section.must_have("api_key", "where the key is: api_key = { file = \"/etc/prevalidate/api.key\" }");
+    section.must_have(
+        "url",
+        "for SwissSign https://api.ra.swisssign.ch, or its pre-production",
+    );
+    section.must_have(
+        "user",
+        "the service account's name, such as MPKI0000001.AutoRAO",
+    );
+    section.must_have(
+        "api_key",
+        "where the key is: api_key = { file = \"/etc/prevalidate/api.key\" }",
+    );
     let kind = section.choice("kind", &[("swisssign", CaKind::SwissSign)]);
     let url = section.text("url").and_then(|text| ca_url(section, text));
     let user = section.text("user");
     let api_key = section.secret("api_key");
     let second_api_key = section.secret("second_api_key");
-    let auth = section.choice("auth", &[("local", Auth::Local), ("helper", Auth::Helper)]).unwrap_or(Auth::Local);
-    let rate = section.text("rate").map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
+    let auth = section
+        .choice("auth", &[("local", Auth::Local), ("helper", Auth::Helper)])
+        .unwrap_or(Auth::Local);
+    let rate = section
+        .text("rate")
+        .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
     let token_prefix = section.text("token_prefix").unwrap_or("swiss-pki=");
     let name = token_prefix.strip_suffix('=').unwrap_or_default();
-    if !(1..=40).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-        section.fault("token_prefix", "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`");
+    if !(1..=40).contains(&name.len())
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        section.fault(
+            "token_prefix",
+            "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`",
+        );
     }
     let caa_names = caa_names(section);
     let ca_file = file(section, "ca_file");
-    let proxy = section.text("proxy").and_then(|text| proxy_url(section, text));
+    let proxy = section
+        .text("proxy")
+        .and_then(|text| proxy_url(section, text));
     Some(CaSettings {
         issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
         token_prefix: token_prefix.to_owned(),
@@ -286,7 +428,12 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
         ca_file,
         proxy,
         // SwissSign documents no limit; this one is kind.
-        rate: rate.unwrap_or(Ok(Rate { count: 2, per: Duration::from_secs(1) })).ok()?,
+        rate: rate
+            .unwrap_or(Ok(Rate {
+                count: 2,
+                per: Duration::from_secs(1),
+            }))
+            .ok()?,
         kind: kind?,
         url: url?,
         user: user?.to_owned(),
@@ -301,12 +448,17 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
     }
     let texts = section.texts("caa_names");
     if texts.is_empty() {
-        section.fault("caa_names", "must name at least one, such as \"swisssign.com\"");
+        section.fault(
+            "caa_names",
+            "must name at least one, such as \"swisssign.com\"",
+        );
     }
     for text in &texts {
         if !caa::is_issuer_name(text.text) {
             let message = "must hold names as in CAA records, such as \"swisssign.com\"";
-            section.reader.fault(Some(text.line), &section.key("caa_names"), message, None);
+            section
+                .reader
+                .fault(Some(text.line), &section.key("caa_names"), message, None);
         }
     }
     texts.iter().map(|text| text.text.to_owned()).collect()
@@ -316,7 +468,13 @@ fn caa_names(section: &Section<'_>) -> Vec<String> {
 pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if !path.is_file() {
-        section.fault(key, format!("there is no such file (looked from {})", section.reader.folder.display()));
+        section.fault(
+            key,
+            format!(
+                "there is no such file (looked from {})",
+                section.reader.folder.display()
+            ),
+        );
     }
     Some(path)
 }
@@ -325,14 +483,21 @@ pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
 fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
     let url = plain_url(section, "url", text)?;
     let loopback = is_loopback(&url);
-    let known = url.domain().is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
+    let known = url
+        .domain()
+        .is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
     if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
-        section.fault("url", "must begin with https:// (http:// only for a loopback address)");
+        section.fault(
+            "url",
+            "must begin with https:// (http:// only for a loopback address)",
+        );
         return None;
     }
     if !known && !loopback {
         let message = "is no host of swisssign.ch; the API key's signatures will be sent there";
-        section.reader.notice(section.line_of("url"), &section.key("url"), message);
+        section
+            .reader
+            .notice(section.line_of("url"), &section.key("url"), message);
     }
     Some(url)
 }
@@ -391,31 +556,69 @@ fn provider(section: &Section<'_>) -> ProviderTable {
     }
     // The adapters know their keys.
     for fault in ProviderSettings::read(&table).err().unwrap_or_default() {
-        let line = fault.key.split('.').next().and_then(|key| lines.get(key)).copied().or(section.line);
-        section.reader.fault(line, &section.key(&shown_key(&fault.key)), fault.message, None);
+        let line = fault
+            .key
+            .split('.')
+            .next()
+            .and_then(|key| lines.get(key))
+            .copied()
+            .or(section.line);
+        section.reader.fault(
+            line,
+            &section.key(&shown_key(&fault.key)),
+            fault.message,
+            None,
+        );
     }
-    ProviderTable { line: section.line.unwrap_or_default(), table, lines }
+    ProviderTable {
+        line: section.line.unwrap_or_default(),
+        table,
+        lines,
+    }
 }
 
 fn propagation(section: &Section<'_>) -> PropagationSettings {
     let own = judging(section);
-    let general =
-        Judging { mode: own.mode.or(Some(GateMode::default())), rounds: own.rounds.or(Some(Judging::ROUNDS)), ..own };
+    let general = Judging {
+        mode: own.mode.or(Some(GateMode::default())),
+        rounds: own.rounds.or(Some(Judging::ROUNDS)),
+        ..own
+    };
     must_know_resolvers(section, &general, &general);
     let zones = zones(section, &general);
     let mode_of = |judging: &Judging| judging.mode.or(general.mode).unwrap_or_default();
-    if section.has("delay") && zones.values().chain([&general]).all(|one| mode_of(one) == GateMode::Authoritative) {
+    if section.has("delay")
+        && zones
+            .values()
+            .chain([&general])
+            .all(|one| mode_of(one) == GateMode::Authoritative)
+    {
         let message = "does not count in mode = \"authoritative\"";
-        section.reader.notice(section.line_of("delay"), &section.key("delay"), message);
+        section
+            .reader
+            .notice(section.line_of("delay"), &section.key("delay"), message);
     }
-    let default_rate = Rate { count: 300, per: Duration::from_secs(1) };
+    let default_rate = Rate {
+        count: 300,
+        per: Duration::from_secs(1),
+    };
     let rate = section.text("rate").map_or(Ok(default_rate), Rate::read);
     // A look asks a server two or three questions, and a batch is 64 looks.
-    let rate = rate.and_then(|rate| if rate.per_second() < 10.0 { Err("must be at least \"10/s\"") } else { Ok(rate) });
+    let rate = rate.and_then(|rate| {
+        if rate.per_second() < 10.0 {
+            Err("must be at least \"10/s\"")
+        } else {
+            Ok(rate)
+        }
+    });
     PropagationSettings {
         poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
         settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        timeout: std_duration(section.duration("timeout", SignedDuration::from_millis(100)..=SECOND * 10, SECOND * 3)),
+        timeout: std_duration(section.duration(
+            "timeout",
+            SignedDuration::from_millis(100)..=SECOND * 10,
+            SECOND * 3,
+        )),
         rate: rate.unwrap_or_else(|message| {
             section.fault("rate", message);
             default_rate
@@ -435,13 +638,26 @@ fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> 
         let judging = judging(&own);
         must_know_resolvers(&own, &judging, general);
         // A zone need not be a name that a CA would validate; a reverse or internal parent is fine.
-        match DomainName::parse(zone).map(|parsed| parsed.name).or_else(|_| DomainName::from_a_labels(zone)) {
+        match DomainName::parse(zone)
+            .map(|parsed| parsed.name)
+            .or_else(|_| DomainName::from_a_labels(zone))
+        {
             Ok(name) => {
                 if zones.insert(name.as_str().to_owned(), judging).is_some() {
-                    section.reader.fault(own.line, &own.path, "the same zone has two sections", None);
+                    section.reader.fault(
+                        own.line,
+                        &own.path,
+                        "the same zone has two sections",
+                        None,
+                    );
                 }
             }
-            Err(_) => section.reader.fault(own.line, &own.path, "a section here must be named after a zone", None),
+            Err(_) => section.reader.fault(
+                own.line,
+                &own.path,
+                "a section here must be named after a zone",
+                None,
+            ),
         }
     }
     zones
@@ -450,20 +666,32 @@ fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> 
 /// The keys that stand both in `[propagation]` and in its zones.
 fn judging(section: &Section<'_>) -> Judging {
     let resolvers = section.texts("resolvers").into_iter().filter_map(|item| {
-        let fault = |message| section.reader.fault(Some(item.line), &section.key("resolvers"), message, None);
+        let fault = |message| {
+            section
+                .reader
+                .fault(Some(item.line), &section.key("resolvers"), message, None)
+        };
         item.text.parse().map_err(fault).ok()
     });
     Judging {
         mode: section.choice("mode", &GateMode::ALL.map(|mode| (mode.as_str(), mode))),
         name_servers: addresses(section, "name_servers"),
         resolvers: resolvers.collect(),
-        delay: section.has("delay").then(|| std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND))),
-        rounds: section.has("rounds").then(|| section.whole("rounds", 1..=5, Judging::ROUNDS)),
+        delay: section
+            .has("delay")
+            .then(|| std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND))),
+        rounds: section
+            .has("rounds")
+            .then(|| section.whole("rounds", 1..=5, Judging::ROUNDS)),
     }
 }
 
 fn must_know_resolvers(section: &Section<'_>, own: &Judging, general: &Judging) {
-    let known = if own.resolvers.is_empty() { &general.resolvers } else { &own.resolvers };
+    let known = if own.resolvers.is_empty() {
+        &general.resolvers
+    } else {
+        &own.resolvers
+    };
     match known.len() {
         _ if own.mode.or(general.mode) != Some(GateMode::Resolvers) => {}
         0 if section.texts("resolvers").is_empty() => section.fault_hint(
@@ -484,7 +712,11 @@ fn addresses(section: &Section<'_>, key: &str) -> Vec<SocketAddr> {
     let texts = section.texts(key).into_iter();
     texts
         .filter_map(|item| {
-            let fault = |message| section.reader.fault(Some(item.line), &section.key(key), message, None);
+            let fault = |message| {
+                section
+                    .reader
+                    .fault(Some(item.line), &section.key(key), message, None)
+            };
             dns_address(item.text).map_err(fault).ok()
         })
         .collect()

@@ -9,10 +9,18 @@ use super::hooks::{self, HookKeySettings};
 use super::read::file;
 use super::tree::{Schema, Section};
 
-pub(super) const SERVER: Schema =
-    Schema { path: "server", keys: &["listen", "tls", "domain_labels", "token", "hook_key"] };
-pub(super) const TLS: Schema = Schema { path: "server.tls", keys: &["certificate", "key"] };
-pub(super) const TOKEN: Schema = Schema { path: "server.token", keys: &["name", "role", "secret"] };
+pub(super) const SERVER: Schema = Schema {
+    path: "server",
+    keys: &["listen", "tls", "domain_labels", "token", "hook_key"],
+};
+pub(super) const TLS: Schema = Schema {
+    path: "server.tls",
+    keys: &["certificate", "key"],
+};
+pub(super) const TOKEN: Schema = Schema {
+    path: "server.token",
+    keys: &["name", "role", "secret"],
+};
 
 /// Where the daemon listens when nothing is said.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
@@ -28,7 +36,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// For how many domains at most monitoring has a label of their own.
     pub domain_labels: u32,
-    /// `[[server.token]]`; never empty when other machines are listened to, unless they send hooks only.
+    /// `[[server.token]]`; never empty when other machines are listened to, unless they send hooks
+    /// only.
     pub tokens: Vec<TokenSettings>,
     /// `[[server.hook_key]]`
     pub hook_keys: Vec<HookKeySettings>,
@@ -66,11 +75,18 @@ pub enum TokenRole {
 }
 
 impl TokenRole {
-    const WORDS: [(&str, Self); 3] = [("read", Self::Read), ("hook", Self::Hook), ("operate", Self::Operate)];
+    const WORDS: [(&str, Self); 3] = [
+        ("read", Self::Read),
+        ("hook", Self::Hook),
+        ("operate", Self::Operate),
+    ];
 
     /// The word of the configuration.
     pub(super) fn as_str(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, role)| *role == self).map_or("", |(word, _)| word)
+        Self::WORDS
+            .iter()
+            .find(|(_, role)| *role == self)
+            .map_or("", |(word, _)| word)
     }
 }
 
@@ -86,17 +102,29 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
     if !listen.ip().is_loopback() {
         let elsewhere = "must not listen to other machines";
         if tls.is_none() {
-            let hint =
-                "name the files: tls = { certificate = \"…\", key = \"…\" }; or listen on 127.0.0.1 behind a proxy";
-            section.fault_hint("listen", format!("{elsewhere} without `tls`: tokens would pass in clear"), hint);
+            let hint = "name the files: tls = { certificate = \"…\", key = \"…\" }; or listen on 127.0.0.1 behind a proxy";
+            section.fault_hint(
+                "listen",
+                format!("{elsewhere} without `tls`: tokens would pass in clear"),
+                hint,
+            );
         }
         if !section.has("token") && !section.has("hook_key") {
             let hint = "write [[server.token]] with `name`, `role` and `secret`";
-            section.fault_hint("listen", format!("{elsewhere} without a token: nobody may ask anything"), hint);
+            section.fault_hint(
+                "listen",
+                format!("{elsewhere} without a token: nobody may ask anything"),
+                hint,
+            );
         }
     }
     // Whatever is missing here was reported.
-    let tls = tls.and_then(|(certificate, key)| Some(TlsSettings { certificate: certificate?, key: key? }));
+    let tls = tls.and_then(|(certificate, key)| {
+        Some(TlsSettings {
+            certificate: certificate?,
+            key: key?,
+        })
+    });
     Some(ServerSettings {
         listen,
         tls,
@@ -107,15 +135,23 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
 }
 
 fn listen(section: &Section<'_>) -> SocketAddr {
-    let Some(text) = section.text("listen") else { return LISTEN };
+    let Some(text) = section.text("listen") else {
+        return LISTEN;
+    };
     text.parse().unwrap_or_else(|_| {
-        section.fault("listen", "must be an IP address and a port, such as \"127.0.0.1:8420\" or \"[::1]:8420\"");
+        section.fault(
+            "listen",
+            "must be an IP address and a port, such as \"127.0.0.1:8420\" or \"[::1]:8420\"",
+        );
         LISTEN
     })
 }
 
 fn tls(section: &Section<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
-    section.must_have("certificate", "the chain in PEM, the server's own certificate first");
+    section.must_have(
+        "certificate",
+        "the chain in PEM, the server's own certificate first",
+    );
     section.must_have("key", "the certificate's key in PEM");
     (file(section, "certificate"), file(section, "key"))
 }
@@ -124,12 +160,21 @@ fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {
     let mut tokens: Vec<TokenSettings> = Vec::new();
     for table in section.tables("token", &TOKEN) {
         let name = name(&table);
-        if name.as_ref().is_some_and(|name| tokens.iter().any(|token| token.name == *name)) {
+        if name
+            .as_ref()
+            .is_some_and(|name| tokens.iter().any(|token| token.name == *name))
+        {
             table.fault("name", "stands in another [[server.token]] already");
         }
         table.must_have("role", "write role = \"read\", \"hook\" or \"operate\"");
-        table.must_have("secret", "where the token is: secret = { file = \"/etc/prevalidate/read.token\" }");
-        let (role, secret) = (table.choice("role", &TokenRole::WORDS), table.secret("secret"));
+        table.must_have(
+            "secret",
+            "where the token is: secret = { file = \"/etc/prevalidate/read.token\" }",
+        );
+        let (role, secret) = (
+            table.choice("role", &TokenRole::WORDS),
+            table.secret("secret"),
+        );
         if let (Some(name), Some(role), Some(secret)) = (name, role, secret) {
             tokens.push(TokenSettings { name, role, secret });
         }
@@ -141,8 +186,15 @@ fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {
 pub(super) fn name(section: &Section<'_>) -> Option<String> {
     section.must_have("name", "what it is called in the log");
     let name = section.text("name")?;
-    if name.len() > LONGEST_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-        section.fault("name", format!("must be at most {LONGEST_NAME} letters, digits, `-`, `_` and `.`"));
+    if name.len() > LONGEST_NAME
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        section.fault(
+            "name",
+            format!("must be at most {LONGEST_NAME} letters, digits, `-`, `_` and `.`"),
+        );
         return None;
     }
     Some(name.to_owned())

@@ -1,4 +1,5 @@
-//! Effective settings in the form of the file: what `config show` prints. Secrets appear as their sources, or as `[REDACTED]`.
+//! Effective settings in the form of the file: what `config show` prints. Secrets appear as their
+//! sources, or as `[REDACTED]`.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
 use super::{
-    AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings, Settings,
-    show_duration,
+    AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings,
+    Settings, show_duration,
 };
 use crate::ca::ClientSelector;
 use crate::notify::carrier::web::Receiver;
@@ -20,11 +21,21 @@ pub(super) fn toml(settings: &Settings) -> String {
     let mut out = Page(String::new());
     let policy = &settings.policy;
     out.heading("[policy]");
-    out.text("mode", if policy.mode == Mode::Manage { "manage" } else { "observe" });
+    out.text(
+        "mode",
+        if policy.mode == Mode::Manage {
+            "manage"
+        } else {
+            "observe"
+        },
+    );
     out.text("renew_before", &show_duration(policy.renew_before));
     out.text("warning", &show_duration(policy.warning));
     out.text("critical", &show_duration(policy.critical));
-    out.text("reset_token_before", &show_duration(policy.reset_token_before));
+    out.text(
+        "reset_token_before",
+        &show_duration(policy.reset_token_before),
+    );
     out.plain("max_at_risk", policy.max_at_risk);
     out.plain("cover", policy.cover);
     out.plain("accept_idn", policy.accept_idn);
@@ -40,7 +51,10 @@ pub(super) fn toml(settings: &Settings) -> String {
         out.plain("password", source(password));
     }
     settings.cas.iter().for_each(|(name, ca)| out.ca(name, ca));
-    settings.clients.iter().for_each(|client| out.client(client));
+    settings
+        .clients
+        .iter()
+        .for_each(|client| out.client(client));
     for (name, provider) in &settings.providers {
         out.heading(&format!("[provider.{}]", quote(name)));
         for (key, value) in &provider.table {
@@ -57,19 +71,32 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.judging(general, general.delay.or(default_delay(general_mode)));
     out.duration("timeout", propagation.timeout);
     out.text("rate", &propagation.rate.to_string());
-    out.plain("roots", list(propagation.roots.iter().map(ToString::to_string)));
-    for (key, path) in [("trust_anchors", &propagation.trust_anchors), ("extra_ca_file", &propagation.extra_ca_file)] {
+    out.plain(
+        "roots",
+        list(propagation.roots.iter().map(ToString::to_string)),
+    );
+    for (key, path) in [
+        ("trust_anchors", &propagation.trust_anchors),
+        ("extra_ca_file", &propagation.extra_ca_file),
+    ] {
         if let Some(path) = path {
             out.text(key, &path.to_string_lossy());
         }
     }
     for (zone, own) in &propagation.zones {
         out.heading(&format!("[propagation.zone.{}]", quote(zone)));
-        // With its own mode a zone has that mode's delay, which the general section would hide when this is read again.
-        let delay = own.delay.or(general.delay).or(default_delay(own.mode.unwrap_or(general_mode)));
+        // With its own mode a zone has that mode's delay, which the general section would hide when
+        // this is read again.
+        let delay = own
+            .delay
+            .or(general.delay)
+            .or(default_delay(own.mode.unwrap_or(general_mode)));
         out.judging(own, delay);
         if !own.name_servers.is_empty() {
-            out.plain("name_servers", list(own.name_servers.iter().map(ToString::to_string)));
+            out.plain(
+                "name_servers",
+                list(own.name_servers.iter().map(ToString::to_string)),
+            );
         }
     }
     out.heading("[worker]");
@@ -101,7 +128,10 @@ impl Page {
     }
 
     fn duration(&mut self, key: &str, value: Duration) {
-        self.text(key, &show_duration(SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX)));
+        self.text(
+            key,
+            &show_duration(SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX)),
+        );
     }
 
     fn judging(&mut self, judging: &Judging, delay: Option<Duration>) {
@@ -115,7 +145,10 @@ impl Page {
             self.plain("rounds", rounds);
         }
         if !judging.resolvers.is_empty() {
-            self.plain("resolvers", list(judging.resolvers.iter().map(ToString::to_string)));
+            self.plain(
+                "resolvers",
+                list(judging.resolvers.iter().map(ToString::to_string)),
+            );
         }
     }
 
@@ -133,7 +166,14 @@ impl Page {
         if let Some(second) = &ca.second_api_key {
             self.plain("second_api_key", source(second));
         }
-        self.text("auth", if ca.auth == Auth::Local { "local" } else { "helper" });
+        self.text(
+            "auth",
+            if ca.auth == Auth::Local {
+                "local"
+            } else {
+                "helper"
+            },
+        );
         self.text("issuer", &ca.issuer);
         self.text("rate", &ca.rate.to_string());
         self.text("token_prefix", &ca.token_prefix);
@@ -228,10 +268,16 @@ impl Page {
                 self.plain("to", list(letter.to.iter().map(ToString::to_string)));
             }
         }
-        self.plain("topics", list(notify.wants.topics.iter().map(ToString::to_string)));
+        self.plain(
+            "topics",
+            list(notify.wants.topics.iter().map(ToString::to_string)),
+        );
         self.text("severity", notify.wants.severity.as_str());
         self.text("repeat", &show_duration(notify.wants.repeat));
-        self.text("repeat_critical", &show_duration(notify.wants.repeat_critical));
+        self.text(
+            "repeat_critical",
+            &show_duration(notify.wants.repeat_critical),
+        );
         if !matches!(notify.by, NotifyBy::Program(_)) {
             self.plain("allow_private", notify.allow_private);
         }
@@ -246,13 +292,20 @@ fn default_delay(mode: GateMode) -> Option<Duration> {
     Some(mode.default_delay()).filter(|delay| !delay.is_zero())
 }
 
-/// A TOML basic string; JSON's escapes are among TOML's, only DEL must be escaped as well (TOML 1.0, "String").
+/// A TOML basic string; JSON's escapes are among TOML's, only DEL must be escaped as well (TOML
+/// 1.0, "String").
 fn quote(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.map(|item| quote(&item)).collect::<Vec<_>>().join(", "))
+    format!(
+        "[{}]",
+        items
+            .map(|item| quote(&item))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 /// The source of a secret; of a command only the program, its arguments may hold one.
@@ -262,7 +315,11 @@ fn source(source: &SecretSource) -> String {
         SecretSource::Env(name) => ("env", quote(name)),
         SecretSource::Credential(name) => ("credential", quote(name)),
         SecretSource::Command(args) => {
-            let shown = args.iter().take(1).cloned().chain((args.len() > 1).then(|| "[REDACTED]".to_owned()));
+            let shown = args
+                .iter()
+                .take(1)
+                .cloned()
+                .chain((args.len() > 1).then(|| "[REDACTED]".to_owned()));
             ("command", list(shown))
         }
     };
@@ -274,15 +331,23 @@ fn redacted(key: &str, value: &Value) -> Value {
     const SECRET_WORDS: [&str; 5] = ["secret", "password", "token", "credential", "key"];
     const NO_SECRETS: [&str; 4] = ["_file", "_name", "_id", "_path"];
     let key = key.to_lowercase();
-    let secret = SECRET_WORDS.iter().any(|word| key.contains(word)) && !NO_SECRETS.iter().any(|end| key.ends_with(end));
+    let secret = SECRET_WORDS.iter().any(|word| key.contains(word))
+        && !NO_SECRETS.iter().any(|end| key.ends_with(end));
     match value {
         Value::Object(table) => match SecretSource::read_json(value) {
             Ok(SecretSource::Command(args)) => {
-                let shown = args.into_iter().take(1).chain(["[REDACTED]".to_owned()]).collect::<Vec<_>>();
+                let shown = args
+                    .into_iter()
+                    .take(1)
+                    .chain(["[REDACTED]".to_owned()])
+                    .collect::<Vec<_>>();
                 Value::from_iter([("command".to_owned(), Value::from(shown))])
             }
             Ok(_) => value.clone(),
-            Err(_) => table.iter().map(|(key, value)| (key.clone(), redacted(key, value))).collect(),
+            Err(_) => table
+                .iter()
+                .map(|(key, value)| (key.clone(), redacted(key, value)))
+                .collect(),
         },
         Value::Array(items) => items.iter().map(|item| redacted(&key, item)).collect(),
         Value::String(text) if secret || looks_like_a_secret(text) => Value::from("[REDACTED]"),
@@ -293,10 +358,15 @@ fn redacted(key: &str, value: &Value) -> Value {
 fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(table) => {
-            let entries: Vec<_> =
-                table.iter().map(|(key, value)| format!("{} = {}", quote(key), inline(value))).collect();
+            let entries: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{} = {}", quote(key), inline(value)))
+                .collect();
             format!("{{ {} }}", entries.join(", "))
         }
         other => other.to_string(),

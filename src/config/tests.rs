@@ -1,4 +1,5 @@
-//! The configuration as a whole: all faults at once, nothing secret in any of them, and the reference file.
+//! The configuration as a whole: all faults at once, nothing secret in any of them, and the
+//! reference file.
 #![allow(clippy::unwrap_used)]
 
 mod auto;
@@ -65,7 +66,11 @@ impl Folder {
     fn faults(&self, content: &str) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
         let error = self.load(content).unwrap_err();
-        error.faults.iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
+        error
+            .faults
+            .iter()
+            .map(|fault| fault.to_string().replace(&folder, ""))
+            .collect()
     }
 }
 
@@ -73,29 +78,61 @@ impl Folder {
 fn the_least_configuration_has_the_documented_defaults() {
     let folder = Folder::new();
     let settings = folder.load(GOOD).unwrap();
-    let reference = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
-    // The reference states every default, so both say the same about everything that is no choice of the user.
+    let reference =
+        load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
+    // The reference states every default, so both say the same about everything that is no choice
+    // of the user.
     assert_eq!(settings.policy, reference.policy);
     assert_eq!(settings.worker, reference.worker);
     let zones = reference.propagation.zones.clone();
-    assert_eq!(PropagationSettings { zones, ..settings.propagation }, reference.propagation);
+    assert_eq!(
+        PropagationSettings {
+            zones,
+            ..settings.propagation
+        },
+        reference.propagation
+    );
     let (ours, theirs) = (&settings.cas["swisssign"], &reference.cas["swisssign"]);
-    assert_eq!(&CaSettings { api_key: theirs.api_key.clone(), ..ours.clone() }, theirs);
+    assert_eq!(
+        &CaSettings {
+            api_key: theirs.api_key.clone(),
+            ..ours.clone()
+        },
+        theirs
+    );
 }
 
 #[test]
 fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
     let folder = Folder::new();
-    folder.write("domains.txt", "\u{feff}example.org\r\n# old\nexample.net # shop\n");
-    let text = GOOD.replace("[[client.domain]]", "domains_file = \"domains.txt\"\n[[client.domain]]");
+    folder.write(
+        "domains.txt",
+        "\u{feff}example.org\r\n# old\nexample.net # shop\n",
+    );
+    let text = GOOD.replace(
+        "[[client.domain]]",
+        "domains_file = \"domains.txt\"\n[[client.domain]]",
+    );
     let settings = folder.load(&text).unwrap();
     let inside = |name: &str| folder.0.path().join(name);
-    assert_eq!(settings.store_url, format!("sqlite:{}", inside("prevalidate.db").display()));
-    assert_eq!(settings.cas["swisssign"].api_key, SecretSource::File(inside("api.key")));
-    assert_eq!(settings.providers["internal"].table["key_file"], inside("tsig.key").to_str().unwrap());
+    assert_eq!(
+        settings.store_url,
+        format!("sqlite:{}", inside("prevalidate.db").display())
+    );
+    assert_eq!(
+        settings.cas["swisssign"].api_key,
+        SecretSource::File(inside("api.key"))
+    );
+    assert_eq!(
+        settings.providers["internal"].table["key_file"],
+        inside("tsig.key").to_str().unwrap()
+    );
     assert_eq!(settings.clients[0].ca, "swisssign");
-    let domains: Vec<_> =
-        settings.clients[0].domains.iter().map(|d| (d.name.as_str(), d.provider.as_deref().unwrap())).collect();
+    let domains: Vec<_> = settings.clients[0]
+        .domains
+        .iter()
+        .map(|d| (d.name.as_str(), d.provider.as_deref().unwrap()))
+        .collect();
     let internal = |name| (name, "internal");
     assert_eq!(
         domains,
@@ -113,7 +150,10 @@ fn paths_start_from_the_folder_of_the_file_and_domains_know_their_provider() {
 #[test]
 fn all_faults_come_at_once_each_with_its_line_and_key() {
     let folder = Folder::new();
-    folder.write("domains.txt", b"example.net\nexample.ch\nd\xe9j\xe0.vu.com\n");
+    folder.write(
+        "domains.txt",
+        b"example.net\nexample.ch\nd\xe9j\xe0.vu.com\n",
+    );
     let faults = folder.faults(
         r#"[policy]
 mode = "mange"
@@ -197,15 +237,35 @@ listen = "127.0.0.1:80"
 fn unknown_keys_and_names_come_with_what_was_probably_meant() {
     let folder = Folder::new();
     for (from, to, hint) in [
-        ("mode =", "renew-before = \"30d\"\nmode =", "did you mean `renew_before`?"),
+        (
+            "mode =",
+            "renew-before = \"30d\"\nmode =",
+            "did you mean `renew_before`?",
+        ),
         ("user =", "usr = \"x\"\nuser =", "did you mean `user`?"),
         ("[store]", "[stroe]\n[store]", "did you mean `store`?"),
-        ("mode =", "frobnicate = 1\nmode =", "[policy] has mode, renew_before"),
-        ("provider = \"internal\"", "provider = \"internl\"", "did you mean \"internal\"?"),
-        ("provider = \"edge\"", "provider = \"aws\"", "defined: edge, internal"),
+        (
+            "mode =",
+            "frobnicate = 1\nmode =",
+            "[policy] has mode, renew_before",
+        ),
+        (
+            "provider = \"internal\"",
+            "provider = \"internl\"",
+            "did you mean \"internal\"?",
+        ),
+        (
+            "provider = \"edge\"",
+            "provider = \"aws\"",
+            "defined: edge, internal",
+        ),
     ] {
         let error = folder.load(&GOOD.replace(from, to)).unwrap_err();
-        let hints: Vec<_> = error.faults.iter().filter_map(|fault| fault.hint.as_deref()).collect();
+        let hints: Vec<_> = error
+            .faults
+            .iter()
+            .filter_map(|fault| fault.hint.as_deref())
+            .collect();
         assert!(hints.iter().any(|text| text.contains(hint)), "{error}");
     }
 }
@@ -216,19 +276,38 @@ fn nothing_is_decided_for_the_user_that_could_destroy_something() {
     let faults = folder.faults(&GOOD.replace("mode = \"manage\"", ""));
     assert_eq!(faults, ["prevalidate.toml:2: policy.mode: is missing"]);
     let faults = folder.faults("");
-    assert!(faults.iter().any(|fault| fault == "prevalidate.toml: policy.mode: is missing"), "{faults:?}");
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault == "prevalidate.toml: policy.mode: is missing"),
+        "{faults:?}"
+    );
 }
 
 #[test]
 fn a_line_that_is_no_toml_is_named_and_does_not_hide_the_other_faults() {
     let folder = Folder::new();
     let text = GOOD
-        .replace("user = \"MPKI0000001.AutoRAO\"", "user = MPKI0000001.AutoRAO")
+        .replace(
+            "user = \"MPKI0000001.AutoRAO\"",
+            "user = MPKI0000001.AutoRAO",
+        )
         .replace("domains =", "domain_list =");
     let faults = folder.faults(&text);
-    assert!(faults[0].starts_with("prevalidate.toml:9: is not TOML"), "{faults:?}");
-    assert!(faults.iter().any(|fault| fault.contains("client.domain_list: is not a key")), "{faults:?}");
-    assert!(!faults.iter().any(|fault| fault.contains("missing")), "{faults:?}");
+    assert!(
+        faults[0].starts_with("prevalidate.toml:9: is not TOML"),
+        "{faults:?}"
+    );
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.contains("client.domain_list: is not a key")),
+        "{faults:?}"
+    );
+    assert!(
+        !faults.iter().any(|fault| fault.contains("missing")),
+        "{faults:?}"
+    );
 }
 
 #[test]
@@ -238,8 +317,10 @@ fn an_api_key_in_the_wrong_place_is_never_shown() {
     let mut texts = Vec::new();
     // In the place of every value, and of every key, of a good file and of the reference.
     for base in [GOOD, REFERENCE] {
-        for (number, line) in
-            base.lines().enumerate().filter(|(_, line)| !line.starts_with("# ") && !line.trim().is_empty())
+        for (number, line) in base
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.starts_with("# ") && !line.trim().is_empty())
         {
             let mut variants = vec![
                 CANARY.to_owned(),
@@ -273,7 +354,10 @@ fn an_api_key_in_the_wrong_place_is_never_shown() {
                 }
             }
             for variant in variants {
-                let lines = base.lines().enumerate().map(|(n, old)| if n == number { variant.as_str() } else { old });
+                let lines = base
+                    .lines()
+                    .enumerate()
+                    .map(|(n, old)| if n == number { variant.as_str() } else { old });
                 texts.push(lines.collect::<Vec<_>>().join("\n"));
             }
         }
@@ -291,24 +375,47 @@ fn an_api_key_in_the_wrong_place_is_never_shown() {
     }
     assert!(refused > 500, "{refused}");
     folder.write("domains.txt", CANARY);
-    let text = GOOD.replace("[[client.domain]]", "domains_file = \"domains.txt\"\n[[client.domain]]");
+    let text = GOOD.replace(
+        "[[client.domain]]",
+        "domains_file = \"domains.txt\"\n[[client.domain]]",
+    );
     assert!(!folder.faults(&text)[0].contains(CANARY));
 }
 
 #[test]
 fn what_is_shown_is_the_same_configuration_again_without_secrets() {
     let folder = Folder::new();
-    let reference = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
+    let reference =
+        load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
     let shown = reference.redacted_toml();
     let again = folder.load(&shown).unwrap();
-    assert_eq!(Settings { file: reference.file.clone(), notices: Vec::new(), ..again.clone() }.redacted_toml(), shown);
-    assert_eq!((&again.policy, &again.cas, &again.worker), (&reference.policy, &reference.cas, &reference.worker));
-    assert_eq!((&again.clients, &again.propagation), (&reference.clients, &reference.propagation));
+    assert_eq!(
+        Settings {
+            file: reference.file.clone(),
+            notices: Vec::new(),
+            ..again.clone()
+        }
+        .redacted_toml(),
+        shown
+    );
+    assert_eq!(
+        (&again.policy, &again.cas, &again.worker),
+        (&reference.policy, &reference.cas, &reference.worker)
+    );
+    assert_eq!(
+        (&again.clients, &again.propagation),
+        (&reference.clients, &reference.propagation)
+    );
 
-    let text =
-        GOOD.replace("key_file = \"tsig.key\"", "key_name = \"k\"\nsecret = { command = [\"pass\", \"hunter2\"] }");
+    let text = GOOD.replace(
+        "key_file = \"tsig.key\"",
+        "key_name = \"k\"\nsecret = { command = [\"pass\", \"hunter2\"] }",
+    );
     let shown = folder.load(&text).unwrap().redacted_toml();
-    assert!(!shown.contains("hunter2") && shown.contains("[REDACTED]"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && shown.contains("[REDACTED]"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -321,28 +428,59 @@ fn a_zone_is_shown_with_what_counts_there() {
     let settings = folder.load(&text).unwrap();
     let delays = |settings: &Settings| {
         let propagation = settings.propagation.clone();
-        let gate = GateSettings { general: propagation.general, zones: propagation.zones, ..GateSettings::default() };
-        ["xn--dj-kia8a.vu.com", "example.ch", "example.com"]
-            .map(|name| gate.way(&DomainName::from_a_labels(name).unwrap()).delay.as_secs())
+        let gate = GateSettings {
+            general: propagation.general,
+            zones: propagation.zones,
+            ..GateSettings::default()
+        };
+        ["xn--dj-kia8a.vu.com", "example.ch", "example.com"].map(|name| {
+            gate.way(&DomainName::from_a_labels(name).unwrap())
+                .delay
+                .as_secs()
+        })
     };
     assert_eq!(delays(&settings), [600, 60, 60]);
     let shown = settings.redacted_toml();
-    assert!(shown.contains("\"tls://9.9.9.9:853#dns.quad9.net\""), "{shown}");
-    assert_eq!(delays(&folder.load(&shown).unwrap()), [600, 60, 60], "{shown}");
+    assert!(
+        shown.contains("\"tls://9.9.9.9:853#dns.quad9.net\""),
+        "{shown}"
+    );
+    assert_eq!(
+        delays(&folder.load(&shown).unwrap()),
+        [600, 60, 60],
+        "{shown}"
+    );
     assert_eq!(settings.notices, []);
     let one = folder.load(&text.replace("\"9.9.9.9\", ", "")).unwrap();
-    assert!(one.notices[0].message.contains("is one only"), "{:?}", one.notices);
+    assert!(
+        one.notices[0].message.contains("is one only"),
+        "{:?}",
+        one.notices
+    );
 }
 
 #[test]
 fn a_secret_goes_to_no_host_in_clear_and_to_no_strange_host_in_silence() {
     let folder = Folder::new();
     let with = |url: &str| folder.load(&GOOD.replace("https://api.ra.swisssign.ch", url));
-    for url in ["https://api.ra.pre.swisssign.ch/v2", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:1"] {
+    for url in [
+        "https://api.ra.pre.swisssign.ch/v2",
+        "http://127.0.0.1:8080",
+        "http://[::1]:1",
+        "http://localhost:1",
+    ] {
         assert_eq!(with(url).unwrap().notices, [], "{url}");
     }
-    for url in ["https://api.ra.swisssign.ch.evil.example", "https://evilswisssign.ch"] {
-        assert!(with(url).unwrap().notices[0].message.contains("no host of swisssign.ch"), "{url}");
+    for url in [
+        "https://api.ra.swisssign.ch.evil.example",
+        "https://evilswisssign.ch",
+    ] {
+        assert!(
+            with(url).unwrap().notices[0]
+                .message
+                .contains("no host of swisssign.ch"),
+            "{url}"
+        );
     }
     for url in [
         "http://api.ra.swisssign.ch",
@@ -366,11 +504,18 @@ fn a_sandbox_on_this_machine_can_be_configured() {
            name_servers = [\"127.0.0.1:40124\", \"127.0.0.1:40125\"]\n";
     let settings = folder.load(&text).unwrap();
     assert_eq!(settings.propagation.settle, Duration::ZERO);
-    assert_eq!(settings.propagation.zones["example.test"].name_servers.len(), 2);
+    assert_eq!(
+        settings.propagation.zones["example.test"]
+            .name_servers
+            .len(),
+        2
+    );
     assert_eq!(settings.cas["swisssign"].rate.per_second(), 50.0);
     assert_eq!(settings.notices, [], "such names belong to a sandbox");
     // To any other CA they do not; that is said once, not for each of them.
-    let settings = folder.load(&text.replace("http://127.0.0.1:40123", "https://api.ra.swisssign.ch")).unwrap();
+    let settings = folder
+        .load(&text.replace("http://127.0.0.1:40123", "https://api.ra.swisssign.ch"))
+        .unwrap();
     assert_eq!(settings.notices.len(), 1, "{:?}", settings.notices);
 }
 
@@ -379,19 +524,35 @@ fn shorter_renewal_windows_take_their_alarms_along() {
     let folder = Folder::new();
     let with = |keys: &str| folder.load(&GOOD.replace("[store]", &format!("{keys}\n[store]")));
     let policy = with("renew_before = \"3d\"").unwrap().policy;
-    assert_eq!((policy.warning, policy.critical), (SignedDuration::from_hours(48), SignedDuration::from_secs(60_480)));
+    assert_eq!(
+        (policy.warning, policy.critical),
+        (
+            SignedDuration::from_hours(48),
+            SignedDuration::from_secs(60_480)
+        )
+    );
     assert!(with("warning = \"2d\"\ncritical = \"3d\"").is_err());
-    assert!(with("warning = \"40d\"").unwrap().notices[0].message.contains("renew_before"));
+    assert!(
+        with("warning = \"40d\"").unwrap().notices[0]
+            .message
+            .contains("renew_before")
+    );
 }
 
 #[test]
 fn the_reuse_table_is_replaced_as_a_whole() {
     let folder = Folder::new();
     let rows = "[[policy.reuse]]\nstart = \"2027-03-15\"\nlimit = \"98d\"\nsource = \"SC-081\"\n";
-    let settings = folder.load(&GOOD.replace("[store]", &format!("{rows}[store]"))).unwrap();
+    let settings = folder
+        .load(&GOOD.replace("[store]", &format!("{rows}[store]")))
+        .unwrap();
     let row = &settings.policy.reuse[0];
-    assert_eq!((row.start.to_string().as_str(), row.limit.as_hours()), ("2027-03-15T00:00:00Z", 98 * 24));
-    let faults = folder.faults(&GOOD.replace("[store]", "[[policy.reuse]]\nstart = \"soon\"\n[store]"));
+    assert_eq!(
+        (row.start.to_string().as_str(), row.limit.as_hours()),
+        ("2027-03-15T00:00:00Z", 98 * 24)
+    );
+    let faults =
+        folder.faults(&GOOD.replace("[store]", "[[policy.reuse]]\nstart = \"soon\"\n[store]"));
     assert_eq!(faults.len(), 3, "{faults:?}");
 }
 
@@ -400,15 +561,23 @@ fn the_reference_shows_every_key_and_no_other() {
     let mut schema = None;
     let mut shown: BTreeSet<(&str, &str)> = BTreeSet::new();
     for line in REFERENCE.lines().map(str::trim) {
-        let line = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+        let line = line
+            .strip_prefix('#')
+            .filter(|rest| !rest.starts_with(' '))
+            .unwrap_or(line);
         if line.starts_with('[') {
             let heading = line.trim_matches(['[', ']']);
-            let (sections, name) = heading.split_once(".\"").map_or((heading, None), |(s, name)| (s, Some(name)));
+            let (sections, name) = heading
+                .split_once(".\"")
+                .map_or((heading, None), |(s, name)| (s, Some(name)));
             let parts: Vec<_> = sections.split('.').chain(name).collect();
             schema = SCHEMAS.iter().find(|schema| {
                 let known: Vec<_> = schema.path.split('.').collect();
                 known.len() == parts.len()
-                    && known.iter().zip(&parts).all(|(known, part)| *known == "NAME" || known == part)
+                    && known
+                        .iter()
+                        .zip(&parts)
+                        .all(|(known, part)| *known == "NAME" || known == part)
             });
             // A section is a key of the section above it.
             shown.insert(("", parts[0]));
@@ -416,14 +585,22 @@ fn the_reference_shows_every_key_and_no_other() {
         } else if let (Some(schema), Some((key, _))) = (schema, line.split_once('=')) {
             let key = key.trim();
             if !line.starts_with('#') {
-                assert!(schema.keys.contains(&key), "[{}] {key} is shown and not known", schema.path);
+                assert!(
+                    schema.keys.contains(&key),
+                    "[{}] {key} is shown and not known",
+                    schema.path
+                );
                 shown.insert((schema.path, key));
             }
         }
     }
     for schema in SCHEMAS {
         for key in schema.keys {
-            assert!(shown.contains(&(schema.path, key)), "[{}] {key} is known and not shown", schema.path);
+            assert!(
+                shown.contains(&(schema.path, key)),
+                "[{}] {key} is known and not shown",
+                schema.path
+            );
         }
     }
 }
@@ -444,12 +621,22 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         .map(|line| format!("{line}\n"))
         .collect();
     let ca_file = ca_file.to_str().unwrap();
-    let text = text.replace("/etc/prevalidate/ca.pem", ca_file).replace("/etc/prevalidate/root.ds", ca_file);
-    let text = text.replace("/etc/prevalidate/server.pem", ca_file).replace("/etc/prevalidate/server.key", ca_file);
+    let text = text
+        .replace("/etc/prevalidate/ca.pem", ca_file)
+        .replace("/etc/prevalidate/root.ds", ca_file);
+    let text = text
+        .replace("/etc/prevalidate/server.pem", ca_file)
+        .replace("/etc/prevalidate/server.key", ca_file);
     let settings = folder.load(&text).unwrap();
-    assert_eq!(settings.propagation.zones["example.ch"].mode, Some(GateMode::Resolvers));
+    assert_eq!(
+        settings.propagation.zones["example.ch"].mode,
+        Some(GateMode::Resolvers)
+    );
     assert_eq!(settings.policy.reuse.len(), 1);
-    assert!(settings.cas["swisssign"].second_api_key.is_some() && settings.cas["swisssign"].proxy.is_some());
+    assert!(
+        settings.cas["swisssign"].second_api_key.is_some()
+            && settings.cas["swisssign"].proxy.is_some()
+    );
     assert_eq!(settings.clients[0].domains.len(), 4);
 }
 
@@ -457,11 +644,30 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
 fn names_in_caa_records_are_host_names_and_there_is_one_at_least() {
     let folder = Folder::new();
     let with = |names: &str| GOOD.replace("user =", &format!("caa_names = {names}\nuser ="));
-    assert_eq!(folder.load(GOOD).unwrap().cas["swisssign"].caa_names, ["swisssign.com"]);
-    let two = folder.load(&with(r#"["swisssign.com", "ca.example"]"#)).unwrap();
-    assert_eq!(two.cas["swisssign"].caa_names, ["swisssign.com", "ca.example"]);
-    for names in ["[]", r#"["swisssign.com."]"#, r#"["swiss sign"]"#, r#"[""]"#, "7"] {
+    assert_eq!(
+        folder.load(GOOD).unwrap().cas["swisssign"].caa_names,
+        ["swisssign.com"]
+    );
+    let two = folder
+        .load(&with(r#"["swisssign.com", "ca.example"]"#))
+        .unwrap();
+    assert_eq!(
+        two.cas["swisssign"].caa_names,
+        ["swisssign.com", "ca.example"]
+    );
+    for names in [
+        "[]",
+        r#"["swisssign.com."]"#,
+        r#"["swiss sign"]"#,
+        r#"[""]"#,
+        "7",
+    ] {
         let faults = folder.faults(&with(names));
-        assert!(faults.iter().any(|fault| fault.contains("ca.swisssign.caa_names")), "{names}: {faults:?}");
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault.contains("ca.swisssign.caa_names")),
+            "{names}: {faults:?}"
+        );
     }
 }

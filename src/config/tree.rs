@@ -1,7 +1,8 @@
 //! Walking a parsed file key by key, so that every fault is found at once and each knows its line.
 //!
-//! `toml`'s own errors print the source line and the value that stood there (measured), and so could print a secret.
-//! Here a fault holds a key, a line and our own words. A value is never repeated.
+//! `toml`'s own errors print the source line and the value that stood there (measured), and so
+//! could print a secret. Here a fault holds a key, a line and our own words. A value is never
+//! repeated.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -17,7 +18,8 @@ use toml::de::{DeTable, DeValue};
 use super::fault::{Fault, nearest};
 use super::quantity::{duration, show_duration};
 
-/// A section's name and all its keys: what [`Section::open`] accepts, and what the reference file must show.
+/// A section's name and all its keys: what [`Section::open`] accepts, and what the reference file
+/// must show.
 pub(super) struct Schema {
     pub path: &'static str,
     pub keys: &'static [&'static str],
@@ -37,7 +39,9 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn new(path: &Path, folder: &Path, text: &str) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         Self {
             path: path.to_owned(),
             folder: folder.to_owned(),
@@ -52,34 +56,59 @@ impl Reader {
         self.line_starts.partition_point(|&start| start <= offset)
     }
 
-    /// Takes over what `toml` could not read. Its message names what it expected, from a fixed list of words.
+    /// Takes over what `toml` could not read. Its message names what it expected, from a fixed list
+    /// of words.
     pub fn syntax(&mut self, error: &toml::de::Error) {
         let line = error.span().map(|span| self.line_at(span.start));
         self.broken.extend(line);
         let message = format!("is not TOML: {}", error.message());
         let hint = "a text stands in double quotes, and a key only once in its section";
-        self.faults.borrow_mut().push(self.at(line, "", message, Some(hint.to_owned())));
+        self.faults
+            .borrow_mut()
+            .push(self.at(line, "", message, Some(hint.to_owned())));
     }
 
     fn at(&self, line: Option<usize>, key: &str, message: String, hint: Option<String>) -> Fault {
-        Fault { file: self.path.clone(), line, key: key.to_owned(), message, hint }
+        Fault {
+            file: self.path.clone(),
+            line,
+            key: key.to_owned(),
+            message,
+            hint,
+        }
     }
 
-    pub fn fault(&self, line: Option<usize>, key: &str, message: impl Into<String>, hint: Option<String>) {
+    pub fn fault(
+        &self,
+        line: Option<usize>,
+        key: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         if !line.is_some_and(|line| self.broken.contains(&line)) {
-            self.faults.borrow_mut().push(self.at(line, key, message.into(), hint));
+            self.faults
+                .borrow_mut()
+                .push(self.at(line, key, message.into(), hint));
         }
     }
 
     /// A fault that may only be the consequence of a line that is no TOML.
-    pub fn absent(&self, line: Option<usize>, key: &str, message: impl Into<String>, hint: Option<String>) {
+    pub fn absent(
+        &self,
+        line: Option<usize>,
+        key: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         if self.broken.is_empty() {
             self.fault(line, key, message, hint);
         }
     }
 
     pub fn notice(&self, line: Option<usize>, key: &str, message: impl Into<String>) {
-        self.notices.borrow_mut().push(self.at(line, key, message.into(), None));
+        self.notices
+            .borrow_mut()
+            .push(self.at(line, key, message.into(), None));
     }
 }
 
@@ -108,11 +137,21 @@ impl<'a> Section<'a> {
         line: Option<usize>,
         schema: &Schema,
     ) -> Self {
-        let section = Self { reader, table: Some(table), path, line };
-        for key in table.keys().filter(|key| !schema.keys.contains(&key.get_ref().as_ref())) {
+        let section = Self {
+            reader,
+            table: Some(table),
+            path,
+            line,
+        };
+        for key in table
+            .keys()
+            .filter(|key| !schema.keys.contains(&key.get_ref().as_ref()))
+        {
             let hint = match nearest(key.get_ref(), schema.keys.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None if schema.path.is_empty() => format!("the sections are {}", schema.keys.join(", ")),
+                None if schema.path.is_empty() => {
+                    format!("the sections are {}", schema.keys.join(", "))
+                }
                 None => format!("[{}] has {}", schema.path, schema.keys.join(", ")),
             };
             let line = reader.line_at(key.span().start);
@@ -128,8 +167,16 @@ impl<'a> Section<'a> {
 
     /// The key with its sections, as it may be shown.
     pub fn key(&self, key: &str) -> String {
-        let key = if looks_like_a_secret(key) { HIDDEN_KEY } else { key };
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = if looks_like_a_secret(key) {
+            HIDDEN_KEY
+        } else {
+            key
+        };
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     fn find(&self, key: &str) -> Option<(usize, &'a DeValue<'a>)> {
@@ -147,22 +194,36 @@ impl<'a> Section<'a> {
     }
 
     pub fn fault(&self, key: &str, message: impl Into<String>) {
-        self.reader.fault(self.line_of(key), &self.key(key), message, None);
+        self.reader
+            .fault(self.line_of(key), &self.key(key), message, None);
     }
 
     pub fn fault_hint(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.reader.fault(self.line_of(key), &self.key(key), message, Some(hint.into()));
+        self.reader.fault(
+            self.line_of(key),
+            &self.key(key),
+            message,
+            Some(hint.into()),
+        );
     }
 
     /// Reports a key that must be there, unless it is there (and then wrong, and reported as such).
     pub fn must_have(&self, key: &str, hint: &str) {
         if !self.has(key) {
-            self.reader.absent(self.line, &self.key(key), "is missing", Some(hint.to_owned()));
+            self.reader.absent(
+                self.line,
+                &self.key(key),
+                "is missing",
+                Some(hint.to_owned()),
+            );
         }
     }
 
     fn wrong(&self, key: &str, value: &DeValue<'_>, wanted: &str) {
-        self.fault(key, format!("must be {wanted}, not {}", with_article(value)));
+        self.fault(
+            key,
+            format!("must be {wanted}, not {}", with_article(value)),
+        );
     }
 
     pub fn text(&self, key: &str) -> Option<&'a str> {
@@ -191,13 +252,24 @@ impl<'a> Section<'a> {
     pub fn whole(&self, key: &str, range: RangeInclusive<u32>, default: u32) -> u32 {
         let value = match self.find(key) {
             None => return default,
-            Some((_, DeValue::Integer(number))) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            Some((_, DeValue::Integer(number))) => {
+                u32::from_str_radix(number.as_str(), number.radix()).ok()
+            }
             Some(_) => None,
         };
-        value.filter(|value| range.contains(value)).unwrap_or_else(|| {
-            self.fault(key, format!("must be a whole number from {} to {}", range.start(), range.end()));
-            default
-        })
+        value
+            .filter(|value| range.contains(value))
+            .unwrap_or_else(|| {
+                self.fault(
+                    key,
+                    format!(
+                        "must be a whole number from {} to {}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
+                default
+            })
     }
 
     pub fn duration(
@@ -211,23 +283,32 @@ impl<'a> Section<'a> {
             Some((_, DeValue::String(text))) => match duration(text) {
                 Ok(value) if range.contains(&value) => return value,
                 Ok(_) => {
-                    let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+                    let (least, most) =
+                        (show_duration(*range.start()), show_duration(*range.end()));
                     self.fault(key, format!("must be from {least} to {most}"));
                 }
                 Err(message) => self.fault(key, message),
             },
-            Some((_, other)) => {
-                self.wrong(key, other, "a duration with its unit in quotes, such as \"30d\" or \"10m\"")
-            }
+            Some((_, other)) => self.wrong(
+                key,
+                other,
+                "a duration with its unit in quotes, such as \"30d\" or \"10m\"",
+            ),
         }
         default
     }
 
     pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
-        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        let found = choices
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
-            let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            let names: Vec<_> = choices
+                .iter()
+                .map(|(name, _)| format!("\"{name}\""))
+                .collect();
             self.fault(key, format!("must be {}", names.join(" or ")));
         }
         found
@@ -244,7 +325,10 @@ impl<'a> Section<'a> {
                     if let DeValue::String(text) = item.get_ref() {
                         return Some(Text { text, line });
                     }
-                    let message = format!("must be a list of strings; there is {}", with_article(item.get_ref()));
+                    let message = format!(
+                        "must be a list of strings; there is {}",
+                        with_article(item.get_ref())
+                    );
                     self.reader.fault(Some(line), &self.key(key), message, None);
                     None
                 })
@@ -276,13 +360,17 @@ impl<'a> Section<'a> {
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let text = self.text(key)?;
         if looks_like_a_secret(text) {
-            self.fault(key, "must be the path of a file; what stands there looks like a secret");
+            self.fault(
+                key,
+                "must be the path of a file; what stands there looks like a secret",
+            );
             return None;
         }
         Some(self.reader.folder.join(text))
     }
 
-    /// The one sub-table of this name, with its unknown keys reported; an empty one when the file has none.
+    /// The one sub-table of this name, with its unknown keys reported; an empty one when the file
+    /// has none.
     pub fn table(&self, key: &str, schema: &Schema) -> Section<'a> {
         self.map(key).check(schema)
     }
@@ -297,7 +385,12 @@ impl<'a> Section<'a> {
                 (Some(line), None)
             }
         };
-        Section { reader: self.reader, table, path: self.key(key), line }
+        Section {
+            reader: self.reader,
+            table,
+            path: self.key(key),
+            line,
+        }
     }
 
     /// The sub-tables `[key.NAME]` with their names, which are references elsewhere.
@@ -308,7 +401,8 @@ impl<'a> Section<'a> {
             let good = !name.is_empty() && name.chars().all(plain);
             if !good {
                 let message = "a name is made of letters, digits, `.`, `_` and `-`";
-                self.reader.fault(section.line, &section.path, message, None);
+                self.reader
+                    .fault(section.line, &section.path, message, None);
             }
             good
         });
@@ -333,11 +427,20 @@ impl<'a> Section<'a> {
                 DeValue::Table(table) => {
                     found.push((
                         name.get_ref().as_ref(),
-                        Section { reader: self.reader, table: Some(table), path, line },
+                        Section {
+                            reader: self.reader,
+                            table: Some(table),
+                            path,
+                            line,
+                        },
                     ));
                 }
                 other => {
-                    let message = format!("must be a section [{}.NAME], not {}", self.key(key), with_article(other));
+                    let message = format!(
+                        "must be a section [{}.NAME], not {}",
+                        self.key(key),
+                        with_article(other)
+                    );
                     self.reader.fault(line, &path, message, None);
                 }
             }
@@ -367,7 +470,11 @@ impl<'a> Section<'a> {
                 })
                 .collect(),
             Some((_, other)) => {
-                self.wrong(key, other, &format!("sections [[{}]] with double brackets", self.key(key)));
+                self.wrong(
+                    key,
+                    other,
+                    &format!("sections [[{}]] with double brackets", self.key(key)),
+                );
                 Vec::new()
             }
         }
@@ -384,31 +491,46 @@ impl<'a> Section<'a> {
     /// All keys with their lines.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, usize, &'a Spanned<DeValue<'a>>)> {
         let reader = self.reader;
-        self.table
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.get_ref().as_ref(), reader.line_at(key.span().start), value))
+        self.table.into_iter().flatten().map(|(key, value)| {
+            (
+                key.get_ref().as_ref(),
+                reader.line_at(key.span().start),
+                value,
+            )
+        })
     }
 
     /// The value in JSON, with the paths of `*_file` and `{ file = … }` made absolute.
     pub fn json(&self, key: &str, value: &DeValue<'_>) -> Option<Value> {
         Some(match value {
-            DeValue::String(text) if (key == "file" || key.ends_with("_file")) && !looks_like_a_secret(text) => {
+            DeValue::String(text)
+                if (key == "file" || key.ends_with("_file")) && !looks_like_a_secret(text) =>
+            {
                 Value::from(self.reader.folder.join(text.as_ref()).to_string_lossy())
             }
             DeValue::String(text) => Value::from(text.as_ref()),
             DeValue::Boolean(value) => Value::from(*value),
             DeValue::Datetime(value) => Value::from(value.to_string()),
-            DeValue::Integer(number) => Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
-            DeValue::Float(number) => Value::from(number.as_str().replace('_', "").parse::<f64>().ok()?),
-            DeValue::Array(items) => {
-                Value::from(items.iter().map(|item| self.json("", item.get_ref())).collect::<Option<Vec<_>>>()?)
+            DeValue::Integer(number) => {
+                Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?)
             }
+            DeValue::Float(number) => {
+                Value::from(number.as_str().replace('_', "").parse::<f64>().ok()?)
+            }
+            DeValue::Array(items) => Value::from(
+                items
+                    .iter()
+                    .map(|item| self.json("", item.get_ref()))
+                    .collect::<Option<Vec<_>>>()?,
+            ),
             DeValue::Table(table) => Value::Object(
                 table
                     .iter()
                     .map(|(key, value)| {
-                        Some((key.get_ref().clone().into_owned(), self.json(key.get_ref(), value.get_ref())?))
+                        Some((
+                            key.get_ref().clone().into_owned(),
+                            self.json(key.get_ref(), value.get_ref())?,
+                        ))
                     })
                     .collect::<Option<_>>()?,
             ),

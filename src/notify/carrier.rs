@@ -1,7 +1,8 @@
-//! What brings notices to people and programs: [`web`] for signed webhooks and for chats, [`mail`], [`program`].
+//! What brings notices to people and programs: [`web`] for signed webhooks and for chats, [`mail`],
+//! [`program`].
 //!
-//! Where a notice goes stands in the configuration and nowhere else; [`door`] sees to it that this leads out of the network
-//! unless it is meant to stay inside (faults H10).
+//! Where a notice goes stands in the configuration and nowhere else; [`door`] sees to it that this
+//! leads out of the network unless it is meant to stay inside (faults H10).
 
 pub mod door;
 pub mod mail;
@@ -19,7 +20,8 @@ use crate::text::escape;
 /// Characters of what the other side said in an error.
 const SAID: usize = 200;
 
-/// Reads a secret for one delivery: one that was replaced counts at once. It may be what a slow program prints.
+/// Reads a secret for one delivery: one that was replaced counts at once. It may be what a slow
+/// program prints.
 async fn secret(what: &str, source: &SecretSource) -> Result<SecretString, Failure> {
     let source = source.clone();
     let read = tokio::task::spawn_blocking(move || source.read()).await;
@@ -32,8 +34,12 @@ async fn secret(what: &str, source: &SecretSource) -> Result<SecretString, Failu
 
 /// Root certificates in PEM.
 fn roots(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::refused(format!("`ca_file` {} cannot be read: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        Failure::refused(format!(
+            "`ca_file` {} cannot be read: {error}",
+            path.display()
+        ))
+    })
 }
 
 /// Words of the other side: on one line, harmless, not too long.

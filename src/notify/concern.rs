@@ -17,8 +17,8 @@ const STALE: SignedDuration = SignedDuration::from_hours(26);
 /// For so long something that happened is news.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What is wrong, by topic and by whom it concerns: a domain in A-labels, or the key of a client. For what happened, a space
-/// and the moment follow, so that the next time is another concern.
+/// What is wrong, by topic and by whom it concerns: a domain in A-labels, or the key of a client.
+/// For what happened, a space and the moment follow, so that the next time is another concern.
 pub type Concerns<'a> = BTreeMap<Topic, BTreeMap<Cow<'a, str>, Concern<'a>>>;
 
 /// What is wrong with one of them.
@@ -32,13 +32,21 @@ pub struct Concern<'a> {
 
 impl<'a> Concern<'a> {
     fn of(why: impl Into<Cow<'a, str>>) -> Self {
-        Self { ends: None, why: why.into() }
+        Self {
+            ends: None,
+            why: why.into(),
+        }
     }
 
     /// Why, at `now`.
     pub fn said(&self, now: Timestamp) -> String {
         match self.ends {
-            Some(end) => format!("ends {}, on {}; {}", relative(end, now), moment(end), self.why),
+            Some(end) => format!(
+                "ends {}, on {}; {}",
+                relative(end, now),
+                moment(end),
+                self.why
+            ),
             None => self.why.clone().into_owned(),
         }
     }
@@ -50,7 +58,12 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
     let mut add = |topic: Topic, whom: Cow<'a, str>, concern: Concern<'a>| {
         found.entry(topic).or_default().insert(whom, concern);
     };
-    for (place, entry) in picture.entries.iter().enumerate().filter(|(_, entry)| is_judged(entry)) {
+    for (place, entry) in picture
+        .entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| is_judged(entry))
+    {
         let whom = || Cow::Borrowed(entry.domain.as_str());
         let trouble = picture.troubles.domains.get(&place);
         if trouble.is_some_and(|trouble| trouble.lapsed) {
@@ -63,7 +76,14 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
                 Some(Topic::MarginWarning).filter(|_| left <= policy.warning_margin(end))
             };
             topic.into_iter().for_each(|topic| {
-                add(topic, whom(), Concern { ends: Some(end), why: Cow::Borrowed(&entry.reason) });
+                add(
+                    topic,
+                    whom(),
+                    Concern {
+                        ends: Some(end),
+                        why: Cow::Borrowed(&entry.reason),
+                    },
+                );
             });
         }
         let Some(trouble) = trouble else { continue };
@@ -73,7 +93,11 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         if trouble.failures >= pace.failures {
             add(Topic::RenewalFailing, whom(), Concern::of(&*entry.reason));
         }
-        if let Some(changed) = trouble.others_changed.as_ref().filter(|c| picture.at.duration_since(c.at) < NEWS) {
+        if let Some(changed) = trouble
+            .others_changed
+            .as_ref()
+            .filter(|c| picture.at.duration_since(c.at) < NEWS)
+        {
             let whom = Cow::Owned(format!("{} {}", entry.domain, changed.at));
             add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
         }
@@ -84,19 +108,28 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
         }
         let failing = picture.troubles.unreachable.get(&client.key);
-        let failing = failing.filter(|failing| picture.at.duration_since(failing.since) >= pace.doubt);
+        let failing =
+            failing.filter(|failing| picture.at.duration_since(failing.since) >= pace.doubt);
         let age = client.looked_at.map(|at| picture.at.duration_since(at));
         match (failing, age) {
             (Some(failing), _) => add(Topic::CaUnreachable, whom(), Concern::of(&*failing.error)),
             (None, Some(age)) if age > STALE => {
                 let hours = age.as_hours();
-                add(Topic::CaUnreachable, whom(), Concern::of(format!("it was last asked {hours} hours ago")));
+                add(
+                    Topic::CaUnreachable,
+                    whom(),
+                    Concern::of(format!("it was last asked {hours} hours ago")),
+                );
             }
             _ => {}
         }
     }
     if !picture.troubles.inventory.is_empty() {
-        add(Topic::GuardTripped, Cow::Borrowed(INVENTORY), Concern::of(&*picture.troubles.inventory));
+        add(
+            Topic::GuardTripped,
+            Cow::Borrowed(INVENTORY),
+            Concern::of(&*picture.troubles.inventory),
+        );
     }
     found
 }

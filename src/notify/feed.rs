@@ -1,4 +1,5 @@
-//! Telling beside a loop that must not wait: it makes its pictures and goes on; a task of its own takes up the last one.
+//! Telling beside a loop that must not wait: it makes its pictures and goes on; a task of its own
+//! takes up the last one.
 
 use std::sync::Arc;
 
@@ -8,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::Notifier;
 use crate::overview::snapshot::Snapshot;
 
-/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one), until `ending`. Pictures that
-/// come while not `may_tell` are passed over: by a clock that is wrong everything is. Of pictures that come while a message is on its way the last one counts. A message under way comes to its end; whoever does not wait
-/// for that leaves one that another process sends again, with the same id.
+/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one),
+/// until `ending`. Pictures that come while not `may_tell` are passed over: by a clock that is
+/// wrong everything is. Of pictures that come while a message is on its way the last one counts. A
+/// message under way comes to its end; whoever does not wait for that leaves one that another
+/// process sends again, with the same id.
 pub async fn follow(
     mut pictures: watch::Receiver<Option<Arc<Snapshot>>>,
     notifiers: watch::Receiver<Arc<Notifier>>,
@@ -24,7 +27,9 @@ pub async fn follow(
             () = ending.cancelled() => return,
             changed = pictures.changed() => if changed.is_err() { return },
         }
-        let Some(picture) = pictures.borrow_and_update().clone() else { continue };
+        let Some(picture) = pictures.borrow_and_update().clone() else {
+            continue;
+        };
         if !may_tell() {
             continue;
         }

@@ -1,5 +1,6 @@
-//! What is said: once for programs, as fields, and once for people, as a title and a plain text. Both hold foreign words (of a
-//! CA, of name servers, of TXT values), always escaped and of bounded length.
+//! What is said: once for programs, as fields, and once for people, as a title and a plain text.
+//! Both hold foreign words (of a CA, of name servers, of TXT values), always escaped and of bounded
+//! length.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -97,14 +98,34 @@ pub(super) struct Change<'a> {
 
 impl Notice {
     pub(super) fn of(change: &Change<'_>, now: Timestamp) -> Self {
-        let Change { topic, new, over, wrong, since } = change;
-        let counts = Counts { new: new.len(), resolved: over.len(), open: wrong.len() };
+        let Change {
+            topic,
+            new,
+            over,
+            wrong,
+            since,
+        } = change;
+        let counts = Counts {
+            new: new.len(),
+            resolved: over.len(),
+            open: wrong.len(),
+        };
         let why = |whom: &str| wrong.get(whom).map(|concern| concern.said(now));
         let item = |whom: &str| Item::of(whom, since.get(whom).copied(), why(whom));
-        let old = wrong.keys().map(|whom| &**whom).filter(|whom| new.binary_search(whom).is_err());
-        let still: Vec<Item> = old.take(NAMED.saturating_sub(new.len())).map(item).collect();
+        let old = wrong
+            .keys()
+            .map(|whom| &**whom)
+            .filter(|whom| new.binary_search(whom).is_err());
+        let still: Vec<Item> = old
+            .take(NAMED.saturating_sub(new.len()))
+            .map(item)
+            .collect();
         let new: Vec<Item> = new.iter().take(NAMED).map(|whom| item(whom)).collect();
-        let resolved: Vec<Item> = over.iter().take(NAMED).map(|whom| Item::of(whom, None, None)).collect();
+        let resolved: Vec<Item> = over
+            .iter()
+            .take(NAMED)
+            .map(|whom| Item::of(whom, None, None))
+            .collect();
         let (one, many) = topic.nouns();
         let title = match (counts.open, counts.new, counts.resolved) {
             (0, _, resolved) => format!("over: {}", counted(resolved, one, many)),
@@ -112,16 +133,28 @@ impl Notice {
             (open, new, resolved) => {
                 let more = [(new, "new"), (resolved, "over")];
                 // When all of it is new, the number says so.
-                let more = more.iter().filter(|(count, _)| *count > 0 && (resolved > 0 || *count != open));
-                let more: Vec<_> = more.map(|(count, word)| format!("{count} {word}")).collect();
-                let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+                let more = more
+                    .iter()
+                    .filter(|(count, _)| *count > 0 && (resolved > 0 || *count != open));
+                let more: Vec<_> = more
+                    .map(|(count, word)| format!("{count} {word}"))
+                    .collect();
+                let more = if more.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", more.join(", "))
+                };
                 format!("{}{more}", counted(open, one, many))
             }
         };
         let mut text = Text::default();
         text.section("New:", &new, counts.new);
         text.section("Over:", &resolved, counts.resolved);
-        let word = if counts.new + counts.resolved == 0 { "Still so:" } else { "As before:" };
+        let word = if counts.new + counts.resolved == 0 {
+            "Still so:"
+        } else {
+            "As before:"
+        };
         text.section(word, &still, counts.open - counts.new);
         if counts.open > 0 {
             text.line(topic.advice());
@@ -133,25 +166,56 @@ impl Notice {
         };
         let (topic, severity) = (*topic, topic.severity());
         let (id, text) = (String::new(), text.0);
-        Self { id, at: now, topic, severity, standing, title, text, new, resolved, still, counts }
+        Self {
+            id,
+            at: now,
+            topic,
+            severity,
+            standing,
+            title,
+            text,
+            new,
+            resolved,
+            still,
+            counts,
+        }
     }
 
     /// How everything stands.
     pub(super) fn summary(picture: &Snapshot, concerns: &Concerns<'_>, now: Timestamp) -> Self {
         let mut states: BTreeMap<State, usize> = BTreeMap::new();
-        picture.entries.iter().for_each(|entry| *states.entry(entry.state).or_default() += 1);
+        picture
+            .entries
+            .iter()
+            .for_each(|entry| *states.entry(entry.state).or_default() += 1);
         let managed = picture.entries.len() - states.remove(&State::Unmanaged).unwrap_or_default();
-        let said: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let said: Vec<_> = states
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
         let title = match managed {
             0 => "no domains".to_owned(),
-            _ => format!("{}: {}", counted(managed, "domain", "domains"), said.join(", ")),
+            _ => format!(
+                "{}: {}",
+                counted(managed, "domain", "domains"),
+                said.join(", ")
+            ),
         };
         let mut text = Text::default();
-        let ends = picture.entries.iter().filter(|entry| entry.state != State::Unmanaged);
-        let first = ends.filter_map(|entry| Some((entry.usable_until?, &entry.domain))).min();
+        let ends = picture
+            .entries
+            .iter()
+            .filter(|entry| entry.state != State::Unmanaged);
+        let first = ends
+            .filter_map(|entry| Some((entry.usable_until?, &entry.domain)))
+            .min();
         if let Some((end, domain)) = first {
             let when = moment(end);
-            text.line(&format!("The first proof ends {}, on {when}: {}", relative(end, now), domain.both_forms()));
+            text.line(&format!(
+                "The first proof ends {}, on {when}: {}",
+                relative(end, now),
+                domain.both_forms()
+            ));
         }
         for (topic, wrong) in concerns {
             let (one, many) = topic.nouns();
@@ -160,19 +224,32 @@ impl Notice {
                 .take(NAMED / 5)
                 .map(|(whom, concern)| Item::of(whom, None, Some(concern.said(now))))
                 .collect();
-            text.section(&format!("{}:", counted(wrong.len(), one, many)), &items, wrong.len());
+            text.section(
+                &format!("{}:", counted(wrong.len(), one, many)),
+                &items,
+                wrong.len(),
+            );
         }
         if concerns.is_empty() {
             text.line("Nothing is wrong.");
         }
-        let counts = Counts { open: managed, ..Counts::default() };
-        Self { counts, ..Self::bare(Topic::DailySummary, title, text.0, now) }
+        let counts = Counts {
+            open: managed,
+            ..Counts::default()
+        };
+        Self {
+            counts,
+            ..Self::bare(Topic::DailySummary, title, text.0, now)
+        }
     }
 
     /// A message to try a sink with.
     pub fn test(now: Timestamp) -> Self {
         let text = "If you read this, messages of prevalidate reach you here.\n".to_owned();
-        Self { id: new_id(), ..Self::bare(Topic::Test, "a test message".to_owned(), text, now) }
+        Self {
+            id: new_id(),
+            ..Self::bare(Topic::Test, "a test message".to_owned(), text, now)
+        }
     }
 
     fn bare(topic: Topic, title: String, text: String, at: Timestamp) -> Self {
@@ -196,7 +273,8 @@ impl Notice {
         format!("prevalidate: {}", self.title)
     }
 
-    /// For programs, in the form that Standard Webhooks recommends ("Payload structure"): type, timestamp, data.
+    /// For programs, in the form that Standard Webhooks recommends ("Payload structure"): type,
+    /// timestamp, data.
     pub fn json(&self) -> Value {
         json!({ "type": format!("prevalidate.{}", self.topic), "timestamp": self.at, "data": self })
     }
@@ -210,10 +288,17 @@ pub(super) fn new_id() -> String {
 impl Item {
     pub(super) fn of(whom: &str, since: Option<Timestamp>, why: Option<String>) -> Self {
         // What happened has its moment behind its name.
-        let (name, moment) = whom.split_once(' ').map_or((whom, None), |(name, at)| (name, at.parse().ok()));
-        let shown =
-            DomainName::from_a_labels(name).map_or_else(|_| escape(name).into_owned(), |name| name.both_forms());
-        Self { name: escape(name).into_owned(), shown, since: moment.or(since), why: why.map(|why| bounded(&why)) }
+        let (name, moment) = whom
+            .split_once(' ')
+            .map_or((whom, None), |(name, at)| (name, at.parse().ok()));
+        let shown = DomainName::from_a_labels(name)
+            .map_or_else(|_| escape(name).into_owned(), |name| name.both_forms());
+        Self {
+            name: escape(name).into_owned(),
+            shown,
+            since: moment.or(since),
+            why: why.map(|why| bounded(&why)),
+        }
     }
 }
 
@@ -245,12 +330,20 @@ impl Text {
         }
         self.line(title);
         for item in items {
-            let since = item.since.map(|at| format!(" (since {})", moment(at))).unwrap_or_default();
-            let why = item.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let since = item
+                .since
+                .map(|at| format!(" (since {})", moment(at)))
+                .unwrap_or_default();
+            let why = item
+                .why
+                .as_ref()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
             self.0.push_str(&format!("  {}{since}{why}\n", item.shown));
         }
         if count > items.len() {
-            self.0.push_str(&format!("  and {} more\n", count - items.len()));
+            self.0
+                .push_str(&format!("  and {} more\n", count - items.len()));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Goes through all sinks and topics for one picture: claims in the store what is to be told, has it carried, and writes down
-//! what came of it.
+//! Goes through all sinks and topics for one picture: claims in the store what is to be told, has
+//! it carried, and writes down what came of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,11 +24,12 @@ use crate::store::{Store, StoreError};
 /// Nobody is waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A message that was not delivered is tried again after so long at the latest, whatever the other side wishes (faults C15), and
-/// whatever a clock that was wrong has written down (faults T02).
+/// A message that was not delivered is tried again after so long at the latest, whatever the other
+/// side wishes (faults C15), and whatever a clock that was wrong has written down (faults T02).
 const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 
-/// After so long a process that was about to send something is taken for dead; longer than [`PATIENCE`].
+/// After so long a process that was about to send something is taken for dead; longer than
+/// [`PATIENCE`].
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
 
 /// Tells the sinks of one configuration.
@@ -74,7 +75,9 @@ pub struct Open {
 impl fmt::Debug for Notifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sinks: Vec<_> = self.sinks.iter().map(|sink| &sink.name).collect();
-        f.debug_struct("Notifier").field("sinks", &sinks).finish_non_exhaustive()
+        f.debug_struct("Notifier")
+            .field("sinks", &sinks)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +91,14 @@ impl Notifier {
         pace: Pace,
         sinks: Vec<Sink>,
     ) -> Self {
-        Self { store, clock, metrics, policy, pace, sinks }
+        Self {
+            store,
+            clock,
+            metrics,
+            policy,
+            pace,
+            sinks,
+        }
     }
 
     /// Whether there is anybody to tell.
@@ -106,7 +116,12 @@ impl Notifier {
         }
         let known = self.known().await?;
         let concerns = concerns(picture, &self.policy, self.pace);
-        let told = join_all(self.sinks.iter().map(|sink| self.tell_sink(sink, &known, &concerns, picture))).await;
+        let told = join_all(
+            self.sinks
+                .iter()
+                .map(|sink| self.tell_sink(sink, &known, &concerns, picture)),
+        )
+        .await;
         let told = told.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
         Ok(told.into_iter().flatten().collect())
     }
@@ -114,8 +129,12 @@ impl Notifier {
     /// Has a test message carried to the sinks, to those of this name or to all; what came of each.
     pub async fn test(&self, only: Option<&str>) -> Vec<(&str, Result<(), Failure>)> {
         let notice = Notice::test(self.clock.now());
-        let meant = self.sinks.iter().filter(|sink| only.is_none_or(|only| sink.name == only));
-        join_all(meant.map(async |sink| (sink.name.as_str(), self.carry(sink, &notice).await))).await
+        let meant = self
+            .sinks
+            .iter()
+            .filter(|sink| only.is_none_or(|only| sink.name == only));
+        join_all(meant.map(async |sink| (sink.name.as_str(), self.carry(sink, &notice).await)))
+            .await
     }
 
     /// What each sink knows, and what it could not be told.
@@ -124,11 +143,18 @@ impl Notifier {
             return Ok(Vec::new());
         }
         let known = self.known().await?;
-        let all = self.sinks.iter().flat_map(|sink| Topic::ALL.map(|topic| (sink, topic)));
+        let all = self
+            .sinks
+            .iter()
+            .flat_map(|sink| Topic::ALL.map(|topic| (sink, topic)));
         let all = all.filter(|(sink, topic)| sink.wants.takes(*topic));
         let told = all.filter_map(|(sink, topic)| {
             let told = read(known.get(&key(sink, topic))?);
-            let open: Vec<Item> = told.open.iter().map(|(whom, &since)| Item::of(whom, Some(since), None)).collect();
+            let open: Vec<Item> = told
+                .open
+                .iter()
+                .map(|(whom, &since)| Item::of(whom, Some(since), None))
+                .collect();
             let sending = told.sending.as_ref();
             Some(Open {
                 sink: sink.name.clone(),
@@ -144,10 +170,14 @@ impl Notifier {
 
     async fn known(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let records = self.store.notice_records().await?;
-        Ok(records.into_iter().map(|record| (record.key, record.state)).collect())
+        Ok(records
+            .into_iter()
+            .map(|record| (record.key, record.state))
+            .collect())
     }
 
-    /// The gravest topic first. A sink that fails is left alone for the rest of this picture, unless some heard it.
+    /// The gravest topic first. A sink that fails is left alone for the rest of this picture,
+    /// unless some heard it.
     async fn tell_sink(
         &self,
         sink: &Sink,
@@ -156,32 +186,63 @@ impl Notifier {
         picture: &Snapshot,
     ) -> Result<Option<Undelivered>, StoreError> {
         let mut in_part = None;
-        for topic in Topic::ALL.into_iter().filter(|&topic| sink.wants.takes(topic)) {
+        for topic in Topic::ALL
+            .into_iter()
+            .filter(|&topic| sink.wants.takes(topic))
+        {
             let key = key(sink, topic);
             let before = known.get(&key).map(String::as_str);
             let told = before.map(read).unwrap_or_default();
             let now = self.clock.now();
-            if told.sending.as_ref().is_some_and(|sending| self.must_wait(sending, now)) {
+            if told
+                .sending
+                .as_ref()
+                .is_some_and(|sending| self.must_wait(sending, now))
+            {
                 continue;
             }
             let decision = if topic == Topic::DailySummary {
                 decide_summary(&told, || Notice::summary(picture, concerns, now), now)
             } else {
-                let rules = Rules { topic, wants: &sink.wants, gather: self.pace.gather };
+                let rules = Rules {
+                    topic,
+                    wants: &sink.wants,
+                    gather: self.pace.gather,
+                };
                 let got_worse = |whom: &str| {
-                    let graver = topic.graver().iter().filter(|&&graver| sink.wants.takes(graver));
-                    graver.filter_map(|graver| concerns.get(graver)).any(|wrong| wrong.contains_key(whom))
+                    let graver = topic
+                        .graver()
+                        .iter()
+                        .filter(|&&graver| sink.wants.takes(graver));
+                    graver
+                        .filter_map(|graver| concerns.get(graver))
+                        .any(|wrong| wrong.contains_key(whom))
                 };
                 let nothing = BTreeMap::new();
-                decide(rules, &told, concerns.get(&topic).unwrap_or(&nothing), &got_worse, now)
+                decide(
+                    rules,
+                    &told,
+                    concerns.get(&topic).unwrap_or(&nothing),
+                    &got_worse,
+                    now,
+                )
             };
             match decision {
                 None => {}
-                Some(Decision::Keep(told)) => drop(self.store.claim_notice(&key, before, &write(&told), now).await?),
+                Some(Decision::Keep(told)) => drop(
+                    self.store
+                        .claim_notice(&key, before, &write(&told), now)
+                        .await?,
+                ),
                 Some(Decision::Tell(sending)) => {
                     if let Some(failure) = self.send(sink, &key, before, told, sending).await? {
                         let again = !failure.in_part;
-                        let undelivered = Undelivered { sink: sink.name.clone(), topic, error: failure.message, again };
+                        let undelivered = Undelivered {
+                            sink: sink.name.clone(),
+                            topic,
+                            error: failure.message,
+                            again,
+                        };
                         if again {
                             return Ok(Some(undelivered));
                         }
@@ -218,7 +279,10 @@ impl Notifier {
         sending.tries = sending.tries.saturating_add(1);
         // Whoever finds this after the lease knows that it may have arrived.
         (sending.next_at, sending.error, sending.is_open) = (later(now, LEASE), None, true);
-        let claimed = write(&Told { sending: Some(sending.clone()), ..told.clone() });
+        let claimed = write(&Told {
+            sending: Some(sending.clone()),
+            ..told.clone()
+        });
         if !self.store.claim_notice(key, before, &claimed, now).await? {
             return Ok(None);
         }
@@ -226,15 +290,32 @@ impl Notifier {
         let now = self.clock.now();
         let result = match &failure {
             Some(failure) if !failure.in_part => {
-                let asked = failure.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
+                let asked = failure
+                    .retry_after
+                    .and_then(|wait| wait.try_into().ok())
+                    .unwrap_or_default();
                 sending.next_at = later(now, backoff(sending.tries).max(asked).min(LONGEST));
                 (sending.error, sending.is_open) = (Some(failure.message.clone()), failure.is_open);
-                Told { sending: Some(sending), ..told }
+                Told {
+                    sending: Some(sending),
+                    ..told
+                }
             }
-            _ => Told { open: sending.after, told_at: Some(now), sending: None },
+            _ => Told {
+                open: sending.after,
+                told_at: Some(now),
+                sending: None,
+            },
         };
-        if !self.store.claim_notice(key, Some(&claimed), &write(&result), now).await? {
-            tracing::warn!(key, "another process took the message over while it was sent");
+        if !self
+            .store
+            .claim_notice(key, Some(&claimed), &write(&result), now)
+            .await?
+        {
+            tracing::warn!(
+                key,
+                "another process took the message over while it was sent"
+            );
         }
         Ok(failure)
     }
@@ -242,9 +323,13 @@ impl Notifier {
     async fn carry(&self, sink: &Sink, notice: &Notice) -> Result<(), Failure> {
         let carried = tokio::time::timeout(PATIENCE, sink.carrier.carry(notice)).await;
         let outcome = carried.unwrap_or_else(|_| {
-            Err(Failure::open(format!("it took longer than {} s and was given up", PATIENCE.as_secs())))
+            Err(Failure::open(format!(
+                "it took longer than {} s and was given up",
+                PATIENCE.as_secs()
+            )))
         });
-        self.metrics.notification(&sink.name, if outcome.is_ok() { "sent" } else { "failed" });
+        self.metrics
+            .notification(&sink.name, if outcome.is_ok() { "sent" } else { "failed" });
         if let Err(failure) = &outcome {
             tracing::warn!(sink = sink.name, topic = %notice.topic, error = %failure, "could not tell");
         }

@@ -48,7 +48,10 @@ impl Heard {
 impl Carrier for Heard {
     async fn carry(&self, notice: &Notice) -> Result<(), Failure> {
         let failure = self.failure.lock().unwrap().clone();
-        if failure.as_ref().is_none_or(|failure| failure.is_open || failure.in_part) {
+        if failure
+            .as_ref()
+            .is_none_or(|failure| failure.is_open || failure.in_part)
+        {
             self.notices.lock().unwrap().push(notice.clone());
         }
         failure.map_or(Ok(()), Err)
@@ -66,10 +69,23 @@ impl World {
     /// A CA that was asked a moment ago, and no domains.
     async fn new() -> Self {
         let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let client = ClientStanding { key: CLIENT.into(), looked_at: Some(at), refusal: String::new() };
-        let picture = Snapshot { at, entries: Vec::new(), clients: vec![client], troubles: Troubles::default() };
+        let client = ClientStanding {
+            key: CLIENT.into(),
+            looked_at: Some(at),
+            refusal: String::new(),
+        };
+        let picture = Snapshot {
+            at,
+            entries: Vec::new(),
+            clients: vec![client],
+            troubles: Troubles::default(),
+        };
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
-        Self { store, clock: SimulatedClock::at(at), picture }
+        Self {
+            store,
+            clock: SimulatedClock::at(at),
+            picture,
+        }
     }
 
     /// One more domain, valid for a year.
@@ -93,7 +109,12 @@ impl World {
     }
 
     fn trouble(&mut self, place: usize) -> &mut Trouble {
-        let well = Trouble { held: false, lapsed: false, failures: 0, others_changed: None };
+        let well = Trouble {
+            held: false,
+            lapsed: false,
+            failures: 0,
+            others_changed: None,
+        };
         self.picture.troubles.domains.entry(place).or_insert(well)
     }
 
@@ -109,13 +130,23 @@ impl World {
     fn pass(&mut self, time: SignedDuration) {
         self.clock.advance(time);
         self.picture.at = self.clock.now();
-        self.picture.clients.iter_mut().for_each(|client| client.looked_at = Some(self.clock.now()));
+        self.picture
+            .clients
+            .iter_mut()
+            .for_each(|client| client.looked_at = Some(self.clock.now()));
     }
 
     fn notifier(&self, pace: Pace, sinks: Vec<Sink>) -> Notifier {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let metrics = Arc::new(Metrics::new());
-        Notifier::new(Arc::clone(&self.store), clock, metrics, Policy::new(Mode::Manage), pace, sinks)
+        Notifier::new(
+            Arc::clone(&self.store),
+            clock,
+            metrics,
+            Policy::new(Mode::Manage),
+            pace,
+            sinks,
+        )
     }
 
     /// One that tells this sink everything but the summary.
@@ -125,7 +156,19 @@ impl World {
 }
 
 fn sink(name: &str, heard: &Heard) -> Sink {
-    let topics = Topic::ALL.into_iter().filter(|&topic| topic != Topic::DailySummary).collect();
-    let wants = Wants { topics, severity: Severity::Info, repeat: hours(24), repeat_critical: hours(6) };
-    Sink { name: name.to_owned(), wants, carrier: Box::new(heard.clone()) }
+    let topics = Topic::ALL
+        .into_iter()
+        .filter(|&topic| topic != Topic::DailySummary)
+        .collect();
+    let wants = Wants {
+        topics,
+        severity: Severity::Info,
+        repeat: hours(24),
+        repeat_critical: hours(6),
+    };
+    Sink {
+        name: name.to_owned(),
+        wants,
+        carrier: Box::new(heard.clone()),
+    }
 }

@@ -90,19 +90,25 @@ impl Topic {
     pub fn severity(self) -> Severity {
         match self {
             Self::Lapsed | Self::MarginCritical | Self::GuardTripped => Severity::Critical,
-            Self::CaUnreachable | Self::Held | Self::RenewalFailing | Self::MarginWarning | Self::ForeignTxtChanged => {
-                Severity::Warning
-            }
+            Self::CaUnreachable
+            | Self::Held
+            | Self::RenewalFailing
+            | Self::MarginWarning
+            | Self::ForeignTxtChanged => Severity::Warning,
             Self::DailySummary | Self::Test => Severity::Info,
         }
     }
 
     /// Whether it happened, and so cannot be over.
     pub fn is_event(self) -> bool {
-        matches!(self, Self::ForeignTxtChanged | Self::DailySummary | Self::Test)
+        matches!(
+            self,
+            Self::ForeignTxtChanged | Self::DailySummary | Self::Test
+        )
     }
 
-    /// What a domain that comes here from this topic, or leaves it for there, has only got worse by.
+    /// What a domain that comes here from this topic, or leaves it for there, has only got worse
+    /// by.
     pub fn graver(self) -> &'static [Self] {
         match self {
             Self::MarginWarning => &[Self::MarginCritical, Self::Lapsed],
@@ -114,16 +120,23 @@ impl Topic {
     /// One of them, and several.
     pub(super) fn nouns(self) -> (&'static str, &'static str) {
         match self {
-            Self::Lapsed => ("domain is no longer validated", "domains are no longer validated"),
+            Self::Lapsed => (
+                "domain is no longer validated",
+                "domains are no longer validated",
+            ),
             Self::MarginCritical => ("proof ends very soon", "proofs end very soon"),
             Self::GuardTripped => ("refusal by the guard", "refusals by the guard"),
-            Self::CaUnreachable => ("client whose CA cannot be asked", "clients whose CA cannot be asked"),
+            Self::CaUnreachable => (
+                "client whose CA cannot be asked",
+                "clients whose CA cannot be asked",
+            ),
             Self::Held => ("held domain", "held domains"),
             Self::RenewalFailing => ("failing renewal", "failing renewals"),
             Self::MarginWarning => ("proof ends soon", "proofs end soon"),
-            Self::ForeignTxtChanged => {
-                ("name where others changed their TXT values", "names where others changed their TXT values")
-            }
+            Self::ForeignTxtChanged => (
+                "name where others changed their TXT values",
+                "names where others changed their TXT values",
+            ),
             Self::DailySummary | Self::Test => ("domain", "domains"),
         }
     }

@@ -1,8 +1,9 @@
-//! The program's own log, on standard error. What happens to domains is in the history; this is for whoever looks for a
-//! cause.
+//! The program's own log, on standard error. What happens to domains is in the history; this is for
+//! whoever looks for a cause.
 //!
-//! Only our crates speak below a warning. HTTP, TLS and database libraries would write headers and parameters, secrets
-//! among them, so their level is capped here and no variable raises it (faults S04).
+//! Only our crates speak below a warning. HTTP, TLS and database libraries would write headers and
+//! parameters, secrets among them, so their level is capped here and no variable raises it (faults
+//! S04).
 
 use std::io::{self, IsTerminal};
 
@@ -47,21 +48,38 @@ fn filter(verbose: u8, levels: Option<&str>) -> (Targets, Option<String>) {
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let filter = Targets::new().with_default(ours.min(LevelFilter::INFO)).with_target(OURS, ours);
-    let filter = if verbose < 2 { filter.with_default(LevelFilter::WARN) } else { filter };
-    let Some(levels) = levels else { return (filter, None) };
+    let filter = Targets::new()
+        .with_default(ours.min(LevelFilter::INFO))
+        .with_target(OURS, ours);
+    let filter = if verbose < 2 {
+        filter.with_default(LevelFilter::WARN)
+    } else {
+        filter
+    };
+    let Some(levels) = levels else {
+        return (filter, None);
+    };
     match levels.parse::<Targets>() {
         Ok(wished) => {
             let default = wished.default_level().map(|level| (OURS.to_owned(), level));
-            let named = wished.iter().map(|(target, level)| (target.to_owned(), level));
-            let (own, others): (Vec<_>, Vec<_>) =
-                default.into_iter().chain(named).partition(|(target, _)| target.starts_with(OURS));
-            let fault = others.first().map(|(target, _)| format!("{LEVELS}: `{target}` is none of our targets"));
+            let named = wished
+                .iter()
+                .map(|(target, level)| (target.to_owned(), level));
+            let (own, others): (Vec<_>, Vec<_>) = default
+                .into_iter()
+                .chain(named)
+                .partition(|(target, _)| target.starts_with(OURS));
+            let fault = others
+                .first()
+                .map(|(target, _)| format!("{LEVELS}: `{target}` is none of our targets"));
             (filter.with_targets(own), fault)
         }
-        Err(_) => {
-            (filter, Some(format!("{LEVELS} is no list of levels such as `debug` or `prevalidate::worker=trace`")))
-        }
+        Err(_) => (
+            filter,
+            Some(format!(
+                "{LEVELS} is no list of levels such as `debug` or `prevalidate::worker=trace`"
+            )),
+        ),
     }
 }
 
@@ -74,10 +92,18 @@ mod tests {
     #[test]
     fn other_crates_never_say_more_than_what_happens() {
         for verbose in 0..=9 {
-            for levels in [None, Some("trace"), Some("hyper=trace,prevalidate=debug"), Some("nonsense=loud")] {
+            for levels in [
+                None,
+                Some("trace"),
+                Some("hyper=trace,prevalidate=debug"),
+                Some("nonsense=loud"),
+            ] {
                 let (filter, _) = filter(verbose, levels);
                 for target in ["hyper::client", "reqwest", "sqlx::query", "rustls", "h2"] {
-                    assert!(!filter.would_enable(target, &Level::DEBUG), "{verbose} {levels:?} {target}");
+                    assert!(
+                        !filter.would_enable(target, &Level::DEBUG),
+                        "{verbose} {levels:?} {target}"
+                    );
                 }
             }
         }
@@ -85,7 +111,12 @@ mod tests {
 
     #[test]
     fn each_v_says_more_of_our_own_and_the_variable_says_it_for_a_part() {
-        for (verbose, level) in [(0, Level::WARN), (1, Level::INFO), (2, Level::DEBUG), (3, Level::TRACE)] {
+        for (verbose, level) in [
+            (0, Level::WARN),
+            (1, Level::INFO),
+            (2, Level::DEBUG),
+            (3, Level::TRACE),
+        ] {
             let (filter, _) = filter(verbose, None);
             assert!(filter.would_enable("prevalidate::worker", &level));
             assert!(filter.would_enable("prevalidate_providers::rfc2136", &level));

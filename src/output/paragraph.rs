@@ -16,9 +16,15 @@ const LEAST: usize = 20;
 pub(super) fn render(lead: &Cell, text: &str, terminal: Terminal) -> String {
     let before = escape(lead.text());
     let indent = before.chars().count();
-    let wanted = terminal.width.map_or(WIDTH, |width| usize::from(width).min(WIDTH));
+    let wanted = terminal
+        .width
+        .map_or(WIDTH, |width| usize::from(width).min(WIDTH));
     let room = wanted.saturating_sub(indent).max(LEAST);
-    let style = if terminal.color { style(lead.tone()) } else { Style::new() };
+    let style = if terminal.color {
+        style(lead.tone())
+    } else {
+        Style::new()
+    };
     let mut out = format!("{style}{before}{style:#}");
     let mut used = 0;
     for word in escape(text).split_whitespace() {
@@ -59,17 +65,40 @@ mod tests {
 
     #[test]
     fn lines_stay_within_the_width_and_below_one_another() {
-        let text = format!("a server {} and\u{1b}[2J {}", "x".repeat(200), "word ".repeat(60));
+        let text = format!(
+            "a server {} and\u{1b}[2J {}",
+            "x".repeat(200),
+            "word ".repeat(60)
+        );
         for width in [None, Some(30), Some(60), Some(200)] {
-            let terminal = Terminal { width, ..Terminal::default() };
+            let terminal = Terminal {
+                width,
+                ..Terminal::default()
+            };
             let shown = render(&Cell::new("  next: ", Tone::Bad), &text, terminal);
             let most = width.map_or(80, |width| usize::from(width).min(80));
-            assert!(shown.lines().all(|line| line.chars().count() <= most), "{width:?}:\n{shown}");
-            assert!(shown.lines().skip(1).all(|line| line.starts_with("        ")), "{shown}");
-            assert!(shown.starts_with("  next: a server") && shown.ends_with('\n') && !shown.contains('\u{1b}'));
+            assert!(
+                shown.lines().all(|line| line.chars().count() <= most),
+                "{width:?}:\n{shown}"
+            );
+            assert!(
+                shown
+                    .lines()
+                    .skip(1)
+                    .all(|line| line.starts_with("        ")),
+                "{shown}"
+            );
+            assert!(
+                shown.starts_with("  next: a server")
+                    && shown.ends_with('\n')
+                    && !shown.contains('\u{1b}')
+            );
             assert_eq!(shown.matches("word").count(), 60);
         }
-        let colored = Terminal { color: true, ..Terminal::default() };
+        let colored = Terminal {
+            color: true,
+            ..Terminal::default()
+        };
         assert!(render(&Cell::new("bad ", Tone::Bad), "x", colored).contains("\u{1b}[31m"));
         assert_eq!(render(&"lead".into(), "", Terminal::default()), "lead\n");
     }

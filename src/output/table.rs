@@ -31,7 +31,10 @@ pub struct Cell {
 impl Cell {
     /// A cell with a meaning.
     pub fn new(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone }
+        Self {
+            text: text.into(),
+            tone,
+        }
     }
 
     pub(super) fn text(&self) -> &str {
@@ -61,7 +64,8 @@ const LEAST_WIDTH: u16 = 20;
 /// Of a terminal that does not know.
 const USUAL_WIDTH: u16 = 80;
 
-/// A column that has to be narrower than this breaks its words: then every row becomes a block of lines.
+/// A column that has to be narrower than this breaks its words: then every row becomes a block of
+/// lines.
 const LEAST_COLUMN: usize = 10;
 
 pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal) -> String {
@@ -72,17 +76,28 @@ pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal)
     }
     let bold = |text: &str| {
         let cell = comfy_table::Cell::new(escape(text));
-        if terminal.color { cell.add_attribute(Attribute::Bold) } else { cell }
+        if terminal.color {
+            cell.add_attribute(Attribute::Bold)
+        } else {
+            cell
+        }
     };
     let mut stacked = false;
     if terminal.is_terminal {
-        let asked = terminal.width.or_else(|| table.width()).filter(|&width| width > 0);
+        let asked = terminal
+            .width
+            .or_else(|| table.width())
+            .filter(|&width| width > 0);
         let width = asked.unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
         stacked = least_width(headers, &rows) > usize::from(width);
     } else {
         // A pipe gets one line a row, however long.
-        table.force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
+        table
+            .force_no_tty()
+            .set_content_arrangement(ContentArrangement::Disabled);
     }
     if stacked {
         for (index, row) in rows.iter().enumerate() {
@@ -94,15 +109,27 @@ pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal)
             }
         }
     } else {
-        table.set_header(headers.iter().map(|header| bold(header)).collect::<Vec<_>>());
+        table.set_header(
+            headers
+                .iter()
+                .map(|header| bold(header))
+                .collect::<Vec<_>>(),
+        );
         for row in rows {
-            table.add_row(row.iter().map(|cell| paint(cell, terminal.color)).collect::<Vec<_>>());
+            table.add_row(
+                row.iter()
+                    .map(|cell| paint(cell, terminal.color))
+                    .collect::<Vec<_>>(),
+            );
         }
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let mut text: String = table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
     if text.is_empty() {
         text.push('\n');
     }
@@ -111,10 +138,19 @@ pub(super) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, terminal: Terminal)
 
 /// What the columns need so that no short word is broken.
 fn least_width(headers: &[&str], rows: &[Vec<Cell>]) -> usize {
-    let widest =
-        |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.text.chars().count()).max();
-    let column =
-        |(index, header): (usize, &&str)| widest(index).max(Some(header.len())).unwrap_or(0).min(LEAST_COLUMN) + 2;
+    let widest = |index: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(index))
+            .map(|cell| cell.text.chars().count())
+            .max()
+    };
+    let column = |(index, header): (usize, &&str)| {
+        widest(index)
+            .max(Some(header.len()))
+            .unwrap_or(0)
+            .min(LEAST_COLUMN)
+            + 2
+    };
     headers.iter().enumerate().map(column).sum()
 }
 
@@ -135,10 +171,19 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Vec<Cell>> {
-        let long = "waits for somebody: the zone example.com is not served by the configured server";
+        let long =
+            "waits for somebody: the zone example.com is not served by the configured server";
         vec![
-            vec!["example.ch".into(), Cell::new("valid", Tone::Good), "in 98 d".into()],
-            vec!["déjà.vu.com".into(), Cell::new("held", Tone::Bad), long.into()],
+            vec![
+                "example.ch".into(),
+                Cell::new("valid", Tone::Good),
+                "in 98 d".into(),
+            ],
+            vec![
+                "déjà.vu.com".into(),
+                Cell::new("held", Tone::Bad),
+                long.into(),
+            ],
         ]
     }
 
@@ -156,35 +201,84 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_line_longer_than_it_is_wide() {
         for width in [20, 40, 60, 80, 200] {
-            let terminal = Terminal { is_terminal: true, color: false, width: Some(width), ..Terminal::default() };
+            let terminal = Terminal {
+                is_terminal: true,
+                color: false,
+                width: Some(width),
+                ..Terminal::default()
+            };
             let text = render(&["DOMAIN", "STATE", "UNTIL"], rows(), terminal);
-            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= usize::from(width)),
+                "{width}:\n{text}"
+            );
             let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
             // A row that became a block says the headers again.
-            assert!(letters(&text) >= letters(&render(&["DOMAIN", "STATE", "UNTIL"], rows(), Terminal::default())));
+            assert!(
+                letters(&text)
+                    >= letters(&render(
+                        &["DOMAIN", "STATE", "UNTIL"],
+                        rows(),
+                        Terminal::default()
+                    ))
+            );
         }
-        let narrow = Terminal { is_terminal: true, color: false, width: Some(1), ..Terminal::default() };
-        assert!(render(&["A", "B", "C", "D"], rows(), narrow).lines().count() > 3);
+        let narrow = Terminal {
+            is_terminal: true,
+            color: false,
+            width: Some(1),
+            ..Terminal::default()
+        };
+        assert!(
+            render(&["A", "B", "C", "D"], rows(), narrow)
+                .lines()
+                .count()
+                > 3
+        );
     }
 
     #[test]
     fn a_narrow_terminal_gets_blocks_of_whole_words() {
-        let terminal = Terminal { is_terminal: true, width: Some(30), ..Terminal::default() };
+        let terminal = Terminal {
+            is_terminal: true,
+            width: Some(30),
+            ..Terminal::default()
+        };
         let text = render(&["DOMAIN", "STATE", "USABLE UNTIL"], rows(), terminal);
-        for line in ["DOMAIN        example.ch", "STATE         valid", "STATE         held"] {
-            assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+        for line in [
+            "DOMAIN        example.ch",
+            "STATE         valid",
+            "STATE         held",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "no `{line}` in\n{text}"
+            );
         }
     }
 
     #[test]
     fn without_colour_there_is_no_escape_sequence() {
-        let terminal = Terminal { is_terminal: true, color: false, width: Some(80), ..Terminal::default() };
+        let terminal = Terminal {
+            is_terminal: true,
+            color: false,
+            width: Some(80),
+            ..Terminal::default()
+        };
         assert!(!render(&["DOMAIN", "STATE", "UNTIL"], rows(), terminal).contains('\u{1b}'));
     }
 
     #[test]
     fn a_row_for_each_of_many_domains_is_quick_to_make() {
-        let rows: Vec<_> = (0..10_000).map(|n| vec![format!("host-{n}.example.ch").into(), "valid".into()]).collect();
-        assert_eq!(render(&["DOMAIN", "STATE"], rows, Terminal::default()).lines().count(), 10_001);
+        let rows: Vec<_> = (0..10_000)
+            .map(|n| vec![format!("host-{n}.example.ch").into(), "valid".into()])
+            .collect();
+        assert_eq!(
+            render(&["DOMAIN", "STATE"], rows, Terminal::default())
+                .lines()
+                .count(),
+            10_001
+        );
     }
 }

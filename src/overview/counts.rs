@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{Lateness, Policy, State};
 
-/// How far a calendar looks ahead: thirteen months, so that a proof of 398 days made today ends in it.
+/// How far a calendar looks ahead: thirteen months, so that a proof of 398 days made today ends in
+/// it.
 pub const CALENDAR_DAYS: i64 = 400;
 
 /// Domains, counted.
@@ -50,8 +51,15 @@ pub struct Waits {
 
 impl Counts {
     /// Counts some domains, or all, as of `at`.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>, policy: &Policy, at: Timestamp) -> Self {
-        let mut counts = Self { states: State::ALL.map(|state| (state.as_str(), 0)).into(), ..Self::default() };
+    pub fn of<'a>(
+        entries: impl IntoIterator<Item = &'a Entry>,
+        policy: &Policy,
+        at: Timestamp,
+    ) -> Self {
+        let mut counts = Self {
+            states: State::ALL.map(|state| (state.as_str(), 0)).into(),
+            ..Self::default()
+        };
         for entry in entries {
             counts.total += 1;
             *counts.states.entry(entry.state.as_str()).or_default() += 1;
@@ -65,7 +73,10 @@ impl Counts {
                 let (warning, critical) = below(entry, policy, at);
                 counts.below_margin.warning += usize::from(warning);
                 counts.below_margin.critical += usize::from(critical);
-                let soonest = [counts.soonest_proof_end, entry.usable_until].into_iter().flatten().min();
+                let soonest = [counts.soonest_proof_end, entry.usable_until]
+                    .into_iter()
+                    .flatten()
+                    .min();
                 counts.soonest_proof_end = soonest;
             }
         }
@@ -73,13 +84,16 @@ impl Counts {
     }
 }
 
-/// Whether less is left than the warning and the critical margin. What was never proven has no margin to lose; one that waits
-/// for its first proof is counted by its state and its lateness.
+/// Whether less is left than the warning and the critical margin. What was never proven has no
+/// margin to lose; one that waits for its first proof is counted by its state and its lateness.
 fn below(entry: &Entry, policy: &Policy, at: Timestamp) -> (bool, bool) {
     match entry.usable_until {
         Some(end) => {
             let left = end.duration_since(at);
-            (left <= policy.warning_margin(end), left <= policy.critical_margin(end))
+            (
+                left <= policy.warning_margin(end),
+                left <= policy.critical_margin(end),
+            )
         }
         None => {
             let gone = !entry.with_margin && !matches!(entry.state, State::New | State::Pending);
@@ -99,14 +113,18 @@ pub struct Day {
     pub renewals: usize,
 }
 
-/// The days of the next thirteen months on which something happens, in order. A covered domain has no proof of its own; a renewal
-/// whose day has passed is still planned, for the first day.
+/// The days of the next thirteen months on which something happens, in order. A covered domain has
+/// no proof of its own; a renewal whose day has passed is still planned, for the first day.
 pub fn calendar(picture: &Snapshot) -> Vec<Day> {
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     let first = day(picture.at);
     let last = first.saturating_add(jiff::Span::new().days(CALENDAR_DAYS));
     let mut days: BTreeMap<Date, (usize, usize)> = BTreeMap::new();
-    for entry in picture.entries.iter().filter(|entry| entry.state != State::Unmanaged && !entry.covered) {
+    for entry in picture
+        .entries
+        .iter()
+        .filter(|entry| entry.state != State::Unmanaged && !entry.covered)
+    {
         if let Some(end) = entry.usable_until {
             days.entry(day(end)).or_default().0 += 1;
         }
@@ -115,7 +133,13 @@ pub fn calendar(picture: &Snapshot) -> Vec<Day> {
         }
     }
     let ahead = days.range(first..=last);
-    ahead.map(|(&date, &(ends, renewals))| Day { date, ends, renewals }).collect()
+    ahead
+        .map(|(&date, &(ends, renewals))| Day {
+            date,
+            ends,
+            renewals,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -124,7 +148,12 @@ mod tests {
     use super::*;
     use crate::prevalidation::{DomainName, Mode};
 
-    fn entry(name: &str, state: State, usable_until: Option<&str>, renew_at: Option<&str>) -> Entry {
+    fn entry(
+        name: &str,
+        state: State,
+        usable_until: Option<&str>,
+        renew_at: Option<&str>,
+    ) -> Entry {
         let moment = |text: &str| text.parse().unwrap();
         Entry {
             domain: DomainName::from_a_labels(name).unwrap(),
@@ -157,8 +186,21 @@ mod tests {
             entry("h.ch", State::Unmanaged, None, None),
         ];
         let counts = Counts::of(&entries, &Policy::new(Mode::Manage), at);
-        assert_eq!(counts.below_margin, Margins { warning: 4, critical: 3 });
-        assert_eq!((counts.total, counts.states["valid"], counts.states["unmanaged"]), (8, 2, 1));
+        assert_eq!(
+            counts.below_margin,
+            Margins {
+                warning: 4,
+                critical: 3
+            }
+        );
+        assert_eq!(
+            (
+                counts.total,
+                counts.states["valid"],
+                counts.states["unmanaged"]
+            ),
+            (8, 2, 1)
+        );
         assert_eq!(counts.soonest_proof_end, entries[2].usable_until);
     }
 
@@ -166,18 +208,47 @@ mod tests {
     fn the_calendar_has_each_end_once_and_late_renewals_today() {
         let at = "2026-12-01T23:59:59Z".parse().unwrap();
         let entries = vec![
-            entry("a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), Some("2027-04-10T10:00:00Z")),
-            entry("b.ch", State::Valid, Some("2027-05-01T23:00:00Z"), Some("2026-11-10T10:00:00Z")),
-            entry("c.ch", State::Renewing, Some("2026-12-02T00:00:00Z"), Some("2026-11-10T10:00:00Z")),
+            entry(
+                "a.ch",
+                State::Valid,
+                Some("2027-05-01T00:00:00Z"),
+                Some("2027-04-10T10:00:00Z"),
+            ),
+            entry(
+                "b.ch",
+                State::Valid,
+                Some("2027-05-01T23:00:00Z"),
+                Some("2026-11-10T10:00:00Z"),
+            ),
+            entry(
+                "c.ch",
+                State::Renewing,
+                Some("2026-12-02T00:00:00Z"),
+                Some("2026-11-10T10:00:00Z"),
+            ),
             entry("d.ch", State::Valid, Some("2031-01-01T00:00:00Z"), None),
             entry("h.ch", State::Unmanaged, Some("2027-01-01T00:00:00Z"), None),
             entry("www.a.ch", State::Valid, Some("2027-05-01T00:00:00Z"), None),
         ];
-        let days = calendar(&Snapshot { at, entries, clients: Vec::new(), troubles: Default::default() });
-        let day = |date: &str, ends, renewals| Day { date: date.parse().unwrap(), ends, renewals };
+        let days = calendar(&Snapshot {
+            at,
+            entries,
+            clients: Vec::new(),
+            troubles: Default::default(),
+        });
+        let day = |date: &str, ends, renewals| Day {
+            date: date.parse().unwrap(),
+            ends,
+            renewals,
+        };
         assert_eq!(
             days,
-            [day("2026-12-01", 0, 1), day("2026-12-02", 1, 0), day("2027-04-10", 0, 1), day("2027-05-01", 2, 0)]
+            [
+                day("2026-12-01", 0, 1),
+                day("2026-12-02", 1, 0),
+                day("2027-04-10", 0, 1),
+                day("2027-05-01", 2, 0)
+            ]
         );
     }
 }

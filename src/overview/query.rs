@@ -1,6 +1,8 @@
-//! Finding domains in a picture: search, filters, order, paging. The same for the interface and for the pages, and pure.
+//! Finding domains in a picture: search, filters, order, paging. The same for the interface and for
+//! the pages, and pure.
 //!
-//! A query is written as the parameters of a URL: [`Query::read`] and [`Query::pairs`] are each other's inverse.
+//! A query is written as the parameters of a URL: [`Query::read`] and [`Query::pairs`] are each
+//! other's inverse.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -57,7 +59,8 @@ pub enum Sort {
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// The page of this number, from 1. What changes between two pages may be seen twice or not at all.
+    /// The page of this number, from 1. What changes between two pages may be seen twice or not at
+    /// all.
     Page(usize),
     /// After the last entry of the page before: what was there all the time is seen once.
     After(Cursor),
@@ -99,7 +102,13 @@ impl Default for Query {
 
 impl Sort {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Name, Self::State, Self::UsableUntil, Self::RenewAt, Self::DueAt];
+    pub const ALL: [Self; 5] = [
+        Self::Name,
+        Self::State,
+        Self::UsableUntil,
+        Self::RenewAt,
+        Self::DueAt,
+    ];
 
     /// The word of the parameter.
     pub fn as_str(self) -> &'static str {
@@ -137,24 +146,42 @@ impl std::str::FromStr for Cursor {
         const FORM: &str = "must be the `next` of an earlier answer";
         let (key, domain) = text.split_once('.').ok_or(FORM)?;
         let domain = DomainName::from_a_labels(domain).map_err(|_| FORM)?;
-        Ok(Self { key: key.parse().map_err(|_| FORM)?, domain })
+        Ok(Self {
+            key: key.parse().map_err(|_| FORM)?,
+            domain,
+        })
     }
 }
 
 impl Query {
     /// Every name that [`Query::read`] knows.
-    pub const PARAMETERS: [&str; 8] = ["q", "state", "client", "provider", "needs_a_person", "sort", "after", "limit"];
+    pub const PARAMETERS: [&str; 8] = [
+        "q",
+        "state",
+        "client",
+        "provider",
+        "needs_a_person",
+        "sort",
+        "after",
+        "limit",
+    ];
 
-    /// Reads the parameters of a URL. An empty one is as good as absent: forms send them. The error lists every fault, each with
-    /// its parameter, and repeats no value.
-    pub fn read<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<Self, Vec<String>> {
+    /// Reads the parameters of a URL. An empty one is as good as absent: forms send them. The error
+    /// lists every fault, each with its parameter, and repeats no value.
+    pub fn read<'p>(
+        pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<Self, Vec<String>> {
         let (mut query, mut faults) = (Self::default(), Vec::new());
         for (name, value) in pairs {
             if let Err(fault) = query.set(name, value.trim()) {
                 faults.push(format!("{}: {fault}", shown(name)));
             }
         }
-        if faults.is_empty() { Ok(query) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(query)
+        } else {
+            Err(faults)
+        }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -177,7 +204,12 @@ impl Query {
             ("sort", _) => {
                 let word = value.strip_prefix('-').unwrap_or(value);
                 let sort = Sort::ALL.into_iter().find(|sort| sort.as_str() == word);
-                let words = || format!("{}, or one of them with `-` in front", one_of(Sort::ALL.map(Sort::as_str)));
+                let words = || {
+                    format!(
+                        "{}, or one of them with `-` in front",
+                        one_of(Sort::ALL.map(Sort::as_str))
+                    )
+                };
                 (self.sort, self.descending) = (sort.ok_or_else(words)?, word.len() < value.len());
             }
             ("after", _) => self.start = Start::After(value.parse().map_err(str::to_owned)?),
@@ -186,10 +218,19 @@ impl Query {
                 self.start = Start::Page(page.ok_or("must be a whole number from 1")?);
             }
             ("limit", _) => {
-                let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-                self.limit = limit.ok_or_else(|| format!("must be a whole number from 1 to {MOST}"))?;
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=MOST).contains(limit));
+                self.limit =
+                    limit.ok_or_else(|| format!("must be a whole number from 1 to {MOST}"))?;
             }
-            _ => return Err(format!("is no parameter; there are {}", Self::PARAMETERS.join(", "))),
+            _ => {
+                return Err(format!(
+                    "is no parameter; there are {}",
+                    Self::PARAMETERS.join(", ")
+                ));
+            }
         }
         Ok(())
     }
@@ -203,29 +244,49 @@ impl Query {
             ("state", self.state.map(|state| state.to_string())),
             ("client", self.client.clone()),
             ("provider", self.provider.clone()),
-            ("needs_a_person", self.needs_a_person.map(|needs| needs.to_string())),
-            ("sort", (self.sort != default.sort || self.descending).then(|| format!("{minus}{sort}"))),
-            ("limit", (self.limit != default.limit).then(|| self.limit.to_string())),
+            (
+                "needs_a_person",
+                self.needs_a_person.map(|needs| needs.to_string()),
+            ),
+            (
+                "sort",
+                (self.sort != default.sort || self.descending).then(|| format!("{minus}{sort}")),
+            ),
+            (
+                "limit",
+                (self.limit != default.limit).then(|| self.limit.to_string()),
+            ),
             match &self.start {
                 Start::Page(page) => ("page", (*page > 1).then(|| page.to_string())),
                 Start::After(cursor) => ("after", Some(cursor.to_string())),
             },
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 
-    /// One page of the domains of `picture` that match. Takes time in proportion to all of them, not to their logarithm times more.
+    /// One page of the domains of `picture` that match. Takes time in proportion to all of them,
+    /// not to their logarithm times more.
     pub fn find<'a>(&self, picture: &'a Snapshot) -> Found<'a> {
         let words: Vec<String> = self.text.split_whitespace().map(folded).collect();
-        let mut rows: Vec<(i64, &Entry)> =
-            picture.entries.iter().filter(|entry| self.takes(entry, &words)).map(|e| (self.sort.key(e), e)).collect();
+        let mut rows: Vec<(i64, &Entry)> = picture
+            .entries
+            .iter()
+            .filter(|entry| self.takes(entry, &words))
+            .map(|e| (self.sort.key(e), e))
+            .collect();
         let total = rows.len();
         let skip = match &self.start {
             Start::Page(page) => (page - 1).saturating_mul(self.limit),
             Start::After(cursor) => {
                 let after = |row: &(i64, &Entry)| {
                     let order = (row.0, &row.1.domain).cmp(&(cursor.key, &cursor.domain));
-                    if self.descending { order.is_lt() } else { order.is_gt() }
+                    if self.descending {
+                        order.is_lt()
+                    } else {
+                        order.is_gt()
+                    }
                 };
                 rows.retain(after);
                 0
@@ -253,13 +314,26 @@ impl Query {
             }
         }
         let entries: Vec<&Entry> = rows.into_iter().map(|(_, entry)| entry).collect();
-        let cursor = |entry: &&Entry| Cursor { key: self.sort.key(entry), domain: entry.domain.clone() };
-        Found { total, next: entries.last().filter(|_| more).map(cursor), entries }
+        let cursor = |entry: &&Entry| Cursor {
+            key: self.sort.key(entry),
+            domain: entry.domain.clone(),
+        };
+        Found {
+            total,
+            next: entries.last().filter(|_| more).map(cursor),
+            entries,
+        }
     }
 
     /// Every match, in order: for a download. The page does not count.
     pub fn all<'a>(&self, picture: &'a Snapshot) -> Vec<&'a Entry> {
-        Self { start: Start::Page(1), limit: usize::MAX, ..self.clone() }.find(picture).entries
+        Self {
+            start: Start::Page(1),
+            limit: usize::MAX,
+            ..self.clone()
+        }
+        .find(picture)
+        .entries
     }
 
     /// Puts those that come before `border` in the order before it.
@@ -276,14 +350,23 @@ impl Query {
 
     fn takes(&self, entry: &Entry, words: &[String]) -> bool {
         self.state.is_none_or(|state| entry.state == state)
-            && self.client.as_ref().is_none_or(|client| *entry.client == **client)
-            && self.provider.as_ref().is_none_or(|name| entry.provider.as_deref() == Some(name))
-            && self.needs_a_person.is_none_or(|needs| entry.needs_a_person == needs)
+            && self
+                .client
+                .as_ref()
+                .is_none_or(|client| *entry.client == **client)
+            && self
+                .provider
+                .as_ref()
+                .is_none_or(|name| entry.provider.as_deref() == Some(name))
+            && self
+                .needs_a_person
+                .is_none_or(|needs| entry.needs_a_person == needs)
             && (words.is_empty() || has_all(&entry.domain, words))
     }
 }
 
-/// A word as names are stored: in small letters, and each letter with its accent as one (UTS 46), however it was typed.
+/// A word as names are stored: in small letters, and each letter with its accent as one (UTS 46),
+/// however it was typed.
 fn folded(word: &str) -> String {
     match idna::domain_to_unicode(word) {
         (text, Ok(())) => text,
@@ -296,13 +379,17 @@ fn has_all(domain: &DomainName, words: &[String]) -> bool {
     let name = domain.as_str();
     // Only a name with A-labels has another form; making it costs time.
     let unicode = name.contains("xn--").then(|| domain.unicode());
-    words.iter().all(|word| has(name, word) || unicode.as_ref().is_some_and(|name| has(name, word)))
+    words
+        .iter()
+        .all(|word| has(name, word) || unicode.as_ref().is_some_and(|name| has(name, word)))
 }
 
 /// `str::contains` prepares for long texts, which takes longer than to look through a name.
 fn has(name: &str, word: &str) -> bool {
     let (name, word) = (name.as_bytes(), word.as_bytes());
-    let Some(first) = word.first() else { return true };
+    let Some(first) = word.first() else {
+        return true;
+    };
     let last = name.len().checked_sub(word.len());
     last.is_some_and(|last| (0..=last).any(|at| name[at] == *first && name[at..].starts_with(word)))
 }
@@ -318,7 +405,11 @@ fn one_of<const N: usize>(words: [&str; N]) -> String {
 
 /// A name of a parameter as it may be shown: whoever asked made it up.
 fn shown(name: &str) -> &str {
-    Query::PARAMETERS.into_iter().chain(["page"]).find(|known| *known == name).unwrap_or("a parameter")
+    Query::PARAMETERS
+        .into_iter()
+        .chain(["page"])
+        .find(|known| *known == name)
+        .unwrap_or("a parameter")
 }
 
 #[cfg(test)]
@@ -350,13 +441,26 @@ mod tests {
 
     fn picture(mut entries: Vec<Entry>) -> Snapshot {
         entries.sort_by(|a, b| a.domain.cmp(&b.domain));
-        Snapshot { at: Timestamp::UNIX_EPOCH, entries, clients: Vec::new(), troubles: Default::default() }
+        Snapshot {
+            at: Timestamp::UNIX_EPOCH,
+            entries,
+            clients: Vec::new(),
+            troubles: Default::default(),
+        }
     }
 
     fn names(query: &str, picture: &Snapshot) -> Vec<String> {
-        let pairs: Vec<_> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        let pairs: Vec<_> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .collect();
         let found = Query::read(pairs).unwrap();
-        found.find(picture).entries.iter().map(|entry| entry.domain.to_string()).collect()
+        found
+            .find(picture)
+            .entries
+            .iter()
+            .map(|entry| entry.domain.to_string())
+            .collect()
     }
 
     #[test]
@@ -368,20 +472,42 @@ mod tests {
         ]);
         assert_eq!(names("q=DÉJÀ", &picture), ["xn--dj-kia8a.vu.com"]);
         assert_eq!(names("q=kia8a", &picture), ["xn--dj-kia8a.vu.com"]);
-        for written in ["De\u{301}ja\u{300}", "xn--dj", "XN--DJ-KIA8A.vu", "vu。com", "à.v"] {
-            assert_eq!(names(&format!("q={written}"), &picture), ["xn--dj-kia8a.vu.com"], "{written}");
+        for written in [
+            "De\u{301}ja\u{300}",
+            "xn--dj",
+            "XN--DJ-KIA8A.vu",
+            "vu。com",
+            "à.v",
+        ] {
+            assert_eq!(
+                names(&format!("q={written}"), &picture),
+                ["xn--dj-kia8a.vu.com"],
+                "{written}"
+            );
         }
-        assert_eq!(names("q=.com+shop".replace('+', " ").as_str(), &picture), ["shop.example.com"]);
+        assert_eq!(
+            names("q=.com+shop".replace('+', " ").as_str(), &picture),
+            ["shop.example.com"]
+        );
         assert_eq!(names("q=example&state=held", &picture), ["example.ch"]);
-        assert_eq!(names("needs_a_person=false&provider=internal", &picture).len(), 2);
-        assert_eq!(names("client=sandbox/Muster", &picture), Vec::<String>::new());
+        assert_eq!(
+            names("needs_a_person=false&provider=internal", &picture).len(),
+            2
+        );
+        assert_eq!(
+            names("client=sandbox/Muster", &picture),
+            Vec::<String>::new()
+        );
         assert_eq!(
             names("sort=usable_until", &picture),
             ["example.ch", "shop.example.com", "xn--dj-kia8a.vu.com"],
             "what counts no more is the most urgent"
         );
         assert_eq!(names("sort=-renew_at", &picture)[0], "example.ch");
-        assert_eq!(names("q=&state=&sort=&limit=2&page=2", &picture), ["xn--dj-kia8a.vu.com"]);
+        assert_eq!(
+            names("q=&state=&sort=&limit=2&page=2", &picture),
+            ["xn--dj-kia8a.vu.com"]
+        );
         assert_eq!(names("page=99999999999", &picture), Vec::<String>::new());
     }
 
@@ -409,8 +535,15 @@ mod tests {
     fn any_query() -> impl Strategy<Value = Query> {
         let sort = prop::sample::select(Sort::ALL.to_vec());
         let state = prop::option::of(prop::sample::select(State::ALL.to_vec()));
-        ("[a-z.&=+é]{0,8}", state, prop::option::of("[a-zA-Z&/ ]{0,3}[a-z]"), any::<bool>(), sort, 1..6_usize).prop_map(
-            |(text, state, client, descending, sort, limit)| Query {
+        (
+            "[a-z.&=+é]{0,8}",
+            state,
+            prop::option::of("[a-zA-Z&/ ]{0,3}[a-z]"),
+            any::<bool>(),
+            sort,
+            1..6_usize,
+        )
+            .prop_map(|(text, state, client, descending, sort, limit)| Query {
                 text,
                 state,
                 client,
@@ -418,8 +551,7 @@ mod tests {
                 descending,
                 limit,
                 ..Query::default()
-            },
-        )
+            })
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! All domains at one moment, each in a few words: what an overview of 100,000 of them is drawn from.
+//! All domains at one moment, each in a few words: what an overview of 100,000 of them is drawn
+//! from.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -70,7 +71,11 @@ pub struct ClientStanding {
 
 impl Snapshot {
     /// Reads the whole store, some rows at a time: what is kept of each is an [`Entry`].
-    pub async fn read(store: &dyn Store, basis: &Basis<'_>, now: Timestamp) -> Result<Self, StoreError> {
+    pub async fn read(
+        store: &dyn Store,
+        basis: &Basis<'_>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         Self::read_by(|| Pages::of(store), store, basis, now).await
     }
 
@@ -101,12 +106,20 @@ impl Snapshot {
         reading.cover_below(pages()).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
-        Ok(Self { at: now, entries: reading.entries, clients, troubles })
+        Ok(Self {
+            at: now,
+            entries: reading.entries,
+            clients,
+            troubles,
+        })
     }
 
     /// Where among the entries a domain is.
     pub fn place(&self, domain: &DomainName) -> Option<u32> {
-        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok().and_then(|place| place.try_into().ok())
+        self.entries
+            .binary_search_by(|entry| entry.domain.cmp(domain))
+            .ok()
+            .and_then(|place| place.try_into().ok())
     }
 }
 
@@ -124,10 +137,16 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn take(&mut self, row: DomainRow) {
-        self.cover.take(&row, &row.sighting, self.basis.policy, self.now);
-        let ledger = self.ledger.get(row.domain.as_str()).cloned().unwrap_or_default();
+        self.cover
+            .take(&row, &row.sighting, self.basis.policy, self.now);
+        let ledger = self
+            .ledger
+            .get(row.domain.as_str())
+            .cloned()
+            .unwrap_or_default();
         if let Some(view) = view(row, ledger, None, self.basis, self.now) {
-            self.troubled.extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
+            self.troubled
+                .extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
             self.entries.push(Entry::of(view, &mut self.texts));
         }
     }
@@ -135,29 +154,49 @@ impl Reading<'_> {
     fn take_strangers(&mut self) {
         for (domain, target) in &self.beside.unmanaged {
             if !self.cover.has_row(domain) {
-                self.entries.push(Entry::of(stranger(domain.clone(), target.clone()), &mut self.texts));
+                self.entries.push(Entry::of(
+                    stranger(domain.clone(), target.clone()),
+                    &mut self.texts,
+                ));
             }
         }
-        self.entries.sort_unstable_by(|a, b| a.domain.cmp(&b.domain));
+        self.entries
+            .sort_unstable_by(|a, b| a.domain.cmp(&b.domain));
     }
 
     /// Looks again at those that one above them covers: they stand as that one does.
-    async fn cover_below(&mut self, mut pages: Pages<'_, dyn Store + '_>) -> Result<(), StoreError> {
-        let above = |entry: &Entry| self.cover.above(&entry.domain, &self.beside.above, self.now);
-        let covered: BTreeMap<DomainName, DomainName> =
-            self.entries.iter().filter_map(|entry| Some((entry.domain.clone(), above(entry)?))).collect();
+    async fn cover_below(
+        &mut self,
+        mut pages: Pages<'_, dyn Store + '_>,
+    ) -> Result<(), StoreError> {
+        let above = |entry: &Entry| {
+            self.cover
+                .above(&entry.domain, &self.beside.above, self.now)
+        };
+        let covered: BTreeMap<DomainName, DomainName> = self
+            .entries
+            .iter()
+            .filter_map(|entry| Some((entry.domain.clone(), above(entry)?)))
+            .collect();
         if covered.is_empty() {
             return Ok(());
         }
         let mut below = Vec::with_capacity(covered.len());
         while let Some(rows) = pages.next().await? {
             for row in rows {
-                let Some(parent) = covered.get(&row.domain) else { continue };
+                let Some(parent) = covered.get(&row.domain) else {
+                    continue;
+                };
                 let ledger = self.ledger.remove(row.domain.as_str()).unwrap_or_default();
-                if let Some(mut view) = view(row, ledger, Some(parent.clone()), self.basis, self.now) {
+                if let Some(mut view) =
+                    view(row, ledger, Some(parent.clone()), self.basis, self.now)
+                {
                     // Its own need not be mended.
                     self.troubled.remove(&view.domain);
-                    view.counts_with(self.find(parent).map(|index| self.entries[index].standing()));
+                    view.counts_with(
+                        self.find(parent)
+                            .map(|index| self.entries[index].standing()),
+                    );
                     below.push(Entry::of(view, &mut self.texts));
                 }
             }
@@ -174,13 +213,17 @@ impl Reading<'_> {
     async fn troubles(&mut self, store: &dyn Store) -> Result<Troubles, StoreError> {
         let mut troubles = Troubles::of_clients(store, self.basis).await?;
         let troubled = std::mem::take(&mut self.troubled);
-        troubles.domains =
-            troubled.into_iter().filter_map(|(domain, trouble)| Some((self.find(&domain)?, trouble))).collect();
+        troubles.domains = troubled
+            .into_iter()
+            .filter_map(|(domain, trouble)| Some((self.find(&domain)?, trouble)))
+            .collect();
         Ok(troubles)
     }
 
     fn find(&self, domain: &DomainName) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.domain.cmp(domain)).ok()
+        self.entries
+            .binary_search_by(|entry| entry.domain.cmp(domain))
+            .ok()
     }
 
     async fn clients(&mut self, store: &dyn Store) -> Result<Vec<ClientStanding>, StoreError> {
@@ -190,7 +233,10 @@ impl Reading<'_> {
             clients.push(ClientStanding {
                 key: kept(&mut self.texts, &target.key),
                 looked_at: looks.get(&target.key).copied(),
-                refusal: store.fact(&refusal_fact(&target.key)).await?.unwrap_or_default(),
+                refusal: store
+                    .fact(&refusal_fact(&target.key))
+                    .await?
+                    .unwrap_or_default(),
             });
         }
         Ok(clients)
@@ -231,7 +277,10 @@ impl Entry {
         Standing {
             state: self.state,
             with_margin: self.with_margin,
-            proof: self.usable_until.map(|end| ProofView { usable_until: Some(end), ..ProofView::default() }),
+            proof: self.usable_until.map(|end| ProofView {
+                usable_until: Some(end),
+                ..ProofView::default()
+            }),
             is_dns: false,
             ca_read_at: self.ca_read_at,
         }

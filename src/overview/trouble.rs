@@ -1,5 +1,5 @@
-//! What is wrong, beyond what every domain's entry tells: kept for the few that it concerns, so that a picture of 100,000 well
-//! ones stays small.
+//! What is wrong, beyond what every domain's entry tells: kept for the few that it concerns, so
+//! that a picture of 100,000 well ones stays small.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ pub struct Trouble {
     pub held: bool,
     /// It was validated once, and no proof counts any more.
     pub lapsed: bool,
-    /// What it tries does not succeed: how often in a row; `u32::MAX` when it is late or its zone is refused by resolvers.
+    /// What it tries does not succeed: how often in a row; `u32::MAX` when it is late or its zone
+    /// is refused by resolvers.
     pub failures: u32,
     /// Other people's TXT values changed beside ours.
     pub others_changed: Option<OthersChanged>,
@@ -53,9 +54,13 @@ impl Trouble {
         if !view.is_managed() || view.covered_by.is_some() {
             return None;
         }
-        let proof_ended = view.proof.as_ref().is_some_and(|proof| proof.usable_until.is_none());
+        let proof_ended = view
+            .proof
+            .as_ref()
+            .is_some_and(|proof| proof.usable_until.is_none());
         let is_held = view.state == State::Held;
-        // While it waits for name servers or the CA to see it, a failed look is no failure; being late is one.
+        // While it waits for name servers or the CA to see it, a failed look is no failure; being
+        // late is one.
         let failures = match () {
             () if is_held => 0,
             () if view.bogus.is_some() || view.lateness() > Lateness::InTime => u32::MAX,
@@ -68,20 +73,39 @@ impl Trouble {
             failures,
             others_changed: view.others_changed.clone(),
         };
-        let well = Self { held: false, lapsed: false, failures: 0, others_changed: None };
+        let well = Self {
+            held: false,
+            lapsed: false,
+            failures: 0,
+            others_changed: None,
+        };
         Some(trouble).filter(|trouble| *trouble != well)
     }
 }
 
 impl Troubles {
     /// What the store knows about the clients; the domains come from their views.
-    pub(super) async fn of_clients(store: &dyn Store, basis: &Basis<'_>) -> Result<Self, StoreError> {
-        let inventory = store.fact(&refusal_fact(INVENTORY)).await?.unwrap_or_default();
-        let mut troubles = Self { inventory, ..Self::default() };
+    pub(super) async fn of_clients(
+        store: &dyn Store,
+        basis: &Basis<'_>,
+    ) -> Result<Self, StoreError> {
+        let inventory = store
+            .fact(&refusal_fact(INVENTORY))
+            .await?
+            .unwrap_or_default();
+        let mut troubles = Self {
+            inventory,
+            ..Self::default()
+        };
         for target in basis.targets {
-            let known = store.fact(&failure_fact(&target.key)).await?.unwrap_or_default();
+            let known = store
+                .fact(&failure_fact(&target.key))
+                .await?
+                .unwrap_or_default();
             if let Some(failing) = Failing::read(&known) {
-                troubles.unreachable.insert(target.key.as_str().into(), failing);
+                troubles
+                    .unreachable
+                    .insert(target.key.as_str().into(), failing);
             }
         }
         Ok(troubles)
@@ -92,6 +116,9 @@ impl Failing {
     /// As a fact of the store holds it: the moment, a space, the words.
     fn read(fact: &str) -> Option<Self> {
         let (since, error) = fact.split_once(' ')?;
-        Some(Self { since: since.parse().ok()?, error: error.to_owned() })
+        Some(Self {
+            since: since.parse().ok()?,
+            error: error.to_owned(),
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The way from a token to a new proof, as far as it must survive a crash: `registered → published → visible → submitted`.
+//! The way from a token to a new proof, as far as it must survive a crash:
+//! `registered → published → visible → submitted`.
 
 use std::fmt;
 
@@ -17,7 +18,8 @@ pub struct Attempt {
     pub since: Option<Timestamp>,
     /// The proof that was there when it began: success is a later one.
     pub renews: Option<Proof>,
-    /// The CA's token before the reset of this attempt: a different one is its answer, even if that was lost.
+    /// The CA's token before the reset of this attempt: a different one is its answer, even if that
+    /// was lost.
     pub replaces: Option<String>,
     /// The value this attempt is about.
     pub value: Option<String>,
@@ -31,7 +33,8 @@ pub struct Attempt {
     pub horizon_at: Option<Timestamp>,
     /// Until when a resolver that was asked still answers from before `value`.
     pub cached_until: Option<Timestamp>,
-    /// Since when a value of ours is there to be seen and has brought no proof. A new token changes nothing about it.
+    /// Since when a value of ours is there to be seen and has brought no proof. A new token changes
+    /// nothing about it.
     pub waits_since: Option<Timestamp>,
     /// Whom or what that waits for, in a few words that stay the same while it is the same.
     pub waits_for: Option<String>,
@@ -67,7 +70,8 @@ pub struct Attempt {
     pub hold: Option<Hold>,
     /// When a step was last begun: what comes right after it changes nothing yet.
     pub taken_up_at: Option<Timestamp>,
-    /// Somebody has said since that something changed; it counts [`WORDS_APART`] after `taken_up_at`.
+    /// Somebody has said since that something changed; it counts [`WORDS_APART`] after
+    /// `taken_up_at`.
     pub word_waits: bool,
     /// CA effects of this domain in the last 24 hours, for its budget.
     pub effects: Vec<Timestamp>,
@@ -99,7 +103,8 @@ impl fmt::Display for Effect {
     }
 }
 
-/// Waiting for a person, with a reason; never silent, never final: it is tried again at [`Hold::again_at`].
+/// Waiting for a person, with a reason; never silent, never final: it is tried again at
+/// [`Hold::again_at`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Since when.
@@ -110,7 +115,8 @@ pub struct Hold {
     pub again_at: Timestamp,
 }
 
-/// A zone whose answers validating resolvers refuse (RFC 4033, section 5): it is gone for most of the world, not for us alone.
+/// A zone whose answers validating resolvers refuse (RFC 4033, section 5): it is gone for most of
+/// the world, not for us alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bogus {
     /// The first look that found it so.
@@ -119,8 +125,8 @@ pub struct Bogus {
     pub fault: String,
 }
 
-/// Other people's TXT values changed while one of ours stood beside them: not by our hand, the provider's receipts prove
-/// that, and yet worth knowing for whoever keeps them.
+/// Other people's TXT values changed while one of ours stood beside them: not by our hand, the
+/// provider's receipts prove that, and yet worth knowing for whoever keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OthersChanged {
     /// When it was noticed.
@@ -143,13 +149,15 @@ pub enum Stage {
     Submitted,
 }
 
-/// However often somebody says that something changed, a domain is taken up for it once in this time (faults H08).
+/// However often somebody says that something changed, a domain is taken up for it once in this
+/// time (faults H08).
 pub const WORDS_APART: SignedDuration = SignedDuration::from_secs(10);
 
 impl Attempt {
-    /// Takes somebody's word that what it waits for, or is held for, may be there. Right after a step was begun the word waits: a
-    /// storm of them is as good as two, and the last one is not lost (faults W04). Since when it is held, and that a person wants
-    /// nothing of ours there, stays as it is.
+    /// Takes somebody's word that what it waits for, or is held for, may be there. Right after a
+    /// step was begun the word waits: a storm of them is as good as two, and the last one is not
+    /// lost (faults W04). Since when it is held, and that a person wants nothing of ours there,
+    /// stays as it is.
     pub fn hear(&mut self, now: Timestamp) {
         let waits = |begun: Timestamp| begun <= now && now < after(begun, WORDS_APART);
         self.word_waits = self.taken_up_at.is_some_and(waits);
@@ -164,11 +172,13 @@ impl Attempt {
 
     /// When a word that waits counts.
     pub fn hears_at(&self) -> Option<Timestamp> {
-        self.taken_up_at.filter(|_| self.word_waits).map(|begun| after(begun, WORDS_APART))
+        self.taken_up_at
+            .filter(|_| self.word_waits)
+            .map(|begun| after(begun, WORDS_APART))
     }
 
-    /// Forgets the value and all that was found out about it, keeping what belongs to the domain: its budget, its
-    /// last success, how long it waits, what a person ordered.
+    /// Forgets the value and all that was found out about it, keeping what belongs to the domain:
+    /// its budget, its last success, how long it waits, what a person ordered.
     pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Proof>) {
         *self = Self {
             since: Some(now),
@@ -189,7 +199,9 @@ impl Attempt {
 
     /// Counts a CA effect that begins now, and forgets those older than a day.
     pub fn begin(&mut self, effect: Effect, now: Timestamp) {
-        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        let day_ago = now
+            .saturating_sub(SignedDuration::from_hours(24))
+            .unwrap_or(Timestamp::MIN);
         self.effects.retain(|&at| at > day_ago);
         self.effects.push(now);
         self.unanswered = Some(effect);
@@ -207,32 +219,66 @@ mod tests {
 
     #[test]
     fn of_a_storm_of_words_one_counts_at_once_and_the_last_one_after_a_while() {
-        let waiting = Attempt { not_before: Some(at(3600)), ..Attempt::default() };
+        let waiting = Attempt {
+            not_before: Some(at(3600)),
+            ..Attempt::default()
+        };
         let mut attempt = waiting.clone();
         attempt.hear(at(0));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
         // The step was begun and found nothing new.
-        attempt = Attempt { taken_up_at: Some(at(0)), ..waiting.clone() };
+        attempt = Attempt {
+            taken_up_at: Some(at(0)),
+            ..waiting.clone()
+        };
         for second in [0, 1, 9] {
             attempt.hear(at(second));
-            assert_eq!((attempt.not_before, attempt.hears_at()), (Some(at(3600)), Some(at(10))), "{second}");
+            assert_eq!(
+                (attempt.not_before, attempt.hears_at()),
+                (Some(at(3600)), Some(at(10))),
+                "{second}"
+            );
         }
         attempt.hear(at(10));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
         // A clock that was wrong when the step was begun puts nothing off.
-        attempt = Attempt { taken_up_at: Some(at(1_000_000)), ..waiting };
+        attempt = Attempt {
+            taken_up_at: Some(at(1_000_000)),
+            ..waiting
+        };
         attempt.hear(at(0));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
     }
 
     #[test]
     fn a_word_ends_no_hold_and_brings_nothing_back_that_a_person_took_away() {
-        let hold = Hold { since: at(-100), reason: "an alias".to_owned(), again_at: at(7200) };
-        let mut attempt = Attempt { hold: Some(hold.clone()), withdrawn_at: Some(at(-100)), ..Attempt::default() };
+        let hold = Hold {
+            since: at(-100),
+            reason: "an alias".to_owned(),
+            again_at: at(7200),
+        };
+        let mut attempt = Attempt {
+            hold: Some(hold.clone()),
+            withdrawn_at: Some(at(-100)),
+            ..Attempt::default()
+        };
         attempt.hear(at(0));
-        assert_eq!(attempt.hold, Some(Hold { again_at: at(0), ..hold.clone() }));
+        assert_eq!(
+            attempt.hold,
+            Some(Hold {
+                again_at: at(0),
+                ..hold.clone()
+            })
+        );
         assert_eq!(attempt.withdrawn_at, Some(at(-100)));
         attempt.hear(at(60));
-        assert_eq!(attempt.hold, Some(Hold { again_at: at(0), ..hold }), "not later than it was");
+        assert_eq!(
+            attempt.hold,
+            Some(Hold {
+                again_at: at(0),
+                ..hold
+            }),
+            "not later than it was"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! When not to act at all: changes that nobody planned and that concern many domains at once (I14).
 //!
-//! Renewals that are simply due are never refused; they are spread and throttled. The guard is about the *unexpected*.
+//! Renewals that are simply due are never refused; they are spread and throttled. The guard is
+//! about the *unexpected*.
 
 use std::fmt;
 
@@ -58,7 +59,12 @@ impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RegistrationsVanished(c) => {
-                write!(f, "{} no longer in the CA's list for {}", c.share("registration", ("is", "are")), c.among)
+                write!(
+                    f,
+                    "{} no longer in the CA's list for {}",
+                    c.share("registration", ("is", "are")),
+                    c.among
+                )
             }
             Self::ProofsVanished(c) => {
                 write!(
@@ -70,16 +76,29 @@ impl fmt::Display for Alarm {
             }
             Self::ProofsShortened(c) => {
                 let share = c.share("proof", ("ends", "end"));
-                write!(f, "{share} earlier than the CA said, of {}, and no rule explains it", c.among)
+                write!(
+                    f,
+                    "{share} earlier than the CA said, of {}, and no rule explains it",
+                    c.among
+                )
             }
             Self::InventoryShrank(c) => {
-                write!(f, "{} gone from the inventory ({})", c.share("domain", ("is", "are")), c.among)
+                write!(
+                    f,
+                    "{} gone from the inventory ({})",
+                    c.share("domain", ("is", "are")),
+                    c.among
+                )
             }
             Self::ClockSkew { ahead_seconds } if *ahead_seconds < 0 => {
                 write!(f, "the local clock is {} s behind the CA's", -ahead_seconds)
             }
-            Self::ClockSkew { ahead_seconds } => write!(f, "the local clock is {ahead_seconds} s ahead of the CA's"),
-            Self::ClockWentBack { latest } => write!(f, "the clock went back: the store has seen {latest}"),
+            Self::ClockSkew { ahead_seconds } => {
+                write!(f, "the local clock is {ahead_seconds} s ahead of the CA's")
+            }
+            Self::ClockWentBack { latest } => {
+                write!(f, "the clock went back: the store has seen {latest}")
+            }
         }
     }
 }
@@ -89,10 +108,16 @@ pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// More than 30 % of ten or more, or all of fewer (faults C12, G01).
 pub fn is_mass(affected: usize, known: usize) -> bool {
-    affected > 0 && if known >= 10 { affected * 10 > known * 3 } else { affected >= known }
+    affected > 0
+        && if known >= 10 {
+            affected * 10 > known * 3
+        } else {
+            affected >= known
+        }
 }
 
-/// What a list call means against what was known before it, for one client: domain by domain, none of which is kept.
+/// What a list call means against what was known before it, for one client: domain by domain, none
+/// of which is kept.
 #[derive(Debug, Default)]
 pub struct Comparison {
     registered: usize,
@@ -105,7 +130,9 @@ pub struct Comparison {
 impl Comparison {
     /// Takes in one domain: what was observed, and what is seen now.
     pub fn take(&mut self, before: &Observed, seen: &Sighting, policy: &Policy, now: Timestamp) {
-        let Sighting::Present(old) = &before.sighting else { return };
+        let Sighting::Present(old) = &before.sighting else {
+            return;
+        };
         self.registered += 1;
         let new = match seen {
             Sighting::Present(new) => new,
@@ -114,15 +141,19 @@ impl Comparison {
                 return;
             }
         };
-        let Some(end) = old.usable_until(&policy.reuse, now) else { return };
+        let Some(end) = old.usable_until(&policy.reuse, now) else {
+            return;
+        };
         self.proved += 1;
-        // A reset of our own may have cost the proof; that is the canary's business, not the guard's.
+        // A reset of our own may have cost the proof; that is the canary's business, not the
+        // guard's.
         let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
         match new.usable_until(&policy.reuse, now) {
             None if !by_own_hand => self.lost += 1,
             Some(new_end)
                 if new_end < end
-                    && new.proof.as_ref().map(|p| p.validated_at) == old.proof.as_ref().map(|p| p.validated_at) =>
+                    && new.proof.as_ref().map(|p| p.validated_at)
+                        == old.proof.as_ref().map(|p| p.validated_at) =>
             {
                 self.shortened += 1;
             }
@@ -132,10 +163,17 @@ impl Comparison {
 
     /// What of it concerns too many of the client's domains.
     pub fn alarms(&self, client: &str) -> Vec<Alarm> {
-        let count = |affected, known| Count { among: client.to_owned(), affected, known };
+        let count = |affected, known| Count {
+            among: client.to_owned(),
+            affected,
+            known,
+        };
         let mut alarms = Vec::new();
         if is_mass(self.vanished, self.registered) {
-            alarms.push(Alarm::RegistrationsVanished(count(self.vanished, self.registered)));
+            alarms.push(Alarm::RegistrationsVanished(count(
+                self.vanished,
+                self.registered,
+            )));
         }
         if is_mass(self.lost, self.proved) {
             alarms.push(Alarm::ProofsVanished(count(self.lost, self.proved)));
@@ -147,16 +185,28 @@ impl Comparison {
     }
 }
 
-/// Whether the inventory shrank too much: of `known` domains of one origin, these are no longer wanted.
+/// Whether the inventory shrank too much: of `known` domains of one origin, these are no longer
+/// wanted.
 pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Option<Alarm> {
-    is_mass(gone.len(), known)
-        .then(|| Alarm::InventoryShrank(Count { among: origin.to_owned(), affected: gone.len(), known }))
+    is_mass(gone.len(), known).then(|| {
+        Alarm::InventoryShrank(Count {
+            among: origin.to_owned(),
+            affected: gone.len(),
+            known,
+        })
+    })
 }
 
 /// Whether the clock can be trusted, by what the CA and the store say.
-pub fn examine_clock(now: Timestamp, latest: Option<Timestamp>, ahead: Option<SignedDuration>) -> Option<Alarm> {
+pub fn examine_clock(
+    now: Timestamp,
+    latest: Option<Timestamp>,
+    ahead: Option<SignedDuration>,
+) -> Option<Alarm> {
     if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
-        return Some(Alarm::ClockSkew { ahead_seconds: ahead.as_secs() });
+        return Some(Alarm::ClockSkew {
+            ahead_seconds: ahead.as_secs(),
+        });
     }
     let latest = latest.filter(|&latest| latest.duration_since(now) > CLOCK_TOLERANCE)?;
     Some(Alarm::ClockWentBack { latest })
@@ -189,8 +239,19 @@ mod tests {
     fn a_clock_that_jumped_either_way_is_an_alarm() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let hour = SignedDuration::from_hours(1);
-        assert_eq!(examine_clock(now, Some(now - hour), Some(SignedDuration::from_secs(200))), None);
-        assert_eq!(examine_clock(now, None, Some(-hour)), Some(Alarm::ClockSkew { ahead_seconds: -3600 }));
-        assert_eq!(examine_clock(now, Some(now + hour), None), Some(Alarm::ClockWentBack { latest: now + hour }));
+        assert_eq!(
+            examine_clock(now, Some(now - hour), Some(SignedDuration::from_secs(200))),
+            None
+        );
+        assert_eq!(
+            examine_clock(now, None, Some(-hour)),
+            Some(Alarm::ClockSkew {
+                ahead_seconds: -3600
+            })
+        );
+        assert_eq!(
+            examine_clock(now, Some(now + hour), None),
+            Some(Alarm::ClockWentBack { latest: now + hour })
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The ledger: every TXT value we mean to write, wrote, and must remove. Nothing else may be removed from a zone.
+//! The ledger: every TXT value we mean to write, wrote, and must remove. Nothing else may be
+//! removed from a zone.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,19 +13,22 @@ pub struct LedgerEntry {
     pub owner: String,
     /// The whole TXT value.
     pub value: String,
-    /// The `[provider.NAME]` it was or will be written through; outlives the configuration (faults K19, K20).
+    /// The `[provider.NAME]` it was or will be written through; outlives the configuration (faults
+    /// K19, K20).
     pub provider: String,
     /// The zone's apex, once a receipt named it.
     pub zone: Option<String>,
     /// Where it stands.
     pub state: LedgerState,
-    /// The RRset's TTL in seconds before our value came, `None` when there was no RRset or nothing was written yet.
+    /// The RRset's TTL in seconds before our value came, `None` when there was no RRset or nothing
+    /// was written yet.
     pub ttl_before: Option<u32>,
     /// Seconds a resolver may remember that there was no TXT, as read before the write.
     pub negative_ttl: Option<u32>,
     /// When the intent was committed.
     pub created_at: Timestamp,
-    /// When a receipt proved that the value stands in the zone; where others write it, when it was first seen.
+    /// When a receipt proved that the value stands in the zone; where others write it, when it was
+    /// first seen.
     pub published_at: Option<Timestamp>,
     /// How often removing it failed, and when to try next.
     pub removal_tries: u32,
@@ -38,7 +42,8 @@ pub struct LedgerEntry {
 pub enum LedgerState {
     /// We mean to write it; it may already be there if an answer was lost.
     Intended,
-    /// A receipt proved it stands in the zone and that we put it there; or others were told to, see [`LedgerEntry::is_awaited`].
+    /// A receipt proved it stands in the zone and that we put it there; or others were told to, see
+    /// [`LedgerEntry::is_awaited`].
     Published,
     /// It stood there before we came: somebody else's, never removed by us (faults D17).
     Foreign,

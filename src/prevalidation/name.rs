@@ -1,4 +1,5 @@
-//! Domain names, parsed once: an A-label form that is compared, sent and published, and a U-label form that people see.
+//! Domain names, parsed once: an A-label form that is compared, sent and published, and a U-label
+//! form that people see.
 
 use std::fmt;
 
@@ -30,7 +31,9 @@ pub struct Parsed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
     /// `*.` was taken away: validating a domain covers wildcards below it.
-    #[error("`*.` is not part of a prevalidated name and was left out; validating {0} covers its wildcards")]
+    #[error(
+        "`*.` is not part of a prevalidated name and was left out; validating {0} covers its wildcards"
+    )]
     WildcardStripped(String),
     /// Below `test` or `example`: no public CA will ever validate it.
     #[error("{0} is below a top-level domain reserved for tests; only a sandbox will validate it")]
@@ -56,7 +59,8 @@ pub enum NameError {
     /// Nothing but white space.
     #[error("an empty name")]
     Empty,
-    /// Not a domain name at all: spaces, slashes, ports, control characters, empty or too long labels.
+    /// Not a domain name at all: spaces, slashes, ports, control characters, empty or too long
+    /// labels.
     #[error("`{0}` is not a domain name: {1}")]
     Malformed(String, String),
     /// `192.0.2.1` and the like.
@@ -72,25 +76,40 @@ pub enum NameError {
     #[error("`{0}` is a public suffix; nobody can prove control of it (CA/B Forum BR 3.2.2.6)")]
     PublicSuffix(String),
     /// No top-level domain of the Internet.
-    #[error("`{0}` ends in `.{1}`, which is no public top-level domain; a public CA cannot validate internal names")]
+    #[error(
+        "`{0}` ends in `.{1}`, which is no public top-level domain; a public CA cannot validate internal names"
+    )]
     Internal(String, String),
     /// Set aside by RFC 6761 and its kin, or the reverse tree.
     #[error("`{0}` lies below `{1}`, which is reserved and cannot be validated by a public CA")]
     Reserved(String, &'static str),
 }
 
-/// Reserved trees (IANA special-use registry) whose names no public CA validates; the reverse trees since 2026-03-15 (BR).
-const RESERVED: [&str; 10] =
-    ["localhost", "local", "invalid", "onion", "alt", "internal", "home.arpa", "in-addr.arpa", "ip6.arpa", "arpa"];
+/// Reserved trees (IANA special-use registry) whose names no public CA validates; the reverse trees
+/// since 2026-03-15 (BR).
+const RESERVED: [&str; 10] = [
+    "localhost",
+    "local",
+    "invalid",
+    "onion",
+    "alt",
+    "internal",
+    "home.arpa",
+    "in-addr.arpa",
+    "ip6.arpa",
+    "arpa",
+];
 
 /// Top-level domains for tests and documents (RFC 6761): accepted, so that labs work.
 const LAB: [&str; 2] = ["test", "example"];
 
-/// Characters that IDNA 2003 mapped away and IDNA 2008 keeps (UTS #46, section 4 "deviation characters").
+/// Characters that IDNA 2003 mapped away and IDNA 2008 keeps (UTS #46, section 4 "deviation
+/// characters").
 const DEVIATIONS: [char; 4] = ['ß', 'ς', '\u{200c}', '\u{200d}'];
 
 impl DomainName {
-    /// Reads a name as people write it: U-labels or A-labels, any case, one trailing dot, `*.` in front.
+    /// Reads a name as people write it: U-labels or A-labels, any case, one trailing dot, `*.` in
+    /// front.
     pub fn parse(input: &str) -> Result<Parsed, NameError> {
         let trimmed = input.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         if trimmed.is_empty() {
@@ -106,7 +125,8 @@ impl DomainName {
         if lower.split('.').any(|label| label.starts_with('_')) {
             return Err(NameError::Underscore(shown));
         }
-        let ascii = idna::domain_to_ascii_strict(written).map_err(|_| malformed(written, &shown))?;
+        let ascii =
+            idna::domain_to_ascii_strict(written).map_err(|_| malformed(written, &shown))?;
         check(&ascii, &shown)?;
 
         let name = Self(ascii);
@@ -125,25 +145,37 @@ impl DomainName {
         Ok(Parsed { name, notices })
     }
 
-    /// Takes a name that a CA or our own store holds: A-labels in any case. It may be one that [`DomainName::parse`] would refuse.
+    /// Takes a name that a CA or our own store holds: A-labels in any case. It may be one that
+    /// [`DomainName::parse`] would refuse.
     pub fn from_a_labels(text: &str) -> Result<Self, NameError> {
         let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let fits = !lower.is_empty()
             && lower.len() <= 253
             && lower.split('.').all(|label| {
                 (1..=63).contains(&label.len())
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                    && label
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             });
-        if fits { Ok(Self(lower)) } else { Err(NameError::Malformed(escape(text), "not in A-labels".to_owned())) }
+        if fits {
+            Ok(Self(lower))
+        } else {
+            Err(NameError::Malformed(
+                escape(text),
+                "not in A-labels".to_owned(),
+            ))
+        }
     }
 
-    /// Reads a name to look something up by: one that needs consent was consented to, and one that could not be prevalidated,
-    /// such as `_dmarc.example.ch`, is known to nobody.
+    /// Reads a name to look something up by: one that needs consent was consented to, and one that
+    /// could not be prevalidated, such as `_dmarc.example.ch`, is known to nobody.
     ///
     /// # Errors
     /// What is wrong with it, when it is no name at all.
     pub fn look_up(text: &str) -> Result<Self, NameError> {
-        Self::parse(text).map(|parsed| parsed.name).or_else(|error| Self::from_a_labels(text.trim()).map_err(|_| error))
+        Self::parse(text)
+            .map(|parsed| parsed.name)
+            .or_else(|error| Self::from_a_labels(text.trim()).map_err(|_| error))
     }
 
     /// Lower-case A-labels, no trailing dot.
@@ -154,13 +186,21 @@ impl DomainName {
     /// The U-label form, for people only.
     pub fn unicode(&self) -> String {
         let (text, outcome) = idna::domain_to_unicode(&self.0);
-        if outcome.is_ok() { text } else { self.0.clone() }
+        if outcome.is_ok() {
+            text
+        } else {
+            self.0.clone()
+        }
     }
 
     /// `déjà.vu.com (xn--dj-kia8a.vu.com)`, or the name alone when both forms are the same.
     pub fn both_forms(&self) -> String {
         let unicode = self.unicode();
-        if unicode == self.0 { unicode } else { format!("{unicode} ({})", self.0) }
+        if unicode == self.0 {
+            unicode
+        } else {
+            format!("{unicode} ({})", self.0)
+        }
     }
 
     /// Whether this name lies strictly below `parent`, on a label boundary.
@@ -170,16 +210,22 @@ impl DomainName {
 
     /// The name without its first label, while that leaves a name.
     pub fn parent(&self) -> Option<Self> {
-        self.0.split_once('.').map(|(_, rest)| Self(rest.to_owned()))
+        self.0
+            .split_once('.')
+            .map(|(_, rest)| Self(rest.to_owned()))
     }
 
     /// The name and every one above it, up to the top-level domain.
     pub fn at_and_above(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self.as_str()), |name| name.split_once('.').map(|(_, rest)| rest))
+        std::iter::successors(Some(self.as_str()), |name| {
+            name.split_once('.').map(|(_, rest)| rest)
+        })
     }
 
     fn is_below_text(&self, parent: &str) -> bool {
-        self.0.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))
+        self.0
+            .strip_suffix(parent)
+            .is_some_and(|rest| rest.ends_with('.'))
     }
 }
 
@@ -201,20 +247,28 @@ fn check(ascii: &str, shown: &str) -> Result<(), NameError> {
     let Some(&last) = labels.last() else {
         return Err(NameError::Empty);
     };
-    // WHATWG calls a host whose last label is a number an IPv4 address, and so do the libraries on the way.
+    // WHATWG calls a host whose last label is a number an IPv4 address, and so do the libraries on
+    // the way.
     if last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") {
         return Err(NameError::Address(shown.to_owned()));
     }
-    let is_or_below = |tree: &str| ascii == tree || ascii.strip_suffix(tree).is_some_and(|rest| rest.ends_with('.'));
+    let is_or_below = |tree: &str| {
+        ascii == tree
+            || ascii
+                .strip_suffix(tree)
+                .is_some_and(|rest| rest.ends_with('.'))
+    };
     if let Some(&tree) = RESERVED.iter().find(|tree| is_or_below(tree)) {
         return Err(NameError::Reserved(shown.to_owned(), tree));
     }
     if labels.len() < 2 {
-        return Err(if psl::suffix(ascii.as_bytes()).is_some_and(|s| s.is_known()) {
-            NameError::PublicSuffix(shown.to_owned())
-        } else {
-            NameError::SingleLabel(shown.to_owned())
-        });
+        return Err(
+            if psl::suffix(ascii.as_bytes()).is_some_and(|s| s.is_known()) {
+                NameError::PublicSuffix(shown.to_owned())
+            } else {
+                NameError::SingleLabel(shown.to_owned())
+            },
+        );
     }
     if LAB.contains(&last) {
         return Ok(());
@@ -254,12 +308,14 @@ fn malformed(written: &str, shown: &str) -> NameError {
         "it has an empty label (two dots in a row, or one in front)"
     } else if written.split('.').any(|label| label.len() > 63) || written.len() > 253 {
         "a label is longer than 63 octets or the name longer than 253"
-    } else if written.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
-        "a label begins or ends with a hyphen"
     } else if written
         .split('.')
-        .any(|label| label.get(2..4) == Some("--") && !label.to_ascii_lowercase().starts_with("xn--"))
+        .any(|label| label.starts_with('-') || label.ends_with('-'))
     {
+        "a label begins or ends with a hyphen"
+    } else if written.split('.').any(|label| {
+        label.get(2..4) == Some("--") && !label.to_ascii_lowercase().starts_with("xn--")
+    }) {
         "a label has hyphens in third and fourth place and is no A-label"
     } else if written.to_ascii_lowercase().contains("xn--") {
         "an `xn--` label is not valid Punycode of a permitted name"
@@ -269,7 +325,8 @@ fn malformed(written: &str, shown: &str) -> NameError {
     NameError::Malformed(shown.to_owned(), reason.to_owned())
 }
 
-/// The scripts of a label, when they do not belong together (UTS #39 "highly restrictive", without the Latin combinations).
+/// The scripts of a label, when they do not belong together (UTS #39 "highly restrictive", without
+/// the Latin combinations).
 fn mixed_scripts(label: &str) -> Option<String> {
     let mut scripts: Vec<Script> = label
         .chars()
@@ -281,15 +338,29 @@ fn mixed_scripts(label: &str) -> Option<String> {
     let japanese = |s: &Script| matches!(s, Script::Han | Script::Hiragana | Script::Katakana);
     let korean = |s: &Script| matches!(s, Script::Han | Script::Hangul);
     let chinese = |s: &Script| matches!(s, Script::Han | Script::Bopomofo);
-    if scripts.len() < 2 || scripts.iter().all(japanese) || scripts.iter().all(korean) || scripts.iter().all(chinese) {
+    if scripts.len() < 2
+        || scripts.iter().all(japanese)
+        || scripts.iter().all(korean)
+        || scripts.iter().all(chinese)
+    {
         return None;
     }
-    Some(scripts.iter().map(|s| s.full_name()).collect::<Vec<_>>().join(" and "))
+    Some(
+        scripts
+            .iter()
+            .map(|s| s.full_name())
+            .collect::<Vec<_>>()
+            .join(" and "),
+    )
 }
 
 /// Escapes what could drive a terminal or forge a log line.
 fn escape(text: &str) -> String {
-    let mut shown: String = text.chars().take(260).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(260)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(260).is_some() {
         shown.push('…');
     }
@@ -330,7 +401,10 @@ mod tests {
         for (written, reason) in [
             ("", "empty"),
             ("   ", "empty"),
-            ("example.com\n.ch", "`example.com\\n.ch` is not a domain name"),
+            (
+                "example.com\n.ch",
+                "`example.com\\n.ch` is not a domain name",
+            ),
             ("example.com/../x", "slash"),
             ("https://example.com", "https://"),
             ("example.com:443", "port"),
@@ -370,13 +444,28 @@ mod tests {
     #[test]
     fn names_that_deceive_need_consent_and_labs_only_a_notice() {
         let notices = |text: &str| DomainName::parse(text).unwrap().notices;
-        assert!(notices("straße.ch")[0].needs_consent(), "ß became ss in IDNA 2003");
-        assert!(notices("xn--strae-oqa.ch")[0].needs_consent(), "also when written as an A-label");
-        assert!(notices("pаypal.ch")[0].needs_consent(), "Cyrillic а among Latin letters");
+        assert!(
+            notices("straße.ch")[0].needs_consent(),
+            "ß became ss in IDNA 2003"
+        );
+        assert!(
+            notices("xn--strae-oqa.ch")[0].needs_consent(),
+            "also when written as an A-label"
+        );
+        assert!(
+            notices("pаypal.ch")[0].needs_consent(),
+            "Cyrillic а among Latin letters"
+        );
         assert!(notices("déjà.vu.com").is_empty());
-        assert!(notices("例え.ch").is_empty(), "Han and Hiragana belong together");
+        assert!(
+            notices("例え.ch").is_empty(),
+            "Han and Hiragana belong together"
+        );
         assert!(matches!(notices("a.test")[..], [Notice::Lab(_)]));
-        assert!(matches!(notices("*.example.ch")[..], [Notice::WildcardStripped(_)]));
+        assert!(matches!(
+            notices("*.example.ch")[..],
+            [Notice::WildcardStripped(_)]
+        ));
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub enum Sighting {
     Absent,
     /// The CA's entry.
     Present(Registration),
-    /// It was known under this reference and a list did not show it: only a read of the reference can tell (faults C11).
+    /// It was known under this reference and a list did not show it: only a read of the reference
+    /// can tell (faults C11).
     Missing(Registration),
 }
 
@@ -34,7 +35,8 @@ impl Sighting {
     }
 }
 
-/// All that is known about one domain when a decision is due. Kept from last week, it gives last week's decision.
+/// All that is known about one domain when a decision is due. Kept from last week, it gives last
+/// week's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// The domain.
@@ -77,8 +79,15 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a life.
-    pub const ALL: [Self; 7] =
-        [Self::New, Self::Pending, Self::Valid, Self::Renewing, Self::Expired, Self::Held, Self::Unmanaged];
+    pub const ALL: [Self; 7] = [
+        Self::New,
+        Self::Pending,
+        Self::Valid,
+        Self::Renewing,
+        Self::Expired,
+        Self::Held,
+        Self::Unmanaged,
+    ];
 
     /// The word in tables, JSON and `--state`.
     pub fn as_str(self) -> &'static str {
@@ -103,7 +112,9 @@ impl std::fmt::Display for State {
 impl Observed {
     /// When the current proof stops counting, while there is one that counts at `now`.
     pub fn usable_until(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {
-        self.sighting.registration().and_then(|registration| registration.usable_until(reuse, now))
+        self.sighting
+            .registration()
+            .and_then(|registration| registration.usable_until(reuse, now))
     }
 
     /// The state that people see.
@@ -118,10 +129,18 @@ impl Observed {
             return State::New;
         };
         if registration.usable_until(reuse, now).is_some() {
-            return if self.attempt.since.is_some() { State::Renewing } else { State::Valid };
+            return if self.attempt.since.is_some() {
+                State::Renewing
+            } else {
+                State::Valid
+            };
         }
         let ended = registration.proof.is_some() || registration.status == Status::Expired;
-        if ended { State::Expired } else { State::Pending }
+        if ended {
+            State::Expired
+        } else {
+            State::Pending
+        }
     }
 
     /// How far the attempt has come, while there is one.

@@ -37,7 +37,11 @@ impl Plan {
     /// Orders the steps by due time, then by name.
     pub fn new(made_at: Timestamp, alarms: Vec<Alarm>, mut steps: Vec<PlannedStep>) -> Self {
         steps.sort_by(|a, b| (a.decision.at, &a.domain).cmp(&(b.decision.at, &b.domain)));
-        Self { made_at, alarms, steps }
+        Self {
+            made_at,
+            alarms,
+            steps,
+        }
     }
 
     /// Whether the guard refuses it.
@@ -47,6 +51,8 @@ impl Plan {
 
     /// The steps that would be done at once.
     pub fn due(&self) -> impl Iterator<Item = &PlannedStep> {
-        self.steps.iter().filter(|step| step.decision.is_due(self.made_at))
+        self.steps
+            .iter()
+            .filter(|step| step.decision.is_due(self.made_at))
     }
 }

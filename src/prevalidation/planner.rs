@@ -1,4 +1,5 @@
-//! The one decision: the next step for one domain, and when. Everything is an argument; nothing is touched.
+//! The one decision: the next step for one domain, and when. Everything is an argument; nothing is
+//! touched.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -90,11 +91,19 @@ pub struct Decision {
 
 impl Decision {
     fn now(step: Step, why: impl Into<String>, now: Timestamp) -> Self {
-        Self { step, at: now, why: why.into() }
+        Self {
+            step,
+            at: now,
+            why: why.into(),
+        }
     }
 
     fn rest(why: impl Into<String>) -> Self {
-        Self { step: Step::Rest, at: Timestamp::MAX, why: why.into() }
+        Self {
+            step: Step::Rest,
+            at: Timestamp::MAX,
+            why: why.into(),
+        }
     }
 
     /// Whether something is to be done at `now`.
@@ -109,7 +118,8 @@ const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 /// The gate must have passed within this time before the CA is asked (I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
 
-/// When the value has vanished so often after it was visible, somebody else removes it: no endless war (faults P09).
+/// When the value has vanished so often after it was visible, somebody else removes it: no endless
+/// war (faults P09).
 const VANISHED_TOO_OFTEN: u32 = 3;
 
 /// The next step for one domain. The same `seen` gives the same step, next week too.
@@ -154,19 +164,30 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
             .unwrap_or_else(|| Decision::now(Step::Hold, withdrawn(seen, at), now));
     }
     if let Some(effect) = seen.attempt.unanswered {
-        return Decision::now(Step::Read, format!("the answer to `{effect}` was lost: read before anything else"), now);
+        return Decision::now(
+            Step::Read,
+            format!("the answer to `{effect}` was lost: read before anything else"),
+            now,
+        );
     }
     let registration = match &seen.sighting {
         Sighting::Unread => return Decision::now(Step::Read, "nobody has asked the CA yet", now),
         Sighting::Missing(_) => {
-            return Decision::now(Step::Read, "missing in the CA's list, which proves nothing", now);
+            return Decision::now(
+                Step::Read,
+                "missing in the CA's list, which proves nothing",
+                now,
+            );
         }
         Sighting::Absent if !seen.has_provider => return no_provider(now),
         Sighting::Absent => return Decision::now(Step::Register, "not registered at the CA", now),
         Sighting::Present(registration) => registration,
     };
     if registration.domain != seen.domain {
-        let why = format!("the CA registered {} instead of {}", registration.domain, seen.domain);
+        let why = format!(
+            "the CA registered {} instead of {}",
+            registration.domain, seen.domain
+        );
         return Decision::now(Step::Hold, why, now);
     }
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
@@ -178,25 +199,46 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
             Step::Hold,
             format!(
                 "the CA's answer contradicts itself ({}); a reset could end a proof that counts",
-                registration.doubt.as_deref().unwrap_or("its status and its dates do not agree")
+                registration
+                    .doubt
+                    .as_deref()
+                    .unwrap_or("its status and its dates do not agree")
             ),
             now,
         ),
-        None => Decision::now(Step::ResetToken { risks_proof: false }, "no proof counts and no token can be used", now),
+        None => Decision::now(
+            Step::ResetToken { risks_proof: false },
+            "no proof counts and no token can be used",
+            now,
+        ),
     }
 }
 
 /// A proof counts: clean up, rest until its renewal is due, then renew.
-fn valid(seen: &Observed, registration: &Registration, end: Timestamp, policy: &Policy, now: Timestamp) -> Decision {
+fn valid(
+    seen: &Observed,
+    registration: &Registration,
+    end: Timestamp,
+    policy: &Policy,
+    now: Timestamp,
+) -> Decision {
     let attempt = &seen.attempt;
-    let renew_at = registration.proof.as_ref().and_then(|proof| policy.renew_at(&seen.domain, proof)).unwrap_or(end);
+    let renew_at = registration
+        .proof
+        .as_ref()
+        .and_then(|proof| policy.renew_at(&seen.domain, proof))
+        .unwrap_or(end);
     // Never a new cycle within a day of a success, also where the CA shows no date for it.
-    let renew_at = attempt.proved_at.map_or(renew_at, |won| renew_at.max(after(won, SignedDuration::from_hours(24))));
+    let renew_at = attempt.proved_at.map_or(renew_at, |won| {
+        renew_at.max(after(won, SignedDuration::from_hours(24)))
+    });
     if now < renew_at && !attempt.ordered {
-        return cleanup(&seen.ledger, |_| true, now, "the proof is there").unwrap_or_else(|| Decision {
-            step: renewal(),
-            at: renew_at,
-            why: format!("valid until {end}"),
+        return cleanup(&seen.ledger, |_| true, now, "the proof is there").unwrap_or_else(|| {
+            Decision {
+                step: renewal(),
+                at: renew_at,
+                why: format!("valid until {end}"),
+            }
         });
     }
     if let Some(value) = token(registration, attempt, policy, now) {
@@ -210,7 +252,9 @@ fn valid(seen: &Observed, registration: &Registration, end: Timestamp, policy: &
     } else {
         format!("renewal of a proof valid until {end}")
     };
-    let proven = attempt.preflight_at.is_some_and(|at| at <= now && now <= after(at, PREFLIGHT_COUNTS));
+    let proven = attempt
+        .preflight_at
+        .is_some_and(|at| at <= now && now <= after(at, PREFLIGHT_COUNTS));
     Decision::now(if proven { renewal() } else { Step::Preflight }, why, now)
 }
 
@@ -219,20 +263,36 @@ fn renewal() -> Step {
 }
 
 /// The value to publish: a live token that has not been used, or that this very attempt asked for.
-fn token<'a>(registration: &'a Registration, attempt: &Attempt, policy: &Policy, now: Timestamp) -> Option<&'a str> {
+fn token<'a>(
+    registration: &'a Registration,
+    attempt: &Attempt,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<&'a str> {
     let token = registration.live_token(policy.reset_token_before, now)?;
     let ours = attempt.value.as_deref() == Some(&token.value);
-    let answer = attempt.replaces.as_ref().is_some_and(|old| *old != token.value);
+    let answer = attempt
+        .replaces
+        .as_ref()
+        .is_some_and(|old| *old != token.value);
     let waits_for_another = attempt.ordered && attempt.value.is_none();
-    (ours || answer || !waits_for_another && !registration.is_used(token)).then_some(token.value.as_str())
+    (ours || answer || !waits_for_another && !registration.is_used(token))
+        .then_some(token.value.as_str())
 }
 
-/// Whether dates speak for a proof that the status denies, or the status for one without dates (faults C10): then nothing
-/// that could end it is done.
+/// Whether dates speak for a proof that the status denies, or the status for one without dates
+/// (faults C10): then nothing that could end it is done.
 fn proof_may_still_count(registration: &Registration, policy: &Policy, now: Timestamp) -> bool {
-    let end = registration.proof.as_ref().and_then(|proof| policy.reuse.usable_until(proof));
+    let end = registration
+        .proof
+        .as_ref()
+        .and_then(|proof| policy.reuse.usable_until(proof));
     match end {
-        Some(end) => now < end && (registration.doubt.is_some() || matches!(registration.status, Status::Unknown(_))),
+        Some(end) => {
+            now < end
+                && (registration.doubt.is_some()
+                    || matches!(registration.status, Status::Unknown(_)))
+        }
         None => registration.status == Status::Valid,
     }
 }
@@ -244,13 +304,21 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
         return no_provider(now);
     }
     let current = seen.ledger.iter().find(|entry| entry.value == value);
-    let stands = current.is_some_and(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
-    // Two of our values at a name at most (I3): the one that is dead goes before a third could come. One that cannot be
-    // removed, after many tries, is no reason to let the domain lapse.
-    let removable = |entry: &&LedgerEntry| entry.value != value && entry.state.is_open() && entry.removal_tries < 3;
+    let stands = current
+        .is_some_and(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
+    // Two of our values at a name at most (I3): the one that is dead goes before a third could
+    // come. One that cannot be removed, after many tries, is no reason to let the domain lapse.
+    let removable = |entry: &&LedgerEntry| {
+        entry.value != value && entry.state.is_open() && entry.removal_tries < 3
+    };
     let dead = seen.ledger.iter().filter(removable).count();
     if (stands || dead >= 2)
-        && let Some(removal) = cleanup(&seen.ledger, |entry| entry.value != value, now, "its token was replaced")
+        && let Some(removal) = cleanup(
+            &seen.ledger,
+            |entry| entry.value != value,
+            now,
+            "its token was replaced",
+        )
         && (removal.at <= now || !stands)
     {
         return removal;
@@ -263,9 +331,17 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
             );
             return Decision::now(Step::Hold, why, now);
         }
-        return Decision::now(Step::Publish { value: value.to_owned() }, "its token is not in DNS yet", now);
+        return Decision::now(
+            Step::Publish {
+                value: value.to_owned(),
+            },
+            "its token is not in DNS yet",
+            now,
+        );
     }
-    let look = Step::Look { value: value.to_owned() };
+    let look = Step::Look {
+        value: value.to_owned(),
+    };
     let (Some(visible_at), Some(seen_at)) = (attempt.visible_at, attempt.seen_at) else {
         let why = match &attempt.waits_for {
             Some(subject) => format!("waits for {subject}"),
@@ -275,7 +351,11 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     };
     let (submit_at, why) = submission(attempt, visible_at, policy);
     if now < submit_at {
-        return Decision { step: Step::Validate, at: submit_at, why };
+        return Decision {
+            step: Step::Validate,
+            at: submit_at,
+            why,
+        };
     }
     let fresh = seen_at <= now && now <= after(seen_at, SEEN_COUNTS);
     if fresh {
@@ -288,8 +368,9 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
 /// How a reason to ask the CA once more begins; the rest says what the moment is.
 pub(super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
 
-/// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache horizon, then every 6
-/// hours (propagation, point 6). A moment that nobody was there for is not made up for: the next one counts.
+/// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
+/// horizon, then every 6 hours (propagation, point 6). A moment that nobody was there for is not
+/// made up for: the next one counts.
 fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Timestamp, String) {
     let settled = after(visible_at, policy.settle);
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
@@ -301,17 +382,30 @@ fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Tim
         (again(5), "5 minutes after the first time"),
         (again(15), "15 minutes after the first time"),
         (again(60), "an hour after the first time"),
-        (horizon.max(again(120)), "when no cache remembers the time before"),
+        (
+            horizon.max(again(120)),
+            "when no cache remembers the time before",
+        ),
         (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
     ];
-    // What a resolver still remembers is a better guess at the CA's memory than any step of the schedule, and is no longer
-    // one when the horizon has passed.
-    let remembered =
-        attempt.cached_until.map(|until| (until.min(horizon), "when a resolver has forgotten the time before"));
+    // What a resolver still remembers is a better guess at the CA's memory than any step of the
+    // schedule, and is no longer one when the horizon has passed.
+    let remembered = attempt.cached_until.map(|until| {
+        (
+            until.min(horizon),
+            "when a resolver has forgotten the time before",
+        )
+    });
     let moments = remembered.into_iter().chain(steps);
-    let (planned, what) = moments.into_iter().find(|&(at, _)| at > last).unwrap_or(steps[4]);
+    let (planned, what) = moments
+        .into_iter()
+        .find(|&(at, _)| at > last)
+        .unwrap_or(steps[4]);
     // However they fall: two calls are never closer than the schedule's smallest step.
-    (planned.max(after(last, SignedDuration::from_mins(5))), format!("{ASKED_AGAIN}{what}"))
+    (
+        planned.max(after(last, SignedDuration::from_mins(5))),
+        format!("{ASKED_AGAIN}{what}"),
+    )
 }
 
 /// Removes what is ours and chosen, once the earliest of them may be tried.
@@ -321,16 +415,33 @@ fn cleanup(
     now: Timestamp,
     why: &str,
 ) -> Option<Decision> {
-    let open: Vec<_> = ledger.iter().filter(|entry| entry.state.is_open() && chosen(entry)).collect();
-    let at = open.iter().map(|entry| entry.retry_at.unwrap_or(now)).min()?;
-    let entries =
-        open.iter().filter(|entry| entry.retry_at.is_none_or(|retry| retry <= at.max(now))).map(|entry| entry.id);
-    Some(Decision { step: Step::Remove { entries: entries.collect() }, at, why: format!("{why}: our value goes") })
+    let open: Vec<_> = ledger
+        .iter()
+        .filter(|entry| entry.state.is_open() && chosen(entry))
+        .collect();
+    let at = open
+        .iter()
+        .map(|entry| entry.retry_at.unwrap_or(now))
+        .min()?;
+    let entries = open
+        .iter()
+        .filter(|entry| entry.retry_at.is_none_or(|retry| retry <= at.max(now)))
+        .map(|entry| entry.id);
+    Some(Decision {
+        step: Step::Remove {
+            entries: entries.collect(),
+        },
+        at,
+        why: format!("{why}: our value goes"),
+    })
 }
 
 fn withdrawn(seen: &Observed, at: Timestamp) -> String {
     let day = at.strftime("%Y-%m-%d %H:%M UTC");
-    format!("withdrawn by hand on {day}; `prevalidate run --domain {}` takes it up again", seen.domain)
+    format!(
+        "withdrawn by hand on {day}; `prevalidate run --domain {}` takes it up again",
+        seen.domain
+    )
 }
 
 fn no_provider(now: Timestamp) -> Decision {

@@ -1,4 +1,5 @@
-//! What an organisation decided: how early to renew, how much to risk, how often to ask. Defaults are the product's own advice.
+//! What an organisation decided: how early to renew, how much to risk, how often to ask. Defaults
+//! are the product's own advice.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,13 @@ pub struct Policy {
     pub reset_token_before: SignedDuration,
     /// CA effects (register, validate, reset) per domain in an hour and in a day (faults C14).
     pub effects_per_domain: (usize, usize),
-    /// Repeated CA effects over all domains in an hour; first tries are not counted, they are the work itself.
+    /// Repeated CA effects over all domains in an hour; first tries are not counted, they are the
+    /// work itself.
     pub retries_per_hour: u64,
     /// Below this much left, `check` warns; a fifth of the reuse limit when that is shorter.
     pub warning: SignedDuration,
-    /// Below this much left, a domain is without margin; a tenth of the reuse limit when that is shorter.
+    /// Below this much left, a domain is without margin; a tenth of the reuse limit when that is
+    /// shorter.
     pub critical: SignedDuration,
 }
 
@@ -67,9 +70,10 @@ impl Policy {
 
     /// When the renewal of `proof` is due, or `None` when nobody knows its end.
     ///
-    /// The lead is `min(renew_before, limit / 3)`, with the limit that holds when the proof ends: renewing earlier than
-    /// that before a rule change would win nothing. The second half of the lead is jitter, the same for a domain each
-    /// time it is asked, so that proofs of one day are renewed over many (a herd ends on 2027-03-15).
+    /// The lead is `min(renew_before, limit / 3)`, with the limit that holds when the proof ends:
+    /// renewing earlier than that before a rule change would win nothing. The second half of the
+    /// lead is jitter, the same for a domain each time it is asked, so that proofs of one day are
+    /// renewed over many (a herd ends on 2027-03-15).
     pub fn renew_at(&self, domain: &DomainName, proof: &Proof) -> Option<Timestamp> {
         let end = self.reuse.usable_until(proof)?;
         let mut limit = self.reuse.limit_at(end);
@@ -78,14 +82,25 @@ impl Policy {
         }
         let lead = self.renew_before.min(limit / 3);
         let jitter = (lead / 2).as_secs().max(0).unsigned_abs();
-        let shift = if jitter == 0 { 0 } else { spread(domain) % jitter };
-        let due = after(before(end, lead), SignedDuration::from_secs(i64::try_from(shift).unwrap_or(0)));
+        let shift = if jitter == 0 {
+            0
+        } else {
+            spread(domain) % jitter
+        };
+        let due = after(
+            before(end, lead),
+            SignedDuration::from_secs(i64::try_from(shift).unwrap_or(0)),
+        );
         // Never a new cycle within a day of a success, whatever the limits become.
-        Some(proof.validated_at.map_or(due, |made| due.max(after(made, days_long(1)))))
+        Some(
+            proof
+                .validated_at
+                .map_or(due, |made| due.max(after(made, days_long(1)))),
+        )
     }
 
-    /// How much of a proof's life must be left for a domain to count as safe at `end`; never less than until after the
-    /// next nightly run.
+    /// How much of a proof's life must be left for a domain to count as safe at `end`; never less
+    /// than until after the next nightly run.
     pub fn critical_margin(&self, end: Timestamp) -> SignedDuration {
         let limit = self.reuse.limit_at(end);
         self.critical.min(limit / 10).max(NIGHT.min(limit / 2))
@@ -93,19 +108,30 @@ impl Policy {
 
     /// How much must be left for nobody to be told.
     pub fn warning_margin(&self, end: Timestamp) -> SignedDuration {
-        self.warning.min(self.reuse.limit_at(end) / 5).max(self.critical_margin(end))
+        self.warning
+            .min(self.reuse.limit_at(end) / 5)
+            .max(self.critical_margin(end))
     }
 
     /// The first moment not before `now` at which one more CA effect is within the domain's budget.
     pub fn next_effect_at(&self, effects: &[Timestamp], now: Timestamp) -> Timestamp {
         let (per_hour, per_day) = self.effects_per_domain;
         let freed = |limit: usize, window: SignedDuration| {
-            let mut recent: Vec<_> = effects.iter().copied().filter(|&at| at > before(now, window)).collect();
+            let mut recent: Vec<_> = effects
+                .iter()
+                .copied()
+                .filter(|&at| at > before(now, window))
+                .collect();
             recent.sort_unstable();
             // With `limit` or more in the window, the one that must leave it first makes room.
-            recent.len().checked_sub(limit).and_then(|index| recent.get(index)).map_or(now, |&at| after(at, window))
+            recent
+                .len()
+                .checked_sub(limit)
+                .and_then(|index| recent.get(index))
+                .map_or(now, |&at| after(at, window))
         };
-        now.max(freed(per_hour, SignedDuration::from_hours(1))).max(freed(per_day, SignedDuration::from_hours(24)))
+        now.max(freed(per_hour, SignedDuration::from_hours(1)))
+            .max(freed(per_day, SignedDuration::from_hours(24)))
     }
 }
 
@@ -115,7 +141,9 @@ const NIGHT: SignedDuration = SignedDuration::from_hours(26);
 /// How long to wait after the `failures`-th failure in a row (faults C14).
 pub fn backoff(failures: u32) -> SignedDuration {
     const MINUTES: [i64; 10] = [1, 2, 5, 10, 20, 30, 60, 120, 240, 360];
-    let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX).min(MINUTES.len() - 1);
+    let index = usize::try_from(failures.saturating_sub(1))
+        .unwrap_or(usize::MAX)
+        .min(MINUTES.len() - 1);
     SignedDuration::from_mins(MINUTES[index])
 }
 
@@ -125,7 +153,9 @@ fn spread(domain: &DomainName) -> u64 {
     let hash = domain
         .as_str()
         .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     // FNV's low bits of similar names are similar; one round of mixing spreads them.
     (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 11
 }
@@ -141,7 +171,11 @@ mod tests {
     }
 
     fn proof(made: Timestamp) -> Proof {
-        Proof { validated_at: Some(made), expires_at: None, method: None }
+        Proof {
+            validated_at: Some(made),
+            expires_at: None,
+            method: None,
+        }
     }
 
     fn name(index: usize) -> DomainName {
@@ -153,7 +187,9 @@ mod tests {
         let policy = Policy::new(Mode::Manage);
         let mut per_day: BTreeMap<i64, usize> = BTreeMap::new();
         for index in 0..10_000 {
-            let due = policy.renew_at(&name(index), &proof(at("2026-11-21T09:00:00Z"))).unwrap();
+            let due = policy
+                .renew_at(&name(index), &proof(at("2026-11-21T09:00:00Z")))
+                .unwrap();
             *per_day.entry(due.as_second() / 86_400).or_default() += 1;
         }
         assert!(per_day.len() >= 14, "over {} days", per_day.len());
@@ -178,16 +214,26 @@ mod tests {
     #[test]
     fn a_renewal_before_a_rule_change_waits_until_it_wins_something() {
         let policy = Policy::new(Mode::Manage);
-        let due = policy.renew_at(&name(1), &proof(at("2029-01-05T00:00:00Z"))).unwrap();
-        assert!(policy.reuse.end_of(due) > at("2029-03-17T00:00:00Z"), "due {due}");
+        let due = policy
+            .renew_at(&name(1), &proof(at("2029-01-05T00:00:00Z")))
+            .unwrap();
+        assert!(
+            policy.reuse.end_of(due) > at("2029-03-17T00:00:00Z"),
+            "due {due}"
+        );
     }
 
     #[test]
     fn the_sixth_effect_in_an_hour_waits_for_the_first_to_leave_it() {
         let policy = Policy::new(Mode::Manage);
         let now = at("2026-11-22T12:00:00Z");
-        let effects: Vec<_> = (0..5).map(|n| before(now, SignedDuration::from_mins(50 - n))).collect();
+        let effects: Vec<_> = (0..5)
+            .map(|n| before(now, SignedDuration::from_mins(50 - n)))
+            .collect();
         assert_eq!(policy.next_effect_at(&effects[..4], now), now);
-        assert_eq!(policy.next_effect_at(&effects, now), after(now, SignedDuration::from_mins(10)));
+        assert_eq!(
+            policy.next_effect_at(&effects, now),
+            after(now, SignedDuration::from_mins(10))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a new word of the CA means for an attempt: it may have been won, or be about another token now.
+//! What a new word of the CA means for an attempt: it may have been won, or be about another token
+//! now.
 
 use jiff::Timestamp;
 
@@ -19,18 +20,28 @@ pub enum Progress {
 
 /// Takes what the CA said about a domain into its attempt.
 ///
-/// "VALID" alone proves nothing about a renewal, it is true before it begins: success is a later `timeValidated`.
-pub fn absorb(attempt: &mut Attempt, registration: &Registration, reuse: &ReuseTable, now: Timestamp) -> Progress {
+/// "VALID" alone proves nothing about a renewal, it is true before it begins: success is a later
+/// `timeValidated`.
+pub fn absorb(
+    attempt: &mut Attempt,
+    registration: &Registration,
+    reuse: &ReuseTable,
+    now: Timestamp,
+) -> Progress {
     if attempt.since.is_none() {
         return Progress::None;
     }
-    if is_newer(registration.proof.as_ref(), attempt.renews.as_ref()) && registration.usable_until(reuse, now).is_some()
+    if is_newer(registration.proof.as_ref(), attempt.renews.as_ref())
+        && registration.usable_until(reuse, now).is_some()
     {
         *attempt = Attempt {
             proved_at: Some(now),
             effects: std::mem::take(&mut attempt.effects),
             // A proof changes nothing about what a person wants.
-            hold: attempt.hold.take().filter(|_| attempt.withdrawn_at.is_some()),
+            hold: attempt
+                .hold
+                .take()
+                .filter(|_| attempt.withdrawn_at.is_some()),
             withdrawn_at: attempt.withdrawn_at,
             // The value still stands beside them.
             others: attempt.others.take(),
@@ -50,9 +61,12 @@ pub fn absorb(attempt: &mut Attempt, registration: &Registration, reuse: &ReuseT
     Progress::None
 }
 
-/// Whether `proof` was made after `old`: by `timeValidated`, or by a later end where the CA shows no such date.
+/// Whether `proof` was made after `old`: by `timeValidated`, or by a later end where the CA shows
+/// no such date.
 fn is_newer(proof: Option<&Proof>, old: Option<&Proof>) -> bool {
-    let (Some(proof), Some(old)) = (proof, old) else { return proof.is_some() };
+    let (Some(proof), Some(old)) = (proof, old) else {
+        return proof.is_some();
+    };
     match (proof.validated_at, old.validated_at) {
         (Some(new), Some(old)) => new > old,
         _ => proof.expires_at > old.expires_at,
@@ -67,7 +81,11 @@ mod tests {
     #[test]
     fn a_proof_is_newer_by_its_date_or_else_by_its_end() {
         let at = |day: i64| Some(Timestamp::from_second(day * 86_400).unwrap());
-        let proof = |validated_at, expires_at| Proof { validated_at, expires_at, method: None };
+        let proof = |validated_at, expires_at| Proof {
+            validated_at,
+            expires_at,
+            method: None,
+        };
         for (new, old, newer) in [
             (proof(at(2), at(9)), proof(at(1), at(9)), true),
             (proof(at(1), at(10)), proof(at(1), at(9)), false),
@@ -75,7 +93,11 @@ mod tests {
             (proof(None, at(9)), proof(None, at(9)), false),
             (proof(None, None), proof(at(1), at(9)), false),
         ] {
-            assert_eq!(is_newer(Some(&new), Some(&old)), newer, "{new:?} after {old:?}");
+            assert_eq!(
+                is_newer(Some(&new), Some(&old)),
+                newer,
+                "{new:?} after {old:?}"
+            );
         }
         assert!(is_newer(Some(&proof(None, None)), None));
         assert!(!is_newer(None, None));

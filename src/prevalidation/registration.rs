@@ -13,7 +13,8 @@ use super::reuse::{ReuseTable, after, before, days_long};
 pub struct Registration {
     /// The CA's key for the entry, `cld-…`.
     pub reference: String,
-    /// The name as the CA holds it. Another name than the one that was sent means: publish nothing (faults C07).
+    /// The name as the CA holds it. Another name than the one that was sent means: publish nothing
+    /// (faults C07).
     pub domain: DomainName,
     /// The CA's own word on the state.
     pub status: Status,
@@ -23,29 +24,39 @@ pub struct Registration {
     pub token: Option<Token>,
     /// What the CA says about its last look: free text for people, never parsed.
     pub last_words: Option<String>,
-    /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was taken (faults C10).
+    /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was
+    /// taken (faults C10).
     pub doubt: Option<String>,
 }
 
 impl Registration {
-    /// When the proof stops counting, while it counts at `now`: the CA must say VALID and neither date may have passed.
+    /// When the proof stops counting, while it counts at `now`: the CA must say VALID and neither
+    /// date may have passed.
     pub fn usable_until(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {
-        let proof = self.proof.as_ref().filter(|_| self.status == Status::Valid)?;
+        let proof = self
+            .proof
+            .as_ref()
+            .filter(|_| self.status == Status::Valid)?;
         reuse.usable_until(proof).filter(|&end| now < end)
     }
 
     /// The token, while the CA accepts it and it has more than `margin` left.
     pub fn live_token(&self, margin: SignedDuration, now: Timestamp) -> Option<&Token> {
         let token = self.token.as_ref().filter(|token| !token.expired)?;
-        let end = token.expires_at.or(token.created_at.map(|made| after(made, TOKEN_LIFE)));
-        let life = end.zip(token.created_at).map_or(TOKEN_LIFE, |(end, made)| end.duration_since(made));
+        let end = token
+            .expires_at
+            .or(token.created_at.map(|made| after(made, TOKEN_LIFE)));
+        let life = end
+            .zip(token.created_at)
+            .map_or(TOKEN_LIFE, |(end, made)| end.duration_since(made));
         // However long before its end a token is to be replaced, a fresh one is not.
         let margin = margin.min(life / 3);
         let ends_too_soon = end.is_some_and(|end| before(end, margin) <= now);
         (!ends_too_soon).then_some(token)
     }
 
-    /// Whether `token` made the proof that is there: it is not younger. A renewal needs a new one (BR 3.2.2.4.7).
+    /// Whether `token` made the proof that is there: it is not younger. A renewal needs a new one
+    /// (BR 3.2.2.4.7).
     pub fn is_used(&self, token: &Token) -> bool {
         let proved_at = self.proof.as_ref().and_then(|proof| proof.validated_at);
         proved_at.is_some_and(|proved| token.created_at.is_none_or(|made| made <= proved))
@@ -55,7 +66,8 @@ impl Registration {
 /// How long a random value may be used (BR 3.2.2.4.7).
 pub const TOKEN_LIFE: SignedDuration = days_long(30);
 
-/// The CA's `status`, compared without case; an unknown one is kept as text and never counts as valid.
+/// The CA's `status`, compared without case; an unknown one is kept as text and never counts as
+/// valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -97,8 +109,9 @@ pub struct Proof {
 /// The random value to publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// The whole TXT value with its prefix, `swiss-pki=…`, checked to be harmless zone content (faults C08).
-    /// Not a secret: it proves something only to whoever can write the zone (faults S12).
+    /// The whole TXT value with its prefix, `swiss-pki=…`, checked to be harmless zone content
+    /// (faults C08). Not a secret: it proves something only to whoever can write the zone (faults
+    /// S12).
     pub value: String,
     /// When the CA made it.
     pub created_at: Option<Timestamp>,

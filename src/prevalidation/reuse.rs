@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::registration::Proof;
 
-/// One row: whoever issues a certificate on or after `start` may rely on proofs not older than `limit`.
+/// One row: whoever issues a certificate on or after `start` may rely on proofs not older than
+/// `limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReuseRow {
     /// From this instant of issuance on.
@@ -20,20 +21,29 @@ pub struct ReuseRow {
 
 /// All rows that bind, of the CA/B Forum and of the CA together.
 ///
-/// A limit belongs to the *issuance*, so each drop shortens proofs that exist already. A proof of moment `T` is usable
-/// while `t < E(T)`, with `E(T) = min over rows of max(start, T + limit)`.
+/// A limit belongs to the *issuance*, so each drop shortens proofs that exist already. A proof of
+/// moment `T` is usable while `t < E(T)`, with `E(T) = min over rows of max(start, T + limit)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReuseTable {
     rows: Vec<ReuseRow>,
 }
 
 impl Default for ReuseTable {
-    /// The rules as known in November 2026: the baseline requirements and SwissSign's own, earlier ends.
+    /// The rules as known in November 2026: the baseline requirements and SwissSign's own, earlier
+    /// ends.
     fn default() -> Self {
         Self::baseline().with(&[
             ((2026, 3, 9), 198, "SwissSign status page, 2026"),
-            ((2027, 3, 15), 98, "assumed: two days under the BR, as in 2026"),
-            ((2029, 3, 15), 8, "assumed: two days under the BR, as in 2026"),
+            (
+                (2027, 3, 15),
+                98,
+                "assumed: two days under the BR, as in 2026",
+            ),
+            (
+                (2029, 3, 15),
+                8,
+                "assumed: two days under the BR, as in 2026",
+            ),
         ])
     }
 }
@@ -56,11 +66,16 @@ impl ReuseTable {
     }
 
     fn with(mut self, rows: &[((i16, i8, i8), i64, &str)]) -> Self {
-        self.rows.extend(rows.iter().map(|&((year, month, day), days, source)| ReuseRow {
-            start: date(year, month, day).to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |zoned| zoned.timestamp()),
-            limit: days_long(days),
-            source: source.to_owned(),
-        }));
+        self.rows
+            .extend(rows.iter().map(|&((year, month, day), days, source)| {
+                ReuseRow {
+                    start: date(year, month, day)
+                        .to_zoned(TimeZone::UTC)
+                        .map_or(Timestamp::MIN, |zoned| zoned.timestamp()),
+                    limit: days_long(days),
+                    source: source.to_owned(),
+                }
+            }));
         self
     }
 
@@ -69,17 +84,28 @@ impl ReuseTable {
         &self.rows
     }
 
-    /// `E(T)`: the first instant at which a proof of `validated_at` counts no more. [`Timestamp::MAX`] for an empty table.
+    /// `E(T)`: the first instant at which a proof of `validated_at` counts no more.
+    /// [`Timestamp::MAX`] for an empty table.
     pub fn end_of(&self, validated_at: Timestamp) -> Timestamp {
-        self.rows.iter().map(|row| row.start.max(after(validated_at, row.limit))).min().unwrap_or(Timestamp::MAX)
+        self.rows
+            .iter()
+            .map(|row| row.start.max(after(validated_at, row.limit)))
+            .min()
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// The limit in force for certificates issued at `at`.
     pub fn limit_at(&self, at: Timestamp) -> SignedDuration {
-        self.rows.iter().filter(|row| row.start <= at).map(|row| row.limit).min().unwrap_or(days_long(398))
+        self.rows
+            .iter()
+            .filter(|row| row.start <= at)
+            .map(|row| row.limit)
+            .min()
+            .unwrap_or(days_long(398))
     }
 
-    /// When `proof` stops counting: the CA's date may only shorten what the rules allow. `None` when neither is known.
+    /// When `proof` stops counting: the CA's date may only shorten what the rules allow. `None`
+    /// when neither is known.
     pub fn usable_until(&self, proof: &Proof) -> Option<Timestamp> {
         let by_rule = proof.validated_at.map(|at| self.end_of(at));
         match (by_rule, proof.expires_at) {
@@ -91,7 +117,11 @@ impl ReuseTable {
 
 /// `at + span`, held at the ends of time.
 pub(crate) fn after(at: Timestamp, span: SignedDuration) -> Timestamp {
-    at.saturating_add(span).unwrap_or(if span.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
+    at.saturating_add(span).unwrap_or(if span.is_negative() {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
 }
 
 /// `at - span`, held at the ends of time.
@@ -110,8 +140,11 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        let text =
-            if text.len() == 10 { format!("{text}T00:00:00Z") } else { format!("{}:00Z", text.replace(' ', "T")) };
+        let text = if text.len() == 10 {
+            format!("{text}T00:00:00Z")
+        } else {
+            format!("{}:00Z", text.replace(' ', "T"))
+        };
         text.parse().unwrap()
     }
 
@@ -136,9 +169,20 @@ mod tests {
     #[test]
     fn the_ca_may_shorten_a_proof_but_never_lengthen_it() {
         let table = ReuseTable::default();
-        let proof = |ca: &str| Proof { validated_at: Some(at("2026-04-01")), expires_at: Some(at(ca)), method: None };
-        assert_eq!(table.usable_until(&proof("2026-05-01")), Some(at("2026-05-01")));
-        assert_eq!(table.usable_until(&proof("2027-05-01")), Some(at("2026-10-16")), "198 days, whatever the CA says");
+        let proof = |ca: &str| Proof {
+            validated_at: Some(at("2026-04-01")),
+            expires_at: Some(at(ca)),
+            method: None,
+        };
+        assert_eq!(
+            table.usable_until(&proof("2026-05-01")),
+            Some(at("2026-05-01"))
+        );
+        assert_eq!(
+            table.usable_until(&proof("2027-05-01")),
+            Some(at("2026-10-16")),
+            "198 days, whatever the CA says"
+        );
     }
 
     proptest::proptest! {

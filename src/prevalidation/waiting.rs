@@ -1,5 +1,6 @@
-//! Between publishing and proof: for whom a domain waits, since when, until when, and when that is too long
-//! (propagation, point 7). Nothing is given up and no record is removed because of a time-out.
+//! Between publishing and proof: for whom a domain waits, since when, until when, and when that is
+//! too long (propagation, point 7). Nothing is given up and no record is removed because of a
+//! time-out.
 
 use std::fmt;
 
@@ -19,7 +20,9 @@ pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a value waits to be proven, in terms that decide who is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Lateness {
     /// As long as it takes.
@@ -53,7 +56,8 @@ impl Attempt {
 
     /// Nothing of ours is there to be seen any more, so nothing is waited for.
     pub fn stop_waiting(&mut self) {
-        (self.waits_since, self.waits_for, self.told, self.bogus) = (None, None, Lateness::InTime, None);
+        (self.waits_since, self.waits_for, self.told, self.bogus) =
+            (None, None, Lateness::InTime, None);
     }
 }
 
@@ -82,7 +86,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// What `seen` waits for, while its next step is to look or to ask the CA again and no person is waited for.
+    /// What `seen` waits for, while its next step is to look or to ask the CA again and no person
+    /// is waited for.
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
         let attempt = &seen.attempt;
         if attempt.hold.is_some() || !matches!(decision.step, Step::Look { .. } | Step::Validate) {
@@ -98,23 +103,48 @@ impl Waiting {
             next_at: decision.at,
             next: decision.step.as_str(),
             why: decision.why.clone(),
-            token_until: seen.sighting.registration().and_then(|found| found.token.as_ref()?.expires_at),
+            token_until: seen
+                .sighting
+                .registration()
+                .and_then(|found| found.token.as_ref()?.expires_at),
         })
     }
 
     /// One line for people at `now`; all times are UTC.
     pub fn said(&self, now: Timestamp) -> String {
         let when = |at| moment(at, now);
-        let verb = if self.next == Step::Validate.as_str() { "asks it again" } else { "looks again" };
-        let next = if self.next_at > now { format!("at {}", when(self.next_at)) } else { "now".to_owned() };
-        let what = self.why.strip_prefix(ASKED_AGAIN).map(|what| format!(", {what}")).unwrap_or_default();
+        let verb = if self.next == Step::Validate.as_str() {
+            "asks it again"
+        } else {
+            "looks again"
+        };
+        let next = if self.next_at > now {
+            format!("at {}", when(self.next_at))
+        } else {
+            "now".to_owned()
+        };
+        let what = self
+            .why
+            .strip_prefix(ASKED_AGAIN)
+            .map(|what| format!(", {what}"))
+            .unwrap_or_default();
         let late = match self.lateness {
             Lateness::InTime => format!("late from {}", when(self.late_at)),
             Lateness::Late => format!("late since {}", when(self.late_at)),
-            Lateness::Overdue => format!("overdue since {}: somebody should look", when(self.overdue_at)),
+            Lateness::Overdue => format!(
+                "overdue since {}: somebody should look",
+                when(self.overdue_at)
+            ),
         };
-        let token = self.token_until.map(|end| format!("; the token lives until {}", when(end))).unwrap_or_default();
-        format!("waits for {} since {} UTC, {verb} {next}{what}; {late}{token}", self.subject, when(self.since))
+        let token = self
+            .token_until
+            .map(|end| format!("; the token lives until {}", when(end)))
+            .unwrap_or_default();
+        format!(
+            "waits for {} since {} UTC, {verb} {next}{what}; {late}{token}",
+            self.subject,
+            when(self.since)
+        )
     }
 }
 
@@ -152,15 +182,26 @@ mod tests {
         );
         let why = format!("{ASKED_AGAIN}5 minutes after the first time");
         let said = waiting("validate", &why, Lateness::InTime).said(now);
-        assert!(said.contains("asks it again at 12:08, 5 minutes after the first time;"), "{said}");
+        assert!(
+            said.contains("asks it again at 12:08, 5 minutes after the first time;"),
+            "{said}"
+        );
         let said = waiting("look", "", Lateness::Overdue).said(at("2026-11-24T09:00:00Z"));
-        assert!(said.contains("since 2026-11-22 12:03 UTC, looks again now; overdue since 2026-11-23 12:03"), "{said}");
+        assert!(
+            said.contains(
+                "since 2026-11-22 12:03 UTC, looks again now; overdue since 2026-11-23 12:03"
+            ),
+            "{said}"
+        );
     }
 
     #[test]
     fn an_hour_is_late_and_a_day_is_overdue_and_a_new_token_is_no_excuse() {
         let since = at("2026-11-22T12:00:00Z");
-        let mut attempt = Attempt { waits_since: Some(since), ..Attempt::default() };
+        let mut attempt = Attempt {
+            waits_since: Some(since),
+            ..Attempt::default()
+        };
         attempt.restart(None, since, None);
         for (minutes, lateness) in [
             (0, Lateness::InTime),
@@ -169,7 +210,11 @@ mod tests {
             (1_439, Lateness::Late),
             (1_440, Lateness::Overdue),
         ] {
-            assert_eq!(attempt.lateness(after(since, SignedDuration::from_mins(minutes))), lateness, "{minutes} min");
+            assert_eq!(
+                attempt.lateness(after(since, SignedDuration::from_mins(minutes))),
+                lateness,
+                "{minutes} min"
+            );
         }
         assert_eq!(Attempt::default().lateness(since), Lateness::InTime);
     }

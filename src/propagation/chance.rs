@@ -1,14 +1,17 @@
-//! How likely a CA that looks from several places succeeds while some servers are stale: a lottery, in figures.
+//! How likely a CA that looks from several places succeeds while some servers are stale: a lottery,
+//! in figures.
 
 use jiff::Timestamp;
 
-/// From 2026-12-15 00:00 UTC on five remote perspectives look beside the primary one, four before (BR 3.2.2.9).
+/// From 2026-12-15 00:00 UTC on five remote perspectives look beside the primary one, four before
+/// (BR 3.2.2.9).
 const FIVE_REMOTES_FROM: Timestamp = Timestamp::constant(1_797_292_800, 0);
 
 /// The chance, 0 to 1, that a check passes when `stale` of `serving` addresses lack the value.
 ///
-/// Each perspective asks one address by chance, by itself and without a cache. The primary one must see the value; one of
-/// the remote ones may fail. Dead and lame addresses are passed over by resolvers, so they do not count as serving.
+/// Each perspective asks one address by chance, by itself and without a cache. The primary one must
+/// see the value; one of the remote ones may fail. Dead and lame addresses are passed over by
+/// resolvers, so they do not count as serving.
 pub fn chance(stale: usize, serving: usize, now: Timestamp) -> f64 {
     if serving == 0 || stale > serving {
         return 0.0;
@@ -27,7 +30,9 @@ mod tests {
 
     #[test]
     fn one_stale_server_makes_it_a_lottery() {
-        let before = FIVE_REMOTES_FROM.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
+        let before = FIVE_REMOTES_FROM
+            .saturating_sub(jiff::SignedDuration::from_secs(1))
+            .unwrap_or(Timestamp::MIN);
         for (stale, serving, then, later) in [
             (0, 2, 100, 100),
             (1, 2, 16, 9),

@@ -1,8 +1,8 @@
-//! Everything that DNS shows about one domain, in one serialisable piece: the facts behind a verdict. [`finding`](super::finding)
-//! says what they mean.
+//! Everything that DNS shows about one domain, in one serialisable piece: the facts behind a
+//! verdict. [`finding`](super::finding) says what they mean.
 //!
-//! It changes nothing, and asks no resolver before the value is everywhere: a question too early would leave "not there" in
-//! its cache.
+//! It changes nothing, and asks no resolver before the value is everywhere: a question too early
+//! would leave "not there" in its cache.
 
 mod climb;
 mod look;
@@ -70,7 +70,8 @@ pub struct Examination {
     pub fault: Option<Fault>,
     /// Each address of each name server.
     pub servers: Vec<ServerReport>,
-    /// What the gate says to these answers; its `servers` are left out, they stand above. `null` without a value.
+    /// What the gate says to these answers; its `servers` are left out, they stand above. `null`
+    /// without a value.
     pub gate: Option<Verdict>,
     /// Records that a wildcard makes up at names beside this one.
     pub wildcard: Option<Wildcard>,
@@ -80,7 +81,8 @@ pub struct Examination {
     pub caa: Option<CaaAdvice>,
     /// What caches may hold.
     pub caches: Caches,
-    /// The chance, in percent, that a check from several perspectives passes now: below 100 while some servers are stale.
+    /// The chance, in percent, that a check from several perspectives passes now: below 100 while
+    /// some servers are stale.
     pub chance_percent: Option<f64>,
 }
 
@@ -128,7 +130,10 @@ pub struct Caches {
 impl Examination {
     /// For resolvers' answers. When the value was written is mostly not known.
     pub(super) fn served(&self) -> Served {
-        Served { ttls: [self.caches.txt_ttl, self.caches.negative_ttl], published_for: Duration::ZERO }
+        Served {
+            ttls: [self.caches.txt_ttl, self.caches.negative_ttl],
+            published_for: Duration::ZERO,
+        }
     }
 
     /// An examination before anybody was asked.
@@ -138,7 +143,10 @@ impl Examination {
             unicode: subject.domain.unicode(),
             at: now,
             value: subject.value.map(str::to_owned),
-            public_suffix: matches!(DomainName::parse(subject.domain.as_str()), Err(NameError::PublicSuffix(_))),
+            public_suffix: matches!(
+                DomainName::parse(subject.domain.as_str()),
+                Err(NameError::PublicSuffix(_))
+            ),
             mode,
             delegation: None,
             fault: None,
@@ -147,16 +155,32 @@ impl Examination {
             wildcard: None,
             dnssec: None,
             caa: None,
-            caches: Caches { horizon: subject.horizon, ..Caches::default() },
+            caches: Caches {
+                horizon: subject.horizon,
+                ..Caches::default()
+            },
             chance_percent: None,
         }
     }
 
     /// What follows from the answers alone.
-    pub(super) fn weigh(&mut self, published_for: Duration, trust: &Trust, faults: Vec<Option<dnssec::Fault>>) {
+    pub(super) fn weigh(
+        &mut self,
+        published_for: Duration,
+        trust: &Trust,
+        faults: Vec<Option<dnssec::Fault>>,
+    ) {
         self.caches.txt_ttl = self.servers.iter().filter_map(|server| server.ttl).max();
-        let codes: Vec<Option<Fault>> = faults.iter().map(|fault| fault.as_ref().map(trust::fault)).collect();
-        let answers = self.servers.iter().map(ServerReport::evidence).zip(faults).collect();
+        let codes: Vec<Option<Fault>> = faults
+            .iter()
+            .map(|fault| fault.as_ref().map(trust::fault))
+            .collect();
+        let answers = self
+            .servers
+            .iter()
+            .map(ServerReport::evidence)
+            .zip(faults)
+            .collect();
         let (answers, bogus) = rule::validate(answers, trust);
         for ((server, judged), code) in self.servers.iter_mut().zip(&answers).zip(codes) {
             if server.serves() && judged.answer == Answer::Lame {
@@ -168,7 +192,12 @@ impl Examination {
         if self.value.is_none() {
             return;
         }
-        let of = |wanted| answers.iter().filter(|server| server.answer == wanted).count();
+        let of = |wanted| {
+            answers
+                .iter()
+                .filter(|server| server.answer == wanted)
+                .count()
+        };
         let (stale, serving) = (of(Answer::NoMatch), of(Answer::NoMatch) + of(Answer::Match));
         self.chance_percent = Some((chance(stale, serving, self.at) * 1000.0).round() / 10.0);
         let mut verdict = rule::weigh(answers, Vec::new(), published_for);
@@ -177,6 +206,9 @@ impl Examination {
         }
         // It counts from the moment at which the last server had the value.
         self.caches.horizon = self.caches.horizon.filter(|_| verdict.go);
-        self.gate = Some(Verdict { servers: Vec::new(), ..verdict });
+        self.gate = Some(Verdict {
+            servers: Vec::new(),
+            ..verdict
+        });
     }
 }

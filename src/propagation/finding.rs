@@ -1,4 +1,5 @@
-//! What an examination means, pure: facts in, findings out, for a DNS administrator. The gravest one is the verdict.
+//! What an examination means, pure: facts in, findings out, for a DNS administrator. The gravest
+//! one is the verdict.
 
 mod dnssec;
 mod resolvers;
@@ -42,7 +43,8 @@ pub enum Severity {
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $name:ident = $text:literal,)*) => {
-        /// What kind of finding: one word list for findings of DNS, of the provider, of the CA and of the records here.
+        /// What kind of finding: one word list for findings of DNS, of the provider, of the CA and
+        /// of the records here.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$meta])* $name,)* }
 
@@ -161,7 +163,12 @@ impl Serialize for Code {
 impl Finding {
     /// A finding without a next step.
     pub fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, severity, text: text.into(), next: None }
+        Self {
+            code,
+            severity,
+            text: text.into(),
+            next: None,
+        }
     }
 
     /// The same with what to do about it.
@@ -172,9 +179,11 @@ impl Finding {
     }
 }
 
-/// What an examination means: the gravest first, and of equally grave ones the cause before its consequences.
+/// What an examination means: the gravest first, and of equally grave ones the cause before its
+/// consequences.
 ///
-/// With a value to look for, and in mode `authoritative`, one of them blocks exactly when the gate does not go.
+/// With a value to look for, and in mode `authoritative`, one of them blocks exactly when the gate
+/// does not go.
 pub fn findings(seen: &Examination) -> Vec<Finding> {
     let mut found = Vec::new();
     name(seen, &mut found);
@@ -191,14 +200,20 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
 
 /// The gravest first; when there is only information, that the value is there.
 pub fn sort(found: &mut [Finding]) {
-    found
-        .sort_by_key(|finding| (finding.severity, finding.severity == Severity::Info && finding.code != Code::Visible));
+    found.sort_by_key(|finding| {
+        (
+            finding.severity,
+            finding.severity == Severity::Info && finding.code != Code::Visible,
+        )
+    });
 }
 
 fn name(seen: &Examination, found: &mut Vec<Finding>) {
     let domain = &seen.domain;
     if seen.public_suffix {
-        let text = format!("{domain} is a public suffix: nobody can prove control of it (CA/B Forum BR 3.2.2.6)");
+        let text = format!(
+            "{domain} is a public suffix: nobody can prove control of it (CA/B Forum BR 3.2.2.6)"
+        );
         found.push(
             Finding::new(Code::PublicSuffix, Severity::Blocks, text)
                 .with_next("Take the registered domain below it, such as `www` is below `example.ch`'s suffix `ch`."),
@@ -209,7 +224,9 @@ fn name(seen: &Examination, found: &mut Vec<Finding>) {
         Code::NotDelegated => {
             "Check the spelling, and at the registrar whether the domain is registered, paid for and has name servers."
         }
-        Code::ReferralLoop => "Give at least one name server glue, or a name in a zone that does not hang on this one.",
+        Code::ReferralLoop => {
+            "Give at least one name server glue, or a name in a zone that does not hang on this one."
+        }
         Code::Port53Redirected => {
             "Use another network, or set propagation.mode = \"resolvers\" with resolvers over TLS or HTTPS."
         }
@@ -217,23 +234,38 @@ fn name(seen: &Examination, found: &mut Vec<Finding>) {
             "Check the name servers, and from another network whether DNS (port 53, UDP and TCP) gets out of this one."
         }
     };
-    found.push(Finding::new(fault.code, unless_elsewhere(seen), fault.text.clone()).with_next(next));
+    found
+        .push(Finding::new(fault.code, unless_elsewhere(seen), fault.text.clone()).with_next(next));
 }
 
 /// What only this network keeps from authoritative servers blocks only where the gate asks them.
 fn unless_elsewhere(seen: &Examination) -> Severity {
-    if seen.mode == GateMode::Authoritative { Severity::Blocks } else { Severity::Warns }
+    if seen.mode == GateMode::Authoritative {
+        Severity::Blocks
+    } else {
+        Severity::Warns
+    }
 }
 
 fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
-    let Some(delegation) = &seen.delegation else { return };
+    let Some(delegation) = &seen.delegation else {
+        return;
+    };
     let zone = &delegation.zone;
-    if let Some(child) = delegation.child.as_ref().filter(|child| **child != delegation.parent)
+    if let Some(child) = delegation
+        .child
+        .as_ref()
+        .filter(|child| **child != delegation.parent)
         && !delegation.parent.is_empty()
     {
-        let only = |these: &std::collections::BTreeSet<String>, others: &std::collections::BTreeSet<String>| {
+        let only = |these: &std::collections::BTreeSet<String>,
+                    others: &std::collections::BTreeSet<String>| {
             let only: Vec<_> = these.difference(others).map(String::as_str).collect();
-            if only.is_empty() { "nobody more".to_owned() } else { only.join(", ") }
+            if only.is_empty() {
+                "nobody more".to_owned()
+            } else {
+                only.join(", ")
+            }
         };
         let text = format!(
             "the delegation of {zone} and the zone itself name different servers; only the parent: {}; only the zone: {}",
@@ -241,15 +273,17 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
             only(child, &delegation.parent)
         );
         found.push(
-            Finding::new(Code::ParentChildDiffer, Severity::Warns, text)
-                .with_next(format!("Make the NS records at the apex of {zone} and those at the registrar the same.")),
+            Finding::new(Code::ParentChildDiffer, Severity::Warns, text).with_next(format!(
+                "Make the NS records at the apex of {zone} and those at the registrar the same."
+            )),
         );
     }
     for host in &delegation.without_address {
         let text = format!("the listed name server {host} has no address");
         found.push(
-            Finding::new(Code::DeadServer, Severity::Warns, text)
-                .with_next(format!("Add an address record for {host}, or take it out of the NS records.")),
+            Finding::new(Code::DeadServer, Severity::Warns, text).with_next(format!(
+                "Add an address record for {host}, or take it out of the NS records."
+            )),
         );
     }
     if !delegation.private.is_empty() {
@@ -262,9 +296,20 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
             "Publish the value in the public view, and name its servers: name_servers in [propagation.zone.\"…\"].",
         ));
     }
-    let listed = |mname: &&str| seen.servers.iter().any(|server| server.name.as_deref() == Some(mname));
-    let mnames = seen.servers.iter().filter_map(|server| server.mname.as_deref());
-    if let Some(mname) = mnames.filter(|mname| !listed(mname)).min().filter(|_| !delegation.configured) {
+    let listed = |mname: &&str| {
+        seen.servers
+            .iter()
+            .any(|server| server.name.as_deref() == Some(mname))
+    };
+    let mnames = seen
+        .servers
+        .iter()
+        .filter_map(|server| server.mname.as_deref());
+    if let Some(mname) = mnames
+        .filter(|mname| !listed(mname))
+        .min()
+        .filter(|_| !delegation.configured)
+    {
         let text = format!(
             "the primary that the SOA record of {zone} names, {mname}, is no listed name server (a hidden primary, or a wrong name)"
         );
@@ -288,15 +333,28 @@ fn wildcard(seen: &Examination, found: &mut Vec<Finding>) {
             )
         } else {
             (
-                format!("a wildcard below {} makes up records ({kinds}) at names beside {domain}", wildcard.below),
+                format!(
+                    "a wildcard below {} makes up records ({kinds}) at names beside {domain}",
+                    wildcard.below
+                ),
                 String::new(),
             )
         };
-        let severity = if wildcard.covers_name { Severity::Warns } else { Severity::Info };
+        let severity = if wildcard.covers_name {
+            Severity::Warns
+        } else {
+            Severity::Info
+        };
         let next = Some(next).filter(|next| !next.is_empty());
-        found.push(Finding { next, ..Finding::new(Code::Wildcard, severity, text) });
+        found.push(Finding {
+            next,
+            ..Finding::new(Code::Wildcard, severity, text)
+        });
     } else if seen.servers.iter().any(|server| server.from_wildcard) {
-        let text = format!("the TXT values at {} are made up from a wildcard, as their signature says", seen.domain);
+        let text = format!(
+            "the TXT values at {} are made up from a wildcard, as their signature says",
+            seen.domain
+        );
         found.push(Finding::new(Code::Wildcard, Severity::Warns, text));
     }
 }
@@ -318,11 +376,16 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
     let word = |what: &'static str, permission| match permission {
         Permission::Allowed => None,
         Permission::Forbidden => Some(what.to_owned()),
-        Permission::OtherMethods => {
-            Some(format!("{what} (the CA is named, but not for the validation method {})", super::caa::METHOD))
-        }
+        Permission::OtherMethods => Some(format!(
+            "{what} (the CA is named, but not for the validation method {})",
+            super::caa::METHOD
+        )),
     };
-    let words = [word("certificates", caa.certificates), word("wildcards", caa.wildcards), word("e-mail", caa.mail)];
+    let words = [
+        word("certificates", caa.certificates),
+        word("wildcards", caa.wildcards),
+        word("e-mail", caa.mail),
+    ];
     let words: Vec<String> = words.into_iter().flatten().collect();
     if !words.is_empty() {
         let text = format!(
@@ -330,23 +393,45 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
             words.join(", ")
         );
         // Who forbids only wildcards or e-mail mostly means it.
-        let severity = if caa.certificates == Permission::Allowed { Severity::Info } else { Severity::Warns };
-        // What lets the CA issue certificates lets it issue wildcards, unless `issuewild` says otherwise.
-        let wildcards = if caa.certificates == Permission::Allowed { caa.wildcards } else { Permission::Allowed };
-        let tags = [("issue", caa.certificates), ("issuewild", wildcards), ("issuemail", caa.mail)];
-        let missing = tags.iter().filter(|(_, permission)| *permission != Permission::Allowed);
+        let severity = if caa.certificates == Permission::Allowed {
+            Severity::Info
+        } else {
+            Severity::Warns
+        };
+        // What lets the CA issue certificates lets it issue wildcards, unless `issuewild` says
+        // otherwise.
+        let wildcards = if caa.certificates == Permission::Allowed {
+            caa.wildcards
+        } else {
+            Permission::Allowed
+        };
+        let tags = [
+            ("issue", caa.certificates),
+            ("issuewild", wildcards),
+            ("issuemail", caa.mail),
+        ];
+        let missing = tags
+            .iter()
+            .filter(|(_, permission)| *permission != Permission::Allowed);
         let ca = caa.ca.first().map_or("", String::as_str);
-        let records: Vec<_> = missing.map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\"")).collect();
+        let records: Vec<_> = missing
+            .map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\""))
+            .collect();
         found.push(
-            Finding::new(Code::CaaForbids, severity, text)
-                .with_next(format!("If they are wanted, add: {}", records.join(" and "))),
+            Finding::new(Code::CaaForbids, severity, text).with_next(format!(
+                "If they are wanted, add: {}",
+                records.join(" and ")
+            )),
         );
     }
 }
 
 fn caches(seen: &Examination, found: &mut Vec<Finding>) {
     let later = |horizon: &Timestamp| *horizon > seen.at;
-    if let (true, Some(horizon)) = (seen.gate.as_ref().is_some_and(|gate| gate.go), seen.caches.horizon.filter(later)) {
+    if let (true, Some(horizon)) = (
+        seen.gate.as_ref().is_some_and(|gate| gate.go),
+        seen.caches.horizon.filter(later),
+    ) {
         let text = format!(
             "resolvers that looked before the value came may answer without it until {}",
             horizon.strftime("%Y-%m-%d %H:%M UTC")

@@ -21,13 +21,15 @@ use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, eviden
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
 
-/// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out is.
+/// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out
+/// is.
 const LONGEST_WALK: Duration = Duration::from_secs(60);
 
 /// Open sockets of all looks together.
 const SOCKETS: usize = 256;
 
-/// The [`Lookout`] that asks name servers. One for the whole program: it holds the limits on sockets and questions.
+/// The [`Lookout`] that asks name servers. One for the whole program: it holds the limits on
+/// sockets and questions.
 #[derive(Debug)]
 pub struct Gate {
     settings: GateSettings,
@@ -51,7 +53,8 @@ pub struct Responsible {
     pub delegation: Option<Delegation>,
 }
 
-/// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server states it (rule 6).
+/// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server
+/// states it (rule 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
     /// The TTL of the RRset that is there now.
@@ -68,8 +71,21 @@ impl Gate {
         let walker = Walker::new(asker.clone(), settings.roots.clone(), settings.port, time);
         let resolvers = Resolvers::new(asker.clone(), settings.extra_roots.clone());
         let anchors = settings.trust_anchors.clone();
-        let validator = Validator::new(asker.clone(), anchors, &settings.roots, Arc::clone(&clock), time);
-        Self { settings, asker, walker, validator, resolvers, clock }
+        let validator = Validator::new(
+            asker.clone(),
+            anchors,
+            &settings.roots,
+            Arc::clone(&clock),
+            time,
+        );
+        Self {
+            settings,
+            asker,
+            walker,
+            validator,
+            resolvers,
+            clock,
+        }
     }
 
     /// The settings it was made with.
@@ -89,12 +105,25 @@ impl Gate {
     pub async fn responsible(&self, domain: &DomainName) -> Result<Responsible, WalkError> {
         if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
             let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
-            let servers = addresses.into_iter().map(|address| (None, address)).collect();
-            return Ok(Responsible { zone: zone.to_owned(), servers, warnings: Vec::new(), delegation: None });
+            let servers = addresses
+                .into_iter()
+                .map(|address| (None, address))
+                .collect();
+            return Ok(Responsible {
+                zone: zone.to_owned(),
+                servers,
+                warnings: Vec::new(),
+                delegation: None,
+            });
         }
         let found = self.walker.delegation(&name(domain)?).await?;
         let servers = found.servers.iter().flat_map(|(host, addresses)| {
-            addresses.iter().map(move |ip| (Some(host.clone()), SocketAddr::from((*ip, self.settings.port))))
+            addresses.iter().map(move |ip| {
+                (
+                    Some(host.clone()),
+                    SocketAddr::from((*ip, self.settings.port)),
+                )
+            })
         });
         Ok(Responsible {
             zone: found.zone.clone(),
@@ -108,20 +137,41 @@ impl Gate {
     pub async fn trust(&self, who: &Responsible) -> Trust {
         match &who.delegation {
             Some(found) => self.validator.trust(&found.chain).await,
-            None => Trust::Unchecked(format!("the name servers of {} are configured, not found", who.zone)),
+            None => Trust::Unchecked(format!(
+                "the name servers of {} are configured, not found",
+                who.zone
+            )),
         }
     }
 
     /// Mode `authoritative`.
-    async fn look_at_servers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
+    async fn look_at_servers(
+        &self,
+        question: &Question<'_>,
+        way: &Way<'_>,
+    ) -> Result<Verdict, WalkError> {
         let owner = name(question.domain)?;
         let who = self.responsible(question.domain).await?;
         let names = [&owner, &apex(&who)?];
         let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
-        let signed = replies.values().flatten().any(|reply| dnssec::is_signed(&reply.answers));
-        let ttl = replies.values().flatten().filter_map(|reply| evidence::txt_ttl(reply, &owner)).max();
-        let (first, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
-        let warnings = who.warnings.iter().cloned().chain(trust.warning(&who.zone, signed)).collect();
+        let signed = replies
+            .values()
+            .flatten()
+            .any(|reply| dnssec::is_signed(&reply.answers));
+        let ttl = replies
+            .values()
+            .flatten()
+            .filter_map(|reply| evidence::txt_ttl(reply, &owner))
+            .max();
+        let (first, bogus) = self
+            .judge(&who, names, question.value, &trust, replies)
+            .await;
+        let warnings = who
+            .warnings
+            .iter()
+            .cloned()
+            .chain(trust.warning(&who.zone, signed))
+            .collect();
         let mut verdict = rule::weigh(first, warnings, question.published_for);
         if let Some(fault) = bogus {
             verdict = rule::refuse(verdict, &fault);
@@ -129,7 +179,9 @@ impl Gate {
         for _ in 1..way.rounds {
             if verdict.go {
                 let replies = self.round(&who, &owner).await;
-                let (again, bogus) = self.judge(&who, names, question.value, &trust, replies).await;
+                let (again, bogus) = self
+                    .judge(&who, names, question.value, &trust, replies)
+                    .await;
                 verdict = rule::compare(verdict, again);
                 if let Some(fault) = bogus {
                     verdict = rule::refuse(verdict, &fault);
@@ -138,23 +190,39 @@ impl Gate {
         }
         // Now, and not before, a resolver's question does no harm.
         if verdict.go && !way.resolvers.is_empty() {
-            let answers = self.resolvers.ask(way.resolvers, &owner, question.value).await;
-            let served = Served { ttls: [ttl, None], published_for: question.published_for };
+            let answers = self
+                .resolvers
+                .ask(way.resolvers, &owner, question.value)
+                .await;
+            let served = Served {
+                ttls: [ttl, None],
+                published_for: question.published_for,
+            };
             verdict = weigh::advise(verdict, &answers, served, self.clock.now());
         }
         Ok(verdict)
     }
 
     /// Asks every address, from new sockets.
-    async fn round(&self, who: &Responsible, owner: &Name) -> BTreeMap<SocketAddr, Result<Message, Failure>> {
+    async fn round(
+        &self,
+        who: &Responsible,
+        owner: &Name,
+    ) -> BTreeMap<SocketAddr, Result<Message, Failure>> {
         // Two names may share an address: it is asked once and answers for both.
-        let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let asked =
-            addresses.into_iter().map(async |address| (address, self.asker.ask(address, owner, RecordType::TXT).await));
+        let addresses: BTreeSet<SocketAddr> =
+            who.servers.iter().map(|&(_, address)| address).collect();
+        let asked = addresses.into_iter().map(async |address| {
+            (
+                address,
+                self.asker.ask(address, owner, RecordType::TXT).await,
+            )
+        });
         join_all(asked).await.into_iter().collect()
     }
 
-    /// What each server said about the owner of the value in its zone, and the fault that makes all of it bogus.
+    /// What each server said about the owner of the value in its zone, and the fault that makes all
+    /// of it bogus.
     async fn judge(
         &self,
         who: &Responsible,
@@ -175,15 +243,24 @@ impl Gate {
         let judged: BTreeMap<SocketAddr, _> = join_all(judged).await.into_iter().collect();
         let answers = who.servers.iter().filter_map(|(name, address)| {
             let ((answer, detail), fault) = judged.get(address)?.clone();
-            Some((ServerAnswer { name: name.clone(), address: *address, answer, detail }, fault))
+            Some((
+                ServerAnswer {
+                    name: name.clone(),
+                    address: *address,
+                    answer,
+                    detail,
+                },
+                fault,
+            ))
         });
         rule::validate(answers.collect(), trust)
     }
 
     /// What validating resolvers would not accept of one server's reply about TXT at `owner`.
     ///
-    /// A server that is behind may have been left behind by the zone's keys, too. A resolver that gets both the keys and the
-    /// answer from it believes it, so it is asked for its own before its answer is passed over.
+    /// A server that is behind may have been left behind by the zone's keys, too. A resolver that
+    /// gets both the keys and the answer from it believes it, so it is asked for its own before its
+    /// answer is passed over.
     pub(super) async fn fault(
         &self,
         trust: &Trust,
@@ -194,7 +271,10 @@ impl Gate {
     ) -> Option<Fault> {
         let fault = trust.judge(reply, owner, RecordType::TXT, now).err()?;
         if let (FaultKind::BadSignature, Trust::Secure(keys)) = (fault.kind, trust)
-            && let Ok(own) = self.asker.ask(address, keys.zone(), RecordType::DNSKEY).await
+            && let Ok(own) = self
+                .asker
+                .ask(address, keys.zone(), RecordType::DNSKEY)
+                .await
             && let Some(own) = trust.at_server(&own.answers, now)
         {
             return own.judge(reply, owner, RecordType::TXT, now).err();
@@ -203,8 +283,17 @@ impl Gate {
     }
 
     /// Mode `resolvers`.
-    async fn look_at_resolvers(&self, question: &Question<'_>, way: &Way<'_>) -> Result<Verdict, WalkError> {
-        let &Question { domain, value, published_for, .. } = question;
+    async fn look_at_resolvers(
+        &self,
+        question: &Question<'_>,
+        way: &Way<'_>,
+    ) -> Result<Verdict, WalkError> {
+        let &Question {
+            domain,
+            value,
+            published_for,
+            ..
+        } = question;
         let owner = name(domain)?;
         if let Some(moment) = rule::left_until(way.delay, published_for, self.clock.now()) {
             let cause = format!(
@@ -231,15 +320,25 @@ impl Gate {
 impl Lookout for Gate {
     async fn look(&self, question: &Question<'_>) -> Verdict {
         let way = self.settings.way(question.domain);
-        let way = if question.by_others { way.by_looking() } else { way };
+        let way = if question.by_others {
+            way.by_looking()
+        } else {
+            way
+        };
         let (published_for, now) = (question.published_for, self.clock.now());
         let verdict = match way.mode {
             GateMode::Authoritative => self.look_at_servers(question, &way).await,
             GateMode::Resolvers => self.look_at_resolvers(question, &way).await,
-            GateMode::Provider => Ok(rule::trust_provider(question.in_sync, way.delay, published_for, now)),
+            GateMode::Provider => Ok(rule::trust_provider(
+                question.in_sync,
+                way.delay,
+                published_for,
+                now,
+            )),
             GateMode::Delay => Ok(rule::wait_out(way.delay, published_for, now)),
         };
-        let verdict = verdict.unwrap_or_else(|error| Verdict::new(way.mode, false, error.to_string()));
+        let verdict =
+            verdict.unwrap_or_else(|error| Verdict::new(way.mode, false, error.to_string()));
         tracing::debug!(domain = %question.domain, go = verdict.go, gone = verdict.gone, cause = verdict.cause, "looked");
         verdict
     }
@@ -252,10 +351,20 @@ impl Lookout for Gate {
         if self.mode(domain) != GateMode::Authoritative {
             return Ok(None);
         }
-        let who = self.responsible(domain).await.map_err(|error| error.to_string())?;
+        let who = self
+            .responsible(domain)
+            .await
+            .map_err(|error| error.to_string())?;
         // Where addresses are configured, names are not known.
-        let name_servers: BTreeSet<String> = who.servers.into_iter().filter_map(|(name, _)| name).collect();
-        Ok((!name_servers.is_empty()).then_some(LiveZone { apex: who.zone, name_servers }))
+        let name_servers: BTreeSet<String> = who
+            .servers
+            .into_iter()
+            .filter_map(|(name, _)| name)
+            .collect();
+        Ok((!name_servers.is_empty()).then_some(LiveZone {
+            apex: who.zone,
+            name_servers,
+        }))
     }
 
     async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
@@ -267,17 +376,23 @@ impl Lookout for Gate {
         // The first server that answers for the zone.
         for (_, address) in who.servers {
             let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
-            let Some(txt) = txt.ok().filter(|reply| reply.metadata.authoritative) else { continue };
+            let Some(txt) = txt.ok().filter(|reply| reply.metadata.authoritative) else {
+                continue;
+            };
             let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
             let negative_ttl = soa.as_ref().map_or(0, evidence::negative_ttl);
-            return Some(Lifetimes { txt_ttl: evidence::txt_ttl(&txt, &owner), negative_ttl });
+            return Some(Lifetimes {
+                txt_ttl: evidence::txt_ttl(&txt, &owner),
+                negative_ttl,
+            });
         }
         None
     }
 }
 
 fn apex(who: &Responsible) -> Result<Name, WalkError> {
-    Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.'))).map_err(|_| WalkError::Name(who.zone.clone()))
+    Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.')))
+        .map_err(|_| WalkError::Name(who.zone.clone()))
 }
 
 pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {

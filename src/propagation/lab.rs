@@ -1,6 +1,10 @@
-//! Name servers of a few lines for the tests: what real ones cannot be made to do, on 127.0.0.x and one free port.
+//! Name servers of a few lines for the tests: what real ones cannot be made to do, on 127.0.0.x and
+//! one free port.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,8 +31,8 @@ pub(super) enum Over {
     Tcp,
 }
 
-/// What goes back: each entry is one datagram, or one length-framed message over TCP. Nothing is silence, and a closed
-/// connection over TCP.
+/// What goes back: each entry is one datagram, or one length-framed message over TCP. Nothing is
+/// silence, and a closed connection over TCP.
 pub(super) type Script = Box<dyn Fn(&Message, Over) -> Vec<Vec<u8>> + Send + Sync>;
 
 /// Servers at 127.0.0.2, .3, … on one port, gone when dropped.
@@ -48,7 +52,10 @@ impl Lab {
             let mut sockets = Vec::new();
             for nth in 0..scripts.len() {
                 let address = at(u8::try_from(nth).unwrap(), port);
-                if let (Ok(udp), Ok(tcp)) = (UdpSocket::bind(address).await, TcpListener::bind(address).await) {
+                if let (Ok(udp), Ok(tcp)) = (
+                    UdpSocket::bind(address).await,
+                    TcpListener::bind(address).await,
+                ) {
                     sockets.push((udp, tcp));
                 }
             }
@@ -64,7 +71,12 @@ impl Lab {
             tasks.spawn(datagrams(udp, Arc::clone(&script), Arc::clone(&questions)));
             tasks.spawn(connections(tcp, script, Arc::clone(&questions)));
         }
-        Self { port, questions, tasks, servers }
+        Self {
+            port,
+            questions,
+            tasks,
+            servers,
+        }
     }
 
     /// The nth server's address.
@@ -79,7 +91,11 @@ impl Lab {
 
     /// A gate whose root is the first server, with a short time-out.
     pub(super) fn gate(&self) -> Gate {
-        gate(GateSettings { roots: vec![self.server(0)], port: self.port, ..GateSettings::default() })
+        gate(GateSettings {
+            roots: vec![self.server(0)],
+            port: self.port,
+            ..GateSettings::default()
+        })
     }
 
     /// A gate that asks every server as name servers of example.test, without a walk.
@@ -89,14 +105,31 @@ impl Lab {
 
     pub(super) fn without_walk(&self) -> GateSettings {
         let name_servers = (0..self.servers).map(|nth| self.server(nth)).collect();
-        let zones = [("example.test".to_owned(), Judging { name_servers, ..Judging::default() })].into();
-        GateSettings { zones, roots: Vec::new(), ..GateSettings::default() }
+        let zones = [(
+            "example.test".to_owned(),
+            Judging {
+                name_servers,
+                ..Judging::default()
+            },
+        )]
+        .into();
+        GateSettings {
+            zones,
+            roots: Vec::new(),
+            ..GateSettings::default()
+        }
     }
 }
 
 /// A gate with a short time-out that lives at the beginning of time.
 pub(super) fn gate(settings: GateSettings) -> Gate {
-    Gate::new(GateSettings { timeout: PATIENCE, ..settings }, Arc::new(SimulatedClock::at(Timestamp::UNIX_EPOCH)))
+    Gate::new(
+        GateSettings {
+            timeout: PATIENCE,
+            ..settings
+        },
+        Arc::new(SimulatedClock::at(Timestamp::UNIX_EPOCH)),
+    )
 }
 
 /// For one try in the lab.
@@ -131,7 +164,9 @@ async fn connection(mut stream: TcpStream, script: Arc<Script>) -> std::io::Resu
     stream.read_exact(&mut buffer).await?;
     if let Ok(question) = Message::from_vec(&buffer) {
         for message in script(&question, Over::Tcp) {
-            stream.write_u16(u16::try_from(message.len()).unwrap()).await?;
+            stream
+                .write_u16(u16::try_from(message.len()).unwrap())
+                .await?;
             stream.write_all(&message).await?;
         }
     }
@@ -165,9 +200,13 @@ pub(super) fn always(reply: impl Fn(&Message) -> Message + Send + Sync + 'static
     Box::new(move |question, _| once(&reply(question)))
 }
 
-/// A well-behaved server of `zone`: NS records below the apex delegate, A and AAAA records of their hosts are glue.
+/// A well-behaved server of `zone`: NS records below the apex delegate, A and AAAA records of their
+/// hosts are glue.
 pub(super) fn serve(zone: &str, records: &[&str]) -> Script {
-    let (apex, records) = (name(zone), records.iter().map(|text| record(text)).collect::<Vec<_>>());
+    let (apex, records) = (
+        name(zone),
+        records.iter().map(|text| record(text)).collect::<Vec<_>>(),
+    );
     always(move |question| from_zone(question, &apex, &records))
 }
 
@@ -178,19 +217,31 @@ pub(super) fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> 
     }
     let mut reply = answer(question, &[]);
     let is_ns = |record: &&Record| record.record_type() == RecordType::NS;
-    let cut = records.iter().filter(is_ns).find(|r| r.name != *apex && r.name.zone_of(asked.name()));
+    let cut = records
+        .iter()
+        .filter(is_ns)
+        .find(|r| r.name != *apex && r.name.zone_of(asked.name()));
     if let Some(cut) = cut {
         reply.metadata.authoritative = false;
-        reply.authorities = records.iter().filter(is_ns).filter(|r| r.name == cut.name).cloned().collect();
+        reply.authorities = records
+            .iter()
+            .filter(is_ns)
+            .filter(|r| r.name == cut.name)
+            .cloned()
+            .collect();
         let hosts: Vec<RData> = reply.authorities.iter().map(|r| r.data.clone()).collect();
         let glue = |r: &&Record| {
-            r.data.ip_addr().is_some() && hosts.iter().any(|h| matches!(h, RData::NS(h) if h.0 == r.name))
+            r.data.ip_addr().is_some()
+                && hosts
+                    .iter()
+                    .any(|h| matches!(h, RData::NS(h) if h.0 == r.name))
         };
         reply.additionals = records.iter().filter(glue).cloned().collect();
         return reply;
     }
     let fits = |r: &&Record| {
-        r.name == *asked.name() && (r.record_type() == asked.query_type() || r.record_type() == RecordType::CNAME)
+        r.name == *asked.name()
+            && (r.record_type() == asked.query_type() || r.record_type() == RecordType::CNAME)
     };
     reply.answers = records.iter().filter(fits).cloned().collect();
     let soa = record(&format!("{apex} SOA ns. hostmaster. 1 3600 600 86400 300"));
@@ -198,7 +249,11 @@ pub(super) fn from_zone(question: &Message, apex: &Name, records: &[Record]) -> 
         reply.answers.push(soa);
     } else if reply.answers.is_empty() {
         let exists = asked.name() == apex || records.iter().any(|r| asked.name().zone_of(&r.name));
-        reply.metadata.response_code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        reply.metadata.response_code = if exists {
+            ResponseCode::NoError
+        } else {
+            ResponseCode::NXDomain
+        };
         reply.authorities.push(soa);
     }
     reply

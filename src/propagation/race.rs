@@ -15,7 +15,8 @@ use super::authority::Asker;
 /// After this long without an answer the next server is asked too.
 const HEDGE: Duration = Duration::from_millis(400);
 
-/// How many questions, or other costly steps, are left: hostile answers use up this and nothing else.
+/// How many questions, or other costly steps, are left: hostile answers use up this and nothing
+/// else.
 #[derive(Debug)]
 pub(super) struct Budget(AtomicU32);
 
@@ -26,7 +27,11 @@ impl Budget {
 
     /// Takes one; `false` when none is left.
     pub(super) fn spend(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
     }
 }
 
@@ -39,8 +44,8 @@ pub(super) struct Lost {
     pub(super) spent: bool,
 }
 
-/// Asks `addresses` in random order, the next one whenever one fails or takes long, until `read` can use a reply. Its
-/// errors, in words, are for people.
+/// Asks `addresses` in random order, the next one whenever one fails or takes long, until `read`
+/// can use a reply. Its errors, in words, are for people.
 pub(super) async fn first<T, R>(
     asker: &Asker,
     mut addresses: Vec<SocketAddr>,
@@ -64,14 +69,22 @@ where
         let answered = if addresses.is_empty() {
             asked.next().await
         } else {
-            let Ok(answered) = timeout(HEDGE, asked.next()).await else { continue };
+            let Ok(answered) = timeout(HEDGE, asked.next()).await else {
+                continue;
+            };
             answered
         };
         let Some((address, reply)) = answered else {
             tried.sort_unstable();
-            return Err(Lost { tried, spent: false });
+            return Err(Lost {
+                tried,
+                spent: false,
+            });
         };
-        match reply.map_err(|failure| failure.to_string()).and_then(|reply| read(&reply)) {
+        match reply
+            .map_err(|failure| failure.to_string())
+            .and_then(|reply| read(&reply))
+        {
             Ok(found) => return Ok(found),
             Err(why) => tried.push(format!("{address}: {why}")),
         }

@@ -1,4 +1,5 @@
-//! What a reply says about zones and servers, pure: the only place where a walk believes anything, and how little it believes.
+//! What a reply says about zones and servers, pure: the only place where a walk believes anything,
+//! and how little it believes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +16,8 @@ const MOST_PROOF: usize = 64;
 /// Where "`name` SOA?" leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Further down: a referral to a zone on the way to the name, with the glue that its sender may give.
+    /// Further down: a referral to a zone on the way to the name, with the glue that its sender may
+    /// give.
     Down {
         /// The zone that is delegated.
         zone: Name,
@@ -33,11 +35,13 @@ pub(super) enum Step {
         /// Whether the SOA record came with a signature.
         signed: bool,
     },
-    /// The server answers for the name itself, and there is a CNAME or DNAME, so that no SOA record shows.
+    /// The server answers for the name itself, and there is a CNAME or DNAME, so that no SOA record
+    /// shows.
     Alias,
 }
 
-/// Reads the reply of a server of `above` to "`name` SOA?". Whatever does not lead down, towards `name`, is not followed.
+/// Reads the reply of a server of `above` to "`name` SOA?". Whatever does not lead down, towards
+/// `name`, is not followed.
 ///
 /// # Errors
 /// In words, why the reply leads nowhere.
@@ -47,24 +51,40 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
         for record in internet(&reply.answers) {
             match record.data {
                 RData::SOA(_) if record.name == *name => {
-                    return Ok(Step::Here { apex: name.clone(), exists: true, signed: is_signed(&reply.answers) });
+                    return Ok(Step::Here {
+                        apex: name.clone(),
+                        exists: true,
+                        signed: is_signed(&reply.answers),
+                    });
                 }
                 RData::CNAME(_) if record.name == *name => return Ok(Step::Alias),
                 _ if is_dname(record) && record.name.zone_of(name) => return Ok(Step::Alias),
                 _ => {}
             }
         }
-        let denies = |r: &&Record| matches!(r.data, RData::SOA(_)) && above.zone_of(&r.name) && r.name.zone_of(name);
+        let denies = |r: &&Record| {
+            matches!(r.data, RData::SOA(_)) && above.zone_of(&r.name) && r.name.zone_of(name)
+        };
         if let Some(soa) = internet(&reply.authorities).find(denies) {
             let (apex, exists) = (soa.name.clone(), told == ResponseCode::NoError);
-            return Ok(Step::Here { apex, exists, signed: is_signed(&reply.authorities) });
+            return Ok(Step::Here {
+                apex,
+                exists,
+                signed: is_signed(&reply.authorities),
+            });
         }
         return Err("its authoritative answer has no SOA record of a zone on the way".to_owned());
     }
     let leads_down = |r: &&Record| {
-        matches!(r.data, RData::NS(_)) && r.name != *above && above.zone_of(&r.name) && r.name.zone_of(name)
+        matches!(r.data, RData::NS(_))
+            && r.name != *above
+            && above.zone_of(&r.name)
+            && r.name.zone_of(name)
     };
-    let Some(zone) = internet(&reply.authorities).find(leads_down).map(|record| record.name.clone()) else {
+    let Some(zone) = internet(&reply.authorities)
+        .find(leads_down)
+        .map(|record| record.name.clone())
+    else {
         return Err("neither authoritative nor a referral towards the name".to_owned());
     };
     let mut hosts: BTreeMap<Name, Vec<IpAddr>> = BTreeMap::new();
@@ -82,9 +102,19 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
             glue.push(address);
         }
     }
-    let of_keys = [RecordType::DS, RecordType::RRSIG, RecordType::NSEC, RecordType::NSEC3];
-    let proof = internet(&reply.authorities).filter(|record| of_keys.contains(&record.record_type()));
-    Ok(Step::Down { zone: zone.to_lowercase(), hosts, proof: proof.take(MOST_PROOF).cloned().collect() })
+    let of_keys = [
+        RecordType::DS,
+        RecordType::RRSIG,
+        RecordType::NSEC,
+        RecordType::NSEC3,
+    ];
+    let proof =
+        internet(&reply.authorities).filter(|record| of_keys.contains(&record.record_type()));
+    Ok(Step::Down {
+        zone: zone.to_lowercase(),
+        hosts,
+        proof: proof.take(MOST_PROOF).cloned().collect(),
+    })
 }
 
 /// Reads a server's reply to "`zone` NS?": the zone's own list.
@@ -95,13 +125,23 @@ pub(super) fn own_servers(reply: &Message, zone: &Name) -> Result<BTreeSet<Name>
     authoritative(reply)?;
     let names: BTreeSet<Name> = internet(&reply.answers)
         .filter(|record| record.name == *zone)
-        .filter_map(|record| if let RData::NS(host) = &record.data { Some(host.0.to_lowercase()) } else { None })
+        .filter_map(|record| {
+            if let RData::NS(host) = &record.data {
+                Some(host.0.to_lowercase())
+            } else {
+                None
+            }
+        })
         .collect();
-    if names.is_empty() { Err(format!("no NS records at {}", text(zone))) } else { Ok(names) }
+    if names.is_empty() {
+        Err(format!("no NS records at {}", text(zone)))
+    } else {
+        Ok(names)
+    }
 }
 
-/// Reads a server's reply to "`host` A?" or "`host` AAAA?". A name server's name may be no alias (RFC 2181, section 10.3),
-/// so only records at the name itself count.
+/// Reads a server's reply to "`host` A?" or "`host` AAAA?". A name server's name may be no alias
+/// (RFC 2181, section 10.3), so only records at the name itself count.
 ///
 /// # Errors
 /// In words, why the reply is no authoritative answer.
@@ -134,7 +174,9 @@ pub(super) fn authoritative(reply: &Message) -> Result<(), String> {
 }
 
 fn internet(records: &[Record]) -> impl Iterator<Item = &Record> {
-    records.iter().filter(|record| record.dns_class == DNSClass::IN)
+    records
+        .iter()
+        .filter(|record| record.dns_class == DNSClass::IN)
 }
 
 /// DNAME (RFC 6672) is type 39, which the message library leaves undecoded.

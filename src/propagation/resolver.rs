@@ -1,10 +1,12 @@
 //! Validating resolvers as they stand in the configuration, and what one of them said.
 //!
-//! They are asked as the CA's own resolvers are: recursion, DNSSEC checked there, caches and all. So they show what a cache
-//! still holds and what does not validate, and they are asked only when the value has stood for a while: before, they would
-//! keep "not there" for as long as the zone lets them.
+//! They are asked as the CA's own resolvers are: recursion, DNSSEC checked there, caches and all.
+//! So they show what a cache still holds and what does not validate, and they are asked only when
+//! the value has stood for a while: before, they would keep "not there" for as long as the zone
+//! lets them.
 //!
-//! [`ask`] asks over UDP and TCP, TLS (RFC 7858) or HTTPS (RFC 8484); [`reading`] and [`weigh`] are pure.
+//! [`ask`] asks over UDP and TCP, TLS (RFC 7858) or HTTPS (RFC 8484); [`reading`] and [`weigh`] are
+//! pure.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +25,8 @@ pub mod weigh;
 /// DNS over TLS, where no port is given (RFC 7858, section 3.1).
 const TLS_PORT: u16 = 853;
 
-/// How a resolver is reached: `9.9.9.9`, `[2620:fe::fe]:5353`, `tls://9.9.9.9#dns.quad9.net`, `https://dns.quad9.net/dns-query`.
+/// How a resolver is reached: `9.9.9.9`, `[2620:fe::fe]:5353`, `tls://9.9.9.9#dns.quad9.net`,
+/// `https://dns.quad9.net/dns-query`.
 ///
 /// ```
 /// # use prevalidate::propagation::resolver::Resolver;
@@ -52,16 +55,23 @@ impl FromStr for Resolver {
         const FORM: &str = "must be a resolver: \"9.9.9.9\", \"[2620:fe::fe]:53\", \"tls://9.9.9.9#dns.quad9.net\" or \
             \"https://dns.quad9.net/dns-query\"";
         if let Some(rest) = text.strip_prefix("tls://") {
-            let (address, name) = rest.split_once('#').map_or((rest, None), |(address, name)| (address, Some(name)));
-            let address = server_address(address, TLS_PORT)
-                .ok_or("needs an IP address after tls://, and the name in its certificate after `#`")?;
+            let (address, name) = rest
+                .split_once('#')
+                .map_or((rest, None), |(address, name)| (address, Some(name)));
+            let address = server_address(address, TLS_PORT).ok_or(
+                "needs an IP address after tls://, and the name in its certificate after `#`",
+            )?;
             // A name is checked against the certificate, never looked up.
-            let is_name =
-                |name: &str| matches!(Host::parse(name), Ok(Host::Domain(host)) if host == name.to_lowercase());
+            let is_name = |name: &str| matches!(Host::parse(name), Ok(Host::Domain(host)) if host == name.to_lowercase());
             if name.is_some_and(|name| !is_name(name)) {
-                return Err("needs the name in its certificate after `#`, such as tls://9.9.9.9#dns.quad9.net");
+                return Err(
+                    "needs the name in its certificate after `#`, such as tls://9.9.9.9#dns.quad9.net",
+                );
             }
-            return Ok(Self::Tls { address, name: name.map(str::to_lowercase) });
+            return Ok(Self::Tls {
+                address,
+                name: name.map(str::to_lowercase),
+            });
         }
         if text.starts_with("https://") {
             let url = Url::parse(text).map_err(|_| FORM)?;
@@ -82,8 +92,14 @@ impl fmt::Display for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(address) => write!(f, "{address}"),
-            Self::Tls { address, name: None } => write!(f, "tls://{address}"),
-            Self::Tls { address, name: Some(name) } => write!(f, "tls://{address}#{name}"),
+            Self::Tls {
+                address,
+                name: None,
+            } => write!(f, "tls://{address}"),
+            Self::Tls {
+                address,
+                name: Some(name),
+            } => write!(f, "tls://{address}#{name}"),
             Self::Https(url) => write!(f, "{url}"),
         }
     }
@@ -91,8 +107,15 @@ impl fmt::Display for Resolver {
 
 /// Reads `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:5353`.
 pub fn server_address(text: &str, port: u16) -> Option<SocketAddr> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)).or_else(|_| text.parse()).ok()?;
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = bare
+        .parse::<IpAddr>()
+        .map(|ip| SocketAddr::new(ip, port))
+        .or_else(|_| text.parse())
+        .ok()?;
     (address.port() != 0 && !address.ip().is_unspecified()).then_some(address)
 }
 
@@ -103,13 +126,16 @@ pub struct ResolverAnswer {
     pub resolver: String,
     /// Where it was; `None` when it did not come to that.
     pub address: Option<SocketAddr>,
-    /// [`Answer::NoMatch`] is what a cache may still say, too; [`Answer::Lame`] is a refusal, bogus zones among them.
+    /// [`Answer::NoMatch`] is what a cache may still say, too; [`Answer::Lame`] is a refusal, bogus
+    /// zones among them.
     pub answer: Answer,
     /// In words.
     pub detail: String,
-    /// How long it will go on saying so from its cache, seconds; `None` when it said nothing that is cached.
+    /// How long it will go on saying so from its cache, seconds; `None` when it said nothing that
+    /// is cached.
     pub ttl: Option<u32>,
-    /// The resolver checked the answer's signatures (AD, RFC 4035 section 3.2.3). False for unsigned zones.
+    /// The resolver checked the answer's signatures (AD, RFC 4035 section 3.2.3). False for
+    /// unsigned zones.
     pub validated: bool,
     /// Why it refuses the zone's answers as forged or broken.
     pub bogus: Option<String>,
@@ -127,15 +153,31 @@ mod tests {
             ("9.9.9.9:5353", "9.9.9.9:5353"),
             ("2620:fe::fe", "[2620:fe::fe]:53"),
             ("[2620:fe::fe]:5353", "[2620:fe::fe]:5353"),
-            ("tls://9.9.9.9#dns.quad9.net", "tls://9.9.9.9:853#dns.quad9.net"),
-            ("tls://[2620:fe::fe]#DNS.quad9.net", "tls://[2620:fe::fe]:853#dns.quad9.net"),
+            (
+                "tls://9.9.9.9#dns.quad9.net",
+                "tls://9.9.9.9:853#dns.quad9.net",
+            ),
+            (
+                "tls://[2620:fe::fe]#DNS.quad9.net",
+                "tls://[2620:fe::fe]:853#dns.quad9.net",
+            ),
             ("tls://1.1.1.1:8853", "tls://1.1.1.1:8853"),
-            ("https://dns.quad9.net/dns-query", "https://dns.quad9.net/dns-query"),
-            ("https://9.9.9.9:8443/dns-query", "https://9.9.9.9:8443/dns-query"),
+            (
+                "https://dns.quad9.net/dns-query",
+                "https://dns.quad9.net/dns-query",
+            ),
+            (
+                "https://9.9.9.9:8443/dns-query",
+                "https://9.9.9.9:8443/dns-query",
+            ),
         ] {
             let resolver: Resolver = text.parse().unwrap();
             assert_eq!(resolver.to_string(), shown);
-            assert_eq!(shown.parse(), Ok(resolver), "what is shown can be read again");
+            assert_eq!(
+                shown.parse(),
+                Ok(resolver),
+                "what is shown can be read again"
+            );
         }
         for text in [
             "",

@@ -1,8 +1,8 @@
 //! The rule, pure: what was answered goes in, whether the CA may be asked comes out.
 //!
-//! **Stale is fatal, dead is tolerable.** One authoritative "not there" blocks, because the CA may ask just that server.
-//! A dead or lame server does not: the CA's resolver goes on to the next one, as ours did, and a zone with one broken
-//! secondary must not wait for ever.
+//! **Stale is fatal, dead is tolerable.** One authoritative "not there" blocks, because the CA may
+//! ask just that server. A dead or lame server does not: the CA's resolver goes on to the next one,
+//! as ours did, and a zone with one broken secondary must not wait for ever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::dnssec::{Fault, Trust};
 use super::{Answer, GateMode, InSync, ServerAnswer, Verdict};
 
-/// How long a server that answers, but not for the zone, keeps a lone matching one from being enough. A secondary that
-/// reloads says SERVFAIL for seconds; one that was never configured says REFUSED for years.
+/// How long a server that answers, but not for the zone, keeps a lone matching one from being
+/// enough. A secondary that reloads says SERVFAIL for seconds; one that was never configured says
+/// REFUSED for years.
 pub const LAME_GRACE: Duration = Duration::from_secs(600);
 
-/// No cache horizon lies further away: resolvers cap what they keep at a day (BIND, unbound: `cache-max-ttl` 86400).
+/// No cache horizon lies further away: resolvers cap what they keep at a day (BIND, unbound:
+/// `cache-max-ttl` 86400).
 pub const LONGEST_HORIZON: SignedDuration = SignedDuration::from_hours(24);
 
 /// What to do where name servers cannot be asked.
@@ -28,42 +30,78 @@ const SLOWEST_POLL: Duration = Duration::from_secs(300);
 
 /// Judges the answers of one look in mode `authoritative` (rule 3 and 4).
 ///
-/// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers match. One is enough when only one answers, and,
-/// `LAME_GRACE` after the write, when all others that answer are lame. [`Answer::NotChecked`] counts neither way.
-/// Answers without a name are name servers of their own. `warnings` are those of the delegation; more are added.
-pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_for: Duration) -> Verdict {
-    let count = |wanted: Answer| servers.iter().filter(|server| server.answer == wanted).count();
+/// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers
+/// match. One is enough when only one answers, and, `LAME_GRACE` after the write, when all others
+/// that answer are lame. [`Answer::NotChecked`] counts neither way. Answers without a name are name
+/// servers of their own. `warnings` are those of the delegation; more are added.
+pub fn weigh(
+    servers: Vec<ServerAnswer>,
+    mut warnings: Vec<String>,
+    published_for: Duration,
+) -> Verdict {
+    let count = |wanted: Answer| {
+        servers
+            .iter()
+            .filter(|server| server.answer == wanted)
+            .count()
+    };
     let mut by_name: BTreeMap<String, Vec<&ServerAnswer>> = BTreeMap::new();
     for server in &servers {
         by_name.entry(server.label()).or_default().push(server);
     }
-    let having =
-        |wanted: &[Answer]| by_name.values().filter(|all| all.iter().any(|s| wanted.contains(&s.answer))).count();
+    let having = |wanted: &[Answer]| {
+        by_name
+            .values()
+            .filter(|all| all.iter().any(|s| wanted.contains(&s.answer)))
+            .count()
+    };
 
     let (listed, stale, cut_off) = (by_name.len(), count(Answer::NoMatch), count(Answer::CutOff));
     let matching = having(&[Answer::Match]);
     let answering = having(&[Answer::Match, Answer::NoMatch, Answer::Lame]);
-    let needed = if published_for >= LAME_GRACE { 1 } else { answering.clamp(1, 2) };
+    let needed = if published_for >= LAME_GRACE {
+        1
+    } else {
+        answering.clamp(1, 2)
+    };
 
     for server in &servers {
         match server.answer {
-            Answer::Lame => warnings.push(format!("{server} does not answer for the zone: {}", server.detail)),
-            Answer::Unreachable => warnings.push(format!("{server} gave no answer: {}", server.detail)),
+            Answer::Lame => warnings.push(format!(
+                "{server} does not answer for the zone: {}",
+                server.detail
+            )),
+            Answer::Unreachable => {
+                warnings.push(format!("{server} gave no answer: {}", server.detail))
+            }
             Answer::Match | Answer::NoMatch | Answer::CutOff | Answer::NotChecked => {}
         }
     }
     for (name, all) in &by_name {
-        // Its other addresses speak for a server that has some; one that was not asked at all may be stale.
-        if let (true, Some(one)) = (all.iter().all(|server| server.answer == Answer::NotChecked), all.first()) {
-            warnings.push(format!("{name} was not asked, and the CA may ask it: {}", one.detail));
+        // Its other addresses speak for a server that has some; one that was not asked at all may
+        // be stale.
+        if let (true, Some(one)) = (
+            all.iter().all(|server| server.answer == Answer::NotChecked),
+            all.first(),
+        ) {
+            warnings.push(format!(
+                "{name} was not asked, and the CA may ask it: {}",
+                one.detail
+            ));
         }
     }
 
     let addresses = servers.len();
     let cause = if stale > 0 && matching == 0 {
-        format!("no name server has the value: {}", first_of(&servers, Answer::NoMatch))
+        format!(
+            "no name server has the value: {}",
+            first_of(&servers, Answer::NoMatch)
+        )
     } else if stale > 0 {
-        format!("{stale} of {addresses} addresses do not have the value yet: {}", first_of(&servers, Answer::NoMatch))
+        format!(
+            "{stale} of {addresses} addresses do not have the value yet: {}",
+            first_of(&servers, Answer::NoMatch)
+        )
     } else if cut_off > 0 {
         format!(
             "{cut_off} of {addresses} addresses cannot give their answer, and resolvers that ask them wait in vain: {}",
@@ -82,24 +120,34 @@ pub fn weigh(servers: Vec<ServerAnswer>, mut warnings: Vec<String>, published_fo
             LAME_GRACE.as_secs() / 60
         )
     } else if count(Answer::Lame) > 0 {
-        format!("no name server answers for the zone: {}", first_of(&servers, Answer::Lame))
+        format!(
+            "no name server answers for the zone: {}",
+            first_of(&servers, Answer::Lame)
+        )
     } else if addresses == 0 {
         "no name server has an address".to_owned()
     } else {
         format!(
             "none of {addresses} addresses of {listed} name servers could be reached: {}; if this network lets no DNS \
              out, {OTHER_WAY}",
-            servers.first().map_or_else(String::new, |server| format!("{server}: {}", server.detail))
+            servers
+                .first()
+                .map_or_else(String::new, |server| format!("{server}: {}", server.detail))
         )
     };
     let go = stale == 0 && cut_off == 0 && matching >= needed;
     let gone = stale > 0 && cut_off == 0 && matching == 0;
-    Verdict { gone, warnings, servers, ..Verdict::new(GateMode::Authoritative, go, cause) }
+    Verdict {
+        gone,
+        warnings,
+        servers,
+        ..Verdict::new(GateMode::Authoritative, go, cause)
+    }
 }
 
-/// Holds a second round against a first one that went: everybody was asked again, and a name that is served by many machines
-/// under one address (anycast) may answer from one that is stale. One that is stale or cut off is enough to stay, and somebody
-/// must still have the value.
+/// Holds a second round against a first one that went: everybody was asked again, and a name that
+/// is served by many machines under one address (anycast) may answer from one that is stale. One
+/// that is stale or cut off is enough to stay, and somebody must still have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     let any = |wanted| second.iter().any(|server| server.answer == wanted);
     let cause = if any(Answer::NoMatch) {
@@ -110,22 +158,34 @@ pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     } else if any(Answer::CutOff) {
         format!("asked again, {}", first_of(&second, Answer::CutOff))
     } else if !any(Answer::Match) {
-        let said = second.first().map_or_else(String::new, |server| format!(": {server}: {}", server.detail));
+        let said = second.first().map_or_else(String::new, |server| {
+            format!(": {server}: {}", server.detail)
+        });
         format!("asked again, no name server gave an answer that counts{said}")
     } else {
         return first;
     };
-    Verdict { go: false, cause, servers: second, ..first }
+    Verdict {
+        go: false,
+        cause,
+        servers: second,
+        ..first
+    }
 }
 
 /// What validating resolvers make of the answers, each with what they would not accept of it.
 ///
-/// They pass over an answer that does not validate and ask the next server, so such an answer counts as [`Answer::Lame`],
-/// with its fault. When that leaves no answer with the value although some had it, or no answer at all, the zone is bogus
-/// and the fault is returned; so it is when its chain of trust is broken, and then the answers stay as they are, because
-/// they are all the same to a resolver.
-pub fn validate(servers: Vec<(ServerAnswer, Option<Fault>)>, trust: &Trust) -> (Vec<ServerAnswer>, Option<Fault>) {
-    let authoritative = |server: &ServerAnswer| matches!(server.answer, Answer::Match | Answer::NoMatch);
+/// They pass over an answer that does not validate and ask the next server, so such an answer
+/// counts as [`Answer::Lame`], with its fault. When that leaves no answer with the value although
+/// some had it, or no answer at all, the zone is bogus and the fault is returned; so it is when its
+/// chain of trust is broken, and then the answers stay as they are, because they are all the same
+/// to a resolver.
+pub fn validate(
+    servers: Vec<(ServerAnswer, Option<Fault>)>,
+    trust: &Trust,
+) -> (Vec<ServerAnswer>, Option<Fault>) {
+    let authoritative =
+        |server: &ServerAnswer| matches!(server.answer, Answer::Match | Answer::NoMatch);
     if let Trust::Bogus(fault) = trust {
         let servers: Vec<_> = servers.into_iter().map(|(server, _)| server).collect();
         // Servers that do not answer at all break more than the chain: that is told first.
@@ -136,7 +196,11 @@ pub fn validate(servers: Vec<(ServerAnswer, Option<Fault>)>, trust: &Trust) -> (
     let judge = |(mut server, fault): (ServerAnswer, Option<Fault>)| {
         if let Some(fault) = fault.filter(|_| authoritative(&server)) {
             server.detail = fault.to_string();
-            let refused = if server.answer == Answer::Match { &mut refused_match } else { &mut refused };
+            let refused = if server.answer == Answer::Match {
+                &mut refused_match
+            } else {
+                &mut refused
+            };
             refused.get_or_insert(fault);
             server.answer = Answer::Lame;
         }
@@ -153,17 +217,27 @@ pub fn validate(servers: Vec<(ServerAnswer, Option<Fault>)>, trust: &Trust) -> (
     (servers, bogus)
 }
 
-/// The same look, at a zone whose answers validating resolvers refuse: that comes before everything else.
+/// The same look, at a zone whose answers validating resolvers refuse: that comes before everything
+/// else.
 pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
     let fault = fault.to_string();
     let cause = format!("validating resolvers, as the CA's, refuse the answers: {fault}");
-    Verdict { go: false, bogus: Some(fault), cause, ..verdict }
+    Verdict {
+        go: false,
+        bogus: Some(fault),
+        cause,
+        ..verdict
+    }
 }
 
-/// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no evidence.
+/// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no
+/// evidence.
 pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
     if let Some(moment) = left_until(delay, published_for, now) {
-        let cause = format!("waits until {moment}, {} s after the value was written, and asks nobody", delay.as_secs());
+        let cause = format!(
+            "waits until {moment}, {} s after the value was written, and asks nobody",
+            delay.as_secs()
+        );
         return Verdict::new(GateMode::Delay, false, cause);
     }
     let cause = format!(
@@ -173,12 +247,24 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
     Verdict::new(GateMode::Delay, true, cause)
 }
 
-/// Judges by what the provider says about its own name servers, and a delay after the write (mode `provider`, rule 8).
+/// Judges by what the provider says about its own name servers, and a delay after the write (mode
+/// `provider`, rule 8).
 ///
-/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits for ever.
-pub fn trust_provider(in_sync: InSync, delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
-    let unnamed = "the answer to the write was lost, so the provider cannot be asked about that change";
-    let delay = if in_sync == InSync::Unnamed { delay.max(GateMode::Delay.default_delay()) } else { delay };
+/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits
+/// for ever.
+pub fn trust_provider(
+    in_sync: InSync,
+    delay: Duration,
+    published_for: Duration,
+    now: Timestamp,
+) -> Verdict {
+    let unnamed =
+        "the answer to the write was lost, so the provider cannot be asked about that change";
+    let delay = if in_sync == InSync::Unnamed {
+        delay.max(GateMode::Delay.default_delay())
+    } else {
+        delay
+    };
     let (go, cause) = match (in_sync, left_until(delay, published_for, now)) {
         (InSync::Unnamed, Some(moment)) => (false, format!("{unnamed}; waits until {moment}")),
         (InSync::Unnamed, None) => {
@@ -202,9 +288,16 @@ pub fn trust_provider(in_sync: InSync, delay: Duration, published_for: Duration,
     Verdict::new(GateMode::Provider, go, cause)
 }
 
-/// When a delay after the write ends, while it has not: in words, to the minute, so that they stay the same from look to look.
-pub(super) fn left_until(delay: Duration, published_for: Duration, now: Timestamp) -> Option<String> {
-    let left = delay.checked_sub(published_for).filter(|left| !left.is_zero())?;
+/// When a delay after the write ends, while it has not: in words, to the minute, so that they stay
+/// the same from look to look.
+pub(super) fn left_until(
+    delay: Duration,
+    published_for: Duration,
+    now: Timestamp,
+) -> Option<String> {
+    let left = delay
+        .checked_sub(published_for)
+        .filter(|left| !left.is_zero())?;
     Some(moment(now.saturating_add(left).unwrap_or(Timestamp::MAX)))
 }
 
@@ -216,8 +309,9 @@ pub(super) fn moment(at: Timestamp) -> String {
         .to_string()
 }
 
-/// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times that for the next ten,
-/// then thirty times. With the default `poll` of 10 s that is 10 s, 60 s, 5 min. Never slower than 5 min or `poll`.
+/// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times
+/// that for the next ten, then thirty times. With the default `poll` of 10 s that is 10 s, 60 s, 5
+/// min. Never slower than 5 min or `poll`.
 pub fn polling_interval(poll: Duration, looks: u32) -> Duration {
     let factor = match looks {
         0..6 => 1,
@@ -227,18 +321,28 @@ pub fn polling_interval(poll: Duration, looks: u32) -> Duration {
     poll.saturating_mul(factor).min(SLOWEST_POLL.max(poll))
 }
 
-/// When no resolver can remember the time before the value any more (rule 6): the gate's passing plus the longer of the
-/// replaced RRset's TTL and the negative TTL, at most 24 h. Both TTLs in seconds, as they were before the write.
+/// When no resolver can remember the time before the value any more (rule 6): the gate's passing
+/// plus the longer of the replaced RRset's TTL and the negative TTL, at most 24 h. Both TTLs in
+/// seconds, as they were before the write.
 ///
 /// `negative_ttl` is the smaller of the SOA's own TTL and its MINIMUM field (RFC 2308, section 5).
-pub fn horizon(gate_passed_at: Timestamp, old_txt_ttl: Option<u32>, negative_ttl: u32) -> Timestamp {
-    let remembered = SignedDuration::from_secs(i64::from(old_txt_ttl.unwrap_or(0).max(negative_ttl)));
-    gate_passed_at.saturating_add(remembered.min(LONGEST_HORIZON)).unwrap_or(Timestamp::MAX)
+pub fn horizon(
+    gate_passed_at: Timestamp,
+    old_txt_ttl: Option<u32>,
+    negative_ttl: u32,
+) -> Timestamp {
+    let remembered =
+        SignedDuration::from_secs(i64::from(old_txt_ttl.unwrap_or(0).max(negative_ttl)));
+    gate_passed_at
+        .saturating_add(remembered.min(LONGEST_HORIZON))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn first_of(servers: &[ServerAnswer], wanted: Answer) -> String {
     let mut found = servers.iter().filter(|server| server.answer == wanted);
-    let first = found.next().map_or_else(String::new, |server| format!("{server}: {}", server.detail));
+    let first = found
+        .next()
+        .map_or_else(String::new, |server| format!("{server}: {}", server.detail));
     match found.count() {
         0 => first,
         more => format!("{first}, and {more} more"),
@@ -272,19 +376,55 @@ mod tests {
         type Row = (&'static [(&'static str, Answer)], u64, bool, bool, usize);
         let table: &[Row] = &[
             (&[("a", Match), ("b", Match)], 0, true, false, 0),
-            (&[("a", Match), ("b", Match), ("c", NoMatch)], 0, false, false, 0),
-            (&[("a", Match), ("b", Match), ("b", NoMatch)], 0, false, false, 0),
-            (&[("a", Match), ("b", Match), ("c", NoMatch)], 999_999, false, false, 0),
-            (&[("a", Match), ("b", Match), ("c", Unreachable), ("d", Lame)], 0, true, false, 2),
+            (
+                &[("a", Match), ("b", Match), ("c", NoMatch)],
+                0,
+                false,
+                false,
+                0,
+            ),
+            (
+                &[("a", Match), ("b", Match), ("b", NoMatch)],
+                0,
+                false,
+                false,
+                0,
+            ),
+            (
+                &[("a", Match), ("b", Match), ("c", NoMatch)],
+                999_999,
+                false,
+                false,
+                0,
+            ),
+            (
+                &[("a", Match), ("b", Match), ("c", Unreachable), ("d", Lame)],
+                0,
+                true,
+                false,
+                2,
+            ),
             (&[("a", Match), ("b", Unreachable)], 0, true, false, 1),
-            (&[("a", Match), ("b", Match), ("c", CutOff)], 999_999, false, false, 0),
+            (
+                &[("a", Match), ("b", Match), ("c", CutOff)],
+                999_999,
+                false,
+                false,
+                0,
+            ),
             (&[("a", NoMatch), ("b", CutOff)], 0, false, false, 0),
             (&[("a", Match), ("a", Match)], 0, true, false, 0),
             (&[("a", Match)], 0, true, false, 0),
             (&[("a", Match), ("b", NotChecked)], 0, true, false, 1),
             (&[("a", Match), ("a", NotChecked)], 0, true, false, 0),
             (&[("a", NotChecked), ("b", NotChecked)], 0, false, false, 2),
-            (&[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)], 0, false, true, 2),
+            (
+                &[("a", NoMatch), ("b", NotChecked), ("c", Unreachable)],
+                0,
+                false,
+                true,
+                2,
+            ),
             (&[("a", NoMatch), ("b", NoMatch)], 0, false, true, 0),
             (&[("a", NoMatch), ("b", Lame)], 0, false, true, 1),
             (&[("a", Lame), ("b", Lame)], 999_999, false, false, 2),
@@ -320,16 +460,25 @@ mod tests {
         let stale = look(&[("a", Match), ("ns2.example.ch", NoMatch)], 0).cause;
         assert!(stale.contains("ns2.example.ch (192.0.2.1:53)"), "{stale}");
         let silent = look(&[("a", Unreachable)], 0).cause;
-        assert!(silent.contains("propagation.mode = \"resolvers\"") && silent.contains("tls://"), "{silent}");
+        assert!(
+            silent.contains("propagation.mode = \"resolvers\"") && silent.contains("tls://"),
+            "{silent}"
+        );
     }
 
     #[test]
     fn a_delay_is_no_evidence_and_says_so_and_until_when_it_waits() {
         let (delay, now) = (Duration::from_secs(600), Timestamp::UNIX_EPOCH);
         let waits = wait_out(delay, Duration::from_secs(599), now);
-        assert!(!waits.go && waits.cause.contains("until 1970-01-01 00:01 UTC"), "{waits:?}");
+        assert!(
+            !waits.go && waits.cause.contains("until 1970-01-01 00:01 UTC"),
+            "{waits:?}"
+        );
         let verdict = wait_out(delay, delay, now);
-        assert!(verdict.go && verdict.mode == GateMode::Delay && verdict.cause.contains("no evidence"), "{verdict:?}");
+        assert!(
+            verdict.go && verdict.mode == GateMode::Delay && verdict.cause.contains("no evidence"),
+            "{verdict:?}"
+        );
     }
 
     #[test]
@@ -339,13 +488,26 @@ mod tests {
             (InSync::No, 999, false, "not all of its name servers"),
             (InSync::Yes, 0, false, "until 1970-01-01 00:01 UTC"),
             (InSync::Yes, 60, true, "nobody else was asked"),
-            (InSync::Unnamed, 599, false, "lost, so the provider cannot be asked"),
+            (
+                InSync::Unnamed,
+                599,
+                false,
+                "lost, so the provider cannot be asked",
+            ),
             (InSync::Unnamed, 600, true, "no evidence"),
         ];
         for (in_sync, age, go, words) in table {
-            let verdict =
-                trust_provider(in_sync, Duration::from_secs(60), Duration::from_secs(age), Timestamp::UNIX_EPOCH);
-            assert_eq!((verdict.mode, verdict.go, verdict.gone), (GateMode::Provider, go, false), "{verdict:?}");
+            let verdict = trust_provider(
+                in_sync,
+                Duration::from_secs(60),
+                Duration::from_secs(age),
+                Timestamp::UNIX_EPOCH,
+            );
+            assert_eq!(
+                (verdict.mode, verdict.go, verdict.gone),
+                (GateMode::Provider, go, false),
+                "{verdict:?}"
+            );
             assert!(verdict.cause.contains(words), "{verdict:?}");
         }
     }
@@ -364,9 +526,17 @@ mod tests {
             ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
         ] {
             let verdict = compare(first(), look(&second, 0).servers);
-            assert_eq!((verdict.go, verdict.gone), (go, false), "{second:?}: {verdict:?}");
+            assert_eq!(
+                (verdict.go, verdict.gone),
+                (go, false),
+                "{second:?}: {verdict:?}"
+            );
             let anycast = second.iter().any(|(_, answer)| *answer == NoMatch);
-            assert_eq!(verdict.cause.contains("anycast: asked again, "), anycast, "{verdict:?}");
+            assert_eq!(
+                verdict.cause.contains("anycast: asked again, "),
+                anycast,
+                "{verdict:?}"
+            );
             assert_eq!(verdict.cause.contains("asked again, "), !go, "{verdict:?}");
         }
     }
@@ -374,11 +544,19 @@ mod tests {
     #[test]
     fn polls_slow_down_from_ten_seconds_to_five_minutes() {
         let default = Duration::from_secs(10);
-        let seconds: Vec<u64> =
-            [0, 5, 6, 15, 16, u32::MAX].into_iter().map(|looks| polling_interval(default, looks).as_secs()).collect();
+        let seconds: Vec<u64> = [0, 5, 6, 15, 16, u32::MAX]
+            .into_iter()
+            .map(|looks| polling_interval(default, looks).as_secs())
+            .collect();
         assert_eq!(seconds, [10, 10, 60, 60, 300, 300]);
-        assert_eq!(polling_interval(Duration::from_secs(900), 99), Duration::from_secs(900));
-        assert_eq!(polling_interval(Duration::from_secs(60), 6), Duration::from_secs(300));
+        assert_eq!(
+            polling_interval(Duration::from_secs(900), 99),
+            Duration::from_secs(900)
+        );
+        assert_eq!(
+            polling_interval(Duration::from_secs(60), 6),
+            Duration::from_secs(300)
+        );
     }
 
     #[test]

@@ -16,14 +16,15 @@ use crate::prevalidation::DomainName;
 pub struct GateSettings {
     /// How domains are judged that no zone of `zones` holds. Its `name_servers` count for nobody.
     pub general: Judging,
-    /// The same per zone, in lower-case A-labels: the longest that is the domain or lies above it counts, alone, and the
-    /// general settings where it says nothing.
+    /// The same per zone, in lower-case A-labels: the longest that is the domain or lies above it
+    /// counts, alone, and the general settings where it says nothing.
     pub zones: BTreeMap<String, Judging>,
     /// Where walks begin. A zone that these serve themselves needs no delegation from them.
     pub roots: Vec<SocketAddr>,
     /// The port of delegated servers: 53, except in a lab.
     pub port: u16,
-    /// For one try at one address: a dead address costs up to three. A walk may take ten times as long, a minute at most.
+    /// For one try at one address: a dead address costs up to three. A walk may take ten times as
+    /// long, a minute at most.
     pub timeout: Duration,
     /// Questions a second that one server gets at most; more than 0.
     pub rate: f64,
@@ -33,14 +34,17 @@ pub struct GateSettings {
     pub trust_anchors: Anchors,
 }
 
-/// How a zone is judged; what is not said is left to the general settings, and there to the defaults.
+/// How a zone is judged; what is not said is left to the general settings, and there to the
+/// defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judging {
     /// How it is judged.
     pub mode: Option<GateMode>,
-    /// Addresses to ask in place of those that the delegation names, for split horizons; empty: a walk.
+    /// Addresses to ask in place of those that the delegation names, for split horizons; empty: a
+    /// walk.
     pub name_servers: Vec<SocketAddr>,
-    /// Mode `resolvers`: whom to ask. Mode `authoritative`: whose caches to look at when the rule says go.
+    /// Mode `resolvers`: whom to ask. Mode `authoritative`: whose caches to look at when the rule
+    /// says go.
     pub resolvers: Vec<Resolver>,
     /// How long after the write nothing happens; see [`GateMode::default_delay`].
     pub delay: Option<Duration>,
@@ -66,31 +70,55 @@ pub struct Way<'a> {
 impl GateSettings {
     /// What counts for `domain`.
     pub fn way(&self, domain: &DomainName) -> Way<'_> {
-        let names = std::iter::successors(Some(domain.as_str()), |name| name.split_once('.').map(|(_, above)| above));
-        let zone = names.into_iter().find_map(|name| self.zones.get_key_value(name));
+        let names = std::iter::successors(Some(domain.as_str()), |name| {
+            name.split_once('.').map(|(_, above)| above)
+        });
+        let zone = names
+            .into_iter()
+            .find_map(|name| self.zones.get_key_value(name));
         let (own, general) = (zone.map(|(_, own)| own), &self.general);
-        let mode = own.and_then(|own| own.mode).or(general.mode).unwrap_or_default();
+        let mode = own
+            .and_then(|own| own.mode)
+            .or(general.mode)
+            .unwrap_or_default();
         Way {
             mode,
             name_servers: zone
                 .filter(|(_, own)| !own.name_servers.is_empty())
                 .map(|(zone, own)| (zone.as_str(), own.name_servers.as_slice())),
-            resolvers: own.map(|own| &own.resolvers).filter(|own| !own.is_empty()).unwrap_or(&general.resolvers),
-            delay: own.and_then(|own| own.delay).or(general.delay).unwrap_or(mode.default_delay()),
-            rounds: own.and_then(|own| own.rounds).or(general.rounds).unwrap_or(Judging::ROUNDS).max(1),
+            resolvers: own
+                .map(|own| &own.resolvers)
+                .filter(|own| !own.is_empty())
+                .unwrap_or(&general.resolvers),
+            delay: own
+                .and_then(|own| own.delay)
+                .or(general.delay)
+                .unwrap_or(mode.default_delay()),
+            rounds: own
+                .and_then(|own| own.rounds)
+                .or(general.rounds)
+                .unwrap_or(Judging::ROUNDS)
+                .max(1),
         }
     }
 }
 
 impl Way<'_> {
-    /// The same with nothing but looking: neither time nor a provider knows when others have written a value.
+    /// The same with nothing but looking: neither time nor a provider knows when others have
+    /// written a value.
     pub fn by_looking(self) -> Self {
         let mode = match self.mode {
             GateMode::Authoritative | GateMode::Resolvers => return self,
-            GateMode::Provider | GateMode::Delay if self.resolvers.is_empty() => GateMode::Authoritative,
+            GateMode::Provider | GateMode::Delay if self.resolvers.is_empty() => {
+                GateMode::Authoritative
+            }
             GateMode::Provider | GateMode::Delay => GateMode::Resolvers,
         };
-        Self { mode, delay: Duration::ZERO, ..self }
+        Self {
+            mode,
+            delay: Duration::ZERO,
+            ..self
+        }
     }
 }
 
@@ -104,7 +132,8 @@ impl GateMode {
     pub fn default_delay(self) -> Duration {
         Duration::from_secs(match self {
             Self::Authoritative => 0,
-            // What a primary needs to tell its secondaries. Whoever asks a cache earlier waits for the cache.
+            // What a primary needs to tell its secondaries. Whoever asks a cache earlier waits for
+            // the cache.
             Self::Resolvers | Self::Provider => 60,
             Self::Delay => 600,
         })
@@ -136,11 +165,34 @@ mod tests {
         let server: SocketAddr = ([192, 0, 2, 1], 53).into();
         let resolver: Resolver = "192.0.2.9".parse().unwrap();
         let settings = GateSettings {
-            general: Judging { resolvers: vec![resolver.clone()], rounds: Some(3), ..Judging::default() },
+            general: Judging {
+                resolvers: vec![resolver.clone()],
+                rounds: Some(3),
+                ..Judging::default()
+            },
             zones: [
-                ("ch".to_owned(), Judging { mode: Some(GateMode::Delay), rounds: Some(1), ..Judging::default() }),
-                ("example.ch".to_owned(), Judging { name_servers: vec![server], ..Judging::default() }),
-                ("r.example.ch".to_owned(), Judging { mode: Some(GateMode::Resolvers), ..Judging::default() }),
+                (
+                    "ch".to_owned(),
+                    Judging {
+                        mode: Some(GateMode::Delay),
+                        rounds: Some(1),
+                        ..Judging::default()
+                    },
+                ),
+                (
+                    "example.ch".to_owned(),
+                    Judging {
+                        name_servers: vec![server],
+                        ..Judging::default()
+                    },
+                ),
+                (
+                    "r.example.ch".to_owned(),
+                    Judging {
+                        mode: Some(GateMode::Resolvers),
+                        ..Judging::default()
+                    },
+                ),
             ]
             .into(),
             ..GateSettings::default()
@@ -148,11 +200,19 @@ mod tests {
         let way = |name: &str| {
             let domain = DomainName::from_a_labels(name).unwrap();
             let way = settings.way(&domain);
-            (way.mode, way.name_servers.map(|(zone, _)| zone.to_owned()), way.delay.as_secs(), way.rounds)
+            (
+                way.mode,
+                way.name_servers.map(|(zone, _)| zone.to_owned()),
+                way.delay.as_secs(),
+                way.rounds,
+            )
         };
         assert_eq!(way("example.com"), (GateMode::Authoritative, None, 0, 3));
         assert_eq!(way("other.ch"), (GateMode::Delay, None, 600, 1));
-        assert_eq!(way("www.example.ch"), (GateMode::Authoritative, Some("example.ch".to_owned()), 0, 3));
+        assert_eq!(
+            way("www.example.ch"),
+            (GateMode::Authoritative, Some("example.ch".to_owned()), 0, 3)
+        );
         assert_eq!(way("notexample.ch").0, GateMode::Delay);
         assert_eq!(way("r.example.ch"), (GateMode::Resolvers, None, 60, 3));
         let domain = DomainName::from_a_labels("r.example.ch").unwrap();

@@ -1,7 +1,9 @@
-//! What walks of many domains share: the addresses of name servers that lie outside the domain's own zone, for a minute.
+//! What walks of many domains share: the addresses of name servers that lie outside the domain's
+//! own zone, for a minute.
 //!
-//! A thousand domains on four name servers then ask for these addresses once. Nothing about the domain's own zone is ever
-//! shared: its delegation, its list of name servers and their addresses inside it are looked up afresh by every look.
+//! A thousand domains on four name servers then ask for these addresses once. Nothing about the
+//! domain's own zone is ever shared: its delegation, its list of name servers and their addresses
+//! inside it are looked up afresh by every look.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,8 +26,9 @@ pub(super) struct Addresses(Mutex<HashMap<Name, (Instant, Found)>>);
 type Found = Arc<OnceCell<Vec<IpAddr>>>;
 
 impl Addresses {
-    /// The addresses of `host` that were found within the last minute, or else by `find`; whoever asks meanwhile waits for
-    /// that. So `find` must not come here itself: two that wait for each other would wait for ever.
+    /// The addresses of `host` that were found within the last minute, or else by `find`; whoever
+    /// asks meanwhile waits for that. So `find` must not come here itself: two that wait for each
+    /// other would wait for ever.
     ///
     /// # Errors
     /// Those of `find`; nothing is remembered then.
@@ -92,7 +95,10 @@ mod tests {
     fn after_a_minute_they_are_searched_again_and_never_are_too_many_kept() {
         let (addresses, now) = (Addresses::default(), Instant::now());
         let at = |nth: usize, now: Instant| addresses.cell(&name(&format!("ns{nth}.test")), now);
-        assert!(Arc::ptr_eq(&at(0, now), &at(0, now + SHARED - Duration::from_millis(1))));
+        assert!(Arc::ptr_eq(
+            &at(0, now),
+            &at(0, now + SHARED - Duration::from_millis(1))
+        ));
         assert!(!Arc::ptr_eq(&at(0, now), &at(0, now + SHARED)));
         for nth in 0..2 * MOST {
             at(nth, now);

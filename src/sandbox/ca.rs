@@ -1,8 +1,9 @@
-//! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every open question as a
-//! switch and every fault on order.
+//! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every
+//! open question as a switch and every fault on order.
 //!
-//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it looks at DNS: it really asks the
-//! name servers. [`behaviour`] holds switches and faults, [`serve`] the HTTP around it, [`admin`] the back door.
+//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it looks at
+//! DNS: it really asks the name servers. [`behaviour`] holds switches and faults, [`serve`] the
+//! HTTP around it, [`admin`] the back door.
 
 mod admin;
 mod auth;
@@ -37,7 +38,8 @@ use super::clock::ShiftedClock;
 use super::dns::Dns;
 use crate::clock::Clock;
 
-/// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its zone.
+/// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its
+/// zone.
 pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
 /// How to start a CA.
@@ -73,7 +75,9 @@ pub struct Ca {
 
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ca").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Ca")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,15 +119,33 @@ impl Ca {
             log: log::Log::default(),
             second: None,
         };
-        let CaOptions { clock, name_servers, dns, seed, .. } = options;
-        let shared = Arc::new(Shared { clock, name_servers, dns, seed, state: Mutex::new(state) });
-        let router = Router::new().fallback(serve::answer).with_state(Arc::clone(&shared));
+        let CaOptions {
+            clock,
+            name_servers,
+            dns,
+            seed,
+            ..
+        } = options;
+        let shared = Arc::new(Shared {
+            clock,
+            name_servers,
+            dns,
+            seed,
+            state: Mutex::new(state),
+        });
+        let router = Router::new()
+            .fallback(serve::answer)
+            .with_state(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<line::Line>();
         let cancel = CancellationToken::new();
         let stopped = cancel.clone().cancelled_owned();
         let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
         tokio::spawn(server.into_future());
-        Ok(Self { shared, address, cancel })
+        Ok(Self {
+            shared,
+            address,
+            cancel,
+        })
     }
 
     /// Stops taking connections; calls that are under way are finished. Dropping does the same.
@@ -163,7 +185,13 @@ impl Ca {
 
     /// How many calls of a kind came since the start or the last [`Ca::clear_log`].
     pub fn count(&self, call: Call) -> u64 {
-        self.shared.state().log.counts().get(&call).copied().unwrap_or(0)
+        self.shared
+            .state()
+            .log
+            .counts()
+            .get(&call)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Forgets the requests so far.
@@ -179,24 +207,38 @@ impl Ca {
     /// References and names of all clients.
     pub fn clients(&self) -> Vec<(String, String)> {
         let state = self.shared.state();
-        state.book.clients().map(|(reference, client)| (reference.clone(), client.name.clone())).collect()
+        state
+            .book
+            .clients()
+            .map(|(reference, client)| (reference.clone(), client.name.clone()))
+            .collect()
     }
 
     /// Registers names as a colleague would in the portal; how many the client got from it.
     pub fn register(&self, client: &str, names: &[String]) -> usize {
         let now = self.shared.now();
         let mut state = self.shared.state();
-        let behaviour = Behaviour { bad_name_fails_batch: false, ..state.behaviour.clone() };
-        state.book.register(client, names, &behaviour, now).map_or(0, |registered| registered.len())
+        let behaviour = Behaviour {
+            bad_name_fails_batch: false,
+            ..state.behaviour.clone()
+        };
+        state
+            .book
+            .register(client, names, &behaviour, now)
+            .map_or(0, |registered| registered.len())
     }
 
     /// The domain with this name (A-labels) as the API shows it now.
     pub fn domain(&self, name: &str) -> Option<ClientDns> {
         let (now, state) = (self.shared.now(), self.shared.state());
-        state.book.find(name).map(|domain| state.book.view(domain, &state.behaviour, now))
+        state
+            .book
+            .find(name)
+            .map(|domain| state.book.view(domain, &state.behaviour, now))
     }
 
-    /// Looks for `value` at `name` (A-labels) as `validate` does, and changes nothing. `Ok` when it is seen; the CA's words.
+    /// Looks for `value` at `name` (A-labels) as `validate` does, and changes nothing. `Ok` when it
+    /// is seen; the CA's words.
     ///
     /// # Errors
     /// The words of a CA that does not see it.
@@ -217,12 +259,16 @@ impl Ca {
     /// Gives a domain a new token, as a colleague would in the portal.
     pub fn reset_token(&self, name: &str) -> bool {
         let behaviour = self.shared.state().behaviour.clone();
-        self.by_hand(name, |book, reference, now| drop(book.reset_token(reference, &behaviour, now)))
+        self.by_hand(name, |book, reference, now| {
+            drop(book.reset_token(reference, &behaviour, now))
+        })
     }
 
     /// Makes the token of a domain so old.
     pub fn set_token_age(&self, name: &str, age: SignedDuration) -> bool {
-        self.by_hand(name, |book, reference, now| book.set_token_age(reference, age, now))
+        self.by_hand(name, |book, reference, now| {
+            book.set_token_age(reference, age, now)
+        })
     }
 
     /// Makes a domain validated at that time, with its token used up.
@@ -266,13 +312,17 @@ impl Shared {
         self.clock.now()
     }
 
-    /// The `nth` look at a name. Without resolvers its number chooses the server of each perspective.
+    /// The `nth` look at a name. Without resolvers its number chooses the server of each
+    /// perspective.
     async fn look(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
         let behaviour = self.state().behaviour.clone();
         let may_fail = behaviour.perspective_failures;
         if behaviour.resolvers.is_empty() {
-            let perspectives =
-                look::Perspectives { count: behaviour.perspectives, may_fail, seed: self.seed.wrapping_add(nth) };
+            let perspectives = look::Perspectives {
+                count: behaviour.perspectives,
+                may_fail,
+                seed: self.seed.wrapping_add(nth),
+            };
             return look::look(name, value, &(self.name_servers)(name), perspectives).await;
         }
         look::look_through(name, value, &behaviour.resolvers, may_fail).await
@@ -280,14 +330,21 @@ impl Shared {
 }
 
 impl State {
-    /// Lets a call in: the fault it meets, how long it is held up, and whether it is one too many in this second.
+    /// Lets a call in: the fault it meets, how long it is held up, and whether it is one too many
+    /// in this second.
     fn admit(&mut self, call: Call) -> (Option<What>, Duration, bool) {
         let now = Instant::now();
-        let begun = self.second.filter(|(start, _)| now.duration_since(*start) < Duration::from_secs(1));
+        let begun = self
+            .second
+            .filter(|(start, _)| now.duration_since(*start) < Duration::from_secs(1));
         let (start, calls) = begun.map_or((now, 1), |(start, calls)| (start, calls + 1));
         self.second = Some((start, calls));
         let limit = self.behaviour.calls_per_second;
-        (self.faults.next(call), Duration::from_millis(self.behaviour.latency_ms), limit > 0 && calls > limit)
+        (
+            self.faults.next(call),
+            Duration::from_millis(self.behaviour.latency_ms),
+            limit > 0 && calls > limit,
+        )
     }
 }
 

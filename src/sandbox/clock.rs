@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 
-/// Another clock, ahead of it by a shift (zero at first). It shows what a client sees whose clock is wrong.
+/// Another clock, ahead of it by a shift (zero at first). It shows what a client sees whose clock
+/// is wrong.
 #[derive(Debug)]
 pub struct ShiftedClock {
     base: Arc<dyn Clock>,
@@ -17,7 +18,10 @@ pub struct ShiftedClock {
 impl ShiftedClock {
     /// `base` without a shift.
     pub fn over(base: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { base, shift: Mutex::new(SignedDuration::ZERO) })
+        Arc::new(Self {
+            base,
+            shift: Mutex::new(SignedDuration::ZERO),
+        })
     }
 
     /// Moves on by `step`, or back when it is negative.
@@ -34,10 +38,15 @@ impl ShiftedClock {
 #[async_trait]
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
-        self.base.now().saturating_add(self.shift()).unwrap_or(Timestamp::MAX)
+        self.base
+            .now()
+            .saturating_add(self.shift())
+            .unwrap_or(Timestamp::MAX)
     }
 
     async fn sleep_until(&self, until: Timestamp) {
-        self.base.sleep_until(until.saturating_sub(self.shift()).unwrap_or(Timestamp::MAX)).await;
+        self.base
+            .sleep_until(until.saturating_sub(self.shift()).unwrap_or(Timestamp::MAX))
+            .await;
     }
 }

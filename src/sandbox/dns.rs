@@ -1,8 +1,10 @@
-//! An authoritative name server on loopback: a primary that takes signed updates and secondaries that lag behind it.
+//! An authoritative name server on loopback: a primary that takes signed updates and secondaries
+//! that lag behind it.
 //!
-//! [`zone`] holds the data and answers queries, [`update`] changes it, [`tsig`] decides who may, [`serve`] is the wire.
-//! A secondary keeps no copy of its own: the primary keeps its past versions with the time each was made, and a
-//! secondary looks into that past by the clock. So a lag needs no waiting when the clock is simulated.
+//! [`zone`] holds the data and answers queries, [`update`] changes it, [`tsig`] decides who may,
+//! [`serve`] is the wire. A secondary keeps no copy of its own: the primary keeps its past versions
+//! with the time each was made, and a secondary looks into that past by the clock. So a lag needs
+//! no waiting when the clock is simulated.
 
 mod serve;
 mod tsig;
@@ -64,7 +66,9 @@ pub struct Dns {
 
 impl fmt::Debug for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dns").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Dns")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,12 +102,16 @@ struct Server {
 }
 
 impl Dns {
-    /// Starts a primary on `listen` (port 0: any) and one secondary for each entry of `secondaries` on the same
-    /// address with any port; each serves UDP and TCP on the same port.
+    /// Starts a primary on `listen` (port 0: any) and one secondary for each entry of `secondaries`
+    /// on the same address with any port; each serves UDP and TCP on the same port.
     ///
     /// # Errors
     /// When an address cannot be bound.
-    pub async fn start(clock: Arc<dyn Clock>, listen: SocketAddr, secondaries: &[Follow]) -> io::Result<Self> {
+    pub async fn start(
+        clock: Arc<dyn Clock>,
+        listen: SocketAddr,
+        secondaries: &[Follow],
+    ) -> io::Result<Self> {
         let cancel = CancellationToken::new();
         let mut sockets = vec![serve::bind(listen).await?];
         for _ in secondaries {
@@ -114,14 +122,35 @@ impl Dns {
             addresses.push(tcp.local_addr()?);
         }
         let follows = std::iter::once(&Follow::Now).chain(secondaries);
-        let servers = follows.map(|&follow| Server { follow, frozen: HashMap::new(), queries: 0 }).collect();
-        let state = Mutex::new(State { servers, ..State::default() });
+        let servers = follows
+            .map(|&follow| Server {
+                follow,
+                frozen: HashMap::new(),
+                queries: 0,
+            })
+            .collect();
+        let state = Mutex::new(State {
+            servers,
+            ..State::default()
+        });
         let shared = Arc::new(Shared { clock, state });
         for (index, (tcp, udp)) in sockets.into_iter().enumerate() {
-            tokio::spawn(cancel.clone().run_until_cancelled_owned(serve::tcp(Arc::clone(&shared), index, tcp)));
-            tokio::spawn(cancel.clone().run_until_cancelled_owned(serve::udp(Arc::clone(&shared), index, udp)));
+            tokio::spawn(cancel.clone().run_until_cancelled_owned(serve::tcp(
+                Arc::clone(&shared),
+                index,
+                tcp,
+            )));
+            tokio::spawn(cancel.clone().run_until_cancelled_owned(serve::udp(
+                Arc::clone(&shared),
+                index,
+                udp,
+            )));
         }
-        Ok(Self { shared, addresses, cancel })
+        Ok(Self {
+            shared,
+            addresses,
+            cancel,
+        })
     }
 
     /// Stops answering. Dropping does the same.
@@ -141,8 +170,16 @@ impl Dns {
 
     /// The addresses of all servers when one of our zones holds `name`, none otherwise.
     pub fn servers_for(&self, name: &str) -> Vec<SocketAddr> {
-        let known = self.shared.state().zone(0, &fqdn(name), self.shared.clock.now()).is_some();
-        if known { self.addresses.clone() } else { Vec::new() }
+        let known = self
+            .shared
+            .state()
+            .zone(0, &fqdn(name), self.shared.clock.now())
+            .is_some();
+        if known {
+            self.addresses.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Serves a zone, or replaces it; all servers have it from now on.
@@ -152,7 +189,10 @@ impl Dns {
         for server in &mut state.servers {
             server.frozen.insert(zone.apex.clone(), Arc::clone(&zone));
         }
-        let versions = vec![Version { made: Timestamp::MIN, zone: Arc::clone(&zone) }];
+        let versions = vec![Version {
+            made: Timestamp::MIN,
+            zone: Arc::clone(&zone),
+        }];
         state.zones.insert(zone.apex.clone(), versions);
     }
 
@@ -161,7 +201,8 @@ impl Dns {
         self.shared.state().zones.remove(&fqdn(name));
     }
 
-    /// Changes a zone by hand, as a colleague would, and counts its serial up. A zone that is not here stays so.
+    /// Changes a zone by hand, as a colleague would, and counts its serial up. A zone that is not
+    /// here stays so.
     pub fn edit(&self, zone: &str, change: impl FnOnce(Zone) -> Zone) {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
@@ -175,20 +216,27 @@ impl Dns {
 
     /// The zone that holds `name`, as the server with this index serves it now (0: the primary).
     pub fn zone(&self, server: usize, name: &str) -> Option<Arc<Zone>> {
-        self.shared.state().zone(server, &fqdn(name), self.shared.clock.now())
+        self.shared
+            .state()
+            .zone(server, &fqdn(name), self.shared.clock.now())
     }
 
     /// The joined TXT values at `name` on the primary.
     pub fn txt(&self, name: &str) -> Vec<String> {
-        self.zone(0, name).map(|zone| zone.txt_values(name)).unwrap_or_default()
+        self.zone(0, name)
+            .map(|zone| zone.txt_values(name))
+            .unwrap_or_default()
     }
 
-    /// Tells a server (0: the primary, which can only be dead, lame or [`Follow::Now`]) how to follow from now on.
+    /// Tells a server (0: the primary, which can only be dead, lame or [`Follow::Now`]) how to
+    /// follow from now on.
     pub fn follow(&self, server: usize, follow: Follow) {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         let apexes: Vec<Name> = state.zones.keys().cloned().collect();
-        let frozen = apexes.into_iter().filter_map(|apex| Some((apex.clone(), state.zone(server, &apex, now)?)));
+        let frozen = apexes
+            .into_iter()
+            .filter_map(|apex| Some((apex.clone(), state.zone(server, &apex, now)?)));
         let frozen = frozen.collect();
         if let Some(server) = state.servers.get_mut(server) {
             server.frozen = frozen;
@@ -196,7 +244,8 @@ impl Dns {
         }
     }
 
-    /// Accepts updates signed with this key (HMAC-SHA256) from now on; `false` when the name is no domain name.
+    /// Accepts updates signed with this key (HMAC-SHA256) from now on; `false` when the name is no
+    /// domain name.
     pub fn add_key(&self, name: &str, secret: &[u8]) -> bool {
         let key = tsig::key(name, secret);
         let known = key.is_some();
@@ -231,7 +280,11 @@ impl Dns {
 
     /// How many queries the server with this index has got so far.
     pub fn queries(&self, server: usize) -> u64 {
-        self.shared.state().servers.get(server).map_or(0, |server| server.queries)
+        self.shared
+            .state()
+            .servers
+            .get(server)
+            .map_or(0, |server| server.queries)
     }
 }
 
@@ -260,24 +313,42 @@ impl State {
             Follow::After(lag) => {
                 let seen = now.saturating_sub(lag).unwrap_or(Timestamp::MIN);
                 let versions = self.zones.get(&apex)?;
-                let version = versions.iter().rev().find(|version| version.made <= seen).or(versions.first())?;
+                let version = versions
+                    .iter()
+                    .rev()
+                    .find(|version| version.made <= seen)
+                    .or(versions.first())?;
                 Some(Arc::clone(&version.zone))
             }
-            _ => self.zones.get(&apex)?.last().map(|version| Arc::clone(&version.zone)),
+            _ => self
+                .zones
+                .get(&apex)?
+                .last()
+                .map(|version| Arc::clone(&version.zone)),
         }
     }
 
     /// Makes `zone` the newest version and forgets those that no secondary can show any more.
     fn publish(&mut self, zone: Zone, now: Timestamp) {
-        let lags = self.servers.iter().filter_map(|server| match server.follow {
-            Follow::After(lag) => Some(lag),
-            _ => None,
-        });
+        let lags = self
+            .servers
+            .iter()
+            .filter_map(|server| match server.follow {
+                Follow::After(lag) => Some(lag),
+                _ => None,
+            });
         let lag = lags.max().unwrap_or_default();
         let oldest = now.saturating_sub(lag).unwrap_or(Timestamp::MIN);
         let versions = self.zones.entry(zone.apex.clone()).or_default();
-        versions.push(Version { made: now, zone: Arc::new(zone) });
-        let outdated = versions.iter().skip(1).take_while(|version| version.made <= oldest).count();
+        versions.push(Version {
+            made: now,
+            zone: Arc::new(zone),
+        });
+        let outdated = versions
+            .iter()
+            .skip(1)
+            .take_while(|version| version.made <= oldest)
+            .count();
         versions.drain(..outdated);
     }
 }

@@ -1,7 +1,7 @@
 //! Who may do what over HTTP: bearer tokens (RFC 6750) with a role each.
 //!
-//! A token is kept as its digest only, and every token is compared with in constant time: how long an answer takes tells
-//! nothing about how near a guess was, nor which token it was near to.
+//! A token is kept as its digest only, and every token is compared with in constant time: how long
+//! an answer takes tells nothing about how near a guess was, nor which token it was near to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ impl fmt::Display for Role {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The `name` of the token; `None`: nobody in particular, where reading is open to this machine.
+    /// The `name` of the token; `None`: nobody in particular, where reading is open to this
+    /// machine.
     pub name: Option<Arc<str>>,
     /// What the token is good for.
     pub role: Role,
@@ -69,7 +70,10 @@ impl Identity {
             true => Ok(self),
             // Whoever did not say who they are has not been refused yet.
             false if self.name.is_none() => Err(Denied::Missing),
-            false => Err(Denied::Role { has: self.role, needed }),
+            false => Err(Denied::Role {
+                has: self.role,
+                needed,
+            }),
         }
     }
 }
@@ -99,7 +103,11 @@ pub enum Denied {
 impl Denied {
     /// 403 where another token is needed, else 401.
     pub fn status(self) -> StatusCode {
-        if matches!(self, Self::Role { .. }) { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED }
+        if matches!(self, Self::Role { .. }) {
+            StatusCode::FORBIDDEN
+        } else {
+            StatusCode::UNAUTHORIZED
+        }
     }
 }
 
@@ -126,7 +134,10 @@ impl fmt::Debug for Token {
 impl Access {
     /// Without any token reading is open, when only this machine is listened to.
     pub fn new(is_loopback: bool) -> Self {
-        Self { tokens: Vec::new(), open: is_loopback }
+        Self {
+            tokens: Vec::new(),
+            open: is_loopback,
+        }
     }
 
     /// Adds a token. The error says what is wrong with it and never repeats it.
@@ -144,7 +155,11 @@ impl Access {
         if let Some(other) = self.find(&digest) {
             return Err(format!("is the same as that of `{}`", other.name));
         }
-        self.tokens.push(Token { name: name.into(), role, digest });
+        self.tokens.push(Token {
+            name: name.into(),
+            role,
+            digest,
+        });
         self.open = false;
         Ok(())
     }
@@ -153,35 +168,52 @@ impl Access {
     pub fn identify(&self, headers: &HeaderMap) -> Result<Identity, Denied> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = match (values.next(), values.next()) {
-            (None, _) if self.open => return Ok(Identity { name: None, role: Role::Read }),
+            (None, _) if self.open => {
+                return Ok(Identity {
+                    name: None,
+                    role: Role::Read,
+                });
+            }
             (None, _) => return Err(Denied::Missing),
             (Some(value), None) => value.to_str().map_err(|_| Denied::Malformed)?,
             (Some(_), Some(_)) => return Err(Denied::Malformed),
         };
         // The scheme's name has no case (RFC 9110, section 11.1).
         match value.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.holder(token.trim_matches(' ')),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.holder(token.trim_matches(' '))
+            }
             _ => Err(Denied::Malformed),
         }
     }
 
     /// Whose token this is: what a person types into a form.
     pub fn holder(&self, token: &str) -> Result<Identity, Denied> {
-        if token.is_empty() || token.len() > MOST_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.is_empty()
+            || token.len() > MOST_BYTES
+            || !token.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Err(Denied::Malformed);
         }
         let found = self.find(&digest(token)).ok_or(Denied::Wrong)?;
-        Ok(Identity { name: Some(Arc::clone(&found.name)), role: found.role })
+        Ok(Identity {
+            name: Some(Arc::clone(&found.name)),
+            role: found.role,
+        })
     }
 
-    /// The identity of a token by its name, while it is in force: a session ends with the token it began with.
+    /// The identity of a token by its name, while it is in force: a session ends with the token it
+    /// began with.
     pub fn named(&self, name: &str) -> Option<Identity> {
         let found = self.tokens.iter().find(|token| &*token.name == name)?;
-        Some(Identity { name: Some(Arc::clone(&found.name)), role: found.role })
+        Some(Identity {
+            name: Some(Arc::clone(&found.name)),
+            role: found.role,
+        })
     }
 
-    /// A code over `message` that only the token of this name makes (HMAC-SHA256): the same on every machine that has the token,
-    /// and none once it is gone.
+    /// A code over `message` that only the token of this name makes (HMAC-SHA256): the same on
+    /// every machine that has the token, and none once it is gone.
     pub fn code(&self, name: &str, message: &[u8]) -> Option<[u8; 32]> {
         let token = self.tokens.iter().find(|token| &*token.name == name)?;
         let mut code = Hmac::<Sha256>::new_from_slice(&token.digest).ok()?;
@@ -196,15 +228,23 @@ impl Access {
 
     fn find(&self, digest: &[u8; 32]) -> Option<&Token> {
         // All of them, so that the time does not tell which one it was.
-        self.tokens
-            .iter()
-            .fold(None, |found, token| if token.digest.ct_eq(digest).into() { Some(token) } else { found })
+        self.tokens.iter().fold(None, |found, token| {
+            if token.digest.ct_eq(digest).into() {
+                Some(token)
+            } else {
+                found
+            }
+        })
     }
 }
 
 fn digest(secret: &str) -> [u8; 32] {
     // With a word of our own in front: the digest is good for nothing else.
-    Sha256::new().chain_update(b"prevalidate access token\0").chain_update(secret.as_bytes()).finalize().into()
+    Sha256::new()
+        .chain_update(b"prevalidate access token\0")
+        .chain_update(secret.as_bytes())
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]
@@ -220,24 +260,46 @@ mod tests {
     fn access() -> Access {
         let mut access = Access::new(true);
         access.add("monitoring", Role::Read, &READ.into()).unwrap();
-        access.add("people", Role::Operate, &OPERATE.into()).unwrap();
+        access
+            .add("people", Role::Operate, &OPERATE.into())
+            .unwrap();
         access
     }
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
-        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_bytes(value).unwrap())).collect()
+        values
+            .iter()
+            .map(|value| (AUTHORIZATION, HeaderValue::from_bytes(value).unwrap()))
+            .collect()
     }
 
     #[test]
     fn a_token_has_its_name_and_role_and_operating_includes_reading() {
         let access = access();
-        let identity = access.identify(&headers(&[format!("bEaReR  {OPERATE}").as_bytes()])).unwrap();
-        assert_eq!((identity.name.as_deref(), identity.role), (Some("people"), Role::Operate));
-        assert!(identity.clone().require(Role::Read).is_ok() && identity.clone().require(Role::Operate).is_ok());
+        let identity = access
+            .identify(&headers(&[format!("bEaReR  {OPERATE}").as_bytes()]))
+            .unwrap();
+        assert_eq!(
+            (identity.name.as_deref(), identity.role),
+            (Some("people"), Role::Operate)
+        );
+        assert!(
+            identity.clone().require(Role::Read).is_ok()
+                && identity.clone().require(Role::Operate).is_ok()
+        );
         let denied = identity.require(Role::Hook).unwrap_err();
-        assert_eq!(denied, Denied::Role { has: Role::Operate, needed: Role::Hook });
+        assert_eq!(
+            denied,
+            Denied::Role {
+                has: Role::Operate,
+                needed: Role::Hook
+            }
+        );
         let reader = access.holder(READ).unwrap();
-        assert_eq!(reader.require(Role::Operate).unwrap_err().status(), StatusCode::FORBIDDEN);
+        assert_eq!(
+            reader.require(Role::Operate).unwrap_err().status(),
+            StatusCode::FORBIDDEN
+        );
     }
 
     #[test]
@@ -246,7 +308,11 @@ mod tests {
         let bearer = |token: &str| format!("Bearer {token}").into_bytes();
         assert_eq!(access.identify(&HeaderMap::new()), Err(Denied::Missing));
         for wrong in [&READ[..23], &format!("{READ}="), &READ.to_lowercase(), "x"] {
-            assert_eq!(access.identify(&headers(&[&bearer(wrong)])), Err(Denied::Wrong), "{wrong}");
+            assert_eq!(
+                access.identify(&headers(&[&bearer(wrong)])),
+                Err(Denied::Wrong),
+                "{wrong}"
+            );
         }
         let long = "a".repeat(MOST_BYTES + 1);
         for value in [
@@ -260,9 +326,17 @@ mod tests {
             &bearer(&format!("{READ}\t")),
             b"Bearer \xff\xfe",
         ] {
-            assert_eq!(access.identify(&headers(&[value])), Err(Denied::Malformed), "{}", value.escape_ascii());
+            assert_eq!(
+                access.identify(&headers(&[value])),
+                Err(Denied::Malformed),
+                "{}",
+                value.escape_ascii()
+            );
         }
-        assert_eq!(access.identify(&headers(&[&bearer(READ), &bearer(READ)])), Err(Denied::Malformed));
+        assert_eq!(
+            access.identify(&headers(&[&bearer(READ), &bearer(READ)])),
+            Err(Denied::Malformed)
+        );
     }
 
     #[test]
@@ -280,11 +354,21 @@ mod tests {
     #[test]
     fn a_weak_token_is_refused_and_none_is_ever_shown() {
         let mut access = access();
-        for weak in ["", "short", &READ[..23], "twenty-four with a space", &format!("{READ}\u{e9}"), READ] {
+        for weak in [
+            "",
+            "short",
+            &READ[..23],
+            "twenty-four with a space",
+            &format!("{READ}\u{e9}"),
+            READ,
+        ] {
             let message = access.add("other", Role::Read, &weak.into()).unwrap_err();
             assert!(weak.is_empty() || !message.contains(weak), "{message}");
         }
         let shown = format!("{access:?}");
-        assert!(shown.contains("monitoring") && !shown.contains(&READ[..8]), "{shown}");
+        assert!(
+            shown.contains("monitoring") && !shown.contains(&READ[..8]),
+            "{shown}"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The interface for programs: `/api/v1/`, JSON, reading only. `api/openapi.json` describes it, held against it by a test.
+//! The interface for programs: `/api/v1/`, JSON, reading only. `api/openapi.json` describes it,
+//! held against it by a test.
 //!
-//! Lists are read off the last picture, and say of when it is; one domain is read from the store, as of now. Times are RFC 3339
-//! in UTC.
+//! Lists are read off the last picture, and say of when it is; one domain is read from the store,
+//! as of now. Times are RFC 3339 in UTC.
 
 #[cfg(test)]
 mod tests;
@@ -46,12 +47,20 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/calendar", get(days))
         .route_layer(from_fn_with_state(Arc::clone(&shared), for_readers));
     // The description tells nothing about anybody's domains.
-    let described = reading.route("/openapi.json", get(async || ([(CONTENT_TYPE, "application/json")], DESCRIPTION)));
+    let described = reading.route(
+        "/openapi.json",
+        get(async || ([(CONTENT_TYPE, "application/json")], DESCRIPTION)),
+    );
     Router::new().nest(BASE, described.with_state(shared))
 }
 
 async fn for_readers(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    match shared.live().access.identify(request.headers()).and_then(|who| who.require(Role::Read)) {
+    match shared
+        .live()
+        .access
+        .identify(request.headers())
+        .and_then(|who| who.require(Role::Read))
+    {
         Ok(_) => next.run(request).await,
         Err(why) => denied(why),
     }
@@ -75,12 +84,20 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::NotYet => {
-                let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, "the store has not been read yet");
-                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+                let mut answer = problem(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the store has not been read yet",
+                );
+                answer
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from_static("5"));
                 answer
             }
             Self::Asked(what) => problem(StatusCode::BAD_REQUEST, &what),
-            Self::Unknown => problem(StatusCode::NOT_FOUND, "no such domain is wanted, or known at the CA"),
+            Self::Unknown => problem(
+                StatusCode::NOT_FOUND,
+                "no such domain is wanted, or known at the CA",
+            ),
             Self::Store(error) => store_is_down(&error),
         }
     }
@@ -94,17 +111,29 @@ fn picture(shared: &Shared) -> Result<Arc<Snapshot>, Refusal> {
 
 fn answer(body: &impl Serialize) -> Answer {
     // Everything that is answered has text for keys, and no number that JSON does not have.
-    Ok(serde_json::to_value(body).map(|value| document(&value)).unwrap_or_else(|error| {
-        tracing::error!(%error, "an answer could not be written");
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
-    }))
+    Ok(serde_json::to_value(body)
+        .map(|value| document(&value))
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }))
 }
 
-/// All parameters must be known, each at most once: a filter that is not understood must not be passed over.
+/// All parameters must be known, each at most once: a filter that is not understood must not be
+/// passed over.
 fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Refusal> {
-    let pairs: Vec<_> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let twice = pairs.iter().enumerate().any(|(at, (name, _))| pairs[..at].iter().any(|(other, _)| other == name));
-    if twice { Err(Refusal::Asked("a parameter stands there twice".to_owned())) } else { Ok(pairs) }
+    let pairs: Vec<_> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
+    let twice = pairs
+        .iter()
+        .enumerate()
+        .any(|(at, (name, _))| pairs[..at].iter().any(|(other, _)| other == name));
+    if twice {
+        Err(Refusal::Asked("a parameter stands there twice".to_owned()))
+    } else {
+        Ok(pairs)
+    }
 }
 
 async fn overview(State(shared): State<Arc<Shared>>) -> Answer {
@@ -127,7 +156,12 @@ async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let picture = picture(&shared)?;
     let found = query.find(&picture);
     let next = found.next.map(|cursor| cursor.to_string());
-    answer(&Page { at: picture.at, total: found.total, domains: found.entries, next })
+    answer(&Page {
+        at: picture.at,
+        total: found.total,
+        domains: found.entries,
+        next,
+    })
 }
 
 /// A name as people or programs write it. What is no name is no domain that anybody wants.
@@ -139,7 +173,9 @@ fn read_name(text: &str) -> Result<DomainName, Refusal> {
 
 async fn domain(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Answer {
     let (name, live, now) = (read_name(&name)?, shared.live(), shared.clock.now());
-    let view = view_of(&*shared.store, &name, &live.basis(), now).await?.ok_or(Refusal::Unknown)?;
+    let view = view_of(&*shared.store, &name, &live.basis(), now)
+        .await?
+        .ok_or(Refusal::Unknown)?;
     let ledger = shared.store.open_entries(Some(&name)).await?;
     let mut body = serde_json::to_value(&view).unwrap_or(Value::Null);
     body["needs_a_person"] = json!(view.needs_a_person());
@@ -152,10 +188,17 @@ async fn history(State(shared): State<Arc<Shared>>, Path(name): Path<String>, ur
     let name = read_name(&name)?;
     let mut limit = 100;
     for (parameter, value) in parameters(&uri)? {
-        let number = value.parse().ok().filter(|number| (1..=MOST).contains(number));
+        let number = value
+            .parse()
+            .ok()
+            .filter(|number| (1..=MOST).contains(number));
         match (&*parameter, number) {
             ("limit", Some(number)) => limit = number,
-            ("limit", None) => return Err(Refusal::Asked(format!("limit: must be a whole number from 1 to {MOST}"))),
+            ("limit", None) => {
+                return Err(Refusal::Asked(format!(
+                    "limit: must be a whole number from 1 to {MOST}"
+                )));
+            }
             _ => return Err(Refusal::Asked("there is one parameter, `limit`".to_owned())),
         }
     }
@@ -179,10 +222,16 @@ async fn clients(State(shared): State<Arc<Shared>>) -> Answer {
     }
     let (picture, live) = (picture(&shared)?, shared.live());
     let mut entries: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    picture.entries.iter().for_each(|entry| entries.entry(&entry.client).or_default().push(entry));
+    picture
+        .entries
+        .iter()
+        .for_each(|entry| entries.entry(&entry.client).or_default().push(entry));
     let clients = picture.clients.iter().map(|standing| {
         let own = entries.remove(&*standing.key).unwrap_or_default();
-        Client { standing, domains: Counts::of(own, &live.policy, picture.at) }
+        Client {
+            standing,
+            domains: Counts::of(own, &live.policy, picture.at),
+        }
     });
     let clients: Vec<_> = clients.collect();
     answer(&json!({ "at": picture.at, "clients": clients }))

@@ -1,6 +1,7 @@
 //! For monitoring: does it live, can it work, and the metrics.
 //!
-//! `/healthz` and `/readyz` ask for no token and say nothing about anybody's domains; `/metrics` is for who may read.
+//! `/healthz` and `/readyz` ask for no token and say nothing about anybody's domains; `/metrics` is
+//! for who may read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{DomainName, State as Standing};
 
-/// The scheduler comes round at least every few seconds; a loop that has not for so long hangs (faults W07).
+/// The scheduler comes round at least every few seconds; a loop that has not for so long hangs
+/// (faults W07).
 const PULSE: SignedDuration = SignedDuration::from_mins(2);
 /// The store is not asked more often than this, however many want to know.
 const STORE_ASKED: SignedDuration = SignedDuration::from_secs(1);
@@ -39,13 +41,18 @@ type Label = [(&'static str, String); 1];
 struct Health {
     shared: Arc<Shared>,
     began: Timestamp,
-    /// When the store was asked last, and whether it answered. Held while it is asked: who comes meanwhile waits for that answer.
+    /// When the store was asked last, and whether it answered. Held while it is asked: who comes
+    /// meanwhile waits for that answer.
     store: Mutex<Option<(Timestamp, bool)>>,
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes(shared: Arc<Shared>) -> Router {
-    let health = Health { began: shared.clock.now(), shared, store: Mutex::new(None) };
+    let health = Health {
+        began: shared.clock.now(),
+        shared,
+        store: Mutex::new(None),
+    };
     Router::new()
         .route("/healthz", get(live))
         .route("/readyz", get(ready))
@@ -60,7 +67,10 @@ async fn live(State(health): State<Arc<Health>>) -> Response {
     if silent > PULSE {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
-            &format!("the scheduler has not come round for {} s: it hangs, and a restart helps", silent.as_secs()),
+            &format!(
+                "the scheduler has not come round for {} s: it hangs, and a restart helps",
+                silent.as_secs()
+            ),
         );
     }
     Json(json!({ "status": "ok" })).into_response()
@@ -68,7 +78,10 @@ async fn live(State(health): State<Arc<Health>>) -> Response {
 
 /// 200 while work can be done and questions answered; otherwise 503 and why.
 async fn ready(State(health): State<Arc<Health>>) -> Response {
-    let obstacle = health.shared.obstacle().map(|obstacle| obstacle.to_string());
+    let obstacle = health
+        .shared
+        .obstacle()
+        .map(|obstacle| obstacle.to_string());
     let why = if health.shared.draining.is_cancelled() {
         "it is ending: what is under way is finished, nothing new is begun"
     } else if let Some(obstacle) = &obstacle {
@@ -81,13 +94,19 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
         return Json(json!({ "status": "ok" })).into_response();
     };
     let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, why);
-    answer.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
     answer
 }
 
 async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMap) -> Response {
     let live = health.shared.live();
-    if let Err(why) = live.access.identify(&headers).and_then(|who| who.require(Role::Read)) {
+    if let Err(why) = live
+        .access
+        .identify(&headers)
+        .and_then(|who| who.require(Role::Read))
+    {
         return denied(why);
     }
     health.store_answers().await;
@@ -129,7 +148,8 @@ impl Health {
     }
 }
 
-/// How the domains stand, read off the picture: what is gone from it leaves no trace in the next answer.
+/// How the domains stand, read off the picture: what is gone from it leaves no trace in the next
+/// answer.
 fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     let counts = Counts::of(&picture.entries, &live.policy, picture.at);
     let moment = |at: Timestamp| {
@@ -141,7 +161,9 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     let by_word = |label: &'static str, values: &[(&str, usize)]| {
         let family = Family::<Label, Gauge>::default();
         for (word, count) in values {
-            family.get_or_create(&[(label, (*word).to_owned())]).set(number(*count));
+            family
+                .get_or_create(&[(label, (*word).to_owned())])
+                .set(number(*count));
         }
         family
     };
@@ -151,30 +173,60 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         Unit::Seconds,
         moment(picture.at),
     );
-    let states: Vec<(&str, usize)> = counts.states.iter().map(|(word, count)| (*word, *count)).collect();
+    let states: Vec<(&str, usize)> = counts
+        .states
+        .iter()
+        .map(|(word, count)| (*word, *count))
+        .collect();
     registry.register("domains", "Domains by state", by_word("state", &states));
-    let margins = [("warning", counts.below_margin.warning), ("critical", counts.below_margin.critical)];
+    let margins = [
+        ("warning", counts.below_margin.warning),
+        ("critical", counts.below_margin.critical),
+    ];
     let help = "Domains whose proof has ended or ends within the margin";
     registry.register("domains_below_margin", help, by_word("margin", &margins));
     let persons = Gauge::<i64>::default();
     persons.set(number(counts.needs_a_person));
-    registry.register("domains_needing_a_person", "Domains that do not come right by themselves", persons);
-    let waits = [("late", counts.waiting.late), ("overdue", counts.waiting.overdue)];
-    registry.register("domains_waiting", "Domains whose value waits too long", by_word("lateness", &waits));
+    registry.register(
+        "domains_needing_a_person",
+        "Domains that do not come right by themselves",
+        persons,
+    );
+    let waits = [
+        ("late", counts.waiting.late),
+        ("overdue", counts.waiting.overdue),
+    ];
+    registry.register(
+        "domains_waiting",
+        "Domains whose value waits too long",
+        by_word("lateness", &waits),
+    );
     if let Some(end) = counts.soonest_proof_end {
         let help = "When the first proof stops counting";
-        registry.register_with_unit("soonest_proof_end_timestamp", help, Unit::Seconds, moment(end));
+        registry.register_with_unit(
+            "soonest_proof_end_timestamp",
+            help,
+            Unit::Seconds,
+            moment(end),
+        );
     }
-    let (looked, refused) = (Family::<Label, Moment>::default(), Family::<Label, Gauge>::default());
+    let (looked, refused) = (
+        Family::<Label, Moment>::default(),
+        Family::<Label, Gauge>::default(),
+    );
     for client in &picture.clients {
         let label = [("client", client.key.to_string())];
         if let Some(at) = client.looked_at {
             looked.get_or_create(&label).set(seconds(at));
         }
-        refused.get_or_create(&label).set(i64::from(!client.refusal.is_empty()));
+        refused
+            .get_or_create(&label)
+            .set(i64::from(!client.refusal.is_empty()));
     }
     let inventory = !picture.troubles.inventory.is_empty();
-    refused.get_or_create(&[("client", INVENTORY.to_owned())]).set(i64::from(inventory));
+    refused
+        .get_or_create(&[("client", INVENTORY.to_owned())])
+        .set(i64::from(inventory));
     let help = "When the CA was last asked for all domains of a client";
     registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
     registry.register(
@@ -185,7 +237,8 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     if live.domain_labels > 0 {
         let ends = Family::<Label, Moment>::default();
         for (end, domain) in first_ends(picture, live.domain_labels) {
-            ends.get_or_create(&[("domain", domain.to_string())]).set(seconds(end));
+            ends.get_or_create(&[("domain", domain.to_string())])
+                .set(seconds(end));
         }
         let help = "When the proof of a domain stops counting, for those where it is soonest";
         registry.register_with_unit("proof_end_timestamp", help, Unit::Seconds, ends);
@@ -194,8 +247,13 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
 
 /// The domains whose proofs end first, at most `most`.
 fn first_ends(picture: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)> {
-    let managed = picture.entries.iter().filter(|entry| entry.state != Standing::Unmanaged);
-    let mut ends: Vec<_> = managed.filter_map(|entry| Some((entry.usable_until?, &entry.domain))).collect();
+    let managed = picture
+        .entries
+        .iter()
+        .filter(|entry| entry.state != Standing::Unmanaged);
+    let mut ends: Vec<_> = managed
+        .filter_map(|entry| Some((entry.usable_until?, &entry.domain)))
+        .collect();
     ends.sort_unstable();
     ends.truncate(most);
     ends

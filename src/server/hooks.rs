@@ -1,9 +1,11 @@
-//! Hooks in: `POST /hooks/dns`, by which DNS pipelines say what they changed. A hint, never an order: domains of the inventory
-//! at or below what is named become due, and what is looked at then is the truth (faults H13).
+//! Hooks in: `POST /hooks/dns`, by which DNS pipelines say what they changed. A hint, never an
+//! order: domains of the inventory at or below what is named become due, and what is looked at then
+//! is the truth (faults H13).
 //!
-//! Who sends is known by [`signature`], or by a bearer token of the role `hook`; what is named is read by [`body`]. 202 is said
-//! only after the hint is in the store (K18). The same message again is the same hint again; another one under its id is
-//! refused (H02, H03). How often a domain is tried at once, however many hooks come, is the worker's to say (H08, W04).
+//! Who sends is known by [`signature`], or by a bearer token of the role `hook`; what is named is
+//! read by [`body`]. 202 is said only after the hint is in the store (K18). The same message again
+//! is the same hint again; another one under its id is refused (H02, H03). How often a domain is
+//! tried at once, however many hooks come, is the worker's to say (H08, W04).
 
 pub mod body;
 pub mod signature;
@@ -19,7 +21,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -44,9 +48,11 @@ pub const PATH: &str = "/hooks/dns";
 const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
-/// A store that needs longer is as good as gone, and the sender sends it again; before the request itself is given up.
+/// A store that needs longer is as good as gone, and the sender sends it again; before the request
+/// itself is given up.
 const STORE_TIME: Duration = Duration::from_secs(8);
-/// Refusals of what strangers may send stand in the log so many at once, then one in [`TOLD_EVERY`]: it must not fill a disk.
+/// Refusals of what strangers may send stand in the log so many at once, then one in
+/// [`TOLD_EVERY`]: it must not fill a disk.
 const TOLD: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -60,9 +66,15 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key with its secrets, two of them while they roll over. `zones`: what it may name, with everything below; empty: anything.
+    /// A key with its secrets, two of them while they roll over. `zones`: what it may name, with
+    /// everything below; empty: anything.
     pub fn new(name: &str, scheme: Scheme, secrets: Vec<Secret>, zones: Vec<DomainName>) -> Self {
-        Self { name: name.into(), scheme, secrets, zones: zones.into() }
+        Self {
+            name: name.into(),
+            scheme,
+            secrets,
+            zones: zones.into(),
+        }
     }
 
     /// Its name in the configuration.
@@ -72,12 +84,17 @@ impl Key {
 
     /// Whether somebody who knows a secret of one could sign for the other.
     pub fn shares_a_secret_with(&self, other: &Self) -> bool {
-        self.secrets.iter().any(|secret| other.secrets.iter().any(|known| known.is(secret)))
+        self.secrets
+            .iter()
+            .any(|secret| other.secrets.iter().any(|known| known.is(secret)))
     }
 
     fn signed(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
         self.scheme == claim.scheme
-            && self.secrets.iter().fold(false, |found, secret| claim.is_by(secret, body) | found)
+            && self
+                .secrets
+                .iter()
+                .fold(false, |found, secret| claim.is_by(secret, body) | found)
     }
 }
 
@@ -87,9 +104,19 @@ pub fn routes(shared: Arc<Shared>) -> Router {
 }
 
 fn routes_within(store_time: Duration, shared: Arc<Shared>) -> Router {
-    let quota = Quota::with_period(TOLD_EVERY).unwrap_or(Quota::per_minute(TOLD)).allow_burst(TOLD);
-    let hooks = Arc::new(Hooks { shared, store_time, paces: Mutex::default(), told: RateLimiter::direct(quota) });
-    Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(body::MOST_BYTES)).with_state(hooks)
+    let quota = Quota::with_period(TOLD_EVERY)
+        .unwrap_or(Quota::per_minute(TOLD))
+        .allow_burst(TOLD);
+    let hooks = Arc::new(Hooks {
+        shared,
+        store_time,
+        paces: Mutex::default(),
+        told: RateLimiter::direct(quota),
+    });
+    Router::new()
+        .route(PATH, post(answer))
+        .layer(DefaultBodyLimit::max(body::MOST_BYTES))
+        .with_state(hooks)
 }
 
 struct Hooks {
@@ -129,7 +156,9 @@ enum Refusal {
     #[error("the body must be `Content-Type: application/json`, as it is, not compressed")]
     NotJson,
     /// Whichever part was wrong (H04).
-    #[error("the signature does not hold: check the secret, the clock, and that the body is signed as it is sent")]
+    #[error(
+        "the signature does not hold: check the secret, the clock, and that the body is signed as it is sent"
+    )]
     Unsigned,
     #[error(transparent)]
     Denied(Denied),
@@ -184,18 +213,32 @@ impl IntoResponse for Refusal {
         };
         match self {
             // RFC 9110, section 11.6.1: a 401 says how it could be otherwise.
-            Self::Unsigned => drop(response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::TooMany(wait) => drop(response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into())),
-            Self::Unavailable(None) | Self::Slow => {
-                drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10")))
-            }
+            Self::Unsigned => drop(
+                response
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            ),
+            Self::TooMany(wait) => drop(
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, (wait.as_secs() + 1).into()),
+            ),
+            Self::Unavailable(None) | Self::Slow => drop(
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from_static("10")),
+            ),
             _ => {}
         }
         response
     }
 }
 
-async fn answer(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+async fn answer(
+    State(hooks): State<Arc<Hooks>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let outcome = match body {
         Ok(body) => hooks.take(&headers, &body).await,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::TooLong),
@@ -215,7 +258,11 @@ async fn answer(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Resul
 }
 
 impl Hooks {
-    async fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(&'static str, Reply), Refusal> {
+    async fn take(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(&'static str, Reply), Refusal> {
         let live = self.shared.live();
         let sender = self.sender(&live, headers, body)?;
         self.pace(&sender.name)?;
@@ -228,35 +275,63 @@ impl Hooks {
         };
         let changed = match body::read(body).map_err(malformed)? {
             Changed::Named(names) => names,
-            // Whoever may name a few zones only, and names none, means these; one who may name all may not mean all.
+            // Whoever may name a few zones only, and names none, means these; one who may name all
+            // may not mean all.
             Changed::Unnamed if sender.zones.is_empty() => {
                 return Err(Refusal::Malformed(
-                    "the body has neither `names` nor `zones`, and its key has no zones of its own".to_owned(),
+                    "the body has neither `names` nor `zones`, and its key has no zones of its own"
+                        .to_owned(),
                 ));
             }
             Changed::Unnamed => sender.zones.iter().cloned().collect(),
         };
-        let outside: Vec<_> = changed.iter().filter(|name| !sender.may_name(name)).cloned().collect();
+        let outside: Vec<_> = changed
+            .iter()
+            .filter(|name| !sender.may_name(name))
+            .cloned()
+            .collect();
         if !outside.is_empty() {
-            tracing::warn!(key = sender.name, names = outside.len(), "a hook names what its key may not");
+            tracing::warn!(
+                key = sender.name,
+                names = outside.len(),
+                "a hook names what its key may not"
+            );
             return Err(Refusal::Outside(outside));
         }
         let picture = self.shared.picture().ok_or(Refusal::Unavailable(None))?;
         let (concerned, reply) = concern(&picture, changed);
         let now = self.shared.clock.now();
         let digest = digest(body);
-        let received = self.shared.store.receive(&sender.name, &sender.id, &digest, &concerned, now);
+        let received =
+            self.shared
+                .store
+                .receive(&sender.name, &sender.id, &digest, &concerned, now);
         // If it is stored all the same, it is found there when the sender comes again.
-        let received = tokio::time::timeout(self.store_time, received).await.map_err(|_| Refusal::Slow)?;
+        let received = tokio::time::timeout(self.store_time, received)
+            .await
+            .map_err(|_| Refusal::Slow)?;
         match received.map_err(|error| Refusal::Unavailable(Some(error)))? {
             Received::Other => {
-                tracing::warn!(key = sender.name, id = sender.id, "another message came under an id that is known");
+                tracing::warn!(
+                    key = sender.name,
+                    id = sender.id,
+                    "another message came under an id that is known"
+                );
                 Err(Refusal::Reused)
             }
             received => {
                 self.shared.wake.notify_one();
-                let outcome = if received == Received::New { "accepted" } else { "repeated" };
-                tracing::info!(key = sender.name, id = sender.id, domains = reply.domains, "a hook was {outcome}");
+                let outcome = if received == Received::New {
+                    "accepted"
+                } else {
+                    "repeated"
+                };
+                tracing::info!(
+                    key = sender.name,
+                    id = sender.id,
+                    domains = reply.domains,
+                    "a hook was {outcome}"
+                );
                 Ok((outcome, reply))
             }
         }
@@ -269,13 +344,20 @@ impl Hooks {
         let claim = match Claim::read(headers, self.shared.clock.now()) {
             Ok(claim) => claim,
             Err(Flaw::Unsigned) if headers.contains_key(AUTHORIZATION) => {
-                let identity = live.access.identify(headers).and_then(|identity| identity.require(Role::Hook));
+                let identity = live
+                    .access
+                    .identify(headers)
+                    .and_then(|identity| identity.require(Role::Hook));
                 let denied = |why: Denied| {
                     self.tell("", &why);
                     Refusal::Denied(why)
                 };
                 let name = identity.map_err(denied)?.name.unwrap_or_default();
-                return Ok(Sender { name: format!("token/{name}"), zones: Arc::default(), id: by_content() });
+                return Ok(Sender {
+                    name: format!("token/{name}"),
+                    zones: Arc::default(),
+                    id: by_content(),
+                });
             }
             Err(flaw) => {
                 self.tell("", &flaw);
@@ -283,17 +365,27 @@ impl Hooks {
             }
         };
         // Every key is tried, so that the time does not tell which one it was.
-        let signed =
-            live.hook_keys.iter().fold(None, |found, key| if key.signed(&claim, body) { Some(key) } else { found });
+        let signed = live.hook_keys.iter().fold(None, |found, key| {
+            if key.signed(&claim, body) {
+                Some(key)
+            } else {
+                found
+            }
+        });
         let Some(key) = signed else {
             self.tell("", &"it is signed with no secret of [[server.hook_key]]");
             return Err(Refusal::Unsigned);
         };
         let id = claim.id.map_or_else(by_content, str::to_owned);
-        Ok(Sender { name: key.name.to_string(), zones: Arc::clone(&key.zones), id })
+        Ok(Sender {
+            name: key.name.to_string(),
+            zones: Arc::clone(&key.zones),
+            id,
+        })
     }
 
-    /// For the log: its reader may know why, whoever sent it may not. `key` is empty while nobody knows who that was.
+    /// For the log: its reader may know why, whoever sent it may not. `key` is empty while nobody
+    /// knows who that was.
     fn tell(&self, key: &str, why: &dyn std::fmt::Display) {
         if self.told.check().is_ok() {
             tracing::warn!(key, "a hook was refused: {}", escape(&why.to_string()));
@@ -302,45 +394,82 @@ impl Hooks {
 
     fn pace(&self, sender: &str) -> Result<(), Refusal> {
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = paces
-            .entry(sender.to_owned())
-            .or_insert_with(|| Arc::new(RateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST))));
-        pace.check().map_err(|until| Refusal::TooMany(until.wait_time_from(DefaultClock::default().now())))
+        let pace = paces.entry(sender.to_owned()).or_insert_with(|| {
+            Arc::new(RateLimiter::direct(
+                Quota::per_second(RATE).allow_burst(BURST),
+            ))
+        });
+        pace.check()
+            .map_err(|until| Refusal::TooMany(until.wait_time_from(DefaultClock::default().now())))
     }
 }
 
 impl Sender {
     fn may_name(&self, name: &DomainName) -> bool {
-        self.zones.is_empty() || self.zones.iter().any(|zone| name == zone || name.is_below(zone))
+        self.zones.is_empty()
+            || self
+                .zones
+                .iter()
+                .any(|zone| name == zone || name.is_below(zone))
     }
 }
 
 /// The domains of the inventory at or below what changed.
 fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<DomainName>, Reply) {
     // Most name one: then a comparison is less work than a hash, for each of 100,000 domains.
-    let by_text: BTreeMap<&str, &DomainName> = changed.iter().map(|name| (name.as_str(), name)).collect();
+    let by_text: BTreeMap<&str, &DomainName> =
+        changed.iter().map(|name| (name.as_str(), name)).collect();
     let (mut concerned, mut named) = (Vec::new(), BTreeSet::new());
-    for entry in picture.entries.iter().filter(|entry| entry.state != DomainState::Unmanaged) {
-        // All that were named above it, not the nearest only: each is told whether it concerns something.
-        let above: Vec<&DomainName> =
-            entry.domain.at_and_above().filter_map(|name| by_text.get(name).copied()).collect();
+    for entry in picture
+        .entries
+        .iter()
+        .filter(|entry| entry.state != DomainState::Unmanaged)
+    {
+        // All that were named above it, not the nearest only: each is told whether it concerns
+        // something.
+        let above: Vec<&DomainName> = entry
+            .domain
+            .at_and_above()
+            .filter_map(|name| by_text.get(name).copied())
+            .collect();
         if !above.is_empty() {
             concerned.push(entry.domain.clone());
             named.extend(above);
         }
     }
     let accepted: Vec<DomainName> = named.into_iter().cloned().collect();
-    let ignored = changed.iter().filter(|name| accepted.binary_search(name).is_err()).cloned().collect();
+    let ignored = changed
+        .iter()
+        .filter(|name| accepted.binary_search(name).is_err())
+        .cloned()
+        .collect();
     let domains = concerned.len();
-    (concerned, Reply { accepted, ignored, domains })
+    (
+        concerned,
+        Reply {
+            accepted,
+            ignored,
+            domains,
+        },
+    )
 }
 
 /// `application/json`, with any parameters (RFC 8259, section 11: none of them means anything).
 fn is_plain_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let coded =
-        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let coded = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     essence.eq_ignore_ascii_case("application/json") && !coded
 }

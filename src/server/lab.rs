@@ -1,4 +1,5 @@
-//! A daemon without a scheduler for tests: a store with a few domains in every condition, a clock that stands, all routes.
+//! A daemon without a scheduler for tests: a store with a few domains in every condition, a clock
+//! that stands, all routes.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use super::shared::{Live, Shared};
 use crate::ca::ClientSelector;
 use crate::clock::{Clock as _, SimulatedClock};
 use crate::prevalidation::{
-    Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration, Sighting, Status,
-    Token,
+    Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration,
+    Sighting, Status, Token,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
@@ -56,7 +57,9 @@ impl Reply {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -69,7 +72,9 @@ pub fn access() -> Access {
     let mut access = Access::new(true);
     access.add("monitoring", Role::Read, &READ.into()).unwrap();
     access.add("pipeline", Role::Hook, &HOOK.into()).unwrap();
-    access.add("people", Role::Operate, &OPERATE.into()).unwrap();
+    access
+        .add("people", Role::Operate, &OPERATE.into())
+        .unwrap();
     access
 }
 
@@ -87,16 +92,28 @@ impl Lab {
         let store = Arc::new(SqliteStore::open(&url, None).await.unwrap());
         let live = Live {
             policy: Policy::new(Mode::Manage),
-            targets: vec![Target::new("swisssign", ClientSelector::Name("Muster AG".to_owned()))],
+            targets: vec![Target::new(
+                "swisssign",
+                ClientSelector::Name("Muster AG".to_owned()),
+            )],
             providers: ["internal".to_owned()].into(),
             access,
             tls: None,
             domain_labels: 0,
             hook_keys: Vec::new(),
         };
-        let shared = Arc::new(Shared::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(clock.clone()), live));
+        let shared = Arc::new(Shared::new(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Arc::new(clock.clone()),
+            live,
+        ));
         shared.hinder(None);
-        let lab = Self { shared, clock, store, folder };
+        let lab = Self {
+            shared,
+            clock,
+            store,
+            folder,
+        };
         lab.fill().await;
         lab.shared.look_again().await.unwrap();
         lab
@@ -126,19 +143,37 @@ impl Lab {
 
     async fn fill(&self) {
         let now = self.clock.now();
-        let names =
-            ["example.ch", "xn--dj-kia8a.vu.com", "held.example", "new.example", "busy.example", "www.example.ch"];
+        let names = [
+            "example.ch",
+            "xn--dj-kia8a.vu.com",
+            "held.example",
+            "new.example",
+            "busy.example",
+            "www.example.ch",
+        ];
         let wanted = names.map(|text| Wanted {
             domain: name(text),
             client: CLIENT.to_owned(),
             ca: "swisssign".to_owned(),
             provider: (text == "example.ch").then(|| "internal".to_owned()),
         });
-        self.store.sync_inventory(Origin::Config, &wanted, now).await.unwrap();
+        self.store
+            .sync_inventory(Origin::Config, &wanted, now)
+            .await
+            .unwrap();
         let seen = [
-            ("example.ch", registration("example.ch", Some(now - days(30)))),
-            ("xn--dj-kia8a.vu.com", registration("xn--dj-kia8a.vu.com", Some(now - days(195)))),
-            ("held.example", registration("held.example", Some(now - days(300)))),
+            (
+                "example.ch",
+                registration("example.ch", Some(now - days(30))),
+            ),
+            (
+                "xn--dj-kia8a.vu.com",
+                registration("xn--dj-kia8a.vu.com", Some(now - days(195))),
+            ),
+            (
+                "held.example",
+                registration("held.example", Some(now - days(300))),
+            ),
             ("busy.example", registration("busy.example", None)),
         ];
         let mut seen: Vec<Seen> = seen
@@ -150,11 +185,18 @@ impl Lab {
                 changed: true,
             })
             .collect();
-        let absent =
-            |text| Seen { domain: name(text), sighting: Sighting::Absent, due_at: Some(now + days(1)), changed: true };
+        let absent = |text| Seen {
+            domain: name(text),
+            sighting: Sighting::Absent,
+            due_at: Some(now + days(1)),
+            changed: true,
+        };
         seen.extend([absent("new.example"), absent("www.example.ch")]);
         self.store.record_look(CLIENT, &seen, now).await.unwrap();
-        self.store.set_fact(&format!("unmanaged/{CLIENT}"), "forgotten.example").await.unwrap();
+        self.store
+            .set_fact(&format!("unmanaged/{CLIENT}"), "forgotten.example")
+            .await
+            .unwrap();
         let only = [name("held.example"), name("busy.example")];
         let claim = Claim {
             holder: "lab",
@@ -183,7 +225,11 @@ impl Lab {
                     attempt: if is_held { held(now) } else { busy(now) },
                     due_at: Some(now + days(1)),
                     at_risk: None,
-                    ledger: if is_held { Vec::new() } else { vec![entry(now)] },
+                    ledger: if is_held {
+                        Vec::new()
+                    } else {
+                        vec![entry(now)]
+                    },
                     events: if is_held {
                         vec![event("held", EVIL)]
                     } else {
@@ -195,7 +241,14 @@ impl Lab {
                 }
             })
             .collect();
-        assert!(self.store.commit(&writes).await.unwrap().iter().all(Result::is_ok));
+        assert!(
+            self.store
+                .commit(&writes)
+                .await
+                .unwrap()
+                .iter()
+                .all(Result::is_ok)
+        );
     }
 }
 
@@ -204,7 +257,11 @@ pub async fn ask(router: &Router, request: Request<Body>) -> Reply {
     let answer = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = answer.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    Reply { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
 }
 
 fn days(count: i64) -> SignedDuration {
@@ -216,7 +273,11 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
     Registration {
         reference: format!("cld-{text}"),
         domain: name(text),
-        status: if proved_at.is_some() { Status::Valid } else { Status::Pending },
+        status: if proved_at.is_some() {
+            Status::Valid
+        } else {
+            Status::Pending
+        },
         proof: proved_at.map(|at| Proof {
             validated_at: Some(at),
             expires_at: Some(at + days(198)),
@@ -237,7 +298,11 @@ fn held(now: Timestamp) -> Attempt {
     Attempt {
         since: Some(now),
         last_error: Some(EVIL.to_owned()),
-        hold: Some(Hold { since: now, reason: EVIL.to_owned(), again_at: now + days(1) }),
+        hold: Some(Hold {
+            since: now,
+            reason: EVIL.to_owned(),
+            again_at: now + days(1),
+        }),
         ..Attempt::default()
     }
 }
@@ -247,7 +312,10 @@ fn busy(now: Timestamp) -> Attempt {
         since: Some(now - days(3)),
         value: Some("swiss-pki=canary".to_owned()),
         waits_since: Some(now - days(3)),
-        bogus: Some(Bogus { since: now, fault: "the signatures have ended".to_owned() }),
+        bogus: Some(Bogus {
+            since: now,
+            fault: "the signatures have ended".to_owned(),
+        }),
         ..Attempt::default()
     }
 }

@@ -1,7 +1,8 @@
-//! Connections: how many, how long, how large, in clear or by TLS. What is asked on them is [`super::http`]'s.
+//! Connections: how many, how long, how large, in clear or by TLS. What is asked on them is
+//! [`super::http`]'s.
 //!
-//! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes, and there is a most of them
-//! (faults H07).
+//! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes,
+//! and there is a most of them (faults H07).
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 
-/// Connections at once; one more is closed at once. Half of the 1024 files that a process may have open where nobody says otherwise
-/// (RLIMIT_NOFILE): however many hold one, the database, the name servers and the CA can still be asked.
+/// Connections at once; one more is closed at once. Half of the 1024 files that a process may have
+/// open where nobody says otherwise (RLIMIT_NOFILE): however many hold one, the database, the name
+/// servers and the CA can still be asked.
 pub const CONNECTIONS: usize = 512;
 /// A header with all its lines; longer ones are answered with 431.
 pub const HEADER_BYTES: usize = 32 * 1024;
@@ -76,7 +78,8 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Takes no connection any more, and returns once what was under way is answered or its grace is over.
+    /// Takes no connection any more, and returns once what was under way is answered or its grace
+    /// is over.
     pub async fn end(self) {
         self.stop.cancel();
         // A panic of it has been told where it happened.
@@ -88,18 +91,27 @@ impl Listener {
     /// Answers in the background.
     pub fn begin(self, app: Router, shared: Arc<Shared>) -> Serving {
         let (address, stop) = (self.address, CancellationToken::new());
-        Serving { address, task: tokio::spawn(self.serve(app, shared, stop.clone())), stop }
+        Serving {
+            address,
+            task: tokio::spawn(self.serve(app, shared, stop.clone())),
+            stop,
+        }
     }
 
     /// Takes the address. The error is the system's: in use, or not this machine's.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        Ok(Self { address: socket.local_addr()?, socket, limits: Limits::default() })
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket,
+            limits: Limits::default(),
+        })
     }
 
     /// Answers until `stop`, then lets what is under way end within the grace.
     ///
-    /// By TLS while the settings of the moment have a certificate: every connection begins with those of its own moment.
+    /// By TLS while the settings of the moment have a certificate: every connection begins with
+    /// those of its own moment.
     async fn serve(self, app: Router, shared: Arc<Shared>, stop: CancellationToken) {
         let (limits, mut connections) = (self.limits, JoinSet::new());
         let free = Arc::new(Semaphore::new(limits.connections));
@@ -118,11 +130,20 @@ impl Listener {
                 }
             };
             while connections.try_join_next().is_some() {}
-            let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
+            let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
+                continue;
+            };
             let (app, tls, stop) = (app.clone(), shared.live().tls.clone(), stop.clone());
             connections.spawn(async move {
                 let _place = place;
-                answer(stream, tls.map(|tls| TlsAcceptor::from(tls.0)), app, limits, stop).await;
+                answer(
+                    stream,
+                    tls.map(|tls| TlsAcceptor::from(tls.0)),
+                    app,
+                    limits,
+                    stop,
+                )
+                .await;
             });
         }
         drop(self.socket);
@@ -132,7 +153,13 @@ impl Listener {
 }
 
 /// One connection. How it ends is nobody's concern: the other side may go away at any moment.
-async fn answer(stream: TcpStream, tls: Option<TlsAcceptor>, app: Router, limits: Limits, stop: CancellationToken) {
+async fn answer(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    app: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     match tls {
         None => converse(stream, app, limits, stop).await,
@@ -155,7 +182,10 @@ async fn converse(
     stop: CancellationToken,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(HEADER_BYTES);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(HEADER_BYTES);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     let mut connection = pin!(connection);
     tokio::select! {

@@ -1,4 +1,5 @@
-//! What the service manager is told: sd_notify(3), as systemd and others listen to it. Without one, nothing.
+//! What the service manager is told: sd_notify(3), as systemd and others listen to it. Without one,
+//! nothing.
 
 use std::time::Duration;
 

@@ -20,12 +20,21 @@ const OK: &str = "ok";
 pub fn metered(mut ports: Ports, metrics: &Arc<Metrics>) -> Ports {
     let metrics = || Arc::clone(metrics);
     for (name, ca) in &mut ports.cas {
-        *ca =
-            Arc::new(Metered { inner: Arc::clone(ca), name: name.clone(), metrics: metrics(), note: Metrics::ca_call });
+        *ca = Arc::new(Metered {
+            inner: Arc::clone(ca),
+            name: name.clone(),
+            metrics: metrics(),
+            note: Metrics::ca_call,
+        });
     }
     for (name, provider) in &mut ports.providers {
         let (inner, note) = (Arc::clone(provider), Metrics::provider_call as Note);
-        *provider = Arc::new(Metered { inner, name: name.clone(), metrics: metrics(), note });
+        *provider = Arc::new(Metered {
+            inner,
+            name: name.clone(),
+            metrics: metrics(),
+            note,
+        });
     }
     ports
 }
@@ -46,10 +55,21 @@ impl<T: fmt::Debug + ?Sized> fmt::Debug for Metered<T> {
 }
 
 impl<T: ?Sized> Metered<T> {
-    async fn call<A>(&self, call: &'static str, work: impl Future<Output = A>, outcome: fn(&A) -> &'static str) -> A {
+    async fn call<A>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = A>,
+        outcome: fn(&A) -> &'static str,
+    ) -> A {
         let began = Instant::now();
         let answer = work.await;
-        (self.note)(&self.metrics, &self.name, call, outcome(&answer), began.elapsed());
+        (self.note)(
+            &self.metrics,
+            &self.name,
+            call,
+            outcome(&answer),
+            began.elapsed(),
+        );
         answer
     }
 }
@@ -61,17 +81,26 @@ impl Ca for Metered<dyn Ca> {
     }
 
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
-        self.call("find_client", self.inner.find_client(selector), of_ca).await
+        self.call("find_client", self.inner.find_client(selector), of_ca)
+            .await
     }
 
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
         self.call("list", self.inner.list(client), of_ca).await
     }
 
-    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
         self.call("register", self.inner.register(client, names), |answers| {
             // One call for many names: what is wrong with one of them is what is worth knowing.
-            answers.iter().map(|(_, answer)| of_ca(answer)).find(|word| *word != OK).unwrap_or(OK)
+            answers
+                .iter()
+                .map(|(_, answer)| of_ca(answer))
+                .find(|word| *word != OK)
+                .unwrap_or(OK)
         })
         .await
     }
@@ -81,19 +110,23 @@ impl Ca for Metered<dyn Ca> {
     }
 
     async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("validate", self.inner.validate(reference), of_ca).await
+        self.call("validate", self.inner.validate(reference), of_ca)
+            .await
     }
 
     async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("reset_token", self.inner.reset_token(reference), of_ca).await
+        self.call("reset_token", self.inner.reset_token(reference), of_ca)
+            .await
     }
 
     async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("delete_token", self.inner.delete_token(reference), of_ca).await
+        self.call("delete_token", self.inner.delete_token(reference), of_ca)
+            .await
     }
 
     async fn delete(&self, reference: &str) -> Result<(), CaError> {
-        self.call("delete", self.inner.delete(reference), of_ca).await
+        self.call("delete", self.inner.delete(reference), of_ca)
+            .await
     }
 }
 
@@ -104,27 +137,41 @@ impl Provider for Metered<dyn Provider> {
     }
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
-        self.call("find_zone", self.inner.find_zone(owner), of_provider).await
+        self.call("find_zone", self.inner.find_zone(owner), of_provider)
+            .await
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        self.call("inspect", self.inner.inspect(owner), of_provider).await
+        self.call("inspect", self.inner.inspect(owner), of_provider)
+            .await
     }
 
     async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.call("ensure_present", self.inner.ensure_present(values), |answers| of_all(answers)).await
+        self.call(
+            "ensure_present",
+            self.inner.ensure_present(values),
+            |answers| of_all(answers),
+        )
+        .await
     }
 
     async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.call("ensure_absent", self.inner.ensure_absent(values), |answers| of_all(answers)).await
+        self.call(
+            "ensure_absent",
+            self.inner.ensure_absent(values),
+            |answers| of_all(answers),
+        )
+        .await
     }
 
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        self.call("preflight", self.inner.preflight(owner), of_provider).await
+        self.call("preflight", self.inner.preflight(owner), of_provider)
+            .await
     }
 
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
-        self.call("in_sync", self.inner.in_sync(change_id), of_provider).await
+        self.call("in_sync", self.inner.in_sync(change_id), of_provider)
+            .await
     }
 }
 
@@ -162,7 +209,11 @@ fn of_provider<A>(answer: &Result<A, ProviderError>) -> &'static str {
 }
 
 fn of_all(answers: &[Result<Receipt, ProviderError>]) -> &'static str {
-    answers.iter().map(of_provider).find(|word| *word != OK).unwrap_or(OK)
+    answers
+        .iter()
+        .map(of_provider)
+        .find(|word| *word != OK)
+        .unwrap_or(OK)
 }
 
 #[cfg(test)]
@@ -176,7 +227,9 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_counted_by_what_came_of_it_and_its_answer_is_the_same() {
         let metrics = Arc::new(Metrics::new());
-        let inner: Arc<dyn Provider> = Arc::new(MemoryProvider::new(MemoryZones::new().with_zone("example.ch")));
+        let inner: Arc<dyn Provider> = Arc::new(MemoryProvider::new(
+            MemoryZones::new().with_zone("example.ch"),
+        ));
         let provider: Arc<dyn Provider> = Arc::new(Metered {
             inner: Arc::clone(&inner),
             name: "internal".to_owned(),
@@ -184,8 +237,14 @@ mod tests {
             note: Metrics::provider_call,
         });
         assert_eq!(provider.kind(), inner.kind());
-        assert_eq!(provider.find_zone("example.ch").await.unwrap(), inner.find_zone("example.ch").await.unwrap());
-        assert_eq!(provider.find_zone("example.org").await.unwrap_err().kind, ErrorKind::NoZone);
+        assert_eq!(
+            provider.find_zone("example.ch").await.unwrap(),
+            inner.find_zone("example.ch").await.unwrap()
+        );
+        assert_eq!(
+            provider.find_zone("example.org").await.unwrap_err().kind,
+            ErrorKind::NoZone
+        );
         let text = metrics.encode(&Registry::default()).unwrap();
         for outcome in ["ok", "no_zone"] {
             let line = format!(

@@ -1,8 +1,9 @@
-//! The status page: for a person who looks and wants to know. Drawn by the server, without a script and without anything from
-//! elsewhere; everything on it is read off the last picture, and a domain's own page off the store.
+//! The status page: for a person who looks and wants to know. Drawn by the server, without a script
+//! and without anything from elsewhere; everything on it is read off the last picture, and a
+//! domain's own page off the store.
 //!
-//! Whoever may read may look. Orders (`look now`, `try now`) need a session of the role `operate` and the word of that session
-//! in every form, see [`session`].
+//! Whoever may read may look. Orders (`look now`, `try now`) need a session of the role `operate`
+//! and the word of that session in every form, see [`session`].
 
 mod assets;
 mod calendar;
@@ -36,7 +37,8 @@ use super::shared::Shared;
 use crate::overview::snapshot::Snapshot;
 use crate::store::StoreError;
 
-/// Nothing but our own sheet and forms: a name or a word of a CA that became markup all the same would still do nothing.
+/// Nothing but our own sheet and forms: a name or a word of a CA that became markup all the same
+/// would still do nothing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
@@ -54,7 +56,11 @@ struct Pages {
 
 /// `/`, `/domains`, `/domains/{name}`, `/session`, `/assets/*`.
 pub fn routes(shared: Arc<Shared>) -> Router {
-    let pages = Pages { shared, doorkeeper: Doorkeeper::default(), summary: Mutex::default() };
+    let pages = Pages {
+        shared,
+        doorkeeper: Doorkeeper::default(),
+        summary: Mutex::default(),
+    };
     Router::new()
         .route("/", get(front::show))
         .route("/clients/look", post(orders::look_now))
@@ -70,7 +76,8 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .with_state(Arc::new(pages))
 }
 
-/// Says to the browser, for every answer, what it may do with it; what holds for everything the server says is added there.
+/// Says to the browser, for every answer, what it may do with it; what holds for everything the
+/// server says is added there.
 async fn seal(request: Request, next: Next) -> Response {
     sealed(next.run(request).await)
 }
@@ -78,7 +85,10 @@ async fn seal(request: Request, next: Next) -> Response {
 fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
     response
 }
 
@@ -95,8 +105,15 @@ impl Pages {
 
     /// The last picture and what was counted of it.
     fn picture(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Box<Response>> {
-        let picture = self.shared.picture().ok_or_else(|| Box::new(self.no_picture()))?;
-        let known = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let picture = self
+            .shared
+            .picture()
+            .ok_or_else(|| Box::new(self.no_picture()))?;
+        let known = self
+            .summary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((of, summary)) = known.filter(|(of, _)| Arc::ptr_eq(of, &picture)) {
             return Ok((of, summary));
         }
@@ -135,7 +152,13 @@ impl Pages {
 
 /// A page that says what is wrong, for somebody of whom nothing has to be known.
 fn trouble(status: StatusCode, title: &str, advice: &str, now: Timestamp) -> Response {
-    let frame = Frame { title, here: Here::Elsewhere, visitor: None, picture: None, now };
+    let frame = Frame {
+        title,
+        here: Here::Elsewhere,
+        visitor: None,
+        picture: None,
+        now,
+    };
     let mut response = frame.page(
         status,
         html! {
@@ -147,7 +170,9 @@ fn trouble(status: StatusCode, title: &str, advice: &str, now: Timestamp) -> Res
         },
     );
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

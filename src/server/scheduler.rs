@@ -1,9 +1,9 @@
 //! The loop of the daemon: lanes that work, errands beside them, and a pulse that says both go on.
 //!
-//! One process has a few lanes. One of the idle ones is on watch: it looks for work when something may have become due (a word
-//! from this process or another one, the next moment in the store, and all the same every few seconds), and when it finds some,
-//! another one is on watch. So nobody looks twice, an idle daemon costs one small query each time, and a slow round holds up no
-//! other.
+//! One process has a few lanes. One of the idle ones is on watch: it looks for work when something
+//! may have become due (a word from this process or another one, the next moment in the store, and
+//! all the same every few seconds), and when it finds some, another one is on watch. So nobody
+//! looks twice, an idle daemon costs one small query each time, and a slow round holds up no other.
 
 mod clocks;
 mod errands;
@@ -27,8 +27,9 @@ use crate::worker::Worker;
 
 /// The pulse, at least.
 const TICK: Duration = Duration::from_secs(1);
-/// A round that takes longer hangs, and a look for work too: the service manager is left to think so (faults W07). A round of a
-/// hundred domains and a CA that takes its time has minutes, and at a slow rate hours; so it counts from the last answer.
+/// A round that takes longer hangs, and a look for work too: the service manager is left to think
+/// so (faults W07). A round of a hundred domains and a CA that takes its time has minutes, and at a
+/// slow rate hours; so it counts from the last answer.
 const STUCK: Duration = Duration::from_secs(15 * 60);
 /// The longest pause after a fault of the store, or of the program.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -45,9 +46,14 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Four lanes that look for work every five seconds; fewer where fewer domains may be worked on at once.
+    /// Four lanes that look for work every five seconds; fewer where fewer domains may be worked on
+    /// at once.
     pub fn new(drain: Duration, concurrency: usize) -> Self {
-        Self { lanes: concurrency.clamp(1, 4), poll: Duration::from_secs(5), drain }
+        Self {
+            lanes: concurrency.clamp(1, 4),
+            poll: Duration::from_secs(5),
+            drain,
+        }
     }
 }
 
@@ -61,7 +67,8 @@ pub struct Scheduler {
     on_watch: tokio::sync::Mutex<()>,
     /// Since when each lane is in a round, or looks for one.
     rounds: Mutex<Vec<Option<Instant>>>,
-    /// How many calls to CAs and providers had come back when this was last looked at, and since when it was so many.
+    /// How many calls to CAs and providers had come back when this was last looked at, and since
+    /// when it was so many.
     answers: Mutex<(u64, Instant)>,
     /// Something was done since the last picture.
     changed: AtomicBool,
@@ -118,15 +125,16 @@ impl Scheduler {
         self.shared.wake.notify_one();
     }
 
-    /// Works until [`Shared::draining`], and then until what is under way has ended, or its time is over; returns how many rounds
-    /// were cut off. Their domains come free when their leases end.
+    /// Works until [`Shared::draining`], and then until what is under way has ended, or its time is
+    /// over; returns how many rounds were cut off. Their domains come free when their leases end.
     pub async fn run(self: &Arc<Self>) -> usize {
         let mut tasks = Tasks::default();
         for lane in 0..self.pace.lanes.max(1) {
             self.start_lane(&mut tasks, lane, Duration::ZERO);
         }
         let patience = manager::patience();
-        let mut tick = tokio::time::interval(patience.map_or(TICK, |patience| (patience / 4).min(TICK)));
+        let mut tick =
+            tokio::time::interval(patience.map_or(TICK, |patience| (patience / 4).min(TICK)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut hints = self.shared.store.hints().fuse();
         let mut errands = Errands::new();
@@ -154,7 +162,9 @@ impl Scheduler {
                     self.changed.store(false, Ordering::Relaxed);
                 }
                 let scheduler = Arc::clone(self);
-                tasks.start(Part::Errand(errand), async move { scheduler.run_errand(errand).await });
+                tasks.start(Part::Errand(errand), async move {
+                    scheduler.run_errand(errand).await
+                });
             }
             self.pulse();
         }
@@ -169,7 +179,8 @@ impl Scheduler {
         });
     }
 
-    /// A part ended: errands do, lanes only by a fault of the program, which is counted, told, and survived (faults W14).
+    /// A part ended: errands do, lanes only by a fault of the program, which is counted, told, and
+    /// survived (faults W14).
     fn take_up_again(
         self: &Arc<Self>,
         ended: (Option<Part>, Option<JoinError>),
@@ -234,12 +245,15 @@ impl Scheduler {
         self.shared.metrics.store_up(true);
         *lock(&self.answered) = Instant::now();
         if let Some((since, _)) = lock(&self.fault).take() {
-            tracing::warn!("the store answers again, after {} s", since.elapsed().as_secs());
+            tracing::warn!(
+                "the store answers again, after {} s",
+                since.elapsed().as_secs()
+            );
         }
     }
 
-    /// The store could not do what `began` then: told once, however many find out. Who began before it answered last has waited
-    /// for what is over.
+    /// The store could not do what `began` then: told once, however many find out. Who began before
+    /// it answered last has waited for what is over.
     fn store_fails(&self, began: Instant, error: &StoreError) {
         if began < *lock(&self.answered) {
             return;
@@ -251,7 +265,9 @@ impl Scheduler {
             tracing::error!(error = %text, "the store does not answer; tries again until it does");
             manager::status(&format!("tries again: {text}"));
         }
-        let since = fault.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        let since = fault
+            .as_ref()
+            .map_or_else(Instant::now, |(since, _)| *since);
         *fault = Some((since, text));
     }
 }
@@ -274,7 +290,10 @@ impl Tasks {
 
 /// Whether one of `rounds`, by their beginnings, goes on though nobody has answered for long.
 fn hangs(rounds: &[Option<Instant>], answered: Instant, now: Instant) -> bool {
-    rounds.iter().flatten().any(|&began| now.duration_since(began.max(answered)) > STUCK)
+    rounds
+        .iter()
+        .flatten()
+        .any(|&began| now.duration_since(began.max(answered)) > STUCK)
 }
 
 /// 0 at first, then from one second to half a minute, not the same for all.
@@ -309,7 +328,11 @@ mod tests {
             (&[Some(90), None], 60, 106, true),
         ] {
             let rounds = rounds.map(|minutes| minutes.map(after));
-            assert_eq!(hangs(&rounds, after(answered), after(now)), expected, "{rounds:?} {answered} {now}");
+            assert_eq!(
+                hangs(&rounds, after(answered), after(now)),
+                expected,
+                "{rounds:?} {answered} {now}"
+            );
         }
     }
 }

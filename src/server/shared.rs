@@ -1,4 +1,5 @@
-//! What the parts of the daemon share: the store, the time, the settings of the moment, the last picture of all domains.
+//! What the parts of the daemon share: the store, the time, the settings of the moment, the last
+//! picture of all domains.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +31,8 @@ pub struct Shared {
     pub wake: Notify,
     /// What monitoring counts.
     pub metrics: Arc<Metrics>,
-    /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any more.
+    /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any
+    /// more.
     pub draining: CancellationToken,
     ordered_looks: Mutex<BTreeSet<String>>,
     live: watch::Sender<Arc<Live>>,
@@ -41,7 +43,8 @@ pub struct Shared {
 /// What keeps this process from deciding anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The clock was not compared with the database's since the process began, or since the clock was set.
+    /// The clock was not compared with the database's since the process began, or since the clock
+    /// was set.
     Uncompared,
     /// The clocks are too far apart.
     Apart {
@@ -53,10 +56,20 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Uncompared => f.write_str("this machine's clock has not been compared with the database's yet"),
+            Self::Uncompared => {
+                f.write_str("this machine's clock has not been compared with the database's yet")
+            }
             Self::Apart { ahead } => {
-                let way = if ahead.is_negative() { "behind" } else { "ahead of" };
-                write!(f, "this machine's clock is {} s {way} the database's", ahead.abs().as_secs())?;
+                let way = if ahead.is_negative() {
+                    "behind"
+                } else {
+                    "ahead of"
+                };
+                write!(
+                    f,
+                    "this machine's clock is {} s {way} the database's",
+                    ahead.abs().as_secs()
+                )?;
                 f.write_str("; nothing is decided until they agree: set both by NTP")
             }
         }
@@ -85,7 +98,11 @@ pub struct Live {
 impl Live {
     /// What an overview needs of it.
     pub fn basis(&self) -> Basis<'_> {
-        Basis { targets: &self.targets, providers: &self.providers, policy: &self.policy }
+        Basis {
+            targets: &self.targets,
+            providers: &self.providers,
+            policy: &self.policy,
+        }
     }
 }
 
@@ -105,7 +122,8 @@ impl Shared {
         }
     }
 
-    /// The settings of the moment. Whoever decides several things by them keeps the `Arc` for all of these.
+    /// The settings of the moment. Whoever decides several things by them keeps the `Arc` for all
+    /// of these.
     pub fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live.borrow())
     }
@@ -120,18 +138,29 @@ impl Shared {
         self.live.subscribe()
     }
 
-    /// Orders a look at a client, by its key, that does not wait for the usual time, and wakes the scheduler.
+    /// Orders a look at a client, by its key, that does not wait for the usual time, and wakes the
+    /// scheduler.
     pub fn order_look(&self, client: &str) {
-        self.ordered_looks.lock().unwrap_or_else(PoisonError::into_inner).insert(client.to_owned());
+        self.ordered_looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(client.to_owned());
         self.wake.notify_one();
     }
 
-    /// The clients whose looks were ordered since this was asked last: for the scheduler, which makes them.
+    /// The clients whose looks were ordered since this was asked last: for the scheduler, which
+    /// makes them.
     pub fn take_ordered_looks(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.ordered_looks.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .ordered_looks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
-    /// The last picture of all domains; `None` until the store was read for the first time. Its moment stands in it.
+    /// The last picture of all domains; `None` until the store was read for the first time. Its
+    /// moment stands in it.
     pub fn picture(&self) -> Option<Arc<Snapshot>> {
         self.picture.borrow().clone()
     }
@@ -160,7 +189,8 @@ impl Shared {
     /// Reads the store for a new picture.
     pub async fn look_again(&self) -> Result<Arc<Snapshot>, StoreError> {
         let live = self.live();
-        let picture = Arc::new(Snapshot::read(&*self.store, &live.basis(), self.clock.now()).await?);
+        let picture =
+            Arc::new(Snapshot::read(&*self.store, &live.basis(), self.clock.now()).await?);
         self.picture.send_replace(Some(Arc::clone(&picture)));
         Ok(picture)
     }

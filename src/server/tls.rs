@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 
-/// A certificate in force. A new one is a new value of it: whoever connects after a reload gets that one.
+/// A certificate in force. A new one is a new value of it: whoever connects after a reload gets
+/// that one.
 #[derive(Clone)]
 pub struct Tls(pub(super) Arc<ServerConfig>);
 
@@ -32,12 +33,13 @@ impl Tls {
         }
         let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
             .map_err(|_| "the key's file holds no private key in PEM".to_owned())?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(|error| format!("certificate and key do not fit: {error}"))?;
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .map_err(|error| format!("certificate and key do not fit: {error}"))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }

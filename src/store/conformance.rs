@@ -1,7 +1,12 @@
-//! What every back end of [`Store`] must do, as cases over a fresh, empty store. [`store_conformance!`](crate::store_conformance)
-//! makes one test of each. Those of a fleet, and copies, stand in [`fleet`], what only a daemon asks for in
-//! [`serving`].
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "cases of a test suite")]
+//! What every back end of [`Store`] must do, as cases over a fresh, empty store.
+//! [`store_conformance!`](crate::store_conformance) makes one test of each. Those of a fleet, and
+//! copies, stand in [`fleet`], what only a daemon asks for in [`serving`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "cases of a test suite"
+)]
 
 pub mod fleet;
 pub mod serving;
@@ -15,15 +20,17 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, MESSAGE_DAYS, Origin, Received, Seen, Store,
-    StoreError, Wanted, Write,
+    Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, MESSAGE_DAYS, Origin, Received,
+    Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{
-    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, Registration, Sighting, Status, Token,
+    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, Registration, Sighting, Status,
+    Token,
 };
 
-/// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty database alive, and a
-/// [`Subject`] on it, or an `Arc<dyn Store>` that goes by the time it is told.
+/// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty
+/// database alive, and a [`Subject`] on it, or an `Arc<dyn Store>` that goes by the time it is
+/// told.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance {
@@ -101,7 +108,10 @@ impl Subject {
 
 impl From<Arc<dyn Store>> for Subject {
     fn from(store: Arc<dyn Store>) -> Self {
-        Self { store, pass: Arc::new(|_| Box::pin(async {})) }
+        Self {
+            store,
+            pass: Arc::new(|_| Box::pin(async {})),
+        }
     }
 }
 
@@ -130,7 +140,12 @@ pub fn name(text: &str) -> DomainName {
 
 pub fn wanted(domain: &str, client: &str) -> Wanted {
     let ca = client.split('/').next().unwrap().to_owned();
-    Wanted { domain: name(domain), client: client.to_owned(), ca, provider: Some("zones".to_owned()) }
+    Wanted {
+        domain: name(domain),
+        client: client.to_owned(),
+        ca,
+        provider: Some("zones".to_owned()),
+    }
 }
 
 pub fn registered(domain: &str) -> Sighting {
@@ -155,15 +170,30 @@ pub fn registered(domain: &str) -> Sighting {
 }
 
 pub fn seen(domain: &str, due_at: Timestamp) -> Seen {
-    Seen { domain: name(domain), sighting: registered(domain), due_at: Some(due_at), changed: true }
+    Seen {
+        domain: name(domain),
+        sighting: registered(domain),
+        due_at: Some(due_at),
+        changed: true,
+    }
 }
 
 fn unchanged(domain: &str, due_at: Timestamp) -> Seen {
-    Seen { changed: false, ..seen(domain, due_at) }
+    Seen {
+        changed: false,
+        ..seen(domain, due_at)
+    }
 }
 
 fn claim_of(minute: i64, limit: usize) -> Claim<'static> {
-    Claim { holder: "host/1", now: at(minute), lease: FIVE, limit, only: None, except_clients: &[] }
+    Claim {
+        holder: "host/1",
+        now: at(minute),
+        lease: FIVE,
+        limit,
+        only: None,
+        except_clients: &[],
+    }
 }
 
 const FIVE: SignedDuration = SignedDuration::from_mins(5);
@@ -172,7 +202,10 @@ fn write(fence: &Fence) -> Write {
     Write {
         fence: fence.clone(),
         sighting: None,
-        attempt: Attempt { looks: 7, ..Attempt::default() },
+        attempt: Attempt {
+            looks: 7,
+            ..Attempt::default()
+        },
         due_at: Some(at(600)),
         at_risk: None,
         ledger: Vec::new(),
@@ -210,12 +243,19 @@ fn event(domain: &str, minute: i64, kind: &str) -> Event {
     }
 }
 
-/// Wants the domains at client `swisssign/a`, seen at minute 0 and due at minute 1, 2, 3, … in the order given.
+/// Wants the domains at client `swisssign/a`, seen at minute 0 and due at minute 1, 2, 3, … in the
+/// order given.
 async fn due(store: &Subject, domains: &[&str]) {
     let wishes: Vec<_> = domains.iter().map(|d| wanted(d, "swisssign/a")).collect();
     store.want(Origin::Config, &wishes, at(0)).await.unwrap();
-    let look: Vec<_> = (1..).zip(domains).map(|(minute, d)| seen(d, at(minute))).collect();
-    store.record_look("swisssign/a", &look, at(0)).await.unwrap();
+    let look: Vec<_> = (1..)
+        .zip(domains)
+        .map(|(minute, d)| seen(d, at(minute)))
+        .collect();
+    store
+        .record_look("swisssign/a", &look, at(0))
+        .await
+        .unwrap();
 }
 
 async fn claim_one(store: &Subject, minute: i64) -> Lease {
@@ -225,7 +265,10 @@ async fn claim_one(store: &Subject, minute: i64) -> Lease {
 }
 
 fn names(leases: &[Lease]) -> Vec<&str> {
-    leases.iter().map(|lease| lease.fence.domain.as_str()).collect()
+    leases
+        .iter()
+        .map(|lease| lease.fence.domain.as_str())
+        .collect()
 }
 
 fn is_lost(outcome: &Result<(), StoreError>) -> bool {
@@ -234,15 +277,32 @@ fn is_lost(outcome: &Result<(), StoreError>) -> bool {
 
 pub async fn claims_come_in_order_of_due_and_only_when_due(store: Subject) {
     due(&store, &["c.ch", "a.ch", "b.ch", "d.ch"]).await;
-    store.want(Origin::Config, &[wanted("never-looked.ch", "swisssign/a")], at(0)).await.unwrap();
+    store
+        .want(
+            Origin::Config,
+            &[wanted("never-looked.ch", "swisssign/a")],
+            at(0),
+        )
+        .await
+        .unwrap();
     assert!(store.claim(&claim_of(0, 9)).await.unwrap().is_empty());
-    assert_eq!(names(&store.claim(&claim_of(3, 2)).await.unwrap()), ["c.ch", "a.ch"]);
-    assert_eq!(names(&store.claim(&claim_of(3, 9)).await.unwrap()), ["b.ch"]);
+    assert_eq!(
+        names(&store.claim(&claim_of(3, 2)).await.unwrap()),
+        ["c.ch", "a.ch"]
+    );
+    assert_eq!(
+        names(&store.claim(&claim_of(3, 9)).await.unwrap()),
+        ["b.ch"]
+    );
 }
 
 pub async fn eight_claimers_share_four_hundred_rows_without_a_double(store: Subject) {
     let domains: Vec<String> = (0..400).map(|n| format!("d{n}.ch")).collect();
-    due(&store, &domains.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    due(
+        &store,
+        &domains.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
     let claimers: Vec<_> = (0..8)
         .map(|_| {
             let store = store.clone();
@@ -270,52 +330,105 @@ pub async fn eight_claimers_share_four_hundred_rows_without_a_double(store: Subj
 pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
-    let stale = Fence { epoch: leases[0].fence.epoch - 1, ..leases[0].fence.clone() };
+    let stale = Fence {
+        epoch: leases[0].fence.epoch - 1,
+        ..leases[0].fence.clone()
+    };
     let refused = Write {
         ledger: vec![entry("a.ch", "v=stale")],
         events: vec![event("a.ch", 10, "published")],
-        effect: Some(EffectMark { at: at(10), retry: false }),
+        effect: Some(EffectMark {
+            at: at(10),
+            retry: false,
+        }),
         ..write(&stale)
     };
-    let outcomes = store.commit(&[refused, write(&leases[1].fence)]).await.unwrap();
+    let outcomes = store
+        .commit(&[refused, write(&leases[1].fence)])
+        .await
+        .unwrap();
     assert!(is_lost(&outcomes[0]) && outcomes[1].is_ok());
-    assert_eq!(store.domain(&name("a.ch")).await.unwrap().unwrap().attempt, Attempt::default());
-    assert_eq!(store.domain(&name("b.ch")).await.unwrap().unwrap().attempt.looks, 7);
+    assert_eq!(
+        store.domain(&name("a.ch")).await.unwrap().unwrap().attempt,
+        Attempt::default()
+    );
+    assert_eq!(
+        store
+            .domain(&name("b.ch"))
+            .await
+            .unwrap()
+            .unwrap()
+            .attempt
+            .looks,
+        7
+    );
     assert!(store.open_entries(None).await.unwrap().is_empty());
     assert!(store.history(&name("a.ch")).await.unwrap().is_empty());
-    assert_eq!(store.effects_since(at(0)).await.unwrap(), EffectCount::default());
+    assert_eq!(
+        store.effects_since(at(0)).await.unwrap(),
+        EffectCount::default()
+    );
 }
 
 pub async fn an_ended_lease_is_taken_over_and_fences_its_holder_out(store: Subject) {
     due(&store, &["a.ch"]).await;
     let first = claim_one(&store, 10).await;
     store.pass(4).await;
-    assert!(store.claim(&claim_of(14, 1)).await.unwrap().is_empty(), "the lease still lives");
+    assert!(
+        store.claim(&claim_of(14, 1)).await.unwrap().is_empty(),
+        "the lease still lives"
+    );
     store.pass(1).await;
     let second = claim_one(&store, 15).await;
     assert_eq!(second.fence.epoch, first.fence.epoch + 1);
-    assert!(is_lost(&store.commit(&[write(&first.fence)]).await.unwrap()[0]));
-    assert!(matches!(store.take_risk_slot(&first.fence, "swisssign/a", 9).await, Err(StoreError::LeaseLost(_))));
+    assert!(is_lost(
+        &store.commit(&[write(&first.fence)]).await.unwrap()[0]
+    ));
+    assert!(matches!(
+        store.take_risk_slot(&first.fence, "swisssign/a", 9).await,
+        Err(StoreError::LeaseLost(_))
+    ));
     assert!(store.commit(&[write(&second.fence)]).await.unwrap()[0].is_ok());
 }
 
 pub async fn a_released_lease_writes_no_more(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
-    let kept = Write { release: false, ..write(&lease.fence) };
-    let outcomes = store.commit(&[kept.clone(), write(&lease.fence), kept]).await.unwrap();
+    let kept = Write {
+        release: false,
+        ..write(&lease.fence)
+    };
+    let outcomes = store
+        .commit(&[kept.clone(), write(&lease.fence), kept])
+        .await
+        .unwrap();
     assert!(outcomes[0].is_ok() && outcomes[1].is_ok() && is_lost(&outcomes[2]));
-    assert_eq!(store.extend(std::slice::from_ref(&lease.fence), at(10), FIVE).await.unwrap(), [name("a.ch")]);
+    assert_eq!(
+        store
+            .extend(std::slice::from_ref(&lease.fence), at(10), FIVE)
+            .await
+            .unwrap(),
+        [name("a.ch")]
+    );
 }
 
 pub async fn an_extended_lease_lasts_longer_and_a_lost_one_is_named(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
-    let unknown = Fence { domain: name("unknown.ch"), epoch: 1 };
-    let lost = store.extend(&[leases[0].fence.clone(), unknown], at(10), 4 * FIVE).await.unwrap();
+    let unknown = Fence {
+        domain: name("unknown.ch"),
+        epoch: 1,
+    };
+    let lost = store
+        .extend(&[leases[0].fence.clone(), unknown], at(10), 4 * FIVE)
+        .await
+        .unwrap();
     assert_eq!(lost, [name("unknown.ch")]);
     store.pass(10).await;
-    assert_eq!(names(&store.claim(&claim_of(20, 9)).await.unwrap()), ["b.ch"]);
+    assert_eq!(
+        names(&store.claim(&claim_of(20, 9)).await.unwrap()),
+        ["b.ch"]
+    );
 }
 
 pub async fn claims_without_a_release_are_counted(store: Subject) {
@@ -323,7 +436,14 @@ pub async fn claims_without_a_release_are_counted(store: Subject) {
     for (claims, minute) in [(1, 10), (2, 20), (3, 30)] {
         let lease = claim_one(&store, minute).await;
         assert_eq!(lease.claims, claims);
-        store.commit(&[Write { release: claims == 3, due_at: Some(at(1)), ..write(&lease.fence) }]).await.unwrap();
+        store
+            .commit(&[Write {
+                release: claims == 3,
+                due_at: Some(at(1)),
+                ..write(&lease.fence)
+            }])
+            .await
+            .unwrap();
         store.pass(10).await;
     }
     assert_eq!(claim_one(&store, 40).await.claims, 1);
@@ -331,54 +451,140 @@ pub async fn claims_without_a_release_are_counted(store: Subject) {
 
 pub async fn only_and_except_narrow_a_claim(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
-    store.want(Origin::Config, &[wanted("x.ch", "swisssign/b")], at(0)).await.unwrap();
-    store.record_look("swisssign/b", &[seen("x.ch", at(1))], at(0)).await.unwrap();
+    store
+        .want(Origin::Config, &[wanted("x.ch", "swisssign/b")], at(0))
+        .await
+        .unwrap();
+    store
+        .record_look("swisssign/b", &[seen("x.ch", at(1))], at(0))
+        .await
+        .unwrap();
     let only = [name("b.ch"), name("unknown.ch")];
-    let claimed = store.claim(&Claim { only: Some(&only), ..claim_of(10, 9) }).await.unwrap();
+    let claimed = store
+        .claim(&Claim {
+            only: Some(&only),
+            ..claim_of(10, 9)
+        })
+        .await
+        .unwrap();
     assert_eq!(names(&claimed), ["b.ch"]);
-    assert!(store.claim(&Claim { only: Some(&[]), ..claim_of(10, 9) }).await.unwrap().is_empty());
+    assert!(
+        store
+            .claim(&Claim {
+                only: Some(&[]),
+                ..claim_of(10, 9)
+            })
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let except = ["swisssign/a".to_owned()];
-    let claimed = store.claim(&Claim { except_clients: &except, ..claim_of(10, 9) }).await.unwrap();
+    let claimed = store
+        .claim(&Claim {
+            except_clients: &except,
+            ..claim_of(10, 9)
+        })
+        .await
+        .unwrap();
     assert_eq!(names(&claimed), ["x.ch"]);
 }
 
 pub async fn a_look_skips_leased_rows_and_later_reads(store: Subject) {
     due(&store, &["leased.ch", "read.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
-    let read = Write { sighting: Some((registered("read.ch"), at(13))), ..write(&leases[1].fence) };
+    let read = Write {
+        sighting: Some((registered("read.ch"), at(13))),
+        ..write(&leases[1].fence)
+    };
     assert!(store.commit(&[read]).await.unwrap()[0].is_ok());
     // This list began before the read above and ends only now.
-    let look = ["leased.ch", "read.ch"].map(|d| Seen { sighting: Sighting::Absent, ..seen(d, at(50)) });
-    store.record_look("swisssign/a", &look, at(12)).await.unwrap();
+    let look = ["leased.ch", "read.ch"].map(|d| Seen {
+        sighting: Sighting::Absent,
+        ..seen(d, at(50))
+    });
+    store
+        .record_look("swisssign/a", &look, at(12))
+        .await
+        .unwrap();
     let rows = store.domains().await.unwrap();
     assert_eq!(rows[0].sighting, registered("leased.ch"));
-    assert_eq!((rows[0].read_at, rows[0].due_at), (Some(at(0)), Some(at(1))), "its holder knows better");
+    assert_eq!(
+        (rows[0].read_at, rows[0].due_at),
+        (Some(at(0)), Some(at(1))),
+        "its holder knows better"
+    );
     assert_eq!(rows[1].sighting, registered("read.ch"));
-    assert_eq!((rows[1].read_at, rows[1].due_at), (Some(at(13)), Some(at(600))));
-    assert!(store.commit(&[write(&leases[0].fence)]).await.unwrap()[0].is_ok(), "the lease lives on");
+    assert_eq!(
+        (rows[1].read_at, rows[1].due_at),
+        (Some(at(13)), Some(at(600)))
+    );
+    assert!(
+        store.commit(&[write(&leases[0].fence)]).await.unwrap()[0].is_ok(),
+        "the lease lives on"
+    );
 }
 
 pub async fn an_unchanged_look_moves_read_at_alone(store: Subject) {
     due(&store, &["a.ch"]).await;
     let before = store.domains().await.unwrap().remove(0);
     assert_eq!(before.read_at, Some(at(0)));
-    let look = Seen { sighting: Sighting::Absent, due_at: None, ..unchanged("a.ch", at(1)) };
-    store.record_look("swisssign/a", &[look], at(60)).await.unwrap();
+    let look = Seen {
+        sighting: Sighting::Absent,
+        due_at: None,
+        ..unchanged("a.ch", at(1))
+    };
+    store
+        .record_look("swisssign/a", &[look], at(60))
+        .await
+        .unwrap();
     let after = store.domains().await.unwrap().remove(0);
     assert_eq!(after.read_at, Some(at(60)));
-    assert_eq!((after.sighting, after.due_at), (before.sighting, before.due_at));
-    store.record_look("swisssign/a", &[unchanged("a.ch", at(90))], at(61)).await.unwrap();
+    assert_eq!(
+        (after.sighting, after.due_at),
+        (before.sighting, before.due_at)
+    );
+    store
+        .record_look("swisssign/a", &[unchanged("a.ch", at(90))], at(61))
+        .await
+        .unwrap();
     assert_eq!(store.domains().await.unwrap()[0].due_at, Some(at(90)));
 }
 
 pub async fn a_look_counts_only_for_what_it_showed(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
-    store.want(Origin::Config, &[wanted("new.ch", "swisssign/a"), wanted("x.ch", "swisssign/b")], at(1)).await.unwrap();
-    let look = [unchanged("a.ch", at(1)), seen("x.ch", at(1)), seen("unmanaged.ch", at(1))];
-    store.record_look("swisssign/a", &look, at(60)).await.unwrap();
-    let read: Vec<_> =
-        store.domains().await.unwrap().into_iter().map(|row| (row.domain.to_string(), row.read_at)).collect();
-    let expected = [("a.ch", Some(at(60))), ("b.ch", Some(at(0))), ("new.ch", None), ("x.ch", None)];
+    store
+        .want(
+            Origin::Config,
+            &[
+                wanted("new.ch", "swisssign/a"),
+                wanted("x.ch", "swisssign/b"),
+            ],
+            at(1),
+        )
+        .await
+        .unwrap();
+    let look = [
+        unchanged("a.ch", at(1)),
+        seen("x.ch", at(1)),
+        seen("unmanaged.ch", at(1)),
+    ];
+    store
+        .record_look("swisssign/a", &look, at(60))
+        .await
+        .unwrap();
+    let read: Vec<_> = store
+        .domains()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.domain.to_string(), row.read_at))
+        .collect();
+    let expected = [
+        ("a.ch", Some(at(60))),
+        ("b.ch", Some(at(0))),
+        ("new.ch", None),
+        ("x.ch", None),
+    ];
     assert_eq!(read, expected.map(|(name, read)| (name.to_owned(), read)));
 }
 
@@ -387,49 +593,116 @@ pub async fn a_change_fences_out_the_holder_of_an_ended_lease(store: Subject) {
     let asleep = claim_one(&store, 10).await;
     store.pass(6).await;
     store
-        .record_look("swisssign/a", &[Seen { sighting: Sighting::Absent, ..seen("a.ch", at(20)) }], at(16))
+        .record_look(
+            "swisssign/a",
+            &[Seen {
+                sighting: Sighting::Absent,
+                ..seen("a.ch", at(20))
+            }],
+            at(16),
+        )
         .await
         .unwrap();
-    assert!(is_lost(&store.commit(&[write(&asleep.fence)]).await.unwrap()[0]));
+    assert!(is_lost(
+        &store.commit(&[write(&asleep.fence)]).await.unwrap()[0]
+    ));
     assert_eq!(store.domains().await.unwrap()[0].sighting, Sighting::Absent);
 }
 
 pub async fn a_wake_up_during_the_work_is_not_lost(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
-    store.wake(&[name("a.ch"), name("unknown.ch")], at(11)).await.unwrap();
-    store.commit(&leases.iter().map(|lease| write(&lease.fence)).collect::<Vec<_>>()).await.unwrap();
+    store
+        .wake(&[name("a.ch"), name("unknown.ch")], at(11))
+        .await
+        .unwrap();
+    store
+        .commit(
+            &leases
+                .iter()
+                .map(|lease| write(&lease.fence))
+                .collect::<Vec<_>>(),
+        )
+        .await
+        .unwrap();
     let again = claim_one(&store, 12).await;
     assert_eq!(again.fence.domain, name("a.ch"));
     store.commit(&[write(&again.fence)]).await.unwrap();
-    assert!(store.claim(&claim_of(12, 9)).await.unwrap().is_empty(), "the wake-up was answered");
+    assert!(
+        store.claim(&claim_of(12, 9)).await.unwrap().is_empty(),
+        "the wake-up was answered"
+    );
     store.wake(&[name("b.ch")], at(13)).await.unwrap();
     assert_eq!(claim_one(&store, 13).await.fence.domain, name("b.ch"));
 }
 
 pub async fn risk_slots_hold_under_concurrency(store: Subject) {
     let domains: Vec<String> = (0..24).map(|n| format!("d{n}.ch")).collect();
-    due(&store, &domains.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    due(
+        &store,
+        &domains.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
     let leases = store.claim(&claim_of(100, 24)).await.unwrap();
     let takers: Vec<_> = leases
         .iter()
         .map(|lease| {
             let (store, fence) = (store.clone(), lease.fence.clone());
-            tokio::spawn(async move { (store.take_risk_slot(&fence, "swisssign/a", 3).await.unwrap(), fence) })
+            tokio::spawn(async move {
+                (
+                    store
+                        .take_risk_slot(&fence, "swisssign/a", 3)
+                        .await
+                        .unwrap(),
+                    fence,
+                )
+            })
         })
         .collect();
     let (mut granted, mut refused) = (Vec::new(), Vec::new());
     for taker in takers {
         let (yes, fence) = taker.await.unwrap();
-        if yes { granted.push(fence) } else { refused.push(fence) }
+        if yes {
+            granted.push(fence)
+        } else {
+            refused.push(fence)
+        }
     }
     assert_eq!(granted.len(), 3);
-    assert_eq!(store.domains().await.unwrap().iter().filter(|row| row.at_risk).count(), 3);
-    assert!(store.take_risk_slot(&granted[0], "swisssign/a", 3).await.unwrap(), "one that counts counts once");
-    let back = Write { at_risk: Some(false), ..write(&granted[0]) };
+    assert_eq!(
+        store
+            .domains()
+            .await
+            .unwrap()
+            .iter()
+            .filter(|row| row.at_risk)
+            .count(),
+        3
+    );
+    assert!(
+        store
+            .take_risk_slot(&granted[0], "swisssign/a", 3)
+            .await
+            .unwrap(),
+        "one that counts counts once"
+    );
+    let back = Write {
+        at_risk: Some(false),
+        ..write(&granted[0])
+    };
     assert!(store.commit(&[back]).await.unwrap()[0].is_ok());
-    assert!(store.take_risk_slot(&refused[0], "swisssign/a", 3).await.unwrap());
-    assert!(!store.take_risk_slot(&refused[1], "swisssign/a", 3).await.unwrap());
+    assert!(
+        store
+            .take_risk_slot(&refused[0], "swisssign/a", 3)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .take_risk_slot(&refused[1], "swisssign/a", 3)
+            .await
+            .unwrap()
+    );
 }
 
 pub async fn the_ledger_opens_once_and_closes(store: Subject) {
@@ -437,7 +710,11 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
     let fence = &leases[0].fence;
     let put = async |entries: Vec<LedgerEntry>| {
-        let write = Write { ledger: entries, release: false, ..write(fence) };
+        let write = Write {
+            ledger: entries,
+            release: false,
+            ..write(fence)
+        };
         store.commit(&[write]).await.unwrap().remove(0).unwrap();
         store.open_entries(Some(&name("a.ch"))).await.unwrap()
     };
@@ -454,59 +731,145 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
         ..open[0].clone()
     };
     assert_eq!(put(vec![published.clone()]).await[0], published);
-    let again = LedgerEntry { created_at: at(50), ..published.clone() };
-    assert_eq!(put(vec![again]).await[0], published, "an intent keeps the moment it was made");
+    let again = LedgerEntry {
+        created_at: at(50),
+        ..published.clone()
+    };
+    assert_eq!(
+        put(vec![again]).await[0],
+        published,
+        "an intent keeps the moment it was made"
+    );
 
-    let other = LedgerEntry { id: 11, provider: "other".to_owned(), ..entry("a.ch", "v=1") };
-    assert_eq!(put(vec![other]).await.len(), 3, "through another provider it is another entry");
-    let removed = LedgerEntry { state: LedgerState::Removed, ..published.clone() };
+    let other = LedgerEntry {
+        id: 11,
+        provider: "other".to_owned(),
+        ..entry("a.ch", "v=1")
+    };
+    assert_eq!(
+        put(vec![other]).await.len(),
+        3,
+        "through another provider it is another entry"
+    );
+    let removed = LedgerEntry {
+        state: LedgerState::Removed,
+        ..published.clone()
+    };
     assert_eq!(put(vec![removed]).await.len(), 2);
-    let foreign = LedgerEntry { state: LedgerState::Foreign, ..entry("a.ch", "v=3") };
+    let foreign = LedgerEntry {
+        state: LedgerState::Foreign,
+        ..entry("a.ch", "v=3")
+    };
     let left = put(vec![foreign]).await;
     assert_eq!(left.len(), 3, "what is not ours is remembered as such");
 
-    assert!(store.open_entries(Some(&name("b.ch"))).await.unwrap().is_empty());
+    assert!(
+        store
+            .open_entries(Some(&name("b.ch")))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(store.open_entries(None).await.unwrap().len(), 3);
     store.commit(&[write(&leases[1].fence)]).await.unwrap();
     store.pass(590).await;
     let again = store.claim(&claim_of(600, 1)).await.unwrap();
-    assert_eq!(again[0].ledger, left, "a claim brings the open entries along");
+    assert_eq!(
+        again[0].ledger, left,
+        "a claim brings the open entries along"
+    );
 }
 
 pub async fn a_ledger_entry_of_another_domain_spoils_the_commit(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
-    let twice = LedgerEntry { id: 77, ..entry("a.ch", "v=1") };
-    for bad in [vec![entry("b.ch", "v=1")], vec![entry("a.ch", "v=1"), twice]] {
-        let write = Write { ledger: [vec![entry("a.ch", "v=2")], bad].concat(), ..write(&lease.fence) };
+    let twice = LedgerEntry {
+        id: 77,
+        ..entry("a.ch", "v=1")
+    };
+    for bad in [
+        vec![entry("b.ch", "v=1")],
+        vec![entry("a.ch", "v=1"), twice],
+    ] {
+        let write = Write {
+            ledger: [vec![entry("a.ch", "v=2")], bad].concat(),
+            ..write(&lease.fence)
+        };
         assert!(store.commit(&[write]).await.is_err());
     }
     assert!(store.open_entries(None).await.unwrap().is_empty());
-    assert_eq!(store.domains().await.unwrap()[0].attempt, Attempt::default());
+    assert_eq!(
+        store.domains().await.unwrap()[0].attempt,
+        Attempt::default()
+    );
 }
 
 pub async fn two_origins_want_independently(store: Subject) {
     use Origin::{Added, Config};
     let origins = async |domain: &str| store.domain(&name(domain)).await.unwrap().unwrap().origins;
-    store.sync_inventory(Config, &[wanted("a.ch", "swisssign/a"), wanted("b.ch", "swisssign/a")], at(0)).await.unwrap();
-    store.want(Added, &[wanted("b.ch", "swisssign/other"), wanted("c.ch", "swisssign/a")], at(1)).await.unwrap();
-    assert_eq!((origins("a.ch").await, origins("b.ch").await), (vec![Config], vec![Config, Added]));
+    store
+        .sync_inventory(
+            Config,
+            &[wanted("a.ch", "swisssign/a"), wanted("b.ch", "swisssign/a")],
+            at(0),
+        )
+        .await
+        .unwrap();
+    store
+        .want(
+            Added,
+            &[
+                wanted("b.ch", "swisssign/other"),
+                wanted("c.ch", "swisssign/a"),
+            ],
+            at(1),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (origins("a.ch").await, origins("b.ch").await),
+        (vec![Config], vec![Config, Added])
+    );
     let b = store.domain(&name("b.ch")).await.unwrap().unwrap();
     assert_eq!(b.client, "swisssign/a", "the configuration says where");
 
-    store.record_look("swisssign/a", &[seen("a.ch", at(500)), seen("b.ch", at(500))], at(2)).await.unwrap();
+    store
+        .record_look(
+            "swisssign/a",
+            &[seen("a.ch", at(500)), seen("b.ch", at(500))],
+            at(2),
+        )
+        .await
+        .unwrap();
     store.sync_inventory(Config, &[], at(3)).await.unwrap();
     assert_eq!(
-        (origins("a.ch").await, origins("b.ch").await, origins("c.ch").await),
+        (
+            origins("a.ch").await,
+            origins("b.ch").await,
+            origins("c.ch").await
+        ),
         (vec![], vec![Added], vec![Added])
     );
     let a = store.domain(&name("a.ch")).await.unwrap().unwrap();
     assert_eq!(a.sighting, registered("a.ch"), "an undesired row is kept");
-    assert_eq!(a.due_at, Some(at(3)), "and woken, so that its values are removed");
+    assert_eq!(
+        a.due_at,
+        Some(at(3)),
+        "and woken, so that its values are removed"
+    );
 
-    store.unwant(Added, &[name("c.ch"), name("unknown.ch")], at(4)).await.unwrap();
-    assert_eq!((origins("b.ch").await, origins("c.ch").await), (vec![Added], vec![]));
-    store.sync_inventory(Config, &[wanted("a.ch", "swisssign/a")], at(5)).await.unwrap();
+    store
+        .unwant(Added, &[name("c.ch"), name("unknown.ch")], at(4))
+        .await
+        .unwrap();
+    assert_eq!(
+        (origins("b.ch").await, origins("c.ch").await),
+        (vec![Added], vec![])
+    );
+    store
+        .sync_inventory(Config, &[wanted("a.ch", "swisssign/a")], at(5))
+        .await
+        .unwrap();
     assert_eq!(origins("a.ch").await, [Config]);
     assert_eq!(store.domains().await.unwrap().len(), 3);
 }
@@ -514,9 +877,15 @@ pub async fn two_origins_want_independently(store: Subject) {
 /// The entry of the old client is not the new one's: nothing that was read there counts any more.
 pub async fn a_client_change_forgets_what_was_read(store: Subject) {
     due(&store, &["a.ch"]).await;
-    store.record_look("swisssign/a", &[unchanged("a.ch", at(500))], at(30)).await.unwrap();
+    store
+        .record_look("swisssign/a", &[unchanged("a.ch", at(500))], at(30))
+        .await
+        .unwrap();
     store.record_look("swisssign/b", &[], at(40)).await.unwrap();
-    store.sync_inventory(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(50)).await.unwrap();
+    store
+        .sync_inventory(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(50))
+        .await
+        .unwrap();
     let row = store.domains().await.unwrap().remove(0);
     assert_eq!((row.client.as_str(), row.read_at), ("swisssign/b", None));
     assert_eq!((row.sighting, row.due_at), (Sighting::Unread, Some(at(50))));
@@ -526,10 +895,19 @@ pub async fn everything_written_comes_back(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
     assert_eq!(lease.row, store.domains().await.unwrap()[0]);
-    let mut attempt = Attempt { value: Some("v=\u{1f512}".to_owned()), not_before: Some(at(7)), ..Attempt::default() };
+    let mut attempt = Attempt {
+        value: Some("v=\u{1f512}".to_owned()),
+        not_before: Some(at(7)),
+        ..Attempt::default()
+    };
     attempt.begin(Effect::Validate, at(8));
-    let Sighting::Present(registration) = registered("a.ch") else { unreachable!() };
-    let missing = Sighting::Missing(Registration { status: Status::Unknown("ODD".to_owned()), ..registration });
+    let Sighting::Present(registration) = registered("a.ch") else {
+        unreachable!()
+    };
+    let missing = Sighting::Missing(Registration {
+        status: Status::Unknown("ODD".to_owned()),
+        ..registration
+    });
     let write = Write {
         sighting: Some((missing.clone(), at(9))),
         attempt: attempt.clone(),
@@ -539,8 +917,14 @@ pub async fn everything_written_comes_back(store: Subject) {
     };
     assert!(store.commit(&[write]).await.unwrap()[0].is_ok());
     let row = store.domain(&name("a.ch")).await.unwrap().unwrap();
-    assert_eq!((row.sighting, row.read_at, row.attempt), (missing, Some(at(9)), attempt));
-    assert_eq!((row.due_at, row.at_risk, row.provider.as_deref()), (None, true, Some("zones")));
+    assert_eq!(
+        (row.sighting, row.read_at, row.attempt),
+        (missing, Some(at(9)), attempt)
+    );
+    assert_eq!(
+        (row.due_at, row.at_risk, row.provider.as_deref()),
+        (None, true, Some("zones"))
+    );
     assert_eq!(store.domain(&name("unknown.ch")).await.unwrap(), None);
 }
 
@@ -548,10 +932,26 @@ pub async fn history_keeps_its_order(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
     let told = ["registered", "published", "visible"].map(|kind| event("a.ch", 10, kind));
-    store.commit(&[Write { events: told.to_vec(), ..write(&lease.fence) }]).await.unwrap();
-    let run = Event { domain: None, ..event("a.ch", 11, "run_started") };
+    store
+        .commit(&[Write {
+            events: told.to_vec(),
+            ..write(&lease.fence)
+        }])
+        .await
+        .unwrap();
+    let run = Event {
+        domain: None,
+        ..event("a.ch", 11, "run_started")
+    };
     // The clock was set back in between; the order is that of the deeds.
-    store.note(&[run, event("b.ch", 12, "held"), event("a.ch", 2, "validated")]).await.unwrap();
+    store
+        .note(&[
+            run,
+            event("b.ch", 12, "held"),
+            event("a.ch", 2, "validated"),
+        ])
+        .await
+        .unwrap();
     let mut expected = told.to_vec();
     expected.push(event("a.ch", 2, "validated"));
     assert_eq!(store.history(&name("a.ch")).await.unwrap(), expected);
@@ -561,14 +961,26 @@ pub async fn effects_are_counted_in_their_window(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
     let writes = [(1, false), (5, true), (9, false)].map(|(minute, retry)| Write {
-        effect: Some(EffectMark { at: at(minute), retry }),
+        effect: Some(EffectMark {
+            at: at(minute),
+            retry,
+        }),
         release: false,
         ..write(&lease.fence)
     });
     store.commit(&writes).await.unwrap();
-    assert_eq!(store.effects_since(at(0)).await.unwrap(), EffectCount { all: 3, retries: 1 });
-    assert_eq!(store.effects_since(at(5)).await.unwrap(), EffectCount { all: 2, retries: 1 });
-    assert_eq!(store.effects_since(at(6)).await.unwrap(), EffectCount { all: 1, retries: 0 });
+    assert_eq!(
+        store.effects_since(at(0)).await.unwrap(),
+        EffectCount { all: 3, retries: 1 }
+    );
+    assert_eq!(
+        store.effects_since(at(5)).await.unwrap(),
+        EffectCount { all: 2, retries: 1 }
+    );
+    assert_eq!(
+        store.effects_since(at(6)).await.unwrap(),
+        EffectCount { all: 1, retries: 0 }
+    );
 }
 
 pub async fn facts_and_looks_are_remembered(store: Subject) {
@@ -580,22 +992,54 @@ pub async fn facts_and_looks_are_remembered(store: Subject) {
     store.record_look("swisssign/b", &[], at(4)).await.unwrap();
     store.record_look("swisssign/a", &[], at(3)).await.unwrap();
     let looks: Vec<_> = store.looks().await.unwrap().into_iter().collect();
-    assert_eq!(looks, [("swisssign/a".to_owned(), at(3)), ("swisssign/b".to_owned(), at(5))]);
+    assert_eq!(
+        looks,
+        [
+            ("swisssign/a".to_owned(), at(3)),
+            ("swisssign/b".to_owned(), at(5))
+        ]
+    );
 }
 
 pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
-    let closed =
-        |value: &str, created_at| LedgerEntry { state: LedgerState::Removed, created_at, ..entry("a.ch", value) };
-    for (id, minute) in [("m-1", 0), ("m-2", 24 * 60 * (KEPT_DAYS - MESSAGE_DAYS) + 2)] {
-        store.receive("pipeline", id, b"digest", &[], at(minute)).await.unwrap();
+    let closed = |value: &str, created_at| LedgerEntry {
+        state: LedgerState::Removed,
+        created_at,
+        ..entry("a.ch", value)
+    };
+    for (id, minute) in [
+        ("m-1", 0),
+        ("m-2", 24 * 60 * (KEPT_DAYS - MESSAGE_DAYS) + 2),
+    ] {
+        store
+            .receive("pipeline", id, b"digest", &[], at(minute))
+            .await
+            .unwrap();
     }
-    assert!(store.claim_notice("held a.ch", None, "told", at(0)).await.unwrap());
-    assert!(store.claim_notice("held b.ch", None, "told", at(2)).await.unwrap());
+    assert!(
+        store
+            .claim_notice("held a.ch", None, "told", at(0))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .claim_notice("held b.ch", None, "told", at(2))
+            .await
+            .unwrap()
+    );
     let write = Write {
-        ledger: vec![entry("a.ch", "v=7"), closed("v=8", at(0)), closed("v=9", at(2))],
-        effect: Some(EffectMark { at: at(0), retry: false }),
+        ledger: vec![
+            entry("a.ch", "v=7"),
+            closed("v=8", at(0)),
+            closed("v=9", at(2)),
+        ],
+        effect: Some(EffectMark {
+            at: at(0),
+            retry: false,
+        }),
         ..write(&lease.fence)
     };
     store.commit(&[write]).await.unwrap();
@@ -604,10 +1048,25 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
     store.note(&[event("a.ch", 2, "validated")]).await.unwrap();
     let now = at(1) + SignedDuration::from_hours(24 * KEPT_DAYS);
     assert_eq!(store.retention(now).await.unwrap(), 4504);
-    assert_eq!(store.receive("pipeline", "m-2", b"another", &[], now).await.unwrap(), Received::Other);
-    assert_eq!(store.receive("pipeline", "m-1", b"another", &[], now).await.unwrap(), Received::New);
+    assert_eq!(
+        store
+            .receive("pipeline", "m-2", b"another", &[], now)
+            .await
+            .unwrap(),
+        Received::Other
+    );
+    assert_eq!(
+        store
+            .receive("pipeline", "m-1", b"another", &[], now)
+            .await
+            .unwrap(),
+        Received::New
+    );
     assert_eq!(store.notice_records().await.unwrap().len(), 1);
-    assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event("a.ch", 2, "validated")]);
+    assert_eq!(
+        store.history(&name("a.ch")).await.unwrap(),
+        [event("a.ch", 2, "validated")]
+    );
     assert_eq!(store.open_entries(None).await.unwrap().len(), 1);
     assert_eq!(store.retention(now).await.unwrap(), 0);
 }

@@ -23,7 +23,12 @@ impl<'a, S: Store + ?Sized> Pages<'a, S> {
 
     /// In pages of so many rows.
     pub fn sized(store: &'a S, at_once: usize) -> Self {
-        Self { store, at_once, after: None, ended: false }
+        Self {
+            store,
+            at_once,
+            after: None,
+            ended: false,
+        }
     }
 
     /// The next page; `None` after the last one.
@@ -34,7 +39,10 @@ impl<'a, S: Store + ?Sized> Pages<'a, S> {
         if self.ended {
             return Ok(None);
         }
-        let rows = self.store.domains_after(self.after.as_ref(), self.at_once).await?;
+        let rows = self
+            .store
+            .domains_after(self.after.as_ref(), self.at_once)
+            .await?;
         self.ended = rows.len() < self.at_once;
         self.after = rows.last().map(|row| row.domain.clone());
         Ok(Some(rows))

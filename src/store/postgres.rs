@@ -1,7 +1,9 @@
-//! The store that several machines share: PostgreSQL 14 or newer, directly or behind a pooler in transaction mode.
+//! The store that several machines share: PostgreSQL 14 or newer, directly or behind a pooler in
+//! transaction mode.
 //!
-//! No state of a session is counted on: no session locks, no prepared statements, no LISTEN but for [hints](Store::hints), which
-//! may be lost. Rows are locked in the order of their names, conflicts are tried again, and leases go by the server's clock.
+//! No state of a session is counted on: no session locks, no prepared statements, no LISTEN but for
+//! [hints](Store::hints), which may be lost. Rows are locked in the order of their names, conflicts
+//! are tried again, and leases go by the server's clock.
 
 mod fault;
 mod hints;
@@ -32,8 +34,8 @@ use self::place::Place;
 use self::schema::Content;
 use self::transaction::bounded;
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
-    Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
+    Received, Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
@@ -41,8 +43,8 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 const CONNECTIONS: u32 = 8;
 /// How long a connection may take to come.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long the first look at a database may take: somebody waits for a word. Bringing it up to date may take long: another
-/// machine may be at it.
+/// How long the first look at a database may take: somebody waits for a word. Bringing it up to
+/// date may take long: another machine may be at it.
 const FIRST_LOOK: Duration = Duration::from_secs(8);
 const SET_UP: Duration = Duration::from_secs(600);
 
@@ -62,7 +64,9 @@ pub struct PostgresStore {
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("PostgresStore")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,12 +93,12 @@ impl PostgresStore {
         Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? != Content::Empty)
     }
 
-    /// Opens the database, makes its tables where there are none and brings them up to date. `endpoint_fingerprint` binds the
-    /// store to one CA environment on first use.
+    /// Opens the database, makes its tables where there are none and brings them up to date.
+    /// `endpoint_fingerprint` binds the store to one CA environment on first use.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when the URL, the server, the schema or the CA environment is not one to work with,
-    /// [`StoreError::Unavailable`] when the server cannot be reached.
+    /// [`StoreError::Unfit`] when the URL, the server, the schema or the CA environment is not one
+    /// to work with, [`StoreError::Unavailable`] when the server cannot be reached.
     pub async fn open(
         url: &str,
         password: Option<&SecretString>,
@@ -105,10 +109,12 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Opens it for reading: creates and changes nothing. `None` while prevalidate has no tables there.
+    /// Opens it for reading: creates and changes nothing. `None` while prevalidate has no tables
+    /// there.
     ///
     /// # Errors
-    /// As for [`open`](Self::open), and [`StoreError::Unfit`] when the schema is older than this program.
+    /// As for [`open`](Self::open), and [`StoreError::Unfit`] when the schema is older than this
+    /// program.
     pub async fn open_read_only(
         url: &str,
         password: Option<&SecretString>,
@@ -119,36 +125,61 @@ impl PostgresStore {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
             Content::Older => Err(StoreError::Unfit {
-                message: format!("{} has the schema of an older prevalidate", store.place.shown()),
+                message: format!(
+                    "{} has the schema of an older prevalidate",
+                    store.place.shown()
+                ),
                 hint: "`prevalidate run` brings it up to date".to_owned(),
             }),
         }
     }
 
-    fn at(url: &str, password: Option<&SecretString>, begin: &'static str) -> Result<Self, StoreError> {
+    fn at(
+        url: &str,
+        password: Option<&SecretString>,
+        begin: &'static str,
+    ) -> Result<Self, StoreError> {
         let place = Place::to_connect(url, password)?;
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT);
-        // A connection whose other end says nothing any more must not come back to the pool, nor wait for it.
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(CONNECT);
+        // A connection whose other end says nothing any more must not come back to the pool, nor
+        // wait for it.
         let pool = pool.after_release(|db, _| {
             Box::pin(async {
                 let said = tokio::time::timeout(CONNECT, db.ping()).await;
-                said.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|()| true)
+                said.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+                    .map(|()| true)
             })
         });
-        // While a standby takes over, a name may lead to the one that still only reads: such a connection is not kept.
+        // While a standby takes over, a name may lead to the one that still only reads: such a
+        // connection is not kept.
         let pool = pool.after_connect(move |db, _| {
             Box::pin(async move {
-                let standby: bool = sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(db).await?.try_get(0)?;
-                if standby && begin == READ_WRITE { Err(sqlx::Error::WorkerCrashed) } else { Ok(()) }
+                let standby: bool = sqlx::raw_sql("SELECT pg_is_in_recovery()")
+                    .fetch_one(db)
+                    .await?
+                    .try_get(0)?;
+                if standby && begin == READ_WRITE {
+                    Err(sqlx::Error::WorkerCrashed)
+                } else {
+                    Ok(())
+                }
             })
         });
         let pool = pool.connect_lazy_with(place.options.clone());
-        Ok(Self { place, pool, begin, closed: CancellationToken::new() })
+        Ok(Self {
+            place,
+            pool,
+            begin,
+            closed: CancellationToken::new(),
+        })
     }
 
     async fn set_up(&self, endpoint: Option<&str>) -> Result<(), Fault> {
         // Not from the pool, which would not say why it cannot connect.
-        let connected = tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.place.options)).await;
+        let connected =
+            tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.place.options)).await;
         let mut db = connected.map_err(|_| Fault::Silent)??;
         schema::migrate(&mut db, &self.place).await?;
         if let Some(endpoint) = endpoint {
@@ -159,7 +190,8 @@ impl PostgresStore {
 
     /// Refuses what is not ours, without changing anything.
     async fn look_in(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
-        let connected = tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.place.options)).await;
+        let connected =
+            tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.place.options)).await;
         let mut db = connected.map_err(|_| Fault::Silent)??;
         let mut tx = db.begin_with(self.begin).await?;
         let content = schema::inspect(&mut tx, &self.place).await?;
@@ -195,15 +227,30 @@ impl Store for PostgresStore {
         self.pool.close().await;
     }
 
-    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn sync_inventory(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::sync(self, origin, wanted, now).await)
     }
 
-    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn want(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::want(self, origin, wanted, now).await)
     }
 
-    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
+    async fn unwant(
+        &self,
+        origin: Origin,
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::unwant(self, origin, domains, now).await)
     }
 
@@ -211,7 +258,11 @@ impl Store for PostgresStore {
         self.told(inventory::wake(self, domains, now).await)
     }
 
-    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+    async fn domains_after(
+        &self,
+        after: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<DomainRow>, StoreError> {
         self.told(inventory::after(self, after, limit).await)
     }
 
@@ -219,7 +270,12 @@ impl Store for PostgresStore {
         self.told(inventory::one(self, domain).await)
     }
 
-    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
+    async fn record_look(
+        &self,
+        client: &str,
+        seen: &[Seen],
+        read_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(look::record(self, client, seen, read_at).await)
     }
 
@@ -263,11 +319,19 @@ impl Store for PostgresStore {
         self.told(lease::commit(self, writes).await)
     }
 
-    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError> {
+    async fn take_risk_slot(
+        &self,
+        fence: &Fence,
+        client: &str,
+        limit: u32,
+    ) -> Result<bool, StoreError> {
         self.told(lease::take_risk_slot(self, fence, client, limit).await)
     }
 
-    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError> {
+    async fn open_entries(
+        &self,
+        owner: Option<&DomainName>,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
         self.told(ledger::open_entries(self, owner).await)
     }
 
@@ -320,7 +384,12 @@ impl Store for PostgresStore {
         self.told(hook::claim_notice(self, key, expected, new, now).await)
     }
 
-    async fn take(&self, bucket: &Bucket<'_>, cost: u32, _now: Timestamp) -> Result<SignedDuration, StoreError> {
+    async fn take(
+        &self,
+        bucket: &Bucket<'_>,
+        cost: u32,
+        _now: Timestamp,
+    ) -> Result<SignedDuration, StoreError> {
         self.told(lease::take(self, bucket, cost).await)
     }
 

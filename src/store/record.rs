@@ -1,7 +1,8 @@
-//! What a store is made of, row by row, in one form for every back end: so one can be copied into another and compared with it.
+//! What a store is made of, row by row, in one form for every back end: so one can be copied into
+//! another and compared with it.
 //!
-//! Leases are no part of it, and neither is what only one database needs. A row is one JSON object with its keys in the order of
-//! the table, the same text wherever it comes from.
+//! Leases are no part of it, and neither is what only one database needs. A row is one JSON object
+//! with its keys in the order of the table, the same text wherever it comes from.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -63,8 +64,16 @@ pub struct Content {
 
 impl Kind {
     /// All of them, what others hang on first.
-    pub const ALL: [Self; 8] =
-        [Self::Domain, Self::Look, Self::Ledger, Self::Fact, Self::Effect, Self::History, Self::Hook, Self::Notice];
+    pub const ALL: [Self; 8] = [
+        Self::Domain,
+        Self::Look,
+        Self::Ledger,
+        Self::Fact,
+        Self::Effect,
+        Self::History,
+        Self::Hook,
+        Self::Notice,
+    ];
 
     /// The table.
     pub fn as_str(self) -> &'static str {
@@ -100,8 +109,8 @@ impl Kind {
         }
     }
 
-    /// A statement for one page: its parameters are the last key before it and the number of rows. `id` is what orders rows
-    /// that have no key of their own.
+    /// A statement for one page: its parameters are the last key before it and the number of rows.
+    /// `id` is what orders rows that have no key of their own.
     pub(super) fn select(self, id: &str) -> String {
         let (key, from) = match self {
             Self::Domain => ("name", "?"),
@@ -149,7 +158,10 @@ pub async fn content(store: &dyn Store, kind: Kind) -> Result<Content, StoreErro
 /// A copy goes where nothing is.
 pub(super) fn not_empty(place: &str, kind: Kind) -> StoreError {
     StoreError::Unfit {
-        message: format!("{place} is not empty: there are rows of `{}`", kind.as_str()),
+        message: format!(
+            "{place} is not empty: there are rows of `{}`",
+            kind.as_str()
+        ),
         hint: "copy into a new store; nothing was changed in this one".to_owned(),
     }
 }
@@ -164,8 +176,16 @@ pub(super) struct Found<T> {
 
 /// A page of what a statement of [`Kind::select`] found.
 pub(super) fn page<T: Serialize>(found: Vec<Found<T>>) -> Result<Page, StoreError> {
-    let next = (found.len() == PAGE).then(|| found.last().map(|found| found.cursor.clone())).flatten();
-    Ok(Page { rows: found.iter().map(|found| encode(&found.row)).collect::<Result<_, _>>()?, next })
+    let next = (found.len() == PAGE)
+        .then(|| found.last().map(|found| found.cursor.clone()))
+        .flatten();
+    Ok(Page {
+        rows: found
+            .iter()
+            .map(|found| encode(&found.row))
+            .collect::<Result<_, _>>()?,
+        next,
+    })
 }
 
 #[derive(Serialize, sqlx::FromRow)]
@@ -225,7 +245,11 @@ impl TryFrom<RawNotice> for NoticeRecord {
     type Error = StoreError;
 
     fn try_from(raw: RawNotice) -> Result<Self, StoreError> {
-        Ok(Self { since: time(raw.since)?, key: raw.key, state: raw.state })
+        Ok(Self {
+            since: time(raw.since)?,
+            key: raw.key,
+            state: raw.state,
+        })
     }
 }
 
@@ -239,14 +263,18 @@ macro_rules! found {
             $crate::store::record::Kind::Look => {
                 $crate::store::record::page::<$crate::store::record::LookRecord>($fetch)
             }
-            $crate::store::record::Kind::Ledger => $crate::store::record::page::<$crate::store::row::RawEntry>($fetch),
+            $crate::store::record::Kind::Ledger => {
+                $crate::store::record::page::<$crate::store::row::RawEntry>($fetch)
+            }
             $crate::store::record::Kind::Fact => {
                 $crate::store::record::page::<$crate::store::record::FactRecord>($fetch)
             }
             $crate::store::record::Kind::Effect => {
                 $crate::store::record::page::<$crate::store::record::EffectRecord>($fetch)
             }
-            $crate::store::record::Kind::History => $crate::store::record::page::<$crate::store::row::RawEvent>($fetch),
+            $crate::store::record::Kind::History => {
+                $crate::store::record::page::<$crate::store::row::RawEvent>($fetch)
+            }
             $crate::store::record::Kind::Hook => {
                 $crate::store::record::page::<$crate::store::record::HookRecord>($fetch)
             }

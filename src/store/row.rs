@@ -41,7 +41,10 @@ impl TryFrom<RawDomain> for DomainRow {
             },
             due_at: raw.due_at.map(time).transpose()?,
             read_at: raw.read_at.map(time).transpose()?,
-            origins: [Origin::Config, Origin::Added].into_iter().filter(|&o| raw.origins & bit(o) != 0).collect(),
+            origins: [Origin::Config, Origin::Added]
+                .into_iter()
+                .filter(|&o| raw.origins & bit(o) != 0)
+                .collect(),
             domain: name(&raw.name)?,
             client: raw.client,
             ca: raw.ca,
@@ -78,7 +81,12 @@ impl TryFrom<RawEntry> for LedgerEntry {
             "foreign" => LedgerState::Foreign,
             "removing" => LedgerState::Removing,
             "removed" => LedgerState::Removed,
-            other => return Err(StoreError::Corrupt(format!("ledger entry {} is in state `{other}`", raw.id))),
+            other => {
+                return Err(StoreError::Corrupt(format!(
+                    "ledger entry {} is in state `{other}`",
+                    raw.id
+                )));
+            }
         };
         Ok(Self {
             id: raw.id,
@@ -113,7 +121,13 @@ impl TryFrom<RawEvent> for Event {
 
     fn try_from(raw: RawEvent) -> Result<Self, StoreError> {
         let domain = raw.domain.as_deref().map(name).transpose()?;
-        Ok(Self { at: time(raw.at)?, run: raw.run, domain, kind: raw.kind, detail: raw.detail })
+        Ok(Self {
+            at: time(raw.at)?,
+            run: raw.run,
+            domain,
+            kind: raw.kind,
+            detail: raw.detail,
+        })
     }
 }
 
@@ -123,7 +137,11 @@ const UNREAD: &str = "\"unread\"";
 const NO_ATTEMPT: &str = "{}";
 
 pub(in crate::store) fn attempt(attempt: &Attempt) -> Result<String, StoreError> {
-    if *attempt == Attempt::default() { Ok(NO_ATTEMPT.to_owned()) } else { encode(attempt) }
+    if *attempt == Attempt::default() {
+        Ok(NO_ATTEMPT.to_owned())
+    } else {
+        encode(attempt)
+    }
 }
 
 pub(in crate::store) fn state(state: LedgerState) -> &'static str {
@@ -145,15 +163,23 @@ pub(in crate::store) fn bit(origin: Origin) -> i64 {
 }
 
 pub(in crate::store) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Corrupt(format!("a value that cannot be stored: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| StoreError::Corrupt(format!("a value that cannot be stored: {e}")))
 }
 
 /// Without zero bytes, which no text of PostgreSQL holds; what a CA or a name server says may.
 pub(in crate::store) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
 
-pub(in crate::store) fn serialize_plain<S: Serializer>(text: &str, to: S) -> Result<S::Ok, S::Error> {
+pub(in crate::store) fn serialize_plain<S: Serializer>(
+    text: &str,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.serialize_str(&plain(text))
 }
 
@@ -162,7 +188,8 @@ pub(in crate::store) fn name(text: &str) -> Result<DomainName, StoreError> {
 }
 
 pub(in crate::store) fn time(us: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(us).map_err(|e| StoreError::Corrupt(format!("the time {us} µs: {e}")))
+    Timestamp::from_microsecond(us)
+        .map_err(|e| StoreError::Corrupt(format!("the time {us} µs: {e}")))
 }
 
 pub(in crate::store) fn hex(bytes: &[u8]) -> String {
@@ -171,7 +198,8 @@ pub(in crate::store) fn hex(bytes: &[u8]) -> String {
 
 /// SQL has no unsigned numbers.
 pub(in crate::store) fn count(number: i64) -> Result<u32, StoreError> {
-    u32::try_from(number).map_err(|_| StoreError::Corrupt(format!("the number {number}, which is no count")))
+    u32::try_from(number)
+        .map_err(|_| StoreError::Corrupt(format!("the number {number}, which is no count")))
 }
 
 fn decode<T: DeserializeOwned>(json: &str, what: &str, of: &str) -> Result<T, StoreError> {

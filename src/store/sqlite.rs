@@ -1,7 +1,8 @@
 //! The embedded store: one file on a local disk, one writer connection per process, a few readers.
 //!
-//! WAL with `synchronous=FULL`, so that what was committed survives a power loss (faults B01). Every writing transaction is
-//! `BEGIN IMMEDIATE`: it waits for the lock at its start instead of failing in its middle (faults B02, L8).
+//! WAL with `synchronous=FULL`, so that what was committed survives a power loss (faults B01).
+//! Every writing transaction is `BEGIN IMMEDIATE`: it waits for the lock at its start instead of
+//! failing in its middle (faults B02, L8).
 
 mod fault;
 mod hook;
@@ -26,14 +27,15 @@ use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
-    Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
+    Received, Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
 /// How long SQLite waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a transaction that found the database busy is begun; each try waits for [`BUSY_TIMEOUT`].
+/// How often a transaction that found the database busy is begun; each try waits for
+/// [`BUSY_TIMEOUT`].
 const TRIES: u32 = 3;
 /// Before the second try; longer before the next.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
@@ -52,23 +54,34 @@ impl SqliteStore {
     /// Whether there is something to open at `url`; what is in memory always is.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when `url` names no database, [`StoreError::Unavailable`] when nobody can tell.
+    /// [`StoreError::Unfit`] when `url` names no database, [`StoreError::Unavailable`] when nobody
+    /// can tell.
     pub fn is_there(url: &str) -> Result<bool, StoreError> {
-        let Place::File(path) = Place::parse(url)? else { return Ok(true) };
-        path.try_exists().map_err(|e| StoreError::Unavailable { message: format!("reading {}: {e}", path.display()) })
+        let Place::File(path) = Place::parse(url)? else {
+            return Ok(true);
+        };
+        path.try_exists().map_err(|e| StoreError::Unavailable {
+            message: format!("reading {}: {e}", path.display()),
+        })
     }
 
-    /// Opens `sqlite:PATH`, creating the file (0600) where missing and bringing the schema up to date, or `sqlite::memory:`. `endpoint_fingerprint` binds the store to one CA environment on first use.
+    /// Opens `sqlite:PATH`, creating the file (0600) where missing and bringing the schema up to
+    /// date, or `sqlite::memory:`. `endpoint_fingerprint` binds the store to one CA environment on
+    /// first use.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when the folder is missing, and when the database is newer, another program's, another endpoint's,
-    /// or not on a private local disk.
+    /// [`StoreError::Unfit`] when the folder is missing, and when the database is newer, another
+    /// program's, another endpoint's, or not on a private local disk.
     pub async fn open(url: &str, endpoint_fingerprint: Option<&str>) -> Result<Self, StoreError> {
         let place = Place::parse(url)?;
         let store = match &place {
             Place::Memory => {
                 let writer = pool(1).connect_lazy_with(options().in_memory(true));
-                Self { reader: writer.clone(), writer, place }
+                Self {
+                    reader: writer.clone(),
+                    writer,
+                    place,
+                }
             }
             Place::File(path) => {
                 // What is not ours is refused before its mode or its journal changes.
@@ -81,7 +94,10 @@ impl SqliteStore {
                 let options = options().filename(path).create_if_missing(false);
                 Self {
                     writer: pool(1).connect_lazy_with(
-                        options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
+                        options
+                            .clone()
+                            .journal_mode(SqliteJournalMode::Wal)
+                            .synchronous(SqliteSynchronous::Full),
                     ),
                     // A reader that cannot write cannot hold the writer's lock either.
                     reader: pool(READERS).connect_lazy_with(options.read_only(true)),
@@ -93,27 +109,42 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Opens for `plan` and `status`: creates and changes nothing. `None` while there is no store yet.
+    /// Opens for `plan` and `status`: creates and changes nothing. `None` while there is no store
+    /// yet.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] as for [`open`](Self::open), and when the schema is older than this program.
-    pub async fn open_read_only(url: &str, endpoint_fingerprint: Option<&str>) -> Result<Option<Self>, StoreError> {
+    /// [`StoreError::Unfit`] as for [`open`](Self::open), and when the schema is older than this
+    /// program.
+    pub async fn open_read_only(
+        url: &str,
+        endpoint_fingerprint: Option<&str>,
+    ) -> Result<Option<Self>, StoreError> {
         let place = Place::parse(url)?;
-        let Place::File(path) = &place else { return Ok(None) };
+        let Place::File(path) = &place else {
+            return Ok(None);
+        };
         match std::fs::metadata(path) {
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(StoreError::Unavailable { message: format!("reading {}: {e}", path.display()) }),
+            Err(e) => {
+                return Err(StoreError::Unavailable {
+                    message: format!("reading {}: {e}", path.display()),
+                });
+            }
         }
-        // Without a log nobody has the database open; reading it "immutable" leaves no -wal and -shm behind and needs no right
-        // to write in the directory. With a log, the readers of SQLite share it with the writer.
+        // Without a log nobody has the database open; reading it "immutable" leaves no -wal and
+        // -shm behind and needs no right to write in the directory. With a log, the readers of
+        // SQLite share it with the writer.
         let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
         let store = Self::reading(&place, path, !in_use);
         match store.told(store.look_in(endpoint_fingerprint).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
             Content::Older => Err(StoreError::Unfit {
-                message: format!("{} has the schema of an older prevalidate", store.place.shown()),
+                message: format!(
+                    "{} has the schema of an older prevalidate",
+                    store.place.shown()
+                ),
                 hint: "`prevalidate run` brings it up to date".to_owned(),
             }),
         }
@@ -128,14 +159,25 @@ impl SqliteStore {
             let message = format!("cannot make {}: {error}", file.display());
             StoreError::Unavailable { message }
         })?;
-        let copied = sqlx::query("VACUUM INTO ?").bind(file.to_string_lossy()).execute(&self.reader).await;
+        let copied = sqlx::query("VACUUM INTO ?")
+            .bind(file.to_string_lossy())
+            .execute(&self.reader)
+            .await;
         self.told(copied.map(drop).map_err(Fault::from))
     }
 
     fn reading(place: &Place, path: &Path, immutable: bool) -> Self {
-        let options = options().filename(path).create_if_missing(false).read_only(true).immutable(immutable);
+        let options = options()
+            .filename(path)
+            .create_if_missing(false)
+            .read_only(true)
+            .immutable(immutable);
         let reader = pool(READERS).connect_lazy_with(options);
-        Self { place: place.clone(), writer: reader.clone(), reader }
+        Self {
+            place: place.clone(),
+            writer: reader.clone(),
+            reader,
+        }
     }
 
     /// Ends all connections; the log is folded into the file.
@@ -153,8 +195,12 @@ impl SqliteStore {
         if matches!(self.place, Place::Memory) {
             return Ok(());
         }
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *db).await?;
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *db).await?;
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *db)
+            .await?;
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut *db)
+            .await?;
         if (synchronous, journal.as_str()) == (2, "wal") {
             return Ok(());
         }
@@ -189,20 +235,30 @@ impl SqliteStore {
 }
 
 fn options() -> SqliteConnectOptions {
-    SqliteConnectOptions::new().foreign_keys(true).busy_timeout(BUSY_TIMEOUT).row_buffer_size(1024)
+    SqliteConnectOptions::new()
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(1024)
 }
 
-/// Connections that stay: a new one would cost a look at the file, and the last one that goes takes a database in memory along.
+/// Connections that stay: a new one would cost a look at the file, and the last one that goes takes
+/// a database in memory along.
 fn pool(size: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(size).idle_timeout(None).max_lifetime(None)
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
-async fn retried<T, F: Future<Output = Result<T, sqlx::Error>>>(mut attempt: impl FnMut() -> F) -> Result<T, Fault> {
+async fn retried<T, F: Future<Output = Result<T, sqlx::Error>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Fault> {
     let mut tries = 1;
     loop {
         match attempt().await.map_err(Fault::from) {
             Err(fault) if fault.is_busy() && tries < TRIES => {
-                // Where SQLite sees that waiting could be for ever, as when two make one new file, it says so at once.
+                // Where SQLite sees that waiting could be for ever, as when two make one new file,
+                // it says so at once.
                 tokio::time::sleep(BUSY_PAUSE * tries).await;
                 tries += 1;
             }
@@ -217,15 +273,30 @@ impl Store for SqliteStore {
         SqliteStore::close(self).await;
     }
 
-    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn sync_inventory(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::sync(self, origin, wanted, now).await)
     }
 
-    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn want(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::want(self, origin, wanted, now).await)
     }
 
-    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
+    async fn unwant(
+        &self,
+        origin: Origin,
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(inventory::unwant(self, origin, domains, now).await)
     }
 
@@ -233,7 +304,11 @@ impl Store for SqliteStore {
         self.told(inventory::wake(self, domains, now).await)
     }
 
-    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+    async fn domains_after(
+        &self,
+        after: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<DomainRow>, StoreError> {
         self.told(inventory::after(self, after, limit).await)
     }
 
@@ -241,7 +316,12 @@ impl Store for SqliteStore {
         self.told(inventory::one(self, domain).await)
     }
 
-    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
+    async fn record_look(
+        &self,
+        client: &str,
+        seen: &[Seen],
+        read_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.told(look::record(self, client, seen, read_at).await)
     }
 
@@ -278,18 +358,33 @@ impl Store for SqliteStore {
         now: Timestamp,
         lease: SignedDuration,
     ) -> Result<Vec<DomainName>, StoreError> {
-        self.told(lease::extend(self, leases, now.saturating_add(lease).unwrap_or(Timestamp::MAX)).await)
+        self.told(
+            lease::extend(
+                self,
+                leases,
+                now.saturating_add(lease).unwrap_or(Timestamp::MAX),
+            )
+            .await,
+        )
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         self.told(lease::commit(self, writes).await)
     }
 
-    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError> {
+    async fn take_risk_slot(
+        &self,
+        fence: &Fence,
+        client: &str,
+        limit: u32,
+    ) -> Result<bool, StoreError> {
         self.told(lease::take_risk_slot(self, fence, client, limit).await)
     }
 
-    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError> {
+    async fn open_entries(
+        &self,
+        owner: Option<&DomainName>,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
         self.told(ledger::open_entries(self, owner).await)
     }
 
@@ -342,7 +437,12 @@ impl Store for SqliteStore {
         self.told(hook::claim_notice(self, key, expected, new, now).await)
     }
 
-    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {
+    async fn take(
+        &self,
+        bucket: &Bucket<'_>,
+        cost: u32,
+        now: Timestamp,
+    ) -> Result<SignedDuration, StoreError> {
         self.told(lease::take(self, bucket, cost, now).await)
     }
 

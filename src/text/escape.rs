@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Escapes control characters (C0, DEL, C1), line and paragraph separators, and invisible format characters: those that set
-/// the direction of writing, join or vanish. Letters of all scripts stay as they are.
+/// Escapes control characters (C0, DEL, C1), line and paragraph separators, and invisible format
+/// characters: those that set the direction of writing, join or vanish. Letters of all scripts stay
+/// as they are.
 ///
 /// ```
 /// # use prevalidate::text::escape;
@@ -25,7 +26,8 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The same for a JSON document, by JSON's own escapes. serde_json has escaped C0; what is left stands within strings.
+/// The same for a JSON document, by JSON's own escapes. serde_json has escaped C0; what is left
+/// stands within strings.
 pub fn in_json(document: &str) -> Cow<'_, str> {
     let is_harmful = |c: char| c != '\n' && is_harmful(c);
     if !document.contains(is_harmful) {
@@ -35,7 +37,9 @@ pub fn in_json(document: &str) -> Cow<'_, str> {
     for c in document.chars() {
         if is_harmful(c) {
             let mut units = [0; 2];
-            c.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            c.encode_utf16(&mut units)
+                .iter()
+                .for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
         } else {
             escaped.push(c);
         }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-/// `in 12 d`, `3 h ago`, `now`. Parts of a unit are left out, so that `in 12 d` is never less than 12 days.
+/// `in 12 d`, `3 h ago`, `now`. Parts of a unit are left out, so that `in 12 d` is never less than
+/// 12 days.
 ///
 /// ```
 /// # use prevalidate::text::relative;
@@ -19,7 +20,11 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
         s @ 7_200..172_800 => (s / 3_600, "h"),
         s => (s / 86_400, "d"),
     };
-    if seconds > 0 { format!("in {count} {unit}") } else { format!("{count} {unit} ago") }
+    if seconds > 0 {
+        format!("in {count} {unit}")
+    } else {
+        format!("{count} {unit} ago")
+    }
 }
 
 /// `2026-11-21 09:00 UTC`: for tables; seconds are for logs.
@@ -48,7 +53,10 @@ mod tests {
             (86_400 * 98 + 86_399, "in 98 d"),
             (-86_400 * 400, "400 d ago"),
         ] {
-            assert_eq!(relative(now + SignedDuration::from_secs(seconds), now), said);
+            assert_eq!(
+                relative(now + SignedDuration::from_secs(seconds), now),
+                said
+            );
         }
         assert!(relative(Timestamp::MAX, Timestamp::MIN).starts_with("in "));
         assert_eq!(moment(now), "2026-11-18 11:06 UTC");

@@ -1,4 +1,5 @@
-//! When a CA is left alone for a while: because it asked for it, or because it fails again and again (faults C15, C16).
+//! When a CA is left alone for a while: because it asked for it, or because it fails again and
+//! again (faults C15, C16).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -30,12 +31,18 @@ impl Pauses {
     /// Until when `ca` is left alone, while it is.
     pub(super) fn until(&self, ca: &str, now: Timestamp) -> Option<Timestamp> {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.get(ca).and_then(|pause| pause.until).filter(|&until| now < until)
+        pauses
+            .get(ca)
+            .and_then(|pause| pause.until)
+            .filter(|&until| now < until)
     }
 
     /// The CA answered.
     pub(super) fn answered(&self, ca: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(ca);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(ca);
     }
 
     /// The CA did not, or wants a pause.
@@ -47,7 +54,9 @@ impl Pauses {
             // A refused credential stays refused: asking on would lock the account (faults J02).
             Failure::Unauthenticated | Failure::Settings => Some(SignedDuration::from_hours(24)),
             Failure::Throttled if error.retry_after.is_none() => Some(UNTOLD),
-            _ if error.retry_after.is_some() => error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()),
+            _ if error.retry_after.is_some() => error
+                .retry_after
+                .and_then(|wait| SignedDuration::try_from(wait).ok()),
             _ if pause.failures >= FAILURES => Some(PAUSE),
             _ => None,
         };

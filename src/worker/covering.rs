@@ -1,5 +1,5 @@
-//! Which names need no registration of their own, because one above them makes it needless: known right after a look, and to
-//! everybody else from what that look stored.
+//! Which names need no registration of their own, because one above them makes it needless: known
+//! right after a look, and to everybody else from what that look stored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::store::{DomainRow, Store, StoreError};
 /// Covered domains, each with the domain above it that makes its own registration needless.
 pub type Covering = BTreeMap<DomainName, DomainName>;
 
-/// Domains of one client that are at the CA and that nobody here wants, each with the moment until which it covers what lies
-/// below it: that of its renewal, which nobody here begins.
+/// Domains of one client that are at the CA and that nobody here wants, each with the moment until
+/// which it covers what lies below it: that of its renewal, which nobody here begins.
 pub type Above = BTreeMap<DomainName, Timestamp>;
 
 /// What all domains say about those below them, in a few words for each: there may be 100,000.
@@ -37,20 +37,29 @@ struct Standing {
 impl Cover {
     /// Without any domain yet.
     pub fn new(policy: &Policy) -> Self {
-        Self { asked: policy.cover, clients: Vec::new(), domains: HashMap::new() }
+        Self {
+            asked: policy.cover,
+            clients: Vec::new(),
+            domains: HashMap::new(),
+        }
     }
 
     /// Takes a row in, with what the CA said about it.
     pub fn take(&mut self, row: &DomainRow, sighting: &Sighting, policy: &Policy, now: Timestamp) {
-        let client = self.clients.iter().position(|known| **known == *row.client).unwrap_or_else(|| {
-            self.clients.push(row.client.as_str().into());
-            self.clients.len() - 1
-        });
+        let client = self
+            .clients
+            .iter()
+            .position(|known| **known == *row.client)
+            .unwrap_or_else(|| {
+                self.clients.push(row.client.as_str().into());
+                self.clients.len() - 1
+            });
         let registration = sighting.registration();
         let standing = Standing {
             client: u32::try_from(client).unwrap_or(u32::MAX),
             desired: !row.origins.is_empty(),
-            valid: registration.is_some_and(|found| found.usable_until(&policy.reuse, now).is_some()),
+            valid: registration
+                .is_some_and(|found| found.usable_until(&policy.reuse, now).is_some()),
             registered: registration.is_some(),
         };
         self.domains.insert(row.domain.as_str().into(), standing);
@@ -61,19 +70,36 @@ impl Cover {
         self.domains.contains_key(domain.as_str())
     }
 
-    /// The highest name above a wanted one that is wanted at the same client too (and valid, or this one has no registration), or
-    /// that is valid at the CA though nobody here wants it: what `above` says of each client.
-    pub fn above(&self, domain: &DomainName, above: &BTreeMap<String, Above>, now: Timestamp) -> Option<DomainName> {
-        let own = self.domains.get(domain.as_str()).filter(|own| self.asked && own.desired)?;
-        let unwanted = self.clients.get(own.client as usize).and_then(|client| above.get(&**client));
+    /// The highest name above a wanted one that is wanted at the same client too (and valid, or
+    /// this one has no registration), or that is valid at the CA though nobody here wants it: what
+    /// `above` says of each client.
+    pub fn above(
+        &self,
+        domain: &DomainName,
+        above: &BTreeMap<String, Above>,
+        now: Timestamp,
+    ) -> Option<DomainName> {
+        let own = self
+            .domains
+            .get(domain.as_str())
+            .filter(|own| self.asked && own.desired)?;
+        let unwanted = self
+            .clients
+            .get(own.client as usize)
+            .and_then(|client| above.get(&**client));
         let mut found = None;
         let mut next = domain.parent();
         while let Some(name) = next {
             next = name.parent();
-            let parent = self.domains.get(name.as_str()).filter(|parent| parent.desired && parent.client == own.client);
+            let parent = self
+                .domains
+                .get(name.as_str())
+                .filter(|parent| parent.desired && parent.client == own.client);
             let covers = match parent {
                 Some(parent) => parent.valid || !own.registered,
-                None => unwanted.and_then(|above| above.get(&name)).is_some_and(|&until| now < until),
+                None => unwanted
+                    .and_then(|above| above.get(&name))
+                    .is_some_and(|&until| now < until),
             };
             if covers {
                 found = Some(name);
@@ -84,9 +110,14 @@ impl Cover {
 
     /// All covered ones of `client`.
     pub(super) fn covering(&self, client: &str, above: Above, now: Timestamp) -> Covering {
-        let Some(place) = self.clients.iter().position(|known| **known == *client) else { return Covering::new() };
+        let Some(place) = self.clients.iter().position(|known| **known == *client) else {
+            return Covering::new();
+        };
         let above = [(client.to_owned(), above)].into();
-        let own = self.domains.iter().filter(|(_, standing)| standing.client as usize == place);
+        let own = self
+            .domains
+            .iter()
+            .filter(|(_, standing)| standing.client as usize == place);
         own.filter_map(|(name, _)| {
             let domain = DomainName::from_a_labels(name).ok()?;
             let covered_by = self.above(&domain, &above, now)?;
@@ -97,17 +128,28 @@ impl Cover {
 }
 
 /// Until when a registration that nobody here renews covers what lies below it.
-pub(super) fn covers_until(found: &Registration, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn covers_until(
+    found: &Registration,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Timestamp> {
     found.usable_until(&policy.reuse, now)?;
-    policy.renew_at(&found.domain, found.proof.as_ref()?).filter(|&at| now < at)
+    policy
+        .renew_at(&found.domain, found.proof.as_ref()?)
+        .filter(|&at| now < at)
 }
 
 /// What the last look at `client` stored; `None` when none has.
 pub async fn above(store: &dyn Store, client: &str) -> Result<Option<Above>, StoreError> {
-    let Some(text) = store.fact(&above_fact(client)).await? else { return Ok(None) };
+    let Some(text) = store.fact(&above_fact(client)).await? else {
+        return Ok(None);
+    };
     let read = |one: &str| {
         let (name, second) = one.split_once('=')?;
-        Some((DomainName::from_a_labels(name).ok()?, Timestamp::from_second(second.parse().ok()?).ok()?))
+        Some((
+            DomainName::from_a_labels(name).ok()?,
+            Timestamp::from_second(second.parse().ok()?).ok()?,
+        ))
     };
     Ok(Some(text.split_whitespace().filter_map(read).collect()))
 }
@@ -116,7 +158,9 @@ pub async fn above(store: &dyn Store, client: &str) -> Result<Option<Above>, Sto
 pub(super) fn above_text(above: &Above, covering: &Covering) -> String {
     let used: BTreeSet<&DomainName> = covering.values().collect();
     let used = above.iter().filter(|(name, _)| used.contains(name));
-    used.map(|(name, until)| format!("{name}={}", until.as_second())).collect::<Vec<_>>().join(" ")
+    used.map(|(name, until)| format!("{name}={}", until.as_second()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 pub(super) fn above_fact(client: &str) -> String {

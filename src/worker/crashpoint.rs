@@ -1,5 +1,6 @@
-//! Named points at which a test may have the process killed: `PREVALIDATE_CRASH=publish-done:2` kills it, by SIGKILL, when
-//! it reaches the point for the second time; `PREVALIDATE_PANIC` has it panic there. Compiled in with the feature `crashpoints` only.
+//! Named points at which a test may have the process killed: `PREVALIDATE_CRASH=publish-done:2`
+//! kills it, by SIGKILL, when it reaches the point for the second time; `PREVALIDATE_PANIC` has it
+//! panic there. Compiled in with the feature `crashpoints` only.
 
 /// Every point, in the order of a life.
 pub const POINTS: [&str; 17] = [
@@ -31,13 +32,16 @@ pub(super) fn reach(point: &str) {
     let wanted = |variable| {
         let wanted = std::env::var(variable).ok()?;
         let (name, nth) = wanted.split_once(':').unwrap_or((&wanted, "1"));
-        (name == point).then(|| REACHED.fetch_add(1, Ordering::SeqCst) + 1 == nth.parse().unwrap_or(1))
+        (name == point)
+            .then(|| REACHED.fetch_add(1, Ordering::SeqCst) + 1 == nth.parse().unwrap_or(1))
     };
     if wanted("PREVALIDATE_PANIC") == Some(true) {
         panic!("{point}: what was at hand");
     }
     if wanted("PREVALIDATE_CRASH") == Some(true) {
-        let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+        let _ = std::process::Command::new("kill")
+            .args(["-9", &std::process::id().to_string()])
+            .status();
         std::process::abort();
     }
 }

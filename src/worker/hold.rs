@@ -1,5 +1,5 @@
-//! How long a worker may still believe in the leases of a round: extended while it works, and not believed in when that failed,
-//! or when the process stood still (faults W01, W06).
+//! How long a worker may still believe in the leases of a round: extended while it works, and not
+//! believed in when that failed, or when the process stood still (faults W01, W06).
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,7 +22,8 @@ pub(super) struct Hold {
 
 #[derive(Debug)]
 struct State {
-    /// Before the store was last asked for them. Two clocks: one stands still while a machine sleeps, the other may be set.
+    /// Before the store was last asked for them. Two clocks: one stands still while a machine
+    /// sleeps, the other may be set.
     since: (Instant, Timestamp),
     lost: BTreeSet<DomainName>,
 }
@@ -30,7 +31,13 @@ struct State {
 impl Hold {
     /// Leases of this length that were asked for at `since`.
     pub(super) fn new(lease: SignedDuration, since: Moment) -> Self {
-        Self { lease: lease.unsigned_abs(), state: Mutex::new(State { since: since.0, lost: BTreeSet::new() }) }
+        Self {
+            lease: lease.unsigned_abs(),
+            state: Mutex::new(State {
+                since: since.0,
+                lost: BTreeSet::new(),
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -44,11 +51,14 @@ impl Hold {
         state.lost.extend(lost.iter().cloned());
     }
 
-    /// Whether an effect may begin: not in the last third of a lease, which is the time that it takes.
+    /// Whether an effect may begin: not in the last third of a lease, which is the time that it
+    /// takes.
     pub(super) fn is_good(&self, domain: &DomainName, now: Timestamp) -> bool {
         let state = self.lock();
         let (instant, moment) = state.since;
-        let gone = instant.elapsed().max(Duration::try_from(now.duration_since(moment)).unwrap_or_default());
+        let gone = instant
+            .elapsed()
+            .max(Duration::try_from(now.duration_since(moment)).unwrap_or_default());
         gone < self.lease * 2 / 3 && !state.lost.contains(domain)
     }
 }
@@ -64,13 +74,20 @@ impl Moment {
 }
 
 impl Worker {
-    /// Extends the leases of a round three times in their length, for as long as somebody waits for it.
+    /// Extends the leases of a round three times in their length, for as long as somebody waits for
+    /// it.
     pub(super) async fn extend_for_ever(&self, fences: &[Fence], hold: &Hold) -> Infallible {
         loop {
             tokio::time::sleep(hold.lease / 3).await;
             let since = Moment::now(&*self.ports.clock);
-            match self.ports.store.extend(fences, self.ports.clock.now(), self.options.lease).await {
-                // Those whose work is done were given back, and count as lost: nothing more is done to them.
+            match self
+                .ports
+                .store
+                .extend(fences, self.ports.clock.now(), self.options.lease)
+                .await
+            {
+                // Those whose work is done were given back, and count as lost: nothing more is done
+                // to them.
                 Ok(lost) => hold.extended(since, &lost),
                 Err(error) => tracing::warn!(%error, "leases could not be extended"),
             }
@@ -92,7 +109,10 @@ mod tests {
         clock.advance(SignedDuration::from_secs(199));
         assert!(hold.is_good(&a, clock.now()));
         clock.advance(SignedDuration::from_secs(1));
-        assert!(!hold.is_good(&a, clock.now()), "the machine slept, and the monotonic clock with it");
+        assert!(
+            !hold.is_good(&a, clock.now()),
+            "the machine slept, and the monotonic clock with it"
+        );
 
         hold.extended(Moment::now(&clock), std::slice::from_ref(&b));
         assert!(hold.is_good(&a, clock.now()) && !hold.is_good(&b, clock.now()));

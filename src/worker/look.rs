@@ -1,4 +1,5 @@
-//! One look at a client: a list call, what it means for every domain, and whether the guard believes it.
+//! One look at a client: a list call, what it means for every domain, and whether the guard
+//! believes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
@@ -10,7 +11,9 @@ use super::looks::UnderWay;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{Comparison, examine_clock};
-use crate::prevalidation::{Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step};
+use crate::prevalidation::{
+    Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step,
+};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
 /// What one list call says, before anybody believes it.
@@ -32,18 +35,25 @@ pub(super) struct Sight {
     changed: bool,
 }
 
-/// Whether somebody else who makes the first look has ended is asked so often: until then there is nothing to do here. It is one
-/// row; the picture of all domains, which tells of later looks, comes too late on a busy machine.
+/// Whether somebody else who makes the first look has ended is asked so often: until then there is
+/// nothing to do here. It is one row; the picture of all domains, which tells of later looks, comes
+/// too late on a busy machine.
 const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 impl Worker {
     /// Looks at a client whose look is due, or takes over what somebody else has seen since.
     pub(super) async fn look_or_adopt(&self, look: UnderWay<'_>) -> Result<(), StoreError> {
         let target = &look.target;
-        let Some(every) = look.every else { return self.look(target).await };
+        let Some(every) = look.every else {
+            return self.look(target).await;
+        };
         let now = self.ports.clock.now();
         let lease = self.options.lease;
-        let claimed = self.ports.store.claim_look(&target.key, &self.options.holder, every, lease, now).await?;
+        let claimed = self
+            .ports
+            .store
+            .claim_look(&target.key, &self.options.holder, every, lease, now)
+            .await?;
         match claimed {
             None => self.look(target).await,
             Some(again_at) => self.adopt(target, again_at, now).await,
@@ -51,7 +61,12 @@ impl Worker {
     }
 
     /// Takes over what the last look at a client stored; the next one is not due before `again_at`.
-    async fn adopt(&self, target: &Target, again_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    async fn adopt(
+        &self,
+        target: &Target,
+        again_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let store = &*self.ports.store;
         let looked_at = store.looks().await?.get(&target.key).copied();
         let Some(looked_at) = looked_at else {
@@ -60,8 +75,13 @@ impl Worker {
             return Ok(());
         };
         // A look of a version that stored less is none to work by.
-        let Some(above) = above(store, &target.key).await? else { return self.look(target).await };
-        let refused = store.fact(&refusal_fact(&target.key)).await?.is_some_and(|refusal| !refusal.is_empty());
+        let Some(above) = above(store, &target.key).await? else {
+            return self.look(target).await;
+        };
+        let refused = store
+            .fact(&refusal_fact(&target.key))
+            .await?
+            .is_some_and(|refusal| !refusal.is_empty());
         let mut cover = Cover::new(&self.policy);
         let mut pages = Pages::of(store);
         while let Some(page) = pages.next().await? {
@@ -69,13 +89,21 @@ impl Worker {
             rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
         }
         self.cover(&target.key, cover.covering(&target.key, above, now));
-        let state = if refused { LookState::Refused(Vec::new()) } else { LookState::Done };
-        self.looks.adopted(&target.key, state, Some(looked_at), again_at);
+        let state = if refused {
+            LookState::Refused(Vec::new())
+        } else {
+            LookState::Done
+        };
+        self.looks
+            .adopted(&target.key, state, Some(looked_at), again_at);
         Ok(())
     }
 
     fn cover(&self, client: &str, covering: Covering) {
-        self.covering.lock().unwrap_or_else(PoisonError::into_inner).insert(client.to_owned(), covering);
+        self.covering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(client.to_owned(), covering);
     }
 
     /// Looks at a client and stores what it saw, unless the guard refuses.
@@ -97,11 +125,23 @@ impl Worker {
             .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
             .collect();
         if !survey.alarms.is_empty() {
-            let word = if self.options.force { "guard-overridden" } else { "guard-refused" };
-            events.extend(survey.alarms.iter().map(|alarm| self.event(None, word, alarm.to_string())));
+            let word = if self.options.force {
+                "guard-overridden"
+            } else {
+                "guard-refused"
+            };
+            events.extend(
+                survey
+                    .alarms
+                    .iter()
+                    .map(|alarm| self.event(None, word, alarm.to_string())),
+            );
             if !self.options.force {
                 let alarms: Vec<_> = survey.alarms.iter().map(ToString::to_string).collect();
-                self.ports.store.set_fact(&refusal_fact(&target.key), &alarms.join("; ")).await?;
+                self.ports
+                    .store
+                    .set_fact(&refusal_fact(&target.key), &alarms.join("; "))
+                    .await?;
                 self.note(events).await?;
                 self.look_ended(&target.key, LookState::Refused(survey.alarms));
                 return Ok(());
@@ -111,9 +151,17 @@ impl Worker {
         crashpoint::reach("listed");
         // Before the look: whoever hears of it finds all that belongs to it.
         self.remember(&refusal_fact(&target.key), "").await?;
-        self.remember_unmanaged(&target.key, &survey.unmanaged).await?;
-        self.remember(&above_fact(&target.key), &above_text(&survey.above, &survey.covering)).await?;
-        self.ports.store.record_look(&target.key, &seen, survey.read_at).await?;
+        self.remember_unmanaged(&target.key, &survey.unmanaged)
+            .await?;
+        self.remember(
+            &above_fact(&target.key),
+            &above_text(&survey.above, &survey.covering),
+        )
+        .await?;
+        self.ports
+            .store
+            .record_look(&target.key, &seen, survey.read_at)
+            .await?;
         crashpoint::reach("look-stored");
         self.note(events).await?;
         self.cover(&target.key, survey.covering);
@@ -123,7 +171,10 @@ impl Worker {
     }
 
     /// The list call and what it means. Stores nothing but the client's reference, once.
-    pub(super) async fn survey(&self, target: &Target) -> Result<Result<Survey, CaError>, StoreError> {
+    pub(super) async fn survey(
+        &self,
+        target: &Target,
+    ) -> Result<Result<Survey, CaError>, StoreError> {
         let store = &self.ports.store;
         let reference = match self.reference(target).await? {
             Ok(reference) => reference,
@@ -162,26 +213,43 @@ impl Worker {
         latest: Option<Timestamp>,
         now: Timestamp,
     ) -> Survey {
-        let managed: BTreeSet<&DomainName> =
-            rows.iter().filter(|row| !row.origins.is_empty()).map(|row| &row.domain).collect();
-        let unmanaged = || listing.registrations.iter().filter(|found| !managed.contains(&found.domain));
+        let managed: BTreeSet<&DomainName> = rows
+            .iter()
+            .filter(|row| !row.origins.is_empty())
+            .map(|row| &row.domain)
+            .collect();
+        let unmanaged = || {
+            listing
+                .registrations
+                .iter()
+                .filter(|found| !managed.contains(&found.domain))
+        };
         let above: Above = unmanaged()
-            .filter_map(|found| Some((found.domain.clone(), covers_until(found, &self.policy, now)?)))
+            .filter_map(|found| {
+                Some((
+                    found.domain.clone(),
+                    covers_until(found, &self.policy, now)?,
+                ))
+            })
             .collect();
         let unmanaged = unmanaged().map(|found| found.domain.clone()).collect();
         let listed = listing.registrations.into_iter();
-        let mut listed: BTreeMap<_, _> = listed.map(|found| (found.domain.clone(), found)).collect();
+        let mut listed: BTreeMap<_, _> =
+            listed.map(|found| (found.domain.clone(), found)).collect();
         let seen = rows.into_iter().map(|row| {
             let sighting = match (listed.remove(&row.domain), &row.sighting) {
                 (Some(found), _) => Sighting::Present(found),
-                (None, Sighting::Present(known) | Sighting::Missing(known)) => Sighting::Missing(known.clone()),
+                (None, Sighting::Present(known) | Sighting::Missing(known)) => {
+                    Sighting::Missing(known.clone())
+                }
                 (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
             };
             (row, sighting)
         });
         let seen: Vec<_> = seen.collect();
         let mut cover = Cover::new(&self.policy);
-        seen.iter().for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
+        seen.iter()
+            .for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
         let covering = cover.covering(&target.key, above.clone(), now);
         let mut comparison = Comparison::default();
         let mut sights = Vec::with_capacity(seen.len());
@@ -194,18 +262,39 @@ impl Worker {
             if known.read_at.is_none_or(|read| read <= listing.read_at) {
                 comparison.take(&known, &sighting, &self.policy, now);
             }
-            let mut observed = Observed { sighting, read_at: Some(listing.read_at), ..known };
+            let mut observed = Observed {
+                sighting,
+                read_at: Some(listing.read_at),
+                ..known
+            };
             reconcile_attempt(&mut observed, &self.policy.reuse, now);
             let decision = next_step(&observed, &self.policy, now);
-            sights.push(Sight { observed, decision, changed });
+            sights.push(Sight {
+                observed,
+                decision,
+                changed,
+            });
         }
-        let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew).into_iter().collect();
+        let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
+            .into_iter()
+            .collect();
         alarms.extend(comparison.alarms(&target.key));
-        Survey { unmanaged, unreadable: listing.unreadable, read_at: listing.read_at, above, covering, alarms, sights }
+        Survey {
+            unmanaged,
+            unreadable: listing.unreadable,
+            read_at: listing.read_at,
+            above,
+            covering,
+            alarms,
+            sights,
+        }
     }
 
     /// The client's `cli-…`: as configured, or found by name once and remembered.
-    pub(super) async fn reference(&self, target: &Target) -> Result<Result<String, CaError>, StoreError> {
+    pub(super) async fn reference(
+        &self,
+        target: &Target,
+    ) -> Result<Result<String, CaError>, StoreError> {
         use crate::ca::ClientSelector;
         if let ClientSelector::Reference(reference) = &target.selector {
             return Ok(Ok(reference.clone()));
@@ -226,18 +315,29 @@ impl Worker {
         }
     }
 
-    /// The CA did not answer well. A credential that it refuses is refused for every client of the account: in this run none
-    /// of them is looked at or worked for any more, and the run says so (faults J02).
+    /// The CA did not answer well. A credential that it refuses is refused for every client of the
+    /// account: in this run none of them is looked at or worked for any more, and the run says so
+    /// (faults J02).
     pub(super) fn ca_stumbled(&self, ca: &str, error: &CaError, now: Timestamp) {
         self.pauses.failed(ca, error, now);
         if error.is_account_wide() {
-            self.targets.iter().filter(|target| target.ca == ca).for_each(|target| self.look_failed(target, error));
+            self.targets
+                .iter()
+                .filter(|target| target.ca == ca)
+                .for_each(|target| self.look_failed(target, error));
         }
     }
 
     pub(super) fn look_failed(&self, target: &Target, error: &CaError) {
-        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        let state = LookState::Failed { error: format!("{error}{hint}"), temporary: error.is_retryable() };
+        let hint = error
+            .hint
+            .as_ref()
+            .map(|hint| format!(" ({hint})"))
+            .unwrap_or_default();
+        let state = LookState::Failed {
+            error: format!("{error}{hint}"),
+            temporary: error.is_retryable(),
+        };
         self.look_ended(&target.key, state);
     }
 
@@ -253,7 +353,9 @@ impl Worker {
     ) -> Observed {
         Observed {
             desired: !row.origins.is_empty(),
-            covered_by: covering.and_then(|covering| covering.get(&row.domain)).cloned(),
+            covered_by: covering
+                .and_then(|covering| covering.get(&row.domain))
+                .cloned(),
             domain: row.domain,
             has_provider: match &row.provider {
                 Some(name) => self.ports.providers.contains_key(name),
@@ -266,17 +368,33 @@ impl Worker {
         }
     }
 
-    async fn remember_unmanaged(&self, client: &str, unmanaged: &[DomainName]) -> Result<(), StoreError> {
-        let names = unmanaged.iter().map(DomainName::as_str).collect::<Vec<_>>().join(" ");
+    async fn remember_unmanaged(
+        &self,
+        client: &str,
+        unmanaged: &[DomainName],
+    ) -> Result<(), StoreError> {
+        let names = unmanaged
+            .iter()
+            .map(DomainName::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
         self.remember(&format!("unmanaged/{client}"), &names).await
     }
 
     /// Since when the CA cannot be asked about the client, and what stands in the way now.
     async fn remember_failure(&self, client: &str, error: &CaError) -> Result<(), StoreError> {
-        let known = self.ports.store.fact(&failure_fact(client)).await?.unwrap_or_default();
+        let known = self
+            .ports
+            .store
+            .fact(&failure_fact(client))
+            .await?
+            .unwrap_or_default();
         let now = self.ports.clock.now().to_string();
-        let since = known.split_once(' ').map_or(now.as_str(), |(since, _)| since);
-        self.remember(&failure_fact(client), &format!("{since} {error}")).await
+        let since = known
+            .split_once(' ')
+            .map_or(now.as_str(), |(since, _)| since);
+        self.remember(&failure_fact(client), &format!("{since} {error}"))
+            .await
     }
 
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
@@ -310,12 +428,14 @@ impl Sight {
 
 /// When to ask the planner again after `decision`, or to hear somebody's word.
 pub(super) fn due_at(decision: &Decision, attempt: &Attempt) -> Option<Timestamp> {
-    // A look at the CA always asks again; a moment further away than any proof lives needs no row of its own.
+    // A look at the CA always asks again; a moment further away than any proof lives needs no row
+    // of its own.
     let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
     planned.into_iter().chain(attempt.hears_at()).min()
 }
 
-/// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer unanswered.
+/// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer
+/// unanswered.
 pub(super) fn reconcile_attempt(
     observed: &mut Observed,
     reuse: &crate::prevalidation::ReuseTable,
@@ -324,7 +444,10 @@ pub(super) fn reconcile_attempt(
     let began = observed.attempt.effects.last().copied();
     // A read that began after the effect is its answer.
     if observed.attempt.unanswered.is_some()
-        && observed.read_at.zip(began).is_some_and(|(read, began)| read > began)
+        && observed
+            .read_at
+            .zip(began)
+            .is_some_and(|(read, began)| read > began)
         && !matches!(observed.sighting, Sighting::Missing(_))
     {
         observed.attempt.unanswered = None;

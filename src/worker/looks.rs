@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{LookState, Target};
 use crate::prevalidation::policy::backoff;
 
-/// A look that the guard refused waits for a person; whether one has come is looked at in this time.
+/// A look that the guard refused waits for a person; whether one has come is looked at in this
+/// time.
 const REFUSED_AGAIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// A look that found a domain nobody had asked about may be followed by another one so soon.
@@ -67,7 +68,10 @@ impl Looks {
             };
             (target.key.clone(), standing)
         };
-        Self { every, clients: Mutex::new(targets.iter().map(standing).collect()) }
+        Self {
+            every,
+            clients: Mutex::new(targets.iter().map(standing).collect()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
@@ -76,7 +80,10 @@ impl Looks {
 
     /// How the last look at each client ended.
     pub(super) fn states(&self) -> BTreeMap<String, LookState> {
-        self.lock().iter().map(|(key, standing)| (key.clone(), standing.state.clone())).collect()
+        self.lock()
+            .iter()
+            .map(|(key, standing)| (key.clone(), standing.state.clone()))
+            .collect()
     }
 
     /// The first client of `targets` whose look is due, which is then under way.
@@ -86,21 +93,33 @@ impl Looks {
         now: Timestamp,
     ) -> Option<UnderWay<'_>> {
         let mut clients = self.lock();
-        let is_due = |standing: &Standing| !standing.under_way && standing.due_at.is_some_and(|due| due <= now);
+        let is_due = |standing: &Standing| {
+            !standing.under_way && standing.due_at.is_some_and(|due| due <= now)
+        };
         let target = targets.find(|target| clients.get(&target.key).is_some_and(is_due))?;
         let standing = clients.get_mut(&target.key)?;
         standing.under_way = true;
         if standing.state == LookState::Waiting {
             standing.state = LookState::Running;
         }
-        let every = if standing.soon { self.every.map(|every| every.min(SOON)) } else { self.every };
-        Some(UnderWay { looks: self, target: target.clone(), every })
+        let every = if standing.soon {
+            self.every.map(|every| every.min(SOON))
+        } else {
+            self.every
+        };
+        Some(UnderWay {
+            looks: self,
+            target: target.clone(),
+            every,
+        })
     }
 
     /// A look ended so.
     pub(super) fn ended(&self, client: &str, state: LookState, now: Timestamp) {
         let mut clients = self.lock();
-        let Some(standing) = clients.get_mut(client) else { return };
+        let Some(standing) = clients.get_mut(client) else {
+            return;
+        };
         let failed = matches!(state, LookState::Failed { .. });
         standing.failures = if failed { standing.failures + 1 } else { 0 };
         let pause = match state {
@@ -110,15 +129,28 @@ impl Looks {
         };
         standing.due_at = self.every.and_then(|_| now.saturating_add(pause).ok());
         standing.soon &= failed;
-        // What was known stays known while a CA does not answer for a while; each effect is preceded by a read of its own.
-        let passes = matches!(state, LookState::Failed { temporary: true, .. });
+        // What was known stays known while a CA does not answer for a while; each effect is
+        // preceded by a read of its own.
+        let passes = matches!(
+            state,
+            LookState::Failed {
+                temporary: true,
+                ..
+            }
+        );
         if !(passes && self.every.is_some() && standing.state == LookState::Done) {
             standing.state = state;
         }
     }
 
     /// A look of somebody else at `looked_at` is gone by; the next one may be due at `again_at`.
-    pub(super) fn adopted(&self, client: &str, state: LookState, looked_at: Option<Timestamp>, again_at: Timestamp) {
+    pub(super) fn adopted(
+        &self,
+        client: &str,
+        state: LookState,
+        looked_at: Option<Timestamp>,
+        again_at: Timestamp,
+    ) {
         if let Some(standing) = self.lock().get_mut(client) {
             standing.failures = 0;
             // What was not asked about then is still not asked about.
@@ -136,8 +168,9 @@ impl Looks {
         }
     }
 
-    /// What the store says about a client: its last look, what the guard refused there, and whether domains of it wait for
-    /// their first look. What is news makes a look due, of which [`adopted`](Self::adopted) may be the end. True when it does.
+    /// What the store says about a client: its last look, what the guard refused there, and whether
+    /// domains of it wait for their first look. What is news makes a look due, of which
+    /// [`adopted`](Self::adopted) may be the end. True when it does.
     pub(super) fn hear(
         &self,
         client: &str,
@@ -147,12 +180,21 @@ impl Looks {
         now: Timestamp,
     ) -> bool {
         let mut clients = self.lock();
-        let Some(standing) = clients.get_mut(client).filter(|standing| !standing.under_way) else { return false };
+        let Some(standing) = clients
+            .get_mut(client)
+            .filter(|standing| !standing.under_way)
+        else {
+            return false;
+        };
         let is_done = standing.state == LookState::Done;
         let is_refused = matches!(standing.state, LookState::Refused(_));
-        // A picture that knows less than this worker's own look says nothing about what came after that.
+        // A picture that knows less than this worker's own look says nothing about what came after
+        // that.
         let unread = unread && is_done && looked_at >= standing.looked_at;
-        let news = looked_at > standing.looked_at || is_done && refused || is_refused && !refused || unread;
+        let news = looked_at > standing.looked_at
+            || is_done && refused
+            || is_refused && !refused
+            || unread;
         if news {
             standing.due_at = Some(now);
             standing.soon |= unread;
@@ -160,9 +202,14 @@ impl Looks {
         news
     }
 
-    /// A person wants a client to be looked at now, however its last look ended. One that is under way is that look.
+    /// A person wants a client to be looked at now, however its last look ended. One that is under
+    /// way is that look.
     pub(super) fn order(&self, client: &str, now: Timestamp) {
-        if let Some(standing) = self.lock().get_mut(client).filter(|standing| !standing.under_way) {
+        if let Some(standing) = self
+            .lock()
+            .get_mut(client)
+            .filter(|standing| !standing.under_way)
+        {
             (standing.due_at, standing.soon) = (Some(now), true);
         }
     }
@@ -177,18 +224,24 @@ impl Looks {
 
     /// Whether what is known about a client is good enough to work by.
     pub(super) fn are_done(&self, client: &str) -> bool {
-        self.lock().get(client).is_some_and(|standing| standing.state == LookState::Done)
+        self.lock()
+            .get(client)
+            .is_some_and(|standing| standing.state == LookState::Done)
     }
 
     /// Whether a first look is under way.
     pub(super) fn are_running(&self) -> bool {
-        self.lock().values().any(|standing| standing.state == LookState::Running)
+        self.lock()
+            .values()
+            .any(|standing| standing.state == LookState::Running)
     }
 
     /// When the next look at one of `targets` is due, of those that are not under way.
     pub(super) fn next<'t>(&self, targets: impl Iterator<Item = &'t Target>) -> Option<Timestamp> {
         let clients = self.lock();
-        let standings = targets.filter_map(|target| clients.get(&target.key)).filter(|standing| !standing.under_way);
+        let standings = targets
+            .filter_map(|target| clients.get(&target.key))
+            .filter(|standing| !standing.under_way);
         standings.filter_map(|standing| standing.due_at).min()
     }
 }
@@ -204,34 +257,55 @@ mod tests {
         let now: Timestamp = "2026-11-22T12:00:00.123456789Z".parse().unwrap();
         let stored: Timestamp = "2026-11-22T12:00:00.123456Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
-        let looks = Looks::new(std::slice::from_ref(&target), Some(SignedDuration::from_hours(1)));
+        let looks = Looks::new(
+            std::slice::from_ref(&target),
+            Some(SignedDuration::from_hours(1)),
+        );
         let look = looks.begin([&target].into_iter(), now).unwrap();
         looks.looked(&target.key, now);
         looks.ended(&target.key, LookState::Done, now);
         drop(look);
         let earlier = stored - SignedDuration::from_secs(1);
         for before in [None, Some(earlier)] {
-            assert!(!looks.hear(&target.key, before, false, true, now), "{before:?}");
+            assert!(
+                !looks.hear(&target.key, before, false, true, now),
+                "{before:?}"
+            );
         }
         assert!(!looks.hear(&target.key, Some(stored), false, false, now));
-        assert!(looks.hear(&target.key, Some(stored), false, true, now), "a domain that came after the look");
+        assert!(
+            looks.hear(&target.key, Some(stored), false, true, now),
+            "a domain that came after the look"
+        );
     }
 
     #[test]
     fn an_ordered_look_waits_for_nothing_however_the_last_one_ended() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
-        let looks = Looks::new(std::slice::from_ref(&target), Some(SignedDuration::from_hours(1)));
-        let failed = LookState::Failed { error: "gone".into(), temporary: true };
+        let looks = Looks::new(
+            std::slice::from_ref(&target),
+            Some(SignedDuration::from_hours(1)),
+        );
+        let failed = LookState::Failed {
+            error: "gone".into(),
+            temporary: true,
+        };
         for state in [LookState::Done, LookState::Refused(Vec::new()), failed] {
             let ordered = looks.begin([&target].into_iter(), now).unwrap();
             looks.order(&target.key, now);
             looks.ended(&target.key, state, now);
             drop(ordered);
-            assert!(looks.begin([&target].into_iter(), now).is_none(), "the one under way was that look");
+            assert!(
+                looks.begin([&target].into_iter(), now).is_none(),
+                "the one under way was that look"
+            );
             looks.order(&target.key, now);
             assert_eq!(looks.next([&target].into_iter()), Some(now));
         }
-        assert_eq!(looks.begin([&target].into_iter(), now).unwrap().every, Some(SOON));
+        assert_eq!(
+            looks.begin([&target].into_iter(), now).unwrap().every,
+            Some(SOON)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The only place where a step has an effect: like steps together, intents before effects, results after them.
+//! The only place where a step has an effect: like steps together, intents before effects, results
+//! after them.
 
 mod by_others;
 mod ca;
@@ -25,13 +26,23 @@ impl Worker {
             for lease in leases {
                 let covering = covering.get(&lease.row.client);
                 let mut task = Task::new(lease, self, covering, now);
-                if task.decision.is_due(now) && needs_ca(&task.decision.step) && !self.knows(&task.row.client) {
-                    let reason = format!("its client {} is no longer in the configuration", task.row.client);
+                if task.decision.is_due(now)
+                    && needs_ca(&task.decision.step)
+                    && !self.knows(&task.row.client)
+                {
+                    let reason = format!(
+                        "its client {} is no longer in the configuration",
+                        task.row.client
+                    );
                     task.hold(self, reason, now);
                     task.decision.step = Step::Rest;
                 }
                 groups
-                    .entry(if task.decision.is_due(now) { kind(&task.decision.step) } else { Kind::Idle })
+                    .entry(if task.decision.is_due(now) {
+                        kind(&task.decision.step)
+                    } else {
+                        Kind::Idle
+                    })
                     .or_default()
                     .push(task);
             }
@@ -43,8 +54,8 @@ impl Worker {
         let (validate, remove) = (of(Kind::Validate), of(Kind::Remove));
         self.finish(idle).await?;
         self.wait_for_a_person(held).await?;
-        // Each group talks to another side; a slow one does not hold up the rest, nor does one that fails: what has said that it
-        // begins is not given up between that and its effect.
+        // Each group talks to another side; a slow one does not hold up the rest, nor does one that
+        // fails: what has said that it begins is not given up between that and its effect.
         let ended = tokio::join!(
             self.read(read),
             self.register(register, hold),
@@ -56,7 +67,11 @@ impl Worker {
             self.remove(remove, hold),
         );
         let (read, register, reset, validate, preflight, publish, look, remove) = ended;
-        [read, register, reset, validate, preflight, publish, look, remove].into_iter().collect()
+        [
+            read, register, reset, validate, preflight, publish, look, remove,
+        ]
+        .into_iter()
+        .collect()
     }
 
     async fn wait_for_a_person(&self, mut tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -77,7 +92,10 @@ impl Worker {
             return Ok(());
         }
         let now = self.ports.clock.now();
-        let writes: Vec<_> = tasks.iter_mut().map(|task| task.result(self, now)).collect();
+        let writes: Vec<_> = tasks
+            .iter_mut()
+            .map(|task| task.result(self, now))
+            .collect();
         self.commit(&writes).await?;
         for task in tasks.iter().filter(|task| task.won && task.row.at_risk) {
             self.learn(&task.row.client).await?;
@@ -86,8 +104,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Stores intents; only tasks whose lease still holds, and will for a while, go on to their effect. A process that stood still
-    /// since then must not act on what it knew (faults W01).
+    /// Stores intents; only tasks whose lease still holds, and will for a while, go on to their
+    /// effect. A process that stood still since then must not act on what it knew (faults W01).
     async fn intend(
         &self,
         mut tasks: Vec<Task>,
@@ -103,8 +121,13 @@ impl Worker {
             .collect();
         let held = self.commit(&writes).await?;
         let now = self.ports.clock.now();
-        let held = tasks.into_iter().zip(held).filter_map(|(task, held)| held.then_some(task));
-        Ok(held.filter(|task| hold.is_good(&task.fence.domain, now)).collect())
+        let held = tasks
+            .into_iter()
+            .zip(held)
+            .filter_map(|(task, held)| held.then_some(task));
+        Ok(held
+            .filter(|task| hold.is_good(&task.fence.domain, now))
+            .collect())
     }
 
     /// True per write that was stored; a lost lease loses only its own (faults W02).
@@ -122,7 +145,10 @@ impl Worker {
                 }
                 Err(StoreError::LeaseLost(domain)) => {
                     tracing::info!(%domain, "another worker has taken the domain over");
-                    self.options.metrics.as_ref().inspect(|metrics| metrics.lease_lost());
+                    self.options
+                        .metrics
+                        .as_ref()
+                        .inspect(|metrics| metrics.lease_lost());
                     held.push(false);
                 }
                 Err(error) => return Err(error),
@@ -131,8 +157,8 @@ impl Worker {
         Ok(held)
     }
 
-    /// Moves the ends of the leases that are waited on; the lost ones are dropped. When the worker is to stop, all are given back
-    /// with what they have: what has not begun is for the next one.
+    /// Moves the ends of the leases that are waited on; the lost ones are dropped. When the worker
+    /// is to stop, all are given back with what they have: what has not begun is for the next one.
     async fn keep(&self, tasks: Vec<Task>, hold: &Hold) -> Result<Vec<Task>, StoreError> {
         if self.stop.is_cancelled() {
             self.finish(tasks).await?;
@@ -140,14 +166,26 @@ impl Worker {
         }
         let fences: Vec<Fence> = tasks.iter().map(|task| task.fence.clone()).collect();
         let since = Moment::now(&*self.ports.clock);
-        let lost = self.ports.store.extend(&fences, self.ports.clock.now(), self.options.lease).await?;
+        let lost = self
+            .ports
+            .store
+            .extend(&fences, self.ports.clock.now(), self.options.lease)
+            .await?;
         hold.extended(since, &lost);
-        Ok(tasks.into_iter().filter(|task| !lost.contains(&task.fence.domain)).collect())
+        Ok(tasks
+            .into_iter()
+            .filter(|task| !lost.contains(&task.fence.domain))
+            .collect())
     }
 
     pub(super) fn ca(&self, name: &str) -> Arc<dyn Ca> {
         // The configuration check has refused clients of unknown CAs.
-        Arc::clone(self.ports.cas.get(name).expect("a client names a configured CA"))
+        Arc::clone(
+            self.ports
+                .cas
+                .get(name)
+                .expect("a client names a configured CA"),
+        )
     }
 
     fn knows(&self, client: &str) -> bool {

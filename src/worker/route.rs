@@ -1,7 +1,8 @@
 //! Which provider writes a domain that names none: the one whose zone is the live one.
 //!
-//! [`choose`] decides (pure); the rest asks. With one provider in the configuration there is nothing to choose, and nobody is
-//! asked: it says itself when it does not have the zone. The ledger keeps who wrote a value, and who wrote it removes it.
+//! [`choose`] decides (pure); the rest asks. With one provider in the configuration there is
+//! nothing to choose, and nobody is asked: it says itself when it does not have the zone. The
+//! ledger keeps who wrote a value, and who wrote it removes it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,14 +29,17 @@ pub struct Candidate {
     pub zone: Zone,
 }
 
-/// The one candidate whose zone is the live one. A zone above a delegation is not, nor is one with other name servers.
+/// The one candidate whose zone is the live one. A zone above a delegation is not, nor is one with
+/// other name servers.
 ///
-/// One that does not state its name servers counts where no other fits, and where nobody can tell what is live the longest
-/// zone counts: both only when every provider gave an answer. `unanswered` are the providers that gave no answer, in words.
+/// One that does not state its name servers counts where no other fits, and where nobody can tell
+/// what is live the longest zone counts: both only when every provider gave an answer. `unanswered`
+/// are the providers that gave no answer, in words.
 ///
 /// # Errors
-/// Several or none, with all candidates: [`ErrorKind::Settings`] for several; for none [`ErrorKind::NoZone`].
-/// [`ErrorKind::Unavailable`] where it depends on somebody who gave no answer.
+/// Several or none, with all candidates: [`ErrorKind::Settings`] for several; for none
+/// [`ErrorKind::NoZone`]. [`ErrorKind::Unavailable`] where it depends on somebody who gave no
+/// answer.
 pub fn choose(
     domain: &DomainName,
     live: Option<&LiveZone>,
@@ -44,20 +48,41 @@ pub fn choose(
 ) -> Result<String, ProviderError> {
     let (proven, fitting): (bool, Vec<&Candidate>) = match live {
         Some(live) => {
-            let at_apex = || candidates.iter().filter(|candidate| candidate.zone.apex == live.apex);
+            let at_apex = || {
+                candidates
+                    .iter()
+                    .filter(|candidate| candidate.zone.apex == live.apex)
+            };
             let states = |candidate: &&Candidate| !candidate.zone.name_servers.is_empty();
             let is_live = |candidate: &&Candidate| {
-                states(candidate) && candidate.zone.name_servers.iter().all(|name| live.name_servers.contains(name))
+                states(candidate)
+                    && candidate
+                        .zone
+                        .name_servers
+                        .iter()
+                        .all(|name| live.name_servers.contains(name))
             };
             let proven: Vec<_> = at_apex().filter(is_live).collect();
             match proven.is_empty() {
                 false => (true, proven),
-                true => (false, at_apex().filter(|candidate| !states(candidate)).collect()),
+                true => (
+                    false,
+                    at_apex().filter(|candidate| !states(candidate)).collect(),
+                ),
             }
         }
         None => {
-            let longest = candidates.iter().map(|candidate| candidate.zone.apex.len()).max();
-            (false, candidates.iter().filter(|candidate| Some(candidate.zone.apex.len()) == longest).collect())
+            let longest = candidates
+                .iter()
+                .map(|candidate| candidate.zone.apex.len())
+                .max();
+            (
+                false,
+                candidates
+                    .iter()
+                    .filter(|candidate| Some(candidate.zone.apex.len()) == longest)
+                    .collect(),
+            )
         }
     };
     match fitting.as_slice() {
@@ -66,20 +91,38 @@ pub fn choose(
         _ => {}
     }
     let listed: Vec<String> = candidates.iter().map(shown).collect();
-    let listed = if listed.is_empty() { "no provider has a zone for it".to_owned() } else { listed.join("; ") };
+    let listed = if listed.is_empty() {
+        "no provider has a zone for it".to_owned()
+    } else {
+        listed.join("; ")
+    };
     let live = match live {
         Some(live) => format!(
             "; live is the zone {} with {}",
             live.apex,
-            live.name_servers.iter().cloned().collect::<Vec<_>>().join(", ")
+            live.name_servers
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
         None => String::new(),
     };
-    let silent = if unanswered.is_empty() { String::new() } else { format!("; no answer: {}", unanswered.join("; ")) };
+    let silent = if unanswered.is_empty() {
+        String::new()
+    } else {
+        format!("; no answer: {}", unanswered.join("; "))
+    };
     let (kind, word) = match (fitting.as_slice(), unanswered.is_empty()) {
         ([], true) => (ErrorKind::NoZone, "no provider writes its live zone"),
-        ([], false) => (ErrorKind::Unavailable, "no provider that answers writes its live zone"),
-        ([_], _) => (ErrorKind::Unavailable, "who writes its live zone cannot be told before all providers answer"),
+        ([], false) => (
+            ErrorKind::Unavailable,
+            "no provider that answers writes its live zone",
+        ),
+        ([_], _) => (
+            ErrorKind::Unavailable,
+            "who writes its live zone cannot be told before all providers answer",
+        ),
         (_, _) => (ErrorKind::Settings, "several providers could write it"),
     };
     let text = format!("{}: {word}: {listed}{live}{silent}", domain.both_forms());
@@ -89,13 +132,22 @@ pub fn choose(
 }
 
 fn shown(Candidate { provider, zone }: &Candidate) -> String {
-    let Zone { apex, id, name_servers } = zone;
+    let Zone {
+        apex,
+        id,
+        name_servers,
+    } = zone;
     let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
-    let servers = if name_servers.is_empty() { "unstated name servers".to_owned() } else { name_servers.join(", ") };
+    let servers = if name_servers.is_empty() {
+        "unstated name servers".to_owned()
+    } else {
+        name_servers.join(", ")
+    };
     format!("{provider} has {apex}{id} on {servers}")
 }
 
-/// The provider that writes `domain`: the one it names, else the only one, else the one with the live zone.
+/// The provider that writes `domain`: the one it names, else the only one, else the one with the
+/// live zone.
 ///
 /// # Errors
 /// As [`choose`]; [`ErrorKind::Unavailable`] where the delegation cannot be found.
@@ -111,14 +163,24 @@ pub async fn route(
     let mut names = providers.keys();
     match (names.next(), names.next()) {
         (Some(only), None) => return Ok(only.clone()),
-        (None, _) => return Err(ProviderError::new(ErrorKind::Settings, "no provider is configured")),
+        (None, _) => {
+            return Err(ProviderError::new(
+                ErrorKind::Settings,
+                "no provider is configured",
+            ));
+        }
         _ => {}
     }
-    let asked = providers.iter().map(async |(name, provider)| (name, provider.find_zone(domain.as_str()).await));
+    let asked = providers
+        .iter()
+        .map(async |(name, provider)| (name, provider.find_zone(domain.as_str()).await));
     let (mut candidates, mut unanswered) = (Vec::new(), Vec::new());
     for (name, found) in join_all(asked).await {
         match found {
-            Ok(zone) => candidates.push(Candidate { provider: name.clone(), zone }),
+            Ok(zone) => candidates.push(Candidate {
+                provider: name.clone(),
+                zone,
+            }),
             Err(error) if error.kind == ErrorKind::NoZone => {}
             Err(error) => unanswered.push(format!("{name}: {error}")),
         }
@@ -127,8 +189,12 @@ pub async fn route(
         None
     } else {
         lookout.live_zone(domain).await.map_err(|error| {
-            let text = format!("which provider writes {} cannot be told: {error}", domain.both_forms());
-            ProviderError::new(ErrorKind::Unavailable, text).with_hint("name it with `provider = \"…\"` at the domain")
+            let text = format!(
+                "which provider writes {} cannot be told: {error}",
+                domain.both_forms()
+            );
+            ProviderError::new(ErrorKind::Unavailable, text)
+                .with_hint("name it with `provider = \"…\"` at the domain")
         })?
     };
     choose(domain, live.as_ref(), &candidates, &unanswered)
@@ -139,7 +205,11 @@ impl Ports {
     ///
     /// # Errors
     /// As [`route`].
-    pub async fn route(&self, domain: &DomainName, named: Option<&str>) -> Result<String, ProviderError> {
+    pub async fn route(
+        &self,
+        domain: &DomainName,
+        named: Option<&str>,
+    ) -> Result<String, ProviderError> {
         route(&self.providers, &*self.lookout, domain, named).await
     }
 }
@@ -148,20 +218,32 @@ impl Worker {
     /// The provider of a task's domain; found out once in a run.
     pub(super) async fn provider_of(&self, task: &Task) -> Result<String, ProviderError> {
         let domain = &task.fence.domain;
-        let known = self.routes.lock().unwrap_or_else(PoisonError::into_inner).get(domain).cloned();
+        let known = self
+            .routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(domain)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let found = self.ports.route(domain, task.row.provider.as_deref()).await?;
+        let found = self
+            .ports
+            .route(domain, task.row.provider.as_deref())
+            .await?;
         if task.row.provider.is_none() {
-            self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(domain.clone(), found.clone());
+            self.routes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(domain.clone(), found.clone());
         }
         Ok(found)
     }
 
     /// The tasks with their providers; those without one wait, or are held, and are done with.
     pub(super) async fn routed(&self, tasks: Vec<Task>) -> Result<Vec<(Task, String)>, StoreError> {
-        let asked = futures::stream::iter(tasks).map(async |task| (self.provider_of(&task).await, task));
+        let asked =
+            futures::stream::iter(tasks).map(async |task| (self.provider_of(&task).await, task));
         let found: Vec<_> = asked.buffered(self.options.concurrency).collect().await;
         let now = self.ports.clock.now();
         let (mut routed, mut failed) = (Vec::with_capacity(found.len()), Vec::new());
@@ -186,10 +268,19 @@ mod tests {
 
     fn candidate(provider: &str, apex: &str, servers: &[&str]) -> Candidate {
         let name_servers = servers.iter().map(|&name| name.to_owned()).collect();
-        Candidate { provider: provider.into(), zone: Zone { name_servers, ..Zone::of(apex) } }
+        Candidate {
+            provider: provider.into(),
+            zone: Zone {
+                name_servers,
+                ..Zone::of(apex)
+            },
+        }
     }
 
-    fn chosen(live: Option<(&str, &[&str])>, candidates: &[Candidate]) -> Result<String, (ErrorKind, String)> {
+    fn chosen(
+        live: Option<(&str, &[&str])>,
+        candidates: &[Candidate],
+    ) -> Result<String, (ErrorKind, String)> {
         let live = live.map(|(apex, names)| LiveZone {
             apex: apex.into(),
             name_servers: names.iter().map(|&name| name.to_owned()).collect(),
@@ -205,36 +296,74 @@ mod tests {
         let parent = candidate("parent", "example.ch", &["ns1", "ns2"]);
         let stale = candidate("stale", "sub.example.ch", &["ns1", "ns9"]);
         let mute = candidate("mute", "sub.example.ch", &[]);
-        assert_eq!(chosen(live, &[parent.clone(), stale.clone(), mute.clone(), good.clone()]).unwrap(), "good");
-        assert_eq!(chosen(live, &[parent.clone(), stale.clone(), mute.clone()]).unwrap(), "mute");
+        assert_eq!(
+            chosen(
+                live,
+                &[parent.clone(), stale.clone(), mute.clone(), good.clone()]
+            )
+            .unwrap(),
+            "good"
+        );
+        assert_eq!(
+            chosen(live, &[parent.clone(), stale.clone(), mute.clone()]).unwrap(),
+            "mute"
+        );
         let (kind, said) = chosen(live, &[parent.clone(), stale.clone()]).unwrap_err();
         assert_eq!(kind, ErrorKind::NoZone);
-        for words in
-            ["parent has example.ch on ns1, ns2", "stale has sub.example.ch on ns1, ns9", "live is the zone sub"]
-        {
+        for words in [
+            "parent has example.ch on ns1, ns2",
+            "stale has sub.example.ch on ns1, ns9",
+            "live is the zone sub",
+        ] {
             assert!(said.contains(words), "{said}");
         }
         let twin = candidate("twin", "sub.example.ch", &["ns3"]);
-        assert_eq!(chosen(live, &[good.clone(), twin]).unwrap_err().0, ErrorKind::Settings);
+        assert_eq!(
+            chosen(live, &[good.clone(), twin]).unwrap_err().0,
+            ErrorKind::Settings
+        );
         assert_eq!(chosen(live, &[]).unwrap_err().0, ErrorKind::NoZone);
         // Nobody knows what is live.
-        assert_eq!(chosen(None, &[parent.clone(), good.clone()]).unwrap(), "good");
-        assert_eq!(chosen(None, &[stale, good]).unwrap_err().0, ErrorKind::Settings);
+        assert_eq!(
+            chosen(None, &[parent.clone(), good.clone()]).unwrap(),
+            "good"
+        );
+        assert_eq!(
+            chosen(None, &[stale, good]).unwrap_err().0,
+            ErrorKind::Settings
+        );
     }
 
     #[test]
     fn while_a_provider_gives_no_answer_nothing_is_decided_for_good() {
         let domain = DomainName::from_a_labels("example.ch").unwrap();
         let error = choose(&domain, None, &[], &["edge: no connection".to_owned()]).unwrap_err();
-        assert!(error.is_retryable() && error.message.contains("edge: no connection"), "{error}");
-        // One that cannot say whether its zone is the live one must not win because another is away for a moment.
-        let live = LiveZone { apex: "example.ch".into(), name_servers: ["ns1".to_owned()].into() };
-        let (mute, good) = (candidate("mute", "example.ch", &[]), candidate("good", "example.ch", &["ns1"]));
+        assert!(
+            error.is_retryable() && error.message.contains("edge: no connection"),
+            "{error}"
+        );
+        // One that cannot say whether its zone is the live one must not win because another is away
+        // for a moment.
+        let live = LiveZone {
+            apex: "example.ch".into(),
+            name_servers: ["ns1".to_owned()].into(),
+        };
+        let (mute, good) = (
+            candidate("mute", "example.ch", &[]),
+            candidate("good", "example.ch", &["ns1"]),
+        );
         let silent = ["edge: no connection".to_owned()];
         for live in [Some(&live), None] {
             let error = choose(&domain, live, std::slice::from_ref(&mute), &silent).unwrap_err();
-            assert!(error.is_retryable() && error.message.contains("edge: no connection"), "{live:?}: {error}");
+            assert!(
+                error.is_retryable() && error.message.contains("edge: no connection"),
+                "{live:?}: {error}"
+            );
         }
-        assert_eq!(choose(&domain, Some(&live), &[mute, good], &silent).unwrap(), "good", "proven is proven");
+        assert_eq!(
+            choose(&domain, Some(&live), &[mute, good], &silent).unwrap(),
+            "good",
+            "proven is proven"
+        );
     }
 }

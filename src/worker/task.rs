@@ -1,4 +1,5 @@
-//! One claimed domain on its way through a round: a working copy that becomes one fenced write at a time.
+//! One claimed domain on its way through a round: a working copy that becomes one fenced write at a
+//! time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,8 +9,8 @@ use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration, Sighting, Step, Waiting,
-    next_step,
+    Bogus, Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration,
+    Sighting, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -40,7 +41,12 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(lease: Lease, worker: &Worker, covering: Option<&Covering>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        lease: Lease,
+        worker: &Worker,
+        covering: Option<&Covering>,
+        now: Timestamp,
+    ) -> Self {
         let mut observed = worker.observed(lease.row.clone(), lease.ledger, covering);
         if worker.is_asked_afresh(&observed.domain) {
             // Somebody says that something changed: what was waited for may be there.
@@ -50,7 +56,8 @@ impl Task {
         let mut decision = next_step(&observed, &worker.policy, now);
         let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
         if listens && !decision.is_due(now) {
-            // Due by somebody's word and not by the plan: what it waited for, or was held for, may be there.
+            // Due by somebody's word and not by the plan: what it waited for, or was held for, may
+            // be there.
             observed.attempt.hear(now);
             decision = next_step(&observed, &worker.policy, now);
         }
@@ -69,22 +76,33 @@ impl Task {
         };
         task.reconcile(worker, now);
         if lease.claims > CLAIMS_TOO_MANY && task.observed.attempt.hold.is_none() {
-            task.hold(worker, "workers died on it, or lost it, several times in a row; see the log", now);
+            task.hold(
+                worker,
+                "workers died on it, or lost it, several times in a row; see the log",
+                now,
+            );
         }
         task.decision = next_step(&task.observed, &worker.policy, now);
         if task.decision.is_due(now) {
-            (task.observed.attempt.taken_up_at, task.observed.attempt.word_waits) = (Some(now), false);
+            (
+                task.observed.attempt.taken_up_at,
+                task.observed.attempt.word_waits,
+            ) = (Some(now), false);
         }
         task
     }
 
     /// The CA's `cld-…`, when there is one.
     pub(super) fn reference(&self) -> Option<&str> {
-        self.observed.sighting.registration().map(|registration| registration.reference.as_str())
+        self.observed
+            .sighting
+            .registration()
+            .map(|registration| registration.reference.as_str())
     }
 
     pub(super) fn say(&mut self, worker: &Worker, kind: &str, detail: impl Into<String>) {
-        self.events.push(worker.event(Some(&self.fence.domain), kind, detail.into()));
+        self.events
+            .push(worker.event(Some(&self.fence.domain), kind, detail.into()));
     }
 
     /// The CA's fresh word on this domain.
@@ -105,31 +123,50 @@ impl Task {
                 self.say(worker, "validated", detail);
                 self.close_foreign();
             }
-            Progress::TokenReplaced => {
-                self.say(worker, "token-replaced", "the CA shows another token now; the old value dies")
-            }
+            Progress::TokenReplaced => self.say(
+                worker,
+                "token-replaced",
+                "the CA shows another token now; the old value dies",
+            ),
             Progress::None => {}
         }
     }
 
     /// Values that others put there stay in the zone; the ledger need not remember them any longer.
     fn close_foreign(&mut self) {
-        for entry in self.observed.ledger.iter_mut().filter(|entry| entry.state == LedgerState::Foreign) {
+        for entry in self
+            .observed
+            .ledger
+            .iter_mut()
+            .filter(|entry| entry.state == LedgerState::Foreign)
+        {
             entry.state = LedgerState::Removed;
             self.touched.push(entry.id);
         }
     }
 
     fn outcome(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
-        let until =
-            self.observed.usable_until(&worker.policy.reuse, now).map_or_else(|| "?".to_owned(), |end| end.to_string());
-        let words = self.words().map(|words| format!("; the CA: {words}")).unwrap_or_default();
-        let calls = if tries > 1 { format!(" after {tries} calls") } else { String::new() };
+        let until = self
+            .observed
+            .usable_until(&worker.policy.reuse, now)
+            .map_or_else(|| "?".to_owned(), |end| end.to_string());
+        let words = self
+            .words()
+            .map(|words| format!("; the CA: {words}"))
+            .unwrap_or_default();
+        let calls = if tries > 1 {
+            format!(" after {tries} calls")
+        } else {
+            String::new()
+        };
         format!("valid until {until}{calls}{words}")
     }
 
     pub(super) fn words(&self) -> Option<&str> {
-        self.observed.sighting.registration().and_then(|registration| registration.last_words.as_deref())
+        self.observed
+            .sighting
+            .registration()
+            .and_then(|registration| registration.last_words.as_deref())
     }
 
     /// Waits for a person, and says so; tried again after six hours all the same.
@@ -142,7 +179,11 @@ impl Task {
         }
         let again_at = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
         self.observed.attempt.last_error = Some(reason.clone());
-        self.observed.attempt.hold = Some(Hold { since, reason, again_at });
+        self.observed.attempt.hold = Some(Hold {
+            since,
+            reason,
+            again_at,
+        });
     }
 
     /// A step went well: nothing is held, nothing waits.
@@ -155,17 +196,29 @@ impl Task {
     }
 
     /// It waits for `subject`: told when that is another one than before, and when it is late.
-    pub(super) fn waits_for(&mut self, worker: &Worker, subject: String, words: &str, now: Timestamp) {
+    pub(super) fn waits_for(
+        &mut self,
+        worker: &Worker,
+        subject: String,
+        words: &str,
+        now: Timestamp,
+    ) {
         let attempt = &mut self.observed.attempt;
         let is_news = attempt.waits_for.as_ref() != Some(&subject);
         attempt.waits_for = Some(subject);
         let (told, lateness) = (attempt.told, attempt.lateness(now));
         attempt.told = lateness;
         let decision = next_step(&self.observed, &worker.policy, now);
-        let Some(waiting) = Waiting::of(&self.observed, &decision, now) else { return };
+        let Some(waiting) = Waiting::of(&self.observed, &decision, now) else {
+            return;
+        };
         let said = waiting.said(now);
         if is_news {
-            let words = if said.contains(words) { String::new() } else { format!(": {words}") };
+            let words = if said.contains(words) {
+                String::new()
+            } else {
+                format!(": {words}")
+            };
             self.say(worker, "waiting", format!("{said}{words}"));
         }
         if lateness > told {
@@ -173,11 +226,21 @@ impl Task {
         }
     }
 
-    /// The CA has looked and was not content: the schedule of `validate` says when it is asked again.
+    /// The CA has looked and was not content: the schedule of `validate` says when it is asked
+    /// again.
     pub(super) fn not_seen(&mut self, worker: &Worker, words: String, now: Timestamp) {
-        self.say(worker, "not-yet", format!("the CA does not see it yet: {words}"));
+        self.say(
+            worker,
+            "not-yet",
+            format!("the CA does not see it yet: {words}"),
+        );
         self.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
-        self.waits_for(worker, format!("the CA (does not see it yet: {words})"), &words, now);
+        self.waits_for(
+            worker,
+            format!("the CA (does not see it yet: {words})"),
+            &words,
+            now,
+        );
     }
 
     /// What a look said about the zone's signatures: told when it changed.
@@ -185,14 +248,25 @@ impl Task {
         let known = self.observed.attempt.bogus.take();
         let Some(fault) = fault else {
             if known.is_some() {
-                self.say(worker, "signed-well", "validating resolvers take the zone's answers again");
+                self.say(
+                    worker,
+                    "signed-well",
+                    "validating resolvers take the zone's answers again",
+                );
             }
             return;
         };
         if known.as_ref().is_none_or(|known| known.fault != fault) {
-            self.say(worker, "bogus", format!("validating resolvers refuse the zone: {fault}"));
+            self.say(
+                worker,
+                "bogus",
+                format!("validating resolvers refuse the zone: {fault}"),
+            );
         }
-        self.observed.attempt.bogus = Some(Bogus { since: known.map_or(now, |known| known.since), fault });
+        self.observed.attempt.bogus = Some(Bogus {
+            since: known.map_or(now, |known| known.since),
+            fault,
+        });
     }
 
     /// A step failed and may go better later.
@@ -205,28 +279,41 @@ impl Task {
     ) {
         let attempt = &mut self.observed.attempt;
         attempt.failures += 1;
-        let asked = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()).unwrap_or_default();
-        attempt.not_before = now.saturating_add(backoff(attempt.failures).max(asked)).ok();
+        let asked = retry_after
+            .and_then(|wait| SignedDuration::try_from(wait).ok())
+            .unwrap_or_default();
+        attempt.not_before = now
+            .saturating_add(backoff(attempt.failures).max(asked))
+            .ok();
         if attempt.last_error.as_deref() != Some(&error) {
             attempt.last_error = Some(error.clone());
             self.say(worker, "failed", error);
         }
     }
 
-    /// The CA gave no token that can be published: a person has to look, asking again would change nothing.
+    /// The CA gave no token that can be published: a person has to look, asking again would change
+    /// nothing.
     pub(super) fn hold_without_token(&mut self, worker: &Worker, now: Timestamp) {
         let next = next_step(&self.observed, &worker.policy, now);
         if next.is_due(now) && matches!(next.step, Step::ResetToken { .. } | Step::Preflight) {
             let doubt = self.registration().and_then(|found| found.doubt.clone());
             let doubt = doubt.unwrap_or_else(|| "it shows none, or one that has ended".to_owned());
-            self.hold(worker, format!("the CA gave no random value that can be published: {doubt}"), now);
+            self.hold(
+                worker,
+                format!("the CA gave no random value that can be published: {doubt}"),
+                now,
+            );
         }
     }
 
-    /// The answer to `register` was lost or said "exists", and the client's list does not show the name.
+    /// The answer to `register` was lost or said "exists", and the client's list does not show the
+    /// name.
     pub(super) fn not_registered(&mut self, worker: &Worker, now: Timestamp) {
-        // Without an error it was a process that died before it asked: nothing speaks against asking.
-        let Some(last) = self.observed.attempt.last_error.clone() else { return self.went_well() };
+        // Without an error it was a process that died before it asked: nothing speaks against
+        // asking.
+        let Some(last) = self.observed.attempt.last_error.clone() else {
+            return self.went_well();
+        };
         let text = format!("not in the CA's list after `register`: {last}");
         if self.observed.attempt.failures >= 2 {
             self.observed.attempt.failures = 0;
@@ -238,7 +325,13 @@ impl Task {
     }
 
     /// A CA call failed: what it means for this domain alone.
-    pub(super) fn ca_failed(&mut self, worker: &Worker, effect: Option<Effect>, error: &CaError, now: Timestamp) {
+    pub(super) fn ca_failed(
+        &mut self,
+        worker: &Worker,
+        effect: Option<Effect>,
+        error: &CaError,
+        now: Timestamp,
+    ) {
         let text = with_hint(&error.message, error.hint.as_deref());
         if error.outcome_unknown() && effect.is_some() {
             // Stays unanswered: the next step reads.
@@ -248,7 +341,8 @@ impl Task {
         }
         self.observed.attempt.unanswered = None;
         if effect == Some(Effect::Validate) && error.is_retryable() {
-            // It never looked: the schedule counts its looks. The budget counts calls and keeps this one.
+            // It never looked: the schedule counts its looks. The budget counts calls and keeps
+            // this one.
             let attempt = &mut self.observed.attempt;
             attempt.tries = attempt.tries.saturating_sub(1);
             attempt.submitted_at = self.looked_before;
@@ -269,11 +363,18 @@ impl Task {
         }
     }
 
-    /// The entry for `value` through `provider`, made if there is none. A provider that was replaced in the configuration
-    /// keeps its own entry, and its own cleanup (faults K20).
-    pub(super) fn entry(&mut self, value: &str, provider: &str, now: Timestamp) -> &mut LedgerEntry {
+    /// The entry for `value` through `provider`, made if there is none. A provider that was
+    /// replaced in the configuration keeps its own entry, and its own cleanup (faults K20).
+    pub(super) fn entry(
+        &mut self,
+        value: &str,
+        provider: &str,
+        now: Timestamp,
+    ) -> &mut LedgerEntry {
         let ledger = &mut self.observed.ledger;
-        let known = ledger.iter().position(|entry| entry.value == value && entry.provider == provider);
+        let known = ledger
+            .iter()
+            .position(|entry| entry.value == value && entry.provider == provider);
         let index = known.unwrap_or_else(|| {
             ledger.push(LedgerEntry {
                 id: rand::random_range(1..i64::MAX),
@@ -305,12 +406,23 @@ impl Task {
         self.observed.ledger.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken away.
+    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken
+    /// away.
     pub(super) fn publish_again(&mut self, value: &str) {
-        for entry in self.observed.ledger.iter_mut().filter(|entry| entry.value == value) {
-            // One that was not ours is ours when it has to be written again; the provider's receipt will tell.
+        for entry in self
+            .observed
+            .ledger
+            .iter_mut()
+            .filter(|entry| entry.value == value)
+        {
+            // One that was not ours is ours when it has to be written again; the provider's receipt
+            // will tell.
             let foreign = entry.state == LedgerState::Foreign;
-            entry.state = if foreign { LedgerState::Removed } else { LedgerState::Intended };
+            entry.state = if foreign {
+                LedgerState::Removed
+            } else {
+                LedgerState::Intended
+            };
             self.touched.push(entry.id);
         }
         self.observed.attempt.not_before = None;
@@ -322,7 +434,10 @@ impl Task {
 
     /// The intent of a step: stored before its effect, the lease kept.
     pub(super) fn intent(&mut self, effect: Option<EffectMark>) -> Write {
-        Write { effect, ..self.write(None, false) }
+        Write {
+            effect,
+            ..self.write(None, false)
+        }
     }
 
     /// The result of a step: stored after its effect, the lease given back.
@@ -348,12 +463,22 @@ impl Task {
         let touched = std::mem::take(&mut self.touched);
         Write {
             fence: self.fence.clone(),
-            sighting: std::mem::take(&mut self.read)
-                .then(|| (self.observed.sighting.clone(), self.observed.read_at.unwrap_or(Timestamp::MIN))),
+            sighting: std::mem::take(&mut self.read).then(|| {
+                (
+                    self.observed.sighting.clone(),
+                    self.observed.read_at.unwrap_or(Timestamp::MIN),
+                )
+            }),
             attempt: self.observed.attempt.clone(),
             due_at: if release { due_at } else { self.row.due_at },
             at_risk: self.at_risk.take(),
-            ledger: self.observed.ledger.iter().filter(|entry| touched.contains(&entry.id)).cloned().collect(),
+            ledger: self
+                .observed
+                .ledger
+                .iter()
+                .filter(|entry| touched.contains(&entry.id))
+                .cloned()
+                .collect(),
             events: std::mem::take(&mut self.events),
             effect: None,
             release,
@@ -367,5 +492,8 @@ impl Task {
 
 /// An error with its hint, on one line.
 pub(super) fn with_hint(message: &str, hint: Option<&str>) -> String {
-    hint.map_or_else(|| message.to_owned(), |hint| format!("{message} (hint: {hint})"))
+    hint.map_or_else(
+        || message.to_owned(),
+        |hint| format!("{message} (hint: {hint})"),
+    )
 }

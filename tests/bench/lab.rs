@@ -1,4 +1,5 @@
-//! What the cases share: a CA on loopback that knows many domains, a configuration for it, the program, its peak memory.
+//! What the cases share: a CA on loopback that knows many domains, a configuration for it, the
+//! program, its peak memory.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,7 +29,10 @@ pub struct Lab {
 impl Lab {
     /// A CA that knows nothing yet and looks at this name server.
     pub fn start(name_servers: Vec<SocketAddr>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let api_key = SecretString::from("k".repeat(64));
         let folder = TempDir::with_prefix("prevalidate-bench-").unwrap();
         write_secret(&folder.path().join("api.key"), api_key.expose_secret());
@@ -45,10 +49,15 @@ impl Lab {
             dns: None,
         };
         let ca = runtime.block_on(Ca::start(options)).unwrap();
-        Self { ca, folder, _runtime: runtime }
+        Self {
+            ca,
+            folder,
+            _runtime: runtime,
+        }
     }
 
-    /// Writes the configuration: these domains, and the name server that the program writes to and looks at.
+    /// Writes the configuration: these domains, and the name server that the program writes to and
+    /// looks at.
     pub fn configure(&self, domains: &[String], server: Option<&NameServer>) {
         let folder = self.folder.path();
         let (address, key) = server.map_or_else(
@@ -67,11 +76,9 @@ impl Lab {
             key = key.display(),
         );
         if server.is_some() {
-            text.extend(
-                domains
-                    .iter()
-                    .map(|domain| format!("[propagation.zone.\"{domain}\"]\nname_servers = [\"{address}\"]\n")),
-            );
+            text.extend(domains.iter().map(|domain| {
+                format!("[propagation.zone.\"{domain}\"]\nname_servers = [\"{address}\"]\n")
+            }));
         }
         fs::write(folder.join("prevalidate.toml"), text).unwrap();
         fs::write(folder.join("domains"), domains.join("\n")).unwrap();
@@ -86,7 +93,10 @@ impl Lab {
 
     fn unused_key(&self) -> PathBuf {
         let path = self.folder.path().join("tsig.key");
-        write_secret(&path, &crate::support::zones::Key::new("bench", "hmac-sha256").file_text());
+        write_secret(
+            &path,
+            &crate::support::zones::Key::new("bench", "hmac-sha256").file_text(),
+        );
         path
     }
 
@@ -120,10 +130,13 @@ impl Lab {
 pub fn peak_memory_kb(status: impl AsRef<Path>) -> u64 {
     let text = fs::read_to_string(status).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// `d00000.test`, `d00001.test`, …
 pub fn names(count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("d{number:05}.test")).collect()
+    (0..count)
+        .map(|number| format!("d{number:05}.test"))
+        .collect()
 }

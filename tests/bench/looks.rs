@@ -32,23 +32,42 @@ pub fn thousand() -> Vec<Row> {
         let text = format!("$TTL 3600\n@ SOA ns hostmaster 1 86400 60 604800 300\n{records}\n");
         Zone::file(apex, &text).policy(Policy::Closed)
     };
-    let list: String = (4..8).map(|last| format!("@ NS ns{last}.hoster.test.\n")).collect();
-    let addresses: String = (4..8).map(|last| format!("ns{last}.hoster.test. A 127.0.0.{last}\n")).collect();
+    let list: String = (4..8)
+        .map(|last| format!("@ NS ns{last}.hoster.test.\n"))
+        .collect();
+    let addresses: String = (4..8)
+        .map(|last| format!("ns{last}.hoster.test. A 127.0.0.{last}\n"))
+        .collect();
     let mut test = format!("@ NS ns.nic\nns.nic A 127.0.0.3\n{addresses}");
     for domain in domains.iter().map(String::as_str).chain(["hoster.test"]) {
         test.push_str(&list.replace('@', &format!("{domain}.")));
     }
-    let mut hosted: Vec<Zone> = domains.iter().map(|name| file(name, &format!("{list}@ TXT \"{VALUE}\""))).collect();
+    let mut hosted: Vec<Zone> = domains
+        .iter()
+        .map(|name| file(name, &format!("{list}@ TXT \"{VALUE}\"")))
+        .collect();
     hosted.push(file("hoster.test", &format!("{list}{addresses}")));
     let mut servers = vec![
-        start(at(2), &[file(".", "@ NS ns.\nns. A 127.0.0.2\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.0.3")]),
+        start(
+            at(2),
+            &[file(
+                ".",
+                "@ NS ns.\nns. A 127.0.0.2\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.0.3",
+            )],
+        ),
         start(at(3), &[file("test", &test)]),
     ];
     servers.extend((4..8).map(|last| start(at(last), &hosted)));
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let settings = |rounds| GateSettings {
-        general: Judging { rounds: Some(rounds), ..Judging::default() },
+        general: Judging {
+            rounds: Some(rounds),
+            ..Judging::default()
+        },
         roots: vec![at(2)],
         port: port.address().port(),
         ..GateSettings::default()
@@ -62,19 +81,31 @@ pub fn thousand() -> Vec<Row> {
         let took = begun.elapsed();
         assert_eq!(went, domains.len(), "all of them are visible");
         let mut case = String::new();
-        write!(case, "gate, 1,000 domains on four servers, {rounds} round{}", if rounds > 1 { "s" } else { "" })
-            .unwrap();
+        write!(
+            case,
+            "gate, 1,000 domains on four servers, {rounds} round{}",
+            if rounds > 1 { "s" } else { "" }
+        )
+        .unwrap();
         rows.push(Row::below(&case, took, Duration::from_secs(10)));
         #[allow(clippy::cast_precision_loss, reason = "thousands")]
         per_domain.push(gate.questions() as f64 / f64::from(DOMAINS));
     }
     rows.push(Row {
         case: "  questions per domain: the walk, and each round".into(),
-        figure: format!("{:.1} + {:.1}", 2.0 * per_domain[0] - per_domain[1], per_domain[1] - per_domain[0]),
+        figure: format!(
+            "{:.1} + {:.1}",
+            2.0 * per_domain[0] - per_domain[1],
+            per_domain[1] - per_domain[0]
+        ),
         aim: "< 5 + 5".into(),
         met: per_domain[1] < 15.0,
     });
-    rows.push(Row::memory("  peak memory, with the zones", peak_memory_kb("/proc/self/status"), 150));
+    rows.push(Row::memory(
+        "  peak memory, with the zones",
+        peak_memory_kb("/proc/self/status"),
+        150,
+    ));
     rows
 }
 
@@ -89,7 +120,12 @@ async fn look(gate: &Gate, domains: &[String]) -> usize {
 
 fn start(address: SocketAddr, zones: &[Zone]) -> (Process, TempDir) {
     let directory = TempDir::with_prefix("prevalidate-bench-").unwrap();
-    knot::prepare(directory.path(), address, zones, &Keys::of(&["prevalidate"]));
+    knot::prepare(
+        directory.path(),
+        address,
+        zones,
+        &Keys::of(&["prevalidate"]),
+    );
     let mut process = Process::start(knot::command(directory.path()), directory.path());
     for zone in [&zones[0], &zones[zones.len() - 1]] {
         while ask::serial(address, &zone.apex).is_none() {

@@ -1,10 +1,16 @@
-//! What a night costs: time and peak memory of the cases that grow with an organisation, side by side with their aims.
+//! What a night costs: time and peak memory of the cases that grow with an organisation, side by
+//! side with their aims.
 //!
-//! `cargo bench --bench night` runs all of it; a name after `--` runs one case. Nothing here is a test: a figure depends on
-//! the machine, and a missed aim is printed, not failed. Each case runs in a process of its own, so that its memory is its
-//! own; where the program itself is measured it is the program's process that is watched.
+//! `cargo bench --bench night` runs all of it; a name after `--` runs one case. Nothing here is a
+//! test: a figure depends on the machine, and a missed aim is printed, not failed. Each case runs
+//! in a process of its own, so that its memory is its own; where the program itself is measured it
+//! is the program's process that is watched.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and one that cannot go on says so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and one that cannot go on says so"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -38,19 +44,33 @@ struct Row {
 impl Row {
     /// A duration that is to stay below another.
     fn below(case: &str, took: Duration, aim: Duration) -> Self {
-        Self { case: case.into(), figure: seconds(took), aim: format!("< {}", seconds(aim)), met: took < aim }
+        Self {
+            case: case.into(),
+            figure: seconds(took),
+            aim: format!("< {}", seconds(aim)),
+            met: took < aim,
+        }
     }
 
     /// The peak memory of a process that is to stay below so many megabytes.
     fn memory(case: &str, peak_kb: u64, aim_mb: u64) -> Self {
         let met = peak_kb < aim_mb * 1000;
-        Self { case: case.into(), figure: format!("{} MB", peak_kb / 1000), aim: format!("< {aim_mb} MB"), met }
+        Self {
+            case: case.into(),
+            figure: format!("{} MB", peak_kb / 1000),
+            aim: format!("< {aim_mb} MB"),
+            met,
+        }
     }
 }
 
 fn seconds(time: Duration) -> String {
     let ms = time.as_millis();
-    if ms < 1000 { format!("{ms} ms") } else { format!("{:.1} s", time.as_secs_f64()) }
+    if ms < 1000 {
+        format!("{ms} ms")
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 type Case = fn() -> Vec<Row>;
@@ -77,15 +97,30 @@ fn main() {
     if let Ok(own) = std::env::var(OWN_CASE) {
         let (_, case) = CASES.iter().find(|(name, _)| *name == own).unwrap();
         for row in case() {
-            println!("{:<66} {:>10}   {:>10}   {}", row.case, row.figure, row.aim, if row.met { "" } else { "MISSED" });
+            println!(
+                "{:<66} {:>10}   {:>10}   {}",
+                row.case,
+                row.figure,
+                row.aim,
+                if row.met { "" } else { "MISSED" }
+            );
         }
         return;
     }
     // Cargo adds `--bench`; everything else names a case.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let asked: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     println!("{:<66} {:>10}   {:>10}", "case", "figure", "aim");
-    for (name, _) in CASES.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name)) {
-        let ended = Command::new(std::env::current_exe().unwrap()).env(OWN_CASE, name).status().unwrap();
+    for (name, _) in CASES
+        .iter()
+        .filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name))
+    {
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .env(OWN_CASE, name)
+            .status()
+            .unwrap();
         assert!(ended.success(), "the case `{name}` {ended}");
     }
 }

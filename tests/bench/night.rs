@@ -17,7 +17,8 @@ pub fn quiet() -> Vec<Row> {
     let now = SystemClock.now();
     for (number, domain) in (0_i64..).zip(&domains) {
         // Proofs of the last month: all of them far from their end, no two alike.
-        lab.ca.set_validated(domain, now - SignedDuration::from_mins(4 * number + 60));
+        lab.ca
+            .set_validated(domain, now - SignedDuration::from_mins(4 * number + 60));
     }
     lab.configure(&domains, None);
     // The first night writes ten thousand rows; the others find them.
@@ -26,25 +27,49 @@ pub fn quiet() -> Vec<Row> {
     let (took, peak_kb) = lab.run();
     let calls = lab.ca.log().len();
     vec![
-        Row::below("quiet night, 10,000 valid domains", took, Duration::from_secs(2)),
+        Row::below(
+            "quiet night, 10,000 valid domains",
+            took,
+            Duration::from_secs(2),
+        ),
         Row::memory("  peak memory", peak_kb, 150),
-        Row { case: "  calls to the CA".into(), figure: calls.to_string(), aim: "few".into(), met: calls < 5 },
-        Row::below("the night they were first seen", first, Duration::from_secs(10)),
+        Row {
+            case: "  calls to the CA".into(),
+            figure: calls.to_string(),
+            aim: "few".into(),
+            met: calls < 5,
+        },
+        Row::below(
+            "the night they were first seen",
+            first,
+            Duration::from_secs(10),
+        ),
         Row::memory("  peak memory", first_kb, 150),
     ]
 }
 
-/// 1,000 domains from nothing to valid and cleaned up: register, publish, look, validate, remove; one BIND, one zone each.
+/// 1,000 domains from nothing to valid and cleaned up: register, publish, look, validate, remove;
+/// one BIND, one zone each.
 pub fn first() -> Vec<Row> {
     const DOMAINS: u32 = 1_000;
     let domains = names(DOMAINS as usize);
-    let zones: Vec<_> = domains.iter().map(|domain| Zone::new(domain, "@ TXT \"v=spf1 -all\"")).collect();
+    let zones: Vec<_> = domains
+        .iter()
+        .map(|domain| Zone::new(domain, "@ TXT \"v=spf1 -all\""))
+        .collect();
     let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
     let lab = Lab::start(vec![server.address()]);
     lab.configure(&domains, Some(&server));
     let (took, peak_kb) = lab.run();
-    for domain in [&domains[0], &domains[domains.len() / 2], &domains[domains.len() - 1]] {
-        assert!(lab.ca.domain(domain).is_some_and(|shown| shown.validated), "{domain} is valid");
+    for domain in [
+        &domains[0],
+        &domains[domains.len() / 2],
+        &domains[domains.len() - 1],
+    ] {
+        assert!(
+            lab.ca.domain(domain).is_some_and(|shown| shown.validated),
+            "{domain} is valid"
+        );
         assert_eq!(server.txt(domain), ["v=spf1 -all"], "{domain} is as it was");
     }
     let rate = f64::from(DOMAINS) / took.as_secs_f64();

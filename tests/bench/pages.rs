@@ -32,8 +32,14 @@ const PERCENTILE: &str = "done = function(summary, latency) \
 const PAGES: [(&str, &str); 5] = [
     ("overview, 95th percentile", "/"),
     ("list, first page", "/domains"),
-    ("list, in the middle, by the end of proofs", "/domains?sort=usable_until&page=1000"),
-    ("list, search and filter", "/domains?q=shop+99&state=valid&sort=-renew_at"),
+    (
+        "list, in the middle, by the end of proofs",
+        "/domains?sort=usable_until&page=1000",
+    ),
+    (
+        "list, search and filter",
+        "/domains?q=shop+99&state=valid&sort=-renew_at",
+    ),
     ("one domain", "/domains/held.example"),
 ];
 
@@ -52,16 +58,30 @@ fn measure(name: &str, url: &str) -> Vec<Row> {
         inventory.store.close().await;
     });
     // A process of its own: its memory is what serving takes, not what filling took.
-    let mut server =
-        Command::new(std::env::current_exe().unwrap()).env(SERVE, url).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pictures = [said.next().unwrap(), said.next().unwrap()].map(|ms| Duration::from_millis(ms.parse().unwrap()));
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .env(SERVE, url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let pictures = [said.next().unwrap(), said.next().unwrap()]
+        .map(|ms| Duration::from_millis(ms.parse().unwrap()));
     let address = said.next().unwrap();
     let mut rows = vec![
-        Row::below(&format!("{name}: a picture of 100,000 domains"), pictures[0], Duration::from_secs(2)),
+        Row::below(
+            &format!("{name}: a picture of 100,000 domains"),
+            pictures[0],
+            Duration::from_secs(2),
+        ),
         Row::below("  the next one", pictures[1], Duration::from_secs(2)),
     ];
-    rows.extend(PAGES.iter().map(|(case, path)| asked(&format!("  {case}"), &format!("http://{address}{path}"))));
+    rows.extend(
+        PAGES
+            .iter()
+            .map(|(case, path)| asked(&format!("  {case}"), &format!("http://{address}{path}"))),
+    );
     rows.push(downloaded(&format!("http://{address}/domains.csv")));
     let peak = peak_memory_kb(format!("/proc/{}/status", server.id()));
     rows.push(Row::memory("  peak memory of the process", peak, 300));
@@ -76,10 +96,26 @@ pub fn asked(case: &str, url: &str) -> Row {
     let script = folder.path().join("p95.lua");
     std::fs::write(&script, PERCENTILE).unwrap();
     let script = script.display().to_string();
-    let load = ["--threads", "1", "--connections", "8", "--duration", "8s", "--timeout", "10s", "--script"];
+    let load = [
+        "--threads",
+        "1",
+        "--connections",
+        "8",
+        "--duration",
+        "8s",
+        "--timeout",
+        "10s",
+        "--script",
+    ];
     let told = run("wrk", &[&load[..], &[script.as_str(), url]].concat(), "");
-    let figures = told.lines().find_map(|line| line.strip_prefix("p95 ")).unwrap();
-    let figures: Vec<f64> = figures.split(' ').map(|figure| figure.parse().unwrap()).collect();
+    let figures = told
+        .lines()
+        .find_map(|line| line.strip_prefix("p95 "))
+        .unwrap();
+    let figures: Vec<f64> = figures
+        .split(' ')
+        .map(|figure| figure.parse().unwrap())
+        .collect();
     assert!(figures[1] > 0.0 && figures[2] < 1.0, "{url}: {told}");
     Row::below(case, Duration::from_micros(figures[0] as u64), ANSWERED)
 }
@@ -89,10 +125,15 @@ pub fn downloaded(url: &str) -> Row {
     let begun = Instant::now();
     let file = run("curl", &["--silent", "--fail", url], "");
     assert!(file.lines().count() > DOMAINS);
-    Row::below("  all of it as CSV", begun.elapsed(), Duration::from_secs(5))
+    Row::below(
+        "  all of it as CSV",
+        begun.elapsed(),
+        Duration::from_secs(5),
+    )
 }
 
-/// Serves the pages of a store until it is killed; says first how long two pictures took, in milliseconds, and where it listens.
+/// Serves the pages of a store until it is killed; says first how long two pictures took, in
+/// milliseconds, and where it listens.
 pub fn serve(url: &str) {
     runtime().block_on(async {
         let inventory = Inventory::over(open(url).await);
@@ -116,5 +157,9 @@ async fn open(url: &str) -> Arc<dyn Store> {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::prevalidation::{
-    Attempt, DomainName, Mode, Observed, Policy, Proof, Registration, Sighting, Status, Token, next_step,
+    Attempt, DomainName, Mode, Observed, Policy, Proof, Registration, Sighting, Status, Token,
+    next_step,
 };
 
 use crate::Row;
@@ -15,7 +16,8 @@ const DOMAINS: usize = 100_000;
 /// 2026-11-22.
 const NOW: Timestamp = Timestamp::constant(1_795_305_600, 0);
 
-/// Seven of ten are valid, one is due for renewal, one waits for its first proof, one is not registered yet.
+/// Seven of ten are valid, one is due for renewal, one waits for its first proof, one is not
+/// registered yet.
 fn observed(number: usize, name: &str) -> Observed {
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     let proof = |made_at: Timestamp| Proof {
@@ -34,7 +36,11 @@ fn observed(number: usize, name: &str) -> Observed {
     let (status, proof, token) = match number % 10 {
         0 => (Status::Pending, None, Some(token(NOW - days(1)))),
         1 => (Status::Valid, Some(proof(NOW - days(190))), None),
-        _ => (Status::Valid, Some(proof(NOW - age)), Some(token(NOW - age))),
+        _ => (
+            Status::Valid,
+            Some(proof(NOW - age)),
+            Some(token(NOW - age)),
+        ),
     };
     let registration = Registration {
         reference: format!("cld-{number}"),
@@ -50,7 +56,11 @@ fn observed(number: usize, name: &str) -> Observed {
         desired: true,
         covered_by: None,
         has_provider: true,
-        sighting: if number % 10 == 9 { Sighting::Absent } else { Sighting::Present(registration) },
+        sighting: if number % 10 == 9 {
+            Sighting::Absent
+        } else {
+            Sighting::Present(registration)
+        },
         read_at: Some(NOW),
         attempt: Attempt::default(),
         ledger: Vec::new(),
@@ -58,14 +68,28 @@ fn observed(number: usize, name: &str) -> Observed {
 }
 
 pub fn plan() -> Vec<Row> {
-    let all: Vec<_> = names(DOMAINS).iter().enumerate().map(|(number, name)| observed(number, name)).collect();
+    let all: Vec<_> = names(DOMAINS)
+        .iter()
+        .enumerate()
+        .map(|(number, name)| observed(number, name))
+        .collect();
     let policy = Policy::new(Mode::Manage);
     let begun = Instant::now();
-    let due = all.iter().filter(|seen| black_box(next_step(black_box(seen), &policy, NOW)).is_due(NOW)).count();
+    let due = all
+        .iter()
+        .filter(|seen| black_box(next_step(black_box(seen), &policy, NOW)).is_due(NOW))
+        .count();
     let took = begun.elapsed();
-    assert!((DOMAINS / 5..DOMAINS).contains(&due), "{due} of them have something to do");
+    assert!(
+        (DOMAINS / 5..DOMAINS).contains(&due),
+        "{due} of them have something to do"
+    );
     vec![
         Row::below("planner, 100,000 domains", took, Duration::from_millis(100)),
-        Row::memory("  peak memory, with the domains", peak_memory_kb("/proc/self/status"), 150),
+        Row::memory(
+            "  peak memory, with the domains",
+            peak_memory_kb("/proc/self/status"),
+            150,
+        ),
     ]
 }

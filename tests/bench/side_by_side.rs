@@ -1,7 +1,8 @@
-//! The provider beside `nsupdate`, which sends the same changes with no question asked: the limit of what is possible.
+//! The provider beside `nsupdate`, which sends the same changes with no question asked: the limit
+//! of what is possible.
 //!
-//! The provider finds each zone, looks what stands there, adds with prerequisites, and reads back; `nsupdate` is told the
-//! zones and believes the answer. Both are seen by the same 100 questions.
+//! The provider finds each zone, looks what stands there, adds with prerequisites, and reads back;
+//! `nsupdate` is told the zones and believes the answer. Both are seen by the same 100 questions.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,13 +22,24 @@ const VALUE: &str = "swiss-pki=CTvhL6Rc2kFkOeSnAdBdIYcsl2aQnUbP";
 
 pub fn add_and_remove() -> Vec<Row> {
     let domains = names(DOMAINS);
-    let mut zones: Vec<_> = domains.iter().map(|domain| Zone::new(domain, "@ TXT \"v=spf1 -all\"")).collect();
+    let mut zones: Vec<_> = domains
+        .iter()
+        .map(|domain| Zone::new(domain, "@ TXT \"v=spf1 -all\""))
+        .collect();
     zones.push(Zone::new("one.test", ""));
     let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut rows = Vec::new();
-    let inside: Vec<_> = (0..DOMAINS).map(|number| format!("d{number}.one.test")).collect();
-    for (what, owners, zone) in [("100 zones", &domains, None), ("100 names of one zone", &inside, Some("one.test"))] {
+    let inside: Vec<_> = (0..DOMAINS)
+        .map(|number| format!("d{number}.one.test"))
+        .collect();
+    for (what, owners, zone) in [
+        ("100 zones", &domains, None),
+        ("100 names of one zone", &inside, Some("one.test")),
+    ] {
         let (mut ours, mut limit) = (Duration::MAX, Duration::MAX);
         // In turn, the best of each: what else the machine does meets both.
         for _ in 0..ROUNDS {
@@ -55,7 +67,9 @@ pub fn add_and_remove() -> Vec<Row> {
 /// One `nsupdate` for all additions, one for all removals; one message for each zone.
 fn by_nsupdate(server: &NameServer, owners: &[String], zone: Option<&str>) -> Duration {
     let lines = |verb: &str, ttl: &str| {
-        let mut text = zone.map(|zone| format!("zone {zone}\n")).unwrap_or_default();
+        let mut text = zone
+            .map(|zone| format!("zone {zone}\n"))
+            .unwrap_or_default();
         for owner in owners {
             if zone.is_none() {
                 writeln!(text, "zone {owner}").unwrap();
@@ -80,15 +94,33 @@ async fn by_provider(server: &NameServer, owners: &[String]) -> Duration {
         "kind": "rfc2136", "server": server.address().to_string(), "key_file": server.tsig_key_file(), "ttl": 3600,
     });
     // A new one each round: it knows no zone yet.
-    let provider: Arc<dyn Provider> = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap();
-    let values: Vec<_> =
-        owners.iter().map(|owner| TxtValue { owner: owner.clone(), value: VALUE.to_owned() }).collect();
+    let provider: Arc<dyn Provider> = ProviderSettings::read(table.as_object().unwrap())
+        .unwrap()
+        .build()
+        .unwrap();
+    let values: Vec<_> = owners
+        .iter()
+        .map(|owner| TxtValue {
+            owner: owner.clone(),
+            value: VALUE.to_owned(),
+        })
+        .collect();
     let begun = Instant::now();
     let added = provider.ensure_present(&values).await;
-    assert!(added.iter().all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changed)), "{added:?}");
+    assert!(
+        added
+            .iter()
+            .all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changed)),
+        "{added:?}"
+    );
     see(server, owners);
     let removed = provider.ensure_absent(&values).await;
-    assert!(removed.iter().all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changed)), "{removed:?}");
+    assert!(
+        removed
+            .iter()
+            .all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changed)),
+        "{removed:?}"
+    );
     begun.elapsed()
 }
 
@@ -96,7 +128,9 @@ async fn by_provider(server: &NameServer, owners: &[String]) -> Duration {
 fn see(server: &NameServer, owners: &[String]) {
     let port = server.address().port().to_string();
     let mut arguments = vec!["+short", "-p", &port, "@127.0.0.1"];
-    owners.iter().for_each(|owner| arguments.extend([owner.as_str(), "TXT"]));
+    owners
+        .iter()
+        .for_each(|owner| arguments.extend([owner.as_str(), "TXT"]));
     let seen = process::run("dig", &arguments, "").matches(VALUE).count();
     assert_eq!(seen, owners.len(), "every value is there");
 }

@@ -1,4 +1,5 @@
-//! What the store takes for 100,000 domains: what a scheduler asks all the time, and what it asks once a night.
+//! What the store takes for 100,000 domains: what a scheduler asks all the time, and what it asks
+//! once a night.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +20,22 @@ const CLIENT: &str = "swisssign/a";
 
 /// Both stores.
 pub fn hundred_thousand() -> Vec<Row> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let database = Cluster::shared().database_now();
     runtime.block_on(async {
         let file = format!("sqlite:{}", folder.path().join("state.db").display());
-        let mut rows = measure("SQLite", Arc::new(SqliteStore::open(&file, None).await.unwrap())).await;
-        let server = PostgresStore::open(&database.url, None, None).await.unwrap();
+        let mut rows = measure(
+            "SQLite",
+            Arc::new(SqliteStore::open(&file, None).await.unwrap()),
+        )
+        .await;
+        let server = PostgresStore::open(&database.url, None, None)
+            .await
+            .unwrap();
         rows.extend(measure("PostgreSQL", Arc::new(server)).await);
         rows
     })
@@ -33,7 +43,10 @@ pub fn hundred_thousand() -> Vec<Row> {
 
 async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let domains = names(DOMAINS);
-    let wishes: Vec<_> = domains.iter().map(|domain| wanted(domain, CLIENT)).collect();
+    let wishes: Vec<_> = domains
+        .iter()
+        .map(|domain| wanted(domain, CLIENT))
+        .collect();
     // A year of renewals, evenly spread; a hundred of them are due.
     let due = |number: usize, shift: i64| at(5 * (number as i64 - 100) + shift);
     let look = |shift: i64, changed: bool| -> Vec<Seen> {
@@ -47,11 +60,18 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     };
     let mut rows = Vec::new();
     let mut told = |what: &str, began: Instant, aim_ms: u64| {
-        let row = Row::below(&format!("{name}: {what}"), began.elapsed(), Duration::from_millis(aim_ms));
+        let row = Row::below(
+            &format!("{name}: {what}"),
+            began.elapsed(),
+            Duration::from_millis(aim_ms),
+        );
         rows.push(row);
     };
     let began = Instant::now();
-    store.sync_inventory(Origin::Config, &wishes, at(0)).await.unwrap();
+    store
+        .sync_inventory(Origin::Config, &wishes, at(0))
+        .await
+        .unwrap();
     told("100,000 domains become wanted", began, 20_000);
     let (first, again, shifted) = (look(0, true), look(0, false), look(1, false));
     let began = Instant::now();
@@ -78,17 +98,30 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     assert_eq!(claim(&*store, at(600_000), &[]).await.len(), 100);
     told("  a claim of a hundred of a hundred thousand", began, 100);
     let began = Instant::now();
-    store.commit(&leases.iter().map(released).collect::<Vec<_>>()).await.unwrap();
+    store
+        .commit(&leases.iter().map(released).collect::<Vec<_>>())
+        .await
+        .unwrap();
     told("  and its result", began, 200);
     let began = Instant::now();
     assert!(claim(&*store, at(0), &[]).await.is_empty());
     told("  a claim when nothing is due", began, 20);
     let began = Instant::now();
-    assert!(claim(&*store, at(600_000), &[CLIENT.to_owned()]).await.is_empty());
+    assert!(
+        claim(&*store, at(600_000), &[CLIENT.to_owned()])
+            .await
+            .is_empty()
+    );
     told("  a claim when all that is due is paused", began, 300);
     let began = Instant::now();
-    let concerned: Vec<_> = wishes[..500].iter().map(|wish| wish.domain.clone()).collect();
-    store.receive("pipeline", "m-1", b"digest", &concerned, at(0)).await.unwrap();
+    let concerned: Vec<_> = wishes[..500]
+        .iter()
+        .map(|wish| wish.domain.clone())
+        .collect();
+    store
+        .receive("pipeline", "m-1", b"digest", &concerned, at(0))
+        .await
+        .unwrap();
     told("  a hook about 500 domains", began, 200);
     let began = Instant::now();
     let (mut after, mut count) = (None, 0);
@@ -104,7 +137,17 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
 
 async fn claim(store: &dyn Store, now: jiff::Timestamp, except_clients: &[String]) -> Vec<Lease> {
     let lease = SignedDuration::from_mins(5);
-    store.claim(&Claim { holder: "bench", now, lease, limit: 100, only: None, except_clients }).await.unwrap()
+    store
+        .claim(&Claim {
+            holder: "bench",
+            now,
+            lease,
+            limit: 100,
+            only: None,
+            except_clients,
+        })
+        .await
+        .unwrap()
 }
 
 fn released(lease: &Lease) -> Write {

@@ -20,16 +20,27 @@ pub(super) struct Lab {
 impl Lab {
     pub(super) async fn of(domains: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names = domains.iter().map(|name| DomainName::from_a_labels(name).unwrap()).collect();
-        let sandbox = Sandbox::start(Options::new(folder.path(), Arc::new(SystemClock), names)).await.unwrap();
-        std::fs::write(folder.path().join("prevalidate.toml"), sandbox.configuration()).unwrap();
+        let names = domains
+            .iter()
+            .map(|name| DomainName::from_a_labels(name).unwrap())
+            .collect();
+        let sandbox = Sandbox::start(Options::new(folder.path(), Arc::new(SystemClock), names))
+            .await
+            .unwrap();
+        std::fs::write(
+            folder.path().join("prevalidate.toml"),
+            sandbox.configuration(),
+        )
+        .unwrap();
         Self { folder, sandbox }
     }
 
     /// The binary blocks; the sandbox has to go on answering.
     pub(super) async fn run(&self, args: &[&str]) -> Said {
-        let (folder, args) =
-            (self.folder.path().to_owned(), args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>());
+        let (folder, args) = (
+            self.folder.path().to_owned(),
+            args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>(),
+        );
         let run = move || {
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             Said::of(&mut command(&folder, &args))
@@ -37,7 +48,10 @@ impl Lab {
         let said = tokio::task::spawn_blocking(run).await.unwrap();
         for file in ["api.key", "tsig.key"] {
             let secret = read_secret(&self.folder.path().join(file));
-            assert!(!said.out.contains(&secret) && !said.err.contains(&secret), "{file} is out: {said:?}");
+            assert!(
+                !said.out.contains(&secret) && !said.err.contains(&secret),
+                "{file} is out: {said:?}"
+            );
         }
         said
     }
@@ -50,17 +64,22 @@ impl Lab {
     }
 
     fn reference(&self, name: &str) -> Option<String> {
-        self.sandbox
-            .ca
-            .domain(name)
-            .map(|domain| serde_json::to_value(domain).unwrap()["uuid"].as_str().unwrap().to_owned())
+        self.sandbox.ca.domain(name).map(|domain| {
+            serde_json::to_value(domain).unwrap()["uuid"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
     }
 }
 
 /// The longest word of a key file: the key.
 fn read_secret(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    text.split(['"', ' ', '\n', '\t', ';']).max_by_key(|word| word.len()).unwrap().to_owned()
+    text.split(['"', ' ', '\n', '\t', ';'])
+        .max_by_key(|word| word.len())
+        .unwrap()
+        .to_owned()
 }
 
 const SPF: [&str; 1] = ["v=spf1 mx -all"];
@@ -72,28 +91,55 @@ async fn a_run_makes_all_domains_valid_and_a_reset_and_a_hook_renew_one() {
     for name in ["one.test", "two.test"] {
         assert_eq!(lab.sandbox.dns.txt(name), SPF);
     }
-    let history = lab.run(&["history", "one.test", "--output", "json"]).await.ends(0).json();
-    let kinds: Vec<_> = history.as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let history = lab
+        .run(&["history", "one.test", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
+    let kinds: Vec<_> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
     for kind in ["registered", "published", "validated", "removed"] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
-    lab.run(&["history", "one.test"]).await.ends(0).says("valid until");
+    lab.run(&["history", "one.test"])
+        .await
+        .ends(0)
+        .says("valid until");
 
     // Asked for twice, nothing is done.
     let before = lab.sandbox.ca.count(Call::Validate);
     for _ in 0..2 {
-        lab.run(&["hook", "--zone", "test", "--wait", "5s"]).await.ends(0).says("looks after one.test, two.test");
+        lab.run(&["hook", "--zone", "test", "--wait", "5s"])
+            .await
+            .ends(0)
+            .says("looks after one.test, two.test");
     }
     assert_eq!(lab.sandbox.ca.count(Call::Validate), before);
 
-    lab.run(&["reset", "one.test", "three.test"]).await.ends(2).says("three.test is not in the inventory");
-    lab.run(&["reset", "one.test"]).await.ends(2).says("--yes").says("its renewal is not due");
+    lab.run(&["reset", "one.test", "three.test"])
+        .await
+        .ends(2)
+        .says("three.test is not in the inventory");
+    lab.run(&["reset", "one.test"])
+        .await
+        .ends(2)
+        .says("--yes")
+        .says("its renewal is not due");
     assert_eq!(lab.sandbox.ca.count(Call::ResetToken), 0);
-    lab.run(&["reset", "one.test", "--yes", "--wait", "20s"]).await.ends(0);
+    lab.run(&["reset", "one.test", "--yes", "--wait", "20s"])
+        .await
+        .ends(0);
     assert_eq!(lab.sandbox.ca.count(Call::ResetToken), 1);
     assert_eq!(lab.sandbox.ca.count(Call::Validate), before + 1);
     assert_eq!(lab.sandbox.dns.txt("one.test"), SPF);
-    lab.run(&["history", "one.test"]).await.ends(0).says("a new token, by hand");
+    lab.run(&["history", "one.test"])
+        .await
+        .ends(0)
+        .says("a new token, by hand");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,12 +149,25 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
     lab.run(&["add", "two.test"]).await.ends(0);
     lab.run(&["run", "--wait", "20s"]).await.ends(0);
 
-    lab.run(&["remove", "one.test", "--at-ca", "--yes"]).await.ends(2).says("stands in the configuration");
-    lab.run(&["remove", "two.test", "--yes"]).await.ends(2).says("--at-ca");
-    lab.run(&["remove", "two.test", "--at-ca"]).await.ends(2).says("has a proof that counts").says("--yes goes on");
+    lab.run(&["remove", "one.test", "--at-ca", "--yes"])
+        .await
+        .ends(2)
+        .says("stands in the configuration");
+    lab.run(&["remove", "two.test", "--yes"])
+        .await
+        .ends(2)
+        .says("--at-ca");
+    lab.run(&["remove", "two.test", "--at-ca"])
+        .await
+        .ends(2)
+        .says("has a proof that counts")
+        .says("--yes goes on");
     assert!(lab.reference("two.test").is_some());
 
-    lab.run(&["remove", "two.test"]).await.ends(0).says("what is registered at the CA stays there");
+    lab.run(&["remove", "two.test"])
+        .await
+        .ends(0)
+        .says("what is registered at the CA stays there");
     lab.run(&["run", "--wait", "5s"]).await.ends(0);
     assert!(lab.reference("two.test").is_some());
 
@@ -117,50 +176,134 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
         .ends(0)
         .says("taken in: two.test")
         .says("in the configuration anyway: one.test");
-    let deleted = lab.run(&["remove", "two.test", "--at-ca", "--yes", "--output", "json"]).await.ends(0).json();
-    assert_eq!((&deleted["deleted"][0], &deleted["removed"][0]), (&"two.test".into(), &"two.test".into()));
+    let deleted = lab
+        .run(&["remove", "two.test", "--at-ca", "--yes", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
+    assert_eq!(
+        (&deleted["deleted"][0], &deleted["removed"][0]),
+        (&"two.test".into(), &"two.test".into())
+    );
     assert_eq!(lab.reference("two.test"), None);
-    lab.run(&["remove", "two.test", "--at-ca", "--yes"]).await.ends(0).says("is not registered at the CA");
+    lab.run(&["remove", "two.test", "--at-ca", "--yes"])
+        .await
+        .ends(0)
+        .says("is not registered at the CA");
     lab.run(&["run", "--wait", "5s"]).await.ends(0);
-    assert_eq!(lab.reference("two.test"), None, "nothing registers it again");
-    lab.run(&["history", "two.test"]).await.ends(0).says("by hand").says("deleted");
+    assert_eq!(
+        lab.reference("two.test"),
+        None,
+        "nothing registers it again"
+    );
+    lab.run(&["history", "two.test"])
+        .await
+        .ends(0)
+        .says("by hand")
+        .says("deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_order() {
     let lab = Lab::of(&["one.test", "two.test"]).await;
     // Nothing was ever written: nothing is done.
-    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(0).says("nothing of ours is in DNS at one.test");
-    lab.run(&["withdraw", "three.test", "--yes"]).await.ends(2).says("three.test is not in the inventory");
+    lab.run(&["withdraw", "one.test", "--yes"])
+        .await
+        .ends(0)
+        .says("nothing of ours is in DNS at one.test");
+    lab.run(&["withdraw", "three.test", "--yes"])
+        .await
+        .ends(2)
+        .says("three.test is not in the inventory");
     lab.sandbox.dns.follow(1, Follow::Never);
-    lab.run(&["run", "--wait", "2s"]).await.ends(4).says("waits for").says("(stale)").says("the token lives until");
+    lab.run(&["run", "--wait", "2s"])
+        .await
+        .ends(4)
+        .says("waits for")
+        .says("(stale)")
+        .says("the token lives until");
     let with_ours = lab.sandbox.dns.txt("one.test");
     assert_eq!(with_ours.len(), 2, "{with_ours:?}");
-    let token = with_ours.iter().find(|value| value.starts_with("swiss-pki=")).unwrap().clone();
+    let token = with_ours
+        .iter()
+        .find(|value| value.starts_with("swiss-pki="))
+        .unwrap()
+        .clone();
 
-    lab.run(&["withdraw", "one.test", "--dry-run"]).await.ends(0).says("would be taken out of DNS").says(&token);
-    lab.run(&["withdraw", "one.test"]).await.ends(2).says("nobody is here to be asked").says("--yes");
-    assert_eq!(lab.sandbox.dns.txt("one.test"), with_ours, "so far nothing was done");
+    lab.run(&["withdraw", "one.test", "--dry-run"])
+        .await
+        .ends(0)
+        .says("would be taken out of DNS")
+        .says(&token);
+    lab.run(&["withdraw", "one.test"])
+        .await
+        .ends(2)
+        .says("nobody is here to be asked")
+        .says("--yes");
+    assert_eq!(
+        lab.sandbox.dns.txt("one.test"),
+        with_ours,
+        "so far nothing was done"
+    );
     // The CA may be down meanwhile, and no look at it is needed.
     let calls = lab.sandbox.ca.log().len();
-    let said = lab.run(&["withdraw", "one.test", "--yes", "--output", "json"]).await.ends(0).json();
-    assert_eq!((&said["withdrawn"][0]["value"], &said["left"]), (&token.clone().into(), &serde_json::json!([])));
+    let said = lab
+        .run(&["withdraw", "one.test", "--yes", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
+    assert_eq!(
+        (&said["withdrawn"][0]["value"], &said["left"]),
+        (&token.clone().into(), &serde_json::json!([]))
+    );
     assert_eq!(lab.sandbox.ca.log().len(), calls);
     assert_eq!(lab.sandbox.dns.txt("one.test"), SPF);
     assert_eq!(lab.sandbox.dns.txt("two.test").len(), 2, "nobody named it");
-    lab.run(&["history", "one.test"]).await.ends(0).says("withdrawn").says("removed");
+    lab.run(&["history", "one.test"])
+        .await
+        .ends(0)
+        .says("withdrawn")
+        .says("removed");
 
     lab.sandbox.dns.follow(1, Follow::Now);
-    lab.run(&["run", "--wait", "20s"]).await.ends(1).says("withdrawn by hand").says("1 valid, 1 held");
-    assert_eq!(lab.sandbox.dns.txt("one.test"), SPF, "no run brings it back");
-    lab.run(&["check"]).await.ends(2).says("one.test is held: withdrawn by hand");
-    lab.run(&["run", "--domain", "one.test", "--wait", "20s"]).await.ends(0);
-    assert_eq!(lab.sandbox.ca.domain("one.test").unwrap().random_value.unwrap(), token, "with the same token");
+    lab.run(&["run", "--wait", "20s"])
+        .await
+        .ends(1)
+        .says("withdrawn by hand")
+        .says("1 valid, 1 held");
     assert_eq!(
-        (lab.sandbox.dns.txt("one.test"), lab.sandbox.ca.count(Call::ResetToken)),
+        lab.sandbox.dns.txt("one.test"),
+        SPF,
+        "no run brings it back"
+    );
+    lab.run(&["check"])
+        .await
+        .ends(2)
+        .says("one.test is held: withdrawn by hand");
+    lab.run(&["run", "--domain", "one.test", "--wait", "20s"])
+        .await
+        .ends(0);
+    assert_eq!(
+        lab.sandbox
+            .ca
+            .domain("one.test")
+            .unwrap()
+            .random_value
+            .unwrap(),
+        token,
+        "with the same token"
+    );
+    assert_eq!(
+        (
+            lab.sandbox.dns.txt("one.test"),
+            lab.sandbox.ca.count(Call::ResetToken)
+        ),
         (SPF.map(str::to_owned).to_vec(), 0)
     );
-    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(0).says("nothing of ours");
+    lab.run(&["withdraw", "one.test", "--yes"])
+        .await
+        .ends(0)
+        .says("nothing of ours");
     lab.run(&["status", "one.test"]).await.ends(0).says("valid");
 }
 
@@ -170,7 +313,10 @@ async fn a_value_that_cannot_be_withdrawn_is_4_and_the_command_says_why() {
     lab.sandbox.dns.follow(1, Follow::Never);
     lab.run(&["run", "--wait", "2s"]).await.ends(4);
     lab.sandbox.dns.remove_keys();
-    let said = lab.run(&["withdraw", "one.test", "--yes", "--wait", "1s"]).await.ends(4);
+    let said = lab
+        .run(&["withdraw", "one.test", "--yes", "--wait", "1s"])
+        .await
+        .ends(4);
     said.says("is still in DNS").says("BADKEY").says("is held");
 }
 
@@ -179,10 +325,22 @@ async fn who_only_observes_resets_and_deletes_nothing() {
     let lab = Lab::of(&["one.test"]).await;
     lab.run(&["run", "--wait", "20s"]).await.ends(0);
     lab.configure("mode = \"manage\"", "mode = \"observe\"");
-    lab.run(&["reset", "one.test", "--yes"]).await.ends(2).says("observe");
-    lab.run(&["withdraw", "one.test", "--yes"]).await.ends(2).says("observe");
-    lab.run(&["remove", "two.test", "--at-ca", "--yes"]).await.ends(2).says("observe");
-    assert_eq!(lab.sandbox.ca.count(Call::ResetToken) + lab.sandbox.ca.count(Call::Delete), 0);
+    lab.run(&["reset", "one.test", "--yes"])
+        .await
+        .ends(2)
+        .says("observe");
+    lab.run(&["withdraw", "one.test", "--yes"])
+        .await
+        .ends(2)
+        .says("observe");
+    lab.run(&["remove", "two.test", "--at-ca", "--yes"])
+        .await
+        .ends(2)
+        .says("observe");
+    assert_eq!(
+        lab.sandbox.ca.count(Call::ResetToken) + lab.sandbox.ca.count(Call::Delete),
+        0
+    );
 }
 
 /// A name that only the CA knows is found there, and `--valid` leaves the others.
@@ -190,10 +348,21 @@ async fn who_only_observes_resets_and_deletes_nothing() {
 async fn what_the_ca_holds_is_imported_or_deleted_without_a_row_of_our_own() {
     let lab = Lab::of(&["one.test"]).await;
     let (client, _) = lab.sandbox.ca.clients().remove(0);
-    lab.sandbox.ca.register(&client, &["old.test".to_owned(), "good.test".to_owned()]);
-    lab.sandbox.ca.set_validated("good.test", prevalidate::clock::Clock::now(&SystemClock));
-    let said = lab.run(&["import", "--from-ca", "--valid", "--output", "json"]).await.ends(0).json();
+    lab.sandbox
+        .ca
+        .register(&client, &["old.test".to_owned(), "good.test".to_owned()]);
+    lab.sandbox
+        .ca
+        .set_validated("good.test", prevalidate::clock::Clock::now(&SystemClock));
+    let said = lab
+        .run(&["import", "--from-ca", "--valid", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
     assert_eq!(said["added"], serde_json::json!(["good.test"]));
-    lab.run(&["remove", "old.test", "--at-ca", "--yes"]).await.ends(0).says("deleted at the CA: old.test");
+    lab.run(&["remove", "old.test", "--at-ca", "--yes"])
+        .await
+        .ends(0)
+        .says("deleted at the CA: old.test");
     assert_eq!(lab.reference("old.test"), None);
 }

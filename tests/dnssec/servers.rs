@@ -23,8 +23,14 @@ pub const ED25519: By = ("ED25519", &[]);
 pub const ED448: By = ("ED448", &[]);
 pub const RSA_NSEC3: By = ("RSASHA256", &["-3", "ab", "-H", "5"]);
 pub const OPT_OUT: By = ("RSASHA256", &["-3", "-", "-A"]);
-pub const EXPIRED: By = ("ECDSAP256SHA256", &["-P", "-s", "now-864000", "-e", "now-172800"]);
-pub const EARLY: By = ("ECDSAP256SHA256", &["-P", "-s", "now+172800", "-e", "now+864000"]);
+pub const EXPIRED: By = (
+    "ECDSAP256SHA256",
+    &["-P", "-s", "now-864000", "-e", "now-172800"],
+);
+pub const EARLY: By = (
+    "ECDSAP256SHA256",
+    &["-P", "-s", "now+172800", "-e", "now+864000"],
+);
 
 /// A zone.
 #[derive(Clone)]
@@ -57,8 +63,16 @@ impl Zone {
 /// A zone with these records and a name server called `ns`.
 pub fn unsigned(apex: &str, records: &str) -> Zone {
     let origin = apex.trim_end_matches('.');
-    let text = format!("$ORIGIN {origin}.\n$TTL 300\n@ SOA ns hostmaster 1 86400 60 604800 300\n@ NS ns\n{records}\n");
-    Zone { apex: apex.into(), text, ds: String::new(), iterations: None, keys: None }
+    let text = format!(
+        "$ORIGIN {origin}.\n$TTL 300\n@ SOA ns hostmaster 1 86400 60 604800 300\n@ NS ns\n{records}\n"
+    );
+    Zone {
+        apex: apex.into(),
+        text,
+        ds: String::new(),
+        iterations: None,
+        keys: None,
+    }
 }
 
 /// A zone with the value, on 127.0.0.4.
@@ -71,7 +85,11 @@ pub fn signed(zone: Zone, by: By) -> Zone {
     let keys = TempDir::with_prefix("prevalidate-keys-").unwrap();
     let folder = keys.path().to_str().unwrap();
     for role in [&[][..], &["-f", "KSK"][..]] {
-        process::run("dnssec-keygen", &[&["-q", "-K", folder, "-a", by.0], role, &[&zone.apex]].concat(), "");
+        process::run(
+            "dnssec-keygen",
+            &[&["-q", "-K", folder, "-a", by.0], role, &[&zone.apex]].concat(),
+            "",
+        );
     }
     sign(&zone, by, Arc::new(keys))
 }
@@ -80,10 +98,25 @@ fn sign(zone: &Zone, (_, arguments): By, keys: Arc<TempDir>) -> Zone {
     let folder = keys.path().to_str().unwrap();
     let (input, output) = (format!("{folder}/in"), format!("{folder}/out"));
     std::fs::write(&input, &zone.text).unwrap();
-    let fixed = ["-q", "-S", "-K", folder, "-d", folder, "-o", &zone.apex, "-f", &output];
-    process::run("dnssec-signzone", &[&fixed[..], arguments, &[&input]].concat(), "");
-    let ds = std::fs::read_to_string(format!("{folder}/dsset-{}.", zone.apex.trim_end_matches('.'))).unwrap();
-    Zone { text: std::fs::read_to_string(output).unwrap(), ds, keys: Some(keys), ..zone.clone() }
+    let fixed = [
+        "-q", "-S", "-K", folder, "-d", folder, "-o", &zone.apex, "-f", &output,
+    ];
+    process::run(
+        "dnssec-signzone",
+        &[&fixed[..], arguments, &[&input]].concat(),
+        "",
+    );
+    let ds = std::fs::read_to_string(format!(
+        "{folder}/dsset-{}.",
+        zone.apex.trim_end_matches('.')
+    ))
+    .unwrap();
+    Zone {
+        text: std::fs::read_to_string(output).unwrap(),
+        ds,
+        keys: Some(keys),
+        ..zone.clone()
+    }
 }
 
 /// Knot, gone when dropped.
@@ -112,11 +145,16 @@ impl Server {
         text.push_str("zone:\n");
         for (number, zone) in zones.iter().enumerate() {
             std::fs::write(directory.path().join(format!("{number}.zone")), &zone.text).unwrap();
-            let file =
-                format!("storage: {here}\n    file: {number}.zone\n    zonefile-sync: -1\n    zonefile-load: whole");
+            let file = format!(
+                "storage: {here}\n    file: {number}.zone\n    zonefile-sync: -1\n    zonefile-load: whole"
+            );
             writeln!(text, "  - domain: {}\n    {file}", zone.apex).unwrap();
             if let Some(iterations) = zone.iterations {
-                writeln!(text, "    dnssec-signing: on\n    dnssec-policy: p{iterations}").unwrap();
+                writeln!(
+                    text,
+                    "    dnssec-signing: on\n    dnssec-policy: p{iterations}"
+                )
+                .unwrap();
             }
         }
         std::fs::write(directory.path().join("knot.conf"), text).unwrap();
@@ -124,18 +162,32 @@ impl Server {
         command.arg("-c").arg(directory.path().join("knot.conf"));
         let mut process = Process::start(command, directory.path());
         let begun = Instant::now();
-        while !zones.iter().all(|zone| ask::serial(address, &zone.apex).is_some()) {
+        while !zones
+            .iter()
+            .all(|zone| ask::serial(address, &zone.apex).is_some())
+        {
             let log = || std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-            assert!(!process.ended() && begun.elapsed() < Duration::from_secs(30), "{address}: {}", log());
+            assert!(
+                !process.ended() && begun.elapsed() < Duration::from_secs(30),
+                "{address}: {}",
+                log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { directory, _process: process }
+        Self {
+            directory,
+            _process: process,
+        }
     }
 
     /// The DS records of a zone that Knot signs itself.
     pub fn ds(&self, apex: &str) -> String {
         let configuration = self.directory.path().join("knot.conf");
-        process::run("keymgr", &["-c", configuration.to_str().unwrap(), apex, "ds"], "")
+        process::run(
+            "keymgr",
+            &["-c", configuration.to_str().unwrap(), apex, "ds"],
+            "",
+        )
     }
 }
 
@@ -147,7 +199,8 @@ pub enum Seen {
     Bogus,
 }
 
-/// unbound, with a stub for each zone, because it asks delegated servers on port 53 only. Gone when dropped.
+/// unbound, with a stub for each zone, because it asks delegated servers on port 53 only. Gone when
+/// dropped.
 pub struct Resolver {
     address: SocketAddr,
     _process: Process,
@@ -157,7 +210,10 @@ pub struct Resolver {
 
 impl Resolver {
     pub fn start(anchors: &str, stubs: &[(String, SocketAddr)]) -> Self {
-        let (port, directory) = (Port::take(), TempDir::with_prefix("prevalidate-dns-").unwrap());
+        let (port, directory) = (
+            Port::take(),
+            TempDir::with_prefix("prevalidate-dns-").unwrap(),
+        );
         std::fs::write(directory.path().join("anchors"), anchors).unwrap();
         let ds: Vec<&str> = anchors.split_whitespace().collect();
         let (numbers, digest) = (ds[3..6].join(" "), ds[6..].concat());
@@ -184,17 +240,41 @@ impl Resolver {
         }
         std::fs::write(directory.path().join("unbound.conf"), text).unwrap();
         let mut command = Command::new(process::find("unbound"));
-        command.args(["-d", "-c"]).arg(directory.path().join("unbound.conf"));
+        command
+            .args(["-d", "-c"])
+            .arg(directory.path().join("unbound.conf"));
         let process = Process::start(command, directory.path());
-        Self { address: port.address(), _process: process, directory, _port: port }
+        Self {
+            address: port.address(),
+            _process: process,
+            directory,
+            _port: port,
+        }
     }
 
-    /// What BIND's validator makes of the TXT records of `name`, which it is given as they are (CD).
+    /// What BIND's validator makes of the TXT records of `name`, which it is given as they are
+    /// (CD).
     pub fn seen_by_bind(&self, name: &str) -> Seen {
-        let (folder, port) = (self.directory.path().to_str().unwrap(), self.address.port().to_string());
+        let (folder, port) = (
+            self.directory.path().to_str().unwrap(),
+            self.address.port().to_string(),
+        );
         let anchors = format!("{folder}/bind.anchors");
-        let output =
-            process::try_run("delv", &["-a", &anchors, "+root=.", "+cd", "@127.0.0.1", "-p", &port, name, "TXT"], "");
+        let output = process::try_run(
+            "delv",
+            &[
+                "-a",
+                &anchors,
+                "+root=.",
+                "+cd",
+                "@127.0.0.1",
+                "-p",
+                &port,
+                name,
+                "TXT",
+            ],
+            "",
+        );
         match String::from_utf8_lossy(&output.stdout).lines().next() {
             Some("; fully validated") => Seen::Secure,
             Some("; unsigned answer") => Seen::Insecure,
@@ -211,10 +291,15 @@ impl Resolver {
         query.set_edns(edns);
         let begun = Instant::now();
         loop {
-            assert!(begun.elapsed() < Duration::from_secs(60), "unbound does not answer for {name}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "unbound does not answer for {name}"
+            );
             match ask::udp(self.address, &query).map(|reply| reply.metadata) {
                 Some(told) if told.response_code == ResponseCode::ServFail => return Seen::Bogus,
-                Some(told) if told.response_code == ResponseCode::NoError && told.authentic_data => {
+                Some(told)
+                    if told.response_code == ResponseCode::NoError && told.authentic_data =>
+                {
                     return Seen::Secure;
                 }
                 Some(told) if told.response_code == ResponseCode::NoError => return Seen::Insecure,

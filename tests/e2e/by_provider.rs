@@ -1,4 +1,5 @@
-//! A network that lets no DNS out: Route 53's own word that its name servers have a change is what the run goes by.
+//! A network that lets no DNS out: Route 53's own word that its name servers have a change is what
+//! the run goes by.
 
 use std::sync::Arc;
 
@@ -21,10 +22,20 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
     let fake = runtime.block_on(FakeRoute53::start());
     fake.key("AKIAOURS", Key::of("ours"));
     fake.zone("Z0A", "a.test", "ours");
-    fake.with("Z0A", |zone| DOMAINS.iter().for_each(|name| zone.put(Rrset::new(name, "TXT", 3600, &[SPF]))));
+    fake.with("Z0A", |zone| {
+        DOMAINS
+            .iter()
+            .for_each(|name| zone.put(Rrset::new(name, "TXT", 3600, &[SPF])))
+    });
     let before = fake.dump("Z0A");
     // What the CA sees.
-    let eyes = runtime.block_on(Dns::start(Arc::new(SystemClock), ([127, 0, 0, 1], 0).into(), &[])).unwrap();
+    let eyes = runtime
+        .block_on(Dns::start(
+            Arc::new(SystemClock),
+            ([127, 0, 0, 1], 0).into(),
+            &[],
+        ))
+        .unwrap();
     let eyes = Arc::new(eyes);
     eyes.add_zone(dns::Zone::new("a.test"));
     let seen = Arc::clone(&eyes);
@@ -43,16 +54,27 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
     );
     let setup = world.setup_with(&DOMAINS, &[], more);
 
-    world.run(&setup, &["run", "--wait", "0s"]).exits(4).says(&["the provider's name servers to be in sync"]);
-    let calls = [Operation::ChangeResourceRecordSets, Operation::GetChange].map(|call| fake.calls(call));
-    assert_eq!((calls, world.ca.count(Call::Validate)), ([1, 1], 0), "one batch, one question about it");
+    world
+        .run(&setup, &["run", "--wait", "0s"])
+        .exits(4)
+        .says(&["the provider's name servers to be in sync"]);
+    let calls =
+        [Operation::ChangeResourceRecordSets, Operation::GetChange].map(|call| fake.calls(call));
+    assert_eq!(
+        (calls, world.ca.count(Call::Validate)),
+        ([1, 1], 0),
+        "one batch, one question about it"
+    );
 
     fake.sync();
     for name in DOMAINS {
         let value = world.ca.domain(name).unwrap().random_value.unwrap();
         eyes.edit("a.test", |zone| zone.txt(name, &value));
     }
-    world.run(&setup, &["run", "--wait", "30s"]).exits(0).says(&["3 valid"]);
+    world
+        .run(&setup, &["run", "--wait", "30s"])
+        .exits(0)
+        .says(&["3 valid"]);
     assert_eq!(fake.dump("Z0A"), before, "as before, with all TTLs");
     assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 2);
 }

@@ -1,4 +1,5 @@
-//! Killed at every point, by SIGKILL, with the store on disk or in PostgreSQL: the next run finishes what was begun.
+//! Killed at every point, by SIGKILL, with the store on disk or in PostgreSQL: the next run
+//! finishes what was begun.
 
 /// Without its feature the binary cannot die on purpose, and nothing would be shown.
 #[cfg(not(feature = "crashpoints"))]
@@ -23,11 +24,21 @@ mod armed {
     const AT_ONCE: usize = 4;
 
     /// Only a renewal passes these.
-    const OF_RENEWAL: [&str; 4] = ["preflight-done", "risk-taken", "reset-intended", "reset-done"];
+    const OF_RENEWAL: [&str; 4] = [
+        "preflight-done",
+        "risk-taken",
+        "reset-intended",
+        "reset-done",
+    ];
 
     /// A process that dies here leaves the value in DNS.
-    const VALUE_STANDS: [&str; 5] =
-        ["publish-done", "look-done", "validate-intended", "validate-done", "remove-intended"];
+    const VALUE_STANDS: [&str; 5] = [
+        "publish-done",
+        "look-done",
+        "validate-intended",
+        "validate-done",
+        "remove-intended",
+    ];
 
     /// A process that dies here has not registered the name yet.
     const UNREGISTERED: [&str; 4] = ["listed", "look-stored", "claimed", "register-intended"];
@@ -41,29 +52,74 @@ mod armed {
         setup.worker = "lease = \"2s\"".to_owned();
         setup.database = database;
 
-        let first = world.run_with(&setup, &["run", "--wait", "30s"], ("PREVALIDATE_CRASH", &format!("{point}:1")));
-        assert_eq!(first.status.signal(), Some(9), "not killed at {point}: {}", first.said());
+        let first = world.run_with(
+            &setup,
+            &["run", "--wait", "30s"],
+            ("PREVALIDATE_CRASH", &format!("{point}:1")),
+        );
+        assert_eq!(
+            first.status.signal(),
+            Some(9),
+            "not killed at {point}: {}",
+            first.said()
+        );
         // It died where it should: not earlier, with nothing at stake.
-        let stands = server.txt(domain).iter().any(|value| value.starts_with("swiss-pki="));
-        assert_eq!(stands, VALUE_STANDS.contains(&point), "the value stands in DNS at {point}");
-        assert_eq!(world.ca.domain(domain).is_none(), UNREGISTERED.contains(&point), "unregistered at {point}");
+        let stands = server
+            .txt(domain)
+            .iter()
+            .any(|value| value.starts_with("swiss-pki="));
+        assert_eq!(
+            stands,
+            VALUE_STANDS.contains(&point),
+            "the value stands in DNS at {point}"
+        );
+        assert_eq!(
+            world.ca.domain(domain).is_none(),
+            UNREGISTERED.contains(&point),
+            "unregistered at {point}"
+        );
         if point == "validate-intended" {
-            // Whether the CA was asked is not known: it has five minutes before it is asked again. This one looks by itself.
+            // Whether the CA was asked is not known: it has five minutes before it is asked again.
+            // This one looks by itself.
             world.ca.change(|behaviour| behaviour.polls = true);
         }
         let second = world.run(&setup, &["run", "--wait", "30s", "--output", "json"]);
-        assert_eq!(second.status.code(), Some(0), "after {point}: {}", second.said());
+        assert_eq!(
+            second.status.code(),
+            Some(0),
+            "after {point}: {}",
+            second.said()
+        );
         let summary = second.json();
-        assert_eq!(summary["counts"], serde_json::json!({ "valid": 1 }), "after {point}");
-        assert_eq!(summary["in_dns"], serde_json::json!([]), "after {point}: no entry of the ledger is open");
+        assert_eq!(
+            summary["counts"],
+            serde_json::json!({ "valid": 1 }),
+            "after {point}"
+        );
+        assert_eq!(
+            summary["in_dns"],
+            serde_json::json!([]),
+            "after {point}: no entry of the ledger is open"
+        );
         assert_eq!(server.axfr(domain), before, "after {point}");
         let proved = world.ca.domain(domain).unwrap().time_validated;
         assert!(proved.is_some() && proved > made, "after {point}");
         let calls = world.calls_about(domain);
         let count = |call| calls.iter().filter(|&&made| made == call).count();
-        assert_eq!(count(Call::Register), usize::from(!renews), "after {point}: {calls:?}");
-        assert_eq!(count(Call::ResetToken), usize::from(renews), "after {point}: {calls:?}");
-        assert!(count(Call::Validate) <= 1 && calls.len() <= 6, "after {point}: {calls:?}");
+        assert_eq!(
+            count(Call::Register),
+            usize::from(!renews),
+            "after {point}: {calls:?}"
+        );
+        assert_eq!(
+            count(Call::ResetToken),
+            usize::from(renews),
+            "after {point}: {calls:?}"
+        );
+        assert!(
+            count(Call::Validate) <= 1 && calls.len() <= 6,
+            "after {point}: {calls:?}"
+        );
     }
 
     /// A dead worker holds its domains for five minutes by default.
@@ -86,20 +142,27 @@ mod armed {
     }
 
     #[test]
-    fn after_kill_9_at_every_crash_point_over_postgresql_the_next_run_finishes_and_the_zone_is_as_before() {
+    fn after_kill_9_at_every_crash_point_over_postgresql_the_next_run_finishes_and_the_zone_is_as_before()
+     {
         every_point(|| Some(Cluster::shared().database_now().url));
     }
 
     fn every_point(database: impl Fn() -> Option<String> + Sync) {
         let domains: Vec<String> = POINTS.iter().map(|point| format!("{point}.test")).collect();
-        let zones: Vec<Zone> = domains.iter().map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\"")).collect();
+        let zones: Vec<Zone> = domains
+            .iter()
+            .map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\""))
+            .collect();
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
         let left = Mutex::new(POINTS.iter().zip(&domains));
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
                 scope.spawn(|| {
                     loop {
-                        let next = left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+                        let next = left
+                            .lock()
+                            .unwrap_or_else(|poisoned| poisoned.into_inner())
+                            .next();
                         let Some((point, domain)) = next else { break };
                         two_lives(&server, domain, point, database());
                     }

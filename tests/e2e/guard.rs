@@ -8,12 +8,21 @@ use crate::support::{Keys, NameServer, Zone};
 const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
 fn server() -> NameServer {
-    let records: String = NAMES.iter().map(|name| format!("{name} 3600 TXT \"v=spf1 -all\"\n")).collect();
-    NameServer::bind(&[Zone::new("guard.test", &records)], &Keys::of(&["prevalidate"]))
+    let records: String = NAMES
+        .iter()
+        .map(|name| format!("{name} 3600 TXT \"v=spf1 -all\"\n"))
+        .collect();
+    NameServer::bind(
+        &[Zone::new("guard.test", &records)],
+        &Keys::of(&["prevalidate"]),
+    )
 }
 
 fn domains(count: usize) -> Vec<String> {
-    NAMES[..count].iter().map(|name| format!("{name}.guard.test")).collect()
+    NAMES[..count]
+        .iter()
+        .map(|name| format!("{name}.guard.test"))
+        .collect()
 }
 
 #[test]
@@ -24,16 +33,30 @@ fn an_empty_list_stops_the_run_before_anything_is_touched_until_somebody_forces_
     setup.domains = domains(12);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     let (before, serial) = (server.axfr("guard.test"), server.serial("guard.test"));
-    setup.domains.iter().for_each(|domain| assert!(world.ca.delete(domain)));
+    setup
+        .domains
+        .iter()
+        .for_each(|domain| assert!(world.ca.delete(domain)));
     world.ca.clear_log();
 
-    world.run(&setup, &["run", "--wait", "30s"]).exits(5).says(&["12 of 12 registrations", "nothing was done"]);
+    world
+        .run(&setup, &["run", "--wait", "30s"])
+        .exits(5)
+        .says(&["12 of 12 registrations", "nothing was done"]);
     let calls: Vec<Call> = world.ca.log().iter().map(|request| request.call).collect();
     assert_eq!(calls, [Call::List]);
     assert_eq!(server.serial("guard.test"), serial);
 
-    world.run(&setup, &["run", "--wait", "30s", "--force"]).exits(0).says(&["12 domains: 12 valid"]);
-    assert!(setup.domains.iter().all(|domain| world.ca.domain(domain).unwrap().status == "VALID"));
+    world
+        .run(&setup, &["run", "--wait", "30s", "--force"])
+        .exits(0)
+        .says(&["12 domains: 12 valid"]);
+    assert!(
+        setup
+            .domains
+            .iter()
+            .all(|domain| world.ca.domain(domain).unwrap().status == "VALID")
+    );
     assert_eq!(server.axfr("guard.test"), before);
 }
 
@@ -47,21 +70,35 @@ fn an_inventory_file_that_lost_half_or_all_of_its_names_removes_nothing() {
     std::fs::write(&list, domains(12).join("\n")).unwrap();
     let before = server.axfr("guard.test");
     // Values of all domains stand in DNS, and a run that believed the file would remove them.
-    world.run(&setup.clone().with_dead_name_servers(), &["run", "--wait", "0s"]).exits(4);
+    world
+        .run(
+            &setup.clone().with_dead_name_servers(),
+            &["run", "--wait", "0s"],
+        )
+        .exits(4);
     let (published, calls) = (server.axfr("guard.test"), world.ca.log());
     assert_eq!(published.len(), before.len() + 12);
     for left in [0, 6] {
         std::fs::write(&list, domains(left).join("\n")).unwrap();
         let gone = format!("{} of 12 domains are gone from the inventory", 12 - left);
-        world.run(&setup, &["run", "--wait", "30s"]).exits(5).says(&[&gone, "nothing was done"]);
+        world
+            .run(&setup, &["run", "--wait", "30s"])
+            .exits(5)
+            .says(&[&gone, "nothing was done"]);
         assert_eq!(server.axfr("guard.test"), published);
         assert_eq!(world.ca.log(), calls, "not one call");
         if left > 0 {
-            world.run(&setup, &["check"]).exits(2).says(&["the guard refuses the configuration", &gone]);
+            world
+                .run(&setup, &["check"])
+                .exits(2)
+                .says(&["the guard refuses the configuration", &gone]);
         }
     }
     std::fs::write(&list, domains(12).join("\n")).unwrap();
-    world.run(&setup, &["run", "--wait", "30s"]).exits(0).says(&["12 domains: 12 valid"]);
+    world
+        .run(&setup, &["run", "--wait", "30s"])
+        .exits(0)
+        .says(&["12 domains: 12 valid"]);
     world.run(&setup, &["check"]).exits(0);
     assert_eq!(server.axfr("guard.test"), before);
 }

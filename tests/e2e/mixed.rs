@@ -1,7 +1,7 @@
 //! Zones at three providers, and no domain that says which: the live delegation does.
 //!
-//! All of it happens in a network of its own, because a delegation has no port: name servers must be at port 53. Those of
-//! Route 53 and Cloudflare answer what their APIs hold.
+//! All of it happens in a network of its own, because a delegation has no port: name servers must
+//! be at port 53. Those of Route 53 and Cloudflare answer what their APIs hold.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -30,7 +30,11 @@ const SPF: &str = "v=spf1 mx -all";
 const TOKEN: &str = "t0ken-of-the-team";
 const OF_BIND: [&str; 3] = ["b0.test", "b1.test", "b2.test"];
 /// By the zone's id. The last is in nobody's list: what counts of it is delegated to Cloudflare.
-const OF_AWS: [(&str, &str); 3] = [("Z0R", "r0.test"), ("Z1R", "r1.test"), ("Z2P", "parent.test")];
+const OF_AWS: [(&str, &str); 3] = [
+    ("Z0R", "r0.test"),
+    ("Z1R", "r1.test"),
+    ("Z2P", "parent.test"),
+];
 const OF_CLOUDFLARE: [&str; 3] = ["c0.test", "c1.test", "sub.parent.test"];
 const SERVERS_OF_CLOUDFLARE: [&str; 2] = ["amy.ns.cloudflare.test", "bob.ns.cloudflare.test"];
 
@@ -60,24 +64,52 @@ fn run() {
     let setup = stage.setup(&world);
     let (before, first) = (stage.zones(), stage.serials());
 
-    let listed = world.run(&setup, &["providers", "--output", "json"]).exits(0).json();
+    let listed = world
+        .run(&setup, &["providers", "--output", "json"])
+        .exits(0)
+        .json();
     let rows = listed.as_array().unwrap().iter();
-    let rows: Vec<_> = rows.map(|row| (row["provider"].as_str().unwrap(), row["zone"].as_str())).collect();
+    let rows: Vec<_> = rows
+        .map(|row| (row["provider"].as_str().unwrap(), row["zone"].as_str()))
+        .collect();
     let owned = |provider: &'static str, zones: &[&'static str]| {
-        zones.iter().map(|&zone| (provider, Some(zone))).collect::<Vec<_>>()
+        zones
+            .iter()
+            .map(|&zone| (provider, Some(zone)))
+            .collect::<Vec<_>>()
     };
-    let expected =
-        [owned("aws", &["r0.test", "r1.test"]), owned("bind", &OF_BIND), owned("cloudflare", &OF_CLOUDFLARE)];
+    let expected = [
+        owned("aws", &["r0.test", "r1.test"]),
+        owned("bind", &OF_BIND),
+        owned("cloudflare", &OF_CLOUDFLARE),
+    ];
     assert_eq!(rows, expected.concat());
-    assert_eq!((stage.zones(), stage.serials()), (before.clone(), first.clone()), "nothing was written");
+    assert_eq!(
+        (stage.zones(), stage.serials()),
+        (before.clone(), first.clone()),
+        "nothing was written"
+    );
     world.run(&setup, &["status", "--refresh"]);
-    let found = world.run(&setup, &["diagnose", "sub.parent.test", "--output", "json"]).json();
+    let found = world
+        .run(&setup, &["diagnose", "sub.parent.test", "--output", "json"])
+        .json();
     let provider = &found[0]["provider"];
-    assert_eq!((&provider["name"], &provider["error"]), (&json!("cloudflare"), &json!(null)), "{provider}");
+    assert_eq!(
+        (&provider["name"], &provider["error"]),
+        (&json!("cloudflare"), &json!(null)),
+        "{provider}"
+    );
     stage.forget_calls();
 
-    world.run(&setup, &["run", "--wait", "60s"]).exits(0).says(&["8 domains: 8 valid"]);
-    assert_eq!(stage.zones(), before, "every record and TTL is as before, everywhere");
+    world
+        .run(&setup, &["run", "--wait", "60s"])
+        .exits(0)
+        .says(&["8 domains: 8 valid"]);
+    assert_eq!(
+        stage.zones(),
+        before,
+        "every record and TTL is as before, everywhere"
+    );
     assert_eq!(
         stage.serials(),
         first.iter().map(|serial| serial + 2).collect::<Vec<_>>(),
@@ -95,7 +127,11 @@ fn run() {
     world.run(&setup, &["run", "--wait", "60s"]).exits(0);
     let calls: Vec<Call> = world.ca.log().iter().map(|request| request.call).collect();
     assert_eq!(calls, [Call::List], "the second night is one call");
-    assert_eq!(stage.cloudflare.web.take_calls(), [""; 0], "and none at any provider");
+    assert_eq!(
+        stage.cloudflare.web.take_calls(),
+        [""; 0],
+        "and none at any provider"
+    );
     assert_eq!(stage.aws.calls(Operation::ListHostedZones), 0);
     assert_eq!(stage.aws.calls(Operation::ListResourceRecordSets), 0);
 }
@@ -123,18 +159,32 @@ struct Stage {
 impl Stage {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
-        let (aws, cloudflare) =
-            runtime.block_on(async { (Arc::new(FakeRoute53::start().await), Arc::new(FakeCloudflare::start().await)) });
+        let (aws, cloudflare) = runtime.block_on(async {
+            (
+                Arc::new(FakeRoute53::start().await),
+                Arc::new(FakeCloudflare::start().await),
+            )
+        });
         aws.key("AKIAOURS", Key::of("ours"));
         for (id, apex) in OF_AWS {
             aws.zone(id, apex, "ours");
-            aws.with(id, |zone| zone.put(Rrset::new(apex, "TXT", 3600, &[&format!("\"{SPF}\"")])));
+            aws.with(id, |zone| {
+                zone.put(Rrset::new(apex, "TXT", 3600, &[&format!("\"{SPF}\"")]))
+            });
         }
-        let cut: Vec<String> = SERVERS_OF_CLOUDFLARE.iter().map(|host| format!("{host}.")).collect();
+        let cut: Vec<String> = SERVERS_OF_CLOUDFLARE
+            .iter()
+            .map(|host| format!("{host}."))
+            .collect();
         let cut: Vec<&str> = cut.iter().map(String::as_str).collect();
-        aws.with("Z2P", |zone| zone.put(Rrset::new("sub.parent.test", "NS", 300, &cut)));
+        aws.with("Z2P", |zone| {
+            zone.put(Rrset::new("sub.parent.test", "NS", 300, &cut))
+        });
         cloudflare.token(TOKEN, Token::FULL);
-        let ids: Vec<String> = OF_CLOUDFLARE.iter().map(|apex| cloudflare.zone(apex)).collect();
+        let ids: Vec<String> = OF_CLOUDFLARE
+            .iter()
+            .map(|apex| cloudflare.zone(apex))
+            .collect();
         for (id, apex) in ids.iter().zip(OF_CLOUDFLARE) {
             cloudflare.put(id, apex, "TXT", 3600, &format!("\"{SPF}\""));
         }
@@ -142,31 +192,66 @@ impl Stage {
         cloudflare.zone(OF_BIND[0]);
 
         let keys = Keys::of(&["prevalidate"]);
-        let head = "$TTL 3600\n@ SOA ns1 hostmaster 1 86400 60 604800 300\n@ NS ns1\nns1 A 192.0.2.11";
-        let zone = |apex: &&str| Zone::file(apex, &format!("$ORIGIN {apex}.\n{head}\n@ TXT \"{SPF}\"\n"));
+        let head =
+            "$TTL 3600\n@ SOA ns1 hostmaster 1 86400 60 604800 300\n@ NS ns1\nns1 A 192.0.2.11";
+        let zone =
+            |apex: &&str| Zone::file(apex, &format!("$ORIGIN {apex}.\n{head}\n@ TXT \"{SPF}\"\n"));
         let bind = NameServer::bind(&OF_BIND.iter().map(zone).collect::<Vec<_>>(), &keys);
         let root = NameServer::bind(&[root()], &keys);
 
         answer_at(ROOT, root.address(), || {});
         answer_at(BIND, bind.address(), || {});
-        let mirror = |_| runtime.block_on(Dns::start(Arc::new(SystemClock), ([127, 0, 0, 1], 0).into(), &[])).unwrap();
+        let mirror = |_| {
+            runtime
+                .block_on(Dns::start(
+                    Arc::new(SystemClock),
+                    ([127, 0, 0, 1], 0).into(),
+                    &[],
+                ))
+                .unwrap()
+        };
         let [at_aws, at_cloudflare] = [AWS, CLOUDFLARE].map(mirror).map(Arc::new);
         let (dns, api) = (Arc::clone(&at_aws), Arc::clone(&aws));
         answer_at(AWS, at_aws.address(), move || {
-            OF_AWS.iter().for_each(|(id, apex)| dns.add_zone(aws_zone(&api, id, apex)))
+            OF_AWS
+                .iter()
+                .for_each(|(id, apex)| dns.add_zone(aws_zone(&api, id, apex)))
         });
-        let (dns, api, known) = (Arc::clone(&at_cloudflare), Arc::clone(&cloudflare), ids.clone());
+        let (dns, api, known) = (
+            Arc::clone(&at_cloudflare),
+            Arc::clone(&cloudflare),
+            ids.clone(),
+        );
         answer_at(CLOUDFLARE, at_cloudflare.address(), move || {
-            known.iter().zip(OF_CLOUDFLARE).for_each(|(id, apex)| dns.add_zone(cloudflare_zone(&api, id, apex)));
+            known
+                .iter()
+                .zip(OF_CLOUDFLARE)
+                .for_each(|(id, apex)| dns.add_zone(cloudflare_zone(&api, id, apex)));
         });
-        Self { bind, aws, cloudflare, ids, _root: root, _runtime: runtime }
+        Self {
+            bind,
+            aws,
+            cloudflare,
+            ids,
+            _root: root,
+            _runtime: runtime,
+        }
     }
 
     fn setup(&self, world: &World) -> Setup {
-        for (name, text) in [("aws.id", "AKIAOURS"), ("aws.secret", "wJalrXUtnFEMI"), ("cloudflare.token", TOKEN)] {
+        for (name, text) in [
+            ("aws.id", "AKIAOURS"),
+            ("aws.secret", "wJalrXUtnFEMI"),
+            ("cloudflare.token", TOKEN),
+        ] {
             write_secret(&world.path(name), text);
         }
-        let file = |name: &str| format!("{{ file = {} }}", json!(world.path(name).display().to_string()));
+        let file = |name: &str| {
+            format!(
+                "{{ file = {} }}",
+                json!(world.path(name).display().to_string())
+            )
+        };
         let more = format!(
             r#"provider = "auto"
 [provider.bind]
@@ -193,7 +278,11 @@ token = {token}
             token = file("cloudflare.token"),
         );
         let aws = OF_AWS[..2].iter().map(|(_, apex)| *apex);
-        let domains: Vec<&str> = OF_BIND.into_iter().chain(aws).chain(OF_CLOUDFLARE).collect();
+        let domains: Vec<&str> = OF_BIND
+            .into_iter()
+            .chain(aws)
+            .chain(OF_CLOUDFLARE)
+            .collect();
         world.setup_with(&domains, &[port_53(ROOT)], more)
     }
 
@@ -201,7 +290,9 @@ token = {token}
     fn zones(&self) -> Vec<Vec<String>> {
         let bind = OF_BIND.iter().map(|apex| self.bind.axfr(apex));
         let aws = OF_AWS.iter().map(|(id, _)| self.aws.dump(id));
-        bind.chain(aws).chain(self.ids.iter().map(|id| self.cloudflare.dump(id))).collect()
+        bind.chain(aws)
+            .chain(self.ids.iter().map(|id| self.cloudflare.dump(id)))
+            .collect()
     }
 
     fn serials(&self) -> Vec<u32> {
@@ -228,49 +319,66 @@ fn root() -> Zone {
     }
     for host in SERVERS_OF_CLOUDFLARE {
         text += &format!("{host}. A {}\n", address(CLOUDFLARE));
-        text += &OF_CLOUDFLARE[..2].iter().map(|apex| format!("{apex}. NS {host}.\n")).collect::<String>();
+        text += &OF_CLOUDFLARE[..2]
+            .iter()
+            .map(|apex| format!("{apex}. NS {host}.\n"))
+            .collect::<String>();
     }
     Zone::file(".", &text)
 }
 
 fn servers_of_aws(id: &str) -> Vec<String> {
-    (1..=4).map(|n| format!("ns-{n}.{}.awsdns.test", id.to_lowercase())).collect()
+    (1..=4)
+        .map(|n| format!("ns-{n}.{}.awsdns.test", id.to_lowercase()))
+        .collect()
 }
 
 /// A zone of the API as its name servers have it now.
 fn aws_zone(api: &FakeRoute53, id: &str, apex: &str) -> dns::Zone {
-    let zone = servers_of_aws(id).iter().fold(dns::Zone::new(apex), |zone, host| zone.ns(apex, host));
+    let zone = servers_of_aws(id)
+        .iter()
+        .fold(dns::Zone::new(apex), |zone, host| zone.ns(apex, host));
     let zone = with_own_servers(zone, apex, AWS);
     api.with(id, |held| {
-        let sets = held.sets.iter().filter(|set| set.name != apex || set.kind == "TXT");
-        sets.flat_map(|set| set.values.iter().map(move |value| (set, value))).fold(zone, |zone, (set, value)| match set
-            .kind
-            .as_str()
-        {
-            "TXT" => zone.txt(&set.name, value.trim_matches('"')),
-            "NS" => zone.ns(&set.name, value),
-            other => panic!("a {other} record"),
-        })
+        let sets = held
+            .sets
+            .iter()
+            .filter(|set| set.name != apex || set.kind == "TXT");
+        sets.flat_map(|set| set.values.iter().map(move |value| (set, value)))
+            .fold(zone, |zone, (set, value)| match set.kind.as_str() {
+                "TXT" => zone.txt(&set.name, value.trim_matches('"')),
+                "NS" => zone.ns(&set.name, value),
+                other => panic!("a {other} record"),
+            })
     })
 }
 
 fn cloudflare_zone(api: &FakeCloudflare, id: &str, apex: &str) -> dns::Zone {
-    let zone = SERVERS_OF_CLOUDFLARE.iter().fold(dns::Zone::new(apex), |zone, host| zone.ns(apex, host));
+    let zone = SERVERS_OF_CLOUDFLARE
+        .iter()
+        .fold(dns::Zone::new(apex), |zone, host| zone.ns(apex, host));
     let zone = with_own_servers(zone, apex, CLOUDFLARE);
     api.dump(id).iter().fold(zone, |zone, line| {
-        let text = line.strip_prefix(&format!("{apex} 3600 TXT ")).unwrap_or_else(|| panic!("{line}"));
+        let text = line
+            .strip_prefix(&format!("{apex} 3600 TXT "))
+            .unwrap_or_else(|| panic!("{line}"));
         zone.txt(apex, text.trim_matches('"'))
     })
 }
 
 /// A zone of the sandbox has two name servers of its own: they are the same machine.
 fn with_own_servers(zone: dns::Zone, apex: &str, last: u8) -> dns::Zone {
-    ["ns1", "ns2"].iter().fold(zone, |zone, host| zone.a(&format!("{host}.{apex}"), [192, 0, 2, last]))
+    ["ns1", "ns2"].iter().fold(zone, |zone, host| {
+        zone.a(&format!("{host}.{apex}"), [192, 0, 2, last])
+    })
 }
 
 /// Port 53 of an address, over UDP and TCP: `before` is done, then `upstream` is asked over TCP.
 fn answer_at(last: u8, upstream: SocketAddr, before: impl Fn() + Send + Sync + 'static) {
-    let (udp, tcp) = (UdpSocket::bind(port_53(last)).unwrap(), TcpListener::bind(port_53(last)).unwrap());
+    let (udp, tcp) = (
+        UdpSocket::bind(port_53(last)).unwrap(),
+        TcpListener::bind(port_53(last)).unwrap(),
+    );
     let answer = Arc::new(move |request: &[u8]| {
         before();
         forward(upstream, request)

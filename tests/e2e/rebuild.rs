@@ -15,12 +15,31 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
     let before = server.axfr("valid.test");
     let setup = world.setup(&server, &["valid.test", "waiting.test", "new.test"]);
 
-    world.run(&setup, &["run", "--domain", "valid.test", "--wait", "30s"]).exits(0);
-    let stuck = world.setup(&server, &["valid.test", "waiting.test", "new.test"]).with_dead_name_servers();
-    world.run(&stuck, &["run", "--domain", "waiting.test", "--wait", "1s"]).exits(4);
-    let token = world.ca.domain("waiting.test").unwrap().random_value.unwrap();
-    let stands = || server.axfr("waiting.test").iter().any(|record| record.contains(&token));
-    assert!(stands(), "the value was published and nobody has looked yet");
+    world
+        .run(&setup, &["run", "--domain", "valid.test", "--wait", "30s"])
+        .exits(0);
+    let stuck = world
+        .setup(&server, &["valid.test", "waiting.test", "new.test"])
+        .with_dead_name_servers();
+    world
+        .run(&stuck, &["run", "--domain", "waiting.test", "--wait", "1s"])
+        .exits(4);
+    let token = world
+        .ca
+        .domain("waiting.test")
+        .unwrap()
+        .random_value
+        .unwrap();
+    let stands = || {
+        server
+            .axfr("waiting.test")
+            .iter()
+            .any(|record| record.contains(&token))
+    };
+    assert!(
+        stands(),
+        "the value was published and nobody has looked yet"
+    );
     let proven = world.ca.domain("valid.test").unwrap();
     for file in ["prevalidate.db", "prevalidate.db-wal", "prevalidate.db-shm"] {
         let _ = std::fs::remove_file(world.path(file));
@@ -28,11 +47,23 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
     assert!(!setup.store(&world).exists(), "it is lost");
 
     world.ca.clear_log();
-    world.run(&setup, &["run", "--wait", "30s"]).exits(0).says(&["3 domains: 3 valid"]);
-    assert_eq!(world.ca.domain("valid.test").unwrap().time_validated, proven.time_validated, "adopted as it was");
-    assert_eq!(world.calls_about("waiting.test"), [Call::Validate], "it went on with the token that the CA has");
+    world
+        .run(&setup, &["run", "--wait", "30s"])
+        .exits(0)
+        .says(&["3 domains: 3 valid"]);
+    assert_eq!(
+        world.ca.domain("valid.test").unwrap().time_validated,
+        proven.time_validated,
+        "adopted as it was"
+    );
+    assert_eq!(
+        world.calls_about("waiting.test"),
+        [Call::Validate],
+        "it went on with the token that the CA has"
+    );
     assert_eq!(server.axfr("valid.test"), before);
-    // Nobody knows any more who wrote it, so nobody takes it away; a person is told where it stands.
+    // Nobody knows any more who wrote it, so nobody takes it away; a person is told where it
+    // stands.
     assert!(stands());
     let told = world.run(&setup, &["diagnose", "waiting.test"]);
     assert!(told.said().contains(&token), "{}", told.said());

@@ -6,7 +6,10 @@ use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Zone};
 
 fn start() -> (NameServer, World, Setup) {
-    let zone = Zone::new("refused.test", "@ 3600 TXT \"v=spf1 -all\"\nwww 3600 CNAME web.elsewhere.test.");
+    let zone = Zone::new(
+        "refused.test",
+        "@ 3600 TXT \"v=spf1 -all\"\nwww 3600 CNAME web.elsewhere.test.",
+    );
     let server = NameServer::bind(&[zone], &Keys::of(&["prevalidate"]));
     let world = World::new(&[&server]);
     let setup = world.setup(&server, &["refused.test"]);
@@ -14,7 +17,10 @@ fn start() -> (NameServer, World, Setup) {
 }
 
 fn refused(world: &World, setup: &Setup, words: &[&str]) -> Ran {
-    world.run(setup, &["run", "--wait", "5s"]).exits(4).says(words)
+    world
+        .run(setup, &["run", "--wait", "5s"])
+        .exits(4)
+        .says(words)
 }
 
 #[test]
@@ -22,7 +28,10 @@ fn a_wrong_tsig_secret_ends_with_status_4_and_names_the_key() {
     let (server, world, mut setup) = start();
     let before = server.serial("refused.test");
     let key_file = world.path("wrong.key");
-    write_secret(&key_file, &Key::new("prevalidate", "hmac-sha256").file_text());
+    write_secret(
+        &key_file,
+        &Key::new("prevalidate", "hmac-sha256").file_text(),
+    );
     setup.provider = Some((server.address(), key_file));
     refused(&world, &setup, &["refused.test", "prevalidate", "secret"]);
     assert_eq!(server.serial("refused.test"), before);
@@ -33,7 +42,11 @@ fn a_cname_at_the_name_ends_with_status_4_and_says_where_it_points() {
     let (server, world, mut setup) = start();
     let before = server.axfr("refused.test");
     setup.domains = vec!["www.refused.test".to_owned()];
-    refused(&world, &setup, &["www.refused.test", "CNAME", "web.elsewhere.test"]);
+    refused(
+        &world,
+        &setup,
+        &["www.refused.test", "CNAME", "web.elsewhere.test"],
+    );
     assert_eq!(server.axfr("refused.test"), before);
 }
 
@@ -41,5 +54,9 @@ fn a_cname_at_the_name_ends_with_status_4_and_says_where_it_points() {
 fn a_server_that_is_down_ends_with_status_4_and_names_its_address() {
     let (mut server, world, setup) = start();
     server.stop();
-    refused(&world, &setup, &["refused.test", &server.address().to_string()]);
+    refused(
+        &world,
+        &setup,
+        &["refused.test", &server.address().to_string()],
+    );
 }

@@ -19,20 +19,30 @@ struct Search {
 impl Search {
     fn new(api_key: &str, tsig: &[&Key]) -> Self {
         // A part of a secret is one too; and a JWT begins with `{"` in base64.
-        let mut secrets = vec![("the API key", api_key.as_bytes()[..24].to_vec()), ("a JWT", b"eyJ".to_vec())];
+        let mut secrets = vec![
+            ("the API key", api_key.as_bytes()[..24].to_vec()),
+            ("a JWT", b"eyJ".to_vec()),
+        ];
         for key in tsig {
-            let raw = base64::engine::general_purpose::STANDARD.decode(&key.secret).unwrap();
+            let raw = base64::engine::general_purpose::STANDARD
+                .decode(&key.secret)
+                .unwrap();
             secrets.push(("a TSIG secret", key.secret.as_bytes()[..24].to_vec()));
             secrets.push(("a TSIG secret in octets", raw[..12].to_vec()));
         }
-        Self { secrets, searched: 0 }
+        Self {
+            secrets,
+            searched: 0,
+        }
     }
 
     #[track_caller]
     fn look(&mut self, what: &str, content: &[u8]) {
         self.searched += content.len();
         for (name, secret) in &self.secrets {
-            let found = content.windows(secret.len()).position(|window| window == secret);
+            let found = content
+                .windows(secret.len())
+                .position(|window| window == secret);
             if let Some(at) = found {
                 let around = &content[at.saturating_sub(120)..(at + 60).min(content.len())];
                 panic!("{name} is in {what}: …{}…", String::from_utf8_lossy(around));
@@ -48,8 +58,10 @@ impl Search {
 
 #[test]
 fn no_secret_is_in_output_log_store_or_command_line() {
-    let server =
-        NameServer::bind(&[Zone::new("canary.test", "@ 3600 TXT \"v=spf1 -all\"")], &Keys::of(&["prevalidate"]));
+    let server = NameServer::bind(
+        &[Zone::new("canary.test", "@ 3600 TXT \"v=spf1 -all\"")],
+        &Keys::of(&["prevalidate"]),
+    );
     let world = World::new(&[&server]);
     let wrong = Key::new("prevalidate", "hmac-sha256");
     let mut search = Search::new(&world.api_key, &[server.keys().key("prevalidate"), &wrong]);
@@ -63,28 +75,52 @@ fn no_secret_is_in_output_log_store_or_command_line() {
         }
     };
 
-    // In the middle of the wait: the command line, and the store with its log as a killed process leaves it.
+    // In the middle of the wait: the command line, and the store with its log as a killed process
+    // leaves it.
     let blocked = setup.clone().with_dead_name_servers();
     let mut child = world.start(&blocked, &["run", "-vvv"]);
     let mut told = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains(" waiting: ") {
-        assert_ne!(told.read_line(&mut said).unwrap(), 0, "ended before it waited: {said}");
+        assert_ne!(
+            told.read_line(&mut said).unwrap(),
+            0,
+            "ended before it waited: {said}"
+        );
     }
-    search.look("the command line", &std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap());
-    search.look("the environment", &std::fs::read(format!("/proc/{}/environ", child.id())).unwrap());
+    search.look(
+        "the command line",
+        &std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap(),
+    );
+    search.look(
+        "the environment",
+        &std::fs::read(format!("/proc/{}/environ", child.id())).unwrap(),
+    );
     search.look("the log", said.as_bytes());
     kill(child.id(), "-KILL");
     assert_eq!(finish(child, &["run"]).status.signal(), Some(9));
     stored(&mut search, &blocked);
     let wal = format!("{}-wal", setup.store(&world).display());
-    assert!(std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0), "a killed process leaves its write-ahead log");
+    assert!(
+        std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0),
+        "a killed process leaves its write-ahead log"
+    );
 
     // Another store each: the killed one holds its leases for five minutes.
     for (name, auth) in [("local", "local"), ("helper", "helper")] {
         (setup.name, setup.auth) = (name.to_owned(), auth);
-        search.ran(&world.run(&setup, &["run", "-vvv", "--wait", "30s"]).exits(0));
-        for command in [&["plan"][..], &["status"], &["config", "show"], &["config", "check"], &["history"]] {
+        search.ran(
+            &world
+                .run(&setup, &["run", "-vvv", "--wait", "30s"])
+                .exits(0),
+        );
+        for command in [
+            &["plan"][..],
+            &["status"],
+            &["config", "show"],
+            &["config", "check"],
+            &["history"],
+        ] {
             search.ran(&world.run(&setup, command));
             search.ran(&world.run(&setup, &[command, &["-vvv", "--output", "json"]].concat()));
         }
@@ -106,15 +142,27 @@ fn no_secret_is_in_output_log_store_or_command_line() {
     }
 
     let help = world.run(&setup, &["--help"]).exits(0);
-    let commands = help.stdout.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    let commands = help
+        .stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1);
     let commands: Vec<&str> = commands
         .take_while(|line| !line.is_empty())
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next().filter(|&command| command != "help"))
+        .filter_map(|line| {
+            line.split_whitespace()
+                .next()
+                .filter(|&command| command != "help")
+        })
         .collect();
     assert!(commands.len() >= 12, "{commands:?}");
     for command in commands {
         search.ran(&world.run(&setup, &[command, "--help"]).exits(0));
     }
-    assert!(search.searched > 50_000, "only {} octets were searched", search.searched);
+    assert!(
+        search.searched > 50_000,
+        "only {} octets were searched",
+        search.searched
+    );
 }

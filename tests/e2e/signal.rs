@@ -11,33 +11,65 @@ use crate::support::{Keys, NameServer, Refresh, Zone};
 #[test]
 fn sigterm_during_the_wait_ends_within_seconds_and_the_next_run_goes_on() {
     let keys = Keys::of(&["prevalidate"]);
-    let primary = NameServer::bind(&[Zone::new("stale.test", "@ 3600 TXT \"v=spf1 -all\"")], &keys);
-    let secondary = NameServer::knot(&[Zone::secondary("stale.test", &primary, Refresh::Asked)], &keys);
+    let primary = NameServer::bind(
+        &[Zone::new("stale.test", "@ 3600 TXT \"v=spf1 -all\"")],
+        &keys,
+    );
+    let secondary = NameServer::knot(
+        &[Zone::secondary("stale.test", &primary, Refresh::Asked)],
+        &keys,
+    );
     let before = primary.axfr("stale.test");
     let world = World::new(&[&primary, &secondary]);
     let mut setup = world.setup(&primary, &["stale.test"]);
-    setup.name_servers.insert("stale.test".into(), vec![primary.address(), secondary.address()]);
+    setup.name_servers.insert(
+        "stale.test".into(),
+        vec![primary.address(), secondary.address()],
+    );
 
     let mut child = world.start(&setup, &["run", "-v"]);
     let mut told = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains(" waiting: ") {
-        assert_ne!(told.read_line(&mut said).unwrap(), 0, "ended before it waited: {said}");
+        assert_ne!(
+            told.read_line(&mut said).unwrap(),
+            0,
+            "ended before it waited: {said}"
+        );
     }
-    assert!(said.contains(&secondary.address().to_string()), "says which server it waits for: {said}");
-    let value = primary.txt("stale.test").into_iter().find(|value| value.starts_with("swiss-pki=")).unwrap();
+    assert!(
+        said.contains(&secondary.address().to_string()),
+        "says which server it waits for: {said}"
+    );
+    let value = primary
+        .txt("stale.test")
+        .into_iter()
+        .find(|value| value.starts_with("swiss-pki="))
+        .unwrap();
     let asked = Instant::now();
     kill(child.id(), "-TERM");
     told.read_to_string(&mut said).unwrap();
     let ran = finish(child, &["run"]);
-    assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}: {said}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "took {:?}: {said}",
+        asked.elapsed()
+    );
     assert_eq!(ran.status.code(), Some(4), "{}{said}", ran.said());
-    let ran = ran.says(&["ended by a signal", "stay in DNS", &value, "zone stale.test"]);
+    let ran = ran.says(&[
+        "ended by a signal",
+        "stay in DNS",
+        &value,
+        "zone stale.test",
+    ]);
     assert!(primary.txt("stale.test").contains(&value), "{}", ran.said());
     assert_eq!(world.ca.count(Call::Validate), 0);
 
     secondary.refresh("stale.test");
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(world.calls_about("stale.test"), [Call::Register, Call::Validate]);
+    assert_eq!(
+        world.calls_about("stale.test"),
+        [Call::Register, Call::Validate]
+    );
     assert_eq!(primary.axfr("stale.test"), before);
 }

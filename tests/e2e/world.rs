@@ -45,7 +45,11 @@ impl World {
 
     /// A friendly CA that looks for each name at the servers that `name_servers` says.
     pub fn looking(name_servers: impl Fn(&str) -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let api_key = Alphanumeric.sample_string(&mut rand::rng(), 64);
         let options = CaOptions {
             clock: ShiftedClock::over(Arc::new(SystemClock)),
@@ -63,14 +67,21 @@ impl World {
         let client = ca.clients().remove(0).0;
         let folder = TempDir::with_prefix("prevalidate-e2e-").unwrap();
         write_secret(&folder.path().join("api.key"), &api_key);
-        Self { ca, client, api_key, folder, _runtime: runtime }
+        Self {
+            ca,
+            client,
+            api_key,
+            folder,
+            _runtime: runtime,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The configuration of an operator whose providers stand in `more`, which goes on in the section of the client.
+    /// The configuration of an operator whose providers stand in `more`, which goes on in the
+    /// section of the client.
     pub fn setup_with(&self, domains: &[&str], roots: &[SocketAddr], more: String) -> Setup {
         Setup {
             name: "prevalidate".to_owned(),
@@ -89,22 +100,33 @@ impl World {
         }
     }
 
-    /// The configuration of an operator whose `zones` are served by `server`, one domain for each zone.
+    /// The configuration of an operator whose `zones` are served by `server`, one domain for each
+    /// zone.
     pub fn setup(&self, server: &NameServer, zones: &[&str]) -> Setup {
         Setup {
             provider: Some((server.address(), server.tsig_key_file())),
-            name_servers: zones.iter().map(|&zone| (zone.to_owned(), vec![server.address()])).collect(),
+            name_servers: zones
+                .iter()
+                .map(|&zone| (zone.to_owned(), vec![server.address()]))
+                .collect(),
             ..self.setup_with(zones, &[], String::new())
         }
     }
 
-    /// The calls that reached the CA about a domain (A-labels), in order; a `register` names several.
+    /// The calls that reached the CA about a domain (A-labels), in order; a `register` names
+    /// several.
     pub fn calls_about(&self, domain: &str) -> Vec<Call> {
         let about = |request: &Request| request.subjects.iter().any(|subject| subject == domain);
-        self.ca.log().iter().filter(|request| about(request)).map(|request| request.call).collect()
+        self.ca
+            .log()
+            .iter()
+            .filter(|request| about(request))
+            .map(|request| request.call)
+            .collect()
     }
 
-    /// Makes the CA know `domain` as validated so long ago that its renewal is due and nothing is lost yet.
+    /// Makes the CA know `domain` as validated so long ago that its renewal is due and nothing is
+    /// lost yet.
     pub fn make_due(&self, domain: &str) -> Timestamp {
         let made = due_proof(domain, SystemClock.now());
         self.make_validated(domain, made);
@@ -116,7 +138,10 @@ impl World {
         if self.ca.domain(domain).is_none() {
             assert_eq!(self.ca.register(&self.client, &[domain.to_owned()]), 1);
         }
-        assert!(self.ca.set_token_age(domain, SystemClock.now().duration_since(at) + SignedDuration::from_hours(24)));
+        assert!(self.ca.set_token_age(
+            domain,
+            SystemClock.now().duration_since(at) + SignedDuration::from_hours(24)
+        ));
         assert!(self.ca.set_validated(domain, at));
     }
 
@@ -128,9 +153,18 @@ impl World {
     pub fn command(&self, setup: &Setup, arguments: &[&str]) -> Command {
         self.write_config(setup);
         let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
-        command.args(arguments).arg("--config").arg(self.config(setup));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config(setup));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.folder.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -146,7 +180,13 @@ impl World {
     /// Runs it with this variable.
     #[cfg(feature = "crashpoints")]
     pub fn run_with(&self, setup: &Setup, arguments: &[&str], variable: (&str, &str)) -> Ran {
-        finish(self.command(setup, arguments).env(variable.0, variable.1).spawn().unwrap(), arguments)
+        finish(
+            self.command(setup, arguments)
+                .env(variable.0, variable.1)
+                .spawn()
+                .unwrap(),
+            arguments,
+        )
     }
 
     /// Starts it.
@@ -209,7 +249,11 @@ timeout = "1s"
 "#,
             policy = self.policy,
             worker = self.worker,
-            roots = if self.roots.is_empty() { String::new() } else { format!("roots = {}", json!(self.roots)) },
+            roots = if self.roots.is_empty() {
+                String::new()
+            } else {
+                format!("roots = {}", json!(self.roots))
+            },
             auth = self.auth,
             url_of_store = json!(self.store_url(world)),
             store = self.store,
@@ -217,7 +261,13 @@ timeout = "1s"
             api_key = path(&world.path("api.key")),
         );
         for (zone, servers) in &self.name_servers {
-            writeln!(text, "[propagation.zone.{}]\nname_servers = {}", json!(zone), json!(servers)).unwrap();
+            writeln!(
+                text,
+                "[propagation.zone.{}]\nname_servers = {}",
+                json!(zone),
+                json!(servers)
+            )
+            .unwrap();
         }
         writeln!(text, "[[client]]\nreference = \"{}\"", self.client).unwrap();
         match &self.list {
@@ -237,7 +287,9 @@ timeout = "1s"
     }
 
     pub fn store_url(&self, world: &World) -> String {
-        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.store(world).display()))
+        self.database
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:{}", self.store(world).display()))
     }
 
     pub fn store(&self, world: &World) -> PathBuf {
@@ -271,7 +323,10 @@ pub struct Ran {
 impl Ran {
     /// Everything it said.
     pub fn said(&self) -> String {
-        format!("`{}`: {}\n{}\n{}", self.arguments, self.status, self.stdout, self.stderr)
+        format!(
+            "`{}`: {}\n{}\n{}",
+            self.arguments, self.status, self.stdout, self.stderr
+        )
     }
 
     /// Asserts how it ended.
@@ -288,13 +343,17 @@ impl Ran {
         let said = self.said();
         let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in words {
-            assert!(said.contains(word) || flat.contains(word), "does not say `{word}`: {said}");
+            assert!(
+                said.contains(word) || flat.contains(word),
+                "does not say `{word}`: {said}"
+            );
         }
         self
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.said()))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.said()))
     }
 }
 
@@ -309,11 +368,19 @@ pub fn finish(child: Child, arguments: &[&str]) -> Ran {
         Err(_) => {
             kill(pid, "-KILL");
             let output = ended.recv().unwrap().unwrap();
-            panic!("`{arguments}` hangs: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+            panic!(
+                "`{arguments}` hangs: {}",
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+            );
         }
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr), arguments }
+    Ran {
+        status: output.status,
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        arguments,
+    }
 }
 
 /// Sends a signal to a process of this test.
@@ -321,13 +388,23 @@ pub fn kill(pid: u32, signal: &str) {
     crate::support::process::run("kill", &[signal, &pid.to_string()], "");
 }
 
-/// The latest moment of a proof whose renewal is due at `now` while there is still something to spare.
+/// The latest moment of a proof whose renewal is due at `now` while there is still something to
+/// spare.
 fn due_proof(domain: &str, now: Timestamp) -> Timestamp {
-    let (policy, domain) = (Policy::new(Mode::Manage), DomainName::from_a_labels(domain).unwrap());
+    let (policy, domain) = (
+        Policy::new(Mode::Manage),
+        DomainName::from_a_labels(domain).unwrap(),
+    );
     let is_due = |made: &Timestamp| {
-        let proof = Proof { validated_at: Some(*made), expires_at: None, method: None };
+        let proof = Proof {
+            validated_at: Some(*made),
+            expires_at: None,
+            method: None,
+        };
         let end = policy.reuse.end_of(*made);
-        policy.renew_at(&domain, &proof).is_some_and(|due| due < now - SignedDuration::from_hours(1))
+        policy
+            .renew_at(&domain, &proof)
+            .is_some_and(|due| due < now - SignedDuration::from_hours(1))
             && end.duration_since(now) > policy.critical_margin(end) + SignedDuration::from_hours(1)
     };
     let hours = (1..=400 * 24).map(|hours| now - SignedDuration::from_hours(hours));

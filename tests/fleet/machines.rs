@@ -8,48 +8,64 @@ use super::{Fleet, PATIENCE};
 use crate::support::daemon::Daemon;
 use crate::support::postgres::Cluster;
 
-/// A lease that is shorter than any that an operator would choose, so that nobody waits for its end, and slow work.
+/// A lease that is shorter than any that an operator would choose, so that nobody waits for its
+/// end, and slow work.
 const WORKER: &str = "concurrency = 1\nlease = \"4s\"";
 
 /// The CA is slow, so that machines are stopped in the middle of something.
 const SLOW_MS: u64 = 250;
 
 fn fleet(count: usize) -> Fleet {
-    let fleet = Fleet { worker: WORKER, ..Fleet::new(Cluster::shared().database_now(), count) };
-    fleet.world.ca.change(|behaviour| behaviour.latency_ms = SLOW_MS);
+    let fleet = Fleet {
+        worker: WORKER,
+        ..Fleet::new(Cluster::shared().database_now(), count)
+    };
+    fleet
+        .world
+        .ca
+        .change(|behaviour| behaviour.latency_ms = SLOW_MS);
     fleet
 }
 
 /// What a machine that stands still may be at.
 const ANYTHING: &str = "TRUE";
-/// What one that dies may be at: the CA is not asked again for five minutes when nobody knows whether it was asked, and no test
-/// waits so long. `tests/model` kills there.
+/// What one that dies may be at: the CA is not asked again for five minutes when nobody knows
+/// whether it was asked, and no test waits so long. `tests/model` kills there.
 const NO_SUBMISSION: &str = "attempt::json ->> 'visible_at' IS NULL";
 
 impl Fleet {
-    /// Stops one of these in the middle of `work`, the first of them rather than the last; `None` when all is done before. Not
-    /// one that took something over from another that stopped: a domain that three in a row stop at is held for a person (faults
-    /// W09), and here nobody comes.
+    /// Stops one of these in the middle of `work`, the first of them rather than the last; `None`
+    /// when all is done before. Not one that took something over from another that stopped: a
+    /// domain that three in a row stop at is held for a person (faults W09), and here nobody comes.
     fn stop_at<'a>(&self, work: &str, machines: &[&'a Daemon]) -> Option<&'a Daemon> {
         let began = Instant::now();
         while self.performed(Call::Validate) < self.domains.len() {
             let pid = self.said_soon(&who_is_at(work, machines));
-            let found = machines.iter().find(|machine| machine.pid().to_string() == pid);
+            let found = machines
+                .iter()
+                .find(|machine| machine.pid().to_string() == pid);
             if let Some(&machine) = found {
                 machine.signal("-STOP");
                 // Meanwhile it may have come to the end of that, and gone to something else.
-                if self.ask(&who_is_at(work, &[machine])) == pid && self.has_submitted_what_it_said(machine) {
+                if self.ask(&who_is_at(work, &[machine])) == pid
+                    && self.has_submitted_what_it_said(machine)
+                {
                     return found.copied();
                 }
                 machine.signal("-CONT");
             }
-            assert!(began.elapsed() < PATIENCE, "nobody is at anything: {}", self.standing());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "nobody is at anything: {}",
+                self.standing()
+            );
         }
         None
     }
 
-    /// Whether the CA was asked what a machine that stands still has said to ask. Between the two words it is not asked again for
-    /// five minutes, and no test waits so long; `tests/model` stops there.
+    /// Whether the CA was asked what a machine that stands still has said to ask. Between the two
+    /// words it is not asked again for five minutes, and no test waits so long; `tests/model` stops
+    /// there.
     fn has_submitted_what_it_said(&self, machine: &Daemon) -> bool {
         let said = self.ask(&format!(
             "SELECT name FROM domain WHERE lease_holder LIKE '%/{}' AND attempt::json ->> 'unanswered' = 'validate'",
@@ -58,7 +74,10 @@ impl Fleet {
         let stopped = Instant::now();
         // What is on its way arrives at once, though nobody answers it yet.
         while stopped.elapsed() < Duration::from_secs(1) {
-            if said.lines().all(|domain| self.world.calls_about(domain).contains(&Call::Validate)) {
+            if said
+                .lines()
+                .all(|domain| self.world.calls_about(domain).contains(&Call::Validate))
+            {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -77,7 +96,10 @@ impl Fleet {
 
 /// Which of these is at such work that nobody stopped at.
 fn who_is_at(work: &str, machines: &[&Daemon]) -> String {
-    let pids: Vec<_> = machines.iter().map(|machine| format!("'{}'", machine.pid())).collect();
+    let pids: Vec<_> = machines
+        .iter()
+        .map(|machine| format!("'{}'", machine.pid()))
+        .collect();
     let pids = pids.join(", ");
     format!(
         "SELECT pid FROM (SELECT split_part(lease_holder, '/', 2) AS pid, claims = 1 AND {work} AS fits FROM domain
@@ -86,8 +108,8 @@ fn who_is_at(work: &str, machines: &[&Daemon]) -> String {
     )
 }
 
-/// Each time in another moment of its work, it stands still until others have taken over, and wakes in the middle of theirs
-/// (faults W01, W02).
+/// Each time in another moment of its work, it stands still until others have taken over, and wakes
+/// in the middle of theirs (faults W01, W02).
 #[test]
 fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
     let fleet = fleet(60);
@@ -107,10 +129,14 @@ fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
     fleet.stop_at(NO_SUBMISSION, &[&machines[2]]);
     drop(machines.pop());
     fleet.until_done();
-    fleet.check(&format!("stood still {stood} times with leases, and one killed"), machines);
+    fleet.check(
+        &format!("stood still {stood} times with leases, and one killed"),
+        machines,
+    );
 }
 
-/// What a machine that died was at waits for the end of its leases, and for the round that others are in then (W01, K02).
+/// What a machine that died was at waits for the end of its leases, and for the round that others
+/// are in then (W01, K02).
 #[test]
 fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
     let fleet = fleet(60);
@@ -127,13 +153,21 @@ fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
         longest = longest.max(died.elapsed());
         doomed = fleet.start(2 + round);
     }
-    // The leases last 4 s, and a round of eight domains as long on an idle machine; not five minutes, as a lease does otherwise.
-    assert!(longest < Duration::from_secs(30), "a lease of 4 s was taken over after {longest:?}");
+    // The leases last 4 s, and a round of eight domains as long on an idle machine; not five
+    // minutes, as a lease does otherwise.
+    assert!(
+        longest < Duration::from_secs(30),
+        "a lease of 4 s was taken over after {longest:?}"
+    );
     fleet.until_done();
-    fleet.check(&format!("killed 4 times, taken over after {longest:.1?} at most"), vec![doomed, other]);
+    fleet.check(
+        &format!("killed 4 times, taken over after {longest:.1?} at most"),
+        vec![doomed, other],
+    );
 }
 
-/// Its clock says that nothing is valid any more, or that everything is for long: it decides nothing (T01, T02).
+/// Its clock says that nothing is valid any more, or that everything is for long: it decides
+/// nothing (T01, T02).
 #[cfg(feature = "crashpoints")]
 #[test]
 fn a_machine_whose_clock_is_a_year_off_decides_nothing() {
@@ -145,13 +179,23 @@ fn a_machine_whose_clock_is_a_year_off_decides_nothing() {
         Daemon::start(command)
     };
     let mut wrong = [off(0, YEAR.to_owned()), off(1, format!("-{YEAR}"))];
-    wrong.iter_mut().for_each(|machine| drop(machine.says(&["clock"])));
+    wrong
+        .iter_mut()
+        .for_each(|machine| drop(machine.says(&["clock"])));
     // Nor does one that cron starts.
     for ahead in [YEAR.to_owned(), format!("-{YEAR}")] {
-        let ran = fleet.world.run_with(&fleet.setup(9), &["run"], ("PREVALIDATE_CLOCK_AHEAD", &ahead));
+        let ran = fleet.world.run_with(
+            &fleet.setup(9),
+            &["run"],
+            ("PREVALIDATE_CLOCK_AHEAD", &ahead),
+        );
         ran.exits(75).says(&["clock"]);
     }
-    assert!(fleet.world.ca.log().is_empty(), "{:?}", fleet.world.ca.log());
+    assert!(
+        fleet.world.ca.log().is_empty(),
+        "{:?}",
+        fleet.world.ca.log()
+    );
     assert_eq!(fleet.number("SELECT count(*) FROM history"), 0);
     let right = fleet.start(2);
     fleet.until_done();

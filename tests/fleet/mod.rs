@@ -1,4 +1,5 @@
-//! Several machines on one PostgreSQL, each a process of its own: what they do together, and what no fault makes them do.
+//! Several machines on one PostgreSQL, each a process of its own: what they do together, and what
+//! no fault makes them do.
 
 mod database;
 mod machines;
@@ -40,12 +41,24 @@ pub struct Fleet {
 impl Fleet {
     pub fn new(database: Database, count: usize) -> Self {
         let domains: Vec<String> = (0..count).map(|n| format!("f{n:04}.test")).collect();
-        let zones: Vec<Zone> = domains.iter().map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\"")).collect();
+        let zones: Vec<Zone> = domains
+            .iter()
+            .map(|domain| Zone::new(domain, "@ 3600 TXT \"v=spf1 -all\""))
+            .collect();
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
         let world = World::new(&[&server]);
-        world.ca.change(|behaviour| behaviour.latency_ms = LATENCY_MS);
+        world
+            .ca
+            .change(|behaviour| behaviour.latency_ms = LATENCY_MS);
         let before = domains.iter().map(|domain| server.axfr(domain)).collect();
-        Self { world, database, domains, server, worker: "", before }
+        Self {
+            world,
+            database,
+            domains,
+            server,
+            worker: "",
+            before,
+        }
     }
 
     pub fn setup(&self, machine: usize) -> Setup {
@@ -65,7 +78,10 @@ impl Fleet {
 
     /// The same by another way to the database.
     pub fn start_by(&self, machine: usize, address: SocketAddr) -> Daemon {
-        self.start_as(&Setup { database: Some(self.database.by(address)), ..self.setup(machine) })
+        self.start_as(&Setup {
+            database: Some(self.database.by(address)),
+            ..self.setup(machine)
+        })
     }
 
     pub fn start_as(&self, setup: &Setup) -> Daemon {
@@ -74,7 +90,9 @@ impl Fleet {
 
     /// What one statement says, beside the machines.
     pub fn ask(&self, sql: &str) -> String {
-        process::run("psql", &[&self.database.url, "-qtAXc", sql], "").trim().to_owned()
+        process::run("psql", &[&self.database.url, "-qtAXc", sql], "")
+            .trim()
+            .to_owned()
     }
 
     pub fn number(&self, sql: &str) -> i64 {
@@ -86,7 +104,11 @@ impl Fleet {
     pub fn until(&self, what: &str, so: impl Fn() -> bool) {
         let began = Instant::now();
         while !so() {
-            assert!(began.elapsed() < PATIENCE, "{what} does not come about: {}", self.standing());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{what} does not come about: {}",
+                self.standing()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -100,7 +122,11 @@ impl Fleet {
             if !said.is_empty() {
                 return said;
             }
-            assert!(began.elapsed() < PATIENCE, "{what} does not come about: {}", self.standing());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{what} does not come about: {}",
+                self.standing()
+            );
         }
     }
 
@@ -115,18 +141,30 @@ impl Fleet {
 
     /// How many calls of this kind the CA did.
     pub fn performed(&self, call: Call) -> usize {
-        self.world.ca.log().iter().filter(|request| request.call == call && request.performed).count()
+        self.world
+            .ca
+            .log()
+            .iter()
+            .filter(|request| request.call == call && request.performed)
+            .count()
     }
 
     fn is_valid(&self, domain: &str) -> bool {
-        self.world.ca.domain(domain).is_some_and(|shown| shown.status == "VALID")
+        self.world
+            .ca
+            .domain(domain)
+            .is_some_and(|shown| shown.status == "VALID")
     }
 
     /// Waits until so many domains are valid: the machines are in the middle of it.
     #[track_caller]
     pub fn until_valid(&self, count: usize) {
         self.until(&format!("that {count} domains are valid"), || {
-            self.domains.iter().filter(|domain| self.is_valid(domain)).count() >= count
+            self.domains
+                .iter()
+                .filter(|domain| self.is_valid(domain))
+                .count()
+                >= count
         });
     }
 
@@ -139,27 +177,50 @@ impl Fleet {
         self.until_said("the end of all work", closed);
     }
 
-    /// The machines that start from now on find that somebody else is looking at the CA, until one who does not ask has looked.
+    /// The machines that start from now on find that somebody else is looking at the CA, until one
+    /// who does not ask has looked.
     pub fn take_the_look(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { PostgresStore::open(&self.database.url, None, None).await.unwrap().close().await });
-        let client = Target::new("sandbox", ClientSelector::Reference(self.world.client.clone())).key;
-        self.ask(&format!("INSERT INTO turn VALUES ('{client}', 'somebody else', now() + interval '1 hour')"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            PostgresStore::open(&self.database.url, None, None)
+                .await
+                .unwrap()
+                .close()
+                .await
+        });
+        let client = Target::new(
+            "sandbox",
+            ClientSelector::Reference(self.world.client.clone()),
+        )
+        .key;
+        self.ask(&format!(
+            "INSERT INTO turn VALUES ('{client}', 'somebody else', now() + interval '1 hour')"
+        ));
     }
 
-    /// How many lines of the history of domains each machine wrote, and how many seconds after the look the first of them.
+    /// How many lines of the history of domains each machine wrote, and how many seconds after the
+    /// look the first of them.
     pub fn shares(&self) -> Vec<(i64, f64)> {
         let said = self.ask(
             "SELECT count(*), (min(at) - (SELECT max(at) FROM look)) / 1e6 FROM history
              WHERE domain IS NOT NULL AND run LIKE 'serve-%' GROUP BY run ORDER BY 1",
         );
-        let share =
-            |line: &str| line.split_once('|').map(|(steps, after)| (steps.parse().unwrap(), after.parse().unwrap()));
+        let share = |line: &str| {
+            line.split_once('|')
+                .map(|(steps, after)| (steps.parse().unwrap(), after.parse().unwrap()))
+        };
         said.lines().filter_map(share).collect()
     }
 
     fn standing(&self) -> String {
-        let valid = self.domains.iter().filter(|domain| self.is_valid(domain)).count();
+        let valid = self
+            .domains
+            .iter()
+            .filter(|domain| self.is_valid(domain))
+            .count();
         let rows = "SELECT string_agg(name || ' due ' || coalesce(due_at::text, '-') || ' until '
                 || coalesce(lease_until::text, '-') || ' claims ' || claims || ' ' || attempt, E'\\n')
             FROM (SELECT * FROM domain WHERE lease_until IS NOT NULL OR attempt::json ->> 'hold' IS NOT NULL
@@ -170,10 +231,16 @@ impl Fleet {
             let output = process::try_run("psql", &[&self.database.url, "-qtAXc", sql], "");
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
-        format!("{valid} of {} valid\n{}\n{}", self.domains.len(), psql(rows), psql(last))
+        format!(
+            "{valid} of {} valid\n{}\n{}",
+            self.domains.len(),
+            psql(rows),
+            psql(last)
+        )
     }
 
-    /// An epoch never becomes smaller, whoever writes (I10); from now on one that does is refused, and shows.
+    /// An epoch never becomes smaller, whoever writes (I10); from now on one that does is refused,
+    /// and shows.
     pub fn guard_epochs(&self) {
         self.ask(
             "CREATE FUNCTION guard_epoch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -189,16 +256,30 @@ impl Fleet {
         let log = self.world.ca.log();
         let mut effects: BTreeMap<&str, Vec<Call>> = BTreeMap::new();
         let changes = |call| {
-            matches!(call, Call::Register | Call::Validate | Call::ResetToken | Call::DeleteToken | Call::Delete)
+            matches!(
+                call,
+                Call::Register
+                    | Call::Validate
+                    | Call::ResetToken
+                    | Call::DeleteToken
+                    | Call::Delete
+            )
         };
-        for request in log.iter().filter(|request| request.performed && changes(request.call)) {
+        for request in log
+            .iter()
+            .filter(|request| request.performed && changes(request.call))
+        {
             for subject in &request.subjects {
                 effects.entry(subject).or_default().push(request.call);
             }
         }
         for (domain, before) in self.domains.iter().zip(&self.before) {
             // I6, I7, I8: each need was met once, and nothing else was changed at the CA.
-            assert_eq!(effects.remove(domain.as_str()), Some(vec![Call::Register, Call::Validate]), "{domain}");
+            assert_eq!(
+                effects.remove(domain.as_str()),
+                Some(vec![Call::Register, Call::Validate]),
+                "{domain}"
+            );
             // I1, I3, I9: nobody's records changed, and ours are gone.
             assert_eq!(&self.server.axfr(domain), before);
         }
@@ -208,7 +289,8 @@ impl Fleet {
         let ledger = "SELECT count(*) || ' ' || count(DISTINCT owner) || ' ' || count(*) FILTER (WHERE state = 'removed') FROM ledger";
         let count = self.domains.len();
         assert_eq!(self.ask(ledger), format!("{count} {count} {count}"));
-        // I15: everything is valid for long, and nobody waits. I17: what is remembered of each domain is bounded.
+        // I15: everything is valid for long, and nobody waits. I17: what is remembered of each
+        // domain is bounded.
         let soon = "SELECT count(*) FROM domain WHERE due_at IS NULL OR due_at < 1000000 * extract(epoch FROM now() + interval '7 days')";
         assert_eq!(self.number(soon), 0, "{}", self.standing());
         let most = self.number(
@@ -218,15 +300,21 @@ impl Fleet {
         // I18: what people are told is what the CA says.
         let setup = self.setup(0);
         self.world.run(&setup, &["check"]).exits(0);
-        let lost =
-            machines.iter().map(|machine| machine.said().matches("another worker has taken the domain over").count());
+        let lost = machines.iter().map(|machine| {
+            machine
+                .said()
+                .matches("another worker has taken the domain over")
+                .count()
+        });
         let lost: usize = lost.sum();
         for machine in machines {
             let (status, said) = machine.stop();
             assert!(status.success(), "{status}:\n{said}");
             // I16; and no fault of the program was survived in silence.
             assert!(
-                !said.contains(&self.world.api_key) && !said.contains("panic") && !said.contains("smaller"),
+                !said.contains(&self.world.api_key)
+                    && !said.contains("panic")
+                    && !said.contains("smaller"),
                 "{said}"
             );
         }

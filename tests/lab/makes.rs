@@ -16,7 +16,11 @@ const START: Duration = Duration::from_secs(30);
 
 /// Starts all processes of the plan; those that transfer after those they transfer from.
 pub fn start(plan: &Plan, directory: &Path) -> Vec<Process> {
-    let transfers = |load: &Load| load.files.iter().any(|file| matches!(file.content, Content::TransferFrom(_)));
+    let transfers = |load: &Load| {
+        load.files
+            .iter()
+            .any(|file| matches!(file.content, Content::TransferFrom(_)))
+    };
     let (late, early): (Vec<_>, Vec<_>) = plan.loads.iter().partition(|(_, load)| transfers(load));
     let mut processes = Vec::new();
     for wave in [early, late] {
@@ -54,18 +58,33 @@ fn one(role: Role, make: Make, load: &Load, directory: &Path) -> Started {
         Make::Nsd => nsd(&directory, load),
         Make::Pdns => power_dns(&directory, load),
     };
-    Started { process: Process::start(command, &directory), directory }
+    Started {
+        process: Process::start(command, &directory),
+        directory,
+    }
 }
 
 fn wait(load: &Load, server: &mut Started) {
     let begun = Instant::now();
-    let broken = |file: &ZoneFile| matches!(&file.content, Content::Text(text) if !text.contains("SOA"));
-    let Some(&address) = load.addresses.first() else { return };
-    for file in load.files.iter().filter(|file| !broken(file) && file.inside.is_none()) {
+    let broken =
+        |file: &ZoneFile| matches!(&file.content, Content::Text(text) if !text.contains("SOA"));
+    let Some(&address) = load.addresses.first() else {
+        return;
+    };
+    for file in load
+        .files
+        .iter()
+        .filter(|file| !broken(file) && file.inside.is_none())
+    {
         while ask::serial(dns(address), &file.apex).is_none() {
             if server.process.ended() || begun.elapsed() > START {
-                let log = std::fs::read_to_string(server.directory.join("output")).unwrap_or_default();
-                panic!("{}: no answer for {}\n{log}", server.directory.display(), file.apex);
+                let log =
+                    std::fs::read_to_string(server.directory.join("output")).unwrap_or_default();
+                panic!(
+                    "{}: no answer for {}\n{log}",
+                    server.directory.display(),
+                    file.apex
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -77,9 +96,19 @@ fn list(addresses: &[IpAddr], one: impl Fn(&IpAddr) -> String) -> String {
 }
 
 fn bind(directory: &Path, load: &Load) -> Command {
-    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = load.addresses.iter().partition(|address| address.is_ipv4());
-    let (v4, v6) = (list(&v4, |a| format!("{a}; ")), list(&v6, |a| format!("{a}; ")));
-    let none = |list: String| if list.is_empty() { "none; ".to_owned() } else { list };
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) =
+        load.addresses.iter().partition(|address| address.is_ipv4());
+    let (v4, v6) = (
+        list(&v4, |a| format!("{a}; ")),
+        list(&v6, |a| format!("{a}; ")),
+    );
+    let none = |list: String| {
+        if list.is_empty() {
+            "none; ".to_owned()
+        } else {
+            list
+        }
+    };
     let mut text = format!(
         "controls {{ }};
 options {{
@@ -93,7 +122,11 @@ options {{
         none(v6)
     );
     let zones = |inside: bool| {
-        let chosen = load.files.iter().enumerate().filter(move |(_, file)| file.inside.is_some() == inside);
+        let chosen = load
+            .files
+            .iter()
+            .enumerate()
+            .filter(move |(_, file)| file.inside.is_some() == inside);
         chosen
             .map(|(number, file)| {
                 format!(
@@ -103,7 +136,12 @@ options {{
             })
             .collect::<String>()
     };
-    let split: Vec<IpAddr> = load.files.iter().filter_map(|file| file.inside.clone()).flatten().collect();
+    let split: Vec<IpAddr> = load
+        .files
+        .iter()
+        .filter_map(|file| file.inside.clone())
+        .flatten()
+        .collect();
     if !split.is_empty() {
         let at = list(&split, |a| format!("{a}; "));
         let (outside, zones) = (super::perspectives::OUTSIDE, zones(true));
@@ -116,7 +154,9 @@ options {{
     writeln!(text, "view \"main\" {{\n{}}};", zones(false)).unwrap();
     std::fs::write(directory.join("named.conf"), text).unwrap();
     let mut command = Command::new(process::find("named"));
-    command.args(["-g", "-n", "1", "-c"]).arg(directory.join("named.conf"));
+    command
+        .args(["-g", "-n", "1", "-c"])
+        .arg(directory.join("named.conf"));
     command
 }
 
@@ -173,7 +213,12 @@ fn nsd(directory: &Path, load: &Load) -> Command {
             Content::Text(_) => String::new(),
             Content::TransferFrom(primary) => format!("  request-xfr: AXFR {primary} NOKEY\n"),
         };
-        write!(text, "zone:\n  name: \"{}\"\n  zonefile: \"{number}.zone\"\n{transfer}", named(&file.apex)).unwrap();
+        write!(
+            text,
+            "zone:\n  name: \"{}\"\n  zonefile: \"{number}.zone\"\n{transfer}",
+            named(&file.apex)
+        )
+        .unwrap();
     }
     std::fs::write(directory.join("nsd.conf"), text).unwrap();
     let mut command = Command::new(process::find("nsd"));
@@ -181,28 +226,45 @@ fn nsd(directory: &Path, load: &Load) -> Command {
     command
 }
 
-/// The harness of the other tests fills the database; here there are more addresses, and zones that were signed before.
+/// The harness of the other tests fills the database; here there are more addresses, and zones that
+/// were signed before.
 fn power_dns(directory: &Path, load: &Load) -> Command {
     let zones: Vec<Zone> = load
         .files
         .iter()
         .map(|file| {
-            let Content::Text(text) = &file.content else { panic!("PowerDNS serves files here") };
-            Zone { apex: file.apex.clone(), text: text.clone(), policy: Policy::Closed, source: Source::File }
+            let Content::Text(text) = &file.content else {
+                panic!("PowerDNS serves files here")
+            };
+            Zone {
+                apex: file.apex.clone(),
+                text: text.clone(),
+                policy: Policy::Closed,
+                source: Source::File,
+            }
         })
         .collect();
     pdns::prepare(directory, dns(load.addresses[0]), &zones, &Keys(Vec::new()));
     let here = directory.to_str().unwrap();
     let conf = directory.join("pdns.conf");
     let text = std::fs::read_to_string(&conf).unwrap();
-    std::fs::write(conf, text + "gsqlite3-dnssec=yes\nudp-truncation-threshold=1232\n").unwrap();
+    std::fs::write(
+        conf,
+        text + "gsqlite3-dnssec=yes\nudp-truncation-threshold=1232\n",
+    )
+    .unwrap();
     for file in load.files.iter().filter(|file| file.signed) {
         for act in ["rectify-zone", "set-presigned"] {
             process::run("pdnsutil", &["--config-dir", here, act, &file.apex], "");
         }
     }
     let mut command = pdns::command(directory);
-    let all = load.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let all = load
+        .addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
     command.arg(format!("--local-address={all}"));
     command
 }

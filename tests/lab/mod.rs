@@ -1,8 +1,12 @@
-//! A small internet in a network namespace: a root, two registries, and dozens of zones with one fault each on BIND, Knot, NSD
-//! and PowerDNS; five validating resolvers through which the sandbox's CA looks. The gate must never say *go* where the CA
-//! does not always succeed, and never wait for ever where it does.
+//! A small internet in a network namespace: a root, two registries, and dozens of zones with one
+//! fault each on BIND, Knot, NSD and PowerDNS; five validating resolvers through which the
+//! sandbox's CA looks. The gate must never say *go* where the CA does not always succeed, and never
+//! wait for ever where it does.
 
-#![allow(clippy::print_stdout, reason = "tables for people: with --nocapture, and when the test fails")]
+#![allow(
+    clippy::print_stdout,
+    reason = "tables for people: with --nocapture, and when the test fails"
+)]
 
 mod cases;
 mod internet;

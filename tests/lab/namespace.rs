@@ -1,7 +1,8 @@
-//! A network of the lab's own: a namespace with nothing in it but loopback, all addresses and port 53 to ourselves.
+//! A network of the lab's own: a namespace with nothing in it but loopback, all addresses and port
+//! 53 to ourselves.
 //!
-//! Addresses are those that documents and benchmarks may use (RFC 2544, 3849, 5737), so that nothing of ours takes them for
-//! private ones, and nothing outside is ever reached.
+//! Addresses are those that documents and benchmarks may use (RFC 2544, 3849, 5737), so that
+//! nothing of ours takes them for private ones, and nothing outside is ever reached.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -30,8 +31,16 @@ pub fn rerun(test: &str) {
     let unshare = process::find("unshare");
     let mut refusals = String::new();
     let way = WAYS.into_iter().find(|way| {
-        let output = Command::new(&unshare).args(*way).arg("true").output().unwrap();
-        refusals += &format!("\n  unshare {}: {}", way.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        let output = Command::new(&unshare)
+            .args(*way)
+            .arg("true")
+            .output()
+            .unwrap();
+        refusals += &format!(
+            "\n  unshare {}: {}",
+            way.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         output.status.success()
     });
     let way = way.unwrap_or_else(|| {
@@ -49,9 +58,15 @@ pub fn rerun(test: &str) {
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     println!("{said}\n{complained}");
-    assert!(said.contains("1 passed") && output.status.success(), "the lab failed, see above");
+    assert!(
+        said.contains("1 passed") && output.status.success(),
+        "the lab failed, see above"
+    );
 }
 
 /// Brings loopback up with these addresses.
@@ -68,9 +83,14 @@ pub fn set_up(addresses: impl IntoIterator<Item = IpAddr>) {
     }
 }
 
-/// What the network does to packets from now on, in place of what it did: rules of nftables for what arrives at servers, and
-/// more chains.
+/// What the network does to packets from now on, in place of what it did: rules of nftables for
+/// what arrives at servers, and more chains.
 pub fn weather(arriving: &str, chains: &str) {
-    let arriving = format!("chain in {{ type filter hook input priority 0; policy accept;\n{arriving}}}");
-    process::run("nft", &["-f", "-"], &format!("flush ruleset\ntable inet lab {{\n{arriving}\n{chains}\n}}\n"));
+    let arriving =
+        format!("chain in {{ type filter hook input priority 0; policy accept;\n{arriving}}}");
+    process::run(
+        "nft",
+        &["-f", "-"],
+        &format!("flush ruleset\ntable inet lab {{\n{arriving}\n{chains}\n}}\n"),
+    );
 }

@@ -1,5 +1,5 @@
-//! Networks that stand between us and the name servers: the zones are well, the CA succeeds, and the gate must say what is in
-//! the way here, and find another way where one is configured.
+//! Networks that stand between us and the name servers: the zones are well, the CA succeeds, and
+//! the gate must say what is in the way here, and find another way where one is configured.
 
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
@@ -24,23 +24,32 @@ pub async fn try_all(lab: &Lab) {
         "chain out {{ type nat hook output priority -100;\n{ours} udp dport 53 dnat ip to {OFFICE}\n{ours} tcp dport 53 dnat ip to \
          {OFFICE}\n}}\nchain six {{ type filter hook output priority 0;\n{ours6} udp dport 53 drop\n{ours6} tcp dport 53 drop\n}}"
     );
-    let closed =
-        [ours.as_str(), ours6].map(|ours| format!("{ours} udp dport 53 drop\n{ours} tcp dport 53 drop\n")).concat();
+    let closed = [ours.as_str(), ours6]
+        .map(|ours| format!("{ours} udp dport 53 drop\n{ours} tcp dport 53 drop\n"))
+        .concat();
     let closed = format!("chain out {{ type filter hook output priority 0;\n{closed}}}");
-    for (name, rules, code) in
-        [("redirected port 53", &redirect, "port53-redirected"), ("closed port 53", &closed, "no-server-reachable")]
-    {
+    for (name, rules, code) in [
+        ("redirected port 53", &redirect, "port53-redirected"),
+        ("closed port 53", &closed, "no-server-reachable"),
+    ] {
         namespace::weather(&weather(&lab.cases), rules);
         lab.resolvers.flush();
         let network = Network { lab, name };
         let verdict = network.look(GateMode::Authoritative, "plain.ch").await;
         assert!(!verdict.go && !verdict.gone, "{name}: {verdict:?}");
         let codes = table::diagnose_these(lab, &["plain.ch"]).await;
-        assert_eq!(codes["plain.ch"].first().map(String::as_str), Some(code), "{name}: {codes:?}");
+        assert_eq!(
+            codes["plain.ch"].first().map(String::as_str),
+            Some(code),
+            "{name}: {codes:?}"
+        );
         // (domain, go)
-        for (domain, go) in
-            [("plain.ch", true), ("signed.swiss", true), ("unwritten.ch", false), ("forged.swiss", false)]
-        {
+        for (domain, go) in [
+            ("plain.ch", true),
+            ("signed.swiss", true),
+            ("unwritten.ch", false),
+            ("forged.swiss", false),
+        ] {
             let verdict = network.look(GateMode::Resolvers, domain).await;
             assert_eq!(verdict.go, go, "{name}: {verdict:?}");
         }
@@ -57,9 +66,19 @@ impl Network<'_> {
         });
         let name = DomainName::from_a_labels(domain).unwrap();
         let published_for = std::time::Duration::from_secs(3600);
-        let verdict = gate.look(&Question { published_for, ..Question::new(&name, VALUE) }).await;
+        let verdict = gate
+            .look(&Question {
+                published_for,
+                ..Question::new(&name, VALUE)
+            })
+            .await;
         let word = if verdict.go { "go" } else { "wait" };
-        println!("{}, mode {}, {domain}: {word}: {}", self.name, mode.as_str(), verdict.cause);
+        println!(
+            "{}, mode {}, {domain}: {word}: {}",
+            self.name,
+            mode.as_str(),
+            verdict.cause
+        );
         verdict
     }
 }

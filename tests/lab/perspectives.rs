@@ -1,4 +1,5 @@
-//! Validating resolvers: five of the CA's, each with an address of its own, one of the public, one of our own network.
+//! Validating resolvers: five of the CA's, each with an address of its own, one of the public, one
+//! of our own network.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +45,10 @@ pub fn addresses() -> Vec<[IpAddr; 2]> {
     let outside = (1..=CA).map(|nth| [format!("203.0.113.{nth}"), format!("2001:db8:ffff::{nth}")]);
     let public = ["203.0.113.53", "2001:db8:ffff::53"].map(str::to_owned);
     let office = [OFFICE, "2001:db8:fffe::53"].map(str::to_owned);
-    outside.chain([public, office]).map(|both| both.map(|address| address.parse().unwrap())).collect()
+    outside
+        .chain([public, office])
+        .map(|both| both.map(|address| address.parse().unwrap()))
+        .collect()
 }
 
 impl Resolvers {
@@ -57,17 +61,23 @@ impl Resolvers {
         });
         std::fs::write(&hints, lines.collect::<String>()).unwrap();
         std::fs::write(directory.join("root.key"), format!("{}\n", plan.anchor)).unwrap();
-        let all: Vec<Resolver> =
-            addresses().into_iter().enumerate().map(|(nth, both)| Resolver::start(nth, both, directory)).collect();
+        let all: Vec<Resolver> = addresses()
+            .into_iter()
+            .enumerate()
+            .map(|(nth, both)| Resolver::start(nth, both, directory))
+            .collect();
         let begun = Instant::now();
         for resolver in &all {
             let query = recursive("ch", RecordType::SOA);
-            while ask::udp(dns(resolver.address), &query).is_none_or(|reply| reply.answers.is_empty()) {
+            while ask::udp(dns(resolver.address), &query)
+                .is_none_or(|reply| reply.answers.is_empty())
+            {
                 assert!(
                     begun.elapsed() < Duration::from_secs(60),
                     "the resolver {} finds no ch:\n{}",
                     resolver.address,
-                    std::fs::read_to_string(resolver.control.with_file_name("output")).unwrap_or_default()
+                    std::fs::read_to_string(resolver.control.with_file_name("output"))
+                        .unwrap_or_default()
                 );
             }
         }
@@ -93,8 +103,8 @@ impl Resolvers {
         }
     }
 
-    /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as resolvers do, unless each
-    /// look shall be a new draw.
+    /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as
+    /// resolvers do, unless each look shall be a new draw.
     pub fn forget(&self, zones: &[Zone], speed_too: bool) {
         for resolver in &self.all[..CA] {
             for zone in zones {
@@ -106,8 +116,9 @@ impl Resolvers {
         }
     }
 
-    /// Lets the CA's resolvers learn whom these zones themselves name as servers. A resolver begins with the parent's list;
-    /// one that has met the zone before believes the zone's own (RFC 2181, section 5.4.1).
+    /// Lets the CA's resolvers learn whom these zones themselves name as servers. A resolver begins
+    /// with the parent's list; one that has met the zone before believes the zone's own (RFC 2181,
+    /// section 5.4.1).
     pub async fn meet(&self, zones: &[Zone]) {
         let ask = |resolver: SocketAddr, zone: &Zone| {
             let query = recursive(&zone.apex, RecordType::NS);
@@ -158,14 +169,23 @@ remote-control:
         );
         std::fs::write(directory.join("unbound.conf"), text).unwrap();
         let mut command = Command::new(process::find("unbound"));
-        command.arg("-d").arg("-c").arg(directory.join("unbound.conf"));
-        Self { address: v4, control, _process: Process::start(command, &directory) }
+        command
+            .arg("-d")
+            .arg("-c")
+            .arg(directory.join("unbound.conf"));
+        Self {
+            address: v4,
+            control,
+            _process: Process::start(command, &directory),
+        }
     }
 
     /// As `unbound-control` does, without a process for each word.
     fn tell(&self, words: &str) {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        stream.write_all(format!("UBCT1 {words}\n").as_bytes()).unwrap();
+        stream
+            .write_all(format!("UBCT1 {words}\n").as_bytes())
+            .unwrap();
         let mut said = String::new();
         stream.read_to_string(&mut said).unwrap();
         assert!(said.starts_with("ok"), "{words}: {said}");

@@ -18,16 +18,32 @@ pub struct Key {
 impl Key {
     pub fn generate(directory: &Path, apex: &str, algorithm: &str) -> Self {
         let path = directory.to_str().unwrap();
-        let size: &[&str] = if algorithm.starts_with("RSA") { &["-b", "2048"] } else { &[] };
+        let size: &[&str] = if algorithm.starts_with("RSA") {
+            &["-b", "2048"]
+        } else {
+            &[]
+        };
         let zone = dotted(apex);
-        let arguments = [&["-q", "-f", "KSK", "-K", path, "-a", algorithm], size, &[zone.as_str()]].concat();
+        let arguments = [
+            &["-q", "-f", "KSK", "-K", path, "-a", algorithm],
+            size,
+            &[zone.as_str()],
+        ]
+        .concat();
         let name = process::run("dnssec-keygen", &arguments, "");
         let base = directory.join(name.trim());
         let file = base.with_added("key");
         let text = std::fs::read_to_string(&file).unwrap();
-        let record = text.lines().find(|line| !line.starts_with(';')).unwrap().to_owned();
+        let record = text
+            .lines()
+            .find(|line| !line.starts_with(';'))
+            .unwrap()
+            .to_owned();
         let text = process::run("dnssec-dsfromkey", &["-2", file.to_str().unwrap()], "");
-        let ds = text.lines().map(|line| line.split_once(" IN ").unwrap().1.to_owned()).collect();
+        let ds = text
+            .lines()
+            .map(|line| line.split_once(" IN ").unwrap().1.to_owned())
+            .collect();
         Self { base, record, ds }
     }
 
@@ -62,8 +78,19 @@ pub fn ds(key: Option<&Key>, ds: Ds) -> Vec<String> {
 }
 
 /// The zone with NSEC and signatures; NSEC3 with opt-out where wanted. One record a line.
-pub fn sign(directory: &Path, label: &str, apex: &str, text: &str, key: &Key, spoilt: Spoilt, opt_out: bool) -> String {
-    let (plain, signed) = (directory.join(format!("{label}.plain")), directory.join(format!("{label}.signed")));
+pub fn sign(
+    directory: &Path,
+    label: &str,
+    apex: &str,
+    text: &str,
+    key: &Key,
+    spoilt: Spoilt,
+    opt_out: bool,
+) -> String {
+    let (plain, signed) = (
+        directory.join(format!("{label}.plain")),
+        directory.join(format!("{label}.signed")),
+    );
     std::fs::write(&plain, format!("{text}{}\n", key.record)).unwrap();
     let (start, end) = match spoilt {
         Spoilt::Expired => ("now-30d", "now-5d"),
@@ -71,15 +98,28 @@ pub fn sign(directory: &Path, label: &str, apex: &str, text: &str, key: &Key, sp
         _ => ("now-1d", "now+30d"),
     };
     let apex = dotted(apex);
-    let mut arguments = vec!["-q", "-z", "-P", "-n", "1", "-O", "full", "-o", &apex, "-s", start, "-e", end];
+    let mut arguments = vec![
+        "-q", "-z", "-P", "-n", "1", "-O", "full", "-o", &apex, "-s", start, "-e", end,
+    ];
     if opt_out {
         arguments.extend(["-3", "-", "-A", "-H", "0"]);
     }
     let (here, to) = (directory.to_str().unwrap(), signed.to_str().unwrap());
-    arguments.extend(["-d", here, "-f", to, plain.to_str().unwrap(), key.base.to_str().unwrap()]);
+    arguments.extend([
+        "-d",
+        here,
+        "-f",
+        to,
+        plain.to_str().unwrap(),
+        key.base.to_str().unwrap(),
+    ]);
     process::run("dnssec-signzone", &arguments, "");
     let text = std::fs::read_to_string(signed).unwrap();
-    text.lines().filter_map(|line| spoil(line, spoilt)).collect::<Vec<_>>().join("\n") + "\n"
+    text.lines()
+        .filter_map(|line| spoil(line, spoilt))
+        .collect::<Vec<_>>()
+        .join("\n")
+        + "\n"
 }
 
 fn spoil(line: &str, spoilt: Spoilt) -> Option<String> {
@@ -92,7 +132,11 @@ fn spoil(line: &str, spoilt: Spoilt) -> Option<String> {
         Spoilt::Forged if kind == "RRSIG" && covered == "TXT" => {
             let signature = fields[12..].concat();
             let first = if signature.starts_with('A') { 'B' } else { 'A' };
-            Some(format!("{} {first}{}", fields[..12].join(" "), &signature[1..]))
+            Some(format!(
+                "{} {first}{}",
+                fields[..12].join(" "),
+                &signature[1..]
+            ))
         }
         _ => Some(line.to_owned()),
     }

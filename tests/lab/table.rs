@@ -44,7 +44,12 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     let found = lab.cases.iter().zip(now.into_iter().zip(later)).zip(looks);
     let row = |((case, (now, later)), looks): ((_, _), _)| {
         let case: &Case = case;
-        Row { case, verdicts: [now, later], codes: codes.remove(&case.domain).unwrap_or_default(), looks }
+        Row {
+            case,
+            verdicts: [now, later],
+            codes: codes.remove(&case.domain).unwrap_or_default(),
+            looks,
+        }
     };
     found.map(row).collect()
 }
@@ -52,22 +57,42 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
 async fn verdicts(lab: &Lab, gate: &Gate, published_for: u64) -> Vec<Verdict> {
     join_all(lab.cases.iter().map(async |case| {
         let domain = DomainName::from_a_labels(&case.domain).unwrap();
-        gate.look(&Question { published_for: Duration::from_secs(published_for), ..Question::new(&domain, VALUE) })
-            .await
+        gate.look(&Question {
+            published_for: Duration::from_secs(published_for),
+            ..Question::new(&domain, VALUE)
+        })
+        .await
     }))
     .await
 }
 
 async fn diagnose(lab: &Lab) -> BTreeMap<String, Vec<String>> {
-    diagnose_these(lab, &lab.cases.iter().map(|case| case.domain.as_str()).collect::<Vec<_>>()).await
+    diagnose_these(
+        lab,
+        &lab.cases
+            .iter()
+            .map(|case| case.domain.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .await
 }
 
-/// Sixteen topologies at a time. Where perspectives wait in vain it takes longest: these begin, and nobody waits for them.
+/// Sixteen topologies at a time. Where perspectives wait in vain it takes longest: these begin, and
+/// nobody waits for them.
 async fn looks(lab: &Lab) -> Vec<Looks> {
-    let (short, long): (Vec<_>, Vec<_>) =
-        lab.cases.iter().enumerate().partition(|(_, case)| case.ca == Success::Always);
-    let looks = long.into_iter().chain(short).map(async |(nth, case)| (nth, lab.look(case).await));
-    let mut looks: Vec<_> = futures::stream::iter(looks).buffer_unordered(16).collect().await;
+    let (short, long): (Vec<_>, Vec<_>) = lab
+        .cases
+        .iter()
+        .enumerate()
+        .partition(|(_, case)| case.ca == Success::Always);
+    let looks = long
+        .into_iter()
+        .chain(short)
+        .map(async |(nth, case)| (nth, lab.look(case).await));
+    let mut looks: Vec<_> = futures::stream::iter(looks)
+        .buffer_unordered(16)
+        .collect()
+        .await;
     looks.sort_by_key(|(nth, _)| *nth);
     looks.into_iter().map(|(_, looks)| looks).collect()
 }
@@ -76,17 +101,29 @@ async fn looks(lab: &Lab) -> Vec<Looks> {
 pub async fn diagnose_these(lab: &Lab, domains: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
     command.env_clear().arg("--config").arg(lab.configuration());
-    command.args(["diagnose", "--dns-only", "--output", "json", "--value", VALUE]);
+    command.args([
+        "diagnose",
+        "--dns-only",
+        "--output",
+        "json",
+        "--value",
+        VALUE,
+    ]);
     command.args(domains).stdin(Stdio::null());
     let output = command.output().await.unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
-    let reports: Vec<Value> =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("diagnose: {error}: {complaints}"));
+    let reports: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("diagnose: {error}: {complaints}"));
     let codes = |report: &Value| {
         let findings = report["findings"].as_array().unwrap().iter();
-        findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+        findings
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect()
     };
-    reports.iter().map(|report| (report["domain"].as_str().unwrap().to_owned(), codes(report))).collect()
+    reports
+        .iter()
+        .map(|report| (report["domain"].as_str().unwrap().to_owned(), codes(report)))
+        .collect()
 }
 
 impl Row<'_> {
@@ -94,7 +131,8 @@ impl Row<'_> {
         [self.verdicts[0].go, self.verdicts[1].go]
     }
 
-    /// The gravest finding is the cause; where nothing is in the way, a tolerable fault may stand behind `visible`.
+    /// The gravest finding is the cause; where nothing is in the way, a tolerable fault may stand
+    /// behind `visible`.
     fn cause(&self) -> &str {
         match self.codes.iter().find(|code| *code == self.case.cause) {
             Some(code) if self.case.go[1] => code,
@@ -103,35 +141,64 @@ impl Row<'_> {
     }
 
     fn is_as_expected(&self) -> bool {
-        self.go() == self.case.go && self.looks.success == self.case.ca && self.cause() == self.case.cause
+        self.go() == self.case.go
+            && self.looks.success == self.case.ca
+            && self.cause() == self.case.cause
     }
 }
 
 /// Prints the table and holds it against what is true.
 pub fn judge(rows: &[Row<'_>]) {
-    println!("{:<24} {:<5} {:<5} {:<21} THE CA", "TOPOLOGY", "NOW", "LATER", "CAUSE");
+    println!(
+        "{:<24} {:<5} {:<5} {:<21} THE CA",
+        "TOPOLOGY", "NOW", "LATER", "CAUSE"
+    );
     for row in rows {
         let [now, later] = row.go().map(|go| if go { "go" } else { "wait" });
         let ca = format!("{:?}", row.looks.success).to_lowercase();
         let [seen, of] = row.looks.seen;
-        let late = if row.looks.late > 0 { format!(", {} answers late", row.looks.late) } else { String::new() };
-        println!("{:<24} {now:<5} {later:<5} {:<21} {ca}, {seen} of {of}{late}", row.case.domain, row.cause());
+        let late = if row.looks.late > 0 {
+            format!(", {} answers late", row.looks.late)
+        } else {
+            String::new()
+        };
+        println!(
+            "{:<24} {now:<5} {later:<5} {:<21} {ca}, {seen} of {of}{late}",
+            row.case.domain,
+            row.cause()
+        );
         if !row.is_as_expected() {
             let Case { go, ca, cause, .. } = row.case;
             let verdict = &row.verdicts[1];
             println!("  NOT AS EXPECTED: {go:?} {cause} {ca:?}");
             println!("  the gate: {}; {:?}", verdict.cause, verdict.warnings);
-            println!("  diagnose: {}\n  the CA: {}", row.codes.join(", "), row.looks.words);
+            println!(
+                "  diagnose: {}\n  the CA: {}",
+                row.codes.join(", "),
+                row.looks.words
+            );
         }
     }
     let always = |row: &&Row<'_>| row.looks.success == Success::Always;
-    let early = rows.iter().filter(|row| row.go().contains(&true) && !always(row)).count();
-    let for_ever = rows.iter().filter(|row| !row.go()[1] && always(row)).count();
+    let early = rows
+        .iter()
+        .filter(|row| row.go().contains(&true) && !always(row))
+        .count();
+    let for_ever = rows
+        .iter()
+        .filter(|row| !row.go()[1] && always(row))
+        .count();
     let late: usize = rows.iter().filter(always).map(|row| row.looks.late).sum();
-    println!("\n{} topologies; {late} answers late where the CA always succeeds", rows.len());
+    println!(
+        "\n{} topologies; {late} answers late where the CA always succeeds",
+        rows.len()
+    );
     println!("{early} times go where the CA does not always succeed");
     println!("{for_ever} times no go after a day where the CA always succeeds\n");
-    let wrong: Vec<&str> =
-        rows.iter().filter(|row| !row.is_as_expected()).map(|row| row.case.domain.as_str()).collect();
+    let wrong: Vec<&str> = rows
+        .iter()
+        .filter(|row| !row.is_as_expected())
+        .map(|row| row.case.domain.as_str())
+        .collect();
     assert_eq!((early, for_ever, wrong), (0, 0, Vec::new()));
 }

@@ -1,4 +1,5 @@
-//! What a case is made of: zones, their servers, which copy each of them serves, and what the gate and the CA make of it.
+//! What a case is made of: zones, their servers, which copy each of them serves, and what the gate
+//! and the CA make of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -15,7 +16,8 @@ pub enum Make {
     Pdns,
 }
 
-/// A process serves one copy of a zone, on all its addresses. So each make runs as often as copies differ.
+/// A process serves one copy of a zone, on all its addresses. So each make runs as often as copies
+/// differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Root,
@@ -117,7 +119,8 @@ pub struct Zone {
     pub servers: Vec<Server>,
     /// Lines of the zone file beside SOA, NS, addresses and SPF, in all copies.
     pub records: Vec<String>,
-    /// Who asks from inside our network gets the fresh copy, whatever the copy of a server on BIND is.
+    /// Who asks from inside our network gets the fresh copy, whatever the copy of a server on BIND
+    /// is.
     pub split: bool,
     pub signed: Signed,
     pub spoilt: Spoilt,
@@ -144,7 +147,12 @@ impl Zone {
         let network = if runs == Runs::Dead { 19 } else { 18 };
         let host = format!("ns{}.{}", self.servers.len() + 1, self.apex);
         let address = Ipv4Addr::new(198, network, high, low).into();
-        self.servers.push(Server { host, address, runs, listed: Listed::Both });
+        self.servers.push(Server {
+            host,
+            address,
+            runs,
+            listed: Listed::Both,
+        });
         self
     }
 
@@ -181,8 +189,14 @@ impl Zone {
     /// The last server has an IPv6 address instead.
     pub fn by_ipv6(self) -> Self {
         self.last(|server| {
-            let IpAddr::V4(v4) = server.address else { return };
-            let network = if server.runs == Runs::Dead { 0xdead } else { 0x53 };
+            let IpAddr::V4(v4) = server.address else {
+                return;
+            };
+            let network = if server.runs == Runs::Dead {
+                0xdead
+            } else {
+                0x53
+            };
             let [_, _, high, low] = v4.octets();
             let host = u16::from_be_bytes([high, low]);
             server.address = Ipv6Addr::new(0x2001, 0xdb8, network, 0, 0, 0, 0, host).into();
@@ -210,7 +224,8 @@ impl Zone {
 
     /// So many strings of 200 octets at the apex.
     pub fn padded(mut self, strings: usize) -> Self {
-        self.records.extend((0..strings).map(|nth| format!("@ TXT \"{nth:03}={}\"", "x".repeat(196))));
+        self.records
+            .extend((0..strings).map(|nth| format!("@ TXT \"{nth:03}={}\"", "x".repeat(196))));
         self
     }
 
@@ -252,7 +267,8 @@ pub enum Success {
 pub struct Case {
     pub domain: String,
     pub zones: Vec<Zone>,
-    /// Lines of an nftables chain that sees what arrives at servers; `{1}` stands for the address of the first one.
+    /// Lines of an nftables chain that sees what arrives at servers; `{1}` stands for the address
+    /// of the first one.
     pub weather: Vec<&'static str>,
     /// The zone is judged in mode `resolvers`, as configured.
     pub by_resolvers: bool,
@@ -280,17 +296,28 @@ pub fn case(zone: Zone, cause: &'static str) -> Case {
 impl Case {
     /// It goes at once, and the CA succeeds.
     pub fn goes(self) -> Self {
-        Self { go: [true, true], ca: Success::Always, ..self }
+        Self {
+            go: [true, true],
+            ca: Success::Always,
+            ..self
+        }
     }
 
     /// It goes when lame servers have had their time, and the CA succeeds.
     pub fn goes_later(self) -> Self {
-        Self { go: [false, true], ca: Success::Always, ..self }
+        Self {
+            go: [false, true],
+            ca: Success::Always,
+            ..self
+        }
     }
 
     /// The gate waits for ever: whether the CA succeeds is chance.
     pub fn by_chance(self) -> Self {
-        Self { ca: Success::Sometimes, ..self }
+        Self {
+            ca: Success::Sometimes,
+            ..self
+        }
     }
 
     /// The name is another one of that zone, or below it.
@@ -306,7 +333,10 @@ impl Case {
 
     /// Public resolvers are asked in place of name servers.
     pub fn by_resolvers(self) -> Self {
-        Self { by_resolvers: true, ..self }
+        Self {
+            by_resolvers: true,
+            ..self
+        }
     }
 
     pub fn weather(mut self, lines: &[&'static str]) -> Self {

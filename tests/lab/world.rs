@@ -1,4 +1,5 @@
-//! The running lab: servers, resolvers, the CA that looks through them, and the gate and the program set up for its root.
+//! The running lab: servers, resolvers, the CA that looks through them, and the gate and the
+//! program set up for its root.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,16 +21,17 @@ use super::topology::{Case, Runs, Success, UNROUTABLE};
 use super::{cases, makes, namespace};
 use crate::support::process::Process;
 
-/// How often the CA is asked about each topology: 40 answers of perspectives. With one stale server of four, all of them
-/// are right once in 100,000 times.
+/// How often the CA is asked about each topology: 40 answers of perspectives. With one stale server
+/// of four, all of them are right once in 100,000 times.
 const LOOKS: usize = 8;
-/// When no perspective has seen the value in so many looks, none will: with one stale server of two, this is wrong once in
-/// 30,000 times.
+/// When no perspective has seen the value in so many looks, none will: with one stale server of
+/// two, this is wrong once in 30,000 times.
 const BLIND: usize = 3;
 
-/// Not one of 30,000 was late where the CA always succeeds: a way around dead servers takes 2.3 s at most. Where half of the
-/// servers let a resolver hang over TCP, 3 s each time it draws one of them, a third is. One may be late because the machine
-/// is: with one perspective missing a look succeeds all the same.
+/// Not one of 30,000 was late where the CA always succeeds: a way around dead servers takes 2.3 s
+/// at most. Where half of the servers let a resolver hang over TCP, 3 s each time it draws one of
+/// them, a third is. One may be late because the machine is: with one perspective missing a look
+/// succeeds all the same.
 const MOST_LATE: usize = 1;
 
 pub struct Lab {
@@ -60,11 +62,22 @@ impl Lab {
         let directory = TempDir::with_prefix("prevalidate-lab-").unwrap();
         let plan = internet::plan(&cases, directory.path());
         let written = begun.elapsed();
-        let closed = cases.iter().flat_map(|case| &case.zones).flat_map(|zone| &zone.servers);
-        let closed = closed.filter(|server| server.runs == Runs::Closed).map(|server| server.address);
-        let serving =
-            plan.loads.values().flat_map(|load| load.addresses.clone()).filter(|address| *address != UNROUTABLE);
-        let all: BTreeSet<_> = serving.chain(closed).chain(perspectives::addresses().into_iter().flatten()).collect();
+        let closed = cases
+            .iter()
+            .flat_map(|case| &case.zones)
+            .flat_map(|zone| &zone.servers);
+        let closed = closed
+            .filter(|server| server.runs == Runs::Closed)
+            .map(|server| server.address);
+        let serving = plan
+            .loads
+            .values()
+            .flat_map(|load| load.addresses.clone())
+            .filter(|address| *address != UNROUTABLE);
+        let all: BTreeSet<_> = serving
+            .chain(closed)
+            .chain(perspectives::addresses().into_iter().flatten())
+            .collect();
         namespace::set_up(all);
         namespace::weather(&weather(&cases), "");
         let servers = makes::start(&plan, directory.path());
@@ -76,26 +89,57 @@ impl Lab {
             api_key: "k".repeat(64).into(),
             clients: vec![CLIENT.to_owned()],
             lifetimes: published_lifetimes(),
-            behaviour: Behaviour { resolvers: resolvers.of_the_ca().into(), ..Behaviour::default() },
+            behaviour: Behaviour {
+                resolvers: resolvers.of_the_ca().into(),
+                ..Behaviour::default()
+            },
             seed: 1,
             name_servers: Arc::new(|_| Vec::new()),
             dns: None,
         });
         let ca = ca.await.unwrap();
-        println!("the lab is up after {:.1?}, {written:.1?} of them for keys and signatures", begun.elapsed());
-        Self { cases, plan, resolvers, ca, directory, _servers: servers }
+        println!(
+            "the lab is up after {:.1?}, {written:.1?} of them for keys and signatures",
+            begun.elapsed()
+        );
+        Self {
+            cases,
+            plan,
+            resolvers,
+            ca,
+            directory,
+            _servers: servers,
+        }
     }
 
     /// What `change` makes of the settings for the lab's own root.
     pub fn gate(&self, change: impl FnOnce(&mut GateSettings)) -> Gate {
-        let by_resolvers = self.cases.iter().filter(|case| case.by_resolvers).map(|case| {
-            (case.zones[0].apex.clone(), Judging { mode: Some(GateMode::Resolvers), ..Judging::default() })
-        });
-        let general = Judging { resolvers: self.public_resolvers(), ..Judging::default() };
+        let by_resolvers = self
+            .cases
+            .iter()
+            .filter(|case| case.by_resolvers)
+            .map(|case| {
+                (
+                    case.zones[0].apex.clone(),
+                    Judging {
+                        mode: Some(GateMode::Resolvers),
+                        ..Judging::default()
+                    },
+                )
+            });
+        let general = Judging {
+            resolvers: self.public_resolvers(),
+            ..Judging::default()
+        };
         let mut settings = GateSettings {
             general,
             zones: by_resolvers.collect(),
-            roots: self.plan.roots.iter().map(|&address| dns(address)).collect(),
+            roots: self
+                .plan
+                .roots
+                .iter()
+                .map(|&address| dns(address))
+                .collect(),
             timeout: Duration::from_secs(1),
             trust_anchors: Anchors::parse(&self.plan.anchor).unwrap(),
             ..GateSettings::default()
@@ -112,7 +156,12 @@ impl Lab {
     /// The same settings as a file for the program.
     pub fn configuration(&self) -> PathBuf {
         let file = self.directory.path().join("prevalidate.toml");
-        let roots: Vec<String> = self.plan.roots.iter().map(|&address| dns(address).to_string()).collect();
+        let roots: Vec<String> = self
+            .plan
+            .roots
+            .iter()
+            .map(|&address| dns(address).to_string())
+            .collect();
         let resolvers = self.resolvers.public().map(|address| address.to_string());
         let anchors = self.directory.path().join("root.key");
         let store = self.directory.path().join("prevalidate.db");
@@ -124,25 +173,32 @@ impl Lab {
             store.display()
         );
         for case in self.cases.iter().filter(|case| case.by_resolvers) {
-            text += &format!("[propagation.zone.\"{}\"]\nmode = \"resolvers\"\n", case.zones[0].apex);
+            text += &format!(
+                "[propagation.zone.\"{}\"]\nmode = \"resolvers\"\n",
+                case.zones[0].apex
+            );
         }
         std::fs::write(&file, text).unwrap();
         file
     }
 
-    /// Asks the CA, each time with empty caches, until it is clear how often it succeeds. Each perspective counts: the quorum
-    /// hides much of what is left to chance.
+    /// Asks the CA, each time with empty caches, until it is clear how often it succeeds. Each
+    /// perspective counts: the quorum hides much of what is left to chance.
     pub async fn look(&self, case: &Case) -> Looks {
         let (mut seen, mut late, mut dark) = (0, 0, 0);
         for nth in 1..=LOOKS {
-            self.resolvers.forget(&case.zones, case.ca == Success::Sometimes);
+            self.resolvers
+                .forget(&case.zones, case.ca == Success::Sometimes);
             if nth % 2 == 0 {
                 self.resolvers.meet(&case.zones).await;
             }
             let look = self.ca.look(&case.domain, VALUE).await;
             seen += usize::from(look.is_ok());
             let (Ok(words) | Err(words)) = look;
-            let perspectives = self.resolvers.of_the_ca().map(|resolver| words.contains(&resolver.to_string()));
+            let perspectives = self
+                .resolvers
+                .of_the_ca()
+                .map(|resolver| words.contains(&resolver.to_string()));
             let blind = perspectives.iter().filter(|blind| **blind).count();
             let silent = words.matches("did not answer").count();
             dark += usize::from(blind == perspectives.len());
@@ -154,7 +210,12 @@ impl Lab {
                 LOOKS => Success::Always,
                 _ => continue,
             };
-            return Looks { success, seen: [seen, nth], late, words };
+            return Looks {
+                success,
+                seen: [seen, nth],
+                late,
+                words,
+            };
         }
         unreachable!("the last look decides")
     }
@@ -165,8 +226,16 @@ pub fn weather(cases: &[Case]) -> String {
     let mut chain = String::new();
     for case in cases {
         for line in &case.weather {
-            let place = |nth: usize| case.zones[0].servers.get(nth).map_or(String::new(), |s| s.address.to_string());
-            chain += &format!("{}\n", line.replace("{1}", &place(0)).replace("{2}", &place(1)));
+            let place = |nth: usize| {
+                case.zones[0]
+                    .servers
+                    .get(nth)
+                    .map_or(String::new(), |s| s.address.to_string())
+            };
+            chain += &format!(
+                "{}\n",
+                line.replace("{1}", &place(0)).replace("{2}", &place(1))
+            );
         }
     }
     chain

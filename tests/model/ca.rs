@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
 use prevalidate::clock::{Clock, SimulatedClock};
-use prevalidate::prevalidation::{DomainName, Effect, Proof, Registration, ReuseTable, Status, Token};
+use prevalidate::prevalidation::{
+    DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
+};
 
 /// What is written nowhere about the real CA.
 #[derive(Debug, Clone)]
@@ -96,7 +98,12 @@ pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl ModelCa {
     pub fn new(clock: SimulatedClock, eyes: Eyes) -> Self {
-        Self { state: Arc::default(), clock, eyes, reuse: ReuseTable::default() }
+        Self {
+            state: Arc::default(),
+            clock,
+            eyes,
+            reuse: ReuseTable::default(),
+        }
     }
 
     pub fn set(&self, change: impl FnOnce(&mut State)) {
@@ -106,7 +113,12 @@ impl ModelCa {
     /// Until when a proof of `domain` counts, if it does.
     pub fn valid_until(&self, domain: &DomainName) -> Option<Timestamp> {
         let state = self.state.lock().unwrap();
-        state.entries.values().filter(|entry| entry.domain == *domain).filter_map(|entry| self.end(entry)).max()
+        state
+            .entries
+            .values()
+            .filter(|entry| entry.domain == *domain)
+            .filter_map(|entry| self.end(entry))
+            .max()
     }
 
     fn end(&self, entry: &Entry) -> Option<Timestamp> {
@@ -129,11 +141,14 @@ impl ModelCa {
                 (false, Some(_), true) => Status::Expired,
                 _ => Status::Pending,
             },
-            proof: entry.validated_at.filter(|_| entry.proof).map(|made| Proof {
-                validated_at: (!behaviour.hides_time_validated).then_some(made),
-                expires_at: Some(self.reuse.end_of(made)),
-                method: Some("cabdns".to_owned()),
-            }),
+            proof: entry
+                .validated_at
+                .filter(|_| entry.proof)
+                .map(|made| Proof {
+                    validated_at: (!behaviour.hides_time_validated).then_some(made),
+                    expires_at: Some(self.reuse.end_of(made)),
+                    method: Some("cabdns".to_owned()),
+                }),
             token: Some(Token {
                 value: entry.token.clone(),
                 created_at: Some(entry.token_at),
@@ -154,15 +169,29 @@ impl ModelCa {
         let mut state = self.state.lock().unwrap();
         let way = Self::way(&mut state);
         let before = effect.map(|(_, domain)| {
-            state.entries.values().filter(|e| e.domain == *domain).filter_map(|e| self.end(e)).max()
+            state
+                .entries
+                .values()
+                .filter(|e| e.domain == *domain)
+                .filter_map(|e| self.end(e))
+                .max()
         });
         let validated_at = effect.and_then(|(_, domain)| {
-            state.entries.values().filter(|e| e.domain == *domain).filter_map(|e| e.validated_at).max()
+            state
+                .entries
+                .values()
+                .filter(|e| e.domain == *domain)
+                .filter_map(|e| e.validated_at)
+                .max()
         });
         let reached = matches!(way, Way::Clear | Way::AnswerLost);
         let result = reached.then(|| act(&mut state));
         if let Some((effect, domain)) = effect {
-            let after = state.entries.values().filter(|e| e.domain == *domain).any(|entry| self.end(entry).is_some());
+            let after = state
+                .entries
+                .values()
+                .filter(|e| e.domain == *domain)
+                .any(|entry| self.end(entry).is_some());
             let at = self.clock.now();
             state.calls.push(Call {
                 at,
@@ -175,7 +204,9 @@ impl ModelCa {
         }
         match way {
             Way::Clear => result.expect("it reached the CA"),
-            Way::RequestLost | Way::AnswerLost => Err(CaError::new(Failure::Unknown, "the answer was lost")),
+            Way::RequestLost | Way::AnswerLost => {
+                Err(CaError::new(Failure::Unknown, "the answer was lost"))
+            }
             Way::Unavailable => Err(CaError::new(Failure::Unavailable, "503")),
             Way::Throttled => Err(CaError {
                 retry_after: Some(std::time::Duration::from_secs(120)),
@@ -185,11 +216,19 @@ impl ModelCa {
     }
 
     fn name_of(&self, reference: &str) -> Option<DomainName> {
-        self.state.lock().unwrap().entries.get(reference).map(|entry| entry.domain.clone())
+        self.state
+            .lock()
+            .unwrap()
+            .entries
+            .get(reference)
+            .map(|entry| entry.domain.clone())
     }
 
     fn entry_of<'a>(state: &'a mut State, reference: &str) -> Result<&'a mut Entry, CaError> {
-        state.entries.get_mut(reference).ok_or_else(|| CaError::new(Failure::NotFound, "404"))
+        state
+            .entries
+            .get_mut(reference)
+            .ok_or_else(|| CaError::new(Failure::NotFound, "404"))
     }
 
     /// Adds a registration without any call, as a colleague in the portal would.
@@ -199,7 +238,12 @@ impl ModelCa {
         Self::create(&mut state, domain, validated_at, token_at).reference
     }
 
-    fn create(state: &mut State, domain: DomainName, validated_at: Option<Timestamp>, token_at: Timestamp) -> Entry {
+    fn create(
+        state: &mut State,
+        domain: DomainName,
+        validated_at: Option<Timestamp>,
+        token_at: Timestamp,
+    ) -> Entry {
         state.serial += 1;
         let entry = Entry {
             reference: format!("cld-{}", state.serial),
@@ -217,26 +261,50 @@ impl ModelCa {
 #[async_trait]
 impl Ca for ModelCa {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { register_batch: 50, reset_keeps_proof: None, polls: false }
+        Capabilities {
+            register_batch: 50,
+            reset_keeps_proof: None,
+            polls: false,
+        }
     }
 
     async fn find_client(&self, _: &ClientSelector) -> Result<Client, CaError> {
-        Ok(Client { reference: "cli-1".to_owned(), name: "model".to_owned() })
+        Ok(Client {
+            reference: "cli-1".to_owned(),
+            name: "model".to_owned(),
+        })
     }
 
     async fn list(&self, _: &str) -> Result<Listing, CaError> {
         let registrations = self.travel(None, |state| {
             state.lists += 1;
-            Ok(state.entries.values().map(|entry| self.show(entry, &state.behaviour)).collect())
+            Ok(state
+                .entries
+                .values()
+                .map(|entry| self.show(entry, &state.behaviour))
+                .collect())
         })?;
-        Ok(Listing { registrations, unreadable: Vec::new(), clock_skew: None, read_at: self.clock.now() })
+        Ok(Listing {
+            registrations,
+            unreadable: Vec::new(),
+            clock_skew: None,
+            read_at: self.clock.now(),
+        })
     }
 
-    async fn register(&self, _: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
+    async fn register(
+        &self,
+        _: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
         let mut answers = Vec::new();
         for name in names {
             let answer = self.travel(Some((Effect::Register, name)), |state| {
-                let known = state.entries.values().find(|entry| entry.domain == *name).cloned();
+                let known = state
+                    .entries
+                    .values()
+                    .find(|entry| entry.domain == *name)
+                    .cloned();
                 let entry = match known {
                     Some(entry) if !state.behaviour.duplicates => entry,
                     _ => Self::create(state, name.clone(), None, self.clock.now()),
@@ -258,38 +326,53 @@ impl Ca for ModelCa {
 
     async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
         let name = self.name_of(reference);
-        let seen = name.as_ref().map(|name| (self.eyes)(name.as_str())).unwrap_or_default();
+        let seen = name
+            .as_ref()
+            .map(|name| (self.eyes)(name.as_str()))
+            .unwrap_or_default();
         let now = self.clock.now();
-        self.travel(name.as_ref().map(|name| (Effect::Validate, name)), |state| {
-            let Behaviour { unseen_is_an_error, sees_nothing, .. } = state.behaviour;
-            let entry = Self::entry_of(state, reference)?;
-            let visible = !sees_nothing && seen.iter().any(|value| value == entry.token.as_bytes());
-            let usable = entry.token_at + TOKEN_LIFE > now && entry.validated_at.is_none_or(|at| at < entry.token_at);
-            if visible && usable {
-                entry.validated_at = Some(now);
-                entry.proof = true;
-            } else if unseen_is_an_error {
-                return Err(CaError::new(Failure::Refused, "400: record not found"));
-            }
-            let entry = entry.clone();
-            Ok(self.show(&entry, &state.behaviour))
-        })
+        self.travel(
+            name.as_ref().map(|name| (Effect::Validate, name)),
+            |state| {
+                let Behaviour {
+                    unseen_is_an_error,
+                    sees_nothing,
+                    ..
+                } = state.behaviour;
+                let entry = Self::entry_of(state, reference)?;
+                let visible =
+                    !sees_nothing && seen.iter().any(|value| value == entry.token.as_bytes());
+                let usable = entry.token_at + TOKEN_LIFE > now
+                    && entry.validated_at.is_none_or(|at| at < entry.token_at);
+                if visible && usable {
+                    entry.validated_at = Some(now);
+                    entry.proof = true;
+                } else if unseen_is_an_error {
+                    return Err(CaError::new(Failure::Refused, "400: record not found"));
+                }
+                let entry = entry.clone();
+                Ok(self.show(&entry, &state.behaviour))
+            },
+        )
     }
 
     async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
         let name = self.name_of(reference);
         let now = self.clock.now();
-        self.travel(name.as_ref().map(|name| (Effect::ResetToken, name)), |state| {
-            state.serial += 1;
-            let token = format!("swiss-pki=model{:020}", state.serial);
-            let keeps = state.behaviour.reset_keeps_proof;
-            let entry = Self::entry_of(state, reference)?;
-            entry.token = token;
-            entry.token_at = now;
-            entry.proof &= keeps;
-            let entry = entry.clone();
-            Ok(self.show(&entry, &state.behaviour))
-        })
+        self.travel(
+            name.as_ref().map(|name| (Effect::ResetToken, name)),
+            |state| {
+                state.serial += 1;
+                let token = format!("swiss-pki=model{:020}", state.serial);
+                let keeps = state.behaviour.reset_keeps_proof;
+                let entry = Self::entry_of(state, reference)?;
+                entry.token = token;
+                entry.token_at = now;
+                entry.proof &= keeps;
+                let entry = entry.clone();
+                Ok(self.show(&entry, &state.behaviour))
+            },
+        )
     }
 
     async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {

@@ -1,4 +1,5 @@
-//! Ports that die: before or after the n-th effect the process is gone, and only what was committed is left.
+//! Ports that die: before or after the n-th effect the process is gone, and only what was committed
+//! is left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Listing};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
 use prevalidate::store::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page, Received, Seen,
-    Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
+    Received, Seen, Store, StoreError, Wanted, Write,
 };
-use prevalidate_providers::{Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone};
+use prevalidate_providers::{
+    Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone,
+};
 use tokio::sync::Notify;
 
 /// On which side of an effect the process dies.
@@ -84,7 +87,10 @@ pub struct Mortal<T: ?Sized> {
 
 impl<T: ?Sized> Mortal<T> {
     pub fn new(inner: Arc<T>, fuse: &Arc<Fuse>) -> Arc<Self> {
-        Arc::new(Self { inner, fuse: Arc::clone(fuse) })
+        Arc::new(Self {
+            inner,
+            fuse: Arc::clone(fuse),
+        })
     }
 }
 
@@ -99,17 +105,27 @@ impl Ca for Mortal<dyn Ca> {
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
         self.fuse.effect("list", self.inner.list(client)).await
     }
-    async fn register(&self, client: &str, names: &[DomainName]) -> Vec<(DomainName, Result<Registration, CaError>)> {
-        self.fuse.effect("register", self.inner.register(client, names)).await
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        self.fuse
+            .effect("register", self.inner.register(client, names))
+            .await
     }
     async fn get(&self, reference: &str) -> Result<Registration, CaError> {
         self.fuse.effect("get", self.inner.get(reference)).await
     }
     async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
-        self.fuse.effect("validate", self.inner.validate(reference)).await
+        self.fuse
+            .effect("validate", self.inner.validate(reference))
+            .await
     }
     async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.fuse.effect("reset", self.inner.reset_token(reference)).await
+        self.fuse
+            .effect("reset", self.inner.reset_token(reference))
+            .await
     }
     async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
         self.inner.delete_token(reference).await
@@ -134,13 +150,19 @@ impl Provider for Mortal<dyn Provider> {
         self.inner.inspect(owner).await
     }
     async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.fuse.effect("publish", self.inner.ensure_present(values)).await
+        self.fuse
+            .effect("publish", self.inner.ensure_present(values))
+            .await
     }
     async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.fuse.effect("remove", self.inner.ensure_absent(values)).await
+        self.fuse
+            .effect("remove", self.inner.ensure_absent(values))
+            .await
     }
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        self.fuse.effect("preflight", self.inner.preflight(owner)).await
+        self.fuse
+            .effect("preflight", self.inner.preflight(owner))
+            .await
     }
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         self.inner.in_sync(change_id).await
@@ -149,13 +171,28 @@ impl Provider for Mortal<dyn Provider> {
 
 #[async_trait]
 impl Store for Mortal<dyn Store> {
-    async fn sync_inventory(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn sync_inventory(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.inner.sync_inventory(origin, wanted, now).await
     }
-    async fn want(&self, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), StoreError> {
+    async fn want(
+        &self,
+        origin: Origin,
+        wanted: &[Wanted],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.inner.want(origin, wanted, now).await
     }
-    async fn unwant(&self, origin: Origin, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
+    async fn unwant(
+        &self,
+        origin: Origin,
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.inner.unwant(origin, domains, now).await
     }
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
@@ -164,7 +201,11 @@ impl Store for Mortal<dyn Store> {
     async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
         self.inner.domain(domain).await
     }
-    async fn domains_after(&self, after: Option<&DomainName>, limit: usize) -> Result<Vec<DomainRow>, StoreError> {
+    async fn domains_after(
+        &self,
+        after: Option<&DomainName>,
+        limit: usize,
+    ) -> Result<Vec<DomainRow>, StoreError> {
         self.inner.domains_after(after, limit).await
     }
     async fn claim_look(
@@ -175,7 +216,9 @@ impl Store for Mortal<dyn Store> {
         lease: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.claim_look(client, holder, every, lease, now).await
+        self.inner
+            .claim_look(client, holder, every, lease, now)
+            .await
     }
     async fn next_due(
         &self,
@@ -206,8 +249,15 @@ impl Store for Mortal<dyn Store> {
     ) -> Result<bool, StoreError> {
         self.inner.claim_notice(key, expected, new, now).await
     }
-    async fn record_look(&self, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), StoreError> {
-        self.fuse.effect("record look", self.inner.record_look(client, seen, read_at)).await
+    async fn record_look(
+        &self,
+        client: &str,
+        seen: &[Seen],
+        read_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.fuse
+            .effect("record look", self.inner.record_look(client, seen, read_at))
+            .await
     }
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
         self.inner.looks().await
@@ -223,7 +273,12 @@ impl Store for Mortal<dyn Store> {
     ) -> Result<Vec<DomainName>, StoreError> {
         self.inner.extend(leases, now, lease).await
     }
-    async fn take(&self, bucket: &Bucket<'_>, cost: u32, now: Timestamp) -> Result<SignedDuration, StoreError> {
+    async fn take(
+        &self,
+        bucket: &Bucket<'_>,
+        cost: u32,
+        now: Timestamp,
+    ) -> Result<SignedDuration, StoreError> {
         self.inner.take(bucket, cost, now).await
     }
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -241,20 +296,36 @@ impl Store for Mortal<dyn Store> {
         self.inner.restore(from, kinds, tell).await
     }
     async fn commit(&self, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let name = if writes.iter().any(|write| write.release) { "commit result" } else { "commit intent" };
+        let name = if writes.iter().any(|write| write.release) {
+            "commit result"
+        } else {
+            "commit intent"
+        };
         self.fuse.effect(name, self.inner.commit(writes)).await
     }
-    async fn take_risk_slot(&self, fence: &Fence, client: &str, limit: u32) -> Result<bool, StoreError> {
-        self.fuse.effect("risk slot", self.inner.take_risk_slot(fence, client, limit)).await
+    async fn take_risk_slot(
+        &self,
+        fence: &Fence,
+        client: &str,
+        limit: u32,
+    ) -> Result<bool, StoreError> {
+        self.fuse
+            .effect("risk slot", self.inner.take_risk_slot(fence, client, limit))
+            .await
     }
-    async fn open_entries(&self, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, StoreError> {
+    async fn open_entries(
+        &self,
+        owner: Option<&DomainName>,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
         self.inner.open_entries(owner).await
     }
     async fn fact(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.inner.fact(key).await
     }
     async fn set_fact(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.fuse.effect("fact", self.inner.set_fact(key, value)).await
+        self.fuse
+            .effect("fact", self.inner.set_fact(key, value))
+            .await
     }
     async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
         self.inner.note(events).await

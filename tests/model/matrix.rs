@@ -1,4 +1,5 @@
-//! The exhaustive crash matrix: a process dies before or after every effect of a life, once and twice.
+//! The exhaustive crash matrix: a process dies before or after every effect of a life, once and
+//! twice.
 
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;
@@ -7,7 +8,8 @@ use prevalidate::worker::Outcome;
 use super::crash::Side;
 use super::world::World;
 
-/// From unknown to valid, and through a renewal; the fuse counts the effects of whichever part is asked for.
+/// From unknown to valid, and through a renewal; the fuse counts the effects of whichever part is
+/// asked for.
 async fn live(world: &mut World, crashes: &[(usize, Side)]) {
     let mut crashes = crashes.iter().copied();
     world.fuse.set(crashes.next());
@@ -25,7 +27,9 @@ async fn live(world: &mut World, crashes: &[(usize, Side)]) {
             Some(Outcome::Idle { next }) => {
                 let soon = world.clock.now() + SignedDuration::from_hours(7);
                 match next.filter(|&next| next <= soon) {
-                    Some(next) => world.clock.set(next.max(world.clock.now() + SignedDuration::from_secs(1))),
+                    Some(next) => world
+                        .clock
+                        .set(next.max(world.clock.now() + SignedDuration::from_secs(1))),
                     None if renewing => break,
                     None => {
                         renewing = true;
@@ -38,9 +42,19 @@ async fn live(world: &mut World, crashes: &[(usize, Side)]) {
         }
         world.check().await;
     }
-    let validated =
-        world.ca.state.lock().unwrap().entries.values().map(|e| e.validated_at.unwrap()).collect::<Vec<_>>();
-    assert!(validated.iter().all(|&at| at >= renewed_by), "{crashes:?}: not renewed, {validated:?}");
+    let validated = world
+        .ca
+        .state
+        .lock()
+        .unwrap()
+        .entries
+        .values()
+        .map(|e| e.validated_at.unwrap())
+        .collect::<Vec<_>>();
+    assert!(
+        validated.iter().all(|&at| at >= renewed_by),
+        "{crashes:?}: not renewed, {validated:?}"
+    );
     assert!(world.all_valid());
     world.is_clean().await;
 }
@@ -51,10 +65,21 @@ async fn a_process_may_die_before_or_after_every_effect() {
     live(&mut world, &[]).await;
     let effects = world.fuse.effects();
     let names = world.fuse.names();
-    for expected in
-        ["list", "register", "commit intent", "publish", "validate", "remove", "preflight", "reset", "claim"]
-    {
-        assert!(names.iter().any(|name| name == expected), "the life has no `{expected}`: {names:?}");
+    for expected in [
+        "list",
+        "register",
+        "commit intent",
+        "publish",
+        "validate",
+        "remove",
+        "preflight",
+        "reset",
+        "claim",
+    ] {
+        assert!(
+            names.iter().any(|name| name == expected),
+            "the life has no `{expected}`: {names:?}"
+        );
     }
     assert!(effects >= 28, "{effects} effects: {names:?}");
     for index in 0..effects {
@@ -65,12 +90,14 @@ async fn a_process_may_die_before_or_after_every_effect() {
     }
 }
 
-/// The second death is counted from the first; what follows it is a life of its own. In two halves, for two cores.
+/// The second death is counted from the first; what follows it is a life of its own. In two halves,
+/// for two cores.
 async fn twice(half: usize) {
     let mut world = World::new(1).await;
     live(&mut world, &[]).await;
     let effects = world.fuse.effects();
-    let points = |count: usize| (0..count).flat_map(|index| [(index, Side::Before), (index, Side::After)]);
+    let points =
+        |count: usize| (0..count).flat_map(|index| [(index, Side::Before), (index, Side::After)]);
     for first in points(effects).skip(half).step_by(2) {
         for second in points(12) {
             let mut world = World::new(1).await;

@@ -1,4 +1,5 @@
-//! Random histories of two workers, meddling people and a failing world, by seed. `MODEL_SEED` repeats one, `MODEL_CASES` asks for more.
+//! Random histories of two workers, meddling people and a failing world, by seed. `MODEL_SEED`
+//! repeats one, `MODEL_CASES` asks for more.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,11 @@ type Coverage = BTreeMap<&'static str, usize>;
 
 #[tokio::test]
 async fn random_histories_of_two_workers_keep_the_invariants() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let seeds = match number("MODEL_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("MODEL_CASES").unwrap_or(CASES),
@@ -35,8 +40,20 @@ async fn random_histories_of_two_workers_keep_the_invariants() {
         history(seed, &mut coverage).await;
         std::mem::forget(told);
     }
-    for must in ["crash", "freeze", "answer lost", "validated", "reset", "vanished", "unwanted", "deleted at the CA"] {
-        assert!(!whole || coverage.get(must).copied().unwrap_or(0) > 0, "never happened: {must}; {coverage:?}");
+    for must in [
+        "crash",
+        "freeze",
+        "answer lost",
+        "validated",
+        "reset",
+        "vanished",
+        "unwanted",
+        "deleted at the CA",
+    ] {
+        assert!(
+            !whole || coverage.get(must).copied().unwrap_or(0) > 0,
+            "never happened: {must}; {coverage:?}"
+        );
     }
 }
 
@@ -66,7 +83,9 @@ async fn history(seed: u64, coverage: &mut Coverage) {
         match rng.random_range(0..100) {
             0..52 => step(&world, &mut workers, who).await,
             52..66 => {
-                let seconds = *[1, 20, 61, 300, 3_600, 86_400, 20 * 86_400].choose(&mut rng).unwrap();
+                let seconds = *[1, 20, 61, 300, 3_600, 86_400, 20 * 86_400]
+                    .choose(&mut rng)
+                    .unwrap();
                 world.clock.advance(SignedDuration::from_secs(seconds));
             }
             66..74 => {
@@ -82,18 +101,28 @@ async fn history(seed: u64, coverage: &mut Coverage) {
                 hit("freeze");
             }
             77..82 => {
-                let way =
-                    *[Way::RequestLost, Way::AnswerLost, Way::Unavailable, Way::Throttled].choose(&mut rng).unwrap();
+                let way = *[
+                    Way::RequestLost,
+                    Way::AnswerLost,
+                    Way::Unavailable,
+                    Way::Throttled,
+                ]
+                .choose(&mut rng)
+                .unwrap();
                 world.ca.set(|state| state.ways.push(way));
                 if way == Way::AnswerLost {
                     hit("answer lost");
                 }
             }
             82..86 => {
-                let fault =
-                    *[MemoryFault::LoseAnswer, MemoryFault::LoseRequest, MemoryFault::Refuse, MemoryFault::Unavailable]
-                        .choose(&mut rng)
-                        .unwrap();
+                let fault = *[
+                    MemoryFault::LoseAnswer,
+                    MemoryFault::LoseRequest,
+                    MemoryFault::Refuse,
+                    MemoryFault::Unavailable,
+                ]
+                .choose(&mut rng)
+                .unwrap();
                 world.zones.fail_next(fault);
             }
             86..96 => meddle(&mut world, &mut rng, &mut hit).await,
@@ -133,7 +162,8 @@ async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: us
         }
         world.fuse.resume.notify_one();
     };
-    // Only the one effect sleeps: what else the step has under way goes on, as threads of a process would.
+    // Only the one effect sleeps: what else the step has under way goes on, as threads of a process
+    // would.
     tokio::select! {
         biased;
         outcome = &mut asleep => { let _ = outcome.unwrap(); }
@@ -166,13 +196,20 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
         }
         2 => {
             let values = world.zones.values(owner);
-            world.witness.lock().unwrap().stale.insert(owner.to_owned(), values);
+            world
+                .witness
+                .lock()
+                .unwrap()
+                .stale
+                .insert(owner.to_owned(), values);
         }
         3 | 4 => {
             world.witness.lock().unwrap().stale.remove(owner);
         }
         5 => {
-            world.ca.set(|state| state.entries.retain(|_, entry| entry.domain != domain));
+            world
+                .ca
+                .set(|state| state.entries.retain(|_, entry| entry.domain != domain));
             hit("deleted at the CA");
         }
         6 => {
@@ -187,7 +224,8 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
     }
 }
 
-/// The faults end: in bounded time everything wanted is valid and every zone as if we had never been there.
+/// The faults end: in bounded time everything wanted is valid and every zone as if we had never
+/// been there.
 async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
     world.ca.set(|state| state.ways.clear());
     world.zones.heal();
@@ -197,8 +235,13 @@ async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
     world.sync().await;
     world.nobody_is_forgotten().await;
     for night in 0.. {
-        // A colleague deleted entries on purpose: after the first night a person has looked, and forces the run.
-        let worker = if night > 0 { world.forced() } else { world.worker("night") };
+        // A colleague deleted entries on purpose: after the first night a person has looked, and
+        // forces the run.
+        let worker = if night > 0 {
+            world.forced()
+        } else {
+            world.worker("night")
+        };
         worker.run(SignedDuration::from_mins(10)).await.unwrap();
         world.check().await;
         let open = world.open_values().await;

@@ -13,7 +13,8 @@ use prevalidate_providers::memory::MemoryFault;
 use super::ca::Way;
 use super::world::World;
 
-/// Works until nothing is due before `span` is over, jumping from one due moment to the next, as a run that stays would.
+/// Works until nothing is due before `span` is over, jumping from one due moment to the next, as a
+/// run that stays would.
 async fn work(world: &mut World, span: SignedDuration) {
     let until = world.clock.now() + span;
     let worker = world.worker("work");
@@ -33,7 +34,12 @@ async fn work(world: &mut World, span: SignedDuration) {
 /// One domain whose secondary does not get what is written.
 async fn one_stale() -> World {
     let world = World::new(1).await;
-    world.witness.lock().unwrap().stale.insert("d0.ch".to_owned(), Vec::new());
+    world
+        .witness
+        .lock()
+        .unwrap()
+        .stale
+        .insert("d0.ch".to_owned(), Vec::new());
     world
 }
 
@@ -43,19 +49,32 @@ async fn attempt(world: &World) -> Attempt {
 
 async fn told(world: &World, kind: &str) -> Vec<String> {
     let events = world.store.history(&world.domains[0]).await.unwrap();
-    events.into_iter().filter(|event| event.kind == kind).map(|event| event.detail).collect()
+    events
+        .into_iter()
+        .filter(|event| event.kind == kind)
+        .map(|event| event.detail)
+        .collect()
 }
 
 fn has_value(world: &World) -> bool {
-    world.zones.values("d0.ch").iter().any(|value| value.starts_with(b"swiss-pki="))
+    world
+        .zones
+        .values("d0.ch")
+        .iter()
+        .any(|value| value.starts_with(b"swiss-pki="))
 }
 
 /// Minutes from the first sight of the value to each `validate`.
 async fn submissions(world: &World) -> Vec<i64> {
     let visible = attempt(world).await.visible_at.unwrap();
     let state = world.ca.state.lock().unwrap();
-    let validates = state.calls.iter().filter(|call| call.effect == Effect::Validate);
-    validates.map(|call| call.at.duration_since(visible).as_mins()).collect()
+    let validates = state
+        .calls
+        .iter()
+        .filter(|call| call.effect == Effect::Validate);
+    validates
+        .map(|call| call.at.duration_since(visible).as_mins())
+        .collect()
 }
 
 #[tokio::test]
@@ -64,10 +83,21 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     let published: Timestamp = world.clock.now();
     work(&mut world, SignedDuration::from_mins(59)).await;
     let seen = attempt(&world).await;
-    assert_eq!((seen.waits_since, seen.waits_for.as_deref()), (Some(published), Some("ns2 (stale)")));
+    assert_eq!(
+        (seen.waits_since, seen.waits_for.as_deref()),
+        (Some(published), Some("ns2 (stale)"))
+    );
     let waiting = told(&world, "waiting").await;
-    assert_eq!(waiting.len(), 1, "one story, however often it is looked: {waiting:?}");
-    for words in ["waits for ns2 (stale) since 02:00 UTC", "late from 03:00", "the token lives until 2026-12-22"] {
+    assert_eq!(
+        waiting.len(),
+        1,
+        "one story, however often it is looked: {waiting:?}"
+    );
+    for words in [
+        "waits for ns2 (stale) since 02:00 UTC",
+        "late from 03:00",
+        "the token lives until 2026-12-22",
+    ] {
         assert!(waiting[0].contains(words), "{words}: {waiting:?}");
     }
     assert_eq!(seen.told, Lateness::InTime);
@@ -75,11 +105,25 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     for kind in ["late", "overdue"] {
         assert_eq!(told(&world, kind).await.len(), 1, "{kind}");
     }
-    assert!(has_value(&world), "no record is removed because of a time-out");
+    assert!(
+        has_value(&world),
+        "no record is removed because of a time-out"
+    );
     // A new token at the end of the old one's life does not make it early again.
     work(&mut world, SignedDuration::from_hours(24 * 26)).await;
-    let state = world.ca.state.lock().unwrap().calls.iter().filter(|c| c.effect == Effect::ResetToken).count();
-    assert_eq!((state, attempt(&world).await.waits_since, has_value(&world)), (1, Some(published), true));
+    let state = world
+        .ca
+        .state
+        .lock()
+        .unwrap()
+        .calls
+        .iter()
+        .filter(|c| c.effect == Effect::ResetToken)
+        .count();
+    assert_eq!(
+        (state, attempt(&world).await.waits_since, has_value(&world)),
+        (1, Some(published), true)
+    );
     assert_eq!(told(&world, "overdue").await.len(), 1);
 
     world.witness.lock().unwrap().stale.clear();
@@ -87,7 +131,10 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     assert!(world.all_valid());
     assert_eq!(attempt(&world).await.waits_since, None);
     let visible = told(&world, "visible").await;
-    assert!(visible[0].contains("ns3 gave no answer"), "what is tolerable is told all the same: {visible:?}");
+    assert!(
+        visible[0].contains("ns3 gave no answer"),
+        "what is tolerable is told all the same: {visible:?}"
+    );
     world.is_clean().await;
 }
 
@@ -97,10 +144,21 @@ async fn the_ca_is_asked_by_the_schedule_until_no_cache_can_remember_and_on_afte
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     // SPF stands there with an hour to live; four would be the horizon of another zone.
     work(&mut world, SignedDuration::from_hours(21)).await;
-    assert_eq!(submissions(&world).await, [1, 6, 16, 61, 121, 481, 841, 1_201]);
+    assert_eq!(
+        submissions(&world).await,
+        [1, 6, 16, 61, 121, 481, 841, 1_201]
+    );
     let seen = attempt(&world).await;
-    assert!(seen.waits_for.unwrap().starts_with("the CA (does not see it yet"), "the CA is named");
-    let horizon = seen.horizon_at.unwrap().duration_since(seen.visible_at.unwrap());
+    assert!(
+        seen.waits_for
+            .unwrap()
+            .starts_with("the CA (does not see it yet"),
+        "the CA is named"
+    );
+    let horizon = seen
+        .horizon_at
+        .unwrap()
+        .duration_since(seen.visible_at.unwrap());
     assert_eq!(horizon.as_secs(), 3_600, "the old RRset's TTL");
     world.ca.set(|state| state.behaviour.sees_nothing = false);
     work(&mut world, SignedDuration::from_hours(6)).await;
@@ -114,7 +172,13 @@ async fn a_lost_answer_to_the_write_loses_no_horizon() {
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     work(&mut world, SignedDuration::from_mins(10)).await;
     let seen = attempt(&world).await;
-    assert_eq!(seen.horizon_at.unwrap().duration_since(seen.visible_at.unwrap()).as_secs(), 3_600);
+    assert_eq!(
+        seen.horizon_at
+            .unwrap()
+            .duration_since(seen.visible_at.unwrap())
+            .as_secs(),
+        3_600
+    );
 }
 
 #[tokio::test]
@@ -124,7 +188,11 @@ async fn a_resolver_that_remembers_moves_the_next_call() {
     let forgets = world.clock.now() + SignedDuration::from_mins(40);
     world.witness.lock().unwrap().cached_until = Some(forgets);
     work(&mut world, SignedDuration::from_mins(59)).await;
-    assert_eq!(submissions(&world).await, [1, 40], "not at 6 and 16 minutes, for nothing");
+    assert_eq!(
+        submissions(&world).await,
+        [1, 40],
+        "not at 6 and 16 minutes, for nothing"
+    );
 }
 
 #[tokio::test]
@@ -133,27 +201,56 @@ async fn a_call_that_the_ca_never_looked_at_does_not_use_up_the_schedule() {
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     work(&mut world, SignedDuration::from_secs(30)).await;
     // Out of order at the first two calls, and back.
-    world.ca.set(|state| state.ways.extend([Way::Unavailable, Way::Throttled, Way::Clear]));
+    world.ca.set(|state| {
+        state
+            .ways
+            .extend([Way::Unavailable, Way::Throttled, Way::Clear])
+    });
     work(&mut world, SignedDuration::from_mins(59)).await;
-    assert_eq!(submissions(&world).await, [1, 3, 4, 9], "the budget of an hour counts all, and the registration");
-    assert_eq!(attempt(&world).await.tries, 2, "the schedule counts those that it answered");
+    assert_eq!(
+        submissions(&world).await,
+        [1, 3, 4, 9],
+        "the budget of an hour counts all, and the registration"
+    );
+    assert_eq!(
+        attempt(&world).await.tries,
+        2,
+        "the schedule counts those that it answered"
+    );
 }
 
 #[tokio::test]
 async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
     let mut world = World::new(1).await;
     let fault = "the signature of ns1 has expired";
-    world.witness.lock().unwrap().bogus.insert("d0.ch".to_owned(), fault.to_owned());
+    world
+        .witness
+        .lock()
+        .unwrap()
+        .bogus
+        .insert("d0.ch".to_owned(), fault.to_owned());
     work(&mut world, SignedDuration::from_mins(30)).await;
     let seen = attempt(&world).await;
     assert_eq!(seen.bogus.unwrap().fault, fault);
     assert_eq!(told(&world, "bogus").await.len(), 1);
     assert!(seen.waits_for.unwrap().contains(fault));
-    assert!(world.ca.state.lock().unwrap().calls.iter().all(|call| call.effect == Effect::Register));
+    assert!(
+        world
+            .ca
+            .state
+            .lock()
+            .unwrap()
+            .calls
+            .iter()
+            .all(|call| call.effect == Effect::Register)
+    );
     assert!(has_value(&world), "taking it out is for a person to order");
     world.witness.lock().unwrap().deaf = true;
     work(&mut world, SignedDuration::from_mins(30)).await;
-    assert!(told(&world, "signed-well").await.is_empty(), "who reaches nobody knows nothing of signatures");
+    assert!(
+        told(&world, "signed-well").await.is_empty(),
+        "who reaches nobody knows nothing of signatures"
+    );
     assert!(attempt(&world).await.bogus.is_some());
     world.witness.lock().unwrap().deaf = false;
     world.witness.lock().unwrap().bogus.clear();
@@ -165,13 +262,28 @@ async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
 /// What `prevalidate withdraw` writes.
 async fn withdraw(world: &World) {
     let now = world.clock.now();
-    world.witness.lock().unwrap().withdrawn.extend(world.domains.clone());
+    world
+        .witness
+        .lock()
+        .unwrap()
+        .withdrawn
+        .extend(world.domains.clone());
     world.store.wake(&world.domains, now).await.unwrap();
     let lease = SignedDuration::from_secs(30);
-    let claim = Claim { holder: "hand", now, lease, limit: 9, only: None, except_clients: &[] };
+    let claim = Claim {
+        holder: "hand",
+        now,
+        lease,
+        limit: 9,
+        only: None,
+        except_clients: &[],
+    };
     for lease in world.store.claim(&claim).await.unwrap() {
         let write = Write {
-            attempt: Attempt { withdrawn_at: Some(now), ..lease.row.attempt },
+            attempt: Attempt {
+                withdrawn_at: Some(now),
+                ..lease.row.attempt
+            },
             fence: lease.fence,
             sighting: None,
             due_at: Some(now),
@@ -181,7 +293,13 @@ async fn withdraw(world: &World) {
             effect: None,
             release: true,
         };
-        world.store.commit(&[write]).await.unwrap().remove(0).unwrap();
+        world
+            .store
+            .commit(&[write])
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap();
     }
 }
 
@@ -194,7 +312,8 @@ async fn a_withdrawn_value_stays_out_and_costs_no_token_until_somebody_takes_the
     work(&mut world, SignedDuration::from_mins(1)).await;
     assert!(!has_value(&world));
     world.is_clean().await;
-    // Days pass, the name servers are well again, the token dies: nothing of it brings the value back.
+    // Days pass, the name servers are well again, the token dies: nothing of it brings the value
+    // back.
     world.witness.lock().unwrap().stale.clear();
     world.nights(32).await;
     world.nobody_is_forgotten().await;
@@ -202,11 +321,23 @@ async fn a_withdrawn_value_stays_out_and_costs_no_token_until_somebody_takes_the
     let seen = attempt(&world).await;
     assert!(seen.hold.unwrap().reason.contains("withdrawn by hand"));
     assert_eq!(seen.waits_since, None, "nothing is there to be seen");
-    let effects: Vec<_> = world.ca.state.lock().unwrap().calls.iter().map(|call| call.effect).collect();
+    let effects: Vec<_> = world
+        .ca
+        .state
+        .lock()
+        .unwrap()
+        .calls
+        .iter()
+        .map(|call| call.effect)
+        .collect();
     assert_eq!(effects, [Effect::Register]);
 
     world.witness.lock().unwrap().withdrawn.clear();
-    world.store.wake(&world.domains, world.clock.now()).await.unwrap();
+    world
+        .store
+        .wake(&world.domains, world.clock.now())
+        .await
+        .unwrap();
     let worker = world.afresh();
     worker.run(SignedDuration::from_mins(10)).await.unwrap();
     assert!(world.all_valid());
@@ -224,15 +355,29 @@ async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_t
     let seen = attempt(&world).await;
     let change = seen.change_id.clone().unwrap();
     assert!(seen.visible_at.is_none());
-    assert_eq!(seen.waits_for.as_deref(), Some("the provider's name servers to be in sync"));
+    assert_eq!(
+        seen.waits_for.as_deref(),
+        Some("the provider's name servers to be in sync")
+    );
     let asked = world.witness.lock().unwrap().asked.clone();
-    assert_eq!(asked.len(), asked.iter().collect::<BTreeSet<_>>().len(), "once per change and round: {asked:?}");
+    assert_eq!(
+        asked.len(),
+        asked.iter().collect::<BTreeSet<_>>().len(),
+        "once per change and round: {asked:?}"
+    );
 
     world.witness.lock().unwrap().in_sync = None;
     work(&mut world, SignedDuration::from_secs(30)).await;
     let seen = attempt(&world).await;
-    assert!(seen.visible_at.is_none(), "who cannot be asked has not said yes");
-    assert!(seen.last_error.unwrap().contains("the provider could not be asked: no answer"));
+    assert!(
+        seen.visible_at.is_none(),
+        "who cannot be asked has not said yes"
+    );
+    assert!(
+        seen.last_error
+            .unwrap()
+            .contains("the provider could not be asked: no answer")
+    );
 
     world.witness.lock().unwrap().in_sync = Some([change].into());
     work(&mut world, SignedDuration::from_mins(30)).await;
@@ -249,7 +394,10 @@ async fn in_mode_provider_a_lost_answer_to_the_write_is_no_reason_to_wait_for_ev
     }
     world.zones.fail_next(MemoryFault::LoseAnswer);
     work(&mut world, SignedDuration::from_mins(30)).await;
-    assert!(world.witness.lock().unwrap().asked.is_empty(), "the change has no name to ask for");
+    assert!(
+        world.witness.lock().unwrap().asked.is_empty(),
+        "the change has no name to ask for"
+    );
     assert!(world.all_valid());
     world.is_clean().await;
 }
@@ -269,7 +417,10 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
     });
     world.witness.lock().unwrap().stale.clear();
     world.nights(250).await;
-    assert!(!has_value(&world), "the renewal is due, and nobody but a person takes the domain up");
+    assert!(
+        !has_value(&world),
+        "the renewal is due, and nobody but a person takes the domain up"
+    );
     let seen = attempt(&world).await;
     assert!(seen.withdrawn_at.is_some() && seen.hold.unwrap().reason.contains("withdrawn by hand"));
 }
@@ -277,8 +428,14 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
 #[tokio::test]
 async fn a_look_counts_from_its_own_end_and_not_from_that_of_the_slowest_beside_it() {
     let mut world = World::new(2).await;
-    world.witness.lock().unwrap().slow.insert("d1.ch".to_owned(), SignedDuration::from_secs(90));
-    // The CA is asked within a minute of a good look, or not at all: that is checked after each step.
+    world
+        .witness
+        .lock()
+        .unwrap()
+        .slow
+        .insert("d1.ch".to_owned(), SignedDuration::from_secs(90));
+    // The CA is asked within a minute of a good look, or not at all: that is checked after each
+    // step.
     work(&mut world, SignedDuration::from_hours(1)).await;
     assert!(world.all_valid());
 }

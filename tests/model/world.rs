@@ -1,4 +1,5 @@
-//! A CA, zones with a secondary, a store and a clock in memory; people who meddle; and the invariants after every step.
+//! A CA, zones with a secondary, a store and a clock in memory; people who meddle; and the
+//! invariants after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -85,8 +86,9 @@ impl World {
     pub async fn new(count: usize) -> Self {
         let clock = SimulatedClock::at(START.parse().unwrap());
         let mut zones = MemoryZones::new();
-        let domains: Vec<DomainName> =
-            (0..count).map(|n| DomainName::from_a_labels(&format!("d{n}.ch")).unwrap()).collect();
+        let domains: Vec<DomainName> = (0..count)
+            .map(|n| DomainName::from_a_labels(&format!("d{n}.ch")).unwrap())
+            .collect();
         let mut foreign = BTreeMap::new();
         for domain in &domains {
             zones = zones.with_zone(domain.as_str());
@@ -99,7 +101,12 @@ impl World {
         let eyes = Arc::new(move |owner: &str| {
             let primary = eyes_zones.values(owner);
             let stale = eyes_witness.lock().unwrap().stale.get(owner).cloned();
-            stale.map_or(primary.clone(), |old| primary.into_iter().filter(|value| old.contains(value)).collect())
+            stale.map_or(primary.clone(), |old| {
+                primary
+                    .into_iter()
+                    .filter(|value| old.contains(value))
+                    .collect()
+            })
         });
         let ca = ModelCa::new(clock.clone(), eyes);
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
@@ -134,7 +141,10 @@ impl World {
                 provider: self.provider.clone(),
             })
             .collect();
-        self.store.sync_inventory(Origin::Config, &wanted, self.clock.now()).await.unwrap();
+        self.store
+            .sync_inventory(Origin::Config, &wanted, self.clock.now())
+            .await
+            .unwrap();
     }
 
     /// A worker that has just been started, mortal.
@@ -144,13 +154,20 @@ impl World {
 
     /// The same, by `--force`.
     pub fn forced(&self) -> Worker {
-        self.start(Options { force: true, ..Options::new("forced", "forced") })
+        self.start(Options {
+            force: true,
+            ..Options::new("forced", "forced")
+        })
     }
 
     /// The same, by somebody who names all domains.
     pub fn afresh(&self) -> Worker {
         let only = Some(self.domains.clone());
-        self.start(Options { only, afresh: true, ..Options::new("afresh", "afresh") })
+        self.start(Options {
+            only,
+            afresh: true,
+            ..Options::new("afresh", "afresh")
+        })
     }
 
     fn start(&self, options: Options) -> Worker {
@@ -163,9 +180,16 @@ impl World {
         });
         let store: Arc<dyn Store> = self.store.clone();
         let mut providers = self.beside.clone();
-        providers.insert("memory".to_owned(), Mortal::new(provider, &self.fuse) as Arc<dyn Provider>);
+        providers.insert(
+            "memory".to_owned(),
+            Mortal::new(provider, &self.fuse) as Arc<dyn Provider>,
+        );
         let ports = Ports {
-            cas: [("model".to_owned(), Mortal::new(ca, &self.fuse) as Arc<dyn Ca>)].into(),
+            cas: [(
+                "model".to_owned(),
+                Mortal::new(ca, &self.fuse) as Arc<dyn Ca>,
+            )]
+            .into(),
             providers,
             lookout: Arc::new(Eye {
                 zones: self.zones.clone(),
@@ -175,7 +199,12 @@ impl World {
             store: Mortal::new(store, &self.fuse),
             clock: Arc::new(self.clock.clone()),
         };
-        let options = Options { lanes: 1, concurrency: 4, batch: 4, ..options };
+        let options = Options {
+            lanes: 1,
+            concurrency: 4,
+            batch: 4,
+            ..options
+        };
         Worker::new(
             ports,
             self.policy.clone(),
@@ -186,7 +215,13 @@ impl World {
                 if std::env::var_os("MODEL_TRACE").is_some() {
                     let domain = event.domain.as_ref().map(DomainName::as_str).unwrap_or("-");
                     use std::io::Write;
-                    let _ = writeln!(std::io::stderr(), "{} {domain} {}: {}", event.at, event.kind, event.detail);
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "{} {domain} {}: {}",
+                        event.at,
+                        event.kind,
+                        event.detail
+                    );
                 }
             }),
         )
@@ -223,7 +258,9 @@ impl World {
 
     pub fn all_valid(&self) -> bool {
         let desired = self.witness.lock().unwrap().desired.clone();
-        desired.iter().all(|domain| self.ca.valid_until(domain).is_some())
+        desired
+            .iter()
+            .all(|domain| self.ca.valid_until(domain).is_some())
     }
 
     /// Safety, after every step.
@@ -231,27 +268,42 @@ impl World {
         self.zones_hold_what_they_should().await;
         self.calls_were_right();
         let witness = self.witness.lock().unwrap();
-        assert!(witness.bad_removals.is_empty(), "I4, I9: {:?}", witness.bad_removals);
+        assert!(
+            witness.bad_removals.is_empty(),
+            "I4, I9: {:?}",
+            witness.bad_removals
+        );
     }
 
     async fn zones_hold_what_they_should(&self) {
         let open = self.store.open_entries(None).await.unwrap();
         for domain in &self.domains {
             let owner = domain.as_str();
-            let values: Vec<String> =
-                self.zones.values(owner).into_iter().map(|value| String::from_utf8(value).unwrap()).collect();
-            let (ours, mut foreign): (Vec<_>, Vec<_>) =
-                values.into_iter().partition(|value| value.starts_with("swiss-pki=model"));
+            let values: Vec<String> = self
+                .zones
+                .values(owner)
+                .into_iter()
+                .map(|value| String::from_utf8(value).unwrap())
+                .collect();
+            let (ours, mut foreign): (Vec<_>, Vec<_>) = values
+                .into_iter()
+                .partition(|value| value.starts_with("swiss-pki=model"));
             foreign.sort();
             let mut expected = self.foreign[domain].clone();
             expected.sort();
             assert_eq!(foreign, expected, "I1: the values of others at {owner}");
             if !foreign.is_empty() {
-                assert_eq!(self.zones.ttl(owner), Some(SPF_TTL), "I1: the TTL at {owner}");
+                assert_eq!(
+                    self.zones.ttl(owner),
+                    Some(SPF_TTL),
+                    "I1: the TTL at {owner}"
+                );
             }
             for value in &ours {
                 assert!(
-                    open.iter().any(|entry| entry.owner == owner && entry.value == *value && entry.state.is_open()),
+                    open.iter().any(|entry| entry.owner == owner
+                        && entry.value == *value
+                        && entry.state.is_open()),
                     "I2: {value} at {owner} is in no open ledger entry: {open:?}"
                 );
             }
@@ -272,26 +324,43 @@ impl World {
                 .collect();
             let (hour, day) = self.policy.effects_per_domain;
             let spare = usize::from(self.thawed) * 2;
-            assert!(recent.iter().filter(|age| age.as_secs() < 3_600).count() <= hour + spare, "I6: {domain} at {at}");
-            assert!(recent.iter().filter(|age| age.as_secs() < 86_400).count() <= day + spare, "I6: {domain} at {at}");
+            assert!(
+                recent.iter().filter(|age| age.as_secs() < 3_600).count() <= hour + spare,
+                "I6: {domain} at {at}"
+            );
+            assert!(
+                recent.iter().filter(|age| age.as_secs() < 86_400).count() <= day + spare,
+                "I6: {domain} at {at}"
+            );
             if self.thawed {
                 continue;
             }
             match call.effect {
                 Effect::Validate => {
-                    let seen = witness
-                        .go
-                        .iter()
-                        .any(|(name, seen)| name == domain && *seen <= at && at.duration_since(*seen) <= SEEN_COUNTS);
-                    assert!(seen, "I5: {domain} was submitted at {at} without being seen");
+                    let seen = witness.go.iter().any(|(name, seen)| {
+                        name == domain && *seen <= at && at.duration_since(*seen) <= SEEN_COUNTS
+                    });
+                    assert!(
+                        seen,
+                        "I5: {domain} was submitted at {at} without being seen"
+                    );
                 }
                 Effect::ResetToken => {
                     if let Some(end) = call.valid_until {
-                        let proof = Proof { validated_at: call.validated_at, expires_at: Some(end), method: None };
+                        let proof = Proof {
+                            validated_at: call.validated_at,
+                            expires_at: Some(end),
+                            method: None,
+                        };
                         let renew_at = self.policy.renew_at(domain, &proof).unwrap();
-                        assert!(at >= renew_at, "I8: {domain} was reset at {at}, its renewal is due at {renew_at}");
+                        assert!(
+                            at >= renew_at,
+                            "I8: {domain} was reset at {at}, its renewal is due at {renew_at}"
+                        );
                         let proven = witness.preflights.iter().any(|(owner, proven)| {
-                            owner == domain.as_str() && *proven <= at && at.duration_since(*proven).as_mins() <= 10
+                            owner == domain.as_str()
+                                && *proven <= at
+                                && at.duration_since(*proven).as_mins() <= 10
                         });
                         assert!(proven, "I8: {domain} was reset at {at} without a preflight");
                     }
@@ -301,34 +370,61 @@ impl World {
         }
         self.checked_calls = state.calls.len();
         for domain in &self.domains {
-            let live = state.entries.values().filter(|entry| entry.domain == *domain).count();
-            assert!(live <= 1 || self.thawed, "I7: {live} registrations of {domain}");
+            let live = state
+                .entries
+                .values()
+                .filter(|entry| entry.domain == *domain)
+                .count();
+            assert!(
+                live <= 1 || self.thawed,
+                "I7: {live} registrations of {domain}"
+            );
         }
     }
 
     /// I15: every desired domain is valid, on its way with a next moment, or held with a reason.
     pub async fn nobody_is_forgotten(&self) {
-        for row in self.rows().await.iter().filter(|row| !row.origins.is_empty()) {
+        for row in self
+            .rows()
+            .await
+            .iter()
+            .filter(|row| !row.origins.is_empty())
+        {
             let soon = self.clock.now() + SignedDuration::from_hours(6);
             // As far as the last look knows; the next one will know better.
-            let known = row.sighting.registration().and_then(|r| r.usable_until(&self.policy.reuse, self.clock.now()));
+            let known = row
+                .sighting
+                .registration()
+                .and_then(|r| r.usable_until(&self.policy.reuse, self.clock.now()));
             let valid = known.is_some() && row.due_at.is_some();
             if row.read_at.is_none() {
                 continue; // every look at the CA failed so far, and each run says so
             }
             let moving = row.due_at.is_some_and(|at| at <= soon);
-            assert!(valid || moving || row.attempt.hold.is_some(), "I15: {row:?}");
+            assert!(
+                valid || moving || row.attempt.hold.is_some(),
+                "I15: {row:?}"
+            );
         }
     }
 
     /// How many values of ours are or may be in the zones.
     pub async fn open_values(&self) -> usize {
-        self.store.open_entries(None).await.unwrap().iter().filter(|entry| entry.state.is_open()).count()
+        self.store
+            .open_entries(None)
+            .await
+            .unwrap()
+            .iter()
+            .filter(|entry| entry.state.is_open())
+            .count()
     }
 
     pub async fn is_clean(&self) {
         let open = self.store.open_entries(None).await.unwrap();
-        assert!(open.iter().all(|entry| !entry.state.is_open()), "L-2: {open:?}");
+        assert!(
+            open.iter().all(|entry| !entry.state.is_open()),
+            "L-2: {open:?}"
+        );
         for domain in &self.domains {
             let left: Vec<_> = self.zones.values(domain.as_str());
             assert_eq!(left.len(), self.foreign[domain].len(), "L-2: {domain}");
@@ -359,11 +455,25 @@ impl Lookout for Eye {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(&self, &Question { domain, value, published_for, in_sync, by_others }: &Question<'_>) -> Verdict {
-        let primary = self.zones.values(domain.as_str()).contains(&value.as_bytes().to_vec());
+    async fn look(
+        &self,
+        &Question {
+            domain,
+            value,
+            published_for,
+            in_sync,
+            by_others,
+        }: &Question<'_>,
+    ) -> Verdict {
+        let primary = self
+            .zones
+            .values(domain.as_str())
+            .contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
-        let secondary =
-            witness.stale.get(domain.as_str()).map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
+        let secondary = witness
+            .stale
+            .get(domain.as_str())
+            .map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
         let mode = match witness.mode {
             GateMode::Provider | GateMode::Delay if by_others => GateMode::Authoritative,
             mode => mode,
@@ -408,11 +518,17 @@ impl Lookout for Eye {
 
     async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
         let name_servers = self.witness.lock().unwrap().live.clone();
-        Ok((!name_servers.is_empty()).then(|| LiveZone { apex: domain.as_str().to_owned(), name_servers }))
+        Ok((!name_servers.is_empty()).then(|| LiveZone {
+            apex: domain.as_str().to_owned(),
+            name_servers,
+        }))
     }
 
     async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
-        Some(Lifetimes { txt_ttl: self.zones.ttl(domain.as_str()), negative_ttl: 300 })
+        Some(Lifetimes {
+            txt_ttl: self.zones.ttl(domain.as_str()),
+            negative_ttl: 300,
+        })
     }
 }
 
@@ -448,8 +564,14 @@ impl Provider for Watched {
         for value in values {
             let domain = DomainName::from_a_labels(&value.owner).unwrap();
             let proved = self.ca.valid_until(&domain).is_some();
-            let current =
-                self.ca.state.lock().unwrap().entries.values().any(|e| e.domain == domain && e.token == value.value);
+            let current = self
+                .ca
+                .state
+                .lock()
+                .unwrap()
+                .entries
+                .values()
+                .any(|e| e.domain == domain && e.token == value.value);
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);
             drop(witness);
@@ -462,13 +584,20 @@ impl Provider for Watched {
     }
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
         let proven = self.inner.preflight(owner).await?;
-        self.witness.lock().unwrap().preflights.push((owner.to_owned(), self.clock.now()));
+        self.witness
+            .lock()
+            .unwrap()
+            .preflights
+            .push((owner.to_owned(), self.clock.now()));
         Ok(proven)
     }
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         let mut witness = self.witness.lock().unwrap();
         witness.asked.push(change_id.to_owned());
-        let synced = witness.in_sync.as_ref().ok_or_else(|| ProviderError::new(ErrorKind::Unavailable, "no answer"))?;
+        let synced = witness
+            .in_sync
+            .as_ref()
+            .ok_or_else(|| ProviderError::new(ErrorKind::Unavailable, "no answer"))?;
         Ok(Some(synced.contains(change_id)))
     }
 }

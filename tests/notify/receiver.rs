@@ -1,4 +1,5 @@
-//! A receiver over HTTP or HTTPS that reads strictly, remembers everything and answers as it is told.
+//! A receiver over HTTP or HTTPS that reads strictly, remembers everything and answers as it is
+//! told.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -42,8 +43,11 @@ impl Receiver {
     pub fn start(host: [u8; 4], port: u16, tls: Option<&Certificate>) -> Self {
         let listener = TcpListener::bind((std::net::Ipv4Addr::from(host), port)).unwrap();
         let good = Reply::Status("204 No Content\r\n\r\n".to_owned());
-        let receiver =
-            Self { address: listener.local_addr().unwrap(), heard: Arc::default(), reply: Arc::new(Mutex::new(good)) };
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            heard: Arc::default(),
+            reply: Arc::new(Mutex::new(good)),
+        };
         let (tls, own) = (tls.map(server_config), receiver.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -69,11 +73,15 @@ impl Receiver {
 
     fn serve(&self, stream: impl Read + Write) {
         let mut stream = BufReader::new(stream);
-        let Some(request) = read(&mut stream) else { return };
+        let Some(request) = read(&mut stream) else {
+            return;
+        };
         self.heard.lock().unwrap().push(request);
         let reply = self.reply.lock().unwrap().clone();
         if let Reply::Status(text) = reply {
-            let _ = stream.get_mut().write_all(format!("HTTP/1.1 {text}").as_bytes());
+            let _ = stream
+                .get_mut()
+                .write_all(format!("HTTP/1.1 {text}").as_bytes());
             let _ = stream.get_mut().flush();
         }
     }
@@ -83,24 +91,45 @@ fn read(stream: &mut impl BufRead) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        stream.read_line(&mut line).ok().filter(|&count| count > 0)?;
+        stream
+            .read_line(&mut line)
+            .ok()
+            .filter(|&count| count > 0)?;
         match line.trim_end() {
             "" => break,
             line => lines.push(line.to_owned()),
         }
     }
-    let header = |line: &String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    let header = |line: &String| {
+        line.split_once(": ")
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+    };
     let headers: BTreeMap<String, String> = lines[1..].iter().map(header).collect::<Option<_>>()?;
-    assert_eq!(headers.len(), lines.len() - 1, "each header once: {lines:?}");
+    assert_eq!(
+        headers.len(),
+        lines.len() - 1,
+        "each header once: {lines:?}"
+    );
     let mut body = vec![0; headers["content-length"].parse().ok()?];
     stream.read_exact(&mut body).ok()?;
-    Some(Request { line: lines.swap_remove(0), headers, body: String::from_utf8(body).ok()? })
+    Some(Request {
+        line: lines.swap_remove(0),
+        headers,
+        body: String::from_utf8(body).ok()?,
+    })
 }
 
 fn server_config(certificate: &Certificate) -> Arc<ServerConfig> {
-    let chain = CertificateDer::pem_file_iter(&certificate.signed).unwrap().map(Result::unwrap).collect();
+    let chain = CertificateDer::pem_file_iter(&certificate.signed)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let key = PrivateKeyDer::from_pem_file(&certificate.key).unwrap();
-    let builder = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let builder =
+        ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()));
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth();
     Arc::new(builder.with_single_cert(chain, key).unwrap())
 }

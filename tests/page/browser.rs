@@ -1,4 +1,5 @@
-//! The pages in a real browser: a person's walk through them, what the browser had to say, what everybody can read and reach.
+//! The pages in a real browser: a person's walk through them, what the browser had to say, what
+//! everybody can read and reach.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,9 +16,14 @@ use super::{OPERATE, Site, tokens};
 use crate::support::inventory::{Inventory, name};
 use crate::support::process::tool;
 
-/// What a page is looked at with: the widths of a desk and of a small phone, and both schemes of colours.
-const VIEWS: [(u32, u32, &str); 4] =
-    [(1280, 900, "light"), (1280, 900, "dark"), (360, 740, "light"), (360, 740, "dark")];
+/// What a page is looked at with: the widths of a desk and of a small phone, and both schemes of
+/// colours.
+const VIEWS: [(u32, u32, &str); 4] = [
+    (1280, 900, "light"),
+    (1280, 900, "dark"),
+    (360, 740, "light"),
+    (360, 740, "dark"),
+];
 /// Keys (WebDriver, section 17.4.2).
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
@@ -35,23 +41,34 @@ impl Visit {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let app = site.app.clone();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { site, browser: Browser::start().await, origin }
+        Self {
+            site,
+            browser: Browser::start().await,
+            origin,
+        }
     }
 
     async fn open(&self, path: &str) {
         self.browser.open(&format!("{}{path}", self.origin)).await;
     }
 
-    /// Waits until the browser shows this page: a click may come back before the answer to a form does.
+    /// Waits until the browser shows this page: a click may come back before the answer to a form
+    /// does.
     async fn arrives(&self, path: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let expected = json!([format!("{}{path}", self.origin), "complete"]);
         loop {
-            let shown = self.browser.try_run("return [location.href, document.readyState]").await;
+            let shown = self
+                .browser
+                .try_run("return [location.href, document.readyState]")
+                .await;
             if shown == expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "the browser shows {shown}, not {path}");
+            assert!(
+                Instant::now() < deadline,
+                "the browser shows {shown}, not {path}"
+            );
             tokio::task::yield_now().await;
         }
     }
@@ -69,7 +86,8 @@ impl Visit {
         // The browser's own first page is made of its own parts.
         let inside = [&*self.origin, "data:", "about:", "chrome:"];
         let own = |url: &String| inside.iter().any(|start| url.starts_with(start));
-        let (own, others): (Vec<_>, Vec<_>) = self.browser.requests().await.into_iter().partition(own);
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.browser.requests().await.into_iter().partition(own);
         assert!(!own.is_empty(), "the browser tells what it asks for");
         assert_eq!(others, Vec::<String>::new());
     }
@@ -91,7 +109,9 @@ async fn a_person_walks_from_the_overview_to_a_try() {
     visit.arrives("/domains").await;
     browser.write("#q", "bücher").await;
     browser.press(ENTER).await;
-    visit.arrives("/domains?q=b%C3%BCcher&state=&client=&provider=").await;
+    visit
+        .arrives("/domains?q=b%C3%BCcher&state=&client=&provider=")
+        .await;
     assert!(browser.text("h2").await.contains("2 domains found"));
     visit.open("/domains?state=held").await;
     browser.link("held.example").await;
@@ -100,7 +120,14 @@ async fn a_person_walks_from_the_overview_to_a_try() {
     browser.click("form[action$='/try'] button").await;
     visit.arrives("/domains/held.example?note=tried").await;
     assert!(browser.text("p.note").await.contains("It is tried now"));
-    let row = visit.site.inventory.store.domain(&name("held.example")).await.unwrap().unwrap();
+    let row = visit
+        .site
+        .inventory
+        .store
+        .domain(&name("held.example"))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(row.attempt.hold, None);
 
     browser.link("Overview").await;
@@ -124,7 +151,10 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
         ("login", "/session?next=%2Fdomains"),
         ("overview", "/"),
         ("list", "/domains"),
-        ("list-trouble", "/domains?needs_a_person=true&sort=usable_until"),
+        (
+            "list-trouble",
+            "/domains?needs_a_person=true&sort=usable_until",
+        ),
         ("nothing", "/domains?q=nothing+has+this+name&page=2"),
         ("valid", "/domains/marke2.test"),
         ("held", "/domains/held.example?note=tried"),
@@ -141,7 +171,11 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
             browser.show_as(width, height, scheme).await;
             let view = format!("{title}-{scheme}-{width}");
             browser.picture(&pictures.join(format!("{view}.png"))).await;
-            let wide = browser.run("return document.documentElement.scrollWidth").await.as_u64().unwrap();
+            let wide = browser
+                .run("return document.documentElement.scrollWidth")
+                .await
+                .as_u64()
+                .unwrap();
             if wide > u64::from(width) {
                 faults.push(format!("{view}: {wide} pixels wide"));
             }
@@ -158,10 +192,17 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
                         .then(arguments[0])",
                 )
                 .await;
-            assert!(found["passes"].as_array().unwrap().len() > 10, "{view}: it was looked at");
+            assert!(
+                found["passes"].as_array().unwrap().len() > 10,
+                "{view}: it was looked at"
+            );
             for fault in found["violations"].as_array().unwrap() {
-                let places: Vec<_> =
-                    fault["nodes"].as_array().unwrap().iter().map(|node| node["html"].to_string()).collect();
+                let places: Vec<_> = fault["nodes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|node| node["html"].to_string())
+                    .collect();
                 faults.push(format!("{view}: {} {}", fault["help"], places.join(" ")));
             }
         }
@@ -178,20 +219,35 @@ async fn a_keyboard_is_enough() {
     visit.sign_in().await;
     visit.open("/domains").await;
     browser.press(TAB).await;
-    let top = browser.run("return document.activeElement.getBoundingClientRect().top").await;
-    assert!(top.as_f64().unwrap() >= 0.0, "the way past the navigation is seen when it has the focus");
+    let top = browser
+        .run("return document.activeElement.getBoundingClientRect().top")
+        .await;
+    assert!(
+        top.as_f64().unwrap() >= 0.0,
+        "the way past the navigation is seen when it has the focus"
+    );
     browser.press(ENTER).await;
     // A link into the same page is followed when the browser gets to it.
     visit.arrives("/domains#content").await;
     browser.press(TAB).await;
-    assert_eq!(browser.run("return document.activeElement.id").await, "q", "the first thing behind the navigation");
-    // Everything that can be clicked is reached, in the order of the page, and shows that it has the focus.
+    assert_eq!(
+        browser.run("return document.activeElement.id").await,
+        "q",
+        "the first thing behind the navigation"
+    );
+    // Everything that can be clicked is reached, in the order of the page, and shows that it has
+    // the focus.
     let reach = "return [...document.querySelectorAll('main a, main button, main input:not([type=hidden]), main select')].length";
     let count = browser.run(reach).await.as_u64().unwrap();
     for place in 1..count {
         browser.press(TAB).await;
         let seen = browser.run("let e = document.activeElement, s = getComputedStyle(e); return [!!e.closest('main'), s.outlineStyle, e.outerHTML]").await;
-        assert_eq!((&seen[0], &seen[1]), (&true.into(), &"solid".into()), "{place} of {count}: {}", seen[2]);
+        assert_eq!(
+            (&seen[0], &seen[1]),
+            (&true.into(), &"solid".into()),
+            "{place} of {count}: {}",
+            seen[2]
+        );
     }
     visit.was_quiet().await;
 }
@@ -201,23 +257,46 @@ async fn what_a_ca_says_runs_nowhere() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
     let inventory = Inventory::of(store, 10).await;
     let shared = inventory.shared(tokens()).await;
-    let visit = Visit::to(Site { app: prevalidate::server::http::app(&shared), shared, inventory }).await;
+    let visit = Visit::to(Site {
+        app: prevalidate::server::http::app(&shared),
+        shared,
+        inventory,
+    })
+    .await;
     visit.sign_in().await;
-    for path in ["/", "/domains", "/domains/evil.example", "/domains?q=%3Cscript%3Ealert(1)%3C/script%3E"] {
+    for path in [
+        "/",
+        "/domains",
+        "/domains/evil.example",
+        "/domains?q=%3Cscript%3Ealert(1)%3C/script%3E",
+    ] {
         visit.open(path).await;
-        assert_eq!(visit.browser.run("return document.scripts.length").await, 0, "{path}");
+        assert_eq!(
+            visit.browser.run("return document.scripts.length").await,
+            0,
+            "{path}"
+        );
     }
     // Whatever came to stand in a page: the browser was told not to run it.
     visit.open("/").await;
     let ran = "let s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); return window.ran === 1";
     assert_eq!(visit.browser.run(ran).await, false);
     let said = visit.browser.console().await;
-    assert!(said.iter().any(|line| line.contains("Content Security Policy")), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|line| line.contains("Content Security Policy")),
+        "{said:?}"
+    );
 }
 
 /// Beside what Cargo builds, for people to look at.
 fn pictures() -> PathBuf {
-    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let target = std::env::current_exe()
+        .unwrap()
+        .ancestors()
+        .nth(3)
+        .unwrap()
+        .to_owned();
     let folder = target.join("screenshots");
     fs::create_dir_all(&folder).unwrap();
     folder

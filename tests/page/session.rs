@@ -14,9 +14,15 @@ use crate::support::inventory::name;
 impl Site {
     /// Signs in, and gives the cookie.
     async fn sign_in(&self, token: &str) -> String {
-        let page = self.post("/session", "", &[("token", token), ("next", "/")]).await;
+        let page = self
+            .post("/session", "", &[("token", token), ("next", "/")])
+            .await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-        page.header("set-cookie").split(';').next().unwrap().to_owned()
+        page.header("set-cookie")
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned()
     }
 
     /// The word that the forms of a session repeat.
@@ -34,7 +40,10 @@ impl Site {
     }
 
     fn reload(&self, access: Access) {
-        let live = Live { access, ..(*self.shared.live()).clone() };
+        let live = Live {
+            access,
+            ..(*self.shared.live()).clone()
+        };
         self.shared.reload(live);
     }
 }
@@ -46,22 +55,48 @@ fn leads_to_login(page: &Page) -> bool {
 #[tokio::test]
 async fn whoever_has_no_token_sees_the_login_and_comes_back_to_the_page() {
     let site = Site::of(10, tokens()).await;
-    for path in ["/", "/domains?q=a&state=valid", "/domains.csv", "/domains/held.example"] {
+    for path in [
+        "/",
+        "/domains?q=a&state=valid",
+        "/domains.csv",
+        "/domains/held.example",
+    ] {
         let page = site.get(path).await;
         assert!(leads_to_login(&page) && page.text.is_empty(), "{path}");
         let login = site.get(page.header("location")).await;
         assert!(
-            login.has("for=\"token\"") && login.has(&format!("name=\"next\" value=\"{}\"", path.replace('&', "&amp;")))
+            login.has("for=\"token\"")
+                && login.has(&format!(
+                    "name=\"next\" value=\"{}\"",
+                    path.replace('&', "&amp;")
+                ))
         );
-        let inside = site.post("/session", "", &[("token", OPERATE), ("next", path)]).await;
-        assert_eq!((inside.status, inside.header("location")), (StatusCode::SEE_OTHER, path));
+        let inside = site
+            .post("/session", "", &[("token", OPERATE), ("next", path)])
+            .await;
+        assert_eq!(
+            (inside.status, inside.header("location")),
+            (StatusCode::SEE_OTHER, path)
+        );
     }
     let bearer = |token: &str| {
-        axum::http::Request::get("/").header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+        axum::http::Request::get("/")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap()
     };
-    assert_eq!(site.ask(bearer(READ)).await.status, StatusCode::OK, "programs may look, too");
+    assert_eq!(
+        site.ask(bearer(READ)).await.status,
+        StatusCode::OK,
+        "programs may look, too"
+    );
     assert_eq!(site.ask(bearer(HOOK)).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(site.ask(bearer("something-else-of-24-characters")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        site.ask(bearer("something-else-of-24-characters"))
+            .await
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]
@@ -76,17 +111,34 @@ async fn a_login_leads_nowhere_but_into_these_pages() {
         "/a\r\nset-cookie: x=y",
         "evil",
     ] {
-        let page = site.post("/session", "", &[("token", READ), ("next", next)]).await;
-        assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/"), "{next}");
+        let page = site
+            .post("/session", "", &[("token", READ), ("next", next)])
+            .await;
+        assert_eq!(
+            (page.status, page.header("location")),
+            (StatusCode::SEE_OTHER, "/"),
+            "{next}"
+        );
         let query = url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>();
-        assert!(site.get(&format!("/session?next={query}")).await.has("name=\"next\" value=\"/\""), "{next}");
+        assert!(
+            site.get(&format!("/session?next={query}"))
+                .await
+                .has("name=\"next\" value=\"/\""),
+            "{next}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
     let site = Site::of(10, tokens()).await;
-    let page = site.post("/session", "", &[("token", &format!(" {OPERATE}\n")), ("next", "/")]).await;
+    let page = site
+        .post(
+            "/session",
+            "",
+            &[("token", &format!(" {OPERATE}\n")), ("next", "/")],
+        )
+        .await;
     let cookie = page.header("set-cookie");
     assert!(
         cookie.starts_with("prevalidate_session=")
@@ -105,7 +157,10 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
         format!("prevalidate_session={}", &value[..value.len() - 1]),
         format!("prevalidate_session=9999999999.{}", parts[1..].join(".")),
         // The name of another token: base64 of `board`.
-        format!("prevalidate_session={}.{}.Ym9hcmQ.{}", parts[0], parts[1], parts[3]),
+        format!(
+            "prevalidate_session={}.{}.Ym9hcmQ.{}",
+            parts[0], parts[1], parts[3]
+        ),
         "prevalidate_session=".to_owned(),
         "prevalidate_session=....".to_owned(),
         format!("other={value}"),
@@ -114,7 +169,12 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
     for forged in &forged {
         assert!(leads_to_login(&site.get_as("/", forged).await), "{forged}");
     }
-    assert_eq!(site.get_as("/", &format!("a=b; {}; {cookie}", forged[0])).await.status, StatusCode::OK);
+    assert_eq!(
+        site.get_as("/", &format!("a=b; {}; {cookie}", forged[0]))
+            .await
+            .status,
+        StatusCode::OK
+    );
 
     // Another machine of the fleet takes it, with its own memory and the same token.
     let other = Site::of(0, tokens()).await;
@@ -133,9 +193,14 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
         (tokens(), true),
     ] {
         site.reload(access);
-        assert_eq!(site.get_as("/", cookie).await.status == StatusCode::OK, stays);
+        assert_eq!(
+            site.get_as("/", cookie).await.status == StatusCode::OK,
+            stays
+        );
     }
-    site.inventory.clock.advance(SignedDuration::from_hours(8) - SignedDuration::from_secs(1));
+    site.inventory
+        .clock
+        .advance(SignedDuration::from_hours(8) - SignedDuration::from_secs(1));
     assert_eq!(site.get_as("/", cookie).await.status, StatusCode::OK);
     site.inventory.clock.advance(SignedDuration::from_secs(1));
     assert!(leads_to_login(&site.get_as("/", cookie).await));
@@ -145,14 +210,34 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
 async fn behind_a_proxy_with_tls_the_cookie_goes_over_tls_only() {
     let site = Site::of(10, tokens()).await;
     let login = [("token", READ), ("next", "/")];
-    for (scheme, secure) in [("https", true), ("HTTPS", true), ("http", false), ("https, http", false)] {
-        let request =
-            filled_in("/session", "", &login).header("x-forwarded-proto", scheme).body(filled(&login)).unwrap();
+    for (scheme, secure) in [
+        ("https", true),
+        ("HTTPS", true),
+        ("http", false),
+        ("https, http", false),
+    ] {
+        let request = filled_in("/session", "", &login)
+            .header("x-forwarded-proto", scheme)
+            .body(filled(&login))
+            .unwrap();
         let page = site.ask(request).await;
         let cookie = page.header("set-cookie");
-        let name = if secure { "__Host-prevalidate_session=" } else { "prevalidate_session=" };
-        assert_eq!((cookie.starts_with(name), cookie.ends_with("; Secure")), (true, secure), "{scheme}: {cookie}");
-        assert_eq!(site.get_as("/", cookie.split(';').next().unwrap()).await.status, StatusCode::OK);
+        let name = if secure {
+            "__Host-prevalidate_session="
+        } else {
+            "prevalidate_session="
+        };
+        assert_eq!(
+            (cookie.starts_with(name), cookie.ends_with("; Secure")),
+            (true, secure),
+            "{scheme}: {cookie}"
+        );
+        assert_eq!(
+            site.get_as("/", cookie.split(';').next().unwrap())
+                .await
+                .status,
+            StatusCode::OK
+        );
     }
 }
 
@@ -160,10 +245,24 @@ async fn behind_a_proxy_with_tls_the_cookie_goes_over_tls_only() {
 async fn signing_out_makes_the_browser_forget_and_nobody_else_can_order_it() {
     let site = Site::of(0, tokens()).await;
     let cookie = site.sign_in(READ).await;
-    assert_eq!(site.post("/session/end", &cookie, &[("word", "x")]).await.status, StatusCode::FORBIDDEN);
-    let page = site.post("/session/end", &cookie, &[("word", &site.word(&cookie).await)]).await;
+    assert_eq!(
+        site.post("/session/end", &cookie, &[("word", "x")])
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
+    let page = site
+        .post(
+            "/session/end",
+            &cookie,
+            &[("word", &site.word(&cookie).await)],
+        )
+        .await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
-    assert!(page.header("set-cookie").starts_with("prevalidate_session=; Path=/; Max-Age=0;"));
+    assert!(
+        page.header("set-cookie")
+            .starts_with("prevalidate_session=; Path=/; Max-Age=0;")
+    );
 }
 
 #[tokio::test]
@@ -171,7 +270,9 @@ async fn a_wrong_token_is_refused_told_to_nobody_and_tried_ten_times() {
     let site = Site::of(0, tokens()).await;
     for number in 0..10 {
         let wrong = format!("wrong-token-of-24-characters-{number}");
-        let page = site.post("/session", "", &[("token", &wrong), ("next", "/")]).await;
+        let page = site
+            .post("/session", "", &[("token", &wrong), ("next", "/")])
+            .await;
         assert_eq!(page.status, StatusCode::UNAUTHORIZED);
         assert!(
             page.has("not known here")
@@ -180,16 +281,29 @@ async fn a_wrong_token_is_refused_told_to_nobody_and_tried_ten_times() {
                 && page.header("set-cookie").is_empty()
         );
     }
-    let page = site.post("/session", "", &[("token", OPERATE), ("next", "/")]).await;
-    assert_eq!((page.status, page.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "6"));
+    let page = site
+        .post("/session", "", &[("token", OPERATE), ("next", "/")])
+        .await;
+    assert_eq!(
+        (page.status, page.header("retry-after")),
+        (StatusCode::TOO_MANY_REQUESTS, "6")
+    );
     assert!(page.header("set-cookie").is_empty());
 
     let site = Site::of(0, tokens()).await;
-    let page = site.post("/session", "", &[("token", HOOK), ("next", "/")]).await;
+    let page = site
+        .post("/session", "", &[("token", HOOK), ("next", "/")])
+        .await;
     assert!(page.status == StatusCode::FORBIDDEN && page.has("for hooks"));
-    assert_eq!(site.post("/session", "", &[("nothing", "")]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        site.post("/session", "", &[("nothing", "")]).await.status,
+        StatusCode::BAD_REQUEST
+    );
     let long = "a".repeat(1 << 20);
-    assert_eq!(site.post("/session", "", &[("token", &long)]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        site.post("/session", "", &[("token", &long)]).await.status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]
@@ -200,7 +314,14 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
     let again = site.word(&site.sign_in(OPERATE).await).await;
     let client = site.inventory.targets[0].key.clone();
     let paths = ["/domains/held.example/try", "/clients/look"];
-    let before = format!("{:?}", site.inventory.store.domain(&name("held.example")).await.unwrap());
+    let before = format!(
+        "{:?}",
+        site.inventory
+            .store
+            .domain(&name("held.example"))
+            .await
+            .unwrap()
+    );
     for path in paths {
         for (cookie, word, status) in [
             ("", "", StatusCode::SEE_OTHER),
@@ -210,24 +331,62 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
             (&operator, &reader_word, StatusCode::FORBIDDEN),
             (&operator, &again, StatusCode::FORBIDDEN),
         ] {
-            let page = site.post(path, cookie, &[("word", word), ("client", &client)]).await;
+            let page = site
+                .post(path, cookie, &[("word", word), ("client", &client)])
+                .await;
             assert_eq!(page.status, status, "{path} {word}");
         }
         for from in ["cross-site", "same-site"] {
             let form = [("word", &*word), ("client", &*client)];
-            let request = filled_in(path, &operator, &form).header("sec-fetch-site", from).body(filled(&form)).unwrap();
-            assert_eq!(site.ask(request).await.status, StatusCode::FORBIDDEN, "{from}");
+            let request = filled_in(path, &operator, &form)
+                .header("sec-fetch-site", from)
+                .body(filled(&form))
+                .unwrap();
+            assert_eq!(
+                site.ask(request).await.status,
+                StatusCode::FORBIDDEN,
+                "{from}"
+            );
         }
-        let request = axum::http::Request::post(path).header("authorization", format!("Bearer {OPERATE}"));
+        let request =
+            axum::http::Request::post(path).header("authorization", format!("Bearer {OPERATE}"));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let page = site.ask(request.body(filled(&[("word", &word), ("client", &client)])).unwrap()).await;
-        assert_eq!(page.status, StatusCode::FORBIDDEN, "programs have no session");
-        assert_eq!(site.get_as(path, &operator).await.status, StatusCode::METHOD_NOT_ALLOWED);
+        let page = site
+            .ask(
+                request
+                    .body(filled(&[("word", &word), ("client", &client)]))
+                    .unwrap(),
+            )
+            .await;
+        assert_eq!(
+            page.status,
+            StatusCode::FORBIDDEN,
+            "programs have no session"
+        );
+        assert_eq!(
+            site.get_as(path, &operator).await.status,
+            StatusCode::METHOD_NOT_ALLOWED
+        );
     }
-    assert_eq!(format!("{:?}", site.inventory.store.domain(&name("held.example")).await.unwrap()), before);
+    assert_eq!(
+        format!(
+            "{:?}",
+            site.inventory
+                .store
+                .domain(&name("held.example"))
+                .await
+                .unwrap()
+        ),
+        before
+    );
     assert!(site.shared.take_ordered_looks().is_empty());
     assert!(!site.get_as("/", &reader).await.has("Look now"));
-    assert!(!site.get_as("/domains/held.example", &reader).await.has("Try now"));
+    assert!(
+        !site
+            .get_as("/domains/held.example", &reader)
+            .await
+            .has("Try now")
+    );
 }
 
 #[tokio::test]
@@ -236,22 +395,41 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
     let cookie = site.sign_in(OPERATE).await;
     let word = site.word(&cookie).await;
     let held = name("held.example");
-    assert!(site.get_as("/domains/held.example", &cookie).await.has("Try now"));
+    assert!(
+        site.get_as("/domains/held.example", &cookie)
+            .await
+            .has("Try now")
+    );
     let woken = site.shared.wake.notified();
-    let page = site.post("/domains/held.example/try", &cookie, &[("word", &word)]).await;
-    assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/domains/held.example?note=tried"));
+    let page = site
+        .post("/domains/held.example/try", &cookie, &[("word", &word)])
+        .await;
+    assert_eq!(
+        (page.status, page.header("location")),
+        (StatusCode::SEE_OTHER, "/domains/held.example?note=tried")
+    );
     woken.await;
     let row = site.inventory.store.domain(&held).await.unwrap().unwrap();
     assert_eq!((row.attempt.hold, row.attempt.not_before), (None, None));
     assert_eq!(row.due_at, Some("2026-11-22T12:00:00Z".parse().unwrap()));
-    assert!(row.attempt.since.is_some() && matches!(row.sighting, Sighting::Present(_)), "nothing else is forgotten");
-    let page = site.get_as("/domains/held.example?note=tried", &cookie).await;
+    assert!(
+        row.attempt.since.is_some() && matches!(row.sighting, Sighting::Present(_)),
+        "nothing else is forgotten"
+    );
+    let page = site
+        .get_as("/domains/held.example?note=tried", &cookie)
+        .await;
     assert!(
         page.has("It is tried now") && page.has("a try at once, by hand") && page.has("page/anna"),
         "{}",
         page.text
     );
-    assert!(!site.get_as("/domains/held.example?note=%3Cb%3E", &cookie).await.has("<p class=\"note\""));
+    assert!(
+        !site
+            .get_as("/domains/held.example?note=%3Cb%3E", &cookie)
+            .await
+            .has("<p class=\"note\"")
+    );
 
     // While somebody works on it, it is only said to be due again.
     let only = [held.clone()];
@@ -270,13 +448,34 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         ("withdrawn.example", "withdrawn"),
         ("marke2.test", "tried"),
     ] {
-        let page = site.post(&format!("/domains/{domain}/try"), &cookie, &[("word", &word)]).await;
-        assert_eq!(page.header("location"), format!("/domains/{domain}?note={note}"));
+        let page = site
+            .post(
+                &format!("/domains/{domain}/try"),
+                &cookie,
+                &[("word", &word)],
+            )
+            .await;
+        assert_eq!(
+            page.header("location"),
+            format!("/domains/{domain}?note={note}")
+        );
     }
-    let withdrawn = site.inventory.store.domain(&name("withdrawn.example")).await.unwrap().unwrap();
+    let withdrawn = site
+        .inventory
+        .store
+        .domain(&name("withdrawn.example"))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(withdrawn.attempt.withdrawn_at.is_some() && withdrawn.attempt.hold.is_some());
     for nobody in ["nobody.example", "stranger.example", "%3Cb%3E"] {
-        let page = site.post(&format!("/domains/{nobody}/try"), &cookie, &[("word", &word)]).await;
+        let page = site
+            .post(
+                &format!("/domains/{nobody}/try"),
+                &cookie,
+                &[("word", &word)],
+            )
+            .await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nobody}");
     }
 }
@@ -288,11 +487,33 @@ async fn look_now_orders_a_look_at_one_client() {
     let word = site.word(&cookie).await;
     let client = &site.inventory.targets[1].key;
     let woken = site.shared.wake.notified();
-    let page = site.post("/clients/look", &cookie, &[("word", &word), ("client", client)]).await;
-    assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/?note=looking"));
+    let page = site
+        .post(
+            "/clients/look",
+            &cookie,
+            &[("word", &word), ("client", client)],
+        )
+        .await;
+    assert_eq!(
+        (page.status, page.header("location")),
+        (StatusCode::SEE_OTHER, "/?note=looking")
+    );
     woken.await;
-    assert_eq!(Vec::from_iter(site.shared.take_ordered_looks()), std::slice::from_ref(client));
-    assert!(site.get_as("/?note=looking", &cookie).await.has("The CA is asked now"));
-    let page = site.post("/clients/look", &cookie, &[("word", &word), ("client", "swisssign/Nobody")]).await;
+    assert_eq!(
+        Vec::from_iter(site.shared.take_ordered_looks()),
+        std::slice::from_ref(client)
+    );
+    assert!(
+        site.get_as("/?note=looking", &cookie)
+            .await
+            .has("The CA is asked now")
+    );
+    let page = site
+        .post(
+            "/clients/look",
+            &cookie,
+            &[("word", &word), ("client", "swisssign/Nobody")],
+        )
+        .await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
 }

@@ -1,4 +1,5 @@
-//! Programs as providers: the examples of `config/exec` against BIND, and programs that behave badly.
+//! Programs as providers: the examples of `config/exec` against BIND, and programs that behave
+//! badly.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,21 +8,27 @@ use std::time::{Duration, Instant};
 use super::*;
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/exec").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("config/exec")
+        .join(name)
 }
 
-/// `environment` and the PATH of a distribution: on a developer's own there may be wrappers that start slowly.
+/// `environment` and the PATH of a distribution: on a developer's own there may be wrappers that
+/// start slowly.
 fn table(path: &Path, mut environment: Value, timeout: u64) -> Value {
     environment["PATH"] = json!("/usr/sbin:/usr/bin:/sbin:/bin");
     json!({ "kind": "exec", "program": path, "environment": environment, "timeout": timeout })
 }
 
 fn program(path: &Path, environment: Value, timeout: u64) -> Arc<dyn Provider> {
-    ProviderSettings::read(table(path, environment, timeout).as_object().unwrap()).unwrap().build().unwrap()
+    ProviderSettings::read(table(path, environment, timeout).as_object().unwrap())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
-/// BIND, written to by `nsupdate` through the example; a program around that fails once in the way that a file of its name
-/// orders.
+/// BIND, written to by `nsupdate` through the example; a program around that fails once in the way
+/// that a file of its name orders.
 struct Nsupdate {
     server: Mutex<NameServer>,
     folder: TempDir,
@@ -41,8 +48,15 @@ exec {example} "$@"
             example = example.display()
         );
         std::fs::write(folder.path().join("program"), script).unwrap();
-        std::fs::set_permissions(folder.path().join("program"), std::fs::Permissions::from_mode(0o700)).unwrap();
-        Self { server: Mutex::new(server), folder }
+        std::fs::set_permissions(
+            folder.path().join("program"),
+            std::fs::Permissions::from_mode(0o700),
+        )
+        .unwrap();
+        Self {
+            server: Mutex::new(server),
+            folder,
+        }
     }
 
     fn table(&self, key: &Key) -> Value {
@@ -50,11 +64,18 @@ exec {example} "$@"
         write_secret(&path, &key.file_text());
         let address = self.server.lock().unwrap().address();
         let server = format!("{}#{}", address.ip(), address.port());
-        table(&self.folder.path().join("program"), json!({ "SERVER": server, "KEY_FILE": path }), 60)
+        table(
+            &self.folder.path().join("program"),
+            json!({ "SERVER": server, "KEY_FILE": path }),
+            60,
+        )
     }
 
     fn with_key(&self, key: &Key) -> Arc<dyn Provider> {
-        ProviderSettings::read(self.table(key).as_object().unwrap()).unwrap().build().unwrap()
+        ProviderSettings::read(self.table(key).as_object().unwrap())
+            .unwrap()
+            .build()
+            .unwrap()
     }
 
     fn key(&self) -> Key {
@@ -87,10 +108,20 @@ impl Subject for Nsupdate {
         self.inside(|server| server.serial(APEX))
     }
     async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
-        self.inside(|server| server.nsupdate(&format!("update add {owner}. {ttl} TXT {}", presentation(record))));
+        self.inside(|server| {
+            server.nsupdate(&format!(
+                "update add {owner}. {ttl} TXT {}",
+                presentation(record)
+            ))
+        });
     }
     async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
-        self.inside(|server| server.nsupdate(&format!("update delete {owner}. TXT {}", presentation(record))));
+        self.inside(|server| {
+            server.nsupdate(&format!(
+                "update delete {owner}. TXT {}",
+                presentation(record)
+            ))
+        });
     }
     async fn restart(&self) {
         self.inside(NameServer::restart);
@@ -110,14 +141,21 @@ impl Subject for Nsupdate {
 async fn the_example_with_nsupdate_keeps_the_contract_on_bind() {
     let subject = Nsupdate::new();
     let zone = subject.provider().find_zone(APEX).await.unwrap();
-    assert_eq!((zone.apex.as_str(), zone.name_servers), (APEX, vec!["ns1.example.test".to_owned()]));
+    assert_eq!(
+        (zone.apex.as_str(), zone.name_servers),
+        (APEX, vec!["ns1.example.test".to_owned()])
+    );
     conformance::run(&subject).await;
 }
 
-/// There is no Kerberos here: what is shown is that nsupdate is told to use it, and never goes without a signature.
+/// There is no Kerberos here: what is shown is that nsupdate is told to use it, and never goes
+/// without a signature.
 #[tokio::test]
 async fn without_a_key_file_the_example_signs_by_gss_tsig() {
-    let (server, folder) = (NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"])), TempDir::new().unwrap());
+    let (server, folder) = (
+        NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"])),
+        TempDir::new().unwrap(),
+    );
     let (log, stub) = (folder.path().join("log"), folder.path().join("nsupdate"));
     let body = format!(
         "#!/bin/sh\necho \"$*\" >>{}\ncat >/dev/null\necho 'tkey query failed: GSSAPI error' >&2\nexit 1\n",
@@ -128,22 +166,52 @@ async fn without_a_key_file_the_example_signs_by_gss_tsig() {
     let at = server.address();
     let environment = json!({ "SERVER": format!("{}#{}", at.ip(), at.port()), "KRB5CCNAME": "FILE:/nonexistent",
         "PATH": format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().display()) });
-    let table = json!({ "kind": "exec", "program": example("nsupdate"), "environment": environment });
-    let provider = ProviderSettings::read(table.as_object().unwrap()).unwrap().build().unwrap();
+    let table =
+        json!({ "kind": "exec", "program": example("nsupdate"), "environment": environment });
+    let provider = ProviderSettings::read(table.as_object().unwrap())
+        .unwrap()
+        .build()
+        .unwrap();
     let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Settings && error.message.contains("GSSAPI"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Settings && error.message.contains("GSSAPI"),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(std::fs::read_to_string(log).unwrap(), "-v -t 10 -g\n");
 }
 
 #[tokio::test]
 async fn values_of_250_names_come_and_go_in_five_runs_each_way() {
     let subject = Nsupdate::new();
-    let (provider, before, serial) = (subject.provider(), subject.zone().await, subject.serial().await);
-    let text = |number: usize| TxtValue { owner: format!("n{number}.{APEX}"), value: "swiss-pki=many".into() };
+    let (provider, before, serial) = (
+        subject.provider(),
+        subject.zone().await,
+        subject.serial().await,
+    );
+    let text = |number: usize| TxtValue {
+        owner: format!("n{number}.{APEX}"),
+        value: "swiss-pki=many".into(),
+    };
     let values: Vec<_> = (0..250).map(text).collect();
-    assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
-    assert_eq!((subject.serial().await, subject.zone().await.len()), (serial + 5, before.len() + 250));
-    assert!(provider.ensure_absent(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+    assert!(
+        provider
+            .ensure_present(&values)
+            .await
+            .iter()
+            .all(|result| result.as_ref().unwrap().changed)
+    );
+    assert_eq!(
+        (subject.serial().await, subject.zone().await.len()),
+        (serial + 5, before.len() + 250)
+    );
+    assert!(
+        provider
+            .ensure_absent(&values)
+            .await
+            .iter()
+            .all(|result| result.as_ref().unwrap().changed)
+    );
     assert_eq!(subject.zone().await, before);
 }
 
@@ -160,21 +228,41 @@ async fn a_hook_of_lego_is_wrapped_and_one_that_wipes_the_rrset_is_found_out() {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let environment = json!({ "HOOK": path, "ZONES": APEX, "SERVER": format!("127.0.0.1#{port}") });
+        let environment =
+            json!({ "HOOK": path, "ZONES": APEX, "SERVER": format!("127.0.0.1#{port}") });
         program(&example("lego-hook"), environment, 60)
     };
     let (good, before) = (hook("good", ""), server.axfr(APEX));
     let receipt = add(&*good, APEX, "swiss-pki=hook").await.unwrap();
-    assert!(receipt.changed && receipt.before.ttl == receipt.after.ttl, "{receipt:?}");
-    let value = TxtValue { owner: APEX.into(), value: "swiss-pki=hook".into() };
-    assert!(good.ensure_absent(&[value]).await.remove(0).unwrap().changed);
+    assert!(
+        receipt.changed && receipt.before.ttl == receipt.after.ttl,
+        "{receipt:?}"
+    );
+    let value = TxtValue {
+        owner: APEX.into(),
+        value: "swiss-pki=hook".into(),
+    };
+    assert!(
+        good.ensure_absent(&[value])
+            .await
+            .remove(0)
+            .unwrap()
+            .changed
+    );
     assert_eq!(server.axfr(APEX), before);
     assert!(good.preflight(APEX).await.unwrap().warnings[0].contains("cannot rehearse"));
-    assert_eq!(good.find_zone("notexample.test").await.unwrap_err().kind, ErrorKind::NoZone);
+    assert_eq!(
+        good.find_zone("notexample.test").await.unwrap_err().kind,
+        ErrorKind::NoZone
+    );
 
     let wipes = hook("wipes", "update delete $2 TXT\n");
     let error = add(&*wipes, APEX, "swiss-pki=wipes").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Damaged && error.message.contains("is gone"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Damaged && error.message.contains("is gone"),
+        "{}",
+        shown(&error)
+    );
 }
 
 /// A shell script that answers `inspect` with one record and does `body` for `add` and `remove`.
@@ -225,12 +313,19 @@ async fn the_exit_status_says_what_follows() {
     {
         let provider = program(&script(&folder, &format!("s{number}"), body), json!({}), 30);
         let result = add(&*provider, APEX, "swiss-pki=x").await;
-        let kind = result.as_ref().map(|receipt| receipt.changed).map_err(|error| error.kind);
+        let kind = result
+            .as_ref()
+            .map(|receipt| receipt.changed)
+            .map_err(|error| error.kind);
         assert_eq!(kind, expected, "{body}: {result:?}");
     }
     let missing = program(&folder.path().join("missing"), json!({}), 30);
     let error = add(&*missing, APEX, "x").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Settings && error.message.contains("does not start"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Settings && error.message.contains("does not start"),
+        "{}",
+        shown(&error)
+    );
 }
 
 #[tokio::test]
@@ -241,7 +336,11 @@ async fn a_program_that_hangs_is_killed_with_everything_it_started() {
     let provider = program(&script(&folder, "hangs", &body), json!({}), 1);
     let begun = Instant::now();
     let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Unknown && error.message.contains("killed"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Unknown && error.message.contains("killed"),
+        "{}",
+        shown(&error)
+    );
     assert!(begun.elapsed() < Duration::from_secs(20));
     for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
         // Killed; and gone as soon as whoever inherits it has taken note.
@@ -266,28 +365,47 @@ async fn what_a_program_gets_and_says_is_bounded_and_secrets_stay_inside() {
         "env >{0}; echo \"$# $1 $PWD\" >>{0}; printf %s \"$request\" >>{0}; echo \"no: $TOKEN\" >&2; exit 3",
         seen.display()
     );
-    let provider = program(&script(&folder, "env", &body), json!({ "TOKEN": { "file": secret }, "PLAIN": "p" }), 30);
+    let provider = program(
+        &script(&folder, "env", &body),
+        json!({ "TOKEN": { "file": secret }, "PLAIN": "p" }),
+        30,
+    );
     let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
     assert!(
-        error.message.contains("no: [REDACTED]") && !format!("{error:?} {provider:?}").contains("CANARY"),
+        error.message.contains("no: [REDACTED]")
+            && !format!("{error:?} {provider:?}").contains("CANARY"),
         "{error:?}"
     );
     let seen = std::fs::read_to_string(seen).unwrap();
     for line in seen.lines().take_while(|line| !line.starts_with("1 add")) {
         // The shell adds some of its own.
         let name = line.split('=').next().unwrap();
-        assert!(["PATH", "TOKEN", "PLAIN", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name), "{line}");
+        assert!(
+            ["PATH", "TOKEN", "PLAIN", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name),
+            "{line}"
+        );
     }
     assert!(seen.contains("\n1 add /\n"), "{seen}");
     let request: serde_json::Value = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
     let change = json!({ "name": APEX, "zone": APEX, "zone_id": null, "ttl": 60, "records": ["\"swiss-pki=x\""],
         "values": ["swiss-pki=x"], "before": ["\"v=spf1 -all\""] });
-    assert_eq!(request, json!({ "protocol": 1, "verb": "add", "rehearsal": false, "changes": [change] }));
+    assert_eq!(
+        request,
+        json!({ "protocol": 1, "verb": "add", "rehearsal": false, "changes": [change] })
+    );
 
     for (body, words) in [("yes", "longer than"), ("yes >&2", "killed")] {
-        let provider = program(&script(&folder, &format!("much{}", words.len()), body), json!({}), 3);
+        let provider = program(
+            &script(&folder, &format!("much{}", words.len()), body),
+            json!({}),
+            3,
+        );
         let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
-        assert!(error.message.contains(words) && error.message.len() < 2000, "{}", shown(&error));
+        assert!(
+            error.message.contains(words) && error.message.len() < 2000,
+            "{}",
+            shown(&error)
+        );
     }
 }
 
@@ -330,7 +448,8 @@ async fn what_a_program_answers_is_bounded_too_and_secrets_in_it_stay_inside() {
 async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_open() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("late");
-    // The first addition, of two names, dies; whatever it began may still come. The next ones are refused.
+    // The first addition, of two names, dies; whatever it began may still come. The next ones are
+    // refused.
     let looks = "s/.*\"names\":\\[\\(.*\\)\\].*/\\1/; s/\"[^\"]*\"/{\"name\":&,\"zone\":\"example.test\"}/g; s/.*/{\"names\":[&]}/";
     let body = format!(
         "#!/bin/sh\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\ninspect) sed '{looks}';;\n\
@@ -340,7 +459,10 @@ async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_o
     std::fs::write(&path, body).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
     let provider = program(&path, json!({}), 30);
-    let values = ["a", "b"].map(|label| TxtValue { owner: format!("{label}.{APEX}"), value: "swiss-pki=x".into() });
+    let values = ["a", "b"].map(|label| TxtValue {
+        owner: format!("{label}.{APEX}"),
+        value: "swiss-pki=x".into(),
+    });
     for result in provider.ensure_present(&values).await {
         let error = result.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));

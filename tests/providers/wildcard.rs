@@ -1,4 +1,5 @@
-//! RFC 2136 below a wildcard that has TXT: what is made up from it and what is a name's own look the same.
+//! RFC 2136 below a wildcard that has TXT: what is made up from it and what is a name's own look
+//! the same.
 
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
 
@@ -6,18 +7,32 @@ use super::{APEX, Setup, add, shown};
 use crate::support::proxy::{Proxy, Verdict};
 use crate::support::{Keys, NameServer, Zone};
 
-/// The usual set-up against spoofing: the wildcard and the names that exist say the same, with one TTL. `token` has a CA's value of
-/// its own that the wildcard has too.
+/// The usual set-up against spoofing: the wildcard and the names that exist say the same, with one
+/// TTL. `token` has a CA's value of its own that the wildcard has too.
 fn spoof_proof_zone() -> Zone {
     let names = ["*", "shop", "mail", "*.token", "own.token"].map(|name| {
-        let value = if name.ends_with("token") { "swiss-pki=everywhere" } else { "v=spf1 -all" };
+        let value = if name.ends_with("token") {
+            "swiss-pki=everywhere"
+        } else {
+            "v=spf1 -all"
+        };
         format!("{name} 1200 TXT \"{value}\"\n")
     });
     Zone::new(APEX, &names.concat())
 }
 
-async fn remove(provider: &dyn Provider, owner: &str, value: &str) -> Result<Receipt, ProviderError> {
-    provider.ensure_absent(&[TxtValue { owner: owner.into(), value: value.into() }]).await.remove(0)
+async fn remove(
+    provider: &dyn Provider,
+    owner: &str,
+    value: &str,
+) -> Result<Receipt, ProviderError> {
+    provider
+        .ensure_absent(&[TxtValue {
+            owner: owner.into(),
+            value: value.into(),
+        }])
+        .await
+        .remove(0)
 }
 
 #[tokio::test]
@@ -26,12 +41,20 @@ async fn a_name_that_says_what_its_wildcard_says_takes_a_value_and_keeps_its_own
         let server = start(&[spoof_proof_zone()], &Keys::of(&["prevalidate"]));
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let (owner, value) = ("shop.example.test", "swiss-pki=shop");
-        provider.preflight(owner).await.unwrap_or_else(|error| panic!("{}", shown(&error)));
+        provider
+            .preflight(owner)
+            .await
+            .unwrap_or_else(|error| panic!("{}", shown(&error)));
         assert_eq!(server.axfr(APEX), before);
         for _ in 0..2 {
-            let receipt = add(&*provider, owner, value).await.unwrap_or_else(|error| panic!("{}", shown(&error)));
+            let receipt = add(&*provider, owner, value)
+                .await
+                .unwrap_or_else(|error| panic!("{}", shown(&error)));
             assert!(receipt.before.holds("v=spf1 -all") && receipt.after.holds(value));
-            assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(1200), Some(1200)));
+            assert_eq!(
+                (receipt.before.ttl, receipt.after.ttl),
+                (Some(1200), Some(1200))
+            );
             let line = |value: &str| format!("{owner}. 1200 IN TXT \"{value}\"");
             let mut with_ours = before.clone();
             with_ours.push(line(value));
@@ -39,15 +62,32 @@ async fn a_name_that_says_what_its_wildcard_says_takes_a_value_and_keeps_its_own
             assert_eq!(server.axfr(APEX), with_ours);
             provider.preflight(owner).await.unwrap();
         }
-        let receipt = remove(&*provider, owner, value).await.unwrap_or_else(|error| panic!("{}", shown(&error)));
+        let receipt = remove(&*provider, owner, value)
+            .await
+            .unwrap_or_else(|error| panic!("{}", shown(&error)));
         assert!(receipt.changed && receipt.after.holds("v=spf1 -all"));
         assert_eq!(receipt.after.ttl, Some(1200));
         assert!(!remove(&*provider, owner, value).await.unwrap().changed);
         assert_eq!(server.axfr(APEX), before);
         // Several names in one message.
-        let values = ["shop", "mail"].map(|name| TxtValue { owner: format!("{name}.{APEX}"), value: value.into() });
-        assert!(provider.ensure_present(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
-        assert!(provider.ensure_absent(&values).await.iter().all(|result| result.as_ref().unwrap().changed));
+        let values = ["shop", "mail"].map(|name| TxtValue {
+            owner: format!("{name}.{APEX}"),
+            value: value.into(),
+        });
+        assert!(
+            provider
+                .ensure_present(&values)
+                .await
+                .iter()
+                .all(|result| result.as_ref().unwrap().changed)
+        );
+        assert!(
+            provider
+                .ensure_absent(&values)
+                .await
+                .iter()
+                .all(|result| result.as_ref().unwrap().changed)
+        );
         assert_eq!(server.axfr(APEX), before);
     }
 }
@@ -58,11 +98,30 @@ async fn a_value_that_the_wildcard_has_too_is_removed_at_the_name_and_nowhere_el
         let server = start(&[spoof_proof_zone()], &Keys::of(&["prevalidate"]));
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let value = "swiss-pki=everywhere";
-        assert!(!remove(&*provider, "nobody.token.example.test", value).await.unwrap().changed);
+        assert!(
+            !remove(&*provider, "nobody.token.example.test", value)
+                .await
+                .unwrap()
+                .changed
+        );
         assert_eq!(server.axfr(APEX), before);
-        assert!(!add(&*provider, "own.token.example.test", value).await.unwrap().changed);
-        assert!(remove(&*provider, "own.token.example.test", value).await.unwrap().changed);
-        let without: Vec<_> = before.iter().filter(|line| !line.starts_with("own.token")).cloned().collect();
+        assert!(
+            !add(&*provider, "own.token.example.test", value)
+                .await
+                .unwrap()
+                .changed
+        );
+        assert!(
+            remove(&*provider, "own.token.example.test", value)
+                .await
+                .unwrap()
+                .changed
+        );
+        let without: Vec<_> = before
+            .iter()
+            .filter(|line| !line.starts_with("own.token"))
+            .cloned()
+            .collect();
         assert_eq!(server.axfr(APEX), without);
     }
 }
@@ -73,8 +132,15 @@ async fn a_name_that_only_a_txt_wildcard_answers_for_is_refused_by_preflight_and
         let server = start(&[spoof_proof_zone()], &Keys::of(&["prevalidate"]));
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let owner = "nobody.example.test";
-        for error in [provider.preflight(owner).await.unwrap_err(), add(&*provider, owner, "x").await.unwrap_err()] {
-            assert!(error.kind == ErrorKind::Unsafe && error.message.contains("wildcard"), "{}", shown(&error));
+        for error in [
+            provider.preflight(owner).await.unwrap_err(),
+            add(&*provider, owner, "x").await.unwrap_err(),
+        ] {
+            assert!(
+                error.kind == ErrorKind::Unsafe && error.message.contains("wildcard"),
+                "{}",
+                shown(&error)
+            );
         }
         assert_eq!(server.axfr(APEX), before);
     }
@@ -89,8 +155,15 @@ async fn a_preflight_requires_what_the_publish_requires() {
         let earlier = proxy.updates().len();
         let preflight = provider.preflight(owner).await;
         let between = proxy.updates().len();
-        assert_eq!(preflight.is_ok(), add(&*provider, owner, "swiss-pki=x").await.is_ok());
-        let required: Vec<_> = proxy.updates().iter().map(|update| update.answers.clone()).collect();
+        assert_eq!(
+            preflight.is_ok(),
+            add(&*provider, owner, "swiss-pki=x").await.is_ok()
+        );
+        let required: Vec<_> = proxy
+            .updates()
+            .iter()
+            .map(|update| update.answers.clone())
+            .collect();
         assert_eq!(required[earlier..between], required[between..], "{owner}");
     }
 }

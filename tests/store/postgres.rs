@@ -1,5 +1,5 @@
-//! The store on PostgreSQL: the suite every back end passes, directly and behind PgBouncer in transaction mode, and what only a
-//! server can get wrong.
+//! The store on PostgreSQL: the suite every back end passes, directly and behind PgBouncer in
+//! transaction mode, and what only a server can get wrong.
 
 mod clocks;
 mod faults;
@@ -56,7 +56,10 @@ async fn subject(database: Database, url: &str) -> (Database, Subject) {
                 "UPDATE domain SET lease_until = lease_until - {by}; UPDATE bucket SET full_at = full_at - {by};
                  UPDATE turn SET until = until - {by}"
             );
-            sqlx::raw_sql(AssertSqlSafe(moved)).execute(&mut clock.connect().await).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(moved))
+                .execute(&mut clock.connect().await)
+                .await
+                .unwrap();
         })
     };
     (database, Subject::by_own_clock(store, Arc::new(pass)))

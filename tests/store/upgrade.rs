@@ -1,5 +1,6 @@
-//! Old and new programs on one store: a migration only adds, so that what the version before it writes and reads goes on working
-//! while machines are brought up to date one by one (faults B07, W11).
+//! Old and new programs on one store: a migration only adds, so that what the version before it
+//! writes and reads goes on working while machines are brought up to date one by one (faults B07,
+//! W11).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +27,26 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(columns: Vec<(String, String, String, bool, bool)>, rules: Vec<(String, String)>) -> Self {
-        let columns = columns.into_iter().map(|(table, column, kind, nullable, default)| {
-            ((table, column), Column { kind, nullable, optional: nullable || default })
-        });
-        Self { columns: columns.collect(), rules: rules.into_iter().collect() }
+    fn of(
+        columns: Vec<(String, String, String, bool, bool)>,
+        rules: Vec<(String, String)>,
+    ) -> Self {
+        let columns = columns
+            .into_iter()
+            .map(|(table, column, kind, nullable, default)| {
+                (
+                    (table, column),
+                    Column {
+                        kind,
+                        nullable,
+                        optional: nullable || default,
+                    },
+                )
+            });
+        Self {
+            columns: columns.collect(),
+            rules: rules.into_iter().collect(),
+        }
     }
 
     /// What a program that knows this shape would stumble over in a `later` one.
@@ -39,51 +55,105 @@ impl Shape {
         for (at, column) in &self.columns {
             match later.columns.get(at) {
                 None => faults.push(format!("{at:?} is gone")),
-                Some(now) if now.kind != column.kind => faults.push(format!("{at:?} is another type")),
-                Some(now) if column.nullable && !now.nullable || column.optional && !now.optional => {
+                Some(now) if now.kind != column.kind => {
+                    faults.push(format!("{at:?} is another type"))
+                }
+                Some(now)
+                    if column.nullable && !now.nullable || column.optional && !now.optional =>
+                {
                     faults.push(format!("{at:?} must be given now"));
                 }
                 Some(_) => {}
             }
         }
         let knows = |table: &str| self.columns.keys().any(|(known, _)| known == table);
-        let new = later.columns.iter().filter(|(at, _)| knows(&at.0) && !self.columns.contains_key(*at));
-        faults.extend(new.filter(|(_, c)| !c.optional).map(|(at, _)| format!("{at:?} is new and must be given")));
-        let rules = |shape: &Self| -> BTreeSet<_> { shape.rules.iter().filter(|(t, _)| knows(t)).cloned().collect() };
+        let new = later
+            .columns
+            .iter()
+            .filter(|(at, _)| knows(&at.0) && !self.columns.contains_key(*at));
+        faults.extend(
+            new.filter(|(_, c)| !c.optional)
+                .map(|(at, _)| format!("{at:?} is new and must be given")),
+        );
+        let rules = |shape: &Self| -> BTreeSet<_> {
+            shape
+                .rules
+                .iter()
+                .filter(|(t, _)| knows(t))
+                .cloned()
+                .collect()
+        };
         let (before, after) = (rules(self), rules(later));
-        faults.extend(before.symmetric_difference(&after).map(|rule| format!("{rule:?} is not as it was")));
+        faults.extend(
+            before
+                .symmetric_difference(&after)
+                .map(|rule| format!("{rule:?} is not as it was")),
+        );
         faults
     }
 }
 
 fn migrations(folder: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
-    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+    files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect()
 }
 
 /// The statements of all versions that programs may still have, by version.
 fn statements(back_end: &str) -> Vec<(usize, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/statements");
-    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let version = |path: &Path| path.file_stem()?.to_str()?.strip_prefix(back_end)?.parse().ok();
-    files.filter_map(|path| Some((version(&path)?, std::fs::read_to_string(&path).unwrap()))).collect()
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let version = |path: &Path| {
+        path.file_stem()?
+            .to_str()?
+            .strip_prefix(back_end)?
+            .parse()
+            .ok()
+    };
+    files
+        .filter_map(|path| Some((version(&path)?, std::fs::read_to_string(&path).unwrap())))
+        .collect()
 }
 
 /// What the statements left behind, seen by the program of today.
 async fn has_taken(store: &dyn Store) {
     let row = store.domain(&name("old.ch")).await.unwrap().unwrap();
-    assert_eq!((row.client.as_str(), row.attempt.looks, row.origins), ("swisssign/a", 7, vec![Origin::Config]));
+    assert_eq!(
+        (row.client.as_str(), row.attempt.looks, row.origins),
+        ("swisssign/a", 7, vec![Origin::Config])
+    );
     assert_eq!(row.due_at.unwrap().as_microsecond(), 600);
-    assert_eq!(store.open_entries(Some(&name("old.ch"))).await.unwrap()[0].value, "swiss-pki=old");
-    assert_eq!(store.effects_since(jiff::Timestamp::UNIX_EPOCH).await.unwrap().all, 1);
-    assert_eq!(store.history(&name("old.ch")).await.unwrap()[0].detail, "by an old program");
+    assert_eq!(
+        store.open_entries(Some(&name("old.ch"))).await.unwrap()[0].value,
+        "swiss-pki=old"
+    );
+    assert_eq!(
+        store
+            .effects_since(jiff::Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap()
+            .all,
+        1
+    );
+    assert_eq!(
+        store.history(&name("old.ch")).await.unwrap()[0].detail,
+        "by an old program"
+    );
     assert_eq!(store.fact("old").await.unwrap().as_deref(), Some("yes"));
 }
 
 async fn shape_of_file(db: &mut SqliteConnection) -> Shape {
-    let columns = "SELECT t.name, c.name, c.type, c.\"notnull\" = 0, c.dflt_value IS NOT NULL OR c.pk > 0
+    let columns =
+        "SELECT t.name, c.name, c.type, c.\"notnull\" = 0, c.dflt_value IS NOT NULL OR c.pk > 0
         FROM sqlite_schema t, pragma_table_xinfo(t.name) c WHERE t.type IN ('table', 'view')";
     let rules = "SELECT t.name, 'unique: ' || group_concat(i.name) || l.partial
         FROM sqlite_schema t, pragma_index_list(t.name) l, pragma_index_info(l.name) i
@@ -94,7 +164,8 @@ async fn shape_of_file(db: &mut SqliteConnection) -> Shape {
 }
 
 async fn shape_of_database(database: &Database) -> Shape {
-    let columns = "SELECT table_name::text, column_name::text, data_type::text, is_nullable = 'YES',
+    let columns =
+        "SELECT table_name::text, column_name::text, data_type::text, is_nullable = 'YES',
             column_default IS NOT NULL OR is_identity = 'YES'
         FROM information_schema.columns WHERE table_schema = 'public'";
     let rules = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
@@ -103,7 +174,10 @@ async fn shape_of_database(database: &Database) -> Shape {
         UNION ALL SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal";
     let mut db = database.connect().await;
     let columns = sqlx::query_as(columns).fetch_all(&mut db).await.unwrap();
-    Shape::of(columns, sqlx::query_as(rules).fetch_all(&mut db).await.unwrap())
+    Shape::of(
+        columns,
+        sqlx::query_as(rules).fetch_all(&mut db).await.unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -112,10 +186,18 @@ async fn a_migration_of_the_file_takes_nothing_away_from_a_program_that_is_still
     let mut db = raw(&dir.path().join("state.db")).await;
     let mut shapes = vec![Shape::default()];
     for migration in migrations("src/store/migrations") {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(migration)).execute(&mut db).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(migration))
+            .execute(&mut db)
+            .await
+            .unwrap();
         let shape = shape_of_file(&mut db).await;
         for (version, known) in shapes.iter().enumerate() {
-            assert_eq!(known.lost_in(&shape), Vec::<String>::new(), "{version} beside {}", shapes.len());
+            assert_eq!(
+                known.lost_in(&shape),
+                Vec::<String>::new(),
+                "{version} beside {}",
+                shapes.len()
+            );
         }
         shapes.push(shape);
     }
@@ -131,7 +213,12 @@ async fn a_migration_of_the_database_takes_nothing_away_from_the_versions_that_i
         let newest = "SELECT usable_from FROM prevalidate_schema ORDER BY version DESC LIMIT 1";
         let usable_from = usize::try_from(database.number(newest).await).unwrap();
         for (version, known) in shapes.iter().enumerate().skip(usable_from) {
-            assert_eq!(known.lost_in(&shape), Vec::<String>::new(), "{version} beside {}", shapes.len());
+            assert_eq!(
+                known.lost_in(&shape),
+                Vec::<String>::new(),
+                "{version} beside {}",
+                shapes.len()
+            );
         }
         shapes.push(shape);
     }
@@ -139,21 +226,45 @@ async fn a_migration_of_the_database_takes_nothing_away_from_the_versions_that_i
 
 #[test]
 fn what_would_stop_an_older_program_is_found() {
-    let column =
-        |name: &str, nullable, default| ("t".to_owned(), name.to_owned(), "text".to_owned(), nullable, default);
+    let column = |name: &str, nullable, default| {
+        (
+            "t".to_owned(),
+            name.to_owned(),
+            "text".to_owned(),
+            nullable,
+            default,
+        )
+    };
     let key = ("t".to_owned(), "PRIMARY KEY (a)".to_owned());
-    let before = Shape::of(vec![column("a", false, false), column("b", true, false)], vec![key.clone()]);
+    let before = Shape::of(
+        vec![column("a", false, false), column("b", true, false)],
+        vec![key.clone()],
+    );
     let of = |columns, rules| before.lost_in(&Shape::of(columns, rules));
     let (a, b) = (column("a", false, false), column("b", true, false));
     assert_eq!(
-        of(vec![a.clone(), b.clone(), column("c", true, false), column("d", false, true)], vec![key.clone()]),
+        of(
+            vec![
+                a.clone(),
+                b.clone(),
+                column("c", true, false),
+                column("d", false, true)
+            ],
+            vec![key.clone()]
+        ),
         [""; 0]
     );
     let check = ("t".to_owned(), "CHECK (a <> '')".to_owned());
     for (columns, rules) in [
         (vec![a.clone()], vec![key.clone()]),
-        (vec![a.clone(), column("b", false, false)], vec![key.clone()]),
-        (vec![a.clone(), b.clone(), column("c", false, false)], vec![key.clone()]),
+        (
+            vec![a.clone(), column("b", false, false)],
+            vec![key.clone()],
+        ),
+        (
+            vec![a.clone(), b.clone(), column("c", false, false)],
+            vec![key.clone()],
+        ),
         (vec![a.clone(), b.clone()], vec![]),
         (vec![a, b], vec![key, check]),
     ] {
@@ -170,13 +281,25 @@ async fn statements_of_older_programs_work_in_the_file_of_today() {
         let path = dir.path().join("state.db");
         let mut old = raw(&path).await;
         for migration in &migrations("src/store/migrations")[..version] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(migration.clone())).execute(&mut old).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(migration.clone()))
+                .execute(&mut old)
+                .await
+                .unwrap();
         }
-        let stamp = format!("PRAGMA application_id = {}; PRAGMA user_version = {version}", 0x7076_616c);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut old).await.unwrap();
+        let stamp = format!(
+            "PRAGMA application_id = {}; PRAGMA user_version = {version}",
+            0x7076_616c
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(stamp))
+            .execute(&mut old)
+            .await
+            .unwrap();
         // The old program goes on over the connection that it has.
         let store = SqliteStore::open(&url(&path), None).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut old).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+            .execute(&mut old)
+            .await
+            .unwrap();
         has_taken(&store).await;
     }
 }
@@ -191,12 +314,22 @@ async fn statements_of_older_programs_work_in_the_database_of_today() {
             database.run(migration).await;
         }
         let mut old = database.connect().await;
-        let store = prevalidate::store::postgres::PostgresStore::open(&database.url, None, None).await.unwrap();
+        let store = prevalidate::store::postgres::PostgresStore::open(&database.url, None, None)
+            .await
+            .unwrap();
         let newest = "SELECT usable_from FROM prevalidate_schema ORDER BY version DESC LIMIT 1";
         if usize::try_from(database.number(newest).await).unwrap() <= version {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut old).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+                .execute(&mut old)
+                .await
+                .unwrap();
             has_taken(&store).await;
-            assert_eq!(store.notice_records().await.unwrap()[0].since.as_microsecond(), 5);
+            assert_eq!(
+                store.notice_records().await.unwrap()[0]
+                    .since
+                    .as_microsecond(),
+                5
+            );
         }
     }
 }

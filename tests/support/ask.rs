@@ -22,7 +22,11 @@ pub fn tcp(server: SocketAddr, message: &Message) -> Option<Message> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let bytes = message.to_vec().unwrap();
-    let framed = [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes[..]].concat();
+    let framed = [
+        &u16::try_from(bytes.len()).unwrap().to_be_bytes()[..],
+        &bytes[..],
+    ]
+    .concat();
     stream.write_all(&framed).ok()?;
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
@@ -33,7 +37,12 @@ pub fn tcp(server: SocketAddr, message: &Message) -> Option<Message> {
 
 /// The answer over UDP, `None` when there is none.
 pub fn udp(server: SocketAddr, message: &Message) -> Option<Message> {
-    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::]:0" }).ok()?;
+    let socket = UdpSocket::bind(if server.is_ipv4() {
+        "127.0.0.1:0"
+    } else {
+        "[::]:0"
+    })
+    .ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
     socket.send_to(&message.to_vec().unwrap(), server).ok()?;
     let mut reply = vec![0; 65_535];

@@ -11,7 +11,8 @@ use super::zones::{Keys, Policy, Refresh, Source, Zone, documented};
 /// Writes `named.conf` and the zone files.
 pub fn prepare(directory: &Path, address: SocketAddr, zones: &[Zone], keys: &Keys) {
     let port = address.port();
-    // Everything that has a path outside the directory or a fixed port by default is moved or switched off.
+    // Everything that has a path outside the directory or a fixed port by default is moved or
+    // switched off.
     let mut text = format!(
         "include \"tsig.key\";
 controls {{ }};
@@ -27,13 +28,25 @@ logging {{
 }};
 "
     );
-    for (number, Zone { apex, text: file, policy, source }) in zones.iter().enumerate() {
+    for (
+        number,
+        Zone {
+            apex,
+            text: file,
+            policy,
+            source,
+        },
+    ) in zones.iter().enumerate()
+    {
         let stanza = match source {
             Source::File => {
                 std::fs::write(directory.join(format!("{number}.zone")), file).unwrap();
                 let policy = match policy {
                     Policy::AnyKey => {
-                        let grants = keys.0.iter().map(|key| format!(" grant {}. zonesub ANY;", key.name));
+                        let grants = keys
+                            .0
+                            .iter()
+                            .map(|key| format!(" grant {}. zonesub ANY;", key.name));
                         format!("update-policy {{{} }};", grants.collect::<String>())
                     }
                     Policy::ApexTxt(key) => documented("bind", apex, key),
@@ -42,7 +55,11 @@ logging {{
                 format!("type primary; file \"{number}.zone\"; {policy}")
             }
             Source::Primary(primary, refresh) => {
-                let seconds = if *refresh == Refresh::EverySecond { 1 } else { 86_400 };
+                let seconds = if *refresh == Refresh::EverySecond {
+                    1
+                } else {
+                    86_400
+                };
                 format!(
                     "type secondary; file \"{number}.bak\"; masterfile-format text; \
                      primaries {{ {} port {}; }}; min-refresh-time {seconds}; max-refresh-time {seconds}; \
@@ -60,6 +77,8 @@ logging {{
 /// In the foreground, one worker thread.
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(process::find("named"));
-    command.args(["-f", "-n", "1", "-c"]).arg(directory.join("named.conf"));
+    command
+        .args(["-f", "-n", "1", "-c"])
+        .arg(directory.join("named.conf"));
     command
 }

@@ -1,4 +1,5 @@
-//! A daemon of a test: `prevalidate serve`, watched over the socket that a service manager gives it and by its log.
+//! A daemon of a test: `prevalidate serve`, watched over the socket that a service manager gives it
+//! and by its log.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -47,26 +48,40 @@ impl Daemon {
         let log = Heard::default();
         let (lines, heard) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
         std::thread::spawn(move || {
-            lines.lines().map_while(Result::ok).for_each(|line| heard.add(line));
+            lines
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| heard.add(line));
             heard.end();
         });
         let (messages, heard) = (Heard::default(), log.clone());
         let told = messages.clone();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
                 // Asked before: what it said last may still be there when it has ended.
                 let ended = heard.has_ended();
                 match socket.recv(&mut buffer) {
-                    Ok(length) => told.add(String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned()),
+                    Ok(length) => told.add(
+                        String::from_utf8_lossy(&buffer[..length])
+                            .trim_end()
+                            .to_owned(),
+                    ),
                     Err(_) if ended => break,
                     Err(_) => {}
                 }
             }
             told.end();
         });
-        Self { child, log, messages, _folder: folder }
+        Self {
+            child,
+            log,
+            messages,
+            _folder: folder,
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -81,16 +96,31 @@ impl Daemon {
     /// Where it listens.
     #[track_caller]
     pub fn address(&self) -> SocketAddr {
-        assert!(self.log.count(1, |line| line.contains(" listen=")), "listens nowhere:\n{}", self.said());
+        assert!(
+            self.log.count(1, |line| line.contains(" listen=")),
+            "listens nowhere:\n{}",
+            self.said()
+        );
         let said = self.said();
-        said.split(" listen=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+        said.split(" listen=")
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// The status and the whole answer to a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
@@ -101,18 +131,25 @@ impl Daemon {
         self.log.all()
     }
 
-    /// Waits until a line of its log that it has not shown here yet holds all of `words`, and gives it.
+    /// Waits until a line of its log that it has not shown here yet holds all of `words`, and gives
+    /// it.
     #[track_caller]
     pub fn says(&mut self, words: &[&str]) -> String {
         let is_it = |line: &str| words.iter().all(|word| line.contains(word));
-        self.log.next(is_it).unwrap_or_else(|| panic!("does not say {words:?}:\n{}", self.said()))
+        self.log
+            .next(is_it)
+            .unwrap_or_else(|| panic!("does not say {words:?}:\n{}", self.said()))
     }
 
     /// Waits until its log holds so many lines with all of `words`.
     #[track_caller]
     pub fn says_times(&self, count: usize, words: &[&str]) {
         let is_it = |line: &str| words.iter().all(|word| line.contains(word));
-        assert!(self.log.count(count, is_it), "does not say {words:?} {count} times:\n{}", self.said());
+        assert!(
+            self.log.count(count, is_it),
+            "does not say {words:?} {count} times:\n{}",
+            self.said()
+        );
     }
 
     /// Waits until the service manager hears this in a message that it has not shown here yet.
@@ -127,7 +164,11 @@ impl Daemon {
     #[track_caller]
     pub fn ends(mut self) -> (ExitStatus, String) {
         let began = Instant::now();
-        assert!(self.log.wait(|log| log.ended), "does not end:\n{}", self.said());
+        assert!(
+            self.log.wait(|log| log.ended),
+            "does not end:\n{}",
+            self.said()
+        );
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

@@ -1,4 +1,5 @@
-//! A daemon that takes hooks, and a sender that signs them: by the specification, not by the code that is tested.
+//! A daemon that takes hooks, and a sender that signs them: by the specification, not by the code
+//! that is tested.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +25,13 @@ pub fn start(mut command: Command) -> (Daemon, Sender) {
     command.env("HOOK_SECRET", format!("whsec_{}", STANDARD.encode(KEY)));
     let daemon = Daemon::start(command);
     let url = format!("http://{}/hooks/dns", daemon.address());
-    (daemon, Sender { url, client: reqwest::Client::builder().no_proxy().build().unwrap() })
+    (
+        daemon,
+        Sender {
+            url,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        },
+    )
 }
 
 /// Who has the secret.
@@ -41,15 +48,31 @@ impl Sender {
         loop {
             let time = SystemClock.now().as_second();
             let mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
-            let mac = mac.chain_update(format!("{id}.{time}.{body}")).finalize().into_bytes();
-            let request = self.client.post(&self.url).body(body.clone()).header("content-type", "application/json");
-            let request = request.header("webhook-id", id).header("webhook-timestamp", time);
-            let answer =
-                request.header("webhook-signature", format!("v1,{}", STANDARD.encode(mac))).send().await.unwrap();
+            let mac = mac
+                .chain_update(format!("{id}.{time}.{body}"))
+                .finalize()
+                .into_bytes();
+            let request = self
+                .client
+                .post(&self.url)
+                .body(body.clone())
+                .header("content-type", "application/json");
+            let request = request
+                .header("webhook-id", id)
+                .header("webhook-timestamp", time);
+            let answer = request
+                .header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)))
+                .send()
+                .await
+                .unwrap();
             match answer.status().as_u16() {
                 202 => return answer.json().await.unwrap(),
                 429 => {
-                    let wait = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+                    let wait = answer.headers()["retry-after"]
+                        .to_str()
+                        .unwrap()
+                        .parse()
+                        .unwrap();
                     tokio::time::sleep(Duration::from_secs(wait)).await;
                 }
                 status => panic!("{status}: {}", answer.text().await.unwrap()),
@@ -71,7 +94,9 @@ impl Sender {
                         if n >= count {
                             break;
                         }
-                        let answer = sender.send(&format!("storm-{run:x}-{n}"), &names[n % names.len()]).await;
+                        let answer = sender
+                            .send(&format!("storm-{run:x}-{n}"), &names[n % names.len()])
+                            .await;
                         assert_eq!(answer["domains"], 1, "{answer}");
                     }
                 })

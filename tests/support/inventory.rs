@@ -1,5 +1,5 @@
-//! An inventory as an organisation has it after some months, in a real store: most domains valid, some on their way, a few in
-//! trouble. For what is shown to people.
+//! An inventory as an organisation has it after some months, in a real store: most domains valid,
+//! some on their way, a few in trouble. For what is shown to people.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::ClientSelector;
 use prevalidate::clock::{Clock as _, SimulatedClock};
 use prevalidate::prevalidation::{
-    Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration, Sighting, Status, Token,
+    Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration, Sighting,
+    Status, Token,
 };
 use prevalidate::server::access::Access;
 use prevalidate::server::shared::{Live, Shared};
@@ -16,7 +17,8 @@ use prevalidate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
 use prevalidate::worker::Target;
 
 /// What a CA or a stranger in DNS may say.
-pub const EVIL: &str = "<script>alert(1)</script>\u{1b}[31m\u{202e}gnp.exe\u{0} \"quoted\" 'single' &amp;";
+pub const EVIL: &str =
+    "<script>alert(1)</script>\u{1b}[31m\u{202e}gnp.exe\u{0} \"quoted\" 'single' &amp;";
 
 pub struct Inventory {
     pub store: Arc<dyn Store>,
@@ -48,12 +50,20 @@ impl Inventory {
     pub fn over(store: Arc<dyn Store>) -> Self {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let clients = ["Muster AG", "Stadtwerke & Söhne"];
-        let targets = clients.map(|name| Target::new("swisssign", ClientSelector::Name(name.into()))).to_vec();
-        Self { store, clock: SimulatedClock::at(now), targets }
+        let targets = clients
+            .map(|name| Target::new("swisssign", ClientSelector::Name(name.into())))
+            .to_vec();
+        Self {
+            store,
+            clock: SimulatedClock::at(now),
+            targets,
+        }
     }
 
     async fn fill(&self, count: usize, now: Timestamp) {
-        let words = ["shop", "www", "mail", "intranet", "portal", "api", "static", "login"];
+        let words = [
+            "shop", "www", "mail", "intranet", "portal", "api", "static", "login",
+        ];
         let domains: Vec<_> = (0..count)
             .map(|number| match number % 3 {
                 0 => format!("{}-{number}.example", words[number % 8]),
@@ -61,26 +71,47 @@ impl Inventory {
                 _ => format!("marke{number}.test"),
             })
             .collect();
-        let (first, second): (Vec<_>, Vec<_>) = domains.iter().enumerate().partition(|(number, _)| number % 4 != 0);
+        let (first, second): (Vec<_>, Vec<_>) = domains
+            .iter()
+            .enumerate()
+            .partition(|(number, _)| number % 4 != 0);
         for (target, own) in self.targets.iter().zip([first, second]) {
             let seen = own.into_iter().map(|(number, domain)| {
                 // Proofs of the last half year, no two alike.
-                let age = days(1) * i32::try_from(number * 7 % 160).unwrap() + SignedDuration::from_secs(number as i64);
-                (name(domain), Some(now - age - SignedDuration::from_hours(2)))
+                let age = days(1) * i32::try_from(number * 7 % 160).unwrap()
+                    + SignedDuration::from_secs(number as i64);
+                (
+                    name(domain),
+                    Some(now - age - SignedDuration::from_hours(2)),
+                )
             });
-            self.look(target, seen.collect(), now - SignedDuration::from_hours(3)).await;
+            self.look(target, seen.collect(), now - SignedDuration::from_hours(3))
+                .await;
         }
     }
 
-    /// Has the inventory want these and the CA show them, each with a proof of its time, or without.
-    pub async fn look(&self, target: &Target, seen: Vec<(DomainName, Option<Timestamp>)>, at: Timestamp) {
+    /// Has the inventory want these and the CA show them, each with a proof of its time, or
+    /// without.
+    pub async fn look(
+        &self,
+        target: &Target,
+        seen: Vec<(DomainName, Option<Timestamp>)>,
+        at: Timestamp,
+    ) {
         let wanted = |(domain, _): &(DomainName, _)| Wanted {
             domain: domain.clone(),
             client: target.key.clone(),
             ca: target.ca.clone(),
             provider: Some("internal".to_owned()),
         };
-        self.store.want(Origin::Config, &seen.iter().map(wanted).collect::<Vec<_>>(), at).await.unwrap();
+        self.store
+            .want(
+                Origin::Config,
+                &seen.iter().map(wanted).collect::<Vec<_>>(),
+                at,
+            )
+            .await
+            .unwrap();
         let seen: Vec<_> = seen
             .into_iter()
             .map(|(domain, proved)| Seen {
@@ -90,7 +121,10 @@ impl Inventory {
                 changed: true,
             })
             .collect();
-        self.store.record_look(&target.key, &seen, at).await.unwrap();
+        self.store
+            .record_look(&target.key, &seen, at)
+            .await
+            .unwrap();
     }
 
     async fn trouble(&self, now: Timestamp) {
@@ -110,14 +144,34 @@ impl Inventory {
             ("below.xn--bcher-kva.example", None),
             ("withdrawn.example", fresh),
         ];
-        self.look(target, cases.iter().map(|(domain, proved)| (name(domain), *proved)).collect(), now - hour * 3).await;
-        let new =
-            Wanted { domain: name("new.example"), client: target.key.clone(), ca: target.ca.clone(), provider: None };
+        self.look(
+            target,
+            cases
+                .iter()
+                .map(|(domain, proved)| (name(domain), *proved))
+                .collect(),
+            now - hour * 3,
+        )
+        .await;
+        let new = Wanted {
+            domain: name("new.example"),
+            client: target.key.clone(),
+            ca: target.ca.clone(),
+            provider: None,
+        };
         self.store.want(Origin::Added, &[new], now).await.unwrap();
-        self.store.set_fact(&format!("unmanaged/{}", target.key), "stranger.example").await.unwrap();
+        self.store
+            .set_fact(&format!("unmanaged/{}", target.key), "stranger.example")
+            .await
+            .unwrap();
 
-        let hold =
-            |reason: &str| Some(Hold { since: now - hour * 30, reason: reason.to_owned(), again_at: now + hour * 5 });
+        let hold = |reason: &str| {
+            Some(Hold {
+                since: now - hour * 30,
+                reason: reason.to_owned(),
+                again_at: now + hour * 5,
+            })
+        };
         self.change("held.example", now, |write| {
             write.attempt.since = Some(now - hour * 30);
             write.attempt.hold = hold(
@@ -140,7 +194,8 @@ impl Inventory {
                 }),
                 now,
             ));
-            // A value comes from the CA's word only after that was checked; no text of PostgreSQL holds a zero byte.
+            // A value comes from the CA's word only after that was checked; no text of PostgreSQL
+            // holds a zero byte.
             write.ledger = vec![entry("evil.example", &EVIL.replace('\0', ""), now)];
             write.events = vec![event("evil.example", "failed", EVIL, now)];
         })
@@ -150,9 +205,11 @@ impl Inventory {
             write.attempt.hold = hold("withdrawn by hand");
         })
         .await;
-        for (domain, waited, bogus) in
-            [("renewing.example", 0, false), ("late.example", 2, false), ("bogus.example", 26, true)]
-        {
+        for (domain, waited, bogus) in [
+            ("renewing.example", 0, false),
+            ("late.example", 2, false),
+            ("bogus.example", 26, true),
+        ] {
             let value = format!("swiss-pki={domain}");
             self.change(domain, now, |write| {
                 let since = now - hour * waited;
@@ -164,12 +221,18 @@ impl Inventory {
                 write.attempt.looks = 12;
                 write.attempt.bogus = bogus.then(|| Bogus {
                     since,
-                    fault: "the signature of the DNSKEY set of bogus.example. ended on 2026-11-20".to_owned(),
+                    fault: "the signature of the DNSKEY set of bogus.example. ended on 2026-11-20"
+                        .to_owned(),
                 });
                 write.ledger = vec![entry(domain, &value, since)];
                 write.events = vec![
                     event(domain, "registered", "cld-1234 at swisssign", since - hour),
-                    event(domain, "published", "swiss-pki=… at ns1.example.net, TTL 300 s", since),
+                    event(
+                        domain,
+                        "published",
+                        "swiss-pki=… at ns1.example.net, TTL 300 s",
+                        since,
+                    ),
                 ];
             })
             .await;
@@ -180,7 +243,14 @@ impl Inventory {
     pub async fn change(&self, domain: &str, now: Timestamp, change: impl FnOnce(&mut Write)) {
         let only = [name(domain)];
         self.store.wake(&only, now).await.unwrap();
-        let claim = Claim { holder: "test", now, lease: days(1), limit: 1, only: Some(&only), except_clients: &[] };
+        let claim = Claim {
+            holder: "test",
+            now,
+            lease: days(1),
+            limit: 1,
+            only: Some(&only),
+            except_clients: &[],
+        };
         let lease = self.store.claim(&claim).await.unwrap().remove(0);
         let mut write = Write {
             fence: lease.fence,
@@ -194,7 +264,12 @@ impl Inventory {
             release: true,
         };
         change(&mut write);
-        self.store.commit(&[write]).await.unwrap().remove(0).unwrap();
+        self.store
+            .commit(&[write])
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap();
     }
 
     /// What the parts of a daemon share that looks after it; the picture is taken.
@@ -219,7 +294,11 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
     Registration {
         reference: format!("cld-{:08x}", domain.as_str().len() * 7919),
         domain: domain.clone(),
-        status: if proved.is_some() { Status::Valid } else { Status::Pending },
+        status: if proved.is_some() {
+            Status::Valid
+        } else {
+            Status::Pending
+        },
         proof: proved.map(|at| Proof {
             validated_at: Some(at),
             expires_at: Some(at + days(198)),

@@ -34,31 +34,66 @@ database:
     );
     text.push_str("key:\n");
     for key in &keys.0 {
-        writeln!(text, "  - id: {}.\n    algorithm: {}\n    secret: {}", key.name, key.algorithm, key.secret).unwrap();
+        writeln!(
+            text,
+            "  - id: {}.\n    algorithm: {}\n    secret: {}",
+            key.name, key.algorithm, key.secret
+        )
+        .unwrap();
     }
     text.push_str("remote:\n");
     for (number, zone) in zones.iter().enumerate() {
         if let Source::Primary(primary, _) = zone.source {
-            writeln!(text, "  - id: primary{number}\n    address: {}@{}", primary.ip(), primary.port()).unwrap();
+            writeln!(
+                text,
+                "  - id: primary{number}\n    address: {}@{}",
+                primary.ip(),
+                primary.port()
+            )
+            .unwrap();
         }
     }
-    text.push_str("acl:\n  - id: loopback\n    address: 127.0.0.1\n    action: [ transfer, notify ]\n");
+    text.push_str(
+        "acl:\n  - id: loopback\n    address: 127.0.0.1\n    action: [ transfer, notify ]\n",
+    );
     for (number, zone) in zones.iter().enumerate() {
         text += &match &zone.policy {
             Policy::AnyKey => {
                 let names: Vec<_> = keys.0.iter().map(|key| format!("{}.", key.name)).collect();
-                format!("  - id: update{number}\n    key: [ {} ]\n    action: update\n", names.join(", "))
+                format!(
+                    "  - id: update{number}\n    key: [ {} ]\n    action: update\n",
+                    names.join(", ")
+                )
             }
-            Policy::ApexTxt(key) => {
-                documented("knot", &zone.apex, key).replacen(&format!("id: {key}"), &format!("id: update{number}"), 1)
-            }
+            Policy::ApexTxt(key) => documented("knot", &zone.apex, key).replacen(
+                &format!("id: {key}"),
+                &format!("id: update{number}"),
+                1,
+            ),
             Policy::Closed => continue,
         };
     }
     text.push_str("zone:\n");
-    for (number, Zone { apex, text: file, policy, source }) in zones.iter().enumerate() {
-        let update = if matches!(policy, Policy::Closed) { String::new() } else { format!(", update{number}") };
-        write!(text, "  - domain: {apex}\n    storage: {here}\n    acl: [ loopback{update} ]\n").unwrap();
+    for (
+        number,
+        Zone {
+            apex,
+            text: file,
+            policy,
+            source,
+        },
+    ) in zones.iter().enumerate()
+    {
+        let update = if matches!(policy, Policy::Closed) {
+            String::new()
+        } else {
+            format!(", update{number}")
+        };
+        write!(
+            text,
+            "  - domain: {apex}\n    storage: {here}\n    acl: [ loopback{update} ]\n"
+        )
+        .unwrap();
         match source {
             Source::File => {
                 std::fs::write(directory.join(format!("{number}.zone")), file).unwrap();
@@ -70,7 +105,11 @@ database:
                 .unwrap();
             }
             Source::Primary(_, refresh) => {
-                let seconds = if *refresh == Refresh::EverySecond { 1 } else { 86_400 };
+                let seconds = if *refresh == Refresh::EverySecond {
+                    1
+                } else {
+                    86_400
+                };
                 write!(
                     text,
                     "    master: primary{number}\n    zonefile-load: none\n    zonefile-sync: -1\n    journal-content: all\n    \

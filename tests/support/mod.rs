@@ -1,4 +1,5 @@
-//! Real name servers on loopback for the tests: each in a directory of its own, on a free high port, gone when dropped.
+//! Real name servers on loopback for the tests: each in a directory of its own, on a free high
+//! port, gone when dropped.
 //!
 //! ```ignore
 //! let keys = Keys::of(&["prevalidate"]);

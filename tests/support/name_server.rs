@@ -14,7 +14,8 @@ use super::process::{self, Process};
 use super::zones::{Keys, Source, Zone};
 use super::{ask, bind, knot, pdns};
 
-/// How long a server may take to answer for all its zones; BIND, Knot and PowerDNS need 0.1 to 0.3 s.
+/// How long a server may take to answer for all its zones; BIND, Knot and PowerDNS need 0.1 to 0.3
+/// s.
 const START: Duration = Duration::from_secs(30);
 
 /// A name server that lives as long as this value.
@@ -51,12 +52,22 @@ impl NameServer {
         prepare: fn(&Path, SocketAddr, &[Zone], &Keys),
         command: fn(&Path) -> Command,
     ) -> Self {
-        let (port, directory) = (Port::take(), TempDir::with_prefix("prevalidate-dns-").unwrap());
+        let (port, directory) = (
+            Port::take(),
+            TempDir::with_prefix("prevalidate-dns-").unwrap(),
+        );
         write_secret(&directory.path().join("tsig.key"), &keys.file_text());
         prepare(directory.path(), port.address(), zones, keys);
         let process = Process::start(command(directory.path()), directory.path());
         let (keys, zones) = (keys.clone(), zones.to_vec());
-        let mut server = Self { process, port, directory, keys, zones, command };
+        let mut server = Self {
+            process,
+            port,
+            directory,
+            keys,
+            zones,
+            command,
+        };
         server.wait_until_it_answers();
         server
     }
@@ -85,10 +96,22 @@ impl NameServer {
             ask::serial(server, &zone.apex).is_some()
                 && ask::udp(server, &ask::query(&zone.apex, RecordType::SOA)).is_some()
         };
-        while !self.zones.iter().all(|zone| ready(zone, self.port.address())) {
+        while !self
+            .zones
+            .iter()
+            .all(|zone| ready(zone, self.port.address()))
+        {
             if self.process.ended() || begun.elapsed() > START {
-                let state = if self.process.ended() { "ended at once" } else { "does not answer for its zones" };
-                panic!("the name server in {} {state}:\n{}", self.directory.path().display(), self.log());
+                let state = if self.process.ended() {
+                    "ended at once"
+                } else {
+                    "does not answer for its zones"
+                };
+                panic!(
+                    "the name server in {} {state}:\n{}",
+                    self.directory.path().display(),
+                    self.log()
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -118,16 +141,28 @@ impl NameServer {
             .collect()
     }
 
-    /// The zone as records in presentation form with their TTLs, sorted, the SOA's serial replaced by `SERIAL`.
+    /// The zone as records in presentation form with their TTLs, sorted, the SOA's serial replaced
+    /// by `SERIAL`.
     pub fn axfr(&self, zone: &str) -> Vec<String> {
         let port = self.address().port().to_string();
-        let arguments = ["+tcp", "+noall", "+answer", "+tries=1", "-p", &port, "@127.0.0.1", zone, "AXFR"];
+        let arguments = [
+            "+tcp",
+            "+noall",
+            "+answer",
+            "+tries=1",
+            "-p",
+            &port,
+            "@127.0.0.1",
+            zone,
+            "AXFR",
+        ];
         let text = process::run("dig", &arguments, "");
         let mut records: Vec<String> = text
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with(';'))
             .map(|line| {
-                // Name, TTL, class, type; the data keeps its spaces, they may stand inside a string.
+                // Name, TTL, class, type; the data keeps its spaces, they may stand inside a
+                // string.
                 let mut fields: Vec<String> = Vec::new();
                 let mut rest = line;
                 for _ in 0..4 {
@@ -145,7 +180,11 @@ impl NameServer {
                 fields.join(" ")
             })
             .collect();
-        assert!(!records.is_empty(), "AXFR of {zone} gave nothing: {text}\n{}", self.log());
+        assert!(
+            !records.is_empty(),
+            "AXFR of {zone} gave nothing: {text}\n{}",
+            self.log()
+        );
         records.sort();
         records.dedup();
         records
@@ -153,12 +192,15 @@ impl NameServer {
 
     /// The TXT values at `name`, character-strings joined, sorted.
     pub fn txt(&self, name: &str) -> Vec<String> {
-        let reply = ask::tcp(self.address(), &ask::query(name, RecordType::TXT)).expect("the server answers");
+        let reply = ask::tcp(self.address(), &ask::query(name, RecordType::TXT))
+            .expect("the server answers");
         let mut values: Vec<String> = reply
             .answers
             .iter()
             .filter_map(|record| match &record.data {
-                RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+                RData::TXT(txt) => {
+                    Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
+                }
                 _ => None,
             })
             .collect();
@@ -168,22 +210,32 @@ impl NameServer {
 
     /// The serial of `zone`.
     pub fn serial(&self, zone: &str) -> u32 {
-        ask::serial(self.address(), zone).unwrap_or_else(|| panic!("no SOA of {zone}:\n{}", self.log()))
+        ask::serial(self.address(), zone)
+            .unwrap_or_else(|| panic!("no SOA of {zone}:\n{}", self.log()))
     }
 
-    /// Somebody else changes a zone: lines of `nsupdate` (`update add …`), signed with the server's first key.
+    /// Somebody else changes a zone: lines of `nsupdate` (`update add …`), signed with the server's
+    /// first key.
     pub fn nsupdate(&self, lines: &str) {
         let key = &self.keys.0[0];
         let key = format!("{}:{}:{}", key.algorithm, key.name, key.secret);
-        let input = format!("server 127.0.0.1 {}\n{lines}\nsend\n", self.address().port());
+        let input = format!(
+            "server 127.0.0.1 {}\n{lines}\nsend\n",
+            self.address().port()
+        );
         let output = process::try_run("nsupdate", &["-v", "-t", "10", "-y", &key], &input);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "nsupdate of {lines:?}: {said}\n{}", self.log());
+        assert!(
+            output.status.success(),
+            "nsupdate of {lines:?}: {said}\n{}",
+            self.log()
+        );
     }
 
     /// Makes a secondary fetch `zone` from its primary now; returns when both have the same serial.
     ///
-    /// A NOTIFY (RFC 1996) from the primary's address does what `rndc refresh` and `knotc zone-refresh` do, the same for both.
+    /// A NOTIFY (RFC 1996) from the primary's address does what `rndc refresh` and
+    /// `knotc zone-refresh` do, the same for both.
     pub fn refresh(&self, zone: &str) {
         let of_secondary = self.zones.iter().find_map(|known| match &known.source {
             Source::Primary(primary, _) if known.apex == zone => Some(*primary),
@@ -197,7 +249,11 @@ impl NameServer {
         notify.metadata.authoritative = true;
         let begun = Instant::now();
         while ask::serial(self.address(), zone) != Some(wanted) {
-            assert!(begun.elapsed() < START, "no transfer of {zone} after NOTIFY:\n{}", self.log());
+            assert!(
+                begun.elapsed() < START,
+                "no transfer of {zone} after NOTIFY:\n{}",
+                self.log()
+            );
             // Repeated, because a server that is just transferring may drop it.
             ask::udp(self.address(), &notify);
             for _ in 0..25 {

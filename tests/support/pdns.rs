@@ -43,7 +43,9 @@ default-soa-edit=
         address.port(),
     );
     std::fs::write(directory.join("pdns.conf"), text).unwrap();
-    let schema = SCHEMAS.iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let schema = SCHEMAS
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok());
     let schema = schema.unwrap_or_else(|| {
         panic!("\n\n  The SQLite backend of PowerDNS is missing ({}). Install it: sudo tests/install\n\n", SCHEMAS[0])
     });
@@ -55,13 +57,33 @@ default-soa-edit=
         writeln!(sql, "INSERT INTO tsigkeys (name, algorithm, secret) VALUES ('{name}', '{algorithm}', '{secret}');")
             .unwrap();
     }
-    for (number, Zone { apex, text: file, policy, source }) in zones.iter().enumerate() {
-        assert!(matches!(source, Source::File), "PowerDNS serves primary zones only in this harness");
+    for (
+        number,
+        Zone {
+            apex,
+            text: file,
+            policy,
+            source,
+        },
+    ) in zones.iter().enumerate()
+    {
+        assert!(
+            matches!(source, Source::File),
+            "PowerDNS serves primary zones only in this harness"
+        );
         let path = format!("{here}/{number}.zone");
         std::fs::write(&path, file).unwrap();
-        process::run("pdnsutil", &["--config-dir", here, "load-zone", apex, &path], "");
+        process::run(
+            "pdnsutil",
+            &["--config-dir", here, "load-zone", apex, &path],
+            "",
+        );
         // Without it PowerDNS knows no empty non-terminals and answers for them from wildcards.
-        process::run("pdnsutil", &["--config-dir", here, "rectify-zone", apex], "");
+        process::run(
+            "pdnsutil",
+            &["--config-dir", here, "rectify-zone", apex],
+            "",
+        );
         let mut meta = vec![("SOA-EDIT-DNSUPDATE", "INCREASE")];
         let allowed: Vec<&str> = match policy {
             Policy::AnyKey => keys.0.iter().map(|key| key.name.as_str()).collect(),
@@ -72,7 +94,11 @@ default-soa-edit=
         if !allowed.is_empty() {
             meta.push(("ALLOW-DNSUPDATE-FROM", "127.0.0.0/8"));
         }
-        writeln!(sql, "UPDATE domains SET type = 'MASTER' WHERE name = '{apex}';").unwrap();
+        writeln!(
+            sql,
+            "UPDATE domains SET type = 'MASTER' WHERE name = '{apex}';"
+        )
+        .unwrap();
         for (kind, content) in meta {
             writeln!(
                 sql,

@@ -7,8 +7,8 @@ use rand::Rng;
 
 /// A port nobody else uses, for UDP and TCP on 127.0.0.1, kept by a lock until dropped.
 ///
-/// BIND and Knot listen with SO_REUSEPORT: two of one user would share a port silently. So looking whether a port is free
-/// is not enough, and a lock that ends with the process keeps it.
+/// BIND and Knot listen with SO_REUSEPORT: two of one user would share a port silently. So looking
+/// whether a port is free is not enough, and a lock that ends with the process keeps it.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -24,7 +24,10 @@ impl Port {
             let number = rand::rng().random_range(12_000..32_000);
             let lock = File::create(directory.join(number.to_string())).unwrap();
             if lock.try_lock().is_ok() && is_free(number) {
-                return Self { number, _lock: lock };
+                return Self {
+                    number,
+                    _lock: lock,
+                };
             }
         }
         panic!("no free port on 127.0.0.1 between 12000 and 32000");
@@ -37,11 +40,14 @@ impl Port {
 }
 
 fn is_free(number: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", number)).is_ok() && UdpSocket::bind(("127.0.0.1", number)).is_ok()
+    TcpListener::bind(("127.0.0.1", number)).is_ok()
+        && UdpSocket::bind(("127.0.0.1", number)).is_ok()
 }
 
 /// Lock files of root are not writable for others: each user has a directory.
 fn user() -> String {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").map(|own| own.uid().to_string()).unwrap_or_default()
+    std::fs::metadata("/proc/self")
+        .map(|own| own.uid().to_string())
+        .unwrap_or_default()
 }

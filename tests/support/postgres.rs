@@ -1,5 +1,5 @@
-//! PostgreSQL and PgBouncer on loopback for the tests: one cluster for all tests of a process, a database of its own for each.
-//! `initdb` and the servers refuse root: they run as nobody then.
+//! PostgreSQL and PgBouncer on loopback for the tests: one cluster for all tests of a process, a
+//! database of its own for each. `initdb` and the servers refuse root: they run as nobody then.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,8 +17,9 @@ use super::certificate::Certificate;
 use super::ports::Port;
 use super::process;
 
-/// Starts `$@`, and stops it by the signal `$1`, as its directory `$2` goes, when nobody holds the other end of standard input any
-/// more: when the test drops it, and also when the test process is killed. Nothing is left behind, no shared memory either.
+/// Starts `$@`, and stops it by the signal `$1`, as its directory `$2` goes, when nobody holds the
+/// other end of standard input any more: when the test drops it, and also when the test process is
+/// killed. Nothing is left behind, no shared memory either.
 const GUARD: &str = r#"
 signal=$1; directory=$2; shift 2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
@@ -41,8 +42,18 @@ struct Server {
 
 impl Server {
     /// `disk`: where a file system of so many megabytes lies, for the server only.
-    fn start(directory: &Path, doomed: &Path, signal: &str, command: &[&str], disk: Option<(PathBuf, u32)>) -> Self {
-        let output = File::options().create(true).append(true).open(directory.join("output")).unwrap();
+    fn start(
+        directory: &Path,
+        doomed: &Path,
+        signal: &str,
+        command: &[&str],
+        disk: Option<(PathBuf, u32)>,
+    ) -> Self {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("output"))
+            .unwrap();
         let guard = Command::new("sh")
             .args(["-c", GUARD, "guard", signal])
             .arg(doomed)
@@ -91,11 +102,15 @@ impl Cluster {
         Self::make(false, None)
     }
 
-    /// One of its own with little room for databases: each takes 8 MB before there is anything in it. Its log of transactions lies
-    /// elsewhere: a server that cannot write that one stops, and comes back when it can.
+    /// One of its own with little room for databases: each takes 8 MB before there is anything in
+    /// it. Its log of transactions lies elsewhere: a server that cannot write that one stops, and
+    /// comes back when it can.
     pub fn on_small_disk() -> Self {
         let cluster = Self::make(false, Some(16));
-        cluster.statement(&format!("CREATE TABLESPACE small LOCATION '{}'", cluster.directory.join("small").display()));
+        cluster.statement(&format!(
+            "CREATE TABLESPACE small LOCATION '{}'",
+            cluster.directory.join("small").display()
+        ));
         cluster
     }
 
@@ -105,18 +120,42 @@ impl Cluster {
         let made = Command::new(unprivileged()[0].as_str())
             .args(&unprivileged()[1..])
             .arg(program("initdb"))
-            .args(["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"])
+            .args([
+                "-D",
+                &data,
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+            ])
             .output()
             .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut cluster =
-            Self { port: Port::take(), directory, server: None, databases: AtomicUsize::new(0), last, small_disk };
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let mut cluster = Self {
+            port: Port::take(),
+            directory,
+            server: None,
+            databases: AtomicUsize::new(0),
+            last,
+            small_disk,
+        };
         cluster.run();
         cluster
     }
 
     fn run(&mut self) {
-        let (data, port) = (self.directory.join("data"), self.port.address().port().to_string());
+        let (data, port) = (
+            self.directory.join("data"),
+            self.port.address().port().to_string(),
+        );
         let socket = self.directory.display().to_string();
         let postgres = program("postgres").display().to_string();
         let command = [
@@ -138,14 +177,34 @@ impl Cluster {
             "-c",
             "log_min_messages=warning",
         ];
-        let doomed = if self.last { self.directory.clone() } else { self.directory.join("gone") };
-        let disk = self.small_disk.map(|megabytes| (self.directory.join("small"), megabytes));
-        self.server = Some(Server::start(&self.directory, &doomed, IMMEDIATELY, &command, disk));
+        let doomed = if self.last {
+            self.directory.clone()
+        } else {
+            self.directory.join("gone")
+        };
+        let disk = self
+            .small_disk
+            .map(|megabytes| (self.directory.join("small"), megabytes));
+        self.server = Some(Server::start(
+            &self.directory,
+            &doomed,
+            IMMEDIATELY,
+            &command,
+            disk,
+        ));
         let started = Instant::now();
         let ready = program("pg_isready");
-        while !Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().unwrap().success() {
+        while !Command::new(&ready)
+            .args(["-q", "-h", "127.0.0.1", "-p", &port])
+            .status()
+            .unwrap()
+            .success()
+        {
             let said = std::fs::read_to_string(self.directory.join("output")).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(60), "PostgreSQL does not start: {said}");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "PostgreSQL does not start: {said}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -178,20 +237,34 @@ impl Cluster {
     pub async fn database(&self) -> Database {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut db = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}{}", self.tablespace())))
-            .execute(&mut db)
-            .await
-            .unwrap();
-        Database { url: self.url(&name), name }
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "CREATE DATABASE {name}{}",
+            self.tablespace()
+        )))
+        .execute(&mut db)
+        .await
+        .unwrap();
+        Database {
+            url: self.url(&name),
+            name,
+        }
     }
 
     fn tablespace(&self) -> &'static str {
-        if self.small_disk.is_some() { " TABLESPACE small" } else { "" }
+        if self.small_disk.is_some() {
+            " TABLESPACE small"
+        } else {
+            ""
+        }
     }
 
     /// The same for a test that is no future.
     pub fn database_now(&self) -> Database {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.database())
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(self.database())
     }
 
     /// From now on nobody gets in without this password; who sits on the socket does.
@@ -223,12 +296,22 @@ impl Cluster {
 
     /// By the socket, where everybody is let in.
     fn statement(&self, sql: &str) -> String {
-        let (socket, port) = (self.directory.display().to_string(), self.port.address().port().to_string());
-        process::run("psql", &["-h", &socket, "-p", &port, "-U", "postgres", "-qtAXc", sql], "")
+        let (socket, port) = (
+            self.directory.display().to_string(),
+            self.port.address().port().to_string(),
+        );
+        process::run(
+            "psql",
+            &["-h", &socket, "-p", &port, "-U", "postgres", "-qtAXc", sql],
+            "",
+        )
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@{}/{database}?sslmode=disable", self.address())
+        format!(
+            "postgres://postgres@{}/{database}?sslmode=disable",
+            self.address()
+        )
     }
 }
 
@@ -251,7 +334,10 @@ pub struct Database {
 impl Database {
     /// The same by another way, such as a proxy.
     pub fn by(&self, address: std::net::SocketAddr) -> String {
-        format!("postgres://postgres@{address}/{}?sslmode=disable", self.name)
+        format!(
+            "postgres://postgres@{address}/{}?sslmode=disable",
+            self.name
+        )
     }
 
     /// A connection beside the store.
@@ -261,17 +347,23 @@ impl Database {
 
     /// Runs statements beside the store.
     pub async fn run(&self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.connect().await)
+            .await
+            .unwrap();
     }
 
     /// One number.
     pub async fn number(&self, sql: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.connect().await).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut self.connect().await)
+            .await
+            .unwrap()
     }
 }
 
-/// PgBouncer in transaction mode before the shared cluster. Three sessions for each database, each transaction in another one: what
-/// counts on a session breaks.
+/// PgBouncer in transaction mode before the shared cluster. Three sessions for each database, each
+/// transaction in another one: what counts on a session breaks.
 #[derive(Debug)]
 pub struct Bouncer {
     port: Port,
@@ -298,21 +390,39 @@ impl Bouncer {
             directory.display(),
             directory.display(),
         );
-        for (name, content) in [("settings", settings.as_str()), ("users", "\"postgres\" \"\"\n")] {
+        for (name, content) in [
+            ("settings", settings.as_str()),
+            ("users", "\"postgres\" \"\"\n"),
+        ] {
             let mut file = File::create(directory.join(name)).unwrap();
             file.write_all(content.as_bytes()).unwrap();
-            file.set_permissions(std::fs::Permissions::from_mode(0o644)).unwrap();
+            file.set_permissions(std::fs::Permissions::from_mode(0o644))
+                .unwrap();
         }
-        let command =
-            [process::find("pgbouncer").display().to_string(), directory.join("settings").display().to_string()];
-        let server = Server::start(&directory, &directory, "TERM", &command.each_ref().map(String::as_str), None);
+        let command = [
+            process::find("pgbouncer").display().to_string(),
+            directory.join("settings").display().to_string(),
+        ];
+        let server = Server::start(
+            &directory,
+            &directory,
+            "TERM",
+            &command.each_ref().map(String::as_str),
+            None,
+        );
         let started = Instant::now();
         while std::net::TcpStream::connect(port.address()).is_err() {
             let said = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(30), "PgBouncer does not start: {said}");
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "PgBouncer does not start: {said}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { port, _server: server }
+        Self {
+            port,
+            _server: server,
+        }
     }
 
     /// Where it listens.
@@ -323,9 +433,14 @@ impl Bouncer {
 
 /// Debian keeps the servers' programs out of everybody's way.
 fn program(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<_> =
-        versions.map(|version| version.path().join("bin").join(name)).filter(|p| p.is_file()).collect();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<_> = versions
+        .map(|version| version.path().join("bin").join(name))
+        .filter(|p| p.is_file())
+        .collect();
     found.sort();
     found.pop().unwrap_or_else(|| process::find(name))
 }
@@ -335,7 +450,14 @@ fn unprivileged() -> Vec<String> {
     use std::os::unix::fs::MetadataExt as _;
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let words: &[&str] = if root {
-        &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "LC_ALL=C.UTF-8"]
+        &[
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "env",
+            "LC_ALL=C.UTF-8",
+        ]
     } else {
         &["env", "LC_ALL=C.UTF-8"]
     };
@@ -348,16 +470,28 @@ fn mounted((path, megabytes): (PathBuf, u32)) -> Vec<String> {
     own(&path);
     let root = unprivileged()[0] == "setpriv";
     let owner = if root { ",uid=65534,gid=65534" } else { "" };
-    let mount = format!("mount -t tmpfs -o \"size=$1m,mode=0700{owner}\" tmpfs \"$2\" && shift 2 && exec \"$@\"");
+    let mount = format!(
+        "mount -t tmpfs -o \"size=$1m,mode=0700{owner}\" tmpfs \"$2\" && shift 2 && exec \"$@\""
+    );
     let user: &[&str] = if root { &[] } else { &["--map-root-user"] };
     let shell = ["sh", "-c", &mount, "mount"];
-    let words = ["unshare", "--mount"].iter().chain(user).chain(&shell).map(|&word| word.to_owned());
-    words.chain([megabytes.to_string(), path.display().to_string()]).collect()
+    let words = ["unshare", "--mount"]
+        .iter()
+        .chain(user)
+        .chain(&shell)
+        .map(|&word| word.to_owned());
+    words
+        .chain([megabytes.to_string(), path.display().to_string()])
+        .collect()
 }
 
 /// A directory that the unprivileged user owns.
 fn private_directory() -> PathBuf {
-    let directory = tempfile::Builder::new().prefix("prevalidate-postgres-").tempdir().unwrap().keep();
+    let directory = tempfile::Builder::new()
+        .prefix("prevalidate-postgres-")
+        .tempdir()
+        .unwrap()
+        .keep();
     own(&directory);
     directory
 }

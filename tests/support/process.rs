@@ -26,9 +26,17 @@ pub fn find(program: &str) -> PathBuf {
 /// When it is not there: a test never skips.
 pub fn tool(name: &str) -> PathBuf {
     // Beside what Cargo builds: target/debug/deps/prevalidate-….
-    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let target = std::env::current_exe()
+        .unwrap()
+        .ancestors()
+        .nth(3)
+        .unwrap()
+        .to_owned();
     let path = target.join("tools/bin").join(name);
-    assert!(path.is_file(), "\n\n  The tool `{name}` is missing and this test runs it. Install it: tests/install\n\n");
+    assert!(
+        path.is_file(),
+        "\n\n  The tool `{name}` is missing and this test runs it. Install it: tests/install\n\n"
+    );
     path
 }
 
@@ -38,8 +46,15 @@ pub fn tool(name: &str) -> PathBuf {
 /// When it is missing or fails; the message holds everything it wrote.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let output = try_run(program, arguments, input);
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{program} {arguments:?} with {input:?}: {}\n{stdout}\n{stderr}", output.status);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?} with {input:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
     stdout.into_owned()
 }
 
@@ -53,15 +68,17 @@ pub fn try_run(program: &str, arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that ends without reading closes the pipe: its exit status says more than the broken pipe.
+    // A program that ends without reading closes the pipe: its exit status says more than the
+    // broken pipe.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
-/// Runs its arguments as a program until that ends or nobody holds the other end of standard input any more; so a server
-/// is killed when its test drops it, and also when the test process itself is killed or leaks it. What it started, such as
-/// a driver's browser, is killed with it: they are a session. Descriptors that came from outside (a lock that a build tool
-/// holds) are closed: a server must not keep them.
+/// Runs its arguments as a program until that ends or nobody holds the other end of standard input
+/// any more; so a server is killed when its test drops it, and also when the test process itself is
+/// killed or leaks it. What it started, such as a driver's browser, is killed with it: they are a
+/// session. Descriptors that came from outside (a lock that a build tool holds) are closed: a
+/// server must not keep them.
 const GUARD: &str = r#"
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
 setsid "$@" </dev/null 9<&- &
@@ -76,10 +93,18 @@ wait $server
 pub struct Process(Child);
 
 impl Process {
-    /// Starts `command` (program and arguments), everything it says goes to `output` in `directory`.
-    #[allow(clippy::needless_pass_by_value, reason = "a command is used up by starting it")]
+    /// Starts `command` (program and arguments), everything it says goes to `output` in
+    /// `directory`.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a command is used up by starting it"
+    )]
     pub fn start(command: Command, directory: &Path) -> Self {
-        let output = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("output")).unwrap();
+        let output = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(directory.join("output"))
+            .unwrap();
         let child = Command::new(find("sh"))
             .args(["-c", GUARD, "guard"])
             .arg(command.get_program())

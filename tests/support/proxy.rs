@@ -1,4 +1,5 @@
-//! A proxy between a DNS client and a server over TCP that misbehaves on purpose and remembers what it saw.
+//! A proxy between a DNS client and a server over TCP that misbehaves on purpose and remembers what
+//! it saw.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,10 +36,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one before `upstream`; `rule` sees each request and how many of the same opcode came before it.
-    pub fn before(upstream: SocketAddr, rule: impl Fn(&Message, usize) -> Verdict + Send + Sync + 'static) -> Self {
+    /// Starts one before `upstream`; `rule` sees each request and how many of the same opcode came
+    /// before it.
+    pub fn before(
+        upstream: SocketAddr,
+        rule: impl Fn(&Message, usize) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
+        let proxy = Self {
+            address: listener.local_addr().unwrap(),
+            seen: Arc::default(),
+        };
         let (seen, rule): (_, Arc<Rule>) = (Arc::clone(&proxy.seen), Arc::new(rule));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -62,11 +70,19 @@ impl Proxy {
     /// The update messages that reached it.
     pub fn updates(&self) -> Vec<Message> {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|message| message.metadata.op_code == OpCode::Update).cloned().collect()
+        seen.iter()
+            .filter(|message| message.metadata.op_code == OpCode::Update)
+            .cloned()
+            .collect()
     }
 }
 
-fn serve(mut client: TcpStream, upstream: SocketAddr, seen: &Mutex<Vec<Message>>, rule: &Rule) -> Option<()> {
+fn serve(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    seen: &Mutex<Vec<Message>>,
+    rule: &Rule,
+) -> Option<()> {
     loop {
         let bytes = read(&mut client)?;
         let request = Message::from_vec(&bytes).ok()?;

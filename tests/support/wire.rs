@@ -17,7 +17,8 @@ pub enum Cut {
     BeforeCommit,
     /// It is done, and the answer is lost.
     AfterCommit,
-    /// The client finds the connection broken; the server keeps waiting for the COMMIT, which arrives when it is let go.
+    /// The client finds the connection broken; the server keeps waiting for the COMMIT, which
+    /// arrives when it is let go.
     CommitLate,
 }
 
@@ -39,10 +40,20 @@ impl Wire {
         let (rule, gate) = (Arc::clone(&cut), Arc::clone(&late));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, upstream, Arc::clone(&rule), Arc::clone(&gate)));
+                tokio::spawn(serve(
+                    client,
+                    upstream,
+                    Arc::clone(&rule),
+                    Arc::clone(&gate),
+                ));
             }
         });
-        Self { address, cut, late, task }
+        Self {
+            address,
+            cut,
+            late,
+            task,
+        }
     }
 
     /// Where it listens.
@@ -75,7 +86,12 @@ impl Drop for Wire {
 /// A simple query with its length, as PostgreSQL's protocol has it.
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 
-async fn serve(client: TcpStream, upstream: SocketAddr, rule: Arc<Mutex<Cut>>, late: Arc<Notify>) -> Option<()> {
+async fn serve(
+    client: TcpStream,
+    upstream: SocketAddr,
+    rule: Arc<Mutex<Cut>>,
+    late: Arc<Notify>,
+) -> Option<()> {
     let server = TcpStream::connect(upstream).await.ok()?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -86,7 +102,11 @@ async fn serve(client: TcpStream, upstream: SocketAddr, rule: Arc<Mutex<Cut>>, l
     });
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let length = from_client.read(&mut buffer).await.ok().filter(|&length| length > 0)?;
+        let length = from_client
+            .read(&mut buffer)
+            .await
+            .ok()
+            .filter(|&length| length > 0)?;
         let sent = &buffer[..length];
         let cut = match sent.ends_with(COMMIT) {
             true => std::mem::replace(&mut *rule.lock().unwrap(), Cut::Nothing),
@@ -102,7 +122,8 @@ async fn serve(client: TcpStream, upstream: SocketAddr, rule: Arc<Mutex<Cut>>, l
                 back.abort();
                 let _ = back.await;
                 to_server.write_all(sent).await.ok()?;
-                // Nobody reads the answer. The server closes once it has done what came before this.
+                // Nobody reads the answer. The server closes once it has done what came before
+                // this.
                 to_server.write_all(b"X\0\0\0\x04").await.ok()?;
                 return None;
             }

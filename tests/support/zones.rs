@@ -26,9 +26,14 @@ pub struct Zone {
 /// When the page has none.
 pub fn documented(language: &str, apex: &str, key: &str) -> String {
     let page = include_str!("../../config/providers.md");
-    let block = page.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("```").next());
+    let block = page
+        .split(&format!("```{language}\n"))
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
     let block = block.unwrap_or_else(|| panic!("config/providers.md has no lines for {language}"));
-    block.replace("example.ch", apex).replace("prevalidate", key)
+    block
+        .replace("example.ch", apex)
+        .replace("prevalidate", key)
 }
 
 /// Who may change a zone.
@@ -36,8 +41,8 @@ pub fn documented(language: &str, apex: &str, key: &str) -> String {
 pub enum Policy {
     /// Every key of the server may change everything.
     AnyKey,
-    /// This key may change TXT at the apex and nothing else, by the lines of `config/providers.md`. PowerDNS cannot say this:
-    /// there the key may change everything.
+    /// This key may change TXT at the apex and nothing else, by the lines of `config/providers.md`.
+    /// PowerDNS cannot say this: there the key may change everything.
     ApexTxt(String),
     /// No updates.
     Closed,
@@ -62,21 +67,36 @@ pub enum Refresh {
 }
 
 impl Zone {
-    /// A primary zone that every key may change; `records` are lines of a zone file below an SOA, one NS and its address.
+    /// A primary zone that every key may change; `records` are lines of a zone file below an SOA,
+    /// one NS and its address.
     pub fn new(apex: &str, records: &str) -> Self {
-        let head = "@ 3600 SOA ns1 hostmaster 1 86400 60 604800 300\n@ 3600 NS ns1\nns1 3600 A 127.0.0.1";
-        Self::file(apex, &format!("$ORIGIN {apex}.\n$TTL 3600\n{head}\n{records}\n"))
+        let head =
+            "@ 3600 SOA ns1 hostmaster 1 86400 60 604800 300\n@ 3600 NS ns1\nns1 3600 A 127.0.0.1";
+        Self::file(
+            apex,
+            &format!("$ORIGIN {apex}.\n$TTL 3600\n{head}\n{records}\n"),
+        )
     }
 
     /// A primary zone from a whole zone file.
     pub fn file(apex: &str, text: &str) -> Self {
-        Self { apex: apex.into(), text: text.into(), policy: Policy::AnyKey, source: Source::File }
+        Self {
+            apex: apex.into(),
+            text: text.into(),
+            policy: Policy::AnyKey,
+            source: Source::File,
+        }
     }
 
     /// A secondary of the same zone on `primary`.
     pub fn secondary(apex: &str, primary: &NameServer, refresh: Refresh) -> Self {
         let source = Source::Primary(primary.address(), refresh);
-        Self { apex: apex.into(), text: String::new(), policy: Policy::Closed, source }
+        Self {
+            apex: apex.into(),
+            text: String::new(),
+            policy: Policy::Closed,
+            source,
+        }
     }
 
     /// The same zone with another policy.
@@ -102,12 +122,20 @@ impl Key {
         let mut secret = vec![0; if algorithm.ends_with("512") { 64 } else { 32 }];
         rand::rng().fill_bytes(&mut secret);
         let secret = base64::engine::general_purpose::STANDARD.encode(secret);
-        Self { name: name.into(), algorithm: algorithm.into(), secret }
+        Self {
+            name: name.into(),
+            algorithm: algorithm.into(),
+            secret,
+        }
     }
 
     /// As `tsig-keygen` writes it.
     pub fn file_text(&self) -> String {
-        let Self { name, algorithm, secret } = self;
+        let Self {
+            name,
+            algorithm,
+            secret,
+        } = self;
         format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n")
     }
 }
@@ -119,7 +147,12 @@ pub struct Keys(pub Vec<Key>);
 impl Keys {
     /// HMAC-SHA256 keys with these names.
     pub fn of(names: &[&str]) -> Self {
-        Self(names.iter().map(|name| Key::new(name, "hmac-sha256")).collect())
+        Self(
+            names
+                .iter()
+                .map(|name| Key::new(name, "hmac-sha256"))
+                .collect(),
+        )
     }
 
     /// One more key.
@@ -131,7 +164,10 @@ impl Keys {
 
     /// The key with this name.
     pub fn key(&self, name: &str) -> &Key {
-        self.0.iter().find(|key| key.name == name).unwrap_or_else(|| panic!("no key {name}"))
+        self.0
+            .iter()
+            .find(|key| key.name == name)
+            .unwrap_or_else(|| panic!("no key {name}"))
     }
 
     /// All of them in one key file.

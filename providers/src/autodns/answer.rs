@@ -1,4 +1,5 @@
-//! What an answer of AutoDNS means: by codes, because its messages are German or English, as the user has it.
+//! What an answer of AutoDNS means: by codes, because its messages are German or English, as the
+//! user has it.
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -37,8 +38,18 @@ impl Api {
         body: Option<Value>,
         trying: &str,
     ) -> Result<Reply, ProviderError> {
-        let ask = Ask { method, path, query: Vec::new(), body, auth: &self.auth };
-        let answer = self.http.read(&ask).await.map_err(|no_answer| self.http.failed(trying, &no_answer))?;
+        let ask = Ask {
+            method,
+            path,
+            query: Vec::new(),
+            body,
+            auth: &self.auth,
+        };
+        let answer = self
+            .http
+            .read(&ask)
+            .await
+            .map_err(|no_answer| self.http.failed(trying, &no_answer))?;
         match self.judge(&answer, trying) {
             Some(judged) => judged.map_err(|refused| refused.error),
             None => Err(self.http.unusable(trying, &answer)),
@@ -51,33 +62,63 @@ impl Api {
         let verdict = json["status"]["type"].as_str()?;
         let stid = json["stid"].as_str().map(|stid| self.http.clean(stid));
         if answer.status.is_success() && verdict != "ERROR" {
-            return Some(Ok(Reply { data: json["data"].as_array().cloned().unwrap_or_default(), stid }));
+            return Some(Ok(Reply {
+                data: json["data"].as_array().cloned().unwrap_or_default(),
+                stid,
+            }));
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let status = &json["status"];
         let mut faults = vec![(
-            text(if status["code"].is_string() { &status["code"] } else { &status["resultCode"] }),
+            text(if status["code"].is_string() {
+                &status["code"]
+            } else {
+                &status["resultCode"]
+            }),
             text(&status["text"]),
         )];
         for message in json["messages"].as_array().into_iter().flatten() {
             faults.push((text(&message["code"]), text(&message["text"])));
         }
-        let any = |known: &[&str]| faults.iter().any(|(code, _)| known.contains(&code.as_str()));
+        let any = |known: &[&str]| {
+            faults
+                .iter()
+                .any(|(code, _)| known.contains(&code.as_str()))
+        };
         let (kind, hint) = match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
                 ErrorKind::Denied,
                 "check `user`, `password` and `context` (4 is the live system, 1 the demo), and that the user may change zones",
             ),
-            _ if any(&NO_ZONE) => (ErrorKind::NoZone, "check that the zone is AutoDNS' and this user may see it"),
-            status if status.is_server_error() => {
-                (ErrorKind::Unavailable, "ask InterNetX with the transaction's number")
-            }
-            _ => (ErrorKind::Unsafe, "look at the zone in AutoDNS, or ask InterNetX with the transaction's number"),
+            _ if any(&NO_ZONE) => (
+                ErrorKind::NoZone,
+                "check that the zone is AutoDNS' and this user may see it",
+            ),
+            status if status.is_server_error() => (
+                ErrorKind::Unavailable,
+                "ask InterNetX with the transaction's number",
+            ),
+            _ => (
+                ErrorKind::Unsafe,
+                "look at the zone in AutoDNS, or ask InterNetX with the transaction's number",
+            ),
         };
-        let words: Vec<_> = faults.iter().map(|(code, text)| format!("{code} {text}").trim().to_owned()).collect();
-        let transaction = stid.map(|stid| format!(" (transaction {stid})")).unwrap_or_default();
+        let words: Vec<_> = faults
+            .iter()
+            .map(|(code, text)| format!("{code} {text}").trim().to_owned())
+            .collect();
+        let transaction = stid
+            .map(|stid| format!(" (transaction {stid})"))
+            .unwrap_or_default();
         let words = self.http.clean(&words.join("; "));
-        let message = format!("{trying} at {}: HTTP {}: {words}{transaction}", self.http.host(), answer.status);
-        Some(Err(Refused { is_conflict: any(&CONFLICTS), error: ProviderError::new(kind, message).with_hint(hint) }))
+        let message = format!(
+            "{trying} at {}: HTTP {}: {words}{transaction}",
+            self.http.host(),
+            answer.status
+        );
+        Some(Err(Refused {
+            is_conflict: any(&CONFLICTS),
+            error: ProviderError::new(kind, message).with_hint(hint),
+        }))
     }
 }

@@ -14,7 +14,8 @@ use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Zone, is_within};
 use crate::records::{Change, Listed, RecordApi, View, Written, plain_name, upwards};
 
-/// What was found of zones serves all domains of a run; a new zone is seen after this time at the latest.
+/// What was found of zones serves all domains of a run; a new zone is seen after this time at the
+/// latest.
 const FRESH_FOR: Duration = Duration::from_secs(300);
 /// Records of one `_stream`; a zone holds 10,000 at most.
 const MOST: usize = 200;
@@ -31,7 +32,12 @@ pub(super) struct Whole {
 impl Api {
     /// Searches for a zone of exactly this name.
     async fn search(&self, name: &str) -> Result<Option<Found>, ProviderError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned();
         if let Some((at, found)) = known
             && at.elapsed() < FRESH_FOR
         {
@@ -40,22 +46,36 @@ impl Api {
         let trying = format!("searching for the zone {name}");
         let filters = json!([{ "key": "name", "operator": "EQUAL", "value": name }]);
         let query = json!({ "view": { "children": 1 }, "filters": filters });
-        let reply = self.ask(Method::POST, &["zone", "_search"], Some(query), &trying).await?;
-        let named = |zone: &&Value| zone["origin"].as_str().is_some_and(|origin| plain_name(origin) == name);
+        let reply = self
+            .ask(Method::POST, &["zone", "_search"], Some(query), &trying)
+            .await?;
+        let named = |zone: &&Value| {
+            zone["origin"]
+                .as_str()
+                .is_some_and(|origin| plain_name(origin) == name)
+        };
         let found: Vec<_> = reply
             .data
             .iter()
             .filter(named)
-            .filter_map(|zone| Some(Found { virtual_name_server: zone["virtualNameServer"].as_str()?.to_owned() }))
+            .filter_map(|zone| {
+                Some(Found {
+                    virtual_name_server: zone["virtualNameServer"].as_str()?.to_owned(),
+                })
+            })
             .collect();
         if let [_, _, ..] = found.as_slice() {
-            let servers: Vec<_> = found.iter().map(|found| found.virtual_name_server.as_str()).collect();
+            let servers: Vec<_> = found
+                .iter()
+                .map(|found| found.virtual_name_server.as_str())
+                .collect();
             let text = format!(
                 "AutoDNS has the zone {name} several times, on {}; a change would go to all of them",
                 servers.join(", ")
             );
-            return Err(ProviderError::new(ErrorKind::NoZone, text)
-                .with_hint("delete the copy that nobody uses, or use a user who sees one of them only"));
+            return Err(ProviderError::new(ErrorKind::NoZone, text).with_hint(
+                "delete the copy that nobody uses, or use a user who sees one of them only",
+            ));
         }
         let found = found.into_iter().next();
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,29 +87,60 @@ impl Api {
     pub(super) async fn zone(&self, zone: &Zone) -> Result<Whole, ProviderError> {
         let (apex, trying) = (&zone.apex, format!("reading the zone {}", zone.apex));
         let server = zone.id.as_deref().unwrap_or_default();
-        let reply = self.ask(Method::GET, &["zone", apex, server], None, &trying).await.inspect_err(|error| {
-            if error.kind == ErrorKind::NoZone {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(apex);
-            }
-        })?;
+        let reply = self
+            .ask(Method::GET, &["zone", apex, server], None, &trying)
+            .await
+            .inspect_err(|error| {
+                if error.kind == ErrorKind::NoZone {
+                    self.known
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(apex);
+                }
+            })?;
         let Some(json) = reply.data.first() else {
-            return Err(ProviderError::new(ErrorKind::Unavailable, format!("{trying}: the answer holds no zone")));
+            return Err(ProviderError::new(
+                ErrorKind::Unavailable,
+                format!("{trying}: the answer holds no zone"),
+            ));
         };
         // A record without a TTL has the zone's.
-        let default = json["soa"]["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(self.ttl);
-        let mut records: Vec<_> =
-            array(&json["resourceRecords"]).filter_map(|raw| listed(raw, apex, default)).collect();
+        let default = json["soa"]["ttl"]
+            .as_u64()
+            .and_then(|ttl| u32::try_from(ttl).ok())
+            .unwrap_or(self.ttl);
+        let mut records: Vec<_> = array(&json["resourceRecords"])
+            .filter_map(|raw| listed(raw, apex, default))
+            .collect();
         if json["wwwInclude"].as_bool() == Some(true) {
-            // AutoDNS makes this record up; it is in no list, and a name that exists is not a wildcard's.
-            let (kind, content) = ("A".to_owned(), json["main"]["address"].as_str().unwrap_or_default().to_owned());
-            records.push(Listed { name: format!("www.{apex}"), kind, ttl: default, content, raw: Value::Null });
+            // AutoDNS makes this record up; it is in no list, and a name that exists is not a
+            // wildcard's.
+            let (kind, content) = (
+                "A".to_owned(),
+                json["main"]["address"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+            records.push(Listed {
+                name: format!("www.{apex}"),
+                kind,
+                ttl: default,
+                content,
+                raw: Value::Null,
+            });
         }
-        let name_servers = array(&json["nameServers"]).filter_map(|server| server["name"].as_str()).map(plain_name);
+        let name_servers = array(&json["nameServers"])
+            .filter_map(|server| server["name"].as_str())
+            .map(plain_name);
         Ok(Whole {
             name_servers: name_servers.collect(),
             domain_safe: json["domainsafe"].as_bool() == Some(true),
             has_free_text: array(&json["freeText"]).next().is_some(),
-            view: View { records, negative_ttl: None },
+            view: View {
+                records,
+                negative_ttl: None,
+            },
         })
     }
 
@@ -97,7 +148,11 @@ impl Api {
     fn record_name(&self, owner: &str, apex: &str) -> String {
         match self.names {
             RecordNames::Absolute => format!("{owner}."),
-            RecordNames::Relative => owner.strip_suffix(apex).unwrap_or(owner).trim_end_matches('.').to_owned(),
+            RecordNames::Relative => owner
+                .strip_suffix(apex)
+                .unwrap_or(owner)
+                .trim_end_matches('.')
+                .to_owned(),
         }
     }
 
@@ -105,7 +160,12 @@ impl Api {
         let (mut adds, mut removals) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                Change::Add { owner, value, ttl, beside } => {
+                Change::Add {
+                    owner,
+                    value,
+                    ttl,
+                    beside,
+                } => {
                     let name = self.record_name(owner, &zone.apex);
                     let mut record = json!({ "name": name, "type": "TXT", "value": value });
                     // Beside a record that has the zone's TTL ours has it too.
@@ -145,15 +205,21 @@ impl RecordApi for Api {
     }
 
     async fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
-        let allowed = |name: &&str| self.only.is_empty() || self.only.iter().any(|zone| zone == name);
-        for name in upwards(owner).filter(|name| name.contains('.')).filter(allowed) {
+        let allowed =
+            |name: &&str| self.only.is_empty() || self.only.iter().any(|zone| zone == name);
+        for name in upwards(owner)
+            .filter(|name| name.contains('.'))
+            .filter(allowed)
+        {
             if let Some(found) = self.search(name).await? {
-                return Ok(Zone { id: Some(found.virtual_name_server), ..Zone::of(name) });
+                return Ok(Zone {
+                    id: Some(found.virtual_name_server),
+                    ..Zone::of(name)
+                });
             }
         }
         let text = format!("AutoDNS shows this user no zone that holds {owner}");
-        let hint =
-            "check `context` and `zones`, and that the user may see the zone; or route the domain to another provider";
+        let hint = "check `context` and `zones`, and that the user may see the zone; or route the domain to another provider";
         Err(ProviderError::new(ErrorKind::NoZone, text).with_hint(hint))
     }
 
@@ -175,32 +241,67 @@ impl RecordApi for Api {
             [Change::Remove(listed)] => format!("removing a TXT record at {}", listed.name),
             _ => format!("changing {} TXT records of {}", changes.len(), zone.apex),
         };
-        let (path, body) = (["zone", &zone.apex, "_stream"], Some(self.stream(zone, changes)));
-        let ask = Ask { method: Method::POST, path: &path, query: Vec::new(), body, auth: &self.auth };
+        let (path, body) = (
+            ["zone", &zone.apex, "_stream"],
+            Some(self.stream(zone, changes)),
+        );
+        let ask = Ask {
+            method: Method::POST,
+            path: &path,
+            query: Vec::new(),
+            body,
+            auth: &self.auth,
+        };
         let answer = match self.http.write(&ask).await {
             Ok(answer) => answer,
             Err(NoAnswer::Lost(why)) => return Written::Lost(why),
-            Err(no_answer) => return Written::Failed { error: self.http.failed(&trying, &no_answer), everyone: true },
+            Err(no_answer) => {
+                return Written::Failed {
+                    error: self.http.failed(&trying, &no_answer),
+                    everyone: true,
+                };
+            }
         };
         match self.judge(&answer, &trying) {
-            Some(Ok(reply)) => Written::Accepted(reply.stid.map(|stid| format!("transaction {stid}"))),
+            Some(Ok(reply)) => {
+                Written::Accepted(reply.stid.map(|stid| format!("transaction {stid}")))
+            }
             Some(Err(refused)) if refused.is_conflict => Written::Conflict,
             Some(Err(refused)) => {
                 let everyone = matches!(refused.error.kind, ErrorKind::Denied | ErrorKind::NoZone);
-                Written::Failed { error: refused.error, everyone }
+                Written::Failed {
+                    error: refused.error,
+                    everyone,
+                }
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
-            None => Written::Failed { error: self.http.unusable(&trying, &answer), everyone: true },
+            None => Written::Failed {
+                error: self.http.unusable(&trying, &answer),
+                everyone: true,
+            },
         }
     }
 
     /// An absolute name that was taken for a relative one has the zone's name twice.
-    fn stray<'a>(&self, view: &'a View, zone: &Zone, owner: &str, value: &str) -> Option<(&'a Listed, ProviderError)> {
+    fn stray<'a>(
+        &self,
+        view: &'a View,
+        zone: &Zone,
+        owner: &str,
+        value: &str,
+    ) -> Option<(&'a Listed, ProviderError)> {
         let name = format!("{owner}.{}", zone.apex);
         let ours = |listed: &&Listed| listed.record().joined() == value.as_bytes();
-        let listed = view.records.iter().filter(|listed| listed.kind == "TXT" && listed.name == name).find(ours)?;
-        let text = format!("AutoDNS took the name of a record for {owner} as {name}; it was removed again");
-        let error = ProviderError::new(ErrorKind::Settings, text).with_hint("set record_names = \"relative\"");
+        let listed = view
+            .records
+            .iter()
+            .filter(|listed| listed.kind == "TXT" && listed.name == name)
+            .find(ours)?;
+        let text = format!(
+            "AutoDNS took the name of a record for {owner} as {name}; it was removed again"
+        );
+        let error = ProviderError::new(ErrorKind::Settings, text)
+            .with_hint("set record_names = \"relative\"");
         Some((listed, error))
     }
 }
@@ -209,7 +310,8 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// A record of the zone. Names are relative to the zone unless they end in a dot, as in master files (RFC 1035, section 5.1).
+/// A record of the zone. Names are relative to the zone unless they end in a dot, as in master
+/// files (RFC 1035, section 5.1).
 fn listed(raw: &Value, apex: &str, default_ttl: u32) -> Option<Listed> {
     let name = raw["name"].as_str().unwrap_or_default();
     let name = match name {
@@ -217,7 +319,19 @@ fn listed(raw: &Value, apex: &str, default_ttl: u32) -> Option<Listed> {
         absolute if absolute.ends_with('.') => plain_name(absolute),
         relative => format!("{}.{apex}", plain_name(relative)),
     };
-    let ttl = raw["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(default_ttl);
-    let (kind, content) = (raw["type"].as_str()?.to_ascii_uppercase(), raw["value"].as_str()?.to_owned());
-    is_within(&name, apex).then(|| Listed { name, kind, ttl, content, raw: raw.clone() })
+    let ttl = raw["ttl"]
+        .as_u64()
+        .and_then(|ttl| u32::try_from(ttl).ok())
+        .unwrap_or(default_ttl);
+    let (kind, content) = (
+        raw["type"].as_str()?.to_ascii_uppercase(),
+        raw["value"].as_str()?.to_owned(),
+    );
+    is_within(&name, apex).then(|| Listed {
+        name,
+        kind,
+        ttl,
+        content,
+        raw: raw.clone(),
+    })
 }

@@ -18,12 +18,20 @@ use crate::settings::reader::Reader;
 use crate::settings::secrets::read_secret;
 
 const URL: &str = "https://api.autodns.com/v1";
-/// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never several at once.
+/// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never
+/// several at once.
 const RATE: (u32, u32) = (3, 0);
 /// The live system; 1 is the demo.
 const CONTEXT: u64 = 4;
-pub(crate) const KEYS: [&str; 7] =
-    ["user", "password", "context", "record_names", "zones", "ttl", "allow_wildcard_shadow"];
+pub(crate) const KEYS: [&str; 7] = [
+    "user",
+    "password",
+    "context",
+    "record_names",
+    "zones",
+    "ttl",
+    "allow_wildcard_shadow",
+];
 
 /// `kind = "autodns"`; no secret has been read yet.
 #[derive(Debug, Clone)]
@@ -42,32 +50,55 @@ impl AutodnsTable {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
         let http = HttpSettings::read(reader, URL, RATE.0, RATE.1);
-        for (key, what) in [("user", "the name of the user"), ("password", "the user's password, as { file = \"…\" }")]
-        {
+        for (key, what) in [
+            ("user", "the name of the user"),
+            ("password", "the user's password, as { file = \"…\" }"),
+        ] {
             if !reader.table.contains_key(key) {
                 reader.fault(key, format!("missing: {what}"));
             }
         }
         let (user, password) = (reader.text("user"), reader.secret("password"));
-        if user.as_ref().is_some_and(|user| user.contains(|c: char| c == ':' || c.is_control())) {
-            reader.fault("user", "a user's name has no colon and no control character");
+        if user
+            .as_ref()
+            .is_some_and(|user| user.contains(|c: char| c == ':' || c.is_control()))
+        {
+            reader.fault(
+                "user",
+                "a user's name has no colon and no control character",
+            );
         }
         let context = u32::try_from(reader.number("context").unwrap_or(CONTEXT)).ok();
         if context.is_none() {
-            reader.fault("context", "expected a number; 4 is the live system, 1 the demo");
+            reader.fault(
+                "context",
+                "expected a number; 4 is the live system, 1 the demo",
+            );
         }
         let names = match reader.text("record_names").as_deref() {
             None | Some("absolute") => RecordNames::Absolute,
             Some("relative") => RecordNames::Relative,
             Some(_) => {
-                reader.fault("record_names", "expected \"absolute\" (www.example.ch.) or \"relative\" (www)");
+                reader.fault(
+                    "record_names",
+                    "expected \"absolute\" (www.example.ch.) or \"relative\" (www)",
+                );
                 return None;
             }
         };
         let (zones, ttl) = (reader.names("zones"), reader.ttl());
         let may_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
         let (user, password, context) = (user?, password?, context?);
-        Some(Self { http: http?, user, password, context, names, zones, ttl: ttl?, may_shadow })
+        Some(Self {
+            http: http?,
+            user,
+            password,
+            context,
+            names,
+            zones,
+            ttl: ttl?,
+            may_shadow,
+        })
     }
 
     /// # Errors
@@ -89,7 +120,10 @@ impl AutodnsTable {
             .map_err(|_| refused("user and password cannot stand in a header".into()))?;
         basic.set_sensitive(true);
         let context = HeaderName::from_static("x-domainrobot-context");
-        let auth = HeaderMap::from_iter([(AUTHORIZATION, basic), (context, HeaderValue::from(self.context))]);
+        let auth = HeaderMap::from_iter([
+            (AUTHORIZATION, basic),
+            (context, HeaderValue::from(self.context)),
+        ]);
         let api = Api {
             http: Http::new(&self.http, &self.user, pace, vec![password, pair])?,
             auth,

@@ -50,8 +50,18 @@ impl Api {
         auth: &HeaderMap,
         trying: &str,
     ) -> Result<Reply, ProviderError> {
-        let ask = Ask { method, path, query, body: None, auth };
-        let answer = self.http.read(&ask).await.map_err(|no_answer| self.http.failed(trying, &no_answer))?;
+        let ask = Ask {
+            method,
+            path,
+            query,
+            body: None,
+            auth,
+        };
+        let answer = self
+            .http
+            .read(&ask)
+            .await
+            .map_err(|no_answer| self.http.failed(trying, &no_answer))?;
         match self.judge(&answer) {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(refused)) => Err(self.error(trying, &refused)),
@@ -65,14 +75,27 @@ impl Api {
         let success = json["success"].as_bool()?;
         if success && answer.status.is_success() {
             let info = &json["result_info"];
-            let pages = Pages { per_page: info["per_page"].as_u64(), total: info["total_pages"].as_u64() };
-            return Some(Ok(Reply { result: json["result"].clone(), pages }));
+            let pages = Pages {
+                per_page: info["per_page"].as_u64(),
+                total: info["total_pages"].as_u64(),
+            };
+            return Some(Ok(Reply {
+                result: json["result"].clone(),
+                pages,
+            }));
         }
         let mut faults = Vec::new();
         collect(&json["errors"], &mut faults);
         let codes: Vec<i64> = faults.iter().map(|(code, _)| *code).collect();
-        let words: Vec<_> = faults.iter().map(|(code, message)| format!("{code} {message}")).collect();
-        let words = if words.is_empty() { answer.described.clone() } else { self.http.clean(&words.join("; ")) };
+        let words: Vec<_> = faults
+            .iter()
+            .map(|(code, message)| format!("{code} {message}"))
+            .collect();
+        let words = if words.is_empty() {
+            answer.described.clone()
+        } else {
+            self.http.clean(&words.join("; "))
+        };
         Some(Err(Refused {
             refusal: refusal(answer.status, &codes),
             words: format!("HTTP {}: {words}", answer.status),
@@ -87,15 +110,21 @@ impl Api {
                  with this host's address where it is limited to some",
             ),
             Refusal::Other(kind @ ErrorKind::NoZone) => (kind, "check `zone_id` and `account_id`"),
-            Refusal::Other(ErrorKind::Unavailable) => {
-                (ErrorKind::Unavailable, "Cloudflare's status page may tell more")
-            }
+            Refusal::Other(ErrorKind::Unavailable) => (
+                ErrorKind::Unavailable,
+                "Cloudflare's status page may tell more",
+            ),
             Refusal::NoRoute => (ErrorKind::NoZone, "check `url` and `zone_id`"),
-            Refusal::Conflict | Refusal::Other(_) => {
-                (ErrorKind::Unsafe, "look at the records of this name in the dashboard")
-            }
+            Refusal::Conflict | Refusal::Other(_) => (
+                ErrorKind::Unsafe,
+                "look at the records of this name in the dashboard",
+            ),
         };
-        ProviderError::new(kind, format!("{trying} at {}: {}", self.http.host(), refused.words)).with_hint(hint)
+        ProviderError::new(
+            kind,
+            format!("{trying} at {}: {}", self.http.host(), refused.words),
+        )
+        .with_hint(hint)
     }
 }
 
@@ -103,7 +132,10 @@ impl Api {
 fn collect(errors: &Value, into: &mut Vec<(i64, String)>) {
     for error in errors.as_array().into_iter().flatten() {
         let code = error["code"].as_i64().unwrap_or_default();
-        into.push((code, error["message"].as_str().unwrap_or_default().to_owned()));
+        into.push((
+            code,
+            error["message"].as_str().unwrap_or_default().to_owned(),
+        ));
         collect(&error["error_chain"], into);
     }
 }

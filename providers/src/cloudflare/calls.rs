@@ -24,11 +24,14 @@ const AUTOMATIC: (u64, u32) = (1, 300);
 const NAME_CHARACTERS: usize = 8192;
 /// Octets of one record, with a length before each string.
 const RECORD_OCTETS: usize = 4096;
-/// Tells people whose record it is: at most 100 characters on the free plan, which has no tags at all.
-const COMMENT: &str = "prevalidate: proves this domain to the CA; do not delete, it is removed by itself";
+/// Tells people whose record it is: at most 100 characters on the free plan, which has no tags at
+/// all.
+const COMMENT: &str =
+    "prevalidate: proves this domain to the CA; do not delete, it is removed by itself";
 
 impl Api {
-    /// All entries of a list, page by page; one that moves to the next page meanwhile comes twice and counts once.
+    /// All entries of a list, page by page; one that moves to the next page meanwhile comes twice
+    /// and counts once.
     pub(super) async fn pages(
         &self,
         path: &[&str],
@@ -56,16 +59,31 @@ impl Api {
                 return Ok(all);
             }
         }
-        Err(ProviderError::new(ErrorKind::Unavailable, format!("{trying}: more than {MOST_PAGES} pages")))
+        Err(ProviderError::new(
+            ErrorKind::Unavailable,
+            format!("{trying}: more than {MOST_PAGES} pages"),
+        ))
     }
 
-    async fn records(&self, zone: &Zone, filter: &[(&'static str, String)]) -> Result<Vec<Listed>, ProviderError> {
-        let (id, trying) = (zone.id.as_deref().unwrap_or_default(), format!("listing records of {}", zone.apex));
+    async fn records(
+        &self,
+        zone: &Zone,
+        filter: &[(&'static str, String)],
+    ) -> Result<Vec<Listed>, ProviderError> {
+        let (id, trying) = (
+            zone.id.as_deref().unwrap_or_default(),
+            format!("listing records of {}", zone.apex),
+        );
         let mut query = filter.to_vec();
         query.push(("per_page", RECORDS_PER_PAGE.to_string()));
         let path = ["zones", id, "dns_records"];
-        let found = self.pages(&path, query, &self.dns, RECORDS_PER_PAGE, &trying).await;
-        if found.as_ref().is_err_and(|error| error.kind == ErrorKind::NoZone) {
+        let found = self
+            .pages(&path, query, &self.dns, RECORDS_PER_PAGE, &trying)
+            .await;
+        if found
+            .as_ref()
+            .is_err_and(|error| error.kind == ErrorKind::NoZone)
+        {
             self.zones.forget().await;
         }
         Ok(found?.iter().filter_map(listed).collect())
@@ -74,7 +92,11 @@ impl Api {
     /// The call for some changes: a single one has its own, several go together.
     fn request(changes: &[Change]) -> (Method, Option<String>, Option<Value>) {
         if let [Change::Remove(listed)] = changes {
-            return (Method::DELETE, listed.raw["id"].as_str().map(str::to_owned), None);
+            return (
+                Method::DELETE,
+                listed.raw["id"].as_str().map(str::to_owned),
+                None,
+            );
         }
         let mut bodies = changes.iter().map(|change| match change {
             Change::Remove(listed) => ("deletes", json!({ "id": listed.raw["id"] })),
@@ -89,11 +111,19 @@ impl Api {
         }
         let mut batch = serde_json::Map::new();
         for (list, body) in bodies {
-            if let Some(list) = batch.entry(list).or_insert_with(|| json!([])).as_array_mut() {
+            if let Some(list) = batch
+                .entry(list)
+                .or_insert_with(|| json!([]))
+                .as_array_mut()
+            {
                 list.push(body);
             }
         }
-        (Method::POST, Some("batch".into()), Some(Value::Object(batch)))
+        (
+            Method::POST,
+            Some("batch".into()),
+            Some(Value::Object(batch)),
+        )
     }
 }
 
@@ -119,17 +149,25 @@ impl RecordApi for Api {
         self.zones.check(self, zone).await
     }
 
-    /// One call for the apex, two for another name, the whole zone for several. What a filter lets through too much does no
-    /// harm: only names count.
+    /// One call for the apex, two for another name, the whole zone for several. What a filter lets
+    /// through too much does no harm: only names count.
     async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError> {
         let apex = &zone.apex;
         let records = match owners {
             [owner] if owner == apex => {
-                self.records(zone, &[("type", "TXT".into()), ("name.exact", owner.clone())]).await?
+                self.records(
+                    zone,
+                    &[("type", "TXT".into()), ("name.exact", owner.clone())],
+                )
+                .await?
             }
             [owner] => {
-                // Everything at, above and below the name ends in the label under the apex; only one wildcard does not.
-                let branch = upwards(owner).take_while(|name| *name != apex).last().unwrap_or(owner);
+                // Everything at, above and below the name ends in the label under the apex; only
+                // one wildcard does not.
+                let branch = upwards(owner)
+                    .take_while(|name| *name != apex)
+                    .last()
+                    .unwrap_or(owner);
                 let branch = [("name.endswith", branch.to_owned())];
                 let wildcard = [("name.exact", format!("*.{apex}"))];
                 let (mut records, beside) =
@@ -140,55 +178,114 @@ impl RecordApi for Api {
             _ => self.records(zone, &[]).await?,
         };
         Ok(View {
-            records: records.into_iter().filter(|record| is_within(&record.name, apex)).collect(),
+            records: records
+                .into_iter()
+                .filter(|record| is_within(&record.name, apex))
+                .collect(),
             negative_ttl: None,
         })
     }
 
-    fn check_room(&self, owner: &str, there: &[&Listed], new: &[usize]) -> Result<(), ProviderError> {
-        let refused = |text: String, hint: &str| Err(ProviderError::new(ErrorKind::Unsafe, text).with_hint(hint));
+    fn check_room(
+        &self,
+        owner: &str,
+        there: &[&Listed],
+        new: &[usize],
+    ) -> Result<(), ProviderError> {
+        let refused = |text: String, hint: &str| {
+            Err(ProviderError::new(ErrorKind::Unsafe, text).with_hint(hint))
+        };
         let strings = |octets: usize| octets.div_ceil(255);
-        if let Some(long) = new.iter().find(|octets| **octets + strings(**octets) > RECORD_OCTETS) {
-            let text = format!("{owner}: a value of {long} octets; Cloudflare takes {RECORD_OCTETS} in a record");
-            return refused(text, "a value of a CA is much shorter: look where this one comes from");
+        if let Some(long) = new
+            .iter()
+            .find(|octets| **octets + strings(**octets) > RECORD_OCTETS)
+        {
+            let text = format!(
+                "{owner}: a value of {long} octets; Cloudflare takes {RECORD_OCTETS} in a record"
+            );
+            return refused(
+                text,
+                "a value of a CA is much shorter: look where this one comes from",
+            );
         }
-        let stands: usize = there.iter().map(|listed| listed.content.chars().count()).sum();
+        let stands: usize = there
+            .iter()
+            .map(|listed| listed.content.chars().count())
+            .sum();
         // Quotes around each string, a blank between two.
         let comes: usize = new.iter().map(|octets| octets + 3 * strings(*octets)).sum();
         if stands + comes > NAME_CHARACTERS {
             let text = format!(
                 "the TXT records of {owner} have {stands} characters, and {comes} more are over Cloudflare's limit of {NAME_CHARACTERS}"
             );
-            return refused(text, "remove TXT records of this name that nobody needs any more");
+            return refused(
+                text,
+                "remove TXT records of this name that nobody needs any more",
+            );
         }
         Ok(())
     }
 
     async fn write(&self, zone: &Zone, changes: &[Change]) -> Written {
         let (method, last, body) = Self::request(changes);
-        let mut path = vec!["zones", zone.id.as_deref().unwrap_or_default(), "dns_records"];
+        let mut path = vec![
+            "zones",
+            zone.id.as_deref().unwrap_or_default(),
+            "dns_records",
+        ];
         path.extend(last.as_deref());
         let trying = match changes {
             [Change::Add { owner, .. }] => format!("adding a TXT record at {owner}"),
-            [Change::Remove(listed)] => format!("deleting the TXT record {} at {}", path[3..].concat(), listed.name),
-            _ => format!("changing {} TXT records of {} together", changes.len(), zone.apex),
+            [Change::Remove(listed)] => format!(
+                "deleting the TXT record {} at {}",
+                path[3..].concat(),
+                listed.name
+            ),
+            _ => format!(
+                "changing {} TXT records of {} together",
+                changes.len(),
+                zone.apex
+            ),
         };
-        let ask = Ask { method, path: &path, query: Vec::new(), body, auth: &self.dns };
+        let ask = Ask {
+            method,
+            path: &path,
+            query: Vec::new(),
+            body,
+            auth: &self.dns,
+        };
         let answer = match self.http.write(&ask).await {
             Ok(answer) => answer,
             Err(NoAnswer::Lost(why)) => return Written::Lost(why),
-            Err(no_answer) => return Written::Failed { error: self.http.failed(&trying, &no_answer), everyone: true },
+            Err(no_answer) => {
+                return Written::Failed {
+                    error: self.http.failed(&trying, &no_answer),
+                    everyone: true,
+                };
+            }
         };
         match self.judge(&answer) {
             Some(Ok(reply)) => prove(changes, &reply.result),
-            Some(Err(Refused { refusal: Refusal::Conflict, .. })) => Written::Conflict,
+            Some(Err(Refused {
+                refusal: Refusal::Conflict,
+                ..
+            })) => Written::Conflict,
             Some(Err(refused)) => {
-                let everyone = matches!(refused.refusal, Refusal::Other(ErrorKind::Denied | ErrorKind::Unavailable))
-                    || changes.len() == 1 && refused.refusal == Refusal::Other(ErrorKind::NoZone);
-                Written::Failed { error: self.error(&trying, &refused), everyone }
+                let everyone = matches!(
+                    refused.refusal,
+                    Refusal::Other(ErrorKind::Denied | ErrorKind::Unavailable)
+                ) || changes.len() == 1
+                    && refused.refusal == Refusal::Other(ErrorKind::NoZone);
+                Written::Failed {
+                    error: self.error(&trying, &refused),
+                    everyone,
+                }
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
-            None => Written::Failed { error: self.http.unusable(&trying, &answer), everyone: true },
+            None => Written::Failed {
+                error: self.http.unusable(&trying, &answer),
+                everyone: true,
+            },
         }
     }
 }
@@ -196,16 +293,29 @@ impl RecordApi for Api {
 /// Whether the answer shows the records as they are stored now, or gone.
 fn prove(changes: &[Change], result: &Value) -> Written {
     let one = [result.clone()];
-    let list =
-        |key: &str| if changes.len() == 1 { &one[..] } else { result[key].as_array().map_or(&[][..], Vec::as_slice) };
+    let list = |key: &str| {
+        if changes.len() == 1 {
+            &one[..]
+        } else {
+            result[key].as_array().map_or(&[][..], Vec::as_slice)
+        }
+    };
     let shown = |change: &Change| match change {
-        Change::Remove(listed) => list("deletes").iter().any(|gone| gone["id"] == listed.raw["id"]),
+        Change::Remove(listed) => list("deletes")
+            .iter()
+            .any(|gone| gone["id"] == listed.raw["id"]),
         Change::Add { owner, value, .. } => list("posts").iter().filter_map(listed).any(|stored| {
-            stored.kind == "TXT" && stored.name == *owner && stored.record().joined() == value.as_bytes()
+            stored.kind == "TXT"
+                && stored.name == *owner
+                && stored.record().joined() == value.as_bytes()
         }),
     };
     let id = result["id"].as_str().map(|id| format!("record {id}"));
-    if changes.iter().all(shown) { Written::Proved(id) } else { Written::Accepted(id) }
+    if changes.iter().all(shown) {
+        Written::Proved(id)
+    } else {
+        Written::Accepted(id)
+    }
 }
 
 /// A record of a list or an answer. Whatever else it has or lacks does not matter.
@@ -217,7 +327,16 @@ fn listed(raw: &Value) -> Option<Listed> {
         Some(ttl) => u32::try_from(ttl).ok()?,
     };
     text("id")?;
-    let (name, kind, content) =
-        (plain_name(text("name")?), text("type")?.to_ascii_uppercase(), text("content")?.to_owned());
-    Some(Listed { name, kind, ttl, content, raw: raw.clone() })
+    let (name, kind, content) = (
+        plain_name(text("name")?),
+        text("type")?.to_ascii_uppercase(),
+        text("content")?.to_owned(),
+    );
+    Some(Listed {
+        name,
+        kind,
+        ttl,
+        content,
+        raw: raw.clone(),
+    })
 }

@@ -16,10 +16,20 @@ use crate::settings::reader::Reader;
 use crate::settings::secrets::read_token;
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
-/// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is ours, and 200 of that may go at once.
+/// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is
+/// ours, and 200 of that may go at once.
 const RATE: (u32, u32) = (2, 100);
-pub(crate) const KEYS: [&str; 9] =
-    ["token", "zone_token", "email", "global_key", "account_id", "zone_id", "zone", "ttl", "allow_wildcard_shadow"];
+pub(crate) const KEYS: [&str; 9] = [
+    "token",
+    "zone_token",
+    "email",
+    "global_key",
+    "account_id",
+    "zone_id",
+    "zone",
+    "ttl",
+    "allow_wildcard_shadow",
+];
 
 /// `kind = "cloudflare"`; no secret has been read yet.
 #[derive(Debug, Clone)]
@@ -35,12 +45,19 @@ pub struct CloudflareTable {
 
 #[derive(Debug, Clone)]
 enum Credentials {
-    Token { dns: SecretSource, zone: Option<SecretSource> },
-    GlobalKey { email: HeaderValue, key: SecretSource },
+    Token {
+        dns: SecretSource,
+        zone: Option<SecretSource>,
+    },
+    GlobalKey {
+        email: HeaderValue,
+        key: SecretSource,
+    },
 }
 
 impl Credentials {
-    /// Tables with the same credentials have one allowance (developers.cloudflare.com/fundamentals/api/reference/limits).
+    /// Tables with the same credentials have one allowance
+    /// (developers.cloudflare.com/fundamentals/api/reference/limits).
     fn whose(&self) -> String {
         match self {
             Self::Token { dns, .. } => format!("token of {dns}"),
@@ -61,7 +78,15 @@ impl CloudflareTable {
         }
         let may_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
         let ttl = reader.ttl();
-        Some(Self { http: http?, credentials: credentials?, account_id, zone_id, zone, ttl: ttl?, may_shadow })
+        Some(Self {
+            http: http?,
+            credentials: credentials?,
+            account_id,
+            zone_id,
+            zone,
+            ttl: ttl?,
+            may_shadow,
+        })
     }
 
     /// # Errors
@@ -92,43 +117,82 @@ impl CloudflareTable {
                 (headers.clone(), headers, vec![secret])
             }
         };
-        let zones = Zones::new(self.account_id.clone(), self.zone_id.clone(), self.zone.clone());
+        let zones = Zones::new(
+            self.account_id.clone(),
+            self.zone_id.clone(),
+            self.zone.clone(),
+        );
         let is_global_key = matches!(self.credentials, Credentials::GlobalKey { .. });
         let (ttl, may_shadow) = (self.ttl, self.may_shadow);
         let http = Http::new(&self.http, &self.credentials.whose(), pace, secrets)?;
-        let api = Api { http, dns, zone, is_global_key, zones, ttl, may_shadow, verified: Mutex::default() };
+        let api = Api {
+            http,
+            dns,
+            zone,
+            is_global_key,
+            zones,
+            ttl,
+            may_shadow,
+            verified: Mutex::default(),
+        };
         Ok(Arc::new(Cloudflare(Records::new(api))))
     }
 }
 
 /// Reads a secret that goes into a header, bare or behind `prefix`.
-fn header_value(key: &str, prefix: &str, source: &SecretSource) -> Result<(HeaderValue, SecretString), ProviderError> {
+fn header_value(
+    key: &str,
+    prefix: &str,
+    source: &SecretSource,
+) -> Result<(HeaderValue, SecretString), ProviderError> {
     let secret = read_token(key, source)?;
     let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
     let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
-        ProviderError::new(ErrorKind::Settings, format!("{key}: the secret from {source} cannot stand in a header"))
+        ProviderError::new(
+            ErrorKind::Settings,
+            format!("{key}: the secret from {source} cannot stand in a header"),
+        )
     })?;
     value.set_sensitive(true);
     Ok((value, secret))
 }
 
 fn read_credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
-    let (dns, zone, key) = (reader.secret("token"), reader.secret("zone_token"), reader.secret("global_key"));
+    let (dns, zone, key) = (
+        reader.secret("token"),
+        reader.secret("zone_token"),
+        reader.secret("global_key"),
+    );
     let email = reader.text("email");
     let has = |key: &str| reader.table.contains_key(key);
     let (has_token, has_key) = (has("token"), has("global_key"));
-    let stray = [("zone_token", has_token, "token"), ("email", has_key, "global_key")]
-        .into_iter()
-        .find(|(key, served, _)| has(key) && !served);
+    let stray = [
+        ("zone_token", has_token, "token"),
+        ("email", has_key, "global_key"),
+    ]
+    .into_iter()
+    .find(|(key, served, _)| has(key) && !served);
     if has_token && has_key {
-        reader.fault("global_key", "`token` is there already; keep the token, it may do less");
+        reader.fault(
+            "global_key",
+            "`token` is there already; keep the token, it may do less",
+        );
     } else if let Some((key, _, missing)) = stray {
         reader.fault(key, format!("goes with `{missing}`, which is missing"));
     } else if has_key {
-        let email = email.map(|email| HeaderValue::from_str(&email).map_err(|_| "not an address".to_owned()));
+        let email = email
+            .map(|email| HeaderValue::from_str(&email).map_err(|_| "not an address".to_owned()));
         match email {
-            Some(email) => return Some(Credentials::GlobalKey { email: reader.good("email", email)?, key: key? }),
-            None => reader.fault("email", "missing: the address of the user that `global_key` belongs to"),
+            Some(email) => {
+                return Some(Credentials::GlobalKey {
+                    email: reader.good("email", email)?,
+                    key: key?,
+                });
+            }
+            None => reader.fault(
+                "email",
+                "missing: the address of the user that `global_key` belongs to",
+            ),
         }
     } else if has_token {
         return Some(Credentials::Token { dns: dns?, zone });
@@ -149,28 +213,58 @@ mod tests {
     #[test]
     fn all_faults_of_a_table_come_at_once_and_none_shows_a_secret() {
         let faults = |table: Value| {
-            let faults = ProviderSettings::read(table.as_object().unwrap()).map(drop).unwrap_err();
-            faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect::<Vec<_>>()
+            let faults = ProviderSettings::read(table.as_object().unwrap())
+                .map(drop)
+                .unwrap_err();
+            faults
+                .into_iter()
+                .map(|fault| format!("{}: {}", fault.key, fault.message))
+                .collect::<Vec<_>>()
         };
         let found = faults(
             json!({ "kind": "cloudflare", "token": "CANARY", "url": "http://api.cloudflare.com", "rate": "CANARY",
             "zone_id": "a/b", "zone": "a..b", "proxy": "http://u:CANARY@p", "tokn": 1, "ttl": 7, "timeout": 0 }),
         );
-        for key in ["token", "url", "rate", "zone_id", "zone", "proxy", "tokn", "ttl", "timeout"] {
-            assert!(found.iter().any(|fault| fault.starts_with(&format!("{key}: "))), "{key}: {found:#?}");
+        for key in [
+            "token", "url", "rate", "zone_id", "zone", "proxy", "tokn", "ttl", "timeout",
+        ] {
+            assert!(
+                found
+                    .iter()
+                    .any(|fault| fault.starts_with(&format!("{key}: "))),
+                "{key}: {found:#?}"
+            );
         }
         assert!(!found.concat().contains("CANARY"), "{found:#?}");
         let env = json!({ "env": "T" });
         for (table, word) in [
             (json!({ "kind": "cloudflare" }), "Zone / DNS / Edit"),
-            (json!({ "kind": "cloudflare", "token": env, "global_key": env }), "keep the token"),
-            (json!({ "kind": "cloudflare", "global_key": env }), "email: missing"),
-            (json!({ "kind": "cloudflare", "zone_token": env }), "goes with `token`"),
-            (json!({ "kind": "cloudflare", "token": env, "zone": "a.ch" }), "`zone_id`"),
-            (json!({ "kind": "cloudflar" }), "did you mean \"cloudflare\""),
+            (
+                json!({ "kind": "cloudflare", "token": env, "global_key": env }),
+                "keep the token",
+            ),
+            (
+                json!({ "kind": "cloudflare", "global_key": env }),
+                "email: missing",
+            ),
+            (
+                json!({ "kind": "cloudflare", "zone_token": env }),
+                "goes with `token`",
+            ),
+            (
+                json!({ "kind": "cloudflare", "token": env, "zone": "a.ch" }),
+                "`zone_id`",
+            ),
+            (
+                json!({ "kind": "cloudflar" }),
+                "did you mean \"cloudflare\"",
+            ),
         ] {
             let found = faults(table);
-            assert!(found.len() == 1 && found[0].contains(word), "{word}: {found:#?}");
+            assert!(
+                found.len() == 1 && found[0].contains(word),
+                "{word}: {found:#?}"
+            );
         }
     }
 }

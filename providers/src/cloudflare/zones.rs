@@ -45,7 +45,8 @@ pub(super) struct CloudflareZone {
 impl CloudflareZone {
     pub(super) fn read(json: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let texts = |value: &Value| -> Option<Vec<String>> { value.as_array()?.iter().map(text).collect() };
+        let texts =
+            |value: &Value| -> Option<Vec<String>> { value.as_array()?.iter().map(text).collect() };
         Some(Self {
             id: text(&json["id"])?,
             name: plain_name(json["name"].as_str()?),
@@ -57,7 +58,9 @@ impl CloudflareZone {
                 .iter()
                 .map(|name| plain_name(name))
                 .collect(),
-            account: text(&json["account"]["name"]).or_else(|| text(&json["account"]["id"])).unwrap_or_default(),
+            account: text(&json["account"]["name"])
+                .or_else(|| text(&json["account"]["id"]))
+                .unwrap_or_default(),
             permissions: texts(&json["permissions"]).filter(|permissions| !permissions.is_empty()),
         })
     }
@@ -66,7 +69,9 @@ impl CloudflareZone {
     fn idle(&self) -> Option<String> {
         match (self.status.as_deref(), self.kind.as_deref()) {
             (Some(status), _) if status != "active" => Some(format!("is {status}, not active")),
-            (_, Some(kind)) if kind != "full" => Some(format!("is a {kind} zone: its records are kept elsewhere")),
+            (_, Some(kind)) if kind != "full" => {
+                Some(format!("is a {kind} zone: its records are kept elsewhere"))
+            }
             _ if self.paused => Some("is paused".into()),
             _ => None,
         }
@@ -74,20 +79,39 @@ impl CloudflareZone {
 
     fn described(&self) -> String {
         let state = self.idle().unwrap_or_else(|| "is active".into());
-        format!("{} of account {:?} {state}, on {}", self.id, self.account, self.name_servers.join(" "))
+        format!(
+            "{} of account {:?} {state}, on {}",
+            self.id,
+            self.account,
+            self.name_servers.join(" ")
+        )
     }
 
     fn zone(&self) -> Zone {
-        Zone { apex: self.name.clone(), id: Some(self.id.clone()), name_servers: self.name_servers.clone() }
+        Zone {
+            apex: self.name.clone(),
+            id: Some(self.id.clone()),
+            name_servers: self.name_servers.clone(),
+        }
     }
 }
 
 impl Zones {
-    pub(super) fn new(account_id: Option<String>, zone_id: Option<String>, zone: Option<String>) -> Self {
-        Self { account_id, zone_id, zone, known: tokio::sync::Mutex::default() }
+    pub(super) fn new(
+        account_id: Option<String>,
+        zone_id: Option<String>,
+        zone: Option<String>,
+    ) -> Self {
+        Self {
+            account_id,
+            zone_id,
+            zone,
+            known: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// All zones, at most [`FRESH_FOR`] old. Who comes while they are listed waits and has the same list.
+    /// All zones, at most [`FRESH_FOR`] old. Who comes while they are listed waits and has the same
+    /// list.
     pub(super) async fn all(&self, api: &Api) -> Result<Arc<Vec<CloudflareZone>>, ProviderError> {
         let mut known = self.known.lock().await;
         if let Some((at, zones)) = &*known
@@ -110,9 +134,15 @@ impl Zones {
 
     async fn only(&self, api: &Api, id: &str) -> Result<CloudflareZone, ProviderError> {
         let trying = format!("asking for the zone {id}");
-        let found = match api.ask(Method::GET, &["zones", id], Vec::new(), &api.zone, &trying).await {
+        let found = match api
+            .ask(Method::GET, &["zones", id], Vec::new(), &api.zone, &trying)
+            .await
+        {
             Ok(reply) => CloudflareZone::read(&reply.result).ok_or_else(|| {
-                ProviderError::new(ErrorKind::Unavailable, format!("{trying}: the answer names no zone"))
+                ProviderError::new(
+                    ErrorKind::Unavailable,
+                    format!("{trying}: the answer names no zone"),
+                )
             })?,
             Err(error) => match (&self.zone, error.kind) {
                 (Some(name), ErrorKind::Denied) => {
@@ -136,7 +166,10 @@ impl Zones {
         };
         match &self.zone {
             Some(name) if *name != found.name => {
-                let text = format!("`zone_id` {id} is the zone {}, and `zone` says {name}", found.name);
+                let text = format!(
+                    "`zone_id` {id} is the zone {}, and `zone` says {name}",
+                    found.name
+                );
                 Err(ProviderError::new(ErrorKind::Settings, text).with_hint("mend one of the two"))
             }
             _ => Ok(found),
@@ -146,15 +179,27 @@ impl Zones {
     async fn list(&self, api: &Api) -> Result<Vec<CloudflareZone>, ProviderError> {
         let mut query = vec![("per_page", ZONES_PER_PAGE.to_string())];
         query.extend(self.account_id.clone().map(|id| ("account.id", id)));
-        let found = api.pages(&["zones"], query, &api.zone, ZONES_PER_PAGE, "listing the zones").await?;
+        let found = api
+            .pages(
+                &["zones"],
+                query,
+                &api.zone,
+                ZONES_PER_PAGE,
+                "listing the zones",
+            )
+            .await?;
         Ok(found.iter().filter_map(CloudflareZone::read).collect())
     }
 
-    /// The zone of a name: the longest match on labels, and of several with one name the one that is in use.
+    /// The zone of a name: the longest match on labels, and of several with one name the one that
+    /// is in use.
     pub(super) async fn find(&self, api: &Api, owner: &str) -> Result<Zone, ProviderError> {
         let all = self.all(api).await?;
         let longest = upwards(owner).find(|name| all.iter().any(|zone| zone.name == *name));
-        let named: Vec<_> = all.iter().filter(|zone| Some(zone.name.as_str()) == longest).collect();
+        let named: Vec<_> = all
+            .iter()
+            .filter(|zone| Some(zone.name.as_str()) == longest)
+            .collect();
         let live: Vec<_> = named.iter().filter(|zone| zone.idle().is_none()).collect();
         match (named.as_slice(), live.as_slice()) {
             ([zone], _) => Ok(zone.zone()),
@@ -163,7 +208,8 @@ impl Zones {
             _ => {
                 let candidates: Vec<_> = named.iter().map(|zone| zone.described()).collect();
                 let text = format!("several zones hold {owner}: {}", candidates.join("; "));
-                Err(ProviderError::new(ErrorKind::NoZone, text).with_hint("choose with `account_id` or `zone_id`"))
+                Err(ProviderError::new(ErrorKind::NoZone, text)
+                    .with_hint("choose with `account_id` or `zone_id`"))
             }
         }
     }
@@ -184,7 +230,9 @@ impl Zones {
     pub(super) async fn check(&self, api: &Api, zone: &Zone) -> Result<(), ProviderError> {
         let all = self.all(api).await?;
         let known = all.iter().find(|known| Some(&known.id) == zone.id.as_ref());
-        let Some(what) = known.and_then(CloudflareZone::idle) else { return Ok(()) };
+        let Some(what) = known.and_then(CloudflareZone::idle) else {
+            return Ok(());
+        };
         let text = format!(
             "the zone {} ({}) {what}: nobody would see a value there",
             zone.apex,

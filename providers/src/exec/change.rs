@@ -1,4 +1,5 @@
-//! Changing through the program: look, have it changed, look again; nothing is believed that a look does not show.
+//! Changing through the program: look, have it changed, look again; nothing is believed that a look
+//! does not show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,19 +57,32 @@ struct Plan {
 
 impl Exec {
     /// Makes all values present or absent; results in the order of `values`.
-    pub(super) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+    pub(super) async fn change(
+        &self,
+        values: &[TxtValue],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
         let mut wishes = Wishes::new();
         for TxtValue { owner, value } in values.iter().filter(|value| !value.value.is_empty()) {
-            wishes.entry(owner.clone()).or_default().insert(value.clone());
+            wishes
+                .entry(owner.clone())
+                .or_default()
+                .insert(value.clone());
         }
         let _turn = self.turn.lock().await;
         let outcomes = self.change_names(&wishes, verb).await;
         let receipt = |TxtValue { owner, value }: &TxtValue| {
             let done = outcomes.get(owner).cloned().unwrap_or_else(|| {
-                Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")))
+                Err(ProviderError::new(
+                    ErrorKind::Settings,
+                    format!("an empty TXT value for {owner}"),
+                ))
             })?;
             if value.is_empty() {
-                return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {owner}")));
+                return Err(ProviderError::new(
+                    ErrorKind::Settings,
+                    format!("an empty TXT value for {owner}"),
+                ));
             }
             let changed = done.changed.contains(value);
             Ok(Receipt {
@@ -82,20 +96,36 @@ impl Exec {
     }
 
     /// One call per zone for as many names as fit; what fails together is tried one by one.
-    async fn change_names(&self, wishes: &Wishes, verb: Verb) -> BTreeMap<String, Result<Done, ProviderError>> {
+    async fn change_names(
+        &self,
+        wishes: &Wishes,
+        verb: Verb,
+    ) -> BTreeMap<String, Result<Done, ProviderError>> {
         let batch = match self.capabilities().await {
             Ok(capabilities) => capabilities.batch.max(1),
-            Err(error) => return wishes.keys().map(|name| (name.clone(), Err(error.clone()))).collect(),
+            Err(error) => {
+                return wishes
+                    .keys()
+                    .map(|name| (name.clone(), Err(error.clone())))
+                    .collect();
+            }
         };
         let mut outcomes = BTreeMap::new();
         let names: Vec<String> = wishes.keys().cloned().collect();
         let mut zones: BTreeMap<String, Vec<Plan>> = BTreeMap::new();
         for (name, look) in self.looks(&names).await {
-            let Some(wish) = wishes.get(&name) else { continue };
+            let Some(wish) = wishes.get(&name) else {
+                continue;
+            };
             match look.map(|look| plan(look, wish, verb)) {
                 Err(error) => drop(outcomes.insert(name, Err(error))),
-                Ok(plan) if plan.records.is_empty() => drop(outcomes.insert(name, Ok(unchanged(plan.look)))),
-                Ok(plan) => zones.entry(plan.look.rrset.zone.apex.clone()).or_default().push(plan),
+                Ok(plan) if plan.records.is_empty() => {
+                    drop(outcomes.insert(name, Ok(unchanged(plan.look))))
+                }
+                Ok(plan) => zones
+                    .entry(plan.look.rrset.zone.apex.clone())
+                    .or_default()
+                    .push(plan),
             }
         }
         for plans in zones.into_values() {
@@ -128,11 +158,19 @@ impl Exec {
                 let may_be_done = matches!(sent, Some(Err(Failure::Open(_))));
                 for plan in plans {
                     let name = name(plan);
-                    let Some(wish) = wishes.get(&name) else { continue };
+                    let Some(wish) = wishes.get(&name) else {
+                        continue;
+                    };
                     let before = may_be_done.then(|| plan.look.rrset.clone());
                     let outcome = self.change_one(&name, wish, verb, before).await;
                     // What a run began of which nobody knows the end may still come.
-                    let outcome = outcome.map_err(|error| if may_be_done { error.after_loss(&name) } else { error });
+                    let outcome = outcome.map_err(|error| {
+                        if may_be_done {
+                            error.after_loss(&name)
+                        } else {
+                            error
+                        }
+                    });
                     outcomes.push((name, outcome));
                 }
             }
@@ -162,7 +200,9 @@ impl Exec {
                 Ok(()) => {
                     let mut proofs = self.read_back(std::slice::from_ref(&plan), verb).await;
                     // One plan, one outcome.
-                    return proofs.pop().map_or_else(|| Err(nobody_asked(name)), |(_, outcome)| outcome);
+                    return proofs
+                        .pop()
+                        .map_or_else(|| Err(nobody_asked(name)), |(_, outcome)| outcome);
                 }
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Changed(what)) => {
@@ -172,7 +212,10 @@ impl Exec {
                 }
                 Err(Failure::Open(error)) => {
                     // A look tells; it is never sent again on its own.
-                    let look = self.look_one(name).await.map_err(|error| error.after_loss(name))?;
+                    let look = self
+                        .look_one(name)
+                        .await
+                        .map_err(|error| error.after_loss(name))?;
                     let was = before.take().unwrap_or(plan.look.rrset);
                     let now = self::plan(look, wish, verb);
                     return if now.records.is_empty() {
@@ -183,49 +226,92 @@ impl Exec {
                 }
             }
         }
-        let text =
-            format!("the TXT values of {name} changed under each of {ATTEMPTS} attempts; nothing was written ({said})");
+        let text = format!(
+            "the TXT values of {name} changed under each of {ATTEMPTS} attempts; nothing was written ({said})"
+        );
         Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint("try again"))
     }
 
     /// Has the program rehearse the addition of a random value.
     pub(super) async fn rehearse(&self, look: &Look) -> Result<(), ProviderError> {
         let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
-        let plan = Plan { look: look.clone(), records: vec![TxtRecord::of(&absent)] };
-        self.send(&[plan], Verb::Add, true).await.map_err(|failure| {
-            let error = ProviderError::from(failure);
-            let kind = if error.kind == ErrorKind::Unknown { ErrorKind::Unavailable } else { error.kind };
-            ProviderError { kind, ..error }
-        })
+        let plan = Plan {
+            look: look.clone(),
+            records: vec![TxtRecord::of(&absent)],
+        };
+        self.send(&[plan], Verb::Add, true)
+            .await
+            .map_err(|failure| {
+                let error = ProviderError::from(failure);
+                let kind = if error.kind == ErrorKind::Unknown {
+                    ErrorKind::Unavailable
+                } else {
+                    error.kind
+                };
+                ProviderError { kind, ..error }
+            })
     }
 
     async fn send(&self, plans: &[Plan], verb: Verb, rehearsal: bool) -> Result<(), Failure> {
-        let changes = plans.iter().map(|plan| Change::new(&plan.look, &plan.records, self.settings.ttl));
-        let names: Vec<&str> = plans.iter().map(|plan| plan.look.rrset.owner.as_str()).take(3).collect();
-        let more = if plans.len() > 3 { format!(" and {} more", plans.len() - 3) } else { String::new() };
-        let request = Changes { rehearsal, changes: changes.collect() };
-        self.run(verb.as_str(), &request, &format!("{}{more}", names.join(", "))).await.map(drop)
+        let changes = plans
+            .iter()
+            .map(|plan| Change::new(&plan.look, &plan.records, self.settings.ttl));
+        let names: Vec<&str> = plans
+            .iter()
+            .map(|plan| plan.look.rrset.owner.as_str())
+            .take(3)
+            .collect();
+        let more = if plans.len() > 3 {
+            format!(" and {} more", plans.len() - 3)
+        } else {
+            String::new()
+        };
+        let request = Changes {
+            rehearsal,
+            changes: changes.collect(),
+        };
+        self.run(
+            verb.as_str(),
+            &request,
+            &format!("{}{more}", names.join(", ")),
+        )
+        .await
+        .map(drop)
     }
 
     /// Reads until the changes show, and compares everything else with what was there before.
-    async fn read_back(&self, plans: &[Plan], verb: Verb) -> Vec<(String, Result<Done, ProviderError>)> {
+    async fn read_back(
+        &self,
+        plans: &[Plan],
+        verb: Verb,
+    ) -> Vec<(String, Result<Done, ProviderError>)> {
         let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
         for wait_ms in READ_BACK_WAITS_MS {
             let open = plans.iter().filter(|plan| {
                 let outcome = outcomes.get(&plan.look.rrset.owner);
-                outcome.is_none_or(|outcome| outcome.as_ref().is_err_and(|error| error.kind == ErrorKind::Damaged))
+                outcome.is_none_or(|outcome| {
+                    outcome
+                        .as_ref()
+                        .is_err_and(|error| error.kind == ErrorKind::Damaged)
+                })
             });
             let open: Vec<&Plan> = open.collect();
             if open.is_empty() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            let names: Vec<String> = open.iter().map(|plan| plan.look.rrset.owner.clone()).collect();
+            let names: Vec<String> = open
+                .iter()
+                .map(|plan| plan.look.rrset.owner.clone())
+                .collect();
             let mut looks = self.looks(&names).await;
             for (plan, name) in open.into_iter().zip(names) {
-                let look = looks.remove(&name).unwrap_or_else(|| Err(nobody_asked(&name)));
-                let outcome =
-                    look.map_err(|error| error.after_loss(&name)).and_then(|look| self.proven(plan, look, verb));
+                let look = looks
+                    .remove(&name)
+                    .unwrap_or_else(|| Err(nobody_asked(&name)));
+                let outcome = look
+                    .map_err(|error| error.after_loss(&name))
+                    .and_then(|look| self.proven(plan, look, verb));
                 outcomes.insert(name, outcome);
             }
         }
@@ -235,21 +321,33 @@ impl Exec {
     /// Whether `look` shows what was planned, and nothing else changed.
     fn proven(&self, plan: &Plan, look: Look, verb: Verb) -> Result<Done, ProviderError> {
         let before = &plan.look.rrset;
-        let steps = plan.look.serial.zip(look.serial).map_or(1, |(old, new)| new.wrapping_sub(old));
+        let steps = plan
+            .look
+            .serial
+            .zip(look.serial)
+            .map_or(1, |(old, new)| new.wrapping_sub(old));
         match compare(before, &look.rrset, &plan.records, verb == Verb::Add) {
             Err(Difference { ours: false, what }) if steps > 1 => {
                 // Somebody else wrote between the two reads: their doing.
-                tracing::warn!(name = before.owner, steps, "another change came at the same time: {what}");
+                tracing::warn!(
+                    name = before.owner,
+                    steps,
+                    "another change came at the same time: {what}"
+                );
             }
             Err(Difference { what, .. }) => {
                 let (program, name) = (self.settings.program.display(), &before.owner);
                 let text = format!("{program} says it changed {name}, and a look shows: {what}");
-                return Err(ProviderError::new(ErrorKind::Damaged, text)
-                    .with_hint("compare the zone with this message and put back by hand what is missing"));
+                return Err(ProviderError::new(ErrorKind::Damaged, text).with_hint(
+                    "compare the zone with this message and put back by hand what is missing",
+                ));
             }
             Ok(()) => {}
         }
-        let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
+        let changed = plan
+            .records
+            .iter()
+            .map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
         Ok(Done {
             before: before.clone(),
             changed: changed.collect(),
@@ -266,10 +364,19 @@ impl Exec {
     async fn looks(&self, names: &[String]) -> Looks {
         let mut looks = Looks::new();
         for names in names.chunks(NAMES_AT_ONCE) {
-            let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+            let more = if names.len() > 1 {
+                format!(" and {} more", names.len() - 1)
+            } else {
+                String::new()
+            };
             let what = format!("{}{more}", names[0]);
-            match self.ask::<Inspected>("inspect", &Names { names }, &what).await {
-                Err(error) => looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone())))),
+            match self
+                .ask::<Inspected>("inspect", &Names { names }, &what)
+                .await
+            {
+                Err(error) => {
+                    looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone()))))
+                }
                 Ok(answer) => {
                     let look = |answer: Name| {
                         answer.look().map_err(|error| ProviderError {
@@ -278,13 +385,19 @@ impl Exec {
                             ..error
                         })
                     };
-                    let mut found: Looks =
-                        answer.names.into_iter().map(|answer| (answer.name.clone(), look(answer))).collect();
-                    looks.extend(
-                        names
-                            .iter()
-                            .map(|name| (name.clone(), found.remove(name).unwrap_or_else(|| Err(nobody_asked(name))))),
-                    );
+                    let mut found: Looks = answer
+                        .names
+                        .into_iter()
+                        .map(|answer| (answer.name.clone(), look(answer)))
+                        .collect();
+                    looks.extend(names.iter().map(|name| {
+                        (
+                            name.clone(),
+                            found
+                                .remove(name)
+                                .unwrap_or_else(|| Err(nobody_asked(name))),
+                        )
+                    }));
                 }
             }
         }
@@ -294,9 +407,14 @@ impl Exec {
 
 fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Plan {
     let records = match verb {
-        Verb::Add => wish.iter().filter(|value| !look.rrset.holds(value)).map(|value| TxtRecord::of(value)).collect(),
+        Verb::Add => wish
+            .iter()
+            .filter(|value| !look.rrset.holds(value))
+            .map(|value| TxtRecord::of(value))
+            .collect(),
         Verb::Remove => {
-            let ours = |record: &&TxtRecord| wish.iter().any(|value| record.joined() == value.as_bytes());
+            let ours =
+                |record: &&TxtRecord| wish.iter().any(|value| record.joined() == value.as_bytes());
             look.rrset.records.iter().filter(ours).cloned().collect()
         }
     };
@@ -304,15 +422,32 @@ fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Plan {
 }
 
 fn unchanged(look: Look) -> Done {
-    Done { before: look.rrset.clone(), after: look.rrset, changed: BTreeSet::new(), change_id: None }
+    Done {
+        before: look.rrset.clone(),
+        after: look.rrset,
+        changed: BTreeSet::new(),
+        change_id: None,
+    }
 }
 
 /// A run of which nobody knew whether it did its work did it.
 fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: Verb) -> Done {
-    let changed = wish.iter().filter(|value| before.holds(value) != (verb == Verb::Add)).cloned().collect();
-    Done { before, after: look.rrset, changed, change_id: look.serial.map(|serial| format!("serial {serial}")) }
+    let changed = wish
+        .iter()
+        .filter(|value| before.holds(value) != (verb == Verb::Add))
+        .cloned()
+        .collect();
+    Done {
+        before,
+        after: look.rrset,
+        changed,
+        change_id: look.serial.map(|serial| format!("serial {serial}")),
+    }
 }
 
 fn nobody_asked(name: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Settings, format!("the program gave no answer for {name}"))
+    ProviderError::new(
+        ErrorKind::Settings,
+        format!("the program gave no answer for {name}"),
+    )
 }

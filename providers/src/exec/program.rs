@@ -1,4 +1,5 @@
-//! Running the program: bounded in time and size, in a process group of its own that never outlives its turn.
+//! Running the program: bounded in time and size, in a process group of its own that never outlives
+//! its turn.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -53,20 +54,27 @@ impl Exec {
         let answer = self.run(verb, request, what).await.map_err(|failure| {
             let error = ProviderError::from(failure);
             // Who only reads leaves nothing open.
-            let kind = if error.kind == ErrorKind::Unknown { ErrorKind::Unavailable } else { error.kind };
+            let kind = if error.kind == ErrorKind::Unknown {
+                ErrorKind::Unavailable
+            } else {
+                error.kind
+            };
             ProviderError { kind, ..error }
         })?;
         serde_json::from_slice(&answer).map_err(|error| {
             // The error repeats what it stumbled over.
             let error = self.harmless(&error.to_string());
-            let text =
-                format!("{} {verb}, for {what}: its answer cannot be read: {error}", self.settings.program.display());
+            let text = format!(
+                "{} {verb}, for {what}: its answer cannot be read: {error}",
+                self.settings.program.display()
+            );
             ProviderError::new(ErrorKind::Settings, text)
                 .with_hint("run it by hand with the same verb and look at its output")
         })
     }
 
-    /// What the program says, as it may stand in an error: one line of bounded length, without the values of its environment.
+    /// What the program says, as it may stand in an error: one line of bounded length, without the
+    /// values of its environment.
     pub(super) fn harmless(&self, text: &str) -> String {
         let text = self.redacted(text);
         let mut shown: String = text.chars().take(SHOWN).collect();
@@ -78,30 +86,59 @@ impl Exec {
 
     fn redacted(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in self.settings.environment.values().map(|value| value.expose_secret()) {
+        for secret in self
+            .settings
+            .environment
+            .values()
+            .map(|value| value.expose_secret())
+        {
             // Short ones are words and numbers, and stand in many texts.
             if secret.len() >= 8 {
                 text = text.replace(secret, "[REDACTED]");
             }
         }
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     }
 
     /// Runs a verb and gives what it answered.
-    pub(super) async fn run(&self, verb: &str, request: &impl Serialize, what: &str) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn run(
+        &self,
+        verb: &str,
+        request: &impl Serialize,
+        what: &str,
+    ) -> Result<Vec<u8>, Failure> {
         let program = self.settings.program.display();
         let tried = format!("{program} {verb}, for {what}");
-        let request = serde_json::to_vec(&Request { protocol: VERSION, verb, rest: request }).map_err(|error| {
-            Failure::Refused(ProviderError::new(ErrorKind::Settings, format!("{tried}: cannot be asked: {error}")))
+        let request = serde_json::to_vec(&Request {
+            protocol: VERSION,
+            verb,
+            rest: request,
+        })
+        .map_err(|error| {
+            Failure::Refused(ProviderError::new(
+                ErrorKind::Settings,
+                format!("{tried}: cannot be asked: {error}"),
+            ))
         })?;
         let mut child = start(&self.settings, verb).map_err(|error| {
             let text = format!("{tried}: it does not start: {error}");
             let hint = "`program` must be an executable file with its interpreter in place";
             Failure::Refused(ProviderError::new(ErrorKind::Settings, text).with_hint(hint))
         })?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let mut group = Group(
+            child
+                .id()
+                .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+        );
         let ended = timeout(self.settings.timeout, converse(&mut child, &request)).await;
-        let open = |what: String| Failure::Open(ProviderError::new(ErrorKind::Unknown, format!("{tried}: {what}")));
+        let open = |what: String| {
+            Failure::Open(ProviderError::new(
+                ErrorKind::Unknown,
+                format!("{tried}: {what}"),
+            ))
+        };
         let (status, answer, said) = match ended {
             Ok(Ok(ended)) => ended,
             Ok(Err(what)) => return Err(open(what)),
@@ -121,47 +158,90 @@ impl Exec {
     /// The end of what it said to people.
     fn shown(&self, said: &[u8]) -> String {
         let text = String::from_utf8_lossy(said);
-        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         let last = self.redacted(&lines[lines.len().saturating_sub(3)..].join("; "));
-        last.chars().skip(last.chars().count().saturating_sub(SHOWN)).collect()
+        last.chars()
+            .skip(last.chars().count().saturating_sub(SHOWN))
+            .collect()
     }
 }
 
 /// The table of [`Exec`].
 fn judge(status: ExitStatus, tried: &str, said: &str) -> Result<(), Failure> {
-    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    };
     let error = |kind, what: &str| ProviderError::new(kind, format!("{tried}: {what}{said}"));
     Err(match status.code() {
         Some(0) => return Ok(()),
-        Some(1) => Failure::Open(error(ErrorKind::Unavailable, "something passing (status 1)")),
-        Some(2) => Failure::Refused(error(ErrorKind::Settings, "its settings are wrong (status 2)")),
+        Some(1) => Failure::Open(error(
+            ErrorKind::Unavailable,
+            "something passing (status 1)",
+        )),
+        Some(2) => Failure::Refused(error(
+            ErrorKind::Settings,
+            "its settings are wrong (status 2)",
+        )),
         Some(3) => Failure::Refused(error(ErrorKind::Denied, "it may not (status 3)")),
         Some(4) => Failure::Refused(error(ErrorKind::NoZone, "it has no such zone (status 4)")),
         Some(5) => Failure::Refused(error(ErrorKind::Unsafe, "it is not safe (status 5)")),
-        Some(6) => Failure::Open(error(ErrorKind::Unknown, "it does not know whether it was done (status 6)")),
-        Some(7) => Failure::Changed(format!("{tried}: the records changed meanwhile (status 7){said}")),
+        Some(6) => Failure::Open(error(
+            ErrorKind::Unknown,
+            "it does not know whether it was done (status 6)",
+        )),
+        Some(7) => Failure::Changed(format!(
+            "{tried}: the records changed meanwhile (status 7){said}"
+        )),
         Some(code @ (126 | 127)) => {
             let what = format!("it, or a program that it runs, cannot be run (status {code})");
             let hint = "its PATH is ours unless `environment` names another";
             Failure::Refused(error(ErrorKind::Settings, &what).with_hint(hint))
         }
-        _ => Failure::Open(error(ErrorKind::Unknown, &format!("it ended with {status}"))),
+        _ => Failure::Open(error(
+            ErrorKind::Unknown,
+            &format!("it ended with {status}"),
+        )),
     })
 }
 
 fn start(settings: &ExecSettings, verb: &str) -> std::io::Result<Child> {
     let mut command = Command::new(&settings.program);
-    command.arg(verb).current_dir(Path::new("/")).env_clear().process_group(0).kill_on_drop(true);
+    command
+        .arg(verb)
+        .current_dir(Path::new("/"))
+        .env_clear()
+        .process_group(0)
+        .kill_on_drop(true);
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
-    command.envs(settings.environment.iter().map(|(name, value)| (name, value.expose_secret())));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command.envs(
+        settings
+            .environment
+            .iter()
+            .map(|(name, value)| (name, value.expose_secret())),
+    );
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
 }
 
-/// Everything at once: a program that answers before it has read all must not wait for us, nor we for it.
-async fn converse(child: &mut Child, request: &[u8]) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), String> {
-    let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+/// Everything at once: a program that answers before it has read all must not wait for us, nor we
+/// for it.
+async fn converse(
+    child: &mut Child,
+    request: &[u8],
+) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), String> {
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err("it is not connected".into());
     };
@@ -179,12 +259,17 @@ async fn converse(child: &mut Child, request: &[u8]) -> Result<(ExitStatus, Vec<
             .await
             .map_err(|error| format!("its answer broke: {error}"))?;
         if answer.len() as u64 > MAX_ANSWER {
-            return Err(format!("its answer is longer than {MAX_ANSWER} octets, and it was killed"));
+            return Err(format!(
+                "its answer is longer than {MAX_ANSWER} octets, and it was killed"
+            ));
         }
         Ok(answer)
     };
     let ((), answer, said) = tokio::try_join!(ask, answer, last(stderr))?;
-    let status = child.wait().await.map_err(|error| format!("its end cannot be seen: {error}"))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| format!("its end cannot be seen: {error}"))?;
     Ok((status, answer, said))
 }
 
@@ -210,7 +295,8 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Gone already is as good. The leader has not been waited for, so the number still means this group.
+            // Gone already is as good. The leader has not been waited for, so the number still
+            // means this group.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

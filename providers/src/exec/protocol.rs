@@ -60,7 +60,13 @@ pub(super) struct Change<'a> {
 impl<'a> Change<'a> {
     /// `records` more or less than what `look` has; a new RRset takes `new_ttl`.
     pub(super) fn new(look: &'a Look, records: &[TxtRecord], new_ttl: u32) -> Self {
-        let TxtRrset { zone, owner, ttl, records: before, .. } = &look.rrset;
+        let TxtRrset {
+            zone,
+            owner,
+            ttl,
+            records: before,
+            ..
+        } = &look.rrset;
         let shown = |records: &[TxtRecord]| records.iter().map(TxtRecord::presentation).collect();
         Self {
             name: owner,
@@ -68,7 +74,10 @@ impl<'a> Change<'a> {
             zone_id: zone.id.as_deref(),
             ttl: ttl.unwrap_or(new_ttl),
             records: shown(records),
-            values: records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned()).collect(),
+            values: records
+                .iter()
+                .map(|record| String::from_utf8_lossy(&record.joined()).into_owned())
+                .collect(),
             before: shown(before),
         }
     }
@@ -116,28 +125,62 @@ impl Name {
                 "settings" => ErrorKind::Settings,
                 _ => ErrorKind::Unavailable,
             };
-            let message = self.message.unwrap_or_else(|| format!("the program says {error}"));
-            let message = if message.contains(&owner) { message } else { format!("{owner}: {message}") };
-            return Err(ProviderError { kind, message, hint: self.hint, retry_after: None });
+            let message = self
+                .message
+                .unwrap_or_else(|| format!("the program says {error}"));
+            let message = if message.contains(&owner) {
+                message
+            } else {
+                format!("{owner}: {message}")
+            };
+            return Err(ProviderError {
+                kind,
+                message,
+                hint: self.hint,
+                retry_after: None,
+            });
         }
         let unreadable = |what: String| {
-            ProviderError::new(ErrorKind::Settings, format!("the program's answer for {owner} cannot be used: {what}"))
-                .with_hint("records stand there as `dig +short` prints them, one text each")
+            ProviderError::new(
+                ErrorKind::Settings,
+                format!("the program's answer for {owner} cannot be used: {what}"),
+            )
+            .with_hint("records stand there as `dig +short` prints them, one text each")
         };
         let zone = self.zone.as_deref().map(plain).unwrap_or_default();
         if zone.is_empty() || !is_within(&owner, &zone) {
             return Err(unreadable(format!("it is not in the zone {zone:?}")));
         }
-        let read = |text: &String| TxtRecord::from_presentation(text).map_err(|fault| format!("{fault}, in {text}"));
-        let records = self.records.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let read = |text: &String| {
+            TxtRecord::from_presentation(text).map_err(|fault| format!("{fault}, in {text}"))
+        };
+        let records = self
+            .records
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unreadable)?;
         let ttl = self.ttl.filter(|_| !records.is_empty());
         if ttl.is_none() && !records.is_empty() {
             return Err(unreadable("there are records and no `ttl`".into()));
         }
         let name_servers = self.name_servers.iter().map(|name| plain(name)).collect();
-        let zone = Zone { apex: zone, id: self.zone_id, name_servers };
-        let rrset = TxtRrset { zone, owner, ttl, records, negative_ttl: self.negative_ttl };
-        Ok(Look { rrset, serial: self.serial })
+        let zone = Zone {
+            apex: zone,
+            id: self.zone_id,
+            name_servers,
+        };
+        let rrset = TxtRrset {
+            zone,
+            owner,
+            ttl,
+            records,
+            negative_ttl: self.negative_ttl,
+        };
+        Ok(Look {
+            rrset,
+            serial: self.serial,
+        })
     }
 }
 

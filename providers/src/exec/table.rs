@@ -41,7 +41,10 @@ impl ExecTable {
         let program = reader.text("program");
         match &program {
             None if !reader.table.contains_key("program") => {
-                reader.fault("program", "missing: the path of a program; config/exec has examples");
+                reader.fault(
+                    "program",
+                    "missing: the path of a program; config/exec has examples",
+                );
             }
             Some(path) if !path.starts_with('/') => {
                 reader.fault("program", "must be an absolute path, without arguments")
@@ -51,7 +54,12 @@ impl ExecTable {
         let environment = environment(reader);
         let ttl = reader.ttl();
         let timeout = reader.timeout(DEFAULT_TIMEOUT);
-        Some(Self { program: program?.into(), environment: environment?, ttl: ttl?, timeout: timeout? })
+        Some(Self {
+            program: program?.into(),
+            environment: environment?,
+            ttl: ttl?,
+            timeout: timeout?,
+        })
     }
 
     pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
@@ -77,8 +85,10 @@ fn environment(reader: &mut Reader<'_>) -> Option<BTreeMap<String, Variable>> {
         None => return Some(BTreeMap::new()),
         Some(Value::Object(table)) => table,
         Some(_) => {
-            reader
-                .fault("environment", "expected names with values: { SERVER = \"192.0.2.1\", KEY = { file = \"…\" } }");
+            reader.fault(
+                "environment",
+                "expected names with values: { SERVER = \"192.0.2.1\", KEY = { file = \"…\" } }",
+            );
             return None;
         }
     };
@@ -88,10 +98,14 @@ fn environment(reader: &mut Reader<'_>) -> Option<BTreeMap<String, Variable>> {
             && !looks_like_a_secret(name)
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let read = match value {
-            _ if !is_name => Err("a name of letters, digits and `_` is expected before each value".to_owned()),
+            _ if !is_name => {
+                Err("a name of letters, digits and `_` is expected before each value".to_owned())
+            }
             Value::String(text) if !text.contains('\0') => Ok(Variable::Text(text.clone().into())),
             Value::Object(_) => SecretSource::read_json(value).map(Variable::Secret),
-            _ => Err(format!("`{name}` must be a text, or where a secret is: {{ file = \"…\" }}")),
+            _ => Err(format!(
+                "`{name}` must be a text, or where a secret is: {{ file = \"…\" }}"
+            )),
         };
         found.insert(name.clone(), reader.good("environment", read)?);
     }

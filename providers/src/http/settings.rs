@@ -1,4 +1,5 @@
-//! What every adapter that speaks HTTP is told: where, how patiently, how often, through which proxy.
+//! What every adapter that speaks HTTP is told: where, how patiently, how often, through which
+//! proxy.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -32,8 +33,14 @@ pub(crate) struct HttpSettings {
 }
 
 impl HttpSettings {
-    /// `per_second` is the default of `rate`; after a quiet time what it gives in `burst_seconds` may go at once.
-    pub(crate) fn read(reader: &mut Reader<'_>, url: &str, per_second: u32, burst_seconds: u32) -> Option<Self> {
+    /// `per_second` is the default of `rate`; after a quiet time what it gives in `burst_seconds`
+    /// may go at once.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        url: &str,
+        per_second: u32,
+        burst_seconds: u32,
+    ) -> Option<Self> {
         let url = reader.text("url").unwrap_or_else(|| url.to_owned());
         let url = reader.good("url", read_base(&url));
         let timeout = reader.timeout(DEFAULT_TIMEOUT);
@@ -45,15 +52,24 @@ impl HttpSettings {
         };
         let (count, per) = rate?;
         let burst = u64::from(count.get()) * u64::from(burst_seconds) / per.as_secs().max(1);
-        let burst = NonZeroU32::new(u32::try_from(burst).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
-        Some(Self { url: url?, timeout: timeout?, rate: (count, per), burst, ca_file, proxy })
+        let burst =
+            NonZeroU32::new(u32::try_from(burst).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        Some(Self {
+            url: url?,
+            timeout: timeout?,
+            rate: (count, per),
+            burst,
+            ca_file,
+            proxy,
+        })
     }
 
     pub(super) fn client(&self) -> Result<reqwest::Client, ProviderError> {
         let refused = |what: String| ProviderError::new(ErrorKind::Settings, what);
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            // Calls follow each other: several in one connection would only make a lost one harder to tell.
+            // Calls follow each other: several in one connection would only make a lost one harder
+            // to tell.
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -63,7 +79,8 @@ impl HttpSettings {
             .pool_idle_timeout(IDLE)
             .https_only(self.url.scheme() == "https");
         if let Some(proxy) = &self.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| refused("`proxy` cannot be used".into()))?;
+            let proxy = reqwest::Proxy::all(proxy.clone())
+                .map_err(|_| refused("`proxy` cannot be used".into()))?;
             builder = builder.proxy(proxy);
         }
         if self.url.scheme() == "http" {
@@ -72,26 +89,37 @@ impl HttpSettings {
         } else if let Some(file) = &self.ca_file {
             let faulty = |why: String| refused(format!("ca_file {}: {why}", file.display()));
             let pem = std::fs::read(file).map_err(|error| faulty(error.to_string()))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| faulty("not PEM certificates".into()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|_| faulty("not PEM certificates".into()))?;
             if roots.is_empty() {
                 return Err(faulty("holds no certificate in PEM form".into()));
             }
             builder = builder.tls_certs_only(roots);
         }
-        builder
-            .build()
-            .map_err(|error| refused(format!("the HTTPS client cannot be set up: {}", chain(&error.without_url()))))
+        builder.build().map_err(|error| {
+            refused(format!(
+                "the HTTPS client cannot be set up: {}",
+                chain(&error.without_url())
+            ))
+        })
     }
 }
 
 fn read_base(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("no URL ({error}); give it like https://api.example.com/v1"))?;
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+    let url = Url::parse(text)
+        .map_err(|error| format!("no URL ({error}); give it like https://api.example.com/v1"))?;
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
         return Err("holds more than an address; give it like https://api.example.com/v1".into());
     }
     let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     match url.scheme() {
         "https" => Ok(url),
@@ -101,7 +129,9 @@ fn read_base(text: &str) -> Result<Url, String> {
 }
 
 fn read_proxy(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
     match url {
         Some(url) if url.username().is_empty() && url.password().is_none() => Ok(url),
         Some(_) => Err("user name and password never stand in the configuration".into()),
@@ -116,9 +146,12 @@ mod tests {
 
     #[test]
     fn secrets_travel_encrypted_and_to_the_address_that_was_given() {
-        for good in
-            ["https://api.cloudflare.com/client/v4", "http://127.0.0.1:8080", "http://[::1]/v1", "http://localhost/"]
-        {
+        for good in [
+            "https://api.cloudflare.com/client/v4",
+            "http://127.0.0.1:8080",
+            "http://[::1]/v1",
+            "http://localhost/",
+        ] {
             read_base(good).unwrap();
         }
         for bad in [
@@ -132,6 +165,10 @@ mod tests {
             read_base(bad).unwrap_err();
         }
         read_proxy("http://proxy.example.ch:3128").unwrap();
-        assert!(!read_proxy("http://u:CANARY@proxy").unwrap_err().contains("CANARY"));
+        assert!(
+            !read_proxy("http://u:CANARY@proxy")
+                .unwrap_err()
+                .contains("CANARY")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The pace that one set of credentials keeps in this process, whichever and however many tables of the configuration use it.
+//! The pace that one set of credentials keeps in this process, whichever and however many tables of
+//! the configuration use it.
 #![cfg_attr(
     not(any(feature = "autodns", feature = "cloudflare")),
     allow(dead_code, reason = "Route 53 asks nobody to stay away")
@@ -37,9 +38,13 @@ impl Local {
         let key = (whom, rate);
         locals.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
             let (count, per) = rate;
-            let quota = Quota::with_period(per / count.get()).unwrap_or_else(|| Quota::per_second(count));
+            let quota =
+                Quota::with_period(per / count.get()).unwrap_or_else(|| Quota::per_second(count));
             let bucket = RateLimiter::direct(quota.allow_burst(burst));
-            let local = Arc::new(Self { bucket, closed: Mutex::default() });
+            let local = Arc::new(Self {
+                bucket,
+                closed: Mutex::default(),
+            });
             locals.insert(key, Arc::downgrade(&local));
             local
         })
@@ -59,7 +64,9 @@ impl Local {
     /// How long the other side wants to hear nothing yet.
     pub(crate) fn closed_for(&self) -> Option<Duration> {
         let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        closed?
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -78,13 +85,22 @@ mod tests {
     fn who_uses_the_same_credentials_shares_a_pace_and_who_does_not_has_another() {
         let rate = (NonZeroU32::new(7).unwrap(), Duration::from_secs(60));
         let of = |secret: &str| {
-            Local::of(format!("https://api.test {}", fingerprint(&[secret.to_owned().into()])), rate, NonZeroU32::MIN)
+            Local::of(
+                format!(
+                    "https://api.test {}",
+                    fingerprint(&[secret.to_owned().into()])
+                ),
+                rate,
+                NonZeroU32::MIN,
+            )
         };
         let (one, same, other) = (of("one"), of("one"), of("other"));
         assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
         one.close(Duration::from_secs(60));
         one.close(Duration::from_secs(1));
-        assert!(same.closed_for().unwrap() > Duration::from_secs(50) && other.closed_for().is_none());
+        assert!(
+            same.closed_for().unwrap() > Duration::from_secs(50) && other.closed_for().is_none()
+        );
         drop((one, same));
         assert!(of("one").closed_for().is_none(), "a new life");
     }

@@ -10,11 +10,13 @@ use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
 use crate::wish::{Done, Wish, gather, receipts};
 
-/// How often a change is sent again after an answer got lost and a read showed that it was not made.
+/// How often a change is sent again after an answer got lost and a read showed that it was not
+/// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
 /// How often a change is tried when others change the same records at the same time.
 const CONFLICTS: u32 = 5;
-/// Before each further read of a change that was accepted and is not shown: an API may show it a moment later.
+/// Before each further read of a change that was accepted and is not shown: an API may show it a
+/// moment later.
 const READ_BACK_WAITS_MS: [u64; 3] = [250, 1000, 3000];
 /// Zones asked for, and changed, at the same time.
 const AT_ONCE: usize = 8;
@@ -47,7 +49,11 @@ type Outcome = (String, Result<Done, ProviderError>);
 
 impl<A: RecordApi> Records<A> {
     /// Makes all values present or absent; results in the order of `values`.
-    pub(crate) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+    pub(crate) async fn change(
+        &self,
+        values: &[TxtValue],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
         let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
         let found = futures::stream::iter(gather(values))
@@ -80,7 +86,10 @@ impl<A: RecordApi> Records<A> {
         if verb == Verb::Present
             && let Err(error) = self.api.check_zone(zone).await
         {
-            return wishes.into_iter().map(|wish| (wish.owner, Err(error.clone()))).collect();
+            return wishes
+                .into_iter()
+                .map(|wish| (wish.owner, Err(error.clone())))
+                .collect();
         }
         let mut open: Vec<Open> = wishes.into_iter().map(Open::new).collect();
         while !open.is_empty() {
@@ -121,8 +130,8 @@ impl<A: RecordApi> Records<A> {
         outcomes
     }
 
-    /// Removes what the API has filed under a wrong name, now or in a run that died. The error is for what was filed now, and
-    /// says that nothing of ours is left.
+    /// Removes what the API has filed under a wrong name, now or in a run that died. The error is
+    /// for what was filed now, and says that nothing of ours is left.
     async fn take_back(&self, view: &View, zone: &Zone, open: &Open) -> Option<ProviderError> {
         let stray = |value: &String| {
             let (listed, error) = self.api.stray(view, zone, &open.wish.owner, value)?;
@@ -132,12 +141,22 @@ impl<A: RecordApi> Records<A> {
         let name = strays.first()?.name.clone();
         let error = errors.into_iter().flatten().next();
         let left = |why: &str| {
-            let text =
-                format!("a value for {} stands at {name} and could not be removed there: {why}", open.wish.owner);
-            ProviderError::new(ErrorKind::Damaged, text)
-                .with_hint(format!("remove the TXT record at {name} by hand, if it is still there"))
+            let text = format!(
+                "a value for {} stands at {name} and could not be removed there: {why}",
+                open.wish.owner
+            );
+            ProviderError::new(ErrorKind::Damaged, text).with_hint(format!(
+                "remove the TXT record at {name} by hand, if it is still there"
+            ))
         };
-        match self.api.write(zone, &strays.into_iter().map(Change::Remove).collect::<Vec<_>>()).await {
+        match self
+            .api
+            .write(
+                zone,
+                &strays.into_iter().map(Change::Remove).collect::<Vec<_>>(),
+            )
+            .await
+        {
             Written::Proved(_) | Written::Accepted(_) | Written::Conflict => error,
             Written::Lost(why) => Some(left(&why)),
             Written::Failed { error: why, .. } => Some(left(&why.message)),
@@ -145,19 +164,41 @@ impl<A: RecordApi> Records<A> {
     }
 
     /// The next step for one name, from what stands there now.
-    fn plan(&self, view: &View, zone: &Zone, open: &mut Open, verb: Verb) -> Result<Next, ProviderError> {
+    fn plan(
+        &self,
+        view: &View,
+        zone: &Zone,
+        open: &mut Open,
+        verb: Verb,
+    ) -> Result<Next, ProviderError> {
         let owner = open.wish.owner.clone();
         let there: Vec<_> = view.txt(&owner).collect();
-        let stands = |value: &String| there.iter().any(|listed| listed.record().joined() == value.as_bytes());
-        let missing: Vec<_> =
-            open.wish.values.iter().filter(|value| stands(value) != (verb == Verb::Present)).cloned().collect();
+        let stands = |value: &String| {
+            there
+                .iter()
+                .any(|listed| listed.record().joined() == value.as_bytes())
+        };
+        let missing: Vec<_> = open
+            .wish
+            .values
+            .iter()
+            .filter(|value| stands(value) != (verb == Verb::Present))
+            .cloned()
+            .collect();
         if missing.is_empty() {
             return Ok(Next::Done);
         }
         if missing.iter().any(|value| open.accepted.contains(value)) {
             let Some(wait) = READ_BACK_WAITS_MS.get(open.reads_after) else {
-                let stands = if verb == Verb::Present { "is not there" } else { "is still there" };
-                let text = format!("the change of {owner} was accepted, and a read shows: {:?} {stands}", missing[0]);
+                let stands = if verb == Verb::Present {
+                    "is not there"
+                } else {
+                    "is still there"
+                };
+                let text = format!(
+                    "the change of {owner} was accepted, and a read shows: {:?} {stands}",
+                    missing[0]
+                );
                 return Err(ProviderError::new(ErrorKind::Damaged, text).with_hint(
                     "compare the zone with this message; the API may have filed the record under another name",
                 ));
@@ -166,43 +207,78 @@ impl<A: RecordApi> Records<A> {
             return Ok(Next::Wait(Duration::from_millis(*wait)));
         }
         if open.losses > REPEATS_AFTER_LOSS {
-            let text = format!("sent {} times without an answer ({}), and it is not done", open.losses, open.why);
+            let text = format!(
+                "sent {} times without an answer ({}), and it is not done",
+                open.losses, open.why
+            );
             return Err(undecided(&owner, &text));
         }
         if open.conflicts > CONFLICTS {
-            let text = format!("others change the TXT records of {owner} at the same time, {CONFLICTS} times over");
+            let text = format!(
+                "others change the TXT records of {owner} at the same time, {CONFLICTS} times over"
+            );
             return Err(ProviderError::new(ErrorKind::Unavailable, text));
         }
         if verb == Verb::Absent {
-            let ours = |listed: &&&Listed| missing.iter().any(|value| listed.record().joined() == value.as_bytes());
-            let changes = there.iter().filter(ours).map(|listed| Change::Remove((*listed).clone()));
+            let ours = |listed: &&&Listed| {
+                missing
+                    .iter()
+                    .any(|value| listed.record().joined() == value.as_bytes())
+            };
+            let changes = there
+                .iter()
+                .filter(ours)
+                .map(|listed| Change::Remove((*listed).clone()));
             return Ok(Next::Send(changes.collect()));
         }
         view.refuse(&zone.apex, &owner, self.api.may_shadow())?;
         let lengths: Vec<_> = missing.iter().map(String::len).collect();
         self.api.check_room(&owner, &there, &lengths)?;
         // The TTL belongs to the RRset: the one that name servers answer, not ours.
-        let beside = there.iter().min_by_key(|listed| listed.ttl).map(|listed| (*listed).clone());
-        let add = |value| Change::Add { owner: owner.clone(), value, ttl: self.api.ttl(), beside: beside.clone() };
+        let beside = there
+            .iter()
+            .min_by_key(|listed| listed.ttl)
+            .map(|listed| (*listed).clone());
+        let add = |value| Change::Add {
+            owner: owner.clone(),
+            value,
+            ttl: self.api.ttl(),
+            beside: beside.clone(),
+        };
         Ok(Next::Send(missing.into_iter().map(add).collect()))
     }
 
-    /// Sends all changes, as many in a call as the API takes. What the answers settle, and what must be looked at again.
-    async fn send(&self, zone: &Zone, plans: Vec<(Open, TxtRrset, Vec<Change>)>) -> (Vec<Outcome>, Vec<Open>) {
-        let mut names: Vec<_> = plans.into_iter().map(|(open, rrset, changes)| (open, rrset, changes, None)).collect();
+    /// Sends all changes, as many in a call as the API takes. What the answers settle, and what
+    /// must be looked at again.
+    async fn send(
+        &self,
+        zone: &Zone,
+        plans: Vec<(Open, TxtRrset, Vec<Change>)>,
+    ) -> (Vec<Outcome>, Vec<Open>) {
+        let mut names: Vec<_> = plans
+            .into_iter()
+            .map(|(open, rrset, changes)| (open, rrset, changes, None))
+            .collect();
         let all: Vec<(usize, Change)> = names
             .iter_mut()
             .enumerate()
             .flat_map(|(index, (_, _, changes, _))| {
-                std::mem::take(changes).into_iter().map(move |change| (index, change))
+                std::mem::take(changes)
+                    .into_iter()
+                    .map(move |change| (index, change))
             })
             .collect();
-        let mut calls: Vec<_> = all.chunks(self.api.most()).rev().map(|call| (call.to_vec(), false)).collect();
+        let mut calls: Vec<_> = all
+            .chunks(self.api.most())
+            .rev()
+            .map(|call| (call.to_vec(), false))
+            .collect();
         let mut proved: Vec<(usize, Change)> = Vec::new();
         let mut stopped: Option<ProviderError> = None;
         while let Some((call, is_late)) = calls.pop() {
             if let Some(error) = &stopped {
-                call.iter().for_each(|(index, _)| names[*index].3 = Some(error.clone()));
+                call.iter()
+                    .for_each(|(index, _)| names[*index].3 = Some(error.clone()));
                 continue;
             }
             if let ([(index, Change::Remove(listed))], true) = (call.as_slice(), is_late) {
@@ -224,13 +300,17 @@ impl<A: RecordApi> Records<A> {
             let touched: BTreeSet<usize> = call.iter().map(|(index, _)| *index).collect();
             match written {
                 Written::Proved(id) => {
-                    call.iter().for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
+                    call.iter()
+                        .for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
                     proved.extend(call);
                 }
                 Written::Accepted(id) => {
-                    call.iter().for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
+                    call.iter()
+                        .for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
                 }
-                Written::Conflict => touched.iter().for_each(|index| names[*index].0.conflicts += 1),
+                Written::Conflict => touched
+                    .iter()
+                    .for_each(|index| names[*index].0.conflicts += 1),
                 Written::Lost(why) => {
                     for (index, change) in &call {
                         names[*index].0.sent.insert(value_of(change));
@@ -240,8 +320,12 @@ impl<A: RecordApi> Records<A> {
                         names[index].0.why.clone_from(&why);
                     }
                 }
-                Written::Failed { error, everyone: true } => {
-                    call.iter().for_each(|(index, _)| names[*index].3 = Some(error.clone()));
+                Written::Failed {
+                    error,
+                    everyone: true,
+                } => {
+                    call.iter()
+                        .for_each(|(index, _)| names[*index].3 = Some(error.clone()));
                     stopped = Some(error);
                 }
                 // One bad change costs only itself: each gets a call of its own.
@@ -257,7 +341,10 @@ impl<A: RecordApi> Records<A> {
             if let Some(error) = error {
                 settled.push(open.failed(error));
             } else if mine(&proved) == mine(&all) {
-                let changes = proved.iter().filter(|(of, _)| *of == index).map(|(_, change)| change);
+                let changes = proved
+                    .iter()
+                    .filter(|(of, _)| *of == index)
+                    .map(|(_, change)| change);
                 let after = self.applied(rrset, changes);
                 settled.push(open.done(after));
             } else {
@@ -267,17 +354,29 @@ impl<A: RecordApi> Records<A> {
         (settled, again)
     }
 
-    /// Whether a record is as it was listed: some time has passed, and an id may have got another content.
+    /// Whether a record is as it was listed: some time has passed, and an id may have got another
+    /// content.
     async fn is_still(&self, zone: &Zone, listed: &Listed) -> Result<bool, ProviderError> {
-        Ok(self.api.look(zone, std::slice::from_ref(&listed.name)).await?.records.contains(listed))
+        Ok(self
+            .api
+            .look(zone, std::slice::from_ref(&listed.name))
+            .await?
+            .records
+            .contains(listed))
     }
 
     /// The RRset with changes that an answer has shown to be made.
-    fn applied<'a>(&self, mut rrset: TxtRrset, changes: impl Iterator<Item = &'a Change>) -> TxtRrset {
+    fn applied<'a>(
+        &self,
+        mut rrset: TxtRrset,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> TxtRrset {
         for change in changes {
             match change {
                 Change::Add { value, .. } => rrset.records.push(TxtRecord::of(value)),
-                Change::Remove(listed) => rrset.records.retain(|record| record.joined() != listed.record().joined()),
+                Change::Remove(listed) => rrset
+                    .records
+                    .retain(|record| record.joined() != listed.record().joined()),
             }
         }
         rrset.records.sort();
@@ -316,12 +415,24 @@ impl Open {
 
     fn done(self, after: TxtRrset) -> Outcome {
         let before = self.before.unwrap_or_else(|| after.clone());
-        (self.wish.owner, Ok(Done { before, after, changed: self.sent, change_id: self.change_id }))
+        (
+            self.wish.owner,
+            Ok(Done {
+                before,
+                after,
+                changed: self.sent,
+                change_id: self.change_id,
+            }),
+        )
     }
 
     /// A failure after something may have been done is an open question, whatever it is in itself.
     fn failed(self, error: ProviderError) -> Outcome {
-        let error = if self.sent.is_empty() { error } else { error.after_loss(&self.wish.owner) };
+        let error = if self.sent.is_empty() {
+            error
+        } else {
+            error.after_loss(&self.wish.owner)
+        };
         (self.wish.owner, Err(error))
     }
 }
@@ -334,6 +445,9 @@ fn value_of(change: &Change) -> String {
 }
 
 fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {what}"))
-        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+    ProviderError::new(
+        ErrorKind::Unknown,
+        format!("the change of {owner} is undecided: {what}"),
+    )
+    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }

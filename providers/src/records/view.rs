@@ -1,4 +1,5 @@
-//! What an API lists of a zone, and what follows from it: the RRset at a name, and whether a value can stand there. Pure.
+//! What an API lists of a zone, and what follows from it: the RRset at a name, and whether a value
+//! can stand there. Pure.
 
 use serde_json::Value;
 
@@ -38,31 +39,58 @@ pub(crate) struct View {
 impl View {
     /// The TXT records at a name.
     pub(crate) fn txt<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Listed> {
-        self.records.iter().filter(move |record| record.kind == "TXT" && record.name == owner)
+        self.records
+            .iter()
+            .filter(move |record| record.kind == "TXT" && record.name == owner)
     }
 
-    /// The TXT RRset at a name. Where an API keeps a TTL per record and they differ, the shortest counts.
+    /// The TXT RRset at a name. Where an API keeps a TTL per record and they differ, the shortest
+    /// counts.
     pub(crate) fn rrset(&self, zone: &Zone, owner: &str) -> TxtRrset {
         let mut records: Vec<_> = self.txt(owner).map(Listed::record).collect();
         records.sort();
         let ttl = self.txt(owner).map(|record| record.ttl).min();
-        TxtRrset { zone: zone.clone(), owner: owner.to_owned(), ttl, records, negative_ttl: self.negative_ttl }
+        TxtRrset {
+            zone: zone.clone(),
+            owner: owner.to_owned(),
+            ttl,
+            records,
+            negative_ttl: self.negative_ttl,
+        }
     }
 
     /// Refuses a name at which a value would not be seen, or would take something away from others.
-    pub(crate) fn refuse(&self, apex: &str, owner: &str, may_shadow: bool) -> Result<(), ProviderError> {
+    pub(crate) fn refuse(
+        &self,
+        apex: &str,
+        owner: &str,
+        may_shadow: bool,
+    ) -> Result<(), ProviderError> {
         let unsafe_name = |text: String| ProviderError::new(ErrorKind::Unsafe, text);
-        let at = |name: &str, kind: &str| self.records.iter().find(|record| record.kind == kind && record.name == name);
-        // At the apex these APIs answer an alias with what it points to, and other records stand beside it.
+        let at = |name: &str, kind: &str| {
+            self.records
+                .iter()
+                .find(|record| record.kind == kind && record.name == name)
+        };
+        // At the apex these APIs answer an alias with what it points to, and other records stand
+        // beside it.
         let alias = at(owner, "CNAME").map(|record| format!("a CNAME to {}", record.content));
-        let above = upwards(owner).skip(1).take_while(|name| *name != apex).chain([apex]);
+        let above = upwards(owner)
+            .skip(1)
+            .take_while(|name| *name != apex)
+            .chain([apex]);
         let dname = above.filter_map(|name| at(name, "DNAME")).next();
-        let alias = alias.or_else(|| dname.map(|record| format!("a DNAME at {} above it", record.name)));
+        let alias =
+            alias.or_else(|| dname.map(|record| format!("a DNAME at {} above it", record.name)));
         if let Some(what) = alias.filter(|_| owner != apex) {
-            return Err(unsafe_name(format!("{owner} is an alias ({what}) and cannot hold a TXT value beside it"))
-                .with_hint("validate the parent domain instead; it covers this name"));
+            return Err(unsafe_name(format!(
+                "{owner} is an alias ({what}) and cannot hold a TXT value beside it"
+            ))
+            .with_hint("validate the parent domain instead; it covers this name"));
         }
-        let cut = upwards(owner).take_while(|name| *name != apex).find(|name| at(name, "NS").is_some());
+        let cut = upwards(owner)
+            .take_while(|name| *name != apex)
+            .find(|name| at(name, "NS").is_some());
         if let Some(cut) = cut {
             return Err(unsafe_name(format!(
                 "{owner} is not in the zone {apex}: {cut} is delegated, and a value written into {apex} would be invisible"
@@ -79,12 +107,24 @@ impl View {
         Ok(())
     }
 
-    /// The wildcard that answers for a name that does not exist: the one at the closest name that does (RFC 4592).
+    /// The wildcard that answers for a name that does not exist: the one at the closest name that
+    /// does (RFC 4592).
     fn wildcard_of(&self, apex: &str, owner: &str) -> Option<String> {
-        let exists = |name: &str| name == apex || self.records.iter().any(|record| is_within(&record.name, name));
-        let closest = upwards(owner).find(|name| exists(name)).filter(|closest| *closest != owner)?;
+        let exists = |name: &str| {
+            name == apex
+                || self
+                    .records
+                    .iter()
+                    .any(|record| is_within(&record.name, name))
+        };
+        let closest = upwards(owner)
+            .find(|name| exists(name))
+            .filter(|closest| *closest != owner)?;
         let wildcard = format!("*.{closest}");
-        self.records.iter().any(|record| record.name == wildcard).then_some(wildcard)
+        self.records
+            .iter()
+            .any(|record| record.name == wildcard)
+            .then_some(wildcard)
     }
 }
 
@@ -101,7 +141,10 @@ mod tests {
             content: content.into(),
             raw: Value::Null,
         });
-        View { records: records.collect(), negative_ttl: None }
+        View {
+            records: records.collect(),
+            negative_ttl: None,
+        }
     }
 
     #[test]
@@ -115,11 +158,28 @@ mod tests {
             ("x.empty.wild.a.ch", "A", 300, "192.0.2.1"),
             ("down.a.ch", "DNAME", 300, "elsewhere.ch"),
         ]);
-        for owner in ["alias.a.ch", "cut.a.ch", "www.cut.a.ch", "shop.wild.a.ch", "deep.shop.wild.a.ch", "x.down.a.ch"]
-        {
-            assert_eq!(view.refuse("a.ch", owner, false).unwrap_err().kind, ErrorKind::Unsafe, "{owner}");
+        for owner in [
+            "alias.a.ch",
+            "cut.a.ch",
+            "www.cut.a.ch",
+            "shop.wild.a.ch",
+            "deep.shop.wild.a.ch",
+            "x.down.a.ch",
+        ] {
+            assert_eq!(
+                view.refuse("a.ch", owner, false).unwrap_err().kind,
+                ErrorKind::Unsafe,
+                "{owner}"
+            );
         }
-        for owner in ["a.ch", "new.a.ch", "wild.a.ch", "there.wild.a.ch", "empty.wild.a.ch", "down.a.ch"] {
+        for owner in [
+            "a.ch",
+            "new.a.ch",
+            "wild.a.ch",
+            "there.wild.a.ch",
+            "empty.wild.a.ch",
+            "down.a.ch",
+        ] {
             view.refuse("a.ch", owner, false).unwrap();
         }
         view.refuse("a.ch", "shop.wild.a.ch", true).unwrap();
@@ -127,10 +187,19 @@ mod tests {
 
     #[test]
     fn the_shortest_of_several_ttls_counts() {
-        let view = view(&[("a.ch", "TXT", 3600, "\"one\""), ("a.ch", "TXT", 60, "two"), ("b.a.ch", "TXT", 1, "three")]);
+        let view = view(&[
+            ("a.ch", "TXT", 3600, "\"one\""),
+            ("a.ch", "TXT", 60, "two"),
+            ("b.a.ch", "TXT", 1, "three"),
+        ]);
         let zone = Zone::of("a.ch");
         let rrset = view.rrset(&zone, "a.ch");
-        assert!(rrset.ttl == Some(60) && rrset.holds("one") && rrset.holds("two") && rrset.records.len() == 2);
+        assert!(
+            rrset.ttl == Some(60)
+                && rrset.holds("one")
+                && rrset.holds("two")
+                && rrset.records.len() == 2
+        );
         assert_eq!(view.rrset(&zone, "c.a.ch").ttl, None);
     }
 }

@@ -20,11 +20,13 @@ use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
 
 /// How often a change is tried when others change the same RRset at the same time.
 const ATTEMPTS: u32 = 5;
-/// How often a change is sent again after an answer got lost and a read showed that it was not made.
+/// How often a change is sent again after an answer got lost and a read showed that it was not
+/// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
 /// Octets of one message: a quarter of what DNS allows, so that guards and signature always fit.
 const CHUNK_OCTETS: usize = 16 * 1024;
-/// A read right after an accepted change may miss it where the server signs the zone inline (measured: up to 4 ms).
+/// A read right after an accepted change may miss it where the server signs the zone inline
+/// (measured: up to 4 ms).
 const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
 /// Names looked at, and zones changed, at the same time.
 const AT_ONCE: usize = 8;
@@ -34,7 +36,8 @@ const AT_ONCE: usize = 8;
 pub(super) enum Verb {
     Present,
     Absent,
-    /// What `Present` would send, with the deletion of the wished values, which are nowhere, instead of their addition.
+    /// What `Present` would send, with the deletion of the wished values, which are nowhere,
+    /// instead of their addition.
     Rehearsal,
 }
 
@@ -47,8 +50,12 @@ pub(super) enum Sent {
     Conflict(ResponseCode),
     /// Sent, and no answer came.
     Lost(String),
-    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same way.
-    Failed { error: ProviderError, everyone: bool },
+    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same
+    /// way.
+    Failed {
+        error: ProviderError,
+        everyone: bool,
+    },
 }
 
 /// The values wanted at one name.
@@ -86,12 +93,18 @@ struct Open {
 
 impl Rfc2136 {
     /// Makes all values present or absent; results in the order of `values`.
-    pub(super) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+    pub(super) async fn change(
+        &self,
+        values: &[TxtValue],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
         let mut wishes: BTreeMap<String, Wish> = BTreeMap::new();
         for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
-            let wish =
-                wishes.entry(owner.clone()).or_insert_with(|| Wish { owner: owner.clone(), values: BTreeSet::new() });
+            let wish = wishes.entry(owner.clone()).or_insert_with(|| Wish {
+                owner: owner.clone(),
+                values: BTreeSet::new(),
+            });
             wish.values.insert(value.clone());
         }
         let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
@@ -126,12 +139,18 @@ impl Rfc2136 {
                 })?;
                 let changed = done.changed.contains(&wanted.value);
                 let change_id = changed.then(|| format!("serial {}", done.serial));
-                Ok(Receipt { before: done.before, after: done.after, changed, change_id })
+                Ok(Receipt {
+                    before: done.before,
+                    after: done.after,
+                    changed,
+                    change_id,
+                })
             })
             .collect()
     }
 
-    /// One message for as many names as fit; a message that fails for one name's sake is taken apart.
+    /// One message for as many names as fit; a message that fails for one name's sake is taken
+    /// apart.
     async fn change_zone(
         &self,
         zone: &Zone,
@@ -140,7 +159,10 @@ impl Rfc2136 {
     ) -> Vec<(String, Result<Done, ProviderError>)> {
         let mut outcomes = Vec::new();
         if let [wish] = wishes.as_slice() {
-            return vec![(wish.owner.clone(), self.change_owner(zone, wish, verb, None).await)];
+            return vec![(
+                wish.owner.clone(),
+                self.change_owner(zone, wish, verb, None).await,
+            )];
         }
         let looks = futures::stream::iter(wishes)
             .map(async |wish| (self.look(&wish.owner, zone).await, wish))
@@ -182,7 +204,9 @@ impl Rfc2136 {
     ) -> Vec<(String, Result<Done, ProviderError>)> {
         let mut outcomes = Vec::new();
         let mut plans_left = plans.iter();
-        let Some(first) = plans_left.next() else { return outcomes };
+        let Some(first) = plans_left.next() else {
+            return outcomes;
+        };
         let mut message = first.update.clone();
         plans_left.for_each(|plan| message.append(&plan.update));
         let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
@@ -194,12 +218,18 @@ impl Rfc2136 {
         }
         for plan in plans {
             let outcome = match &sent {
-                Sent::Failed { error, everyone: true } => Err(error.clone()),
+                Sent::Failed {
+                    error,
+                    everyone: true,
+                } => Err(error.clone()),
                 Sent::Done | Sent::Conflict(_) | Sent::Failed { .. } => {
                     self.change_owner(zone, &plan.wish, verb, None).await
                 }
                 Sent::Lost(_) => {
-                    let open = Open { before: plan.look.rrset.clone(), losses: 1 };
+                    let open = Open {
+                        before: plan.look.rrset.clone(),
+                        losses: 1,
+                    };
                     self.change_owner(zone, &plan.wish, verb, Some(open)).await
                 }
             };
@@ -208,10 +238,14 @@ impl Rfc2136 {
         outcomes
     }
 
-    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a random value that is not there.
+    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a
+    /// random value that is not there.
     pub(super) async fn rehearse(&self, zone: &Zone, owner: &str) -> Result<Done, ProviderError> {
         let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
-        let wish = Wish { owner: owner.to_owned(), values: BTreeSet::from([absent]) };
+        let wish = Wish {
+            owner: owner.to_owned(),
+            values: BTreeSet::from([absent]),
+        };
         self.change_owner(zone, &wish, Verb::Rehearsal, None).await
     }
 
@@ -225,7 +259,13 @@ impl Rfc2136 {
     ) -> Result<Done, ProviderError> {
         let outcome = self.try_owner(zone, wish, verb, &mut open).await;
         // What was lost may still be on its way.
-        outcome.map_err(|error| if open.is_some() { error.after_loss(&wish.owner) } else { error })
+        outcome.map_err(|error| {
+            if open.is_some() {
+                error.after_loss(&wish.owner)
+            } else {
+                error
+            }
+        })
     }
 
     /// Look, plan, send, read back; again when the look was stale or the answer got lost.
@@ -243,12 +283,29 @@ impl Rfc2136 {
             let plan = match self.plan(zone, look, wish, verb, &findings)? {
                 Ok(plan) => plan,
                 Err(look) => {
-                    let Some(Open { before, .. }) = open.take() else { return Ok(unchanged(look)) };
+                    let Some(Open { before, .. }) = open.take() else {
+                        return Ok(unchanged(look));
+                    };
                     // The lost answer was a success, as far as it was not so before.
                     let was = |value: &String| before.holds(value) == (verb == Verb::Present);
-                    let changed = wish.values.iter().filter(|value| !was(value)).cloned().collect();
-                    let look = if keeps_some(&before, wish, verb) { look.own() } else { look };
-                    return Ok(Done { before, after: look.rrset, changed, serial: look.serial, mname: look.mname });
+                    let changed = wish
+                        .values
+                        .iter()
+                        .filter(|value| !was(value))
+                        .cloned()
+                        .collect();
+                    let look = if keeps_some(&before, wish, verb) {
+                        look.own()
+                    } else {
+                        look
+                    };
+                    return Ok(Done {
+                        before,
+                        after: look.rrset,
+                        changed,
+                        serial: look.serial,
+                        mname: look.mname,
+                    });
                 }
             };
             if let Some(Open { losses, .. }) = open
@@ -259,12 +316,16 @@ impl Rfc2136 {
                     &format!("sent {losses} times without an answer, and not done yet: {last}"),
                 ));
             }
-            match self.send(plan.update.clone(), zone, &[&wish.owner], &plan.look.mname).await {
+            match self
+                .send(plan.update.clone(), zone, &[&wish.owner], &plan.look.mname)
+                .await
+            {
                 Sent::Done if verb == Verb::Rehearsal => return Ok(unchanged(plan.look)),
                 Sent::Done => return self.read_back(&plan, verb).await,
                 Sent::Lost(what) if verb == Verb::Rehearsal => {
                     let (owner, server) = (&wish.owner, &self.settings.server);
-                    let text = format!("checking the permission to write {owner} at {server}: {what}");
+                    let text =
+                        format!("checking the permission to write {owner} at {server}: {what}");
                     return Err(ProviderError::new(ErrorKind::Unavailable, text));
                 }
                 Sent::Failed { error, .. } => return Err(error),
@@ -275,7 +336,8 @@ impl Rfc2136 {
                     findings.new_name = true;
                 }
                 Sent::Conflict(code) => {
-                    // Looking again says whether an alias or a cut came between, or just another value.
+                    // Looking again says whether an alias or a cut came between, or just another
+                    // value.
                     last = format!("{code:?}");
                     findings.refused(plan.look, code);
                     let wait = rand::rng().random_range(5..=40 << attempt);
@@ -310,13 +372,25 @@ impl Rfc2136 {
         let look = findings.read(look, wish, verb);
         let stored = &look.rrset.records;
         let records: Vec<TxtRecord> = match verb {
-            Verb::Present => {
-                wish.values.iter().filter(|value| !look.rrset.holds(value)).map(|value| TxtRecord::of(value)).collect()
-            }
-            Verb::Rehearsal => wish.values.iter().map(|value| TxtRecord::of(value)).collect(),
-            // In the split they are stored in: servers compare RDATA and say NOERROR to a delete that matches nothing.
+            Verb::Present => wish
+                .values
+                .iter()
+                .filter(|value| !look.rrset.holds(value))
+                .map(|value| TxtRecord::of(value))
+                .collect(),
+            Verb::Rehearsal => wish
+                .values
+                .iter()
+                .map(|value| TxtRecord::of(value))
+                .collect(),
+            // In the split they are stored in: servers compare RDATA and say NOERROR to a delete
+            // that matches nothing.
             Verb::Absent => {
-                let ours = |record: &&TxtRecord| wish.values.iter().any(|value| record.joined() == value.as_bytes());
+                let ours = |record: &&TxtRecord| {
+                    wish.values
+                        .iter()
+                        .any(|value| record.joined() == value.as_bytes())
+                };
                 stored.iter().filter(ours).cloned().collect()
             }
         };
@@ -330,29 +404,50 @@ impl Rfc2136 {
         } else {
             update.require_txt(&look.name, stored);
         }
-        // A new name under a wildcard takes the wildcard's answers of every type away from that name (RFC 4592, section 2.2.1).
-        // Unless that is allowed, the name must exist already, and the server checks it in the same step.
+        // A new name under a wildcard takes the wildcard's answers of every type away from that
+        // name (RFC 4592, section 2.2.1). Unless that is allowed, the name must exist already, and
+        // the server checks it in the same step.
         let shadow_allowed = self.settings.allow_wildcard_shadow || findings.new_name;
         if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
             update.require(&look.name, RecordType::ANY, DNSClass::ANY);
         }
-        // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes everybody's.
+        // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes
+        // everybody's.
         let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
         match verb {
-            Verb::Present => records.iter().for_each(|record| update.insert(&look.name, ttl, record)),
-            Verb::Absent | Verb::Rehearsal => records.iter().for_each(|record| update.delete(&look.name, record)),
+            Verb::Present => records
+                .iter()
+                .for_each(|record| update.insert(&look.name, ttl, record)),
+            Verb::Absent | Verb::Rehearsal => records
+                .iter()
+                .for_each(|record| update.delete(&look.name, record)),
         }
         if update.size() > usize::from(u16::MAX) - 1024 {
-            let text = format!("the TXT values of {} and the new ones together do not fit into one update", wish.owner);
+            let text = format!(
+                "the TXT values of {} and the new ones together do not fit into one update",
+                wish.owner
+            );
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
-        Ok(Ok(Plan { look, update, records, wish: wish.clone() }))
+        Ok(Ok(Plan {
+            look,
+            update,
+            records,
+            wish: wish.clone(),
+        }))
     }
 
     /// Signs, sends, judges.
-    pub(super) async fn send(&self, update: Update, zone: &Zone, owners: &[&str], mname: &str) -> Sent {
+    pub(super) async fn send(
+        &self,
+        update: Update,
+        zone: &Zone,
+        owners: &[&str],
+        mname: &str,
+    ) -> Sent {
         let server = &self.settings.server;
-        let request = match SignedRequest::sign(update.message(), &self.settings.key, (self.now)()) {
+        let request = match SignedRequest::sign(update.message(), &self.settings.key, (self.now)())
+        {
             Ok(request) => request,
             Err(fault) => {
                 return Sent::Failed {
@@ -361,14 +456,22 @@ impl Rfc2136 {
                 };
             }
         };
-        let octets = match exchange::exchange(server, self.settings.patience, &request.octets).await {
+        let octets = match exchange::exchange(server, self.settings.patience, &request.octets).await
+        {
             Ok(octets) => octets,
             Err(exchange::NoAnswer::Sent(what)) => return Sent::Lost(what),
             Err(exchange::NoAnswer::NotSent(what)) => {
-                let text = format!("updating {} in the zone {} at {server}: {what}", owners.join(", "), zone.apex);
+                let text = format!(
+                    "updating {} in the zone {} at {server}: {what}",
+                    owners.join(", "),
+                    zone.apex
+                );
                 let error = ProviderError::new(ErrorKind::Unavailable, text)
                     .with_hint("check `server`, and that the server listens on TCP and no firewall stands between");
-                return Sent::Failed { error, everyone: true };
+                return Sent::Failed {
+                    error,
+                    everyone: true,
+                };
             }
         };
         let now = (self.now)();
@@ -377,16 +480,38 @@ impl Rfc2136 {
         match reply {
             Reply::Verified(ResponseCode::NoError) => Sent::Done,
             Reply::Verified(
-                code
-                @ (ResponseCode::NXRRSet | ResponseCode::YXRRSet | ResponseCode::NXDomain | ResponseCode::YXDomain),
+                code @ (ResponseCode::NXRRSet
+                | ResponseCode::YXRRSet
+                | ResponseCode::NXDomain
+                | ResponseCode::YXDomain),
             ) => Sent::Conflict(code),
             other => {
                 use hickory_proto::rr::rdata::tsig::TsigError::{BadSig, BadTime};
-                let everyone = matches!(other, Reply::Rejected { error: BadSig | BadTime, .. });
+                let everyone = matches!(
+                    other,
+                    Reply::Rejected {
+                        error: BadSig | BadTime,
+                        ..
+                    }
+                );
                 let (server, owners) = (server.to_string(), owners.join(", "));
-                let key = format!("{} ({})", self.settings.key.name, self.settings.key.algorithm());
-                let request = Request { server, key, zone: &zone.apex, owners, mname, now };
-                Sent::Failed { error: request.refused(&other), everyone }
+                let key = format!(
+                    "{} ({})",
+                    self.settings.key.name,
+                    self.settings.key.algorithm()
+                );
+                let request = Request {
+                    server,
+                    key,
+                    zone: &zone.apex,
+                    owners,
+                    mname,
+                    now,
+                };
+                Sent::Failed {
+                    error: request.refused(&other),
+                    everyone,
+                }
             }
         }
     }
@@ -402,16 +527,28 @@ impl Rfc2136 {
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
             let look = self.look(owner, &before.zone).await.map_err(|error| {
-                undecided(owner, &format!("the server accepted the change, and it cannot be read back: {error}"))
+                undecided(
+                    owner,
+                    &format!("the server accepted the change, and it cannot be read back: {error}"),
+                )
             })?;
-            let look = if keeps_some(before, &plan.wish, verb) { look.own() } else { look };
+            let look = if keeps_some(before, &plan.wish, verb) {
+                look.own()
+            } else {
+                look
+            };
             let difference = compare(before, &look.rrset, &plan.records, verb == Verb::Present);
             let serials = look.serial.wrapping_sub(plan.look.serial);
             match difference {
                 Err(Difference { ours: false, what }) if serials > 1 => {
-                    // Somebody else wrote between our two reads, and only that can have done it: our message adds or removes
-                    // one exact value. Where each change counts the serial up by one, our own damage shows as one step.
-                    tracing::warn!(owner, serials, "another change came at the same time: {what}");
+                    // Somebody else wrote between our two reads, and only that can have done it:
+                    // our message adds or removes one exact value. Where each change counts the
+                    // serial up by one, our own damage shows as one step.
+                    tracing::warn!(
+                        owner,
+                        serials,
+                        "another change came at the same time: {what}"
+                    );
                 }
                 Err(Difference { what, .. }) => {
                     damage = what;
@@ -419,7 +556,10 @@ impl Rfc2136 {
                 }
                 Ok(()) => {}
             }
-            let changed = plan.records.iter().map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
+            let changed = plan
+                .records
+                .iter()
+                .map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
             let changed = changed.collect();
             return Ok(Done {
                 before: before.clone(),
@@ -429,15 +569,23 @@ impl Rfc2136 {
                 mname: look.mname,
             });
         }
-        let text = format!("{} accepted a change of {owner}, and a read shows: {damage}", self.settings.server);
+        let text = format!(
+            "{} accepted a change of {owner}, and a read shows: {damage}",
+            self.settings.server
+        );
         Err(ProviderError::new(ErrorKind::Damaged, text)
             .with_hint("compare the zone with this message and put back by hand what is missing"))
     }
 }
 
-/// Whether TXT records stay at the name, so that no wildcard answers for it after the change from `before`.
+/// Whether TXT records stay at the name, so that no wildcard answers for it after the change from
+/// `before`.
 fn keeps_some(before: &TxtRrset, wish: &Wish, verb: Verb) -> bool {
-    let goes = |record: &TxtRecord| wish.values.iter().any(|value| record.joined() == value.as_bytes());
+    let goes = |record: &TxtRecord| {
+        wish.values
+            .iter()
+            .any(|value| record.joined() == value.as_bytes())
+    };
     verb != Verb::Absent || !before.records.iter().all(goes)
 }
 
@@ -451,23 +599,43 @@ fn only_a_wildcard(owner: &str) -> ProviderError {
 }
 
 fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unknown, format!("the change of {owner} is undecided: {what}"))
-        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+    ProviderError::new(
+        ErrorKind::Unknown,
+        format!("the change of {owner} is undecided: {what}"),
+    )
+    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }
 
 fn unchanged(look: Look) -> Done {
-    let Look { rrset, serial, mname, .. } = look;
-    Done { before: rrset.clone(), after: rrset, changed: BTreeSet::new(), serial, mname }
+    let Look {
+        rrset,
+        serial,
+        mname,
+        ..
+    } = look;
+    Done {
+        before: rrset.clone(),
+        after: rrset,
+        changed: BTreeSet::new(),
+        serial,
+        mname,
+    }
 }
 
 /// What no zone is asked about.
 fn check(value: &TxtValue) -> Result<(), ProviderError> {
     if value.value.is_empty() {
-        return Err(ProviderError::new(ErrorKind::Settings, format!("an empty TXT value for {}", value.owner)));
+        return Err(ProviderError::new(
+            ErrorKind::Settings,
+            format!("an empty TXT value for {}", value.owner),
+        ));
     }
     let name = wire_name(&value.owner).map_err(unencodable)?;
     if plain_name(&name) != value.owner {
-        let text = format!("{:?} is not in lower case without a trailing dot", value.owner);
+        let text = format!(
+            "{:?} is not in lower case without a trailing dot",
+            value.owner
+        );
         return Err(ProviderError::new(ErrorKind::Settings, text));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! One question, one answer over TCP (RFC 7766): two octets of length, then the message.
 //!
-//! TCP always: an update that is repeated because a datagram got lost is a second update, and PowerDNS does not take
-//! large ones over UDP (measured).
+//! TCP always: an update that is repeated because a datagram got lost is a second update, and
+//! PowerDNS does not take large ones over UDP (measured).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,18 +19,30 @@ pub struct ServerAddress {
 }
 
 impl ServerAddress {
-    /// Reads `ns1.example.ch`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`; the port is 53 if none is said.
+    /// Reads `ns1.example.ch`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`; the port is
+    /// 53 if none is said.
     ///
     /// # Errors
     /// Says what is expected.
     pub fn read(text: &str) -> Result<Self, String> {
-        let expected = || "expected a host name or an address, with `:port` if it is not 53".to_owned();
+        let expected =
+            || "expected a host name or an address, with `:port` if it is not 53".to_owned();
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Self { host: address.ip().to_string(), port: address.port() }.checked();
+            return Self {
+                host: address.ip().to_string(),
+                port: address.port(),
+            }
+            .checked();
         }
-        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
         if let Ok(address) = bare.parse::<Ipv6Addr>() {
-            return Ok(Self { host: address.to_string(), port: 53 });
+            return Ok(Self {
+                host: address.to_string(),
+                port: 53,
+            });
         }
         let (host, port) = match text.split_once(':') {
             Some((host, port)) => (host, port.parse().map_err(|_| expected())?),
@@ -38,16 +50,28 @@ impl ServerAddress {
         };
         let is_name = !host.is_empty()
             && host.len() <= 253
-            && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
-        let looks_like_an_address = host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+            && host
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
+        let looks_like_an_address = host
+            .bytes()
+            .all(|octet| octet.is_ascii_digit() || octet == b'.');
         if !is_name || (looks_like_an_address && host.parse::<IpAddr>().is_err()) {
             return Err(expected());
         }
-        Self { host: host.trim_end_matches('.').to_owned(), port }.checked()
+        Self {
+            host: host.trim_end_matches('.').to_owned(),
+            port,
+        }
+        .checked()
     }
 
     fn checked(self) -> Result<Self, String> {
-        if self.port == 0 { Err("port 0 is not a port".into()) } else { Ok(self) }
+        if self.port == 0 {
+            Err("port 0 is not a port".into())
+        } else {
+            Ok(self)
+        }
     }
 
     /// The name or address without the port.
@@ -78,7 +102,10 @@ pub struct Patience {
 impl Patience {
     /// `total`, of which a connection may take half.
     pub fn of(total: Duration) -> Self {
-        Self { connect: total / 2, total }
+        Self {
+            connect: total / 2,
+            total,
+        }
     }
 }
 
@@ -103,16 +130,31 @@ impl NoAnswer {
 ///
 /// # Errors
 /// [`NoAnswer`] tells whether the server may have seen the request.
-pub async fn exchange(server: &ServerAddress, patience: Patience, request: &[u8]) -> Result<Vec<u8>, NoAnswer> {
+pub async fn exchange(
+    server: &ServerAddress,
+    patience: Patience,
+    request: &[u8],
+) -> Result<Vec<u8>, NoAnswer> {
     let deadline = Instant::now() + patience.total;
-    let length = u16::try_from(request.len())
-        .map_err(|_| NoAnswer::NotSent(format!("a message of {} octets is longer than DNS allows", request.len())))?;
-    let mut stream = connect(server, patience.connect).await.map_err(NoAnswer::NotSent)?;
+    let length = u16::try_from(request.len()).map_err(|_| {
+        NoAnswer::NotSent(format!(
+            "a message of {} octets is longer than DNS allows",
+            request.len()
+        ))
+    })?;
+    let mut stream = connect(server, patience.connect)
+        .await
+        .map_err(NoAnswer::NotSent)?;
     let work = async {
         let framed = [&length.to_be_bytes()[..], request].concat();
-        stream.write_all(&framed).await.map_err(|error| format!("the connection broke while sending: {error}"))?;
+        stream
+            .write_all(&framed)
+            .await
+            .map_err(|error| format!("the connection broke while sending: {error}"))?;
         let closed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => "it closed the connection without a whole answer".to_owned(),
+            std::io::ErrorKind::UnexpectedEof => {
+                "it closed the connection without a whole answer".to_owned()
+            }
             _ => format!("the connection broke: {error}"),
         };
         let length = stream.read_u16().await.map_err(closed)?;
@@ -122,16 +164,20 @@ pub async fn exchange(server: &ServerAddress, patience: Patience, request: &[u8]
     };
     match timeout_at(deadline, work).await {
         Ok(result) => result.map_err(NoAnswer::Sent),
-        Err(_) => Err(NoAnswer::Sent(format!("no answer within {} s", patience.total.as_secs_f32()))),
+        Err(_) => Err(NoAnswer::Sent(format!(
+            "no answer within {} s",
+            patience.total.as_secs_f32()
+        ))),
     }
 }
 
 async fn connect(server: &ServerAddress, patience: Duration) -> Result<TcpStream, String> {
     let attempt = async {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((server.host.as_str(), server.port))
-            .await
-            .map_err(|error| format!("its name does not resolve: {error}"))?
-            .collect();
+        let addresses: Vec<SocketAddr> =
+            tokio::net::lookup_host((server.host.as_str(), server.port))
+                .await
+                .map_err(|error| format!("its name does not resolve: {error}"))?
+                .collect();
         let mut last = "its name has no address".to_owned();
         for address in addresses {
             match TcpStream::connect(address).await {
@@ -143,7 +189,10 @@ async fn connect(server: &ServerAddress, patience: Duration) -> Result<TcpStream
     };
     match timeout(patience, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(format!("no connection (TCP) within {} s", patience.as_secs_f32())),
+        Err(_) => Err(format!(
+            "no connection (TCP) within {} s",
+            patience.as_secs_f32()
+        )),
     }
 }
 
@@ -165,9 +214,18 @@ mod tests {
         ] {
             assert_eq!(ServerAddress::read(text).unwrap().to_string(), shown);
         }
-        for text in
-            ["", "ns1:", "ns1:x", "ns1:70000", "ns1:0", "300.1.1.1", "https://ns1/", "ns1 ns2", "[::1", "192.0.2"]
-        {
+        for text in [
+            "",
+            "ns1:",
+            "ns1:x",
+            "ns1:70000",
+            "ns1:0",
+            "300.1.1.1",
+            "https://ns1/",
+            "ns1 ns2",
+            "[::1",
+            "192.0.2",
+        ] {
             assert!(ServerAddress::read(text).is_err(), "{text}");
         }
     }

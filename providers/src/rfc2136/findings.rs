@@ -18,18 +18,23 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// The reading of `look` to plan with: made up where that is possible, unless shown otherwise or a value to remove is in it.
-    /// The guards refuse the wrong reading.
+    /// The reading of `look` to plan with: made up where that is possible, unless shown otherwise
+    /// or a value to remove is in it. The guards refuse the wrong reading.
     pub(super) fn read(&self, look: Look, wish: &Wish, verb: Verb) -> Look {
         let own = look.clone().own();
-        let at_stake = verb == Verb::Absent && wish.values.iter().any(|value| own.rrset.holds(value));
-        if self.own.unwrap_or(at_stake) { own } else { look }
+        let at_stake =
+            verb == Verb::Absent && wish.values.iter().any(|value| own.rrset.holds(value));
+        if self.own.unwrap_or(at_stake) {
+            own
+        } else {
+            look
+        }
     }
 
-    /// "There are TXT values" must do instead of "the TXT values are these" when a guard failed although nothing changed: the
-    /// server compares it wrongly. What is written is one value more or less in either case; only the TTL could be stale.
-    /// PowerDNS 4.7 says NXRRSET to its own records when one has octets that are not ASCII or characters that it escapes
-    /// (measured).
+    /// "There are TXT values" must do instead of "the TXT values are these" when a guard failed
+    /// although nothing changed: the server compares it wrongly. What is written is one value more
+    /// or less in either case; only the TTL could be stale. PowerDNS 4.7 says NXRRSET to its own
+    /// records when one has octets that are not ASCII or characters that it escapes (measured).
     pub(super) fn any_values(&self, rrset: &TxtRrset) -> bool {
         !rrset.records.is_empty() && self.stale.as_ref() == Some(rrset)
     }
@@ -38,7 +43,10 @@ impl Findings {
     pub(super) fn refused(&mut self, look: Look, code: ResponseCode) {
         if code == ResponseCode::YXRRSet && look.is_taken_for_made_up() {
             self.own = Some(true);
-        } else if code == ResponseCode::NXRRSet && look.is_taken_for_own() && self.any_values(&look.rrset) {
+        } else if code == ResponseCode::NXRRSet
+            && look.is_taken_for_own()
+            && self.any_values(&look.rrset)
+        {
             self.own = Some(false);
         }
         self.stale = Some(look.rrset);

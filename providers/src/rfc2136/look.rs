@@ -1,7 +1,9 @@
-//! Reading: which zone holds a name, what TXT stands at it, and whether a value can stand there safely.
+//! Reading: which zone holds a name, what TXT stands at it, and whether a value can stand there
+//! safely.
 //!
-//! Reads are not signed: Knot answers a signed ordinary query with BADKEY unless its ACL has a `query` action, and the
-//! guards inside the signed update prove what matters of a read. They go to the server that is written to, over TCP.
+//! Reads are not signed: Knot answers a signed ordinary query with BADKEY unless its ACL has a
+//! `query` action, and the guards inside the signed update prove what matters of a read. They go to
+//! the server that is written to, over TCP.
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -50,7 +52,12 @@ impl Look {
 /// What the server says when asked for the SOA at a name.
 #[derive(Debug, Clone)]
 enum Authority {
-    Zone { apex: String, serial: u32, mname: String, negative_ttl: u32 },
+    Zone {
+        apex: String,
+        serial: u32,
+        mname: String,
+        negative_ttl: u32,
+    },
     Cut(String),
     Alias(String),
     Nothing(ResponseCode),
@@ -59,21 +66,32 @@ enum Authority {
 impl Rfc2136 {
     /// The zone of `owner`: from the configured list, else as the server itself cuts it.
     pub(super) async fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
-        let name = wire_name(owner).map_err(|fault| ProviderError::new(ErrorKind::NoZone, fault))?;
+        let name =
+            wire_name(owner).map_err(|fault| ProviderError::new(ErrorKind::NoZone, fault))?;
         let owner = plain_name(&name);
         if !self.settings.zones.is_empty() {
-            let longest =
-                self.settings.zones.iter().filter(|zone| is_within(&owner, zone)).max_by_key(|zone| zone.len());
+            let longest = self
+                .settings
+                .zones
+                .iter()
+                .filter(|zone| is_within(&owner, zone))
+                .max_by_key(|zone| zone.len());
             return longest.map(Zone::of).ok_or_else(|| {
                 let known = self.settings.zones.join(", ");
-                ProviderError::new(ErrorKind::NoZone, format!("{owner} is in none of the provider's zones: {known}"))
-                    .with_hint("add its zone to `zones`, or route the domain to another provider")
+                ProviderError::new(
+                    ErrorKind::NoZone,
+                    format!("{owner} is in none of the provider's zones: {known}"),
+                )
+                .with_hint("add its zone to `zones`, or route the domain to another provider")
             });
         }
         let mut candidate = Some(owner.as_str());
         let mut last = ResponseCode::NoError;
         while let Some(current) = candidate {
-            match self.authority(&wire_name(current).map_err(unencodable)?).await? {
+            match self
+                .authority(&wire_name(current).map_err(unencodable)?)
+                .await?
+            {
                 Authority::Zone { apex, .. } => return Ok(Zone::of(apex)),
                 Authority::Nothing(code) => last = code,
                 Authority::Cut(_) | Authority::Alias(_) => {}
@@ -92,15 +110,21 @@ impl Rfc2136 {
     /// The TXT RRset at `owner` and what else decides whether a value can stand there.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`] at an alias and below a zone cut, [`ErrorKind::NoZone`] where the server has no authority.
+    /// [`ErrorKind::Unsafe`] at an alias and below a zone cut, [`ErrorKind::NoZone`] where the
+    /// server has no authority.
     pub(super) async fn look(&self, owner: &str, zone: &Zone) -> Result<Look, ProviderError> {
         let name = wire_name(owner).map_err(unencodable)?;
         let (owner, apex, server) = (plain_name(&name), &zone.apex, &self.settings.server);
         let (serial, mname, negative_ttl) = match self.authority(&name).await? {
-            Authority::Zone { apex: found, serial, mname, negative_ttl } if found == *apex => {
-                (serial, mname, negative_ttl)
+            Authority::Zone {
+                apex: found,
+                serial,
+                mname,
+                negative_ttl,
+            } if found == *apex => (serial, mname, negative_ttl),
+            Authority::Zone { apex: found, .. } if is_within(&found, apex) => {
+                return Err(cut(&owner, apex, &found));
             }
-            Authority::Zone { apex: found, .. } if is_within(&found, apex) => return Err(cut(&owner, apex, &found)),
             Authority::Cut(found) if found != *apex && is_within(&found, apex) => {
                 return Err(cut(&owner, apex, &found));
             }
@@ -128,33 +152,65 @@ impl Rfc2136 {
         }
         let (records, ttl) = message::txt_at(&reply.answers, &name);
         let negative_ttl = Some(negative_ttl);
-        let mut rrset = TxtRrset { zone: zone.clone(), owner, ttl, records, negative_ttl };
+        let mut rrset = TxtRrset {
+            zone: zone.clone(),
+            owner,
+            ttl,
+            records,
+            negative_ttl,
+        };
         let mut otherwise = None;
         let mut under_wildcard = false;
         if rrset.owner != *apex && !rrset.owner.starts_with("*.") {
             let wildcard = wildcard_beside(&name)?;
             let reply = self.ask(&wildcard, RecordType::TXT).await?;
-            // NXDOMAIN for `*.parent` proves that no wildcard, there or higher, answers for names below the parent (RFC 4592).
+            // NXDOMAIN for `*.parent` proves that no wildcard, there or higher, answers for names
+            // below the parent (RFC 4592).
             under_wildcard = reply.metadata.response_code == ResponseCode::NoError;
             let (records, ttl) = message::txt_at(&reply.answers, &wildcard);
-            if under_wildcard && !records.is_empty() && (&records, ttl) == (&rrset.records, rrset.ttl) {
-                // Most often made up from the wildcard, and nothing stands at the name itself; but a name that exists may
-                // say the same, as where every name has `v=spf1 -all`. The guards of the update tell.
-                let nothing = TxtRrset { ttl: None, records: Vec::new(), ..rrset.clone() };
+            if under_wildcard
+                && !records.is_empty()
+                && (&records, ttl) == (&rrset.records, rrset.ttl)
+            {
+                // Most often made up from the wildcard, and nothing stands at the name itself; but
+                // a name that exists may say the same, as where every name has `v=spf1 -all`. The
+                // guards of the update tell.
+                let nothing = TxtRrset {
+                    ttl: None,
+                    records: Vec::new(),
+                    ..rrset.clone()
+                };
                 otherwise = Some(std::mem::replace(&mut rrset, nothing));
             }
         }
-        Ok(Look { rrset, otherwise, name, serial, mname, under_wildcard })
+        Ok(Look {
+            rrset,
+            otherwise,
+            name,
+            serial,
+            mname,
+            under_wildcard,
+        })
     }
 
-    /// Whether `name` exists without records of its own because something stands below it (an empty non-terminal).
+    /// Whether `name` exists without records of its own because something stands below it (an empty
+    /// non-terminal).
     ///
-    /// A wildcard does not answer for such a name (RFC 4592, section 2.2.2): it lacks what the wildcard has.
+    /// A wildcard does not answer for such a name (RFC 4592, section 2.2.2): it lacks what the
+    /// wildcard has.
     pub(super) async fn is_empty_non_terminal(&self, name: &Name) -> Result<bool, ProviderError> {
         let wildcard = wildcard_beside(name)?;
-        for record_type in [RecordType::A, RecordType::AAAA, RecordType::MX, RecordType::TXT, RecordType::CNAME] {
-            let has = |reply: Message, at: &Name| reply.answers.iter().any(|record| record.name == *at);
-            if has(self.ask(&wildcard, record_type).await?, &wildcard) && !has(self.ask(name, record_type).await?, name)
+        for record_type in [
+            RecordType::A,
+            RecordType::AAAA,
+            RecordType::MX,
+            RecordType::TXT,
+            RecordType::CNAME,
+        ] {
+            let has =
+                |reply: Message, at: &Name| reply.answers.iter().any(|record| record.name == *at);
+            if has(self.ask(&wildcard, record_type).await?, &wildcard)
+                && !has(self.ask(name, record_type).await?, name)
             {
                 return Ok(true);
             }
@@ -166,10 +222,14 @@ impl Rfc2136 {
     pub(super) async fn name_servers(&self, zone: &Zone) -> Result<Vec<String>, ProviderError> {
         let apex = wire_name(&zone.apex).map_err(unencodable)?;
         let reply = self.ask(&apex, RecordType::NS).await?;
-        let names = reply.answers.iter().filter(|record| record.name == apex).filter_map(|record| match &record.data {
-            RData::NS(host) => Some(plain_name(host)),
-            _ => None,
-        });
+        let names = reply
+            .answers
+            .iter()
+            .filter(|record| record.name == apex)
+            .filter_map(|record| match &record.data {
+                RData::NS(host) => Some(plain_name(host)),
+                _ => None,
+            });
         Ok(names.collect())
     }
 
@@ -186,19 +246,30 @@ impl Rfc2136 {
             return Ok(Authority::Nothing(code));
         }
         if reply.metadata.authoritative {
-            let soa = reply.answers.iter().filter(|record| record.name == *name).chain(&reply.authorities);
+            let soa = reply
+                .answers
+                .iter()
+                .filter(|record| record.name == *name)
+                .chain(&reply.authorities);
             for record in soa {
                 let apex = plain_name(&record.name);
                 if let RData::SOA(soa) = &record.data
                     && is_within(&plain_name(name), &apex)
                 {
                     let (serial, mname) = (soa.serial, plain_name(&soa.mname));
-                    return Ok(Authority::Zone { apex, serial, mname, negative_ttl: record.ttl.min(soa.minimum) });
+                    return Ok(Authority::Zone {
+                        apex,
+                        serial,
+                        mname,
+                        negative_ttl: record.ttl.min(soa.minimum),
+                    });
                 }
             }
         }
-        let cut =
-            reply.authorities.iter().find(|record| record.record_type() == RecordType::NS && !record.name.is_root());
+        let cut = reply
+            .authorities
+            .iter()
+            .find(|record| record.record_type() == RecordType::NS && !record.name.is_root());
         Ok(match cut {
             Some(record) if is_within(&plain_name(name), &plain_name(&record.name)) => {
                 Authority::Cut(plain_name(&record.name))
@@ -211,29 +282,46 @@ impl Rfc2136 {
         match reply.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => Ok(()),
             code => {
-                let text = format!("{} says {code:?} to a question for {}", self.settings.server, plain_name(name));
+                let text = format!(
+                    "{} says {code:?} to a question for {}",
+                    self.settings.server,
+                    plain_name(name)
+                );
                 Err(ProviderError::new(ErrorKind::Unavailable, text))
             }
         }
     }
 
-    /// Asks the server that is written to. The reply belongs to the question and is whole; nothing else is known of it.
-    pub(super) async fn ask(&self, name: &Name, record_type: RecordType) -> Result<Message, ProviderError> {
+    /// Asks the server that is written to. The reply belongs to the question and is whole; nothing
+    /// else is known of it.
+    pub(super) async fn ask(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+    ) -> Result<Message, ProviderError> {
         let question = message::question(name, record_type);
         let server = &self.settings.server;
         let failed = |what: String| {
-            let text = format!("asking {server} for {record_type} of {}: {what}", plain_name(name));
-            ProviderError::new(ErrorKind::Unavailable, text)
-                .with_hint("check that the server listens on TCP and that no firewall stands between")
+            let text = format!(
+                "asking {server} for {record_type} of {}: {what}",
+                plain_name(name)
+            );
+            ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+                "check that the server listens on TCP and that no firewall stands between",
+            )
         };
-        let octets = question.to_vec().map_err(|error| failed(error.to_string()))?;
+        let octets = question
+            .to_vec()
+            .map_err(|error| failed(error.to_string()))?;
         let reply = exchange::exchange(server, self.settings.patience, &octets)
             .await
             .map_err(|error| failed(error.reason().to_owned()))?;
-        let reply = Message::from_vec(&reply).map_err(|error| failed(format!("not a DNS message: {error}")))?;
-        let same_question =
-            reply.queries.len() == 1 && reply.queries[0].name() == name && reply.queries[0].query_type() == record_type
-                || reply.queries.is_empty() && reply.metadata.response_code != ResponseCode::NoError;
+        let reply = Message::from_vec(&reply)
+            .map_err(|error| failed(format!("not a DNS message: {error}")))?;
+        let same_question = reply.queries.len() == 1
+            && reply.queries[0].name() == name
+            && reply.queries[0].query_type() == record_type
+            || reply.queries.is_empty() && reply.metadata.response_code != ResponseCode::NoError;
         if reply.metadata.message_type != MessageType::Response
             || reply.metadata.id != question.metadata.id
             || !same_question
@@ -248,12 +336,16 @@ impl Rfc2136 {
 }
 
 fn wildcard_beside(name: &Name) -> Result<Name, ProviderError> {
-    name.base_name().prepend_label("*").map_err(|error| unencodable(error.to_string()))
+    name.base_name()
+        .prepend_label("*")
+        .map_err(|error| unencodable(error.to_string()))
 }
 
 fn alias_in(reply: &Message, name: &Name) -> Option<String> {
     reply.answers.iter().find_map(|record| match &record.data {
-        RData::CNAME(target) if record.name == *name => Some(format!("a CNAME to {}", plain_name(&target.0))),
+        RData::CNAME(target) if record.name == *name => {
+            Some(format!("a CNAME to {}", plain_name(&target.0)))
+        }
         _ if record.record_type() == RecordType::DNAME && record.name != *name => {
             Some(format!("a DNAME at {} above it", plain_name(&record.name)))
         }
@@ -272,8 +364,11 @@ fn cut(owner: &str, apex: &str, cut: &str) -> ProviderError {
 }
 
 fn alias(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unsafe, format!("{owner} is an alias ({what}) and cannot hold a TXT value beside it"))
-        .with_hint("validate the parent domain instead; it covers this name")
+    ProviderError::new(
+        ErrorKind::Unsafe,
+        format!("{owner} is an alias ({what}) and cannot hold a TXT value beside it"),
+    )
+    .with_hint("validate the parent domain instead; it covers this name")
 }
 
 pub(super) fn unencodable(fault: String) -> ProviderError {

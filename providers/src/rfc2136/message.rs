@@ -1,7 +1,8 @@
 //! Messages of RFC 2136 put together by hand from hickory-proto's records.
 //!
-//! hickory-proto has builders for updates too, but they assert that each name is inside the zone and so turn a
-//! configuration fault into a panic; here a name outside the zone is an error before anything is built.
+//! hickory-proto has builders for updates too, but they assert that each name is inside the zone
+//! and so turn a configuration fault into a panic; here a name outside the zone is an error before
+//! anything is built.
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::TXT;
@@ -15,12 +16,16 @@ pub(super) fn wire_name(name: &str) -> Result<Name, String> {
     if name.is_empty() || !name.is_ascii() {
         return Err(format!("{name:?} is not a domain name in A-labels"));
     }
-    Name::from_ascii(format!("{name}.")).map_err(|error| format!("{name:?} is not a domain name: {error}"))
+    Name::from_ascii(format!("{name}."))
+        .map_err(|error| format!("{name:?} is not a domain name: {error}"))
 }
 
 /// `name` as the rest of this crate has it: lower case, no trailing dot.
 pub(super) fn plain_name(name: &Name) -> String {
-    name.to_lowercase().to_ascii().trim_end_matches('.').to_owned()
+    name.to_lowercase()
+        .to_ascii()
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// The name one label up; `None` above the last label.
@@ -44,9 +49,14 @@ pub(super) struct Update {
 }
 
 impl Update {
-    /// An update of the zone `apex`, guarded by "the apex has an SOA": it cannot go to a parent's or a child's zone.
+    /// An update of the zone `apex`, guarded by "the apex has an SOA": it cannot go to a parent's
+    /// or a child's zone.
     pub(super) fn of(apex: Name) -> Self {
-        let mut update = Self { apex: apex.clone(), prerequisites: Vec::new(), updates: Vec::new() };
+        let mut update = Self {
+            apex: apex.clone(),
+            prerequisites: Vec::new(),
+            updates: Vec::new(),
+        };
         update.require(&apex, RecordType::SOA, DNSClass::ANY);
         update
     }
@@ -54,18 +64,21 @@ impl Update {
     /// Takes over what `other`, an update of the same zone, requires and changes.
     pub(super) fn append(&mut self, other: &Self) {
         // The first prerequisite is the SOA of the same apex.
-        self.prerequisites.extend(other.prerequisites.iter().skip(1).cloned());
+        self.prerequisites
+            .extend(other.prerequisites.iter().skip(1).cloned());
         self.updates.extend(other.updates.iter().cloned());
     }
 
-    /// RFC 2136, section 2.4: with ANY the RRset (or with type ANY, the name) must exist, with NONE it must not.
+    /// RFC 2136, section 2.4: with ANY the RRset (or with type ANY, the name) must exist, with NONE
+    /// it must not.
     pub(super) fn require(&mut self, name: &Name, record_type: RecordType, class: DNSClass) {
         let mut record = Record::update0(name.clone(), 0, record_type);
         record.dns_class = class;
         self.prerequisites.push(record);
     }
 
-    /// The guards without which a server says NOERROR and publishes nothing: no alias, no zone cut at the name.
+    /// The guards without which a server says NOERROR and publishes nothing: no alias, no zone cut
+    /// at the name.
     pub(super) fn require_safe_owner(&mut self, name: &Name) {
         self.require(name, RecordType::CNAME, DNSClass::NONE);
         if *name != self.apex {
@@ -73,17 +86,23 @@ impl Update {
         }
     }
 
-    /// The TXT RRset at `name` must be exactly this (section 2.4.2): of two writers with one snapshot, the second fails.
+    /// The TXT RRset at `name` must be exactly this (section 2.4.2): of two writers with one
+    /// snapshot, the second fails.
     pub(super) fn require_txt(&mut self, name: &Name, records: &[TxtRecord]) {
         if records.is_empty() {
             self.require(name, RecordType::TXT, DNSClass::NONE);
         }
-        self.prerequisites.extend(records.iter().map(|record| Record::from_rdata(name.clone(), 0, rdata(record))));
+        self.prerequisites.extend(
+            records
+                .iter()
+                .map(|record| Record::from_rdata(name.clone(), 0, rdata(record))),
+        );
     }
 
     /// Adds one record (section 2.5.1).
     pub(super) fn insert(&mut self, name: &Name, ttl: u32, record: &TxtRecord) {
-        self.updates.push(Record::from_rdata(name.clone(), ttl, rdata(record)));
+        self.updates
+            .push(Record::from_rdata(name.clone(), ttl, rdata(record)));
     }
 
     /// Deletes one record by its exact octets (section 2.5.4); one that is not there is no error.
@@ -116,7 +135,9 @@ impl Update {
 }
 
 fn rdata(record: &TxtRecord) -> RData {
-    RData::TXT(TXT::from_bytes(record.strings.iter().map(Vec::as_slice).collect()))
+    RData::TXT(TXT::from_bytes(
+        record.strings.iter().map(Vec::as_slice).collect(),
+    ))
 }
 
 /// The TXT records at `name` in a reply, with the lowest TTL seen.
@@ -125,7 +146,9 @@ pub(super) fn txt_at(records: &[Record], name: &Name) -> (Vec<TxtRecord>, Option
     let mut ttl: Option<u32> = None;
     for record in records.iter().filter(|record| record.name == *name) {
         if let RData::TXT(txt) = &record.data {
-            found.push(TxtRecord { strings: txt.txt_data.iter().map(|string| string.to_vec()).collect() });
+            found.push(TxtRecord {
+                strings: txt.txt_data.iter().map(|string| string.to_vec()).collect(),
+            });
             ttl = Some(ttl.map_or(record.ttl, |lowest| lowest.min(record.ttl)));
         }
     }
@@ -149,10 +172,24 @@ mod tests {
         update.delete(&apex, &TxtRecord::of("gone"));
         let bytes = update.message().to_vec().unwrap();
         let message = Message::from_vec(&bytes).unwrap();
-        let classes = |records: &[Record]| records.iter().map(|record| record.dns_class).collect::<Vec<_>>();
-        assert_eq!(classes(&message.answers), [DNSClass::ANY, DNSClass::NONE, DNSClass::IN]);
+        let classes = |records: &[Record]| {
+            records
+                .iter()
+                .map(|record| record.dns_class)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            classes(&message.answers),
+            [DNSClass::ANY, DNSClass::NONE, DNSClass::IN]
+        );
         assert_eq!(classes(&message.authorities), [DNSClass::NONE]);
-        assert!(message.answers.iter().chain(&message.authorities).all(|record| record.ttl == 0));
+        assert!(
+            message
+                .answers
+                .iter()
+                .chain(&message.authorities)
+                .all(|record| record.ttl == 0)
+        );
     }
 
     proptest! {

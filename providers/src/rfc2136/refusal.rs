@@ -1,7 +1,8 @@
 //! What a server's refusal means and what to do about it.
 //!
-//! Measured on BIND 9.18, Knot 3.2 and PowerDNS 4.7: NOTAUTH alone has six causes, which the TSIG record separates; Knot says
-//! BADKEY also for a known key that may not change this name or type; PowerDNS says an unsigned REFUSED to everything.
+//! Measured on BIND 9.18, Knot 3.2 and PowerDNS 4.7: NOTAUTH alone has six causes, which the TSIG
+//! record separates; Knot says BADKEY also for a known key that may not change this name or type;
+//! PowerDNS says an unsigned REFUSED to everything.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
@@ -24,7 +25,14 @@ pub(super) struct Request<'a> {
 impl Request<'_> {
     /// The error for a reply that is neither success nor a failed prerequisite.
     pub(super) fn refused(&self, reply: &Reply) -> ProviderError {
-        let Self { server, key, zone, owners, mname, now } = self;
+        let Self {
+            server,
+            key,
+            zone,
+            owners,
+            mname,
+            now,
+        } = self;
         let about = format!("updating {owners} in the zone {zone} at {server} with the key {key}");
         let error = |kind, said: String| ProviderError::new(kind, format!("{about}: {said}"));
         let primary = format!("the zone's SOA names {mname} as primary, and secondaries refuse");

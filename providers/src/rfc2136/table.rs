@@ -4,15 +4,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file};
+use super::{
+    Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file,
+};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::secret::SecretSource;
 use crate::settings::DEFAULT_TIMEOUT;
 use crate::settings::reader::Reader;
 use crate::settings::secrets::read_secret;
 
-pub(crate) const KEYS: [&str; 9] =
-    ["server", "key_file", "key_name", "algorithm", "secret", "zones", "ttl", "timeout", "allow_wildcard_shadow"];
+pub(crate) const KEYS: [&str; 9] = [
+    "server",
+    "key_file",
+    "key_name",
+    "algorithm",
+    "secret",
+    "zones",
+    "ttl",
+    "timeout",
+    "allow_wildcard_shadow",
+];
 
 /// The table of the RFC 2136 adapter.
 #[derive(Debug, Clone)]
@@ -27,8 +38,15 @@ pub struct Rfc2136Table {
 
 #[derive(Debug, Clone)]
 enum KeySource {
-    File { path: PathBuf, name: Option<String> },
-    Parts { name: String, algorithm: String, secret: SecretSource },
+    File {
+        path: PathBuf,
+        name: Option<String>,
+    },
+    Parts {
+        name: String,
+        algorithm: String,
+        secret: SecretSource,
+    },
 }
 
 impl Rfc2136Table {
@@ -44,7 +62,14 @@ impl Rfc2136Table {
         let zones = reader.names("zones");
         let (ttl, timeout) = (reader.ttl(), reader.timeout(DEFAULT_TIMEOUT));
         let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
-        Some(Self { server: server?, key: key?, zones, ttl: ttl?, timeout: timeout?, allow_wildcard_shadow })
+        Some(Self {
+            server: server?,
+            key: key?,
+            zones,
+            ttl: ttl?,
+            timeout: timeout?,
+            allow_wildcard_shadow,
+        })
     }
 
     /// # Errors
@@ -70,15 +95,24 @@ fn read_key(source: &KeySource) -> Result<TsigKey, ProviderError> {
             read_key_file(&text, name.as_deref())
                 .map_err(|fault| refused(format!("key_file {}: {fault}", path.display())))
         }
-        KeySource::Parts { name, algorithm, secret } => {
+        KeySource::Parts {
+            name,
+            algorithm,
+            secret,
+        } => {
             let value = read_secret("secret", secret)?;
-            TsigKey::new(name, algorithm, &value).map_err(|fault| refused(format!("secret {secret}: {fault}")))
+            TsigKey::new(name, algorithm, &value)
+                .map_err(|fault| refused(format!("secret {secret}: {fault}")))
         }
     }
 }
 
 fn read_key_source(reader: &mut Reader<'_>) -> Option<KeySource> {
-    let (file, name, algorithm) = (reader.text("key_file"), reader.text("key_name"), reader.text("algorithm"));
+    let (file, name, algorithm) = (
+        reader.text("key_file"),
+        reader.text("key_name"),
+        reader.text("algorithm"),
+    );
     if let Some(algorithm) = &algorithm {
         reader.good("algorithm", read_algorithm(algorithm));
     }
@@ -86,24 +120,47 @@ fn read_key_source(reader: &mut Reader<'_>) -> Option<KeySource> {
     let has = |key: &str| reader.table.contains_key(key);
     match (has("key_file"), has("secret")) {
         (true, true) => {
-            reader.fault("secret", "the key file holds the secret already; keep `key_file` or `secret`, not both");
+            reader.fault(
+                "secret",
+                "the key file holds the secret already; keep `key_file` or `secret`, not both",
+            );
             None
         }
         (true, false) if has("algorithm") => {
-            reader.fault("algorithm", "the key file holds the algorithm already; it goes with `secret`");
+            reader.fault(
+                "algorithm",
+                "the key file holds the algorithm already; it goes with `secret`",
+            );
             None
         }
-        (true, false) => Some(KeySource::File { path: file?.into(), name }),
+        (true, false) => Some(KeySource::File {
+            path: file?.into(),
+            name,
+        }),
         (false, true) if !has("key_name") => {
-            reader.fault("key_name", "missing: the name of the key that `secret` belongs to");
+            reader.fault(
+                "key_name",
+                "missing: the name of the key that `secret` belongs to",
+            );
             None
         }
         (false, true) => {
-            let algorithm = if has("algorithm") { algorithm? } else { "hmac-sha256".into() };
-            Some(KeySource::Parts { name: name?, algorithm, secret: secret? })
+            let algorithm = if has("algorithm") {
+                algorithm?
+            } else {
+                "hmac-sha256".into()
+            };
+            Some(KeySource::Parts {
+                name: name?,
+                algorithm,
+                secret: secret?,
+            })
         }
         (false, false) => {
-            reader.fault("key_file", "missing: a key file as tsig-keygen writes it, or `key_name` with `secret`");
+            reader.fault(
+                "key_file",
+                "missing: a key file as tsig-keygen writes it, or `key_name` with `secret`",
+            );
             None
         }
     }

@@ -1,4 +1,5 @@
-//! Who we are at AWS: keys from the table, a profile, or the SDK's own chain; a role assumed on top; region and endpoint.
+//! Who we are at AWS: keys from the table, a profile, or the SDK's own chain; a role assumed on
+//! top; region and endpoint.
 
 use std::time::Duration;
 
@@ -66,13 +67,16 @@ impl Access {
     /// A client, which gets credentials when it needs them.
     pub(super) async fn connect(&self, timeout: Duration) -> Client {
         let config = self.load(timeout).await;
-        // Repeating is our own business: a change whose answer got lost is read before it is sent again.
-        let config = aws_sdk_route53::config::Builder::from(&config).retry_config(RetryConfig::disabled());
+        // Repeating is our own business: a change whose answer got lost is read before it is sent
+        // again.
+        let config =
+            aws_sdk_route53::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         Client::from_conf(config.build())
     }
 
     async fn load(&self, timeout: Duration) -> SdkConfig {
-        // The default chain would ask the instance's metadata service, too, and wait for it where there is none.
+        // The default chain would ask the instance's metadata service, too, and wait for it where
+        // there is none.
         let profile_region = ProfileFileRegionProvider::builder();
         let profile_region = match &self.profile {
             Some(profile) => profile_region.profile_name(profile),
@@ -84,9 +88,13 @@ impl Access {
             .or_else(Region::from_static(REGION))
             .region()
             .await;
-        let timeouts = TimeoutConfig::builder().connect_timeout(timeout / 2).operation_attempt_timeout(timeout).build();
-        let mut loader =
-            aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region.clone()).timeout_config(timeouts);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(timeout / 2)
+            .operation_attempt_timeout(timeout)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region.clone())
+            .timeout_config(timeouts);
         if let Ok(name) = AppName::new(NAME) {
             loader = loader.app_name(name);
         }
@@ -99,12 +107,19 @@ impl Access {
         } else if let Some(profile) = &self.profile {
             // Not the default chain: there, variables of the environment win over a profile.
             let config = ProviderConfig::without_region().with_region(region);
-            let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
+            let provider = ProfileFileCredentialsProvider::builder()
+                .configure(&config)
+                .profile_name(profile)
+                .build();
             loader = loader.profile_name(profile).credentials_provider(provider);
         }
         let config = loader.load().await;
-        let Some(role) = &self.role_arn else { return config };
-        let mut assumed = AssumeRoleProvider::builder(role).session_name(NAME).configure(&config);
+        let Some(role) = &self.role_arn else {
+            return config;
+        };
+        let mut assumed = AssumeRoleProvider::builder(role)
+            .session_name(NAME)
+            .configure(&config);
         if let Some(external_id) = &self.external_id {
             assumed = assumed.external_id(external_id);
         }
@@ -122,7 +137,11 @@ impl Access {
         } else {
             "set `access_key` and `secret_key`, or `profile`, or what the AWS SDK looks for (environment, shared files, web identity, container, instance)"
         };
-        let kind = if passing { ErrorKind::Unavailable } else { ErrorKind::Denied };
+        let kind = if passing {
+            ErrorKind::Unavailable
+        } else {
+            ErrorKind::Denied
+        };
         ProviderError::new(kind, text).with_hint(hint)
     }
 }

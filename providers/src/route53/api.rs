@@ -1,4 +1,5 @@
-//! The five calls that are made: what each sends, how often it is repeated, and the pace that one set of credentials keeps.
+//! The five calls that are made: what each sends, how often it is repeated, and the pace that one
+//! set of credentials keeps.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use aws_sdk_route53::Client;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_route53::types::{Change, ChangeBatch, ChangeStatus, HostedZone, ResourceRecordSet, RrType};
+use aws_sdk_route53::types::{
+    Change, ChangeBatch, ChangeStatus, HostedZone, ResourceRecordSet, RrType,
+};
 use futures::TryFutureExt;
 use tokio::sync::OnceCell;
 
@@ -22,7 +25,8 @@ pub(super) const RECORDS_PAGE: u64 = 300;
 /// The most that one page of zones may have (ListHostedZones).
 const ZONES_PAGE: i32 = 100;
 
-/// How often a call is made that Route 53 has no room for now. With [`PAUSE`] it takes up to a minute to give up.
+/// How often a call is made that Route 53 has no room for now. With [`PAUSE`] it takes up to a
+/// minute to give up.
 const TRIES_WHEN_THROTTLED: u32 = 8;
 /// How often a call that changes nothing is made when no answer comes.
 const TRIES_OF_A_READ: u32 = 3;
@@ -40,7 +44,10 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn at(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..Self::default() }
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::default()
+        }
     }
 }
 
@@ -66,16 +73,30 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(access: Access, timeout: Duration, rate: Rate, pace: Option<Pace>) -> Self {
-        let key = access.keys.as_ref().map(|keys| fingerprint(std::slice::from_ref(&keys.id)));
-        let here = format!("{key:?} {:?} {:?} {:?}", access.profile, access.role_arn, access.endpoint);
+        let key = access
+            .keys
+            .as_ref()
+            .map(|keys| fingerprint(std::slice::from_ref(&keys.id)));
+        let here = format!(
+            "{key:?} {:?} {:?} {:?}",
+            access.profile, access.role_arn, access.endpoint
+        );
         let whose = format!("route53 {} {:?}", access.described(), access.endpoint);
         let pace = Paced::new(pace, whose, here, rate, burst(rate));
-        Self { access, timeout, pace, client: OnceCell::new() }
+        Self {
+            access,
+            timeout,
+            pace,
+            client: OnceCell::new(),
+        }
     }
 
     /// The endpoint, for errors.
     pub(super) fn place(&self) -> String {
-        self.access.endpoint.as_ref().map_or_else(|| "Route 53".to_owned(), |endpoint| format!("Route 53 ({endpoint})"))
+        self.access.endpoint.as_ref().map_or_else(
+            || "Route 53".to_owned(),
+            |endpoint| format!("Route 53 ({endpoint})"),
+        )
     }
 
     /// The credentials, for errors.
@@ -90,7 +111,10 @@ impl Api {
         let mut zones = Vec::new();
         let mut marker: Option<String> = None;
         loop {
-            let list = client.list_hosted_zones().max_items(ZONES_PAGE).set_marker(marker);
+            let list = client
+                .list_hosted_zones()
+                .max_items(ZONES_PAGE)
+                .set_marker(marker);
             let page = self.read(&call, || list.clone().send()).await?;
             zones.extend(page.hosted_zones);
             marker = page.next_marker.filter(|_| page.is_truncated);
@@ -102,40 +126,79 @@ impl Api {
 
     /// One zone by its id.
     pub(super) async fn zone(&self, id: &str) -> Result<Hosted, ProviderError> {
-        let call = Call::new("route53:GetHostedZone", format!("reading the hosted zone {id}"));
+        let call = Call::new(
+            "route53:GetHostedZone",
+            format!("reading the hosted zone {id}"),
+        );
         let ask = self.client().await.get_hosted_zone().id(id);
         let answer = self.read(&call, || ask.clone().send()).await?;
-        let zone = answer
-            .hosted_zone
-            .ok_or_else(|| self.failed(&call, &Failure::Lost("an answer without the zone".into())))?;
-        let name_servers = answer.delegation_set.map(|set| set.name_servers).unwrap_or_default();
-        let name_servers = name_servers.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect();
+        let zone = answer.hosted_zone.ok_or_else(|| {
+            self.failed(&call, &Failure::Lost("an answer without the zone".into()))
+        })?;
+        let name_servers = answer
+            .delegation_set
+            .map(|set| set.name_servers)
+            .unwrap_or_default();
+        let name_servers = name_servers
+            .iter()
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
+            .collect();
         Ok(Hosted { zone, name_servers })
     }
 
-    /// One page of a zone's records, as they are now (API reference: "the most current version", `PENDING` ones included).
-    pub(super) async fn records(&self, id: &str, apex: &str, start: &Start) -> Result<Page, ProviderError> {
-        let call = Call::new("route53:ListResourceRecordSets", format!("reading the records of zone {apex} ({id})"));
-        let list = self.client().await.list_resource_record_sets().hosted_zone_id(id).max_items(RECORDS_PAGE as i32);
+    /// One page of a zone's records, as they are now (API reference: "the most current version",
+    /// `PENDING` ones included).
+    pub(super) async fn records(
+        &self,
+        id: &str,
+        apex: &str,
+        start: &Start,
+    ) -> Result<Page, ProviderError> {
+        let call = Call::new(
+            "route53:ListResourceRecordSets",
+            format!("reading the records of zone {apex} ({id})"),
+        );
+        let list = self
+            .client()
+            .await
+            .list_resource_record_sets()
+            .hosted_zone_id(id)
+            .max_items(RECORDS_PAGE as i32);
         let list = list
             .set_start_record_name(start.name.clone())
             .set_start_record_type(start.kind.clone())
             .set_start_record_identifier(start.identifier.clone());
         let page = self.read(&call, || list.clone().send()).await?;
-        let next = page.next_record_name.filter(|_| page.is_truncated).map(|name| Start {
-            name: Some(name),
-            kind: page.next_record_type,
-            identifier: page.next_record_identifier,
-        });
-        Ok(Page { sets: page.resource_record_sets, next })
+        let next = page
+            .next_record_name
+            .filter(|_| page.is_truncated)
+            .map(|name| Start {
+                name: Some(name),
+                kind: page.next_record_type,
+                identifier: page.next_record_identifier,
+            });
+        Ok(Page {
+            sets: page.resource_record_sets,
+            next,
+        })
     }
 
     /// Whether all name servers have a change; `None` where Route 53 does not know the change.
     pub(super) async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
-        let call = Call::new("route53:GetChange", format!("asking for the state of change {change_id}"));
+        let call = Call::new(
+            "route53:GetChange",
+            format!("asking for the state of change {change_id}"),
+        );
         let ask = self.client().await.get_change().id(change_id);
-        match self.repeat(&call, TRIES_OF_A_READ, || ask.clone().send().map_err(Failure::from)).await {
-            Ok(answer) => Ok(answer.change_info.map(|change| change.status == ChangeStatus::Insync)),
+        match self
+            .repeat(&call, TRIES_OF_A_READ, || {
+                ask.clone().send().map_err(Failure::from)
+            })
+            .await
+        {
+            Ok(answer) => Ok(answer
+                .change_info
+                .map(|change| change.status == ChangeStatus::Insync)),
             Err(failure) if failure.is("NoSuchChange") || failure.is("InvalidInput") => Ok(None),
             Err(failure) => Err(self.failed(&call, &failure)),
         }
@@ -143,13 +206,24 @@ impl Api {
 
     /// Makes all changes or none; the change's id. Never repeated when the answer was lost.
     pub(super) async fn change(&self, id: &str, changes: Vec<Change>) -> Result<String, Failure> {
-        let batch = ChangeBatch::builder().comment("prevalidate").set_changes(Some(changes)).build();
+        let batch = ChangeBatch::builder()
+            .comment("prevalidate")
+            .set_changes(Some(changes))
+            .build();
         let batch = batch.map_err(|error| Failure::Unsent(error.to_string()))?;
         let call = Call::new(CHANGE, format!("changing the zone {id}"));
-        let send = self.client().await.change_resource_record_sets().hosted_zone_id(id).change_batch(batch);
+        let send = self
+            .client()
+            .await
+            .change_resource_record_sets()
+            .hosted_zone_id(id)
+            .change_batch(batch);
         let send = || send.clone().send().map_err(Failure::from);
         let answer = self.repeat(&call, 1, send).await?;
-        let id = answer.change_info.map(|change| change.id).unwrap_or_default();
+        let id = answer
+            .change_info
+            .map(|change| change.id)
+            .unwrap_or_default();
         Ok(id.trim_start_matches("/change/").to_owned())
     }
 
@@ -161,7 +235,9 @@ impl Api {
     }
 
     async fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.access.connect(self.timeout)).await
+        self.client
+            .get_or_init(|| self.access.connect(self.timeout))
+            .await
     }
 
     async fn read<T, E, F>(&self, call: &Call, send: impl Fn() -> F) -> Result<T, ProviderError>
@@ -170,17 +246,28 @@ impl Api {
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let send = || send().map_err(Failure::from);
-        self.repeat(call, TRIES_OF_A_READ, send).await.map_err(|failure| self.failed(call, &failure))
+        self.repeat(call, TRIES_OF_A_READ, send)
+            .await
+            .map_err(|failure| self.failed(call, &failure))
     }
 
-    /// Makes the call in its turn, again while Route 53 has no room for it, and `tries` times when no answer comes.
-    async fn repeat<T, F>(&self, call: &Call, tries: u32, send: impl Fn() -> F) -> Result<T, Failure>
+    /// Makes the call in its turn, again while Route 53 has no room for it, and `tries` times when
+    /// no answer comes.
+    async fn repeat<T, F>(
+        &self,
+        call: &Call,
+        tries: u32,
+        send: impl Fn() -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let (mut throttled, mut lost) = (0, 0);
         loop {
-            self.pace.turn().await.map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
+            self.pace
+                .turn()
+                .await
+                .map_err(|why| Failure::Unpaced(format!("not asked: {why}")))?;
             let failure = match send().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -190,7 +277,11 @@ impl Api {
             let count = match &failure {
                 failure if failure.is_throttling() => {
                     throttled += 1;
-                    if throttled >= TRIES_WHEN_THROTTLED { None } else { Some(throttled) }
+                    if throttled >= TRIES_WHEN_THROTTLED {
+                        None
+                    } else {
+                        Some(throttled)
+                    }
                 }
                 Failure::Lost(_) => {
                     lost += 1;
@@ -198,8 +289,12 @@ impl Api {
                 }
                 _ => None,
             };
-            let Some(count) = count else { return Err(failure) };
-            let pause = PAUSE.saturating_mul(1 << (count - 1).min(16)).min(LONGEST_PAUSE);
+            let Some(count) = count else {
+                return Err(failure);
+            };
+            let pause = PAUSE
+                .saturating_mul(1 << (count - 1).min(16))
+                .min(LONGEST_PAUSE);
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
         }
     }

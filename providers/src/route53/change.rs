@@ -1,8 +1,9 @@
-//! Writing: one batch per zone, repeated on a stale read, taken apart when one name spoils it, read before it is repeated
-//! when the answer got lost.
+//! Writing: one batch per zone, repeated on a stale read, taken apart when one name spoils it, read
+//! before it is repeated when the answer got lost.
 //!
-//! An accepted batch is its own proof: Route 53 makes all of it or none, and its DELETE and CREATE hold only if the RRset
-//! was exactly what was read (API reference, ChangeResourceRecordSets: "transactional"). So nothing is read back.
+//! An accepted batch is its own proof: Route 53 makes all of it or none, and its DELETE and CREATE
+//! hold only if the RRset was exactly what was read (API reference, ChangeResourceRecordSets:
+//! "transactional"). So nothing is read back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::wish::{Done, Wish, gather, receipts};
 
 /// How often a change is tried when others change the same names at the same time.
 const ATTEMPTS: u32 = 5;
-/// How often a change is sent again after an answer got lost and a read showed that it was not made.
+/// How often a change is sent again after an answer got lost and a read showed that it was not
+/// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
 /// Zones changed at the same time.
 const AT_ONCE: usize = 8;
@@ -39,19 +41,32 @@ struct Batch {
 
 impl Batch {
     fn of(plans: Vec<Plan>) -> Self {
-        Self { plans, stale: 0, lost: 0, suspect: false }
+        Self {
+            plans,
+            stale: 0,
+            lost: 0,
+            suspect: false,
+        }
     }
 
     fn all(&self, error: &ProviderError) -> impl Iterator<Item = Outcome> {
-        self.plans.iter().map(|plan| (plan.wish.owner.clone(), Err(error.clone())))
+        self.plans
+            .iter()
+            .map(|plan| (plan.wish.owner.clone(), Err(error.clone())))
     }
 }
 
 impl Route53 {
     /// Makes all values present or absent; results in the order of `values`.
-    pub(super) async fn change(&self, values: &[TxtValue], verb: Verb) -> Vec<Result<Receipt, ProviderError>> {
+    pub(super) async fn change(
+        &self,
+        values: &[TxtValue],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
-        let gone = self.change_wishes(gather(values), verb, &mut outcomes).await;
+        let gone = self
+            .change_wishes(gather(values), verb, &mut outcomes)
+            .await;
         // A zone that is gone may have been made anew, under another id.
         self.change_wishes(gone, verb, &mut outcomes).await;
         receipts(values, &outcomes)
@@ -67,7 +82,11 @@ impl Route53 {
         let mut zones: BTreeMap<String, (Known, Vec<Wish>)> = BTreeMap::new();
         for wish in wishes {
             match self.zone_of(&wish.owner).await {
-                Ok(zone) => zones.entry(zone.id.clone()).or_insert_with(|| (zone, Vec::new())).1.push(wish),
+                Ok(zone) => zones
+                    .entry(zone.id.clone())
+                    .or_insert_with(|| (zone, Vec::new()))
+                    .1
+                    .push(wish),
                 Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
             }
         }
@@ -91,13 +110,21 @@ impl Route53 {
     async fn change_zone(&self, zone: &Known, wishes: Vec<Wish>, verb: Verb) -> Vec<Outcome> {
         let (plans, mut outcomes) = match self.plan(zone, &wishes, verb).await {
             Ok(planned) => planned,
-            Err(error) => return wishes.into_iter().map(|wish| (wish.owner, Err(error.clone()))).collect(),
+            Err(error) => {
+                return wishes
+                    .into_iter()
+                    .map(|wish| (wish.owner, Err(error.clone())))
+                    .collect();
+            }
         };
         let mut waiting: VecDeque<Batch> = batches(plans).into_iter().map(Batch::of).collect();
         while let Some(batch) = waiting.pop_front() {
             let (done, again) = self.change_batch(zone, batch, verb).await;
             outcomes.extend(done);
-            again.into_iter().rev().for_each(|batch| waiting.push_front(batch));
+            again
+                .into_iter()
+                .rev()
+                .for_each(|batch| waiting.push_front(batch));
         }
         outcomes
     }
@@ -131,7 +158,12 @@ impl Route53 {
     }
 
     /// Sends one batch. What comes back is settled, or to be sent again.
-    async fn change_batch(&self, zone: &Known, batch: Batch, verb: Verb) -> (Vec<Outcome>, Vec<Batch>) {
+    async fn change_batch(
+        &self,
+        zone: &Known,
+        batch: Batch,
+        verb: Verb,
+    ) -> (Vec<Outcome>, Vec<Batch>) {
         let mut may_come = batch.lost > 0;
         let (mut outcomes, again) = self.try_batch(zone, batch, verb, &mut may_come).await;
         for (owner, outcome) in outcomes.iter_mut().filter(|_| may_come) {
@@ -150,11 +182,17 @@ impl Route53 {
         verb: Verb,
         may_come: &mut bool,
     ) -> (Vec<Outcome>, Vec<Batch>) {
-        let changes: Vec<_> = batch.plans.iter().flat_map(|plan| plan.changes.clone()).collect();
+        let changes: Vec<_> = batch
+            .plans
+            .iter()
+            .flat_map(|plan| plan.changes.clone())
+            .collect();
         let failure = match self.api.change(&zone.id, changes).await {
             Ok(id) => {
-                let done =
-                    batch.plans.into_iter().map(|plan| (plan.wish.owner.clone(), Ok(plan.done(Some(id.clone())))));
+                let done = batch
+                    .plans
+                    .into_iter()
+                    .map(|plan| (plan.wish.owner.clone(), Ok(plan.done(Some(id.clone())))));
                 return (done.collect(), Vec::new());
             }
             Err(failure) => failure,
@@ -178,17 +216,22 @@ impl Route53 {
         if *may_come {
             // What is as wished now, and was not before, is what the lost answer would have said.
             for (owner, outcome) in &mut outcomes {
-                if let (Ok(now), Some(plan)) =
-                    (&mut *outcome, batch.plans.iter().find(|plan| plan.wish.owner == *owner))
-                {
-                    *outcome = Ok(Done { after: now.after.clone(), ..plan.clone().done(None) });
+                if let (Ok(now), Some(plan)) = (
+                    &mut *outcome,
+                    batch.plans.iter().find(|plan| plan.wish.owner == *owner),
+                ) {
+                    *outcome = Ok(Done {
+                        after: now.after.clone(),
+                        ..plan.clone().done(None)
+                    });
                 }
             }
         }
         let again = if is_lost {
             self.after_loss(zone, &batch, plans, &failure, &mut outcomes)
         } else {
-            self.after_refusal(zone, batch, plans, &failure, &mut outcomes).await
+            self.after_refusal(zone, batch, plans, &failure, &mut outcomes)
+                .await
         };
         (outcomes, again)
     }
@@ -206,11 +249,25 @@ impl Route53 {
         }
         let lost = batch.lost + 1;
         if lost > REPEATS_AFTER_LOSS {
-            let error = undecided(zone, &format!("sent {lost} times, not done yet, and no answer: {}", failure.said()));
-            outcomes.extend(plans.into_iter().map(|plan| (plan.wish.owner, Err(error.clone()))));
+            let error = undecided(
+                zone,
+                &format!(
+                    "sent {lost} times, not done yet, and no answer: {}",
+                    failure.said()
+                ),
+            );
+            outcomes.extend(
+                plans
+                    .into_iter()
+                    .map(|plan| (plan.wish.owner, Err(error.clone()))),
+            );
             return Vec::new();
         }
-        vec![Batch { plans, lost, ..*batch }]
+        vec![Batch {
+            plans,
+            lost,
+            ..*batch
+        }]
     }
 
     async fn after_refusal(
@@ -225,7 +282,8 @@ impl Route53 {
             return Vec::new();
         }
         if plans == batch.plans {
-            // Nobody changed anything: one of the names spoils the batch, or somebody changed something to and fro.
+            // Nobody changed anything: one of the names spoils the batch, or somebody changed
+            // something to and fro.
             if plans.len() > 1 {
                 let second = plans.split_off(plans.len() / 2);
                 return [plans, second].map(|plans| Batch { plans, ..batch }).into();
@@ -235,7 +293,11 @@ impl Route53 {
                 outcomes.extend(batch.all(&error));
                 return Vec::new();
             }
-            return vec![Batch { plans, suspect: true, ..batch }];
+            return vec![Batch {
+                plans,
+                suspect: true,
+                ..batch
+            }];
         }
         let stale = batch.stale + 1;
         if stale >= ATTEMPTS {
@@ -245,17 +307,30 @@ impl Route53 {
                 zone.apex,
                 failure.said()
             );
-            let error = ProviderError::new(ErrorKind::Unavailable, text)
-                .with_hint("another program writes the same names all the time; try again when it is quiet");
-            outcomes.extend(plans.into_iter().map(|plan| (plan.wish.owner, Err(error.clone()))));
+            let error = ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+                "another program writes the same names all the time; try again when it is quiet",
+            );
+            outcomes.extend(
+                plans
+                    .into_iter()
+                    .map(|plan| (plan.wish.owner, Err(error.clone()))),
+            );
             return Vec::new();
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(5..=40 << stale))).await;
-        vec![Batch { plans, stale, ..batch }]
+        vec![Batch {
+            plans,
+            stale,
+            ..batch
+        }]
     }
 
     /// Proves the permission to write `owner` with a batch that Route 53 must refuse.
-    pub(super) async fn rehearse(&self, zone: &Known, owner: &str) -> Result<(TxtRrset, String), ProviderError> {
+    pub(super) async fn rehearse(
+        &self,
+        zone: &Known,
+        owner: &str,
+    ) -> Result<(TxtRrset, String), ProviderError> {
         let look = self.list(zone, &[owner]).await?.look(zone, owner)?;
         if let Some(wildcard) = &look.wildcard {
             self.check_shadow(owner, wildcard)?;
@@ -263,7 +338,10 @@ impl Route53 {
         let changes = rehearsal(owner, look.rrset.ttl.unwrap_or(self.settings.ttl))?;
         let call = Call::new(
             CHANGE,
-            format!("checking the permission to write {owner} in the zone {} ({})", zone.apex, zone.id),
+            format!(
+                "checking the permission to write {owner} in the zone {} ({})",
+                zone.apex, zone.id
+            ),
         );
         match self.api.change(&zone.id, changes).await {
             Err(failure) if failure.is_conflict() => Ok((look.rrset, failure.said())),
@@ -293,7 +371,13 @@ impl Route53 {
 
     fn changing(&self, zone: &Known, batch: &Batch) -> Call {
         let owners = owners(&batch.plans);
-        Call::new(CHANGE, format!("changing TXT of {owners} in the zone {} ({})", zone.apex, zone.id))
+        Call::new(
+            CHANGE,
+            format!(
+                "changing TXT of {owners} in the zone {} ({})",
+                zone.apex, zone.id
+            ),
+        )
     }
 }
 
@@ -307,7 +391,11 @@ fn owners(plans: &[Plan]) -> String {
 }
 
 fn undecided(zone: &Known, what: &str) -> ProviderError {
-    let text = format!("the change of the zone {} ({}) is undecided: {what}", zone.apex, zone.id);
-    ProviderError::new(ErrorKind::Unknown, text)
-        .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+    let text = format!(
+        "the change of the zone {} ({}) is undecided: {what}",
+        zone.apex, zone.id
+    );
+    ProviderError::new(ErrorKind::Unknown, text).with_hint(
+        "it is looked at again before anything else is done; nothing needs to be repaired",
+    )
 }

@@ -1,8 +1,8 @@
 //! Reading a zone: what stands at the names, and whether a value can stand there safely.
 //!
-//! The first page of a zone has up to 300 RRsets and begins with the apex, so one call reads most zones whole, and the
-//! apex of every zone. Of a large zone either the rest is listed or its names are looked up one by one, whichever takes
-//! fewer calls.
+//! The first page of a zone has up to 300 RRsets and begins with the apex, so one call reads most
+//! zones whole, and the apex of every zone. Of a large zone either the rest is listed or its names
+//! are looked up one by one, whichever takes fewer calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRrset, is_within};
 
-/// RRsets of a zone by name: all of them, or at least those of every name that was asked for and of whatever follows it.
+/// RRsets of a zone by name: all of them, or at least those of every name that was asked for and of
+/// whatever follows it.
 #[derive(Debug, Default)]
 pub(super) struct Listing(BTreeMap<String, Vec<ResourceRecordSet>>);
 
@@ -31,9 +32,16 @@ pub(super) struct Look {
 
 impl Route53 {
     /// Reads what [`Listing::look`] needs to know about `owners`.
-    pub(super) async fn list(&self, zone: &Known, owners: &[&str]) -> Result<Listing, ProviderError> {
+    pub(super) async fn list(
+        &self,
+        zone: &Known,
+        owners: &[&str],
+    ) -> Result<Listing, ProviderError> {
         let listed = self.list_owners(zone, owners).await;
-        if listed.as_ref().is_err_and(|error| error.kind == ErrorKind::NoZone) {
+        if listed
+            .as_ref()
+            .is_err_and(|error| error.kind == ErrorKind::NoZone)
+        {
             self.remembered.forget().await;
         }
         listed
@@ -41,14 +49,24 @@ impl Route53 {
 
     async fn list_owners(&self, zone: &Known, owners: &[&str]) -> Result<Listing, ProviderError> {
         let mut listing = Listing::default();
-        let mut next = self.list_name(zone, Start::default(), &zone.apex, &mut listing).await?;
+        let mut next = self
+            .list_name(zone, Start::default(), &zone.apex, &mut listing)
+            .await?;
         if next.is_none() {
             return Ok(listing);
         }
-        let names: BTreeSet<&str> = owners.iter().flat_map(|owner| up_to(owner, &zone.apex)).collect();
+        let names: BTreeSet<&str> = owners
+            .iter()
+            .flat_map(|owner| up_to(owner, &zone.apex))
+            .collect();
         // Each new name may take one more call, for the wildcard beside it.
         let calls = names.len() + owners.iter().filter(|owner| **owner != zone.apex).count();
-        if calls as u64 >= zone.records.saturating_sub(RECORDS_PAGE).div_ceil(RECORDS_PAGE) {
+        if calls as u64
+            >= zone
+                .records
+                .saturating_sub(RECORDS_PAGE)
+                .div_ceil(RECORDS_PAGE)
+        {
             while let Some(start) = next {
                 let page = self.api.records(&zone.id, &zone.apex, &start).await?;
                 listing.take(page.sets);
@@ -57,7 +75,8 @@ impl Route53 {
             return Ok(listing);
         }
         for name in names {
-            self.list_name(zone, Start::at(name), name, &mut listing).await?;
+            self.list_name(zone, Start::at(name), name, &mut listing)
+                .await?;
         }
         let wildcards: BTreeSet<String> = owners
             .iter()
@@ -65,7 +84,8 @@ impl Route53 {
             .map(|owner| wildcard_at(listing.closest(owner, &zone.apex)))
             .collect();
         for wildcard in wildcards {
-            self.list_name(zone, Start::at(&wildcard), &wildcard, &mut listing).await?;
+            self.list_name(zone, Start::at(&wildcard), &wildcard, &mut listing)
+                .await?;
         }
         Ok(listing)
     }
@@ -83,7 +103,9 @@ impl Route53 {
             let page = self.api.records(&zone.id, &zone.apex, &start).await?;
             listing.take(page.sets);
             match page.next {
-                Some(next) if next.name.as_deref().map(read_name).as_deref() == Some(name) => start = next,
+                Some(next) if next.name.as_deref().map(read_name).as_deref() == Some(name) => {
+                    start = next
+                }
                 next => return Ok(next),
             }
         }
@@ -116,13 +138,17 @@ impl Listing {
 
     /// The nearest name above `owner` that exists (RFC 4592, section 3.3.1).
     fn closest<'a>(&self, owner: &'a str, apex: &'a str) -> &'a str {
-        up_to(owner, apex).skip(1).find(|name| self.exists(name)).unwrap_or(apex)
+        up_to(owner, apex)
+            .skip(1)
+            .find(|name| self.exists(name))
+            .unwrap_or(apex)
     }
 
     /// What stands at `owner`.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`] at an alias, below a zone cut, and where an answer depends on who asks.
+    /// [`ErrorKind::Unsafe`] at an alias, below a zone cut, and where an answer depends on who
+    /// asks.
     pub(super) fn look(&self, zone: &Known, owner: &str) -> Result<Look, ProviderError> {
         let refused = |what: String, hint: String| {
             Err(ProviderError::new(
@@ -134,8 +160,13 @@ impl Listing {
         let has = |name: &str, kind: RrType| self.at(name).iter().any(|set| set.r#type == kind);
         if let Some(cut) = up_to(owner, &zone.apex).find(|name| has(name, RrType::Ns)) {
             return refused(
-                format!("{cut} is delegated, and a value written into {} would be invisible", zone.apex),
-                format!("write to the servers of {cut}: give the domain the provider that has this zone"),
+                format!(
+                    "{cut} is delegated, and a value written into {} would be invisible",
+                    zone.apex
+                ),
+                format!(
+                    "write to the servers of {cut}: give the domain the provider that has this zone"
+                ),
             );
         }
         if has(owner, RrType::Cname) {
@@ -144,11 +175,19 @@ impl Listing {
                 "validate the parent domain instead; it covers this name".to_owned(),
             );
         }
-        let txt: Vec<_> = self.at(owner).iter().filter(|set| set.r#type == RrType::Txt).collect();
+        let txt: Vec<_> = self
+            .at(owner)
+            .iter()
+            .filter(|set| set.r#type == RrType::Txt)
+            .collect();
         for set in &txt {
-            let simple = "replace it by one simple TXT record set, or validate the parent domain".to_owned();
+            let simple =
+                "replace it by one simple TXT record set, or validate the parent domain".to_owned();
             if let Some(target) = &set.alias_target {
-                return refused(format!("its TXT is a Route 53 alias to {}", target.dns_name), simple);
+                return refused(
+                    format!("its TXT is a Route 53 alias to {}", target.dns_name),
+                    simple,
+                );
             }
             if let Some(identifier) = &set.set_identifier {
                 let policy = routing_policy(set);
@@ -160,28 +199,52 @@ impl Listing {
                 );
             }
             if let Some(policy) = &set.traffic_policy_instance_id {
-                return refused(format!("its TXT is made by the traffic policy instance {policy}"), simple);
+                return refused(
+                    format!("its TXT is made by the traffic policy instance {policy}"),
+                    simple,
+                );
             }
         }
         let stored = txt.first().map(|set| (*set).clone());
         let wildcard = (owner != zone.apex && !self.exists(owner))
             .then(|| wildcard_at(self.closest(owner, &zone.apex)))
             .filter(|wildcard| self.exists(wildcard));
-        let records = stored.as_ref().and_then(|set| set.resource_records.as_ref());
+        let records = stored
+            .as_ref()
+            .and_then(|set| set.resource_records.as_ref());
         let rrset = TxtRrset {
             zone: zone.zone(),
             owner: owner.to_owned(),
-            ttl: stored.as_ref().and_then(|set| set.ttl).and_then(|ttl| ttl.try_into().ok()),
-            records: records.into_iter().flatten().map(|record| read_value(&record.value)).collect(),
+            ttl: stored
+                .as_ref()
+                .and_then(|set| set.ttl)
+                .and_then(|ttl| ttl.try_into().ok()),
+            records: records
+                .into_iter()
+                .flatten()
+                .map(|record| read_value(&record.value))
+                .collect(),
             negative_ttl: self.negative_ttl(&zone.apex),
         };
-        Ok(Look { rrset, stored, wildcard })
+        Ok(Look {
+            rrset,
+            stored,
+            wildcard,
+        })
     }
 
     /// Seconds that the SOA lets a resolver remember "not there" (RFC 2308, section 5).
     fn negative_ttl(&self, apex: &str) -> Option<u32> {
         let soa = self.at(apex).iter().find(|set| set.r#type == RrType::Soa)?;
-        let minimum: u32 = soa.resource_records.as_ref()?.first()?.value.split_whitespace().last()?.parse().ok()?;
+        let minimum: u32 = soa
+            .resource_records
+            .as_ref()?
+            .first()?
+            .value
+            .split_whitespace()
+            .last()?
+            .parse()
+            .ok()?;
         Some(minimum.min(soa.ttl?.try_into().ok()?))
     }
 }
@@ -200,7 +263,9 @@ fn routing_policy(set: &ResourceRecordSet) -> &'static str {
 
 /// `owner` and the names above it, without the apex.
 fn up_to<'a>(owner: &'a str, apex: &'a str) -> impl Iterator<Item = &'a str> {
-    let up = std::iter::successors(Some(owner), |name| name.split_once('.').map(|(_, parent)| parent));
+    let up = std::iter::successors(Some(owner), |name| {
+        name.split_once('.').map(|(_, parent)| parent)
+    });
     up.take_while(move |name| *name != apex && is_within(name, apex))
 }
 

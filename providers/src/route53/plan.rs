@@ -1,4 +1,5 @@
-//! Planning: which changes make a name as it is wished, and how many of them fit into one batch. Pure.
+//! Planning: which changes make a name as it is wished, and how many of them fit into one batch.
+//! Pure.
 
 use std::collections::BTreeSet;
 
@@ -36,11 +37,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What `wish` takes, or `None` where all is as wished. `new_ttl` is for an RRset that does not exist yet, seconds.
+    /// What `wish` takes, or `None` where all is as wished. `new_ttl` is for an RRset that does not
+    /// exist yet, seconds.
     ///
-    /// DELETE names the RRset as it was read, and Route 53 refuses the batch when it is not literally so any more; CREATE
-    /// refuses it when there is one already. So whatever others do meanwhile, nothing of theirs is lost.
-    pub(super) fn of(look: &Look, wish: &Wish, verb: Verb, new_ttl: u32) -> Result<Option<Self>, ProviderError> {
+    /// DELETE names the RRset as it was read, and Route 53 refuses the batch when it is not
+    /// literally so any more; CREATE refuses it when there is one already. So whatever others do
+    /// meanwhile, nothing of theirs is lost.
+    pub(super) fn of(
+        look: &Look,
+        wish: &Wish,
+        verb: Verb,
+        new_ttl: u32,
+    ) -> Result<Option<Self>, ProviderError> {
         let before = look.rrset.clone();
         let wanted = |value: &&String| before.holds(value) != (verb == Verb::Present);
         let changed: BTreeSet<String> = wish.values.iter().filter(wanted).cloned().collect();
@@ -48,12 +56,21 @@ impl Plan {
             return Ok(None);
         }
         let goes = |record: &TxtRecord| {
-            verb == Verb::Absent && changed.iter().any(|value| record.joined() == value.as_bytes())
+            verb == Verb::Absent
+                && changed
+                    .iter()
+                    .any(|value| record.joined() == value.as_bytes())
         };
-        let stored = look.stored.as_ref().and_then(|set| set.resource_records.clone()).unwrap_or_default();
+        let stored = look
+            .stored
+            .as_ref()
+            .and_then(|set| set.resource_records.clone())
+            .unwrap_or_default();
         // Others' values go back as they were read, letter by letter.
-        let mut values: Vec<ResourceRecord> =
-            stored.into_iter().filter(|record| !goes(&read_value(&record.value))).collect();
+        let mut values: Vec<ResourceRecord> = stored
+            .into_iter()
+            .filter(|record| !goes(&read_value(&record.value)))
+            .collect();
         let mut after = before.clone();
         after.records.retain(|record| !goes(record));
         if verb == Verb::Present {
@@ -79,7 +96,13 @@ impl Plan {
             };
             changes.push(change(ChangeAction::Create, set)?);
         }
-        let plan = Self { wish: wish.clone(), before, after, changed, changes };
+        let plan = Self {
+            wish: wish.clone(),
+            before,
+            after,
+            changed,
+            changes,
+        };
         if !plan.size().fits() {
             let text = format!(
                 "{}: its TXT record set with the new values is too large to be changed in one batch ({BATCH_RECORDS} values and \
@@ -92,13 +115,25 @@ impl Plan {
     }
 
     pub(super) fn done(self, change_id: Option<String>) -> Done {
-        Done { before: self.before, after: self.after, changed: self.changed, change_id }
+        Done {
+            before: self.before,
+            after: self.after,
+            changed: self.changed,
+            change_id,
+        }
     }
 
     fn size(&self) -> Size {
-        let records = || self.changes.iter().filter_map(|change| change.resource_record_set.as_ref());
+        let records = || {
+            self.changes
+                .iter()
+                .filter_map(|change| change.resource_record_set.as_ref())
+        };
         let values = || records().flat_map(|set| set.resource_records.iter().flatten());
-        Size { records: values().count(), characters: values().map(|record| record.value.chars().count()).sum() }
+        Size {
+            records: values().count(),
+            characters: values().map(|record| record.value.chars().count()).sum(),
+        }
     }
 }
 
@@ -115,7 +150,10 @@ impl Size {
     }
 
     fn with(self, other: Self) -> Self {
-        Self { records: self.records + other.records, characters: self.characters + other.characters }
+        Self {
+            records: self.records + other.records,
+            characters: self.characters + other.characters,
+        }
     }
 }
 
@@ -135,33 +173,60 @@ pub(super) fn batches(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
     batches.into_iter().map(|(_, batch)| batch).collect()
 }
 
-/// What a publish would send, bound to be refused as a whole: its DELETE is for a value that stands nowhere.
+/// What a publish would send, bound to be refused as a whole: its DELETE is for a value that stands
+/// nowhere.
 pub(super) fn rehearsal(owner: &str, ttl: u32) -> Result<Vec<Change>, ProviderError> {
-    let absent = TxtRecord::of(&format!("swiss-pki=preflight-{:032x}", rand::random::<u128>()));
+    let absent = TxtRecord::of(&format!(
+        "swiss-pki=preflight-{:032x}",
+        rand::random::<u128>()
+    ));
     let set = txt_set(owner, ttl, vec![resource_record(&absent, owner)?])?;
-    Ok(vec![change(ChangeAction::Delete, set.clone())?, change(ChangeAction::Create, set)?])
+    Ok(vec![
+        change(ChangeAction::Delete, set.clone())?,
+        change(ChangeAction::Create, set)?,
+    ])
 }
 
 fn resource_record(record: &TxtRecord, owner: &str) -> Result<ResourceRecord, ProviderError> {
     let value = write_value(record);
     if value.chars().count() > VALUE_CHARACTERS {
-        let text =
-            format!("a value for {owner} takes more than {VALUE_CHARACTERS} characters, the most that Route 53 takes");
+        let text = format!(
+            "a value for {owner} takes more than {VALUE_CHARACTERS} characters, the most that Route 53 takes"
+        );
         return Err(ProviderError::new(ErrorKind::Unsafe, text));
     }
-    ResourceRecord::builder().value(value).build().map_err(unbuildable)
+    ResourceRecord::builder()
+        .value(value)
+        .build()
+        .map_err(unbuildable)
 }
 
-fn txt_set(owner: &str, ttl: u32, values: Vec<ResourceRecord>) -> Result<ResourceRecordSet, ProviderError> {
-    let set = ResourceRecordSet::builder().name(owner).r#type(RrType::Txt).ttl(ttl.into());
-    set.set_resource_records(Some(values)).build().map_err(unbuildable)
+fn txt_set(
+    owner: &str,
+    ttl: u32,
+    values: Vec<ResourceRecord>,
+) -> Result<ResourceRecordSet, ProviderError> {
+    let set = ResourceRecordSet::builder()
+        .name(owner)
+        .r#type(RrType::Txt)
+        .ttl(ttl.into());
+    set.set_resource_records(Some(values))
+        .build()
+        .map_err(unbuildable)
 }
 
 fn change(action: ChangeAction, set: ResourceRecordSet) -> Result<Change, ProviderError> {
-    Change::builder().action(action).resource_record_set(set).build().map_err(unbuildable)
+    Change::builder()
+        .action(action)
+        .resource_record_set(set)
+        .build()
+        .map_err(unbuildable)
 }
 
 /// The SDK's builders miss something: a fault of ours.
 fn unbuildable(error: impl std::fmt::Display) -> ProviderError {
-    ProviderError::new(ErrorKind::Settings, format!("a change cannot be put into words: {error}"))
+    ProviderError::new(
+        ErrorKind::Settings,
+        format!("a change cannot be put into words: {error}"),
+    )
 }

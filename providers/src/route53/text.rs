@@ -1,12 +1,13 @@
 //! How Route 53 writes names and TXT values: character-strings in quotes, with octal escapes.
 //!
-//! A `Value` that others wrote goes back exactly as it was read: DELETE compares it literally. What is decoded here is only
-//! compared and shown.
+//! A `Value` that others wrote goes back exactly as it was read: DELETE compares it literally. What
+//! is decoded here is only compared and shown.
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/ResourceRecordTypes.html#TXTFormat>
 
 use crate::record::TxtRecord;
 
-/// The character-strings of a `Value`. Whatever is not in quotes is taken as zone files take it: old records hold such.
+/// The character-strings of a `Value`. Whatever is not in quotes is taken as zone files take it:
+/// old records hold such.
 pub(super) fn read_value(value: &str) -> TxtRecord {
     let mut strings = Vec::new();
     let mut rest = value.trim_start().as_bytes();
@@ -40,16 +41,21 @@ pub(super) fn read_value(value: &str) -> TxtRecord {
     TxtRecord { strings }
 }
 
-/// The octet that a backslash and what follows it stand for, and the rest: `\ooo` is octal, `\c` is `c`.
+/// The octet that a backslash and what follows it stand for, and the rest: `\ooo` is octal, `\c` is
+/// `c`.
 fn unescape(after: &[u8]) -> (u8, &[u8]) {
     if let Some((digits, rest)) = after.split_first_chunk::<3>()
         && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
         && digits[0] <= b'3'
     {
-        let number = digits.iter().fold(0, |number, digit| number * 8 + (digit - b'0'));
+        let number = digits
+            .iter()
+            .fold(0, |number, digit| number * 8 + (digit - b'0'));
         return (number, rest);
     }
-    after.split_first().map_or((b'\\', after), |(&octet, rest)| (octet, rest))
+    after
+        .split_first()
+        .map_or((b'\\', after), |(&octet, rest)| (octet, rest))
 }
 
 /// The `Value` of a record.
@@ -68,11 +74,16 @@ pub(super) fn write_value(record: &TxtRecord) -> String {
         }
         text + "\""
     };
-    record.strings.iter().map(string).collect::<Vec<_>>().join(" ")
+    record
+        .strings
+        .iter()
+        .map(string)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
-/// A name as answers give it (`\052.Example.ch.`), in lower case without escapes and trailing dot. An octet that is not
-/// ASCII keeps its escape: no name of ours has one.
+/// A name as answers give it (`\052.Example.ch.`), in lower case without escapes and trailing dot.
+/// An octet that is not ASCII keeps its escape: no name of ours has one.
 pub(super) fn read_name(name: &str) -> String {
     let mut plain = String::new();
     let mut rest = name.as_bytes();
@@ -108,7 +119,10 @@ mod tests {
         assert_eq!(strings(r#""v=spf1 -all""#), [b"v=spf1 -all"]);
         assert_eq!(strings(r#""one" "two""#), [b"one", b"two"]);
         assert_eq!(strings(r#""one""two""#), [b"one", b"two"]);
-        assert_eq!(strings(r#""say \"hi\" \\ \041 \303\274""#), ["say \"hi\" \\ ! ü".as_bytes()]);
+        assert_eq!(
+            strings(r#""say \"hi\" \\ \041 \303\274""#),
+            ["say \"hi\" \\ ! ü".as_bytes()]
+        );
         assert_eq!(strings(r#""""#), [b""]);
         assert_eq!(strings("bare words"), [&b"bare"[..], b"words"]);
         assert_eq!(strings(r#""open \"#), [br"open \"]);

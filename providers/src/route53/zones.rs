@@ -1,7 +1,9 @@
-//! Which zone holds a name. The list of zones is asked for once and kept for some minutes, never per domain.
+//! Which zone holds a name. The list of zones is asked for once and kept for some minutes, never
+//! per domain.
 //!
-//! Private zones do not count: a public CA cannot see them. Of several public zones of one name only the one counts that
-//! the parent delegates to; where nobody can say which that is, all are listed and none is written.
+//! Private zones do not count: a public CA cannot see them. Of several public zones of one name
+//! only the one counts that the parent delegates to; where nobody can say which that is, all are
+//! listed and none is written.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,14 +38,24 @@ impl Known {
         Self {
             id: zone.id.trim_start_matches("/hostedzone/").to_owned(),
             apex: read_name(&zone.name),
-            records: zone.resource_record_set_count.and_then(|count| count.try_into().ok()).unwrap_or_default(),
+            records: zone
+                .resource_record_set_count
+                .and_then(|count| count.try_into().ok())
+                .unwrap_or_default(),
             name_servers,
-            is_private: zone.config.as_ref().is_some_and(|config| config.private_zone),
+            is_private: zone
+                .config
+                .as_ref()
+                .is_some_and(|config| config.private_zone),
         }
     }
 
     pub(super) fn zone(&self) -> Zone {
-        Zone { apex: self.apex.clone(), id: Some(self.id.clone()), name_servers: self.name_servers.clone() }
+        Zone {
+            apex: self.apex.clone(),
+            id: Some(self.id.clone()),
+            name_servers: self.name_servers.clone(),
+        }
     }
 }
 
@@ -60,7 +72,10 @@ impl Remembered {
     async fn note(&self, zone: &Known) {
         if let Some((_, zones)) = self.0.lock().await.as_mut() {
             let zones = Arc::make_mut(zones);
-            zones.iter_mut().filter(|known| known.id == zone.id).for_each(|known| known.clone_from(zone));
+            zones
+                .iter_mut()
+                .filter(|known| known.id == zone.id)
+                .for_each(|known| known.clone_from(zone));
         }
     }
 }
@@ -84,7 +99,11 @@ impl Route53 {
     /// The same with the name servers of its delegation set.
     pub(super) async fn zone_with_servers(&self, owner: &str) -> Result<Known, ProviderError> {
         let zone = self.zone_of(owner).await?;
-        if zone.name_servers.is_empty() { self.ask(&zone.id).await } else { Ok(zone) }
+        if zone.name_servers.is_empty() {
+            self.ask(&zone.id).await
+        } else {
+            Ok(zone)
+        }
     }
 
     async fn zones(&self, kept: Duration) -> Result<Arc<Vec<Known>>, ProviderError> {
@@ -99,13 +118,22 @@ impl Route53 {
                 let found = self.api.zone(id).await?;
                 let zone = Known::of(&found.zone, found.name_servers);
                 if zone.is_private {
-                    let text = format!("the zone {} ({id}) is private: no CA can see what stands in it", zone.apex);
+                    let text = format!(
+                        "the zone {} ({id}) is private: no CA can see what stands in it",
+                        zone.apex
+                    );
                     let hint = "set `zone_id` to the public zone of that name, or leave it out";
                     return Err(ProviderError::new(ErrorKind::Settings, text).with_hint(hint));
                 }
                 vec![zone]
             }
-            None => self.api.zones().await?.iter().map(|zone| Known::of(zone, Vec::new())).collect(),
+            None => self
+                .api
+                .zones()
+                .await?
+                .iter()
+                .map(|zone| Known::of(zone, Vec::new()))
+                .collect(),
         };
         let zones = Arc::new(zones);
         *remembered = Some((Instant::now(), Arc::clone(&zones)));
@@ -119,20 +147,32 @@ impl Route53 {
         Ok(zone)
     }
 
-    /// Of several public zones of one name, the one that the world asks. Two zones of one name have no name server in
-    /// common (API reference, CreateHostedZone), so one name server that matches is enough.
+    /// Of several public zones of one name, the one that the world asks. Two zones of one name have
+    /// no name server in common (API reference, CreateHostedZone), so one name server that matches
+    /// is enough.
     async fn live_one(&self, owner: &str, several: &[&Known]) -> Result<Known, ProviderError> {
         let mut asked = Vec::with_capacity(several.len());
         for zone in several {
-            asked.push(if zone.name_servers.is_empty() { self.ask(&zone.id).await? } else { (*zone).clone() });
+            asked.push(if zone.name_servers.is_empty() {
+                self.ask(&zone.id).await?
+            } else {
+                (*zone).clone()
+            });
         }
-        let apex = asked.first().map(|zone| zone.apex.clone()).unwrap_or_default();
+        let apex = asked
+            .first()
+            .map(|zone| zone.apex.clone())
+            .unwrap_or_default();
         let why = match &self.live {
             None => "nothing here can ask for its delegation".to_owned(),
             Some(live) => match live(apex.clone()).await {
                 Err(why) => format!("its delegation cannot be found out: {why}"),
                 Ok(servers) => {
-                    let is_live = |zone: &&Known| zone.name_servers.iter().any(|server| servers.contains(server));
+                    let is_live = |zone: &&Known| {
+                        zone.name_servers
+                            .iter()
+                            .any(|server| servers.contains(server))
+                    };
                     let found: Vec<_> = asked.iter().filter(is_live).collect();
                     if let [zone] = found[..] {
                         return Ok(zone.clone());
@@ -141,27 +181,38 @@ impl Route53 {
                 }
             },
         };
-        let zones: Vec<_> =
-            asked.iter().map(|zone| format!("{} with {}", zone.id, zone.name_servers.join(", "))).collect();
+        let zones: Vec<_> = asked
+            .iter()
+            .map(|zone| format!("{} with {}", zone.id, zone.name_servers.join(", ")))
+            .collect();
         let text = format!(
             "{} sees {} public zones of the name {apex}, which holds {owner}, and which of them is live cannot be told ({why}): {}",
             self.api.who(),
             zones.len(),
             zones.join("; ")
         );
-        let hint = format!("set `zone_id` to the one whose name servers {apex} is delegated to, and delete the other");
+        let hint = format!(
+            "set `zone_id` to the one whose name servers {apex} is delegated to, and delete the other"
+        );
         Err(ProviderError::new(ErrorKind::NoZone, text).with_hint(hint))
     }
 
     fn in_no_zone(&self, owner: &str, zones: &[Known]) -> ProviderError {
-        let public: Vec<_> = zones.iter().filter(|zone| !zone.is_private).map(|zone| zone.apex.as_str()).collect();
-        let private = zones.iter().find(|zone| zone.is_private && is_within(owner, &zone.apex));
+        let public: Vec<_> = zones
+            .iter()
+            .filter(|zone| !zone.is_private)
+            .map(|zone| zone.apex.as_str())
+            .collect();
+        let private = zones
+            .iter()
+            .find(|zone| zone.is_private && is_within(owner, &zone.apex));
         let seen = match (public.len(), &public[..public.len().min(5)]) {
             (0, _) => "no public zone at all".to_owned(),
             (1..=5, some) => some.join(", "),
             (more, some) => format!("{} and {} more", some.join(", "), more - 5),
         };
-        let private = private.map(|zone| format!("; the zone {} is private and does not count", zone.apex));
+        let private =
+            private.map(|zone| format!("; the zone {} is private and does not count", zone.apex));
         let text = format!(
             "{owner} is in no zone at {}: {} sees {seen}{}",
             self.api.place(),
@@ -175,9 +226,16 @@ impl Route53 {
     }
 }
 
-/// The public zones with the longest apex that holds `owner`: several where the account has several of one name.
+/// The public zones with the longest apex that holds `owner`: several where the account has several
+/// of one name.
 fn holders<'a>(zones: &'a [Known], owner: &str) -> Vec<&'a Known> {
-    let holding = || zones.iter().filter(|zone| !zone.is_private && is_within(owner, &zone.apex));
+    let holding = || {
+        zones
+            .iter()
+            .filter(|zone| !zone.is_private && is_within(owner, &zone.apex))
+    };
     let longest = holding().map(|zone| zone.apex.len()).max();
-    holding().filter(|zone| Some(zone.apex.len()) == longest).collect()
+    holding()
+        .filter(|zone| Some(zone.apex.len()) == longest)
+        .collect()
 }

@@ -1,7 +1,15 @@
 //! Reading a table key by key, with everything wrong collected.
 #![cfg_attr(
-    not(all(feature = "autodns", feature = "cloudflare", feature = "exec", feature = "route53")),
-    allow(dead_code, reason = "which readings are needed depends on the adapters of the build")
+    not(all(
+        feature = "autodns",
+        feature = "cloudflare",
+        feature = "exec",
+        feature = "route53"
+    )),
+    allow(
+        dead_code,
+        reason = "which readings are needed depends on the adapters of the build"
+    )
 )]
 
 use std::num::NonZeroU32;
@@ -16,7 +24,9 @@ use crate::secret::SecretSource;
 pub(crate) type Rate = (NonZeroU32, Duration);
 /// A whole number, or a text like `10s` or `2m`.
 fn read_seconds(value: &Value) -> Option<u64> {
-    let Some(text) = value.as_str() else { return value.as_u64() };
+    let Some(text) = value.as_str() else {
+        return value.as_u64();
+    };
     let (digits, factor) = match text.strip_suffix('m') {
         Some(minutes) => (minutes, 60),
         None => (text.strip_suffix('s').unwrap_or(text), 1),
@@ -32,7 +42,10 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(table: &'a Map<String, Value>) -> Self {
-        Self { table, faults: Vec::new() }
+        Self {
+            table,
+            faults: Vec::new(),
+        }
     }
 
     pub(super) fn faults(self) -> Vec<SettingFault> {
@@ -40,16 +53,24 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.faults.push(SettingFault { key: key.into(), message: message.into() });
+        self.faults.push(SettingFault {
+            key: key.into(),
+            message: message.into(),
+        });
     }
 
     pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.fault(key, message)).ok()
     }
 
-    /// Every key but these and `kind` is a fault: a setting with a typing error must not be a setting that does nothing.
+    /// Every key but these and `kind` is a fault: a setting with a typing error must not be a
+    /// setting that does nothing.
     pub(crate) fn only(&mut self, known: &[&str]) {
-        for key in self.table.keys().filter(|key| *key != "kind" && !known.contains(&key.as_str())) {
+        for key in self
+            .table
+            .keys()
+            .filter(|key| *key != "kind" && !known.contains(&key.as_str()))
+        {
             let hint = nearest(key, known.iter().copied())
                 .map(|known| format!("; did you mean {known:?}?"))
                 .unwrap_or_default();
@@ -57,7 +78,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read<T>(&mut self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    fn read<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
         let value = self.table.get(key)?;
         let found = read(value);
         if found.is_none() {
@@ -67,7 +93,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text(&mut self, key: &str) -> Option<String> {
-        self.read(key, "a text", |value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
+        self.read(key, "a text", |value| {
+            value
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        })
     }
 
     pub(crate) fn secret(&mut self, key: &str) -> Option<SecretSource> {
@@ -78,20 +109,30 @@ impl<'a> Reader<'a> {
     /// The TTL of an RRset that does not exist yet.
     pub(crate) fn ttl(&mut self) -> Option<u32> {
         let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
-        let ttl = u32::try_from(ttl).ok().filter(|ttl| TTL_RANGE.contains(ttl));
+        let ttl = u32::try_from(ttl)
+            .ok()
+            .filter(|ttl| TTL_RANGE.contains(ttl));
         if ttl.is_none() {
-            self.fault("ttl", format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()));
+            self.fault(
+                "ttl",
+                format!("seconds from {} to {}", TTL_RANGE.start(), TTL_RANGE.end()),
+            );
         }
         ttl
     }
 
     /// How long one exchange may take.
     pub(crate) fn timeout(&mut self, default: Duration) -> Option<Duration> {
-        let Some(value) = self.table.get("timeout") else { return Some(default) };
+        let Some(value) = self.table.get("timeout") else {
+            return Some(default);
+        };
         let seconds = read_seconds(value).filter(|seconds| TIMEOUT_SECONDS_RANGE.contains(seconds));
         if seconds.is_none() {
             let (from, to) = (TIMEOUT_SECONDS_RANGE.start(), TIMEOUT_SECONDS_RANGE.end());
-            self.fault("timeout", format!("seconds from {from} to {to}, as a number or like \"10s\""));
+            self.fault(
+                "timeout",
+                format!("seconds from {from} to {to}, as a number or like \"10s\""),
+            );
         }
         seconds.map(Duration::from_secs)
     }
@@ -106,13 +147,22 @@ impl<'a> Reader<'a> {
     }
 
     /// A text of a certain look.
-    pub(crate) fn like(&mut self, key: &str, expected: &str, is_so: impl Fn(&str) -> bool) -> Option<String> {
-        self.read(key, expected, |value| value.as_str().filter(|text| is_so(text)).map(str::to_owned))
+    pub(crate) fn like(
+        &mut self,
+        key: &str,
+        expected: &str,
+        is_so: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        self.read(key, expected, |value| {
+            value.as_str().filter(|text| is_so(text)).map(str::to_owned)
+        })
     }
 
     pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
         // A number outside the range is the caller's to refuse, a negative one too.
-        self.table.get(key).map(|value| value.as_u64().unwrap_or(u64::MAX))
+        self.table
+            .get(key)
+            .map(|value| value.as_u64().unwrap_or(u64::MAX))
     }
 
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
@@ -120,9 +170,16 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn names(&mut self, key: &str) -> Vec<String> {
-        let expected = "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
-        self.read(key, expected, |value| value.as_array()?.iter().map(read_name).collect::<Option<Vec<_>>>())
-            .unwrap_or_default()
+        let expected =
+            "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
+        self.read(key, expected, |value| {
+            value
+                .as_array()?
+                .iter()
+                .map(read_name)
+                .collect::<Option<Vec<_>>>()
+        })
+        .unwrap_or_default()
     }
 
     /// A zone.
@@ -162,7 +219,9 @@ fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
         (u64::from(count.get()) <= u64::from(most_per_second) * seconds)
             .then_some((count, Duration::from_secs(seconds)))
     };
-    read().ok_or_else(|| format!("expected a rate like \"2/s\", \"60/m\" or \"500/h\", at most {most_per_second}/s"))
+    read().ok_or_else(|| {
+        format!("expected a rate like \"2/s\", \"60/m\" or \"500/h\", at most {most_per_second}/s")
+    })
 }
 
 #[cfg(test)]
@@ -172,9 +231,15 @@ mod tests {
 
     #[test]
     fn a_rate_is_a_number_of_calls_in_a_time() {
-        assert_eq!(read_rate("60/m", 1000).unwrap(), (NonZeroU32::new(60).unwrap(), Duration::from_secs(60)));
+        assert_eq!(
+            read_rate("60/m", 1000).unwrap(),
+            (NonZeroU32::new(60).unwrap(), Duration::from_secs(60))
+        );
         for bad in ["0/s", "1001/s", "2", "2/d", "-1/s", "2.5/s"] {
-            assert!(read_rate(bad, 1000).unwrap_err().contains("\"2/s\""), "{bad}");
+            assert!(
+                read_rate(bad, 1000).unwrap_err().contains("\"2/s\""),
+                "{bad}"
+            );
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Reading the secrets that a table points to; every error names the key, and none shows a secret.
 #![cfg_attr(
     not(any(feature = "cloudflare", feature = "route53")),
-    allow(dead_code, reason = "which readings are needed depends on the adapters of the build")
+    allow(
+        dead_code,
+        reason = "which readings are needed depends on the adapters of the build"
+    )
 )]
 
 use secrecy::{ExposeSecret, SecretString};
@@ -13,12 +16,15 @@ use crate::secret::{SecretSource, is_header_safe};
 pub(crate) fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
     source.read().map_err(|error| {
         let hint = error.hint().map(str::to_owned);
-        ProviderError { hint, ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}")) }
+        ProviderError {
+            hint,
+            ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}"))
+        }
     })
 }
 
-/// One that goes into a header. What cannot stand there is refused here, in words of our own: HTTP libraries print what
-/// they refuse.
+/// One that goes into a header. What cannot stand there is refused here, in words of our own: HTTP
+/// libraries print what they refuse.
 pub(crate) fn read_token(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
     let secret = read_secret(key, source)?;
     if is_header_safe(&secret) {
@@ -29,6 +35,9 @@ pub(crate) fn read_token(key: &str, source: &SecretSource) -> Result<SecretStrin
     } else {
         "holds a blank or another character that no token has"
     };
-    Err(ProviderError::new(ErrorKind::Settings, format!("{key}: the secret from {source} {what}"))
-        .with_hint("write the bare token on one line, without quotes, `Bearer` or a second line"))
+    Err(ProviderError::new(
+        ErrorKind::Settings,
+        format!("{key}: the secret from {source} {what}"),
+    )
+    .with_hint("write the bare token on one line, without quotes, `Bearer` or a second line"))
 }

@@ -4,7 +4,11 @@ use super::*;
 
 /// The values at a name, as Route 53 has them.
 fn values_at(fake: &Fake, owner: &str) -> Vec<String> {
-    fake.with(ZONE, |zone| zone.set(owner, "TXT").map(|set| set.values.clone()).unwrap_or_default())
+    fake.with(ZONE, |zone| {
+        zone.set(owner, "TXT")
+            .map(|set| set.values.clone())
+            .unwrap_or_default()
+    })
 }
 
 fn somebody_adds(zones: &mut std::collections::BTreeMap<String, fake::Zone>, text: &str) {
@@ -25,12 +29,19 @@ async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
         let provider = provider(&fake, WRITER);
         fake.before_change(|zones| somebody_adds(zones, "at the same time"));
         let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
-        assert!(receipt.before.holds("at the same time") && receipt.after.holds("at the same time"));
-        assert_eq!((receipt.before.ttl, receipt.after.ttl), (Some(60), Some(60)));
+        assert!(
+            receipt.before.holds("at the same time") && receipt.after.holds("at the same time")
+        );
+        assert_eq!(
+            (receipt.before.ttl, receipt.after.ttl),
+            (Some(60), Some(60))
+        );
         assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 2);
         // What others wrote in whatever way stands there as they wrote it.
-        let mut expected: Vec<String> = foreign_records().iter().skip(1).map(presentation).collect();
-        expected.extend([SPF, "at the same time", "swiss-pki=stale"].map(|text| format!("\"{text}\"")));
+        let mut expected: Vec<String> =
+            foreign_records().iter().skip(1).map(presentation).collect();
+        expected
+            .extend([SPF, "at the same time", "swiss-pki=stale"].map(|text| format!("\"{text}\"")));
         assert_eq!(values_at(&fake, APEX), expected);
     }
 }
@@ -43,33 +54,52 @@ async fn a_new_name_that_somebody_makes_first_is_joined_not_replaced() {
         let zone = zones.get_mut(ZONE).unwrap();
         zone.put(Rrset::new("new.example.test", "TXT", 7200, &["\"first\""]));
     });
-    let receipt = add(&*provider, "new.example.test", "swiss-pki=second").await.unwrap();
+    let receipt = add(&*provider, "new.example.test", "swiss-pki=second")
+        .await
+        .unwrap();
     assert!(receipt.after.holds("first") && receipt.after.ttl == Some(7200));
-    assert_eq!(values_at(&fake, "new.example.test"), ["\"first\"", "\"swiss-pki=second\""]);
+    assert_eq!(
+        values_at(&fake, "new.example.test"),
+        ["\"first\"", "\"swiss-pki=second\""]
+    );
 }
 
 #[tokio::test]
 async fn the_last_value_goes_with_the_ttl_that_somebody_gave_it() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
-    add(&*provider, "new.example.test", "swiss-pki=last").await.unwrap();
+    add(&*provider, "new.example.test", "swiss-pki=last")
+        .await
+        .unwrap();
     fake.before_change(|zones| {
-        zones.get_mut(ZONE).unwrap().put(Rrset::new("new.example.test", "TXT", 77, &["\"swiss-pki=last\""]));
+        zones.get_mut(ZONE).unwrap().put(Rrset::new(
+            "new.example.test",
+            "TXT",
+            77,
+            &["\"swiss-pki=last\""],
+        ));
     });
-    let receipt = remove(&*provider, "new.example.test", "swiss-pki=last").await.unwrap();
+    let receipt = remove(&*provider, "new.example.test", "swiss-pki=last")
+        .await
+        .unwrap();
     assert!(receipt.changed && receipt.before.ttl == Some(77) && receipt.after.ttl.is_none());
     assert!(values_at(&fake, "new.example.test").is_empty());
 }
 
 #[tokio::test]
-async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_with_nothing_written() {
+async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_with_nothing_written()
+ {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     for number in 0..10 {
         fake.before_change(move |zones| somebody_adds(zones, &format!("busy {number}")));
     }
     let error = add(&*provider, APEX, "swiss-pki=never").await.unwrap_err();
-    assert!(error.kind == ErrorKind::Unavailable && error.message.contains("nothing was written"), "{}", shown(&error));
+    assert!(
+        error.kind == ErrorKind::Unavailable && error.message.contains("nothing was written"),
+        "{}",
+        shown(&error)
+    );
     assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 5);
     assert!(!values_at(&fake, APEX).concat().contains("never"));
 }
@@ -78,12 +108,18 @@ async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_
 async fn a_batch_that_one_name_spoils_is_taken_apart() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
-    let values: Vec<_> = (0..8).map(|number| value(&format!("n{number}.example.test"), "swiss-pki=x")).collect();
+    let values: Vec<_> = (0..8)
+        .map(|number| value(&format!("n{number}.example.test"), "swiss-pki=x"))
+        .collect();
     // No read shows it: Route 53 refuses for a reason of its own.
     fake.with(ZONE, |zone| zone.locked = Some("n3.example.test".into()));
     for (value, result) in values.iter().zip(provider.ensure_present(&values).await) {
         match result {
-            Ok(receipt) => assert!(receipt.changed && !values_at(&fake, &value.owner).is_empty(), "{}", value.owner),
+            Ok(receipt) => assert!(
+                receipt.changed && !values_at(&fake, &value.owner).is_empty(),
+                "{}",
+                value.owner
+            ),
             Err(error) => {
                 assert_eq!(
                     (value.owner.as_str(), error.kind),
@@ -91,7 +127,11 @@ async fn a_batch_that_one_name_spoils_is_taken_apart() {
                     "{}",
                     shown(&error)
                 );
-                assert!(error.message.contains("managed by another service"), "{}", shown(&error));
+                assert!(
+                    error.message.contains("managed by another service"),
+                    "{}",
+                    shown(&error)
+                );
             }
         }
     }
@@ -100,16 +140,30 @@ async fn a_batch_that_one_name_spoils_is_taken_apart() {
 
 #[tokio::test]
 async fn a_lost_answer_is_found_out_by_reading() {
-    for fault in [Fault::LoseAnswer, Fault::BreakAfter(500), Fault::BreakAfter(503), Fault::Garbage] {
+    for fault in [
+        Fault::LoseAnswer,
+        Fault::BreakAfter(500),
+        Fault::BreakAfter(503),
+        Fault::Garbage,
+    ] {
         let is_garbage = matches!(fault, Fault::Garbage);
         let fake = prepared().await;
         let provider = provider(&fake, WRITER);
         fake.fail_next(Operation::ChangeResourceRecordSets, fault.clone());
-        let receipt =
-            add(&*provider, APEX, "swiss-pki=lost").await.unwrap_or_else(|e| panic!("{fault:?}: {}", shown(&e)));
-        assert!(receipt.changed && !receipt.before.holds("swiss-pki=lost") && receipt.after.holds("swiss-pki=lost"));
+        let receipt = add(&*provider, APEX, "swiss-pki=lost")
+            .await
+            .unwrap_or_else(|e| panic!("{fault:?}: {}", shown(&e)));
+        assert!(
+            receipt.changed
+                && !receipt.before.holds("swiss-pki=lost")
+                && receipt.after.holds("swiss-pki=lost")
+        );
         let writes = if is_garbage { 2 } else { 1 };
-        assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), writes, "{fault:?}");
+        assert_eq!(
+            fake.calls(Operation::ChangeResourceRecordSets),
+            writes,
+            "{fault:?}"
+        );
         assert_eq!(values_at(&fake, APEX).len(), 4);
         let before = fake.dump(ZONE);
         fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseAnswer);
@@ -129,9 +183,15 @@ async fn a_lost_request_is_sent_again_once_a_read_shows_that_it_was_lost() {
     for _ in 0..2 {
         fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseRequest);
     }
-    let error = remove(&*provider, APEX, "swiss-pki=again").await.unwrap_err();
+    let error = remove(&*provider, APEX, "swiss-pki=again")
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
-    assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 4, "sent once, repeated once after a read");
+    assert_eq!(
+        fake.calls(Operation::ChangeResourceRecordSets),
+        4,
+        "sent once, repeated once after a read"
+    );
 }
 
 #[tokio::test]
@@ -140,20 +200,39 @@ async fn a_lost_answer_without_a_read_is_unknown() {
     let provider = provider(&fake, WRITER);
     fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseAnswer);
     // The first read is the one before the change.
-    fake.fail_after(Operation::ListResourceRecordSets, 1, Fault::Refuse(403, "AccessDenied", "taken away"));
+    fake.fail_after(
+        Operation::ListResourceRecordSets,
+        1,
+        Fault::Refuse(403, "AccessDenied", "taken away"),
+    );
     let error = add(&*provider, APEX, "swiss-pki=lost").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
 }
 
 #[tokio::test]
 async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
-    for (code, words) in [("AccessDenied", "taken away"), ("InvalidInput", "no"), ("InvalidChangeBatch", "no")] {
+    for (code, words) in [
+        ("AccessDenied", "taken away"),
+        ("InvalidInput", "no"),
+        ("InvalidChangeBatch", "no"),
+    ] {
         let fake = prepared().await;
         fake.fail_next(Operation::ChangeResourceRecordSets, Fault::LoseRequest);
-        (0..3).for_each(|_| fake.fail_next(Operation::ChangeResourceRecordSets, Fault::Refuse(400, code, words)));
-        let error = add(&*provider(&fake, WRITER), APEX, "swiss-pki=late").await.unwrap_err();
+        (0..3).for_each(|_| {
+            fake.fail_next(
+                Operation::ChangeResourceRecordSets,
+                Fault::Refuse(400, code, words),
+            )
+        });
+        let error = add(&*provider(&fake, WRITER), APEX, "swiss-pki=late")
+            .await
+            .unwrap_err();
         // What was lost may still be on its way.
-        assert!(error.kind == ErrorKind::Unknown && error.message.contains(words), "{code}: {}", shown(&error));
+        assert!(
+            error.kind == ErrorKind::Unknown && error.message.contains(words),
+            "{code}: {}",
+            shown(&error)
+        );
     }
 }
 
@@ -161,14 +240,25 @@ async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
 async fn throttling_and_a_zone_that_is_busy_are_waited_out() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
-    for operation in
-        [Operation::ListHostedZones, Operation::ListResourceRecordSets, Operation::ChangeResourceRecordSets]
-    {
+    for operation in [
+        Operation::ListHostedZones,
+        Operation::ListResourceRecordSets,
+        Operation::ChangeResourceRecordSets,
+    ] {
         fake.fail_next(operation, Fault::Throttle);
     }
     fake.fail_next(Operation::ChangeResourceRecordSets, Fault::Busy);
-    assert!(add(&*provider, APEX, "swiss-pki=patient").await.unwrap().changed);
-    assert_eq!(fake.calls(Operation::ListResourceRecordSets), 2, "what was throttled was not done and needs no read");
+    assert!(
+        add(&*provider, APEX, "swiss-pki=patient")
+            .await
+            .unwrap()
+            .changed
+    );
+    assert_eq!(
+        fake.calls(Operation::ListResourceRecordSets),
+        2,
+        "what was throttled was not done and needs no read"
+    );
     assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 3);
 }
 
@@ -181,7 +271,8 @@ async fn a_zone_that_was_made_anew_is_found_under_its_new_id() {
     fake.zone("Z0ANEW", APEX, ACCOUNT);
     let receipt = add(&*provider, APEX, "swiss-pki=anew").await.unwrap();
     assert_eq!(receipt.after.zone.id.as_deref(), Some("Z0ANEW"));
-    // A zone made a moment ago is not missed for minutes either, once the list is no longer fresh; one that is gone is no zone.
+    // A zone made a moment ago is not missed for minutes either, once the list is no longer fresh;
+    // one that is gone is no zone.
     fake.remove_zone("Z0ANEW");
     let error = add(&*provider, APEX, "swiss-pki=gone").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoZone, "{}", shown(&error));
@@ -196,20 +287,42 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
         Arc::new(move |allowance: Allowance| {
             let mut asked = asked.lock().unwrap();
             asked.push(allowance);
-            let outcome = if asked.len() <= 3 { Ok(()) } else { Err("nobody counts".to_owned()) };
+            let outcome = if asked.len() <= 3 {
+                Ok(())
+            } else {
+                Err("nobody counts".to_owned())
+            };
             Box::pin(async move { outcome })
         })
     };
     let provider = provider_paced(&fake, WRITER, &json!({}), None, Some(pace));
-    assert!(add(&*provider, APEX, "swiss-pki=paced").await.unwrap().changed);
+    assert!(
+        add(&*provider, APEX, "swiss-pki=paced")
+            .await
+            .unwrap()
+            .changed
+    );
     let error = provider.inspect(APEX).await.unwrap_err();
-    assert!(error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"), "{}", shown(&error));
-    for operation in
-        [Operation::ListHostedZones, Operation::ListResourceRecordSets, Operation::ChangeResourceRecordSets]
-    {
+    assert!(
+        error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"),
+        "{}",
+        shown(&error)
+    );
+    for operation in [
+        Operation::ListHostedZones,
+        Operation::ListResourceRecordSets,
+        Operation::ChangeResourceRecordSets,
+    ] {
         assert_eq!(fake.calls(operation), 1, "{operation:?}");
     }
     let asked = asked.lock().unwrap();
-    assert_eq!((asked.len(), asked[0].per_second, asked[0].burst), (4, 50.0, 50));
-    assert!(asked[0].whose.starts_with("route53 ") && !asked[0].whose.contains(WRITER), "{}", asked[0].whose);
+    assert_eq!(
+        (asked.len(), asked[0].per_second, asked[0].burst),
+        (4, 50.0, 50)
+    );
+    assert!(
+        asked[0].whose.starts_with("route53 ") && !asked[0].whose.contains(WRITER),
+        "{}",
+        asked[0].whose
+    );
 }

@@ -1,5 +1,6 @@
-//! AutoDNS' JSON API, as far as TXT records need it, and as strict: credentials with context, a `User-Agent`, unknown fields,
-//! records that are there already or not there, German messages. A whole zone may be read and never be written.
+//! AutoDNS' JSON API, as far as TXT records need it, and as strict: credentials with context, a
+//! `User-Agent`, unknown fields, records that are there already or not there, German messages. A
+//! whole zone may be read and never be written.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -54,7 +55,9 @@ impl FakeAutodns {
     }
 
     pub fn user(&self, name: &str, password: &str, context: u32) {
-        self.inside().users.insert(name.into(), (password.into(), context.to_string()));
+        self.inside()
+            .users
+            .insert(name.into(), (password.into(), context.to_string()));
     }
 
     pub fn zone(&self, name: &str) {
@@ -62,7 +65,9 @@ impl FakeAutodns {
     }
 
     pub fn zone_on(&self, name: &str, server: &str) {
-        self.inside().zones.insert((name.into(), server.into()), Vec::new());
+        self.inside()
+            .zones
+            .insert((name.into(), server.into()), Vec::new());
     }
 
     pub fn names(&self, names: Names) {
@@ -77,7 +82,11 @@ impl FakeAutodns {
         }
         let mut inside = self.inside();
         inside.serial += 1;
-        inside.zones.get_mut(&(zone.into(), SERVER.into())).unwrap().push(record);
+        inside
+            .zones
+            .get_mut(&(zone.into(), SERVER.into()))
+            .unwrap()
+            .push(record);
     }
 
     /// Somebody sets the TTL of all TXT records of a name.
@@ -101,8 +110,10 @@ impl FakeAutodns {
     /// Everything in a zone, sorted.
     pub fn dump(&self, zone: &str) -> Vec<String> {
         let inside = self.inside();
-        let mut lines: Vec<_> =
-            inside.zones[&(zone.to_owned(), SERVER.to_owned())].iter().map(Value::to_string).collect();
+        let mut lines: Vec<_> = inside.zones[&(zone.to_owned(), SERVER.to_owned())]
+            .iter()
+            .map(Value::to_string)
+            .collect();
         lines.sort();
         lines
     }
@@ -122,7 +133,13 @@ impl FakeAutodns {
         let inside = Arc::clone(&self.inside);
         move |zone, name, value| {
             let record = json!({ "name": name, "type": "TXT", "value": value, "ttl": 600 });
-            inside.lock().unwrap().zones.get_mut(&(zone.into(), SERVER.into())).unwrap().push(record);
+            inside
+                .lock()
+                .unwrap()
+                .zones
+                .get_mut(&(zone.into(), SERVER.into()))
+                .unwrap()
+                .push(record);
         }
     }
 
@@ -134,15 +151,23 @@ impl FakeAutodns {
 type Said = (u16, Value);
 
 fn refused(status: u16, code: &str, text: &str, why: Option<(&str, &str)>) -> Said {
-    let messages: Vec<_> =
-        why.iter().map(|(code, text)| json!({ "code": code, "text": text, "status": "ERROR" })).collect();
+    let messages: Vec<_> = why
+        .iter()
+        .map(|(code, text)| json!({ "code": code, "text": text, "status": "ERROR" }))
+        .collect();
     let said = json!({ "code": code, "text": text, "type": "ERROR" });
-    (status, json!({ "stid": "20261121-app4-1", "messages": messages, "status": said }))
+    (
+        status,
+        json!({ "stid": "20261121-app4-1", "messages": messages, "status": said }),
+    )
 }
 
 fn granted(data: Value) -> Said {
     let said = json!({ "code": "S0205", "text": "Die Aktion war erfolgreich.", "type": "SUCCESS" });
-    (200, json!({ "stid": "20261121-app4-2", "status": said, "data": data }))
+    (
+        200,
+        json!({ "stid": "20261121-app4-2", "status": said, "data": data }),
+    )
 }
 
 impl Inside {
@@ -150,14 +175,20 @@ impl Inside {
         self.authenticate(call)?;
         let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
         match (call.method.as_str(), path.as_slice()) {
-            ("POST", ["zone", "_search"]) => self.search(call.body.as_ref().unwrap_or(&Value::Null)),
-            ("POST", ["zone", name, "_stream"]) => self.stream(name, call.body.as_ref().unwrap_or(&Value::Null)),
+            ("POST", ["zone", "_search"]) => {
+                self.search(call.body.as_ref().unwrap_or(&Value::Null))
+            }
+            ("POST", ["zone", name, "_stream"]) => {
+                self.stream(name, call.body.as_ref().unwrap_or(&Value::Null))
+            }
             ("GET", ["zone", name, server]) => {
                 let key = ((*name).to_owned(), (*server).to_owned());
                 let records = self.zones.get(&key).ok_or_else(no_zone)?;
-                Ok(granted(json!([{ "origin": name, "soa": { "ttl": 86400 }, "domainsafe": false, "wwwInclude": false,
+                Ok(granted(
+                    json!([{ "origin": name, "soa": { "ttl": 86400 }, "domainsafe": false, "wwwInclude": false,
                     "nameServers": [{ "name": "a.ns14.test" }, { "name": "B.ns14.test." }], "main": { "address": "192.0.2.1" },
-                    "virtualNameServer": server, "resourceRecords": records }])))
+                    "virtualNameServer": server, "resourceRecords": records }]),
+                ))
             }
             // Also the update of a whole zone, which nobody here may ever do.
             _ => Err(refused(405, "E00405", "Methode nicht erlaubt.", None)),
@@ -169,11 +200,17 @@ impl Inside {
             return Err(refused(400, "E00400", "User-Agent fehlt.", None));
         }
         let denied = || refused(401, "EF00202", "Authentifizierung fehlgeschlagen.", None);
-        let basic = call.header("authorization").and_then(|value| value.strip_prefix("Basic ")).ok_or_else(denied)?;
+        let basic = call
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Basic "))
+            .ok_or_else(denied)?;
         let pair = String::from_utf8(STANDARD.decode(basic).unwrap()).unwrap();
         let (user, password) = pair.split_once(':').unwrap();
         let known = self.users.get(user).filter(|(known, _)| known == password);
-        known.filter(|(_, context)| call.header("x-domainrobot-context") == Some(context)).map(drop).ok_or_else(denied)
+        known
+            .filter(|(_, context)| call.header("x-domainrobot-context") == Some(context))
+            .map(drop)
+            .ok_or_else(denied)
     }
 
     fn search(&self, body: &Value) -> Result<Said, Said> {
@@ -186,7 +223,10 @@ impl Inside {
         if !good {
             return Err(refused(400, "E00400", "Ungueltige Abfrage.", None));
         }
-        let found = self.zones.keys().filter(|(name, _)| filters[0]["value"] == **name);
+        let found = self
+            .zones
+            .keys()
+            .filter(|(name, _)| filters[0]["value"] == **name);
         let found =
             found.map(|(name, server)| json!({ "origin": name, "virtualNameServer": server, "domainsafe": false }));
         Ok(granted(found.collect()))
@@ -194,7 +234,12 @@ impl Inside {
 
     /// All or nothing, in all zones of this name.
     fn stream(&mut self, zone: &str, body: &Value) -> Result<Said, Said> {
-        let keys: Vec<_> = self.zones.keys().filter(|(name, _)| name == zone).cloned().collect();
+        let keys: Vec<_> = self
+            .zones
+            .keys()
+            .filter(|(name, _)| name == zone)
+            .cloned()
+            .collect();
         if keys.is_empty() {
             return Err(no_zone());
         }
@@ -211,9 +256,13 @@ impl Inside {
         let (adds, removals) = (list("adds"), list("rems"));
         let strange = |record: &Value| {
             !unknown_keys(record, &["name", "ttl", "type", "value", "pref"]).is_empty()
-                || !["name", "type", "value"].iter().all(|key| record[key].is_string())
+                || !["name", "type", "value"]
+                    .iter()
+                    .all(|key| record[key].is_string())
         };
-        if !unknown_keys(body, &["adds", "rems"]).is_empty() || adds.iter().chain(&removals).any(strange) {
+        if !unknown_keys(body, &["adds", "rems"]).is_empty()
+            || adds.iter().chain(&removals).any(strange)
+        {
             return failed("EF02001", "Unbekanntes Feld.");
         }
         for key in keys {
@@ -221,11 +270,15 @@ impl Inside {
             let same = |one: &Value, other: &Value, name: &Value| {
                 one["name"] == *name
                     && one["type"] == other["type"]
-                    && bare(one["value"].as_str().unwrap()) == bare(other["value"].as_str().unwrap())
+                    && bare(one["value"].as_str().unwrap())
+                        == bare(other["value"].as_str().unwrap())
             };
             for removal in &removals {
                 let name = json!(self.stored_name(removal["name"].as_str().unwrap(), zone));
-                let Some(place) = records.iter().position(|record| same(record, removal, &name)) else {
+                let Some(place) = records
+                    .iter()
+                    .position(|record| same(record, removal, &name))
+                else {
                     return failed("EF02021", "Der Zusatzeintrag ist nicht vorhanden.");
                 };
                 records.remove(place);
@@ -247,15 +300,26 @@ impl Inside {
 
     /// Names are kept relative to the zone.
     fn stored_name(&self, name: &str, zone: &str) -> String {
-        let Some(absolute) = name.strip_suffix('.') else { return name.to_owned() };
+        let Some(absolute) = name.strip_suffix('.') else {
+            return name.to_owned();
+        };
         match self.names {
             Some(Names::Relative) => absolute.to_owned(),
-            _ => absolute.strip_suffix(zone).unwrap_or(absolute).trim_end_matches('.').to_owned(),
+            _ => absolute
+                .strip_suffix(zone)
+                .unwrap_or(absolute)
+                .trim_end_matches('.')
+                .to_owned(),
         }
     }
 }
 
 fn no_zone() -> Said {
     let why = ("EF02020", "Diese Zone ist bisher nicht eingetragen.");
-    refused(404, "E0205", "Zoneninformationen konnten nicht ermittelt werden.", Some(why))
+    refused(
+        404,
+        "E0205",
+        "Zoneninformationen konnten nicht ermittelt werden.",
+        Some(why),
+    )
 }

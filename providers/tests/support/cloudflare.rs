@@ -1,5 +1,6 @@
-//! Cloudflare's API v4, as far as TXT records need it, and as strict: unknown fields and parameters, limits of the free plan,
-//! duplicates, batches as one transaction, permissions of tokens.
+//! Cloudflare's API v4, as far as TXT records need it, and as strict: unknown fields and
+//! parameters, limits of the free plan, duplicates, batches as one transaction, permissions of
+//! tokens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,7 +27,13 @@ pub struct Token {
 
 impl Token {
     /// As the documents tell people to make it.
-    pub const FULL: Self = Self { zones: true, read: true, edit: true, of_account: false, status: "active" };
+    pub const FULL: Self = Self {
+        zones: true,
+        read: true,
+        edit: true,
+        of_account: false,
+        status: "active",
+    };
 }
 
 /// One zone.
@@ -70,7 +77,11 @@ pub struct FakeCloudflare {
 
 impl FakeCloudflare {
     pub async fn start() -> Self {
-        let inside = Arc::new(Mutex::new(Inside { per_page: 100, has_batch: true, ..Inside::default() }));
+        let inside = Arc::new(Mutex::new(Inside {
+            per_page: 100,
+            has_batch: true,
+            ..Inside::default()
+        }));
         let state = Arc::clone(&inside);
         let web = Web::start(BASE, move |call| {
             let mut inside = state.lock().unwrap();
@@ -101,7 +112,14 @@ impl FakeCloudflare {
         let mut inside = self.inside();
         let id = format!("{:032x}", inside.zones.len() + 0xabc);
         let (account, status, kind) = ("acc1".into(), "active", "full");
-        let mut zone = FakeZone { id: id.clone(), name: name.into(), account, status, paused: false, kind };
+        let mut zone = FakeZone {
+            id: id.clone(),
+            name: name.into(),
+            account,
+            status,
+            paused: false,
+            kind,
+        };
         change(&mut zone);
         inside.zones.push(zone);
         id
@@ -139,7 +157,9 @@ impl FakeCloudflare {
         let mut inside = self.inside();
         inside.serial += 1;
         let records = inside.records.get_mut(zone).into_iter().flatten();
-        records.filter(|record| record.content == content).for_each(|record| record.content = other.into());
+        records
+            .filter(|record| record.content == content)
+            .for_each(|record| record.content = other.into());
     }
 
     /// At most so many records on a page.
@@ -154,15 +174,32 @@ impl FakeCloudflare {
     /// Everything in a zone, sorted: `name ttl type content`.
     pub fn dump(&self, zone: &str) -> Vec<String> {
         let inside = self.inside();
-        let line = |record: &Record| format!("{} {} {} {}", record.name, record.ttl, record.kind, record.content);
-        let mut lines: Vec<_> = inside.records.get(zone).into_iter().flatten().map(line).collect();
+        let line = |record: &Record| {
+            format!(
+                "{} {} {} {}",
+                record.name, record.ttl, record.kind, record.content
+            )
+        };
+        let mut lines: Vec<_> = inside
+            .records
+            .get(zone)
+            .into_iter()
+            .flatten()
+            .map(line)
+            .collect();
         lines.sort();
         lines
     }
 
     pub fn comment(&self, zone: &str, content: &str) -> Option<String> {
         let inside = self.inside();
-        inside.records.get(zone)?.iter().find(|record| record.content == content)?.comment.clone()
+        inside
+            .records
+            .get(zone)?
+            .iter()
+            .find(|record| record.content == content)?
+            .comment
+            .clone()
     }
 
     /// How often anything was changed.
@@ -179,7 +216,10 @@ impl FakeCloudflare {
     pub fn somebody(&self) -> impl Fn(&str, &str, u64, &str) + Send + 'static {
         let inside = Arc::clone(&self.inside);
         move |zone, name, ttl, content| {
-            inside.lock().unwrap().insert(zone, name, "TXT", ttl, content, None);
+            inside
+                .lock()
+                .unwrap()
+                .insert(zone, name, "TXT", ttl, content, None);
         }
     }
 
@@ -192,11 +232,17 @@ type Said = (u16, Value);
 
 fn refused(status: u16, code: i64, message: &str) -> Said {
     let errors = json!([{ "code": code, "message": message }]);
-    (status, json!({ "success": false, "errors": errors, "messages": [], "result": null }))
+    (
+        status,
+        json!({ "success": false, "errors": errors, "messages": [], "result": null }),
+    )
 }
 
 fn granted(result: Value) -> Said {
-    (200, json!({ "success": true, "errors": [], "messages": [], "result": result }))
+    (
+        200,
+        json!({ "success": true, "errors": [], "messages": [], "result": result }),
+    )
 }
 
 impl Record {
@@ -211,9 +257,17 @@ impl Inside {
     fn answer(&mut self, call: &Call) -> Result<Said, Said> {
         let may = self.authenticate(call)?;
         let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
-        let of_zone = |may: bool| if may { Ok(()) } else { Err(refused(403, 10_000, "Authentication error")) };
+        let of_zone = |may: bool| {
+            if may {
+                Ok(())
+            } else {
+                Err(refused(403, 10_000, "Authentication error"))
+            }
+        };
         match (call.method.as_str(), path.as_slice()) {
-            ("GET", ["user", "tokens", "verify"]) if !may.of_account => Ok(granted(json!({ "status": may.status }))),
+            ("GET", ["user", "tokens", "verify"]) if !may.of_account => {
+                Ok(granted(json!({ "status": may.status })))
+            }
             ("GET", ["accounts", "acc1", "tokens", "verify"]) if may.of_account => {
                 Ok(granted(json!({ "status": may.status })))
             }
@@ -223,7 +277,11 @@ impl Inside {
                 let zone = self.find_zone(id)?;
                 Ok(granted(zone_json(zone, may)))
             }
-            ("GET", ["zones", _]) => Err(refused(403, 9109, "Unauthorized to access requested resource")),
+            ("GET", ["zones", _]) => Err(refused(
+                403,
+                9109,
+                "Unauthorized to access requested resource",
+            )),
             ("GET", ["zones", id, "dns_records"]) => {
                 of_zone(may.read || may.edit)?;
                 self.list_records(call, id)
@@ -247,7 +305,11 @@ impl Inside {
     }
 
     fn authenticate(&self, call: &Call) -> Result<Token, Said> {
-        let key = (call.header("x-auth-email"), call.header("x-auth-key"), &self.global);
+        let key = (
+            call.header("x-auth-email"),
+            call.header("x-auth-key"),
+            &self.global,
+        );
         if let (Some(email), Some(given), Some((user, key))) = key {
             return if email == user && given == key {
                 Ok(Token::FULL)
@@ -255,15 +317,30 @@ impl Inside {
                 Err(refused(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"))
             };
         }
-        let Some(token) = call.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) else {
+        let Some(token) = call
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "))
+        else {
             return Err(refused(400, 6003, "Invalid request headers"));
         };
-        self.tokens.get(token).copied().ok_or_else(|| refused(403, 9109, "Invalid access token"))
+        self.tokens
+            .get(token)
+            .copied()
+            .ok_or_else(|| refused(403, 9109, "Invalid access token"))
     }
 
     fn find_zone(&self, id: &str) -> Result<&FakeZone, Said> {
-        let unknown = || refused(404, 7003, "Could not route to /zones, perhaps your object identifier is invalid?");
-        self.zones.iter().find(|zone| zone.id == id).ok_or_else(unknown)
+        let unknown = || {
+            refused(
+                404,
+                7003,
+                "Could not route to /zones, perhaps your object identifier is invalid?",
+            )
+        };
+        self.zones
+            .iter()
+            .find(|zone| zone.id == id)
+            .ok_or_else(unknown)
     }
 
     fn list_zones(&self, call: &Call, may: Token) -> Result<Said, Said> {
@@ -272,38 +349,66 @@ impl Inside {
             return Err(refused(400, 1004, "per_page must be at most 50"));
         }
         let account = call.query.get("account.id");
-        let shown =
-            self.zones.iter().filter(|zone| may.zones && account.is_none_or(|account| *account == zone.account));
-        Ok(page(call, shown.map(|zone| zone_json(zone, may)).collect(), 20, 50))
+        let shown = self
+            .zones
+            .iter()
+            .filter(|zone| may.zones && account.is_none_or(|account| *account == zone.account));
+        Ok(page(
+            call,
+            shown.map(|zone| zone_json(zone, may)).collect(),
+            20,
+            50,
+        ))
     }
 
     fn list_records(&self, call: &Call, zone: &str) -> Result<Said, Said> {
         self.find_zone(zone)?;
-        check_query(call, &["page", "per_page", "type", "name.exact", "name.endswith"])?;
+        check_query(
+            call,
+            &["page", "per_page", "type", "name.exact", "name.endswith"],
+        )?;
         let query = |key: &str| call.query.get(key);
-        let records = self.records.get(zone).into_iter().flatten().filter(|record| {
-            query("type").is_none_or(|kind| record.kind == *kind)
-                && query("name.exact").is_none_or(|name| record.name == *name)
-                && query("name.endswith").is_none_or(|end| record.name.ends_with(end.as_str()))
-        });
-        Ok(page(call, records.map(Record::json).collect(), 100, self.per_page))
+        let records = self
+            .records
+            .get(zone)
+            .into_iter()
+            .flatten()
+            .filter(|record| {
+                query("type").is_none_or(|kind| record.kind == *kind)
+                    && query("name.exact").is_none_or(|name| record.name == *name)
+                    && query("name.endswith").is_none_or(|end| record.name.ends_with(end.as_str()))
+            });
+        Ok(page(
+            call,
+            records.map(Record::json).collect(),
+            100,
+            self.per_page,
+        ))
     }
 
     fn post(&mut self, zone: &str, body: &Value) -> Result<Value, Said> {
         let apex = self.find_zone(zone)?.name.clone();
-        let invalid = |what: &str| Err(refused(400, 1004, &format!("DNS Validation Error: {what}")));
-        let unknown = unknown_keys(body, &["type", "name", "content", "ttl", "comment", "proxied"]);
+        let invalid =
+            |what: &str| Err(refused(400, 1004, &format!("DNS Validation Error: {what}")));
+        let unknown = unknown_keys(
+            body,
+            &["type", "name", "content", "ttl", "comment", "proxied"],
+        );
         if !unknown.is_empty() || !body.is_object() {
             return invalid(&format!("unknown fields {unknown:?}"));
         }
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         let (name, content, comment) = (text("name"), text("content"), text("comment"));
-        let Some(lengths) = strings(&content) else { return invalid("content is not in quotes") };
+        let Some(lengths) = strings(&content) else {
+            return invalid("content is not in quotes");
+        };
         let ttl = body["ttl"].as_u64().unwrap_or(1);
         if body["type"] != "TXT" || !(name == apex || name.ends_with(&format!(".{apex}"))) {
             return invalid("type or name");
         }
-        if lengths.iter().any(|length| *length > 255) || lengths.iter().map(|length| length + 1).sum::<usize>() > 4096 {
+        if lengths.iter().any(|length| *length > 255)
+            || lengths.iter().map(|length| length + 1).sum::<usize>() > 4096
+        {
             return invalid("content is too long");
         }
         if ttl != 1 && !(60..=86_400).contains(&ttl) {
@@ -315,13 +420,25 @@ impl Inside {
         let all = self.records.entry(zone.into()).or_default();
         let here = all.iter().filter(|record| record.name == name);
         if here.clone().any(|record| record.kind == "CNAME") && name != apex {
-            return Err(refused(400, 81_053, "A CNAME record with that host already exists."));
+            return Err(refused(
+                400,
+                81_053,
+                "A CNAME record with that host already exists.",
+            ));
         }
         let here = here.filter(|record| record.kind == "TXT");
-        if here.clone().any(|record| bare(&record.content) == bare(&content)) {
+        if here
+            .clone()
+            .any(|record| bare(&record.content) == bare(&content))
+        {
             return Err(refused(400, 81_058, "An identical record already exists."));
         }
-        if here.map(|record| record.content.chars().count()).sum::<usize>() + content.chars().count() > 8192 {
+        if here
+            .map(|record| record.content.chars().count())
+            .sum::<usize>()
+            + content.chars().count()
+            > 8192
+        {
             return invalid("the records of this name are too long together");
         }
         Ok(self.insert(zone, &name, "TXT", ttl, &content, Some(comment)))
@@ -337,8 +454,20 @@ impl Inside {
         comment: Option<String>,
     ) -> Value {
         self.serial += 1;
-        let (id, name, kind, content) = (format!("{:032x}", self.serial), name.into(), kind.into(), content.into());
-        let record = Record { id, name, kind, content, ttl, comment };
+        let (id, name, kind, content) = (
+            format!("{:032x}", self.serial),
+            name.into(),
+            kind.into(),
+            content.into(),
+        );
+        let record = Record {
+            id,
+            name,
+            kind,
+            content,
+            ttl,
+            comment,
+        };
         let json = record.json();
         self.records.entry(zone.into()).or_default().push(record);
         json
@@ -358,15 +487,29 @@ impl Inside {
         let unknown = unknown_keys(body, &["deletes", "patches", "puts", "posts"]);
         let list = |key: &str| body[key].as_array().cloned().unwrap_or_default();
         let (deletes, posts) = (list("deletes"), list("posts"));
-        if !unknown.is_empty() || deletes.len() + posts.len() > 200 || deletes.is_empty() && posts.is_empty() {
-            return Err(refused(400, 9300, "a batch holds 1 to 200 operations, and nothing else"));
+        if !unknown.is_empty()
+            || deletes.len() + posts.len() > 200
+            || deletes.is_empty() && posts.is_empty()
+        {
+            return Err(refused(
+                400,
+                9300,
+                "a batch holds 1 to 200 operations, and nothing else",
+            ));
         }
         let before = (self.records.clone(), self.serial);
         let mut done = || {
-            let gone = deletes.iter().map(|delete| self.delete(zone, delete["id"].as_str().unwrap_or_default()));
+            let gone = deletes
+                .iter()
+                .map(|delete| self.delete(zone, delete["id"].as_str().unwrap_or_default()));
             let gone = gone.collect::<Result<Vec<_>, _>>()?;
-            let come = posts.iter().map(|post| self.post(zone, post)).collect::<Result<Vec<_>, _>>()?;
-            Ok(granted(json!({ "deletes": gone, "patches": [], "puts": [], "posts": come })))
+            let come = posts
+                .iter()
+                .map(|post| self.post(zone, post))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(granted(
+                json!({ "deletes": gone, "patches": [], "puts": [], "posts": come }),
+            ))
         };
         let done = done();
         if done.is_err() {
@@ -377,8 +520,16 @@ impl Inside {
 }
 
 fn zone_json(zone: &FakeZone, may: Token) -> Value {
-    let granted = [(true, "#zone:read"), (may.read || may.edit, "#dns_records:read"), (may.edit, "#dns_records:edit")];
-    let permissions: Vec<_> = granted.iter().filter(|(may, _)| *may).map(|(_, name)| *name).collect();
+    let granted = [
+        (true, "#zone:read"),
+        (may.read || may.edit, "#dns_records:read"),
+        (may.edit, "#dns_records:edit"),
+    ];
+    let permissions: Vec<_> = granted
+        .iter()
+        .filter(|(may, _)| *may)
+        .map(|(_, name)| *name)
+        .collect();
     json!({ "id": zone.id, "name": zone.name, "status": zone.status, "paused": zone.paused, "type": zone.kind,
             "name_servers": ["Amy.ns.cloudflare.test", "bob.ns.cloudflare.test"], "permissions": permissions,
             "account": { "id": zone.account, "name": format!("the account {}", zone.account) } })
@@ -392,14 +543,26 @@ fn check_query(call: &Call, known: &[&str]) -> Result<(), Said> {
 }
 
 fn number(call: &Call, key: &str, default: usize) -> usize {
-    call.query.get(key).map_or(default, |text| text.parse().unwrap_or(0))
+    call.query
+        .get(key)
+        .map_or(default, |text| text.parse().unwrap_or(0))
 }
 
 fn page(call: &Call, all: Vec<Value>, default: usize, most: usize) -> Said {
-    let (page, per_page) = (number(call, "page", 1).max(1), number(call, "per_page", default).clamp(1, most));
+    let (page, per_page) = (
+        number(call, "page", 1).max(1),
+        number(call, "per_page", default).clamp(1, most),
+    );
     let total = all.len();
-    let result: Vec<_> = all.into_iter().skip((page - 1) * per_page).take(per_page).collect();
+    let result: Vec<_> = all
+        .into_iter()
+        .skip((page - 1) * per_page)
+        .take(per_page)
+        .collect();
     let info = json!({ "page": page, "per_page": per_page, "count": result.len(), "total_count": total,
                        "total_pages": total.div_ceil(per_page) });
-    (200, json!({ "success": true, "errors": [], "messages": [], "result": result, "result_info": info }))
+    (
+        200,
+        json!({ "success": true, "errors": [], "messages": [], "result": result, "result_info": info }),
+    )
 }

@@ -76,7 +76,10 @@ impl Drop for Web {
 
 impl Web {
     /// Starts a server whose paths begin with `base` ("/client/v4").
-    pub async fn start(base: &'static str, handle: impl Fn(&Call) -> (u16, Value) + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        base: &'static str,
+        handle: impl Fn(&Call) -> (u16, Value) + Send + Sync + 'static,
+    ) -> Self {
         let log: Arc<Mutex<Log>> = Arc::default();
         let state = (base, Arc::new(handle) as Handle, Arc::clone(&log));
         let router = Router::new().fallback(answer).with_state(state);
@@ -97,7 +100,11 @@ impl Web {
 
     /// The next call that begins so meets this fault.
     pub fn fail(&self, call: &str, fault: Fault) {
-        self.log.lock().unwrap().faults.push((call.to_owned(), fault));
+        self.log
+            .lock()
+            .unwrap()
+            .faults
+            .push((call.to_owned(), fault));
     }
 
     /// What was ordered to go wrong and did not yet will not.
@@ -113,21 +120,39 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let path = uri.path().strip_prefix(base).expect("a path under the base");
-    let path: Vec<_> = path.trim_matches('/').split('/').map(str::to_owned).collect();
+    let path = uri
+        .path()
+        .strip_prefix(base)
+        .expect("a path under the base");
+    let path: Vec<_> = path
+        .trim_matches('/')
+        .split('/')
+        .map(str::to_owned)
+        .collect();
     let name = format!("{method} {}", path.join("/"));
-    let query = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri).unwrap().0;
+    let query = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri)
+        .unwrap()
+        .0;
     let fault = {
         let mut log = log.lock().unwrap();
         if log.gone {
             return broken();
         }
         log.calls.push(name.clone());
-        let place = log.faults.iter().position(|(call, _)| name.starts_with(call));
+        let place = log
+            .faults
+            .iter()
+            .position(|(call, _)| name.starts_with(call));
         place.map(|place| log.faults.remove(place).1)
     };
     let body = (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap_or(Value::Null));
-    let call = Call { method: method.to_string(), path, query, headers, body };
+    let call = Call {
+        method: method.to_string(),
+        path,
+        query,
+        headers,
+        body,
+    };
     match fault {
         Some(Fault::LoseRequest) => return broken(),
         Some(Fault::Busy(wait)) => {
@@ -160,13 +185,20 @@ async fn answer(
 }
 
 fn json(status: u16, body: &Value) -> Response<Body> {
-    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json");
     response.body(Body::from(body.to_string())).unwrap()
 }
 
 fn page(status: u16) -> Response<Body> {
-    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "text/html");
-    response.header(header::LOCATION, "https://elsewhere.invalid/").body(Body::from("<h1>Hello</h1>")).unwrap()
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "text/html");
+    response
+        .header(header::LOCATION, "https://elsewhere.invalid/")
+        .body(Body::from("<h1>Hello</h1>"))
+        .unwrap()
 }
 
 /// An answer that breaks off before its first octet.
@@ -177,8 +209,13 @@ fn broken() -> Response<Body> {
 
 /// The keys of an object that are not among those known.
 pub fn unknown_keys(object: &Value, known: &[&str]) -> Vec<String> {
-    let keys = object.as_object().into_iter().flat_map(|object| object.keys());
-    keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
+    let keys = object
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.keys());
+    keys.filter(|key| !known.contains(&key.as_str()))
+        .cloned()
+        .collect()
 }
 
 /// TXT data as master files have it, non-ASCII as `\DDD`.
@@ -189,7 +226,12 @@ pub fn quoted(record: &TxtRecord) -> String {
         other => format!("\\{other:03}"),
     };
     let string = |octets: &Vec<u8>| format!("\"{}\"", octets.iter().map(octet).collect::<String>());
-    record.strings.iter().map(string).collect::<Vec<_>>().join(" ")
+    record
+        .strings
+        .iter()
+        .map(string)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The lengths of the quoted strings of a content, or `None` when it is something else.
@@ -214,5 +256,9 @@ pub fn strings(content: &str) -> Option<Vec<usize>> {
 
 /// What a content says, without its quotes: how an API tells that two are the same.
 pub fn bare(content: &str) -> String {
-    if strings(content).is_none() { content.to_owned() } else { content.trim_matches('"').replace("\" \"", "") }
+    if strings(content).is_none() {
+        content.to_owned()
+    } else {
+        content.trim_matches('"').replace("\" \"", "")
+    }
 }

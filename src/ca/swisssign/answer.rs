@@ -1,4 +1,5 @@
-//! A whole answer of the CA, and what its headers say: how long to wait, what the time is there, where it points to.
+//! A whole answer of the CA, and what its headers say: how long to wait, what the time is there,
+//! where it points to.
 
 use std::time::Duration;
 
@@ -25,20 +26,37 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: String, at: Timestamp) -> Self {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    pub(super) fn new(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: String,
+        at: Timestamp,
+    ) -> Self {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
         let date = text(header::DATE).and_then(http_date);
         let waits = matches!(status.as_u16(), 429 | 503);
         Self {
             status,
             body,
-            media_type: text(header::CONTENT_TYPE)
-                .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()),
+            media_type: text(header::CONTENT_TYPE).map(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_ascii_lowercase()
+            }),
             retry_after: headers
                 .get(header::RETRY_AFTER)
                 .filter(|_| waits)
                 .map(|value| retry_after(value.to_str().unwrap_or_default(), date.unwrap_or(at))),
-            redirected_to: text(header::LOCATION).filter(|_| status.is_redirection()).map(redirect_host),
+            redirected_to: text(header::LOCATION)
+                .filter(|_| status.is_redirection())
+                .map(redirect_host),
             skew: date.map(|date| at.duration_since(date)),
             at,
         }
@@ -46,24 +64,33 @@ impl Answer {
 
     /// Whether it is a page for people: it comes from somebody else than the API.
     pub(super) fn is_page(&self) -> bool {
-        self.media_type.as_deref().is_some_and(|media| media.contains("html"))
+        self.media_type
+            .as_deref()
+            .is_some_and(|media| media.contains("html"))
     }
 
     pub(super) fn described(&self) -> String {
         match (&self.media_type, self.body.trim()) {
             (_, "") => "an empty answer".to_owned(),
-            (Some(media), _) if !media.ends_with("json") => format!("`{}` instead of JSON", clean(media)),
+            (Some(media), _) if !media.ends_with("json") => {
+                format!("`{}` instead of JSON", clean(media))
+            }
             _ => "an answer that is not the JSON it should be".to_owned(),
         }
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), clamped to 1 s..6 h whatever it says (faults C15).
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), clamped to 1 s..6 h whatever
+/// it says (faults C15).
 fn retry_after(text: &str, now: Timestamp) -> Duration {
     let text = text.trim();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let wait = if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-        let seconds = if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(u64::MAX) };
+        let seconds = if text.starts_with('-') {
+            0
+        } else {
+            digits.parse().unwrap_or(u64::MAX)
+        };
         Duration::from_secs(seconds)
     } else if let Some(date) = http_date(text) {
         date.duration_since(now).try_into().unwrap_or_default()
@@ -74,7 +101,9 @@ fn retry_after(text: &str, now: Timestamp) -> Duration {
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
-    httpdate::parse_http_date(text).ok().and_then(|date| Timestamp::try_from(date).ok())
+    httpdate::parse_http_date(text)
+        .ok()
+        .and_then(|date| Timestamp::try_from(date).ok())
 }
 
 /// Of a redirect's target only the host is shown: the rest may carry what was sent (faults J01).
@@ -109,7 +138,11 @@ mod tests {
             ("", 60),
             ("1.5", 60),
         ] {
-            assert_eq!(retry_after(text, now), Duration::from_secs(seconds), "{text:?}");
+            assert_eq!(
+                retry_after(text, now),
+                Duration::from_secs(seconds),
+                "{text:?}"
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The bearer token: made from an API key, kept in memory, made anew before it ends, and what to try when it is refused.
+//! The bearer token: made from an API key, kept in memory, made anew before it ends, and what to
+//! try when it is refused.
 //!
-//! A refused token climbs a ladder once: a fresh token from the same key, then the next key, then the keys read again from
-//! their sources, if they changed. After that the account is left alone for five minutes, so that a wrong key makes no
-//! storm of refused calls (faults J02). One caller climbs; all others wait for what it finds.
+//! A refused token climbs a ladder once: a fresh token from the same key, then the next key, then
+//! the keys read again from their sources, if they changed. After that the account is left alone
+//! for five minutes, so that a wrong key makes no storm of refused calls (faults J02). One caller
+//! climbs; all others wait for what it finds.
 
 use std::sync::Arc;
 
@@ -20,7 +22,8 @@ use super::http::{Body, Call, Http, Kind};
 use super::settings::{Auth, KeySource, Settings};
 use crate::ca::{CaError, Failure};
 
-/// How long a token signed here lives. The CA allows 8 hours; signing is free, so a lost one may as well die sooner.
+/// How long a token signed here lives. The CA allows 8 hours; signing is free, so a lost one may as
+/// well die sooner.
 const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// `nbf` lies this far back, as in the vendor's own example, for a clock slightly ahead.
 const BACKDATED: SignedDuration = SignedDuration::from_secs(10);
@@ -28,7 +31,8 @@ const BACKDATED: SignedDuration = SignedDuration::from_secs(10);
 const ASSUMED_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// How long a refused account is left alone.
 const REST: SignedDuration = SignedDuration::from_mins(5);
-/// A difference of clocks that explains a refusal; `Date` has whole seconds, and the way takes some.
+/// A difference of clocks that explains a refusal; `Date` has whole seconds, and the way takes
+/// some.
 const TELLING_SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// The claims of the token, as the RA API README lists them.
@@ -90,7 +94,10 @@ impl Credentials {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             sources: settings.api_keys.clone(),
-            state: Mutex::new(State { keys: vec![None; settings.api_keys.len()], ..State::default() }),
+            state: Mutex::new(State {
+                keys: vec![None; settings.api_keys.len()],
+                ..State::default()
+            }),
         }
     }
 
@@ -157,7 +164,12 @@ impl Credentials {
     }
 
     /// What to send instead of a token that was refused.
-    pub(super) async fn refused(&self, bearer: &Bearer, answer: Answer, http: &Http) -> Result<Bearer, CaError> {
+    pub(super) async fn refused(
+        &self,
+        bearer: &Bearer,
+        answer: Answer,
+        http: &Http,
+    ) -> Result<Bearer, CaError> {
         let mut state = self.state.lock().await;
         if let Some((_, error)) = &state.resting {
             return Err(error.clone());
@@ -169,7 +181,12 @@ impl Credentials {
         }
     }
 
-    async fn climb(&self, state: &mut State, mut answer: Answer, http: &Http) -> Result<Bearer, CaError> {
+    async fn climb(
+        &self,
+        state: &mut State,
+        mut answer: Answer,
+        http: &Http,
+    ) -> Result<Bearer, CaError> {
         state.bearer = None;
         loop {
             if !state.refreshed {
@@ -178,7 +195,11 @@ impl Credentials {
                 state.active = next;
             } else {
                 let error = self.unauthenticated(state, &answer, http);
-                let until = http.clock.now().saturating_add(REST).unwrap_or(Timestamp::MAX);
+                let until = http
+                    .clock
+                    .now()
+                    .saturating_add(REST)
+                    .unwrap_or(Timestamp::MAX);
                 state.resting = Some((until, error.clone()));
                 return Err(error);
             }
@@ -190,7 +211,8 @@ impl Credentials {
         }
     }
 
-    /// The next key worth trying: the ones not tried yet, then, once, those that read differently now.
+    /// The next key worth trying: the ones not tried yet, then, once, those that read differently
+    /// now.
     async fn next_key(&self, state: &mut State, http: &Http) -> Option<usize> {
         for index in state.active + 1..self.sources.len() {
             if state.reread && state.keys[index].is_none() {
@@ -198,7 +220,9 @@ impl Credentials {
             }
             match self.key(state, index, http).await {
                 Ok(_) => return Some(index),
-                Err(error) => tracing::warn!(ca = http.ca, key = index + 1, %error, "an API key cannot be read"),
+                Err(error) => {
+                    tracing::warn!(ca = http.ca, key = index + 1, %error, "an API key cannot be read")
+                }
             }
         }
         if std::mem::replace(&mut state.reread, true) {
@@ -207,7 +231,9 @@ impl Credentials {
         let before = std::mem::replace(&mut state.keys, vec![None; self.sources.len()]);
         for (index, old) in before.iter().enumerate() {
             let same = match self.key(state, index, http).await {
-                Ok(key) => old.as_ref().is_some_and(|old| old.expose_secret() == key.expose_secret()),
+                Ok(key) => old
+                    .as_ref()
+                    .is_some_and(|old| old.expose_secret() == key.expose_secret()),
                 Err(error) => {
                     tracing::warn!(ca = http.ca, key = index + 1, %error, "an API key cannot be read again");
                     true
@@ -220,17 +246,29 @@ impl Credentials {
         state.keys.iter().position(Option::is_some)
     }
 
-    async fn key(&self, state: &mut State, index: usize, http: &Http) -> Result<SecretString, CaError> {
+    async fn key(
+        &self,
+        state: &mut State,
+        index: usize,
+        http: &Http,
+    ) -> Result<SecretString, CaError> {
         if let Some(key) = &state.keys[index] {
             return Ok(key.clone());
         }
         let source = Arc::clone(&self.sources[index]);
         let read = tokio::task::spawn_blocking(move || source()).await;
         let unreadable = |why: &str| {
-            let what = format!("{}: API key {} of `{}` cannot be read: {why}", http.ca, index + 1, self.user);
+            let what = format!(
+                "{}: API key {} of `{}` cannot be read: {why}",
+                http.ca,
+                index + 1,
+                self.user
+            );
             CaError::new(Failure::Settings, what)
         };
-        let key = read.map_err(|_| unreadable("its source failed"))?.map_err(|why| unreadable(&why))?;
+        let key = read
+            .map_err(|_| unreadable("its source failed"))?
+            .map_err(|why| unreadable(&why))?;
         if key.expose_secret().is_empty() {
             return Err(unreadable("it is empty"));
         }
@@ -240,7 +278,10 @@ impl Credentials {
     }
 
     async fn make(&self, state: &mut State, http: &Http) -> Result<Bearer, Unmade> {
-        let key = self.key(state, state.active, http).await.map_err(Unmade::Failed)?;
+        let key = self
+            .key(state, state.active, http)
+            .await
+            .map_err(Unmade::Failed)?;
         let now = http.clock.now();
         let (token, life) = match self.auth {
             Auth::LocalSigning => (self.sign(&key, now, http).map_err(Unmade::Failed)?, LIFE),
@@ -259,7 +300,12 @@ impl Credentials {
         Ok(bearer)
     }
 
-    fn sign(&self, key: &SecretString, now: Timestamp, http: &Http) -> Result<SecretString, CaError> {
+    fn sign(
+        &self,
+        key: &SecretString,
+        now: Timestamp,
+        http: &Http,
+    ) -> Result<SecretString, CaError> {
         let iat = now.as_second();
         let claims = Claims {
             iss: &self.issuer,
@@ -271,16 +317,36 @@ impl Credentials {
         };
         // The key is its characters' bytes, not what they might decode to.
         let key = EncodingKey::from_secret(key.expose_secret().as_bytes());
-        jsonwebtoken::encode(&Header::default(), &claims, &key).map(SecretString::from).map_err(|error| {
-            CaError::new(Failure::Settings, format!("{}: no token can be signed for `{}`: {error}", http.ca, self.user))
-        })
+        jsonwebtoken::encode(&Header::default(), &claims, &key)
+            .map(SecretString::from)
+            .map_err(|error| {
+                CaError::new(
+                    Failure::Settings,
+                    format!(
+                        "{}: no token can be signed for `{}`: {error}",
+                        http.ca, self.user
+                    ),
+                )
+            })
     }
 
-    async fn fetch(&self, key: SecretString, http: &Http) -> Result<(SecretString, SignedDuration), Unmade> {
+    async fn fetch(
+        &self,
+        key: SecretString,
+        http: &Http,
+    ) -> Result<(SecretString, SignedDuration), Unmade> {
         let path = ["jwt", self.user.as_str()];
-        let mut call = Call::new(Kind::Read, "fetch a token for", format!("`{}`", self.user), &path);
+        let mut call = Call::new(
+            Kind::Read,
+            "fetch a token for",
+            format!("`{}`", self.user),
+            &path,
+        );
         call.body = Body::UserSecret(key);
-        let answer = http.exchange(&call, None).await.map_err(|error| Unmade::Failed(nothing_sent(error)))?;
+        let answer = http
+            .exchange(&call, None)
+            .await
+            .map_err(|error| Unmade::Failed(nothing_sent(error)))?;
         if answer.status == StatusCode::UNAUTHORIZED {
             return Err(Unmade::Refused(answer));
         }
@@ -288,7 +354,11 @@ impl Credentials {
             return Err(Unmade::Failed(nothing_sent(http.refusal(&call, &answer))));
         }
         let token = answer.body.trim();
-        let token = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token).trim();
+        let token = token
+            .strip_prefix('"')
+            .and_then(|token| token.strip_suffix('"'))
+            .unwrap_or(token)
+            .trim();
         if answer.is_page() || !has_jwt_shape(token) {
             return Err(Unmade::Failed(self.unfit(http)));
         }
@@ -308,7 +378,11 @@ impl Credentials {
 
     fn unauthenticated(&self, state: &State, answer: &Answer, http: &Http) -> CaError {
         if let Some(skew) = answer.skew.filter(|skew| skew.abs() > TELLING_SKEW) {
-            let side = if skew.is_positive() { "ahead of" } else { "behind" };
+            let side = if skew.is_positive() {
+                "ahead of"
+            } else {
+                "behind"
+            };
             let what = format!(
                 "{}: the CA refuses the token of `{}`: the local clock is {} s {side} the CA's",
                 http.ca,
@@ -321,11 +395,18 @@ impl Credentials {
         let tried = match (self.sources.len(), state.keys.iter().any(Option::is_some)) {
             (1, false) => "also with a fresh token, and the key reads the same as before",
             (1, true) => "also with a fresh token and the key read again",
-            (_, false) => "also with a fresh token and the second key, and both read the same as before",
+            (_, false) => {
+                "also with a fresh token and the second key, and both read the same as before"
+            }
             (_, true) => "also with a fresh token, the second key and the keys read again",
         };
-        let words = ApiError::read(&answer.body).map(|error| format!(": {}", error.words())).unwrap_or_default();
-        let what = format!("{}: the CA refuses `{}` ({tried}); HTTP {}{words}", http.ca, self.user, answer.status);
+        let words = ApiError::read(&answer.body)
+            .map(|error| format!(": {}", error.words()))
+            .unwrap_or_default();
+        let what = format!(
+            "{}: the CA refuses `{}` ({tried}); HTTP {}{words}",
+            http.ca, self.user, answer.status
+        );
         CaError::new(Failure::Unauthenticated, what).with_hint(
             "Check `user`, the API key (64 characters) and `issuer`; a renewed key ends the old one after 7 days.",
         )
@@ -343,18 +424,24 @@ fn nothing_sent(mut error: CaError) -> CaError {
     error
 }
 
-/// How long a token is used: until 80 % of its life or five minutes before its end, but half its life at least.
+/// How long a token is used: until 80 % of its life or five minutes before its end, but half its
+/// life at least.
 fn use_for(life: SignedDuration) -> SignedDuration {
-    (life * 4 / 5).min(life - SignedDuration::from_mins(5)).max(life / 2)
+    (life * 4 / 5)
+        .min(life - SignedDuration::from_mins(5))
+        .max(life / 2)
 }
 
 /// Nothing else may go into a header (faults J05).
 fn has_jwt_shape(token: &str) -> bool {
     let parts: Vec<&str> = token.split('.').collect();
     parts.len() == 3
-        && parts
-            .iter()
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
+        && parts.iter().all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        })
 }
 
 /// A fetched token's life by its own dates, so that a difference of clocks does not matter.
@@ -386,7 +473,15 @@ mod tests {
     #[test]
     fn only_the_shape_of_a_jwt_goes_into_a_header() {
         assert!(has_jwt_shape("eyJh.eyJi.c-_d"));
-        for bad in ["", "a.b", "a.b.c.d", "a..c", "a.b.c\r\nX: y", "{\"token\":\"a.b.c\"}", "a.b.c d"] {
+        for bad in [
+            "",
+            "a.b",
+            "a.b.c.d",
+            "a..c",
+            "a.b.c\r\nX: y",
+            "{\"token\":\"a.b.c\"}",
+            "a.b.c d",
+        ] {
             assert!(!has_jwt_shape(bad), "{bad:?}");
         }
     }

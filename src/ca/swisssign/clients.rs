@@ -1,4 +1,5 @@
-//! Finding the client that a person means: by reference, by its exact name, or by a pattern that fits one only.
+//! Finding the client that a person means: by reference, by its exact name, or by a pattern that
+//! fits one only.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,10 @@ impl SwissSign {
         let call = Call::new(Kind::Read, "read client", clean(reference), &path);
         if !(reference.starts_with("cli-") && wire::is_reference(reference)) {
             let why = "a client's reference begins with `cli-`";
-            return Err(self.http.error(Failure::Refused, &call, why).with_hint("Give the client's name instead."));
+            return Err(self
+                .http
+                .error(Failure::Refused, &call, why)
+                .with_hint("Give the client's name instead."));
         }
         let answer = self.call(&call).await?;
         let client = self.http.json(&call, &answer).map_err(|error| match error.failure {
@@ -43,24 +47,42 @@ impl SwissSign {
     async fn client_by_name(&self, name: &str) -> Result<Client, CaError> {
         let found = self.search(name).await?;
         let has_wildcard = name.contains(['?', '*']);
-        let (fitting, others): (Vec<Client>, Vec<Client>) = found
-            .into_iter()
-            .partition(|client| if has_wildcard { fits(name, &client.name) } else { client.name == name });
+        let (fitting, others): (Vec<Client>, Vec<Client>) = found.into_iter().partition(|client| {
+            if has_wildcard {
+                fits(name, &client.name)
+            } else {
+                client.name == name
+            }
+        });
         let path = ["clients", "paged"];
-        let call = Call::new(Kind::Read, "find client", format!("`{}`", clean(name)), &path);
+        let call = Call::new(
+            Kind::Read,
+            "find client",
+            format!("`{}`", clean(name)),
+            &path,
+        );
         match fitting.as_slice() {
             [one] => Ok(one.clone()),
             [] => {
-                let near = if others.is_empty() { String::new() } else { format!("; it did find {}", names(&others)) };
-                let why = format!("no client of this name is visible to `{}`{near}", self.credentials.user());
-                Err(self
-                    .http
-                    .error(Failure::NotFound, &call, &why)
-                    .with_hint("The name must be exact; `?` and `*` stand for one and for any characters."))
+                let near = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!("; it did find {}", names(&others))
+                };
+                let why = format!(
+                    "no client of this name is visible to `{}`{near}",
+                    self.credentials.user()
+                );
+                Err(self.http.error(Failure::NotFound, &call, &why).with_hint(
+                    "The name must be exact; `?` and `*` stand for one and for any characters.",
+                ))
             }
             several => {
                 let why = format!("{} clients fit: {}", several.len(), names(several));
-                Err(self.http.error(Failure::Refused, &call, &why).with_hint("Give the reference of the one you mean."))
+                Err(self
+                    .http
+                    .error(Failure::Refused, &call, &why)
+                    .with_hint("Give the reference of the one you mean."))
             }
         }
     }
@@ -71,24 +93,41 @@ impl SwissSign {
         let mut start = 0;
         let path = ["clients", "paged"];
         for _ in 0..PAGES {
-            let mut call = Call::new(Kind::Read, "search clients for", format!("`{}`", clean(search)), &path);
-            call.query =
-                vec![("search", search.to_owned()), ("length", PAGE.to_string()), ("start", start.to_string())];
+            let mut call = Call::new(
+                Kind::Read,
+                "search clients for",
+                format!("`{}`", clean(search)),
+                &path,
+            );
+            call.query = vec![
+                ("search", search.to_owned()),
+                ("length", PAGE.to_string()),
+                ("start", start.to_string()),
+            ];
             let answer = self.call(&call).await?;
             let page: Value = self.http.json(&call, &answer)?;
             let entries = page.get("data").and_then(Value::as_array);
-            let entries =
-                entries.ok_or_else(|| self.http.error(Failure::Malformed, &call, "the answer has no `data`"))?;
+            let entries = entries.ok_or_else(|| {
+                self.http
+                    .error(Failure::Malformed, &call, "the answer has no `data`")
+            })?;
             let before = found.len();
             for entry in entries {
                 match wire::client(entry) {
                     Ok(client) => drop(found.insert(client.reference.clone(), client)),
-                    Err(why) => tracing::warn!(ca = self.http.ca, why, "the search found a client that cannot be read"),
+                    Err(why) => tracing::warn!(
+                        ca = self.http.ca,
+                        why,
+                        "the search found a client that cannot be read"
+                    ),
                 }
             }
             start += entries.len();
             let total = page.get("recordsFiltered").and_then(Value::as_u64);
-            if entries.is_empty() || found.len() == before || total.is_some_and(|total| start as u64 >= total) {
+            if entries.is_empty()
+                || found.len() == before
+                || total.is_some_and(|total| start as u64 >= total)
+            {
                 break;
             }
         }
@@ -112,7 +151,9 @@ fn fits(pattern: &str, name: &str) -> bool {
                 n += 1;
             }
             _ => {
-                let Some((at, taken)) = star else { return false };
+                let Some((at, taken)) = star else {
+                    return false;
+                };
                 star = Some((at, taken + 1));
                 p = at + 1;
                 n = taken + 1;
@@ -123,10 +164,17 @@ fn fits(pattern: &str, name: &str) -> bool {
 }
 
 fn names(clients: &[Client]) -> String {
-    let shown: Vec<String> =
-        clients.iter().take(10).map(|client| format!("`{}` ({})", clean(&client.name), client.reference)).collect();
+    let shown: Vec<String> = clients
+        .iter()
+        .take(10)
+        .map(|client| format!("`{}` ({})", clean(&client.name), client.reference))
+        .collect();
     let more = clients.len() - shown.len();
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+    if more == 0 {
+        shown.join(", ")
+    } else {
+        format!("{} and {more} more", shown.join(", "))
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What the CA says when it refuses, in words; and the broom that keeps our own secrets and control characters out of it.
+//! What the CA says when it refuses, in words; and the broom that keeps our own secrets and control
+//! characters out of it.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
@@ -23,14 +24,27 @@ impl ApiError {
     /// `None` for a body that is no `APIError` at all, such as a proxy's page.
     pub(super) fn read(body: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(body).ok()?;
-        let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|t| !t.trim().is_empty()).map(clean);
+        let text = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .filter(|t| !t.trim().is_empty())
+                .map(clean)
+        };
         let messages = match value.get("errorMessages") {
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(clean).collect(),
+            Some(Value::Array(items)) => {
+                items.iter().filter_map(Value::as_str).map(clean).collect()
+            }
             Some(Value::String(one)) => vec![clean(one)],
             _ => Vec::new(),
         };
-        let error = Self { uuid: text("uuid"), code: text("errorCode"), messages };
-        (error.code.is_some() || error.uuid.is_some() || !error.messages.is_empty()).then_some(error)
+        let error = Self {
+            uuid: text("uuid"),
+            code: text("errorCode"),
+            messages,
+        };
+        (error.code.is_some() || error.uuid.is_some() || !error.messages.is_empty())
+            .then_some(error)
     }
 
     /// `011.351.0226 (RA API, form validation: validation): Invalid domain; for the CA's support: 123e…`
@@ -53,16 +67,26 @@ impl ApiError {
         words
     }
 
-    /// Whether the code speaks of a right that is missing, not of the credentials. The API documents no 403.
+    /// Whether the code speaks of a right that is missing, not of the credentials. The API
+    /// documents no 403.
     pub(super) fn is_access_denied(&self) -> bool {
-        self.code.as_deref().and_then(parts).is_some_and(|[_, section, error]| section == "352" || error == "0224")
+        self.code
+            .as_deref()
+            .and_then(parts)
+            .is_some_and(|[_, section, error]| section == "352" || error == "0224")
     }
 
-    /// Whether it sounds as if the name were registered already; decides only between "refused" and "read first".
+    /// Whether it sounds as if the name were registered already; decides only between "refused" and
+    /// "read first".
     pub(super) fn sounds_like_exists(&self) -> bool {
         let text = self.messages.join(" ").to_lowercase();
-        let absent = ["not exist", "n't exist", "not found", "unknown"].iter().any(|word| text.contains(word));
-        !absent && ["already", "exist", "duplicate"].iter().any(|word| text.contains(word))
+        let absent = ["not exist", "n't exist", "not found", "unknown"]
+            .iter()
+            .any(|word| text.contains(word));
+        !absent
+            && ["already", "exist", "duplicate"]
+                .iter()
+                .any(|word| text.contains(word))
     }
 }
 
@@ -130,8 +154,8 @@ fn meaning(code: &str) -> Option<String> {
     Some(format!("{module}, {section}: {error}"))
 }
 
-/// Another party's text made fit for a terminal and a log: one line, at most 512 characters, nothing that moves a
-/// cursor or turns the reading direction (faults N07).
+/// Another party's text made fit for a terminal and a log: one line, at most 512 characters,
+/// nothing that moves a cursor or turns the reading direction (faults N07).
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::new();
     for (count, c) in text.trim().chars().enumerate() {
@@ -139,7 +163,9 @@ pub(super) fn clean(text: &str) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -148,7 +174,8 @@ pub(super) fn clean(text: &str) -> String {
     out
 }
 
-/// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody looks at it (faults C22, J07).
+/// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody
+/// looks at it (faults C22, J07).
 #[derive(Default)]
 pub(super) struct Redactor(RwLock<Vec<SecretString>>);
 
@@ -158,7 +185,11 @@ impl Redactor {
     /// Remembers a secret.
     pub(super) fn learn(&self, secret: &SecretString) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if !secret.expose_secret().is_empty() && !known.iter().any(|k| k.expose_secret() == secret.expose_secret()) {
+        if !secret.expose_secret().is_empty()
+            && !known
+                .iter()
+                .any(|k| k.expose_secret() == secret.expose_secret())
+        {
             known.push(secret.clone());
         }
     }
@@ -206,7 +237,8 @@ mod tests {
 
     #[test]
     fn an_error_code_is_put_in_words_and_keeps_its_support_id() {
-        let body = r#"{"uuid":"123e","errorCode":"<011.351.0226>","errorMessages":["Invalid domain"]}"#;
+        let body =
+            r#"{"uuid":"123e","errorCode":"<011.351.0226>","errorMessages":["Invalid domain"]}"#;
         let words = ApiError::read(body).unwrap().words();
         assert_eq!(
             words,
@@ -216,9 +248,14 @@ mod tests {
 
     #[test]
     fn half_an_error_is_still_read_and_a_page_is_none() {
-        assert_eq!(ApiError::read(r#"{"errorMessages":"no"}"#).unwrap().words(), "no");
         assert_eq!(
-            ApiError::read(r#"{"uuid":"u","errorMessages":[1,null]}"#).unwrap().words(),
+            ApiError::read(r#"{"errorMessages":"no"}"#).unwrap().words(),
+            "no"
+        );
+        assert_eq!(
+            ApiError::read(r#"{"uuid":"u","errorMessages":[1,null]}"#)
+                .unwrap()
+                .words(),
             "for the CA's support: u"
         );
         for not_one in ["", "<html>", "[]", "{}", "null", r#"{"error":"x"}"#] {
@@ -237,13 +274,17 @@ mod tests {
     fn keys_and_tokens_are_struck_out_of_foreign_text() {
         let redactor = Redactor::default();
         redactor.learn(&SecretString::from("hunter2"));
-        let struck = redactor.strike("k=hunter2&t=eyJh.eyJi.c-_d, eyJust text, eyJx.y.z".to_owned());
+        let struck =
+            redactor.strike("k=hunter2&t=eyJh.eyJi.c-_d, eyJust text, eyJx.y.z".to_owned());
         assert_eq!(struck, "k=[REDACTED]&t=[REDACTED], eyJust text, [REDACTED]");
     }
 
     #[test]
     fn only_a_refusal_that_says_so_sounds_like_an_existing_name() {
-        let error = |text: &str| ApiError { messages: vec![text.to_owned()], ..ApiError::default() };
+        let error = |text: &str| ApiError {
+            messages: vec![text.to_owned()],
+            ..ApiError::default()
+        };
         assert!(error("Domain example.ch already registered").sounds_like_exists());
         assert!(!error("Client does not exist").sounds_like_exists());
         assert!(!error("Invalid domain").sounds_like_exists());

@@ -1,7 +1,8 @@
-//! One exchange with the CA: what is sent, how long we wait, how much we read, what is sent again, and how a refusal reads.
+//! One exchange with the CA: what is sent, how long we wait, how much we read, what is sent again,
+//! and how a refusal reads.
 //!
-//! Every call of this API is a POST, so the method says nothing about repeating (faults 0.7): each call says itself
-//! whether it is a read. Reads are tried up to three times; effects once.
+//! Every call of this API is a POST, so the method says nothing about repeating (faults 0.7): each
+//! call says itself whether it is a read. Reads are tried up to three times; effects once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -25,16 +26,22 @@ use crate::clock::Clock;
 /// How often a read is tried.
 const TRIES: u32 = 3;
 
-/// The first pause between two tries of a read; the next is twice as long, and each is cut by up to half at random.
+/// The first pause between two tries of a read; the next is twice as long, and each is cut by up to
+/// half at random.
 const PAUSE: Duration = Duration::from_millis(800);
 
 /// What an answer may weigh after decompression (faults C21).
 const CAP: usize = 1024 * 1024;
-/// The same for the list of a client's domains: a hundred thousand of them at 0.8 kB each, measured on the sandbox.
+/// The same for the list of a client's domains: a hundred thousand of them at 0.8 kB each, measured
+/// on the sandbox.
 const LIST_CAP: usize = 96 * 1024 * 1024;
 
 /// Characters that stand for themselves in a path segment or query value (RFC 3986, section 2.3).
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What a call does, which decides how often and how patiently it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +79,20 @@ pub(super) enum Body {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(kind: Kind, verb: &'static str, subject: impl Into<String>, path: &'a [&'a str]) -> Self {
-        Self { verb, subject: subject.into(), path, query: Vec::new(), body: Body::Nothing, kind }
+    pub(super) fn new(
+        kind: Kind,
+        verb: &'static str,
+        subject: impl Into<String>,
+        path: &'a [&'a str],
+    ) -> Self {
+        Self {
+            verb,
+            subject: subject.into(),
+            path,
+            query: Vec::new(),
+            body: Body::Nothing,
+            kind,
+        }
     }
 
     fn is_read(&self) -> bool {
@@ -109,41 +128,50 @@ impl Http {
     pub(super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         let base = settings.base()?;
         let host = base.host_str().unwrap_or_default().to_owned();
-        let peer = base.port_or_known_default().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        let refused = |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
+        let peer = base
+            .port_or_known_default()
+            .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let refused =
+            |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
         let mut builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
-            // One call, one answer: a connection that others share could take several effects down with it.
+            // One call, one answer: a connection that others share could take several effects down
+            // with it.
             .http1_only()
             .connect_timeout(settings.timeouts.connect)
             // A connection that the CA closes just as we use it costs an effect its answer.
             .pool_idle_timeout(Duration::from_secs(15))
             .https_only(base.scheme() == "https");
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone())
-                .map_err(|_| refused("`proxy` is no URL of a proxy; write it as http://host:port".to_owned()))?;
+            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
+                refused("`proxy` is no URL of a proxy; write it as http://host:port".to_owned())
+            })?;
             builder = builder.proxy(proxy);
         }
         if base.scheme() == "http" {
             // Loopback needs no roots, and a machine without any must still run the sandbox.
             builder = builder.tls_certs_only([]);
         } else if let Some(file) = &settings.ca_file {
-            let file_refused = |why: String| refused(format!("`ca_file` {}: {why}", file.display()));
+            let file_refused =
+                |why: String| refused(format!("`ca_file` {}: {why}", file.display()));
             let pem = std::fs::read(file).map_err(|error| file_refused(error.to_string()))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| file_refused("not PEM certificates".into()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|_| file_refused("not PEM certificates".into()))?;
             if roots.is_empty() {
                 return Err(file_refused("holds no certificate in PEM form".to_owned()));
             }
             builder = builder.tls_certs_only(roots);
         }
-        let client = builder
-            .build()
-            .map_err(|error| refused(format!("the HTTPS client cannot be set up: {}", chain(&error.without_url()))))?;
+        let client = builder.build().map_err(|error| {
+            refused(format!(
+                "the HTTPS client cannot be set up: {}",
+                chain(&error.without_url())
+            ))
+        })?;
         Ok(Self {
             ca: settings.name.clone(),
             clock,
@@ -152,10 +180,9 @@ impl Http {
             host,
             peer,
             client,
-            limiter: RateLimiter::direct(
-                quota(settings.rate)
-                    .ok_or_else(|| refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned()))?,
-            ),
+            limiter: RateLimiter::direct(quota(settings.rate).ok_or_else(|| {
+                refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned())
+            })?),
             permit: settings.permit.clone(),
             timeouts: settings.timeouts,
         })
@@ -165,8 +192,13 @@ impl Http {
         &self.host
     }
 
-    /// Makes the call until there is a whole answer, whatever its status; reads are tried three times.
-    pub(super) async fn exchange(&self, call: &Call<'_>, bearer: Option<&HeaderValue>) -> Result<Answer, CaError> {
+    /// Makes the call until there is a whole answer, whatever its status; reads are tried three
+    /// times.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call<'_>,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Answer, CaError> {
         let url = self.url(call)?;
         for attempt in 1.. {
             self.limiter.until_ready().await;
@@ -180,9 +212,12 @@ impl Http {
             };
             let (status, trouble) = match &outcome {
                 Ok(answer) => (answer.status.as_u16(), None),
-                Err(Broken::NotSent(why) | Broken::NotPermitted(why) | Broken::Lost(why) | Broken::Unusable(why)) => {
-                    (0, Some(why.as_str()))
-                }
+                Err(
+                    Broken::NotSent(why)
+                    | Broken::NotPermitted(why)
+                    | Broken::Lost(why)
+                    | Broken::Unusable(why),
+                ) => (0, Some(why.as_str())),
             };
             tracing::debug!(
                 ca = self.ca,
@@ -201,14 +236,24 @@ impl Http {
             if !(again && call.is_read() && attempt < TRIES) {
                 return outcome.map_err(|broken| self.broken(call, broken));
             }
-            let pause = PAUSE.mul_f64(f64::from(1_u32 << (attempt - 1)) * rand::random_range(0.5..=1.0));
-            let until = self.clock.now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+            let pause =
+                PAUSE.mul_f64(f64::from(1_u32 << (attempt - 1)) * rand::random_range(0.5..=1.0));
+            let until = self
+                .clock
+                .now()
+                .saturating_add(pause)
+                .unwrap_or(Timestamp::MAX);
             self.clock.sleep_until(until).await;
         }
         unreachable!("the loop ends by its last try")
     }
 
-    async fn once(&self, call: &Call<'_>, url: &str, bearer: Option<&HeaderValue>) -> Result<Answer, Broken> {
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        url: &str,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Answer, Broken> {
         let mut request = self.client.post(url);
         if let Some(bearer) = bearer {
             request = request.header(header::AUTHORIZATION, bearer.clone());
@@ -229,7 +274,12 @@ impl Http {
         };
         tokio::time::timeout(patience.1, self.transfer(call, request, patience.0))
             .await
-            .unwrap_or_else(|_| Err(Broken::Lost(format!("no whole answer within {} s", patience.1.as_secs_f32()))))
+            .unwrap_or_else(|_| {
+                Err(Broken::Lost(format!(
+                    "no whole answer within {} s",
+                    patience.1.as_secs_f32()
+                )))
+            })
     }
 
     async fn transfer(
@@ -239,25 +289,45 @@ impl Http {
         patience: Duration,
     ) -> Result<Answer, Broken> {
         let silent = |_| Broken::Lost(format!("silence for {} s", patience.as_secs_f32()));
-        let mut response = tokio::time::timeout(patience, request.send()).await.map_err(silent)?.map_err(|error| {
-            let not_sent = error.is_connect() || error.is_builder();
-            let why = chain(&error.without_url());
-            if not_sent { Broken::NotSent(why) } else { Broken::Lost(why) }
-        })?;
+        let mut response = tokio::time::timeout(patience, request.send())
+            .await
+            .map_err(silent)?
+            .map_err(|error| {
+                let not_sent = error.is_connect() || error.is_builder();
+                let why = chain(&error.without_url());
+                if not_sent {
+                    Broken::NotSent(why)
+                } else {
+                    Broken::Lost(why)
+                }
+            })?;
         let at = self.clock.now();
-        let cap = if call.kind == Kind::List { LIST_CAP } else { CAP };
+        let cap = if call.kind == Kind::List {
+            LIST_CAP
+        } else {
+            CAP
+        };
         let mut body = Vec::new();
         while let Some(chunk) = tokio::time::timeout(patience, response.chunk())
             .await
             .map_err(silent)?
-            .map_err(|error| Broken::Lost(format!("the answer broke off: {}", chain(&error.without_url()))))?
+            .map_err(|error| {
+                Broken::Lost(format!(
+                    "the answer broke off: {}",
+                    chain(&error.without_url())
+                ))
+            })?
         {
             if body.len() + chunk.len() > cap {
-                return Err(Broken::Unusable(format!("an answer larger than {} MiB", cap / CAP)));
+                return Err(Broken::Unusable(format!(
+                    "an answer larger than {} MiB",
+                    cap / CAP
+                )));
             }
             body.extend_from_slice(&chunk);
         }
-        let body = String::from_utf8(body).map_err(|_| Broken::Unusable("an answer that is not UTF-8".to_owned()))?;
+        let body = String::from_utf8(body)
+            .map_err(|_| Broken::Unusable("an answer that is not UTF-8".to_owned()))?;
         // The helper's answer is a token: only there may the text keep one.
         let body = match call.body {
             Body::UserSecret(_) => self.redactor.strike_keys(body),
@@ -287,29 +357,44 @@ impl Http {
 
     fn broken(&self, call: &Call<'_>, broken: Broken) -> CaError {
         match broken {
-            Broken::NotSent(why) => {
-                self.error(Failure::Unavailable, call, &format!("no connection to {}: {}", self.peer, clean(&why)))
-            }
-            Broken::NotPermitted(why) => {
-                self.error(Failure::Unavailable, call, &format!("{} was not asked: {}", self.peer, clean(&why)))
-            }
-            Broken::Lost(why) if call.is_read() => {
-                self.error(Failure::Unavailable, call, &format!("no answer from {}: {}", self.peer, clean(&why)))
-            }
+            Broken::NotSent(why) => self.error(
+                Failure::Unavailable,
+                call,
+                &format!("no connection to {}: {}", self.peer, clean(&why)),
+            ),
+            Broken::NotPermitted(why) => self.error(
+                Failure::Unavailable,
+                call,
+                &format!("{} was not asked: {}", self.peer, clean(&why)),
+            ),
+            Broken::Lost(why) if call.is_read() => self.error(
+                Failure::Unavailable,
+                call,
+                &format!("no answer from {}: {}", self.peer, clean(&why)),
+            ),
             Broken::Lost(why) => self.error(
                 Failure::Unknown,
                 call,
-                &format!("sent to {}, but no answer came ({}); it may have taken effect", self.peer, clean(&why)),
+                &format!(
+                    "sent to {}, but no answer came ({}); it may have taken effect",
+                    self.peer,
+                    clean(&why)
+                ),
             ),
-            Broken::Unusable(why) => {
-                self.error(Failure::Malformed, call, &format!("{} sent {}", self.host, clean(&why)))
-            }
+            Broken::Unusable(why) => self.error(
+                Failure::Malformed,
+                call,
+                &format!("{} sent {}", self.host, clean(&why)),
+            ),
         }
     }
 
     /// `swisssign: could not validate cld-…: WHY`
     pub(super) fn error(&self, failure: Failure, call: &Call<'_>, why: &str) -> CaError {
-        let what = format!("{}: could not {} {}: {why}", self.ca, call.verb, call.subject);
+        let what = format!(
+            "{}: could not {} {}: {why}",
+            self.ca, call.verb, call.subject
+        );
         CaError::new(failure, what)
     }
 
@@ -327,7 +412,8 @@ impl Http {
             // Only the CA's own words prove that something is gone; a proxy's 404 does not.
             404 if spoken.is_some() => Failure::NotFound,
             404 => Failure::Malformed,
-            // A gateway may have handed the call on before it gave up, and 303 answers what has been done.
+            // A gateway may have handed the call on before it gave up, and 303 answers what has
+            // been done.
             408 | 300..=399 | 500..=599 if call.is_read() => Failure::Unavailable,
             408 | 300..=399 | 500..=599 => Failure::Unknown,
             400..=499 => Failure::Refused,
@@ -353,23 +439,43 @@ impl Http {
     }
 
     /// The body of a success as JSON, or the error that the answer is.
-    pub(super) fn json<'a, T: Deserialize<'a>>(&self, call: &Call<'_>, answer: &'a Answer) -> Result<T, CaError> {
+    pub(super) fn json<'a, T: Deserialize<'a>>(
+        &self,
+        call: &Call<'_>,
+        answer: &'a Answer,
+    ) -> Result<T, CaError> {
         if !answer.status.is_success() {
             return Err(self.refusal(call, answer));
         }
-        let is_json = answer.media_type.as_deref().is_none_or(|media| media.ends_with("json"));
-        is_json.then(|| serde_json::from_str(&answer.body).ok()).flatten().ok_or_else(|| {
-            let why = format!("HTTP {}, but {} sent {}", answer.status, self.host, answer.described());
-            self.error(Failure::Malformed, call, &why)
-                .with_hint("A proxy or a maintenance page may have answered in the CA's place.")
-        })
+        let is_json = answer
+            .media_type
+            .as_deref()
+            .is_none_or(|media| media.ends_with("json"));
+        is_json
+            .then(|| serde_json::from_str(&answer.body).ok())
+            .flatten()
+            .ok_or_else(|| {
+                let why = format!(
+                    "HTTP {}, but {} sent {}",
+                    answer.status,
+                    self.host,
+                    answer.described()
+                );
+                self.error(Failure::Malformed, call, &why)
+                    .with_hint("A proxy or a maintenance page may have answered in the CA's place.")
+            })
     }
 }
 
 fn quota(rate: f64) -> Option<Quota> {
-    let quota = (rate > 0.0 && rate <= 1000.0).then(|| Quota::with_period(Duration::from_secs_f64(1.0 / rate)))??;
+    let quota = (rate > 0.0 && rate <= 1000.0)
+        .then(|| Quota::with_period(Duration::from_secs_f64(1.0 / rate)))??;
     // A second's worth at once, no more.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1,000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 1,000"
+    )]
     let burst = NonZeroU32::new(rate.ceil() as u32)?;
     Some(quota.allow_burst(burst))
 }

@@ -1,5 +1,6 @@
-//! Registering names: matched by A-label and never by place, refused batches halved so that one bad name costs only itself,
-//! and nothing sent twice of which it is not known what came of it (faults C01, C02, C05 to C07).
+//! Registering names: matched by A-label and never by place, refused batches halved so that one bad
+//! name costs only itself, and nothing sent twice of which it is not known what came of it (faults
+//! C01, C02, C05 to C07).
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -29,7 +30,10 @@ impl SwissSign {
                     outcomes.extend(chunk.iter().map(|name| (name.clone(), Err(error.clone()))));
                     // What stops one call stops the next: the rest was not sent, and that is known.
                     let stops = error.is_account_wide()
-                        || matches!(error.failure, Failure::Throttled | Failure::Unavailable | Failure::Forbidden);
+                        || matches!(
+                            error.failure,
+                            Failure::Throttled | Failure::Unavailable | Failure::Forbidden
+                        );
                     if stops {
                         let rest = waiting.drain(..).rev().flatten();
                         outcomes.extend(rest.map(|name| (name.clone(), Err(error.clone()))));
@@ -40,10 +44,19 @@ impl SwissSign {
         outcomes
     }
 
-    async fn register_chunk(&self, client: &str, names: &[DomainName]) -> Result<Vec<Outcome>, CaError> {
+    async fn register_chunk(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Result<Vec<Outcome>, CaError> {
         let path = ["client", "domain", client, "register"];
         let mut call = Call::new(Kind::Effect, "register", subject(names), &path);
-        call.body = Body::Json(names.iter().map(|name| Value::from(name.as_str())).collect());
+        call.body = Body::Json(
+            names
+                .iter()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        );
         let answer = self.call(&call).await?;
         if let [name] = names
             && sounds_like_exists(&answer)
@@ -51,7 +64,9 @@ impl SwissSign {
             // Not held against the name: the caller reads, finds the entry and adopts it.
             let mut error = self.http.refusal(&call, &answer);
             error.failure = Failure::Unknown;
-            error.hint = Some(format!("{name} seems to be registered already; list the client's domains."));
+            error.hint = Some(format!(
+                "{name} seems to be registered already; list the client's domains."
+            ));
             return Err(error);
         }
         let value = self.http.json(&call, &answer)?;
@@ -69,7 +84,12 @@ impl SwissSign {
         }
         Ok(names
             .iter()
-            .map(|name| (name.clone(), self.one_of(&call, name, names, &read, &unreadable, &answer)))
+            .map(|name| {
+                (
+                    name.clone(),
+                    self.one_of(&call, name, names, &read, &unreadable, &answer),
+                )
+            })
             .collect())
     }
 
@@ -82,16 +102,26 @@ impl SwissSign {
         unreadable: &[String],
         answer: &Answer,
     ) -> Result<Registration, CaError> {
-        let of_name = read.iter().filter(|(_, registration)| registration.domain == *name);
+        let of_name = read
+            .iter()
+            .filter(|(_, registration)| registration.domain == *name);
         if let Some((chosen, _)) = choose(of_name.cloned().collect(), answer.at) {
             return Ok(chosen);
         }
-        let call = Call { subject: name.to_string(), body: Body::Nothing, query: Vec::new(), ..*call };
+        let call = Call {
+            subject: name.to_string(),
+            body: Body::Nothing,
+            query: Vec::new(),
+            ..*call
+        };
         let folded = folded(name);
-        let stranger = read.iter().map(|(_, registration)| registration).find(|registration| {
-            registration.domain.as_str() == folded && folded != name.as_str()
-                || names.len() == 1 && read.len() == 1 && registration.domain != *name
-        });
+        let stranger = read
+            .iter()
+            .map(|(_, registration)| registration)
+            .find(|registration| {
+                registration.domain.as_str() == folded && folded != name.as_str()
+                    || names.len() == 1 && read.len() == 1 && registration.domain != *name
+            });
         if let Some(stranger) = stranger {
             let why = format!(
                 "the CA made another name of it, {}, and registered that as {}; nothing is published for either",
@@ -102,23 +132,36 @@ impl SwissSign {
                 "The CA reads this name by older rules (IDNA 2003). Ask its support, and remove the entry it made if nobody wants it.",
             ));
         }
-        let more =
-            if unreadable.is_empty() { String::new() } else { format!("; not readable: {}", unreadable.join("; ")) };
-        let why =
-            format!("HTTP {}, but the answer leaves the name out{}; it may be registered", answer.status, clean(&more));
+        let more = if unreadable.is_empty() {
+            String::new()
+        } else {
+            format!("; not readable: {}", unreadable.join("; "))
+        };
+        let why = format!(
+            "HTTP {}, but the answer leaves the name out{}; it may be registered",
+            answer.status,
+            clean(&more)
+        );
         Err(self.http.error(Failure::Unknown, &call, &why))
     }
 }
 
-/// Whether a single name was refused because it is there already. Nothing documents the words or the status.
+/// Whether a single name was refused because it is there already. Nothing documents the words or
+/// the status.
 fn sounds_like_exists(answer: &Answer) -> bool {
     let status = answer.status.as_u16();
-    status == 409 || status == 400 && ApiError::read(&answer.body).is_some_and(|error| error.sounds_like_exists())
+    status == 409
+        || status == 400
+            && ApiError::read(&answer.body).is_some_and(|error| error.sounds_like_exists())
 }
 
 /// The name as IDNA 2003 has it: ß is ss, ς is σ, and joiners vanish (UTS #46, section 4).
 fn folded(name: &DomainName) -> String {
-    let mapped = name.unicode().replace('ß', "ss").replace('ς', "σ").replace(['\u{200c}', '\u{200d}'], "");
+    let mapped = name
+        .unicode()
+        .replace('ß', "ss")
+        .replace('ς', "σ")
+        .replace(['\u{200c}', '\u{200d}'], "");
     DomainName::parse(&mapped).map_or(mapped, |parsed| parsed.name.as_str().to_owned())
 }
 
@@ -126,5 +169,9 @@ fn folded(name: &DomainName) -> String {
 fn subject(names: &[DomainName]) -> String {
     let shown: Vec<&str> = names.iter().take(3).map(DomainName::as_str).collect();
     let more = names.len() - shown.len();
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+    if more == 0 {
+        shown.join(", ")
+    } else {
+        format!("{} and {more} more", shown.join(", "))
+    }
 }

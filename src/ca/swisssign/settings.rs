@@ -11,11 +11,12 @@ use url::{Host, Url};
 
 use crate::ca::{CaError, Failure};
 
-/// Reads an API key where it lives: a file, a command, the environment. Asked again when the key is refused (faults J04);
-/// it may block. The error is for people and never holds the secret.
+/// Reads an API key where it lives: a file, a command, the environment. Asked again when the key is
+/// refused (faults J04); it may block. The error is for people and never holds the secret.
 pub type KeySource = Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>;
 
-/// Returns when the account allows one more call, of all machines together, or says why nobody can tell: then it is not made.
+/// Returns when the account allows one more call, of all machines together, or says why nobody can
+/// tell: then it is not made.
 pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// One service account at SwissSign.
@@ -27,7 +28,8 @@ pub struct Settings {
     pub url: Url,
     /// The service account (`sub`).
     pub user: String,
-    /// The API key, and the one that follows it during a rollover: a renewed key leaves the old one valid for 7 days.
+    /// The API key, and the one that follows it during a rollover: a renewed key leaves the old one
+    /// valid for 7 days.
     pub api_keys: Vec<KeySource>,
     /// Where the token comes from.
     pub auth: Auth,
@@ -70,7 +72,8 @@ pub struct Timeouts {
     pub read: Duration,
     /// For a whole call.
     pub total: Duration,
-    /// `read` where the CA has much to do first: `list`, and `validate`, which looks at DNS from several places.
+    /// `read` where the CA has much to do first: `list`, and `validate`, which looks at DNS from
+    /// several places.
     pub slow_read: Duration,
     /// `total` for those.
     pub slow_total: Duration,
@@ -90,7 +93,12 @@ impl Default for Timeouts {
 
 impl Settings {
     /// The documented defaults.
-    pub fn new(name: impl Into<String>, url: Url, user: impl Into<String>, api_keys: Vec<KeySource>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        url: Url,
+        user: impl Into<String>,
+        api_keys: Vec<KeySource>,
+    ) -> Self {
         Self {
             name: name.into(),
             url,
@@ -111,22 +119,39 @@ impl Settings {
 
     /// The URL that `/v2/…` is put after, or why the settings cannot work.
     pub(super) fn base(&self) -> Result<Url, CaError> {
-        let refused = |what: &str| Err(CaError::new(Failure::Settings, format!("{}: {what}", self.name)));
-        if self.user.is_empty() || self.user.contains(char::is_control) || matches!(self.user.as_str(), "." | "..") {
+        let refused = |what: &str| {
+            Err(CaError::new(
+                Failure::Settings,
+                format!("{}: {what}", self.name),
+            ))
+        };
+        if self.user.is_empty()
+            || self.user.contains(char::is_control)
+            || matches!(self.user.as_str(), "." | "..")
+        {
             return refused("`user` is not the name of a service account");
         }
         if self.api_keys.is_empty() {
             return refused("no `api_key` is configured");
         }
         let prefix = self.token_prefix.strip_suffix('=').unwrap_or_default();
-        if prefix.is_empty() || prefix.len() > 40 || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return refused("`token_prefix` must be letters, digits and hyphens with one `=` at the end");
+        if prefix.is_empty()
+            || prefix.len() > 40
+            || !prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return refused(
+                "`token_prefix` must be letters, digits and hyphens with one `=` at the end",
+            );
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
             return refused("`url` holds credentials; the API key belongs in `api_key`");
         }
         if self.url.query().is_some() || self.url.fragment().is_some() {
-            return refused("`url` holds a query or fragment; give it as https://api.ra.swisssign.ch");
+            return refused(
+                "`url` holds a query or fragment; give it as https://api.ra.swisssign.ch",
+            );
         }
         let loopback = match self.url.host() {
             Some(Host::Domain(name)) => name == "localhost",

@@ -1,4 +1,5 @@
-//! The client against a scripted server on loopback: what is sent, and what is made of every kind of answer.
+//! The client against a scripted server on loopback: what is sent, and what is made of every kind
+//! of answer.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,7 +37,10 @@ fn key(text: &'static str) -> KeySource {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { rate: 1000.0, ..Settings::new("swisssign", url.parse().unwrap(), "robot", vec![key(KEY)]) }
+    Settings {
+        rate: 1000.0,
+        ..Settings::new("swisssign", url.parse().unwrap(), "robot", vec![key(KEY)])
+    }
 }
 
 fn client(server: &Server) -> SwissSign {

@@ -1,5 +1,6 @@
-//! `ClientDNS` and `Client` as they come, read field by field: only `uuid` and `domain` must be there, a field of the wrong
-//! kind costs only itself, and of two contradicting fields the safer one counts (faults C08, C10).
+//! `ClientDNS` and `Client` as they come, read field by field: only `uuid` and `domain` must be
+//! there, a field of the wrong kind costs only itself, and of two contradicting fields the safer
+//! one counts (faults C08, C10).
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -12,20 +13,44 @@ use crate::prevalidation::{DomainName, Proof, Registration, Status, Token};
 
 /// Reads a `Client`.
 pub(super) fn client(value: &Value) -> Result<Client, String> {
-    let reference = value.get("uuid").and_then(Value::as_str).filter(|text| is_reference(text));
-    let reference = reference.ok_or_else(|| format!("a client without a usable `uuid`: {}", excerpt(value)))?;
-    let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
-    Ok(Client { reference: reference.to_owned(), name: name.to_owned() })
+    let reference = value
+        .get("uuid")
+        .and_then(Value::as_str)
+        .filter(|text| is_reference(text));
+    let reference =
+        reference.ok_or_else(|| format!("a client without a usable `uuid`: {}", excerpt(value)))?;
+    let name = value
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Ok(Client {
+        reference: reference.to_owned(),
+        name: name.to_owned(),
+    })
 }
 
-/// Reads a `ClientDNS`. `prefix` is put before a bare random value; `now` tells whether a date has passed.
-pub(super) fn registration(value: &Value, prefix: &str, now: Timestamp) -> Result<Registration, String> {
-    let mut entry = Entry { value, doubts: Vec::new() };
-    let uuid = value.get("uuid").and_then(Value::as_str).filter(|text| is_reference(text));
-    let reference = uuid.ok_or_else(|| format!("an entry without a usable `uuid`: {}", excerpt(value)))?.to_owned();
+/// Reads a `ClientDNS`. `prefix` is put before a bare random value; `now` tells whether a date has
+/// passed.
+pub(super) fn registration(
+    value: &Value,
+    prefix: &str,
+    now: Timestamp,
+) -> Result<Registration, String> {
+    let mut entry = Entry {
+        value,
+        doubts: Vec::new(),
+    };
+    let uuid = value
+        .get("uuid")
+        .and_then(Value::as_str)
+        .filter(|text| is_reference(text));
+    let reference = uuid
+        .ok_or_else(|| format!("an entry without a usable `uuid`: {}", excerpt(value)))?
+        .to_owned();
     let written = value.get("domain").and_then(Value::as_str);
     let written = written.ok_or_else(|| format!("entry {reference} has no `domain`"))?;
-    let domain = domain(written).ok_or_else(|| format!("entry {reference}: `{}` is no domain", clean(written)))?;
+    let domain = domain(written)
+        .ok_or_else(|| format!("entry {reference}: `{}` is no domain", clean(written)))?;
 
     let token = entry.token(prefix);
     let validated = entry.flag("validated");
@@ -35,16 +60,27 @@ pub(super) fn registration(value: &Value, prefix: &str, now: Timestamp) -> Resul
     let status = entry.status(validated, ended, ends_at, token.is_some(), now);
     let method = entry.text("validationMethod").map(clean);
     let has_proof = validated_at.is_some() || validated == Some(true) || status == Status::Valid;
-    let by_dns = method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("cabdns"));
-    if entry.flag("trustedDomain") == Some(true) && status == Status::Valid && !(by_dns && validated_at.is_some()) {
-        entry.doubt("`trustedDomain` is set and no DNS proof is shown: it may count for private PKIs only");
+    let by_dns = method
+        .as_deref()
+        .is_some_and(|method| method.eq_ignore_ascii_case("cabdns"));
+    if entry.flag("trustedDomain") == Some(true)
+        && status == Status::Valid
+        && !(by_dns && validated_at.is_some())
+    {
+        entry.doubt(
+            "`trustedDomain` is set and no DNS proof is shown: it may count for private PKIs only",
+        );
     }
     let last_words = entry.text("validationResult").map(clean);
     Ok(Registration {
         reference,
         domain,
         status,
-        proof: has_proof.then_some(Proof { validated_at, expires_at: ends_at, method }),
+        proof: has_proof.then_some(Proof {
+            validated_at,
+            expires_at: ends_at,
+            method,
+        }),
         token,
         last_words,
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
@@ -53,14 +89,26 @@ pub(super) fn registration(value: &Value, prefix: &str, now: Timestamp) -> Resul
 
 /// When an entry came to be, as far as it tells: to choose between two entries of one name.
 pub(super) fn age_mark(value: &Value, registration: &Registration) -> Option<Timestamp> {
-    let created = value.get("createdOn").and_then(Value::as_str).and_then(date);
-    let token = registration.token.as_ref().and_then(|token| token.created_at);
-    created.or(token).or(registration.proof.as_ref().and_then(|proof| proof.validated_at))
+    let created = value
+        .get("createdOn")
+        .and_then(Value::as_str)
+        .and_then(date);
+    let token = registration
+        .token
+        .as_ref()
+        .and_then(|token| token.created_at);
+    created.or(token).or(registration
+        .proof
+        .as_ref()
+        .and_then(|proof| proof.validated_at))
 }
 
 /// What may stand in a path and in a log: `cli-` or `cld-` and a UUID, or anything as harmless.
 pub(super) fn is_reference(text: &str) -> bool {
-    (1..=80).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    (1..=80).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// The CA promises Punycode; a U-label is understood all the same.
@@ -121,7 +169,11 @@ impl<'a> Entry<'a> {
         has_token: bool,
         now: Timestamp,
     ) -> Status {
-        let unproven = if has_token { Status::Pending } else { Status::NotValidated };
+        let unproven = if has_token {
+            Status::Pending
+        } else {
+            Status::NotValidated
+        };
         let has_ended = ended == Some(true) || ends_at.is_some_and(|end| end <= now);
         let Some(written) = self.text("status") else {
             // Optional in the API: the flags say the same.
@@ -132,7 +184,12 @@ impl<'a> Entry<'a> {
                 _ => unproven,
             };
         };
-        match written.trim().to_ascii_uppercase().replace(['-', ' '], "_").as_str() {
+        match written
+            .trim()
+            .to_ascii_uppercase()
+            .replace(['-', ' '], "_")
+            .as_str()
+        {
             "VALID" if validated == Some(false) => {
                 self.doubt("the status is VALID but `validated` is false");
                 unproven
@@ -145,7 +202,9 @@ impl<'a> Entry<'a> {
             "PENDING" => Status::Pending,
             "EXPIRED" => {
                 if ended == Some(false) && ends_at.is_some_and(|end| end > now) {
-                    self.doubt("the status is EXPIRED but `expired` is false and `timeExpired` is to come");
+                    self.doubt(
+                        "the status is EXPIRED but `expired` is false and `timeExpired` is to come",
+                    );
                 }
                 Status::Expired
             }
@@ -157,7 +216,9 @@ impl<'a> Entry<'a> {
             }
             _ => {
                 let unknown = clean(written);
-                self.doubt(format!("the status `{unknown}` is not known to this version"));
+                self.doubt(format!(
+                    "the status `{unknown}` is not known to this version"
+                ));
                 Status::Unknown(unknown)
             }
         }
@@ -174,22 +235,36 @@ impl<'a> Entry<'a> {
                 return None;
             }
         };
-        Some(Token { value, created_at, expires_at, expired })
+        Some(Token {
+            value,
+            created_at,
+            expires_at,
+            expired,
+        })
     }
 }
 
 /// The TXT value for a random value, with exactly one prefix.
 ///
-/// A prefix that the CA sends is kept when it is the configured one or begins with `swiss`. Any other is refused: with
-/// `google-site-verification=…` the CA's text would hand our domain to somebody else (faults C08, C09).
+/// A prefix that the CA sends is kept when it is the configured one or begins with `swiss`. Any
+/// other is refused: with `google-site-verification=…` the CA's text would hand our domain to
+/// somebody else (faults C08, C09).
 fn token_value(text: &str, prefix: &str) -> Result<String, String> {
-    let sent = text.find('=').map(|at| text.split_at(at + 1)).filter(|(head, _)| {
-        head.eq_ignore_ascii_case(prefix)
-            || head.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("swiss"))
-                && head.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'='))
-                && head.len() <= 40
-    });
-    // A Base64 value may itself begin with `swiss` and end in `=`: then nothing is left behind the prefix.
+    let sent = text
+        .find('=')
+        .map(|at| text.split_at(at + 1))
+        .filter(|(head, _)| {
+            head.eq_ignore_ascii_case(prefix)
+                || head
+                    .get(..5)
+                    .is_some_and(|head| head.eq_ignore_ascii_case("swiss"))
+                    && head
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'='))
+                    && head.len() <= 40
+        });
+    // A Base64 value may itself begin with `swiss` and end in `=`: then nothing is left behind the
+    // prefix.
     let (head, body) = match sent {
         Some((head, body)) if !body.trim_matches('=').is_empty() => (head, body),
         _ => (prefix, text),
@@ -197,9 +272,15 @@ fn token_value(text: &str, prefix: &str) -> Result<String, String> {
     let inner = body.trim_end_matches('=');
     let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-');
     if !(16..=200).contains(&body.len()) {
-        Err(format!("{} characters, where 16 to 200 are expected", body.chars().count()))
+        Err(format!(
+            "{} characters, where 16 to 200 are expected",
+            body.chars().count()
+        ))
     } else if let Some((other, _)) = inner.split_once('=') {
-        Err(format!("it begins with `{}=`; if the CA means it so, set `token_prefix`", clean(other)))
+        Err(format!(
+            "it begins with `{}=`; if the CA means it so, set `token_prefix`",
+            clean(other)
+        ))
     } else if !inner.bytes().all(harmless) {
         Err("it holds characters that no random value has".to_owned())
     } else {
@@ -207,7 +288,8 @@ fn token_value(text: &str, prefix: &str) -> Result<String, String> {
     }
 }
 
-/// RFC 3339 with or without a fraction; without a zone it is UTC; what lies beyond the calendar is its end (faults T06).
+/// RFC 3339 with or without a fraction; without a zone it is UTC; what lies beyond the calendar is
+/// its end (faults T06).
 fn date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(at) = text.parse::<Timestamp>() {
@@ -216,12 +298,20 @@ fn date(text: &str) -> Option<Timestamp> {
     if text.starts_with("9999-12-3") {
         return Some(Timestamp::MAX);
     }
-    let has_zone = text.get(10..).is_some_and(|rest| rest.contains(['Z', 'z', '+', '-', '[']));
+    let has_zone = text
+        .get(10..)
+        .is_some_and(|rest| rest.contains(['Z', 'z', '+', '-', '[']));
     if has_zone {
         return None;
     }
-    let civil = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(DateTime::from)).ok()?;
-    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    let civil = text
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<Date>().map(DateTime::from))
+        .ok()?;
+    civil
+        .to_zoned(TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 /// The beginning of an entry that could not be read, for people.
@@ -231,7 +321,10 @@ fn excerpt(value: &Value) -> String {
 
 /// The day a proof ends, for choosing between two: none shown counts as now at best.
 pub(super) fn end_of(registration: &Registration, now: Timestamp) -> SignedDuration {
-    let end = registration.proof.as_ref().and_then(|proof| proof.expires_at);
+    let end = registration
+        .proof
+        .as_ref()
+        .and_then(|proof| proof.expires_at);
     end.map_or(SignedDuration::ZERO, |end| end.duration_since(now))
 }
 

@@ -1,4 +1,5 @@
-//! The demo's world: a sandbox on a clock of its own, and the real program before it: client, provider, gate, store, worker.
+//! The demo's world: a sandbox on a clock of its own, and the real program before it: client,
+//! provider, gate, store, worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -79,18 +80,38 @@ impl Stage {
         let clock = SimulatedClock::at(begin);
         let options = sandbox::Options::new(directory, Arc::new(clock.clone()), domains.clone());
         let sandbox = Sandbox::start(options).await;
-        let sandbox = Arc::new(sandbox.map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?);
+        let sandbox =
+            Arc::new(sandbox.map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?);
         let file = directory.join("prevalidate.toml");
-        std::fs::write(&file, sandbox.configuration())
-            .map_err(|error| Failed::new(Exit::Temporary, format!("cannot write {}: {error}", file.display())))?;
-        let mut settings = config::load(&file).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+        std::fs::write(&file, sandbox.configuration()).map_err(|error| {
+            Failed::new(
+                Exit::Temporary,
+                format!("cannot write {}: {error}", file.display()),
+            )
+        })?;
+        let mut settings =
+            config::load(&file).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
         // Calls are spaced in real time, which does not pass here.
-        settings.cas.values_mut().for_each(|ca| ca.rate.count = 1_000);
-        let store = SqliteStore::open(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
+        settings
+            .cas
+            .values_mut()
+            .for_each(|ca| ca.rate.count = 1_000);
+        let store =
+            SqliteStore::open(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
         let ports = wire::ports_at(&settings, Arc::new(store.clone()), Arc::new(clock.clone()))?;
         let witness = Arc::new(Witness::new(Arc::clone(&sandbox), domains));
         let policy = wire::policy(&settings);
-        Ok(Self { clock, sandbox, policy, runs: 0, settings, ports, store, witness, stop })
+        Ok(Self {
+            clock,
+            sandbox,
+            policy,
+            runs: 0,
+            settings,
+            ports,
+            store,
+            witness,
+            stop,
+        })
     }
 
     /// What `prevalidate run` does, for all domains or one; everything that was heard of meanwhile.
@@ -115,11 +136,17 @@ impl Stage {
         worker.run(WAIT).await?;
         self.witness.look();
         if self.stop.is_cancelled() {
-            return Err(Failed::new(Exit::Temporary, "stopped before its end; nothing is left behind"));
+            return Err(Failed::new(
+                Exit::Temporary,
+                "stopped before its end; nothing is left behind",
+            ));
         }
         for (client, state) in worker.looks() {
             if state != LookState::Done {
-                return Err(Failed::new(Exit::Ca, format!("the look at {client} did not work: {state:?}")));
+                return Err(Failed::new(
+                    Exit::Ca,
+                    format!("the look at {client} did not work: {state:?}"),
+                ));
             }
         }
         Ok(std::mem::take(&mut self.witness.seen().heard))
@@ -127,7 +154,12 @@ impl Stage {
 
     /// Every proof of a domain so far.
     pub(super) fn proofs(&self, domain: &DomainName) -> Vec<Shown> {
-        self.witness.seen().proofs.get(domain).cloned().unwrap_or_default()
+        self.witness
+            .seen()
+            .proofs
+            .get(domain)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The domains that once had a proof and were seen without one later.
@@ -138,8 +170,15 @@ impl Stage {
     /// Whether a zone says what it said before anything was done, on every name server.
     pub(super) fn is_as_before(&self, domain: &DomainName) -> bool {
         let servers = 0..self.sandbox.dns.addresses().len();
-        let records = |server| self.sandbox.dns.zone(server, domain.as_str()).map(|zone| zone.records());
-        servers.into_iter().all(|server| records(server).as_ref() == self.witness.zones.get(domain))
+        let records = |server| {
+            self.sandbox
+                .dns
+                .zone(server, domain.as_str())
+                .map(|zone| zone.records())
+        };
+        servers
+            .into_iter()
+            .all(|server| records(server).as_ref() == self.witness.zones.get(domain))
     }
 
     /// Lets go of every file.
@@ -158,10 +197,18 @@ impl Witness {
     fn new(sandbox: Arc<Sandbox>, domains: Vec<DomainName>) -> Self {
         let records = |domain: &DomainName| {
             let zone = sandbox.dns.zone(0, domain.as_str());
-            (domain.clone(), zone.map(|zone| zone.records()).unwrap_or_default())
+            (
+                domain.clone(),
+                zone.map(|zone| zone.records()).unwrap_or_default(),
+            )
         };
         let zones = domains.iter().map(records).collect();
-        Self { sandbox, domains, zones, seen: Mutex::default() }
+        Self {
+            sandbox,
+            domains,
+            zones,
+            seen: Mutex::default(),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -171,9 +218,17 @@ impl Witness {
     fn look(&self) {
         let mut seen = self.seen();
         for domain in &self.domains {
-            let counts = self.sandbox.ca.domain(domain.as_str()).filter(|shown| shown.validated);
-            let proof =
-                counts.and_then(|shown| Some(Shown { validated: shown.time_validated?, until: shown.time_expired? }));
+            let counts = self
+                .sandbox
+                .ca
+                .domain(domain.as_str())
+                .filter(|shown| shown.validated);
+            let proof = counts.and_then(|shown| {
+                Some(Shown {
+                    validated: shown.time_validated?,
+                    until: shown.time_expired?,
+                })
+            });
             let Seen { proofs, lost, .. } = &mut *seen;
             match (proof, proofs.entry(domain.clone()).or_default()) {
                 (Some(proof), proofs) if proofs.last() != Some(&proof) => proofs.push(proof),
@@ -189,9 +244,17 @@ impl Witness {
         let zone = self.sandbox.dns.zone(0, domain.as_str());
         let heard = Heard {
             event: event.clone(),
-            txt: zone.as_ref().map(|zone| zone.txt_values(domain.as_str())).unwrap_or_default(),
+            txt: zone
+                .as_ref()
+                .map(|zone| zone.txt_values(domain.as_str()))
+                .unwrap_or_default(),
             ttl: zone.and_then(|zone| zone.txt_ttl(domain.as_str())),
-            until: self.sandbox.ca.domain(domain.as_str()).filter(|shown| shown.validated).and_then(|d| d.time_expired),
+            until: self
+                .sandbox
+                .ca
+                .domain(domain.as_str())
+                .filter(|shown| shown.validated)
+                .and_then(|d| d.time_expired),
         };
         self.seen().heard.push(heard);
     }

@@ -21,14 +21,21 @@ impl Timeline {
     /// The months from that of `begin` to that of `end`.
     pub(super) fn new(begin: Timestamp, end: Timestamp, rule: Timestamp) -> Self {
         let last = date(end).first_of_month();
-        let months = date(begin).first_of_month().series(1.month()).take_while(|&month| month <= last).collect();
+        let months = date(begin)
+            .first_of_month()
+            .series(1.month())
+            .take_while(|&month| month <= last)
+            .collect();
         Self { months, rule }
     }
 
     /// The years, each above its first month.
     pub(super) fn years(&self) -> String {
         let mut year = None;
-        self.head(|month| (year.replace(month.year()) != Some(month.year())).then(|| month.strftime("’%y").to_string()))
+        self.head(|month| {
+            (year.replace(month.year()) != Some(month.year()))
+                .then(|| month.strftime("’%y").to_string())
+        })
     }
 
     /// The names of the months.
@@ -37,17 +44,25 @@ impl Timeline {
     }
 
     fn head(&self, mut name: impl FnMut(Date) -> Option<String>) -> String {
-        let cells = self.months.iter().map(|&month| format!("{:<WIDTH$}", name(month).unwrap_or_default()));
+        let cells = self
+            .months
+            .iter()
+            .map(|&month| format!("{:<WIDTH$}", name(month).unwrap_or_default()));
         cells.collect::<String>().trim_end().to_owned()
     }
 
-    /// `●` where a proof was won, `─` while one counts, `×` where none does any more, `┊` at the change of the rule.
+    /// `●` where a proof was won, `─` while one counts, `×` where none does any more, `┊` at the
+    /// change of the rule.
     pub(super) fn row(&self, proofs: &[Shown]) -> String {
         let first = proofs.first().map(|proof| proof.validated);
         let cells = (0..self.months.len() * WIDTH).map(|cell| {
             let (from, to) = (self.start_of(cell), self.start_of(cell + 1));
             let holds = |at: Timestamp| from <= at && at < to;
-            let covered = |at: Timestamp| proofs.iter().any(|proof| proof.validated <= at && at < proof.until);
+            let covered = |at: Timestamp| {
+                proofs
+                    .iter()
+                    .any(|proof| proof.validated <= at && at < proof.until)
+            };
             if proofs.iter().any(|proof| holds(proof.validated)) {
                 '●'
             } else if first.is_none_or(|first| to <= first) {
@@ -65,14 +80,19 @@ impl Timeline {
 
     /// A line below the rows that says something about the rule.
     pub(super) fn rule(&self, words: &str) -> String {
-        let cell = (0..self.months.len() * WIDTH).find(|&cell| self.rule < self.start_of(cell + 1)).unwrap_or_default();
+        let cell = (0..self.months.len() * WIDTH)
+            .find(|&cell| self.rule < self.start_of(cell + 1))
+            .unwrap_or_default();
         format!("{}┊ {words}", " ".repeat(cell))
     }
 
     /// Each month is cut into equal parts.
     fn start_of(&self, cell: usize) -> Timestamp {
         let Some(&month) = self.months.get(cell / WIDTH) else {
-            return self.months.last().map_or(Timestamp::MAX, |last| midnight(last.last_of_month()) + DAY);
+            return self
+                .months
+                .last()
+                .map_or(Timestamp::MAX, |last| midnight(last.last_of_month()) + DAY);
         };
         let seconds = i64::from(month.days_in_month()) * 86_400;
         let part = i64::try_from(cell % WIDTH).unwrap_or(0);
@@ -87,7 +107,8 @@ fn date(at: Timestamp) -> Date {
 }
 
 fn midnight(date: Date) -> Timestamp {
-    date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    date.to_zoned(TimeZone::UTC)
+        .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
@@ -100,7 +121,10 @@ mod tests {
     }
 
     fn proof(validated: &str, until: &str) -> Shown {
-        Shown { validated: at(validated), until: at(until) }
+        Shown {
+            validated: at(validated),
+            until: at(until),
+        }
     }
 
     #[test]
@@ -108,9 +132,15 @@ mod tests {
         let line = Timeline::new(at("2026-12-01"), at("2027-05-31"), at("2027-03-15"));
         assert_eq!(line.years(), "’26 ’27");
         assert_eq!(line.names(), "Dec Jan Feb Mar Apr May");
-        let kept = [proof("2026-12-09", "2027-03-15"), proof("2027-02-20", "2027-06-01")];
+        let kept = [
+            proof("2026-12-09", "2027-03-15"),
+            proof("2027-02-20", "2027-06-01"),
+        ];
         assert_eq!(line.row(&kept), " ●────────●──┊──────────");
-        let gap = [proof("2026-12-01", "2027-01-01"), proof("2027-02-01", "2027-06-01")];
+        let gap = [
+            proof("2026-12-01", "2027-01-01"),
+            proof("2027-02-01", "2027-06-01"),
+        ];
         assert_eq!(line.row(&gap), "●────×××●────┊──────────");
         assert_eq!(line.row(&[]), " ".repeat(24));
         assert_eq!(line.rule("new"), "             ┊ new");

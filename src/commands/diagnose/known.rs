@@ -1,4 +1,5 @@
-//! What is known about a domain beside DNS: the inventory, the ledger, what its provider and its CA say when they are asked.
+//! What is known about a domain beside DNS: the inventory, the ledger, what its provider and its CA
+//! say when they are asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ pub(super) struct ProviderReport {
     /// The TXT values where they are written, and the RRset's TTL in seconds.
     pub(super) values: Vec<String>,
     pub(super) ttl: Option<u32>,
-    /// Whether the value stands where it is written; `null` without a value, or when that could not be read.
+    /// Whether the value stands where it is written; `null` without a value, or when that could not
+    /// be read.
     pub(super) holds_value: Option<bool>,
     /// Why it could not write the name now.
     pub(super) error: Option<String>,
@@ -91,20 +93,32 @@ pub(super) struct CaReport {
 }
 
 impl Surroundings {
-    /// Reads the configuration and the store. Without a configuration, or `dns_only`, there is only DNS.
-    pub(super) async fn open(global: &Global, dns_only: bool, output: &Output) -> Result<Self, Failed> {
+    /// Reads the configuration and the store. Without a configuration, or `dns_only`, there is only
+    /// DNS.
+    pub(super) async fn open(
+        global: &Global,
+        dns_only: bool,
+        output: &Output,
+    ) -> Result<Self, Failed> {
         let settings = match wire::settings(global, output) {
             Ok(settings) => Some(settings),
             Err(failed) if dns_only => {
-                output.warn(&failed.message, Some("DNS is examined with the default settings"));
+                output.warn(
+                    &failed.message,
+                    Some("DNS is examined with the default settings"),
+                );
                 None
             }
             Err(_) if wire::names_no_configuration(global) => {
-                output.notice("no configuration was found: only DNS is examined, with the default settings");
+                output.notice(
+                    "no configuration was found: only DNS is examined, with the default settings",
+                );
                 None
             }
             Err(failed) => {
-                return Err(failed.with_hint("`--dns-only` examines DNS alone and does without a configuration"));
+                return Err(failed.with_hint(
+                    "`--dns-only` examines DNS alone and does without a configuration",
+                ));
             }
         };
         let gate = Arc::new(match &settings {
@@ -115,12 +129,18 @@ impl Surroundings {
             Some(settings) if !dns_only => Some(Inside::open(settings, &gate).await?),
             _ => None,
         };
-        Ok(Self { settings, gate, inside })
+        Ok(Self {
+            settings,
+            gate,
+            inside,
+        })
     }
 
     /// What is known about a domain without asking anybody.
     pub(super) async fn known(&self, domain: &DomainName) -> Result<Known, Failed> {
-        let Some(inside) = &self.inside else { return Ok(Known::default()) };
+        let Some(inside) = &self.inside else {
+            return Ok(Known::default());
+        };
         Ok(Known {
             row: inside.store.domain(domain).await?,
             view: inside.views.get(domain).cloned(),
@@ -130,17 +150,27 @@ impl Surroundings {
 
     /// What the CA is called in CAA records: the domain's CA, or all of the configuration.
     pub(super) fn caa_names(&self, view: Option<&DomainView>) -> Vec<String> {
-        let Some(settings) = &self.settings else { return CA_NAMES.map(str::to_owned).to_vec() };
+        let Some(settings) = &self.settings else {
+            return CA_NAMES.map(str::to_owned).to_vec();
+        };
         match view.and_then(|view| settings.cas.get(&view.ca)) {
             Some(ca) => ca.caa_names.clone(),
-            None => settings.cas.values().flat_map(|ca| ca.caa_names.clone()).collect(),
+            None => settings
+                .cas
+                .values()
+                .flat_map(|ca| ca.caa_names.clone())
+                .collect(),
         }
     }
 
     /// Whether a registration has a proof that counts now.
     pub(super) fn is_proven(&self, registration: &Registration, now: Timestamp) -> bool {
         let inside = self.inside.as_ref();
-        inside.is_some_and(|inside| registration.usable_until(&inside.policy.reuse, now).is_some())
+        inside.is_some_and(|inside| {
+            registration
+                .usable_until(&inside.policy.reuse, now)
+                .is_some()
+        })
     }
 
     /// Asks the CA for the registration of a domain: one read.
@@ -153,26 +183,52 @@ impl Surroundings {
         let fresh = match (&stored, inside.cas.get(&view.ca)) {
             (None, _) | (_, None) => Ok(None),
             (Some(_), Some(Err(failed))) => Err(CaTrouble::from(failed)),
-            (Some(stored), Some(Ok(ca))) => ca.get(&stored.reference).await.map(Some).map_err(CaTrouble::from),
+            (Some(stored), Some(Ok(ca))) => ca
+                .get(&stored.reference)
+                .await
+                .map(Some)
+                .map_err(CaTrouble::from),
         };
         Some(match fresh {
-            Ok(Some(fresh)) => (CaReport::of(&view.ca, Some(&fresh), Some(SystemClock.now())), Some(fresh)),
+            Ok(Some(fresh)) => (
+                CaReport::of(&view.ca, Some(&fresh), Some(SystemClock.now())),
+                Some(fresh),
+            ),
             Ok(None) => (CaReport::of(&view.ca, None, read_at), None),
             Err(trouble) => {
                 let report = CaReport::of(&view.ca, stored.as_ref(), read_at);
-                let CaTrouble { message, hint, temporary } = trouble;
-                (CaReport { error: Some(message), hint, temporary, ..report }, stored)
+                let CaTrouble {
+                    message,
+                    hint,
+                    temporary,
+                } = trouble;
+                (
+                    CaReport {
+                        error: Some(message),
+                        hint,
+                        temporary,
+                        ..report
+                    },
+                    stored,
+                )
             }
         })
     }
 
     /// Whether a provider of the configuration writes this domain.
     pub(super) fn writes(&self, known: &Known) -> bool {
-        let any = self.inside.as_ref().is_some_and(|inside| !inside.providers.is_empty());
-        known.view.as_ref().is_some_and(|view| view.provider.is_some() || any)
+        let any = self
+            .inside
+            .as_ref()
+            .is_some_and(|inside| !inside.providers.is_empty());
+        known
+            .view
+            .as_ref()
+            .is_some_and(|view| view.provider.is_some() || any)
     }
 
-    /// Asks the provider of a domain whether it could write the name, and what stands there. Changes nothing.
+    /// Asks the provider of a domain whether it could write the name, and what stands there.
+    /// Changes nothing.
     pub(super) async fn ask_provider(
         &self,
         known: &Known,
@@ -180,33 +236,59 @@ impl Surroundings {
         value: Option<&str>,
     ) -> Option<ProviderReport> {
         let inside = self.inside.as_ref()?;
-        let named = known.view.as_ref().filter(|_| self.writes(known))?.provider.as_deref();
-        let usable =
-            inside.providers.iter().filter_map(|(name, made)| Some((name.clone(), made.as_ref().ok()?.clone())));
+        let named = known
+            .view
+            .as_ref()
+            .filter(|_| self.writes(known))?
+            .provider
+            .as_deref();
+        let usable = inside
+            .providers
+            .iter()
+            .filter_map(|(name, made)| Some((name.clone(), made.as_ref().ok()?.clone())));
         let name = match route(&usable.collect(), &*self.gate, domain, named).await {
             Ok(name) => name,
             Err(error) => {
-                let mut report = ProviderReport { name: config::AUTO.to_owned(), ..ProviderReport::default() };
+                let mut report = ProviderReport {
+                    name: config::AUTO.to_owned(),
+                    ..ProviderReport::default()
+                };
                 report.fails(&error);
                 return Some(report);
             }
         };
-        let mut report = ProviderReport { name: name.clone(), ..ProviderReport::default() };
+        let mut report = ProviderReport {
+            name: name.clone(),
+            ..ProviderReport::default()
+        };
         match inside.providers.get(&name) {
-            None => report.error = Some(format!("provider `{name}` is no longer in the configuration")),
-            Some(Err(failed)) => (report.error, report.hint) = (Some(failed.message.clone()), failed.hint.clone()),
+            None => {
+                report.error = Some(format!(
+                    "provider `{name}` is no longer in the configuration"
+                ))
+            }
+            Some(Err(failed)) => {
+                (report.error, report.hint) = (Some(failed.message.clone()), failed.hint.clone())
+            }
             Some(Ok(provider)) => {
-                let (proof, there) =
-                    tokio::join!(provider.preflight(domain.as_str()), provider.inspect(domain.as_str()));
+                let (proof, there) = tokio::join!(
+                    provider.preflight(domain.as_str()),
+                    provider.inspect(domain.as_str())
+                );
                 match proof {
                     Ok(proof) => {
-                        (report.zone, report.evidence) = (Some(proof.zone.apex), Some(proof.evidence));
+                        (report.zone, report.evidence) =
+                            (Some(proof.zone.apex), Some(proof.evidence));
                         report.warnings = proof.warnings;
                     }
                     Err(error) => report.fails(&error),
                 }
                 if let Ok(there) = there {
-                    report.values = there.records.iter().map(|record| record.display()).collect();
+                    report.values = there
+                        .records
+                        .iter()
+                        .map(|record| record.display())
+                        .collect();
                     report.ttl = there.ttl;
                     report.holds_value = value.map(|value| there.holds(value));
                 }
@@ -223,11 +305,17 @@ impl Inside {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let views = asked::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (name.clone(), wire::provider(name, table, Arc::clone(&clock), gate, None))
+            (
+                name.clone(),
+                wire::provider(name, table, Arc::clone(&clock), gate, None),
+            )
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {
-            views: views.into_iter().map(|view| (view.domain.clone(), view)).collect(),
+            views: views
+                .into_iter()
+                .map(|view| (view.domain.clone(), view))
+                .collect(),
             providers: settings.providers.iter().map(provider).collect(),
             cas: settings.cas.keys().map(ca).collect(),
             policy,
@@ -253,14 +341,26 @@ struct CaTrouble {
 
 impl From<CaError> for CaTrouble {
     fn from(error: CaError) -> Self {
-        Self { message: error.to_string(), temporary: error.is_retryable(), hint: error.hint }
+        Self {
+            message: error.to_string(),
+            temporary: error.is_retryable(),
+            hint: error.hint,
+        }
     }
 }
 
 impl From<&Failed> for CaTrouble {
     fn from(failed: &Failed) -> Self {
-        let Failed { message, hint, exit } = failed;
-        Self { message: message.clone(), hint: hint.clone(), temporary: *exit == Exit::Temporary }
+        let Failed {
+            message,
+            hint,
+            exit,
+        } = failed;
+        Self {
+            message: message.clone(),
+            hint: hint.clone(),
+            temporary: *exit == Exit::Temporary,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One domain's diagnosis: everything that has a say, what it means, and the one verdict with the next step.
+//! One domain's diagnosis: everything that has a say, what it means, and the one verdict with the
+//! next step.
 
 use std::time::Duration;
 
@@ -61,12 +62,19 @@ impl Report {
     ) -> Result<Self, Failed> {
         let known = around.known(domain).await?;
         let (ca, registration) = around.ask_ca(&known).await.unzip();
-        let registration = registration.flatten().filter(|registration| !around.is_proven(registration, now));
+        let registration = registration
+            .flatten()
+            .filter(|registration| !around.is_proven(registration, now));
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
-        // Where we write, what the ledger does not show was not written; elsewhere nobody here knows since when it stands.
+        // Where we write, what the ledger does not show was not written; elsewhere nobody here
+        // knows since when it stands.
         let we_write = around.writes(&known) && value.is_none();
-        let unknown = if we_write { now } else { now.saturating_sub(LONG_AGO).unwrap_or(now) };
+        let unknown = if we_write {
+            now
+        } else {
+            now.saturating_sub(LONG_AGO).unwrap_or(now)
+        };
         let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
             domain,
@@ -82,7 +90,12 @@ impl Report {
         );
 
         let mut found = findings(&dns);
-        let advice = Advice { known: &known, provider: provider.as_ref(), ca: ca.as_ref(), domain };
+        let advice = Advice {
+            known: &known,
+            provider: provider.as_ref(),
+            ca: ca.as_ref(),
+            domain,
+        };
         advice.sharpen(&mut found);
         advice.add(&dns, &mut found);
         sort(&mut found);
@@ -116,9 +129,17 @@ impl Report {
 impl Verdict {
     fn of(found: &[Finding], dns: &Examination) -> Self {
         match found.first() {
-            Some(Finding { code, severity, text, next }) => {
-                Self { severity: *severity, code: Some(*code), text: text.clone(), next: next.clone() }
-            }
+            Some(Finding {
+                code,
+                severity,
+                text,
+                next,
+            }) => Self {
+                severity: *severity,
+                code: Some(*code),
+                text: text.clone(),
+                next: next.clone(),
+            },
             None => Self {
                 severity: Severity::Info,
                 code: None,
@@ -130,8 +151,14 @@ impl Verdict {
 }
 
 impl Wanted {
-    /// The value that should stand in DNS now: what somebody says, what the attempt and the ledger say, what the CA waits for.
-    fn find(given: Option<&str>, known: &Known, registration: Option<&Registration>, now: Timestamp) -> Self {
+    /// The value that should stand in DNS now: what somebody says, what the attempt and the ledger
+    /// say, what the CA waits for.
+    fn find(
+        given: Option<&str>,
+        known: &Known,
+        registration: Option<&Registration>,
+        now: Timestamp,
+    ) -> Self {
         let attempt = known.row.as_ref().map(|row| &row.attempt);
         let on_its_way = |entry: &&LedgerEntry| entry.state != LedgerState::Removing;
         let entry = known.ledger.iter().rev().find(on_its_way);
@@ -141,18 +168,33 @@ impl Wanted {
         });
         let found = [
             (given.map(str::to_owned), "the command line"),
-            (attempt.and_then(|attempt| attempt.value.clone()), "the attempt that is under way"),
+            (
+                attempt.and_then(|attempt| attempt.value.clone()),
+                "the attempt that is under way",
+            ),
             (entry.map(|entry| entry.value.clone()), "the ledger"),
             (token, "the CA, which waits for it"),
         ];
-        let found = found.into_iter().find_map(|(value, from)| Some((value?, from)));
-        let Some((value, from)) = found else { return Self::default() };
+        let found = found
+            .into_iter()
+            .find_map(|(value, from)| Some((value?, from)));
+        let Some((value, from)) = found else {
+            return Self::default();
+        };
         let entry = known.ledger.iter().find(|entry| entry.value == value);
         let published_at = entry.and_then(|entry| entry.published_at);
         let by_attempt = attempt.filter(|attempt| attempt.value.as_ref() == Some(&value));
-        let by_ledger = || Some(horizon(published_at?, entry?.ttl_before, entry?.negative_ttl.unwrap_or(0)));
+        let by_ledger = || {
+            Some(horizon(
+                published_at?,
+                entry?.ttl_before,
+                entry?.negative_ttl.unwrap_or(0),
+            ))
+        };
         Self {
-            horizon: by_attempt.and_then(|attempt| attempt.horizon_at).or_else(by_ledger),
+            horizon: by_attempt
+                .and_then(|attempt| attempt.horizon_at)
+                .or_else(by_ledger),
             published_at,
             value: Some(value),
             from: Some(from),
@@ -172,12 +214,21 @@ impl Advice<'_> {
     /// Next steps that are better when more is known than DNS shows.
     fn sharpen(&self, found: &mut [Finding]) {
         let domain = self.domain;
-        let Some(view) = self.known.view.as_ref().filter(|view| view.is_managed()) else { return };
-        let holds = self.provider.and_then(|provider| Some((&provider.name, provider.holds_value?)));
+        let Some(view) = self.known.view.as_ref().filter(|view| view.is_managed()) else {
+            return;
+        };
+        let holds = self
+            .provider
+            .and_then(|provider| Some((&provider.name, provider.holds_value?)));
         for finding in found {
             let next = match (finding.code, holds) {
-                // The whole zone is concerned, not our value alone; whoever wrote last is asked to undo it.
-                (code, _) if code.is_dnssec() && finding.severity == Severity::Blocks && self.is_in_dns() => {
+                // The whole zone is concerned, not our value alone; whoever wrote last is asked to
+                // undo it.
+                (code, _)
+                    if code.is_dnssec()
+                        && finding.severity == Severity::Blocks
+                        && self.is_in_dns() =>
+                {
                     let mend = finding.next.as_deref().unwrap_or_default();
                     format!("{mend} `prevalidate withdraw {domain}` takes our value out.")
                 }
@@ -187,10 +238,16 @@ impl Advice<'_> {
                 (Code::ValueMissing | Code::NoSuchName, Some((_, false))) => {
                     format!("`prevalidate run --domain {domain}` publishes it.")
                 }
-                (Code::ValueMissing, None) if view.provider.is_none() && self.provider.is_none() => {
-                    format!("No provider is configured for {domain}: publish the TXT value by hand.")
+                (Code::ValueMissing, None)
+                    if view.provider.is_none() && self.provider.is_none() =>
+                {
+                    format!(
+                        "No provider is configured for {domain}: publish the TXT value by hand."
+                    )
                 }
-                (Code::Visible, _) => format!("`prevalidate run --domain {domain}` has the CA look."),
+                (Code::Visible, _) => {
+                    format!("`prevalidate run --domain {domain}` has the CA look.")
+                }
                 _ => continue,
             };
             finding.next = Some(next);
@@ -203,30 +260,58 @@ impl Advice<'_> {
 
     fn add(&self, dns: &Examination, found: &mut Vec<Finding>) {
         let go = dns.gate.as_ref().is_some_and(|gate| gate.go);
-        if let Some((provider, error)) = self.provider.and_then(|provider| Some((provider, provider.error.as_ref()?))) {
-            let text = format!("provider `{}` cannot write {} now: {error}", provider.name, self.domain);
+        if let Some((provider, error)) = self
+            .provider
+            .and_then(|provider| Some((provider, provider.error.as_ref()?)))
+        {
+            let text = format!(
+                "provider `{}` cannot write {} now: {error}",
+                provider.name, self.domain
+            );
             let finding = match provider.temporary {
                 true => Finding::new(Code::ProviderUnavailable, Severity::Warns, text),
                 // Where the value is already seen, nothing needs to be written.
-                false => Finding::new(Code::ProviderRefuses, if go { Severity::Warns } else { Severity::Blocks }, text),
+                false => Finding::new(
+                    Code::ProviderRefuses,
+                    if go {
+                        Severity::Warns
+                    } else {
+                        Severity::Blocks
+                    },
+                    text,
+                ),
             };
-            found.push(Finding { next: provider.hint.clone(), ..finding });
+            found.push(Finding {
+                next: provider.hint.clone(),
+                ..finding
+            });
         }
         if let Some((ca, error)) = self.ca.and_then(|ca| Some((ca, ca.error.as_ref()?))) {
             let finding = match ca.temporary {
                 true => Finding::new(Code::CaUnavailable, Severity::Warns, error.clone()),
                 false => Finding::new(Code::CaRefuses, Severity::Blocks, error.clone()),
             };
-            found.push(Finding { next: ca.hint.clone(), ..finding });
+            found.push(Finding {
+                next: ca.hint.clone(),
+                ..finding
+            });
         }
-        if let Some(hold) = self.known.row.as_ref().and_then(|row| row.attempt.hold.as_ref()) {
+        if let Some(hold) = self
+            .known
+            .row
+            .as_ref()
+            .and_then(|row| row.attempt.hold.as_ref())
+        {
             let text = format!("the domain waits for somebody: {}", hold.reason);
             found.push(
-                Finding::new(Code::Held, Severity::Warns, text)
-                    .with_next(format!("When that is mended: `prevalidate run --domain {}`.", self.domain)),
+                Finding::new(Code::Held, Severity::Warns, text).with_next(format!(
+                    "When that is mended: `prevalidate run --domain {}`.",
+                    self.domain
+                )),
             );
         }
-        let tried = |entry: &&LedgerEntry| entry.state == LedgerState::Removing && entry.removal_tries > 0;
+        let tried =
+            |entry: &&LedgerEntry| entry.state == LedgerState::Removing && entry.removal_tries > 0;
         if let Some(entry) = self.known.ledger.iter().find(tried) {
             let text = format!(
                 "a value of ours that is done with could not be removed ({} tries): \"{}\"",

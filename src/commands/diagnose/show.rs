@@ -34,19 +34,38 @@ fn word(severity: Severity) -> (&'static str, Tone) {
 }
 
 fn headline(report: &Report, output: &Output) {
-    let blocks = report.findings.iter().any(|finding| finding.severity == Severity::Blocks);
+    let blocks = report
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Blocks);
     let (lead, tone, rest) = if blocks {
         ("BLOCKED: ", Tone::Bad, String::new())
     } else if report.dns.gate.as_ref().is_some_and(|gate| gate.go) {
-        ("READY: ", Tone::Good, "the CA will see the value. ".to_owned())
+        (
+            "READY: ",
+            Tone::Good,
+            "the CA will see the value. ".to_owned(),
+        )
     } else if report.value.is_some() {
-        ("NOTHING BLOCKS: ", Tone::Good, "whether the value is there cannot be seen from here. ".to_owned())
+        (
+            "NOTHING BLOCKS: ",
+            Tone::Good,
+            "whether the value is there cannot be seen from here. ".to_owned(),
+        )
     } else {
-        ("NOTHING BLOCKS: ", Tone::Good, "no value is looked for. ".to_owned())
+        (
+            "NOTHING BLOCKS: ",
+            Tone::Good,
+            "no value is looked for. ".to_owned(),
+        )
     };
     output.heading(&report.domain.both_forms());
     let verdict = &report.verdict;
-    let text = if blocks || verdict.severity != Severity::Info { verdict.text.as_str() } else { "" };
+    let text = if blocks || verdict.severity != Severity::Info {
+        verdict.text.as_str()
+    } else {
+        ""
+    };
     output.paragraph(&Cell::new(lead, tone), &format!("{rest}{text}"));
     if let Some(next) = &verdict.next {
         output.paragraph(&"Next: ".into(), next);
@@ -60,29 +79,48 @@ fn headline(report: &Report, output: &Output) {
     for finding in more {
         let (word, tone) = word(finding.severity);
         output.paragraph(&Cell::new(format!("  {word:<7}"), tone), &finding.text);
-        if let Some(next) = finding.next.as_ref().filter(|_| finding.severity != Severity::Info) {
+        if let Some(next) = finding
+            .next
+            .as_ref()
+            .filter(|_| finding.severity != Severity::Info)
+        {
             output.paragraph(&"         → ".into(), next);
         }
     }
 }
 
 fn delegation(report: &Report, output: &Output) {
-    let Some(delegation) = &report.dns.delegation else { return };
+    let Some(delegation) = &report.dns.delegation else {
+        return;
+    };
     section(output, "Delegation");
     if delegation.configured {
-        let text = format!("zone {}; its name servers are those of the configuration", delegation.zone);
+        let text = format!(
+            "zone {}; its name servers are those of the configuration",
+            delegation.zone
+        );
         output.paragraph(&"  ".into(), &text);
         return;
     }
-    let list = |names: &std::collections::BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+    let list = |names: &std::collections::BTreeSet<String>| {
+        names.iter().cloned().collect::<Vec<_>>().join(", ")
+    };
     output.paragraph(&"  zone    ".into(), &delegation.zone);
     match &delegation.child {
-        Some(child) if *child == delegation.parent => output.paragraph(&"  servers ".into(), &list(child)),
+        Some(child) if *child == delegation.parent => {
+            output.paragraph(&"  servers ".into(), &list(child))
+        }
         child => {
             let none = "no list of its own: one server holds both zones".to_owned();
-            let parent = if delegation.parent.is_empty() { none } else { list(&delegation.parent) };
+            let parent = if delegation.parent.is_empty() {
+                none
+            } else {
+                list(&delegation.parent)
+            };
             output.paragraph(&"  parent  ".into(), &parent);
-            let own = child.as_ref().map_or_else(|| "could not be read".to_owned(), list);
+            let own = child
+                .as_ref()
+                .map_or_else(|| "could not be read".to_owned(), list);
             output.paragraph(&"  zone's  ".into(), &own);
         }
     }
@@ -98,7 +136,11 @@ fn servers(report: &Report, output: &Output) {
     section(output, "Name servers");
     let number = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
     // Those of the configuration have no names.
-    let named = report.dns.servers.iter().any(|server| server.name.is_some());
+    let named = report
+        .dns
+        .servers
+        .iter()
+        .any(|server| server.name.is_some());
     let row = |server: &ServerReport| {
         let (said, tone) = answered(server.answer);
         let name = named.then(|| server.name.clone().unwrap_or_default().into());
@@ -130,8 +172,16 @@ fn answered(answer: Option<Answer>) -> (&'static str, Tone) {
 }
 
 fn values(report: &Report, output: &Output) {
-    let serving: Vec<_> = report.dns.servers.iter().filter(|server| server.serves()).collect();
-    let mut all: Vec<&str> = serving.iter().flat_map(|server| server.values.iter().map(String::as_str)).collect();
+    let serving: Vec<_> = report
+        .dns
+        .servers
+        .iter()
+        .filter(|server| server.serves())
+        .collect();
+    let mut all: Vec<&str> = serving
+        .iter()
+        .flat_map(|server| server.values.iter().map(String::as_str))
+        .collect();
     all.sort_unstable();
     all.dedup();
     if report.value.is_none() && serving.is_empty() {
@@ -139,41 +189,67 @@ fn values(report: &Report, output: &Output) {
     }
     section(output, "TXT at the name");
     if let (Some(value), Some(from)) = (&report.value, report.value_from) {
-        output.paragraph(&"  wanted  ".into(), &format!("\"{}\", says {from}", short(value)));
+        output.paragraph(
+            &"  wanted  ".into(),
+            &format!("\"{}\", says {from}", short(value)),
+        );
     }
     if all.is_empty() && !serving.is_empty() {
         output.paragraph(&"  ".into(), "no TXT values");
     }
     for value in all {
-        let on = serving.iter().filter(|server| server.values.iter().any(|other| other == value)).count();
+        let on = serving
+            .iter()
+            .filter(|server| server.values.iter().any(|other| other == value))
+            .count();
         let everywhere = on == serving.len();
-        let place = if everywhere { "everywhere".to_owned() } else { format!("{on} of {}", serving.len()) };
+        let place = if everywhere {
+            "everywhere".to_owned()
+        } else {
+            format!("{on} of {}", serving.len())
+        };
         let tone = if everywhere { Tone::Plain } else { Tone::Warn };
-        output.paragraph(&Cell::new(format!("  {place:<11} "), tone), &format!("\"{}\"", short(value)));
+        output.paragraph(
+            &Cell::new(format!("  {place:<11} "), tone),
+            &format!("\"{}\"", short(value)),
+        );
     }
 }
 
 fn dnssec(report: &Report, output: &Output) {
-    let Some(dnssec) = &report.dns.dnssec else { return };
+    let Some(dnssec) = &report.dns.dnssec else {
+        return;
+    };
     section(output, "DNSSEC");
     let (word, tone) = match dnssec.status {
-        DnssecStatus::Secure => ("signed, and the chain of trust reaches the zone", Tone::Good),
+        DnssecStatus::Secure => (
+            "signed, and the chain of trust reaches the zone",
+            Tone::Good,
+        ),
         DnssecStatus::Insecure => ("not validated", Tone::Plain),
         DnssecStatus::Bogus => ("broken", Tone::Bad),
         DnssecStatus::Unchecked => ("not checked", Tone::Dim),
     };
-    let why = dnssec.why.as_ref().map_or_else(String::new, |why| format!("({why})"));
+    let why = dnssec
+        .why
+        .as_ref()
+        .map_or_else(String::new, |why| format!("({why})"));
     output.paragraph(&Cell::new(format!("  {word} "), tone), &why);
 }
 
 fn caa(report: &Report, output: &Output) {
     let Some(caa) = &report.dns.caa else { return };
-    section(output, "CAA (counts when a certificate is issued, not for the validation)");
+    section(
+        output,
+        "CAA (counts when a certificate is issued, not for the validation)",
+    );
     match (&caa.at, &caa.fault) {
         (_, Some(fault)) => output.paragraph(&Cell::new("  not read: ", Tone::Warn), fault),
         (None, None) => output.paragraph(&"  ".into(), "no records: every CA may issue"),
         (Some(at), None) => {
-            caa.records.iter().for_each(|record| output.paragraph(&"  ".into(), &format!("{at} CAA {record}")));
+            caa.records
+                .iter()
+                .for_each(|record| output.paragraph(&"  ".into(), &format!("{at} CAA {record}")));
             let may = |permission| match permission {
                 Permission::Allowed => "yes",
                 Permission::OtherMethods => "not by this method",
@@ -188,7 +264,9 @@ fn caa(report: &Report, output: &Output) {
             output.paragraph(&"  ".into(), &text);
         }
     }
-    caa.notes.iter().for_each(|note| output.paragraph(&Cell::new("  note    ", Tone::Dim), note));
+    caa.notes
+        .iter()
+        .for_each(|note| output.paragraph(&Cell::new("  note    ", Tone::Dim), note));
 }
 
 fn caches(report: &Report, output: &Output) {
@@ -206,20 +284,31 @@ fn caches(report: &Report, output: &Output) {
     output.paragraph(&"  ".into(), &text);
     for said in &caches.resolvers {
         let (word, tone) = answered(Some(said.answer));
-        let left = said.ttl.map_or_else(String::new, |ttl| format!(", for {ttl} s more"));
+        let left = said
+            .ttl
+            .map_or_else(String::new, |ttl| format!(", for {ttl} s more"));
         let text = format!("{}{left}: {}", said.resolver, said.detail);
         // Nothing was looked for: then only what it holds is of interest.
-        let lead = if report.value.is_some() { Cell::new(format!("  {word:<8} "), tone) } else { "  holds    ".into() };
+        let lead = if report.value.is_some() {
+            Cell::new(format!("  {word:<8} "), tone)
+        } else {
+            "  holds    ".into()
+        };
         output.paragraph(&lead, &text);
     }
     if let Some(horizon) = caches.horizon {
-        let text = format!("none remembers the time before the value after {}", at(horizon, report.at));
+        let text = format!(
+            "none remembers the time before the value after {}",
+            at(horizon, report.at)
+        );
         output.paragraph(&"  ".into(), &text);
     }
 }
 
 fn provider(report: &Report, output: &Output) {
-    let Some(provider) = &report.provider else { return };
+    let Some(provider) = &report.provider else {
+        return;
+    };
     section(output, &format!("Provider {}", provider.name));
     if let Some(evidence) = &provider.evidence {
         output.paragraph(&Cell::new("  can write ", Tone::Good), evidence);
@@ -227,9 +316,16 @@ fn provider(report: &Report, output: &Output) {
     if let Some(error) = &provider.error {
         output.paragraph(&Cell::new("  cannot write ", Tone::Bad), error);
     }
-    provider.warnings.iter().for_each(|warning| output.paragraph(&Cell::new("  note    ", Tone::Dim), warning));
+    provider
+        .warnings
+        .iter()
+        .for_each(|warning| output.paragraph(&Cell::new("  note    ", Tone::Dim), warning));
     if let Some(holds) = provider.holds_value {
-        let text = if holds { "the value stands there" } else { "the value does not stand there" };
+        let text = if holds {
+            "the value stands there"
+        } else {
+            "the value does not stand there"
+        };
         output.paragraph(&"  ".into(), text);
     }
 }
@@ -241,10 +337,16 @@ fn ca(report: &Report, output: &Output) {
         (Some(status), Some(reference)) => format!("{status} ({reference})"),
         _ => "not registered, as far as is known".to_owned(),
     };
-    let age =
-        ca.read_at.map_or_else(|| "never asked".to_owned(), |read| format!("asked {}", relative(read, report.at)));
+    let age = ca.read_at.map_or_else(
+        || "never asked".to_owned(),
+        |read| format!("asked {}", relative(read, report.at)),
+    );
     output.paragraph(&"  ".into(), &format!("{status}; {age}"));
-    let dates = [("validated", ca.validated_at), ("valid until", ca.expires_at), ("token until", ca.token_expires_at)];
+    let dates = [
+        ("validated", ca.validated_at),
+        ("valid until", ca.expires_at),
+        ("token until", ca.token_expires_at),
+    ];
     for (what, when) in dates {
         if let Some(when) = when {
             output.paragraph(&"  ".into(), &format!("{what} {}", at(when, report.at)));
@@ -261,17 +363,26 @@ fn ca(report: &Report, output: &Output) {
 fn ledger(report: &Report, output: &Output) {
     if let Some(view) = &report.inventory {
         section(output, "Inventory");
-        output.paragraph(&"  ".into(), &format!("{}; next: {}; {}", view.state, view.next, view.reason));
+        output.paragraph(
+            &"  ".into(),
+            &format!("{}; next: {}; {}", view.state, view.next, view.reason),
+        );
     }
     if !report.ledger.is_empty() {
         section(output, "Ledger");
     }
     for entry in &report.ledger {
-        let since = entry.published_at.map_or_else(String::new, |since| format!(" since {}", at(since, report.at)));
+        let since = entry.published_at.map_or_else(String::new, |since| {
+            format!(" since {}", at(since, report.at))
+        });
         let state = format!("{:?}", entry.state).to_lowercase();
         output.paragraph(
             &"  ".into(),
-            &format!("\"{}\" {state}{since}, provider {}", short(&entry.value), entry.provider),
+            &format!(
+                "\"{}\" {state}{since}, provider {}",
+                short(&entry.value),
+                entry.provider
+            ),
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What `import --from-ca` finds at the CA, and what `remove --at-ca` deletes there: the only deletion there is, by order of
-//! a person, one registration at a time.
+//! What `import --from-ca` finds at the CA, and what `remove --at-ca` deletes there: the only
+//! deletion there is, by order of a person, one registration at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +32,20 @@ pub(super) async fn registered(
         output.warn(&format!("{}: {what}", target.key), None);
     }
     let reuse = wire::policy(settings).reuse;
-    let counts = |found: &Registration| !valid || found.usable_until(&reuse, listing.read_at).is_some();
-    let names: Vec<_> = listing.registrations.iter().filter(|found| counts(found)).map(|found| &found.domain).collect();
-    output.detail(&format!("{}: {} of {} registrations", target.key, names.len(), listing.registrations.len()));
+    let counts =
+        |found: &Registration| !valid || found.usable_until(&reuse, listing.read_at).is_some();
+    let names: Vec<_> = listing
+        .registrations
+        .iter()
+        .filter(|found| counts(found))
+        .map(|found| &found.domain)
+        .collect();
+    output.detail(&format!(
+        "{}: {} of {} registrations",
+        target.key,
+        names.len(),
+        listing.registrations.len()
+    ));
     Ok(names.into_iter().cloned().collect())
 }
 
@@ -54,7 +65,8 @@ struct Doomed {
     ca: Arc<dyn Ca>,
 }
 
-/// Takes domains out of the inventory and deletes their registrations, once somebody said yes to what is lost.
+/// Takes domains out of the inventory and deletes their registrations, once somebody said yes to
+/// what is lost.
 pub(super) async fn remove(
     settings: &Settings,
     names: &[DomainName],
@@ -63,21 +75,44 @@ pub(super) async fn remove(
     output: &Output,
 ) -> Result<Exit, Failed> {
     if settings.policy.mode == Mode::Observe {
-        return Err(Failed::new(Exit::Usage, "the policy's mode is `observe`: nothing is deleted at the CA"));
+        return Err(Failed::new(
+            Exit::Usage,
+            "the policy's mode is `observe`: nothing is deleted at the CA",
+        ));
     }
     let doomed = find(settings, names, rows).await?;
-    let gone: Vec<_> = names.iter().filter(|name| !doomed.contains_key(name)).collect();
-    gone.iter().for_each(|name| output.notice(&format!("{} is not registered at the CA", name.both_forms())));
+    let gone: Vec<_> = names
+        .iter()
+        .filter(|name| !doomed.contains_key(name))
+        .collect();
+    gone.iter().for_each(|name| {
+        output.notice(&format!(
+            "{} is not registered at the CA",
+            name.both_forms()
+        ))
+    });
     if !doomed.is_empty() {
         warn(settings, &doomed, rows, output);
-        let question =
-            format!("Delete {} at the CA?", doomed.keys().map(|n| n.both_forms()).collect::<Vec<_>>().join(", "));
-        match if yes { Some(true) } else { output.confirm(&question) } {
+        let question = format!(
+            "Delete {} at the CA?",
+            doomed
+                .keys()
+                .map(|n| n.both_forms())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        match if yes {
+            Some(true)
+        } else {
+            output.confirm(&question)
+        } {
             Some(true) => {}
             Some(false) => return Err(Failed::new(Exit::Usage, "nothing was deleted")),
             None => {
                 let message = "nobody is here to be asked, so nothing was deleted";
-                return Err(Failed::new(Exit::Usage, message).with_hint("--yes goes on without asking"));
+                return Err(
+                    Failed::new(Exit::Usage, message).with_hint("--yes goes on without asking")
+                );
             }
         }
     }
@@ -91,18 +126,30 @@ pub(super) async fn remove(
             Err(error) => failed.push((name, error)),
         }
     }
-    deleted.iter().for_each(|name| output.line(&format!("deleted at the CA: {}", name.both_forms())));
+    deleted
+        .iter()
+        .for_each(|name| output.line(&format!("deleted at the CA: {}", name.both_forms())));
     failed.iter().for_each(|(name, error)| {
-        output.error(&format!("{} was not deleted: {}", name.both_forms(), error.message), error.hint.as_deref());
+        output.error(
+            &format!("{} was not deleted: {}", name.both_forms(), error.message),
+            error.hint.as_deref(),
+        );
     });
-    let failures: Vec<_> =
-        failed.iter().map(|(name, error)| json!({ "domain": name, "error": error.message })).collect();
+    let failures: Vec<_> = failed
+        .iter()
+        .map(|(name, error)| json!({ "domain": name, "error": error.message }))
+        .collect();
     output.json(&json!({ "removed": dropped, "deleted": deleted, "not_registered": gone, "failed": failures }));
     say_what_stays(&*store, names, output).await?;
-    Ok(failed.into_iter().map(|(_, error)| error.exit).max().unwrap_or(Exit::Done))
+    Ok(failed
+        .into_iter()
+        .map(|(_, error)| error.exit)
+        .max()
+        .unwrap_or(Exit::Done))
 }
 
-/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every client.
+/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every
+/// client.
 async fn find(
     settings: &Settings,
     names: &[DomainName],
@@ -117,15 +164,28 @@ async fn find(
         }
         let (ca, listing) = list(settings, &target).await?;
         for name in names.iter().filter(of) {
-            let listed = listing.registrations.iter().find(|found| found.domain == *name).cloned();
-            let found = match (listed, rows.get(name).and_then(|row| row.sighting.registration())) {
+            let listed = listing
+                .registrations
+                .iter()
+                .find(|found| found.domain == *name)
+                .cloned();
+            let found = match (
+                listed,
+                rows.get(name).and_then(|row| row.sighting.registration()),
+            ) {
                 (Some(found), _) => Some(found),
                 // A list that does not show it proves nothing (faults C11).
                 (None, Some(known)) => read(&*ca, &known.reference).await?,
                 (None, None) => None,
             };
             if let Some(registration) = found {
-                doomed.insert(name.clone(), Doomed { registration, ca: Arc::clone(&ca) });
+                doomed.insert(
+                    name.clone(),
+                    Doomed {
+                        registration,
+                        ca: Arc::clone(&ca),
+                    },
+                );
             }
         }
     }
@@ -169,17 +229,34 @@ fn warn(
         if let Some(first) = below.first() {
             let message = format!(
                 "{} below it, such as {}",
-                counted(below.len(), "domain of the inventory lies", "domains of the inventory lie"),
+                counted(
+                    below.len(),
+                    "domain of the inventory lies",
+                    "domains of the inventory lie"
+                ),
                 first.both_forms()
             );
-            output.warn(&message, Some("the next run registers those that it covered on their own"));
+            output.warn(
+                &message,
+                Some("the next run registers those that it covered on their own"),
+            );
         }
     }
 }
 
-/// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run works on it.
-async fn delete(store: &dyn Store, name: &DomainName, doomed: &Doomed, known: bool) -> Result<(), Failed> {
-    let lease = if known { claim(store, name).await? } else { None };
+/// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run
+/// works on it.
+async fn delete(
+    store: &dyn Store,
+    name: &DomainName,
+    doomed: &Doomed,
+    known: bool,
+) -> Result<(), Failed> {
+    let lease = if known {
+        claim(store, name).await?
+    } else {
+        None
+    };
     let reference = &doomed.registration.reference;
     let outcome = match doomed.ca.delete(reference).await {
         Err(error) if error.failure == Failure::NotFound => Ok(()),
@@ -192,13 +269,23 @@ async fn delete(store: &dyn Store, name: &DomainName, doomed: &Doomed, known: bo
     };
     let now = SystemClock.now();
     let event = match &outcome {
-        Ok(()) => event(now, "remove", Some(name), "deleted", format!("the registration {reference}, by hand")),
+        Ok(()) => event(
+            now,
+            "remove",
+            Some(name),
+            "deleted",
+            format!("the registration {reference}, by hand"),
+        ),
         Err(error) => event(now, "remove", Some(name), "failed", error.to_string()),
     };
     match lease {
         Some(lease) => {
             let write = release(lease, outcome.is_ok(), event, now);
-            store.commit(&[write]).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+            store
+                .commit(&[write])
+                .await?
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?;
         }
         None => store.note(&[event]).await?,
     }
@@ -223,7 +310,8 @@ async fn claim(store: &dyn Store, name: &DomainName) -> Result<Option<Lease>, Fa
     // Without a first look there is no due date, and nobody works on it.
     let row = store.domain(name).await?;
     if row.is_some_and(|row| row.due_at.is_some()) {
-        return Err(Failed::new(Exit::Temporary, "a run is working on it").with_hint("try again in a few minutes"));
+        return Err(Failed::new(Exit::Temporary, "a run is working on it")
+            .with_hint("try again in a few minutes"));
     }
     Ok(None)
 }
@@ -232,7 +320,11 @@ fn release(lease: Lease, deleted: bool, event: crate::store::Event, now: Timesta
     Write {
         fence: lease.fence,
         sighting: deleted.then_some((Sighting::Absent, now)),
-        attempt: if deleted { Attempt::default() } else { lease.row.attempt },
+        attempt: if deleted {
+            Attempt::default()
+        } else {
+            lease.row.attempt
+        },
         // The values that stand in DNS are removed by the next run.
         due_at: Some(now),
         at_risk: deleted.then_some(false),

@@ -12,24 +12,39 @@ use crate::prevalidation::DomainName;
 /// Half a million names.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Names to take in from `path`, or from standard input when it is `-`. One bad line refuses the whole list.
-pub(super) fn read(path: &Path, accept_idn: bool, output: &Output) -> Result<Vec<DomainName>, Failed> {
+/// Names to take in from `path`, or from standard input when it is `-`. One bad line refuses the
+/// whole list.
+pub(super) fn read(
+    path: &Path,
+    accept_idn: bool,
+    output: &Output,
+) -> Result<Vec<DomainName>, Failed> {
     let (origin, bytes) = bytes(path)?;
     names(read_any(&origin, &bytes, accept_idn), output)
 }
 
 /// The names of a list without faults; its notices are told.
-pub(in crate::commands) fn names(list: NameList, output: &Output) -> Result<Vec<DomainName>, Failed> {
+pub(in crate::commands) fn names(
+    list: NameList,
+    output: &Output,
+) -> Result<Vec<DomainName>, Failed> {
     if !list.faults.is_empty() {
         let mut lines: Vec<_> = list.faults.iter().map(ToString::to_string).collect();
         if !list.names.is_empty() {
             lines.push("the rest of the list was left alone too".to_owned());
         }
         let hint = list.faults.iter().find_map(|fault| fault.hint.clone());
-        return Err(Failed { exit: Exit::Usage, message: lines.join("\n"), hint });
+        return Err(Failed {
+            exit: Exit::Usage,
+            message: lines.join("\n"),
+            hint,
+        });
     }
     for listed in &list.names {
-        listed.notices.iter().for_each(|notice| output.notice(&format!("{}: {notice}", listed.line)));
+        listed
+            .notices
+            .iter()
+            .for_each(|notice| output.notice(&format!("{}: {notice}", listed.line)));
     }
     Ok(list.names.into_iter().map(|listed| listed.name).collect())
 }
@@ -41,12 +56,20 @@ pub(in crate::commands) fn bytes(path: &Path) -> Result<(PathBuf, Vec<u8>), Fail
     } else {
         (path.to_owned(), File::open(path).and_then(bounded))
     };
-    let bytes =
-        bytes.map_err(|error| Failed::new(Exit::Usage, format!("{} cannot be read: {error}", origin.display())))?;
+    let bytes = bytes.map_err(|error| {
+        Failed::new(
+            Exit::Usage,
+            format!("{} cannot be read: {error}", origin.display()),
+        )
+    })?;
     if bytes.len() as u64 <= MAX_BYTES {
         return Ok((origin, bytes));
     }
-    let message = format!("{} is longer than {} MiB", origin.display(), MAX_BYTES / (1024 * 1024));
+    let message = format!(
+        "{} is longer than {} MiB",
+        origin.display(),
+        MAX_BYTES / (1024 * 1024)
+    );
     Err(Failed::new(Exit::Usage, message).with_hint("is it a list of names? split a longer one"))
 }
 

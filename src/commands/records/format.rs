@@ -48,14 +48,23 @@ fn quoted(text: &str) -> String {
 }
 
 fn relative(Value { owner, zone, .. }: &Value) -> &str {
-    owner.strip_suffix(zone.as_str()).unwrap_or(owner).trim_end_matches('.')
+    owner
+        .strip_suffix(zone.as_str())
+        .unwrap_or(owner)
+        .trim_end_matches('.')
 }
 
 /// By zone: what must stand, what may go.
 fn zones(records: &Records) -> BTreeMap<&str, (Vec<&Value>, Vec<&Value>)> {
     let mut zones: BTreeMap<&str, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-    records.must_stand.iter().for_each(|value| zones.entry(&value.zone).or_default().0.push(value));
-    records.may_go.iter().for_each(|value| zones.entry(&value.zone).or_default().1.push(value));
+    records
+        .must_stand
+        .iter()
+        .for_each(|value| zones.entry(&value.zone).or_default().0.push(value));
+    records
+        .may_go
+        .iter()
+        .for_each(|value| zones.entry(&value.zone).or_default().1.push(value));
     zones
 }
 
@@ -68,7 +77,10 @@ fn lines(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
         put!(text, "; zone {zone}: must stand");
-        for Value { owner, ttl, value, .. } in stand {
+        for Value {
+            owner, ttl, value, ..
+        } in stand
+        {
             put!(text, "{owner}. {ttl} IN TXT {}", presentation(value));
         }
         for Value { owner, value, .. } in go {
@@ -82,8 +94,15 @@ fn nsupdate(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
         put!(text, "zone {zone}.");
-        for Value { owner, ttl, value, .. } in stand {
-            put!(text, "update add {owner}. {ttl} TXT {}", presentation(value));
+        for Value {
+            owner, ttl, value, ..
+        } in stand
+        {
+            put!(
+                text,
+                "update add {owner}. {ttl} TXT {}",
+                presentation(value)
+            );
         }
         for Value { owner, value, .. } in go {
             put!(text, "update delete {owner}. TXT {}", presentation(value));
@@ -98,17 +117,29 @@ fn octodns(records: &Records) -> String {
     for (zone, (stand, go)) in zones(records) {
         put!(text, "---\n# {zone}.yaml: merge these into what is there");
         let mut names: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-        stand.into_iter().for_each(|value| names.entry(relative(value)).or_default().push(value));
+        stand
+            .into_iter()
+            .for_each(|value| names.entry(relative(value)).or_default().push(value));
         for (name, values) in names {
             // By default it refuses keys out of order.
-            put!(text, "{}:\n  ttl: {}\n  type: TXT\n  values:", quoted(name), values[0].ttl);
+            put!(
+                text,
+                "{}:\n  ttl: {}\n  type: TXT\n  values:",
+                quoted(name),
+                values[0].ttl
+            );
             for value in values {
                 // octoDNS wants semicolons escaped.
                 put!(text, "    - {}", quoted(&value.value.replace(';', "\\;")));
             }
         }
         for value in go {
-            put!(text, "# may go: {} {}", quoted(relative(value)), quoted(&value.value));
+            put!(
+                text,
+                "# may go: {} {}",
+                quoted(relative(value)),
+                quoted(&value.value)
+            );
         }
     }
     text
@@ -118,13 +149,26 @@ fn dnscontrol(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
         for value in go {
-            put!(text, "// may go: {} TXT {}", value.owner, quoted(&value.value));
+            put!(
+                text,
+                "// may go: {} TXT {}",
+                value.owner,
+                quoted(&value.value)
+            );
         }
         if !stand.is_empty() {
             put!(text, "D_EXTEND({},", quoted(zone));
             for value in stand {
-                let name = Some(relative(value)).filter(|name| !name.is_empty()).unwrap_or("@");
-                put!(text, "  TXT({}, {}, TTL({})),", quoted(name), quoted(&value.value), value.ttl);
+                let name = Some(relative(value))
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or("@");
+                put!(
+                    text,
+                    "  TXT({}, {}, TTL({})),",
+                    quoted(name),
+                    quoted(&value.value),
+                    value.ttl
+                );
             }
             put!(text, "END);");
         }
@@ -134,14 +178,26 @@ fn dnscontrol(records: &Records) -> String {
 
 fn terraform(records: &Records) -> String {
     let mut owners: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    records.must_stand.iter().for_each(|value| owners.entry(&value.owner).or_default().push(value));
+    records
+        .must_stand
+        .iter()
+        .for_each(|value| owners.entry(&value.owner).or_default().push(value));
     // HCL reads `${` and `%{` as templates.
     let literal = |text: &str| quoted(text).replace("${", "$${").replace("%{", "%%{");
     let mut text = String::from("locals {\n  prevalidate_txt = {\n");
-    let width = owners.keys().map(|owner| quoted(owner).len()).max().unwrap_or(0);
+    let width = owners
+        .keys()
+        .map(|owner| quoted(owner).len())
+        .max()
+        .unwrap_or(0);
     for (owner, values) in owners {
         let values: Vec<_> = values.iter().map(|value| literal(&value.value)).collect();
-        put!(text, "    {:width$} = [{}]", quoted(owner), values.join(", "));
+        put!(
+            text,
+            "    {:width$} = [{}]",
+            quoted(owner),
+            values.join(", ")
+        );
     }
     text.push_str("  }\n}\n");
     for value in &records.may_go {
@@ -160,22 +216,47 @@ mod tests {
 
     fn value(owner: &str, zone: &str, value: &str) -> Value {
         let text = |text: &str| text.to_owned();
-        Value { owner: text(owner), zone: text(zone), ttl: 300, value: text(value), provider: text("p"), seen: false }
+        Value {
+            owner: text(owner),
+            zone: text(zone),
+            ttl: 300,
+            value: text(value),
+            provider: text("p"),
+            seen: false,
+        }
     }
 
     #[test]
     fn no_value_breaks_out_of_its_quotes() {
         let evil = "a\"; b\\ ${x} %{y}'\n";
-        let records = Records { must_stand: vec![value("a.example.ch", "example.ch", evil)], may_go: vec![] };
+        let records = Records {
+            must_stand: vec![value("a.example.ch", "example.ch", evil)],
+            may_go: vec![],
+        };
         for (format, expected) in [
-            (Format::Zone, r#"a.example.ch. 300 IN TXT "a\"; b\\ ${x} %{y}'\010""#),
-            (Format::Nsupdate, r#"update add a.example.ch. 300 TXT "a\"; b\\ ${x} %{y}'\010""#),
+            (
+                Format::Zone,
+                r#"a.example.ch. 300 IN TXT "a\"; b\\ ${x} %{y}'\010""#,
+            ),
+            (
+                Format::Nsupdate,
+                r#"update add a.example.ch. 300 TXT "a\"; b\\ ${x} %{y}'\010""#,
+            ),
             (Format::Octodns, r#"    - "a\"\\; b\\ ${x} %{y}'\n""#),
-            (Format::Dnscontrol, r#"  TXT("a", "a\"; b\\ ${x} %{y}'\n", TTL(300)),"#),
-            (Format::Terraform, r#"    "a.example.ch" = ["a\"; b\\ $${x} %%{y}'\n"]"#),
+            (
+                Format::Dnscontrol,
+                r#"  TXT("a", "a\"; b\\ ${x} %{y}'\n", TTL(300)),"#,
+            ),
+            (
+                Format::Terraform,
+                r#"    "a.example.ch" = ["a\"; b\\ $${x} %%{y}'\n"]"#,
+            ),
         ] {
             let text = render(format, &records);
-            assert!(text.lines().any(|line| line == expected), "{format:?}: {text}");
+            assert!(
+                text.lines().any(|line| line == expected),
+                "{format:?}: {text}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! A zone that somebody means to deploy: its TXT values and its cuts, from a zone file or from JSON.
+//! A zone that somebody means to deploy: its TXT values and its cuts, from a zone file or from
+//! JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,31 +25,49 @@ struct Document {
 }
 
 impl Planned {
-    /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is its apex and origin where it says neither itself.
+    /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is its apex and origin where it
+    /// says neither itself.
     ///
     /// # Errors
-    /// What cannot be read, and on which line: nothing is passed over that could hold a TXT value. And a plan for another
-    /// zone than `zone`, which would keep all of nothing.
+    /// What cannot be read, and on which line: nothing is passed over that could hold a TXT value.
+    /// And a plan for another zone than `zone`, which would keep all of nothing.
     pub(super) fn read(text: &str, zone: Option<String>) -> Result<Self, String> {
         let is_json = text.trim_start().starts_with('{');
-        let planned = if is_json { Self::document(text)? } else { Self::master(text, zone.clone())? };
+        let planned = if is_json {
+            Self::document(text)?
+        } else {
+            Self::master(text, zone.clone())?
+        };
         match zone {
-            Some(zone) if zone != planned.apex => Err(format!("it is the zone {}, and not {zone}", planned.apex)),
+            Some(zone) if zone != planned.apex => {
+                Err(format!("it is the zone {}, and not {zone}", planned.apex))
+            }
             _ => Ok(planned),
         }
     }
 
     fn document(text: &str) -> Result<Self, String> {
-        let Document { zone, txt } =
-            serde_json::from_str(text).map_err(|error| format!("not the JSON that is expected: {error}"))?;
+        let Document { zone, txt } = serde_json::from_str(text)
+            .map_err(|error| format!("not the JSON that is expected: {error}"))?;
         let apex = plain(&zone);
         let txt: BTreeMap<_, _> = txt
             .into_iter()
-            .map(|(name, values)| (plain(&name), values.into_iter().map(String::into_bytes).collect()))
+            .map(|(name, values)| {
+                (
+                    plain(&name),
+                    values.into_iter().map(String::into_bytes).collect(),
+                )
+            })
             .collect();
         match txt.keys().find(|name| !is_within(name, &apex)) {
-            Some(stray) => Err(format!("the name {stray} is not in the zone {apex}; names are whole names")),
-            None => Ok(Self { apex, txt, cuts: BTreeSet::new() }),
+            Some(stray) => Err(format!(
+                "the name {stray} is not in the zone {apex}; names are whole names"
+            )),
+            None => Ok(Self {
+                apex,
+                txt,
+                cuts: BTreeSet::new(),
+            }),
         }
     }
 
@@ -56,37 +75,67 @@ impl Planned {
         let mut planned = Self::default();
         let (mut origin, mut owner, mut soa) = (zone.clone(), None, None);
         let mut delegated = BTreeSet::new();
-        for Entry { line, is_indented, tokens: octets } in entries(text)? {
-            let tokens: Vec<_> = octets.iter().map(|token| String::from_utf8_lossy(token)).collect();
+        for Entry {
+            line,
+            is_indented,
+            tokens: octets,
+        } in entries(text)?
+        {
+            let tokens: Vec<_> = octets
+                .iter()
+                .map(|token| String::from_utf8_lossy(token))
+                .collect();
             let mut rest = tokens.as_slice();
             match tokens[0].to_ascii_uppercase().as_str() {
                 "$ORIGIN" if tokens.len() > 1 => {
-                    origin =
-                        Some(absolute(&tokens[1], origin.as_deref()).map_err(|fault| format!("line {line}: {fault}"))?);
+                    origin = Some(
+                        absolute(&tokens[1], origin.as_deref())
+                            .map_err(|fault| format!("line {line}: {fault}"))?,
+                    );
                     continue;
                 }
                 "$TTL" => continue,
-                word if word.starts_with('$') => return Err(format!("line {line}: {word} is not followed")),
+                word if word.starts_with('$') => {
+                    return Err(format!("line {line}: {word} is not followed"));
+                }
                 _ => {}
             }
             if !is_indented {
-                owner = Some(absolute(&tokens[0], origin.as_deref()).map_err(|fault| format!("line {line}: {fault}"))?);
+                owner = Some(
+                    absolute(&tokens[0], origin.as_deref())
+                        .map_err(|fault| format!("line {line}: {fault}"))?,
+                );
                 rest = &rest[1..];
             }
-            let name = owner.clone().ok_or_else(|| format!("line {line}: no owner stands before it"))?;
+            let name = owner
+                .clone()
+                .ok_or_else(|| format!("line {line}: no owner stands before it"))?;
             while rest.first().is_some_and(|word| is_ttl_or_class(word)) {
                 rest = &rest[1..];
             }
-            let Some((kind, data)) = rest.split_first() else { return Err(format!("line {line}: there is no type")) };
+            let Some((kind, data)) = rest.split_first() else {
+                return Err(format!("line {line}: there is no type"));
+            };
             match kind.to_ascii_uppercase().as_str() {
-                "TXT" => planned.txt.entry(name).or_default().push(octets[octets.len() - data.len()..].concat()),
-                "TYPE16" => return Err(format!("line {line}: TXT as unknown data (RFC 3597) is not read")),
+                "TXT" => planned
+                    .txt
+                    .entry(name)
+                    .or_default()
+                    .push(octets[octets.len() - data.len()..].concat()),
+                "TYPE16" => {
+                    return Err(format!(
+                        "line {line}: TXT as unknown data (RFC 3597) is not read"
+                    ));
+                }
                 "NS" => drop(delegated.insert(name)),
                 "SOA" => soa = Some(name),
                 _ => {}
             }
         }
-        planned.apex = soa.or(zone).or(origin).ok_or("it has no SOA and no $ORIGIN: name the zone with --zone")?;
+        planned.apex = soa
+            .or(zone)
+            .or(origin)
+            .ok_or("it has no SOA and no $ORIGIN: name the zone with --zone")?;
         delegated.remove(&planned.apex);
         planned.cuts = delegated;
         Ok(planned)
@@ -97,15 +146,17 @@ impl Planned {
         is_within(owner, &self.apex) && !self.cuts.iter().any(|cut| is_within(owner, cut))
     }
 
-    /// Whether `owner`, which is in the zone `zone` now, is not in this one any more: a new delegation takes what stands there out
-    /// of everybody's sight.
+    /// Whether `owner`, which is in the zone `zone` now, is not in this one any more: a new
+    /// delegation takes what stands there out of everybody's sight.
     pub(super) fn gives_away(&self, owner: &str, zone: &str) -> bool {
         zone == self.apex && !self.decides(owner)
     }
 
     /// Whether `value` would stand at `owner`, compared by joined octets.
     pub(super) fn holds(&self, owner: &str, value: &str) -> bool {
-        self.txt.get(owner).is_some_and(|values| values.iter().any(|other| other == value.as_bytes()))
+        self.txt
+            .get(owner)
+            .is_some_and(|values| values.iter().any(|other| other == value.as_bytes()))
     }
 }
 
@@ -120,14 +171,21 @@ fn absolute(name: &str, origin: Option<&str>) -> Result<String, String> {
         // The root has no label.
         (name, Some("")) => Ok(name.to_ascii_lowercase()),
         (name, Some(origin)) => Ok(format!("{}.{origin}", name.to_ascii_lowercase())),
-        (name, None) => Err(format!("{name} is relative and there is no $ORIGIN: name the zone with --zone")),
+        (name, None) => Err(format!(
+            "{name} is relative and there is no $ORIGIN: name the zone with --zone"
+        )),
     }
 }
 
 fn is_ttl_or_class(word: &str) -> bool {
     let is_ttl = word.starts_with(|c: char| c.is_ascii_digit())
-        && word.bytes().all(|b| b.is_ascii_digit() || b"smhdwSMHDW".contains(&b));
-    is_ttl || ["IN", "CH", "HS"].iter().any(|class| word.eq_ignore_ascii_case(class))
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"smhdwSMHDW".contains(&b));
+    is_ttl
+        || ["IN", "CH", "HS"]
+            .iter()
+            .any(|class| word.eq_ignore_ascii_case(class))
 }
 
 #[cfg(test)]
@@ -192,7 +250,10 @@ x.example.ch. TYPE65280 \# 0
         ] {
             let planned = Planned::read(text, None).unwrap();
             assert_eq!(planned.apex, "example.ch", "{text}");
-            assert!(planned.decides("www.example.ch") && planned.holds("example.ch", "x"), "{text}: {planned:?}");
+            assert!(
+                planned.decides("www.example.ch") && planned.holds("example.ch", "x"),
+                "{text}: {planned:?}"
+            );
         }
     }
 
@@ -200,17 +261,31 @@ x.example.ch. TYPE65280 \# 0
     fn a_plan_for_another_zone_than_the_one_that_is_named_is_refused() {
         let zone = || Some("a.ch".to_owned());
         for (text, words) in [
-            ("$ORIGIN b.ch.\n@ SOA ns1 h 1 2 3 4 5", "the zone b.ch, and not a.ch"),
-            (r#"{"zone": "b.ch", "txt": {}}"#, "the zone b.ch, and not a.ch"),
+            (
+                "$ORIGIN b.ch.\n@ SOA ns1 h 1 2 3 4 5",
+                "the zone b.ch, and not a.ch",
+            ),
+            (
+                r#"{"zone": "b.ch", "txt": {}}"#,
+                "the zone b.ch, and not a.ch",
+            ),
         ] {
             let fault = Planned::read(text, zone()).unwrap_err();
             assert!(fault.contains(words), "{text}: {fault}");
         }
-        for text in ["$ORIGIN b.a.ch.\n@ TXT x", "@ SOA ns1 h 1 2 3 4 5", r#"{"zone": "A.ch.", "txt": {}}"#] {
+        for text in [
+            "$ORIGIN b.a.ch.\n@ TXT x",
+            "@ SOA ns1 h 1 2 3 4 5",
+            r#"{"zone": "A.ch.", "txt": {}}"#,
+        ] {
             assert_eq!(Planned::read(text, zone()).unwrap().apex, "a.ch", "{text}");
         }
-        let relative = Planned::read(r#"{"zone": "a.ch", "txt": {"www": ["x"]}}"#, None).unwrap_err();
-        assert!(relative.contains("www is not in the zone a.ch"), "{relative}");
+        let relative =
+            Planned::read(r#"{"zone": "a.ch", "txt": {"www": ["x"]}}"#, None).unwrap_err();
+        assert!(
+            relative.contains("www is not in the zone a.ch"),
+            "{relative}"
+        );
     }
 
     #[test]

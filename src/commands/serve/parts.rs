@@ -21,20 +21,30 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Everything that can be wrong with the settings is wrong here. `run` names the process: what it holds, it holds on to.
-    pub(super) fn new(settings: &Settings, store: &Arc<dyn Store>, run: &str) -> Result<Self, Failed> {
+    /// Everything that can be wrong with the settings is wrong here. `run` names the process: what
+    /// it holds, it holds on to.
+    pub(super) fn new(
+        settings: &Settings,
+        store: &Arc<dyn Store>,
+        run: &str,
+    ) -> Result<Self, Failed> {
         let ports = wire::ports(settings, Arc::clone(store))?;
         let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         let concurrency = usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX);
         let options = Options {
             lease: span(settings.worker.lease),
             concurrency,
-            // Not more than a round is soon through with: what is claimed is not for others, however idle they are.
+            // Not more than a round is soon through with: what is claimed is not for others,
+            // however idle they are.
             batch: (2 * concurrency).clamp(8, 100),
             look_every: Some(span(settings.worker.look_every)),
             ..Options::new(format!("{run}/{}", std::process::id()), run)
         };
-        let (access, hook_keys, tls) = (wire::access(settings), wire::hook_keys(settings), wire::tls(settings));
+        let (access, hook_keys, tls) = (
+            wire::access(settings),
+            wire::hook_keys(settings),
+            wire::tls(settings),
+        );
         let mut faults = access.as_ref().err().cloned().unwrap_or_default();
         faults.extend(hook_keys.as_ref().err().into_iter().flatten().cloned());
         faults.extend(tls.as_ref().err().cloned());
@@ -48,9 +58,16 @@ impl Parts {
             access,
             hook_keys,
             tls,
-            domain_labels: settings.server.as_ref().map_or(0, |server| server.domain_labels as usize),
+            domain_labels: settings
+                .server
+                .as_ref()
+                .map_or(0, |server| server.domain_labels as usize),
         };
-        Ok(Self { live, ports, options })
+        Ok(Self {
+            live,
+            ports,
+            options,
+        })
     }
 
     /// A worker that ends when the process does, and tells what it does.
@@ -59,13 +76,23 @@ impl Parts {
         let ports = metered(self.ports, &metrics);
         let counted = Arc::clone(&metrics);
         let tell = Arc::new(move |event: &_| voice::event(event, &counted));
-        let options = Options { metrics: Some(metrics), ..self.options };
-        Worker::new(ports, self.live.policy, self.live.targets, options, shared.draining.clone(), tell)
+        let options = Options {
+            metrics: Some(metrics),
+            ..self.options
+        };
+        Worker::new(
+            ports,
+            self.live.policy,
+            self.live.targets,
+            options,
+            shared.draining.clone(),
+            tell,
+        )
     }
 }
 
-/// Why the settings may not be taken over by a process that listens at `address` until it ends, wherever they say to listen: what
-/// other machines hear is never in clear, and never open.
+/// Why the settings may not be taken over by a process that listens at `address` until it ends,
+/// wherever they say to listen: what other machines hear is never in clear, and never open.
 pub(super) fn exposed(address: Option<SocketAddr>, live: &Live) -> Option<String> {
     let address = address.filter(|address| !address.ip().is_loopback())?;
     (live.tls.is_none() || live.access.is_open()).then(|| {

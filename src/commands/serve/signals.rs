@@ -8,7 +8,8 @@ use crate::commands::{Exit, Failed};
 pub(super) enum Signal {
     /// SIGHUP: read the configuration again.
     Reload,
-    /// SIGTERM or SIGINT: end; where there is no time for that, with this status, 128 and the signal's number.
+    /// SIGTERM or SIGINT: end; where there is no time for that, with this status, 128 and the
+    /// signal's number.
     End(i32),
 }
 
@@ -26,7 +27,12 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn new() -> Result<Self, Failed> {
         let listen = |kind| {
-            let failed = |error| Failed::new(Exit::Temporary, format!("cannot listen for signals: {error}"));
+            let failed = |error| {
+                Failed::new(
+                    Exit::Temporary,
+                    format!("cannot listen for signals: {error}"),
+                )
+            };
             unix::signal(kind).map_err(failed)
         };
         Ok(Self {
@@ -44,8 +50,8 @@ impl Signals {
         }
     }
 
-    /// Returns when the process is to end, with the status for one that has no time. A reload that is asked for meanwhile is kept
-    /// for [`next`](Self::next).
+    /// Returns when the process is to end, with the status for one that has no time. A reload that
+    /// is asked for meanwhile is kept for [`next`](Self::next).
     pub(super) async fn end(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => INTERRUPTED,

@@ -19,7 +19,8 @@ const TROUBLE: [&str; 10] = [
     "gone",
 ];
 
-/// A line of the history, as it is stored. What a CA or a zone said in it drives no terminal (faults N07).
+/// A line of the history, as it is stored. What a CA or a zone said in it drives no terminal
+/// (faults N07).
 pub(super) fn event(event: &Event, metrics: &Metrics) {
     metrics.event(&event.kind);
     let (kind, detail) = (&*event.kind, escape(&event.detail));
@@ -36,7 +37,8 @@ pub(super) fn fault(fault: &str) {
     tracing::error!("{}", escape(fault));
 }
 
-/// A fault of the program says where it is, and never what was at hand there: that may be a secret (faults S04, W14).
+/// A fault of the program says where it is, and never what was at hand there: that may be a secret
+/// (faults S04, W14).
 pub(super) fn speak_of_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();

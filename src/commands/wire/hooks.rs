@@ -4,7 +4,8 @@ use crate::config::{HookKind, Settings};
 use crate::server::hooks::Key;
 use crate::server::hooks::signature::Scheme;
 
-/// The keys of the configuration with their secrets, read now. The error lists every one that cannot be used, and shows none.
+/// The keys of the configuration with their secrets, read now. The error lists every one that
+/// cannot be used, and shows none.
 pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Vec<String>> {
     let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
     for from in settings.server.iter().flat_map(|server| &server.hook_keys) {
@@ -13,22 +14,38 @@ pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Ve
             HookKind::Hub => Scheme::Hub,
         };
         let mut secrets = Vec::new();
-        for (word, source) in [("secret", Some(&from.secret)), ("second_secret", from.second_secret.as_ref())] {
-            let read = source.map(|source| source.read().map_err(|error| error.to_string())).transpose();
-            let usable = read.and_then(|secret| secret.map(|secret| scheme.secret(&secret)).transpose());
+        for (word, source) in [
+            ("secret", Some(&from.secret)),
+            ("second_secret", from.second_secret.as_ref()),
+        ] {
+            let read = source
+                .map(|source| source.read().map_err(|error| error.to_string()))
+                .transpose();
+            let usable =
+                read.and_then(|secret| secret.map(|secret| scheme.secret(&secret)).transpose());
             match usable {
                 Ok(secret) => secrets.extend(secret),
-                Err(fault) => faults.push(format!("server.hook_key.{word} of {}: {fault}", from.name)),
+                Err(fault) => {
+                    faults.push(format!("server.hook_key.{word} of {}: {fault}", from.name))
+                }
             }
         }
         let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
         // Nobody could tell who of them it was, and what it may name.
         if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
-            faults.push(format!("server.hook_key.secret of {}: is the same as that of {}", key.name(), known.name()));
+            faults.push(format!(
+                "server.hook_key.secret of {}: is the same as that of {}",
+                key.name(),
+                known.name()
+            ));
         }
         keys.push(key);
     }
-    if faults.is_empty() { Ok(keys) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(keys)
+    } else {
+        Err(faults)
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +63,8 @@ mod tests {
             ("weak", "hunter2"),
         ] {
             std::fs::write(folder.join(file), text).unwrap();
-            std::fs::set_permissions(folder.join(file), std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(folder.join(file), std::fs::Permissions::from_mode(0o600))
+                .unwrap();
         }
         let text = format!(
             "[policy]\nmode = \"manage\"\n[store]\nurl = \"sqlite::memory:\"\n[ca.x]\nkind = \"swisssign\"\nurl = \
@@ -61,15 +79,25 @@ mod tests {
     fn every_secret_that_cannot_be_used_is_named_at_once_and_none_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         let key = |name: &str, second: &str, file: &str| {
-            format!("[[server.hook_key]]\nname = \"{name}\"\nsecret = {{ file = \"{file}\" }}\n{second}")
+            format!(
+                "[[server.hook_key]]\nname = \"{name}\"\nsecret = {{ file = \"{file}\" }}\n{second}"
+            )
         };
         let second = "second_secret = { file = \"next\" }\n";
         let good = key("a", second, "good");
         let keys = read(folder.path(), &good).unwrap();
         assert_eq!((keys.len(), keys[0].name()), (1, "a"));
         assert_eq!(read(folder.path(), "").unwrap().len(), 0);
-        let faults =
-            read(folder.path(), &[good, key("b", "", "next"), key("c", second, "weak"), key("d", "", "none")].concat());
+        let faults = read(
+            folder.path(),
+            &[
+                good,
+                key("b", "", "next"),
+                key("c", second, "weak"),
+                key("d", "", "none"),
+            ]
+            .concat(),
+        );
         let faults = faults.unwrap_err();
         let wanted = [
             "secret of b: is the same as that of a",
@@ -79,7 +107,10 @@ mod tests {
         ];
         assert_eq!(faults.len(), wanted.len(), "{faults:?}");
         for (fault, wanted) in faults.iter().zip(wanted) {
-            assert!(fault.contains(wanted) && !fault.contains("hunter2"), "{fault}");
+            assert!(
+                fault.contains(wanted) && !fault.contains("hunter2"),
+                "{fault}"
+            );
         }
     }
 }

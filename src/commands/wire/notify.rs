@@ -31,8 +31,17 @@ pub(in crate::commands) fn notifier(
 fn carrier(sink: &NotifySettings, clock: Arc<dyn Clock>) -> Box<dyn Carrier> {
     let (door, ca_file) = (Door::new(sink.allow_private), sink.ca_file.clone());
     match sink.by.clone() {
-        NotifyBy::Web(to) => Box::new(Web { to, door, ca_file, clock }),
-        NotifyBy::Mail(letter) => Box::new(Mail { letter, door, ca_file }),
+        NotifyBy::Web(to) => Box::new(Web {
+            to,
+            door,
+            ca_file,
+            clock,
+        }),
+        NotifyBy::Mail(letter) => Box::new(Mail {
+            letter,
+            door,
+            ca_file,
+        }),
         NotifyBy::Program(program) => Box::new(program),
     }
 }

@@ -1,4 +1,5 @@
-//! The pace that all machines on one store keep together: an account or a credential is allowed so much, however many use it.
+//! The pace that all machines on one store keep together: an account or a credential is allowed so
+//! much, however many use it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,8 +12,8 @@ use crate::ca::swisssign::Permit;
 use crate::clock::Clock;
 use crate::store::{Bucket, Store};
 
-/// A call waits for the store once; at high rates a process fetches as many permits at once as it is allowed in a twentieth of a
-/// second.
+/// A call waits for the store once; at high rates a process fetches as many permits at once as it
+/// is allowed in a twentieth of a second.
 const FETCHES_PER_SECOND: f64 = 20.0;
 /// For so long permits are kept that nobody asked for, and an answer that there are none.
 const KEPT: SignedDuration = SignedDuration::from_secs(1);
@@ -34,18 +35,27 @@ struct Purse {
 
 impl fmt::Debug for FleetPace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FleetPace").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("FleetPace")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
     }
 }
 
 impl FleetPace {
-    /// `None` where no other machine can be at work: then each process keeps to its own rate, and no call costs a write.
+    /// `None` where no other machine can be at work: then each process keeps to its own rate, and
+    /// no call costs a write.
     pub(super) fn of(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<Arc<Self>> {
-        store.is_shared().then(|| Arc::new(Self::new(Arc::clone(store), Arc::clone(clock))))
+        store
+            .is_shared()
+            .then(|| Arc::new(Self::new(Arc::clone(store), Arc::clone(clock))))
     }
 
     fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, purses: Mutex::default() }
+        Self {
+            store,
+            clock,
+            purses: Mutex::default(),
+        }
     }
 
     /// For the provider crate.
@@ -61,7 +71,11 @@ impl FleetPace {
     pub(super) fn permit(self: &Arc<Self>, whose: String, per_second: f64) -> Permit {
         let fleet = Arc::clone(self);
         // As its own limiter: a second's worth at once, no more.
-        let allowance = Arc::new(Allowance { whose, per_second, burst: per_second.ceil() as u32 });
+        let allowance = Arc::new(Allowance {
+            whose,
+            per_second,
+            burst: per_second.ceil() as u32,
+        });
         Arc::new(move || {
             let (fleet, allowance) = (Arc::clone(&fleet), Arc::clone(&allowance));
             Box::pin(async move { fleet.turn(&allowance).await })
@@ -97,17 +111,37 @@ impl FleetPace {
     async fn fetch(&self, allowance: &Allowance) -> Purse {
         let burst = allowance.burst.max(1);
         let permits = ((allowance.per_second / FETCHES_PER_SECOND) as u32).clamp(1, burst);
-        let bucket = Bucket { name: &allowance.whose, per_second: allowance.per_second, burst };
+        let bucket = Bucket {
+            name: &allowance.whose,
+            per_second: allowance.per_second,
+            burst,
+        };
         let taken = self.store.take(&bucket, permits, self.clock.now()).await;
         if let Ok(wait) = &taken {
-            self.clock.sleep_until(self.clock.now().saturating_add(*wait).unwrap_or(Timestamp::MAX)).await;
+            self.clock
+                .sleep_until(
+                    self.clock
+                        .now()
+                        .saturating_add(*wait)
+                        .unwrap_or(Timestamp::MAX),
+                )
+                .await;
         }
         let until = self.clock.now().saturating_add(KEPT).ok();
         match taken {
-            Ok(_) => Purse { permits, failure: None, until },
+            Ok(_) => Purse {
+                permits,
+                failure: None,
+                until,
+            },
             Err(error) => {
-                let why = format!("all machines count their calls together in the store, and {error}");
-                Purse { permits: 0, failure: Some(why), until }
+                let why =
+                    format!("all machines count their calls together in the store, and {error}");
+                Purse {
+                    permits: 0,
+                    failure: Some(why),
+                    until,
+                }
             }
         }
     }
@@ -127,13 +161,22 @@ mod tests {
     async fn machines(count: usize) -> (SimulatedClock, SqliteStore, Vec<Arc<FleetPace>>) {
         let clock = SimulatedClock::at(start());
         let store = SqliteStore::open("sqlite::memory:", None).await.unwrap();
-        let machine = || Arc::new(FleetPace::new(Arc::new(store.clone()), Arc::new(clock.clone())));
+        let machine = || {
+            Arc::new(FleetPace::new(
+                Arc::new(store.clone()),
+                Arc::new(clock.clone()),
+            ))
+        };
         let machines = (0..count).map(|_| machine()).collect();
         (clock, store, machines)
     }
 
     fn allowance(per_second: f64, burst: u32) -> Allowance {
-        Allowance { whose: "host robot".to_owned(), per_second, burst }
+        Allowance {
+            whose: "host robot".to_owned(),
+            per_second,
+            burst,
+        }
     }
 
     #[tokio::test]
@@ -141,10 +184,19 @@ mod tests {
         for (per_second, burst, calls) in [(2.0, 2, 62), (500.0, 500, 10_500)] {
             let (clock, _store, machines) = machines(4).await;
             for call in 0..calls {
-                machines[call % 4].turn(&allowance(per_second, burst)).await.unwrap();
+                machines[call % 4]
+                    .turn(&allowance(per_second, burst))
+                    .await
+                    .unwrap();
             }
-            let (spent, fair) = (clock.now().duration_since(start()).as_secs_f64(), (calls as f64) / per_second - 1.0);
-            assert!((fair - 0.2..fair + 0.2).contains(&spent), "{calls} calls at {per_second}/s took {spent} s");
+            let (spent, fair) = (
+                clock.now().duration_since(start()).as_secs_f64(),
+                (calls as f64) / per_second - 1.0,
+            );
+            assert!(
+                (fair - 0.2..fair + 0.2).contains(&spent),
+                "{calls} calls at {per_second}/s took {spent} s"
+            );
         }
     }
 
@@ -167,7 +219,15 @@ mod tests {
         let pace = machines[0].pace();
         assert_eq!(pace(allowance(2.0, 2)).await.unwrap_err(), refused);
         clock.advance(SignedDuration::from_mins(1));
-        assert!(machines[0].permit("host robot".to_owned(), 2.0)().await.is_err());
-        assert!(machines[0].permit("another".to_owned(), 2.0)().await.is_err());
+        assert!(
+            machines[0].permit("host robot".to_owned(), 2.0)()
+                .await
+                .is_err()
+        );
+        assert!(
+            machines[0].permit("another".to_owned(), 2.0)()
+                .await
+                .is_err()
+        );
     }
 }

@@ -6,9 +6,12 @@ use crate::config::{Settings, TlsSettings, TokenRole};
 use crate::server::access::{Access, Role};
 use crate::server::tls::Tls;
 
-/// The tokens of the configuration, read now. The error lists every one that cannot be used, and shows none.
+/// The tokens of the configuration, read now. The error lists every one that cannot be used, and
+/// shows none.
 pub(in crate::commands) fn access(settings: &Settings) -> Result<Access, Vec<String>> {
-    let Some(server) = &settings.server else { return Ok(Access::default()) };
+    let Some(server) = &settings.server else {
+        return Ok(Access::default());
+    };
     let (mut access, mut faults) = (Access::new(server.listen.ip().is_loopback()), Vec::new());
     for token in &server.tokens {
         let role = match token.role {
@@ -19,23 +22,46 @@ pub(in crate::commands) fn access(settings: &Settings) -> Result<Access, Vec<Str
         let added = match token.secret.read() {
             Ok(secret) => access.add(&token.name, role, &secret),
             Err(error) => {
-                let hint = error.hint().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+                let hint = error
+                    .hint()
+                    .map(|hint| format!("\n  hint: {hint}"))
+                    .unwrap_or_default();
                 Err(format!("{error}{hint}"))
             }
         };
-        faults.extend(added.err().map(|fault| format!("server.token.secret of {}: {fault}", token.name)));
+        faults.extend(
+            added
+                .err()
+                .map(|fault| format!("server.token.secret of {}: {fault}", token.name)),
+        );
     }
-    if faults.is_empty() { Ok(access) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(access)
+    } else {
+        Err(faults)
+    }
 }
 
 /// The certificate of the configuration, read now.
 pub(in crate::commands) fn tls(settings: &Settings) -> Result<Option<Tls>, String> {
-    let Some(TlsSettings { certificate, key }) = settings.server.as_ref().and_then(|server| server.tls.as_ref()) else {
+    let Some(TlsSettings { certificate, key }) = settings
+        .server
+        .as_ref()
+        .and_then(|server| server.tls.as_ref())
+    else {
         return Ok(None);
     };
-    let chain = std::fs::read(certificate)
-        .map_err(|error| format!("server.tls.certificate: {} cannot be read: {error}", certificate.display()))?;
+    let chain = std::fs::read(certificate).map_err(|error| {
+        format!(
+            "server.tls.certificate: {} cannot be read: {error}",
+            certificate.display()
+        )
+    })?;
     // Like any secret: only its owner may read the file.
-    let key = SecretSource::File(key.clone()).read().map_err(|error| format!("server.tls.key: {error}"))?;
-    Tls::new(&chain, &key).map(Some).map_err(|error| format!("server.tls: {error}"))
+    let key = SecretSource::File(key.clone())
+        .read()
+        .map_err(|error| format!("server.tls.key: {error}"))?;
+    Tls::new(&chain, &key)
+        .map(Some)
+        .map_err(|error| format!("server.tls: {error}"))
 }

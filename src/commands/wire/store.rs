@@ -15,7 +15,8 @@ use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Kind, Store, StoreError};
 
-/// How far this machine's clock may be from the database's before nothing is decided by it (faults T01).
+/// How far this machine's clock may be from the database's before nothing is decided by it (faults
+/// T01).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A store by its URL.
@@ -27,7 +28,10 @@ pub(in crate::commands) struct Named<'a> {
 impl<'a> Named<'a> {
     /// The one of `[store]`.
     pub(in crate::commands) fn of(settings: &'a Settings) -> Self {
-        Self { url: &settings.store_url, password: settings.store_password.as_ref() }
+        Self {
+            url: &settings.store_url,
+            password: settings.store_password.as_ref(),
+        }
     }
 
     /// For messages; never a password.
@@ -39,9 +43,14 @@ impl<'a> Named<'a> {
     }
 
     /// Opens it, making it when it is not there; `endpoint` binds it to one CA environment.
-    pub(in crate::commands) async fn open(&self, endpoint: Option<&str>) -> Result<Arc<dyn Store>, Failed> {
+    pub(in crate::commands) async fn open(
+        &self,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<dyn Store>, Failed> {
         if PostgresStore::is_named_by(self.url) {
-            return Ok(Arc::new(PostgresStore::open(self.url, self.secret()?.as_ref(), endpoint).await?));
+            return Ok(Arc::new(
+                PostgresStore::open(self.url, self.secret()?.as_ref(), endpoint).await?,
+            ));
         }
         Ok(Arc::new(SqliteStore::open(self.url, endpoint).await?))
     }
@@ -52,7 +61,8 @@ impl<'a> Named<'a> {
         endpoint: Option<&str>,
     ) -> Result<Option<Arc<dyn Store>>, Failed> {
         if PostgresStore::is_named_by(self.url) {
-            let store = PostgresStore::open_read_only(self.url, self.secret()?.as_ref(), endpoint).await?;
+            let store =
+                PostgresStore::open_read_only(self.url, self.secret()?.as_ref(), endpoint).await?;
             return Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>));
         }
         let store = SqliteStore::open_read_only(self.url, endpoint).await?;
@@ -80,12 +90,18 @@ impl<'a> Named<'a> {
 }
 
 /// Opens the store for reading; `None` while there is none.
-pub(in crate::commands) async fn store_if_there(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Failed> {
-    Named::of(settings).open_read_only(Some(&fingerprint(settings))).await
+pub(in crate::commands) async fn store_if_there(
+    settings: &Settings,
+) -> Result<Option<Arc<dyn Store>>, Failed> {
+    Named::of(settings)
+        .open_read_only(Some(&fingerprint(settings)))
+        .await
 }
 
 /// Opens the store for reading; while there is none, an empty one in memory.
-pub(in crate::commands) async fn store_read_only(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+pub(in crate::commands) async fn store_read_only(
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, Failed> {
     match store_if_there(settings).await? {
         Some(store) => Ok(store),
         None => memory().await,
@@ -96,30 +112,47 @@ async fn memory() -> Result<Arc<dyn Store>, Failed> {
     Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?))
 }
 
-/// A copy of the store, gone with the folder that comes with it, for what must change nothing. What was done long ago does not
-/// matter for what comes next, so a copy out of a server leaves it behind.
-pub(in crate::commands) async fn store_copy(settings: &Settings) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
+/// A copy of the store, gone with the folder that comes with it, for what must change nothing. What
+/// was done long ago does not matter for what comes next, so a copy out of a server leaves it
+/// behind.
+pub(in crate::commands) async fn store_copy(
+    settings: &Settings,
+) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
     if PostgresStore::is_named_by(&settings.store_url) {
         let copy = memory().await?;
         if let Some(store) = store_if_there(settings).await? {
             let kinds = Kind::ALL.into_iter().filter(|&kind| kind != Kind::History);
-            copy.restore(&*store, &kinds.collect::<Vec<_>>(), &|_, _| {}).await?;
+            copy.restore(&*store, &kinds.collect::<Vec<_>>(), &|_, _| {})
+                .await?;
         }
         return Ok((copy, None));
     }
-    let Some(store) = SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await? else {
+    let Some(store) =
+        SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await?
+    else {
         return Ok((store_read_only(settings).await?, None));
     };
-    let temporary = |error| Failed::new(Exit::Temporary, format!("cannot make a temporary folder: {error}"));
-    let folder = tempfile::Builder::new().prefix("prevalidate-plan-").tempdir().map_err(temporary)?;
+    let temporary = |error| {
+        Failed::new(
+            Exit::Temporary,
+            format!("cannot make a temporary folder: {error}"),
+        )
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("prevalidate-plan-")
+        .tempdir()
+        .map_err(temporary)?;
     let file = folder.path().join("copy.db");
     store.copy_to(&file).await?;
     store.close().await;
-    Ok((Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?), Some(folder)))
+    Ok((
+        Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?),
+        Some(folder),
+    ))
 }
 
-/// The store for a command that begins something: made, and said so, when it is not there. A path that is mistyped makes a
-/// store that knows of no value in DNS.
+/// The store for a command that begins something: made, and said so, when it is not there. A path
+/// that is mistyped makes a store that knows of no value in DNS.
 pub(in crate::commands) async fn open_or_make(
     settings: &Settings,
     force: bool,
@@ -129,13 +162,19 @@ pub(in crate::commands) async fn open_or_make(
     let is_new = !named.is_there().await?;
     let store = filled(settings, force).await?;
     if is_new {
-        output.notice(&format!("made a new store, {}: it knows of nothing that was done before", named.shown()?));
+        output.notice(&format!(
+            "made a new store, {}: it knows of nothing that was done before",
+            named.shown()?
+        ));
     }
     Ok(store)
 }
 
-/// The store for a process that goes on for long: it compares the clocks itself, and brings the inventory in when they agree.
-pub(in crate::commands) async fn open_to_serve(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+/// The store for a process that goes on for long: it compares the clocks itself, and brings the
+/// inventory in when they agree.
+pub(in crate::commands) async fn open_to_serve(
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, Failed> {
     let named = Named::of(settings);
     let is_new = !named.is_there().await?;
     let store = named.open(Some(&fingerprint(settings))).await?;
@@ -146,17 +185,25 @@ pub(in crate::commands) async fn open_to_serve(settings: &Settings) -> Result<Ar
 }
 
 /// The store for a command that acts on what is there.
-pub(in crate::commands) async fn open(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
+pub(in crate::commands) async fn open(
+    settings: &Settings,
+    force: bool,
+) -> Result<Arc<dyn Store>, Failed> {
     let named = Named::of(settings);
     if named.is_there().await? {
         return filled(settings, force).await;
     }
-    Err(Failed::new(Exit::Usage, format!("there is no store at {}", named.shown()?))
-        .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
+    Err(Failed::new(
+        Exit::Usage,
+        format!("there is no store at {}", named.shown()?),
+    )
+    .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
 }
 
 /// The store for a command that only looks: one in memory while there is none.
-pub(in crate::commands) async fn open_or_pretend(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+pub(in crate::commands) async fn open_or_pretend(
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, Failed> {
     if Named::of(settings).is_there().await? {
         return filled(settings, false).await;
     }
@@ -166,14 +213,19 @@ pub(in crate::commands) async fn open_or_pretend(settings: &Settings) -> Result<
 }
 
 /// The store as somebody left it.
-pub(in crate::commands) async fn open_as_it_is(settings: &Settings) -> Result<Arc<dyn Store>, Failed> {
+pub(in crate::commands) async fn open_as_it_is(
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, Failed> {
     Named::of(settings).open(Some(&fingerprint(settings))).await
 }
 
-/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank so much that somebody
-/// should look first (G01), unless `force`; and nothing at all while the clocks disagree.
+/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank
+/// so much that somebody should look first (G01), unless `force`; and nothing at all while the
+/// clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
-    let store = Named::of(settings).open(Some(&fingerprint(settings))).await?;
+    let store = Named::of(settings)
+        .open(Some(&fingerprint(settings)))
+        .await?;
     let clock = super::clock();
     agree(&*store, &*clock).await?;
     match sync(&*store, settings, clock.now(), force).await? {
@@ -182,14 +234,21 @@ async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Fail
     }
 }
 
-/// By a clock that is a year ahead every proof has ended; by one that is a year behind none ever does.
+/// By a clock that is a year ahead every proof has ended; by one that is a year behind none ever
+/// does.
 async fn agree(store: &dyn Store, clock: &dyn Clock) -> Result<(), Failed> {
-    let Some(theirs) = store.clock().await? else { return Ok(()) };
+    let Some(theirs) = store.clock().await? else {
+        return Ok(());
+    };
     let ours = clock.now();
     if ours.duration_since(theirs).abs() <= SKEW {
         return Ok(());
     }
-    let message =
-        format!("this machine's clock shows {}, and the database's {}; nothing was done", moment(ours), moment(theirs));
-    Err(Failed::new(Exit::Temporary, message).with_hint("set both by NTP; `timedatectl` shows how this one is set"))
+    let message = format!(
+        "this machine's clock shows {}, and the database's {}; nothing was done",
+        moment(ours),
+        moment(theirs)
+    );
+    Err(Failed::new(Exit::Temporary, message)
+        .with_hint("set both by NTP; `timedatectl` shows how this one is set"))
 }

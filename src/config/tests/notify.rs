@@ -36,17 +36,33 @@ fn what_is_told_whom_is_read_and_shown_as_it_is() {
     let text = format!("{GOOD}{}", ALL.replace("?team=pki", ""));
     let settings = folder.load(&text).unwrap();
     assert_eq!(settings.notices, []);
-    let [team, incidents, chat, pager] = &settings.notify[..] else { panic!("{:?}", settings.notify) };
+    let [team, incidents, chat, pager] = &settings.notify[..] else {
+        panic!("{:?}", settings.notify)
+    };
     assert_eq!(team.wants.topics, [Topic::Held, Topic::DailySummary]);
     assert!(team.wants.takes(Topic::DailySummary) && !team.wants.takes(Topic::Lapsed));
     assert!(!incidents.wants.takes(Topic::Held) && incidents.wants.takes(Topic::Lapsed));
-    assert!(chat.wants.takes(Topic::Held) && !chat.wants.takes(Topic::DailySummary), "unless somebody wants it");
-    assert_eq!((chat.wants.severity, chat.allow_private), (Severity::Info, false));
+    assert!(
+        chat.wants.takes(Topic::Held) && !chat.wants.takes(Topic::DailySummary),
+        "unless somebody wants it"
+    );
+    assert_eq!(
+        (chat.wants.severity, chat.allow_private),
+        (Severity::Info, false)
+    );
     let repeats = [Topic::Held, Topic::Lapsed].map(|topic| pager.wants.repeat(topic).as_hours());
     assert_eq!(repeats, [24, 1]);
-    let NotifyBy::Mail(letter) = &team.by else { panic!("{team:?}") };
-    assert_eq!((letter.port, letter.to.len(), letter.login.is_some()), (587, 2, true));
-    assert_eq!(folder.load(&settings.redacted_toml()).unwrap().notify, settings.notify);
+    let NotifyBy::Mail(letter) = &team.by else {
+        panic!("{team:?}")
+    };
+    assert_eq!(
+        (letter.port, letter.to.len(), letter.login.is_some()),
+        (587, 2, true)
+    );
+    assert_eq!(
+        folder.load(&settings.redacted_toml()).unwrap().notify,
+        settings.notify
+    );
 }
 
 #[test]
@@ -103,7 +119,10 @@ kind = "pigeon"
         "notify.name: is missing",
         "notify.kind: must be",
     ] {
-        assert!(faults.iter().any(|found| found.contains(fault)), "{fault} is not in {faults:#?}");
+        assert!(
+            faults.iter().any(|found| found.contains(fault)),
+            "{fault} is not in {faults:#?}"
+        );
     }
     assert_eq!(faults.len(), 18, "{faults:#?}");
     assert!(!faults.concat().contains(CANARY));

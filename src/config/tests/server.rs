@@ -6,8 +6,15 @@ use super::*;
 fn without_the_section_nothing_listens_and_with_it_only_this_machine_is_heard() {
     let folder = Folder::new();
     assert_eq!(folder.load(GOOD).unwrap().server, None);
-    let server = folder.load(&format!("{GOOD}[server]\n")).unwrap().server.unwrap();
-    assert_eq!((server.listen.to_string().as_str(), server.domain_labels), ("127.0.0.1:8420", 0));
+    let server = folder
+        .load(&format!("{GOOD}[server]\n"))
+        .unwrap()
+        .server
+        .unwrap();
+    assert_eq!(
+        (server.listen.to_string().as_str(), server.domain_labels),
+        ("127.0.0.1:8420", 0)
+    );
     assert_eq!((server.tls, server.tokens), (None, Vec::new()));
 }
 
@@ -16,20 +23,42 @@ fn other_machines_are_heard_only_with_tls_and_a_token() {
     let folder = Folder::new();
     let pem = folder.write("server.pem", "");
     let tls = "tls = { certificate = \"server.pem\", key = \"server.pem\" }\n";
-    let token = "[[server.token]]\nname = \"a\"\nrole = \"operate\"\nsecret = { env = \"TOKEN\" }\n";
-    for address in ["0.0.0.0:443", "[::]:443", "192.0.2.1:0", "[2001:db8::1]:8420"] {
+    let token =
+        "[[server.token]]\nname = \"a\"\nrole = \"operate\"\nsecret = { env = \"TOKEN\" }\n";
+    for address in [
+        "0.0.0.0:443",
+        "[::]:443",
+        "192.0.2.1:0",
+        "[2001:db8::1]:8420",
+    ] {
         let with = |more: &str| format!("{GOOD}[server]\nlisten = \"{address}\"\n{more}");
         let faults = folder.faults(&with(""));
         assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(faults.concat().contains("without `tls`") && faults.concat().contains("without a token"));
+        assert!(
+            faults.concat().contains("without `tls`")
+                && faults.concat().contains("without a token")
+        );
         assert!(folder.faults(&with(tls))[0].contains("without a token"));
         assert!(folder.faults(&with(token))[0].contains("without `tls`"));
         let settings = folder.load(&with(&format!("{tls}{token}"))).unwrap();
         let server = settings.server.clone().unwrap();
-        assert_eq!(server.tls, Some(TlsSettings { certificate: pem.clone(), key: pem.clone() }));
-        assert_eq!((server.tokens[0].role, &*server.tokens[0].name), (TokenRole::Operate, "a"));
+        assert_eq!(
+            server.tls,
+            Some(TlsSettings {
+                certificate: pem.clone(),
+                key: pem.clone()
+            })
+        );
+        assert_eq!(
+            (server.tokens[0].role, &*server.tokens[0].name),
+            (TokenRole::Operate, "a")
+        );
         let shown = settings.redacted_toml();
-        assert_eq!(folder.load(&shown).unwrap().server, settings.server, "{shown}");
+        assert_eq!(
+            folder.load(&shown).unwrap().server,
+            settings.server,
+            "{shown}"
+        );
     }
     // One that takes hooks only has nothing to read; it is asked by whoever can sign.
     let hooks = "[[server.hook_key]]\nname = \"a\"\nsecret = { env = \"A\" }\n";
@@ -37,7 +66,11 @@ fn other_machines_are_heard_only_with_tls_and_a_token() {
     assert!(folder.load(&format!("{GOOD}{listen}{tls}{hooks}")).is_ok());
     assert!(folder.faults(&format!("{GOOD}{listen}{hooks}"))[0].contains("without `tls`"));
     for address in ["127.0.0.53:0", "[::1]:8420"] {
-        assert!(folder.load(&format!("{GOOD}[server]\nlisten = \"{address}\"\n")).is_ok());
+        assert!(
+            folder
+                .load(&format!("{GOOD}[server]\nlisten = \"{address}\"\n"))
+                .is_ok()
+        );
     }
 }
 
@@ -75,7 +108,10 @@ name = "a"
         "server.token.name: stands in another",
     ];
     for wanted in wanted {
-        assert!(faults.iter().any(|fault| fault.contains(wanted)), "{wanted}: {faults:#?}");
+        assert!(
+            faults.iter().any(|fault| fault.contains(wanted)),
+            "{wanted}: {faults:#?}"
+        );
     }
     assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
 }

@@ -1,5 +1,6 @@
-//! The way out: a host is looked up once, its addresses are judged, and the connection goes to one of these and to no other, so
-//! that a name that leads elsewhere a moment later leads nowhere (faults H10).
+//! The way out: a host is looked up once, its addresses are judged, and the connection goes to one
+//! of these and to no other, so that a name that leads elsewhere a moment later leads nowhere
+//! (faults H10).
 
 use std::fmt;
 use std::io;
@@ -23,7 +24,9 @@ pub struct Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("allow_private", &self.allow_private).finish_non_exhaustive()
+        f.debug_struct("Door")
+            .field("allow_private", &self.allow_private)
+            .finish_non_exhaustive()
     }
 }
 
@@ -31,14 +34,22 @@ impl Door {
     /// Looks names up as the machine does.
     pub fn new(allow_private: bool) -> Self {
         let lookup: Lookup = Arc::new(|name| {
-            Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) })
+            Box::pin(async move {
+                Ok(tokio::net::lookup_host((name, 0))
+                    .await?
+                    .map(|address| address.ip())
+                    .collect())
+            })
         });
         Self::with(allow_private, lookup)
     }
 
     /// Looks names up by `lookup`.
     pub fn with(allow_private: bool, lookup: Lookup) -> Self {
-        Self { allow_private, lookup }
+        Self {
+            allow_private,
+            lookup,
+        }
     }
 
     /// Whether connections may stay inside the network.
@@ -49,28 +60,37 @@ impl Door {
     /// The addresses of a host, every one of them judged.
     ///
     /// # Errors
-    /// When it has none, or one that is not public: then none of them is used, somebody wants us to be somewhere.
+    /// When it has none, or one that is not public: then none of them is used, somebody wants us to
+    /// be somewhere.
     pub async fn find(&self, host: &Host<String>, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let found = match host {
             Host::Ipv4(address) => vec![IpAddr::V4(*address)],
             Host::Ipv6(address) => vec![IpAddr::V6(*address)],
-            Host::Domain(name) => (self.lookup)(name.clone())
-                .await
-                .map_err(|error| Failure::refused(format!("the address of {name} cannot be found: {error}")))?,
+            Host::Domain(name) => (self.lookup)(name.clone()).await.map_err(|error| {
+                Failure::refused(format!("the address of {name} cannot be found: {error}"))
+            })?,
         };
         if found.is_empty() {
             return Err(Failure::refused(format!("{host} has no address")));
         }
-        if let Some(private) = found.iter().find(|address| !self.allow_private && !is_public(**address)) {
+        if let Some(private) = found
+            .iter()
+            .find(|address| !self.allow_private && !is_public(**address))
+        {
             let what = format!("{host} leads to {private}, which is no public address");
-            return Err(Failure::refused(format!("{what}; `allow_private = true` allows it, if it is meant so")));
+            return Err(Failure::refused(format!(
+                "{what}; `allow_private = true` allows it, if it is meant so"
+            )));
         }
-        Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+        Ok(found
+            .into_iter()
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
     }
 }
 
-/// Whether an address belongs to the Internet (IANA's registries of special-purpose addresses, RFC 6890), and not to this
-/// machine or its networks.
+/// Whether an address belongs to the Internet (IANA's registries of special-purpose addresses, RFC
+/// 6890), and not to this machine or its networks.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -98,11 +118,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match segments {
-        // An IPv4 address in another dress: mapped, compatible, NAT64 (RFC 6052 and 8215), 6to4 (RFC 3056).
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            is_public_v4(v4(high, low))
-        }
-        // Only what is given out to networks of the Internet; Teredo, documentation and protocols stand apart from it.
+        // An IPv4 address in another dress: mapped, compatible, NAT64 (RFC 6052 and 8215), 6to4
+        // (RFC 3056).
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => is_public_v4(v4(high, low)),
+        // Only what is given out to networks of the Internet; Teredo, documentation and protocols
+        // stand apart from it.
         [0x2001, second, ..] => second >= 0x0200 && second != 0x0db8,
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
@@ -175,12 +197,33 @@ mod tests {
 
     #[tokio::test]
     async fn one_private_address_among_public_ones_closes_the_door_unless_it_is_allowed() {
-        let lookup: Lookup =
-            Arc::new(|_| Box::pin(async { Ok(vec!["9.9.9.9".parse().unwrap(), "169.254.169.254".parse().unwrap()]) }));
+        let lookup: Lookup = Arc::new(|_| {
+            Box::pin(async {
+                Ok(vec![
+                    "9.9.9.9".parse().unwrap(),
+                    "169.254.169.254".parse().unwrap(),
+                ])
+            })
+        });
         let host = Host::Domain("hooks.example".to_owned());
-        let failure = Door::with(false, Arc::clone(&lookup)).find(&host, 443).await.unwrap_err();
-        assert!(failure.message.contains("hooks.example leads to 169.254.169.254"), "{failure}");
+        let failure = Door::with(false, Arc::clone(&lookup))
+            .find(&host, 443)
+            .await
+            .unwrap_err();
+        assert!(
+            failure
+                .message
+                .contains("hooks.example leads to 169.254.169.254"),
+            "{failure}"
+        );
         assert!(!failure.is_open);
-        assert_eq!(Door::with(true, lookup).find(&host, 443).await.unwrap().len(), 2);
+        assert_eq!(
+            Door::with(true, lookup)
+                .find(&host, 443)
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! By mail, over SMTP with TLS always: STARTTLS that is required, or TLS from the first octet (RFC 8314).
+//! By mail, over SMTP with TLS always: STARTTLS that is required, or TLS from the first octet (RFC
+//! 8314).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -67,19 +68,31 @@ impl Carrier for Mail {
     async fn carry(&self, notice: &Notice) -> Result<(), Failure> {
         let letter = &self.letter;
         let server = format!("{}:{}", letter.host, letter.port);
-        let message = self.message(notice).map_err(|what| Failure::refused(format!("no mail can be made: {what}")))?;
+        let message = self
+            .message(notice)
+            .map_err(|what| Failure::refused(format!("no mail can be made: {what}")))?;
         let addresses = self.door.find(&letter.host, letter.port).await?;
         // One is enough: a mail server that is not there is tried again.
-        let address = addresses.first().map(|address| address.ip().to_string()).unwrap_or_default();
+        let address = addresses
+            .first()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default();
         let tls = self.tls()?;
-        let tls = if letter.tls == Begin::Implicit { Tls::Wrapper(tls) } else { Tls::Required(tls) };
+        let tls = if letter.tls == Begin::Implicit {
+            Tls::Wrapper(tls)
+        } else {
+            Tls::Required(tls)
+        };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address)
             .port(letter.port)
             .timeout(Some(TIMEOUT))
             .tls(tls);
         if let Some((user, source)) = &letter.login {
             let password = secret("`password`", source).await?;
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+            builder = builder.credentials(Credentials::new(
+                user.clone(),
+                password.expose_secret().to_owned(),
+            ));
         }
         let (transport, mail) = (builder.build(), message.formatted());
         match transport.send_raw(message.envelope(), &mail).await {
@@ -92,7 +105,8 @@ impl Carrier for Mail {
     }
 }
 
-/// For a server that refuses one of several recipients, and with it the mail to all: those whom it takes have it.
+/// For a server that refuses one of several recipients, and with it the mail to all: those whom it
+/// takes have it.
 async fn one_by_one(
     server: &str,
     transport: &AsyncSmtpTransport<Tokio1Executor>,
@@ -109,17 +123,29 @@ async fn one_by_one(
             words.push(format!("{to}: {}", said(&chain(&error))));
         }
     }
-    let (taken, words) = (all.len() - words.len(), format!("mail server {server}: {}", words.join("; ")));
+    let (taken, words) = (
+        all.len() - words.len(),
+        format!("mail server {server}: {}", words.join("; ")),
+    );
     match taken {
-        0 => Err(Failure { is_open, ..Failure::refused(words) }),
+        0 => Err(Failure {
+            is_open,
+            ..Failure::refused(words)
+        }),
         taken if taken == all.len() => Ok(()),
-        _ => Err(Failure::in_part(format!("{words}; {taken} of {} recipients have it", all.len()))),
+        _ => Err(Failure::in_part(format!(
+            "{words}; {taken} of {} recipients have it",
+            all.len()
+        ))),
     }
 }
 
 /// 550 to 554 (RFC 5321, section 4.2.3): the mailbox or the mail, and not who sends (535) or how.
 fn is_about_a_recipient(error: &smtp::Error) -> bool {
-    error.is_permanent() && error.status().is_some_and(|code| code.category == Category::MailSystem)
+    error.is_permanent()
+        && error
+            .status()
+            .is_some_and(|code| code.category == Category::MailSystem)
 }
 
 impl Mail {
@@ -137,17 +163,29 @@ impl Mail {
         for to in &letter.to {
             message = message.to(to.clone());
         }
-        message.body(format!("{}\n\nSeverity: {}\n\n{}", notice.title, notice.severity, notice.text))
+        message.body(format!(
+            "{}\n\nSeverity: {}\n\n{}",
+            notice.title, notice.severity, notice.text
+        ))
     }
 
     fn tls(&self) -> Result<TlsParameters, Failure> {
         let mut builder = TlsParameters::builder(self.letter.host.to_string());
         if let Some(path) = &self.ca_file {
-            let wrong = || Failure::refused(format!("`ca_file` {} holds no certificate in PEM form", path.display()));
+            let wrong = || {
+                Failure::refused(format!(
+                    "`ca_file` {} holds no certificate in PEM form",
+                    path.display()
+                ))
+            };
             let certificate = Certificate::from_pem(&roots(path)?).map_err(|_| wrong())?;
-            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
+            builder = builder
+                .certificate_store(CertificateStore::None)
+                .add_root_certificate(certificate);
         }
-        builder.build().map_err(|error| Failure::refused(format!("TLS cannot be set up: {}", chain(&error))))
+        builder
+            .build()
+            .map_err(|error| Failure::refused(format!("TLS cannot be set up: {}", chain(&error))))
     }
 }
 

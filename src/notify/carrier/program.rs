@@ -1,7 +1,8 @@
-//! By a program of the user's own: the notice on its standard input as one JSON object, the one a webhook gets.
+//! By a program of the user's own: the notice on its standard input as one JSON object, the one a
+//! webhook gets.
 //!
-//! No shell; `PATH` and `HOME` are all of its environment, `/` its directory. Status 0 means delivered. After 30 seconds its
-//! whole process group is killed.
+//! No shell; `PATH` and `HOME` are all of its environment, `/` its directory. Status 0 means
+//! delivered. After 30 seconds its whole process group is killed.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,38 +33,66 @@ pub struct Program(pub Vec<String>);
 #[async_trait]
 impl Carrier for Program {
     async fn carry(&self, notice: &Notice) -> Result<(), Failure> {
-        let (program, arguments) = self.0.split_first().ok_or_else(|| Failure::refused("`command` is empty"))?;
+        let (program, arguments) = self
+            .0
+            .split_first()
+            .ok_or_else(|| Failure::refused("`command` is empty"))?;
         let mut command = Command::new(program);
-        command.args(arguments).current_dir("/").env_clear().process_group(0).kill_on_drop(true);
+        command
+            .args(arguments)
+            .current_dir("/")
+            .env_clear()
+            .process_group(0)
+            .kill_on_drop(true);
         for name in ["PATH", "HOME"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|error| Failure::refused(format!("{program} does not start: {error}")))?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::refused(format!("{program} does not start: {error}")))?;
+        let mut group = Group(
+            child
+                .id()
+                .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+        );
         let input = in_json(&notice.json().to_string()).into_owned();
         let ended = timeout(TIMEOUT, converse(&mut child, input.as_bytes())).await;
         match ended {
             Ok(Ok((status, words))) => {
                 group.0 = None;
-                let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+                let words = if words.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {words}")
+                };
                 // It knows whether it has told anybody; ours is to believe its status.
                 if status.success() {
                     Ok(())
                 } else {
-                    Err(Failure::refused(format!("{program} ended with {status}{words}")))
+                    Err(Failure::refused(format!(
+                        "{program} ended with {status}{words}"
+                    )))
                 }
             }
-            Ok(Err(error)) => Err(Failure::open(format!("{program}: its end cannot be seen: {error}"))),
-            Err(_) => {
-                Err(Failure::open(format!("{program} did not end within {} s and was killed", TIMEOUT.as_secs())))
-            }
+            Ok(Err(error)) => Err(Failure::open(format!(
+                "{program}: its end cannot be seen: {error}"
+            ))),
+            Err(_) => Err(Failure::open(format!(
+                "{program} did not end within {} s and was killed",
+                TIMEOUT.as_secs()
+            ))),
         }
     }
 }
 
-async fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<(std::process::ExitStatus, String)> {
+async fn converse(
+    child: &mut Child,
+    input: &[u8],
+) -> std::io::Result<(std::process::ExitStatus, String)> {
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let ask = async {
         if let Some(mut stdin) = stdin {
@@ -79,7 +108,8 @@ async fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<(std::proc
             let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
     };
-    // Its end counts, not that of what it left running with the same standard error: else it would be told again and again.
+    // Its end counts, not that of what it left running with the same standard error: else it would
+    // be told again and again.
     let status = {
         let talk = async { tokio::join!(ask, hear) };
         tokio::pin!(talk);
@@ -100,7 +130,8 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Gone already is as good. It is waited for last, or its group has still somebody in it: the number means this group.
+            // Gone already is as good. It is waited for last, or its group has still somebody in
+            // it: the number means this group.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

@@ -1,7 +1,8 @@
-//! Over HTTP: a signed webhook for programs (Standard Webhooks, specification 1.0.0), and a text for a chat (Slack, Teams,
-//! Mattermost, Zulip and what understands their incoming webhooks).
+//! Over HTTP: a signed webhook for programs (Standard Webhooks, specification 1.0.0), and a text
+//! for a chat (Slack, Teams, Mattermost, Zulip and what understands their incoming webhooks).
 //!
-//! Redirects are not followed, proxies of the environment are not used, and the connection goes to an address that was judged.
+//! Redirects are not followed, proxies of the environment are not used, and the connection goes to
+//! an address that was judged.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,8 +77,14 @@ impl Carrier for Web {
             Receiver::Chat { url, field } => {
                 let text = secret("`url`", url).await?;
                 let url = Url::parse(text.expose_secret());
-                let url = url.map_err(|_| Failure::refused("`url` is no URL; its secret holds something else"))?;
-                (url, json!({ field: chat_text(notice) }).to_string(), HeaderMap::new())
+                let url = url.map_err(|_| {
+                    Failure::refused("`url` is no URL; its secret holds something else")
+                })?;
+                (
+                    url,
+                    json!({ field: chat_text(notice) }).to_string(),
+                    HeaderMap::new(),
+                )
             }
         };
         self.post(&url, body, headers).await
@@ -85,16 +92,25 @@ impl Carrier for Web {
 }
 
 impl Web {
-    async fn signed(&self, notice: &Notice, source: &SecretSource, body: &[u8]) -> Result<HeaderMap, Failure> {
+    async fn signed(
+        &self,
+        notice: &Notice,
+        source: &SecretSource,
+        body: &[u8],
+    ) -> Result<HeaderMap, Failure> {
         let text: SecretString = secret("`secret`", source).await?;
-        let secret = Secret::read(&text).map_err(|what| Failure::refused(format!("`secret` {what}")))?;
+        let secret =
+            Secret::read(&text).map_err(|what| Failure::refused(format!("`secret` {what}")))?;
         let timestamp = self.clock.now().as_second().to_string();
         let signature = secret.sign(&notice.id, &timestamp, body);
         let mut headers = HeaderMap::new();
-        for (name, value) in
-            [("webhook-id", notice.id.as_str()), ("webhook-timestamp", &timestamp), ("webhook-signature", &signature)]
-        {
-            let value = HeaderValue::from_str(value).map_err(|_| Failure::refused("the id is not fit for a header"))?;
+        for (name, value) in [
+            ("webhook-id", notice.id.as_str()),
+            ("webhook-timestamp", &timestamp),
+            ("webhook-signature", &signature),
+        ] {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Failure::refused("the id is not fit for a header"))?;
             headers.insert(name, value);
         }
         Ok(headers)
@@ -106,7 +122,9 @@ impl Web {
         };
         let is_plain = url.scheme() == "http" && self.door.allows_private();
         if url.scheme() != "https" && !is_plain {
-            let what = format!("{host}: the URL must begin with https:// (http:// only with `allow_private = true`)");
+            let what = format!(
+                "{host}: the URL must begin with https:// (http:// only with `allow_private = true`)"
+            );
             return Err(Failure::refused(what));
         }
         let addresses = self.door.find(&host.to_owned(), port).await?;
@@ -127,16 +145,31 @@ impl Web {
         } else if let Some(path) = &self.ca_file {
             let bundle = reqwest::Certificate::from_pem_bundle(&roots(path)?).unwrap_or_default();
             if bundle.is_empty() {
-                return Err(Failure::refused(format!("`ca_file` {} holds no certificate in PEM form", path.display())));
+                return Err(Failure::refused(format!(
+                    "`ca_file` {} holds no certificate in PEM form",
+                    path.display()
+                )));
             }
             builder = builder.tls_certs_only(bundle);
         }
-        let client = builder.build().map_err(|error| Failure::refused(format!("{host}: {}", chain(&error))))?;
-        let request = client.post(url.clone()).headers(headers).header(header::CONTENT_TYPE, "application/json");
+        let client = builder
+            .build()
+            .map_err(|error| Failure::refused(format!("{host}: {}", chain(&error))))?;
+        let request = client
+            .post(url.clone())
+            .headers(headers)
+            .header(header::CONTENT_TYPE, "application/json");
         let answer = request.body(body).send().await.map_err(|error| {
-            let (refused, error) = (error.is_connect() || error.is_builder(), error.without_url());
+            let (refused, error) = (
+                error.is_connect() || error.is_builder(),
+                error.without_url(),
+            );
             let message = format!("{host}: {}", chain(&error));
-            if refused { Failure::refused(message) } else { Failure::open(message) }
+            if refused {
+                Failure::refused(message)
+            } else {
+                Failure::open(message)
+            }
         })?;
         judge(&host.to_string(), url, answer).await
     }
@@ -148,7 +181,10 @@ async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(
     if status.is_success() {
         return Ok(());
     }
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = answer
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let mut words = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
         words.extend_from_slice(&chunk);
@@ -157,37 +193,67 @@ async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(
         }
     }
     let words = said(&without_secrets(&String::from_utf8_lossy(&words), url));
-    let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+    let words = if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {words}")
+    };
     let message = match status {
         status if status.is_redirection() => {
-            format!("{host} answers {status} and points elsewhere, which is not followed; correct the URL")
+            format!(
+                "{host} answers {status} and points elsewhere, which is not followed; correct the URL"
+            )
         }
         status => format!("{host} answers {status}{words}"),
     };
     let retry_after = retry_after.map(Duration::from_secs);
     // A gateway in between may have passed it on.
-    Err(Failure { retry_after, is_open: status.is_server_error(), ..Failure::refused(message) })
+    Err(Failure {
+        retry_after,
+        is_open: status.is_server_error(),
+        ..Failure::refused(message)
+    })
 }
 
-/// The path of a chat's URL is its secret, and a helpful receiver may repeat it: as it was sent, or decoded. Before the words are
-/// cut: half of a secret is one, too.
+/// The path of a chat's URL is its secret, and a helpful receiver may repeat it: as it was sent, or
+/// decoded. Before the words are cut: half of a secret is one, too.
 fn without_secrets(words: &str, url: &Url) -> String {
     let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     let values = url.query_pairs().map(|(_, value)| value.into_owned());
-    let parts =
-        url.path_segments().into_iter().flatten().chain(url.query()).chain([url.username()]).chain(url.password());
-    let parts = parts.flat_map(|part| [part.to_owned(), decoded(part)]).chain(values).filter(|part| part.len() >= 8);
+    let parts = url
+        .path_segments()
+        .into_iter()
+        .flatten()
+        .chain(url.query())
+        .chain([url.username()])
+        .chain(url.password());
+    let parts = parts
+        .flat_map(|part| [part.to_owned(), decoded(part)])
+        .chain(values)
+        .filter(|part| part.len() >= 8);
     let mut parts: Vec<String> = parts.collect();
     // What holds another goes first, and wholly.
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-    parts.iter().fold(words.to_owned(), |words, part| words.replace(part.as_str(), "[REDACTED]"))
+    parts.iter().fold(words.to_owned(), |words, part| {
+        words.replace(part.as_str(), "[REDACTED]")
+    })
 }
 
-/// The message for people, without anything that a chat takes for a mention, a link or markup: what is not ours in it must not
-/// call the whole company.
+/// The message for people, without anything that a chat takes for a mention, a link or markup: what
+/// is not ours in it must not call the whole company.
 fn chat_text(notice: &Notice) -> String {
-    let text = format!("{} [{}]\n{}", notice.headline(), notice.severity, notice.text);
-    let mut plain: String = text.trim_end().replace("://", "：//").chars().map(without_meaning).collect();
+    let text = format!(
+        "{} [{}]\n{}",
+        notice.headline(),
+        notice.severity,
+        notice.text
+    );
+    let mut plain: String = text
+        .trim_end()
+        .replace("://", "：//")
+        .chars()
+        .map(without_meaning)
+        .collect();
     if let Some((end, _)) = plain.char_indices().nth(LONGEST) {
         plain.truncate(end);
         plain.push('…');
@@ -195,12 +261,12 @@ fn chat_text(notice: &Notice) -> String {
     plain
 }
 
-/// Characters of markup in their full-width forms (Unicode, block "Halfwidth and Fullwidth Forms"), which read alike.
+/// Characters of markup in their full-width forms (Unicode, block "Halfwidth and Fullwidth Forms"),
+/// which read alike.
 fn without_meaning(c: char) -> char {
     match c {
-        '<' | '>' | '&' | '@' | '#' | '*' | '_' | '~' | '`' | '[' | ']' | '|' | '\\' | '!' | '$' => {
-            char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c)
-        }
+        '<' | '>' | '&' | '@' | '#' | '*' | '_' | '~' | '`' | '[' | ']' | '|' | '\\' | '!'
+        | '$' => char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c),
         c => c,
     }
 }
@@ -214,10 +280,21 @@ mod tests {
     #[test]
     fn a_chat_gets_no_mention_no_link_and_no_markup_and_not_too_much() {
         let mut notice = Notice::test(Timestamp::UNIX_EPOCH);
-        notice.text = format!("<!channel> @all [x](https://evil.test) `a` {}", "*".repeat(5_000));
+        notice.text = format!(
+            "<!channel> @all [x](https://evil.test) `a` {}",
+            "*".repeat(5_000)
+        );
         let text = chat_text(&notice);
-        assert!(text.starts_with("prevalidate: a test message ［info］\n＜！channel＞ ＠all ［x］(https："), "{text}");
-        assert!(!text.contains(['<', '>', '@', '[', '`', '*']) && !text.contains("://"), "{text}");
+        assert!(
+            text.starts_with(
+                "prevalidate: a test message ［info］\n＜！channel＞ ＠all ［x］(https："
+            ),
+            "{text}"
+        );
+        assert!(
+            !text.contains(['<', '>', '@', '[', '`', '*']) && !text.contains("://"),
+            "{text}"
+        );
         assert_eq!(text.chars().count(), LONGEST + 1);
     }
 }

@@ -9,7 +9,9 @@ use super::*;
 use crate::store::NoticeRecord;
 
 fn only(notices: Vec<Notice>) -> Notice {
-    let [notice] = &notices[..] else { panic!("one message, not {notices:#?}") };
+    let [notice] = &notices[..] else {
+        panic!("one message, not {notices:#?}")
+    };
     notice.clone()
 }
 
@@ -20,7 +22,12 @@ async fn two_processes_on_one_store_tell_once() {
     world.hold(place);
     let notifiers = [(); 8].map(|()| world.telling(Pace::DAEMON, &heard));
     for round in 0..3 {
-        let told = futures::future::join_all(notifiers.iter().map(|notifier| notifier.tell(&world.picture))).await;
+        let told = futures::future::join_all(
+            notifiers
+                .iter()
+                .map(|notifier| notifier.tell(&world.picture)),
+        )
+        .await;
         assert!(told.into_iter().all(|told| told.unwrap().is_empty()));
         assert_eq!(heard.take().len(), 1, "round {round}");
         world.pass(hours(24));
@@ -35,11 +42,17 @@ async fn a_message_that_may_have_arrived_is_sent_again_as_it_was() {
     let notifier = world.telling(Pace::DAEMON, &heard);
     heard.fails(Some(Failure::open("the answer was lost")));
     let failed = notifier.tell(&world.picture).await.unwrap();
-    assert_eq!((failed[0].topic, failed[0].error.as_str()), (Topic::Held, "the answer was lost"));
+    assert_eq!(
+        (failed[0].topic, failed[0].error.as_str()),
+        (Topic::Held, "the answer was lost")
+    );
     let first = only(heard.take());
     notifier.tell(&world.picture).await.unwrap();
     assert_eq!(heard.take(), [], "not in a tight loop");
-    assert_eq!(notifier.open().await.unwrap()[0].error.as_deref(), Some("the answer was lost"));
+    assert_eq!(
+        notifier.open().await.unwrap()[0].error.as_deref(),
+        Some("the answer was lost")
+    );
 
     heard.fails(None);
     world.picture.entries[place].reason = "it is still so, in other words".into();
@@ -47,7 +60,10 @@ async fn a_message_that_may_have_arrived_is_sent_again_as_it_was() {
     notifier.tell(&world.picture).await.unwrap();
     assert_eq!(only(heard.take()), first);
     let open = notifier.open().await.unwrap().remove(0);
-    assert_eq!((open.error, open.open[0].name.as_str()), (None, "example.ch"));
+    assert_eq!(
+        (open.error, open.open[0].name.as_str()),
+        (None, "example.ch")
+    );
 }
 
 #[tokio::test]
@@ -59,7 +75,10 @@ async fn what_some_have_is_not_sent_again_and_keeps_nothing_else_from_them() {
     let notifier = world.telling(Pace::DAEMON, &heard);
     heard.fails(Some(Failure::in_part("gone@example.ch: no such user")));
     let failed = notifier.tell(&world.picture).await.unwrap();
-    assert!(matches!(&failed[..], [failed] if !failed.again && failed.error.contains("gone@")), "{failed:?}");
+    assert!(
+        matches!(&failed[..], [failed] if !failed.again && failed.error.contains("gone@")),
+        "{failed:?}"
+    );
     let topics: Vec<_> = heard.take().iter().map(|notice| notice.topic).collect();
     assert_eq!(topics, [Topic::Lapsed, Topic::Held]);
     world.pass(hours(1));
@@ -70,7 +89,10 @@ async fn what_some_have_is_not_sent_again_and_keeps_nothing_else_from_them() {
 #[tokio::test]
 async fn what_may_have_been_told_is_told_to_be_over_and_what_certainly_was_not_is_not() {
     for (failure, titles) in [
-        (Failure::open("the answer was lost"), vec!["over: 1 held domain"]),
+        (
+            Failure::open("the answer was lost"),
+            vec!["over: 1 held domain"],
+        ),
         (Failure::refused("connection refused"), vec![]),
     ] {
         let (mut world, heard) = (World::new().await, Heard::default());
@@ -85,7 +107,14 @@ async fn what_may_have_been_told_is_told_to_be_over_and_what_certainly_was_not_i
         world.pass(hours(1));
         notifier.tell(&world.picture).await.unwrap();
         assert_eq!(heard.titles(), titles);
-        assert!(notifier.open().await.unwrap().iter().all(|open| open.error.is_none() && open.open.is_empty()));
+        assert!(
+            notifier
+                .open()
+                .await
+                .unwrap()
+                .iter()
+                .all(|open| open.error.is_none() && open.open.is_empty())
+        );
     }
 }
 
@@ -107,9 +136,17 @@ async fn a_sink_that_fails_is_asked_less_and_less_often_and_does_not_hold_up_the
     // Two topics, each by its own waiting times, and never two of them for one picture.
     assert_eq!(tries, [0, 1, 2, 3, 4, 6, 8, 11, 18, 21, 38, 41]);
     // A night's run tries at once: the next one may be tomorrow.
-    world.telling(Pace::NIGHTLY, &Heard::default()).tell(&world.picture).await.unwrap();
+    world
+        .telling(Pace::NIGHTLY, &Heard::default())
+        .tell(&world.picture)
+        .await
+        .unwrap();
     dead.fails(None);
-    world.notifier(Pace::NIGHTLY, vec![sink("dead", &dead)]).tell(&world.picture).await.unwrap();
+    world
+        .notifier(Pace::NIGHTLY, vec![sink("dead", &dead)])
+        .tell(&world.picture)
+        .await
+        .unwrap();
     assert_eq!(dead.titles(), ["1 held domain", "1 failing renewal"]);
 }
 
@@ -119,7 +156,10 @@ async fn a_sink_that_asks_for_time_gets_it() {
     let place = world.add("example.ch");
     world.hold(place);
     let notifier = world.telling(Pace::DAEMON, &heard);
-    heard.fails(Some(Failure { retry_after: Some(Duration::from_secs(3_600)), ..Failure::open("busy") }));
+    heard.fails(Some(Failure {
+        retry_after: Some(Duration::from_secs(3_600)),
+        ..Failure::open("busy")
+    }));
     notifier.tell(&world.picture).await.unwrap();
     world.pass(SignedDuration::from_mins(59));
     notifier.tell(&world.picture).await.unwrap();
@@ -145,7 +185,10 @@ async fn a_message_of_a_process_that_died_is_sent_by_another_one_with_the_same_i
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     world.hold(place);
-    let dying = Sink { carrier: Box::new(Dying(heard.clone())), ..sink("team", &heard) };
+    let dying = Sink {
+        carrier: Box::new(Dying(heard.clone())),
+        ..sink("team", &heard)
+    };
     let dying = world.notifier(Pace::DAEMON, vec![dying]);
     tokio::select! {
         _ = dying.tell(&world.picture) => panic!("it never ends"),
@@ -159,7 +202,11 @@ async fn a_message_of_a_process_that_died_is_sent_by_another_one_with_the_same_i
         assert_eq!(heard.take(), [], "it may still be alive");
     }
     world.pass(SignedDuration::from_mins(2));
-    world.telling(Pace::DAEMON, &heard).tell(&world.picture).await.unwrap();
+    world
+        .telling(Pace::DAEMON, &heard)
+        .tell(&world.picture)
+        .await
+        .unwrap();
     assert_eq!(only(heard.take()), sent);
 }
 
@@ -168,8 +215,18 @@ async fn a_state_that_nobody_can_read_is_told_anew() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     world.hold(place);
-    assert!(world.store.claim_notice("team/held", None, "{\"open\": 7}", world.clock.now()).await.unwrap());
-    world.telling(Pace::DAEMON, &heard).tell(&world.picture).await.unwrap();
+    assert!(
+        world
+            .store
+            .claim_notice("team/held", None, "{\"open\": 7}", world.clock.now())
+            .await
+            .unwrap()
+    );
+    world
+        .telling(Pace::DAEMON, &heard)
+        .tell(&world.picture)
+        .await
+        .unwrap();
     assert_eq!(heard.titles(), ["1 held domain"]);
     let records: Vec<NoticeRecord> = world.store.notice_records().await.unwrap();
     assert!(records[0].state.contains("example.ch"), "{records:?}");
@@ -192,17 +249,26 @@ async fn who_makes_pictures_never_waits_and_the_last_one_is_told_by_the_notifier
     }
     ending.cancel();
     task.await.unwrap();
-    assert_eq!((before.titles(), after.titles()), (vec![], vec!["1 held domain".to_owned()]));
+    assert_eq!(
+        (before.titles(), after.titles()),
+        (vec![], vec!["1 held domain".to_owned()])
+    );
 }
 
 #[tokio::test]
 async fn neither_a_greedy_sink_nor_a_wrong_clock_puts_a_message_off_for_longer_than_six_hours() {
-    for (ahead, greedy) in [(0, Duration::from_secs(u64::MAX / 4)), (24 * 200, Duration::ZERO)] {
+    for (ahead, greedy) in [
+        (0, Duration::from_secs(u64::MAX / 4)),
+        (24 * 200, Duration::ZERO),
+    ] {
         let (mut world, heard) = (World::new().await, Heard::default());
         let place = world.add("example.ch");
         world.hold(place);
         let notifier = world.telling(Pace::DAEMON, &heard);
-        heard.fails(Some(Failure { retry_after: Some(greedy), ..Failure::refused("busy") }));
+        heard.fails(Some(Failure {
+            retry_after: Some(greedy),
+            ..Failure::refused("busy")
+        }));
         world.pass(hours(ahead));
         assert_eq!(notifier.tell(&world.picture).await.unwrap().len(), 1);
         world.pass(hours(-ahead));

@@ -25,8 +25,16 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
     Registration {
         reference: format!("cld-{domain}"),
         domain: domain.clone(),
-        status: if validated_at.is_some() { Status::Valid } else { Status::Pending },
-        proof: validated_at.map(|at| Proof { validated_at: Some(at), expires_at: None, method: None }),
+        status: if validated_at.is_some() {
+            Status::Valid
+        } else {
+            Status::Pending
+        },
+        proof: validated_at.map(|at| Proof {
+            validated_at: Some(at),
+            expires_at: None,
+            method: None,
+        }),
         token: None,
         last_words: None,
         doubt: None,
@@ -39,10 +47,15 @@ type Kind = (bool, u8, i64, bool);
 async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
     let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
     let store = SqliteStore::open("sqlite::memory:", None).await.unwrap();
-    let targets =
-        [Target::new("ca", ClientSelector::Name("one".into())), Target::new("ca", ClientSelector::Name("two".into()))];
+    let targets = [
+        Target::new("ca", ClientSelector::Name("one".into())),
+        Target::new("ca", ClientSelector::Name("two".into())),
+    ];
     for target in &targets {
-        let own: Vec<_> = rows.iter().filter(|(_, kind)| kind.0 == (target.key == targets[1].key)).collect();
+        let own: Vec<_> = rows
+            .iter()
+            .filter(|(_, kind)| kind.0 == (target.key == targets[1].key))
+            .collect();
         let wanted: Vec<_> = own
             .iter()
             .map(|(domain, _)| Wanted {
@@ -67,24 +80,59 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             })
             .collect();
         store.record_look(&target.key, &seen, now).await.unwrap();
-        store.set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" ")).await.unwrap();
+        store
+            .set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" "))
+            .await
+            .unwrap();
         // Some cover what lies below them, some do no longer.
         let above = strangers.iter().zip([1, -1].iter().cycle());
-        let above: Vec<_> = above.map(|(name, hours)| format!("{name}={}", now.as_second() + hours * 3600)).collect();
-        store.set_fact(&format!("above/{}", target.key), &above.join(" ")).await.unwrap();
+        let above: Vec<_> = above
+            .map(|(name, hours)| format!("{name}={}", now.as_second() + hours * 3600))
+            .collect();
+        store
+            .set_fact(&format!("above/{}", target.key), &above.join(" "))
+            .await
+            .unwrap();
     }
-    let (policy, providers) = (Policy::new(Mode::Manage), BTreeSet::from(["dns".to_owned()]));
-    let basis = Basis { targets: &targets, providers: &providers, policy: &policy };
+    let (policy, providers) = (
+        Policy::new(Mode::Manage),
+        BTreeSet::from(["dns".to_owned()]),
+    );
+    let basis = Basis {
+        targets: &targets,
+        providers: &providers,
+        policy: &policy,
+    };
     let mut texts = HashSet::new();
-    let all = views(&store, store.domains().await.unwrap(), &basis, BTreeMap::new(), now).await.unwrap();
-    let whole: Vec<_> = all.iter().cloned().map(|view| format!("{:?}", Entry::of(view, &mut texts))).collect();
+    let all = views(
+        &store,
+        store.domains().await.unwrap(),
+        &basis,
+        BTreeMap::new(),
+        now,
+    )
+    .await
+    .unwrap();
+    let whole: Vec<_> = all
+        .iter()
+        .cloned()
+        .map(|view| format!("{:?}", Entry::of(view, &mut texts)))
+        .collect();
     for at_once in [1, 3, 1_000] {
-        let picture = Snapshot::read_by(|| Pages::sized(&store, at_once), &store, &basis, now).await.unwrap();
-        let entries: Vec<_> = picture.entries.iter().map(|entry| format!("{entry:?}")).collect();
+        let picture = Snapshot::read_by(|| Pages::sized(&store, at_once), &store, &basis, now)
+            .await
+            .unwrap();
+        let entries: Vec<_> = picture
+            .entries
+            .iter()
+            .map(|entry| format!("{entry:?}"))
+            .collect();
         assert_eq!(entries, whole, "{at_once} at once");
     }
     for view in all {
-        let alone = crate::overview::view_of(&store, &view.domain, &basis, now).await.unwrap();
+        let alone = crate::overview::view_of(&store, &view.domain, &basis, now)
+            .await
+            .unwrap();
         assert_eq!(format!("{alone:?}"), format!("{:?}", Some(view)));
     }
 }

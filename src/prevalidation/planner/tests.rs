@@ -23,8 +23,16 @@ fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registra
     Registration {
         reference: "cld-1".to_owned(),
         domain: name(),
-        status: if validated.is_some() { Status::Valid } else { Status::Pending },
-        proof: validated.map(|at| Proof { validated_at: Some(at), expires_at: None, method: None }),
+        status: if validated.is_some() {
+            Status::Valid
+        } else {
+            Status::Pending
+        },
+        proof: validated.map(|at| Proof {
+            validated_at: Some(at),
+            expires_at: None,
+            method: None,
+        }),
         token: Some(Token {
             value: VALUE.to_owned(),
             created_at: Some(token_made),
@@ -76,7 +84,11 @@ fn pending() -> Observed {
 
 fn step_of(seen: &Observed) -> &'static str {
     let decision = next_step(seen, &Policy::new(Mode::Manage), now());
-    if decision.is_due(now()) { decision.step.as_str() } else { "wait" }
+    if decision.is_due(now()) {
+        decision.step.as_str()
+    } else {
+        "wait"
+    }
 }
 
 #[test]
@@ -110,24 +122,38 @@ fn a_lost_answer_is_read_before_anything_else() {
     assert_eq!(step_of(&seen), "read");
     seen.sighting = Sighting::Missing(registration(None, ago(10)));
     seen.attempt.unanswered = None;
-    assert_eq!(step_of(&seen), "read", "missing in a list is no proof of absence");
+    assert_eq!(
+        step_of(&seen),
+        "read",
+        "missing in a list is no proof of absence"
+    );
 }
 
 #[test]
 fn a_renewal_proves_write_access_before_it_risks_the_proof() {
-    let mut seen = observed(Sighting::Present(registration(Some(ago(195 * DAY)), ago(196 * DAY))));
+    let mut seen = observed(Sighting::Present(registration(
+        Some(ago(195 * DAY)),
+        ago(196 * DAY),
+    )));
     assert_eq!(step_of(&seen), "preflight");
     seen.attempt.preflight_at = Some(ago(11));
     assert_eq!(step_of(&seen), "preflight", "that was too long ago");
     seen.attempt.preflight_at = Some(ago(9));
     assert_eq!(step_of(&seen), "renew");
     seen.has_provider = false;
-    assert_eq!(step_of(&seen), "hold", "without a provider nothing is risked");
+    assert_eq!(
+        step_of(&seen),
+        "hold",
+        "without a provider nothing is risked"
+    );
 }
 
 #[test]
 fn a_token_that_a_colleague_asked_for_is_used_instead_of_another_reset() {
-    let seen = observed(Sighting::Present(registration(Some(ago(195 * DAY)), ago(60))));
+    let seen = observed(Sighting::Present(registration(
+        Some(ago(195 * DAY)),
+        ago(60),
+    )));
     assert_eq!(step_of(&seen), "publish");
 }
 
@@ -146,8 +172,14 @@ fn the_ca_is_asked_after_5_15_and_60_minutes_at_the_horizon_and_every_6_hours() 
             tries,
             ..Attempt::default()
         };
-        let seen = Observed { attempt, ..seen.clone() };
-        next_step(&seen, &policy, now()).at.duration_since(visible).as_mins()
+        let seen = Observed {
+            attempt,
+            ..seen.clone()
+        };
+        next_step(&seen, &policy, now())
+            .at
+            .duration_since(visible)
+            .as_mins()
     };
     assert_eq!(minutes(0, 0), 1);
     assert_eq!(minutes(1, 1), 6);
@@ -178,15 +210,46 @@ fn what_a_resolver_remembers_moves_the_next_try_within_the_horizon_and_the_budge
             ..Attempt::default()
         };
         let decision = next_step(&seen, &policy, now());
-        (decision.at.duration_since(visible).as_mins(), decision.why.contains("a resolver has forgotten"))
+        (
+            decision.at.duration_since(visible).as_mins(),
+            decision.why.contains("a resolver has forgotten"),
+        )
     };
-    assert_eq!(minutes(0, 0, 50), (1, false), "the CA's cache may be empty: the first try is never late");
-    assert_eq!(minutes(1, 1, 50), (50, true), "asked before, it would say the same");
-    assert_eq!(minutes(3, 16, 30), (30, true), "earlier than the schedule has it");
-    assert_eq!(minutes(2, 6, 7), (11, true), "and never closer than five minutes");
-    assert_eq!(minutes(1, 1, 999), (120, true), "no cache remembers longer than the horizon");
-    assert_eq!(minutes(2, 6, 6), (16, false), "what was remembered until the last try is no reason any more");
-    assert_eq!(minutes(5, 125, 999), (485, false), "nor is anything after the horizon");
+    assert_eq!(
+        minutes(0, 0, 50),
+        (1, false),
+        "the CA's cache may be empty: the first try is never late"
+    );
+    assert_eq!(
+        minutes(1, 1, 50),
+        (50, true),
+        "asked before, it would say the same"
+    );
+    assert_eq!(
+        minutes(3, 16, 30),
+        (30, true),
+        "earlier than the schedule has it"
+    );
+    assert_eq!(
+        minutes(2, 6, 7),
+        (11, true),
+        "and never closer than five minutes"
+    );
+    assert_eq!(
+        minutes(1, 1, 999),
+        (120, true),
+        "no cache remembers longer than the horizon"
+    );
+    assert_eq!(
+        minutes(2, 6, 6),
+        (16, false),
+        "what was remembered until the last try is no reason any more"
+    );
+    assert_eq!(
+        minutes(5, 125, 999),
+        (485, false),
+        "nor is anything after the horizon"
+    );
 }
 
 #[test]
@@ -196,25 +259,53 @@ fn a_person_who_withdraws_a_value_is_obeyed_until_a_person_says_otherwise() {
     seen.attempt.unanswered = Some(Effect::Validate);
     seen.ledger = vec![entry(VALUE, LedgerState::Published)];
     assert_eq!(step_of(&seen), "remove");
-    seen.attempt.hold = Some(Hold { since: ago(60), reason: "by hand".to_owned(), again_at: ago(-300) });
-    assert_eq!(step_of(&seen), "remove", "a hold does not keep the value in DNS");
+    seen.attempt.hold = Some(Hold {
+        since: ago(60),
+        reason: "by hand".to_owned(),
+        again_at: ago(-300),
+    });
+    assert_eq!(
+        step_of(&seen),
+        "remove",
+        "a hold does not keep the value in DNS"
+    );
     seen.ledger = vec![entry(VALUE, LedgerState::Foreign)];
     seen.attempt.hold = None;
     let held = next_step(&seen, &Policy::new(Mode::Manage), now());
     assert_eq!(held.step, Step::Hold);
-    assert!(held.why.contains("2026-11-22 11:00 UTC") && held.why.contains("--domain example.ch"), "{}", held.why);
+    assert!(
+        held.why.contains("2026-11-22 11:00 UTC") && held.why.contains("--domain example.ch"),
+        "{}",
+        held.why
+    );
     for token_made in [ago(26 * DAY), ago(31 * DAY)] {
         seen.sighting = Sighting::Present(registration(None, token_made));
         assert_eq!(step_of(&seen), "hold", "its token is left alone, too");
     }
     seen.attempt.restart(None, now(), None);
-    assert_eq!(seen.attempt.withdrawn_at, Some(ago(60)), "a new token changes nothing about it");
+    assert_eq!(
+        seen.attempt.withdrawn_at,
+        Some(ago(60)),
+        "a new token changes nothing about it"
+    );
 }
 
 #[test]
 fn a_dying_token_is_replaced_and_an_expired_domain_starts_with_a_reset() {
-    assert_eq!(step_of(&observed(Sighting::Present(registration(None, ago(26 * DAY))))), "reset");
-    assert_eq!(step_of(&observed(Sighting::Present(registration(None, ago(24 * DAY))))), "publish");
+    assert_eq!(
+        step_of(&observed(Sighting::Present(registration(
+            None,
+            ago(26 * DAY)
+        )))),
+        "reset"
+    );
+    assert_eq!(
+        step_of(&observed(Sighting::Present(registration(
+            None,
+            ago(24 * DAY)
+        )))),
+        "publish"
+    );
     let mut expired = registration(Some(ago(300 * DAY)), ago(301 * DAY));
     expired.status = Status::Expired;
     assert_eq!(step_of(&observed(Sighting::Present(expired))), "reset");
@@ -223,13 +314,18 @@ fn a_dying_token_is_replaced_and_an_expired_domain_starts_with_a_reset() {
 #[test]
 fn a_third_value_waits_until_a_dead_one_is_gone() {
     let mut seen = pending();
-    let dead = |id, value: &str| LedgerEntry { id, ..entry(value, LedgerState::Published) };
+    let dead = |id, value: &str| LedgerEntry {
+        id,
+        ..entry(value, LedgerState::Published)
+    };
     seen.ledger = vec![dead(1, "swiss-pki=old1"), dead(2, "swiss-pki=old2")];
     assert_eq!(step_of(&seen), "remove");
     seen.ledger = vec![dead(1, "swiss-pki=old1")];
     assert_eq!(step_of(&seen), "publish");
     seen.ledger.push(dead(3, VALUE));
-    let Step::Remove { entries } = next_step(&seen, &Policy::new(Mode::Manage), now()).step else { panic!() };
+    let Step::Remove { entries } = next_step(&seen, &Policy::new(Mode::Manage), now()).step else {
+        panic!()
+    };
     assert_eq!(entries, [1], "the value in use stays");
 }
 
@@ -247,7 +343,10 @@ fn an_answer_that_contradicts_itself_never_leads_to_a_reset() {
     let mut doubtful = registration(Some(ago(DAY)), ago(26 * DAY));
     doubtful.status = Status::Unknown("REVALIDATING".to_owned());
     doubtful.token = None;
-    assert_eq!(step_of(&observed(Sighting::Present(doubtful.clone()))), "hold");
+    assert_eq!(
+        step_of(&observed(Sighting::Present(doubtful.clone()))),
+        "hold"
+    );
     doubtful.status = Status::NotValidated;
     doubtful.doubt = Some("validated is true and status is NOT_VALIDATED".to_owned());
     assert_eq!(step_of(&observed(Sighting::Present(doubtful))), "hold");
@@ -256,7 +355,13 @@ fn an_answer_that_contradicts_itself_never_leads_to_a_reset() {
 #[test]
 fn a_held_domain_is_tried_again_and_its_cleanup_does_not_wait() {
     let mut seen = pending();
-    let hold = |again_at| Some(Hold { since: ago(60), reason: "CNAME".to_owned(), again_at });
+    let hold = |again_at| {
+        Some(Hold {
+            since: ago(60),
+            reason: "CNAME".to_owned(),
+            again_at,
+        })
+    };
     seen.attempt.hold = hold(after(now(), SignedDuration::from_hours(1)));
     assert_eq!(step_of(&seen), "wait");
     seen.attempt.hold = hold(now());
@@ -270,12 +375,27 @@ fn a_held_domain_is_tried_again_and_its_cleanup_does_not_wait() {
 #[test]
 fn observing_covered_and_unwanted_domains_do_nothing_at_the_ca() {
     let seen = pending();
-    assert_eq!(next_step(&seen, &Policy::new(Mode::Observe), now()).step, Step::Rest);
-    let covered = Observed { covered_by: Some(DomainName::from_a_labels("ch.ch").unwrap()), ..seen.clone() };
+    assert_eq!(
+        next_step(&seen, &Policy::new(Mode::Observe), now()).step,
+        Step::Rest
+    );
+    let covered = Observed {
+        covered_by: Some(DomainName::from_a_labels("ch.ch").unwrap()),
+        ..seen.clone()
+    };
     assert_eq!(step_of(&covered), "wait");
-    let policy = Policy { cover: false, ..Policy::new(Mode::Manage) };
+    let policy = Policy {
+        cover: false,
+        ..Policy::new(Mode::Manage)
+    };
     assert_eq!(next_step(&covered, &policy, now()).step.as_str(), "publish");
-    assert_eq!(step_of(&Observed { desired: false, ..seen }), "wait");
+    assert_eq!(
+        step_of(&Observed {
+            desired: false,
+            ..seen
+        }),
+        "wait"
+    );
 }
 
 #[test]

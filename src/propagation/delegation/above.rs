@@ -1,4 +1,5 @@
-//! Servers that hold a zone and the one above it: they answer for both, so no referral shows where the one ends.
+//! Servers that hold a zone and the one above it: they answer for both, so no referral shows where
+//! the one ends.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -10,9 +11,10 @@ use super::{Cut, Place, Walk};
 use crate::propagation::referral::{self, Step};
 
 impl Walk<'_> {
-    /// Finds what the zone above says about `place` when a server that holds both answered in its place: each of that zone's
-    /// servers is asked. One may refer to the zone, as it should; then that is the delegation. Those that answer for the zone
-    /// themselves are believed by resolvers and stay; the others have nothing to do with it.
+    /// Finds what the zone above says about `place` when a server that holds both answered in its
+    /// place: each of that zone's servers is asked. One may refer to the zone, as it should; then
+    /// that is the delegation. Those that answer for the zone themselves are believed by resolvers
+    /// and stay; the others have nothing to do with it.
     ///
     /// Returns the names that the delegation lists; none when no server referred.
     pub(super) async fn look_above(&self, place: &mut Place) -> BTreeSet<Name> {
@@ -20,9 +22,14 @@ impl Walk<'_> {
         if zone == above {
             return place.cut.hosts.keys().cloned().collect();
         }
-        let found = join_all(place.cut.hosts.iter().map(async |(host, glue)| match glue.as_slice() {
-            [] => self.addresses_outside(&above, host, 0).await.unwrap_or_default(),
-            glue => glue.to_vec(),
+        let found = join_all(place.cut.hosts.iter().map(async |(host, glue)| {
+            match glue.as_slice() {
+                [] => self
+                    .addresses_outside(&above, host, 0)
+                    .await
+                    .unwrap_or_default(),
+                glue => glue.to_vec(),
+            }
         }));
         let addresses: Vec<(&Name, IpAddr)> = place
             .cut
@@ -36,21 +43,37 @@ impl Walk<'_> {
                 return None;
             }
             let address = SocketAddr::from((ip, self.walker.port));
-            let reply = self.walker.asker.ask(address, &zone, RecordType::SOA).await.ok()?;
+            let reply = self
+                .walker
+                .asker
+                .ask(address, &zone, RecordType::SOA)
+                .await
+                .ok()?;
             Some((host.clone(), referral::step(&reply, &zone, &above).ok()?))
         }));
         let (mut holders, mut delegation) = (BTreeSet::new(), None);
         for (host, step) in asked.await.into_iter().flatten() {
             match step {
                 Step::Here { apex, .. } if apex == zone => drop(holders.insert(host)),
-                Step::Down { zone: below, hosts, proof } if below == zone => delegation = Some((hosts, proof)),
+                Step::Down {
+                    zone: below,
+                    hosts,
+                    proof,
+                } if below == zone => delegation = Some((hosts, proof)),
                 _ => {}
             }
         }
         place.cut.hosts.retain(|host, _| holders.contains(host));
-        let Some((hosts, proof)) = delegation else { return BTreeSet::new() };
+        let Some((hosts, proof)) = delegation else {
+            return BTreeSet::new();
+        };
         let listed = hosts.keys().cloned().collect();
-        let mut cut = Cut { zone, hosts, fixed: Vec::new(), proof };
+        let mut cut = Cut {
+            zone,
+            hosts,
+            fixed: Vec::new(),
+            proof,
+        };
         for (host, glue) in std::mem::take(&mut place.cut.hosts) {
             cut.hosts.entry(host).or_insert(glue);
         }

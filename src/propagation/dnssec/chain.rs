@@ -1,4 +1,5 @@
-//! Walks the chain of trust down to a zone: asks for keys, and for DS records where no referral brought them.
+//! Walks the chain of trust down to a zone: asks for keys, and for DS records where no referral
+//! brought them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -20,7 +21,8 @@ use crate::clock::Clock;
 
 /// How long the keys of the root and of top-level domains are remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// How long it is remembered that there were none: a thousand looks shall not wait for them one after the other.
+/// How long it is remembered that there were none: a thousand looks shall not wait for them one
+/// after the other.
 const MISSED: Duration = Duration::from_secs(10);
 /// Addresses that are asked for one zone's keys or DS records before it counts as broken.
 const MOST_ADDRESSES: usize = 16;
@@ -45,11 +47,13 @@ pub struct Link {
     pub zone: Name,
     /// Its servers.
     pub servers: Vec<SocketAddr>,
-    /// The DS, NSEC and NSEC3 records and signatures of the referral to it; none when no referral was seen.
+    /// The DS, NSEC and NSEC3 records and signatures of the referral to it; none when no referral
+    /// was seen.
     pub proof: Vec<Record>,
 }
 
-/// Validates chains. One for the whole program, for the sake of the keys of the root and of top-level domains.
+/// Validates chains. One for the whole program, for the sake of the keys of the root and of
+/// top-level domains.
 #[derive(Debug)]
 pub struct Validator {
     asker: Asker,
@@ -63,9 +67,22 @@ pub struct Validator {
 type Remembered = Arc<tokio::sync::Mutex<Option<(Instant, Result<Arc<Keys>, Trust>)>>>;
 
 impl Validator {
-    /// A validator that trusts `anchors`, as far as they count at `roots`, and takes at most `time` for a chain.
-    pub fn new(asker: Asker, anchors: Anchors, roots: &[SocketAddr], clock: Arc<dyn Clock>, time: Duration) -> Self {
-        Self { asker, anchors: anchors.counting_at(roots), clock, time, remembered: Mutex::default() }
+    /// A validator that trusts `anchors`, as far as they count at `roots`, and takes at most `time`
+    /// for a chain.
+    pub fn new(
+        asker: Asker,
+        anchors: Anchors,
+        roots: &[SocketAddr],
+        clock: Arc<dyn Clock>,
+        time: Duration,
+    ) -> Self {
+        Self {
+            asker,
+            anchors: anchors.counting_at(roots),
+            clock,
+            time,
+            remembered: Mutex::default(),
+        }
     }
 
     /// The time that signatures are judged by.
@@ -73,20 +90,32 @@ impl Validator {
         self.clock.now()
     }
 
-    /// Follows the chain. A zone is bogus only when none of its servers gives keys that validate, because a resolver that
-    /// fails at one server goes on to the next (unbound, measured).
+    /// Follows the chain. A zone is bogus only when none of its servers gives keys that validate,
+    /// because a resolver that fails at one server goes on to the next (unbound, measured).
     pub async fn trust(&self, chain: &Chain) -> Trust {
         let (mut trust, remembered) = self.follow(chain).await;
         if remembered && matches!(trust, Trust::Bogus(_)) {
             // A top-level domain may have changed its keys since.
-            self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.remembered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
             (trust, _) = self.follow(chain).await;
         }
         match trust {
-            Trust::Insecure { at, why: Unsigned::NotSigned }
-                if chain.signed && chain.links.last().is_some_and(|last| text(&last.zone) == at) =>
+            Trust::Insecure {
+                at,
+                why: Unsigned::NotSigned,
+            } if chain.signed
+                && chain
+                    .links
+                    .last()
+                    .is_some_and(|last| text(&last.zone) == at) =>
             {
-                Trust::Insecure { at, why: Unsigned::Stray }
+                Trust::Insecure {
+                    at,
+                    why: Unsigned::Stray,
+                }
             }
             other => other,
         }
@@ -101,7 +130,12 @@ impl Validator {
             remembered: AtomicBool::new(false),
         };
         let trust = timeout(self.time, look.trust(chain)).await;
-        let late = |_| Trust::Unchecked(format!("the chain of trust was not followed to its end in {:?}", self.time));
+        let late = |_| {
+            Trust::Unchecked(format!(
+                "the chain of trust was not followed to its end in {:?}",
+                self.time
+            ))
+        };
         (trust.unwrap_or_else(late), look.remembered.into_inner())
     }
 }
@@ -118,22 +152,25 @@ struct Look<'a> {
 
 impl Look<'_> {
     async fn trust(&self, chain: &Chain) -> Trust {
-        let mut trust = Trust::Unchecked("there is no trust anchor for these root servers".to_owned());
+        let mut trust =
+            Trust::Unchecked("there is no trust anchor for these root servers".to_owned());
         let mut above: Option<&Link> = None;
         for link in &chain.links {
             let anchor = self.validator.anchors.get(&link.zone);
             trust = match (anchor, trust, above) {
                 (Some(ds), ..) => match self.keys(link, ds).await {
                     Ok(keys) => Trust::Secure(keys),
-                    // Nobody's zone is to blame: an old anchor, a wrong clock, a network that answers for the root.
+                    // Nobody's zone is to blame: an old anchor, a wrong clock, a network that
+                    // answers for the root.
                     Err(Trust::Bogus(fault)) => Trust::Unchecked(format!(
                         "the trust anchors do not fit ({fault}); check this machine's clock and propagation.trust_anchors"
                     )),
                     Err(other) => other,
                 },
-                (None, Trust::Secure(keys), Some(above)) => {
-                    self.descend(above, keys, link).await.map_or_else(|ended| ended, Trust::Secure)
-                }
+                (None, Trust::Secure(keys), Some(above)) => self
+                    .descend(above, keys, link)
+                    .await
+                    .map_or_else(|ended| ended, Trust::Secure),
                 (_, other, _) => other,
             };
             above = Some(link);
@@ -142,11 +179,22 @@ impl Look<'_> {
     }
 
     /// From a secure zone, whose servers are `above`'s, to `link`'s. `Err` is where it ends.
-    async fn descend(&self, above: &Link, keys: Arc<Keys>, link: &Link) -> Result<Arc<Keys>, Trust> {
+    async fn descend(
+        &self,
+        above: &Link,
+        keys: Arc<Keys>,
+        link: &Link,
+    ) -> Result<Arc<Keys>, Trust> {
         match denial::below(&link.proof, &link.zone, &keys, self.now, &self.effort) {
             Ok(Below::Signed(ds)) => return self.keys(link, &ds).await,
-            Ok(Below::Unsigned(why)) => return Err(Trust::Insecure { at: text(&link.zone), why }),
-            // No referral, a server without DNSSEC, or zones between the two on the same servers: ask for each label.
+            Ok(Below::Unsigned(why)) => {
+                return Err(Trust::Insecure {
+                    at: text(&link.zone),
+                    why,
+                });
+            }
+            // No referral, a server without DNSSEC, or zones between the two on the same servers:
+            // ask for each label.
             Ok(Below::SameZone) | Err(_) => {}
         }
         let mut keys = keys;
@@ -155,15 +203,31 @@ impl Look<'_> {
             match self.below(above, &keys, &zone).await? {
                 Below::Signed(ds) if zone == link.zone => return self.keys(link, &ds).await,
                 Below::Signed(ds) => {
-                    let between = Link { zone, servers: above.servers.clone(), proof: Vec::new() };
+                    let between = Link {
+                        zone,
+                        servers: above.servers.clone(),
+                        proof: Vec::new(),
+                    };
                     keys = self.keys(&between, &ds).await?;
                 }
-                Below::Unsigned(why) => return Err(Trust::Insecure { at: text(&zone), why }),
+                Below::Unsigned(why) => {
+                    return Err(Trust::Insecure {
+                        at: text(&zone),
+                        why,
+                    });
+                }
                 Below::SameZone => {}
             }
         }
-        let detail = format!("it proves that {} is not delegated, and yet that is a zone", text(&link.zone));
-        Err(Trust::Bogus(Fault::new(FaultKind::BadDenial, keys.zone(), detail)))
+        let detail = format!(
+            "it proves that {} is not delegated, and yet that is a zone",
+            text(&link.zone)
+        );
+        Err(Trust::Bogus(Fault::new(
+            FaultKind::BadDenial,
+            keys.zone(),
+            detail,
+        )))
     }
 
     /// Asks the servers of a secure zone what is below it at `child`.
@@ -172,28 +236,38 @@ impl Look<'_> {
         let read = |reply: &Message| {
             usable(reply)?;
             if reply.edns.is_none() {
-                return Err("it answered without EDNS, so it could not show any signature".to_owned());
+                return Err(
+                    "it answered without EDNS, so it could not show any signature".to_owned(),
+                );
             }
             let records = [reply.answers.as_slice(), &reply.authorities].concat();
-            denial::below(&records, child, keys, self.now, &self.effort).map_err(|found| first(&fault, found))
+            denial::below(&records, child, keys, self.now, &self.effort)
+                .map_err(|found| first(&fault, found))
         };
-        self.ask(above, (child, RecordType::DS), read).await.map_err(|tried| match fault.into_inner() {
-            Ok(Some(fault)) => Trust::Bogus(fault),
-            _ => Trust::Unchecked(format!(
-                "no server of {} told whether {} is signed: {tried}",
-                text(&above.zone),
-                text(child)
-            )),
-        })
+        self.ask(above, (child, RecordType::DS), read)
+            .await
+            .map_err(|tried| match fault.into_inner() {
+                Ok(Some(fault)) => Trust::Bogus(fault),
+                _ => Trust::Unchecked(format!(
+                    "no server of {} told whether {} is signed: {tried}",
+                    text(&above.zone),
+                    text(child)
+                )),
+            })
     }
 
-    /// The keys of a zone that `ds` lead to: remembered for the root and top-level domains, else asked for.
+    /// The keys of a zone that `ds` lead to: remembered for the root and top-level domains, else
+    /// asked for.
     async fn keys(&self, link: &Link, ds: &[DS]) -> Result<Arc<Keys>, Trust> {
         if link.zone.iter().len() > 1 {
             return self.fresh_keys(link, ds).await;
         }
         let slot = {
-            let mut remembered = self.validator.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut remembered = self
+                .validator
+                .remembered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             Arc::clone(remembered.entry(link.zone.clone()).or_default())
         };
         let mut slot = slot.lock().await;
@@ -218,7 +292,8 @@ impl Look<'_> {
         let keys = self.ask(link, (&link.zone, RecordType::DNSKEY), read).await;
         keys.map(Arc::new).map_err(|tried| match fault.into_inner() {
             Ok(Some(fault)) => Trust::Bogus(fault),
-            // The root and the top-level domains have keys: it is this network that does not let them through.
+            // The root and the top-level domains have keys: it is this network that does not let
+            // them through.
             _ if link.zone.iter().len() < 2 => {
                 Trust::Unchecked(format!("no server of {} told its keys: {tried}", text(&link.zone)))
             }
@@ -231,15 +306,31 @@ impl Look<'_> {
     }
 
     /// Asks the servers of a zone until one gives what `read` wants.
-    async fn ask<T, R>(&self, link: &Link, question: (&Name, RecordType), read: R) -> Result<T, String>
+    async fn ask<T, R>(
+        &self,
+        link: &Link,
+        question: (&Name, RecordType),
+        read: R,
+    ) -> Result<T, String>
     where
         R: Fn(&Message) -> Result<T, String> + Send + Sync,
     {
         let servers = link.servers.iter().copied().take(MOST_ADDRESSES).collect();
-        let answer = race::first(&self.validator.asker, servers, question, &self.questions, read).await;
+        let answer = race::first(
+            &self.validator.asker,
+            servers,
+            question,
+            &self.questions,
+            read,
+        )
+        .await;
         answer.map_err(|mut lost| {
             lost.tried.truncate(3);
-            if lost.tried.is_empty() { "there is no server to ask".to_owned() } else { lost.tried.join("; ") }
+            if lost.tried.is_empty() {
+                "there is no server to ask".to_owned()
+            } else {
+                lost.tried.join("; ")
+            }
         })
     }
 }
@@ -255,6 +346,8 @@ fn usable(reply: &Message) -> Result<(), String> {
 /// Keeps the first fault; its words go on to the list of what was tried.
 fn first(kept: &Mutex<Option<Fault>>, fault: Fault) -> String {
     let words = fault.to_string();
-    kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    kept.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert(fault);
     words
 }

@@ -1,7 +1,8 @@
 //! One RRset and the signatures over it, pure (RFC 4035, section 5.3).
 //!
-//! The arithmetic is `hickory-proto`'s. What comes before it is ours: who may sign, when, and how much we are willing to
-//! compute, because a zone can be built so that the arithmetic never ends (CVE-2023-50387).
+//! The arithmetic is `hickory-proto`'s. What comes before it is ours: who may sign, when, and how
+//! much we are willing to compute, because a zone can be built so that the arithmetic never ends
+//! (CVE-2023-50387).
 
 use hickory_proto::dnssec::rdata::{DNSKEY, DS, RRSIG};
 use hickory_proto::dnssec::{Algorithm, Verifier};
@@ -13,7 +14,8 @@ use super::super::evidence::text;
 use super::super::race::Budget;
 use super::{Fault, FaultKind};
 
-/// Signatures computed for one RRset, over all pairs of a signature and a key: as unbound and BIND do since 2024.
+/// Signatures computed for one RRset, over all pairs of a signature and a key: as unbound and BIND
+/// do since 2024.
 const VERIFICATIONS_PER_RRSET: usize = 8;
 
 /// Keys of one zone that are looked at. Real zones have two to six.
@@ -35,17 +37,28 @@ impl Keys {
 
     /// The zone's keys among `keys`; whoever calls this has authenticated them, or is about to.
     pub(super) fn new<'a>(zone: &Name, keys: impl IntoIterator<Item = &'a DNSKEY>) -> Self {
-        let zone_keys = keys.into_iter().filter(|key| key.zone_key()).take(MOST_KEYS);
-        let keys = zone_keys.filter_map(|key| Some((key.calculate_key_tag().ok()?, key.clone()))).collect();
-        Self { zone: zone.clone(), keys }
+        let zone_keys = keys
+            .into_iter()
+            .filter(|key| key.zone_key())
+            .take(MOST_KEYS);
+        let keys = zone_keys
+            .filter_map(|key| Some((key.calculate_key_tag().ok()?, key.clone())))
+            .collect();
+        Self {
+            zone: zone.clone(),
+            keys,
+        }
     }
 
-    /// The keys that one server of the zone shows in `answers`, signed with one of these: a server that is behind may
-    /// still show, and sign with, those of last month.
+    /// The keys that one server of the zone shows in `answers`, signed with one of these: a server
+    /// that is behind may still show, and sign with, those of last month.
     pub(super) fn shown_by(&self, answers: &[Record], now: u32, effort: &Budget) -> Option<Self> {
         let rrset = rrset(answers, &self.zone, RecordType::DNSKEY);
         verify(&rrset, answers, self, now, effort).ok()?;
-        Some(Self::new(&self.zone, rrset.iter().filter_map(data::<DNSKEY>)))
+        Some(Self::new(
+            &self.zone,
+            rrset.iter().filter_map(data::<DNSKEY>),
+        ))
     }
 
     /// `tag (algorithm)`, for people.
@@ -56,14 +69,24 @@ impl Keys {
     }
 }
 
-/// Reads a zone's own keys out of the answer to "`zone` DNSKEY?": those of an RRset that is signed with a key that one of
-/// `ds` names (RFC 4035, section 5.2). `ds` are of supported kinds, see [`super::denial`].
+/// Reads a zone's own keys out of the answer to "`zone` DNSKEY?": those of an RRset that is signed
+/// with a key that one of `ds` names (RFC 4035, section 5.2). `ds` are of supported kinds, see
+/// [`super::denial`].
 ///
 /// # Errors
 /// The [`Fault`] that a validating resolver would stop at.
-pub(super) fn keys(answers: &[Record], zone: &Name, ds: &[DS], now: u32, effort: &Budget) -> Result<Keys, Fault> {
+pub(super) fn keys(
+    answers: &[Record],
+    zone: &Name,
+    ds: &[DS],
+    now: u32,
+    effort: &Budget,
+) -> Result<Keys, Fault> {
     let rrset = rrset(answers, zone, RecordType::DNSKEY);
-    let all = Keys::new(zone, rrset.iter().filter_map(|record| data::<DNSKEY>(record)));
+    let all = Keys::new(
+        zone,
+        rrset.iter().filter_map(|record| data::<DNSKEY>(record)),
+    );
     if all.keys.is_empty() {
         return Err(Fault::new(
             FaultKind::NoDnskey,
@@ -78,10 +101,18 @@ pub(super) fn keys(answers: &[Record], zone: &Name, ds: &[DS], now: u32, effort:
             .take(VERIFICATIONS_PER_RRSET)
             .any(|ds| effort.spend() && ds.covers(zone, key).unwrap_or(false))
     };
-    let entry: Vec<_> = all.keys.iter().filter(|(tag, key)| named(*tag, key)).cloned().collect();
+    let entry: Vec<_> = all
+        .keys
+        .iter()
+        .filter(|(tag, key)| named(*tag, key))
+        .cloned()
+        .collect();
     if entry.is_empty() {
-        let wanted: Vec<String> =
-            ds.iter().take(8).map(|ds| format!("{} ({})", ds.key_tag(), algorithm(ds.algorithm()))).collect();
+        let wanted: Vec<String> = ds
+            .iter()
+            .take(8)
+            .map(|ds| format!("{} ({})", ds.key_tag(), algorithm(ds.algorithm())))
+            .collect();
         let detail = format!(
             "the DS records of its parent name the keys {}, and the zone has {}: none of them is the same",
             wanted.join(", "),
@@ -89,13 +120,26 @@ pub(super) fn keys(answers: &[Record], zone: &Name, ds: &[DS], now: u32, effort:
         );
         return Err(Fault::new(FaultKind::DsMismatch, zone, detail));
     }
-    verify(&rrset, answers, &Keys { zone: zone.clone(), keys: entry }, now, effort)?;
+    verify(
+        &rrset,
+        answers,
+        &Keys {
+            zone: zone.clone(),
+            keys: entry,
+        },
+        now,
+        effort,
+    )?;
     Ok(all)
 }
 
-/// The records of `owner` and `kind`, as the signer saw them: one TTL, no doubles, in canonical order (RFC 4034, section 6.3).
+/// The records of `owner` and `kind`, as the signer saw them: one TTL, no doubles, in canonical
+/// order (RFC 4034, section 6.3).
 pub(super) fn rrset(records: &[Record], owner: &Name, kind: RecordType) -> Vec<Record> {
-    let mut rrset: Vec<Record> = at(records, owner).filter(|record| record.record_type() == kind).cloned().collect();
+    let mut rrset: Vec<Record> = at(records, owner)
+        .filter(|record| record.record_type() == kind)
+        .cloned()
+        .collect();
     for record in &mut rrset {
         record.ttl = 0;
     }
@@ -110,11 +154,14 @@ pub(super) fn over<'a>(
     owner: &'a Name,
     kind: RecordType,
 ) -> impl Iterator<Item = &'a RRSIG> + 'a {
-    at(records, owner).filter_map(data::<RRSIG>).filter(move |signature| signature.input().type_covered == kind)
+    at(records, owner)
+        .filter_map(data::<RRSIG>)
+        .filter(move |signature| signature.input().type_covered == kind)
 }
 
-/// Verifies `rrset`, which is not empty, with the signatures among `records`. One good signature is enough (RFC 6840,
-/// section 5.11). Returns its number of labels: fewer than the owner has when the records come from a wildcard.
+/// Verifies `rrset`, which is not empty, with the signatures among `records`. One good signature is
+/// enough (RFC 6840, section 5.11). Returns its number of labels: fewer than the owner has when the
+/// records come from a wildcard.
 ///
 /// # Errors
 /// What is wrong with the signature that came nearest.
@@ -126,14 +173,24 @@ pub(super) fn verify(
     effort: &Budget,
 ) -> Result<u8, Fault> {
     let Some(first) = rrset.first() else {
-        return Err(Fault::new(FaultKind::NotSigned, &keys.zone, "nothing to verify"));
+        return Err(Fault::new(
+            FaultKind::NotSigned,
+            &keys.zone,
+            "nothing to verify",
+        ));
     };
     let (owner, kind) = (&first.name, first.record_type());
     let subject = format!("{} {kind}", text(owner));
     let fault = |kind, detail: String| Fault::new(kind, &keys.zone, detail);
     let mut computed = 0;
     // The nearer to being good, the higher.
-    let mut nearest = (0, fault(FaultKind::NotSigned, format!("{subject} has no signature (RRSIG)")));
+    let mut nearest = (
+        0,
+        fault(
+            FaultKind::NotSigned,
+            format!("{subject} has no signature (RRSIG)"),
+        ),
+    );
     let mut note = |rank: u8, fault: Fault| {
         if rank > nearest.0 {
             nearest = (rank, fault);
@@ -143,21 +200,41 @@ pub(super) fn verify(
         let input = signature.input();
         if input.signer_name != keys.zone || input.num_labels > owner.num_labels() {
             let by = text(&input.signer_name);
-            note(1, fault(FaultKind::BadSignature, format!("{subject} is signed by {by}, which may not sign it")));
+            note(
+                1,
+                fault(
+                    FaultKind::BadSignature,
+                    format!("{subject} is signed by {by}, which may not sign it"),
+                ),
+            );
             continue;
         }
         if is_before(input.sig_expiration, now) {
             let at = date(input.sig_expiration);
-            note(4, fault(FaultKind::Expired, format!("the signature over {subject} expired at {at}")));
+            note(
+                4,
+                fault(
+                    FaultKind::Expired,
+                    format!("the signature over {subject} expired at {at}"),
+                ),
+            );
             continue;
         }
         if !is_before(input.sig_inception, now) && input.sig_inception.get() != now {
             let at = date(input.sig_inception);
-            note(3, fault(FaultKind::NotYetValid, format!("the signature over {subject} is not valid before {at}")));
+            note(
+                3,
+                fault(
+                    FaultKind::NotYetValid,
+                    format!("the signature over {subject} is not valid before {at}"),
+                ),
+            );
             continue;
         }
         let made_with = |(tag, key): &&(u16, DNSKEY)| {
-            *tag == input.key_tag && key.algorithm() == input.algorithm && input.algorithm.is_supported()
+            *tag == input.key_tag
+                && key.algorithm() == input.algorithm
+                && input.algorithm.is_supported()
         };
         let mut candidates = keys.keys.iter().filter(made_with).peekable();
         if candidates.peek().is_none() {
@@ -172,10 +249,14 @@ pub(super) fn verify(
         for (tag, key) in candidates {
             computed += 1;
             if computed > VERIFICATIONS_PER_RRSET || !effort.spend() {
-                let detail = format!("{subject} has more signatures and keys of one tag than resolvers try");
+                let detail =
+                    format!("{subject} has more signatures and keys of one tag than resolvers try");
                 return Err(fault(FaultKind::BadSignature, detail));
             }
-            if key.verify_rrsig(owner, DNSClass::IN, signature, rrset.iter()).is_ok() {
+            if key
+                .verify_rrsig(owner, DNSClass::IN, signature, rrset.iter())
+                .is_ok()
+            {
                 return Ok(input.num_labels);
             }
             let detail = format!("the signature over {subject} does not fit the key {tag}");
@@ -203,11 +284,14 @@ fn is_before(time: SerialNumber, now: u32) -> bool {
 }
 
 fn date(time: SerialNumber) -> String {
-    Timestamp::from_second(i64::from(time.get())).map_or_else(|_| time.get().to_string(), |time| time.to_string())
+    Timestamp::from_second(i64::from(time.get()))
+        .map_or_else(|_| time.get().to_string(), |time| time.to_string())
 }
 
 fn at<'a>(records: &'a [Record], owner: &'a Name) -> impl Iterator<Item = &'a Record> + 'a {
-    records.iter().filter(move |record| record.dns_class == DNSClass::IN && record.name == *owner)
+    records
+        .iter()
+        .filter(move |record| record.dns_class == DNSClass::IN && record.name == *owner)
 }
 
 /// A record's data as one of the DNSSEC types.

@@ -1,6 +1,9 @@
 //! Zones signed in the test: what a validating resolver accepts, and each way in which it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 mod chain;
 mod denial;

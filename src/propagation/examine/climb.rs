@@ -1,4 +1,5 @@
-//! Finding the CAA records that count: from the domain upwards, the first name that has any (RFC 8659, section 3).
+//! Finding the CAA records that count: from the domain upwards, the first name that has any (RFC
+//! 8659, section 3).
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -15,8 +16,8 @@ use crate::propagation::{Gate, Responsible};
 const MOST_ALIASES: usize = 8;
 
 impl Gate {
-    /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of the configuration only
-    /// theirs, for the zones above may be out of reach.
+    /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of
+    /// the configuration only theirs, for the zones above may be out of reach.
     pub(super) async fn caa(
         &self,
         domain: &DomainName,
@@ -31,14 +32,18 @@ impl Gate {
                 Ok(set) => return evaluate(Some(text(&owner)), &set, ca_names, now),
                 Err(fault) => {
                     let nothing = evaluate(None, &[], ca_names, now);
-                    return CaaAdvice { fault: Some(format!("CAA at {}: {fault}", text(&owner))), ..nothing };
+                    return CaaAdvice {
+                        fault: Some(format!("CAA at {}: {fault}", text(&owner))),
+                        ..nothing
+                    };
                 }
             }
             if who.delegation.is_none() && text(&owner) == who.zone {
                 let mut nothing = evaluate(None, &[], ca_names, now);
-                nothing
-                    .notes
-                    .push(format!("the zones above {} were not asked: its name servers are configured", who.zone));
+                nothing.notes.push(format!(
+                    "the zones above {} were not asked: its name servers are configured",
+                    who.zone
+                ));
                 return nothing;
             }
             at = Some(owner.base_name());
@@ -53,9 +58,11 @@ impl Gate {
             let reply = self.reply(&asked, who).await?;
             let set: Vec<Property> = at(&reply, &asked)
                 .filter_map(|record| match &record.data {
-                    RData::CAA(caa) => {
-                        Some(Property { critical: caa.issuer_critical, tag: caa.tag.clone(), value: caa.value.clone() })
-                    }
+                    RData::CAA(caa) => Some(Property {
+                        critical: caa.issuer_critical,
+                        tag: caa.tag.clone(),
+                        value: caa.value.clone(),
+                    }),
                     _ => None,
                 })
                 .collect();
@@ -71,15 +78,24 @@ impl Gate {
         Err(format!("more than {MOST_ALIASES} aliases in a row"))
     }
 
-    /// An authoritative answer about CAA at one name: of the known servers for names in their zone, else after a walk.
+    /// An authoritative answer about CAA at one name: of the known servers for names in their zone,
+    /// else after a walk.
     async fn reply(&self, owner: &Name, who: &Responsible) -> Result<Message, String> {
         let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|error| error.to_string())?;
         if who.delegation.is_some() || !zone.zone_of(owner) {
-            return self.walker.answer(owner, RecordType::CAA).await.map_err(|error| error.to_string());
+            return self
+                .walker
+                .answer(owner, RecordType::CAA)
+                .await
+                .map_err(|error| error.to_string());
         }
         let mut tried = Vec::new();
         for (_, address) in &who.servers {
-            let reply = self.asker.ask(*address, owner, RecordType::CAA).await.map_err(|failure| failure.to_string());
+            let reply = self
+                .asker
+                .ask(*address, owner, RecordType::CAA)
+                .await
+                .map_err(|failure| failure.to_string());
             match reply.and_then(|reply| authoritative(&reply).map(|()| reply)) {
                 Ok(reply) => return Ok(reply),
                 Err(why) => tried.push(format!("{address}: {why}")),
@@ -90,5 +106,8 @@ impl Gate {
 }
 
 fn at<'a>(reply: &'a Message, owner: &'a Name) -> impl Iterator<Item = &'a Record> {
-    reply.answers.iter().filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
+    reply
+        .answers
+        .iter()
+        .filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
 }

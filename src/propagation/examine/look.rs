@@ -17,11 +17,11 @@ use crate::propagation::resolver::weigh;
 use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
-    /// Examines a domain: asks all its name servers, over all transports, and whoever knows about wildcards, DNSSEC and CAA;
-    /// then resolvers, when their question does no harm any more.
+    /// Examines a domain: asks all its name servers, over all transports, and whoever knows about
+    /// wildcards, DNSSEC and CAA; then resolvers, when their question does no harm any more.
     ///
-    /// Never fails: what could not be found out is part of the examination. Takes as long as a walk and a few tries at the
-    /// slowest address. `now` judges signatures.
+    /// Never fails: what could not be found out is part of the examination. Takes as long as a walk
+    /// and a few tries at the slowest address. `now` judges signatures.
     pub async fn examine(&self, subject: &Subject<'_>, now: Timestamp) -> Examination {
         let mut seen = Examination::begin(subject, self.settings().way(subject.domain).mode, now);
         let found = match self.responsible(subject.domain).await {
@@ -33,44 +33,77 @@ impl Gate {
                 self.ask_servers(&mut seen, &who, &owner, subject).await;
                 seen.delegation = Some(delegation(who));
             }
-            Err(error) => seen.fault = Some(Fault { code: code(&error), text: error.to_string() }),
+            Err(error) => {
+                seen.fault = Some(Fault {
+                    code: code(&error),
+                    text: error.to_string(),
+                })
+            }
         }
         self.ask_resolvers(&mut seen, subject).await;
         seen
     }
 
-    async fn ask_servers(&self, seen: &mut Examination, who: &Responsible, owner: &Name, subject: &Subject<'_>) {
-        let zone = Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.'))).unwrap_or_else(|_| owner.clone());
-        let topic = server::Topic { owner, zone: &zone, value: subject.value };
+    async fn ask_servers(
+        &self,
+        seen: &mut Examination,
+        who: &Responsible,
+        owner: &Name,
+        subject: &Subject<'_>,
+    ) {
+        let zone = Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.')))
+            .unwrap_or_else(|_| owner.clone());
+        let topic = server::Topic {
+            owner,
+            zone: &zone,
+            value: subject.value,
+        };
         // Two names may share an address: it is asked once and answers for both.
-        let addresses: BTreeSet<SocketAddr> = who.servers.iter().map(|&(_, address)| address).collect();
-        let examined = addresses
-            .into_iter()
-            .map(async |address| (address, server::examine(&self.asker, None, address, &topic).await));
+        let addresses: BTreeSet<SocketAddr> =
+            who.servers.iter().map(|&(_, address)| address).collect();
+        let examined = addresses.into_iter().map(async |address| {
+            (
+                address,
+                server::examine(&self.asker, None, address, &topic).await,
+            )
+        });
         let (examined, trust, caa) = futures::join!(
             join_all(examined),
             self.trust(who),
             self.caa(subject.domain, who, subject.caa_names, seen.at)
         );
         let now = seen.at;
-        let judged = examined.into_iter().map(async |(address, (report, reply))| {
-            let fault = match reply {
-                Some(reply) => self.fault(&trust, address, &reply, owner, now).await,
-                None => None,
-            };
-            (address, (report, fault))
-        });
+        let judged = examined
+            .into_iter()
+            .map(async |(address, (report, reply))| {
+                let fault = match reply {
+                    Some(reply) => self.fault(&trust, address, &reply, owner, now).await,
+                    None => None,
+                };
+                (address, (report, fault))
+            });
         let judged: BTreeMap<SocketAddr, (ServerReport, Option<dnssec::Fault>)> =
             join_all(judged).await.into_iter().collect();
         let named = who.servers.iter().filter_map(|(name, address)| {
             let (report, fault) = judged.get(address)?.clone();
-            Some((ServerReport { name: name.clone(), ..report }, fault))
+            Some((
+                ServerReport {
+                    name: name.clone(),
+                    ..report
+                },
+                fault,
+            ))
         });
         let faults;
         (seen.servers, faults) = named.unzip();
         seen.caa = Some(caa);
         seen.weigh(subject.published_for, &trust, faults);
-        if let Some(address) = seen.servers.iter().find(|server| server.serves()).map(|server| server.address) {
+        if let Some(address) = seen
+            .servers
+            .iter()
+            .find(|server| server.serves())
+            .map(|server| server.address)
+        {
             let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
             seen.caches.negative_ttl = soa.ok().as_ref().map(evidence::negative_ttl);
             if *owner != zone {
@@ -79,25 +112,37 @@ impl Gate {
         }
     }
 
-    /// Asks resolvers where that does no harm: the value is everywhere, or they alone are to be asked. Where none is expected,
-    /// one may be written soon, and then what stands there now would be in their caches: only those are asked whom somebody
-    /// names.
+    /// Asks resolvers where that does no harm: the value is everywhere, or they alone are to be
+    /// asked. Where none is expected, one may be written soon, and then what stands there now would
+    /// be in their caches: only those are asked whom somebody names.
     async fn ask_resolvers(&self, seen: &mut Examination, subject: &Subject<'_>) {
         let way = self.settings().way(subject.domain);
         let resolvers = subject.resolvers.unwrap_or(way.resolvers);
         let served = seen.servers.iter().any(ServerReport::serves);
-        let alone = !served && way.mode == GateMode::Resolvers && subject.published_for >= way.delay;
+        let alone =
+            !served && way.mode == GateMode::Resolvers && subject.published_for >= way.delay;
         let named = subject.resolvers.is_some();
-        let complete = seen.gate.as_ref().map_or(served && named && subject.value.is_none(), |gate| gate.go);
-        let Ok(owner) = name(subject.domain) else { return };
+        let complete = seen
+            .gate
+            .as_ref()
+            .map_or(served && named && subject.value.is_none(), |gate| gate.go);
+        let Ok(owner) = name(subject.domain) else {
+            return;
+        };
         if resolvers.is_empty() || !(alone || complete) {
             return;
         }
-        let answers = self.resolvers.ask(resolvers, &owner, subject.value.unwrap_or_default()).await;
+        let answers = self
+            .resolvers
+            .ask(resolvers, &owner, subject.value.unwrap_or_default())
+            .await;
         if subject.value.is_some() {
             seen.gate = Some(match seen.gate.take() {
                 Some(gate) if gate.go => weigh::advise(gate, &answers, seen.served(), seen.at),
-                _ => Verdict { servers: Vec::new(), ..weigh::weigh(&answers, subject.published_for, seen.at) },
+                _ => Verdict {
+                    servers: Vec::new(),
+                    ..weigh::weigh(&answers, subject.published_for, seen.at)
+                },
             });
         }
         seen.caches.resolvers = answers;
@@ -110,8 +155,10 @@ fn delegation(who: Responsible) -> DelegationReport {
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
     };
     let configured = who.delegation.is_none();
-    let (parent, child, servers) =
-        who.delegation.map(|found| (found.parent, found.child, found.servers)).unwrap_or_default();
+    let (parent, child, servers) = who
+        .delegation
+        .map(|found| (found.parent, found.child, found.servers))
+        .unwrap_or_default();
     let addresses = who.servers.iter().map(|(_, address)| address.ip());
     DelegationReport {
         zone: who.zone,
@@ -119,7 +166,11 @@ fn delegation(who: Responsible) -> DelegationReport {
         parent,
         child,
         private: addresses.filter(is_private).collect(),
-        without_address: servers.into_iter().filter(|(_, found)| found.is_empty()).map(|(host, _)| host).collect(),
+        without_address: servers
+            .into_iter()
+            .filter(|(_, found)| found.is_empty())
+            .map(|(host, _)| host)
+            .collect(),
         warnings: who.warnings,
     }
 }

@@ -1,4 +1,5 @@
-//! One address of one name server, examined: what it says about the name, and over which transports it says anything.
+//! One address of one name server, examined: what it says about the name, and over which transports
+//! it says anything.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -77,7 +78,8 @@ pub enum Edns {
     Dropped,
 }
 
-/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS or a dead server.
+/// Datagrams, beside the first, that a network may lose without this being taken for dropped EDNS
+/// or a dead server.
 const LOST: usize = 4;
 
 /// What is asked of each address.
@@ -87,7 +89,8 @@ pub(super) struct Topic<'a> {
     pub(super) value: Option<&'a str>,
 }
 
-/// Examines one address. The answer that counts is the one that the gate would get; the rest says why it is so.
+/// Examines one address. The answer that counts is the one that the gate would get; the rest says
+/// why it is so.
 pub(super) async fn examine(
     asker: &Asker,
     name: Option<String>,
@@ -121,37 +124,56 @@ pub(super) async fn examine(
 
     let value = topic.value.unwrap_or_default();
     let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
-    // The network lost all that the gate would have sent, and let through the same question once more: resolvers, which ask
-    // more often, hear this server.
+    // The network lost all that the gate would have sent, and let through the same question once
+    // more: resolvers, which ask more often, hear this server.
     let reply = match (reply, &udp) {
-        (Err(Failure::Silent(_)), Ok(heard)) if !truncated && !knows_no_edns(heard) => Ok(heard.clone()),
+        (Err(Failure::Silent(_)), Ok(heard)) if !truncated && !knows_no_edns(heard) => {
+            Ok(heard.clone())
+        }
         (reply, _) => reply,
     };
     let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
-    let others = [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
+    let others =
+        [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
     if answer == Answer::Match
         && !truncated
-        && let Some((stale, why)) = others.into_iter().find(|(other, _)| *other == Answer::NoMatch)
+        && let Some((stale, why)) = others
+            .into_iter()
+            .find(|(other, _)| *other == Answer::NoMatch)
     {
-        (answer, detail) = (stale, format!("anycast: it has the value, and asked again it has not: {why}"));
+        (answer, detail) = (
+            stale,
+            format!("anycast: it has the value, and asked again it has not: {why}"),
+        );
     }
     let no_route = answer == Answer::NotChecked;
-    let answer = Some(answer).filter(|_| topic.value.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
+    let answer = Some(answer)
+        .filter(|_| topic.value.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
     let fault = |tried: &Result<Message, Failure>| tried.as_ref().err().map(ToString::to_string);
     let mut report = ServerReport {
-        detail: if answer.is_none() { "answers for the zone".to_owned() } else { detail },
+        detail: if answer.is_none() {
+            "answers for the zone".to_owned()
+        } else {
+            detail
+        },
         edns: edns(&udp, &plain),
         // With EDNS dropped, UDP works all the same.
         udp_fault: fault(&udp).filter(|_| plain.is_err()),
         tcp_fault: fault(&tcp).filter(|_| !no_route),
         truncated,
-        took_ms: udp.is_ok().then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        took_ms: udp
+            .is_ok()
+            .then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         ..ServerReport::silent(name, address, answer)
     };
     if let Ok(reply) = &reply {
         report.read(reply, topic.owner);
     }
-    if let Some((serial, mname)) = soa.ok().as_ref().and_then(|reply| authority(reply, topic.zone)) {
+    if let Some((serial, mname)) = soa
+        .ok()
+        .as_ref()
+        .and_then(|reply| authority(reply, topic.zone))
+    {
         (report.serial, report.mname) = (Some(serial), Some(mname));
     }
     (report, reply.ok())
@@ -159,7 +181,11 @@ pub(super) async fn examine(
 
 impl ServerReport {
     /// A report about an address of which nothing is known but how it was judged.
-    pub(in crate::propagation) fn silent(name: Option<String>, address: SocketAddr, answer: Option<Answer>) -> Self {
+    pub(in crate::propagation) fn silent(
+        name: Option<String>,
+        address: SocketAddr,
+        answer: Option<Answer>,
+    ) -> Self {
         Self {
             name,
             address,
@@ -209,8 +235,12 @@ impl ServerReport {
     /// The values that are not the one looked for, sorted.
     pub fn foreign<'a>(&'a self, value: Option<&str>) -> Vec<&'a str> {
         let ours = value.map(|value| TxtRecord::of(value).display());
-        let mut foreign: Vec<&str> =
-            self.values.iter().map(String::as_str).filter(|shown| Some(*shown) != ours.as_deref()).collect();
+        let mut foreign: Vec<&str> = self
+            .values
+            .iter()
+            .map(String::as_str)
+            .filter(|shown| Some(*shown) != ours.as_deref())
+            .collect();
         foreign.sort_unstable();
         foreign
     }
@@ -218,7 +248,12 @@ impl ServerReport {
     /// For the rule; one that serves while no value is looked for counts as one without it.
     pub(super) fn evidence(&self) -> ServerAnswer {
         let (name, address, detail) = (self.name.clone(), self.address, self.detail.clone());
-        ServerAnswer { name, address, answer: self.answer.unwrap_or(Answer::NoMatch), detail }
+        ServerAnswer {
+            name,
+            address,
+            answer: self.answer.unwrap_or(Answer::NoMatch),
+            detail,
+        }
     }
 
     fn read(&mut self, reply: &Message, owner: &Name) {
@@ -234,7 +269,9 @@ impl ServerReport {
                     self.ttl = Some(record.ttl.max(self.ttl.unwrap_or(0)));
                 }
                 RData::CNAME(target) => self.cname = Some(text(target)),
-                RData::DNSSEC(DNSSECRData::RRSIG(signature)) if signature.input().type_covered == RecordType::TXT => {
+                RData::DNSSEC(DNSSECRData::RRSIG(signature))
+                    if signature.input().type_covered == RecordType::TXT =>
+                {
                     self.signed = true;
                     self.from_wildcard |= signature.input().num_labels < owner.num_labels();
                 }
@@ -245,7 +282,9 @@ impl ServerReport {
 }
 
 fn at<'a>(records: &'a [Record], owner: &'a Name) -> impl Iterator<Item = &'a Record> {
-    records.iter().filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
+    records
+        .iter()
+        .filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
 }
 
 /// Serial and primary of an authoritative SOA answer.

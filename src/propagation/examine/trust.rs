@@ -13,7 +13,8 @@ pub struct DnssecReport {
     pub status: DnssecStatus,
     /// In words, why it ends or could not be followed.
     pub why: Option<String>,
-    /// The finding that an insecure zone makes: signed for nobody, or by algorithms that are not known.
+    /// The finding that an insecure zone makes: signed for nobody, or by algorithms that are not
+    /// known.
     pub oddity: Option<Code>,
     /// Why validating resolvers refuse all answers of the zone; `null` while they believe one.
     pub bogus: Option<Fault>,
@@ -44,14 +45,29 @@ impl DnssecReport {
                 let oddity = match why {
                     Unsigned::NotSigned => None,
                     Unsigned::Stray => Some(Code::DnssecStray),
-                    Unsigned::Unsupported(_) | Unsigned::Iterations(_) => Some(Code::DnssecUnsupported),
+                    Unsigned::Unsupported(_) | Unsigned::Iterations(_) => {
+                        Some(Code::DnssecUnsupported)
+                    }
                 };
-                (DnssecStatus::Insecure, Some(format!("of {at}: {why}")), oddity)
+                (
+                    DnssecStatus::Insecure,
+                    Some(format!("of {at}: {why}")),
+                    oddity,
+                )
             }
         };
         // A broken chain is told even where no server answers: resolvers would refuse what came.
-        let chain = if let Trust::Bogus(fault) = trust { Some(fault) } else { None };
-        Self { status, why, oddity, bogus: bogus.or(chain).map(fault) }
+        let chain = if let Trust::Bogus(fault) = trust {
+            Some(fault)
+        } else {
+            None
+        };
+        Self {
+            status,
+            why,
+            oddity,
+            bogus: bogus.or(chain).map(fault),
+        }
     }
 }
 
@@ -66,5 +82,8 @@ pub(super) fn fault(fault: &dnssec::Fault) -> Fault {
         FaultKind::NotSigned => Code::DnssecNotSigned,
         FaultKind::BadDenial => Code::DnssecBadDenial,
     };
-    Fault { code, text: fault.to_string() }
+    Fault {
+        code,
+        text: fault.to_string(),
+    }
 }

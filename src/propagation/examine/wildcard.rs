@@ -1,4 +1,5 @@
-//! Whether a wildcard stands beside a name, by what servers say about a sibling that nobody can have made.
+//! Whether a wildcard stands beside a name, by what servers say about a sibling that nobody can
+//! have made.
 
 use std::net::SocketAddr;
 
@@ -17,31 +18,54 @@ pub struct Wildcard {
     pub below: String,
     /// The types it makes up, of those that were asked for.
     pub kinds: Vec<String>,
-    /// The name says the same as its made-up sibling: it is made up, too. A TXT value of its own hides the wildcard there.
+    /// The name says the same as its made-up sibling: it is made up, too. A TXT value of its own
+    /// hides the wildcard there.
     pub covers_name: bool,
 }
 
 /// The types that sites have at a wildcard.
-const KINDS: [RecordType; 4] = [RecordType::TXT, RecordType::A, RecordType::AAAA, RecordType::MX];
+const KINDS: [RecordType; 4] = [
+    RecordType::TXT,
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::MX,
+];
 
 /// Compares `owner` with a random name beside it, at one server.
-pub(super) async fn look(asker: &Asker, address: SocketAddr, owner: &Name, zone: &Name) -> Option<Wildcard> {
+pub(super) async fn look(
+    asker: &Asker,
+    address: SocketAddr,
+    owner: &Name,
+    zone: &Name,
+) -> Option<Wildcard> {
     let above = owner.base_name();
-    let sibling = above.prepend_label(format!("prevalidate-{:016x}", rand::rng().random::<u64>())).ok()?;
+    let sibling = above
+        .prepend_label(format!("prevalidate-{:016x}", rand::rng().random::<u64>()))
+        .ok()?;
     if !zone.zone_of(&sibling) {
         return None;
     }
     let asked = KINDS.map(async |kind| {
-        let (own, made_up) = futures::join!(asker.ask(address, owner, kind), asker.ask(address, &sibling, kind));
+        let (own, made_up) = futures::join!(
+            asker.ask(address, owner, kind),
+            asker.ask(address, &sibling, kind)
+        );
         let made_up = data(&made_up.ok()?, &sibling, kind);
         let own = own.ok().map(|reply| data(&reply, owner, kind));
         (!made_up.is_empty()).then_some((kind, own.is_some_and(|own| own == made_up)))
     });
-    let found: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    let found: Vec<_> = futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     (!found.is_empty()).then(|| Wildcard {
         below: text(&above),
         covers_name: found.iter().all(|(_, same)| *same),
-        kinds: found.into_iter().map(|(kind, _)| kind.to_string()).collect(),
+        kinds: found
+            .into_iter()
+            .map(|(kind, _)| kind.to_string())
+            .collect(),
     })
 }
 
@@ -51,7 +75,12 @@ fn data(reply: &Message, owner: &Name, kind: RecordType) -> Vec<String> {
         let is_kind = [kind, RecordType::CNAME].contains(&record.record_type());
         record.name == *owner && record.dns_class == DNSClass::IN && is_kind
     };
-    let mut data: Vec<String> = reply.answers.iter().filter(fits).map(|record| record.data.to_string()).collect();
+    let mut data: Vec<String> = reply
+        .answers
+        .iter()
+        .filter(fits)
+        .map(|record| record.data.to_string())
+        .collect();
     data.sort_unstable();
     data
 }

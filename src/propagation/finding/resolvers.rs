@@ -1,4 +1,5 @@
-//! What resolvers say: what their caches still hold, and, where nobody else can be asked, whether they see the value.
+//! What resolvers say: what their caches still hold, and, where nobody else can be asked, whether
+//! they see the value.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,9 +11,14 @@ use crate::propagation::{Answer, GateMode};
 pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
     let answers = &seen.caches.resolvers;
     if let Some(said) = answers.iter().find(|said| said.bogus.is_some()) {
-        let known = found.iter().any(|finding| finding.severity == Severity::Blocks);
+        let known = found
+            .iter()
+            .any(|finding| finding.severity == Severity::Blocks);
         if let Some(why) = said.bogus.as_ref().filter(|_| !known) {
-            let text = format!("resolver {} refuses the zone's answers as forged or broken: {why}", said.resolver);
+            let text = format!(
+                "resolver {} refuses the zone's answers as forged or broken: {why}",
+                said.resolver
+            );
             found.push(
                 Finding::new(Code::DnssecBadSignature, Severity::Blocks, text)
                     .with_next("Check the zone's signatures and the DS records at the registrar."),
@@ -24,9 +30,12 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
     if gate.mode == GateMode::Resolvers {
         let missing = answers.iter().any(|said| said.answer == Answer::NoMatch);
         let finding = match (gate.go, missing) {
-            (true, _) => Finding::new(Code::Visible, Severity::Info, &*gate.cause).with_next("Have the CA look."),
+            (true, _) => Finding::new(Code::Visible, Severity::Info, &*gate.cause)
+                .with_next("Have the CA look."),
             (false, true) => Finding::new(Code::StillCached, Severity::Blocks, &*gate.cause)
-                .with_next("Wait until then; if it stays so, check the value where it was written."),
+                .with_next(
+                    "Wait until then; if it stays so, check the value where it was written.",
+                ),
             (false, false) => Finding::new(Code::NoServerReachable, Severity::Blocks, &*gate.cause)
                 .with_next("Check propagation.resolvers, and what this network lets out."),
         };
@@ -34,18 +43,26 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
         return;
     }
     let missing = || answers.iter().filter(|said| said.answer == Answer::NoMatch);
-    let (fresh, cached): (Vec<_>, Vec<_>) = missing().partition(|said| seen.served().is_denied_to(said));
+    let (fresh, cached): (Vec<_>, Vec<_>) =
+        missing().partition(|said| seen.served().is_denied_to(said));
     if !fresh.is_empty() {
         let text = format!(
             "resolvers that just asked a name server got other TXT values: {}; they may see another zone than this machine",
             list(&fresh)
         );
-        let severity = if gate.go { Severity::Warns } else { Severity::Blocks };
+        let severity = if gate.go {
+            Severity::Warns
+        } else {
+            Severity::Blocks
+        };
         found.push(Finding::new(Code::SplitHorizon, severity, text).with_next(
             "Compare the zone as the Internet sees it with the one here (views); publish the value in the public one.",
         ));
     }
-    let until = cached.iter().filter_map(|said| forgotten(said, seen.at)).max();
+    let until = cached
+        .iter()
+        .filter_map(|said| forgotten(said, seen.at))
+        .max();
     if let Some(until) = until {
         let text = format!(
             "caches still answer from before the value, until {}: {}",
@@ -60,9 +77,14 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
 }
 
 fn forgotten(said: &ResolverAnswer, now: Timestamp) -> Option<Timestamp> {
-    now.saturating_add(SignedDuration::from_secs(said.ttl?.into())).ok()
+    now.saturating_add(SignedDuration::from_secs(said.ttl?.into()))
+        .ok()
 }
 
 fn list(answers: &[&ResolverAnswer]) -> String {
-    answers.iter().map(|said| said.resolver.as_str()).collect::<Vec<_>>().join(", ")
+    answers
+        .iter()
+        .map(|said| said.resolver.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -1,4 +1,5 @@
-//! What the answers of the name servers mean: who has the value, who is stale, dead or lame, and over which transports.
+//! What the answers of the name servers mean: who has the value, who is stale, dead or lame, and
+//! over which transports.
 
 use std::collections::BTreeSet;
 
@@ -37,13 +38,16 @@ struct Answers<'a> {
     cut_off: Vec<&'a ServerReport>,
     /// Validating resolvers pass over what it says.
     faulty: Vec<&'a ServerReport>,
-    /// Nothing more can be expected of the servers: the gate goes, or with no value somebody answers.
+    /// Nothing more can be expected of the servers: the gate goes, or with no value somebody
+    /// answers.
     good: bool,
 }
 
 impl<'a> Answers<'a> {
     fn of(seen: &'a Examination) -> Self {
-        let by = |test: &dyn Fn(&ServerReport) -> bool| seen.servers.iter().filter(|server| test(server)).collect();
+        let by = |test: &dyn Fn(&ServerReport) -> bool| {
+            seen.servers.iter().filter(|server| test(server)).collect()
+        };
         let is = |wanted| move |server: &ServerReport| server.answer == Some(wanted);
         let cut_off = |server: &ServerReport| {
             server.answer == Some(Answer::CutOff) || server.truncated && server.tcp_fault.is_some()
@@ -52,13 +56,20 @@ impl<'a> Answers<'a> {
         Self {
             matching: by(&is(Answer::Match)),
             stale: by(&is(Answer::NoMatch)),
-            lame: by(&|server| is(Answer::Lame)(server) && !cut_off(server) && server.dnssec_fault.is_none()),
+            lame: by(&|server| {
+                is(Answer::Lame)(server) && !cut_off(server) && server.dnssec_fault.is_none()
+            }),
             dead: by(&|server| is(Answer::Unreachable)(server) && !is_deaf(server)),
             deaf: by(&|server| is(Answer::Unreachable)(server) && is_deaf(server)),
             unchecked: by(&is(Answer::NotChecked)),
-            cut_off: by(&|server| !server.serves() && cut_off(server) && server.dnssec_fault.is_none()),
+            cut_off: by(&|server| {
+                !server.serves() && cut_off(server) && server.dnssec_fault.is_none()
+            }),
             faulty: by(&|server| server.dnssec_fault.is_some()),
-            good: seen.gate.as_ref().map_or(!serving.is_empty(), |gate| gate.go),
+            good: seen
+                .gate
+                .as_ref()
+                .map_or(!serving.is_empty(), |gate| gate.go),
             serving,
         }
     }
@@ -67,7 +78,10 @@ impl<'a> Answers<'a> {
 impl Answers<'_> {
     /// No server says anything that a resolver hears.
     fn nobody(&self) -> bool {
-        self.serving.is_empty() && self.lame.is_empty() && self.cut_off.is_empty() && self.faulty.is_empty()
+        self.serving.is_empty()
+            && self.lame.is_empty()
+            && self.cut_off.is_empty()
+            && self.faulty.is_empty()
     }
 }
 
@@ -77,7 +91,9 @@ fn is_deaf(server: &ServerReport) -> bool {
 
 fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     let mut answering = all.serving.iter().chain(&all.lame).peekable();
-    if answering.peek().is_some() && answering.all(|server| server.recursive && !server.authoritative) {
+    if answering.peek().is_some()
+        && answering.all(|server| server.recursive && !server.authoritative)
+    {
         let text = "every name server answers as a resolver would (recursion offered, no authority): this network answers DNS questions itself";
         found.push(Finding::new(Code::Port53Redirected, unless_elsewhere(seen), text).with_next(
             "Use another network, or set propagation.mode = \"resolvers\" with resolvers over TLS or HTTPS.",
@@ -87,7 +103,11 @@ fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 
 fn alias(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     let domain = &seen.domain;
-    if let Some(target) = all.serving.iter().find_map(|server| server.cname.as_deref()) {
+    if let Some(target) = all
+        .serving
+        .iter()
+        .find_map(|server| server.cname.as_deref())
+    {
         let text = format!(
             "{domain} is an alias (CNAME to {target}), and no TXT value can stand beside a CNAME (RFC 1034, section 3.6.2)"
         );
@@ -98,35 +118,63 @@ fn alias(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             None => "Replace the CNAME by the records it points to.".to_owned(),
         };
         found.push(Finding::new(Code::Cname, Severity::Blocks, text).with_next(next));
-    } else if !all.serving.is_empty() && all.serving.iter().all(|server| server.rcode.as_deref() == Some("NXDOMAIN")) {
-        let severity = if seen.value.is_some() { Severity::Blocks } else { Severity::Info };
+    } else if !all.serving.is_empty()
+        && all
+            .serving
+            .iter()
+            .all(|server| server.rcode.as_deref() == Some("NXDOMAIN"))
+    {
+        let severity = if seen.value.is_some() {
+            Severity::Blocks
+        } else {
+            Severity::Info
+        };
         let text = format!("{domain} does not exist: every name server that answers says NXDOMAIN");
         found.push(
-            Finding::new(Code::NoSuchName, severity, text)
-                .with_next(format!("Check the spelling; a TXT value at {domain} makes the name exist.")),
+            Finding::new(Code::NoSuchName, severity, text).with_next(format!(
+                "Check the spelling; a TXT value at {domain} makes the name exist."
+            )),
         );
     }
 }
 
 fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let explained =
-        |code: Code| found.iter().any(|finding| finding.code == code && finding.severity == Severity::Blocks);
+    let explained = |code: Code| {
+        found
+            .iter()
+            .any(|finding| finding.code == code && finding.severity == Severity::Blocks)
+    };
     let (serving, stale) = (all.serving.len(), all.stale.len());
     if all.matching.is_empty() && stale > 0 {
         if explained(Code::Cname) || explained(Code::NoSuchName) {
             return;
         }
-        let others = if all.stale.iter().any(|server| !server.values.is_empty()) { ", only other ones" } else { "" };
-        let text = format!("none of {} that answer has the value{others}", addresses(serving));
-        let zone = seen.delegation.as_ref().map_or("the zone", |delegation| &delegation.zone);
+        let others = if all.stale.iter().any(|server| !server.values.is_empty()) {
+            ", only other ones"
+        } else {
+            ""
+        };
+        let text = format!(
+            "none of {} that answer has the value{others}",
+            addresses(serving)
+        );
+        let zone = seen
+            .delegation
+            .as_ref()
+            .map_or("the zone", |delegation| &delegation.zone);
         found.push(Finding::new(Code::ValueMissing, Severity::Blocks, text).with_next(format!(
             "Check that the value stands in {zone} at {} itself, in one piece, and that the primary has loaded it.",
             seen.domain
         )));
     } else if stale > 0 {
         let serials = |servers: &[&ServerReport]| {
-            let serials: BTreeSet<u32> = servers.iter().filter_map(|server| server.serial).collect();
-            serials.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+            let serials: BTreeSet<u32> =
+                servers.iter().filter_map(|server| server.serial).collect();
+            serials
+                .iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let text = format!(
             "{stale} of {} that answer do not have the value: {}; serial there {}, elsewhere {}{}",
@@ -134,16 +182,21 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             list(&all.stale, |_| None),
             or_unknown(&serials(&all.stale)),
             or_unknown(&serials(&all.matching)),
-            seen.chance_percent.map_or_else(String::new, |percent| format!(
-                "; a check from several places would pass with {percent:.0} %"
-            ))
+            seen.chance_percent
+                .map_or_else(String::new, |percent| format!(
+                    "; a check from several places would pass with {percent:.0} %"
+                ))
         );
         found.push(Finding::new(Code::StaleServer, Severity::Blocks, text).with_next(
             "Check NOTIFY and zone transfers from the primary to these servers; or take them out of the NS records, at the registrar too.",
         ));
     } else if all.good && seen.value.is_some() && serving > 0 {
-        let text = format!("every name server that answers has the value ({})", addresses(serving));
-        found.push(Finding::new(Code::Visible, Severity::Info, text).with_next("Have the CA look."));
+        let text = format!(
+            "every name server that answers has the value ({})",
+            addresses(serving)
+        );
+        found
+            .push(Finding::new(Code::Visible, Severity::Info, text).with_next("Have the CA look."));
     }
 }
 
@@ -152,7 +205,11 @@ fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
-            count => format!("none of {} could be reached: {}", addresses(count), list(&all.dead, detail)),
+            count => format!(
+                "none of {} could be reached: {}",
+                addresses(count),
+                list(&all.dead, detail)
+            ),
         };
         found.push(Finding::new(Code::NoServerReachable, unless_elsewhere(seen), text).with_next(
             "Check the name servers, and from another network whether DNS (port 53, UDP and TCP) gets out of this one.",
@@ -160,30 +217,55 @@ fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     } else if !all.dead.is_empty() {
         let text = format!("no answer from {}", list(&all.dead, detail));
         found.push(
-            Finding::new(Code::DeadServer, Severity::Warns, text)
-                .with_next("Repair it or take it out of the NS records; resolvers pass over it meanwhile."),
+            Finding::new(Code::DeadServer, Severity::Warns, text).with_next(
+                "Repair it or take it out of the NS records; resolvers pass over it meanwhile.",
+            ),
         );
     }
     if !all.lame.is_empty() {
-        let blocks = !all.good && all.stale.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
-        let redirected = found.iter().any(|finding| finding.code == Code::Port53Redirected);
+        let blocks =
+            !all.good && all.stale.is_empty() && all.cut_off.is_empty() && all.faulty.is_empty();
+        let redirected = found
+            .iter()
+            .any(|finding| finding.code == Code::Port53Redirected);
         let alone = if blocks && !all.matching.is_empty() {
-            format!("; one server alone counts {} minutes after the write", LAME_GRACE.as_secs() / 60)
+            format!(
+                "; one server alone counts {} minutes after the write",
+                LAME_GRACE.as_secs() / 60
+            )
         } else {
             String::new()
         };
-        let text = format!("listed, but not answering for the zone: {}{alone}", list(&all.lame, detail));
-        let severity = if blocks && !redirected { Severity::Blocks } else { Severity::Warns };
+        let text = format!(
+            "listed, but not answering for the zone: {}{alone}",
+            list(&all.lame, detail)
+        );
+        let severity = if blocks && !redirected {
+            Severity::Blocks
+        } else {
+            Severity::Warns
+        };
         found.push(Finding::new(Code::LameServer, severity, text).with_next(
             "Configure the zone on these servers, or take them out of the NS records, at the registrar too.",
         ));
     }
     if !all.unchecked.is_empty() {
         let only = nobody && all.dead.is_empty();
-        let severity = if only { unless_elsewhere(seen) } else { Severity::Info };
-        let text = format!("this machine has no route to {}; not checked", list(&all.unchecked, |_| None));
+        let severity = if only {
+            unless_elsewhere(seen)
+        } else {
+            Severity::Info
+        };
+        let text = format!(
+            "this machine has no route to {}; not checked",
+            list(&all.unchecked, |_| None)
+        );
         let finding = Finding::new(Code::NoRoute, severity, text);
-        found.push(if only { finding.with_next("Run it on a machine that reaches these addresses.") } else { finding });
+        found.push(if only {
+            finding.with_next("Run it on a machine that reaches these addresses.")
+        } else {
+            finding
+        });
     }
 }
 
@@ -194,20 +276,38 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             "the TXT answer is too large for UDP, and TCP does not work: {}",
             list(&all.cut_off, |server| server.tcp_fault.clone())
         );
-        let severity = if blocks { Severity::Blocks } else { Severity::Warns };
+        let severity = if blocks {
+            Severity::Blocks
+        } else {
+            Severity::Warns
+        };
         found
             .push(Finding::new(Code::TcpBlocked, severity, text).with_next(
                 "Open port 53 for TCP at these servers, or take old TXT values away until the answer fits.",
             ));
     }
-    let dropped: Vec<_> =
-        seen.servers.iter().filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused))).collect();
+    let dropped: Vec<_> = seen
+        .servers
+        .iter()
+        .filter(|s| matches!(s.edns, Some(Edns::Dropped | Edns::Refused)))
+        .collect();
     if !dropped.is_empty() {
         let word = |server: &ServerReport| {
-            Some(if server.edns == Some(Edns::Dropped) { "drops it" } else { "refuses it" }.to_owned())
+            Some(
+                if server.edns == Some(Edns::Dropped) {
+                    "drops it"
+                } else {
+                    "refuses it"
+                }
+                .to_owned(),
+            )
         };
         let blocks = !all.deaf.is_empty() && all.nobody() && !all.good;
-        let severity = if blocks { unless_elsewhere(seen) } else { Severity::Warns };
+        let severity = if blocks {
+            unless_elsewhere(seen)
+        } else {
+            Severity::Warns
+        };
         let text = format!(
             "no EDNS with {}: resolvers do without an answer, or without signatures, or take longer",
             list(&dropped, word)
@@ -217,19 +317,32 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
                 .with_next("Update the server, or the firewall before it (dnsflagday.net)."),
         );
     }
-    let no_tcp: Vec<_> = all.serving.iter().copied().filter(|server| server.tcp_fault.is_some()).collect();
+    let no_tcp: Vec<_> = all
+        .serving
+        .iter()
+        .copied()
+        .filter(|server| server.tcp_fault.is_some())
+        .collect();
     if !no_tcp.is_empty() && all.cut_off.is_empty() {
-        let text = format!("no TCP with {}", list(&no_tcp, |server| server.tcp_fault.clone()));
+        let text = format!(
+            "no TCP with {}",
+            list(&no_tcp, |server| server.tcp_fault.clone())
+        );
         found.push(
             Finding::new(Code::TcpBlocked, Severity::Warns, text).with_next(
                 "Open port 53 for TCP there: an answer that outgrows UDP will be lost without it (RFC 7766).",
             ),
         );
     }
-    let large: Vec<_> =
-        seen.servers.iter().filter(|s| s.truncated || s.octets.is_some_and(|octets| octets > LARGE)).collect();
+    let large: Vec<_> = seen
+        .servers
+        .iter()
+        .filter(|s| s.truncated || s.octets.is_some_and(|octets| octets > LARGE))
+        .collect();
     if let Some(octets) = large.iter().filter_map(|server| server.octets).max() {
-        let text = format!("the TXT answer has {octets} octets, more than fit into a datagram everywhere ({LARGE})");
+        let text = format!(
+            "the TXT answer has {octets} octets, more than fit into a datagram everywhere ({LARGE})"
+        );
         found.push(
             Finding::new(Code::AnswerLarge, Severity::Info, text)
                 .with_next("Take away TXT values that nobody needs any more."),
@@ -238,16 +351,27 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 }
 
 fn foreign(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let sets: BTreeSet<Vec<&str>> = all.serving.iter().map(|server| server.foreign(seen.value.as_deref())).collect();
+    let sets: BTreeSet<Vec<&str>> = all
+        .serving
+        .iter()
+        .map(|server| server.foreign(seen.value.as_deref()))
+        .collect();
     if sets.len() > 1 {
         let word = |server: &ServerReport| {
             let count = server.foreign(seen.value.as_deref()).len();
-            Some(format!("{count} value{}", if count == 1 { "" } else { "s" }))
+            Some(format!(
+                "{count} value{}",
+                if count == 1 { "" } else { "s" }
+            ))
         };
-        let text = format!("the other TXT values differ between servers: {}", list(&all.serving, word));
+        let text = format!(
+            "the other TXT values differ between servers: {}",
+            list(&all.serving, word)
+        );
         found.push(
-            Finding::new(Code::AnswersDiffer, Severity::Warns, text)
-                .with_next("Compare the zone on these servers; one may be out of date, or edited by hand."),
+            Finding::new(Code::AnswersDiffer, Severity::Warns, text).with_next(
+                "Compare the zone on these servers; one may be out of date, or edited by hand.",
+            ),
         );
     }
 }
@@ -257,7 +381,11 @@ fn detail(server: &ServerReport) -> Option<String> {
 }
 
 fn addresses(count: usize) -> String {
-    if count == 1 { "1 address".to_owned() } else { format!("{count} addresses") }
+    if count == 1 {
+        "1 address".to_owned()
+    } else {
+        format!("{count} addresses")
+    }
 }
 
 fn or_unknown(text: &str) -> &str {

@@ -1,7 +1,8 @@
 //! Asking resolvers: the same question over UDP and TCP, TLS or HTTPS.
 //!
-//! TLS and HTTPS are set up when they are first needed, so that a machine without root certificates can use the other modes;
-//! what is wrong with them is then each resolver's answer. Every question has a connection of its own.
+//! TLS and HTTPS are set up when they are first needed, so that a machine without root certificates
+//! can use the other modes; what is wrong with them is then each resolver's answer. Every question
+//! has a connection of its own.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -39,37 +40,64 @@ pub struct Resolvers {
 
 impl std::fmt::Debug for Resolvers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolvers").field("asker", &self.asker).finish_non_exhaustive()
+        f.debug_struct("Resolvers")
+            .field("asker", &self.asker)
+            .finish_non_exhaustive()
     }
 }
 
 impl Resolvers {
     /// Resolvers' certificates may come from the system's roots and from `extra_roots`.
     pub fn new(asker: Asker, extra_roots: Vec<CertificateDer<'static>>) -> Self {
-        Self { asker, extra_roots, tls: OnceLock::new(), https: OnceLock::new() }
+        Self {
+            asker,
+            extra_roots,
+            tls: OnceLock::new(),
+            https: OnceLock::new(),
+        }
     }
 
-    /// Asks each of them for `owner`'s TXT RRset, DNSSEC checked there; what is refused is asked for again unchecked.
-    pub async fn ask(&self, resolvers: &[Resolver], owner: &Name, value: &str) -> Vec<ResolverAnswer> {
-        join_all(resolvers.iter().map(|resolver| self.ask_one(resolver, owner, value))).await
+    /// Asks each of them for `owner`'s TXT RRset, DNSSEC checked there; what is refused is asked
+    /// for again unchecked.
+    pub async fn ask(
+        &self,
+        resolvers: &[Resolver],
+        owner: &Name,
+        value: &str,
+    ) -> Vec<ResolverAnswer> {
+        join_all(
+            resolvers
+                .iter()
+                .map(|resolver| self.ask_one(resolver, owner, value)),
+        )
+        .await
     }
 
     async fn ask_one(&self, resolver: &Resolver, owner: &Name, value: &str) -> ResolverAnswer {
-        let question = |checking_disabled| Question::to_resolver(owner, RecordType::TXT, checking_disabled);
+        let question =
+            |checking_disabled| Question::to_resolver(owner, RecordType::TXT, checking_disabled);
         let (mut reply, address) = self.exchange(resolver, &question(false)).await;
         let mut unchecked = None;
         if is_unclear(&reply) {
             let found = self.exchange(resolver, &question(true)).await.0;
-            // A server that was slow to answer makes SERVFAIL, too, and may have answered by now. From its cache a resolver
-            // tells less of why it refuses, so the first refusal is kept.
+            // A server that was slow to answer makes SERVFAIL, too, and may have answered by now.
+            // From its cache a resolver tells less of why it refuses, so the first refusal is kept.
             if found.is_ok() {
                 let (again, _) = self.exchange(resolver, &question(false)).await;
-                reply = if again.is_ok() && !is_unclear(&again) { again } else { reply };
+                reply = if again.is_ok() && !is_unclear(&again) {
+                    again
+                } else {
+                    reply
+                };
             }
             unchecked = Some(found);
         }
         let judged = judge(&reply, unchecked.as_ref(), owner, value);
-        ResolverAnswer { resolver: resolver.to_string(), address, ..judged }
+        ResolverAnswer {
+            resolver: resolver.to_string(),
+            address,
+            ..judged
+        }
     }
 
     /// The answer, and where it came from.
@@ -79,10 +107,14 @@ impl Resolvers {
         question: &Question,
     ) -> (Result<Message, Failure>, Option<SocketAddr>) {
         match resolver {
-            Resolver::Plain(address) => (self.asker.over_both(*address, question).await, Some(*address)),
-            Resolver::Tls { address, name } => {
-                (self.over_tls(*address, name.as_deref(), question).await, Some(*address))
-            }
+            Resolver::Plain(address) => (
+                self.asker.over_both(*address, question).await,
+                Some(*address),
+            ),
+            Resolver::Tls { address, name } => (
+                self.over_tls(*address, name.as_deref(), question).await,
+                Some(*address),
+            ),
             Resolver::Https(url) => match self.over_https(url, question).await {
                 Ok((answer, address)) => (Ok(answer), address),
                 Err(failure) => (Err(failure), None),
@@ -90,24 +122,38 @@ impl Resolvers {
         }
     }
 
-    async fn over_tls(&self, address: SocketAddr, name: Option<&str>, question: &Question) -> Result<Message, Failure> {
+    async fn over_tls(
+        &self,
+        address: SocketAddr,
+        name: Option<&str>,
+        question: &Question,
+    ) -> Result<Message, Failure> {
         let connector = self
             .tls
             .get_or_init(|| connector(&self.extra_roots))
             .as_ref()
             .map_err(|why| Failure::Silent(why.clone()))?;
         let name = match name {
-            Some(name) => ServerName::try_from(name.to_owned()).map_err(|error| Failure::Silent(error.to_string()))?,
+            Some(name) => ServerName::try_from(name.to_owned())
+                .map_err(|error| Failure::Silent(error.to_string()))?,
             None => ServerName::from(address.ip()),
         };
         let exchange = async {
             let stream = TcpStream::connect(address).await.map_err(failed)?;
-            framed(connector.connect(name, stream).await.map_err(failed)?, question).await
+            framed(
+                connector.connect(name, stream).await.map_err(failed)?,
+                question,
+            )
+            .await
         };
         self.asker.in_time(address.ip().to_string(), exchange).await
     }
 
-    async fn over_https(&self, url: &Url, question: &Question) -> Result<(Message, Option<SocketAddr>), Failure> {
+    async fn over_https(
+        &self,
+        url: &Url,
+        question: &Question,
+    ) -> Result<(Message, Option<SocketAddr>), Failure> {
         let client = self
             .https
             .get_or_init(|| client(&self.extra_roots))
@@ -115,43 +161,79 @@ impl Resolvers {
             .map_err(|why| Failure::Silent(why.clone()))?;
         let silent = |error: reqwest::Error| Failure::Silent(chain(&error.without_url()));
         let exchange = async {
-            let post =
-                client.post(url.clone()).header(header::CONTENT_TYPE, DNS_MESSAGE).header(header::ACCEPT, DNS_MESSAGE);
-            let mut response = post.body(question.wire.clone()).send().await.map_err(silent)?;
+            let post = client
+                .post(url.clone())
+                .header(header::CONTENT_TYPE, DNS_MESSAGE)
+                .header(header::ACCEPT, DNS_MESSAGE);
+            let mut response = post
+                .body(question.wire.clone())
+                .send()
+                .await
+                .map_err(silent)?;
             let address = response.remote_addr();
-            let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
-            let is_dns = media.is_some_and(|media| media.split(';').next().is_some_and(|it| it.trim() == DNS_MESSAGE));
+            let media = response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .and_then(|media| media.to_str().ok());
+            let is_dns = media.is_some_and(|media| {
+                media
+                    .split(';')
+                    .next()
+                    .is_some_and(|it| it.trim() == DNS_MESSAGE)
+            });
             if response.status() != reqwest::StatusCode::OK || !is_dns {
-                let what = media.map_or_else(|| "no answer".to_owned(), |media| media.chars().take(60).collect());
-                return Err(Failure::Nonsense(format!("HTTP {}, {what}: no DNS is served there", response.status())));
+                let what = media.map_or_else(
+                    || "no answer".to_owned(),
+                    |media| media.chars().take(60).collect(),
+                );
+                return Err(Failure::Nonsense(format!(
+                    "HTTP {}, {what}: no DNS is served there",
+                    response.status()
+                )));
             }
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(silent)? {
                 if body.len() + chunk.len() > MOST {
-                    return Err(Failure::Nonsense("the answer is longer than a DNS message".to_owned()));
+                    return Err(Failure::Nonsense(
+                        "the answer is longer than a DNS message".to_owned(),
+                    ));
                 }
                 body.extend_from_slice(&chunk);
             }
-            let answer = question.read(&body).map_err(|why| Failure::Nonsense(why.to_owned()))?;
+            let answer = question
+                .read(&body)
+                .map_err(|why| Failure::Nonsense(why.to_owned()))?;
             Ok((answer, address))
         };
-        self.asker.in_time(url.host_str().unwrap_or_default().to_owned(), exchange).await
+        self.asker
+            .in_time(url.host_str().unwrap_or_default().to_owned(), exchange)
+            .await
     }
 }
 
 fn connector(extra_roots: &[CertificateDer<'static>]) -> Result<TlsConnector, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider));
+    let verifier =
+        Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider));
     let config = verifier.and_then(|verifier| {
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        Ok(config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth())
     });
-    config.map(|config| TlsConnector::from(Arc::new(config))).map_err(|error| format!("TLS cannot be set up: {error}"))
+    config
+        .map(|config| TlsConnector::from(Arc::new(config)))
+        .map_err(|error| format!("TLS cannot be set up: {error}"))
 }
 
 fn client(extra_roots: &[CertificateDer<'static>]) -> Result<reqwest::Client, String> {
     let failed = |error: reqwest::Error| format!("HTTPS cannot be set up: {}", chain(&error));
-    let roots = extra_roots.iter().map(|root| reqwest::Certificate::from_der(root)).collect::<Result<Vec<_>, _>>();
+    let roots = extra_roots
+        .iter()
+        .map(|root| reqwest::Certificate::from_der(root))
+        .collect::<Result<Vec<_>, _>>();
     reqwest::Client::builder()
         .user_agent(concat!("prevalidate/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

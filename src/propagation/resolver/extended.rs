@@ -1,4 +1,5 @@
-//! Extended DNS errors (RFC 8914): why a resolver has no answer, in its own words and the registry's.
+//! Extended DNS errors (RFC 8914): why a resolver has no answer, in its own words and the
+//! registry's.
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -22,8 +23,15 @@ impl ExtendedError {
         let read = |option: &EdnsOption| match option {
             EdnsOption::Unknown(OPTION, bytes) => {
                 let (code, text) = bytes.split_first_chunk()?;
-                let text = String::from_utf8_lossy(text).trim_end_matches('\0').chars().take(MOST_TEXT).collect();
-                Some(Self { code: u16::from_be_bytes(*code), text })
+                let text = String::from_utf8_lossy(text)
+                    .trim_end_matches('\0')
+                    .chars()
+                    .take(MOST_TEXT)
+                    .collect();
+                Some(Self {
+                    code: u16::from_be_bytes(*code),
+                    text,
+                })
             }
             _ => None,
         };
@@ -69,6 +77,10 @@ impl std::fmt::Display for ExtendedError {
             _ => "extended error",
         };
         write!(f, "{meaning} (EDE {})", self.code)?;
-        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+        if self.text.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.text)
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The modes before scripted servers: who is asked, when, how often, and what the verdict says of itself.
+//! The modes before scripted servers: who is asked, when, how often, and what the verdict says of
+//! itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,15 +8,28 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 
 use super::{TXT, VALUE, good, internet};
-use crate::propagation::lab::{Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, refusal, serve};
+use crate::propagation::lab::{
+    Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, refusal, serve,
+};
 use crate::propagation::resolver::Resolver;
-use crate::propagation::{Answer, GateMode, GateSettings, InSync, Judging, Lookout, Question, Verdict};
+use crate::propagation::{
+    Answer, GateMode, GateSettings, InSync, Judging, Lookout, Question, Verdict,
+};
 
 /// A script, and how many questions it got.
 fn counted(script: Script) -> (Script, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
-    (Box::new(move |question, over| (counter.fetch_add(1, Ordering::SeqCst), script(question, over)).1), count)
+    (
+        Box::new(move |question, over| {
+            (
+                counter.fetch_add(1, Ordering::SeqCst),
+                script(question, over),
+            )
+                .1
+        }),
+        count,
+    )
 }
 
 /// The nth question, from 0, is answered by the nth reply, and all further ones by the last.
@@ -46,7 +60,13 @@ fn resolver(lab: &Lab, nth: u8) -> Resolver {
 async fn look(settings: GateSettings, published_for: u64, in_sync: Option<bool>) -> Verdict {
     let domain = domain("example.test");
     let published_for = Duration::from_secs(published_for);
-    gate(settings).look(&Question { published_for, in_sync: in_sync.into(), ..Question::new(&domain, VALUE) }).await
+    gate(settings)
+        .look(&Question {
+            published_for,
+            in_sync: in_sync.into(),
+            ..Question::new(&domain, VALUE)
+        })
+        .await
 }
 
 #[tokio::test]
@@ -58,12 +78,21 @@ async fn no_resolver_is_asked_before_the_delay_has_passed() {
         resolvers: vec![resolver(&lab, 0), resolver(&lab, 1)],
         ..Judging::default()
     };
-    let settings = GateSettings { general, ..GateSettings::default() };
+    let settings = GateSettings {
+        general,
+        ..GateSettings::default()
+    };
     let early = look(settings.clone(), 59, None).await;
     assert!(!early.go && early.mode == GateMode::Resolvers, "{early:?}");
-    assert!(early.cause.contains("until 1970-01-01 00:01 UTC") && lab.questions() == 0, "{early:?}");
+    assert!(
+        early.cause.contains("until 1970-01-01 00:01 UTC") && lab.questions() == 0,
+        "{early:?}"
+    );
     let late = look(settings, 60, None).await;
-    assert!(late.go && late.cause.contains("2 of 2 resolvers"), "{late:?}");
+    assert!(
+        late.go && late.cause.contains("2 of 2 resolvers"),
+        "{late:?}"
+    );
     assert_eq!(lab.questions(), 4, "two resolvers, two rounds");
 }
 
@@ -71,7 +100,8 @@ async fn no_resolver_is_asked_before_the_delay_has_passed() {
 async fn a_resolver_is_asked_to_recurse_and_to_check_and_after_servfail_not_to_check() {
     let strict = always(|q| {
         let asked = &q.metadata;
-        let fair = asked.recursion_desired && q.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+        let fair =
+            asked.recursion_desired && q.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
         match (fair, asked.checking_disabled) {
             (false, _) => refusal(q, ResponseCode::Refused),
             (true, false) => resolved(q, refusal(q, ResponseCode::ServFail)),
@@ -85,13 +115,33 @@ async fn a_resolver_is_asked_to_recurse_and_to_check_and_after_servfail_not_to_c
         delay: Some(Duration::ZERO),
         ..Judging::default()
     };
-    let bogus = look(GateSettings { general, ..GateSettings::default() }, 0, None).await;
-    assert!(!bogus.go && bogus.bogus.as_ref().is_some_and(|why| why.contains("does not validate")), "{bogus:?}");
-    assert_eq!(lab.questions(), 3, "with checking, without, and with once more");
+    let bogus = look(
+        GateSettings {
+            general,
+            ..GateSettings::default()
+        },
+        0,
+        None,
+    )
+    .await;
+    assert!(
+        !bogus.go
+            && bogus
+                .bogus
+                .as_ref()
+                .is_some_and(|why| why.contains("does not validate")),
+        "{bogus:?}"
+    );
+    assert_eq!(
+        lab.questions(),
+        3,
+        "with checking, without, and with once more"
+    );
 }
 
 #[tokio::test]
-async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cached_and_what_is_bogus() {
+async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cached_and_what_is_bogus()
+ {
     let (stale, asked_early) = counted(in_turn(vec![without, good]));
     let fails: fn(&Message) -> Message = |q| resolved(q, refusal(q, ResponseCode::ServFail));
     let sees: fn(&Message) -> Message = |q| resolved(q, good(q));
@@ -108,17 +158,40 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
         rounds: Some(1),
         ..Judging::default()
     };
-    let settings = GateSettings { zones: [("test".to_owned(), own)].into(), ..GateSettings::default() };
+    let settings = GateSettings {
+        zones: [("test".to_owned(), own)].into(),
+        ..GateSettings::default()
+    };
     let stale = look(settings.clone(), 0, None).await;
-    assert!(!stale.go && asked_early.load(Ordering::SeqCst) == 1, "{stale:?}");
-    assert_eq!(asked.load(Ordering::SeqCst), 0, "asked too early, a resolver would keep the absence");
+    assert!(
+        !stale.go && asked_early.load(Ordering::SeqCst) == 1,
+        "{stale:?}"
+    );
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        0,
+        "asked too early, a resolver would keep the absence"
+    );
     let cached = look(settings.clone(), 0, None).await;
-    assert!(cached.go && cached.mode == GateMode::Authoritative, "{cached:?}");
-    assert_eq!(cached.cached_until.map(jiff::Timestamp::as_second), Some(100), "{cached:?}");
+    assert!(
+        cached.go && cached.mode == GateMode::Authoritative,
+        "{cached:?}"
+    );
+    assert_eq!(
+        cached.cached_until.map(jiff::Timestamp::as_second),
+        Some(100),
+        "{cached:?}"
+    );
     let bogus = look(settings.clone(), 0, None).await;
-    assert!(!bogus.go && bogus.bogus.is_some() && bogus.servers[0].answer == Answer::Match, "{bogus:?}");
+    assert!(
+        !bogus.go && bogus.bogus.is_some() && bogus.servers[0].answer == Answer::Match,
+        "{bogus:?}"
+    );
     let slow = look(settings, 0, None).await;
-    assert!(slow.go && slow.bogus.is_none(), "SERVFAIL once, and then an answer that was checked: {slow:?}");
+    assert!(
+        slow.go && slow.bogus.is_none(),
+        "SERVFAIL once, and then an answer that was checked: {slow:?}"
+    );
 }
 
 #[tokio::test]
@@ -128,20 +201,34 @@ async fn behind_one_address_that_answers_differently_stand_several_servers() {
         let mut settings = lab.without_walk();
         settings.general.rounds = Some(rounds);
         let verdict = look(settings, 0, None).await;
-        assert_eq!((verdict.go, verdict.gone, lab.questions()), (go, false, questions), "{verdict:?}");
-        assert_eq!(verdict.cause.contains("anycast: asked again, 127.0.0.2"), !go, "{verdict:?}");
+        assert_eq!(
+            (verdict.go, verdict.gone, lab.questions()),
+            (go, false, questions),
+            "{verdict:?}"
+        );
+        assert_eq!(
+            verdict.cause.contains("anycast: asked again, 127.0.0.2"),
+            !go,
+            "{verdict:?}"
+        );
     }
     let lab = Lab::of(vec![in_turn(vec![good, good, without])]).await;
     let mut settings = lab.without_walk();
     settings.general.rounds = Some(3);
-    assert!(!look(settings, 0, None).await.go, "the third round counts too");
+    assert!(
+        !look(settings, 0, None).await.go,
+        "the third round counts too"
+    );
 }
 
 #[tokio::test]
 async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
     let lab = Lab::of(internet(&[])).await;
     let with = |mode| GateSettings {
-        general: Judging { mode: Some(mode), ..Judging::default() },
+        general: Judging {
+            mode: Some(mode),
+            ..Judging::default()
+        },
         roots: vec![lab.server(0)],
         port: lab.port,
         ..GateSettings::default()
@@ -155,10 +242,17 @@ async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
         (GateMode::Delay, 600, Some(false), true),
     ] {
         let verdict = look(with(mode), age, in_sync).await;
-        assert_eq!((verdict.mode, verdict.go), (mode, go), "{age} {in_sync:?}: {verdict:?}");
+        assert_eq!(
+            (verdict.mode, verdict.go),
+            (mode, go),
+            "{age} {in_sync:?}: {verdict:?}"
+        );
     }
     assert_eq!(lab.questions(), 0);
-    assert_eq!(gate(with(GateMode::Provider)).mode(&domain("example.test")), GateMode::Provider);
+    assert_eq!(
+        gate(with(GateMode::Provider)).mode(&domain("example.test")),
+        GateMode::Provider
+    );
 }
 
 #[tokio::test]
@@ -166,29 +260,62 @@ async fn what_others_write_is_looked_for_in_the_modes_that_ask_nobody_too() {
     for mode in [GateMode::Provider, GateMode::Delay] {
         for (records, go) in [(&[][..], false), (&[TXT][..], true)] {
             let lab = Lab::of(internet(records)).await;
-            let general = Judging { mode: Some(mode), delay: Some(Duration::from_secs(3600)), ..Judging::default() };
-            let settings =
-                GateSettings { general, roots: vec![lab.server(0)], port: lab.port, ..GateSettings::default() };
+            let general = Judging {
+                mode: Some(mode),
+                delay: Some(Duration::from_secs(3600)),
+                ..Judging::default()
+            };
+            let settings = GateSettings {
+                general,
+                roots: vec![lab.server(0)],
+                port: lab.port,
+                ..GateSettings::default()
+            };
             let domain = domain("example.test");
             let published_for = Duration::from_secs(9999);
-            let question =
-                Question { by_others: true, published_for, in_sync: InSync::Unnamed, ..Question::new(&domain, VALUE) };
+            let question = Question {
+                by_others: true,
+                published_for,
+                in_sync: InSync::Unnamed,
+                ..Question::new(&domain, VALUE)
+            };
             let verdict = gate(settings).look(&question).await;
-            assert_eq!((verdict.mode, verdict.go, verdict.gone), (GateMode::Authoritative, go, !go), "{verdict:?}");
+            assert_eq!(
+                (verdict.mode, verdict.go, verdict.gone),
+                (GateMode::Authoritative, go, !go),
+                "{verdict:?}"
+            );
         }
         // Where name servers cannot be asked, resolvers can.
         let lab = Lab::of(vec![always(|q| resolved(q, without(q)))]).await;
-        let general = Judging { mode: Some(mode), resolvers: vec![resolver(&lab, 0)], ..Judging::default() };
+        let general = Judging {
+            mode: Some(mode),
+            resolvers: vec![resolver(&lab, 0)],
+            ..Judging::default()
+        };
         let domain = domain("example.test");
-        let question = Question { by_others: true, ..Question::new(&domain, VALUE) };
-        let verdict = gate(GateSettings { general, ..GateSettings::default() }).look(&question).await;
-        assert_eq!((verdict.mode, verdict.go, lab.questions()), (GateMode::Resolvers, false, 1), "{verdict:?}");
+        let question = Question {
+            by_others: true,
+            ..Question::new(&domain, VALUE)
+        };
+        let verdict = gate(GateSettings {
+            general,
+            ..GateSettings::default()
+        })
+        .look(&question)
+        .await;
+        assert_eq!(
+            (verdict.mode, verdict.go, lab.questions()),
+            (GateMode::Resolvers, false, 1),
+            "{verdict:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_network_that_answers_port_53_itself_is_noticed_and_the_other_way_is_named() {
-    // What such boxes say to a question that was meant for a root server: a cached answer, nothing, or no.
+    // What such boxes say to a question that was meant for a root server: a cached answer, nothing,
+    // or no.
     let cached = || always(|q| resolved(q, good(q)));
     let empty = || always(|q| resolved(q, answer(q, &[])));
     let refuses = || always(|q| resolved(q, refusal(q, ResponseCode::Refused)));
@@ -206,12 +333,28 @@ async fn a_network_that_answers_port_53_itself_is_noticed_and_the_other_way_is_n
         ("refers", vec![refers(), cached()]),
     ] {
         let lab = Lab::of(scripts).await;
-        let roots = if what == "refers" { vec![lab.server(0)] } else { vec![lab.server(0), lab.server(1)] };
-        let settings = GateSettings { roots, port: lab.port, ..GateSettings::default() };
+        let roots = if what == "refers" {
+            vec![lab.server(0)]
+        } else {
+            vec![lab.server(0), lab.server(1)]
+        };
+        let settings = GateSettings {
+            roots,
+            port: lab.port,
+            ..GateSettings::default()
+        };
         let verdict = look(settings, 0, None).await;
         assert!(!verdict.go && !verdict.gone, "{what}: {verdict:?}");
-        for words in ["port 53 is redirected", "propagation.mode = \"resolvers\"", "tls://", "https://"] {
-            assert!(verdict.cause.contains(words), "{what}: {words}: {verdict:?}");
+        for words in [
+            "port 53 is redirected",
+            "propagation.mode = \"resolvers\"",
+            "tls://",
+            "https://",
+        ] {
+            assert!(
+                verdict.cause.contains(words),
+                "{what}: {words}: {verdict:?}"
+            );
         }
     }
 }
@@ -221,29 +364,49 @@ async fn a_lame_resolver_among_true_servers_is_no_redirection() {
     let mut scripts = internet(&[TXT]);
     scripts[2] = always(|q| resolved(q, good(q)));
     let lab = Lab::of(scripts).await;
-    let verdict = lab.gate().look(&Question::new(&domain("example.test"), VALUE)).await;
-    assert!(!verdict.go && !verdict.cause.contains("redirected"), "{verdict:?}");
-    assert!(verdict.servers[0].detail.contains("answers as a resolver"), "{verdict:?}");
+    let verdict = lab
+        .gate()
+        .look(&Question::new(&domain("example.test"), VALUE))
+        .await;
+    assert!(
+        !verdict.go && !verdict.cause.contains("redirected"),
+        "{verdict:?}"
+    );
+    assert!(
+        verdict.servers[0].detail.contains("answers as a resolver"),
+        "{verdict:?}"
+    );
 }
 
 /// Root and `test` on two servers, `hoster.test` and every other domain on four.
 fn hoster() -> Vec<Script> {
     let hosts: Vec<String> = (0..4).map(|nth| format!("ns{nth}.hoster.test")).collect();
-    let mut addresses: Vec<String> = (0..4).map(|nth| format!("ns{nth}.hoster.test A 127.0.0.{}", nth + 4)).collect();
+    let mut addresses: Vec<String> = (0..4)
+        .map(|nth| format!("ns{nth}.hoster.test A 127.0.0.{}", nth + 4))
+        .collect();
     addresses.extend(hosts.iter().map(|host| format!("hoster.test NS {host}")));
     let tld = {
         let (hosts, glue) = (hosts.clone(), addresses.clone());
         move |q: &Message, over: Over| {
             let zone = q.queries[0].name().trim_to(2).to_ascii();
-            let mut records: Vec<String> = hosts.iter().map(|host| format!("{zone} NS {host}")).collect();
+            let mut records: Vec<String> = hosts
+                .iter()
+                .map(|host| format!("{zone} NS {host}"))
+                .collect();
             // The hoster's own delegation needs glue, the others have none.
             if zone == "hoster.test." {
                 records.extend(glue.clone());
             }
-            serve("test", &records.iter().map(String::as_str).collect::<Vec<_>>())(q, over)
+            serve(
+                "test",
+                &records.iter().map(String::as_str).collect::<Vec<_>>(),
+            )(q, over)
         }
     };
-    let mut scripts: Vec<Script> = vec![serve("", &["test NS a.nic.test", "a.nic.test A 127.0.0.3"]), Box::new(tld)];
+    let mut scripts: Vec<Script> = vec![
+        serve("", &["test NS a.nic.test", "a.nic.test A 127.0.0.3"]),
+        Box::new(tld),
+    ];
     for _ in 0..4 {
         let (hosts, addresses) = (hosts.clone(), addresses.clone());
         scripts.push(Box::new(move |q, over| {
@@ -254,7 +417,10 @@ fn hoster() -> Vec<Script> {
                 records.extend(addresses.clone());
             }
             let apex = zone.trim_end_matches('.');
-            serve(apex, &records.iter().map(String::as_str).collect::<Vec<_>>())(q, over)
+            serve(
+                apex,
+                &records.iter().map(String::as_str).collect::<Vec<_>>(),
+            )(q, over)
         }));
     }
     scripts
@@ -267,20 +433,38 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
     let looks = (0..DOMAINS).map(async |nth| {
-        let verdict = gate.look(&Question::new(&domain(&format!("d{nth}.test")), VALUE)).await;
-        assert!(verdict.go && verdict.warnings.is_empty() && verdict.servers.len() == 4, "{verdict:?}");
+        let verdict = gate
+            .look(&Question::new(&domain(&format!("d{nth}.test")), VALUE))
+            .await;
+        assert!(
+            verdict.go && verdict.warnings.is_empty() && verdict.servers.len() == 4,
+            "{verdict:?}"
+        );
     });
     futures::future::join_all(looks).await;
-    let counts: Vec<u32> = counts.iter().map(|count| count.load(Ordering::SeqCst)).collect();
-    // Each: one to the parent, two about the zone and its list, two rounds at four servers. The rest, the way to the
-    // servers' addresses, is shared; a datagram that was lost on a busy machine may be asked for again.
-    let (all, shared) = (counts.iter().sum::<u32>(), counts.iter().sum::<u32>() - 11 * DOMAINS);
-    assert!(all >= 11 * DOMAINS && shared < 2 * DOMAINS, "{counts:?}: {all} questions for {DOMAINS} domains");
+    let counts: Vec<u32> = counts
+        .iter()
+        .map(|count| count.load(Ordering::SeqCst))
+        .collect();
+    // Each: one to the parent, two about the zone and its list, two rounds at four servers. The
+    // rest, the way to the servers' addresses, is shared; a datagram that was lost on a busy
+    // machine may be asked for again.
+    let (all, shared) = (
+        counts.iter().sum::<u32>(),
+        counts.iter().sum::<u32>() - 11 * DOMAINS,
+    );
+    assert!(
+        all >= 11 * DOMAINS && shared < 2 * DOMAINS,
+        "{counts:?}: {all} questions for {DOMAINS} domains"
+    );
     assert!(
         counts[2..].iter().all(|&count| count < 3 * DOMAINS),
         "no server has much more to do than others: {counts:?}"
     );
-    assert!(gate.questions() >= u64::from(lab.questions()), "every try is counted");
+    assert!(
+        gate.questions() >= u64::from(lab.questions()),
+        "every try is counted"
+    );
     // Nothing about a zone itself is remembered.
     let before = lab.questions();
     gate.look(&Question::new(&domain("d0.test"), VALUE)).await;
@@ -289,10 +473,15 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
 
 #[tokio::test]
 async fn two_walks_that_need_each_others_servers_do_not_wait_for_each_other() {
-    let lab = Lab::of(vec![serve("", &["a.test NS ns.b.test", "b.test NS ns.a.test"])]).await;
+    let lab = Lab::of(vec![serve(
+        "",
+        &["a.test NS ns.b.test", "b.test NS ns.a.test"],
+    )])
+    .await;
     let gate = lab.gate();
     let begun = std::time::Instant::now();
-    let looks = ["a.test", "b.test"].map(async |name| gate.look(&Question::new(&domain(name), VALUE)).await);
+    let looks = ["a.test", "b.test"]
+        .map(async |name| gate.look(&Question::new(&domain(name), VALUE)).await);
     for verdict in futures::future::join_all(looks).await {
         assert!(!verdict.go && !verdict.cause.is_empty(), "{verdict:?}");
     }

@@ -1,4 +1,5 @@
-//! The back door, for people and for tests in another process: everything below `/_sandbox/`, in JSON, without a JWT.
+//! The back door, for people and for tests in another process: everything below `/_sandbox/`, in
+//! JSON, without a JWT.
 //!
 //! | path | GET | POST | DELETE |
 //! |---|---|---|---|
@@ -51,15 +52,30 @@ enum Edit {
 }
 
 /// Answers a request to the back door.
-pub(super) fn answer(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Reply {
+pub(super) fn answer(
+    shared: &Shared,
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &[u8],
+) -> Reply {
     act(shared, method, path, query, body).map_or_else(Reply::from, |value| Reply::json(&value))
 }
 
-fn act(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Value, Refused> {
+fn act(
+    shared: &Shared,
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, Refused> {
     match (path, method.as_str()) {
         ("log", "DELETE") => shared.state().log.clear(),
         ("log", _) => {
-            let since = query.strip_prefix("since=").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let since = query
+                .strip_prefix("since=")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
             let state = shared.state();
             let requests: Vec<_> = state.log.requests().skip(since).collect();
             return Ok(json!({"counts": state.log.counts(), "requests": requests}));
@@ -68,23 +84,35 @@ fn act(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("clock", "POST") => move_clock(shared, read(body)?)?,
         ("clock", _) => {}
         ("behaviour", "POST") => {
-            shared.state().behaviour.merge(read(body)?).map_err(Refused::invalid)?;
+            shared
+                .state()
+                .behaviour
+                .merge(read(body)?)
+                .map_err(Refused::invalid)?;
         }
         ("behaviour", _) => return Ok(json!(shared.state().behaviour)),
         ("faults", "DELETE") => shared.state().faults.clear(),
         ("faults", "POST") => shared.state().faults.add(read::<Fault>(body)?),
         ("dns", method) => {
-            let dns = shared.dns.as_deref().ok_or_else(|| Refused::not_found("This CA came without name servers"))?;
+            let dns = shared
+                .dns
+                .as_deref()
+                .ok_or_else(|| Refused::not_found("This CA came without name servers"))?;
             if method == "POST" {
                 edit(dns, read(body)?)?;
             }
-            let server = |(index, address)| json!({"address": address, "queries": dns.queries(index)});
+            let server =
+                |(index, address)| json!({"address": address, "queries": dns.queries(index)});
             let servers: Vec<_> = dns.addresses().iter().enumerate().map(server).collect();
             return Ok(json!({"servers": servers, "updates": dns.updates()}));
         }
         ("faults", _) => return Ok(json!(shared.state().faults.pending())),
         (verb, "POST") => return handle(shared, verb, &read(body)?),
-        _ => return Err(Refused::not_found(format!("The sandbox has no `{method} /_sandbox/{path}`"))),
+        _ => {
+            return Err(Refused::not_found(format!(
+                "The sandbox has no `{method} /_sandbox/{path}`"
+            )));
+        }
     }
     Ok(json!({"now": shared.now()}))
 }
@@ -95,8 +123,11 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 /// `30d 12h` and the like; a day is 24 hours.
 fn duration(text: &str) -> Result<SignedDuration, Refused> {
-    let span: Span = text.parse().map_err(|error| Refused::invalid(format!("`{text}` is no time span: {error}")))?;
-    span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| Refused::invalid(error.to_string()))
+    let span: Span = text
+        .parse()
+        .map_err(|error| Refused::invalid(format!("`{text}` is no time span: {error}")))?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|error| Refused::invalid(error.to_string()))
 }
 
 fn move_clock(shared: &Shared, wanted: Clocked) -> Result<(), Refused> {
@@ -111,16 +142,22 @@ fn move_clock(shared: &Shared, wanted: Clocked) -> Result<(), Refused> {
 
 fn edit(dns: &Dns, edit: Edit) -> Result<(), Refused> {
     let zone = |name: &str| {
-        let zone = dns.zone(0, name).ok_or_else(|| Refused::not_found(format!("There is no zone for {name}")))?;
+        let zone = dns
+            .zone(0, name)
+            .ok_or_else(|| Refused::not_found(format!("There is no zone for {name}")))?;
         Ok(zone.name())
     };
     match edit {
         Edit::Follow { server, follow } if server < dns.addresses().len() => {
             dns.follow(server, follow.parse().map_err(Refused::invalid)?);
         }
-        Edit::Follow { server, .. } => return Err(Refused::not_found(format!("There is no server {server}"))),
+        Edit::Follow { server, .. } => {
+            return Err(Refused::not_found(format!("There is no server {server}")));
+        }
         Edit::Add { name, add } => dns.edit(&zone(&name)?, |zone| zone.txt(&name, &add)),
-        Edit::Remove { name, remove } => dns.edit(&zone(&name)?, |zone| zone.without_txt(&name, &remove)),
+        Edit::Remove { name, remove } => {
+            dns.edit(&zone(&name)?, |zone| zone.without_txt(&name, &remove))
+        }
     }
     Ok(())
 }
@@ -130,14 +167,27 @@ fn handle(shared: &Shared, verb: &str, wanted: &Handled) -> Result<Value, Refuse
     let mut state = shared.state();
     let behaviour = state.behaviour.clone();
     if verb == "register" {
-        let first = state.book.clients().next().map(|(reference, _)| reference.clone());
+        let first = state
+            .book
+            .clients()
+            .next()
+            .map(|(reference, _)| reference.clone());
         let client = wanted.client.clone().or(first).unwrap_or_default();
         let names = [wanted.domain.clone()];
-        return Ok(json!(state.book.register(&client, &names, &behaviour, now)?));
+        return Ok(json!(
+            state.book.register(&client, &names, &behaviour, now)?
+        ));
     }
-    let domain = state.book.find(&wanted.domain).map(|domain| domain.reference.clone());
-    let domain =
-        domain.ok_or_else(|| Refused::not_found(format!("{} is not registered (give A-labels)", wanted.domain)))?;
+    let domain = state
+        .book
+        .find(&wanted.domain)
+        .map(|domain| domain.reference.clone());
+    let domain = domain.ok_or_else(|| {
+        Refused::not_found(format!(
+            "{} is not registered (give A-labels)",
+            wanted.domain
+        ))
+    })?;
     match verb {
         "expire" => state.book.expire(&domain, now),
         "delete" => {
@@ -145,25 +195,45 @@ fn handle(shared: &Shared, verb: &str, wanted: &Handled) -> Result<Value, Refuse
             return Ok(json!({"now": now}));
         }
         "token-age" => {
-            let age = wanted.age.as_deref().ok_or_else(|| Refused::invalid("`age` is missing, such as \"29d\""))?;
+            let age = wanted
+                .age
+                .as_deref()
+                .ok_or_else(|| Refused::invalid("`age` is missing, such as \"29d\""))?;
             state.book.set_token_age(&domain, duration(age)?, now);
         }
         "validated" => state.book.set_validated(&domain, wanted.at.unwrap_or(now)),
-        _ => return Err(Refused::not_found(format!("The sandbox has no `POST /_sandbox/{verb}`"))),
+        _ => {
+            return Err(Refused::not_found(format!(
+                "The sandbox has no `POST /_sandbox/{verb}`"
+            )));
+        }
     }
-    Ok(json!(state.book.view(state.book.domain(&domain)?, &behaviour, now)))
+    Ok(json!(state.book.view(
+        state.book.domain(&domain)?,
+        &behaviour,
+        now
+    )))
 }
 
 fn state(shared: &Shared) -> Value {
     let now = shared.now();
     let mut state = shared.state();
-    let behaviour = super::Behaviour { shuffled: false, ..state.behaviour.clone() };
-    let clients: Vec<(String, String)> =
-        state.book.clients().map(|(reference, client)| (reference.clone(), client.name.clone())).collect();
+    let behaviour = super::Behaviour {
+        shuffled: false,
+        ..state.behaviour.clone()
+    };
+    let clients: Vec<(String, String)> = state
+        .book
+        .clients()
+        .map(|(reference, client)| (reference.clone(), client.name.clone()))
+        .collect();
     let clients: Vec<Value> = clients
         .into_iter()
         .map(|(reference, name)| {
-            let domains = state.book.list(&reference, &behaviour, now).unwrap_or_default();
+            let domains = state
+                .book
+                .list(&reference, &behaviour, now)
+                .unwrap_or_default();
             json!({"uuid": reference, "name": name, "domains": domains})
         })
         .collect();

@@ -35,7 +35,10 @@ struct Claims {
 
 impl Account {
     pub(super) fn new(user: String, key: SecretString) -> Self {
-        Self { user, keys: vec![(key, None)] }
+        Self {
+            user,
+            keys: vec![(key, None)],
+        }
     }
 
     pub(super) fn user(&self) -> &str {
@@ -57,13 +60,26 @@ impl Account {
     }
 
     fn good_keys(&self, now: Timestamp) -> impl Iterator<Item = &SecretString> {
-        self.keys.iter().filter(move |(_, until)| until.is_none_or(|until| now < until)).map(|(key, _)| key)
+        self.keys
+            .iter()
+            .filter(move |(_, until)| until.is_none_or(|until| now < until))
+            .map(|(key, _)| key)
     }
 
     /// What the token helper does.
-    pub(super) fn issue(&self, user: &str, secret: &str, issuer: &str, now: Timestamp) -> Result<String, Refused> {
-        let key = self.good_keys(now).find(|key| key.expose_secret() == secret);
-        let Some(key) = key.filter(|_| user == self.user) else { return Err(Refused::credentials()) };
+    pub(super) fn issue(
+        &self,
+        user: &str,
+        secret: &str,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<String, Refused> {
+        let key = self
+            .good_keys(now)
+            .find(|key| key.expose_secret() == secret);
+        let Some(key) = key.filter(|_| user == self.user) else {
+            return Err(Refused::credentials());
+        };
         let iat = now.as_second();
         let claims = Claims {
             iss: issuer.to_owned(),
@@ -74,21 +90,38 @@ impl Account {
             exp: iat + LIFETIME.as_secs(),
         };
         let key = EncodingKey::from_secret(key.expose_secret().as_bytes());
-        encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| Refused::jwt(error.to_string()))
+        encode(&Header::new(Algorithm::HS256), &claims, &key)
+            .map_err(|error| Refused::jwt(error.to_string()))
     }
 
     /// Checks the bearer token of a call.
-    pub(super) fn check(&self, headers: &HeaderMap, issuer: &str, now: Timestamp) -> Result<(), Refused> {
-        let sent = headers.get(header::AUTHORIZATION).ok_or_else(|| Refused::jwt("Authorization header is missing"))?;
-        let token = sent.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| Refused::jwt("Authorization header is not a bearer token"))?;
-        // The library would read the machine's clock; it checks algorithm and signature, we check the claims.
+    pub(super) fn check(
+        &self,
+        headers: &HeaderMap,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let sent = headers
+            .get(header::AUTHORIZATION)
+            .ok_or_else(|| Refused::jwt("Authorization header is missing"))?;
+        let token = sent
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("Bearer "));
+        let token =
+            token.ok_or_else(|| Refused::jwt("Authorization header is not a bearer token"))?;
+        // The library would read the machine's clock; it checks algorithm and signature, we check
+        // the claims.
         let mut only_signature = Validation::new(Algorithm::HS256);
         only_signature.required_spec_claims.clear();
         only_signature.validate_exp = false;
         only_signature.validate_aud = false;
         let verified = |key: &SecretString| {
-            decode::<Claims>(token, &DecodingKey::from_secret(key.expose_secret().as_bytes()), &only_signature)
+            decode::<Claims>(
+                token,
+                &DecodingKey::from_secret(key.expose_secret().as_bytes()),
+                &only_signature,
+            )
         };
         let mut claims = Err(Refused::jwt("No key is valid"));
         for key in self.good_keys(now) {

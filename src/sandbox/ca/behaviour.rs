@@ -1,4 +1,5 @@
-//! What is not known about the real CA, as switches; and what can go wrong on the way to it, as faults.
+//! What is not known about the real CA, as switches; and what can go wrong on the way to it, as
+//! faults.
 
 use std::net::SocketAddr;
 
@@ -12,11 +13,13 @@ pub struct Behaviour {
     pub reset_keeps_proof: bool,
     /// What `validate` answers when the value is not seen.
     pub not_seen: Refusal,
-    /// What `validate` answers when there is no token that could be used: expired, used up or deleted.
+    /// What `validate` answers when there is no token that could be used: expired, used up or
+    /// deleted.
     pub stale_token: Refusal,
     /// What `register` does with a name that it knows.
     pub register_known: Known,
-    /// Whether one bad name in a `register` fails all names, or itself only (it is then missing in the answer).
+    /// Whether one bad name in a `register` fails all names, or itself only (it is then missing in
+    /// the answer).
     pub bad_name_fails_batch: bool,
     /// Whether `randomValue` comes with `swiss-pki=` in front. The record needs it either way.
     pub value_has_prefix: bool,
@@ -28,7 +31,8 @@ pub struct Behaviour {
     pub folds_sharp_s: bool,
     /// Whether lists and answers to `register` come in any order.
     pub shuffled: bool,
-    /// Whether `timeExpired` shows the cut of a coming rule only once the rule is in force: the date then jumps back.
+    /// Whether `timeExpired` shows the cut of a coming rule only once the rule is in force: the
+    /// date then jumps back.
     pub cuts_late: bool,
     /// Whether the token helper puts its JWT in quotes.
     pub quoted_jwt: bool,
@@ -36,12 +40,13 @@ pub struct Behaviour {
     pub issuer: String,
     /// How many clients a search returns at most.
     pub client_search_limit: usize,
-    /// How many perspectives look, each through one name server of its choice; 0: every name server is asked and every
-    /// one that can be reached must show the value.
+    /// How many perspectives look, each through one name server of its choice; 0: every name server
+    /// is asked and every one that can be reached must show the value.
     pub perspectives: u32,
     /// How many perspectives but the first may fail.
     pub perspective_failures: u32,
-    /// Recursive resolvers, one for each perspective, asked in place of the name servers when there are any.
+    /// Recursive resolvers, one for each perspective, asked in place of the name servers when there
+    /// are any.
     pub resolvers: Vec<SocketAddr>,
     /// How long every call takes at least, milliseconds of real time.
     pub latency_ms: u64,
@@ -89,7 +94,10 @@ impl Behaviour {
     ///
     /// # Errors
     /// As [`Behaviour::set`].
-    pub fn merge(&mut self, switches: serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
+    pub fn merge(
+        &mut self,
+        switches: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), String> {
         let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
         if let Some(map) = all.as_object_mut() {
             map.extend(switches);
@@ -165,7 +173,12 @@ fn one() -> u32 {
 impl Fault {
     /// `what` with the nth call of this kind from now on, once.
     pub fn nth(on: Call, nth: u32, what: What) -> Self {
-        Self { on: Some(on), nth, times: 1, what }
+        Self {
+            on: Some(on),
+            nth,
+            times: 1,
+            what,
+        }
     }
 }
 
@@ -211,7 +224,11 @@ impl Faults {
     /// Counts one call down and says what goes wrong with it: the oldest fault that is due.
     pub(super) fn next(&mut self, call: Call) -> Option<What> {
         let mut due = None;
-        for fault in self.0.iter_mut().filter(|fault| fault.on.is_none_or(|on| on == call)) {
+        for fault in self
+            .0
+            .iter_mut()
+            .filter(|fault| fault.on.is_none_or(|on| on == call))
+        {
             if fault.nth > 1 {
                 fault.nth -= 1;
             } else if due.is_none() {
@@ -235,10 +252,25 @@ mod tests {
         behaviour.set("register_known", "new_token").unwrap();
         behaviour.set("polls", "true").unwrap();
         behaviour.set("perspectives", "5").unwrap();
-        assert_eq!((behaviour.register_known, behaviour.polls, behaviour.perspectives), (Known::NewToken, true, 5));
+        assert_eq!(
+            (
+                behaviour.register_known,
+                behaviour.polls,
+                behaviour.perspectives
+            ),
+            (Known::NewToken, true, 5)
+        );
         let before = behaviour.clone();
-        assert!(behaviour.set("pols", "true").unwrap_err().contains("polls"), "the error lists the switches");
-        assert!(behaviour.set("register_known", "maybe").unwrap_err().contains("new_token"));
+        assert!(
+            behaviour.set("pols", "true").unwrap_err().contains("polls"),
+            "the error lists the switches"
+        );
+        assert!(
+            behaviour
+                .set("register_known", "maybe")
+                .unwrap_err()
+                .contains("new_token")
+        );
         assert_eq!(behaviour, before);
     }
 

@@ -1,4 +1,5 @@
-//! What the CA knows: clients, their domains, tokens and proofs. Pure: it gets `now`, and expiry is computed when read.
+//! What the CA knows: clients, their domains, tokens and proofs. Pure: it gets `now`, and expiry is
+//! computed when read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,10 +17,12 @@ pub(super) const PREFIX: &str = "swiss-pki=";
 /// How long a token is accepted.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long a proof may be used: for certificates issued at or after a date, so long after the validation.
+/// How long a proof may be used: for certificates issued at or after a date, so long after the
+/// validation.
 pub type Lifetimes = Vec<(Timestamp, SignedDuration)>;
 
-/// SwissSign's published 198 days since 2026-03-09 (365 before), then the CA/B Forum's steps of 2027 and 2029 less two days.
+/// SwissSign's published 198 days since 2026-03-09 (365 before), then the CA/B Forum's steps of
+/// 2027 and 2029 less two days.
 pub fn published_lifetimes() -> Lifetimes {
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     let at = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
@@ -83,12 +86,23 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn new(seed: u64, lifetimes: Lifetimes) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { clients: BTreeMap::new(), domains: HashMap::new(), lifetimes, rng, position: 0 }
+        Self {
+            clients: BTreeMap::new(),
+            domains: HashMap::new(),
+            lifetimes,
+            rng,
+            position: 0,
+        }
     }
 
     pub(super) fn add_client(&mut self, name: &str, permitted: bool) -> String {
         let reference = self.reference("cli");
-        let client = Client { name: name.to_owned(), permitted, order: BTreeMap::new(), by_name: HashMap::new() };
+        let client = Client {
+            name: name.to_owned(),
+            permitted,
+            order: BTreeMap::new(),
+            by_name: HashMap::new(),
+        };
         self.clients.insert(reference.clone(), client);
         reference
     }
@@ -100,13 +114,19 @@ impl Book {
     /// A client that exists and that our account may use.
     pub(super) fn client(&self, reference: &str) -> Result<&Client, Refused> {
         let client = self.clients.get(reference);
-        let client = client.ok_or_else(|| Refused::not_found(format!("Client {reference} not found")))?;
-        if client.permitted { Ok(client) } else { Err(Refused::access(format!("No access to client {reference}"))) }
+        let client =
+            client.ok_or_else(|| Refused::not_found(format!("Client {reference} not found")))?;
+        if client.permitted {
+            Ok(client)
+        } else {
+            Err(Refused::access(format!("No access to client {reference}")))
+        }
     }
 
     pub(super) fn domain(&self, reference: &str) -> Result<&Domain, Refused> {
         let domain = self.domains.get(reference);
-        let domain = domain.ok_or_else(|| Refused::not_found(format!("Domain {reference} not found")))?;
+        let domain =
+            domain.ok_or_else(|| Refused::not_found(format!("Domain {reference} not found")))?;
         self.client(&domain.client).map(|_| domain)
     }
 
@@ -118,7 +138,9 @@ impl Book {
 
     /// The domain with this name (A-labels) under any client.
     pub(super) fn find(&self, name: &str) -> Option<&Domain> {
-        self.clients.values().find_map(|client| self.domains.get(client.by_name.get(name)?))
+        self.clients
+            .values()
+            .find_map(|client| self.domains.get(client.by_name.get(name)?))
     }
 
     pub(super) fn list(
@@ -131,15 +153,25 @@ impl Book {
         Ok(self.views(references, behaviour, now))
     }
 
-    fn views(&mut self, mut references: Vec<String>, behaviour: &Behaviour, now: Timestamp) -> Vec<ClientDns> {
+    fn views(
+        &mut self,
+        mut references: Vec<String>,
+        behaviour: &Behaviour,
+        now: Timestamp,
+    ) -> Vec<ClientDns> {
         if behaviour.shuffled {
             references.shuffle(&mut self.rng);
         }
-        let known = references.iter().filter_map(|reference| self.domains.get(reference));
-        known.map(|domain| self.view(domain, behaviour, now)).collect()
+        let known = references
+            .iter()
+            .filter_map(|reference| self.domains.get(reference));
+        known
+            .map(|domain| self.view(domain, behaviour, now))
+            .collect()
     }
 
-    /// Registers names; all or none when [`Behaviour::bad_name_fails_batch`], else those that can be.
+    /// Registers names; all or none when [`Behaviour::bad_name_fails_batch`], else those that can
+    /// be.
     pub(super) fn register(
         &mut self,
         client: &str,
@@ -153,7 +185,9 @@ impl Book {
         for name in names {
             match normalise(name, behaviour.folds_sharp_s) {
                 Err(why) => bad.push(why),
-                Ok(name) if behaviour.register_known == Known::Error && known.contains_key(&name) => {
+                Ok(name)
+                    if behaviour.register_known == Known::Error && known.contains_key(&name) =>
+                {
                     bad.push(format!("Domain {name} is already registered"));
                 }
                 Ok(name) if good.contains(&name) => {}
@@ -165,7 +199,11 @@ impl Book {
         }
         let mut references = Vec::new();
         for name in good {
-            let standing = self.clients.get(client).and_then(|client| client.by_name.get(&name)).cloned();
+            let standing = self
+                .clients
+                .get(client)
+                .and_then(|client| client.by_name.get(&name))
+                .cloned();
             references.push(match standing {
                 Some(reference) => {
                     if behaviour.register_known == Known::NewToken {
@@ -201,7 +239,8 @@ impl Book {
         reference
     }
 
-    /// A new token. The old one dies; the proof dies when it has ended or when that is how this CA is.
+    /// A new token. The old one dies; the proof dies when it has ended or when that is how this CA
+    /// is.
     pub(super) fn reset_token(
         &mut self,
         reference: &str,
@@ -209,7 +248,8 @@ impl Book {
         now: Timestamp,
     ) -> Result<(), Refused> {
         let token = self.token(now);
-        let keeps = behaviour.reset_keeps_proof && !self.has_ended(self.domain(reference)?, behaviour, now);
+        let keeps =
+            behaviour.reset_keeps_proof && !self.has_ended(self.domain(reference)?, behaviour, now);
         let domain = self.domain_mut(reference)?;
         domain.token = Some(token);
         if !keeps {
@@ -234,7 +274,8 @@ impl Book {
         Ok(())
     }
 
-    /// The whole TXT value that would prove the domain now; `None` when the token is used up, expired or deleted.
+    /// The whole TXT value that would prove the domain now; `None` when the token is used up,
+    /// expired or deleted.
     pub(super) fn awaited(&self, domain: &Domain, now: Timestamp) -> Option<String> {
         let token = domain.token.as_ref()?;
         let live = !token.used && now < token.expires();
@@ -243,9 +284,15 @@ impl Book {
 
     /// References of a client's domains that wait for their value.
     pub(super) fn waiting(&self, client: &str, now: Timestamp) -> Vec<String> {
-        let references = self.clients.get(client).into_iter().flat_map(|client| client.order.values());
+        let references = self
+            .clients
+            .get(client)
+            .into_iter()
+            .flat_map(|client| client.order.values());
         let waits = |reference: &&String| {
-            self.domains.get(*reference).is_some_and(|domain| self.awaited(domain, now).is_some())
+            self.domains
+                .get(*reference)
+                .is_some_and(|domain| self.awaited(domain, now).is_some())
         };
         references.filter(waits).cloned().collect()
     }
@@ -259,12 +306,21 @@ impl Book {
     }
 
     /// The value was seen: a new proof, unless the token has changed meanwhile.
-    pub(super) fn prove(&mut self, reference: &str, seen: &str, words: String, now: Timestamp) -> Result<(), Refused> {
+    pub(super) fn prove(
+        &mut self,
+        reference: &str,
+        seen: &str,
+        words: String,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
         let still = self.awaited(self.domain(reference)?, now).as_deref() == Some(seen);
         let domain = self.domain_mut(reference)?;
         if still && let Some(token) = &mut domain.token {
             token.used = true;
-            domain.proof = Some(Proof { validated: now, cut: None });
+            domain.proof = Some(Proof {
+                validated: now,
+                cut: None,
+            });
             domain.last_words = Some(words);
         }
         Ok(())
@@ -278,14 +334,22 @@ impl Book {
 
     /// The proof ends now.
     pub(super) fn expire(&mut self, reference: &str, now: Timestamp) {
-        if let Some(proof) = self.domains.get_mut(reference).and_then(|domain| domain.proof.as_mut()) {
+        if let Some(proof) = self
+            .domains
+            .get_mut(reference)
+            .and_then(|domain| domain.proof.as_mut())
+        {
             proof.cut = Some(now);
         }
     }
 
     /// The token was made so long ago.
     pub(super) fn set_token_age(&mut self, reference: &str, age: SignedDuration, now: Timestamp) {
-        if let Some(token) = self.domains.get_mut(reference).and_then(|domain| domain.token.as_mut()) {
+        if let Some(token) = self
+            .domains
+            .get_mut(reference)
+            .and_then(|domain| domain.token.as_mut())
+        {
             token.created = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
         }
     }
@@ -293,7 +357,10 @@ impl Book {
     /// The domain was validated then, with its present token.
     pub(super) fn set_validated(&mut self, reference: &str, at: Timestamp) {
         if let Some(domain) = self.domains.get_mut(reference) {
-            domain.proof = Some(Proof { validated: at, cut: None });
+            domain.proof = Some(Proof {
+                validated: at,
+                cut: None,
+            });
             if let Some(token) = &mut domain.token {
                 token.used = true;
             }
@@ -304,14 +371,21 @@ impl Book {
     pub(super) fn view(&self, domain: &Domain, behaviour: &Behaviour, now: Timestamp) -> ClientDns {
         let end = domain.proof.map(|proof| self.end(proof, behaviour, now));
         let ended = end.is_some_and(|end| now >= end);
-        let token_ended = domain.token.as_ref().is_some_and(|token| now >= token.expires());
+        let token_ended = domain
+            .token
+            .as_ref()
+            .is_some_and(|token| now >= token.expires());
         let status = match end {
             Some(_) if ended => "EXPIRED",
             Some(_) => "VALID",
             None if domain.token.is_none() || token_ended => "NOT_VALIDATED",
             None => "PENDING",
         };
-        let prefix = if behaviour.value_has_prefix { PREFIX } else { "" };
+        let prefix = if behaviour.value_has_prefix {
+            PREFIX
+        } else {
+            ""
+        };
         ClientDns {
             uuid: domain.reference.clone(),
             created_on: domain.created,
@@ -321,55 +395,91 @@ impl Book {
             trusted_domain: false,
             time_validated: domain.proof.map(|proof| proof.validated),
             validation_method: "cabdns".to_owned(),
-            random_value: domain.token.as_ref().map(|token| format!("{prefix}{}", token.value)),
+            random_value: domain
+                .token
+                .as_ref()
+                .map(|token| format!("{prefix}{}", token.value)),
             random_value_time_created: domain.token.as_ref().map(|token| token.created),
             random_value_time_expire: domain.token.as_ref().map(Token::expires),
             validation_result: domain.last_words.clone(),
             time_expired: end,
             expired: ended,
             random_value_time_expired: token_ended,
-            status: if behaviour.lower_case_status { status.to_lowercase() } else { status.to_owned() },
+            status: if behaviour.lower_case_status {
+                status.to_lowercase()
+            } else {
+                status.to_owned()
+            },
         }
     }
 
     fn has_ended(&self, domain: &Domain, behaviour: &Behaviour, now: Timestamp) -> bool {
-        domain.proof.is_some_and(|proof| now >= self.end(proof, behaviour, now))
+        domain
+            .proof
+            .is_some_and(|proof| now >= self.end(proof, behaviour, now))
     }
 
-    /// The least over the rules of max(rule's start, validation + rule's limit): a rule cuts proofs that exist already.
+    /// The least over the rules of max(rule's start, validation + rule's limit): a rule cuts proofs
+    /// that exist already.
     fn end(&self, proof: Proof, behaviour: &Behaviour, now: Timestamp) -> Timestamp {
-        let rules = self.lifetimes.iter().filter(|(start, _)| !behaviour.cuts_late || *start <= now);
-        let ends = rules
-            .map(|&(start, limit)| proof.validated.saturating_add(limit).map_or(Timestamp::MAX, |end| end.max(start)));
+        let rules = self
+            .lifetimes
+            .iter()
+            .filter(|(start, _)| !behaviour.cuts_late || *start <= now);
+        let ends = rules.map(|&(start, limit)| {
+            proof
+                .validated
+                .saturating_add(limit)
+                .map_or(Timestamp::MAX, |end| end.max(start))
+        });
         ends.chain(proof.cut).min().unwrap_or(Timestamp::MAX)
     }
 
     fn token(&mut self, now: Timestamp) -> Token {
         // 32 of 62 characters: 190 bits, where the rules ask for 112.
-        Token { value: Alphanumeric.sample_string(&mut self.rng, 32), created: now, used: false }
+        Token {
+            value: Alphanumeric.sample_string(&mut self.rng, 32),
+            created: now,
+            used: false,
+        }
     }
 
     fn reference(&mut self, kind: &str) -> String {
-        format!("{kind}-{}", uuid::Builder::from_random_bytes(self.rng.random()).into_uuid())
+        format!(
+            "{kind}-{}",
+            uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
+        )
     }
 }
 
 impl Token {
     fn expires(&self) -> Timestamp {
-        self.created.saturating_add(TOKEN_LIFETIME).unwrap_or(Timestamp::MAX)
+        self.created
+            .saturating_add(TOKEN_LIFETIME)
+            .unwrap_or(Timestamp::MAX)
     }
 }
 
 /// A name as this CA keeps it: A-labels or U-labels in, lower-case A-labels out.
 fn normalise(name: &str, folds_sharp_s: bool) -> Result<String, String> {
     let bad = |why: &str| format!("Invalid domain name {name}: {why}");
-    let mapped = if folds_sharp_s { name.to_lowercase().replace('ß', "ss") } else { name.to_owned() };
+    let mapped = if folds_sharp_s {
+        name.to_lowercase().replace('ß', "ss")
+    } else {
+        name.to_owned()
+    };
     let ascii = idna::domain_to_ascii_strict(&mapped).map_err(|_| bad("not a valid name"))?;
-    if ascii.ends_with('.') || !ascii.contains('.') || ascii.len() > 253 || ascii.parse::<std::net::IpAddr>().is_ok() {
+    if ascii.ends_with('.')
+        || !ascii.contains('.')
+        || ascii.len() > 253
+        || ascii.parse::<std::net::IpAddr>().is_ok()
+    {
         return Err(bad("not a registrable domain name"));
     }
     let suffix = psl::suffix(ascii.as_bytes());
-    if suffix.is_some_and(|s| s.is_known() && s.typ() == Some(psl::Type::Icann) && s == ascii.as_str()) {
+    if suffix
+        .is_some_and(|s| s.is_known() && s.typ() == Some(psl::Type::Icann) && s == ascii.as_str())
+    {
         return Err(bad("a public suffix"));
     }
     Ok(ascii)
@@ -382,7 +492,10 @@ mod tests {
 
     fn end(validated: &str, now: &str, behaviour: &Behaviour) -> String {
         let book = Book::new(1, published_lifetimes());
-        let proof = Proof { validated: validated.parse().unwrap(), cut: None };
+        let proof = Proof {
+            validated: validated.parse().unwrap(),
+            cut: None,
+        };
         book.end(proof, behaviour, now.parse().unwrap()).to_string()
     }
 
@@ -397,24 +510,48 @@ mod tests {
             ("2028-12-20T00:00:00Z", "2029-03-15T00:00:00Z"),
             ("2029-03-10T06:00:00Z", "2029-03-18T06:00:00Z"),
         ] {
-            assert_eq!(end(validated, validated, &friendly), ends, "validated {validated}");
+            assert_eq!(
+                end(validated, validated, &friendly),
+                ends,
+                "validated {validated}"
+            );
         }
     }
 
     #[test]
     fn the_date_jumps_back_when_a_rule_comes_into_force_if_the_ca_cuts_late() {
-        let late = Behaviour { cuts_late: true, ..Behaviour::default() };
+        let late = Behaviour {
+            cuts_late: true,
+            ..Behaviour::default()
+        };
         let validated = "2026-11-21T00:00:00Z";
-        assert_eq!(end(validated, "2027-03-14T00:00:00Z", &late), "2027-06-07T00:00:00Z");
-        assert_eq!(end(validated, "2027-03-15T00:00:00Z", &late), "2027-03-15T00:00:00Z");
+        assert_eq!(
+            end(validated, "2027-03-14T00:00:00Z", &late),
+            "2027-06-07T00:00:00Z"
+        );
+        assert_eq!(
+            end(validated, "2027-03-15T00:00:00Z", &late),
+            "2027-03-15T00:00:00Z"
+        );
     }
 
     #[test]
     fn names_are_kept_in_a_labels_and_bad_ones_refused() {
-        assert_eq!(normalise("Déjà.VU.com", false).unwrap(), "xn--dj-kia8a.vu.com");
+        assert_eq!(
+            normalise("Déjà.VU.com", false).unwrap(),
+            "xn--dj-kia8a.vu.com"
+        );
         assert_eq!(normalise("straße.ch", false).unwrap(), "xn--strae-oqa.ch");
         assert_eq!(normalise("straße.ch", true).unwrap(), "strasse.ch");
-        for bad in ["*.example.ch", "localhost", "co.uk", "192.0.2.1", "a b.ch", "_x.example.ch", ""] {
+        for bad in [
+            "*.example.ch",
+            "localhost",
+            "co.uk",
+            "192.0.2.1",
+            "a b.ch",
+            "_x.example.ch",
+            "",
+        ] {
             assert!(normalise(bad, false).is_err(), "{bad}");
         }
     }

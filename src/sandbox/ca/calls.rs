@@ -34,7 +34,9 @@ pub(super) fn route(path: &str) -> (Call, &str) {
         ["v2", "clients", "paged"] => (Call::SearchClientsPaged, ""),
         ["v2", "client", cli] if is_reference(cli, "cli-") => (Call::Client, cli),
         ["v2", "client", "domain", cli, "list"] if is_reference(cli, "cli-") => (Call::List, cli),
-        ["v2", "client", "domain", cli, "register"] if is_reference(cli, "cli-") => (Call::Register, cli),
+        ["v2", "client", "domain", cli, "register"] if is_reference(cli, "cli-") => {
+            (Call::Register, cli)
+        }
         ["v2", "client", "domain", cld, rest @ ..] if is_reference(cld, "cld-") => match rest {
             [] => (Call::Get, cld),
             ["validate"] => (Call::Validate, cld),
@@ -49,30 +51,50 @@ pub(super) fn route(path: &str) -> (Call, &str) {
 
 /// `cli-` or `cld-` and 36 of `[0-9a-f-]`, the API's pattern.
 fn is_reference(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix)
-        .is_some_and(|rest| rest.len() == 36 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-')))
+    text.strip_prefix(prefix).is_some_and(|rest| {
+        rest.len() == 36
+            && rest
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+    })
 }
 
 impl Asked<'_> {
     /// The names in the body of a `register`.
     pub(super) fn names(&self) -> Result<Vec<String>, Refused> {
-        let kind = self.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = self
+            .headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         if kind.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(Refused::invalid(format!("Content-Type `{kind}` is not application/json")));
+            return Err(Refused::invalid(format!(
+                "Content-Type `{kind}` is not application/json"
+            )));
         }
-        let names: Vec<String> = serde_json::from_slice(self.body)
-            .map_err(|error| Refused::invalid(format!("The body is not an array of names: {error}")))?;
-        if names.is_empty() { Err(Refused::invalid("No domain is given")) } else { Ok(names) }
+        let names: Vec<String> = serde_json::from_slice(self.body).map_err(|error| {
+            Refused::invalid(format!("The body is not an array of names: {error}"))
+        })?;
+        if names.is_empty() {
+            Err(Refused::invalid("No domain is given"))
+        } else {
+            Ok(names)
+        }
     }
 
     fn parameter(&self, wanted: &str) -> Option<String> {
         let pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.into_iter().find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned())
+        pairs
+            .into_iter()
+            .find(|(key, _)| key == wanted)
+            .map(|(_, value)| value.into_owned())
     }
 
     fn number(&self, wanted: &str) -> Result<Option<i64>, Refused> {
         let number = self.parameter(wanted).map(|text| text.parse());
-        number.transpose().map_err(|_| Refused::invalid(format!("Parameter {wanted} is not a number")))
+        number
+            .transpose()
+            .map_err(|_| Refused::invalid(format!("Parameter {wanted} is not a number")))
     }
 }
 
@@ -87,28 +109,48 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
         Call::Jwt => jwt(shared, asked, &behaviour),
         Call::SearchClients => {
             let (found, _) = search(shared, asked.parameter("search"));
-            Ok(Reply::json(&found.into_iter().take(behaviour.client_search_limit).collect::<Vec<_>>()))
+            Ok(Reply::json(
+                &found
+                    .into_iter()
+                    .take(behaviour.client_search_limit)
+                    .collect::<Vec<_>>(),
+            ))
         }
         Call::SearchClientsPaged => {
             let (found, total) = search(shared, asked.parameter("search"));
             let limit = behaviour.client_search_limit;
-            let length = usize::try_from(asked.number("length")?.unwrap_or(-1)).map_or(limit, |n| n.min(limit));
+            let length = usize::try_from(asked.number("length")?.unwrap_or(-1))
+                .map_or(limit, |n| n.min(limit));
             let start = usize::try_from(asked.number("start")?.unwrap_or(0)).unwrap_or(0);
             let filtered = found.len();
             let data: Vec<Value> = found.into_iter().skip(start).take(length).collect();
-            Ok(Reply::json(&json!({"draw": 1, "recordsFiltered": filtered, "recordsTotal": total, "data": data})))
+            Ok(Reply::json(
+                &json!({"draw": 1, "recordsFiltered": filtered, "recordsTotal": total, "data": data}),
+            ))
         }
-        Call::Client => Ok(Reply::json(&client_view(asked.subject, shared.state().book.client(asked.subject)?))),
+        Call::Client => Ok(Reply::json(&client_view(
+            asked.subject,
+            shared.state().book.client(asked.subject)?,
+        ))),
         Call::List => {
             if behaviour.polls {
                 let waiting = shared.state().book.waiting(asked.subject, now);
                 poll(shared, waiting).await;
             }
-            Ok(Reply::json(&shared.state().book.list(asked.subject, &behaviour, now)?))
+            Ok(Reply::json(&shared.state().book.list(
+                asked.subject,
+                &behaviour,
+                now,
+            )?))
         }
         Call::Register => {
             let names = asked.names()?;
-            Ok(Reply::json(&shared.state().book.register(asked.subject, &names, &behaviour, now)?))
+            Ok(Reply::json(&shared.state().book.register(
+                asked.subject,
+                &names,
+                &behaviour,
+                now,
+            )?))
         }
         Call::Get => {
             if behaviour.polls {
@@ -120,9 +162,10 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
             let (refusal, words) = match validate(shared, asked.subject).await? {
                 Outcome::Proved => return show(shared, asked.subject),
                 Outcome::NotSeen(words) => (behaviour.not_seen, words),
-                Outcome::Stale => {
-                    (behaviour.stale_token, "There is no valid random value; reset the token first".to_owned())
-                }
+                Outcome::Stale => (
+                    behaviour.stale_token,
+                    "There is no valid random value; reset the token first".to_owned(),
+                ),
             };
             match refusal {
                 Refusal::Error => Err(Refused::validation(words)),
@@ -133,7 +176,10 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
             }
         }
         Call::ResetToken => {
-            shared.state().book.reset_token(asked.subject, &behaviour, now)?;
+            shared
+                .state()
+                .book
+                .reset_token(asked.subject, &behaviour, now)?;
             show(shared, asked.subject)
         }
         Call::DeleteToken => {
@@ -151,31 +197,56 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
 fn jwt(shared: &Shared, asked: &Asked<'_>, behaviour: &Behaviour) -> Result<Reply, Refused> {
     let user = percent_decode_str(asked.subject).decode_utf8_lossy();
     let mut form = url::form_urlencoded::parse(asked.body);
-    let secret = form.find(|(key, _)| key == "userSecret").ok_or_else(|| Refused::invalid("userSecret is missing"))?;
-    let token = shared.state().account.issue(&user, &secret.1, &behaviour.issuer, shared.now())?;
-    Ok(Reply::text(if behaviour.quoted_jwt { format!("\"{token}\"") } else { token }))
+    let secret = form
+        .find(|(key, _)| key == "userSecret")
+        .ok_or_else(|| Refused::invalid("userSecret is missing"))?;
+    let token = shared
+        .state()
+        .account
+        .issue(&user, &secret.1, &behaviour.issuer, shared.now())?;
+    Ok(Reply::text(if behaviour.quoted_jwt {
+        format!("\"{token}\"")
+    } else {
+        token
+    }))
 }
 
 /// The account's clients that match, and how many it has.
 fn search(shared: &Shared, pattern: Option<String>) -> (Vec<Value>, usize) {
     let state = shared.state();
-    let own: Vec<_> = state.book.clients().filter(|(_, client)| client.permitted).collect();
-    let pattern = pattern.filter(|pattern| !pattern.is_empty()).unwrap_or_else(|| "*".to_owned()).to_lowercase();
+    let own: Vec<_> = state
+        .book
+        .clients()
+        .filter(|(_, client)| client.permitted)
+        .collect();
+    let pattern = pattern
+        .filter(|pattern| !pattern.is_empty())
+        .unwrap_or_else(|| "*".to_owned())
+        .to_lowercase();
     let pattern: Vec<char> = pattern.chars().collect();
     let matching = own.iter().filter(|(_, client)| {
         let name: Vec<char> = client.name.to_lowercase().chars().collect();
         matches_wildcards(&pattern, &name)
     });
-    (matching.map(|(reference, client)| client_view(reference, client)).collect(), own.len())
+    (
+        matching
+            .map(|(reference, client)| client_view(reference, client))
+            .collect(),
+        own.len(),
+    )
 }
 
 /// `?` is one character, `*` any number of them.
 fn matches_wildcards(pattern: &[char], text: &[char]) -> bool {
     match (pattern, text) {
         ([], []) => true,
-        (['*', rest @ ..], _) => (0..=text.len()).any(|skip| matches_wildcards(rest, &text[skip..])),
+        (['*', rest @ ..], _) => {
+            (0..=text.len()).any(|skip| matches_wildcards(rest, &text[skip..]))
+        }
         (['?', rest @ ..], [_, text @ ..]) => matches_wildcards(rest, text),
-        ([wanted, rest @ ..], [found, text @ ..]) => wanted == found && matches_wildcards(rest, text),
+        ([wanted, rest @ ..], [found, text @ ..]) => {
+            wanted == found && matches_wildcards(rest, text)
+        }
         _ => false,
     }
 }
@@ -198,18 +269,24 @@ enum Outcome {
     Stale,
 }
 
-/// Looks for the value that a domain waits for. No lock is held while looking, so the token may change meanwhile.
+/// Looks for the value that a domain waits for. No lock is held while looking, so the token may
+/// change meanwhile.
 async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> {
     let (name, value, nth) = {
         let (now, mut state) = (shared.now(), shared.state());
         let domain = state.book.domain(reference)?;
         let name = domain.name.clone();
-        let Some(value) = state.book.awaited(domain, now) else { return Ok(Outcome::Stale) };
+        let Some(value) = state.book.awaited(domain, now) else {
+            return Ok(Outcome::Stale);
+        };
         (name, value, state.book.count_look(reference))
     };
     Ok(match shared.look(&name, &value, nth).await {
         Ok(words) => {
-            shared.state().book.prove(reference, &value, words, shared.now())?;
+            shared
+                .state()
+                .book
+                .prove(reference, &value, words, shared.now())?;
             Outcome::Proved
         }
         Err(words) => Outcome::NotSeen(words),

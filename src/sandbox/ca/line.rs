@@ -1,4 +1,5 @@
-//! TCP connections that a handler can break off, so that a client sees a lost answer and not an error page.
+//! TCP connections that a handler can break off, so that a client sees a lost answer and not an
+//! error page.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +38,13 @@ impl Listener for Lines {
         let (inner, from) = Listener::accept(&mut self.0).await;
         // Small answers, many of them: do not wait for more to send.
         let _ = inner.set_nodelay(true);
-        (Stream { inner, line: Line::default() }, from)
+        (
+            Stream {
+                inner,
+                line: Line::default(),
+            },
+            from,
+        )
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -52,13 +59,21 @@ impl Connected<IncomingStream<'_, Lines>> for Line {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.line.0.load(Ordering::Acquire) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }

@@ -17,7 +17,8 @@ pub struct Request {
     pub at: Timestamp,
     /// Which call.
     pub call: Call,
-    /// What it was about: the names of a `register`, else the reference, followed by the domain's name when it has one.
+    /// What it was about: the names of a `register`, else the reference, followed by the domain's
+    /// name when it has one.
     pub subjects: Vec<String>,
     /// The status that was sent; none when the connection was dropped instead.
     pub status: Option<u16>,

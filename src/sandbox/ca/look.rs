@@ -1,5 +1,6 @@
-//! The CA's own look at DNS, UDP first, then TCP: either every name server of the domain is asked by itself, or perspectives
-//! look through recursive resolvers of their own, as the CA's do (CA/Browser Forum BR, section 3.2.2.9).
+//! The CA's own look at DNS, UDP first, then TCP: either every name server of the domain is asked
+//! by itself, or perspectives look through recursive resolvers of their own, as the CA's do
+//! (CA/Browser Forum BR, section 3.2.2.9).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -15,12 +16,14 @@ use tokio::time::timeout;
 
 /// How long one exchange with one server may take: everything is on this machine.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a resolver may take, which has to find servers that live among those that do not, and how often it is asked: what
-/// stub resolvers do unless they are told otherwise (resolv.conf(5); RFC 1035, section 4.2.1, allows 2 to 5 seconds).
+/// How long a resolver may take, which has to find servers that live among those that do not, and
+/// how often it is asked: what stub resolvers do unless they are told otherwise (resolv.conf(5);
+/// RFC 1035, section 4.2.1, allows 2 to 5 seconds).
 ///
-/// Asked only once, resolvers are silent sometimes: since CVE-2024-33655 unbound finishes what takes it longer than 1.9 s
-/// (`discard-timeout`), but sends the answer only to who asks again. Measured with 1.17.1: it takes 2.3 s when it tries a dead
-/// server four times before the one beside it.
+/// Asked only once, resolvers are silent sometimes: since CVE-2024-33655 unbound finishes what
+/// takes it longer than 1.9 s (`discard-timeout`), but sends the answer only to who asks again.
+/// Measured with 1.17.1: it takes 2.3 s when it tries a dead server four times before the one
+/// beside it.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(5);
 const RESOLVER_ATTEMPTS: u32 = 2;
 
@@ -52,39 +55,59 @@ pub(super) async fn look(
     if servers.is_empty() {
         return Err(format!("No name server found for {name}"));
     }
-    let sights = join_all(servers.iter().map(|&server| ask(server, name, value, false))).await;
+    let sights = join_all(
+        servers
+            .iter()
+            .map(|&server| ask(server, name, value, false)),
+    )
+    .await;
     words(name, servers, &sights, judge(name, &sights, perspectives))
 }
 
-/// The same through `resolvers`, one for each perspective: the first must see the value, and at most `may_fail` of the
-/// others may not. A resolver validates (or not) by itself: SERVFAIL is a failure like any other.
+/// The same through `resolvers`, one for each perspective: the first must see the value, and at
+/// most `may_fail` of the others may not. A resolver validates (or not) by itself: SERVFAIL is a
+/// failure like any other.
 pub(super) async fn look_through(
     name: &str,
     value: &str,
     resolvers: &[SocketAddr],
     may_fail: u32,
 ) -> Result<String, String> {
-    let sights = join_all(resolvers.iter().map(|&resolver| ask(resolver, name, value, true))).await;
+    let sights = join_all(
+        resolvers
+            .iter()
+            .map(|&resolver| ask(resolver, name, value, true)),
+    )
+    .await;
     words(name, resolvers, &sights, quorum(&sights, may_fail))
 }
 
 fn quorum(sights: &[Sight], may_fail: u32) -> bool {
-    let blind = sights.iter().skip(1).filter(|sight| **sight != Sight::Match).count();
+    let blind = sights
+        .iter()
+        .skip(1)
+        .filter(|sight| **sight != Sight::Match)
+        .count();
     sights.first() == Some(&Sight::Match) && blind <= may_fail as usize
 }
 
 fn words(name: &str, asked: &[SocketAddr], sights: &[Sight], seen: bool) -> Result<String, String> {
-    let failed = asked.iter().zip(sights).filter_map(|(server, sight)| match sight {
-        Sight::Match => None,
-        Sight::NoMatch => Some(format!("{server} does not have the value")),
-        Sight::Lame(code) => Some(format!("{server} answered {code}")),
-        Sight::Unreachable => Some(format!("{server} did not answer")),
-    });
+    let failed = asked
+        .iter()
+        .zip(sights)
+        .filter_map(|(server, sight)| match sight {
+            Sight::Match => None,
+            Sight::NoMatch => Some(format!("{server} does not have the value")),
+            Sight::Lame(code) => Some(format!("{server} answered {code}")),
+            Sight::Unreachable => Some(format!("{server} did not answer")),
+        });
     let failed = failed.collect::<Vec<String>>().join(", ");
     match (seen, failed.is_empty()) {
         (true, true) => Ok(format!("Validated {name}")),
         (true, false) => Ok(format!("Validated {name}, although {failed}")),
-        (false, _) => Err(format!("DNS TXT record with the random value not found at {name}: {failed}")),
+        (false, _) => Err(format!(
+            "DNS TXT record with the random value not found at {name}: {failed}"
+        )),
     }
 }
 
@@ -92,7 +115,8 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
     if perspectives.count == 0 {
         return sights.contains(&Sight::Match) && !sights.contains(&Sight::NoMatch);
     }
-    // As a resolver does, a perspective begins anywhere and goes on to the next server when one is dead or lame.
+    // As a resolver does, a perspective begins anywhere and goes on to the next server when one is
+    // dead or lame.
     let sees = |perspective: u32| {
         let mut hasher = DefaultHasher::new();
         (perspectives.seed, name, perspective).hash(&mut hasher);
@@ -100,38 +124,66 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
         let mut answers = sights.iter().cycle().skip(start).take(sights.len());
         answers.find(|sight| matches!(sight, Sight::Match | Sight::NoMatch)) == Some(&Sight::Match)
     };
-    let blind = (1..perspectives.count).filter(|&perspective| !sees(perspective)).count();
+    let blind = (1..perspectives.count)
+        .filter(|&perspective| !sees(perspective))
+        .count();
     sees(0) && blind <= perspectives.may_fail as usize
 }
 
 async fn ask(server: SocketAddr, name: &str, value: &str, recursive: bool) -> Sight {
-    let Ok(mut owner) = Name::from_ascii(name) else { return Sight::NoMatch };
+    let Ok(mut owner) = Name::from_ascii(name) else {
+        return Sight::NoMatch;
+    };
     owner.set_fqdn(true);
     let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = recursive;
     let mut edns = Edns::new();
     edns.set_max_payload(1232).set_dnssec_ok(true);
-    query.add_query(Query::query(owner, RecordType::TXT)).set_edns(edns);
-    let (patience, attempts) = if recursive { (RESOLVER_PATIENCE, RESOLVER_ATTEMPTS) } else { (PATIENCE, 1) };
+    query
+        .add_query(Query::query(owner, RecordType::TXT))
+        .set_edns(edns);
+    let (patience, attempts) = if recursive {
+        (RESOLVER_PATIENCE, RESOLVER_ATTEMPTS)
+    } else {
+        (PATIENCE, 1)
+    };
     let answer = match udp(server, &query, patience, attempts).await {
         Ok(answer) if !answer.truncation => answer,
-        Err(error) if recursive && error.kind() == io::ErrorKind::TimedOut => return Sight::Unreachable,
+        Err(error) if recursive && error.kind() == io::ErrorKind::TimedOut => {
+            return Sight::Unreachable;
+        }
         _ => match timeout(patience, tcp(server, &query)).await {
             Ok(Ok(answer)) => answer,
             _ => return Sight::Unreachable,
         },
     };
-    let existing = matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
+    let existing = matches!(
+        answer.response_code,
+        ResponseCode::NoError | ResponseCode::NXDomain
+    );
     if !existing || !(answer.authoritative || recursive) {
         return Sight::Lame(answer.response_code);
     }
-    let shows = |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() == value.as_bytes());
-    if answer.answers.iter().any(|record| shows(&record.data)) { Sight::Match } else { Sight::NoMatch }
+    let shows =
+        |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() == value.as_bytes());
+    if answer.answers.iter().any(|record| shows(&record.data)) {
+        Sight::Match
+    } else {
+        Sight::NoMatch
+    }
 }
 
-async fn udp(server: SocketAddr, query: &Message, patience: Duration, attempts: u32) -> io::Result<Message> {
-    let any: SocketAddr =
-        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+async fn udp(
+    server: SocketAddr,
+    query: &Message,
+    patience: Duration,
+    attempts: u32,
+) -> io::Result<Message> {
+    let any: SocketAddr = if server.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
     let question = wire(query)?;
@@ -160,7 +212,10 @@ async fn answer(socket: &UdpSocket, id: u16) -> io::Result<Message> {
 async fn tcp(server: SocketAddr, query: &Message) -> io::Result<Message> {
     let mut stream = TcpStream::connect(server).await?;
     let bytes = wire(query)?;
-    let mut framed = u16::try_from(bytes.len()).map_err(io::Error::other)?.to_be_bytes().to_vec();
+    let mut framed = u16::try_from(bytes.len())
+        .map_err(io::Error::other)?
+        .to_be_bytes()
+        .to_vec();
     framed.extend(bytes);
     stream.write_all(&framed).await?;
     let mut answer = vec![0; usize::from(stream.read_u16().await?)];
@@ -180,8 +235,14 @@ mod tests {
     #[test]
     fn one_stale_server_of_two_makes_it_a_lottery_and_a_dead_one_does_not() {
         let passes = |sights: &[Sight]| {
-            let at = |seed| Perspectives { count: 5, may_fail: 1, seed };
-            (0..1000).filter(|&seed| judge("example.test", sights, at(seed))).count()
+            let at = |seed| Perspectives {
+                count: 5,
+                may_fail: 1,
+                seed,
+            };
+            (0..1000)
+                .filter(|&seed| judge("example.test", sights, at(seed)))
+                .count()
         };
         let stale = passes(&[Sight::Match, Sight::NoMatch]);
         // The primary and three of four others must choose the good server: 5/32.
@@ -201,7 +262,10 @@ mod tests {
             let (length, asker) = resolver.recv_from(&mut buffer).await.unwrap();
             resolver.send_to(&buffer[..length], asker).await.unwrap();
         };
-        let (answer, ()) = tokio::join!(udp(at, &query, Duration::from_secs(1), RESOLVER_ATTEMPTS), serving);
+        let (answer, ()) = tokio::join!(
+            udp(at, &query, Duration::from_secs(1), RESOLVER_ATTEMPTS),
+            serving
+        );
         assert_eq!(answer.unwrap().id, 7);
     }
 

@@ -23,11 +23,13 @@ pub(super) async fn answer(
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request,
 ) -> Response {
-    tokio::spawn(work(shared, line, request)).await.unwrap_or_else(|_| {
-        let mut broken = Response::default();
-        *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        broken
-    })
+    tokio::spawn(work(shared, line, request))
+        .await
+        .unwrap_or_else(|_| {
+            let mut broken = Response::default();
+            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            broken
+        })
 }
 
 async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
@@ -36,7 +38,13 @@ async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
     let path = parts.uri.path();
     if let Some(path) = path.strip_prefix("/_sandbox/") {
         let body = body.unwrap_or_default();
-        let reply = admin::answer(&shared, &parts.method, path, parts.uri.query().unwrap_or_default(), &body);
+        let reply = admin::answer(
+            &shared,
+            &parts.method,
+            path,
+            parts.uri.query().unwrap_or_default(),
+            &body,
+        );
         return reply.into_response(shared.now(), false);
     }
     let (call, subject) = route(path);
@@ -47,8 +55,17 @@ async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
     }
     let query = parts.uri.query().unwrap_or_default();
-    let asked = body.as_ref().map(|body| Asked { call, subject, query, headers: &parts.headers, body });
-    let subjects = asked.as_ref().map(|asked| shared.subjects(asked)).unwrap_or_default();
+    let asked = body.as_ref().map(|body| Asked {
+        call,
+        subject,
+        query,
+        headers: &parts.headers,
+        body,
+    });
+    let subjects = asked
+        .as_ref()
+        .map(|asked| shared.subjects(asked))
+        .unwrap_or_default();
     let before = match &fault {
         Some(What::Status(status)) => Some(Refused::fault(*status).into()),
         Some(What::RetryAfter(wait)) => Some(Reply::too_many(wait)),
@@ -78,7 +95,13 @@ async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
     }
     let dropped = matches!(fault, Some(What::DropBeforeDoing | What::DeliverThenDrop));
     let status = (!dropped).then_some(reply.status.as_u16());
-    shared.state().log.add(log::Request { at, call, subjects, status, performed });
+    shared.state().log.add(log::Request {
+        at,
+        call,
+        subjects,
+        status,
+        performed,
+    });
     reply.into_response(shared.now(), fault == Some(What::Truncate))
 }
 
@@ -88,7 +111,9 @@ impl Shared {
         if asked.call != Call::Jwt {
             let now = self.now();
             let state = self.state();
-            state.account.check(asked.headers, &state.behaviour.issuer, now)?;
+            state
+                .account
+                .check(asked.headers, &state.behaviour.issuer, now)?;
         }
         perform(self, asked).await
     }

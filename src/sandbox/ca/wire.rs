@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 /// A domain as the API shows it (schema `ClientDNS`). The names are the API's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the API's own names; see the module `ca::swisssign` for their meaning")]
+#[expect(
+    missing_docs,
+    reason = "the API's own names; see the module `ca::swisssign` for their meaning"
+)]
 pub struct ClientDns {
     pub uuid: String,
     pub created_on: Timestamp,
@@ -46,7 +49,11 @@ pub(super) struct Refused {
 
 impl Refused {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 
     /// 401: the JWT is not good (module authentication, section JWT).
@@ -56,7 +63,11 @@ impl Refused {
 
     /// 401: user and API key do not belong together.
     pub(super) fn credentials() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "009.353.0223", "Authentication failed")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "009.353.0223",
+            "Authentication failed",
+        )
     }
 
     /// 403: not for this account.
@@ -81,13 +92,21 @@ impl Refused {
 
     /// 405: everything is a POST.
     pub(super) fn method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "011.350.0227", "Only POST is allowed")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "011.350.0227",
+            "Only POST is allowed",
+        )
     }
 
     /// Any status that a fault asks for.
     pub(super) fn fault(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(status, "011.354.0225", "A fault that the sandbox was told to have")
+        Self::new(
+            status,
+            "011.354.0225",
+            "A fault that the sandbox was told to have",
+        )
     }
 }
 
@@ -105,28 +124,51 @@ impl Reply {
     pub(super) fn json(value: &impl Serialize) -> Self {
         // Only a map with keys that are no strings could fail, and none of our shapes has one.
         let body = serde_json::to_vec(value).unwrap_or_default();
-        Self { status: StatusCode::OK, kind: "application/json", body, retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            kind: "application/json",
+            body,
+            retry_after: None,
+        }
     }
 
     /// 200 with plain text.
     pub(super) fn text(text: String) -> Self {
-        Self { status: StatusCode::OK, kind: "text/plain", body: text.into_bytes(), retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            kind: "text/plain",
+            body: text.into_bytes(),
+            retry_after: None,
+        }
     }
 
     /// A page as a proxy in front of the CA sends it.
     pub(super) fn html() -> Self {
         let body = b"<!DOCTYPE html><html><body><h1>Maintenance</h1></body></html>".to_vec();
-        Self { status: StatusCode::OK, kind: "text/html", body, retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            kind: "text/html",
+            body,
+            retry_after: None,
+        }
     }
 
     /// 204.
     pub(super) fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, kind: "", body: Vec::new(), retry_after: None }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            kind: "",
+            body: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// 429.
     pub(super) fn too_many(retry_after: &str) -> Self {
-        Self { retry_after: Some(retry_after.to_owned()), ..Self::from(Refused::fault(429)) }
+        Self {
+            retry_after: Some(retry_after.to_owned()),
+            ..Self::from(Refused::fault(429))
+        }
     }
 
     /// The answer for the wire, dated by the sandbox's clock; `cut`: its second half never comes.
@@ -134,7 +176,8 @@ impl Reply {
         let length = self.body.len();
         let body = if cut {
             let half = Bytes::copy_from_slice(&self.body[..length / 2]);
-            // What was written is only sent when the body makes a pause; then the connection breaks.
+            // What was written is only sent when the body makes a pause; then the connection
+            // breaks.
             let lost = async {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionReset))
@@ -153,7 +196,10 @@ impl Reply {
         if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
             headers.insert(header::DATE, date);
         }
-        if let Some(wait) = self.retry_after.and_then(|wait| HeaderValue::try_from(wait).ok()) {
+        if let Some(wait) = self
+            .retry_after
+            .and_then(|wait| HeaderValue::try_from(wait).ok())
+        {
             headers.insert(header::RETRY_AFTER, wait);
         }
         response
@@ -167,6 +213,9 @@ impl From<Refused> for Reply {
             "errorCode": refused.code,
             "errorMessages": [refused.message],
         });
-        Self { status: refused.status, ..Self::json(&error) }
+        Self {
+            status: refused.status,
+            ..Self::json(&error)
+        }
     }
 }

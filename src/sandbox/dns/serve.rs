@@ -36,8 +36,11 @@ pub(super) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, UdpSoc
 pub(super) async fn udp(shared: Arc<Shared>, server: usize, socket: UdpSocket) {
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
-        // A client that has gone away shows up as an error of the next receive; there is nothing to do about it.
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
+        // A client that has gone away shows up as an error of the next receive; there is nothing to
+        // do about it.
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
         if let Some(answer) = shared.answer(server, &buffer[..length], true) {
             let _ = socket.send_to(&answer, from).await;
         }
@@ -63,8 +66,12 @@ async fn connection(shared: Arc<Shared>, server: usize, mut stream: TcpStream) -
     while let Ok(length) = tokio::time::timeout(TCP_IDLE, stream.read_u16()).await {
         let mut request = vec![0; usize::from(length?)];
         stream.read_exact(&mut request).await?;
-        let Some(answer) = shared.answer(server, &request, false) else { return Ok(()) };
-        let Ok(length) = u16::try_from(answer.len()) else { return Ok(()) };
+        let Some(answer) = shared.answer(server, &request, false) else {
+            return Ok(());
+        };
+        let Ok(length) = u16::try_from(answer.len()) else {
+            return Ok(());
+        };
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend(answer);
         stream.write_all(&framed).await?;
@@ -86,7 +93,9 @@ impl Shared {
         }
         let Ok(request) = Message::from_vec(bytes) else {
             let id = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
-            return Message::error_msg(id, OpCode::Query, ResponseCode::FormErr).to_vec().ok();
+            return Message::error_msg(id, OpCode::Query, ResponseCode::FormErr)
+                .to_vec()
+                .ok();
         };
         if request.message_type == MessageType::Response {
             return None;
@@ -96,7 +105,8 @@ impl Shared {
         answer.queries.clone_from(&request.queries);
         if let Some(asked) = &request.edns {
             let mut edns = Edns::new();
-            edns.set_max_payload(UDP_LIMIT).set_dnssec_ok(asked.flags().dnssec_ok);
+            edns.set_max_payload(UDP_LIMIT)
+                .set_dnssec_ok(asked.flags().dnssec_ok);
             answer.set_edns(edns);
         }
         let verdict = tsig::check(bytes, &request, &self.state().keys, self.clock.now());
@@ -121,7 +131,10 @@ impl Shared {
             }
         };
         if over_udp {
-            let asked = request.edns.as_ref().map_or(512, |edns| edns.max_payload().clamp(512, UDP_LIMIT));
+            let asked = request
+                .edns
+                .as_ref()
+                .map_or(512, |edns| edns.max_payload().clamp(512, UDP_LIMIT));
             let room = usize::from(asked) - if reply.is_some() { TSIG_ROOM } else { 0 };
             if answer.to_vec().ok()?.len() > room {
                 answer = answer.truncate();
@@ -134,7 +147,13 @@ impl Shared {
     }
 
     /// Does what a message asks for; `None` when the answer is to be lost.
-    fn act(&self, server: usize, request: &Message, answer: &mut Message, signed: bool) -> Option<()> {
+    fn act(
+        &self,
+        server: usize,
+        request: &Message,
+        answer: &mut Message,
+        signed: bool,
+    ) -> Option<()> {
         let code = match request.op_code {
             OpCode::Query => self.query(server, request, answer),
             OpCode::Update => return self.update(server, request, answer, signed),
@@ -145,9 +164,13 @@ impl Shared {
     }
 
     fn query(&self, server: usize, request: &Message, answer: &mut Message) -> ResponseCode {
-        let [query] = request.queries.as_slice() else { return ResponseCode::FormErr };
+        let [query] = request.queries.as_slice() else {
+            return ResponseCode::FormErr;
+        };
         let kind = query.query_type();
-        if query.query_class() != DNSClass::IN || matches!(kind, RecordType::AXFR | RecordType::IXFR) {
+        if query.query_class() != DNSClass::IN
+            || matches!(kind, RecordType::AXFR | RecordType::IXFR)
+        {
             return ResponseCode::Refused;
         }
         let name = query.name().to_lowercase();
@@ -158,10 +181,20 @@ impl Shared {
         answer.metadata.authoritative = !found.referral;
         answer.answers = found.answers;
         answer.authorities = found.authorities;
-        if found.no_such_name { ResponseCode::NXDomain } else { ResponseCode::NoError }
+        if found.no_such_name {
+            ResponseCode::NXDomain
+        } else {
+            ResponseCode::NoError
+        }
     }
 
-    fn update(&self, server: usize, request: &Message, answer: &mut Message, signed: bool) -> Option<()> {
+    fn update(
+        &self,
+        server: usize,
+        request: &Message,
+        answer: &mut Message,
+        signed: bool,
+    ) -> Option<()> {
         let now = self.clock.now();
         let mut state = self.state();
         state.updates += 1;
@@ -171,15 +204,24 @@ impl Shared {
         }
         let outcome = match request.queries.as_slice() {
             _ if !signed || server > 0 => Err(ResponseCode::Refused),
-            [zone] if zone.query_type() == RecordType::SOA && zone.query_class() == DNSClass::IN => {
+            [zone]
+                if zone.query_type() == RecordType::SOA && zone.query_class() == DNSClass::IN =>
+            {
                 let apex = zone.name().to_lowercase();
                 match state.zones.get(&apex).and_then(|versions| versions.last()) {
                     None => Err(ResponseCode::NotAuth),
-                    _ if request.authorities.iter().any(|r| state.refused.contains(&r.name.to_lowercase())) => {
+                    _ if request
+                        .authorities
+                        .iter()
+                        .any(|r| state.refused.contains(&r.name.to_lowercase())) =>
+                    {
                         Err(ResponseCode::Refused)
                     }
-                    // In an update the sections are prerequisites (answers) and updates (authorities).
-                    Some(version) => update::apply(&version.zone, &request.answers, &request.authorities),
+                    // In an update the sections are prerequisites (answers) and updates
+                    // (authorities).
+                    Some(version) => {
+                        update::apply(&version.zone, &request.answers, &request.authorities)
+                    }
                 }
             }
             _ => Err(ResponseCode::FormErr),

@@ -1,19 +1,25 @@
 //! Dynamic update (RFC 2136) with the manners of real servers, silent cases included.
 //!
-//! As BIND 9.18, Knot 3.2 and PowerDNS 4.7 do: an added record gives its TTL to the whole set, a record that is there
-//! already changes nothing, deleting an absent one is no error, and TXT data is compared with its split into
-//! character-strings. As BIND and Knot: TXT beside a CNAME is ignored without a word, and so nobody may trust NOERROR.
+//! As BIND 9.18, Knot 3.2 and PowerDNS 4.7 do: an added record gives its TTL to the whole set, a
+//! record that is there already changes nothing, deleting an absent one is no error, and TXT data
+//! is compared with its split into character-strings. As BIND and Knot: TXT beside a CNAME is
+//! ignored without a word, and so nobody may trust NOERROR.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use super::zone::Zone;
 
-/// Applies an update to a copy of the zone: the new zone when something changed, `None` when nothing did.
+/// Applies an update to a copy of the zone: the new zone when something changed, `None` when
+/// nothing did.
 ///
 /// # Errors
 /// The RCODE to answer with; the zone stays as it is.
-pub(super) fn apply(zone: &Zone, prerequisites: &[Record], updates: &[Record]) -> Result<Option<Zone>, ResponseCode> {
+pub(super) fn apply(
+    zone: &Zone,
+    prerequisites: &[Record],
+    updates: &[Record],
+) -> Result<Option<Zone>, ResponseCode> {
     check_prerequisites(zone, prerequisites)?;
     prescan(zone, updates)?;
     let mut new = zone.clone();
@@ -39,15 +45,23 @@ fn check_prerequisites(zone: &Zone, prerequisites: &[Record]) -> Result<(), Resp
             return Err(ResponseCode::NotZone);
         }
         let kind = record.record_type();
-        let (name_exists, set_exists) = (zone.node(&name).is_some(), zone.set(&name, kind).is_some());
+        let (name_exists, set_exists) =
+            (zone.node(&name).is_some(), zone.set(&name, kind).is_some());
         match (record.dns_class, is_empty(record), kind) {
-            (DNSClass::ANY, true, RecordType::ANY) if !name_exists => return Err(ResponseCode::NXDomain),
-            (DNSClass::NONE, true, RecordType::ANY) if name_exists => return Err(ResponseCode::YXDomain),
+            (DNSClass::ANY, true, RecordType::ANY) if !name_exists => {
+                return Err(ResponseCode::NXDomain);
+            }
+            (DNSClass::NONE, true, RecordType::ANY) if name_exists => {
+                return Err(ResponseCode::YXDomain);
+            }
             (DNSClass::ANY | DNSClass::NONE, true, RecordType::ANY) => {}
             (DNSClass::ANY, true, _) if !set_exists => return Err(ResponseCode::NXRRSet),
             (DNSClass::NONE, true, _) if set_exists => return Err(ResponseCode::YXRRSet),
             (DNSClass::ANY | DNSClass::NONE, true, _) => {}
-            (DNSClass::IN, false, _) => match whole_sets.iter_mut().find(|(n, k, _)| *n == name && *k == kind) {
+            (DNSClass::IN, false, _) => match whole_sets
+                .iter_mut()
+                .find(|(n, k, _)| *n == name && *k == kind)
+            {
                 Some((_, _, data)) => data.push(&record.data),
                 None => whole_sets.push((name, kind, vec![&record.data])),
             },
@@ -56,7 +70,10 @@ fn check_prerequisites(zone: &Zone, prerequisites: &[Record]) -> Result<(), Resp
     }
     // A whole set, compared by value: the compare-and-swap of RFC 2136. TTLs do not count.
     for (name, kind, wanted) in whole_sets {
-        let standing = zone.set(&name, kind).map(|set| set.data.as_slice()).unwrap_or_default();
+        let standing = zone
+            .set(&name, kind)
+            .map(|set| set.data.as_slice())
+            .unwrap_or_default();
         if standing.len() != wanted.len() || !wanted.iter().all(|data| standing.contains(data)) {
             return Err(ResponseCode::NXRRSet);
         }

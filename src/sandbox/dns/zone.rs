@@ -43,12 +43,23 @@ impl Zone {
     pub fn new(name: &str) -> Self {
         let apex = fqdn(name);
         let below = |label: &str| apex.prepend_label(label).unwrap_or_else(|_| apex.clone());
-        let soa = SOA::new(below("ns1"), below("hostmaster"), 1, 3600, 600, 604_800, 300);
-        Self { nodes: BTreeMap::new(), apex: apex.clone() }
-            .with(name, RData::SOA(soa))
-            .with(name, RData::NS(NS(below("ns1"))))
-            .with(name, RData::NS(NS(below("ns2"))))
-            .a(name, [192, 0, 2, 10])
+        let soa = SOA::new(
+            below("ns1"),
+            below("hostmaster"),
+            1,
+            3600,
+            600,
+            604_800,
+            300,
+        );
+        Self {
+            nodes: BTreeMap::new(),
+            apex: apex.clone(),
+        }
+        .with(name, RData::SOA(soa))
+        .with(name, RData::NS(NS(below("ns1"))))
+        .with(name, RData::NS(NS(below("ns2"))))
+        .a(name, [192, 0, 2, 10])
     }
 
     /// Adds any record with [`TTL`]; the name may lie anywhere in the zone.
@@ -58,7 +69,8 @@ impl Zone {
         self
     }
 
-    /// Adds one TXT record with one character-string (several when the text is longer than 255 octets).
+    /// Adds one TXT record with one character-string (several when the text is longer than 255
+    /// octets).
     #[must_use]
     pub fn txt(self, name: &str, text: &str) -> Self {
         self.with(name, txt(text))
@@ -69,7 +81,8 @@ impl Zone {
     pub fn without_txt(mut self, name: &str, text: &str) -> Self {
         let name = fqdn(name);
         if let Some(set) = self.node_mut(&name).get_mut(&RecordType::TXT) {
-            set.data.retain(|data| joined(data).as_deref() != Some(text));
+            set.data
+                .retain(|data| joined(data).as_deref() != Some(text));
         }
         self.tidy(&name);
         self
@@ -125,12 +138,17 @@ impl Zone {
     /// Every record as text, sorted, without the SOA serial: equal for two zones that say the same.
     pub fn records(&self) -> Vec<String> {
         let mut same = self.clone();
-        if let Some(RData::SOA(soa)) =
-            same.node_mut(&self.apex).get_mut(&RecordType::SOA).and_then(|s| s.data.first_mut())
+        if let Some(RData::SOA(soa)) = same
+            .node_mut(&self.apex)
+            .get_mut(&RecordType::SOA)
+            .and_then(|s| s.data.first_mut())
         {
             soa.serial = 0;
         }
-        let all = same.nodes.keys().flat_map(|name| same.records_at(name, name, RecordType::ANY));
+        let all = same
+            .nodes
+            .keys()
+            .flat_map(|name| same.records_at(name, name, RecordType::ANY));
         let mut lines: Vec<String> = all.map(|record| record.to_string()).collect();
         lines.sort_unstable();
         lines
@@ -138,7 +156,10 @@ impl Zone {
 
     /// The SOA serial.
     pub fn serial(&self) -> u32 {
-        match self.set(&self.apex, RecordType::SOA).and_then(|set| set.data.first()) {
+        match self
+            .set(&self.apex, RecordType::SOA)
+            .and_then(|set| set.data.first())
+        {
             Some(RData::SOA(soa)) => soa.serial,
             _ => 0,
         }
@@ -147,7 +168,11 @@ impl Zone {
     /// Counts the serial up by one.
     pub(super) fn count_up(&mut self) {
         let apex = self.apex.clone();
-        if let Some(RData::SOA(soa)) = self.node_mut(&apex).get_mut(&RecordType::SOA).and_then(|s| s.data.first_mut()) {
+        if let Some(RData::SOA(soa)) = self
+            .node_mut(&apex)
+            .get_mut(&RecordType::SOA)
+            .and_then(|s| s.data.first_mut())
+        {
             soa.increment_serial();
         }
     }
@@ -173,9 +198,16 @@ impl Zone {
         }
     }
 
-    /// Adds a record; the whole set takes `ttl`, as in BIND, Knot and PowerDNS. Says whether anything changed.
+    /// Adds a record; the whole set takes `ttl`, as in BIND, Knot and PowerDNS. Says whether
+    /// anything changed.
     pub(super) fn insert(&mut self, name: &Name, ttl: u32, data: RData) -> bool {
-        let set = self.node_mut(name).entry(data.record_type()).or_insert_with(|| RrSet { ttl, data: Vec::new() });
+        let set = self
+            .node_mut(name)
+            .entry(data.record_type())
+            .or_insert_with(|| RrSet {
+                ttl,
+                data: Vec::new(),
+            });
         let known = set.data.contains(&data);
         let changed = !known || set.ttl != ttl;
         set.ttl = ttl;
@@ -206,7 +238,9 @@ impl Zone {
                 return found;
             }
             let alias = self.records_at(&source, &wanted, RecordType::CNAME);
-            let Some(RData::CNAME(CNAME(target))) = alias.first().map(|record| &record.data) else { break };
+            let Some(RData::CNAME(CNAME(target))) = alias.first().map(|record| &record.data) else {
+                break;
+            };
             wanted = target.to_lowercase();
             found.answers.extend(alias);
             if !self.apex.zone_of(&wanted) {
@@ -217,12 +251,19 @@ impl Zone {
         found
     }
 
-    /// The records of `kind` at `source`, shown as owned by `owner` (they differ when a wildcard answers).
+    /// The records of `kind` at `source`, shown as owned by `owner` (they differ when a wildcard
+    /// answers).
     fn records_at(&self, source: &Name, owner: &Name, kind: RecordType) -> Vec<Record> {
-        let Some(node) = self.node(source) else { return Vec::new() };
+        let Some(node) = self.node(source) else {
+            return Vec::new();
+        };
         node.iter()
             .filter(|(at, _)| kind == RecordType::ANY || **at == kind)
-            .flat_map(|(_, set)| set.data.iter().map(|data| Record::from_rdata(owner.clone(), set.ttl, data.clone())))
+            .flat_map(|(_, set)| {
+                set.data
+                    .iter()
+                    .map(|data| Record::from_rdata(owner.clone(), set.ttl, data.clone()))
+            })
             .collect()
     }
 
@@ -234,8 +275,8 @@ impl Zone {
             .find(|cut| self.set(cut, RecordType::NS).is_some())
     }
 
-    /// Where the answer for `name` comes from: itself, an empty non-terminal, or the wildcard at the closest encloser
-    /// (RFC 4592). `None`: the name does not exist.
+    /// Where the answer for `name` comes from: itself, an empty non-terminal, or the wildcard at
+    /// the closest encloser (RFC 4592). `None`: the name does not exist.
     fn source(&self, name: &Name) -> Option<Name> {
         if self.exists(name) {
             return Some(name.clone());
@@ -248,7 +289,8 @@ impl Zone {
         self.nodes.contains_key(&wildcard).then_some(wildcard)
     }
 
-    /// Whether the name has records or names below it: names sort by their labels from the right (RFC 4034 section 6.1).
+    /// Whether the name has records or names below it: names sort by their labels from the right
+    /// (RFC 4034 section 6.1).
     fn exists(&self, name: &Name) -> bool {
         self.nodes.contains_key(name)
             || self
@@ -259,9 +301,12 @@ impl Zone {
     }
 }
 
-/// A name in lower case with a trailing dot; a text that is no name becomes the root, which no zone holds.
+/// A name in lower case with a trailing dot; a text that is no name becomes the root, which no zone
+/// holds.
 pub(super) fn fqdn(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap_or_else(|_| Name::root()).to_lowercase();
+    let mut name = Name::from_ascii(text)
+        .unwrap_or_else(|_| Name::root())
+        .to_lowercase();
     name.set_fqdn(true);
     name
 }
@@ -301,8 +346,13 @@ mod tests {
     #[test]
     fn a_wildcard_answers_only_where_nothing_stands() {
         assert_eq!(find("shop.example.test", RecordType::A).answers.len(), 1);
-        let beside_txt = zone().txt("shop.example.test", "x").find(&fqdn("shop.example.test"), RecordType::A);
-        assert!(beside_txt.answers.is_empty() && !beside_txt.no_such_name, "a TXT record hides the wildcard");
+        let beside_txt = zone()
+            .txt("shop.example.test", "x")
+            .find(&fqdn("shop.example.test"), RecordType::A);
+        assert!(
+            beside_txt.answers.is_empty() && !beside_txt.no_such_name,
+            "a TXT record hides the wildcard"
+        );
         let empty_non_terminal = find("deep.example.test", RecordType::A);
         assert!(empty_non_terminal.answers.is_empty() && !empty_non_terminal.no_such_name);
         assert!(find("other.deep.example.test", RecordType::A).no_such_name);
@@ -318,6 +368,9 @@ mod tests {
     fn a_missing_type_comes_with_the_soa() {
         let nodata = find("example.test", RecordType::TXT);
         assert!(!nodata.no_such_name);
-        assert_eq!(nodata.authorities.first().map(Record::record_type), Some(RecordType::SOA));
+        assert_eq!(
+            nodata.authorities.first().map(Record::record_type),
+            Some(RecordType::SOA)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The interface against its description: every answer has the members that are described, of the types that are described, and
-//! no other.
+//! The interface against its description: every answer has the members that are described, of the
+//! types that are described, and no other.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -19,12 +19,21 @@ fn described() -> Value {
 /// What of `value` does not fit `schema`, with its place.
 fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        let schema = document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference}"));
+        let schema = document
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or_else(|| panic!("{reference}"));
         return misfits(document, schema, value, place);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let tried: Vec<_> = choices.iter().map(|choice| misfits(document, choice, value, place)).collect();
-        return if tried.iter().any(Vec::is_empty) { Vec::new() } else { tried.concat() };
+        let tried: Vec<_> = choices
+            .iter()
+            .map(|choice| misfits(document, choice, value, place))
+            .collect();
+        return if tried.iter().any(Vec::is_empty) {
+            Vec::new()
+        } else {
+            tried.concat()
+        };
     }
     let known = match &schema["type"] {
         Value::String(one) => vec![one.as_str()],
@@ -44,7 +53,10 @@ fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<
         return vec![format!("{place} is {is}, not {known:?}")];
     }
     let mut found = Vec::new();
-    if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
+    if schema["enum"]
+        .as_array()
+        .is_some_and(|values| !values.contains(value))
+    {
         found.push(format!("{place}: {value} is not among {}", schema["enum"]));
     }
     let is_moment = |text: &str| text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
@@ -52,17 +64,41 @@ fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<
         found.push(format!("{place}: {value} is no moment"));
     }
     for (at, item) in value.as_array().into_iter().flatten().enumerate() {
-        found.extend(misfits(document, &schema["items"], item, &format!("{place}[{at}]")));
+        found.extend(misfits(
+            document,
+            &schema["items"],
+            item,
+            &format!("{place}[{at}]"),
+        ));
     }
     if let Some(members) = value.as_object() {
         let described = schema["properties"].as_object().unwrap();
         found.extend(
-            members.keys().filter(|key| !described.contains_key(*key)).map(|key| format!("{place}.{key} is new")),
+            members
+                .keys()
+                .filter(|key| !described.contains_key(*key))
+                .map(|key| format!("{place}.{key} is new")),
         );
-        let required = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str);
-        found.extend(required.filter(|key| !members.contains_key(*key)).map(|key| format!("{place}.{key} is missing")));
-        for (key, member) in members.iter().filter(|(key, _)| described.contains_key(*key)) {
-            found.extend(misfits(document, &described[key], member, &format!("{place}.{key}")));
+        let required = schema["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str);
+        found.extend(
+            required
+                .filter(|key| !members.contains_key(*key))
+                .map(|key| format!("{place}.{key} is missing")),
+        );
+        for (key, member) in members
+            .iter()
+            .filter(|(key, _)| described.contains_key(*key))
+        {
+            found.extend(misfits(
+                document,
+                &described[key],
+                member,
+                &format!("{place}.{key}"),
+            ));
         }
     }
     found
@@ -71,14 +107,25 @@ fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<
 /// Asks and holds the answer against what is described for that path and status.
 async fn answer(lab: &Lab, path: &str, described_as: &str) -> Value {
     let document = described();
-    let reply = lab.ask(&app(&lab.shared), &format!("{BASE}{path}"), Some(READ)).await;
+    let reply = lab
+        .ask(&app(&lab.shared), &format!("{BASE}{path}"), Some(READ))
+        .await;
     let responses = &document["paths"][described_as]["get"]["responses"];
     let mut response = &responses[reply.status.as_str()];
-    assert!(response.is_object(), "{path}: {} is not described", reply.status);
+    assert!(
+        response.is_object(),
+        "{path}: {} is not described",
+        reply.status
+    );
     if let Some(reference) = response["$ref"].as_str() {
         response = document.pointer(reference.trim_start_matches('#')).unwrap();
     }
-    let (kind, content) = response["content"].as_object().unwrap().iter().next().unwrap();
+    let (kind, content) = response["content"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap();
     assert_eq!(reply.header("content-type"), kind, "{path}");
     let misfits = misfits(&document, &content["schema"], &reply.json(), "");
     assert!(misfits.is_empty(), "{path}: {misfits:#?}\n{}", reply.body);
@@ -96,8 +143,14 @@ async fn every_answer_is_as_the_description_says() {
         answer(&lab, path, path).await;
         asked.insert(path);
     }
-    for name in ["example.ch", "www.example.ch", "held.example", "new.example", "busy.example", "d%C3%A9j%C3%A0.vu.com"]
-    {
+    for name in [
+        "example.ch",
+        "www.example.ch",
+        "held.example",
+        "new.example",
+        "busy.example",
+        "d%C3%A9j%C3%A0.vu.com",
+    ] {
         answer(&lab, &format!("/domains/{name}"), DOMAIN).await;
         answer(&lab, &format!("/domains/{name}/history"), HISTORY).await;
     }
@@ -111,39 +164,76 @@ async fn every_answer_is_as_the_description_says() {
         asked.insert(as_);
     }
     let document = described();
-    let all: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let all: BTreeSet<&str> = document["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(asked, all);
     lab.lose_the_store().await;
-    for (path, as_) in [("/domains/example.ch", DOMAIN), ("/domains/example.ch/history", HISTORY)] {
+    for (path, as_) in [
+        ("/domains/example.ch", DOMAIN),
+        ("/domains/example.ch/history", HISTORY),
+    ] {
         assert_eq!(answer(&lab, path, as_).await["status"], 503);
     }
-    assert_eq!(answer(&lab, "/overview", "/overview").await["domains"]["total"], 7, "lists are read off the picture");
+    assert_eq!(
+        answer(&lab, "/overview", "/overview").await["domains"]["total"],
+        7,
+        "lists are read off the picture"
+    );
 }
 
 #[tokio::test]
 async fn before_the_first_picture_lists_are_not_there_yet() {
     let lab = Lab::open().await;
-    let shared =
-        Arc::new(Shared::new(Arc::clone(&lab.shared.store), Arc::new(lab.clock.clone()), (*lab.shared.live()).clone()));
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&lab.shared.store),
+        Arc::new(lab.clock.clone()),
+        (*lab.shared.live()).clone(),
+    ));
     for path in ["/overview", "/domains", "/clients", "/calendar"] {
         let reply = lab.ask(&app(&shared), &format!("{BASE}{path}"), None).await;
-        assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+        assert_eq!(
+            (reply.status, reply.header("retry-after")),
+            (StatusCode::SERVICE_UNAVAILABLE, "5")
+        );
     }
 }
 
 #[test]
 fn the_description_has_the_parameters_that_are_read_and_the_words_that_there_are() {
     let document = described();
-    let parameters = document["paths"]["/domains"]["get"]["parameters"].as_array().unwrap();
-    let names: BTreeSet<&str> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    let parameters = document["paths"]["/domains"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let names: BTreeSet<&str> = parameters
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
     assert_eq!(names, BTreeSet::from(Query::PARAMETERS));
-    let of = |name: &str| parameters.iter().find(|parameter| parameter["name"] == name).unwrap()["schema"].clone();
-    let words: BTreeSet<_> =
-        Sort::ALL.into_iter().flat_map(|sort| [sort.as_str().to_owned(), format!("-{}", sort.as_str())]).collect();
+    let of = |name: &str| {
+        parameters
+            .iter()
+            .find(|parameter| parameter["name"] == name)
+            .unwrap()["schema"]
+            .clone()
+    };
+    let words: BTreeSet<_> = Sort::ALL
+        .into_iter()
+        .flat_map(|sort| [sort.as_str().to_owned(), format!("-{}", sort.as_str())])
+        .collect();
     let described: BTreeSet<String> = serde_json::from_value(of("sort")["enum"].clone()).unwrap();
     assert_eq!(described, words);
-    assert_eq!(of("state")["enum"], json!(Standing::ALL.map(Standing::as_str)));
-    assert_eq!((of("limit")["maximum"].clone(), of("q")["maxLength"].clone()), (json!(MOST), json!(256)));
+    assert_eq!(
+        of("state")["enum"],
+        json!(Standing::ALL.map(Standing::as_str))
+    );
+    assert_eq!(
+        (of("limit")["maximum"].clone(), of("q")["maxLength"].clone()),
+        (json!(MOST), json!(256))
+    );
 }
 
 #[tokio::test]
@@ -151,73 +241,150 @@ async fn a_domain_is_what_status_prints_and_more() {
     let lab = Lab::with(access()).await;
     let (live, now) = (lab.shared.live(), lab.shared.clock.now());
     let rows = lab.store.domains().await.unwrap();
-    for view in views(&*lab.store, rows, &live.basis(), BTreeMap::new(), now).await.unwrap() {
+    for view in views(&*lab.store, rows, &live.basis(), BTreeMap::new(), now)
+        .await
+        .unwrap()
+    {
         let mut told = answer(&lab, &format!("/domains/{}", view.domain), DOMAIN).await;
         for more in ["ledger", "needs_a_person", "renew_at"] {
-            assert!(told.as_object_mut().unwrap().remove(more).is_some(), "{}: {told}", view.domain);
+            assert!(
+                told.as_object_mut().unwrap().remove(more).is_some(),
+                "{}: {told}",
+                view.domain
+            );
         }
         assert_eq!(told, serde_json::to_value(&view).unwrap());
     }
     let busy = answer(&lab, "/domains/busy.example", DOMAIN).await;
     assert_eq!(busy["ledger"][0]["state"], "published");
-    assert_eq!(answer(&lab, "/domains/forgotten.example", DOMAIN).await["state"], "unmanaged");
+    assert_eq!(
+        answer(&lab, "/domains/forgotten.example", DOMAIN).await["state"],
+        "unmanaged"
+    );
 }
 
 #[tokio::test]
 async fn domains_are_found_and_paged() {
     let lab = Lab::with(access()).await;
     let page = answer(&lab, "/domains?limit=3&sort=-usable_until", "/domains").await;
-    assert_eq!((page["total"].clone(), page["domains"][0]["domain"].clone()), (json!(7), json!("www.example.ch")));
+    assert_eq!(
+        (page["total"].clone(), page["domains"][0]["domain"].clone()),
+        (json!(7), json!("www.example.ch"))
+    );
     let mut seen = page["domains"].as_array().unwrap().clone();
     let mut next = page["next"].clone();
     while let Some(after) = next.as_str() {
-        let page = answer(&lab, &format!("/domains?limit=3&sort=-usable_until&after={after}"), "/domains").await;
+        let page = answer(
+            &lab,
+            &format!("/domains?limit=3&sort=-usable_until&after={after}"),
+            "/domains",
+        )
+        .await;
         seen.extend(page["domains"].as_array().unwrap().clone());
         next = page["next"].clone();
     }
-    let names: BTreeSet<_> = seen.iter().map(|entry| entry["domain"].as_str().unwrap()).collect();
+    let names: BTreeSet<_> = seen
+        .iter()
+        .map(|entry| entry["domain"].as_str().unwrap())
+        .collect();
     assert_eq!((seen.len(), names.len()), (7, 7));
     let held = answer(&lab, "/domains?needs_a_person=true&q=held", "/domains").await;
     assert_eq!(held["total"], 1);
-    for wrong in ["/domains?colour=red", "/domains?q=a&q=b", "/domains?limit=1001", "/domains?after=x"] {
-        assert_eq!(answer(&lab, wrong, "/domains").await["status"], 400, "{wrong}");
+    for wrong in [
+        "/domains?colour=red",
+        "/domains?q=a&q=b",
+        "/domains?limit=1001",
+        "/domains?after=x",
+    ] {
+        assert_eq!(
+            answer(&lab, wrong, "/domains").await["status"],
+            400,
+            "{wrong}"
+        );
     }
     let history = answer(&lab, "/domains/busy.example/history?limit=1", HISTORY).await;
-    assert_eq!((history["total"].clone(), history["events"][0]["kind"].clone()), (json!(2), json!("published")));
+    assert_eq!(
+        (
+            history["total"].clone(),
+            history["events"][0]["kind"].clone()
+        ),
+        (json!(2), json!("published"))
+    );
 }
 
 #[tokio::test]
 async fn only_who_may_read_reads_and_the_description_is_for_all() {
     let lab = Lab::with(access()).await;
     let app = app(&lab.shared);
-    let paths = described()["paths"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    for path in paths.iter().map(|path| path.replace("{name}", "example.ch")) {
+    let paths = described()["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect::<Vec<_>>();
+    for path in paths
+        .iter()
+        .map(|path| path.replace("{name}", "example.ch"))
+    {
         let path = format!("{BASE}{path}");
-        for (token, status) in
-            [(None, 401), (Some("x"), 401), (Some(HOOK), 403), (Some(READ), 200), (Some(OPERATE), 200)]
-        {
+        for (token, status) in [
+            (None, 401),
+            (Some("x"), 401),
+            (Some(HOOK), 403),
+            (Some(READ), 200),
+            (Some(OPERATE), 200),
+        ] {
             let reply = lab.ask(&app, &path, token).await;
             assert_eq!(reply.status, status, "{path} {token:?}");
-            assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401);
+            assert_eq!(
+                reply.headers.contains_key("www-authenticate"),
+                status == 401
+            );
             assert!(token.is_none_or(|token| token.len() < 8 || !reply.body.contains(token)));
         }
     }
     let reply = lab.ask(&app, &format!("{BASE}/openapi.json"), None).await;
-    assert_eq!((reply.status, reply.json()["openapi"].clone()), (StatusCode::OK, json!("3.1.0")));
+    assert_eq!(
+        (reply.status, reply.json()["openapi"].clone()),
+        (StatusCode::OK, json!("3.1.0"))
+    );
     // A token that is taken away is good for nothing at once.
     lab.change(|live| live.access = super::super::access::Access::new(true));
-    assert_eq!(lab.ask(&app, &format!("{BASE}/overview"), Some(READ)).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        lab.ask(&app, &format!("{BASE}/overview"), Some(READ))
+            .await
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]
 async fn other_peoples_words_drive_nothing() {
     let lab = Lab::open().await;
-    for path in ["/domains", "/domains/held.example", "/domains/held.example/history"] {
-        let reply = lab.ask(&app(&lab.shared), &format!("{BASE}{path}"), None).await;
-        assert!(reply.body.contains("<script>alert(1)"), "it is told: {path}");
-        assert!(!reply.body.chars().any(|c| c.is_control() || c == '\u{202e}'), "{path}");
+    for path in [
+        "/domains",
+        "/domains/held.example",
+        "/domains/held.example/history",
+    ] {
+        let reply = lab
+            .ask(&app(&lab.shared), &format!("{BASE}{path}"), None)
+            .await;
+        assert!(
+            reply.body.contains("<script>alert(1)"),
+            "it is told: {path}"
+        );
+        assert!(
+            !reply
+                .body
+                .chars()
+                .any(|c| c.is_control() || c == '\u{202e}'),
+            "{path}"
+        );
         assert_eq!(
-            (reply.header("content-type"), reply.header("x-content-type-options")),
+            (
+                reply.header("content-type"),
+                reply.header("x-content-type-options")
+            ),
             ("application/json", "nosniff")
         );
     }

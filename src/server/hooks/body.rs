@@ -1,11 +1,13 @@
-//! What a hook names: the JSON of its body. Pure. Nothing in it is an address to call, and nothing in it is believed.
+//! What a hook names: the JSON of its body. Pure. Nothing in it is an address to call, and nothing
+//! in it is believed.
 //!
 //! ```json
 //! { "zones": ["example.ch"], "names": ["www.example.org"] }
 //! ```
 //!
-//! Either list may be missing, and may hold objects with a `name`, `zone` or `domain`; the whole may be the `data` of an
-//! envelope, or be one list (what `dnscontrol push --report` writes). Whether a name was called a zone makes no difference.
+//! Either list may be missing, and may hold objects with a `name`, `zone` or `domain`; the whole
+//! may be the `data` of an envelope, or be one list (what `dnscontrol push --report` writes).
+//! Whether a name was called a zone makes no difference.
 
 use std::collections::BTreeSet;
 
@@ -25,16 +27,20 @@ const MOST_FAULTS: usize = 10;
 pub enum Changed {
     /// These names or zones.
     Named(BTreeSet<DomainName>),
-    /// It does not say: a program that knows nothing of us, such as GitHub itself, tells of something else.
+    /// It does not say: a program that knows nothing of us, such as GitHub itself, tells of
+    /// something else.
     Unnamed,
 }
 
 /// Reads a body. The error is for its sender, who is known.
 pub fn read(body: &[u8]) -> Result<Changed, String> {
     // serde_json goes 128 levels deep and no deeper; its errors hold a place and no text.
-    let document: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let document: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let within = match &document {
-        Value::Object(object) if !has_lists(&document) => object.get("data").filter(|data| has_lists(data)),
+        Value::Object(object) if !has_lists(&document) => {
+            object.get("data").filter(|data| has_lists(data))
+        }
         _ => None,
     };
     let items: Vec<&Value> = match within.unwrap_or(&document) {
@@ -51,17 +57,26 @@ pub fn read(body: &[u8]) -> Result<Changed, String> {
             }
             items
         }
-        _ => return Err("the body must be an object with `names` and `zones`, or a list of names".to_owned()),
+        _ => {
+            return Err(
+                "the body must be an object with `names` and `zones`, or a list of names"
+                    .to_owned(),
+            );
+        }
     };
     if items.len() > MOST_NAMES {
-        return Err(format!("{} names are too many for one hook; send {MOST_NAMES}, or their zone", items.len()));
+        return Err(format!(
+            "{} names are too many for one hook; send {MOST_NAMES}, or their zone",
+            items.len()
+        ));
     }
     let (mut names, mut faults) = (BTreeSet::new(), Vec::new());
     for item in items {
         match name_in(item).map(DomainName::look_up) {
             Some(Ok(name)) => drop(names.insert(name)),
             Some(Err(error)) => faults.push(error.to_string()),
-            None => faults.push("neither a string nor an object with `name`, `zone` or `domain`".to_owned()),
+            None => faults
+                .push("neither a string nor an object with `name`, `zone` or `domain`".to_owned()),
         }
     }
     if faults.is_empty() {
@@ -70,7 +85,11 @@ pub fn read(body: &[u8]) -> Result<Changed, String> {
     // One that is no name at all refuses the whole list: it may not be what it should be.
     let more = faults.len().saturating_sub(MOST_FAULTS);
     faults.truncate(MOST_FAULTS);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
     Err(format!("{}{more}", faults.join("; ")))
 }
 
@@ -83,7 +102,9 @@ fn has_lists(value: &Value) -> bool {
 fn name_in(item: &Value) -> Option<&str> {
     match item {
         Value::String(text) => Some(text),
-        Value::Object(object) => ["name", "zone", "domain"].iter().find_map(|key| object.get(*key)?.as_str()),
+        Value::Object(object) => ["name", "zone", "domain"]
+            .iter()
+            .find_map(|key| object.get(*key)?.as_str()),
         _ => None,
     }
 }
@@ -115,9 +136,16 @@ mod tests {
             assert_eq!(names(body), both, "{body}");
         }
         assert_eq!(names(r#"{"names": []}"#), [""; 0], "nothing is nothing");
-        assert_eq!(names(r#"{"zones": ["co.uk", "2.0.192.in-addr.arpa", "_dmarc.example.ch"]}"#).len(), 3);
-        for body in [r#"{"zen": "ping", "hook_id": 7}"#, r#"{"data": {"id": 1}}"#, "{}", r#"{"url": "http://[::1]/"}"#]
-        {
+        assert_eq!(
+            names(r#"{"zones": ["co.uk", "2.0.192.in-addr.arpa", "_dmarc.example.ch"]}"#).len(),
+            3
+        );
+        for body in [
+            r#"{"zen": "ping", "hook_id": 7}"#,
+            r#"{"data": {"id": 1}}"#,
+            "{}",
+            r#"{"url": "http://[::1]/"}"#,
+        ] {
             assert_eq!(read(body.as_bytes()), Ok(Changed::Unnamed), "{body}");
         }
     }
@@ -139,12 +167,18 @@ mod tests {
             (r#"["example.ch", 7]"#, "neither a string"),
             (r#"["example.ch", ["example.org"]]"#, "neither a string"),
             (r#"["example.ch", "exa mple.ch"]"#, "is not a domain name"),
-            (r#"["http://169.254.169.254/latest"]"#, "is not a domain name"),
+            (
+                r#"["http://169.254.169.254/latest"]"#,
+                "is not a domain name",
+            ),
             ("[\"a\\u0000b.ch\"]", "is not a domain name"),
             (&many, "501 names are too many"),
         ] {
             let error = read(body.as_bytes()).unwrap_err();
-            assert!(error.contains(said) && !error.contains('\0'), "{body:.80}: {error}");
+            assert!(
+                error.contains(said) && !error.contains('\0'),
+                "{body:.80}: {error}"
+            );
         }
         let error = read(format!("[{}]", vec!["\"a b\""; 100].join(",")).as_bytes()).unwrap_err();
         assert!(error.ends_with("and 90 more"), "{error}");

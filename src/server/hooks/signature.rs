@@ -1,13 +1,17 @@
-//! Whether a request was signed with a secret that we share with its sender. Pure: headers, body, secret and time come in.
+//! Whether a request was signed with a secret that we share with its sender. Pure: headers, body,
+//! secret and time come in.
 //!
 //! Two ways of signing, both HMAC-SHA256 over the body as it was sent:
-//! * *Standard Webhooks* (specification 1.0.0): `webhook-id`, `webhook-timestamp` and `webhook-signature` (`v1,` and base64,
-//!   several with spaces between them) over `id.timestamp.body`. A message counts for five minutes.
-//! * *hub*: `X-Hub-Signature-256: sha256=` and hexadecimal digits over the body alone, as GitHub signs. There is no time in it:
-//!   whoever has seen one may send it again for ever. That is bearable only because a hook is a hint. Its `X-GitHub-Delivery`
-//!   is not signed, so nothing hangs on it: a message is known by its body.
+//! * *Standard Webhooks* (specification 1.0.0): `webhook-id`, `webhook-timestamp` and
+//!   `webhook-signature` (`v1,` and base64, several with spaces between them) over
+//!   `id.timestamp.body`. A message counts for five minutes.
+//! * *hub*: `X-Hub-Signature-256: sha256=` and hexadecimal digits over the body alone, as GitHub
+//!   signs. There is no time in it: whoever has seen one may send it again for ever. That is
+//!   bearable only because a hook is a hint. Its `X-GitHub-Delivery` is not signed, so nothing
+//!   hangs on it: a message is known by its body.
 //!
-//! Headers are read strictly: each exactly once, in one spelling (faults H04, H05). What fails fails before anything is parsed.
+//! Headers are read strictly: each exactly once, in one spelling (faults H04, H05). What fails
+//! fails before anything is parsed.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -39,7 +43,8 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The secret as its sender writes it: `whsec_` and base64 for Standard Webhooks, otherwise the characters themselves.
+    /// The secret as its sender writes it: `whsec_` and base64 for Standard Webhooks, otherwise the
+    /// characters themselves.
     ///
     /// # Errors
     /// What is wrong with it, without a part of it.
@@ -73,7 +78,8 @@ pub enum Flaw {
 pub struct Claim<'a> {
     /// How it is signed.
     pub scheme: Scheme,
-    /// The message's name for itself, signed like the rest; a repetition has the same one. `None`: it has none.
+    /// The message's name for itself, signed like the rest; a repetition has the same one. `None`:
+    /// it has none.
     pub id: Option<&'a str>,
     timestamp: &'a str,
     signatures: Vec<[u8; 32]>,
@@ -82,7 +88,10 @@ pub struct Claim<'a> {
 impl<'a> Claim<'a> {
     /// Reads the headers.
     pub fn read(headers: &'a HeaderMap, now: Timestamp) -> Result<Self, Flaw> {
-        match (headers.contains_key(STANDARD_SIGNATURE), headers.contains_key(HUB_SIGNATURE)) {
+        match (
+            headers.contains_key(STANDARD_SIGNATURE),
+            headers.contains_key(HUB_SIGNATURE),
+        ) {
             (true, false) => Self::standard(headers, now),
             (false, true) => Self::hub(headers),
             (false, false) => Err(Flaw::Unsigned),
@@ -91,7 +100,9 @@ impl<'a> Claim<'a> {
     }
 
     fn standard(headers: &'a HeaderMap, now: Timestamp) -> Result<Self, Flaw> {
-        let id = once(headers, STANDARD_ID)?.filter(|id| is_id(id)).ok_or(Flaw::Header(STANDARD_ID))?;
+        let id = once(headers, STANDARD_ID)?
+            .filter(|id| is_id(id))
+            .ok_or(Flaw::Header(STANDARD_ID))?;
         let timestamp = once(headers, STANDARD_TIME)?.ok_or(Flaw::Header(STANDARD_TIME))?;
         let second = unix_second(timestamp).ok_or(Flaw::Header(STANDARD_TIME))?;
         if now.as_second().abs_diff(second) > TOLERANCE_S.unsigned_abs() {
@@ -104,14 +115,29 @@ impl<'a> Claim<'a> {
         }
         // Others than `v1` are for keys of another kind (`v1a` is ed25519), and no fault.
         let ours = entries.iter().filter_map(|entry| entry.strip_prefix("v1,"));
-        let signatures = ours.filter_map(|coded| STANDARD.decode(coded).ok()?.try_into().ok()).collect();
-        Ok(Self { scheme: Scheme::Standard, id: Some(id), timestamp, signatures })
+        let signatures = ours
+            .filter_map(|coded| STANDARD.decode(coded).ok()?.try_into().ok())
+            .collect();
+        Ok(Self {
+            scheme: Scheme::Standard,
+            id: Some(id),
+            timestamp,
+            signatures,
+        })
     }
 
     fn hub(headers: &'a HeaderMap) -> Result<Self, Flaw> {
         let listed = once(headers, HUB_SIGNATURE)?.ok_or(Flaw::Header(HUB_SIGNATURE))?;
-        let signature = listed.strip_prefix("sha256=").and_then(unhex).ok_or(Flaw::Header(HUB_SIGNATURE))?;
-        Ok(Self { scheme: Scheme::Hub, id: None, timestamp: "", signatures: vec![signature] })
+        let signature = listed
+            .strip_prefix("sha256=")
+            .and_then(unhex)
+            .ok_or(Flaw::Header(HUB_SIGNATURE))?;
+        Ok(Self {
+            scheme: Scheme::Hub,
+            id: None,
+            timestamp: "",
+            signatures: vec![signature],
+        })
     }
 
     /// Whether one of the signatures is that of this secret over this body.
@@ -121,7 +147,9 @@ impl<'a> Claim<'a> {
             Scheme::Standard => secret.code(&[id, b".", self.timestamp.as_bytes(), b".", body]),
             Scheme::Hub => secret.code(&[body]),
         };
-        self.signatures.iter().fold(false, |found, signature| code.clone().verify_slice(signature).is_ok() | found)
+        self.signatures.iter().fold(false, |found, signature| {
+            code.clone().verify_slice(signature).is_ok() | found
+        })
     }
 }
 
@@ -151,9 +179,13 @@ fn once<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
     }
 }
 
-/// An id must hold no full stop: with one in it, two different messages could have the same signed text.
+/// An id must hold no full stop: with one in it, two different messages could have the same signed
+/// text.
 fn is_id(text: &str) -> bool {
-    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.')
+    (1..=LONGEST_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'.')
 }
 
 /// 1 to 12 decimal digits, without a sign, a fraction, or a zero in front.
@@ -169,7 +201,10 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let bytes: Option<Vec<u8>> =
-        text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
+    let bytes: Option<Vec<u8>> = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?))
+        .collect();
     bytes?.try_into().ok()
 }

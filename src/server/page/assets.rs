@@ -1,5 +1,6 @@
-//! The style sheet, under an address that changes with its content: whoever has it need not ask again. Where machines of several
-//! versions share one name, a page of one may ask another for its sheet: that one gives its own, and nobody keeps it.
+//! The style sheet, under an address that changes with its content: whoever has it need not ask
+//! again. Where machines of several versions share one name, a page of one may ask another for its
+//! sheet: that one gives its own, and nobody keeps it.
 
 use std::sync::LazyLock;
 
@@ -21,17 +22,38 @@ pub(super) const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.or
 pub(super) fn style_path() -> &'static str {
     static PATH: LazyLock<String> = LazyLock::new(|| {
         let digest = Sha256::digest(STYLE);
-        let version: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let version: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("/assets/style.css?v={version}")
     });
     &PATH
 }
 
-pub(super) async fn serve(State(pages): State<std::sync::Arc<Pages>>, Path(file): Path<String>, uri: Uri) -> Response {
+pub(super) async fn serve(
+    State(pages): State<std::sync::Arc<Pages>>,
+    Path(file): Path<String>,
+    uri: Uri,
+) -> Response {
     if file != "style.css" {
         return pages.not_found("Nothing lies at this address.");
     }
-    let is_its_address = uri.path_and_query().is_some_and(|address| address.as_str() == style_path());
-    let keep = if is_its_address { "public, max-age=31536000, immutable" } else { "no-store" };
-    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, keep)], STYLE).into_response()
+    let is_its_address = uri
+        .path_and_query()
+        .is_some_and(|address| address.as_str() == style_path());
+    let keep = if is_its_address {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-store"
+    };
+    (
+        [
+            (CONTENT_TYPE, "text/css; charset=utf-8"),
+            (CACHE_CONTROL, keep),
+        ],
+        STYLE,
+    )
+        .into_response()
 }

@@ -1,5 +1,5 @@
-//! The calendar of the next months as a drawing and as a table: renewals go up, ends of proofs go down, changes of the rules
-//! stand across.
+//! The calendar of the next months as a drawing and as a table: renewals go up, ends of proofs go
+//! down, changes of the rules stand across.
 
 use jiff::civil::Date;
 use maud::{Markup, html};
@@ -17,8 +17,18 @@ struct Size {
     letters: usize,
 }
 
-const WIDE: Size = Size { class: "wide", width: 960.0, plot: 190.0, letters: 3 };
-const NARROW: Size = Size { class: "narrow", width: 330.0, plot: 190.0, letters: 1 };
+const WIDE: Size = Size {
+    class: "wide",
+    width: 960.0,
+    plot: 190.0,
+    letters: 3,
+};
+const NARROW: Size = Size {
+    class: "narrow",
+    width: 330.0,
+    plot: 190.0,
+    letters: 1,
+};
 /// Above the bars: the words of a change, and the number of the highest bar.
 const HEAD: f64 = 40.0;
 /// Below them: the number of the lowest bar, months, years.
@@ -51,7 +61,10 @@ pub(super) fn section(calendar: &Calendar) -> Markup {
 
 /// The changes that lie within the weeks.
 fn drawn(calendar: &Calendar) -> impl Iterator<Item = &super::summary::Change> {
-    calendar.changes.iter().filter(|change| change.on < calendar.bounds().1)
+    calendar
+        .changes
+        .iter()
+        .filter(|change| change.on < calendar.bounds().1)
 }
 
 fn drawing(calendar: &Calendar, size: &Size) -> Markup {
@@ -62,7 +75,13 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
     let from = calendar.bounds().0;
     let x = |date: Date| days(from, date) / 7.0 * step;
     // Where something is, something is seen.
-    let height = |count: usize| if count == 0 { 0.0 } else { (count as f64 * unit).max(2.0) };
+    let height = |count: usize| {
+        if count == 0 {
+            0.0
+        } else {
+            (count as f64 * unit).max(2.0)
+        }
+    };
     let bottom = HEAD + size.plot;
     html! {
         svg class=(size.class) viewBox={ "0 0 " (size.width) " " (HEAD + size.plot + FOOT) } role="img"
@@ -126,7 +145,11 @@ fn highest(calendar: &Calendar, count: fn(&Span) -> usize) -> Option<(usize, &Sp
 
 fn said(week: &Span) -> String {
     let ends = counted(week.ends, "proof ends", "proofs end");
-    format!("Week of {}: {}, {ends}", week.from, counted(week.renewals, "renewal", "renewals"))
+    format!(
+        "Week of {}: {}, {ends}",
+        week.from,
+        counted(week.renewals, "renewal", "renewals")
+    )
 }
 
 /// What the lines across mean, also of those that lie too far ahead to be drawn.
@@ -171,7 +194,8 @@ fn month_name(date: Date) -> String {
 }
 
 fn days(from: Date, to: Date) -> f64 {
-    from.until(to).map_or(0.0, |span| f64::from(span.get_days()))
+    from.until(to)
+        .map_or(0.0, |span| f64::from(span.get_days()))
 }
 
 /// To a tenth: finer than any screen.

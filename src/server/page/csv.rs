@@ -13,13 +13,19 @@ pub(super) const HEAD: &str = "domain,unicode,client,provider,state,covered,proo
 /// The rows of some entries.
 pub(super) fn rows(picture: &Arc<Snapshot>, places: &[u32]) -> String {
     let mut text = String::with_capacity(places.len() * 160);
-    places.iter().filter_map(|place| picture.entries.get(*place as usize)).for_each(|entry| row(&mut text, entry));
+    places
+        .iter()
+        .filter_map(|place| picture.entries.get(*place as usize))
+        .for_each(|entry| row(&mut text, entry));
     text
 }
 
 fn row(text: &mut String, entry: &Entry) {
-    let moment =
-        |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let moment = |at: Option<Timestamp>| {
+        at.map_or_else(String::new, |at| {
+            at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        })
+    };
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let cells = [
         entry.domain.to_string(),
@@ -45,11 +51,17 @@ fn row(text: &mut String, entry: &Entry) {
     text.push_str("\r\n");
 }
 
-/// What begins like a formula gets an apostrophe in front: spreadsheets then show it as text. So does every part of a cell that
-/// would be a cell of its own where columns are parted at a semicolon, as they are in Switzerland and Germany.
+/// What begins like a formula gets an apostrophe in front: spreadsheets then show it as text. So
+/// does every part of a cell that would be a cell of its own where columns are parted at a
+/// semicolon, as they are in Switzerland and Germany.
 fn push(text: &mut String, cell: &str) {
-    const SIGNS: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
-    let is_formula = |part: &str| part.trim_start_matches(|c: char| c.is_whitespace() || c == '"').starts_with(SIGNS);
+    const SIGNS: [char; 10] = [
+        '=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ];
+    let is_formula = |part: &str| {
+        part.trim_start_matches(|c: char| c.is_whitespace() || c == '"')
+            .starts_with(SIGNS)
+    };
     let cell = escape(cell);
     if !cell.split([',', ';']).any(is_formula) && !cell.contains([',', '"']) {
         return text.push_str(&cell);
@@ -74,7 +86,10 @@ mod tests {
             ("example.ch", "example.ch"),
             ("a, b", "\"a, b\""),
             ("say \"yes\"", "\"say \"\"yes\"\"\""),
-            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
+            (
+                "=HYPERLINK(\"http://x\")",
+                "\"'=HYPERLINK(\"\"http://x\"\")\"",
+            ),
             ("+1", "\"'+1\""),
             ("-1", "\"'-1\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),

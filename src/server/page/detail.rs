@@ -1,5 +1,6 @@
-//! One domain: where it stands and why, its proof, its token, the way to the next one, what stands in DNS because of us, and
-//! everything that was done, with the CA's words. Read off the store at this moment.
+//! One domain: where it stands and why, its proof, its token, the way to the next one, what stands
+//! in DNS because of us, and everything that was done, with the CA's words. Read off the store at
+//! this moment.
 
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
 use super::words::{capital, counted, link, said, state, time, time_and_away};
 use crate::overview::{DomainView, view_of};
-use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Mode, Registration, Stage, State as Standing};
+use crate::prevalidation::{
+    DomainName, LedgerEntry, LedgerState, Mode, Registration, Stage, State as Standing,
+};
 use crate::store::{DomainRow, Event, StoreError};
 
 /// So much of the past stands on the page, the latest first.
@@ -55,7 +58,13 @@ pub(super) async fn show(
     };
     let (now, title) = (pages.now(), known.view.unicode.clone());
     let is_observing = pages.shared.live().policy.mode == Mode::Observe;
-    let frame = Frame { title: &said(&title), here: Here::Domains, visitor: Some(&visitor), picture: Some(now), now };
+    let frame = Frame {
+        title: &said(&title),
+        here: Here::Domains,
+        visitor: Some(&visitor),
+        picture: Some(now),
+        now,
+    };
     frame.page(
         StatusCode::OK,
         html! {
@@ -78,15 +87,22 @@ async fn known(pages: &Pages, domain: &DomainName) -> Result<Option<Known>, Stor
         Some(view) => view,
         None if history.is_empty() => return Ok(None),
         None => DomainView {
-            reason: "no longer in the inventory, not at the CA, and nothing of it is left in DNS".to_owned(),
+            reason: "no longer in the inventory, not at the CA, and nothing of it is left in DNS"
+                .to_owned(),
             ..DomainView::bare(domain.clone(), Standing::Unmanaged)
         },
     };
-    Ok(Some(Known { view, row, ledger: store.open_entries(Some(domain)).await?, history }))
+    Ok(Some(Known {
+        view,
+        row,
+        ledger: store.open_entries(Some(domain)).await?,
+        history,
+    }))
 }
 
 fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
-    let may_be_tried = view.is_managed() && view.covered_by.is_none() && !view.is_withdrawn() && !is_observing;
+    let may_be_tried =
+        view.is_managed() && view.covered_by.is_none() && !view.is_withdrawn() && !is_observing;
     html! {
         div.lead {
             p.trail { a href="/domains" { "Domains" } }
@@ -110,7 +126,10 @@ fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
 /// What stands in the way, as the last look found it.
 fn diagnosis(known: &Known, now: Timestamp) -> Markup {
     let view = &known.view;
-    let error = view.attempt.as_ref().and_then(|attempt| attempt.last_error.as_ref());
+    let error = view
+        .attempt
+        .as_ref()
+        .and_then(|attempt| attempt.last_error.as_ref());
     let doubt = registration(known).and_then(|registration| registration.doubt.as_ref());
     html! {
         @if view.bogus.is_some() || view.waiting.is_some() || error.is_some() || doubt.is_some() {
@@ -206,8 +225,12 @@ fn attempt(view: &DomainView, now: Timestamp) -> Markup {
         (Stage::Visible, "visible"),
         (Stage::Submitted, "submitted"),
     ];
-    let Some(attempt) = &view.attempt else { return html! {} };
-    let reached = attempt.stage.and_then(|stage| STAGES.iter().position(|(one, _)| *one == stage));
+    let Some(attempt) = &view.attempt else {
+        return html! {};
+    };
+    let reached = attempt
+        .stage
+        .and_then(|stage| STAGES.iter().position(|(one, _)| *one == stage));
     html! {
         section aria-labelledby="attempt" {
             h2 #attempt { "On the way to the next proof" }
@@ -301,12 +324,19 @@ fn fact(name: &str, at: Option<Timestamp>, now: Timestamp) -> Markup {
 }
 
 fn registration(known: &Known) -> Option<&Registration> {
-    known.row.as_ref().and_then(|row| row.sighting.registration())
+    known
+        .row
+        .as_ref()
+        .and_then(|row| row.sighting.registration())
 }
 
 /// Texts for people begin small and end open; here they stand alone.
 fn sentence(text: &str) -> String {
     let text = said(text);
-    let end = if text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
+    let end = if text.ends_with(['.', '!', '?', ':']) {
+        ""
+    } else {
+        "."
+    };
     capital(&text) + end
 }

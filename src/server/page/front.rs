@@ -1,4 +1,5 @@
-//! The overview: is all well, what needs a person, what comes in the next months, when the CA was last asked.
+//! The overview: is all well, what needs a person, what comes in the next months, when the CA was
+//! last asked.
 
 use std::sync::Arc;
 
@@ -23,14 +24,23 @@ pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 const CASES: usize = 8;
 
 /// `GET /`
-pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn show(
+    State(pages): State<Arc<Pages>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
     let (picture, summary) = match pages.picture() {
         Ok(both) => both,
         Err(response) => return *response,
     };
     let now = pages.now();
-    let frame =
-        Frame { title: "Overview", here: Here::Overview, visitor: Some(&visitor), picture: Some(picture.at), now };
+    let frame = Frame {
+        title: "Overview",
+        here: Here::Overview,
+        visitor: Some(&visitor),
+        picture: Some(picture.at),
+        now,
+    };
     frame.page(
         StatusCode::OK,
         html! {
@@ -48,7 +58,12 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQ
 fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
     let all = summary.managed;
     let late = summary.counts.waiting.late + summary.counts.waiting.overdue;
-    let asked = picture.clients.iter().map(|client| client.looked_at).min().flatten();
+    let asked = picture
+        .clients
+        .iter()
+        .map(|client| client.looked_at)
+        .min()
+        .flatten();
     html! {
         div.lead {
             h1 {
@@ -79,11 +94,14 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
 fn counts(summary: &Summary) -> Markup {
     let total = summary.managed.max(1) as f64;
     // Where each state's piece begins, and how wide it is.
-    let pieces = Standing::ALL.into_iter().filter(|state| *state != Standing::Unmanaged).scan(0.0, |left, state| {
-        let width = 1000.0 * summary.count(state) as f64 / total;
-        *left += width;
-        Some((state, *left - width, width))
-    });
+    let pieces = Standing::ALL
+        .into_iter()
+        .filter(|state| *state != Standing::Unmanaged)
+        .scan(0.0, |left, state| {
+            let width = 1000.0 * summary.count(state) as f64 / total;
+            *left += width;
+            Some((state, *left - width, width))
+        });
     html! {
         section aria-labelledby="states" {
             h2 #states { "Domains by state" }
@@ -109,13 +127,24 @@ fn counts(summary: &Summary) -> Markup {
 }
 
 fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
-    let refused: Vec<&ClientStanding> = picture.clients.iter().filter(|client| !client.refusal.is_empty()).collect();
+    let refused: Vec<&ClientStanding> = picture
+        .clients
+        .iter()
+        .filter(|client| !client.refusal.is_empty())
+        .collect();
     let stale: Vec<&ClientStanding> = picture
         .clients
         .iter()
-        .filter(|client| client.looked_at.is_some_and(|at| now.duration_since(at) > STALE))
+        .filter(|client| {
+            client
+                .looked_at
+                .is_some_and(|at| now.duration_since(at) > STALE)
+        })
         .collect();
-    let entries = summary.needing.iter().filter_map(|place| picture.entries.get(*place));
+    let entries = summary
+        .needing
+        .iter()
+        .filter_map(|place| picture.entries.get(*place));
     html! {
         @if !refused.is_empty() || !stale.is_empty() || !summary.needing.is_empty() {
             section aria-labelledby="needs" {

@@ -70,7 +70,10 @@ impl Frame<'_> {
             }
         };
         let mut response = (status, document.into_string()).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
         response
     }
 
@@ -79,7 +82,9 @@ impl Frame<'_> {
     }
 
     fn who(&self) -> Markup {
-        let Some(visitor) = self.visitor else { return html! {} };
+        let Some(visitor) = self.visitor else {
+            return html! {};
+        };
         html! {
             div.who {
                 @if let Some(name) = visitor.name() {

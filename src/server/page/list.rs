@@ -1,4 +1,5 @@
-//! The list of domains: search, filters, order, pages, and the same as a file for spreadsheets. All of it stands in the address.
+//! The list of domains: search, filters, order, pages, and the same as a file for spreadsheets. All
+//! of it stands in the address.
 
 use std::sync::Arc;
 
@@ -26,18 +27,31 @@ const PER_PAGE: usize = 50;
 const ROWS: usize = 1_000;
 
 /// `GET /domains`
-pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQuery(raw): RawQuery) -> Response {
+pub(super) async fn show(
+    State(pages): State<Arc<Pages>>,
+    visitor: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Response {
     let (picture, _) = match pages.picture() {
         Ok(both) => both,
         Err(response) => return *response,
     };
     let (query, faults) = read(raw.as_deref());
-    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let status = if faults.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
+    };
     let live = pages.shared.live();
     let found = query.find(&picture);
     let now = pages.now();
-    let frame =
-        Frame { title: "Domains", here: Here::Domains, visitor: Some(&visitor), picture: Some(picture.at), now };
+    let frame = Frame {
+        title: "Domains",
+        here: Here::Domains,
+        visitor: Some(&visitor),
+        picture: Some(picture.at),
+        now,
+    };
     frame.page(
         status,
         html! {
@@ -66,7 +80,11 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visitor: Visitor, RawQ
 }
 
 /// `GET /domains.csv`
-pub(super) async fn download(State(pages): State<Arc<Pages>>, _: Visitor, RawQuery(raw): RawQuery) -> Response {
+pub(super) async fn download(
+    State(pages): State<Arc<Pages>>,
+    _: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Response {
     let picture = match pages.picture() {
         Ok((picture, _)) => picture,
         Err(response) => return *response,
@@ -80,16 +98,28 @@ pub(super) async fn download(State(pages): State<Arc<Pages>>, _: Visitor, RawQue
         );
     }
     // Places, not rows: the picture is there already, and is kept until the last row is sent.
-    let places: Vec<u32> = query.all(&picture).into_iter().filter_map(|entry| picture.place(&entry.domain)).collect();
+    let places: Vec<u32> = query
+        .all(&picture)
+        .into_iter()
+        .filter_map(|entry| picture.place(&entry.domain))
+        .collect();
     let chunks = (0..places.len()).step_by(ROWS).map(move |from| {
         let to = places.len().min(from + ROWS);
         csv::rows(&picture, &places[from..to])
     });
-    let text = std::iter::once(csv::HEAD.to_owned()).chain(chunks).map(Ok::<_, std::convert::Infallible>);
+    let text = std::iter::once(csv::HEAD.to_owned())
+        .chain(chunks)
+        .map(Ok::<_, std::convert::Infallible>);
     let mut response = Response::new(Body::from_stream(stream::iter(text)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
-    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"domains.csv\""));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/csv; charset=utf-8; header=present"),
+    );
+    headers.insert(
+        CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"domains.csv\""),
+    );
     response
 }
 
@@ -97,19 +127,39 @@ pub(super) async fn download(State(pages): State<Arc<Pages>>, _: Visitor, RawQue
 fn read(raw: Option<&str>) -> (Query, Vec<String>) {
     let pairs: Vec<_> = form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).collect();
     let query = Query::read(pairs.iter().map(|(name, value)| (&**name, &**value)));
-    let (query, faults) = query.map_or_else(|faults| (Query::default(), faults), |query| (query, Vec::new()));
-    let limit = if query.limit == Query::default().limit { PER_PAGE } else { query.limit };
+    let (query, faults) = query.map_or_else(
+        |faults| (Query::default(), faults),
+        |query| (query, Vec::new()),
+    );
+    let limit = if query.limit == Query::default().limit {
+        PER_PAGE
+    } else {
+        query.limit
+    };
     (Query { limit, ..query }, faults)
 }
 
 /// The query as the end of an address.
 fn parameters(query: &Query) -> String {
-    let limit = if query.limit == PER_PAGE { Query::default().limit } else { query.limit };
-    let pairs = Query { limit, ..query.clone() }.pairs();
+    let limit = if query.limit == PER_PAGE {
+        Query::default().limit
+    } else {
+        query.limit
+    };
+    let pairs = Query {
+        limit,
+        ..query.clone()
+    }
+    .pairs();
     if pairs.is_empty() {
         return String::new();
     }
-    format!("?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+    format!(
+        "?{}",
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish()
+    )
 }
 
 fn is_narrowed(query: &Query) -> bool {
@@ -123,7 +173,11 @@ fn is_narrowed(query: &Query) -> bool {
     *query != all
 }
 
-fn filters<'a>(query: &Query, picture: &'a Snapshot, providers: impl Iterator<Item = &'a str>) -> Markup {
+fn filters<'a>(
+    query: &Query,
+    picture: &'a Snapshot,
+    providers: impl Iterator<Item = &'a str>,
+) -> Markup {
     let clients = picture.clients.iter().map(|client| &*client.key);
     html! {
         form.filters method="get" action="/domains" role="search" aria-label="Domains" {
@@ -146,7 +200,12 @@ fn filters<'a>(query: &Query, picture: &'a Snapshot, providers: impl Iterator<It
     }
 }
 
-fn choice<'a>(name: &str, label: &str, chosen: Option<&str>, words: impl Iterator<Item = &'a str>) -> Markup {
+fn choice<'a>(
+    name: &str,
+    label: &str,
+    chosen: Option<&str>,
+    words: impl Iterator<Item = &'a str>,
+) -> Markup {
     html! {
         div.field {
             label for=(name) { (label) }
@@ -158,7 +217,8 @@ fn choice<'a>(name: &str, label: &str, chosen: Option<&str>, words: impl Iterato
     }
 }
 
-/// The roles say again what the elements say: on a phone the rows are laid out otherwise, and some browsers then forget.
+/// The roles say again what the elements say: on a phone the rows are laid out otherwise, and some
+/// browsers then forget.
 fn table(query: &Query, entries: &[&Entry], now: Timestamp) -> Markup {
     html! {
         table.domains role="table" {
@@ -178,8 +238,17 @@ fn table(query: &Query, entries: &[&Entry], now: Timestamp) -> Markup {
 
 fn column(query: &Query, sort: Sort, name: &str, class: &str) -> Markup {
     let is_sorted = query.sort == sort;
-    let turned = Query { sort, descending: is_sorted && !query.descending, start: Start::Page(1), ..query.clone() };
-    let order = if query.descending { "descending" } else { "ascending" };
+    let turned = Query {
+        sort,
+        descending: is_sorted && !query.descending,
+        start: Start::Page(1),
+        ..query.clone()
+    };
+    let order = if query.descending {
+        "descending"
+    } else {
+        "ascending"
+    };
     html! {
         th scope="col" role="columnheader" class=(class) aria-sort=[is_sorted.then_some(order)] {
             a href={ "/domains" (parameters(&turned)) } { (name) }
@@ -188,7 +257,9 @@ fn column(query: &Query, sort: Sort, name: &str, class: &str) -> Markup {
 }
 
 fn row(entry: &Entry, now: Timestamp) -> Markup {
-    let tells = entry.needs_a_person || entry.lateness != Lateness::InTime || !matches!(entry.state, Standing::Valid);
+    let tells = entry.needs_a_person
+        || entry.lateness != Lateness::InTime
+        || !matches!(entry.state, Standing::Valid);
     let moment = |at: Option<Timestamp>| match at {
         Some(at) => away(at.max(now), now),
         None => html! { span.soft { "–" span.unseen { "none" } } },
@@ -210,8 +281,18 @@ fn row(entry: &Entry, now: Timestamp) -> Markup {
 
 fn pager(query: &Query, total: usize) -> Markup {
     let last = total.div_ceil(query.limit).max(1);
-    let Start::Page(page) = query.start else { return html! {} };
-    let to = |page: usize| format!("/domains{}", parameters(&Query { start: Start::Page(page), ..query.clone() }));
+    let Start::Page(page) = query.start else {
+        return html! {};
+    };
+    let to = |page: usize| {
+        format!(
+            "/domains{}",
+            parameters(&Query {
+                start: Start::Page(page),
+                ..query.clone()
+            })
+        )
+    };
     html! {
         @if last > 1 || page > 1 {
             nav.pages aria-label="Pages of the list" {

@@ -1,5 +1,5 @@
-//! What a person may order on a page: look at a client now, try a domain now. Orders are for the scheduler, which does the work;
-//! here is only written down what is due.
+//! What a person may order on a page: look at a client now, try a domain now. Orders are for the
+//! scheduler, which does the work; here is only written down what is due.
 
 use std::sync::Arc;
 
@@ -31,7 +31,13 @@ enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Tried, Self::Busy, Self::Unread, Self::Withdrawn, Self::Looking];
+    const ALL: [Self; 5] = [
+        Self::Tried,
+        Self::Busy,
+        Self::Unread,
+        Self::Withdrawn,
+        Self::Looking,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -45,15 +51,21 @@ impl Outcome {
 
     fn said(self) -> &'static str {
         match self {
-            Self::Tried => "It is tried now. What comes of it stands here in a moment: open the page again.",
-            Self::Busy => "Somebody is working on it at this moment. It comes up again as soon as that is done.",
+            Self::Tried => {
+                "It is tried now. What comes of it stands here in a moment: open the page again."
+            }
+            Self::Busy => {
+                "Somebody is working on it at this moment. It comes up again as soon as that is done."
+            }
             Self::Unread => {
                 "The CA has not been asked about it yet. It is tried right after the first look at its client."
             }
             Self::Withdrawn => {
                 "A person took it out of DNS by hand, so nothing was done. `prevalidate run --domain` takes it up again."
             }
-            Self::Looking => "The CA is asked now. What it says stands here in a moment: open the page again.",
+            Self::Looking => {
+                "The CA is asked now. What it says stands here in a moment: open the page again."
+            }
         }
     }
 }
@@ -61,8 +73,12 @@ impl Outcome {
 /// What the address says about the order before, if it says something.
 pub(super) fn note(query: Option<&str>) -> Markup {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let word = pairs.into_iter().find_map(|(name, value)| (name == "note").then_some(value));
-    let outcome = Outcome::ALL.into_iter().find(|outcome| word.as_deref() == Some(outcome.word()));
+    let word = pairs
+        .into_iter()
+        .find_map(|(name, value)| (name == "note").then_some(value));
+    let outcome = Outcome::ALL
+        .into_iter()
+        .find(|outcome| word.as_deref() == Some(outcome.word()));
     html! { @if let Some(outcome) = outcome { p.note role="status" { (outcome.said()) } } }
 }
 
@@ -86,7 +102,11 @@ pub(super) async fn look_now(
     };
     let live = pages.shared.live();
     let Some(target) = live.targets.iter().find(|target| target.key == form.client) else {
-        return pages.trouble(StatusCode::NOT_FOUND, "This was not done", "The configuration has no such client.");
+        return pages.trouble(
+            StatusCode::NOT_FOUND,
+            "This was not done",
+            "The configuration has no such client.",
+        );
     };
     let event = Event {
         at: pages.now(),
@@ -99,7 +119,11 @@ pub(super) async fn look_now(
         return pages.store_failed(&error);
     }
     pages.shared.order_look(&target.key);
-    tracing::info!(client = target.key, by = visitor.name(), "a look was ordered");
+    tracing::info!(
+        client = target.key,
+        by = visitor.name(),
+        "a look was ordered"
+    );
     after("/", Outcome::Looking)
 }
 
@@ -128,14 +152,21 @@ pub(super) async fn try_now(
     }
 }
 
-/// Takes back, under a lease of the domain, what it waits for: a hold, a waiting time. `None`: nobody wants it.
+/// Takes back, under a lease of the domain, what it waits for: a hold, a waiting time. `None`:
+/// nobody wants it.
 async fn order(
     store: &dyn Store,
     domain: &DomainName,
     run: &str,
     now: Timestamp,
 ) -> Result<Option<Outcome>, StoreError> {
-    let Some(row) = store.domain(domain).await?.filter(|row| !row.origins.is_empty()) else { return Ok(None) };
+    let Some(row) = store
+        .domain(domain)
+        .await?
+        .filter(|row| !row.origins.is_empty())
+    else {
+        return Ok(None);
+    };
     if row.sighting == Sighting::Unread {
         return Ok(Some(Outcome::Unread));
     }
@@ -145,8 +176,17 @@ async fn order(
     let only = std::slice::from_ref(domain);
     // Whoever holds it now looks at it again afterwards.
     store.wake(only, now).await?;
-    let claim = Claim { holder: run, now, lease: LEASE, limit: 1, only: Some(only), except_clients: &[] };
-    let Some(mut lease) = store.claim(&claim).await?.pop() else { return Ok(Some(Outcome::Busy)) };
+    let claim = Claim {
+        holder: run,
+        now,
+        lease: LEASE,
+        limit: 1,
+        only: Some(only),
+        except_clients: &[],
+    };
+    let Some(mut lease) = store.claim(&claim).await?.pop() else {
+        return Ok(Some(Outcome::Busy));
+    };
     let is_withdrawn = lease.row.attempt.withdrawn_at.is_some();
     let mut events = Vec::new();
     if !is_withdrawn {
@@ -186,11 +226,14 @@ fn allowed<T>(
     form: Result<Form<T>, FormRejection>,
     word: impl Fn(&T) -> &str,
 ) -> Result<T, Box<Response>> {
-    let trouble = |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
+    let trouble =
+        |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
     if is_from_elsewhere(headers) {
         return trouble(StatusCode::FORBIDDEN, "Another site sent this form.");
     }
-    let Ok(Form(form)) = form else { return trouble(StatusCode::BAD_REQUEST, "The form was not complete.") };
+    let Ok(Form(form)) = form else {
+        return trouble(StatusCode::BAD_REQUEST, "The form was not complete.");
+    };
     visitor.may_order(pages, word(&form))?;
     Ok(form)
 }

@@ -1,9 +1,10 @@
 //! From a token to a session: a form takes the token once, a cookie says it again for eight hours.
 //!
-//! The cookie holds no secret and nothing is kept in memory: it names the token, its end and a random number, under a code
-//! (HMAC) that only the token's own digest makes. So every machine of a fleet takes it, a restart ends no session, and a token
-//! that is taken out of the configuration or replaced ends all sessions that began with it. The price: `Sign out` makes this
-//! browser forget the cookie and cannot call back a copy of it; replacing the token can.
+//! The cookie holds no secret and nothing is kept in memory: it names the token, its end and a
+//! random number, under a code (HMAC) that only the token's own digest makes. So every machine of a
+//! fleet takes it, a restart ends no session, and a token that is taken out of the configuration or
+//! replaced ends all sessions that began with it. The price: `Sign out` makes this browser forget
+//! the cookie and cannot call back a copy of it; replacing the token can.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ use crate::server::access::{Access, Denied, Identity, Role};
 /// A working day.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);
 const COOKIE_NAME: &str = "prevalidate_session";
-/// What a browser takes from a connection with TLS only, and from this host only (RFC 6265bis, section 4.1.3.2).
+/// What a browser takes from a connection with TLS only, and from this host only (RFC 6265bis,
+/// section 4.1.3.2).
 const SECURE_COOKIE_NAME: &str = "__Host-prevalidate_session";
 /// Tries at once, by all visitors together; then one in [`TRY_EVERY`].
 const TRIES: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
@@ -76,11 +78,16 @@ impl Visitor {
         self.word().filter(|_| self.role().includes(Role::Operate))
     }
 
-    /// Passes an order that was given in this session, by somebody who may give it: the form repeats the word.
+    /// Passes an order that was given in this session, by somebody who may give it: the form
+    /// repeats the word.
     pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Box<Response>> {
-        let denied = |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
+        let denied =
+            |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
         let Some(own) = self.word() else {
-            return denied(StatusCode::FORBIDDEN, "Orders are given on a page, by somebody who has signed in.");
+            return denied(
+                StatusCode::FORBIDDEN,
+                "Orders are given on a page, by somebody who has signed in.",
+            );
         };
         if !bool::from(own.as_bytes().ct_eq(word.as_bytes())) {
             return denied(
@@ -104,32 +111,44 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
         if let Some(visitor) = of_cookie(&live.access, &parts.headers, pages.now()) {
             return Ok(visitor);
         }
-        let identity = live.access.identify(&parts.headers).and_then(|identity| identity.require(Role::Read));
-        identity.map(|identity| Self { identity, word: None }).map_err(|denied| match denied {
-            Denied::Missing => {
-                let next = if parts.method == Method::GET {
-                    parts.uri.path_and_query().map_or("/", |p| p.as_str())
-                } else {
-                    "/"
-                };
-                let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-                see_other(&format!("/session?{query}"))
-            }
-            Denied::Role { .. } => pages.trouble(
-                denied.status(),
-                "These pages are not for this token",
-                "It has the role `hook`; sign in with another.",
-            ),
-            Denied::Wrong | Denied::Malformed => {
-                let mut response = pages.trouble(
+        let identity = live
+            .access
+            .identify(&parts.headers)
+            .and_then(|identity| identity.require(Role::Read));
+        identity
+            .map(|identity| Self {
+                identity,
+                word: None,
+            })
+            .map_err(|denied| match denied {
+                Denied::Missing => {
+                    let next = if parts.method == Method::GET {
+                        parts.uri.path_and_query().map_or("/", |p| p.as_str())
+                    } else {
+                        "/"
+                    };
+                    let query = form_urlencoded::Serializer::new(String::new())
+                        .append_pair("next", next)
+                        .finish();
+                    see_other(&format!("/session?{query}"))
+                }
+                Denied::Role { .. } => pages.trouble(
                     denied.status(),
-                    "Nobody has this token",
-                    &format!("{}.", capital(&denied.to_string())),
-                );
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                response
-            }
-        })
+                    "These pages are not for this token",
+                    "It has the role `hook`; sign in with another.",
+                ),
+                Denied::Wrong | Denied::Malformed => {
+                    let mut response = pages.trouble(
+                        denied.status(),
+                        "Nobody has this token",
+                        &format!("{}.", capital(&denied.to_string())),
+                    );
+                    response
+                        .headers_mut()
+                        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                    response
+                }
+            })
     }
 }
 
@@ -153,7 +172,11 @@ pub(super) struct Word {
 }
 
 /// `GET /session`
-pub(super) async fn form(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(super) async fn form(
+    State(pages): State<Arc<Pages>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let query = query.unwrap_or_default();
     let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
     let next = next.map_or_else(|| "/".to_owned(), |(_, next)| inside(&next).to_owned());
@@ -170,7 +193,12 @@ pub(super) async fn begin(
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
     let Ok(Form(login)) = form else {
-        return login_page(&pages, StatusCode::BAD_REQUEST, "/", Some("That was no token. Paste the whole of it."));
+        return login_page(
+            &pages,
+            StatusCode::BAD_REQUEST,
+            "/",
+            Some("That was no token. Paste the whole of it."),
+        );
     };
     let next = inside(&login.next).to_owned();
     if is_from_elsewhere(&headers) {
@@ -184,7 +212,9 @@ pub(super) async fn begin(
     if pages.doorkeeper.0.check().is_err() {
         let message = "Too many tries. Wait a minute, then try once more.";
         let mut response = login_page(&pages, StatusCode::TOO_MANY_REQUESTS, &next, Some(message));
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(TRY_EVERY.as_secs()));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(TRY_EVERY.as_secs()));
         return response;
     }
     let live = pages.shared.live();
@@ -193,15 +223,24 @@ pub(super) async fn begin(
     let now = pages.now();
     let session = found.and_then(|identity| {
         let name = identity.name.ok_or(Denied::Wrong)?;
-        Session::begin(name, now).signed(&live.access).ok_or(Denied::Wrong)
+        Session::begin(name, now)
+            .signed(&live.access)
+            .ok_or(Denied::Wrong)
     });
     match session {
-        Ok(cookie) => with_cookie(see_other(&next), &cookie, LIFE, live.tls.is_some() || is_by_tls(&headers)),
+        Ok(cookie) => with_cookie(
+            see_other(&next),
+            &cookie,
+            LIFE,
+            live.tls.is_some() || is_by_tls(&headers),
+        ),
         Err(denied) => {
             tracing::warn!("a token was refused at the login form: {denied}");
             let message = match denied {
                 Denied::Role { .. } => "This token is for hooks; it opens no page.",
-                _ => "This token is not known here. It is one of [[server.token]] in the configuration.",
+                _ => {
+                    "This token is not known here. It is one of [[server.token]] in the configuration."
+                }
             };
             login_page(&pages, denied.status(), &next, Some(message))
         }
@@ -218,11 +257,27 @@ pub(super) async fn end(
     let visitor = of_cookie(&live.access, &headers, pages.now());
     let word = form.map(|Form(form)| form.word).unwrap_or_default();
     // Nobody else may sign people out.
-    if visitor.is_some_and(|visitor| !bool::from(visitor.word().unwrap_or_default().as_bytes().ct_eq(word.as_bytes())))
-    {
-        return pages.trouble(StatusCode::FORBIDDEN, "You are still signed in", "The form was of another session.");
+    if visitor.is_some_and(|visitor| {
+        !bool::from(
+            visitor
+                .word()
+                .unwrap_or_default()
+                .as_bytes()
+                .ct_eq(word.as_bytes()),
+        )
+    }) {
+        return pages.trouble(
+            StatusCode::FORBIDDEN,
+            "You are still signed in",
+            "The form was of another session.",
+        );
     }
-    with_cookie(see_other("/session"), "", SignedDuration::ZERO, live.tls.is_some() || is_by_tls(&headers))
+    with_cookie(
+        see_other("/session"),
+        "",
+        SignedDuration::ZERO,
+        live.tls.is_some() || is_by_tls(&headers),
+    )
 }
 
 /// The hidden field of a form.
@@ -237,12 +292,17 @@ pub(super) fn see_other(to: &str) -> Response {
 
 /// Whether a browser says that a form came from another site.
 pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "same-origin" && site != "none")
 }
 
-/// Whether a proxy says that it was reached by TLS. Whoever makes that up only keeps the cookie from themselves.
+/// Whether a proxy says that it was reached by TLS. Whoever makes that up only keeps the cookie
+/// from themselves.
 fn is_by_tls(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+    headers
+        .get("x-forwarded-proto")
+        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// What a cookie says.
@@ -255,25 +315,52 @@ struct Session {
 
 impl Session {
     fn begin(name: Arc<str>, now: Timestamp) -> Self {
-        let ends_at = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX).as_second();
-        Self { name, ends_at, nonce: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()) }
+        let ends_at = now
+            .saturating_add(LIFE)
+            .unwrap_or(Timestamp::MAX)
+            .as_second();
+        Self {
+            name,
+            ends_at,
+            nonce: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()),
+        }
     }
 
     fn read(text: &str) -> Option<(Self, &str)> {
         let (said, code) = text.rsplit_once('.')?;
         let mut parts = said.split('.');
-        let (ends_at, nonce, name) = (parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?);
+        let (ends_at, nonce, name) = (
+            parts.next()?.parse().ok()?,
+            parts.next()?.to_owned(),
+            parts.next()?,
+        );
         let name = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
-        parts.next().is_none().then(|| (Self { name: name.into(), ends_at, nonce }, code))
+        parts.next().is_none().then(|| {
+            (
+                Self {
+                    name: name.into(),
+                    ends_at,
+                    nonce,
+                },
+                code,
+            )
+        })
     }
 
     fn said(&self) -> String {
-        format!("{}.{}.{}", self.ends_at, self.nonce, URL_SAFE_NO_PAD.encode(self.name.as_bytes()))
+        format!(
+            "{}.{}.{}",
+            self.ends_at,
+            self.nonce,
+            URL_SAFE_NO_PAD.encode(self.name.as_bytes())
+        )
     }
 
     /// A code over it for one use; `None` when the token is not in force.
     fn code(&self, access: &Access, use_: &str) -> Option<String> {
-        access.code(&self.name, format!("{use_} {}", self.said()).as_bytes()).map(|code| URL_SAFE_NO_PAD.encode(code))
+        access
+            .code(&self.name, format!("{use_} {}", self.said()).as_bytes())
+            .map(|code| URL_SAFE_NO_PAD.encode(code))
     }
 
     fn signed(&self, access: &Access) -> Option<String> {
@@ -282,20 +369,48 @@ impl Session {
 }
 
 fn of_cookie(access: &Access, headers: &HeaderMap, now: Timestamp) -> Option<Visitor> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| [COOKIE_NAME, SECURE_COOKIE_NAME].contains(name)).take(4).find_map(|(_, value)| {
-        let (session, code) = Session::read(value)?;
-        let right = session.code(access, "session")?;
-        let holds = bool::from(right.as_bytes().ct_eq(code.as_bytes())) && now.as_second() < session.ends_at;
-        let identity = access.named(&session.name).filter(|_| holds)?.require(Role::Read).ok()?;
-        Some(Visitor { identity, word: session.code(access, "word") })
-    })
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let pairs = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(|(name, _)| [COOKIE_NAME, SECURE_COOKIE_NAME].contains(name))
+        .take(4)
+        .find_map(|(_, value)| {
+            let (session, code) = Session::read(value)?;
+            let right = session.code(access, "session")?;
+            let holds = bool::from(right.as_bytes().ct_eq(code.as_bytes()))
+                && now.as_second() < session.ends_at;
+            let identity = access
+                .named(&session.name)
+                .filter(|_| holds)?
+                .require(Role::Read)
+                .ok()?;
+            Some(Visitor {
+                identity,
+                word: session.code(access, "word"),
+            })
+        })
 }
 
-fn with_cookie(mut response: Response, value: &str, life: SignedDuration, secure: bool) -> Response {
-    let (name, secure) = if secure { (SECURE_COOKIE_NAME, "; Secure") } else { (COOKIE_NAME, "") };
-    let cookie = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", life.as_secs());
+fn with_cookie(
+    mut response: Response,
+    value: &str,
+    life: SignedDuration,
+    secure: bool,
+) -> Response {
+    let (name, secure) = if secure {
+        (SECURE_COOKIE_NAME, "; Secure")
+    } else {
+        (COOKIE_NAME, "")
+    };
+    let cookie = format!(
+        "{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}",
+        life.as_secs()
+    );
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -305,11 +420,25 @@ fn with_cookie(mut response: Response, value: &str, life: SignedDuration, secure
 /// A place on this server, or its root: a login leads nowhere else.
 fn inside(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= 2048;
-    if is_path && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') { next } else { "/" }
+    if is_path
+        && next
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    {
+        next
+    } else {
+        "/"
+    }
 }
 
 fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>) -> Response {
-    let frame = Frame { title: "Sign in", here: Here::Elsewhere, visitor: None, picture: None, now: pages.now() };
+    let frame = Frame {
+        title: "Sign in",
+        here: Here::Elsewhere,
+        visitor: None,
+        picture: None,
+        now: pages.now(),
+    };
     frame.page(
         status,
         html! {
@@ -331,7 +460,8 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
                 div.actions { button.button type="submit" { "Sign in" } }
             }
             @if next != "/" {
-                // A link from another site brings no cookie along (SameSite); one on this page does.
+                // A link from another site brings no cookie along (SameSite); one on this page
+                // does.
                 p.soft { "Signed in already in this browser? " a href=(next) { "Go on to the page" } "." }
             }
         },

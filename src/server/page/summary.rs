@@ -1,4 +1,5 @@
-//! What is counted of a picture, once: numbers by state and client, who needs a person, the weeks of the calendar.
+//! What is counted of a picture, once: numbers by state and client, who needs a person, the weeks
+//! of the calendar.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,7 +73,10 @@ impl Summary {
             if entry.state == State::Unmanaged {
                 continue;
             }
-            let (domains, needing) = summary.clients.entry(Arc::clone(&entry.client)).or_default();
+            let (domains, needing) = summary
+                .clients
+                .entry(Arc::clone(&entry.client))
+                .or_default();
             *domains += 1;
             summary.managed += 1;
             if entry.needs_a_person {
@@ -82,8 +86,14 @@ impl Summary {
             if end(place).is_some() {
                 summary.proven += 1;
                 // A covered domain only repeats the end of the one above it.
-                let is_sooner = summary.soonest.is_none_or(|soonest| end(place) < end(soonest));
-                summary.soonest = if is_sooner && !entry.covered { Some(place) } else { summary.soonest };
+                let is_sooner = summary
+                    .soonest
+                    .is_none_or(|soonest| end(place) < end(soonest));
+                summary.soonest = if is_sooner && !entry.covered {
+                    Some(place)
+                } else {
+                    summary.soonest
+                };
             }
         }
         summary.needing.sort_by_key(|place| end(*place));
@@ -92,7 +102,11 @@ impl Summary {
 
     /// How many are in a state.
     pub(super) fn count(&self, state: State) -> usize {
-        self.counts.states.get(state.as_str()).copied().unwrap_or_default()
+        self.counts
+            .states
+            .get(state.as_str())
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -121,13 +135,24 @@ impl Calendar {
     /// From the first day on, up to and without the second.
     pub(super) fn bounds(&self) -> (Date, Date) {
         let first = self.weeks.first().map_or(Date::ZERO, |week| week.from);
-        (first, self.weeks.last().map_or(first, |week| week.from.saturating_add(7.days())))
+        (
+            first,
+            self.weeks
+                .last()
+                .map_or(first, |week| week.from.saturating_add(7.days())),
+        )
     }
 }
 
 /// Days, put together from each beginning to the next.
 fn spans(beginnings: impl Iterator<Item = Date>, days: &[Day]) -> Vec<Span> {
-    let mut spans: Vec<Span> = beginnings.map(|from| Span { from, renewals: 0, ends: 0 }).collect();
+    let mut spans: Vec<Span> = beginnings
+        .map(|from| Span {
+            from,
+            renewals: 0,
+            ends: 0,
+        })
+        .collect();
     for day in days {
         let next = spans.partition_point(|span| span.from <= day.date);
         if let Some(span) = next.checked_sub(1).and_then(|place| spans.get_mut(place)) {
@@ -140,14 +165,23 @@ fn spans(beginnings: impl Iterator<Item = Date>, days: &[Day]) -> Vec<Span> {
 
 /// From when on proofs live shorter than they do now, each time.
 fn changes(policy: &Policy, now: Timestamp) -> Vec<Change> {
-    let mut starts: Vec<Timestamp> = policy.reuse.rows().iter().map(|row| row.start).filter(|at| *at > now).collect();
+    let mut starts: Vec<Timestamp> = policy
+        .reuse
+        .rows()
+        .iter()
+        .map(|row| row.start)
+        .filter(|at| *at > now)
+        .collect();
     starts.sort_unstable();
     let mut limit = policy.reuse.limit_at(now);
     let mut changes = Vec::new();
     for start in starts {
         let next = policy.reuse.limit_at(start);
         if next < limit {
-            changes.push(Change { on: day(start), days: next.as_hours() / 24 });
+            changes.push(Change {
+                on: day(start),
+                days: next.as_hours() / 24,
+            });
             limit = next;
         }
     }

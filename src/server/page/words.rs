@@ -1,4 +1,5 @@
-//! Small pieces that every page is made of. What comes from a CA, a zone or a person goes through [`said`].
+//! Small pieces that every page is made of. What comes from a CA, a zone or a person goes through
+//! [`said`].
 
 use std::borrow::Cow;
 
@@ -8,8 +9,8 @@ use maud::{Markup, html};
 use crate::prevalidation::{DomainName, State};
 use crate::text::{escape, moment, relative};
 
-/// Somebody else's words: characters that cannot be seen, or that turn the line around, are shown by their numbers. What means
-/// something in HTML is escaped by the template.
+/// Somebody else's words: characters that cannot be seen, or that turn the line around, are shown
+/// by their numbers. What means something in HTML is escaped by the template.
 pub(super) fn said(text: &str) -> Cow<'_, str> {
     escape(text)
 }
@@ -39,7 +40,8 @@ pub(super) fn link(domain: &DomainName) -> Markup {
     html! { a href={ "/domains/" (domain) } { (said(&domain.unicode())) } }
 }
 
-/// `1'248` is one thing in Zurich and another in London; a thin space is the same everywhere (ISO 80000-1).
+/// `1'248` is one thing in Zurich and another in London; a thin space is the same everywhere (ISO
+/// 80000-1).
 pub(super) fn number(count: usize) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + 8);
@@ -56,7 +58,10 @@ pub(super) fn number(count: usize) -> String {
 pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     // A name stays as it is written.
-    let is_name = text.split(' ').next().is_some_and(|word| word.contains('.'));
+    let is_name = text
+        .split(' ')
+        .next()
+        .is_some_and(|word| word.contains('.'));
     match letters.next() {
         Some(first) if !is_name => first.to_uppercase().chain(letters).collect(),
         _ => text.to_owned(),
@@ -65,7 +70,11 @@ pub(super) fn capital(text: &str) -> String {
 
 /// `1 domain`, `2 domains`, grouped.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{}\u{a0}{}", number(count), if count == 1 { one } else { many })
+    format!(
+        "{}\u{a0}{}",
+        number(count),
+        if count == 1 { one } else { many }
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A machine whose clock is wrong decides nothing: by one that is a year ahead every proof has ended, by one that is a year
-//! behind none ever does (faults T01, T02).
+//! A machine whose clock is wrong decides nothing: by one that is a year ahead every proof has
+//! ended, by one that is a year behind none ever does (faults T01, T02).
 
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use crate::store::StoreError;
 
 /// So far may this machine's clock be from the database's.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
-/// So far may the clock go off from the one that nobody can set, between two looks, before both are compared with the database's.
+/// So far may the clock go off from the one that nobody can set, between two looks, before both are
+/// compared with the database's.
 const JUMP: SignedDuration = SignedDuration::from_secs(5);
 
 /// Notices that somebody set the clock, or that the machine slept.
@@ -22,13 +23,16 @@ pub(super) struct Jumps {
 
 impl Jumps {
     pub(super) fn new(clock: &dyn Clock) -> Self {
-        Self { seen: (Instant::now(), clock.now()) }
+        Self {
+            seen: (Instant::now(), clock.now()),
+        }
     }
 
     /// Whether the clock jumped since it was asked last.
     pub(super) fn is_one(&mut self, clock: &dyn Clock) -> bool {
         let (instant, moment) = std::mem::replace(&mut self.seen, (Instant::now(), clock.now()));
-        let passed = SignedDuration::try_from(self.seen.0.duration_since(instant)).unwrap_or(SignedDuration::MAX);
+        let passed = SignedDuration::try_from(self.seen.0.duration_since(instant))
+            .unwrap_or(SignedDuration::MAX);
         (self.seen.1.duration_since(moment) - passed).abs() > JUMP
     }
 }
@@ -39,19 +43,30 @@ impl Scheduler {
         let before = self.shared.clock.now();
         let theirs = self.shared.store.clock().await?;
         let after = self.shared.clock.now();
-        let found = theirs.and_then(|theirs| apart(before, theirs, after)).map(|ahead| Obstacle::Apart { ahead });
+        let found = theirs
+            .and_then(|theirs| apart(before, theirs, after))
+            .map(|ahead| Obstacle::Apart { ahead });
         match (self.shared.hinder(found), found) {
-            (Some(Obstacle::Apart { .. }), None) => tracing::warn!("the clocks agree again: goes on"),
-            (known, Some(obstacle)) if !matches!(known, Some(Obstacle::Apart { .. })) => tracing::error!("{obstacle}"),
+            (Some(Obstacle::Apart { .. }), None) => {
+                tracing::warn!("the clocks agree again: goes on")
+            }
+            (known, Some(obstacle)) if !matches!(known, Some(Obstacle::Apart { .. })) => {
+                tracing::error!("{obstacle}")
+            }
             _ => {}
         }
         Ok(())
     }
 }
 
-/// How far our clock is ahead, when that is too far. The answer was made at some moment between the two.
+/// How far our clock is ahead, when that is too far. The answer was made at some moment between the
+/// two.
 fn apart(before: Timestamp, theirs: Timestamp, after: Timestamp) -> Option<SignedDuration> {
-    let ahead = if theirs < before { before.duration_since(theirs) } else { after.duration_since(theirs) };
+    let ahead = if theirs < before {
+        before.duration_since(theirs)
+    } else {
+        after.duration_since(theirs)
+    };
     let is_between = before <= theirs && theirs <= after;
     (!is_between && ahead.abs() > TOLERANCE).then_some(ahead)
 }
@@ -66,11 +81,24 @@ mod tests {
     fn a_clock_that_is_more_than_a_minute_off_is_and_a_slow_answer_is_not() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         assert_eq!(apart(at(0), at(0), at(0)), None);
-        assert_eq!(apart(at(0), at(300), at(600)), None, "the answer took ten minutes");
+        assert_eq!(
+            apart(at(0), at(300), at(600)),
+            None,
+            "the answer took ten minutes"
+        );
         assert_eq!(apart(at(0), at(-60), at(1)), None);
-        assert_eq!(apart(at(0), at(-61), at(1)), Some(SignedDuration::from_secs(61)));
-        assert_eq!(apart(at(0), at(62), at(1)), Some(SignedDuration::from_secs(-61)));
-        assert_eq!(apart(at(0), at(-31_536_000), at(0)), Some(SignedDuration::from_hours(8760)));
+        assert_eq!(
+            apart(at(0), at(-61), at(1)),
+            Some(SignedDuration::from_secs(61))
+        );
+        assert_eq!(
+            apart(at(0), at(62), at(1)),
+            Some(SignedDuration::from_secs(-61))
+        );
+        assert_eq!(
+            apart(at(0), at(-31_536_000), at(0)),
+            Some(SignedDuration::from_hours(8760))
+        );
     }
 
     #[test]

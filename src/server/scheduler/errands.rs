@@ -12,7 +12,8 @@ use crate::store::StoreError;
 
 /// A picture is never older, while the store answers.
 const PICTURE: Duration = Duration::from_secs(30);
-/// When something was done, the next picture comes sooner: not sooner than this, nor than ten times what the last one took.
+/// When something was done, the next picture comes sooner: not sooner than this, nor than ten times
+/// what the last one took.
 const PICTURE_SOON: Duration = Duration::from_secs(2);
 /// How often the clocks are compared.
 const CLOCK: Duration = Duration::from_secs(60);
@@ -45,22 +46,39 @@ impl Errands {
         let now = Instant::now();
         // Not at once, and not by the whole fleet at the same time.
         let tidy = now + TIDY.mul_f64(rand::random_range(0.01..0.1));
-        let due = [(Errand::Picture, now), (Errand::Clock, now), (Errand::Tidy, tidy)].into();
-        Self { due, running: BTreeSet::new(), soon: now }
+        let due = [
+            (Errand::Picture, now),
+            (Errand::Clock, now),
+            (Errand::Tidy, tidy),
+        ]
+        .into();
+        Self {
+            due,
+            running: BTreeSet::new(),
+            soon: now,
+        }
     }
 
     /// Those that are due, which are then under way; the picture early when something `changed`.
     pub(super) fn due(&mut self, changed: bool) -> Vec<Errand> {
         let now = Instant::now();
-        let is_due =
-            |errand: Errand, due: Instant| due <= now || errand == Errand::Picture && changed && self.soon <= now;
-        let idle = self.due.iter().filter(|(errand, _)| !self.running.contains(errand));
-        let due: Vec<Errand> = idle.filter(|&(&errand, &due)| is_due(errand, due)).map(|(&errand, _)| errand).collect();
+        let is_due = |errand: Errand, due: Instant| {
+            due <= now || errand == Errand::Picture && changed && self.soon <= now
+        };
+        let idle = self
+            .due
+            .iter()
+            .filter(|(errand, _)| !self.running.contains(errand));
+        let due: Vec<Errand> = idle
+            .filter(|&(&errand, &due)| is_due(errand, due))
+            .map(|(&errand, _)| errand)
+            .collect();
         self.running.extend(&due);
         due
     }
 
-    /// This one is due now; false while it is under way, and would not know of what happens meanwhile.
+    /// This one is due now; false while it is under way, and would not know of what happens
+    /// meanwhile.
     pub(super) fn hasten(&mut self, errand: Errand) -> bool {
         self.due.insert(errand, Instant::now());
         !self.running.contains(&errand)
@@ -90,7 +108,12 @@ impl Scheduler {
             let outcome = match errand {
                 Errand::Picture => self.take_picture().await,
                 Errand::Clock => self.compare_clocks().await,
-                Errand::Tidy => self.shared.store.retention(self.shared.clock.now()).await.map(|_| ()),
+                Errand::Tidy => self
+                    .shared
+                    .store
+                    .retention(self.shared.clock.now())
+                    .await
+                    .map(|_| ()),
             };
             match outcome {
                 Ok(()) => return self.store_answers(),
@@ -109,12 +132,16 @@ impl Scheduler {
         if self.hear(&picture) {
             self.shared.wake.notify_one();
         }
-        let line = self.shared.obstacle().map_or_else(|| summary(&picture), |obstacle| obstacle.to_string());
+        let line = self
+            .shared
+            .obstacle()
+            .map_or_else(|| summary(&picture), |obstacle| obstacle.to_string());
         manager::status(&line);
         Ok(())
     }
 
-    /// What others did at the CA, and domains that nobody has asked it about, make looks due. True when they do.
+    /// What others did at the CA, and domains that nobody has asked it about, make looks due. True
+    /// when they do.
     fn hear(&self, picture: &Arc<Snapshot>) -> bool {
         let worker = self.worker.borrow().clone();
         let unread: BTreeSet<&str> = picture
@@ -125,8 +152,12 @@ impl Scheduler {
             .collect();
         let mut news = false;
         for client in &picture.clients {
-            news |=
-                worker.hear(&client.key, client.looked_at, !client.refusal.is_empty(), unread.contains(&*client.key));
+            news |= worker.hear(
+                &client.key,
+                client.looked_at,
+                !client.refusal.is_empty(),
+                unread.contains(&*client.key),
+            );
         }
         news
     }
@@ -135,9 +166,15 @@ impl Scheduler {
 /// `20 domains: 18 valid, 2 renewing`
 fn summary(picture: &Snapshot) -> String {
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    let managed = picture.entries.iter().filter(|entry| entry.state != State::Unmanaged);
+    let managed = picture
+        .entries
+        .iter()
+        .filter(|entry| entry.state != State::Unmanaged);
     managed.for_each(|entry| *states.entry(entry.state.as_str()).or_default() += 1);
     let all: usize = states.values().sum();
-    let states: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let states: Vec<_> = states
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
     format!("{all} domains: {}", states.join(", "))
 }

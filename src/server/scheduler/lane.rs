@@ -19,8 +19,12 @@ impl Scheduler {
         let mut faults = 0;
         while let Some(watch) = draining.run_until_cancelled(self.watch()).await {
             let worker = self.worker.borrow().clone();
-            self.shared.take_ordered_looks().iter().for_each(|client| worker.order_look(client));
-            // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody gives back.
+            self.shared
+                .take_ordered_looks()
+                .iter()
+                .for_each(|client| worker.order_look(client));
+            // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody
+            // gives back.
             let began = Instant::now();
             self.note_round(lane, Some(began));
             let found = worker.find().await;
@@ -55,7 +59,9 @@ impl Scheduler {
                         Err(error) => {
                             self.store_fails(began, &error);
                             faults += 1;
-                            draining.run_until_cancelled(tokio::time::sleep(pause(faults))).await;
+                            draining
+                                .run_until_cancelled(tokio::time::sleep(pause(faults)))
+                                .await;
                         }
                     }
                 }
@@ -63,7 +69,9 @@ impl Scheduler {
                     // The watch is kept: one asks whether the store is back, not all.
                     self.store_fails(began, &error);
                     faults += 1;
-                    draining.run_until_cancelled(tokio::time::sleep(pause(faults))).await;
+                    draining
+                        .run_until_cancelled(tokio::time::sleep(pause(faults)))
+                        .await;
                 }
             }
         }
@@ -76,7 +84,8 @@ impl Scheduler {
         turn
     }
 
-    /// Until the next moment in the store, and never longer than the poll; spread, so that many processes do not ask at once.
+    /// Until the next moment in the store, and never longer than the poll; spread, so that many
+    /// processes do not ask at once.
     fn until(&self, next: Option<Timestamp>) -> Duration {
         let poll = self.pace.poll.mul_f64(rand::random_range(0.8..1.0));
         let Some(next) = next else { return poll };

@@ -6,7 +6,11 @@ use super::*;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Bucket, Kind, record};
 
-const CALLS: Bucket<'static> = Bucket { name: "ca/swisssign", per_second: 1.0 / 60.0, burst: 2 };
+const CALLS: Bucket<'static> = Bucket {
+    name: "ca/swisssign",
+    per_second: 1.0 / 60.0,
+    burst: 2,
+};
 
 /// A minute, less the moments that a test takes.
 fn is_about(wait: SignedDuration, minutes: i64) -> bool {
@@ -26,16 +30,36 @@ pub async fn a_bucket_is_one_for_all_and_its_waits_queue_up(store: Subject) {
         waits.push(taker.await.unwrap());
     }
     waits.sort_unstable();
-    assert_eq!(waits[..2], [SignedDuration::ZERO; 2], "as much as the burst at once");
+    assert_eq!(
+        waits[..2],
+        [SignedDuration::ZERO; 2],
+        "as much as the burst at once"
+    );
     for (wait, minutes) in waits[2..].iter().zip(1..) {
         assert!(is_about(*wait, minutes), "one a minute: {waits:?}");
     }
-    let other = Bucket { name: "ca/other", ..CALLS };
-    assert_eq!(store.take(&other, 2, at(0)).await.unwrap(), SignedDuration::ZERO);
-    assert!(is_about(store.take(&other, 3, at(0)).await.unwrap(), 3), "three at once take three minutes");
+    let other = Bucket {
+        name: "ca/other",
+        ..CALLS
+    };
+    assert_eq!(
+        store.take(&other, 2, at(0)).await.unwrap(),
+        SignedDuration::ZERO
+    );
+    assert!(
+        is_about(store.take(&other, 3, at(0)).await.unwrap(), 3),
+        "three at once take three minutes"
+    );
     store.pass(60).await;
-    assert_eq!(store.take(&CALLS, 2, at(60)).await.unwrap(), SignedDuration::ZERO, "a rest fills it");
-    assert!(is_about(store.take(&CALLS, 1, at(60)).await.unwrap(), 1), "and no further than its burst");
+    assert_eq!(
+        store.take(&CALLS, 2, at(60)).await.unwrap(),
+        SignedDuration::ZERO,
+        "a rest fills it"
+    );
+    assert!(
+        is_about(store.take(&CALLS, 1, at(60)).await.unwrap(), 1),
+        "and no further than its burst"
+    );
 }
 
 pub async fn a_bucket_far_ahead_is_the_trace_of_a_wrong_clock(store: Subject) {
@@ -51,33 +75,86 @@ pub async fn a_bucket_far_ahead_is_the_trace_of_a_wrong_clock(store: Subject) {
 async fn fill(store: &Subject) {
     due(store, &["a.ch", "b.ch", "xn--bcher-kva.ch"]).await;
     store
-        .want(Origin::Added, &[wanted("b.ch", "swisssign/a"), wanted("unread.ch", "swisssign/b")], at(1))
+        .want(
+            Origin::Added,
+            &[
+                wanted("b.ch", "swisssign/a"),
+                wanted("unread.ch", "swisssign/b"),
+            ],
+            at(1),
+        )
         .await
         .unwrap();
-    store.unwant(Origin::Config, &[name("b.ch")], at(2)).await.unwrap();
-    store.record_look("swisssign/a", &[unchanged("b.ch", at(5))], at(4)).await.unwrap();
+    store
+        .unwant(Origin::Config, &[name("b.ch")], at(2))
+        .await
+        .unwrap();
+    store
+        .record_look("swisssign/a", &[unchanged("b.ch", at(5))], at(4))
+        .await
+        .unwrap();
     let leases = store.claim(&claim_of(10, 9)).await.unwrap();
-    let closed = LedgerEntry { state: LedgerState::Removed, ..entry("a.ch", "v=8") };
-    let mut attempt = Attempt { value: Some("v=\"\u{1f512}\\".to_owned()), ..Attempt::default() };
+    let closed = LedgerEntry {
+        state: LedgerState::Removed,
+        ..entry("a.ch", "v=8")
+    };
+    let mut attempt = Attempt {
+        value: Some("v=\"\u{1f512}\\".to_owned()),
+        ..Attempt::default()
+    };
     attempt.begin(Effect::Validate, at(8));
     let kept = Write {
         attempt,
         at_risk: Some(true),
-        ledger: vec![entry("a.ch", "v=7"), closed, LedgerEntry { id: -4, ..entry("a.ch", "v=9") }],
-        events: ["published", "visible"].map(|kind| event("a.ch", 10, kind)).to_vec(),
-        effect: Some(EffectMark { at: at(10), retry: true }),
+        ledger: vec![
+            entry("a.ch", "v=7"),
+            closed,
+            LedgerEntry {
+                id: -4,
+                ..entry("a.ch", "v=9")
+            },
+        ],
+        events: ["published", "visible"]
+            .map(|kind| event("a.ch", 10, kind))
+            .to_vec(),
+        effect: Some(EffectMark {
+            at: at(10),
+            retry: true,
+        }),
         release: false,
         ..write(&leases[0].fence)
     };
     store.commit(&[kept]).await.unwrap().remove(0).unwrap();
-    store.wake(&[name("xn--bcher-kva.ch")], at(11)).await.unwrap();
-    store.set_fact("reset endangers", "'quoted' \u{1f512}\n").await.unwrap();
-    let many: Vec<_> =
-        (0..record::PAGE + 3).map(|n| Event { detail: n.to_string(), ..event("b.ch", 3, "looked") }).collect();
+    store
+        .wake(&[name("xn--bcher-kva.ch")], at(11))
+        .await
+        .unwrap();
+    store
+        .set_fact("reset endangers", "'quoted' \u{1f512}\n")
+        .await
+        .unwrap();
+    let many: Vec<_> = (0..record::PAGE + 3)
+        .map(|n| Event {
+            detail: n.to_string(),
+            ..event("b.ch", 3, "looked")
+        })
+        .collect();
     store.note(&many).await.unwrap();
-    store.note(&[Event { domain: None, ..event("b.ch", 12, "run_started") }]).await.unwrap();
-    store.receive("pipeline", "m-1", &[0, 255], &[], at(13)).await.unwrap();
-    store.claim_notice("held a.ch", None, "told 'it'", at(13)).await.unwrap();
+    store
+        .note(&[Event {
+            domain: None,
+            ..event("b.ch", 12, "run_started")
+        }])
+        .await
+        .unwrap();
+    store
+        .receive("pipeline", "m-1", &[0, 255], &[], at(13))
+        .await
+        .unwrap();
+    store
+        .claim_notice("held a.ch", None, "told 'it'", at(13))
+        .await
+        .unwrap();
 }
 
 async fn contents(store: &Subject) -> Vec<record::Content> {
@@ -103,52 +180,143 @@ pub async fn a_copy_is_the_same_and_goes_only_where_nothing_is(store: Subject) {
     assert_eq!(contents(&store).await, expected);
     let rows: Vec<u64> = expected.iter().map(|content| content.rows).collect();
     assert_eq!(rows, [4, 1, 3, 1, 1, record::PAGE as u64 + 6, 1, 1]);
-    let told: u64 = told.lock().unwrap().iter().map(|(_, rows)| *rows as u64).sum();
+    let told: u64 = told
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, rows)| *rows as u64)
+        .sum();
     assert_eq!(told, rows.iter().sum::<u64>());
-    assert_eq!(store.domains().await.unwrap(), source.domains().await.unwrap());
-    assert_eq!(store.history(&name("b.ch")).await.unwrap(), source.history(&name("b.ch")).await.unwrap());
+    assert_eq!(
+        store.domains().await.unwrap(),
+        source.domains().await.unwrap()
+    );
+    assert_eq!(
+        store.history(&name("b.ch")).await.unwrap(),
+        source.history(&name("b.ch")).await.unwrap()
+    );
 
     let back = memory().await;
     back.restore(&*store, &Kind::ALL, &|_, _| {}).await.unwrap();
     assert_eq!(contents(&back).await, expected);
 
     let refused = store.restore(&*source, &Kind::ALL, &|_, _| {}).await;
-    assert!(matches!(&refused, Err(StoreError::Unfit { message, .. }) if message.contains("not empty")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(StoreError::Unfit { message, .. }) if message.contains("not empty")),
+        "{refused:?}"
+    );
     assert_eq!(contents(&store).await, expected);
 }
 
 pub async fn a_copy_keeps_epochs_and_drops_leases(store: Subject) {
     let source = memory().await;
     fill(&source).await;
-    store.restore(&*source, &Kind::ALL, &|_, _| {}).await.unwrap();
-    let leases = store.claim(&Claim { only: Some(&[name("a.ch")]), ..claim_of(900, 9) }).await.unwrap();
-    assert_eq!((leases[0].fence.epoch, leases[0].claims), (2, 2), "a lease of before is fenced out, and counts");
-    assert_eq!(leases[0].ledger, source.open_entries(Some(&name("a.ch"))).await.unwrap());
+    store
+        .restore(&*source, &Kind::ALL, &|_, _| {})
+        .await
+        .unwrap();
+    let leases = store
+        .claim(&Claim {
+            only: Some(&[name("a.ch")]),
+            ..claim_of(900, 9)
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        (leases[0].fence.epoch, leases[0].claims),
+        (2, 2),
+        "a lease of before is fenced out, and counts"
+    );
+    assert_eq!(
+        leases[0].ledger,
+        source.open_entries(Some(&name("a.ch"))).await.unwrap()
+    );
     store.note(&[event("a.ch", 13, "held")]).await.unwrap();
-    let kinds: Vec<_> = store.history(&name("a.ch")).await.unwrap().into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, ["published", "visible", "held"], "what comes after comes behind");
+    let kinds: Vec<_> = store
+        .history(&name("a.ch"))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        ["published", "visible", "held"],
+        "what comes after comes behind"
+    );
 }
 
 pub async fn a_zero_byte_in_what_others_say_spoils_nothing(store: Subject) {
     due(&store, &["a.ch"]).await;
     let said = "before\0behind".to_owned();
-    let Sighting::Present(registration) = registered("a.ch") else { unreachable!() };
-    let sighting = Sighting::Present(Registration { last_words: Some(said.clone()), ..registration });
+    let Sighting::Present(registration) = registered("a.ch") else {
+        unreachable!()
+    };
+    let sighting = Sighting::Present(Registration {
+        last_words: Some(said.clone()),
+        ..registration
+    });
     store
-        .record_look("swisssign/a", &[Seen { sighting: sighting.clone(), ..seen("a.ch", at(1)) }], at(1))
+        .record_look(
+            "swisssign/a",
+            &[Seen {
+                sighting: sighting.clone(),
+                ..seen("a.ch", at(1))
+            }],
+            at(1),
+        )
         .await
         .unwrap();
     assert_eq!(store.domains().await.unwrap()[0].sighting, sighting);
-    store.note(&[Event { detail: said.clone(), ..event("a.ch", 1, "failed") }]).await.unwrap();
-    assert_eq!(store.history(&name("a.ch")).await.unwrap()[0].detail, "before\u{fffd}behind");
+    store
+        .note(&[Event {
+            detail: said.clone(),
+            ..event("a.ch", 1, "failed")
+        }])
+        .await
+        .unwrap();
+    assert_eq!(
+        store.history(&name("a.ch")).await.unwrap()[0].detail,
+        "before\u{fffd}behind"
+    );
     store.set_fact("refused", &said).await.unwrap();
-    assert!(store.fact("refused").await.unwrap().unwrap().ends_with("behind"));
+    assert!(
+        store
+            .fact("refused")
+            .await
+            .unwrap()
+            .unwrap()
+            .ends_with("behind")
+    );
     let lease = store.claim(&claim_of(9, 1)).await.unwrap().remove(0);
-    let attempt = Attempt { others: Some(vec![said.clone()]), last_error: Some(said), ..lease.row.attempt };
+    let attempt = Attempt {
+        others: Some(vec![said.clone()]),
+        last_error: Some(said),
+        ..lease.row.attempt
+    };
     let effects = vec![at(1)];
-    let told = Write { attempt: Attempt { effects: effects.clone(), ..attempt }, ..write(&lease.fence) };
+    let told = Write {
+        attempt: Attempt {
+            effects: effects.clone(),
+            ..attempt
+        },
+        ..write(&lease.fence)
+    };
     assert!(store.commit(&[told]).await.unwrap()[0].is_ok());
-    memory().await.restore(&*store, &Kind::ALL, &|_, _| {}).await.unwrap();
-    store.want(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(10)).await.unwrap();
-    assert_eq!(store.domains().await.unwrap()[0].attempt, Attempt { effects, ..Attempt::default() });
+    memory()
+        .await
+        .restore(&*store, &Kind::ALL, &|_, _| {})
+        .await
+        .unwrap();
+    store
+        .want(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(10))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.domains().await.unwrap()[0].attempt,
+        Attempt {
+            effects,
+            ..Attempt::default()
+        }
+    );
 }

@@ -12,7 +12,8 @@ pub(super) enum Fault {
     Sql(sqlx::Error),
     /// No answer in time.
     Silent,
-    /// The answer to a COMMIT was lost, and nobody could say what became of it; the last try to ask.
+    /// The answer to a COMMIT was lost, and nobody could say what became of it; the last try to
+    /// ask.
     Unsettled(Box<Fault>),
     /// The answer to a COMMIT was lost, and nothing was stored.
     RolledBack,
@@ -33,12 +34,17 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
-    /// Another transaction was in the way: serialization failure, deadlock, lock timeout. The same again may succeed.
+    /// Another transaction was in the way: serialization failure, deadlock, lock timeout. The same
+    /// again may succeed.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::RolledBack) || self.code().is_some_and(|code| ["40001", "40P01", "55P03"].contains(&code))
+        matches!(self, Self::RolledBack)
+            || self
+                .code()
+                .is_some_and(|code| ["40001", "40P01", "55P03"].contains(&code))
     }
 
-    /// The way to the server broke, or the server is not ready; nobody said no to the statement itself.
+    /// The way to the server broke, or the server is not ready; nobody said no to the statement
+    /// itself.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Silent => true,
@@ -61,9 +67,12 @@ impl Fault {
         }
     }
 
-    /// Whether waiting a little may help: not for a password that is wrong, nor for a server that only reads.
+    /// Whether waiting a little may help: not for a password that is wrong, nor for a server that
+    /// only reads.
     pub(super) fn may_pass(&self) -> bool {
-        let hopeless = |code: &str| code.starts_with("28") || ["3D000", "42501", "25006", "0A000"].contains(&code);
+        let hopeless = |code: &str| {
+            code.starts_with("28") || ["3D000", "42501", "25006", "0A000"].contains(&code)
+        };
         (self.is_conflict() || self.is_lost()) && !self.code().is_some_and(hopeless)
     }
 
@@ -77,7 +86,9 @@ impl Fault {
     }
 
     fn database(&self) -> Option<&PgDatabaseError> {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
+        let Self::Sql(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
         error.try_downcast_ref()
     }
 
@@ -89,15 +100,21 @@ impl Fault {
     pub(super) fn at(self, place: &Place) -> StoreError {
         let shown = place.shown();
         let advice = match self.code().unwrap_or_default() {
-            code if code.starts_with("28") => {
-                Err("check `password` of [store], PGPASSWORD or ~/.pgpass, and the server's pg_hba.conf")
-            }
+            code if code.starts_with("28") => Err(
+                "check `password` of [store], PGPASSWORD or ~/.pgpass, and the server's pg_hba.conf",
+            ),
             "3D000" => Err("make it first: createdb --owner=ROLE NAME"),
-            "42501" => Err("give prevalidate a schema of its own: CREATE SCHEMA prevalidate AUTHORIZATION ROLE; \
-                            ALTER ROLE ROLE SET search_path = prevalidate"),
-            "42P01" | "42703" | "3F000" => Err("is it prevalidate's database, and the same search_path as before?"),
+            "42501" => Err(
+                "give prevalidate a schema of its own: CREATE SCHEMA prevalidate AUTHORIZATION ROLE; \
+                            ALTER ROLE ROLE SET search_path = prevalidate",
+            ),
+            "42P01" | "42703" | "3F000" => {
+                Err("is it prevalidate's database, and the same search_path as before?")
+            }
             "53100" => Ok("free some space; nothing was started that is not stored"),
-            "53300" => Ok("it has too many connections; raise max_connections, or put a pooler before it"),
+            "53300" => {
+                Ok("it has too many connections; raise max_connections, or put a pooler before it")
+            }
             "25006" | "0A000" => Ok("this server only reads; connect to the primary"),
             "57014" => Ok("the statement took too long; try again when the server has less to do"),
             code if code.starts_with("XX") => {
@@ -106,8 +123,12 @@ impl Fault {
                     self.said()
                 ));
             }
-            _ if matches!(self, Self::Unsettled(_)) => Ok("nothing is repeated; the next look finds out what is true"),
-            _ if self.is_lost() || self.is_conflict() => Ok("try again; what was not stored was not begun"),
+            _ if matches!(self, Self::Unsettled(_)) => {
+                Ok("nothing is repeated; the next look finds out what is true")
+            }
+            _ if self.is_lost() || self.is_conflict() => {
+                Ok("try again; what was not stored was not begun")
+            }
             _ => Ok("see the server's log"),
         };
         match (self, advice) {
@@ -136,7 +157,9 @@ impl Fault {
                 "the connection broke while a change was being stored, and whether it was could not be found out: {}",
                 last.said()
             ),
-            Self::RolledBack => "the connection broke while a change was being stored, and it was not".to_owned(),
+            Self::RolledBack => {
+                "the connection broke while a change was being stored, and it was not".to_owned()
+            }
             Self::Store(error) => error.to_string(),
         }
     }

@@ -1,5 +1,5 @@
-//! LISTEN and NOTIFY, as a hint and no more: a notification nobody heard is gone (faults B10, L5), and behind a pooler in
-//! transaction mode none comes at all (faults B09).
+//! LISTEN and NOTIFY, as a hint and no more: a notification nobody heard is gone (faults B10, L5),
+//! and behind a pooler in transaction mode none comes at all (faults B09).
 
 use std::time::Duration;
 
@@ -19,7 +19,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// Tells all who listen, once the transaction is stored; many in one transaction are told as one.
 pub(super) async fn speak(db: &mut PgConnection) -> Result<(), Fault> {
-    sql("SELECT pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
+    sql("SELECT pg_notify($1, '')")
+        .bind(CHANNEL)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -49,7 +52,8 @@ struct Ear {
 }
 
 impl Ear {
-    /// Returns when something was said, and when something may have been said while nobody listened.
+    /// Returns when something was said, and when something may have been said while nobody
+    /// listened.
     async fn heard(&mut self) {
         loop {
             if let Some(listener) = &mut self.listener {
@@ -71,9 +75,13 @@ impl Ear {
     }
 
     async fn connect(&self) -> Result<PgListener, sqlx::Error> {
-        let pool =
-            PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT).max_lifetime(None).idle_timeout(None);
-        let mut listener = PgListener::connect_with(&pool.connect_lazy_with(self.options.clone())).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT)
+            .max_lifetime(None)
+            .idle_timeout(None);
+        let mut listener =
+            PgListener::connect_with(&pool.connect_lazy_with(self.options.clone())).await?;
         listener.listen(CHANNEL).await?;
         Ok(listener)
     }

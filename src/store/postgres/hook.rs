@@ -23,28 +23,47 @@ pub(super) async fn receive(
         store,
         |db| {
             // Waits for another who is just taking the same message, and then sees it.
-            let new = sql("INSERT INTO hook (sender, message, digest, at) VALUES ($1, $2, $3, $4)
-                     ON CONFLICT (sender, message) DO NOTHING");
-            let new = new.bind(key).bind(&*id).bind(&digest).bind(now.as_microsecond()).execute(&mut *db).await?;
-            let known: (String,) = rows("SELECT digest FROM hook WHERE sender = $1 AND message = $2")
+            let new = sql(
+                "INSERT INTO hook (sender, message, digest, at) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (sender, message) DO NOTHING",
+            );
+            let new = new
                 .bind(key)
                 .bind(&*id)
-                .fetch_one(&mut *db)
+                .bind(&digest)
+                .bind(now.as_microsecond())
+                .execute(&mut *db)
                 .await?;
+            let known: (String,) =
+                rows("SELECT digest FROM hook WHERE sender = $1 AND message = $2")
+                    .bind(key)
+                    .bind(&*id)
+                    .fetch_one(&mut *db)
+                    .await?;
             if known.0 != digest {
                 return Ok(Received::Other);
             }
             inventory::rouse(db, &names, now).await?;
-            Ok(if new.rows_affected() == 1 { Received::New } else { Received::Again })
+            Ok(if new.rows_affected() == 1 {
+                Received::New
+            } else {
+                Received::Again
+            })
         },
         unless | received | *received == Received::Other
     )
 }
 
 pub(super) async fn notices(store: &PostgresStore) -> Result<Vec<NoticeRecord>, Fault> {
-    let raw: Vec<RawNotice> =
-        reading!(store, |db| Ok(rows("SELECT key, state, since FROM notice ORDER BY key").fetch_all(db).await?))?;
-    Ok(raw.into_iter().map(NoticeRecord::try_from).collect::<Result<_, _>>()?)
+    let raw: Vec<RawNotice> = reading!(store, |db| Ok(rows(
+        "SELECT key, state, since FROM notice ORDER BY key"
+    )
+    .fetch_all(db)
+    .await?))?;
+    Ok(raw
+        .into_iter()
+        .map(NoticeRecord::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn claim_notice(
@@ -57,8 +76,12 @@ pub(super) async fn claim_notice(
     let (expected, new) = (expected.map(row::plain), row::plain(new));
     writing!(store, |db| {
         let moved = match &expected {
-            None => sql("INSERT INTO notice (key, state, since) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING"),
-            Some(_) => sql("UPDATE notice SET state = $2, since = $3 WHERE key = $1 AND state = $4"),
+            None => sql(
+                "INSERT INTO notice (key, state, since) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING",
+            ),
+            Some(_) => {
+                sql("UPDATE notice SET state = $2, since = $3 WHERE key = $1 AND state = $4")
+            }
         };
         let moved = moved.bind(key).bind(&*new).bind(now.as_microsecond());
         let moved = match &expected {

@@ -17,7 +17,16 @@ pub(super) async fn sync(
     wanted: &[Wanted],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    change(store, Wish { origin, wanted, dropped: Dropped::AllOthers }, now).await
+    change(
+        store,
+        Wish {
+            origin,
+            wanted,
+            dropped: Dropped::AllOthers,
+        },
+        now,
+    )
+    .await
 }
 
 pub(super) async fn want(
@@ -26,7 +35,16 @@ pub(super) async fn want(
     wanted: &[Wanted],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    change(store, Wish { origin, wanted, dropped: Dropped::These(&[]) }, now).await
+    change(
+        store,
+        Wish {
+            origin,
+            wanted,
+            dropped: Dropped::These(&[]),
+        },
+        now,
+    )
+    .await
 }
 
 pub(super) async fn unwant(
@@ -35,24 +53,45 @@ pub(super) async fn unwant(
     domains: &[DomainName],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    change(store, Wish { origin, wanted: &[], dropped: Dropped::These(domains) }, now).await
+    change(
+        store,
+        Wish {
+            origin,
+            wanted: &[],
+            dropped: Dropped::These(domains),
+        },
+        now,
+    )
+    .await
 }
 
 async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result<(), Fault> {
-    if wish.difference(&reading!(store, |db| held(db).await)?).is_none() {
+    if wish
+        .difference(&reading!(store, |db| held(db).await)?)
+        .is_none()
+    {
         return Ok(());
     }
     let now = now.as_microsecond();
     let bit = bit(wish.origin);
     writing!(store, |db| {
-        // Two machines that read the same new configuration do it one after the other, and the second has nothing to do.
-        sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate inventory', 0))").execute(&mut *db).await?;
-        let Some((set, drop)) = wish.difference(&held(db).await?) else { return Ok(()) };
+        // Two machines that read the same new configuration do it one after the other, and the
+        // second has nothing to do.
+        sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate inventory', 0))")
+            .execute(&mut *db)
+            .await?;
+        let Some((set, drop)) = wish.difference(&held(db).await?) else {
+            return Ok(());
+        };
         let names: Vec<&str> = set.iter().map(|w| w.domain.as_str()).collect();
-        let all: Vec<&str> = names.iter().copied().chain(drop.iter().map(String::as_str)).collect();
+        let all: Vec<&str> = names
+            .iter()
+            .copied()
+            .chain(drop.iter().map(String::as_str))
+            .collect();
         lock(db, &all).await?;
-        // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it. A zero byte
-        // that somebody said would spoil all of the JSON.
+        // A row that moves to another client keeps the moment it was read at: the new client's
+        // looks never showed it. A zero byte that somebody said would spoil all of the JSON.
         sql("INSERT INTO domain (name, client, ca, provider, origins)
                  SELECT name, client, ca, provider, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                      AS new (name, client, ca, provider)
@@ -96,23 +135,39 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
     })
 }
 
-/// Locks rows in the order of their names, so that no two transactions wait for each other in a circle.
+/// Locks rows in the order of their names, so that no two transactions wait for each other in a
+/// circle.
 pub(super) async fn lock(db: &mut PgConnection, names: &[&str]) -> Result<(), Fault> {
-    sql("SELECT 1 FROM domain WHERE name = ANY($1) ORDER BY name FOR UPDATE").bind(names).execute(db).await?;
+    sql("SELECT 1 FROM domain WHERE name = ANY($1) ORDER BY name FOR UPDATE")
+        .bind(names)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
 async fn held(db: &mut PgConnection) -> Result<Vec<Held>, Fault> {
-    Ok(rows("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?)
+    Ok(
+        rows("SELECT name, client, ca, provider, origins FROM domain")
+            .fetch_all(db)
+            .await?,
+    )
 }
 
-pub(super) async fn wake(store: &PostgresStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn wake(
+    store: &PostgresStore,
+    domains: &[DomainName],
+    now: Timestamp,
+) -> Result<(), Fault> {
     let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
     writing!(store, |db| rouse(db, &names, now).await)
 }
 
 /// Makes rows due, and says so.
-pub(super) async fn rouse(db: &mut PgConnection, names: &[&str], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn rouse(
+    db: &mut PgConnection,
+    names: &[&str],
+    now: Timestamp,
+) -> Result<(), Fault> {
     lock(db, names).await?;
     sql("UPDATE domain SET woken_at = $2,
              due_at = CASE WHEN sighting = '\"unread\"' THEN due_at ELSE least(due_at, $2) END
@@ -130,17 +185,29 @@ pub(super) async fn after(
     limit: usize,
 ) -> Result<Vec<DomainRow>, Fault> {
     // Every name comes after the empty one.
-    let (after, limit) = (after.map_or("", DomainName::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (after, limit) = (
+        after.map_or("", DomainName::as_str),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    );
     let raw: Vec<RawDomain> = reading!(store, |db| {
         let page = rows("SELECT * FROM domain_view WHERE name > $1 ORDER BY name LIMIT $2");
         Ok(page.bind(after).bind(limit).fetch_all(db).await?)
     })?;
-    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
+    Ok(raw
+        .into_iter()
+        .map(DomainRow::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
-pub(super) async fn one(store: &PostgresStore, domain: &DomainName) -> Result<Option<DomainRow>, Fault> {
+pub(super) async fn one(
+    store: &PostgresStore,
+    domain: &DomainName,
+) -> Result<Option<DomainRow>, Fault> {
     let raw: Option<RawDomain> = reading!(store, |db| {
-        Ok(rows("SELECT * FROM domain_view WHERE name = $1").bind(domain.as_str()).fetch_optional(db).await?)
+        Ok(rows("SELECT * FROM domain_view WHERE name = $1")
+            .bind(domain.as_str())
+            .fetch_optional(db)
+            .await?)
     })?;
     Ok(raw.map(DomainRow::try_from).transpose()?)
 }

@@ -1,5 +1,5 @@
-//! Leases and the writes under them, by the server's clock. Each write names its epoch and touches one row, or nothing of it is
-//! stored (faults W02).
+//! Leases and the writes under them, by the server's clock. Each write names its epoch and touches
+//! one row, or nothing of it is stored (faults W02).
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,17 +14,20 @@ use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
 pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
-    let only: Option<Vec<&str>> = claim.only.map(|names| names.iter().map(DomainName::as_str).collect());
+    let only: Option<Vec<&str>> = claim
+        .only
+        .map(|names| names.iter().map(DomainName::as_str).collect());
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    // Nothing claimed is nothing to store: who polls costs the server's disk nothing.
-    // `coalesce` hides the client from the planner: as long as the server has not counted the rows, as in the first night of many
-    // domains, it would take the client for a rare one, and fetch and sort all that is due. Along `domain_due` it ends with the
-    // last row that is wanted.
+    // Nothing claimed is nothing to store: who polls costs the server's disk nothing. `coalesce`
+    // hides the client from the planner: as long as the server has not counted the rows, as in the
+    // first night of many domains, it would take the client for a rare one, and fetch and sort all
+    // that is due. Along `domain_due` it ends with the last row that is wanted.
     writing!(
         store,
         |db| {
-            // Rows that another claim is just taking are left to it: neither waits for the other. What is locked is looked at again in
-            // its newest version, so nothing is claimed twice (faults L5).
+            // Rows that another claim is just taking are left to it: neither waits for the other.
+            // What is locked is looked at again in its newest version, so nothing is claimed twice
+            // (faults L5).
             let claimed: Vec<(String, i64, i64)> = rows(
                 "WITH first AS MATERIALIZED (
                  SELECT client FROM domain
@@ -54,9 +57,12 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Ve
             if names.is_empty() {
                 return Ok(Vec::new());
             }
-            let domains = rows("SELECT * FROM domain_view WHERE name = ANY($1) ORDER BY due_at, name");
+            let domains =
+                rows("SELECT * FROM domain_view WHERE name = ANY($1) ORDER BY due_at, name");
             let domains: Vec<RawDomain> = domains.bind(&names).fetch_all(&mut *db).await?;
-            let entries = rows("SELECT * FROM ledger WHERE owner = ANY($1) AND state <> 'removed' ORDER BY id");
+            let entries = rows(
+                "SELECT * FROM ledger WHERE owner = ANY($1) AND state <> 'removed' ORDER BY id",
+            );
             let entries: Vec<RawEntry> = entries.bind(&names).fetch_all(db).await?;
             leases(claimed, domains, entries)
         },
@@ -72,19 +78,28 @@ fn leases(
     let mut entries_of: HashMap<String, Vec<LedgerEntry>> = HashMap::new();
     for entry in entries {
         let entry = LedgerEntry::try_from(entry)?;
-        entries_of.entry(entry.owner.clone()).or_default().push(entry);
+        entries_of
+            .entry(entry.owner.clone())
+            .or_default()
+            .push(entry);
     }
-    let epochs: HashMap<String, (i64, i64)> =
-        claimed.into_iter().map(|(name, epoch, claims)| (name, (epoch, claims))).collect();
+    let epochs: HashMap<String, (i64, i64)> = claimed
+        .into_iter()
+        .map(|(name, epoch, claims)| (name, (epoch, claims)))
+        .collect();
     let mut leases = Vec::with_capacity(domains.len());
     for raw in domains {
         let row = DomainRow::try_from(raw)?;
         let name = row.domain.as_str();
         let ledger = entries_of.remove(name).unwrap_or_default();
-        let &(epoch, claims) =
-            epochs.get(name).ok_or_else(|| StoreError::Corrupt(format!("the row of {name} has another spelling")))?;
+        let &(epoch, claims) = epochs.get(name).ok_or_else(|| {
+            StoreError::Corrupt(format!("the row of {name} has another spelling"))
+        })?;
         leases.push(Lease {
-            fence: Fence { domain: row.domain.clone(), epoch },
+            fence: Fence {
+                domain: row.domain.clone(),
+                epoch,
+            },
             row,
             ledger,
             claims: row::count(claims)?,
@@ -105,7 +120,11 @@ pub(super) async fn next_due(
              WHERE due_at IS NOT NULL AND client <> ALL($1) AND ($2::text[] IS NULL OR name = ANY($2))
              ORDER BY due_at LIMIT 1",
         );
-        Ok(due.bind(except_clients).bind(&only).fetch_optional(db).await?)
+        Ok(due
+            .bind(except_clients)
+            .bind(&only)
+            .fetch_optional(db)
+            .await?)
     })?;
     Ok(due.map(|(due,)| row::time(due)).transpose()?)
 }
@@ -131,13 +150,24 @@ pub(super) async fn extend(
         .fetch_all(db)
         .await?)
     })?;
-    let held: HashSet<(&str, i64)> = held.iter().map(|(name, epoch)| (name.as_str(), *epoch)).collect();
-    let lost = leases.iter().filter(|fence| !held.contains(&(fence.domain.as_str(), fence.epoch)));
+    let held: HashSet<(&str, i64)> = held
+        .iter()
+        .map(|(name, epoch)| (name.as_str(), *epoch))
+        .collect();
+    let lost = leases
+        .iter()
+        .filter(|fence| !held.contains(&(fence.domain.as_str(), fence.epoch)));
     Ok(lost.map(|fence| fence.domain.clone()).collect())
 }
 
-pub(super) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, Fault> {
-    let mut names: Vec<&str> = writes.iter().map(|write| write.fence.domain.as_str()).collect();
+pub(super) async fn commit(
+    store: &PostgresStore,
+    writes: &[Write],
+) -> Result<Vec<Result<(), StoreError>>, Fault> {
+    let mut names: Vec<&str> = writes
+        .iter()
+        .map(|write| write.fence.domain.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     let held = writing!(store, |db| {
@@ -145,13 +175,26 @@ pub(super) async fn commit(store: &PostgresStore, writes: &[Write]) -> Result<Ve
         let mut held = vec![false; writes.len()];
         for round in rounds(writes) {
             let stored = put(db, &round).await?;
-            let stored: Vec<_> = round.into_iter().filter(|(_, write)| stored.contains(&write.fence)).collect();
+            let stored: Vec<_> = round
+                .into_iter()
+                .filter(|(_, write)| stored.contains(&write.fence))
+                .collect();
             ledger::put(db, &stored).await?;
             stored.into_iter().for_each(|(at, _)| held[at] = true);
         }
-        let stored = || writes.iter().zip(&held).filter(|(_, held)| **held).map(|(write, _)| write);
+        let stored = || {
+            writes
+                .iter()
+                .zip(&held)
+                .filter(|(_, held)| **held)
+                .map(|(write, _)| write)
+        };
         ledger::count(db, stored()).await?;
-        ledger::append(db, &stored().flat_map(|write| &write.events).collect::<Vec<_>>()).await?;
+        ledger::append(
+            db,
+            &stored().flat_map(|write| &write.events).collect::<Vec<_>>(),
+        )
+        .await?;
         Ok(held)
     })?;
     let outcome = |(write, held): (&Write, bool)| match held {
@@ -179,7 +222,12 @@ fn rounds(writes: &[Write]) -> Vec<Vec<(usize, &Write)>> {
 /// Those whose lease still holds.
 async fn put(db: &mut PgConnection, round: &[(usize, &Write)]) -> Result<HashSet<Fence>, Fault> {
     let writes = || round.iter().map(|(_, write)| *write);
-    let sightings = writes().map(|w| w.sighting.as_ref().map(|(sighting, _)| row::encode(sighting)).transpose());
+    let sightings = writes().map(|w| {
+        w.sighting
+            .as_ref()
+            .map(|(sighting, _)| row::encode(sighting))
+            .transpose()
+    });
     let held: Vec<(String,)> = rows(
         "UPDATE domain d SET sighting = coalesce(w.sighting, d.sighting), read_at = coalesce(w.read_at, d.read_at),
              attempt = w.attempt, at_risk = coalesce(w.at_risk, d.at_risk),
@@ -203,7 +251,11 @@ async fn put(db: &mut PgConnection, round: &[(usize, &Write)]) -> Result<HashSet
     .fetch_all(db)
     .await?;
     let held: HashSet<&str> = held.iter().map(|(name,)| name.as_str()).collect();
-    Ok(writes().map(|w| &w.fence).filter(|fence| held.contains(fence.domain.as_str())).cloned().collect())
+    Ok(writes()
+        .map(|w| &w.fence)
+        .filter(|fence| held.contains(fence.domain.as_str()))
+        .cloned()
+        .collect())
 }
 
 pub(super) async fn take_risk_slot(
@@ -213,8 +265,10 @@ pub(super) async fn take_risk_slot(
     limit: u32,
 ) -> Result<bool, Fault> {
     writing!(store, |db| {
-        // One after the other for each client: who counts must not count what another is about to take.
-        let turn = sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate risk ' || $1, 0))");
+        // One after the other for each client: who counts must not count what another is about to
+        // take.
+        let turn =
+            sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate risk ' || $1, 0))");
         turn.bind(client).execute(&mut *db).await?;
         let at_risk: Option<(bool,)> = rows(
             "SELECT at_risk FROM domain WHERE name = $1 AND lease_epoch = $2 AND lease_until IS NOT NULL FOR UPDATE",
@@ -230,13 +284,23 @@ pub(super) async fn take_risk_slot(
         }
         let granted = sql("UPDATE domain SET at_risk = true WHERE name = $1
                  AND (SELECT count(*) FROM domain other WHERE other.client = $2 AND other.at_risk) < $3");
-        let granted = granted.bind(fence.domain.as_str()).bind(client).bind(i64::from(limit)).execute(db).await?;
+        let granted = granted
+            .bind(fence.domain.as_str())
+            .bind(client)
+            .bind(i64::from(limit))
+            .execute(db)
+            .await?;
         Ok(granted.rows_affected() == 1)
     })
 }
 
-/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment at which it will be full again.
-pub(super) async fn take(store: &PostgresStore, bucket: &Bucket<'_>, cost: u32) -> Result<SignedDuration, Fault> {
+/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment
+/// at which it will be full again.
+pub(super) async fn take(
+    store: &PostgresStore,
+    bucket: &Bucket<'_>,
+    cost: u32,
+) -> Result<SignedDuration, Fault> {
     let (full_in,): (i64,) = writing!(store, |db| {
         let taken = rows(
             "INSERT INTO bucket AS b (name, full_at) VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond')
@@ -245,15 +309,24 @@ pub(super) async fn take(store: &PostgresStore, bucket: &Bucket<'_>, cost: u32) 
                          ELSE greatest(b.full_at, clock_timestamp()) END
                  RETURNING (extract(epoch FROM full_at - clock_timestamp()) * 1000000)::bigint",
         );
-        let taken = taken.bind(bucket.name).bind(bucket.span(cost)).bind(Bucket::FARTHEST);
+        let taken = taken
+            .bind(bucket.name)
+            .bind(bucket.span(cost))
+            .bind(Bucket::FARTHEST);
         Ok(taken.fetch_one(db).await?)
     })?;
-    Ok(SignedDuration::from_micros(full_in.saturating_sub(bucket.span(bucket.burst)).max(0)))
+    Ok(SignedDuration::from_micros(
+        full_in.saturating_sub(bucket.span(bucket.burst)).max(0),
+    ))
 }
 
 pub(super) async fn clock(store: &PostgresStore) -> Result<Timestamp, Fault> {
     let (now,): (i64,) = reading!(store, |db| {
-        Ok(rows("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").fetch_one(db).await?)
+        Ok(
+            rows("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+                .fetch_one(db)
+                .await?,
+        )
     })?;
     Ok(row::time(now)?)
 }

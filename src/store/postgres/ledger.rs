@@ -15,16 +15,23 @@ use crate::store::{EffectCount, Event, KEPT_DAYS, MESSAGE_DAYS, StoreError, Writ
 /// Rows that one transaction of [`retention`] deletes.
 const BATCH: i64 = 2_000;
 
-/// Inserts or updates the entries of writes whose lease holds, by their ids. `created_at` never moves.
+/// Inserts or updates the entries of writes whose lease holds, by their ids. `created_at` never
+/// moves.
 pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Result<(), Fault> {
     let mut entries: Vec<&LedgerEntry> = Vec::new();
     for (_, write) in writes {
-        // A write under one domain's lease must not touch another's entries: that lease is somebody else's.
+        // A write under one domain's lease must not touch another's entries: that lease is somebody
+        // else's.
         let domain = &write.fence.domain;
-        if let Some(entry) = write.ledger.iter().find(|entry| entry.owner != domain.as_str()) {
+        if let Some(entry) = write
+            .ledger
+            .iter()
+            .find(|entry| entry.owner != domain.as_str())
+        {
             let owner = &entry.owner;
-            let message =
-                format!("a ledger entry for {owner} under the lease of {domain}; nothing of this commit was stored");
+            let message = format!(
+                "a ledger entry for {owner} under the lease of {domain}; nothing of this commit was stored"
+            );
             return Err(StoreError::Corrupt(message).into());
         }
         entries.extend(&write.ledger);
@@ -34,7 +41,11 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
     }
     // One statement writes a row once; the last word counts.
     let mut seen = HashSet::new();
-    let mut entries: Vec<_> = entries.into_iter().rev().filter(|entry| seen.insert(entry.id)).collect();
+    let mut entries: Vec<_> = entries
+        .into_iter()
+        .rev()
+        .filter(|entry| seen.insert(entry.id))
+        .collect();
     entries.reverse();
     let all = || entries.iter();
     sql("INSERT INTO ledger (id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at,
@@ -66,19 +77,33 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
     Ok(())
 }
 
-pub(super) async fn open_entries(store: &PostgresStore, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, Fault> {
+pub(super) async fn open_entries(
+    store: &PostgresStore,
+    owner: Option<&DomainName>,
+) -> Result<Vec<LedgerEntry>, Fault> {
     let raw: Vec<RawEntry> = reading!(store, |db| {
         let open = rows(
             "SELECT * FROM ledger WHERE state <> 'removed' AND ($1::text IS NULL OR owner = $1) ORDER BY owner, id",
         );
-        Ok(open.bind(owner.map(DomainName::as_str)).fetch_all(db).await?)
+        Ok(open
+            .bind(owner.map(DomainName::as_str))
+            .fetch_all(db)
+            .await?)
     })?;
-    Ok(raw.into_iter().map(LedgerEntry::try_from).collect::<Result<_, _>>()?)
+    Ok(raw
+        .into_iter()
+        .map(LedgerEntry::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
 /// Counts the CA effects of these writes.
-pub(super) async fn count<'a>(db: &mut PgConnection, writes: impl Iterator<Item = &'a Write>) -> Result<(), Fault> {
-    let marks: Vec<_> = writes.filter_map(|write| Some((write.effect?, write.fence.domain.as_str()))).collect();
+pub(super) async fn count<'a>(
+    db: &mut PgConnection,
+    writes: impl Iterator<Item = &'a Write>,
+) -> Result<(), Fault> {
+    let marks: Vec<_> = writes
+        .filter_map(|write| Some((write.effect?, write.fence.domain.as_str())))
+        .collect();
     if marks.is_empty() {
         return Ok(());
     }
@@ -91,12 +116,19 @@ pub(super) async fn count<'a>(db: &mut PgConnection, writes: impl Iterator<Item 
     Ok(())
 }
 
-pub(super) async fn effects_since(store: &PostgresStore, since: Timestamp) -> Result<EffectCount, Fault> {
+pub(super) async fn effects_since(
+    store: &PostgresStore,
+    since: Timestamp,
+) -> Result<EffectCount, Fault> {
     let (all, retries): (i64, i64) = reading!(store, |db| {
-        let counted = rows("SELECT count(*), count(*) FILTER (WHERE retry) FROM effect WHERE at >= $1");
+        let counted =
+            rows("SELECT count(*), count(*) FILTER (WHERE retry) FROM effect WHERE at >= $1");
         Ok(counted.bind(since.as_microsecond()).fetch_one(db).await?)
     })?;
-    Ok(EffectCount { all: all.unsigned_abs(), retries: retries.unsigned_abs() })
+    Ok(EffectCount {
+        all: all.unsigned_abs(),
+        retries: retries.unsigned_abs(),
+    })
 }
 
 /// Appends in the order given.
@@ -112,9 +144,17 @@ pub(super) async fn append(db: &mut PgConnection, events: &[&Event]) -> Result<(
          ORDER BY nth")
     .bind(all().map(|e| e.at.as_microsecond()).collect::<Vec<_>>())
     .bind(all().map(|e| e.run.as_str()).collect::<Vec<_>>())
-    .bind(all().map(|e| e.domain.as_ref().map(DomainName::as_str)).collect::<Vec<_>>())
+    .bind(
+        all()
+            .map(|e| e.domain.as_ref().map(DomainName::as_str))
+            .collect::<Vec<_>>(),
+    )
     .bind(all().map(|e| e.kind.as_str()).collect::<Vec<_>>())
-    .bind(all().map(|e| row::plain(&e.detail).into_owned()).collect::<Vec<_>>())
+    .bind(
+        all()
+            .map(|e| row::plain(&e.detail).into_owned())
+            .collect::<Vec<_>>(),
+    )
     .execute(db)
     .await?;
     Ok(())
@@ -125,32 +165,47 @@ pub(super) async fn note(store: &PostgresStore, events: &[Event]) -> Result<(), 
     writing!(store, |db| append(db, &events).await)
 }
 
-pub(super) async fn history(store: &PostgresStore, domain: &DomainName) -> Result<Vec<Event>, Fault> {
+pub(super) async fn history(
+    store: &PostgresStore,
+    domain: &DomainName,
+) -> Result<Vec<Event>, Fault> {
     let raw: Vec<RawEvent> = reading!(store, |db| {
-        let told = rows("SELECT at, run, domain, kind, detail FROM history WHERE domain = $1 ORDER BY id");
+        let told =
+            rows("SELECT at, run, domain, kind, detail FROM history WHERE domain = $1 ORDER BY id");
         Ok(told.bind(domain.as_str()).fetch_all(db).await?)
     })?;
-    Ok(raw.into_iter().map(Event::try_from).collect::<Result<_, _>>()?)
+    Ok(raw
+        .into_iter()
+        .map(Event::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn fact(store: &PostgresStore, key: &str) -> Result<Option<String>, Fault> {
-    let found: Option<(String,)> =
-        reading!(store, |db| Ok(rows("SELECT value FROM fact WHERE key = $1").bind(key).fetch_optional(db).await?))?;
+    let found: Option<(String,)> = reading!(store, |db| Ok(rows(
+        "SELECT value FROM fact WHERE key = $1"
+    )
+    .bind(key)
+    .fetch_optional(db)
+    .await?))?;
     Ok(found.map(|(value,)| value))
 }
 
 pub(super) async fn set_fact(store: &PostgresStore, key: &str, value: &str) -> Result<(), Fault> {
     let value = row::plain(value);
     writing!(store, |db| {
-        let set =
-            sql("INSERT INTO fact (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        let set = sql(
+            "INSERT INTO fact (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        );
         set.bind(key).bind(&*value).execute(db).await?;
         Ok(())
     })
 }
 
 pub(super) async fn retention(store: &PostgresStore, now: Timestamp) -> Result<u64, Fault> {
-    let before = |days| now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
+    let before = |days| {
+        now.saturating_sub(SignedDuration::from_hours(24 * days))
+            .unwrap_or(Timestamp::MIN)
+    };
     let mut deleted = 0;
     for (days, text) in [
         (KEPT_DAYS, "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < $1 LIMIT $2)"),
@@ -176,7 +231,12 @@ pub(super) async fn retention(store: &PostgresStore, now: Timestamp) -> Result<u
     // No COMMIT is open for a day.
     let marks = "DELETE FROM settled WHERE token IN
         (SELECT token FROM settled WHERE at < clock_timestamp() - interval '1 day' LIMIT $1)";
-    while writing!(store, |db| Ok(sql(marks).bind(BATCH).execute(db).await?.rows_affected()))? == BATCH.unsigned_abs() {
-    }
+    while writing!(store, |db| Ok(sql(marks)
+        .bind(BATCH)
+        .execute(db)
+        .await?
+        .rows_affected()))?
+        == BATCH.unsigned_abs()
+    {}
     Ok(deleted)
 }

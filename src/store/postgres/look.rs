@@ -20,8 +20,13 @@ pub(super) async fn record(
     // One statement changes a row once; the last word on a name counts.
     let seen: BTreeMap<&str, &Seen> = seen.iter().map(|one| (one.domain.as_str(), one)).collect();
     let names: Vec<&str> = seen.keys().copied().collect();
-    let dues: Vec<_> = seen.values().map(|one| one.due_at.map(Timestamp::as_microsecond)).collect();
-    let changed = seen.values().map(|one| one.changed.then(|| encode(&one.sighting)).transpose());
+    let dues: Vec<_> = seen
+        .values()
+        .map(|one| one.due_at.map(Timestamp::as_microsecond))
+        .collect();
+    let changed = seen
+        .values()
+        .map(|one| one.changed.then(|| encode(&one.sighting)).transpose());
     let changed: Vec<Option<String>> = changed.collect::<Result<_, _>>()?;
     let at = read_at.as_microsecond();
     writing!(store, |db| {
@@ -40,8 +45,9 @@ pub(super) async fn record(
             .bind(at)
             .fetch_all(&mut *db)
             .await?;
-        // A lease that has ended goes with the change: its holder, should it wake, decided on what is no longer true. The look
-        // does not count for rows whose holder knows better, nor for those it did not show.
+        // A lease that has ended goes with the change: its holder, should it wake, decided on what
+        // is no longer true. The look does not count for rows whose holder knows better, nor for
+        // those it did not show.
         sql("WITH judged AS (
                      SELECT d.name, s.sighting, s.due_at, counts, counts AND newer AS takes, counts AND newer AND s.sighting IS NOT NULL AS changes
                      FROM domain d LEFT JOIN unnest($2::text[], $3::text[], $4::bigint[]) AS s (name, sighting, due_at) ON s.name = d.name,
@@ -70,15 +76,23 @@ pub(super) async fn record(
         .bind(at)
         .execute(&mut *db)
         .await?;
-        sql("DELETE FROM turn WHERE client = $1").bind(client).execute(&mut *db).await?;
+        sql("DELETE FROM turn WHERE client = $1")
+            .bind(client)
+            .execute(&mut *db)
+            .await?;
         // Others wait for this look.
         hints::speak(db).await
     })
 }
 
 pub(super) async fn all(store: &PostgresStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
-    let raw: Vec<(String, i64)> = reading!(store, |db| Ok(rows("SELECT client, at FROM look").fetch_all(db).await?))?;
-    Ok(raw.into_iter().map(|(client, at)| Ok((client, time(at)?))).collect::<Result<_, StoreError>>()?)
+    let raw: Vec<(String, i64)> = reading!(store, |db| Ok(rows("SELECT client, at FROM look")
+        .fetch_all(db)
+        .await?))?;
+    Ok(raw
+        .into_iter()
+        .map(|(client, at)| Ok((client, time(at)?)))
+        .collect::<Result<_, StoreError>>()?)
 }
 
 pub(super) async fn claim(
@@ -105,11 +119,16 @@ pub(super) async fn claim(
             .fetch_one(&mut *db)
             .await?;
             if taken_by != holder {
-                return Ok(Some(now.saturating_add(SignedDuration::from_micros(left)).unwrap_or(Timestamp::MAX)));
+                return Ok(Some(
+                    now.saturating_add(SignedDuration::from_micros(left))
+                        .unwrap_or(Timestamp::MAX),
+                ));
             }
             // Only now: a look that another has just stored gave this turn away.
-            let looked: Option<(i64,)> =
-                rows("SELECT at FROM look WHERE client = $1").bind(client).fetch_optional(db).await?;
+            let looked: Option<(i64,)> = rows("SELECT at FROM look WHERE client = $1")
+                .bind(client)
+                .fetch_optional(db)
+                .await?;
             Ok(next_look(looked.map(|(at,)| at), every, now))
         },
         unless | next | next.is_some()

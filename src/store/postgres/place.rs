@@ -1,5 +1,5 @@
-//! Where the database is and how it is reached: the URL as users of libpq write it, and what of it would not mean here what it
-//! means there.
+//! Where the database is and how it is reached: the URL as users of libpq write it, and what of it
+//! would not mean here what it means there.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -33,27 +33,42 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Reads `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`. What it leaves open comes from the environment (`PGHOST`,
-    /// `PGSSLMODE`, …); the password from `password`, else `PGPASSWORD`, else the file of passwords (`~/.pgpass`).
+    /// Reads `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`. What it leaves open comes
+    /// from the environment (`PGHOST`, `PGSSLMODE`, …); the password from `password`, else
+    /// `PGPASSWORD`, else the file of passwords (`~/.pgpass`).
     pub(super) fn parse(url: &str, password: Option<&SecretString>) -> Result<Self, StoreError> {
-        let parsed =
-            Url::parse(url).map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?;
+        let parsed = Url::parse(url)
+            .map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?;
         if !["postgres", "postgresql"].contains(&parsed.scheme()) {
-            return Err(unfit(format!("`{}:` names no PostgreSQL database", parsed.scheme()), FORM));
+            return Err(unfit(
+                format!("`{}:` names no PostgreSQL database", parsed.scheme()),
+                FORM,
+            ));
         }
         if parsed.password().is_some() || parsed.query_pairs().any(|(key, _)| key == "password") {
-            return Err(unfit("the store's URL holds a password".to_owned(), PASSWORD));
+            return Err(unfit(
+                "the store's URL holds a password".to_owned(),
+                PASSWORD,
+            ));
         }
-        let known = |key: &str| PARAMETERS.contains(&key) || key.starts_with("options[") && key.ends_with(']');
+        let known = |key: &str| {
+            PARAMETERS.contains(&key) || key.starts_with("options[") && key.ends_with(']')
+        };
         if let Some((key, _)) = parsed.query_pairs().find(|(key, _)| !known(key)) {
-            let message =
-                format!("the store's URL has the parameter `{}`, which is not known here", key.escape_debug());
-            return Err(unfit(message, &format!("known are {}", PARAMETERS.join(", "))));
+            let message = format!(
+                "the store's URL has the parameter `{}`, which is not known here",
+                key.escape_debug()
+            );
+            return Err(unfit(
+                message,
+                &format!("known are {}", PARAMETERS.join(", ")),
+            ));
         }
         check_tls(&parsed)?;
         let mut options = PgConnectOptions::from_str(url)
             .map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?
-            // A pooler hands every transaction to another session: none may count on what an earlier one prepared (faults B09).
+            // A pooler hands every transaction to another session: none may count on what an
+            // earlier one prepared (faults B09).
             .statement_cache_capacity(0)
             // PgBouncer refuses a session that asks for it, and no number here is a fraction.
             .extra_float_digits(None);
@@ -63,7 +78,9 @@ impl Place {
         if let Some(password) = password {
             options = options.password(password.expose_secret());
         }
-        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        let database = options
+            .get_database()
+            .unwrap_or_else(|| options.get_username());
         let host = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
@@ -73,9 +90,14 @@ impl Place {
     }
 
     /// As [`parse`](Self::parse), for whoever is about to connect.
-    pub(super) fn to_connect(url: &str, password: Option<&SecretString>) -> Result<Self, StoreError> {
+    pub(super) fn to_connect(
+        url: &str,
+        password: Option<&SecretString>,
+    ) -> Result<Self, StoreError> {
         let place = Self::parse(url, password)?;
-        Url::parse(url).map_or(Ok(()), |url| check_files(&url)).map(|()| place)
+        Url::parse(url)
+            .map_or(Ok(()), |url| check_files(&url))
+            .map(|()| place)
     }
 
     /// For messages.
@@ -90,23 +112,31 @@ impl fmt::Debug for Place {
     }
 }
 
-const FORM: &str = "write it as `postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full`";
-const PASSWORD: &str = "leave it out and set `password` of [store], or PGPASSWORD, or a line in ~/.pgpass (mode 0600)";
+const FORM: &str =
+    "write it as `postgres://prevalidate@db.example.com/prevalidate?sslmode=verify-full`";
+const PASSWORD: &str =
+    "leave it out and set `password` of [store], or PGPASSWORD, or a line in ~/.pgpass (mode 0600)";
 
-/// The modes that mean what they say. sqlx trusts the roots of the web beside `sslrootcert`, so with `verify-ca` anybody with a
-/// certificate of the web could be the database; it reads `allow` as `disable`; and it does not look at `sslrootcert` with
-/// `require`, where libpq does (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
+/// The modes that mean what they say. sqlx trusts the roots of the web beside `sslrootcert`, so
+/// with `verify-ca` anybody with a certificate of the web could be the database; it reads `allow`
+/// as `disable`; and it does not look at `sslrootcert` with `require`, where libpq does
+/// (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
 fn check_tls(url: &Url) -> Result<(), StoreError> {
     let mode = given(url, "sslmode", "PGSSLMODE");
     let refused = |why: &str| {
         let mode = mode.as_deref().unwrap_or_default().escape_debug();
-        Err(unfit(format!("sslmode={mode} (of the URL or PGSSLMODE) {why}"), "take sslmode=verify-full"))
+        Err(unfit(
+            format!("sslmode={mode} (of the URL or PGSSLMODE) {why}"),
+            "take sslmode=verify-full",
+        ))
     };
     match mode.as_deref().unwrap_or("prefer") {
         "disable" | "prefer" | "verify-full" => Ok(()),
         "require" if given(url, "sslrootcert", "PGSSLROOTCERT").is_none() => Ok(()),
         "require" => refused("does not look at the certificate, and yet sslrootcert names a root"),
-        "verify-ca" => refused("does not compare the host's name, so any certificate of the web would do"),
+        "verify-ca" => {
+            refused("does not compare the host's name, so any certificate of the web would do")
+        }
         "allow" => refused("would never encrypt"),
         _ => refused("is none of disable, prefer, require and verify-full"),
     }
@@ -114,29 +144,55 @@ fn check_tls(url: &Url) -> Result<(), StoreError> {
 
 /// A parameter of the URL, else of the environment.
 fn given(url: &Url, key: &str, variable: &str) -> Option<String> {
-    let parameter = url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
-    parameter.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty())
+    let parameter = url
+        .query_pairs()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned());
+    parameter
+        .or_else(|| std::env::var(variable).ok())
+        .filter(|value| !value.is_empty())
 }
 
-/// Certificates that are not there: the library would say no name, and wait for them as for a server that restarts.
+/// Certificates that are not there: the library would say no name, and wait for them as for a
+/// server that restarts.
 fn check_files(url: &Url) -> Result<(), StoreError> {
     if given(url, "sslmode", "PGSSLMODE").is_none_or(|mode| mode == "disable") {
         return Ok(());
     }
-    for (key, variable) in [("sslrootcert", "PGSSLROOTCERT"), ("sslcert", "PGSSLCERT"), ("sslkey", "PGSSLKEY")] {
-        let Some(path) = given(url, key, variable) else { continue };
-        let what = format!("{key} (of the store's URL or {variable}): {}", path.escape_debug());
+    for (key, variable) in [
+        ("sslrootcert", "PGSSLROOTCERT"),
+        ("sslcert", "PGSSLCERT"),
+        ("sslkey", "PGSSLKEY"),
+    ] {
+        let Some(path) = given(url, key, variable) else {
+            continue;
+        };
+        let what = format!(
+            "{key} (of the store's URL or {variable}): {}",
+            path.escape_debug()
+        );
         let text = std::fs::read(&path);
-        let text = text.map_err(|error| unfit(format!("{what} cannot be read: {error}"), "name a file in PEM form"))?;
+        let text = text.map_err(|error| {
+            unfit(
+                format!("{what} cannot be read: {error}"),
+                "name a file in PEM form",
+            )
+        })?;
         if !text.windows(11).any(|part| part == b"-----BEGIN ") {
-            return Err(unfit(format!("{what} holds nothing in PEM form"), "name a file in PEM form"));
+            return Err(unfit(
+                format!("{what} holds nothing in PEM form"),
+                "name a file in PEM form",
+            ));
         }
     }
     Ok(())
 }
 
 fn unfit(message: String, hint: &str) -> StoreError {
-    StoreError::Unfit { message, hint: hint.to_owned() }
+    StoreError::Unfit {
+        message,
+        hint: hint.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -159,25 +215,42 @@ mod tests {
             Some(&password),
         )
         .unwrap();
-        assert_eq!(place.shown(), "the PostgreSQL database `pv` at db.example:6432");
+        assert_eq!(
+            place.shown(),
+            "the PostgreSQL database `pv` at db.example:6432"
+        );
         assert!(!format!("{place:?}").contains("canary"));
         let socket = Place::parse("postgres:///pv?host=/run/postgresql&user=me", None).unwrap();
-        assert_eq!(socket.shown(), "the PostgreSQL database `pv` at /run/postgresql");
+        assert_eq!(
+            socket.shown(),
+            "the PostgreSQL database `pv` at /run/postgresql"
+        );
     }
 
     #[test]
     fn a_password_in_the_url_is_refused_unseen() {
-        for url in ["postgres://me:canary@db/pv", "postgres://me@db/pv?password=canary"] {
+        for url in [
+            "postgres://me:canary@db/pv",
+            "postgres://me@db/pv?password=canary",
+        ] {
             let message = message(url);
-            assert!(message.contains("holds a password") && !message.contains("canary"), "{message}");
+            assert!(
+                message.contains("holds a password") && !message.contains("canary"),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn what_would_mean_less_than_it_says_is_refused() {
-        assert!(message("postgres://db/pv?sslmode=verify-ca").contains("any certificate of the web"));
+        assert!(
+            message("postgres://db/pv?sslmode=verify-ca").contains("any certificate of the web")
+        );
         assert!(message("postgres://db/pv?sslmode=allow").contains("never encrypt"));
-        assert!(message("postgres://db/pv?sslmode=require&sslrootcert=/etc/ca.pem").contains("names a root"));
+        assert!(
+            message("postgres://db/pv?sslmode=require&sslrootcert=/etc/ca.pem")
+                .contains("names a root")
+        );
         assert!(message("postgres://db/pv?sslmode=verify_full").contains("is none of"));
         assert!(message("postgres://db/pv?connect_timeout=3").contains("`connect_timeout`"));
         assert!(message("mysql://db/pv").contains("no PostgreSQL"));
@@ -185,11 +258,20 @@ mod tests {
             Err(StoreError::Unfit { message, .. }) => message,
             other => panic!("{url}: {other:?}"),
         };
-        let missing = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/nowhere/root.pem");
-        assert!(missing.contains("sslrootcert") && missing.contains("/nowhere/root.pem cannot be read"), "{missing}");
+        let missing =
+            connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/nowhere/root.pem");
+        assert!(
+            missing.contains("sslrootcert") && missing.contains("/nowhere/root.pem cannot be read"),
+            "{missing}"
+        );
         let empty = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/dev/null");
         assert!(empty.contains("/dev/null holds nothing"), "{empty}");
-        for mode in ["disable", "prefer", "require", "verify-full&sslrootcert=/etc/ca.pem"] {
+        for mode in [
+            "disable",
+            "prefer",
+            "require",
+            "verify-full&sslrootcert=/etc/ca.pem",
+        ] {
             Place::parse(&format!("postgres://db/pv?sslmode={mode}"), None).unwrap();
         }
     }

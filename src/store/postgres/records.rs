@@ -13,11 +13,22 @@ use crate::store::record::{self, Kind, PAGE, Page};
 /// A copy of a hundred thousand domains and a year of their history takes minutes.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-pub(super) async fn page(store: &PostgresStore, kind: Kind, after: Option<&str>) -> Result<Page, Fault> {
+pub(super) async fn page(
+    store: &PostgresStore,
+    kind: Kind,
+    after: Option<&str>,
+) -> Result<Page, Fault> {
     let sql = || AssertSqlSafe(kind.select("id"));
     let after = after.map_or_else(|| kind.start(), str::to_owned);
     let limit = PAGE as i64;
-    reading!(store, |db| Ok(record::found!(kind, rows(sql()).bind(&after).bind(limit).fetch_all(&mut *db).await?)?))
+    reading!(store, |db| Ok(record::found!(
+        kind,
+        rows(sql())
+            .bind(&after)
+            .bind(limit)
+            .fetch_all(&mut *db)
+            .await?
+    )?))
 }
 
 pub(super) async fn restore(
@@ -30,8 +41,11 @@ pub(super) async fn restore(
     tried!(Trials::long(store, LONGEST), |_| true, |db| {
         for &kind in kinds {
             let table = kind.as_str();
-            let filled: (bool,) =
-                rows(AssertSqlSafe(format!("SELECT EXISTS (SELECT 1 FROM {table})"))).fetch_one(&mut *db).await?;
+            let filled: (bool,) = rows(AssertSqlSafe(format!(
+                "SELECT EXISTS (SELECT 1 FROM {table})"
+            )))
+            .fetch_one(&mut *db)
+            .await?;
             if filled.0 {
                 return Err(record::not_empty(store.place.shown(), kind).into());
             }

@@ -1,4 +1,5 @@
-//! The schema's versions, and whose database it is. The tables lie in the first schema of the role's `search_path`.
+//! The schema's versions, and whose database it is. The tables lie in the first schema of the
+//! role's `search_path`.
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -7,9 +8,13 @@ use super::place::Place;
 use super::{READ_WRITE, rows, sql};
 use crate::store::StoreError;
 
-/// Each brings the schema one version further; all that are missing run in one transaction. Never change one that was released.
-/// Each only adds, and says in `prevalidate_schema` from which version on programs can go on beside it.
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+/// Each brings the schema one version further; all that are missing run in one transaction. Never
+/// change one that was released. Each only adds, and says in `prevalidate_schema` from which
+/// version on programs can go on beside it.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// The oldest PostgreSQL, as `server_version_num` counts.
 const OLDEST_SERVER: i64 = 140_000;
@@ -28,7 +33,8 @@ pub(super) enum Content {
     Current,
 }
 
-/// Looks without changing anything; refuses what is not ours, or too new for this program (faults B07).
+/// Looks without changing anything; refuses what is not ours, or too new for this program (faults
+/// B07).
 pub(super) async fn inspect(db: &mut PgConnection, place: &Place) -> Result<Content, Fault> {
     match version(db, place).await? {
         None => Ok(Content::Empty),
@@ -39,7 +45,13 @@ pub(super) async fn inspect(db: &mut PgConnection, place: &Place) -> Result<Cont
 
 async fn version(db: &mut PgConnection, place: &Place) -> Result<Option<i64>, Fault> {
     let shown = place.shown();
-    let unfit = |message: String, hint: &str| Err(StoreError::Unfit { message, hint: hint.to_owned() }.into());
+    let unfit = |message: String, hint: &str| {
+        Err(StoreError::Unfit {
+            message,
+            hint: hint.to_owned(),
+        }
+        .into())
+    };
     let (server, schema, ours, taken): (i64, Option<String>, bool, Option<String>) = rows(
         "SELECT current_setting('server_version_num')::bigint, current_schema()::text, to_regclass('prevalidate_schema') IS NOT NULL,
              (SELECT min(relname)::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
@@ -49,18 +61,26 @@ async fn version(db: &mut PgConnection, place: &Place) -> Result<Option<i64>, Fa
     .fetch_one(&mut *db)
     .await?;
     if server < OLDEST_SERVER {
-        let message = format!("{shown} runs PostgreSQL {}; prevalidate needs 14 or newer", server / 10_000);
+        let message = format!(
+            "{shown} runs PostgreSQL {}; prevalidate needs 14 or newer",
+            server / 10_000
+        );
         return unfit(message, "use a newer server");
     }
     let Some(schema) = schema else {
         let hint = "CREATE SCHEMA prevalidate AUTHORIZATION ROLE; ALTER ROLE ROLE SET search_path = prevalidate";
-        return unfit(format!("in {shown} no schema of the search_path is there"), hint);
+        return unfit(
+            format!("in {shown} no schema of the search_path is there"),
+            hint,
+        );
     };
     if !ours {
         return match taken {
             None => Ok(None),
             Some(table) => unfit(
-                format!("the schema `{schema}` of {shown} belongs to another program: it has a table `{table}`"),
+                format!(
+                    "the schema `{schema}` of {shown} belongs to another program: it has a table `{table}`"
+                ),
                 "name another database, or give prevalidate a schema of its own by its role's search_path",
             ),
         };
@@ -71,46 +91,74 @@ async fn version(db: &mut PgConnection, place: &Place) -> Result<Option<i64>, Fa
             .await?;
     match newest {
         Some((version, usable_from)) if usable_from > MIGRATIONS.len() as i64 => unfit(
-            format!("{shown} has schema {version}; this version of prevalidate knows up to {}", MIGRATIONS.len()),
+            format!(
+                "{shown} has schema {version}; this version of prevalidate knows up to {}",
+                MIGRATIONS.len()
+            ),
             "use the newer prevalidate that wrote it, or restore the backup made before the upgrade",
         ),
         Some((version, _)) => Ok(Some(version)),
-        None => Err(StoreError::Corrupt(format!("{shown}: the table prevalidate_schema is empty")).into()),
+        None => Err(
+            StoreError::Corrupt(format!("{shown}: the table prevalidate_schema is empty")).into(),
+        ),
     }
 }
 
-/// Brings the schema up to date, or leaves it as it was. A second process waits at the lock, which ends with the transaction, and
-/// then finds nothing to do.
+/// Brings the schema up to date, or leaves it as it was. A second process waits at the lock, which
+/// ends with the transaction, and then finds nothing to do.
 pub(super) async fn migrate(db: &mut PgConnection, place: &Place) -> Result<(), Fault> {
     let mut tx = db.begin_with(READ_WRITE).await?;
     if inspect(&mut tx, place).await? != Content::Current {
-        sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate schema', 0))").execute(&mut *tx).await?;
+        sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate schema', 0))")
+            .execute(&mut *tx)
+            .await?;
         let version = version(&mut tx, place).await?.unwrap_or(0);
-        for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        for migration in MIGRATIONS
+            .iter()
+            .skip(usize::try_from(version).unwrap_or(0))
+        {
             sqlx::raw_sql(*migration).execute(&mut *tx).await?;
         }
     }
     Ok(tx.commit().await?)
 }
 
-/// Ties the database to one CA endpoint: a store made for pre-production knows references that production does not (faults C23).
-pub(super) async fn bind(db: &mut PgConnection, fingerprint: &str, place: &Place) -> Result<(), Fault> {
+/// Ties the database to one CA endpoint: a store made for pre-production knows references that
+/// production does not (faults C23).
+pub(super) async fn bind(
+    db: &mut PgConnection,
+    fingerprint: &str,
+    place: &Place,
+) -> Result<(), Fault> {
     let mut tx = db.begin_with(READ_WRITE).await?;
     let inserted =
         sql("INSERT INTO fact (key, value) SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM fact WHERE key = $1)
          ON CONFLICT DO NOTHING");
-    inserted.bind(ENDPOINT).bind(fingerprint).execute(&mut *tx).await?;
+    inserted
+        .bind(ENDPOINT)
+        .bind(fingerprint)
+        .execute(&mut *tx)
+        .await?;
     compare(&mut tx, fingerprint, place).await?;
     Ok(tx.commit().await?)
 }
 
 /// Refuses a database that is tied to another endpoint.
-pub(super) async fn compare(db: &mut PgConnection, fingerprint: &str, place: &Place) -> Result<(), Fault> {
-    let bound: Option<(String,)> =
-        rows("SELECT value FROM fact WHERE key = $1").bind(ENDPOINT).fetch_optional(db).await?;
+pub(super) async fn compare(
+    db: &mut PgConnection,
+    fingerprint: &str,
+    place: &Place,
+) -> Result<(), Fault> {
+    let bound: Option<(String,)> = rows("SELECT value FROM fact WHERE key = $1")
+        .bind(ENDPOINT)
+        .fetch_optional(db)
+        .await?;
     match bound {
         Some((bound,)) if bound != fingerprint => Err(StoreError::Unfit {
-            message: format!("{} was made for the CA at `{bound}`, not for `{fingerprint}`", place.shown()),
+            message: format!(
+                "{} was made for the CA at `{bound}`, not for `{fingerprint}`",
+                place.shown()
+            ),
             hint: "give each CA environment its own store".to_owned(),
         }
         .into()),

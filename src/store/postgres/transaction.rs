@@ -1,8 +1,10 @@
-//! The only ways to a transaction. What fails before COMMIT has left nothing and is done again; when the answer to a COMMIT is lost,
-//! the database is asked what became of it before anything is repeated or reported (faults B08).
+//! The only ways to a transaction. What fails before COMMIT has left nothing and is done again;
+//! when the answer to a COMMIT is lost, the database is asked what became of it before anything is
+//! repeated or reported (faults B08).
 //!
-//! Every statement runs inside a transaction, even a single SELECT: sqlx parses and executes in two messages, and a pooler in
-//! transaction mode may hand the second one to another session (faults B09).
+//! Every statement runs inside a transaction, even a single SELECT: sqlx parses and executes in two
+//! messages, and a pooler in transaction mode may hand the second one to another session (faults
+//! B09).
 
 use std::time::Duration;
 
@@ -23,8 +25,9 @@ const LONG_PATIENCE: Duration = Duration::from_secs(60);
 /// For one transaction; well above the timeouts that the server itself keeps, see [`BEGIN`].
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// The server's own limits: a transaction whose client has gone keeps no lock for longer. A database that does not wait for its
-/// disk (`synchronous_commit = off`) is made to: an intent that is lost with a crash leaves a value in DNS that nobody knows of.
+/// The server's own limits: a transaction whose client has gone keeps no lock for longer. A
+/// database that does not wait for its disk (`synchronous_commit = off`) is made to: an intent that
+/// is lost with a crash leaves a value in DNS that nobody knows of.
 const LIMITS: &str = "SET LOCAL statement_timeout = '45s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
@@ -37,7 +40,10 @@ struct Patience {
 
 impl Patience {
     fn of(length: Duration) -> Self {
-        Self { until: Instant::now() + length, pause: Duration::from_millis(20) }
+        Self {
+            until: Instant::now() + length,
+            pause: Duration::from_millis(20),
+        }
     }
 
     /// Waits a little longer each time, and not all at the same moment; false when it is used up.
@@ -63,7 +69,8 @@ macro_rules! reading {
     };
 }
 
-/// Does the block in one transaction, again when that is needed and safe; what is `unless` worth it is not stored.
+/// Does the block in one transaction, again when that is needed and safe; what is `unless` worth it
+/// is not stored.
 macro_rules! writing {
     ($store:expr, |$db:ident| $work:expr) => {
         $crate::store::postgres::transaction::writing!($store, |$db| $work, unless | _ | false)
@@ -77,18 +84,20 @@ macro_rules! writing {
     };
 }
 
-/// The loop of both. A closure in its place could not be proved to be `Send`: what it gives borrows the connection.
+/// The loop of both. A closure in its place could not be proved to be `Send`: what it gives borrows
+/// the connection.
 macro_rules! tried {
     ($trials:expr, |$done:tt| $worth:expr, |$db:ident| $work:expr) => {{
         let mut trials = $trials;
         loop {
             let tried = match trials.begin().await {
                 Ok(mut tx) => {
-                    let done = $crate::store::postgres::transaction::bounded(trials.at_most, async {
-                        let $db: &mut sqlx::PgConnection = &mut tx;
-                        $work
-                    })
-                    .await;
+                    let done =
+                        $crate::store::postgres::transaction::bounded(trials.at_most, async {
+                            let $db: &mut sqlx::PgConnection = &mut tx;
+                            $work
+                        })
+                        .await;
                     match done {
                         Ok(done) => {
                             let worth = {
@@ -122,17 +131,33 @@ pub(super) struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     pub fn reading(store: &'a PostgresStore) -> Self {
-        let patience = if store.begin == READ_ONLY { READERS_PATIENCE } else { PATIENCE };
-        Self { store, patience: Patience::of(patience), token: None, at_most: SILENCE }
+        let patience = if store.begin == READ_ONLY {
+            READERS_PATIENCE
+        } else {
+            PATIENCE
+        };
+        Self {
+            store,
+            patience: Patience::of(patience),
+            token: None,
+            at_most: SILENCE,
+        }
     }
 
     pub fn writing(store: &'a PostgresStore) -> Self {
-        Self { token: Some(Uuid::nil()), ..Self::reading(store) }
+        Self {
+            token: Some(Uuid::nil()),
+            ..Self::reading(store)
+        }
     }
 
     /// Once, for work that may take long.
     pub fn long(store: &'a PostgresStore, at_most: Duration) -> Self {
-        Self { at_most, patience: Patience::of(Duration::ZERO), ..Self::writing(store) }
+        Self {
+            at_most,
+            patience: Patience::of(Duration::ZERO),
+            ..Self::writing(store)
+        }
     }
 
     pub async fn begin(&mut self) -> Result<Transaction<'static, Postgres>, Fault> {
@@ -166,8 +191,9 @@ impl<'a> Trials<'a> {
 }
 
 impl PostgresStore {
-    /// Asks what became of a transaction. Inserting its mark once more waits for it if it is still under way, meets the mark if it
-    /// was stored, and otherwise proves that it is over: the mark was set before everything else in it.
+    /// Asks what became of a transaction. Inserting its mark once more waits for it if it is still
+    /// under way, meets the mark if it was stored, and otherwise proves that it is over: the mark
+    /// was set before everything else in it.
     async fn was_stored(&self, token: Uuid) -> Result<bool, Fault> {
         let mut patience = Patience::of(LONG_PATIENCE);
         loop {
@@ -190,7 +216,8 @@ impl PostgresStore {
     async fn try_settle(&self, token: Uuid) -> Result<bool, Fault> {
         let mut tx = self.begin(format!("{}; {LIMITS}", self.begin)).await?;
         bounded(SILENCE, async {
-            let mark = sql("INSERT INTO settled (token) VALUES (CAST($1 AS uuid)) ON CONFLICT DO NOTHING");
+            let mark =
+                sql("INSERT INTO settled (token) VALUES (CAST($1 AS uuid)) ON CONFLICT DO NOTHING");
             let mark = mark.bind(token.to_string()).execute(&mut *tx).await?;
             // Never stored: a second question must not meet the first one's mark.
             tx.rollback().await?;
@@ -201,17 +228,30 @@ impl PostgresStore {
 
     /// A transaction; when there is no connection in time, the server says itself why.
     async fn begin(&self, begin: String) -> Result<Transaction<'static, Postgres>, Fault> {
-        let begun = bounded(SILENCE, async { Ok(self.pool.begin_with(AssertSqlSafe(begin)).await?) });
+        let begun = bounded(SILENCE, async {
+            Ok(self.pool.begin_with(AssertSqlSafe(begin)).await?)
+        });
         match begun.await {
             Err(Fault::Sql(sqlx::Error::PoolTimedOut)) => {
-                let asked = timeout(Duration::from_secs(3), PgConnection::connect_with(&self.place.options)).await;
-                Err(asked.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut).into())
+                let asked = timeout(
+                    Duration::from_secs(3),
+                    PgConnection::connect_with(&self.place.options),
+                )
+                .await;
+                Err(asked
+                    .ok()
+                    .and_then(Result::err)
+                    .unwrap_or(sqlx::Error::PoolTimedOut)
+                    .into())
             }
             outcome => outcome,
         }
     }
 }
 
-pub(super) async fn bounded<T>(at_most: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+pub(super) async fn bounded<T>(
+    at_most: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     timeout(at_most, work).await.unwrap_or(Err(Fault::Silent))
 }

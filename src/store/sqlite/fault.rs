@@ -61,19 +61,31 @@ impl Fault {
             _ => {
                 let advice = match code {
                     Some(BUSY | LOCKED) => "another process held the lock all the time; try again",
-                    Some(READ_ONLY) => "nothing can be written there; check its owner, its mode and the mount",
+                    Some(READ_ONLY) => {
+                        "nothing can be written there; check its owner, its mode and the mount"
+                    }
                     Some(FULL) => "free some space; nothing was started that is not stored",
-                    Some(CANNOT_OPEN) => "check that the user of this process owns the file and its directory",
+                    Some(CANNOT_OPEN) => {
+                        "check that the user of this process owns the file and its directory"
+                    }
                     _ => "see the message",
                 };
-                StoreError::Unavailable { message: format!("{path}: {error} ({advice})") }
+                StoreError::Unavailable {
+                    message: format!("{path}: {error} ({advice})"),
+                }
             }
         }
     }
 
     fn code(&self) -> Option<i32> {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
-        let extended: i32 = error.try_downcast_ref::<SqliteError>()?.code()?.parse().ok()?;
+        let Self::Sql(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
+        let extended: i32 = error
+            .try_downcast_ref::<SqliteError>()?
+            .code()?
+            .parse()
+            .ok()?;
         Some(extended & 0xff)
     }
 }
@@ -87,12 +99,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_is_unavailable_and_says_where() {
-        let mut db = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let filled =
-            sqlx::raw_sql("CREATE TABLE t (x); PRAGMA max_page_count = 4; INSERT INTO t VALUES (zeroblob(99999))");
+        let mut db = sqlx::SqliteConnection::connect("sqlite::memory:")
+            .await
+            .unwrap();
+        let filled = sqlx::raw_sql(
+            "CREATE TABLE t (x); PRAGMA max_page_count = 4; INSERT INTO t VALUES (zeroblob(99999))",
+        );
         let fault = Fault::from(filled.execute(&mut db).await.unwrap_err());
         assert!(!fault.is_busy());
-        let StoreError::Unavailable { message } = fault.at(&Place::File("/var/lib/p/s.db".into())) else { panic!() };
-        assert!(message.starts_with("/var/lib/p/s.db: ") && message.contains("free some space"), "{message}");
+        let StoreError::Unavailable { message } = fault.at(&Place::File("/var/lib/p/s.db".into()))
+        else {
+            panic!()
+        };
+        assert!(
+            message.starts_with("/var/lib/p/s.db: ") && message.contains("free some space"),
+            "{message}"
+        );
     }
 }

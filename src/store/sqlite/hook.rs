@@ -18,20 +18,23 @@ pub(super) async fn receive(
 ) -> Result<Received, Fault> {
     let digest = row::hex(digest);
     let mut tx = store.begin().await?;
-    let new = sqlx::query("INSERT INTO hook (sender, message, digest, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(key)
-        .bind(row::plain(id))
-        .bind(&digest)
-        .bind(now.as_microsecond())
-        .execute(&mut *tx)
-        .await?
-        .rows_affected()
+    let new = sqlx::query(
+        "INSERT INTO hook (sender, message, digest, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(key)
+    .bind(row::plain(id))
+    .bind(&digest)
+    .bind(now.as_microsecond())
+    .execute(&mut *tx)
+    .await?
+    .rows_affected()
         == 1;
-    let known: String = sqlx::query_scalar("SELECT digest FROM hook WHERE sender = ? AND message = ?")
-        .bind(key)
-        .bind(row::plain(id))
-        .fetch_one(&mut *tx)
-        .await?;
+    let known: String =
+        sqlx::query_scalar("SELECT digest FROM hook WHERE sender = ? AND message = ?")
+            .bind(key)
+            .bind(row::plain(id))
+            .fetch_one(&mut *tx)
+            .await?;
     if known != digest {
         return Ok(Received::Other);
     }
@@ -41,9 +44,13 @@ pub(super) async fn receive(
 }
 
 pub(super) async fn notices(store: &SqliteStore) -> Result<Vec<NoticeRecord>, Fault> {
-    let raw: Vec<RawNotice> =
-        sqlx::query_as("SELECT key, state, since FROM notice ORDER BY key").fetch_all(&store.reader).await?;
-    Ok(raw.into_iter().map(NoticeRecord::try_from).collect::<Result<_, _>>()?)
+    let raw: Vec<RawNotice> = sqlx::query_as("SELECT key, state, since FROM notice ORDER BY key")
+        .fetch_all(&store.reader)
+        .await?;
+    Ok(raw
+        .into_iter()
+        .map(NoticeRecord::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn claim_notice(
@@ -55,10 +62,17 @@ pub(super) async fn claim_notice(
 ) -> Result<bool, Fault> {
     let mut tx = store.begin().await?;
     let moved = match expected {
-        None => sqlx::query("INSERT INTO notice (key, state, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"),
-        Some(_) => sqlx::query("UPDATE notice SET state = ?2, since = ?3 WHERE key = ?1 AND state = ?4"),
+        None => sqlx::query(
+            "INSERT INTO notice (key, state, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        ),
+        Some(_) => {
+            sqlx::query("UPDATE notice SET state = ?2, since = ?3 WHERE key = ?1 AND state = ?4")
+        }
     };
-    let moved = moved.bind(key).bind(row::plain(new)).bind(now.as_microsecond());
+    let moved = moved
+        .bind(key)
+        .bind(row::plain(new))
+        .bind(now.as_microsecond());
     let moved = match expected {
         None => moved,
         Some(expected) => moved.bind(row::plain(expected)),

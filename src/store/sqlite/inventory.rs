@@ -10,11 +10,21 @@ use crate::store::row::{self, RawDomain};
 use crate::store::wish::{Dropped, Held, Wish};
 use crate::store::{DomainRow, Origin, Wanted};
 
-pub(super) async fn sync(store: &SqliteStore, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn sync(
+    store: &SqliteStore,
+    origin: Origin,
+    wanted: &[Wanted],
+    now: Timestamp,
+) -> Result<(), Fault> {
     change(store, origin, wanted, Dropped::AllOthers, now).await
 }
 
-pub(super) async fn want(store: &SqliteStore, origin: Origin, wanted: &[Wanted], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn want(
+    store: &SqliteStore,
+    origin: Origin,
+    wanted: &[Wanted],
+    now: Timestamp,
+) -> Result<(), Fault> {
     change(store, origin, wanted, Dropped::These(&[]), now).await
 }
 
@@ -34,14 +44,27 @@ async fn change(
     dropped: Dropped<'_>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let wish = Wish { origin, wanted, dropped };
-    if wish.difference(&wishes(&mut *store.reader.acquire().await?).await?).is_none() {
+    let wish = Wish {
+        origin,
+        wanted,
+        dropped,
+    };
+    if wish
+        .difference(&wishes(&mut *store.reader.acquire().await?).await?)
+        .is_none()
+    {
         return Ok(());
     }
     let mut tx = store.begin().await?;
-    let Some((set, drop)) = wish.difference(&wishes(&mut tx).await?) else { return Ok(()) };
-    let rows: Vec<_> = set.iter().map(|w| (w.domain.as_str(), &w.client, &w.ca, &w.provider)).collect();
-    // A row that moves to another client keeps the moment it was read at: the new client's looks never showed it.
+    let Some((set, drop)) = wish.difference(&wishes(&mut tx).await?) else {
+        return Ok(());
+    };
+    let rows: Vec<_> = set
+        .iter()
+        .map(|w| (w.domain.as_str(), &w.client, &w.ca, &w.provider))
+        .collect();
+    // A row that moves to another client keeps the moment it was read at: the new client's looks
+    // never showed it.
     sqlx::query(
         "INSERT INTO domain (name, client, ca, provider, origins)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2 FROM json_each(?1) WHERE true
@@ -80,17 +103,29 @@ async fn change(
 }
 
 async fn wishes(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
-    Ok(sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain").fetch_all(db).await?)
+    Ok(
+        sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain")
+            .fetch_all(db)
+            .await?,
+    )
 }
 
-pub(super) async fn wake(store: &SqliteStore, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn wake(
+    store: &SqliteStore,
+    domains: &[DomainName],
+    now: Timestamp,
+) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     rouse(&mut tx, domains, now).await?;
     Ok(tx.commit().await?)
 }
 
 /// Makes rows due.
-pub(super) async fn rouse(db: &mut SqliteConnection, domains: &[DomainName], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn rouse(
+    db: &mut SqliteConnection,
+    domains: &[DomainName],
+    now: Timestamp,
+) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE domain SET woken_at = ?2, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?2), ?2)) WHERE name IN (SELECT value FROM json_each(?1))",
     )
@@ -107,15 +142,22 @@ pub(super) async fn after(
     limit: usize,
 ) -> Result<Vec<DomainRow>, Fault> {
     // Every name comes after the empty one.
-    let raw: Vec<RawDomain> = sqlx::query_as("SELECT * FROM domain_view WHERE name > ? ORDER BY name LIMIT ?")
-        .bind(after.map_or("", DomainName::as_str))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.reader)
-        .await?;
-    Ok(raw.into_iter().map(DomainRow::try_from).collect::<Result<_, _>>()?)
+    let raw: Vec<RawDomain> =
+        sqlx::query_as("SELECT * FROM domain_view WHERE name > ? ORDER BY name LIMIT ?")
+            .bind(after.map_or("", DomainName::as_str))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&store.reader)
+            .await?;
+    Ok(raw
+        .into_iter()
+        .map(DomainRow::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
-pub(super) async fn one(store: &SqliteStore, domain: &DomainName) -> Result<Option<DomainRow>, Fault> {
+pub(super) async fn one(
+    store: &SqliteStore,
+    domain: &DomainName,
+) -> Result<Option<DomainRow>, Fault> {
     let raw: Option<RawDomain> = sqlx::query_as("SELECT * FROM domain_view WHERE name = ?")
         .bind(domain.as_str())
         .fetch_optional(&store.reader)

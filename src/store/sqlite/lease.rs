@@ -1,4 +1,5 @@
-//! Leases and the writes under them. Each write names its epoch and touches one row, or nothing of it is stored (faults W02).
+//! Leases and the writes under them. Each write names its epoch and touches one row, or nothing of
+//! it is stored (faults W02).
 
 use std::collections::HashMap;
 
@@ -12,8 +13,9 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
-/// Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults B14); both go along an index in
-/// its order, and end with the first row or the last that is wanted.
+/// Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults
+/// B14); both go along an index in its order, and end with the first row or the last that is
+/// wanted.
 const CLAIM: &str =
     "UPDATE domain SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2, claims = claims + 1, woken_at = NULL
      WHERE name IN (
@@ -40,7 +42,13 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     let mut tx = store.begin().await?;
     let claimed: Vec<(String, i64, u32)> = sqlx::query_as(CLAIM)
         .bind(claim.holder)
-        .bind(claim.now.saturating_add(claim.lease).unwrap_or(Timestamp::MAX).as_microsecond())
+        .bind(
+            claim
+                .now
+                .saturating_add(claim.lease)
+                .unwrap_or(Timestamp::MAX)
+                .as_microsecond(),
+        )
         .bind(claim.now.as_microsecond())
         .bind(row::encode(claim.except_clients)?)
         .bind(only)
@@ -66,18 +74,32 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     let mut entries_of: HashMap<String, Vec<LedgerEntry>> = HashMap::new();
     for entry in entries {
         let entry = LedgerEntry::try_from(entry)?;
-        entries_of.entry(entry.owner.clone()).or_default().push(entry);
+        entries_of
+            .entry(entry.owner.clone())
+            .or_default()
+            .push(entry);
     }
-    let epochs: HashMap<String, (i64, u32)> =
-        claimed.into_iter().map(|(name, epoch, claims)| (name, (epoch, claims))).collect();
+    let epochs: HashMap<String, (i64, u32)> = claimed
+        .into_iter()
+        .map(|(name, epoch, claims)| (name, (epoch, claims)))
+        .collect();
     let mut leases = Vec::with_capacity(rows.len());
     for raw in rows {
         let row = DomainRow::try_from(raw)?;
         let name = row.domain.as_str();
         let ledger = entries_of.remove(name).unwrap_or_default();
-        let &(epoch, claims) =
-            epochs.get(name).ok_or_else(|| StoreError::Corrupt(format!("the row of {name} has another spelling")))?;
-        leases.push(Lease { fence: Fence { domain: row.domain.clone(), epoch }, row, ledger, claims });
+        let &(epoch, claims) = epochs.get(name).ok_or_else(|| {
+            StoreError::Corrupt(format!("the row of {name} has another spelling"))
+        })?;
+        leases.push(Lease {
+            fence: Fence {
+                domain: row.domain.clone(),
+                epoch,
+            },
+            row,
+            ledger,
+            claims,
+        });
     }
     tx.commit().await?;
     Ok(leases)
@@ -96,7 +118,11 @@ pub(super) async fn next_due(
     Ok(due.map(row::time).transpose()?)
 }
 
-pub(super) async fn extend(store: &SqliteStore, leases: &[Fence], until: Timestamp) -> Result<Vec<DomainName>, Fault> {
+pub(super) async fn extend(
+    store: &SqliteStore,
+    leases: &[Fence],
+    until: Timestamp,
+) -> Result<Vec<DomainName>, Fault> {
     let mut tx = store.begin().await?;
     let mut lost = Vec::new();
     for fence in leases {
@@ -116,7 +142,10 @@ pub(super) async fn extend(store: &SqliteStore, leases: &[Fence], until: Timesta
     Ok(lost)
 }
 
-pub(super) async fn commit(store: &SqliteStore, writes: &[Write]) -> Result<Vec<Result<(), StoreError>>, Fault> {
+pub(super) async fn commit(
+    store: &SqliteStore,
+    writes: &[Write],
+) -> Result<Vec<Result<(), StoreError>>, Fault> {
     let mut tx = store.begin().await?;
     let mut outcomes = Vec::with_capacity(writes.len());
     let mut events = Vec::new();
@@ -142,7 +171,11 @@ pub(super) async fn commit(store: &SqliteStore, writes: &[Write]) -> Result<Vec<
 
 /// Whether the lease still holds.
 async fn put(db: &mut SqliteConnection, write: &Write) -> Result<bool, Fault> {
-    let sighting = write.sighting.as_ref().map(|(sighting, _)| row::encode(sighting)).transpose()?;
+    let sighting = write
+        .sighting
+        .as_ref()
+        .map(|(sighting, _)| row::encode(sighting))
+        .transpose()?;
     let done = sqlx::query(
         "UPDATE domain SET sighting = coalesce(?3, sighting), read_at = coalesce(?4, read_at), attempt = ?5,
              due_at = iif(woken_at IS NULL, ?6, min(coalesce(?6, woken_at), woken_at)), at_risk = coalesce(?7, at_risk),
@@ -169,12 +202,13 @@ pub(super) async fn take_risk_slot(
     limit: u32,
 ) -> Result<bool, Fault> {
     let mut tx = store.begin().await?;
-    let at_risk: Option<bool> =
-        sqlx::query_scalar("SELECT at_risk FROM domain WHERE name = ? AND lease_epoch = ? AND lease_until IS NOT NULL")
-            .bind(fence.domain.as_str())
-            .bind(fence.epoch)
-            .fetch_optional(&mut *tx)
-            .await?;
+    let at_risk: Option<bool> = sqlx::query_scalar(
+        "SELECT at_risk FROM domain WHERE name = ? AND lease_epoch = ? AND lease_until IS NOT NULL",
+    )
+    .bind(fence.domain.as_str())
+    .bind(fence.epoch)
+    .fetch_optional(&mut *tx)
+    .await?;
     match at_risk {
         None => return Err(StoreError::LeaseLost(fence.domain.clone()).into()),
         Some(true) => return Ok(true),
@@ -195,7 +229,8 @@ pub(super) async fn take_risk_slot(
     Ok(granted)
 }
 
-/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment at which it will be full again.
+/// The generic cell rate algorithm (ITU-T I.371, annex A), as a queue: the bucket holds the moment
+/// at which it will be full again.
 pub(super) async fn take(
     store: &SqliteStore,
     bucket: &Bucket<'_>,
@@ -214,7 +249,9 @@ pub(super) async fn take(
     .fetch_one(&mut *tx)
     .await?;
     tx.commit().await?;
-    let wait = full_at.saturating_sub(bucket.span(bucket.burst)).saturating_sub(now.as_microsecond());
+    let wait = full_at
+        .saturating_sub(bucket.span(bucket.burst))
+        .saturating_sub(now.as_microsecond());
     Ok(SignedDuration::from_micros(wait.max(0)))
 }
 
@@ -225,9 +262,15 @@ mod tests {
 
     /// How SQLite goes about a statement: one line for each table.
     async fn plan(store: &SqliteStore, statement: &str) -> Vec<String> {
-        let explained = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        let explained = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {statement}"
+        )));
         let steps: Vec<(i64, i64, i64, String)> = explained.fetch_all(&store.reader).await.unwrap();
-        steps.into_iter().map(|(.., step)| step).filter(|step| !step.contains("json_each")).collect()
+        steps
+            .into_iter()
+            .map(|(.., step)| step)
+            .filter(|step| !step.contains("json_each"))
+            .collect()
     }
 
     #[tokio::test]
@@ -235,9 +278,17 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:", None).await.unwrap();
         let along = |step: &String| step.starts_with("SEARCH domain USING INDEX domain_due");
         let claim = plan(&store, CLAIM).await;
-        assert_eq!(claim.iter().filter(|step| along(step)).count(), 2, "{claim:#?}");
+        assert_eq!(
+            claim.iter().filter(|step| along(step)).count(),
+            2,
+            "{claim:#?}"
+        );
         let next_due = plan(&store, NEXT_DUE).await;
-        assert_eq!(next_due.iter().filter(|step| along(step)).count(), 1, "{next_due:#?}");
+        assert_eq!(
+            next_due.iter().filter(|step| along(step)).count(),
+            1,
+            "{next_due:#?}"
+        );
         // What is sorted, or scanned, is read to its end.
         let to_the_end = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
         assert_eq!(claim.iter().chain(&next_due).find(to_the_end), None);

@@ -13,8 +13,13 @@ use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, MESSAGE_DAYS, Stor
 const BATCH: u32 = 2_000;
 
 /// Inserts or updates one entry of `domain`, by its id. `created_at` never moves.
-pub(super) async fn put(db: &mut SqliteConnection, domain: &DomainName, entry: &LedgerEntry) -> Result<(), Fault> {
-    // A write under one domain's lease must not touch another's entries: that lease is somebody else's.
+pub(super) async fn put(
+    db: &mut SqliteConnection,
+    domain: &DomainName,
+    entry: &LedgerEntry,
+) -> Result<(), Fault> {
+    // A write under one domain's lease must not touch another's entries: that lease is somebody
+    // else's.
     if entry.owner != domain.as_str() {
         let message = format!(
             "a ledger entry for {} under the lease of {domain}; nothing of this commit was stored",
@@ -47,13 +52,18 @@ pub(super) async fn put(db: &mut SqliteConnection, domain: &DomainName, entry: &
     Ok(())
 }
 
-pub(super) async fn open_entries(store: &SqliteStore, owner: Option<&DomainName>) -> Result<Vec<LedgerEntry>, Fault> {
+pub(super) async fn open_entries(
+    store: &SqliteStore,
+    owner: Option<&DomainName>,
+) -> Result<Vec<LedgerEntry>, Fault> {
     let raw: Vec<RawEntry> = match owner {
         Some(owner) => {
-            sqlx::query_as("SELECT * FROM ledger WHERE owner = ? AND state <> 'removed' ORDER BY id")
-                .bind(owner.as_str())
-                .fetch_all(&store.reader)
-                .await?
+            sqlx::query_as(
+                "SELECT * FROM ledger WHERE owner = ? AND state <> 'removed' ORDER BY id",
+            )
+            .bind(owner.as_str())
+            .fetch_all(&store.reader)
+            .await?
         }
         None => {
             sqlx::query_as("SELECT * FROM ledger WHERE state <> 'removed' ORDER BY owner, id")
@@ -61,10 +71,17 @@ pub(super) async fn open_entries(store: &SqliteStore, owner: Option<&DomainName>
                 .await?
         }
     };
-    Ok(raw.into_iter().map(LedgerEntry::try_from).collect::<Result<_, _>>()?)
+    Ok(raw
+        .into_iter()
+        .map(LedgerEntry::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
-pub(super) async fn count(db: &mut SqliteConnection, domain: &DomainName, effect: EffectMark) -> Result<(), Fault> {
+pub(super) async fn count(
+    db: &mut SqliteConnection,
+    domain: &DomainName,
+    effect: EffectMark,
+) -> Result<(), Fault> {
     sqlx::query("INSERT INTO effect (at, domain, retry) VALUES (?, ?, ?)")
         .bind(effect.at.as_microsecond())
         .bind(domain.as_str())
@@ -74,13 +91,19 @@ pub(super) async fn count(db: &mut SqliteConnection, domain: &DomainName, effect
     Ok(())
 }
 
-pub(super) async fn effects_since(store: &SqliteStore, since: Timestamp) -> Result<EffectCount, Fault> {
+pub(super) async fn effects_since(
+    store: &SqliteStore,
+    since: Timestamp,
+) -> Result<EffectCount, Fault> {
     let (all, retries): (i64, i64) =
         sqlx::query_as("SELECT count(*), coalesce(sum(retry), 0) FROM effect WHERE at >= ?")
             .bind(since.as_microsecond())
             .fetch_one(&store.reader)
             .await?;
-    Ok(EffectCount { all: all.unsigned_abs(), retries: retries.unsigned_abs() })
+    Ok(EffectCount {
+        all: all.unsigned_abs(),
+        retries: retries.unsigned_abs(),
+    })
 }
 
 /// Appends in the order given.
@@ -88,8 +111,18 @@ pub(super) async fn append(db: &mut SqliteConnection, events: &[&Event]) -> Resu
     if events.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> =
-        events.iter().map(|e| (e.at.as_microsecond(), &e.run, &e.domain, &e.kind, row::plain(&e.detail))).collect();
+    let rows: Vec<_> = events
+        .iter()
+        .map(|e| {
+            (
+                e.at.as_microsecond(),
+                &e.run,
+                &e.domain,
+                &e.kind,
+                row::plain(&e.detail),
+            )
+        })
+        .collect();
     sqlx::query(
         "INSERT INTO history (at, run, domain, kind, detail)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) ORDER BY key",
@@ -107,16 +140,23 @@ pub(super) async fn note(store: &SqliteStore, events: &[Event]) -> Result<(), Fa
 }
 
 pub(super) async fn history(store: &SqliteStore, domain: &DomainName) -> Result<Vec<Event>, Fault> {
-    let raw: Vec<RawEvent> =
-        sqlx::query_as("SELECT at, run, domain, kind, detail FROM history WHERE domain = ? ORDER BY id")
-            .bind(domain.as_str())
-            .fetch_all(&store.reader)
-            .await?;
-    Ok(raw.into_iter().map(Event::try_from).collect::<Result<_, _>>()?)
+    let raw: Vec<RawEvent> = sqlx::query_as(
+        "SELECT at, run, domain, kind, detail FROM history WHERE domain = ? ORDER BY id",
+    )
+    .bind(domain.as_str())
+    .fetch_all(&store.reader)
+    .await?;
+    Ok(raw
+        .into_iter()
+        .map(Event::try_from)
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn fact(store: &SqliteStore, key: &str) -> Result<Option<String>, Fault> {
-    Ok(sqlx::query_scalar("SELECT value FROM fact WHERE key = ?").bind(key).fetch_optional(&store.reader).await?)
+    Ok(sqlx::query_scalar("SELECT value FROM fact WHERE key = ?")
+        .bind(key)
+        .fetch_optional(&store.reader)
+        .await?)
 }
 
 pub(super) async fn set_fact(store: &SqliteStore, key: &str, value: &str) -> Result<(), Fault> {
@@ -130,7 +170,10 @@ pub(super) async fn set_fact(store: &SqliteStore, key: &str, value: &str) -> Res
 }
 
 pub(super) async fn retention(store: &SqliteStore, now: Timestamp) -> Result<u64, Fault> {
-    let before = |days| now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
+    let before = |days| {
+        now.saturating_sub(SignedDuration::from_hours(24 * days))
+            .unwrap_or(Timestamp::MIN)
+    };
     let mut deleted = 0;
     for (days, sql) in [
         (KEPT_DAYS, "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ? LIMIT ?)"),

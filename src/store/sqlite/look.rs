@@ -8,18 +8,31 @@ use super::SqliteStore;
 use super::fault::Fault;
 use crate::store::{Seen, StoreError, next_look, row};
 
-pub(super) async fn record(store: &SqliteStore, client: &str, seen: &[Seen], read_at: Timestamp) -> Result<(), Fault> {
+pub(super) async fn record(
+    store: &SqliteStore,
+    client: &str,
+    seen: &[Seen],
+    read_at: Timestamp,
+) -> Result<(), Fault> {
     let mut changed = Vec::new();
     for one in seen.iter().filter(|one| one.changed) {
         changed.push((one.domain.as_str(), row::encode(&one.sighting)?));
     }
-    let dues: Vec<_> =
-        seen.iter().map(|one| (one.domain.as_str(), one.due_at.map(Timestamp::as_microsecond))).collect();
+    let dues: Vec<_> = seen
+        .iter()
+        .map(|one| {
+            (
+                one.domain.as_str(),
+                one.due_at.map(Timestamp::as_microsecond),
+            )
+        })
+        .collect();
     let dues = row::encode(&dues)?;
     let at = read_at.as_microsecond();
 
     let mut tx = store.begin().await?;
-    // A lease that has ended goes with the change: its holder, should it wake, decided on what is no longer true.
+    // A lease that has ended goes with the change: its holder, should it wake, decided on what is
+    // no longer true.
     sqlx::query(
         "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),
              lease_until = NULL, lease_holder = NULL
@@ -42,7 +55,8 @@ pub(super) async fn record(store: &SqliteStore, client: &str, seen: &[Seen], rea
     .bind(at)
     .execute(&mut *tx)
     .await?;
-    // The look below does not count for rows whose holder knows better, nor for those it did not show.
+    // The look below does not count for rows whose holder knows better, nor for those it did not
+    // show.
     sqlx::query(
         "UPDATE domain SET missed_look = max(?3, coalesce(missed_look, ?3)) WHERE client = ?2
              AND (lease_until > ?3 OR name NOT IN (SELECT value ->> 0 FROM json_each(?1)))",
@@ -57,13 +71,21 @@ pub(super) async fn record(store: &SqliteStore, client: &str, seen: &[Seen], rea
         .bind(at)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("DELETE FROM turn WHERE client = ?").bind(client).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM turn WHERE client = ?")
+        .bind(client)
+        .execute(&mut *tx)
+        .await?;
     Ok(tx.commit().await?)
 }
 
 pub(super) async fn all(store: &SqliteStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
-    let raw: Vec<(String, i64)> = sqlx::query_as("SELECT client, at FROM look").fetch_all(&store.reader).await?;
-    Ok(raw.into_iter().map(|(client, at)| Ok((client, row::time(at)?))).collect::<Result<_, StoreError>>()?)
+    let raw: Vec<(String, i64)> = sqlx::query_as("SELECT client, at FROM look")
+        .fetch_all(&store.reader)
+        .await?;
+    Ok(raw
+        .into_iter()
+        .map(|(client, at)| Ok((client, row::time(at)?)))
+        .collect::<Result<_, StoreError>>()?)
 }
 
 pub(super) async fn claim(
@@ -75,8 +97,10 @@ pub(super) async fn claim(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Fault> {
     let mut tx = store.begin().await?;
-    let looked: Option<i64> =
-        sqlx::query_scalar("SELECT at FROM look WHERE client = ?").bind(client).fetch_optional(&mut *tx).await?;
+    let looked: Option<i64> = sqlx::query_scalar("SELECT at FROM look WHERE client = ?")
+        .bind(client)
+        .fetch_optional(&mut *tx)
+        .await?;
     if let Some(next) = next_look(looked, every, now) {
         return Ok(Some(next));
     }

@@ -26,7 +26,8 @@ impl Place {
         if path.is_empty() || path.contains('?') {
             return Err(StoreError::Unfit {
                 message: format!("`{url}` names no SQLite database"),
-                hint: "write it as `sqlite:/var/lib/prevalidate/state.db`, without parameters".to_owned(),
+                hint: "write it as `sqlite:/var/lib/prevalidate/state.db`, without parameters"
+                    .to_owned(),
             });
         }
         Ok(Self::File(PathBuf::from(path)))
@@ -41,47 +42,73 @@ impl Place {
     }
 }
 
-/// Creates the file (0600) before any content is written, tightens one that others can read, and refuses a place where others
-/// can replace the file or other hosts can open it (faults B03, B04). A folder that is missing is more likely mistyped than
-/// meant.
+/// Creates the file (0600) before any content is written, tightens one that others can read, and
+/// refuses a place where others can replace the file or other hosts can open it (faults B03, B04).
+/// A folder that is missing is more likely mistyped than meant.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let dir = directory(path);
     let failed = |what: &str, error: io::Error| StoreError::Unavailable {
-        message: format!("{what}: {error} (check that the user of this process owns {})", dir.display()),
+        message: format!(
+            "{what}: {error} (check that the user of this process owns {})",
+            dir.display()
+        ),
     };
     if fs::metadata(dir).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
         return Err(StoreError::Unfit {
             message: format!("the folder of the store is not there: {}", dir.display()),
-            hint: format!("correct `url` of [store], or make it: mkdir -m 700 -p {}", dir.display()),
+            hint: format!(
+                "correct `url` of [store], or make it: mkdir -m 700 -p {}",
+                dir.display()
+            ),
         });
     }
     check_host(dir)?;
-    let mode = fs::metadata(dir).map_err(|e| failed(&format!("reading {}", dir.display()), e))?.permissions().mode();
+    let mode = fs::metadata(dir)
+        .map_err(|e| failed(&format!("reading {}", dir.display()), e))?
+        .permissions()
+        .mode();
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         return Err(StoreError::Unfit {
-            message: format!("anybody may replace files in {} (mode {:04o})", dir.display(), mode & 0o7777),
+            message: format!(
+                "anybody may replace files in {} (mode {:04o})",
+                dir.display(),
+                mode & 0o7777
+            ),
             hint: format!("chmod 0700 {}", dir.display()),
         });
     }
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => tighten(path),
         Err(e) => Err(failed(&format!("creating {}", path.display()), e)),
     }
 }
 
-/// SQLite gives `-wal` and `-shm` the mode of the database, so only files made by somebody else need this.
+/// SQLite gives `-wal` and `-shm` the mode of the database, so only files made by somebody else
+/// need this.
 fn tighten(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let file = beside(path, suffix);
-        let Ok(meta) = fs::metadata(&file) else { continue };
+        let Ok(meta) = fs::metadata(&file) else {
+            continue;
+        };
         let mode = meta.permissions().mode() & 0o7777;
         if !meta.is_file() || mode & 0o077 == 0 {
             continue;
         }
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(|e| StoreError::Unfit {
-            message: format!("others may read {} (mode {mode:04o}), and it cannot be changed: {e}", file.display()),
-            hint: format!("as its owner: chmod 0600 {}", file.display()),
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(|e| {
+            StoreError::Unfit {
+                message: format!(
+                    "others may read {} (mode {mode:04o}), and it cannot be changed: {e}",
+                    file.display()
+                ),
+                hint: format!("as its owner: chmod 0600 {}", file.display()),
+            }
         })?;
         tracing::warn!(file = %file.display(), mode = format!("{mode:04o}"), "the store was open to others; it is 0600 now");
     }
@@ -102,7 +129,8 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// WAL needs memory shared by all who open the database (<https://sqlite.org/wal.html>, "does not work over a network filesystem").
+/// WAL needs memory shared by all who open the database (<https://sqlite.org/wal.html>, "does not
+/// work over a network filesystem").
 #[cfg(target_os = "linux")]
 fn check_host(dir: &Path) -> Result<(), StoreError> {
     let stat = rustix::fs::statfs(dir).map_err(|e| StoreError::Unavailable {
@@ -112,7 +140,10 @@ fn check_host(dir: &Path) -> Result<(), StoreError> {
     match network((stat.f_type as u64 & 0xffff_ffff) as u32) {
         None => Ok(()),
         Some(name) => Err(StoreError::Unfit {
-            message: format!("{} lies on {name}, where SQLite loses data when two hosts write", dir.display()),
+            message: format!(
+                "{} lies on {name}, where SQLite loses data when two hosts write",
+                dir.display()
+            ),
             hint: "put the store on a local disk".to_owned(),
         }),
     }
@@ -141,7 +172,12 @@ fn network(magic: u32) -> Option<&'static str> {
 /// Makes an empty file that only we can read.
 pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop)
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -153,10 +189,17 @@ mod tests {
     fn a_url_names_a_path_or_memory() {
         assert_eq!(Place::parse("sqlite::memory:").unwrap(), Place::Memory);
         for url in ["sqlite:/var/lib/p/s.db", "sqlite:///var/lib/p/s.db"] {
-            assert_eq!(Place::parse(url).unwrap(), Place::File("/var/lib/p/s.db".into()), "{url}");
+            assert_eq!(
+                Place::parse(url).unwrap(),
+                Place::File("/var/lib/p/s.db".into()),
+                "{url}"
+            );
         }
         for url in ["", "sqlite:", "postgres://db/p", "sqlite:/x?mode=ro"] {
-            assert!(matches!(Place::parse(url), Err(StoreError::Unfit { .. })), "{url}");
+            assert!(
+                matches!(Place::parse(url), Err(StoreError::Unfit { .. })),
+                "{url}"
+            );
         }
     }
 

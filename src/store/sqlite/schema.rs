@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::place::Place;
 use crate::store::StoreError;
 
-/// Each brings the schema one version further; all that are missing run in one transaction. Never change one that was released.
+/// Each brings the schema one version further; all that are missing run in one transaction. Never
+/// change one that was released.
 const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001.sql"),
     include_str!("../migrations/0002.sql"),
@@ -30,7 +31,8 @@ pub(super) enum Content {
     Current,
 }
 
-/// Looks without changing anything; refuses what is not ours, or newer than this program (faults B07).
+/// Looks without changing anything; refuses what is not ours, or newer than this program (faults
+/// B07).
 pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<Content, Fault> {
     // One statement, and so of one moment: somebody else may be making it ours.
     let (tables, application, version): (i64, i64, i64) = sqlx::query_as(
@@ -40,39 +42,62 @@ pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<
     .fetch_one(&mut *db)
     .await?;
     let newest = MIGRATIONS.len() as i64;
-    let unfit = |message: String, hint: &str| Err(StoreError::Unfit { message, hint: hint.to_owned() }.into());
+    let unfit = |message: String, hint: &str| {
+        Err(StoreError::Unfit {
+            message,
+            hint: hint.to_owned(),
+        }
+        .into())
+    };
     match (application, version) {
         (0, 0) if tables == 0 => Ok(Content::Empty),
         (APPLICATION, 1..) if version > newest => unfit(
-            format!("{} has schema {version}; this version of prevalidate knows up to {newest}", place.shown()),
+            format!(
+                "{} has schema {version}; this version of prevalidate knows up to {newest}",
+                place.shown()
+            ),
             "use the newer prevalidate that wrote it, or restore the backup made before the upgrade",
         ),
         (APPLICATION, 1..) if version == newest => Ok(Content::Current),
         (APPLICATION, 1..) => Ok(Content::Older),
-        _ => unfit(format!("{} belongs to another program", place.shown()), "name another file for the store"),
+        _ => unfit(
+            format!("{} belongs to another program", place.shown()),
+            "name another file for the store",
+        ),
     }
 }
 
-/// Brings the schema up to date, or leaves it as it was. A second process waits at the lock and then finds nothing to do.
+/// Brings the schema up to date, or leaves it as it was. A second process waits at the lock and
+/// then finds nothing to do.
 pub(super) async fn migrate(db: &mut SqliteConnection, place: &Place) -> Result<(), Fault> {
     if inspect(db, place).await? == Content::Current {
         return Ok(());
     }
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
     inspect(&mut tx, place).await?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
-    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *tx)
+        .await?;
+    for migration in MIGRATIONS
+        .iter()
+        .skip(usize::try_from(version).unwrap_or(0))
+    {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;
     }
     // PRAGMA takes no parameters; both numbers are constants of this file.
-    let stamp = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {}", MIGRATIONS.len());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut *tx).await?;
+    let stamp = format!(
+        "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {}",
+        MIGRATIONS.len()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(stamp))
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Ties the database to one CA endpoint: a store made for pre-production knows references that production does not (faults C23).
-/// Only `bind` writes it down; a look compares.
+/// Ties the database to one CA endpoint: a store made for pre-production knows references that
+/// production does not (faults C23). Only `bind` writes it down; a look compares.
 pub(super) async fn check_endpoint(
     db: &mut SqliteConnection,
     fingerprint: &str,
@@ -86,11 +111,16 @@ pub(super) async fn check_endpoint(
             .execute(&mut *db)
             .await?;
     }
-    let bound: Option<String> =
-        sqlx::query_scalar("SELECT value FROM fact WHERE key = ?").bind(ENDPOINT).fetch_optional(db).await?;
+    let bound: Option<String> = sqlx::query_scalar("SELECT value FROM fact WHERE key = ?")
+        .bind(ENDPOINT)
+        .fetch_optional(db)
+        .await?;
     match bound {
         Some(bound) if bound != fingerprint => Err(StoreError::Unfit {
-            message: format!("{} was made for the CA at `{bound}`, not for `{fingerprint}`", place.shown()),
+            message: format!(
+                "{} was made for the CA at `{bound}`, not for `{fingerprint}`",
+                place.shown()
+            ),
             hint: "give each CA environment its own store".to_owned(),
         }
         .into()),

@@ -1,4 +1,5 @@
-//! Values that others write and take away (a pipeline, a person): announced, and looked for until they are there, or gone.
+//! Values that others write and take away (a pipeline, a person): announced, and looked for until
+//! they are there, or gone.
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +14,15 @@ use crate::propagation::{Answer, GateMode, Question};
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Worker {
-    /// The values, one of each task, stand in the ledger, and whoever writes the zone may know of them: `prevalidate
-    /// records`. What caches may hold is read now, before they come.
+    /// The values, one of each task, stand in the ledger, and whoever writes the zone may know of
+    /// them: `prevalidate records`. What caches may hold is read now, before they come.
     pub(super) async fn announce(&self, tasks: Vec<(Task, i64)>) -> Vec<Task> {
         let asked = futures::stream::iter(tasks).map(async |(task, id)| {
             let domain = task.fence.domain.clone();
-            let (live, lifetimes) =
-                futures::join!(self.ports.lookout.live_zone(&domain), self.ports.lookout.lifetimes(&domain));
+            let (live, lifetimes) = futures::join!(
+                self.ports.lookout.live_zone(&domain),
+                self.ports.lookout.lifetimes(&domain)
+            );
             (task, id, live.ok().flatten(), lifetimes)
         });
         let asked: Vec<_> = asked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
@@ -29,16 +32,23 @@ impl Worker {
                 entry.state = LedgerState::Published;
                 entry.zone = live.map(|live| live.apex).or(entry.zone.take());
                 if let Some(lifetimes) = lifetimes {
-                    (entry.ttl_before, entry.negative_ttl) = (lifetimes.txt_ttl, Some(lifetimes.negative_ttl));
+                    (entry.ttl_before, entry.negative_ttl) =
+                        (lifetimes.txt_ttl, Some(lifetimes.negative_ttl));
                 }
                 let (value, stood) = (entry.value.clone(), entry.published_at.take().is_some());
                 task.went_well();
                 let attempt = &mut task.observed.attempt;
                 (attempt.visible_at, attempt.seen_at) = (None, None);
                 if stood {
-                    task.say(self, "vanished", format!("TXT {value} was taken away; others have to write it again"));
+                    task.say(
+                        self,
+                        "vanished",
+                        format!("TXT {value} was taken away; others have to write it again"),
+                    );
                 } else if attempt.looks == 0 {
-                    let text = format!("TXT {value} is for others to write: `prevalidate records` prints it");
+                    let text = format!(
+                        "TXT {value} is for others to write: `prevalidate records` prints it"
+                    );
                     task.say(self, "announced", text);
                 }
             }
@@ -52,14 +62,27 @@ impl Worker {
         let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
             let mut gone = Vec::new();
-            for entry in task.observed.ledger.iter().filter(|entry| ids.contains(&entry.id)) {
+            for entry in task
+                .observed
+                .ledger
+                .iter()
+                .filter(|entry| ids.contains(&entry.id))
+            {
                 let domain = &task.fence.domain;
-                // Resolvers keep what they know for a day: what they say counts by the age of the value.
+                // Resolvers keep what they know for a day: what they say counts by the age of the
+                // value.
                 let published_for = age_of(entry, now);
-                let question = Question { by_others: true, published_for, ..Question::new(domain, &entry.value) };
+                let question = Question {
+                    by_others: true,
+                    published_for,
+                    ..Question::new(domain, &entry.value)
+                };
                 let verdict = self.ports.lookout.look(&question).await;
                 // Who cannot look will never know; the value is not kept in mind for ever.
-                let heard = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
+                let heard = verdict
+                    .servers
+                    .iter()
+                    .any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
                 let blind = self.ports.lookout.mode(domain) == GateMode::Delay && !heard;
                 gone.push((entry.id, verdict.gone || blind));
             }
@@ -76,22 +99,36 @@ impl Worker {
         done
     }
 
-    /// Whether others write this value: one that nobody has seen yet, also when its provider has left the configuration.
+    /// Whether others write this value: one that nobody has seen yet, also when its provider has
+    /// left the configuration.
     pub(super) fn is_by_others(&self, entry: &LedgerEntry) -> bool {
-        entry.is_awaited() || self.provider(&entry.provider).is_ok_and(|provider| !provider.writes())
+        entry.is_awaited()
+            || self
+                .provider(&entry.provider)
+                .is_ok_and(|provider| !provider.writes())
     }
 
     fn seen_gone(&self, task: &mut Task, id: i64, gone: bool, now: Timestamp) {
-        let Some(entry) = task.entry_by_id(id) else { return };
+        let Some(entry) = task.entry_by_id(id) else {
+            return;
+        };
         let (value, first) = (entry.value.clone(), entry.retry_at.is_none());
         if gone {
             (entry.state, entry.retry_at) = (LedgerState::Removed, None);
-            task.say(self, "removed", format!("TXT {value} is not in DNS; others wrote the zone"));
+            task.say(
+                self,
+                "removed",
+                format!("TXT {value} is not in DNS; others wrote the zone"),
+            );
             return;
         }
         entry.retry_at = now.saturating_add(GONE_AGAIN).ok();
         if first {
-            task.say(self, "may-go", format!("TXT {value} is done with; others may take it away"));
+            task.say(
+                self,
+                "may-go",
+                format!("TXT {value} is done with; others may take it away"),
+            );
         }
     }
 }
@@ -100,7 +137,13 @@ impl Task {
     /// The value was seen: whoever had to write it has.
     pub(super) fn stands(&mut self, value: &str, now: Timestamp) {
         let waited = |entry: &&mut LedgerEntry| entry.value == value && entry.is_awaited();
-        let ids: Vec<i64> = self.observed.ledger.iter_mut().filter(waited).map(|entry| entry.id).collect();
+        let ids: Vec<i64> = self
+            .observed
+            .ledger
+            .iter_mut()
+            .filter(waited)
+            .map(|entry| entry.id)
+            .collect();
         for id in ids {
             if let Some(entry) = self.entry_by_id(id) {
                 entry.published_at = Some(now);

@@ -20,14 +20,18 @@ impl Worker {
         for (client, tasks) in by_client(tasks) {
             let target = self.target(&client);
             // Only a read of the reference can prove that an entry is gone (faults C11).
-            let (singly, listed): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| match task.observed.sighting {
+            let (singly, listed): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| match task
+                .observed
+                .sighting
+            {
                 Sighting::Missing(_) => true,
                 Sighting::Present(_) => true,
                 Sighting::Unread | Sighting::Absent => false,
             });
             let (singly, listed) = if singly.len() > READ_SINGLY {
-                let (missing, mut present): (Vec<_>, Vec<_>) =
-                    singly.into_iter().partition(|task| matches!(task.observed.sighting, Sighting::Missing(_)));
+                let (missing, mut present): (Vec<_>, Vec<_>) = singly
+                    .into_iter()
+                    .partition(|task| matches!(task.observed.sighting, Sighting::Missing(_)));
                 present.extend(listed);
                 (missing, present)
             } else {
@@ -63,7 +67,11 @@ impl Worker {
                 }
                 Err(error) if error.failure == Failure::NotFound => {
                     self.pauses.answered(&target.ca);
-                    task.say(self, "gone", format!("the CA no longer knows its registration: {error}"));
+                    task.say(
+                        self,
+                        "gone",
+                        format!("the CA no longer knows its registration: {error}"),
+                    );
                     task.saw(self, Sighting::Absent, now);
                     task.went_well();
                 }
@@ -91,18 +99,26 @@ impl Worker {
         match answer {
             Ok(listing) => {
                 self.pauses.answered(&target.ca);
-                let mut listed: BTreeMap<_, _> =
-                    listing.registrations.into_iter().map(|found| (found.domain.clone(), found)).collect();
+                let mut listed: BTreeMap<_, _> = listing
+                    .registrations
+                    .into_iter()
+                    .map(|found| (found.domain.clone(), found))
+                    .collect();
                 for task in &mut tasks {
-                    let sighting = match (listed.remove(&task.fence.domain), &task.observed.sighting) {
-                        (Some(found), _) => Sighting::Present(found),
-                        (None, Sighting::Present(known) | Sighting::Missing(known)) => Sighting::Missing(known.clone()),
-                        (None, _) => Sighting::Absent,
-                    };
-                    // Missing proves nothing: what was unanswered stays so until the reference is read.
+                    let sighting =
+                        match (listed.remove(&task.fence.domain), &task.observed.sighting) {
+                            (Some(found), _) => Sighting::Present(found),
+                            (None, Sighting::Present(known) | Sighting::Missing(known)) => {
+                                Sighting::Missing(known.clone())
+                            }
+                            (None, _) => Sighting::Absent,
+                        };
+                    // Missing proves nothing: what was unanswered stays so until the reference is
+                    // read.
                     let unanswered = task.observed.attempt.unanswered;
                     let missing = matches!(sighting, Sighting::Missing(_));
-                    let unregistered = sighting == Sighting::Absent && unanswered == Some(Effect::Register);
+                    let unregistered =
+                        sighting == Sighting::Absent && unanswered == Some(Effect::Register);
                     task.saw(self, sighting, now);
                     if missing {
                         task.observed.attempt.unanswered = unanswered;
@@ -146,7 +162,8 @@ impl Worker {
                     continue;
                 }
                 let names: Vec<_> = tasks.iter().map(|task| task.fence.domain.clone()).collect();
-                let mut answers: BTreeMap<_, _> = ca.register(&reference, &names).await.into_iter().collect();
+                let mut answers: BTreeMap<_, _> =
+                    ca.register(&reference, &names).await.into_iter().collect();
                 crashpoint::reach("register-done");
                 let now = self.ports.clock.now();
                 if let Some(error) = answers.values().find_map(|answer| answer.as_ref().err()) {
@@ -156,7 +173,10 @@ impl Worker {
                     let answer = answers.remove(&task.fence.domain).unwrap_or_else(|| {
                         Err(CaError::new(
                             Failure::Unknown,
-                            format!("register {}: the CA left it out of its answer", task.fence.domain),
+                            format!(
+                                "register {}: the CA left it out of its answer",
+                                task.fence.domain
+                            ),
                         ))
                     });
                     self.took(None, task, Effect::Register, answer, now, |worker, task| {
@@ -174,10 +194,17 @@ impl Worker {
     /// Asks for new tokens: one by one, since each may cost a proof.
     pub(super) async fn reset(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         for task in tasks {
-            let Some(task) = self.keep(vec![task], hold).await?.pop() else { continue };
-            let Some(mut task) = self.read_again(task).await? else { continue };
-            let Step::ResetToken { risks_proof } = task.decision.step else { continue };
-            // The turn was taken before the preflight; what was read may have made a risk of what was none.
+            let Some(task) = self.keep(vec![task], hold).await?.pop() else {
+                continue;
+            };
+            let Some(mut task) = self.read_again(task).await? else {
+                continue;
+            };
+            let Step::ResetToken { risks_proof } = task.decision.step else {
+                continue;
+            };
+            // The turn was taken before the preflight; what was read may have made a risk of what
+            // was none.
             if risks_proof && !self.may_risk(&mut task, self.ports.clock.now()).await? {
                 self.finish(vec![task]).await?;
                 continue;
@@ -187,17 +214,22 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads the domain right before its token is reset: what was true at the last look may not be any more (I8).
-    /// `None` when the reset is no longer the next step; that is stored then.
+    /// Reads the domain right before its token is reset: what was true at the last look may not be
+    /// any more (I8). `None` when the reset is no longer the next step; that is stored then.
     async fn read_again(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
-        let answer = self.ca(&task.row.ca).get(task.reference().unwrap_or_default()).await;
+        let answer = self
+            .ca(&task.row.ca)
+            .get(task.reference().unwrap_or_default())
+            .await;
         let now = self.ports.clock.now();
         match answer {
             Ok(registration) => {
                 self.pauses.answered(&task.row.ca);
                 task.saw(self, Sighting::Present(registration), now);
                 task.decision = next_step(&task.observed, &self.policy, now);
-                if task.decision.is_due(now) && matches!(task.decision.step, Step::ResetToken { .. }) {
+                if task.decision.is_due(now)
+                    && matches!(task.decision.step, Step::ResetToken { .. })
+                {
                     return Ok(Some(task));
                 }
             }
@@ -210,16 +242,29 @@ impl Worker {
         Ok(None)
     }
 
-    /// Whether this domain's proof may be risked now: few at a time, and one alone until it is known what a reset does.
-    pub(super) async fn may_risk(&self, task: &mut Task, now: Timestamp) -> Result<bool, StoreError> {
+    /// Whether this domain's proof may be risked now: few at a time, and one alone until it is
+    /// known what a reset does.
+    pub(super) async fn may_risk(
+        &self,
+        task: &mut Task,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         if task.row.at_risk {
             return Ok(true);
         }
         let fact = self.ports.store.fact(&reset_fact(&task.row.client)).await?;
-        let known = self.ca(&task.row.ca).capabilities().reset_keeps_proof.is_some();
-        let left = task.observed.usable_until(&self.policy.reuse, now).map(|end| end.duration_since(now));
+        let known = self
+            .ca(&task.row.ca)
+            .capabilities()
+            .reset_keeps_proof
+            .is_some();
+        let left = task
+            .observed
+            .usable_until(&self.policy.reuse, now)
+            .map(|end| end.duration_since(now));
         let limit = match fact.as_deref() {
-            // A canary that lost its proof and has no new one: the others keep theirs to the last day.
+            // A canary that lost its proof and has no new one: the others keep theirs to the last
+            // day.
             Some(DROPPING) if !known && left.is_none_or(|left| left > LAST_DAY) => 1,
             Some(DROPPING) if !known => u32::MAX,
             // Waiting would lose the proof as surely: there is nothing left to spare.
@@ -228,7 +273,12 @@ impl Worker {
             None if known => self.policy.max_at_risk,
             None => 1,
         };
-        match self.ports.store.take_risk_slot(&task.fence, &task.row.client, limit).await {
+        match self
+            .ports
+            .store
+            .take_risk_slot(&task.fence, &task.row.client, limit)
+            .await
+        {
             Ok(granted) => {
                 crashpoint::reach("risk-taken");
                 task.row.at_risk |= granted;
@@ -249,35 +299,67 @@ impl Worker {
         end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end))
     }
 
-    async fn reset_one(&self, mut task: Task, risks_proof: bool, hold: &Hold) -> Result<(), StoreError> {
+    async fn reset_one(
+        &self,
+        mut task: Task,
+        risks_proof: bool,
+        hold: &Hold,
+    ) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let renews = task.registration().and_then(|found| found.proof.clone());
-        let replaces = task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
+        let replaces = task
+            .registration()
+            .and_then(|found| found.token.as_ref())
+            .map(|token| token.value.clone());
         let ordered = task.observed.attempt.ordered;
         task.observed.attempt.restart(None, now, renews);
-        (task.observed.attempt.ordered, task.observed.attempt.replaces) = (ordered, replaces);
-        let Some(mut task) = self.begin(Effect::ResetToken, vec![task], hold).await?.pop() else { return Ok(()) };
+        (
+            task.observed.attempt.ordered,
+            task.observed.attempt.replaces,
+        ) = (ordered, replaces);
+        let Some(mut task) = self
+            .begin(Effect::ResetToken, vec![task], hold)
+            .await?
+            .pop()
+        else {
+            return Ok(());
+        };
         crashpoint::reach("reset-intended");
         let ca = task.row.ca.clone();
-        let answer = self.ca(&ca).reset_token(task.reference().unwrap_or_default()).await;
+        let answer = self
+            .ca(&ca)
+            .reset_token(task.reference().unwrap_or_default())
+            .await;
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
-        self.took(Some(&ca), &mut task, Effect::ResetToken, answer, now, |worker, task| {
-            task.observed.attempt.value =
-                task.registration().and_then(|found| found.token.as_ref()).map(|token| token.value.clone());
-            let kept = task.observed.usable_until(&worker.policy.reuse, now).is_some();
-            if risks_proof {
-                fact = Some(if kept { KEEPS } else { DROPPING });
-            }
-            let outcome = match (risks_proof, kept) {
-                (true, true) => "a new token; the proof stays",
-                (true, false) => "a new token; the CA ended the proof with it",
-                (false, _) => "a new token",
-            };
-            task.say(worker, "reset", outcome);
-            task.hold_without_token(worker, now);
-        });
+        self.took(
+            Some(&ca),
+            &mut task,
+            Effect::ResetToken,
+            answer,
+            now,
+            |worker, task| {
+                task.observed.attempt.value = task
+                    .registration()
+                    .and_then(|found| found.token.as_ref())
+                    .map(|token| token.value.clone());
+                let kept = task
+                    .observed
+                    .usable_until(&worker.policy.reuse, now)
+                    .is_some();
+                if risks_proof {
+                    fact = Some(if kept { KEEPS } else { DROPPING });
+                }
+                let outcome = match (risks_proof, kept) {
+                    (true, true) => "a new token; the proof stays",
+                    (true, false) => "a new token; the CA ended the proof with it",
+                    (false, _) => "a new token",
+                };
+                task.say(worker, "reset", outcome);
+                task.hold_without_token(worker, now);
+            },
+        );
         if let Some(fact) = fact {
             let key = reset_fact(&task.row.client);
             // Known to be survivable: one more loss changes nothing about that.
@@ -285,7 +367,8 @@ impl Worker {
                 self.ports.store.set_fact(&key, fact).await?;
             }
         }
-        let failed = task.observed.attempt.unanswered.is_none() && task.observed.attempt.last_error.is_some();
+        let failed = task.observed.attempt.unanswered.is_none()
+            && task.observed.attempt.last_error.is_some();
         if failed && task.row.at_risk {
             task.take_risk(false);
         }
@@ -300,8 +383,13 @@ impl Worker {
             let mut waiting = tasks;
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(self.options.concurrency));
-                // Before the intent: after it nothing comes before the call, which is not made up for soon.
-                let rest = if rest.is_empty() { rest } else { self.keep(rest, hold).await? };
+                // Before the intent: after it nothing comes before the call, which is not made up
+                // for soon.
+                let rest = if rest.is_empty() {
+                    rest
+                } else {
+                    self.keep(rest, hold).await?
+                };
                 let chunk = self.begin(Effect::Validate, waiting, hold).await?;
                 crashpoint::reach("validate-intended");
                 waiting = rest;
@@ -318,13 +406,20 @@ impl Worker {
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {
-                    self.took(Some(&ca), &mut task, Effect::Validate, answer, now, |worker, task| {
-                        // Still on its way: the CA has looked and was not content.
-                        if task.observed.attempt.since.is_some() {
-                            let words = task.words().unwrap_or("no reason given").to_owned();
-                            task.not_seen(worker, words, now);
-                        }
-                    });
+                    self.took(
+                        Some(&ca),
+                        &mut task,
+                        Effect::Validate,
+                        answer,
+                        now,
+                        |worker, task| {
+                            // Still on its way: the CA has looked and was not content.
+                            if task.observed.attempt.since.is_some() {
+                                let words = task.words().unwrap_or("no reason given").to_owned();
+                                task.not_seen(worker, words, now);
+                            }
+                        },
+                    );
                     done.push(task);
                 }
                 self.finish(done).await?;
@@ -333,7 +428,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The canary lost its proof by the reset and has won another: from now on it is known that this is survivable.
+    /// The canary lost its proof by the reset and has won another: from now on it is known that
+    /// this is survivable.
     pub(super) async fn learn(&self, client: &str) -> Result<(), StoreError> {
         let key = reset_fact(client);
         if self.ports.store.fact(&key).await?.as_deref() == Some(DROPPING) {
@@ -349,12 +445,16 @@ impl Worker {
             return Ok(first);
         }
         let now = self.ports.clock.now();
-        let hour_ago = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+        let hour_ago = now
+            .saturating_sub(SignedDuration::from_hours(1))
+            .unwrap_or(Timestamp::MIN);
         let spent = self.ports.store.effects_since(hour_ago).await?.retries;
-        let left = usize::try_from(self.policy.retries_per_hour.saturating_sub(spent)).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.policy.retries_per_hour.saturating_sub(spent))
+            .unwrap_or(usize::MAX);
         let mut late = again.split_off(again.len().min(left));
         for task in &mut late {
-            task.observed.attempt.not_before = now.saturating_add(SignedDuration::from_mins(10)).ok();
+            task.observed.attempt.not_before =
+                now.saturating_add(SignedDuration::from_mins(10)).ok();
         }
         self.finish(late).await?;
         again.extend(first);
@@ -362,10 +462,18 @@ impl Worker {
     }
 
     /// Spends the budget and commits the intent of a CA effect.
-    async fn begin(&self, effect: Effect, mut tasks: Vec<Task>, hold: &Hold) -> Result<Vec<Task>, StoreError> {
+    async fn begin(
+        &self,
+        effect: Effect,
+        mut tasks: Vec<Task>,
+        hold: &Hold,
+    ) -> Result<Vec<Task>, StoreError> {
         let now = self.ports.clock.now();
-        let again: BTreeSet<DomainName> =
-            tasks.iter().filter(|task| was_submitted(task)).map(|task| task.fence.domain.clone()).collect();
+        let again: BTreeSet<DomainName> = tasks
+            .iter()
+            .filter(|task| was_submitted(task))
+            .map(|task| task.fence.domain.clone())
+            .collect();
         for task in &mut tasks {
             let attempt = &mut task.observed.attempt;
             attempt.begin(effect, now);
@@ -374,7 +482,13 @@ impl Worker {
                 attempt.tries += 1;
             }
         }
-        self.intend(tasks, hold, |task| Some(EffectMark { at: now, retry: again.contains(&task.fence.domain) })).await
+        self.intend(tasks, hold, |task| {
+            Some(EffectMark {
+                at: now,
+                retry: again.contains(&task.fence.domain),
+            })
+        })
+        .await
     }
 
     /// One call failed in a way that says something about the CA, not about the domain.
@@ -384,8 +498,8 @@ impl Worker {
         }
     }
 
-    /// Takes the answer to an effect into the task; `well` adds what a good one means. A call for many names is counted
-    /// by the caller, once: then `ca` is `None`.
+    /// Takes the answer to an effect into the task; `well` adds what a good one means. A call for
+    /// many names is counted by the caller, once: then `ca` is `None`.
     fn took(
         &self,
         ca: Option<&str>,
@@ -411,17 +525,22 @@ impl Worker {
 
     async fn fail_all(&self, mut tasks: Vec<Task>, error: &CaError) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        tasks.iter_mut().for_each(|task| task.ca_failed(self, None, error, now));
+        tasks
+            .iter_mut()
+            .for_each(|task| task.ca_failed(self, None, error, now));
         self.finish(tasks).await
     }
 
     fn target(&self, client: &str) -> Target {
         let known = self.targets.iter().find(|target| target.key == client);
-        known.cloned().expect("only rows of the configured clients are claimed for the CA")
+        known
+            .cloned()
+            .expect("only rows of the configured clients are claimed for the CA")
     }
 }
 
-/// Whether the CA was asked before to look for the value of this attempt, or something else was tried again and again.
+/// Whether the CA was asked before to look for the value of this attempt, or something else was
+/// tried again and again.
 fn was_submitted(task: &Task) -> bool {
     task.observed.attempt.submitted_at.is_some() || task.observed.attempt.failures > 0
 }
@@ -440,7 +559,10 @@ const DROPS: &str = "drops";
 fn by_client(tasks: Vec<Task>) -> BTreeMap<String, Vec<Task>> {
     let mut clients: BTreeMap<String, Vec<Task>> = BTreeMap::new();
     for task in tasks {
-        clients.entry(task.row.client.clone()).or_default().push(task);
+        clients
+            .entry(task.row.client.clone())
+            .or_default()
+            .push(task);
     }
     clients
 }

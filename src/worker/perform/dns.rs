@@ -1,4 +1,5 @@
-//! Steps in DNS. The ledger is written before a zone is, and only what it says is ours is ever removed.
+//! Steps in DNS. The ledger is written before a zone is, and only what it says is ours is ever
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,7 +82,9 @@ impl Worker {
         let now = self.ports.clock.now();
         let mut new = BTreeSet::new();
         for (task, provider) in &mut routed {
-            let Step::Publish { value } = task.decision.step.clone() else { continue };
+            let Step::Publish { value } = task.decision.step.clone() else {
+                continue;
+            };
             let renews = task.registration().and_then(|found| found.proof.clone());
             let attempt = &mut task.observed.attempt;
             if attempt.since.is_none() {
@@ -100,7 +103,13 @@ impl Worker {
                 new.insert(id);
             }
         }
-        let tasks = self.intend(routed.into_iter().map(|(task, _)| task).collect(), hold, |_| None).await?;
+        let tasks = self
+            .intend(
+                routed.into_iter().map(|(task, _)| task).collect(),
+                hold,
+                |_| None,
+            )
+            .await?;
         crashpoint::reach("publish-intended");
         let answered = self.change(tasks, Verb::Present).await;
         crashpoint::reach("publish-done");
@@ -111,12 +120,24 @@ impl Worker {
             for (id, answer) in answers {
                 match answer {
                     Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
-                    // There before we came, and nobody of ours ever meant to write it: somebody else's (faults D17).
-                    Ok(receipt) => self.published(&mut task, id, &receipt, !receipt.changed && new.contains(&id), now),
+                    // There before we came, and nobody of ours ever meant to write it: somebody
+                    // else's (faults D17).
+                    Ok(receipt) => self.published(
+                        &mut task,
+                        id,
+                        &receipt,
+                        !receipt.changed && new.contains(&id),
+                        now,
+                    ),
                     Err(error) => {
-                        // This was the first try and it is certain that nothing was written: there is nothing to remember.
-                        let untouched = !matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
-                        if let Some(entry) = task.entry_by_id(id).filter(|_| untouched && new.contains(&id)) {
+                        // This was the first try and it is certain that nothing was written: there
+                        // is nothing to remember.
+                        let untouched =
+                            !matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
+                        if let Some(entry) = task
+                            .entry_by_id(id)
+                            .filter(|_| untouched && new.contains(&id))
+                        {
                             entry.state = LedgerState::Removed;
                         }
                         self.dns_failed(&mut task, &error, now);
@@ -132,18 +153,31 @@ impl Worker {
         self.finish(done).await
     }
 
-    fn published(&self, task: &mut Task, id: i64, receipt: &Receipt, foreign: bool, now: Timestamp) {
-        let Some(entry) = task.entry_by_id(id) else { return };
+    fn published(
+        &self,
+        task: &mut Task,
+        id: i64,
+        receipt: &Receipt,
+        foreign: bool,
+        now: Timestamp,
+    ) {
+        let Some(entry) = task.entry_by_id(id) else {
+            return;
+        };
         let value = entry.value.clone();
         let stood_before = entry.published_at.is_some();
-        entry.state = if foreign { LedgerState::Foreign } else { LedgerState::Published };
+        entry.state = if foreign {
+            LedgerState::Foreign
+        } else {
+            LedgerState::Published
+        };
         entry.zone = Some(receipt.after.zone.apex.clone());
         if receipt.changed || !stood_before {
             entry.published_at = Some(now);
         }
         if !stood_before {
-            // Also where the answer to the write itself was lost: no write of ours changes an RRset's TTL, so what is read
-            // now is no shorter than what caches may hold.
+            // Also where the answer to the write itself was lost: no write of ours changes an
+            // RRset's TTL, so what is read now is no shorter than what caches may hold.
             entry.ttl_before = receipt.before.ttl;
             entry.negative_ttl = receipt.before.negative_ttl;
         }
@@ -153,7 +187,10 @@ impl Worker {
         } else {
             let ttl = receipt.after.ttl.unwrap_or_default();
             let beside = counted(receipt.before.records.len(), "other value", "other values");
-            format!("TXT {value} in zone {}, TTL {ttl} s, beside {beside}", receipt.after.zone.apex)
+            format!(
+                "TXT {value} in zone {}, TTL {ttl} s, beside {beside}",
+                receipt.after.zone.apex
+            )
         };
         task.went_well();
         let attempt = &mut task.observed.attempt;
@@ -162,7 +199,11 @@ impl Worker {
         if vanished {
             attempt.vanished += 1;
             (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
-            task.say(self, "vanished", "somebody had removed the value; it is published again");
+            task.say(
+                self,
+                "vanished",
+                "somebody had removed the value; it is published again",
+            );
         }
         if receipt.changed || !stood_before {
             task.say(self, "published", detail);
@@ -178,7 +219,9 @@ impl Worker {
             return Ok(());
         }
         for task in &mut tasks {
-            let Step::Remove { entries } = task.decision.step.clone() else { continue };
+            let Step::Remove { entries } = task.decision.step.clone() else {
+                continue;
+            };
             for &id in &entries {
                 if let Some(entry) = task.entry_by_id(id) {
                     entry.state = LedgerState::Removing;
@@ -211,18 +254,39 @@ impl Worker {
         self.finish(done).await
     }
 
-    fn removed(&self, task: &mut Task, id: i64, answer: Result<Receipt, ProviderError>, now: Timestamp) {
-        let Some(entry) = task.entry_by_id(id) else { return };
+    fn removed(
+        &self,
+        task: &mut Task,
+        id: i64,
+        answer: Result<Receipt, ProviderError>,
+        now: Timestamp,
+    ) {
+        let Some(entry) = task.entry_by_id(id) else {
+            return;
+        };
         let value = entry.value.clone();
         match answer {
             Ok(receipt) => {
                 entry.state = LedgerState::Removed;
                 entry.retry_at = None;
                 let zone = &receipt.after.zone.apex;
-                let others = counted(receipt.after.records.len(), "other value stays", "other values stay");
-                task.say(self, "removed", format!("TXT {value} from zone {zone}; {others}"));
+                let others = counted(
+                    receipt.after.records.len(),
+                    "other value stays",
+                    "other values stay",
+                );
+                task.say(
+                    self,
+                    "removed",
+                    format!("TXT {value} from zone {zone}; {others}"),
+                );
                 task.compare_others(self, &receipt, now);
-                if !task.observed.ledger.iter().any(|entry| entry.state.is_open()) {
+                if !task
+                    .observed
+                    .ledger
+                    .iter()
+                    .any(|entry| entry.state.is_open())
+                {
                     task.observed.attempt.stop_waiting();
                 }
             }
@@ -241,24 +305,41 @@ impl Worker {
     }
 
     /// One call per provider for all chosen entries; per task its entries with their answers.
-    async fn change(&self, tasks: Vec<Task>, verb: Verb) -> Vec<(Task, Vec<(i64, Result<Receipt, ProviderError>)>)> {
+    async fn change(
+        &self,
+        tasks: Vec<Task>,
+        verb: Verb,
+    ) -> Vec<(Task, Vec<(i64, Result<Receipt, ProviderError>)>)> {
         let mut wanted: BTreeMap<String, Vec<(usize, i64, TxtValue)>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
-            for entry in task.observed.ledger.iter().filter(|entry| task.chosen.contains(&entry.id)) {
-                let value = TxtValue { owner: entry.owner.clone(), value: entry.value.clone() };
-                wanted.entry(entry.provider.clone()).or_default().push((index, entry.id, value));
+            for entry in task
+                .observed
+                .ledger
+                .iter()
+                .filter(|entry| task.chosen.contains(&entry.id))
+            {
+                let value = TxtValue {
+                    owner: entry.owner.clone(),
+                    value: entry.value.clone(),
+                };
+                wanted
+                    .entry(entry.provider.clone())
+                    .or_default()
+                    .push((index, entry.id, value));
             }
         }
-        let asked = futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
-            let values: Vec<TxtValue> = wanted.iter().map(|(.., value)| value.clone()).collect();
-            let answers = match (self.provider(&name), verb) {
-                (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
-                (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
-                (Err(error), _) => vec![Err(error); values.len()],
-            };
-            wanted.into_iter().zip(answers).collect::<Vec<_>>()
-        }))
-        .await;
+        let asked =
+            futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
+                let values: Vec<TxtValue> =
+                    wanted.iter().map(|(.., value)| value.clone()).collect();
+                let answers = match (self.provider(&name), verb) {
+                    (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
+                    (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
+                    (Err(error), _) => vec![Err(error); values.len()],
+                };
+                wanted.into_iter().zip(answers).collect::<Vec<_>>()
+            }))
+            .await;
         let mut answered: Vec<_> = tasks.into_iter().map(|task| (task, Vec::new())).collect();
         for ((index, id, _), answer) in asked.into_iter().flatten() {
             answered[index].1.push((id, answer));
@@ -268,12 +349,20 @@ impl Worker {
 
     pub(super) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>, ProviderError> {
         self.ports.providers.get(name).ok_or_else(|| {
-            ProviderError::new(ErrorKind::Settings, format!("provider `{name}` is no longer in the configuration"))
-                .with_hint("bring it back until a run has removed the value")
+            ProviderError::new(
+                ErrorKind::Settings,
+                format!("provider `{name}` is no longer in the configuration"),
+            )
+            .with_hint("bring it back until a run has removed the value")
         })
     }
 
-    pub(in crate::worker) fn dns_failed(&self, task: &mut Task, error: &ProviderError, now: Timestamp) {
+    pub(in crate::worker) fn dns_failed(
+        &self,
+        task: &mut Task,
+        error: &ProviderError,
+        now: Timestamp,
+    ) {
         let text = with_hint(&error.message, error.hint.as_deref());
         if error.is_retryable() {
             task.wait(self, text, error.retry_after, now);

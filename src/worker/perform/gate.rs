@@ -1,4 +1,5 @@
-//! Looking before the CA does: whether every name server has the value, and what a domain waits for until they have.
+//! Looking before the CA does: whether every name server has the value, and what a domain waits for
+//! until they have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::store::StoreError;
 /// So many domains are looked at together.
 pub(super) const LOOKS_AT_ONCE: usize = 64;
 
-/// After so many looks that found the value nowhere, the provider is asked whether it is still there.
+/// After so many looks that found the value nowhere, the provider is asked whether it is still
+/// there.
 const LOOK_CLOSER: u32 = 6;
 
 /// A change by its provider and that provider's name for it.
@@ -69,44 +71,67 @@ impl Worker {
             Err(error) => (InSync::Untold, Some(error)),
         };
         let by_others = entry.is_some_and(|entry| self.is_by_others(entry));
-        let question = Question { domain: &task.fence.domain, value, published_for, in_sync, by_others };
+        let question = Question {
+            domain: &task.fence.domain,
+            value,
+            published_for,
+            in_sync,
+            by_others,
+        };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
-            verdict.cause.push_str(&format!("; the provider could not be asked: {error}"));
+            verdict
+                .cause
+                .push_str(&format!("; the provider could not be asked: {error}"));
         }
         verdict
     }
 
-    /// Asks each provider once about each change that a verdict in mode `provider` needs to know about.
+    /// Asks each provider once about each change that a verdict in mode `provider` needs to know
+    /// about.
     async fn in_sync(&self, tasks: &[Task]) -> BTreeMap<Change, Word> {
-        let changes: BTreeSet<Change> = tasks.iter().filter_map(|task| self.change_of(task)).collect();
+        let changes: BTreeSet<Change> = tasks
+            .iter()
+            .filter_map(|task| self.change_of(task))
+            .collect();
         futures::stream::iter(changes)
             .map(|change| async move {
                 let answer = match self.provider(&change.0) {
                     Ok(provider) => provider.in_sync(&change.1).await,
                     Err(error) => Err(error),
                 };
-                (change, answer.map(InSync::from).map_err(|error| with_hint(&error.message, error.hint.as_deref())))
+                (
+                    change,
+                    answer
+                        .map(InSync::from)
+                        .map_err(|error| with_hint(&error.message, error.hint.as_deref())),
+                )
             })
             .buffer_unordered(self.options.concurrency)
             .collect()
             .await
     }
 
-    /// The change that wrote the task's value, where its visibility is judged by the provider's word.
+    /// The change that wrote the task's value, where its visibility is judged by the provider's
+    /// word.
     fn change_of(&self, task: &Task) -> Option<Change> {
         if self.ports.lookout.mode(&task.fence.domain) != GateMode::Provider {
             return None;
         }
         let entry = entry_of(task, value_of(task))?;
-        Some((entry.provider.clone(), task.observed.attempt.change_id.clone()?))
+        Some((
+            entry.provider.clone(),
+            task.observed.attempt.change_id.clone()?,
+        ))
     }
 
     fn take_verdict(&self, task: &mut Task, verdict: Verdict, now: Timestamp) {
         let value = value_of(task).to_owned();
         if task.observed.attempt.since.is_none() {
             let renews = task.registration().and_then(|found| found.proof.clone());
-            task.observed.attempt.restart(Some(value.clone()), now, renews);
+            task.observed
+                .attempt
+                .restart(Some(value.clone()), now, renews);
         }
         if verdict.go {
             task.stands(&value, now);
@@ -116,10 +141,16 @@ impl Worker {
         // Nobody is late as long as others have not written it: they take what time they need.
         let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
         let attempt = &mut task.observed.attempt;
-        attempt.waits_since = attempt.waits_since.or(published_at).or((!is_awaited).then_some(now));
+        attempt.waits_since = attempt
+            .waits_since
+            .or(published_at)
+            .or((!is_awaited).then_some(now));
         attempt.cached_until = verdict.cached_until;
         // A look that reached nobody says nothing about signatures.
-        let somebody = verdict.servers.iter().any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
+        let somebody = verdict
+            .servers
+            .iter()
+            .any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
         if verdict.bogus.is_some() || verdict.go || somebody {
             task.saw_bogus(self, verdict.bogus.clone(), now);
         }
@@ -134,7 +165,9 @@ impl Worker {
     fn visible(&self, task: &mut Task, value: &str, verdict: Verdict, now: Timestamp) {
         task.went_well();
         let entry = entry_of(task, value);
-        let (ttl, negative) = entry.map_or((None, 0), |entry| (entry.ttl_before, entry.negative_ttl.unwrap_or(0)));
+        let (ttl, negative) = entry.map_or((None, 0), |entry| {
+            (entry.ttl_before, entry.negative_ttl.unwrap_or(0))
+        });
         let attempt = &mut task.observed.attempt;
         attempt.seen_at = Some(now);
         if attempt.tries == 0 {
@@ -153,11 +186,14 @@ impl Worker {
         let attempt = &mut task.observed.attempt;
         attempt.looks += 1;
         attempt.seen_at = None;
-        // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed it. The provider
-        // knows, and putting it there again is harmless.
-        let look_closer = verdict.gone && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
+        // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed
+        // it. The provider knows, and putting it there again is harmless.
+        let look_closer = verdict.gone
+            && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
         let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
-        attempt.not_before = now.saturating_add(polling_interval(poll, attempt.looks)).ok();
+        attempt.not_before = now
+            .saturating_add(polling_interval(poll, attempt.looks))
+            .ok();
         attempt.last_error = Some(verdict.cause.clone());
         task.waits_for(self, subject, &verdict.cause, now);
         if look_closer {
@@ -167,7 +203,10 @@ impl Worker {
 }
 
 fn entry_of<'a>(task: &'a Task, value: &str) -> Option<&'a LedgerEntry> {
-    task.observed.ledger.iter().find(|entry| entry.value == value)
+    task.observed
+        .ledger
+        .iter()
+        .find(|entry| entry.value == value)
 }
 
 /// How long a value has stood in its zone, as far as is known.

@@ -10,24 +10,40 @@ use super::super::task::Task;
 use crate::prevalidation::OthersChanged;
 
 impl Task {
-    /// Compares what a receipt found beside our values with what was read before, and keeps it while one of ours stands.
+    /// Compares what a receipt found beside our values with what was read before, and keeps it
+    /// while one of ours stands.
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {
         let ledger = &self.observed.ledger;
         let ours = |octets: &[u8]| ledger.iter().any(|entry| entry.value.as_bytes() == octets);
-        let found = receipt.before.records.iter().filter(|record| !ours(&record.joined()));
+        let found = receipt
+            .before
+            .records
+            .iter()
+            .filter(|record| !ours(&record.joined()));
         let found: BTreeSet<String> = found.map(|record| record.display()).collect();
         let stands = ledger.iter().any(|entry| entry.state.is_open());
         let known = self.observed.attempt.others.take();
         self.observed.attempt.others = stands.then(|| found.iter().cloned().collect());
-        let Some(known) = known.map(BTreeSet::from_iter).filter(|known| *known != found) else { return };
+        let Some(known) = known
+            .map(BTreeSet::from_iter)
+            .filter(|known| *known != found)
+        else {
+            return;
+        };
         let list = |word: &str, values: Vec<&String>| {
             let quoted: Vec<_> = values.iter().map(|value| format!("\"{value}\"")).collect();
             (!quoted.is_empty()).then(|| format!("{word} {}", quoted.join(", ")))
         };
-        let parts =
-            [list("gone:", known.difference(&found).collect()), list("new:", found.difference(&known).collect())];
+        let parts = [
+            list("gone:", known.difference(&found).collect()),
+            list("new:", found.difference(&known).collect()),
+        ];
         let what = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
-        self.say(worker, "others-changed", format!("somebody changed other TXT values at the name; {what}"));
+        self.say(
+            worker,
+            "others-changed",
+            format!("somebody changed other TXT values at the name; {what}"),
+        );
         self.observed.attempt.others_changed = Some(OthersChanged { at: now, what });
     }
 }

@@ -11,14 +11,27 @@ const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 async fn due(store: &PostgresStore, domains: &[String]) {
-    let wishes: Vec<_> = domains.iter().map(|domain| wanted(domain, "swisssign/a")).collect();
+    let wishes: Vec<_> = domains
+        .iter()
+        .map(|domain| wanted(domain, "swisssign/a"))
+        .collect();
     store.want(Origin::Config, &wishes, at(0)).await.unwrap();
     let look: Vec<_> = domains.iter().map(|domain| seen(domain, at(1))).collect();
-    store.record_look("swisssign/a", &look, at(0)).await.unwrap();
+    store
+        .record_look("swisssign/a", &look, at(0))
+        .await
+        .unwrap();
 }
 
 fn claim(now: Timestamp, limit: usize) -> Claim<'static> {
-    Claim { holder: "host/1", now, lease: LEASE, limit, only: None, except_clients: &[] }
+    Claim {
+        holder: "host/1",
+        now,
+        lease: LEASE,
+        limit,
+        only: None,
+        except_clients: &[],
+    }
 }
 
 pub(super) fn kept(lease: &Lease) -> Write {
@@ -41,10 +54,26 @@ async fn a_clock_a_year_ahead_steals_no_lease() {
     let (right, wrong) = (open(&database.url).await, open(&database.url).await);
     due(&right, &["a.ch".to_owned()]).await;
     let held = right.claim(&claim(at(10), 1)).await.unwrap().remove(0);
-    assert!(wrong.claim(&claim(at(10) + YEAR, 1)).await.unwrap().is_empty(), "its lease lives");
-    let look = [prevalidate::store::Seen { due_at: None, ..seen("a.ch", at(1)) }];
-    wrong.record_look("swisssign/a", &look, at(10) + YEAR).await.unwrap();
-    assert!(right.commit(&[kept(&held)]).await.unwrap()[0].is_ok(), "nor is it fenced out by a look");
+    assert!(
+        wrong
+            .claim(&claim(at(10) + YEAR, 1))
+            .await
+            .unwrap()
+            .is_empty(),
+        "its lease lives"
+    );
+    let look = [prevalidate::store::Seen {
+        due_at: None,
+        ..seen("a.ch", at(1))
+    }];
+    wrong
+        .record_look("swisssign/a", &look, at(10) + YEAR)
+        .await
+        .unwrap();
+    assert!(
+        right.commit(&[kept(&held)]).await.unwrap()[0].is_ok(),
+        "nor is it fenced out by a look"
+    );
 }
 
 #[tokio::test]
@@ -52,13 +81,26 @@ async fn a_clock_a_year_ahead_holds_no_lease_for_longer() {
     let (database, store) = super::direct::fresh().await;
     let wrong = open(&database.url).await;
     due(&wrong, &["a.ch".to_owned()]).await;
-    let held = wrong.claim(&claim(at(10) + YEAR, 1)).await.unwrap().remove(0);
-    assert!(wrong.extend(std::slice::from_ref(&held.fence), at(10) + YEAR, LEASE).await.unwrap().is_empty());
+    let held = wrong
+        .claim(&claim(at(10) + YEAR, 1))
+        .await
+        .unwrap()
+        .remove(0);
+    assert!(
+        wrong
+            .extend(std::slice::from_ref(&held.fence), at(10) + YEAR, LEASE)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let right = open(&database.url).await;
     assert!(right.claim(&claim(at(10), 1)).await.unwrap().is_empty());
     store.pass(5).await;
     let taken = right.claim(&claim(at(10), 1)).await.unwrap().remove(0);
-    assert!(wrong.commit(&[kept(&held)]).await.unwrap()[0].is_err(), "its epoch is over");
+    assert!(
+        wrong.commit(&[kept(&held)]).await.unwrap()[0].is_err(),
+        "its epoch is over"
+    );
     assert!(right.commit(&[kept(&taken)]).await.unwrap()[0].is_ok());
 }
 
@@ -67,11 +109,26 @@ async fn a_clock_a_year_behind_neither_loses_its_lease_nor_shortens_another() {
     let database = Cluster::shared().database().await;
     let (right, wrong) = (open(&database.url).await, open(&database.url).await);
     due(&right, &["a.ch".to_owned(), "b.ch".to_owned()]).await;
-    database.run(&format!("UPDATE domain SET due_at = due_at - {}", 2 * YEAR.as_micros())).await;
-    let held = wrong.claim(&claim(at(10) - YEAR, 1)).await.unwrap().remove(0);
+    database
+        .run(&format!(
+            "UPDATE domain SET due_at = due_at - {}",
+            2 * YEAR.as_micros()
+        ))
+        .await;
+    let held = wrong
+        .claim(&claim(at(10) - YEAR, 1))
+        .await
+        .unwrap()
+        .remove(0);
     let others = right.claim(&claim(at(10), 9)).await.unwrap();
     assert_eq!(others.len(), 1, "what it holds is held");
-    assert_eq!(wrong.extend(std::slice::from_ref(&others[0].fence), at(0) - YEAR, LEASE).await.unwrap(), []);
+    assert_eq!(
+        wrong
+            .extend(std::slice::from_ref(&others[0].fence), at(0) - YEAR, LEASE)
+            .await
+            .unwrap(),
+        []
+    );
     assert!(right.claim(&claim(at(10), 9)).await.unwrap().is_empty());
     for (store, lease) in [(&wrong, &held), (&right, &others[0])] {
         assert!(store.commit(&[kept(lease)]).await.unwrap()[0].is_ok());
@@ -85,15 +142,26 @@ async fn the_database_tells_its_own_time() {
     let theirs = store.clock().await.unwrap().unwrap();
     let again = store.clock().await.unwrap().unwrap();
     assert!(again > theirs && again.duration_since(theirs) < SignedDuration::from_mins(1));
-    let raw = database.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").await;
-    assert!(Timestamp::from_microsecond(raw).unwrap().duration_since(again).abs() < SignedDuration::from_mins(1));
+    let raw = database
+        .number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        .await;
+    assert!(
+        Timestamp::from_microsecond(raw)
+            .unwrap()
+            .duration_since(again)
+            .abs()
+            < SignedDuration::from_mins(1)
+    );
 }
 
 /// Two stores, as of two machines, four lanes each; they commit while the others claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_claimers_of_two_machines_share_two_thousand_domains_without_a_double() {
     let database = Cluster::shared().database().await;
-    let stores = [open(&database.url).await, open(&database.by(Bouncer::shared().address())).await];
+    let stores = [
+        open(&database.url).await,
+        open(&database.by(Bouncer::shared().address())).await,
+    ];
     let domains: Vec<String> = (0..2000).map(|n| format!("d{n}.ch")).collect();
     due(&stores[0], &domains).await;
     let claimers: Vec<_> = (0..8)
@@ -106,8 +174,14 @@ async fn eight_claimers_of_two_machines_share_two_thousand_domains_without_a_dou
                     if leases.is_empty() {
                         return mine;
                     }
-                    let done: Vec<_> =
-                        leases.iter().map(|lease| Write { release: true, due_at: None, ..kept(lease) }).collect();
+                    let done: Vec<_> = leases
+                        .iter()
+                        .map(|lease| Write {
+                            release: true,
+                            due_at: None,
+                            ..kept(lease)
+                        })
+                        .collect();
                     assert!(store.commit(&done).await.unwrap().iter().all(Result::is_ok));
                     mine.extend(leases.into_iter().map(|lease| lease.fence));
                 }
@@ -121,7 +195,9 @@ async fn eight_claimers_of_two_machines_share_two_thousand_domains_without_a_dou
     assert_eq!(all.len(), 2000, "each once");
     assert!(all.iter().all(|fence| fence.epoch == 1));
     assert_eq!(
-        database.number("SELECT count(DISTINCT name) FROM domain WHERE claims = 0 AND lease_epoch = 1").await,
+        database
+            .number("SELECT count(DISTINCT name) FROM domain WHERE claims = 0 AND lease_epoch = 1")
+            .await,
         2000
     );
 }
@@ -140,8 +216,15 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
             for round in 0..15 {
                 match lane % 3 {
                     0 => {
-                        let look: Vec<_> = domains.iter().rev().map(|domain| seen(domain, at(1))).collect();
-                        store.record_look("swisssign/a", &look, at(round)).await.unwrap();
+                        let look: Vec<_> = domains
+                            .iter()
+                            .rev()
+                            .map(|domain| seen(domain, at(1)))
+                            .collect();
+                        store
+                            .record_look("swisssign/a", &look, at(round))
+                            .await
+                            .unwrap();
                     }
                     1 => {
                         let all: Vec<_> = domains.iter().rev().map(|domain| name(domain)).collect();
@@ -149,8 +232,14 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
                     }
                     _ => {
                         let leases = store.claim(&claim(at(99), 100)).await.unwrap();
-                        let done: Vec<_> =
-                            leases.iter().rev().map(|lease| Write { release: true, ..kept(lease) }).collect();
+                        let done: Vec<_> = leases
+                            .iter()
+                            .rev()
+                            .map(|lease| Write {
+                                release: true,
+                                ..kept(lease)
+                            })
+                            .collect();
                         store.commit(&done).await.unwrap();
                     }
                 }
@@ -162,7 +251,10 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
     }
     // Statistics of a session are told when it ends.
     first.close().await;
-    let deadlocks = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'", database.name);
+    let deadlocks = format!(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'",
+        database.name
+    );
     assert_eq!(database.number(&deadlocks).await, 0);
 }
 

@@ -1,4 +1,5 @@
-//! Connections that break, servers that crash, disks that are full: what was stored is known to be stored, and nothing is done twice.
+//! Connections that break, servers that crash, disks that are full: what was stored is known to be
+//! stored, and nothing is done twice.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,26 @@ use super::*;
 use crate::support::wire::{Cut, Wire};
 
 async fn filled(store: &PostgresStore) {
-    store.want(Origin::Config, &[wanted("a.ch", "swisssign/a")], at(0)).await.unwrap();
-    store.record_look("swisssign/a", &[seen("a.ch", at(1))], at(0)).await.unwrap();
+    store
+        .want(Origin::Config, &[wanted("a.ch", "swisssign/a")], at(0))
+        .await
+        .unwrap();
+    store
+        .record_look("swisssign/a", &[seen("a.ch", at(1))], at(0))
+        .await
+        .unwrap();
 }
 
 fn claim() -> Claim<'static> {
     let lease = SignedDuration::from_mins(5);
-    Claim { holder: "host/1", now: at(9), lease, limit: 9, only: None, except_clients: &[] }
+    Claim {
+        holder: "host/1",
+        now: at(9),
+        lease,
+        limit: 9,
+        only: None,
+        except_clients: &[],
+    }
 }
 
 async fn leased(store: &PostgresStore) -> Lease {
@@ -49,18 +63,40 @@ fn result(lease: &Lease) -> Write {
         kind: "published".to_owned(),
         detail: String::new(),
     };
-    let effect = Some(EffectMark { at: at(2), retry: false });
-    Write { ledger: vec![entry], events: vec![event], effect, release: true, due_at: Some(at(50)), ..kept(lease) }
+    let effect = Some(EffectMark {
+        at: at(2),
+        retry: false,
+    });
+    Write {
+        ledger: vec![entry],
+        events: vec![event],
+        effect,
+        release: true,
+        due_at: Some(at(50)),
+        ..kept(lease)
+    }
 }
 
 async fn is_there_once(database: &Database) {
     for table in ["history", "effect", "ledger"] {
-        assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
+        assert_eq!(
+            database
+                .number(&format!("SELECT count(*) FROM {table}"))
+                .await,
+            1,
+            "{table}"
+        );
     }
-    assert_eq!(database.number("SELECT count(*) FROM domain WHERE lease_until IS NULL AND lease_epoch = 1").await, 1);
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM domain WHERE lease_until IS NULL AND lease_epoch = 1")
+            .await,
+        1
+    );
 }
 
-/// The answer is lost, or the request is, or it is late: never "failed" for what was stored, never twice.
+/// The answer is lost, or the request is, or it is late: never "failed" for what was stored, never
+/// twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_asked_about_and_not_repeated() {
     for cut in [Cut::AfterCommit, Cut::BeforeCommit] {
@@ -70,13 +106,16 @@ async fn a_commit_whose_answer_is_lost_is_asked_about_and_not_repeated() {
         let lease = leased(&store).await;
         wire.cut(cut);
         let outcomes = store.commit(&[result(&lease)]).await.unwrap();
-        assert!(wire.is_done() && outcomes[0].is_ok(), "{cut:?}: {outcomes:?}");
+        assert!(
+            wire.is_done() && outcomes[0].is_ok(),
+            "{cut:?}: {outcomes:?}"
+        );
         is_there_once(&database).await;
     }
 }
 
-/// The server has not heard that the connection is broken: the question waits until the server gives the transaction up, and the
-/// COMMIT that arrives afterwards finds nobody.
+/// The server has not heard that the connection is broken: the question waits until the server
+/// gives the transaction up, and the COMMIT that arrives afterwards finds nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_comes_late_comes_too_late() {
     let database = Cluster::shared().database().await;
@@ -85,10 +124,15 @@ async fn a_commit_that_comes_late_comes_too_late() {
     let lease = leased(&store).await;
     wire.cut(Cut::CommitLate);
     let committing = tokio::spawn(async move { store.commit(&[result(&lease)]).await });
-    // Patience of the server cut short by hand: the session that holds the transaction open is ended.
+    // Patience of the server cut short by hand: the session that holds the transaction open is
+    // ended.
     let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     until(async || database.number(idle).await == 1).await;
-    assert_eq!(database.number("SELECT count(*) FROM history").await, 0, "still under way");
+    assert_eq!(
+        database.number("SELECT count(*) FROM history").await,
+        0,
+        "still under way"
+    );
     database
         .run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -109,7 +153,10 @@ async fn a_claim_whose_answer_is_lost_is_held() {
     wire.cut(Cut::AfterCommit);
     let leases = store.claim(&claim()).await.unwrap();
     assert!(wire.is_done());
-    assert_eq!((leases.len(), leases[0].fence.epoch, leases[0].claims), (1, 1, 1));
+    assert_eq!(
+        (leases.len(), leases[0].fence.epoch, leases[0].claims),
+        (1, 1, 1)
+    );
     assert!(store.commit(&[result(&leases[0])]).await.unwrap()[0].is_ok());
     is_there_once(&database).await;
 }
@@ -121,15 +168,29 @@ async fn a_session_that_is_terminated_in_its_transaction_starts_again() {
     let lease = leased(&store).await;
     // Somebody holds the row, so that the commit stands in the middle of its transaction.
     let mut holder = database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT 1 FROM domain FOR UPDATE").execute(&mut holder).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM domain FOR UPDATE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
     let committing = {
         let (store, write) = (store.clone(), result(&lease));
         tokio::spawn(async move { store.commit(&[write]).await })
     };
-    let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting =
+        "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     until(async || database.number(&format!("SELECT count(*) {waiting}")).await == 1).await;
-    assert_eq!(database.number(&format!("SELECT count(pg_terminate_backend(pid)) {waiting}")).await, 1);
-    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(
+        database
+            .number(&format!(
+                "SELECT count(pg_terminate_backend(pid)) {waiting}"
+            ))
+            .await,
+        1
+    );
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut holder)
+        .await
+        .unwrap();
     assert!(committing.await.unwrap().unwrap()[0].is_ok());
     is_there_once(&database).await;
 }
@@ -171,8 +232,13 @@ async fn a_server_that_is_gone_is_unavailable_and_named() {
     });
     let cluster = cluster.await.unwrap();
     let outcome = PostgresStore::open(&database.url, None, None).await;
-    let Err(StoreError::Unavailable { message }) = outcome else { panic!("{outcome:?}") };
-    assert!(message.contains("refused") && message.contains(&cluster.address().to_string()), "{message}");
+    let Err(StoreError::Unavailable { message }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        message.contains("refused") && message.contains(&cluster.address().to_string()),
+        "{message}"
+    );
 }
 
 /// A full disk as the client sees it: the server refuses to extend a file.
@@ -189,8 +255,13 @@ async fn a_full_disk_stores_nothing_and_says_so() {
         )
         .await;
     let refused = store.commit(&[result(&lease)]).await;
-    let Err(StoreError::Unavailable { message }) = refused else { panic!("{refused:?}") };
-    assert!(message.contains("could not extend file") && message.contains("free some space"), "{message}");
+    let Err(StoreError::Unavailable { message }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        message.contains("could not extend file") && message.contains("free some space"),
+        "{message}"
+    );
     assert_eq!(database.number("SELECT count(*) FROM ledger").await, 0);
     database.run("DROP TRIGGER full_disk ON history").await;
     assert!(store.commit(&[result(&lease)]).await.unwrap()[0].is_ok());
@@ -214,7 +285,12 @@ async fn serialization_failures_are_tried_again() {
 #[tokio::test]
 async fn a_database_that_does_not_wait_for_its_disk_is_made_to() {
     let database = Cluster::shared().database().await;
-    database.run(&format!("ALTER DATABASE {} SET synchronous_commit = off", database.name)).await;
+    database
+        .run(&format!(
+            "ALTER DATABASE {} SET synchronous_commit = off",
+            database.name
+        ))
+        .await;
     let store = open(&database.url).await;
     database
         .run(
@@ -224,7 +300,12 @@ async fn a_database_that_does_not_wait_for_its_disk_is_made_to() {
         )
         .await;
     store.set_fact("k", "v").await.unwrap();
-    assert_eq!(database.number("SELECT count(*) FROM heard WHERE setting = 'on'").await, 1);
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM heard WHERE setting = 'on'")
+            .await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -234,11 +315,28 @@ async fn marks_of_transactions_do_not_pile_up() {
     filled(&store).await;
     let before = database.number("SELECT count(*) FROM settled").await;
     assert!(before > 0);
-    assert_eq!(store.claim(&Claim { now: at(0), ..claim() }).await.unwrap(), []);
-    assert_eq!(database.number("SELECT count(*) FROM settled").await, before, "who polls leaves none");
-    database.run("UPDATE settled SET at = at - interval '2 days'").await;
+    assert_eq!(
+        store
+            .claim(&Claim {
+                now: at(0),
+                ..claim()
+            })
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(
+        database.number("SELECT count(*) FROM settled").await,
+        before,
+        "who polls leaves none"
+    );
+    database
+        .run("UPDATE settled SET at = at - interval '2 days'")
+        .await;
     store.retention(at(0)).await.unwrap();
-    let left = database.number("SELECT count(*) FROM settled WHERE at < clock_timestamp() - interval '1 day'").await;
+    let left = database
+        .number("SELECT count(*) FROM settled WHERE at < clock_timestamp() - interval '1 day'")
+        .await;
     assert_eq!(left, 0);
 }
 
@@ -257,7 +355,10 @@ async fn who_only_reads_hears_soon_that_the_server_is_gone() {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let database = cluster.database().await;
     open(&database.url).await.close().await;
-    let reader = PostgresStore::open_read_only(&database.url, None, None).await.unwrap().unwrap();
+    let reader = PostgresStore::open_read_only(&database.url, None, None)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(reader.domains().await.unwrap().is_empty());
     let cluster = tokio::task::spawn_blocking(move || {
         cluster.stop();
@@ -266,8 +367,15 @@ async fn who_only_reads_hears_soon_that_the_server_is_gone() {
     let cluster = cluster.await.unwrap();
     let began = Instant::now();
     let gone = reader.domains().await;
-    assert!(matches!(&gone, Err(StoreError::Unavailable { message }) if message.contains("refused")), "{gone:?}");
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(
+        matches!(&gone, Err(StoreError::Unavailable { message }) if message.contains("refused")),
+        "{gone:?}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
     drop(cluster);
 }
 
@@ -277,8 +385,17 @@ async fn a_server_that_lets_one_in_and_says_no_more_is_given_up() {
     let database = Cluster::shared().database().await;
     open(&database.url).await.close().await;
     let mut holder = database.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE prevalidate_schema").execute(&mut holder).await.unwrap();
-    let first_look = tokio::time::timeout(Duration::from_secs(30), PostgresStore::is_there(&database.url, None));
+    sqlx::raw_sql("BEGIN; LOCK TABLE prevalidate_schema")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let first_look = tokio::time::timeout(
+        Duration::from_secs(30),
+        PostgresStore::is_there(&database.url, None),
+    );
     let silent = first_look.await.expect("it is given up");
-    assert!(matches!(&silent, Err(StoreError::Unavailable { message }) if message.contains("no answer")), "{silent:?}");
+    assert!(
+        matches!(&silent, Err(StoreError::Unavailable { message }) if message.contains("no answer")),
+        "{silent:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! How many rows are read for what a daemon asks all the time: as many as it gets, not as many as there are.
+//! How many rows are read for what a daemon asks all the time: as many as it gets, not as many as
+//! there are.
 
 use jiff::SignedDuration;
 use prevalidate::store::conformance::{at, name, seen, wanted};
@@ -31,11 +32,21 @@ async fn who_looks_for_work_reads_no_more_rows_than_there_is_work() {
     let database = Cluster::shared().database().await;
     let store = open(&database.url).await;
     // It has not counted the rows, as in the first night, until it is told to.
-    database.run("ALTER TABLE domain SET (autovacuum_enabled = off)").await;
-    let names: Vec<_> = (0..DOMAINS).map(|number| format!("d{number:04}.test")).collect();
+    database
+        .run("ALTER TABLE domain SET (autovacuum_enabled = off)")
+        .await;
+    let names: Vec<_> = (0..DOMAINS)
+        .map(|number| format!("d{number:04}.test"))
+        .collect();
     let wishes: Vec<_> = names.iter().map(|name| wanted(name, CLIENT)).collect();
     store.want(Origin::Config, &wishes, at(0)).await.unwrap();
-    let look: Vec<_> = names.iter().map(|name| Seen { due_at: Some(at(1)), ..seen(name, at(1)) }).collect();
+    let look: Vec<_> = names
+        .iter()
+        .map(|name| Seen {
+            due_at: Some(at(1)),
+            ..seen(name, at(1))
+        })
+        .collect();
     store.record_look(CLIENT, &look, at(0)).await.unwrap();
     store.close().await;
 
@@ -58,15 +69,31 @@ async fn who_looks_for_work_reads_no_more_rows_than_there_is_work() {
         let read = read.await;
         assert!(read <= 2, "{read} rows when nothing is due");
         let read = read_for(&database, async |store| {
-            let leases = store.claim(&Claim { now: at(2), ..claim.clone() }).await.unwrap();
+            let leases = store
+                .claim(&Claim {
+                    now: at(2),
+                    ..claim.clone()
+                })
+                .await
+                .unwrap();
             assert_eq!(leases.len(), 10);
             let kept: Vec<_> = leases.iter().map(kept).collect();
             assert!(store.commit(&kept).await.unwrap().iter().all(Result::is_ok));
         });
         let read = read.await;
-        assert!((10..=100).contains(&read), "{read} rows when all is due and ten are taken");
+        assert!(
+            (10..=100).contains(&read),
+            "{read} rows when all is due and ten are taken"
+        );
         let page = async |store: &PostgresStore| {
-            assert_eq!(store.domains_after(Some(&name("d2000.test")), 10).await.unwrap().len(), 10);
+            assert_eq!(
+                store
+                    .domains_after(Some(&name("d2000.test")), 10)
+                    .await
+                    .unwrap()
+                    .len(),
+                10
+            );
         };
         let read = read_for(&database, page).await;
         assert!((10..=20).contains(&read), "{read} rows for a page of ten");

@@ -1,8 +1,10 @@
-//! A Route 53 that is as strict as the real one where a mistake could cost somebody a record: DELETE must match to the letter,
-//! CREATE must find nothing, a batch is made as a whole or not at all, limits and quoting are checked, pages end. It throttles,
-//! refuses and loses answers when told to, and keeps its state for the test to look at.
+//! A Route 53 that is as strict as the real one where a mistake could cost somebody a record:
+//! DELETE must match to the letter, CREATE must find nothing, a batch is made as a whole or not at
+//! all, limits and quoting are checked, pages end. It throttles, refuses and loses answers when
+//! told to, and keeps its state for the test to look at.
 //!
-//! It does not compute signatures: of a signature's header it checks shape, date, scope and access key.
+//! It does not compute signatures: of a signature's header it checks shape, date, scope and access
+//! key.
 
 pub mod xml;
 pub mod zone;
@@ -64,7 +66,12 @@ pub struct Key {
 
 impl Key {
     pub fn of(account: &str) -> Self {
-        Self { account: account.to_owned(), may_change: true, may_get_change: true, token: None }
+        Self {
+            account: account.to_owned(),
+            may_change: true,
+            may_get_change: true,
+            token: None,
+        }
     }
 }
 
@@ -100,12 +107,21 @@ impl Drop for Fake {
 impl Fake {
     /// A server without zones and keys.
     pub async fn start() -> Self {
-        let inside = Arc::new(Mutex::new(Inside { page: 300, ..Inside::default() }));
+        let inside = Arc::new(Mutex::new(Inside {
+            page: 300,
+            ..Inside::default()
+        }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = Router::new().fallback(answer).with_state(Arc::clone(&inside));
+        let app = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&inside));
         let task = tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { address, inside, task }
+        Self {
+            address,
+            inside,
+            task,
+        }
     }
 
     pub fn endpoint(&self) -> String {
@@ -118,11 +134,19 @@ impl Fake {
 
     /// A zone with SOA and NS, as Route 53 makes it.
     pub fn zone(&self, id: &str, apex: &str, account: &str) {
-        let name_servers: Vec<String> = (1..=4).map(|n| format!("ns-{n}.{}.awsdns.test", id.to_lowercase())).collect();
+        let name_servers: Vec<String> = (1..=4)
+            .map(|n| format!("ns-{n}.{}.awsdns.test", id.to_lowercase()))
+            .collect();
         let servers: Vec<String> = name_servers.iter().map(|name| format!("{name}.")).collect();
         let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
-        let soa = format!("{} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400", servers[0]);
-        let sets = vec![Rrset::new(apex, "NS", 172_800, &servers), Rrset::new(apex, "SOA", 900, &[&soa])];
+        let soa = format!(
+            "{} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400",
+            servers[0]
+        );
+        let sets = vec![
+            Rrset::new(apex, "NS", 172_800, &servers),
+            Rrset::new(apex, "SOA", 900, &[&soa]),
+        ];
         let zone = Zone {
             apex: apex.into(),
             account: account.into(),
@@ -148,9 +172,16 @@ impl Fake {
     pub fn dump(&self, id: &str) -> Vec<String> {
         self.with(id, |zone| {
             let line = |set: &Rrset| {
-                let (name, kind, more) = (set.name.clone(), set.kind.clone(), format!("{:?}{:?}", set.alias, set.more));
+                let (name, kind, more) = (
+                    set.name.clone(),
+                    set.kind.clone(),
+                    format!("{:?}{:?}", set.alias, set.more),
+                );
                 let ttl = set.ttl;
-                set.values.clone().into_iter().map(move |value| format!("{name} {ttl:?} {kind} {value} {more}"))
+                set.values
+                    .clone()
+                    .into_iter()
+                    .map(move |value| format!("{name} {ttl:?} {kind} {value} {more}"))
             };
             let mut lines: Vec<String> = zone.sets.iter().flat_map(line).collect();
             lines.sort();
@@ -159,13 +190,21 @@ impl Fake {
     }
 
     pub fn fail_next(&self, operation: Operation, fault: Fault) {
-        self.inside().faults.entry(operation).or_default().push_back(fault);
+        self.inside()
+            .faults
+            .entry(operation)
+            .or_default()
+            .push_back(fault);
     }
 
     /// The same after so many calls that go well.
     pub fn fail_after(&self, operation: Operation, calls: usize, fault: Fault) {
         let good = std::iter::repeat_n(Fault::None, calls);
-        self.inside().faults.entry(operation).or_default().extend(good.chain([fault]));
+        self.inside()
+            .faults
+            .entry(operation)
+            .or_default()
+            .extend(good.chain([fault]));
     }
 
     /// Happens just before the next change is looked at: somebody else was faster.
@@ -175,7 +214,10 @@ impl Fake {
 
     /// All changes so far have reached all name servers.
     pub fn sync(&self) {
-        self.inside().changes.values_mut().for_each(|in_sync| *in_sync = true);
+        self.inside()
+            .changes
+            .values_mut()
+            .for_each(|in_sync| *in_sync = true);
     }
 
     /// Answers hold at most so many record sets.
@@ -194,7 +236,11 @@ impl Fake {
     }
 
     pub fn calls(&self, operation: Operation) -> u64 {
-        self.inside().calls.get(&operation).copied().unwrap_or_default()
+        self.inside()
+            .calls
+            .get(&operation)
+            .copied()
+            .unwrap_or_default()
     }
 
     pub fn forget_calls(&self) {
@@ -224,8 +270,12 @@ async fn answer(
     let (operation, id) = match (method.as_str(), path.as_slice()) {
         ("GET", ["2013-04-01", "hostedzone"]) => (Operation::ListHostedZones, ""),
         ("GET", ["2013-04-01", "hostedzone", id]) => (Operation::GetHostedZone, *id),
-        ("GET", ["2013-04-01", "hostedzone", id, "rrset"]) => (Operation::ListResourceRecordSets, *id),
-        ("POST", ["2013-04-01", "hostedzone", id, "rrset"]) => (Operation::ChangeResourceRecordSets, *id),
+        ("GET", ["2013-04-01", "hostedzone", id, "rrset"]) => {
+            (Operation::ListResourceRecordSets, *id)
+        }
+        ("POST", ["2013-04-01", "hostedzone", id, "rrset"]) => {
+            (Operation::ChangeResourceRecordSets, *id)
+        }
         ("GET", ["2013-04-01", "change", id]) => (Operation::GetChange, *id),
         ("POST", [""]) => (Operation::AssumeRole, ""),
         _ => return error(404, "UnknownOperationException", uri.path()),
@@ -235,11 +285,15 @@ async fn answer(
         Ok(key) => key,
         Err(refused) => return *refused,
     };
-    let fault = inside.faults.get_mut(&operation).and_then(VecDeque::pop_front);
+    let fault = inside
+        .faults
+        .get_mut(&operation)
+        .and_then(VecDeque::pop_front);
     match fault {
         Some(Fault::Throttle) => return error(400, "Throttling", "Rate exceeded"),
         Some(Fault::Busy) => {
-            let text = "The request was rejected because Route 53 was still processing a prior request.";
+            let text =
+                "The request was rejected because Route 53 was still processing a prior request.";
             return error(400, "PriorRequestNotComplete", text);
         }
         Some(Fault::Refuse(status, code, message)) => return error(status, code, message),
@@ -252,8 +306,13 @@ async fn answer(
         Operation::GetHostedZone => inside.zone_of(&key, id).map_or_else(
             |refused| *refused,
             |zone| {
-                let servers: String = zone.name_servers.iter().map(|name| leaf("NameServer", name)).collect();
-                let set = format!("<DelegationSet><NameServers>{servers}</NameServers></DelegationSet>");
+                let servers: String = zone
+                    .name_servers
+                    .iter()
+                    .map(|name| leaf("NameServer", name))
+                    .collect();
+                let set =
+                    format!("<DelegationSet><NameServers>{servers}</NameServers></DelegationSet>");
                 document("GetHostedZoneResponse", &(hosted_zone(id, zone) + &set))
             },
         ),
@@ -262,7 +321,11 @@ async fn answer(
         Operation::GetChange => match inside.changes.get(id) {
             _ if !key.may_get_change => denied("route53:GetChange"),
             Some(&in_sync) => document("GetChangeResponse", &change_info(id, in_sync)),
-            None => error(404, "NoSuchChange", &format!("Could not find resource with ID: {id}")),
+            None => error(
+                404,
+                "NoSuchChange",
+                &format!("Could not find resource with ID: {id}"),
+            ),
         },
         Operation::AssumeRole => inside.assume_role(&key, &body),
     };
@@ -275,35 +338,65 @@ async fn answer(
 
 impl Inside {
     /// Whose key the request is signed with.
-    fn authorized(&mut self, operation: Operation, headers: &HeaderMap) -> Result<Key, Box<Response>> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    fn authorized(
+        &mut self,
+        operation: Operation,
+        headers: &HeaderMap,
+    ) -> Result<Key, Box<Response>> {
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         let refused = |code: &str, message: &str| Err(Box::new(error(403, code, message)));
         let Some(authorization) = text("authorization").strip_prefix("AWS4-HMAC-SHA256 ") else {
             return refused("MissingAuthenticationToken", "Missing Authentication Token");
         };
-        let parts: HashMap<&str, &str> =
-            authorization.split(',').filter_map(|part| part.trim().split_once('=')).collect();
+        let parts: HashMap<&str, &str> = authorization
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+            .collect();
         let part = |name: &str| parts.get(name).copied().unwrap_or_default();
         let is_whole = part("Signature").len() == 64
-            && ["host", "x-amz-date"].iter().all(|name| part("SignedHeaders").split(';').any(|signed| signed == *name));
-        let [id, date, region, service, "aws4_request"] = part("Credential").split('/').collect::<Vec<_>>()[..] else {
+            && ["host", "x-amz-date"].iter().all(|name| {
+                part("SignedHeaders")
+                    .split(';')
+                    .any(|signed| signed == *name)
+            });
+        let [id, date, region, service, "aws4_request"] =
+            part("Credential").split('/').collect::<Vec<_>>()[..]
+        else {
             return refused("IncompleteSignature", authorization);
         };
         if !is_whole || !text("x-amz-date").starts_with(date) {
             return refused("IncompleteSignature", "what is signed, or when, is missing");
         }
         let Some(key) = self.keys.get(id) else {
-            return refused("InvalidClientTokenId", "The security token included in the request is invalid.");
+            return refused(
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+            );
         };
         if key.token.as_deref().unwrap_or_default() != text("x-amz-security-token") {
-            return refused("InvalidClientTokenId", "The security token included in the request is invalid.");
+            return refused(
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+            );
         }
-        let expected = if operation == Operation::AssumeRole { "sts" } else { "route53" };
+        let expected = if operation == Operation::AssumeRole {
+            "sts"
+        } else {
+            "route53"
+        };
         if service != expected || (service == "route53" && region != "us-east-1") {
             let text = format!("Credential should be scoped to a valid region, not '{region}'. ");
             return refused("SignatureDoesNotMatch", &text);
         }
-        let name = format!("{}:{operation:?}", if service == "sts" { "sts" } else { "route53" });
+        let name = format!(
+            "{}:{operation:?}",
+            if service == "sts" { "sts" } else { "route53" }
+        );
         self.actions.insert(name);
         Ok(key.clone())
     }
@@ -312,19 +405,41 @@ impl Inside {
         match self.zones.get(id) {
             Some(zone) if zone.account == key.account => Ok(zone),
             Some(_) => Err(Box::new(denied("route53:GetHostedZone"))),
-            None => Err(Box::new(error(404, "NoSuchHostedZone", &format!("No hosted zone found with ID: {id}")))),
+            None => Err(Box::new(error(
+                404,
+                "NoSuchHostedZone",
+                &format!("No hosted zone found with ID: {id}"),
+            ))),
         }
     }
 
     fn list_zones(&self, key: &Key, query: &HashMap<String, String>) -> Response {
-        let most = query.get("maxitems").and_then(|most| most.parse().ok()).unwrap_or(100).min(100).min(self.page);
+        let most = query
+            .get("maxitems")
+            .and_then(|most| most.parse().ok())
+            .unwrap_or(100)
+            .min(100)
+            .min(self.page);
         let begin = query.get("marker").cloned().unwrap_or_default();
-        let mut zones = self.zones.iter().filter(|(id, zone)| zone.account == key.account && **id >= begin);
-        let shown: String = zones.by_ref().take(most).map(|(id, zone)| hosted_zone(id, zone)).collect();
+        let mut zones = self
+            .zones
+            .iter()
+            .filter(|(id, zone)| zone.account == key.account && **id >= begin);
+        let shown: String = zones
+            .by_ref()
+            .take(most)
+            .map(|(id, zone)| hosted_zone(id, zone))
+            .collect();
         let next = zones.next().map(|(id, _)| leaf("NextMarker", id));
         let truncated = leaf("IsTruncated", &next.is_some().to_string());
-        let text = format!("<HostedZones>{shown}</HostedZones>{truncated}{}", next.unwrap_or_default());
-        document("ListHostedZonesResponse", &(text + &leaf("MaxItems", &most.to_string())))
+        let text = format!(
+            "<HostedZones>{shown}</HostedZones>{truncated}{}",
+            next.unwrap_or_default()
+        );
+        document(
+            "ListHostedZonesResponse",
+            &(text + &leaf("MaxItems", &most.to_string())),
+        )
     }
 
     fn list_records(&self, key: &Key, id: &str, query: &HashMap<String, String>) -> Response {
@@ -336,35 +451,69 @@ impl Inside {
         if !text("type").is_empty() && text("name").is_empty() {
             return error(400, "InvalidInput", "type without name");
         }
-        let most = query.get("maxitems").and_then(|most| most.parse().ok()).unwrap_or(300).min(300).min(self.page);
+        let most = query
+            .get("maxitems")
+            .and_then(|most| most.parse().ok())
+            .unwrap_or(300)
+            .min(300)
+            .min(self.page);
         let name = zone::plain(&text("name"));
-        let name = if name.is_empty() { String::new() } else { zone::place(&name) };
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            zone::place(&name)
+        };
         let begin = (name, text("type"), text("identifier"));
         let mut sets = zone.sets.iter().filter(|set| set.place() >= begin);
         let shown: String = sets.by_ref().take(most).map(Rrset::write).collect();
         let next = sets.next().map(|set| {
-            let name = leaf("NextRecordName", &zone::shown(&set.name)) + &leaf("NextRecordType", &set.kind);
-            name + &set.identifier.iter().map(|identifier| leaf("NextRecordIdentifier", identifier)).collect::<String>()
+            let name = leaf("NextRecordName", &zone::shown(&set.name))
+                + &leaf("NextRecordType", &set.kind);
+            name + &set
+                .identifier
+                .iter()
+                .map(|identifier| leaf("NextRecordIdentifier", identifier))
+                .collect::<String>()
         });
         let truncated = leaf("IsTruncated", &next.is_some().to_string());
-        let text = format!("<ResourceRecordSets>{shown}</ResourceRecordSets>{truncated}{}", next.unwrap_or_default());
-        document("ListResourceRecordSetsResponse", &(text + &leaf("MaxItems", &most.to_string())))
+        let text = format!(
+            "<ResourceRecordSets>{shown}</ResourceRecordSets>{truncated}{}",
+            next.unwrap_or_default()
+        );
+        document(
+            "ListResourceRecordSetsResponse",
+            &(text + &leaf("MaxItems", &most.to_string())),
+        )
     }
 
     fn change(&mut self, key: &Key, id: &str, body: &[u8]) -> Response {
-        let request = match std::str::from_utf8(body).map_err(|error| error.to_string()).and_then(xml::read) {
+        let request = match std::str::from_utf8(body)
+            .map_err(|error| error.to_string())
+            .and_then(xml::read)
+        {
             Ok(request) if request.name == "ChangeResourceRecordSetsRequest" => request,
             Ok(other) => return error(400, "MalformedXML", &other.name),
             Err(fault) => return error(400, "MalformedXML", &fault),
         };
-        // AWS asks for the permission first: the zone is not looked at for somebody who may not change it.
-        let changes = request.child("ChangeBatch").and_then(|batch| batch.child("Changes"));
+        // AWS asks for the permission first: the zone is not looked at for somebody who may not
+        // change it.
+        let changes = request
+            .child("ChangeBatch")
+            .and_then(|batch| batch.child("Changes"));
         let mut actions = Vec::new();
         for change in changes.iter().flat_map(|changes| &changes.children) {
-            let kind = change.child("ResourceRecordSet").and_then(|set| set.text_of("Type")).unwrap_or_default();
-            actions.push(format!("{} {kind}", change.text_of("Action").unwrap_or_default()));
+            let kind = change
+                .child("ResourceRecordSet")
+                .and_then(|set| set.text_of("Type"))
+                .unwrap_or_default();
+            actions.push(format!(
+                "{} {kind}",
+                change.text_of("Action").unwrap_or_default()
+            ));
         }
-        let allowed = actions.iter().all(|action| ["CREATE TXT", "DELETE TXT"].contains(&action.as_str()));
+        let allowed = actions
+            .iter()
+            .all(|action| ["CREATE TXT", "DELETE TXT"].contains(&action.as_str()));
         self.actions.extend(actions);
         if let Err(refused) = self.zone_of(key, id) {
             return *refused;
@@ -399,15 +548,26 @@ impl Inside {
         {
             return denied("sts:AssumeRole");
         }
-        self.keys.insert("ASIASESSION".to_owned(), Key { token: Some("session-token".to_owned()), ..key.clone() });
+        self.keys.insert(
+            "ASIASESSION".to_owned(),
+            Key {
+                token: Some("session-token".to_owned()),
+                ..key.clone()
+            },
+        );
         let credentials = leaf("AccessKeyId", "ASIASESSION")
             + &leaf("SecretAccessKey", "session-secret")
             + &leaf("SessionToken", "session-token")
             + &leaf("Expiration", "2099-01-01T00:00:00Z");
-        let user =
-            leaf("AssumedRoleId", "AROA:prevalidate") + &leaf("Arn", "arn:aws:sts::123456789012:assumed-role/x/y");
-        let result = format!("<AssumedRoleUser>{user}</AssumedRoleUser><Credentials>{credentials}</Credentials>");
-        document("AssumeRoleResponse", &format!("<AssumeRoleResult>{result}</AssumeRoleResult>"))
+        let user = leaf("AssumedRoleId", "AROA:prevalidate")
+            + &leaf("Arn", "arn:aws:sts::123456789012:assumed-role/x/y");
+        let result = format!(
+            "<AssumedRoleUser>{user}</AssumedRoleUser><Credentials>{credentials}</Credentials>"
+        );
+        document(
+            "AssumeRoleResponse",
+            &format!("<AssumeRoleResult>{result}</AssumeRoleResult>"),
+        )
     }
 }
 
@@ -417,7 +577,9 @@ fn form(text: &str) -> HashMap<String, String> {
         let mut octets = Vec::new();
         let mut rest = text.as_bytes();
         while let Some((&octet, after)) = rest.split_first() {
-            let hex = after.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+            let hex = after
+                .get(..2)
+                .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
             match (octet, hex) {
                 (b'%', Some(octet)) => {
                     octets.push(octet);
@@ -431,11 +593,17 @@ fn form(text: &str) -> HashMap<String, String> {
         }
         String::from_utf8(octets).unwrap_or_default()
     };
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
 }
 
 fn hosted_zone(id: &str, zone: &Zone) -> String {
-    let config = format!("<Config>{}</Config>", leaf("PrivateZone", &zone.private.to_string()));
+    let config = format!(
+        "<Config>{}</Config>",
+        leaf("PrivateZone", &zone.private.to_string())
+    );
     let inside = leaf("Id", &format!("/hostedzone/{id}"))
         + &leaf("Name", &zone::shown(&zone.apex))
         + &leaf("CallerReference", id)
@@ -447,7 +615,10 @@ fn hosted_zone(id: &str, zone: &Zone) -> String {
 fn change_info(id: &str, in_sync: bool) -> String {
     let status = if in_sync { "INSYNC" } else { "PENDING" };
     let inside = leaf("Id", &format!("/change/{id}")) + &leaf("Status", status);
-    format!("<ChangeInfo>{inside}{}</ChangeInfo>", leaf("SubmittedAt", "2026-07-30T00:00:00Z"))
+    format!(
+        "<ChangeInfo>{inside}{}</ChangeInfo>",
+        leaf("SubmittedAt", "2026-07-30T00:00:00Z")
+    )
 }
 
 fn document(name: &str, inside: &str) -> Response {
@@ -456,9 +627,21 @@ fn document(name: &str, inside: &str) -> Response {
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response {
-    let inside = format!("<Error>{}{}{}</Error>", leaf("Type", "Sender"), leaf("Code", code), leaf("Message", message));
-    let body = format!("<?xml version=\"1.0\"?>\n<ErrorResponse xmlns=\"{NAMESPACE}\">{inside}</ErrorResponse>");
-    (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "text/xml")], body).into_response()
+    let inside = format!(
+        "<Error>{}{}{}</Error>",
+        leaf("Type", "Sender"),
+        leaf("Code", code),
+        leaf("Message", message)
+    );
+    let body = format!(
+        "<?xml version=\"1.0\"?>\n<ErrorResponse xmlns=\"{NAMESPACE}\">{inside}</ErrorResponse>"
+    );
+    (
+        StatusCode::from_u16(status).unwrap(),
+        [(header::CONTENT_TYPE, "text/xml")],
+        body,
+    )
+        .into_response()
 }
 
 fn denied(action: &str) -> Response {
@@ -471,6 +654,11 @@ fn denied(action: &str) -> Response {
 
 /// The connection breaks in the middle of an answer.
 fn broken() -> Response {
-    let stream = futures::stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is lost")) });
-    ([(header::CONTENT_LENGTH, "1000")], Body::from_stream(stream)).into_response()
+    let stream =
+        futures::stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is lost")) });
+    (
+        [(header::CONTENT_LENGTH, "1000")],
+        Body::from_stream(stream),
+    )
+        .into_response()
 }

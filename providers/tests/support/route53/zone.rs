@@ -61,26 +61,52 @@ impl Rrset {
     }
 
     pub fn alias(name: &str, kind: &str, target: &str) -> Self {
-        Self { ttl: None, alias: Some(target.to_owned()), ..Self::new(name, kind, 0, &[]) }
+        Self {
+            ttl: None,
+            alias: Some(target.to_owned()),
+            ..Self::new(name, kind, 0, &[])
+        }
     }
 
     fn read(element: &Element) -> Result<Self, String> {
-        let places: Vec<_> =
-            element.children.iter().map(|child| ORDER.iter().position(|name| *name == child.name)).collect();
+        let places: Vec<_> = element
+            .children
+            .iter()
+            .map(|child| ORDER.iter().position(|name| *name == child.name))
+            .collect();
         if places.contains(&None) || !places.is_sorted() {
-            let names: Vec<_> = element.children.iter().map(|child| child.name.as_str()).collect();
-            return Err(format!("unexpected element, or out of order: {}", names.join(", ")));
+            let names: Vec<_> = element
+                .children
+                .iter()
+                .map(|child| child.name.as_str())
+                .collect();
+            return Err(format!(
+                "unexpected element, or out of order: {}",
+                names.join(", ")
+            ));
         }
         let text = |name: &str| element.text_of(name).map(str::to_owned);
-        let ttl = text("TTL").map(|ttl| ttl.parse().map_err(|_| format!("invalid TTL {ttl}"))).transpose()?;
+        let ttl = text("TTL")
+            .map(|ttl| ttl.parse().map_err(|_| format!("invalid TTL {ttl}")))
+            .transpose()?;
         let values = element.child("ResourceRecords").map(|records| {
-            records.children.iter().filter_map(|record| record.text_of("Value").map(str::to_owned)).collect::<Vec<_>>()
+            records
+                .children
+                .iter()
+                .filter_map(|record| record.text_of("Value").map(str::to_owned))
+                .collect::<Vec<_>>()
         });
-        let alias = element.child("AliasTarget").and_then(|target| target.text_of("DNSName").map(str::to_owned));
+        let alias = element
+            .child("AliasTarget")
+            .and_then(|target| target.text_of("DNSName").map(str::to_owned));
         match (&alias, ttl, &values) {
             (None, Some(_), Some(values)) if !values.is_empty() => {}
             (Some(_), None, None) => {}
-            _ => return Err("expected exactly one of [AliasTarget, TTL and ResourceRecords]".to_owned()),
+            _ => {
+                return Err(
+                    "expected exactly one of [AliasTarget, TTL and ResourceRecords]".to_owned(),
+                );
+            }
         }
         let more = ["Weight", "Region", "Failover", "MultiValueAnswer"];
         Ok(Self {
@@ -89,24 +115,46 @@ impl Rrset {
             ttl,
             values: values.unwrap_or_default(),
             identifier: text("SetIdentifier"),
-            more: more.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect(),
+            more: more
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), text(name)?)))
+                .collect(),
             alias,
         })
     }
 
     pub fn write(&self) -> String {
         let mut parts = leaf("Name", &shown(&self.name)) + &leaf("Type", &self.kind);
-        parts += &self.identifier.iter().map(|identifier| leaf("SetIdentifier", identifier)).collect::<String>();
-        parts += &self.more.iter().map(|(name, text)| leaf(name, text)).collect::<String>();
-        parts += &self.ttl.iter().map(|ttl| leaf("TTL", &ttl.to_string())).collect::<String>();
+        parts += &self
+            .identifier
+            .iter()
+            .map(|identifier| leaf("SetIdentifier", identifier))
+            .collect::<String>();
+        parts += &self
+            .more
+            .iter()
+            .map(|(name, text)| leaf(name, text))
+            .collect::<String>();
+        parts += &self
+            .ttl
+            .iter()
+            .map(|ttl| leaf("TTL", &ttl.to_string()))
+            .collect::<String>();
         if !self.values.is_empty() {
-            let records =
-                self.values.iter().map(|value| format!("<ResourceRecord>{}</ResourceRecord>", leaf("Value", value)));
-            parts += &format!("<ResourceRecords>{}</ResourceRecords>", records.collect::<String>());
+            let records = self
+                .values
+                .iter()
+                .map(|value| format!("<ResourceRecord>{}</ResourceRecord>", leaf("Value", value)));
+            parts += &format!(
+                "<ResourceRecords>{}</ResourceRecords>",
+                records.collect::<String>()
+            );
         }
         if let Some(target) = &self.alias {
             let inside = leaf("HostedZoneId", "Z2FDTNDATAQYW2") + &leaf("DNSName", target);
-            parts += &format!("<AliasTarget>{inside}<EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget>");
+            parts += &format!(
+                "<AliasTarget>{inside}<EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget>"
+            );
         }
         format!("<ResourceRecordSet>{parts}</ResourceRecordSet>")
     }
@@ -121,7 +169,11 @@ impl Rrset {
 
     /// Route 53's order: labels from the right, as text with a trailing dot, then the type.
     pub fn place(&self) -> (String, String, String) {
-        (place(&self.name), self.kind.clone(), self.identifier.clone().unwrap_or_default())
+        (
+            place(&self.name),
+            self.kind.clone(),
+            self.identifier.clone().unwrap_or_default(),
+        )
     }
 
     /// What is wrong with it in itself.
@@ -138,29 +190,40 @@ impl Rrset {
             if self.kind == "TXT"
                 && let Err(fault) = check_txt(value)
             {
-                faults.push(format!("Invalid Resource Record: FATAL problem: {fault} encountered with '{value}'"));
+                faults.push(format!(
+                    "Invalid Resource Record: FATAL problem: {fault} encountered with '{value}'"
+                ));
             }
         }
         faults
     }
 }
 
-/// A TXT value is one or more strings in quotes, each of at most 255 octets; what is not printable is octal.
+/// A TXT value is one or more strings in quotes, each of at most 255 octets; what is not printable
+/// is octal.
 fn check_txt(value: &str) -> Result<(), &'static str> {
     let mut rest = value.trim();
     while !rest.is_empty() {
-        rest = rest.strip_prefix('"').ok_or("InvalidCharacterString (Value should be enclosed in quotation marks)")?;
+        rest = rest
+            .strip_prefix('"')
+            .ok_or("InvalidCharacterString (Value should be enclosed in quotation marks)")?;
         let mut octets = 0;
         loop {
-            let letter = rest.chars().next().ok_or("InvalidCharacterString (unbalanced quotation marks)")?;
+            let letter = rest
+                .chars()
+                .next()
+                .ok_or("InvalidCharacterString (unbalanced quotation marks)")?;
             rest = &rest[letter.len_utf8()..];
             match letter {
                 '"' => break,
                 '\\' => {
-                    let octal =
-                        rest.get(..3).is_some_and(|digits| digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit)));
+                    let octal = rest.get(..3).is_some_and(|digits| {
+                        digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit))
+                    });
                     let taken = if octal { 3 } else { 1 };
-                    rest = rest.get(taken..).ok_or("InvalidCharacterString (open escape)")?;
+                    rest = rest
+                        .get(taken..)
+                        .ok_or("InvalidCharacterString (open escape)")?;
                 }
                 ' '..='~' => {}
                 _ => return Err("InvalidCharacterString (unsupported character)"),
@@ -172,7 +235,11 @@ fn check_txt(value: &str) -> Result<(), &'static str> {
         }
         rest = rest.trim_start();
     }
-    if value.trim().is_empty() { Err("InvalidCharacterString (empty)") } else { Ok(()) }
+    if value.trim().is_empty() {
+        Err("InvalidCharacterString (empty)")
+    } else {
+        Ok(())
+    }
 }
 
 /// A hosted zone.
@@ -193,11 +260,16 @@ impl Zone {
     pub fn put(&mut self, set: Rrset) {
         self.sets.retain(|other| other.key() != set.key());
         let place = set.place();
-        self.sets.insert(self.sets.partition_point(|other| other.place() < place), set);
+        self.sets.insert(
+            self.sets.partition_point(|other| other.place() < place),
+            set,
+        );
     }
 
     pub fn set(&self, name: &str, kind: &str) -> Option<&Rrset> {
-        self.sets.iter().find(|set| set.name == name && set.kind == kind)
+        self.sets
+            .iter()
+            .find(|set| set.name == name && set.kind == kind)
     }
 
     /// Makes all changes of a request or none.
@@ -206,24 +278,48 @@ impl Zone {
     /// The code and what is wrong with which change.
     pub fn change(&mut self, request: &Element) -> Result<(), (&'static str, Vec<String>)> {
         let invalid = |what: &str| ("InvalidInput", vec![what.to_owned()]);
-        let batch = request.child("ChangeBatch").ok_or_else(|| invalid("no ChangeBatch"))?;
-        let changes = &batch.child("Changes").ok_or_else(|| invalid("no Changes"))?.children;
+        let batch = request
+            .child("ChangeBatch")
+            .ok_or_else(|| invalid("no ChangeBatch"))?;
+        let changes = &batch
+            .child("Changes")
+            .ok_or_else(|| invalid("no Changes"))?
+            .children;
         let mut read = Vec::new();
         for change in changes {
-            let action = change.text_of("Action").ok_or_else(|| invalid("no Action"))?;
-            let set = change.child("ResourceRecordSet").ok_or_else(|| invalid("no ResourceRecordSet"))?;
+            let action = change
+                .text_of("Action")
+                .ok_or_else(|| invalid("no Action"))?;
+            let set = change
+                .child("ResourceRecordSet")
+                .ok_or_else(|| invalid("no ResourceRecordSet"))?;
             read.push((action, Rrset::read(set).map_err(|fault| invalid(&fault))?));
         }
         let weight = |action: &str| if action == "UPSERT" { 2 } else { 1 };
-        let records: usize = read.iter().map(|(action, set)| weight(action) * set.values.len()).sum();
-        let characters = |set: &Rrset| set.values.iter().map(|value| value.chars().count()).sum::<usize>();
-        let characters: usize = read.iter().map(|(action, set)| weight(action) * characters(set)).sum();
+        let records: usize = read
+            .iter()
+            .map(|(action, set)| weight(action) * set.values.len())
+            .sum();
+        let characters = |set: &Rrset| {
+            set.values
+                .iter()
+                .map(|value| value.chars().count())
+                .sum::<usize>()
+        };
+        let characters: usize = read
+            .iter()
+            .map(|(action, set)| weight(action) * characters(set))
+            .sum();
         let mut faults = Vec::new();
         if records > REQUEST_RECORDS {
-            faults.push(format!("Number of records limit of {REQUEST_RECORDS} exceeded."));
+            faults.push(format!(
+                "Number of records limit of {REQUEST_RECORDS} exceeded."
+            ));
         }
         if characters > REQUEST_CHARACTERS {
-            faults.push(format!("Request characters limit of {REQUEST_CHARACTERS} exceeded."));
+            faults.push(format!(
+                "Request characters limit of {REQUEST_CHARACTERS} exceeded."
+            ));
         }
         let mut after = self.clone();
         for (action, set) in read {
@@ -240,12 +336,20 @@ impl Zone {
 
     fn apply(&mut self, action: &str, set: Rrset, faults: &mut Vec<String>) {
         let title = set.title();
-        let within = set.name.strip_suffix(&self.apex).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let within = set
+            .name
+            .strip_suffix(&self.apex)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         if !within {
-            faults.push(format!("RRSet with DNS name {}. is not permitted in zone {}.", set.name, self.apex));
+            faults.push(format!(
+                "RRSet with DNS name {}. is not permitted in zone {}.",
+                set.name, self.apex
+            ));
         }
         if self.locked.as_ref() == Some(&set.name) {
-            faults.push(format!("The record set {title} is managed by another service"));
+            faults.push(format!(
+                "The record set {title} is managed by another service"
+            ));
         }
         faults.extend(set.faults());
         let at = self.sets.iter().position(|other| other.key() == set.key());
@@ -285,10 +389,15 @@ pub fn shown(name: &str) -> String {
 
 /// A name as it is compared.
 pub fn plain(name: &str) -> String {
-    name.to_ascii_lowercase().replace("\\052", "*").trim_end_matches('.').to_owned()
+    name.to_ascii_lowercase()
+        .replace("\\052", "*")
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// What names are sorted by.
 pub fn place(name: &str) -> String {
-    name.rsplit('.').map(|label| label.replace('*', "\\052") + ".").collect()
+    name.rsplit('.')
+        .map(|label| label.replace('*', "\\052") + ".")
+        .collect()
 }

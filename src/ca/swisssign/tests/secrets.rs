@@ -36,13 +36,22 @@ impl<'a> MakeWriter<'a> for Log {
 fn echo(status: u16) -> impl Fn(&Request, usize) -> Reply + Send + Sync {
     move |request, _| {
         if request.path().contains("/jwt/") {
-            return text(200, "text/plain", "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOjF9.Y2FuYXJ5");
+            return text(
+                200,
+                "text/plain",
+                "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOjF9.Y2FuYXJ5",
+            );
         }
-        let all = format!("{:?} {KEY}", request.headers).replace('"', "'").replace('\\', "/");
+        let all = format!("{:?} {KEY}", request.headers)
+            .replace('"', "'")
+            .replace('\\', "/");
         let body = match status {
             200 => pending(DOMAIN, "a.ch")
                 .replace("\"PENDING\"", &format!("\"{all}\""))
-                .replace("\"status\"", &format!(r#""validationResult":"{all}","randomValue":"{KEY}{KEY}","status""#)),
+                .replace(
+                    "\"status\"",
+                    &format!(r#""validationResult":"{all}","randomValue":"{KEY}{KEY}","status""#),
+                ),
             _ => api_error(&all),
         };
         json(status, body).with("x-echo", all)
@@ -57,8 +66,10 @@ async fn neither_key_nor_token_shows_in_errors_debug_answers_or_the_finest_log()
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
-    // For the whole process: what one thread alone listens to, another may have switched off at the place of its first use.
-    tracing::subscriber::set_global_default(subscriber).expect("the only one of these tests that listens");
+    // For the whole process: what one thread alone listens to, another may have switched off at the
+    // place of its first use.
+    tracing::subscriber::set_global_default(subscriber)
+        .expect("the only one of these tests that listens");
     let mut shown = String::new();
     for auth in [Auth::LocalSigning, Auth::Helper] {
         for status in [200, 400, 401, 403, 404, 429, 500] {
@@ -72,12 +83,22 @@ async fn neither_key_nor_token_shows_in_errors_debug_answers_or_the_finest_log()
             shown += &format!("{:?}", ca.validate(DOMAIN).await);
             shown += &format!("{:?}", ca.register(CLIENT, &[name("a.ch")]).await);
             shown += &format!("{:?}", ca.list(CLIENT).await);
-            shown += &format!("{:?}", ca.find_client(&ClientSelector::Name("x".into())).await);
+            shown += &format!(
+                "{:?}",
+                ca.find_client(&ClientSelector::Name("x".into())).await
+            );
             shown += &format!("{ca:?}");
-            for request in server.log().iter().filter(|request| request.headers.contains_key("authorization")) {
+            for request in server
+                .log()
+                .iter()
+                .filter(|request| request.headers.contains_key("authorization"))
+            {
                 let token = request.bearer();
                 assert!(!shown.contains(token), "{status}");
-                assert!(!shown.contains(token.rsplit_once('.').unwrap().1), "{status}: a signature");
+                assert!(
+                    !shown.contains(token.rsplit_once('.').unwrap().1),
+                    "{status}: a signature"
+                );
             }
         }
     }
@@ -93,8 +114,13 @@ async fn neither_key_nor_token_shows_in_errors_debug_answers_or_the_finest_log()
 
 #[test]
 fn settings_do_not_show_the_proxys_password() {
-    let settings =
-        Settings { proxy: Some("http://me:hunter2@proxy:3128".parse().unwrap()), ..settings("http://localhost") };
+    let settings = Settings {
+        proxy: Some("http://me:hunter2@proxy:3128".parse().unwrap()),
+        ..settings("http://localhost")
+    };
     let shown = format!("{settings:?}");
-    assert!(shown.contains("proxy") && !shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.contains("proxy") && !shown.contains("hunter2"),
+        "{shown}"
+    );
 }

@@ -21,7 +21,9 @@ impl Request {
     }
 
     pub(super) fn bearer(&self) -> &str {
-        self.headers["authorization"].strip_prefix("Bearer ").unwrap()
+        self.headers["authorization"]
+            .strip_prefix("Bearer ")
+            .unwrap()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -43,11 +45,19 @@ pub(super) enum Reply {
 }
 
 pub(super) fn json(status: u16, body: impl Into<String>) -> Reply {
-    Reply::Full(status, vec![("content-type", "application/json".into())], body.into().into_bytes())
+    Reply::Full(
+        status,
+        vec![("content-type", "application/json".into())],
+        body.into().into_bytes(),
+    )
 }
 
 pub(super) fn text(status: u16, media: &str, body: &str) -> Reply {
-    Reply::Full(status, vec![("content-type", media.to_owned())], body.as_bytes().to_vec())
+    Reply::Full(
+        status,
+        vec![("content-type", media.to_owned())],
+        body.as_bytes().to_vec(),
+    )
 }
 
 impl Reply {
@@ -69,7 +79,9 @@ pub(super) struct Server {
 
 impl Server {
     /// `script` gets each request and how many came before it.
-    pub(super) async fn start(script: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        script: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -97,12 +109,17 @@ impl Server {
     }
 
     pub(super) fn paths(&self) -> Vec<String> {
-        self.log().iter().map(|request| request.path().to_owned()).collect()
+        self.log()
+            .iter()
+            .map(|request| request.path().to_owned())
+            .collect()
     }
 }
 
 async fn serve(mut stream: TcpStream, script: Script, log: Arc<Mutex<Vec<Request>>>) {
-    let Some(request) = read(&mut stream).await else { return };
+    let Some(request) = read(&mut stream).await else {
+        return;
+    };
     let reply = {
         let mut log = log.lock().unwrap();
         let nth = log.len();
@@ -114,11 +131,19 @@ async fn serve(mut stream: TcpStream, script: Script, log: Arc<Mutex<Vec<Request
             let all = body.len();
             (status, headers, body, all)
         }
-        Reply::Cut(status, body, sent) => (status, vec![("content-type", "application/json".to_owned())], body, sent),
+        Reply::Cut(status, body, sent) => (
+            status,
+            vec![("content-type", "application/json".to_owned())],
+            body,
+            sent,
+        ),
         Reply::Drop => return,
         Reply::Silence => return std::future::pending().await,
     };
-    let mut head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let mut head = format!(
+        "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -146,9 +171,15 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let length: usize = headers.get("content-length").map_or(0, |value| value.parse().unwrap());
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |value| value.parse().unwrap());
     while bytes.len() < head_end + 4 + length {
         stream.read_buf(&mut bytes).await.ok()?;
     }
-    Some(Request { line, headers, body: String::from_utf8(bytes[head_end + 4..].to_vec()).unwrap() })
+    Some(Request {
+        line,
+        headers,
+        body: String::from_utf8(bytes[head_end + 4..].to_vec()).unwrap(),
+    })
 }

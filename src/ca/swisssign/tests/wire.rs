@@ -54,7 +54,10 @@ fn the_documented_entry_is_read_whole() {
 #[test]
 fn only_reference_and_name_are_needed() {
     let got = read(json!({}));
-    assert_eq!((got.status, got.proof, got.token, got.doubt), (Status::NotValidated, None, None, None));
+    assert_eq!(
+        (got.status, got.proof, got.token, got.doubt),
+        (Status::NotValidated, None, None, None)
+    );
     for bad in [
         json!({"domain": "a.ch"}),
         json!({"uuid": "cld-1"}),
@@ -64,9 +67,16 @@ fn only_reference_and_name_are_needed() {
         json!([]),
         json!(null),
     ] {
-        assert!(registration(&bad, "swiss-pki=", NOW.parse().unwrap()).is_err(), "{bad}");
+        assert!(
+            registration(&bad, "swiss-pki=", NOW.parse().unwrap()).is_err(),
+            "{bad}"
+        );
     }
-    let unicode = registration(&json!({"uuid": "cld-1", "domain": "Déjà.vu.com"}), "swiss-pki=", NOW.parse().unwrap());
+    let unicode = registration(
+        &json!({"uuid": "cld-1", "domain": "Déjà.vu.com"}),
+        "swiss-pki=",
+        NOW.parse().unwrap(),
+    );
     assert_eq!(unicode.unwrap().domain.as_str(), "xn--dj-kia8a.vu.com");
 }
 
@@ -76,24 +86,80 @@ fn a_status_is_compared_without_case_and_the_safest_reading_of_a_contradiction_c
     let future = "2027-01-01T00:00:00Z";
     for (fields, status, in_doubt) in [
         (json!({"status": "valid"}), Status::Valid, false),
-        (json!({"status": "Not_Validated"}), Status::NotValidated, false),
+        (
+            json!({"status": "Not_Validated"}),
+            Status::NotValidated,
+            false,
+        ),
         (json!({"status": "pending"}), Status::Pending, false),
         (json!({"status": "EXPIRED"}), Status::Expired, false),
-        (json!({"status": "VALID", "validated": true, "expired": false, "timeExpired": future}), Status::Valid, false),
-        (json!({"status": "VALID", "timeExpired": null}), Status::Valid, false),
-        (json!({"status": "VALID", "validated": false}), Status::NotValidated, true),
-        (json!({"status": "VALID", "validated": false, "randomValue": RANDOM}), Status::Pending, true),
-        (json!({"status": "VALID", "expired": true}), Status::Expired, true),
-        (json!({"status": "VALID", "timeExpired": past}), Status::Expired, true),
-        (json!({"status": "EXPIRED", "expired": false, "timeExpired": future}), Status::Expired, true),
-        (json!({"status": "NOT_VALIDATED", "validated": true}), Status::NotValidated, true),
-        (json!({"status": "PENDING", "validated": true, "timeExpired": future}), Status::Pending, false),
-        (json!({"status": "REVIEW"}), Status::Unknown("REVIEW".into()), true),
+        (
+            json!({"status": "VALID", "validated": true, "expired": false, "timeExpired": future}),
+            Status::Valid,
+            false,
+        ),
+        (
+            json!({"status": "VALID", "timeExpired": null}),
+            Status::Valid,
+            false,
+        ),
+        (
+            json!({"status": "VALID", "validated": false}),
+            Status::NotValidated,
+            true,
+        ),
+        (
+            json!({"status": "VALID", "validated": false, "randomValue": RANDOM}),
+            Status::Pending,
+            true,
+        ),
+        (
+            json!({"status": "VALID", "expired": true}),
+            Status::Expired,
+            true,
+        ),
+        (
+            json!({"status": "VALID", "timeExpired": past}),
+            Status::Expired,
+            true,
+        ),
+        (
+            json!({"status": "EXPIRED", "expired": false, "timeExpired": future}),
+            Status::Expired,
+            true,
+        ),
+        (
+            json!({"status": "NOT_VALIDATED", "validated": true}),
+            Status::NotValidated,
+            true,
+        ),
+        (
+            json!({"status": "PENDING", "validated": true, "timeExpired": future}),
+            Status::Pending,
+            false,
+        ),
+        (
+            json!({"status": "REVIEW"}),
+            Status::Unknown("REVIEW".into()),
+            true,
+        ),
         (json!({"status": 7, "validated": true}), Status::Valid, true),
         (json!({"validated": true}), Status::Valid, false),
-        (json!({"validated": true, "timeExpired": past}), Status::Expired, false),
-        (json!({"validated": false, "randomValue": RANDOM}), Status::Pending, false),
-        (json!({"status": "VALID", "trustedDomain": true}), Status::Valid, true),
+        (
+            json!({"validated": true, "timeExpired": past}),
+            Status::Expired,
+            false,
+        ),
+        (
+            json!({"validated": false, "randomValue": RANDOM}),
+            Status::Pending,
+            false,
+        ),
+        (
+            json!({"status": "VALID", "trustedDomain": true}),
+            Status::Valid,
+            true,
+        ),
         (
             json!({"status": "VALID", "trustedDomain": true, "validationMethod": "cabdns", "timeValidated": past}),
             Status::Valid,
@@ -101,7 +167,12 @@ fn a_status_is_compared_without_case_and_the_safest_reading_of_a_contradiction_c
         ),
     ] {
         let got = read(fields.clone());
-        assert_eq!((got.status, got.doubt.is_some()), (status, in_doubt), "{fields}: {:?}", got.doubt);
+        assert_eq!(
+            (got.status, got.doubt.is_some()),
+            (status, in_doubt),
+            "{fields}: {:?}",
+            got.doubt
+        );
     }
 }
 
@@ -120,7 +191,10 @@ fn a_random_value_gets_exactly_one_prefix() {
         (RANDOM.to_owned(), format!("swiss-pki={RANDOM}")),
         (format!("swiss-pki={RANDOM}"), format!("swiss-pki={RANDOM}")),
         (format!("Swiss-PKI={RANDOM}"), format!("Swiss-PKI={RANDOM}")),
-        (format!("swisssign-dv2={RANDOM}"), format!("swisssign-dv2={RANDOM}")),
+        (
+            format!("swisssign-dv2={RANDOM}"),
+            format!("swisssign-dv2={RANDOM}"),
+        ),
         (padded.clone(), format!("swiss-pki={padded}")),
         (format!("swiss-pki={padded}"), format!("swiss-pki={padded}")),
         (swissy.to_owned(), format!("swiss-pki={swissy}")),
@@ -151,7 +225,11 @@ fn the_cas_text_never_becomes_other_zone_content() {
     ] {
         let got = read(json!({"randomValue": hostile}));
         assert_eq!(got.token, None, "{hostile:?}");
-        assert!(got.doubt.unwrap().contains("`randomValue` is not published"));
+        assert!(
+            got.doubt
+                .unwrap()
+                .contains("`randomValue` is not published")
+        );
     }
     for none in [json!(null), json!(""), json!("  ")] {
         let got = read(json!({"randomValue": none}));
@@ -169,7 +247,10 @@ fn dates_are_read_in_every_form_the_api_was_seen_or_feared_to_use() {
         ("2022-01-12T23:20:50.520+0000", "2022-01-12T23:20:50.52Z"),
         ("2022-01-13T00:20:50+01:00", "2022-01-12T23:20:50Z"),
         ("2022-01-12T23:20:50", "2022-01-12T23:20:50Z"),
-        ("2022-01-12 23:20:50.123456789", "2022-01-12T23:20:50.123456789Z"),
+        (
+            "2022-01-12 23:20:50.123456789",
+            "2022-01-12T23:20:50.123456789Z",
+        ),
         ("2022-01-12T23:20Z", "2022-01-12T23:20:00Z"),
         ("2022-01-12", "2022-01-12T00:00:00Z"),
         ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
@@ -178,10 +259,22 @@ fn dates_are_read_in_every_form_the_api_was_seen_or_feared_to_use() {
     ] {
         assert_eq!(date(text), Some(meant.parse().unwrap()), "{text}");
     }
-    for end in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999", "9999-12-31"] {
+    for end in [
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59.999",
+        "9999-12-31",
+    ] {
         assert_eq!(date(end), Some(Timestamp::MAX), "{end}");
     }
-    for none in ["", "soon", "1668945600", "2022-13-01T00:00:00Z", "12.01.2022", "2022-01-12T23:20:50 CET", "ä"] {
+    for none in [
+        "",
+        "soon",
+        "1668945600",
+        "2022-13-01T00:00:00Z",
+        "12.01.2022",
+        "2022-01-12T23:20:50 CET",
+        "ä",
+    ] {
         assert_eq!(date(none), None, "{none}");
     }
 }
@@ -192,9 +285,21 @@ fn a_field_of_the_wrong_kind_costs_only_itself() {
         "status": "VALID", "timeValidated": "then", "timeExpired": 1668945600, "validated": "yes", "validationResult": ["x"]
     }));
     assert_eq!(got.status, Status::Valid);
-    assert_eq!(got.proof.unwrap(), Proof { validated_at: None, expires_at: None, method: None });
+    assert_eq!(
+        got.proof.unwrap(),
+        Proof {
+            validated_at: None,
+            expires_at: None,
+            method: None
+        }
+    );
     let doubt = got.doubt.unwrap();
-    for field in ["timeValidated", "timeExpired", "validated", "validationResult"] {
+    for field in [
+        "timeValidated",
+        "timeExpired",
+        "validated",
+        "validationResult",
+    ] {
         assert!(doubt.contains(field), "{doubt}");
     }
 }

@@ -1,4 +1,5 @@
-//! A chain of trust over servers of a few lines: root, `test` and `example.test`, each with one fault.
+//! A chain of trust over servers of a few lines: root, `test` and `example.test`, each with one
+//! fault.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,11 +32,18 @@ struct Internet {
 
 impl Internet {
     fn new() -> Self {
-        Self { root: Signer::p256(""), tld: Signer::p256("test"), zone: Signer::p256("example.test") }
+        Self {
+            root: Signer::p256(""),
+            tld: Signer::p256("test"),
+            zone: Signer::p256("example.test"),
+        }
     }
 
     fn root(&self) -> Script {
-        self.root.serve(&["test NS a.nic.test", "a.nic.test A 127.0.0.3"], &[self.tld.ds()])
+        self.root.serve(
+            &["test NS a.nic.test", "a.nic.test A 127.0.0.3"],
+            &[self.tld.ds()],
+        )
     }
 
     fn tld(&self, ds: &[Record]) -> Script {
@@ -44,7 +52,12 @@ impl Internet {
 
     /// Root, `test`, and two servers of the zone.
     fn servers(&self) -> Vec<Script> {
-        vec![self.root(), self.tld(&[self.zone.ds()]), self.zone.serve(&ZONE, &[]), self.zone.serve(&ZONE, &[])]
+        vec![
+            self.root(),
+            self.tld(&[self.zone.ds()]),
+            self.zone.serve(&ZONE, &[]),
+            self.zone.serve(&ZONE, &[]),
+        ]
     }
 
     fn anchors(&self) -> Anchors {
@@ -59,11 +72,13 @@ impl Internet {
 }
 
 async fn trust(gate: &Gate, of: &str) -> Trust {
-    gate.trust(&gate.responsible(&domain(of)).await.unwrap()).await
+    gate.trust(&gate.responsible(&domain(of)).await.unwrap())
+        .await
 }
 
 async fn look(gate: &Gate) -> Verdict {
-    gate.look(&Question::new(&domain("example.test"), VALUE)).await
+    gate.look(&Question::new(&domain("example.test"), VALUE))
+        .await
 }
 
 /// What a gate makes of these servers.
@@ -75,10 +90,21 @@ async fn found(internet: &Internet, servers: Vec<Script>) -> (Trust, Verdict) {
 
 #[track_caller]
 fn bogus((trust, verdict): (Trust, Verdict), kind: FaultKind, zone: &str) {
-    let Trust::Bogus(fault) = trust else { panic!("{trust:?}") };
+    let Trust::Bogus(fault) = trust else {
+        panic!("{trust:?}")
+    };
     assert_eq!((fault.kind, fault.zone.as_str()), (kind, zone), "{fault}");
-    assert!(!verdict.go && verdict.bogus == Some(fault.to_string()), "{verdict:?}");
-    assert!(verdict.servers.iter().all(|server| server.answer == Answer::Match), "{verdict:?}");
+    assert!(
+        !verdict.go && verdict.bogus == Some(fault.to_string()),
+        "{verdict:?}"
+    );
+    assert!(
+        verdict
+            .servers
+            .iter()
+            .all(|server| server.answer == Answer::Match),
+        "{verdict:?}"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +112,9 @@ async fn a_signed_zone_costs_one_question_more_than_an_unsigned_one_and_the_firs
     let internet = Internet::new();
     let lab = Lab::of(internet.servers()).await;
     let gate = internet.gate(&lab);
-    let Trust::Secure(keys) = trust(&gate, "example.test").await else { panic!("not secure") };
+    let Trust::Secure(keys) = trust(&gate, "example.test").await else {
+        panic!("not secure")
+    };
     assert_eq!(keys.zone().to_string(), "example.test.");
     let mut counts = Vec::new();
     for _ in 0..2 {
@@ -109,7 +137,11 @@ async fn a_signed_zone_costs_one_question_more_than_an_unsigned_one_and_the_firs
     let before = unsigned.questions();
     assert!(look(&gate).await.go);
     let plain = unsigned.questions() - before;
-    assert_eq!(counts, [plain + 1, plain + 1], "DNSKEY of the zone; DS comes with the referral");
+    assert_eq!(
+        counts,
+        [plain + 1, plain + 1],
+        "DNSKEY of the zone; DS comes with the referral"
+    );
 
     // The first look of all asks for the keys of the root and of the top-level domain too.
     let fresh = Lab::of(internet.servers()).await;
@@ -117,7 +149,11 @@ async fn a_signed_zone_costs_one_question_more_than_an_unsigned_one_and_the_firs
     look(&gate).await;
     let first = fresh.questions();
     look(&gate).await;
-    assert_eq!(first - (fresh.questions() - first), 3, "two keys, and the root's referral");
+    assert_eq!(
+        first - (fresh.questions() - first),
+        3,
+        "two keys, and the root's referral"
+    );
 }
 
 #[tokio::test]
@@ -125,8 +161,14 @@ async fn each_fault_of_a_chain_is_told_with_its_zone() {
     let internet = Internet::new();
     let (stranger, mut late) = (Signer::p256("example.test"), internet.zone.clone());
     late.valid = (NOW - 2 * DAY, NOW - DAY);
-    let with_zone =
-        |script: &dyn Fn() -> Script| vec![internet.root(), internet.tld(&[internet.zone.ds()]), script(), script()];
+    let with_zone = |script: &dyn Fn() -> Script| {
+        vec![
+            internet.root(),
+            internet.tld(&[internet.zone.ds()]),
+            script(),
+            script(),
+        ]
+    };
 
     let mismatch = vec![
         internet.root(),
@@ -134,30 +176,73 @@ async fn each_fault_of_a_chain_is_told_with_its_zone() {
         internet.servers().remove(2),
         internet.servers().remove(3),
     ];
-    bogus(found(&internet, mismatch).await, FaultKind::DsMismatch, "example.test");
-    bogus(found(&internet, with_zone(&|| late.serve(&ZONE, &[]))).await, FaultKind::Expired, "example.test");
+    bogus(
+        found(&internet, mismatch).await,
+        FaultKind::DsMismatch,
+        "example.test",
+    );
+    bogus(
+        found(&internet, with_zone(&|| late.serve(&ZONE, &[]))).await,
+        FaultKind::Expired,
+        "example.test",
+    );
     let mut early = late.clone();
     early.valid = (NOW + DAY, NOW + 2 * DAY);
-    bogus(found(&internet, with_zone(&|| early.serve(&ZONE, &[]))).await, FaultKind::NotYetValid, "example.test");
+    bogus(
+        found(&internet, with_zone(&|| early.serve(&ZONE, &[]))).await,
+        FaultKind::NotYetValid,
+        "example.test",
+    );
     let unsigned = || crate::propagation::lab::serve("example.test", &ZONE);
-    bogus(found(&internet, with_zone(&unsigned)).await, FaultKind::NoDnskey, "example.test");
+    bogus(
+        found(&internet, with_zone(&unsigned)).await,
+        FaultKind::NoDnskey,
+        "example.test",
+    );
     let stripped = || {
         tampered(internet.zone.serve(&ZONE, &[]), |reply| {
-            reply.answers.retain(|r| r.record_type() != RecordType::RRSIG)
+            reply
+                .answers
+                .retain(|r| r.record_type() != RecordType::RRSIG)
         })
     };
-    bogus(found(&internet, with_zone(&stripped)).await, FaultKind::NotSigned, "example.test");
+    bogus(
+        found(&internet, with_zone(&stripped)).await,
+        FaultKind::NotSigned,
+        "example.test",
+    );
 
     // The parent signs neither the DS record nor its absence.
     let without_ds = tampered(internet.tld(&[internet.zone.ds()]), |reply| {
-        reply.authorities.retain(|r| ![RecordType::DS, RecordType::RRSIG].contains(&r.record_type()));
+        reply
+            .authorities
+            .retain(|r| ![RecordType::DS, RecordType::RRSIG].contains(&r.record_type()));
         reply.answers.retain(|r| r.record_type() != RecordType::DS);
     });
-    let with_tld = |tld: Script| vec![internet.root(), tld, internet.servers().remove(2), internet.servers().remove(3)];
-    bogus(found(&internet, with_tld(without_ds)).await, FaultKind::BadDenial, "test");
+    let with_tld = |tld: Script| {
+        vec![
+            internet.root(),
+            tld,
+            internet.servers().remove(2),
+            internet.servers().remove(3),
+        ]
+    };
+    bogus(
+        found(&internet, with_tld(without_ds)).await,
+        FaultKind::BadDenial,
+        "test",
+    );
     let mut spoil = internet.tld.clone();
     spoil.valid = (NOW - 3 * DAY, NOW - DAY);
-    bogus(found(&internet, with_tld(spoil.serve(&ZONE[1..], &[internet.zone.ds()]))).await, FaultKind::Expired, "test");
+    bogus(
+        found(
+            &internet,
+            with_tld(spoil.serve(&ZONE[1..], &[internet.zone.ds()])),
+        )
+        .await,
+        FaultKind::Expired,
+        "test",
+    );
 }
 
 #[tokio::test]
@@ -172,13 +257,23 @@ async fn one_server_with_good_keys_is_enough_and_its_neighbours_answer_is_passed
         assert!(matches!(trust, Trust::Secure(_)), "{trust:?}");
         let said: Vec<Answer> = verdict.servers.iter().map(|server| server.answer).collect();
         assert_eq!(said, [Answer::Match, Answer::Lame], "{verdict:?}");
-        assert!(verdict.bogus.is_none() && verdict.servers[1].detail.contains("expired"), "{verdict:?}");
+        assert!(
+            verdict.bogus.is_none() && verdict.servers[1].detail.contains("expired"),
+            "{verdict:?}"
+        );
     }
     // The keys are good everywhere, the value nowhere.
     let spoil = || {
         tampered(internet.zone.serve(&ZONE, &[]), |reply| {
-            let text = reply.answers.iter().any(|r| r.record_type() == RecordType::TXT);
-            for record in reply.answers.iter_mut().filter(|r| text && r.record_type() == RecordType::RRSIG) {
+            let text = reply
+                .answers
+                .iter()
+                .any(|r| r.record_type() == RecordType::TXT);
+            for record in reply
+                .answers
+                .iter_mut()
+                .filter(|r| text && r.record_type() == RecordType::RRSIG)
+            {
                 *record = spoiled(record);
             }
         })
@@ -186,8 +281,15 @@ async fn one_server_with_good_keys_is_enough_and_its_neighbours_answer_is_passed
     let mut servers = internet.servers();
     (servers[2], servers[3]) = (spoil(), spoil());
     let (trust, verdict) = found(&internet, servers).await;
-    assert!(matches!(trust, Trust::Secure(_)) && !verdict.go, "{verdict:?}");
-    assert!(verdict.bogus.is_some_and(|why| why.contains("the signature over example.test TXT does not fit")));
+    assert!(
+        matches!(trust, Trust::Secure(_)) && !verdict.go,
+        "{verdict:?}"
+    );
+    assert!(
+        verdict
+            .bogus
+            .is_some_and(|why| why.contains("the signature over example.test TXT does not fit"))
+    );
 }
 
 /// A server of a zone whose keys `ksk` vouches for, and which `zsk` signs.
@@ -215,7 +317,12 @@ async fn a_stale_server_that_still_signs_with_last_months_key_is_stale_and_not_l
         let published_for = std::time::Duration::from_secs(3600);
         // Whose keys come first is chance.
         for _ in 0..6 {
-            let verdict = gate.look(&Question { published_for, ..Question::new(&domain, VALUE) }).await;
+            let verdict = gate
+                .look(&Question {
+                    published_for,
+                    ..Question::new(&domain, VALUE)
+                })
+                .await;
             let said: Vec<Answer> = verdict.servers.iter().map(|server| server.answer).collect();
             assert_eq!(said, [Answer::Match, Answer::NoMatch], "{verdict:?}");
             assert!(!verdict.go && verdict.bogus.is_none(), "{verdict:?}");
@@ -229,9 +336,15 @@ async fn signatures_must_hold_in_the_second_round_too() {
     let in_turn = || {
         let asked = AtomicU32::new(0);
         tampered(internet.zone.serve(&ZONE, &[]), move |reply| {
-            let is_text = reply.answers.iter().any(|r| r.record_type() == RecordType::TXT);
+            let is_text = reply
+                .answers
+                .iter()
+                .any(|r| r.record_type() == RecordType::TXT);
             if is_text && asked.fetch_add(1, Ordering::Relaxed) > 0 {
-                let signatures = reply.answers.iter_mut().filter(|r| r.record_type() == RecordType::RRSIG);
+                let signatures = reply
+                    .answers
+                    .iter_mut()
+                    .filter(|r| r.record_type() == RecordType::RRSIG);
                 signatures.for_each(|record| *record = spoiled(record));
             }
         })
@@ -240,30 +353,53 @@ async fn signatures_must_hold_in_the_second_round_too() {
     (servers[2], servers[3]) = (in_turn(), in_turn());
     let lab = Lab::of(servers).await;
     let verdict = look(&internet.gate(&lab)).await;
-    assert!(!verdict.go && verdict.bogus.is_some_and(|why| why.contains("does not fit")), "{:?}", verdict.cause);
+    assert!(
+        !verdict.go
+            && verdict
+                .bogus
+                .is_some_and(|why| why.contains("does not fit")),
+        "{:?}",
+        verdict.cause
+    );
 }
 
 #[tokio::test]
 async fn unsigned_delegations_end_the_chain_properly_and_stray_signatures_are_told() {
     let internet = Internet::new();
     let insecure = |(trust, verdict): (Trust, Verdict)| {
-        assert!(verdict.go && verdict.bogus.is_none() && verdict.warnings.is_empty(), "{verdict:?}");
-        let Trust::Insecure { at, why } = trust else { panic!("{trust:?}") };
+        assert!(
+            verdict.go && verdict.bogus.is_none() && verdict.warnings.is_empty(),
+            "{verdict:?}"
+        );
+        let Trust::Insecure { at, why } = trust else {
+            panic!("{trust:?}")
+        };
         assert_eq!(at, "example.test");
         why
     };
     let plain = || crate::propagation::lab::serve("example.test", &ZONE);
     let unsigned = vec![internet.root(), internet.tld(&[]), plain(), plain()];
-    assert_eq!(insecure(found(&internet, unsigned).await), Unsigned::NotSigned);
+    assert_eq!(
+        insecure(found(&internet, unsigned).await),
+        Unsigned::NotSigned
+    );
     let mut stray = internet.servers();
     stray[1] = internet.tld(&[]);
     assert_eq!(insecure(found(&internet, stray).await), Unsigned::Stray);
 
     // Below an unsigned top-level domain DS records lead nowhere.
     let mut island = internet.servers();
-    island[0] = internet.root.serve(&["test NS a.nic.test", "a.nic.test A 127.0.0.3"], &[]);
+    island[0] = internet
+        .root
+        .serve(&["test NS a.nic.test", "a.nic.test A 127.0.0.3"], &[]);
     let (trust, verdict) = found(&internet, island).await;
-    assert_eq!(trust, Trust::Insecure { at: "test".to_owned(), why: Unsigned::NotSigned });
+    assert_eq!(
+        trust,
+        Trust::Insecure {
+            at: "test".to_owned(),
+            why: Unsigned::NotSigned
+        }
+    );
     assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
 }
 
@@ -273,22 +409,35 @@ async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed
     let lab = Lab::of(internet.servers()).await;
     let verdict = look(&lab.gate()).await;
     assert!(verdict.go && verdict.warnings.len() == 1, "{verdict:?}");
-    assert!(verdict.warnings[0].contains("no trust anchor"), "{verdict:?}");
+    assert!(
+        verdict.warnings[0].contains("no trust anchor"),
+        "{verdict:?}"
+    );
 
     // An anchor that does not fit is nobody's zone's fault.
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = Anchors::parse(&Signer::p256("").ds().to_string()).unwrap();
     let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
-    assert!(verdict.go && verdict.warnings[0].contains("the trust anchors do not fit"), "{verdict:?}");
+    assert!(
+        verdict.go && verdict.warnings[0].contains("the trust anchors do not fit"),
+        "{verdict:?}"
+    );
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = internet.anchors();
-    let servers = Judging { name_servers: vec![lab.server(2)], ..Judging::default() };
+    let servers = Judging {
+        name_servers: vec![lab.server(2)],
+        ..Judging::default()
+    };
     settings.zones = [("example.test".to_owned(), servers)].into();
     let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
-    assert!(verdict.go && verdict.warnings[0].contains("are configured, not found"), "{verdict:?}");
+    assert!(
+        verdict.go && verdict.warnings[0].contains("are configured, not found"),
+        "{verdict:?}"
+    );
 }
 
-/// One server for several zones: the deepest that holds the question answers, DS questions one zone above.
+/// One server for several zones: the deepest that holds the question answers, DS questions one zone
+/// above.
 fn together(zones: Vec<(&'static str, Script)>) -> Script {
     Box::new(move |question, over| {
         let asked = &question.queries[0];
@@ -296,7 +445,8 @@ fn together(zones: Vec<(&'static str, Script)>) -> Script {
             RecordType::DS => asked.name().base_name(),
             _ => asked.name().clone(),
         };
-        let holds = |zone: &&(&'static str, Script)| crate::propagation::lab::name(zone.0).zone_of(&name);
+        let holds =
+            |zone: &&(&'static str, Script)| crate::propagation::lab::name(zone.0).zone_of(&name);
         zones
             .iter()
             .filter(holds)
@@ -327,15 +477,30 @@ async fn zones_cut_inside_one_server_are_followed_label_by_label() {
     };
     let lab = Lab::of(serve(&[sub.ds()])).await;
     let gate = internet.gate(&lab);
-    let Trust::Secure(keys) = trust(&gate, "a.b.example.test").await else { panic!("not secure") };
+    let Trust::Secure(keys) = trust(&gate, "a.b.example.test").await else {
+        panic!("not secure")
+    };
     assert_eq!(keys.zone().to_string(), "a.b.example.test.");
-    assert!(gate.look(&Question::new(&domain("a.b.example.test"), VALUE)).await.go);
+    assert!(
+        gate.look(&Question::new(&domain("a.b.example.test"), VALUE))
+            .await
+            .go
+    );
     let lab = Lab::of(serve(&[])).await;
     let found = trust(&internet.gate(&lab), "a.b.example.test").await;
-    assert_eq!(found, Trust::Insecure { at: "a.b.example.test".to_owned(), why: Unsigned::Stray });
+    assert_eq!(
+        found,
+        Trust::Insecure {
+            at: "a.b.example.test".to_owned(),
+            why: Unsigned::Stray
+        }
+    );
     let lab = Lab::of(serve(&[Signer::p256("a.b.example.test").ds()])).await;
     let found = trust(&internet.gate(&lab), "a.b.example.test").await;
-    assert!(matches!(found, Trust::Bogus(ref fault) if fault.kind == FaultKind::DsMismatch), "{found:?}");
+    assert!(
+        matches!(found, Trust::Bogus(ref fault) if fault.kind == FaultKind::DsMismatch),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -345,11 +510,13 @@ async fn a_top_level_domain_that_changed_its_keys_is_asked_again() {
     let rolled = Arc::new(AtomicU32::new(0));
     let of = |before: Script, after: Script| -> Script {
         let rolled = Arc::clone(&rolled);
-        Box::new(
-            move |question, over| {
-                if rolled.load(Ordering::Relaxed) == 0 { before(question, over) } else { after(question, over) }
-            },
-        )
+        Box::new(move |question, over| {
+            if rolled.load(Ordering::Relaxed) == 0 {
+                before(question, over)
+            } else {
+                after(question, over)
+            }
+        })
     };
     let ds = [internet.zone.ds()];
     // The old key, which the root names, signs both; only the new one signs the rest.
@@ -357,13 +524,20 @@ async fn a_top_level_domain_that_changed_its_keys_is_asked_again() {
     let rest = next.serve(&ZONE[1..], &ds);
     let after: Script = Box::new(move |question, over| {
         let of_keys = question.queries[0].query_type() == RecordType::DNSKEY;
-        if of_keys { both(question, over) } else { rest(question, over) }
+        if of_keys {
+            both(question, over)
+        } else {
+            rest(question, over)
+        }
     });
     let mut servers = internet.servers();
     servers[1] = of(internet.tld(&ds), after);
     let lab = Lab::of(servers).await;
     let gate = internet.gate(&lab);
-    assert!(matches!(trust(&gate, "example.test").await, Trust::Secure(_)));
+    assert!(matches!(
+        trust(&gate, "example.test").await,
+        Trust::Secure(_)
+    ));
     rolled.store(1, Ordering::Relaxed);
     let found = trust(&gate, "example.test").await;
     assert!(matches!(found, Trust::Secure(_)), "{found:?}");
@@ -376,8 +550,12 @@ async fn a_network_that_drops_edns_leaves_the_chain_unchecked_and_not_bogus() {
         tampered(script, |reply| {
             let dnssec = [RecordType::RRSIG, RecordType::NSEC, RecordType::DS];
             reply.edns = None;
-            reply.authorities.retain(|r| !dnssec.contains(&r.record_type()));
-            reply.answers.retain(|r| r.record_type() != RecordType::RRSIG);
+            reply
+                .authorities
+                .retain(|r| !dnssec.contains(&r.record_type()));
+            reply
+                .answers
+                .retain(|r| r.record_type() != RecordType::RRSIG);
         })
     });
     let lab = Lab::of(stripped.collect()).await;
@@ -401,7 +579,13 @@ async fn hostile_zones_cost_a_bounded_number_of_questions() {
                 reply.answers = reply
                     .answers
                     .iter()
-                    .map(|r| if data_is_signature(r) { spoiled(r) } else { r.clone() })
+                    .map(|r| {
+                        if data_is_signature(r) {
+                            spoiled(r)
+                        } else {
+                            r.clone()
+                        }
+                    })
                     .chain(keys)
                     .collect();
             }
@@ -410,7 +594,12 @@ async fn hostile_zones_cost_a_bounded_number_of_questions() {
     }
     let (trust, verdict) = found(&internet, servers).await;
     assert!(matches!(trust, Trust::Bogus(_)) && !verdict.go, "{trust:?}");
-    let keys = asked.lock().unwrap().iter().filter(|kind| **kind == RecordType::DNSKEY).count();
+    let keys = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|kind| **kind == RecordType::DNSKEY)
+        .count();
     assert!(keys <= 16, "{keys} questions for keys in two looks");
 }
 

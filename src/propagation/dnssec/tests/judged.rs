@@ -25,7 +25,9 @@ fn reply(answers: &[Record], authorities: &[Record]) -> Message {
 }
 
 fn judged(trust: &Trust, reply: &Message) -> Result<(), FaultKind> {
-    trust.judge(reply, &owner(), TXT, now()).map_err(|fault| fault.kind)
+    trust
+        .judge(reply, &owner(), TXT, now())
+        .map_err(|fault| fault.kind)
 }
 
 #[test]
@@ -33,25 +35,56 @@ fn what_is_there_and_what_is_not_must_both_be_signed() {
     let zone = Signer::p256("example.test");
     let trust = Trust::Secure(Arc::new(zone.keys()));
     let value = [record("example.test TXT \"swiss-pki=0123456789abcdef\"")];
-    let nothing = [Signer::nsec("example.test", "www.example.test", &[RecordType::SOA, RecordType::NS])];
+    let nothing = [Signer::nsec(
+        "example.test",
+        "www.example.test",
+        &[RecordType::SOA, RecordType::NS],
+    )];
     let mut late = zone.clone();
     late.valid = (NOW - 2 * DAY, NOW - DAY);
     let alias = [record("example.test CNAME www.example.net.")];
     let table: [(&str, Message, Result<(), FaultKind>); 8] = [
         ("a signed value", reply(&zone.signed(&value), &[]), Ok(())),
-        ("an unsigned value", reply(&value, &[]), Err(FaultKind::NotSigned)),
-        ("a spoiled value", reply(&[value[0].clone(), spoiled(&zone.sign(&value))], &[]), Err(FaultKind::BadSignature)),
-        ("an old value", reply(&late.signed(&value), &[]), Err(FaultKind::Expired)),
+        (
+            "an unsigned value",
+            reply(&value, &[]),
+            Err(FaultKind::NotSigned),
+        ),
+        (
+            "a spoiled value",
+            reply(&[value[0].clone(), spoiled(&zone.sign(&value))], &[]),
+            Err(FaultKind::BadSignature),
+        ),
+        (
+            "an old value",
+            reply(&late.signed(&value), &[]),
+            Err(FaultKind::Expired),
+        ),
         ("signed absence", reply(&[], &zone.signed(&nothing)), Ok(())),
-        ("old absence", reply(&[], &late.signed(&nothing)), Err(FaultKind::Expired)),
-        ("unsigned absence", reply(&[], &[]), Err(FaultKind::BadDenial)),
+        (
+            "old absence",
+            reply(&[], &late.signed(&nothing)),
+            Err(FaultKind::Expired),
+        ),
+        (
+            "unsigned absence",
+            reply(&[], &[]),
+            Err(FaultKind::BadDenial),
+        ),
         ("an alias", reply(&alias, &[]), Ok(())),
     ];
     for (what, reply, expected) in table {
         assert_eq!(judged(&trust, &reply), expected, "{what}");
-        let unsigned = Trust::Insecure { at: "test".to_owned(), why: Unsigned::NotSigned };
+        let unsigned = Trust::Insecure {
+            at: "test".to_owned(),
+            why: Unsigned::NotSigned,
+        };
         assert_eq!(judged(&unsigned, &reply), Ok(()), "{what}");
-        assert_eq!(judged(&Trust::Unchecked(String::new()), &reply), Ok(()), "{what}");
+        assert_eq!(
+            judged(&Trust::Unchecked(String::new()), &reply),
+            Ok(()),
+            "{what}"
+        );
     }
 }
 
@@ -63,7 +96,10 @@ fn an_answer_from_a_wildcard_needs_the_proof_that_the_name_is_not_there() {
     for record in &mut expanded {
         record.name = owner();
     }
-    assert_eq!(judged(&trust, &reply(&expanded, &[])), Err(FaultKind::BadDenial));
+    assert_eq!(
+        judged(&trust, &reply(&expanded, &[])),
+        Err(FaultKind::BadDenial)
+    );
     let between = zone.signed(&[Signer::nsec("d.test", "f.test", &[RecordType::A])]);
     let proved = reply(&expanded, &between);
     assert_eq!(judged(&trust, &proved), Ok(()));
@@ -92,7 +128,8 @@ proptest::proptest! {
 }
 
 fn texts() -> [Record; 2] {
-    ["v=spf1 -all", "swiss-pki=0123456789abcdef"].map(|text| record(&format!("example.test TXT \"{text}\"")))
+    ["v=spf1 -all", "swiss-pki=0123456789abcdef"]
+        .map(|text| record(&format!("example.test TXT \"{text}\"")))
 }
 
 fn fault() -> Fault {
@@ -109,41 +146,81 @@ fn an_answer_that_does_not_validate_is_passed_over_and_no_other_makes_the_zone_b
         (&[(Match, false), (Match, false)], &[Lame, Lame], true),
         (&[(Match, false), (NoMatch, true)], &[Lame, NoMatch], true),
         (&[(Match, true), (NoMatch, false)], &[Match, Lame], false),
-        (&[(NoMatch, true), (NoMatch, false)], &[NoMatch, Lame], false),
+        (
+            &[(NoMatch, true), (NoMatch, false)],
+            &[NoMatch, Lame],
+            false,
+        ),
         (&[(NoMatch, false), (NoMatch, false)], &[Lame, Lame], true),
-        (&[(Match, false), (Unreachable, true)], &[Lame, Unreachable], true),
+        (
+            &[(Match, false), (Unreachable, true)],
+            &[Lame, Unreachable],
+            true,
+        ),
         (&[(Unreachable, true)], &[Unreachable], false),
         (&[(Lame, false)], &[Lame], false),
     ];
     for (answers, expected, bogus) in table {
         let servers = answers.iter().map(|&(answer, good)| {
             let address = ([192, 0, 2, 1], 53).into();
-            let server = ServerAnswer { name: None, address, answer, detail: String::new() };
+            let server = ServerAnswer {
+                name: None,
+                address,
+                answer,
+                detail: String::new(),
+            };
             (server, (!good).then(fault))
         });
         let servers: Vec<_> = servers.collect();
-        let (found, broken) = rule::validate(servers.clone(), &Trust::Secure(Arc::new(Signer::p256("test").keys())));
+        let (found, broken) = rule::validate(
+            servers.clone(),
+            &Trust::Secure(Arc::new(Signer::p256("test").keys())),
+        );
         let counted: Vec<Answer> = found.iter().map(|server| server.answer).collect();
-        assert_eq!((counted.as_slice(), broken.is_some()), (*expected, *bogus), "{answers:?}");
+        assert_eq!(
+            (counted.as_slice(), broken.is_some()),
+            (*expected, *bogus),
+            "{answers:?}"
+        );
         assert!(
-            found.iter().zip(*answers).all(|(now, (was, _))| now.answer == *was || now.detail == fault().to_string())
+            found
+                .iter()
+                .zip(*answers)
+                .all(|(now, (was, _))| now.answer == *was || now.detail == fault().to_string())
         );
 
         // A broken chain is told of a zone that answers at all; its answers are shown as they are.
         let (found, broken) = rule::validate(servers, &Trust::Bogus(fault()));
-        let answering = answers.iter().any(|(answer, _)| matches!(answer, Match | NoMatch));
+        let answering = answers
+            .iter()
+            .any(|(answer, _)| matches!(answer, Match | NoMatch));
         assert_eq!(broken.is_some(), answering, "{answers:?}");
-        assert!(found.iter().zip(*answers).all(|(now, (was, _))| now.answer == *was));
+        assert!(
+            found
+                .iter()
+                .zip(*answers)
+                .all(|(now, (was, _))| now.answer == *was)
+        );
     }
 }
 
 #[test]
 fn a_bogus_zone_never_goes_and_says_why_first() {
-    let server =
-        ServerAnswer { name: None, address: ([192, 0, 2, 1], 53).into(), answer: Match, detail: String::new() };
+    let server = ServerAnswer {
+        name: None,
+        address: ([192, 0, 2, 1], 53).into(),
+        answer: Match,
+        detail: String::new(),
+    };
     let verdict = rule::weigh(vec![server], Vec::new(), std::time::Duration::ZERO);
     assert!(verdict.go);
     let verdict = rule::refuse(verdict, &fault());
-    assert!(!verdict.go && verdict.bogus.as_deref() == Some("DNSSEC of example.test: as asked"), "{verdict:?}");
-    assert!(verdict.cause.contains("validating resolvers") && verdict.cause.contains("as asked"), "{verdict:?}");
+    assert!(
+        !verdict.go && verdict.bogus.as_deref() == Some("DNSSEC of example.test: as asked"),
+        "{verdict:?}"
+    );
+    assert!(
+        verdict.cause.contains("validating resolvers") && verdict.cause.contains("as asked"),
+        "{verdict:?}"
+    );
 }

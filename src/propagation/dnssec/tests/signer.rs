@@ -1,4 +1,5 @@
-//! Signs zones, and serves them: denials are made for each question (RFC 4470), so that any name can be denied.
+//! Signs zones, and serves them: denials are made for each question (RFC 4470), so that any name
+//! can be denied.
 
 use std::sync::Arc;
 
@@ -43,7 +44,12 @@ impl Signer {
             }
         };
         let key = DNSKEY::from_key(&secret.to_public_key().unwrap());
-        Self { zone: name(zone), key, secret, valid: (NOW - DAY, NOW + DAY) }
+        Self {
+            zone: name(zone),
+            key,
+            secret,
+            valid: (NOW - DAY, NOW + DAY),
+        }
     }
 
     pub(super) fn p256(zone: &str) -> Self {
@@ -60,7 +66,11 @@ impl Signer {
     }
 
     pub(super) fn dnskey(&self) -> Record {
-        Record::from_rdata(self.zone.clone(), 300, RData::DNSSEC(DNSSECRData::DNSKEY(self.key.clone())))
+        Record::from_rdata(
+            self.zone.clone(),
+            300,
+            RData::DNSSEC(DNSSECRData::DNSKEY(self.key.clone())),
+        )
     }
 
     pub(super) fn ds(&self) -> Record {
@@ -69,7 +79,12 @@ impl Signer {
 
     pub(super) fn ds_of(&self, digest: DigestType) -> Record {
         let hash = self.key.to_digest(&self.zone, digest).unwrap();
-        let ds = DS::new(self.tag(), self.secret.algorithm(), digest, hash.as_ref().to_vec());
+        let ds = DS::new(
+            self.tag(),
+            self.secret.algorithm(),
+            digest,
+            hash.as_ref().to_vec(),
+        );
         Record::from_rdata(self.zone.clone(), 300, RData::DNSSEC(DNSSECRData::DS(ds)))
     }
 
@@ -95,7 +110,11 @@ impl Signer {
         let owner = &rrset[0].name;
         let signed = TBS::from_input(owner, DNSClass::IN, &input, rrset.iter()).unwrap();
         let signature = RRSIG::from_sig(input, self.secret.sign(&signed).unwrap());
-        Record::from_rdata(owner.clone(), 300, RData::DNSSEC(DNSSECRData::RRSIG(signature)))
+        Record::from_rdata(
+            owner.clone(),
+            300,
+            RData::DNSSEC(DNSSECRData::RRSIG(signature)),
+        )
     }
 
     /// The RRset and its signature.
@@ -111,17 +130,29 @@ impl Signer {
 
     /// A server of the zone with these records, as of [`lab::serve`], and `more`, signed.
     pub(super) fn serve(&self, records: &[&str], more: &[Record]) -> Script {
-        let records: Vec<Record> = records.iter().map(|text| record(text)).chain(more.iter().cloned()).collect();
+        let records: Vec<Record> = records
+            .iter()
+            .map(|text| record(text))
+            .chain(more.iter().cloned())
+            .collect();
         let this = self.clone();
         lab::always(move |question| this.reply(question, &records))
     }
 
     fn reply(&self, question: &Message, records: &[Record]) -> Message {
-        let (owner, kind) = (question.queries[0].name().clone(), question.queries[0].query_type());
+        let (owner, kind) = (
+            question.queries[0].name().clone(),
+            question.queries[0].query_type(),
+        );
         let there = |kind: RecordType, owner: &Name| -> Vec<Record> {
-            records.iter().filter(|r| r.name == *owner && r.record_type() == kind).cloned().collect()
+            records
+                .iter()
+                .filter(|r| r.name == *owner && r.record_type() == kind)
+                .cloned()
+                .collect()
         };
-        let mut reply = if kind == RecordType::DS && self.zone.zone_of(&owner) && owner != self.zone {
+        let mut reply = if kind == RecordType::DS && self.zone.zone_of(&owner) && owner != self.zone
+        {
             let mut reply = answer(question, &[]);
             reply.answers = there(kind, &owner);
             reply
@@ -139,7 +170,11 @@ impl Signer {
         if reply.metadata.authoritative {
             reply.answers = self.with_signatures(&reply.answers);
         }
-        let cut = reply.authorities.iter().find(|r| r.record_type() == RecordType::NS).map(|ns| ns.name.clone());
+        let cut = reply
+            .authorities
+            .iter()
+            .find(|r| r.record_type() == RecordType::NS)
+            .map(|ns| ns.name.clone());
         let denied = match cut {
             Some(cut) if !reply.metadata.authoritative => {
                 let ds = there(RecordType::DS, &cut);
@@ -149,12 +184,22 @@ impl Signer {
             _ => reply.answers.is_empty().then_some(owner),
         };
         if let Some(denied) = denied {
-            let soa: Vec<Record> =
-                reply.authorities.iter().filter(|r| r.record_type() == RecordType::SOA).cloned().collect();
-            let types: Vec<RecordType> = records.iter().filter(|r| r.name == denied).map(Record::record_type).collect();
+            let soa: Vec<Record> = reply
+                .authorities
+                .iter()
+                .filter(|r| r.record_type() == RecordType::SOA)
+                .cloned()
+                .collect();
+            let types: Vec<RecordType> = records
+                .iter()
+                .filter(|r| r.name == denied)
+                .map(Record::record_type)
+                .collect();
             let next = format!("0.{denied}");
             let nsec = Self::nsec(&denied.to_ascii(), &next, &types);
-            reply.authorities.extend(soa.first().map(|_| self.sign(&soa)));
+            reply
+                .authorities
+                .extend(soa.first().map(|_| self.sign(&soa)));
             reply.authorities.extend(self.signed(&[nsec]));
         }
         reply
@@ -165,7 +210,11 @@ impl Signer {
         let mut kinds: Vec<RecordType> = records.iter().map(Record::record_type).collect();
         kinds.dedup();
         for kind in kinds {
-            let rrset: Vec<Record> = records.iter().filter(|r| r.record_type() == kind).cloned().collect();
+            let rrset: Vec<Record> = records
+                .iter()
+                .filter(|r| r.record_type() == kind)
+                .cloned()
+                .collect();
             all.push(self.sign(&rrset));
         }
         all
@@ -173,7 +222,10 @@ impl Signer {
 }
 
 /// A script that changes what another one says.
-pub(super) fn tampered(script: Script, change: impl Fn(&mut Message) + Send + Sync + 'static) -> Script {
+pub(super) fn tampered(
+    script: Script,
+    change: impl Fn(&mut Message) + Send + Sync + 'static,
+) -> Script {
     Box::new(move |question, over| {
         let mut reply = Message::from_vec(&script(question, over)[0]).unwrap();
         change(&mut reply);
@@ -183,9 +235,15 @@ pub(super) fn tampered(script: Script, change: impl Fn(&mut Message) + Send + Sy
 
 /// Spoils the data of a signature.
 pub(super) fn spoiled(signature: &Record) -> Record {
-    let RData::DNSSEC(DNSSECRData::RRSIG(sig)) = &signature.data else { panic!("no signature") };
+    let RData::DNSSEC(DNSSECRData::RRSIG(sig)) = &signature.data else {
+        panic!("no signature")
+    };
     let mut bytes = sig.sig().to_vec();
     bytes[7] ^= 1;
     let spoiled = RRSIG::from_sig(sig.input().clone(), bytes);
-    Record::from_rdata(signature.name.clone(), signature.ttl, RData::DNSSEC(DNSSECRData::RRSIG(spoiled)))
+    Record::from_rdata(
+        signature.name.clone(),
+        signature.ttl,
+        RData::DNSSEC(DNSSECRData::RRSIG(spoiled)),
+    )
 }

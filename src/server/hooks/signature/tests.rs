@@ -1,4 +1,5 @@
-//! Signatures: the published examples, every form that is none, and whatever else comes (faults H01, H04, H05).
+//! Signatures: the published examples, every form that is none, and whatever else comes (faults
+//! H01, H04, H05).
 #![allow(clippy::unwrap_used)]
 
 use axum::http::{HeaderName, HeaderValue};
@@ -24,18 +25,28 @@ fn secret() -> Secret {
 
 /// The value of `X-Hub-Signature-256` for a body.
 pub fn sign_hub(secret: &Secret, body: &[u8]) -> String {
-    format!("sha256={}", hex(&secret.code(&[body]).finalize().into_bytes()))
+    format!(
+        "sha256={}",
+        hex(&secret.code(&[body]).finalize().into_bytes())
+    )
 }
 
 fn headers<V: AsRef<[u8]>>(pairs: &[(&'static str, V)]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, V)| {
-        (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_ref()).unwrap())
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_ref()).unwrap(),
+        )
     };
     pairs.iter().map(pair).collect()
 }
 
 fn standard(id: &str, time: &str, signature: &str) -> HeaderMap {
-    headers(&[("webhook-id", id), ("webhook-timestamp", time), ("webhook-signature", signature)])
+    headers(&[
+        ("webhook-id", id),
+        ("webhook-timestamp", time),
+        ("webhook-signature", signature),
+    ])
 }
 
 /// Whether all of it holds.
@@ -48,14 +59,23 @@ fn the_published_examples_hold() {
     assert_eq!(secret().sign(ID, TIME, BODY), SIGNATURE);
     assert!(holds(&standard(ID, TIME, SIGNATURE), BODY, now()));
     let several = [WRONG, &WRONG.replace("v1", "v2"), SIGNATURE, WRONG].join(" ");
-    assert!(holds(&standard(ID, TIME, &several), BODY, now()), "any one of several may match");
+    assert!(
+        holds(&standard(ID, TIME, &several), BODY, now()),
+        "any one of several may match"
+    );
     // GitHub Docs, "Validating webhook deliveries".
-    let hub = Scheme::Hub.secret(&"It's a Secret to Everybody".into()).unwrap();
+    let hub = Scheme::Hub
+        .secret(&"It's a Secret to Everybody".into())
+        .unwrap();
     let value = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     assert_eq!(sign_hub(&hub, b"Hello, World!"), value);
     let headers = headers(&[("x-hub-signature-256", value)]);
     let claim = Claim::read(&headers, now()).unwrap();
-    assert!(claim.is_by(&hub, b"Hello, World!") && !claim.is_by(&hub, b"Hello, World") && claim.id.is_none());
+    assert!(
+        claim.is_by(&hub, b"Hello, World!")
+            && !claim.is_by(&hub, b"Hello, World")
+            && claim.id.is_none()
+    );
 }
 
 #[test]
@@ -85,7 +105,13 @@ fn a_weak_secret_is_refused_and_none_is_ever_shown() {
 #[test]
 fn a_message_counts_for_five_minutes_either_way() {
     let good = standard(ID, TIME, SIGNATURE);
-    for (seconds, counts) in [(300, true), (301, false), (-300, true), (-301, false), (i64::from(u32::MAX), false)] {
+    for (seconds, counts) in [
+        (300, true),
+        (301, false),
+        (-300, true),
+        (-301, false),
+        (i64::from(u32::MAX), false),
+    ] {
         let now = Timestamp::from_second(1_614_265_330 + seconds).unwrap();
         assert_eq!(holds(&good, BODY, now), counts, "{seconds}");
     }
@@ -114,7 +140,10 @@ fn a_timestamp_has_one_spelling_and_no_other_upsets_anything() {
     ] {
         // Signed as it stands: only the form is wrong.
         let signature = secret().sign(ID, time, BODY);
-        assert!(!holds(&standard(ID, time, &signature), BODY, now()), "{time}");
+        assert!(
+            !holds(&standard(ID, time, &signature), BODY, now()),
+            "{time}"
+        );
     }
 }
 
@@ -127,13 +156,28 @@ fn every_header_stands_once_and_in_ascii() {
         assert!(Claim::read(&missing, now()).is_err(), "{name} is missing");
         let mut twice = good.clone();
         twice.append(name, good[name].clone());
-        assert_eq!(Claim::read(&twice, now()), Err(Flaw::Header(name)), "{name} stands twice");
+        assert_eq!(
+            Claim::read(&twice, now()),
+            Err(Flaw::Header(name)),
+            "{name} stands twice"
+        );
         let mut latin = good.clone();
         latin.insert(name, HeaderValue::from_bytes(b"v1,\xe9").unwrap());
-        assert_eq!(Claim::read(&latin, now()), Err(Flaw::Header(name)), "{name} is not ASCII");
+        assert_eq!(
+            Claim::read(&latin, now()),
+            Err(Flaw::Header(name)),
+            "{name} is not ASCII"
+        );
     }
     for id in ["", "a.b", "a b", "a\tb", &"a".repeat(129)] {
-        assert!(!holds(&standard(id, TIME, &secret().sign(id, TIME, BODY)), BODY, now()), "{id}");
+        assert!(
+            !holds(
+                &standard(id, TIME, &secret().sign(id, TIME, BODY)),
+                BODY,
+                now()
+            ),
+            "{id}"
+        );
     }
     let mut both = good.clone();
     both.insert("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
@@ -143,7 +187,11 @@ fn every_header_stands_once_and_in_ascii() {
 
 #[test]
 fn a_list_of_signatures_is_short_and_what_is_no_signature_never_matches() {
-    let list = |entries: usize| [vec![WRONG; entries - 1], vec![SIGNATURE]].concat().join(" ");
+    let list = |entries: usize| {
+        [vec![WRONG; entries - 1], vec![SIGNATURE]]
+            .concat()
+            .join(" ")
+    };
     assert!(holds(&standard(ID, TIME, &list(8)), BODY, now()));
     for signature in [
         &list(9),
@@ -163,11 +211,23 @@ fn a_list_of_signatures_is_short_and_what_is_no_signature_never_matches() {
         &format!("v1,{}", STANDARD.encode([7; 33])),
         WRONG,
     ] {
-        assert!(!holds(&standard(ID, TIME, signature), BODY, now()), "{signature}");
+        assert!(
+            !holds(&standard(ID, TIME, signature), BODY, now()),
+            "{signature}"
+        );
     }
-    let hub = Scheme::Hub.secret(&"It's a Secret to Everybody".into()).unwrap();
+    let hub = Scheme::Hub
+        .secret(&"It's a Secret to Everybody".into())
+        .unwrap();
     let good = sign_hub(&hub, BODY);
-    for value in ["", "sha256=", &good[..70], &format!("{good}00"), &good.to_uppercase(), &good[7..]] {
+    for value in [
+        "",
+        "sha256=",
+        &good[..70],
+        &format!("{good}00"),
+        &good.to_uppercase(),
+        &good[7..],
+    ] {
         let headers = headers(&[("x-hub-signature-256", value)]);
         assert!(Claim::read(&headers, now()).is_err(), "{value}");
     }
