@@ -6,6 +6,7 @@
 //! decision) and [`guard`] (when not to act at all).
 
 pub mod attempt;
+pub mod challenge;
 pub mod guard;
 pub mod ledger;
 pub mod name;
@@ -20,6 +21,7 @@ pub mod waiting;
 pub mod words;
 
 pub use attempt::{Attempt, Bogus, Effect, Hold, OthersChanged, Stage};
+pub use challenge::{Challenge, ChallengeData, ChallengeError, Counts, RecordName};
 pub use guard::Alarm;
 pub use ledger::{LedgerEntry, LedgerState};
 pub use name::{DomainName, NameError, Notice};

@@ -355,7 +355,7 @@ fn mixed_scripts(label: &str) -> Option<String> {
 }
 
 /// Escapes what could drive a terminal or forge a log line.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(260)
