@@ -3,7 +3,7 @@
 //!
 //! What is printed may come from a CA, a zone or a person: control characters are escaped on the
 //! way out, always (faults N07). A reader that went away (`| head`) is no error: printing just
-//! stops (N05).
+//! stops (faults N05).
 
 pub mod log;
 mod paragraph;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
+mod citations;
+
 /// From the ground up. A module sees the layers below its own and nothing beside it.
 const LAYERS: [&[&str]; 8] = [
     &["prevalidation", "clock", "text", "webhook"],

@@ -19,7 +19,7 @@ use crate::prevalidation::{DomainName, State};
 use crate::store::Store;
 use crate::worker::{Options, Worker};
 
-/// A look that is older than this is told: a nightly run is missing (I18).
+/// A look that is older than this is told: a nightly run is missing (invariant I18).
 pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 #[derive(Debug, clap::Args)]

@@ -150,7 +150,7 @@ pub(super) fn refused(alarm: &Alarm) -> Failed {
 }
 
 /// Takes the configuration's inventory into the store, unless it shrank so much that somebody
-/// should look first (G01).
+/// should look first (faults G01).
 pub(super) async fn sync(
     store: &dyn Store,
     settings: &Settings,

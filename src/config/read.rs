@@ -206,7 +206,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         )),
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
         lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
-        // What was read longer ago than 26 h counts as stale (I18).
+        // What was read longer ago than 26 h counts as stale (invariant I18).
         look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
         drain: std_duration(worker.duration(
             "drain",

@@ -11,7 +11,8 @@ use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Policy, State};
 use crate::text::{moment, relative};
 
-/// A client that was not looked at for so long is not looked after: a nightly run is missing (I18).
+/// A client whose last listing is older than this is reported: a nightly run is missing
+/// (invariant I18).
 const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 /// For so long something that happened is news.

@@ -27,7 +27,7 @@ pub struct Attempt {
     pub change_id: Option<String>,
     /// When the gate first passed for `value`.
     pub visible_at: Option<Timestamp>,
-    /// When the gate last passed: `validate` is called only within a minute of it (I5).
+    /// When the gate last passed: `validate` is called only within a minute of it (invariant I5).
     pub seen_at: Option<Timestamp>,
     /// When no resolver can remember the time before `value` any more.
     pub horizon_at: Option<Timestamp>,

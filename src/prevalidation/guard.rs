@@ -1,4 +1,5 @@
-//! When not to act at all: changes that nobody planned and that concern many domains at once (I14).
+//! When not to act at all: changes that nobody planned and that concern many domains at once
+//! (invariant I14).
 //!
 //! Renewals that are simply due are never refused; they are spread and throttled. The guard is
 //! about the *unexpected*.

@@ -112,10 +112,10 @@ impl Decision {
     }
 }
 
-/// A preflight proves write access for so long (I8).
+/// A preflight proves write access for so long (invariant I8).
 const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
-/// The gate must have passed within this time before the CA is asked (I5).
+/// The gate must have passed within this time before the CA is asked (invariant I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
 
 /// When the value has vanished so often after it was visible, somebody else removes it: no endless
@@ -306,8 +306,9 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     let current = seen.ledger.iter().find(|entry| entry.value == value);
     let stands = current
         .is_some_and(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
-    // Two of our values at a name at most (I3): the one that is dead goes before a third could
-    // come. One that cannot be removed, after many tries, is no reason to let the domain lapse.
+    // At most two of our values are at a name (invariant I3): the outdated one is removed before a
+    // third could be published. After three failed removals the attempt goes on all the same, so
+    // that the domain does not lapse.
     let removable = |entry: &&LedgerEntry| {
         entry.value != value && entry.state.is_open() && entry.removal_tries < 3
     };
@@ -369,7 +370,7 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
 pub(super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
 
 /// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
-/// horizon, then every 6 hours (propagation, point 6). A moment that nobody was there for is not
+/// horizon, then every 6 hours (rule 6). A moment that nobody was there for is not
 /// made up for: the next one counts.
 fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Timestamp, String) {
     let settled = after(visible_at, policy.settle);

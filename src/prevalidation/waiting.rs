@@ -1,5 +1,5 @@
 //! Between publishing and proof: for whom a domain waits, since when, until when, and when that is
-//! too long (propagation, point 7). Nothing is given up and no record is removed because of a
+//! too long (rule 7). Nothing is given up and no record is removed because of a
 //! time-out.
 
 use std::fmt;

@@ -28,7 +28,7 @@ pub(super) const OTHER_WAY: &str = "set propagation.mode = \"resolvers\" and pro
 /// The slowest poll, unless a slower one is configured.
 const SLOWEST_POLL: Duration = Duration::from_secs(300);
 
-/// Judges the answers of one look in mode `authoritative` (rule 3 and 4).
+/// Judges the answers of one look in mode `authoritative` (rules 3, 4).
 ///
 /// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers
 /// match. One is enough when only one answers, and, `LAME_GRACE` after the write, when all others
@@ -230,8 +230,8 @@ pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
     }
 }
 
-/// Judges by the time since the write alone (mode `delay`, rule 8). It says of itself that it is no
-/// evidence.
+/// Judges by the time since the write alone, in mode `delay` (rule 8). Its verdict says that it is
+/// no evidence.
 pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
     if let Some(moment) = left_until(delay, published_for, now) {
         let cause = format!(
@@ -247,8 +247,8 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
     Verdict::new(GateMode::Delay, true, cause)
 }
 
-/// Judges by what the provider says about its own name servers, and a delay after the write (mode
-/// `provider`, rule 8).
+/// Judges by what the provider says about its own name servers, and a delay after the write: mode
+/// `provider` (rule 8).
 ///
 /// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits
 /// for ever.

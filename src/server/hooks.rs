@@ -2,10 +2,10 @@
 //! order: domains of the inventory at or below what is named become due, and what is looked at then
 //! is the truth (faults H13).
 //!
-//! Who sends is known by [`signature`], or by a bearer token of the role `hook`; what is named is
-//! read by [`body`]. 202 is said only after the hint is in the store (K18). The same message again
-//! is the same hint again; another one under its id is refused (H02, H03). How often a domain is
-//! tried at once, however many hooks come, is the worker's to say (H08, W04).
+//! [`signature`] or a bearer token of the role `hook` identifies the sender; [`body`] reads the
+//! names. The server answers 202 only after the hint is in the store (faults K18). A repeated
+//! message is the same hint; another message with the same id is refused (faults H02, H03). However
+//! many hooks arrive, the worker decides how often it tries a domain (faults H08, W04).
 
 pub mod body;
 pub mod signature;
@@ -155,7 +155,7 @@ enum Refusal {
     Torn,
     #[error("the body must be `Content-Type: application/json`, as it is, not compressed")]
     NotJson,
-    /// Whichever part was wrong (H04).
+    /// Whichever part was wrong (faults H04).
     #[error(
         "the signature does not hold: check the secret, the clock, and that the body is signed as it is sent"
     )]

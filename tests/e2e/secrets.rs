@@ -1,4 +1,4 @@
-//! No secret in anything that the binary leaves (I16).
+//! No secret in anything that the binary leaves (invariant I16).
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;

@@ -136,7 +136,7 @@ fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
 }
 
 /// What a machine that died was at waits for the end of its leases, and for the round that others
-/// are in then (W01, K02).
+/// are in then (faults W01, K02).
 #[test]
 fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
     let fleet = fleet(60);
@@ -167,7 +167,7 @@ fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
 }
 
 /// Its clock says that nothing is valid any more, or that everything is for long: it decides
-/// nothing (T01, T02).
+/// nothing (faults T01, T02).
 #[cfg(feature = "crashpoints")]
 #[test]
 fn a_machine_whose_clock_is_a_year_off_decides_nothing() {

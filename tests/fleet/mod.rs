@@ -239,8 +239,8 @@ impl Fleet {
         )
     }
 
-    /// An epoch never becomes smaller, whoever writes (I10); from now on one that does is refused,
-    /// and shows.
+    /// An epoch never becomes smaller (invariant I10). From now on the database refuses a write that
+    /// makes it smaller, and the log shows it.
     pub fn guard_epochs(&self) {
         self.ask(
             "CREATE FUNCTION guard_epoch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -274,30 +274,30 @@ impl Fleet {
             }
         }
         for (domain, before) in self.domains.iter().zip(&self.before) {
-            // I6, I7, I8: each need was met once, and nothing else was changed at the CA.
+            // Each need was met once, and nothing else was changed at the CA (invariants I6 to I8).
             assert_eq!(
                 effects.remove(domain.as_str()),
                 Some(vec![Call::Register, Call::Validate]),
                 "{domain}"
             );
-            // I1, I3, I9: nobody's records changed, and ours are gone.
+            // Foreign records are unchanged and ours are gone (invariants I1, I3, I9).
             assert_eq!(&self.server.axfr(domain), before);
         }
         effects.retain(|subject, _| !subject.starts_with("cld-"));
         assert!(effects.is_empty(), "calls about others: {effects:?}");
-        // I2, I4: one value for each domain, and the ledger knows it and that it is gone.
+        // The ledger has one value for each domain, and knows that it is gone (invariants I2, I4).
         let ledger = "SELECT count(*) || ' ' || count(DISTINCT owner) || ' ' || count(*) FILTER (WHERE state = 'removed') FROM ledger";
         let count = self.domains.len();
         assert_eq!(self.ask(ledger), format!("{count} {count} {count}"));
-        // I15: everything is valid for long, and nobody waits. I17: what is remembered of each
-        // domain is bounded.
+        // Every domain is valid for long and none waits (invariant I15); the history of each is
+        // bounded (invariant I17).
         let soon = "SELECT count(*) FROM domain WHERE due_at IS NULL OR due_at < 1000000 * extract(epoch FROM now() + interval '7 days')";
         assert_eq!(self.number(soon), 0, "{}", self.standing());
         let most = self.number(
             "SELECT max(count) FROM (SELECT count(*) FROM history GROUP BY domain HAVING domain IS NOT NULL) AS each",
         );
         assert!(most < 40, "{most} lines of history about one domain");
-        // I18: what people are told is what the CA says.
+        // `check` says what the CA says (invariant I18).
         let setup = self.setup(0);
         self.world.run(&setup, &["check"]).exits(0);
         let lost = machines.iter().map(|machine| {
@@ -310,7 +310,7 @@ impl Fleet {
         for machine in machines {
             let (status, said) = machine.stop();
             assert!(status.success(), "{status}:\n{said}");
-            // I16; and no fault of the program was survived in silence.
+            // No secret (invariant I16), and no fault of the program was survived in silence.
             assert!(
                 !said.contains(&self.world.api_key)
                     && !said.contains("panic")

@@ -382,7 +382,8 @@ impl World {
         }
     }
 
-    /// I15: every desired domain is valid, on its way with a next moment, or held with a reason.
+    /// Every desired domain is valid, on its way with a next moment, or held with a reason
+    /// (invariant I15).
     pub async fn nobody_is_forgotten(&self) {
         for row in self
             .rows()

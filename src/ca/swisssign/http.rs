@@ -1,8 +1,8 @@
-//! One exchange with the CA: what is sent, how long we wait, how much we read, what is sent again,
-//! and how a refusal reads.
+//! One exchange with the CA: the request, the time limits, the size limits, the retries, and the
+//! words of a refusal.
 //!
-//! Every call of this API is a POST, so the method says nothing about repeating (faults 0.7): each
-//! call says itself whether it is a read. Reads are tried up to three times; effects once.
+//! Every call of this API is a POST, so the method does not say whether it may be repeated: each
+//! call says itself whether it is a read. Reads are tried up to three times, effects once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

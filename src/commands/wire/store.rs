@@ -219,8 +219,8 @@ pub(in crate::commands) async fn open_as_it_is(
     Named::of(settings).open(Some(&fingerprint(settings))).await
 }
 
-/// The store with the configuration's inventory in it. Nothing is touched when the inventory shrank
-/// so much that somebody should look first (G01), unless `force`; and nothing at all while the
+/// The store with the configuration's inventory in it. Nothing is written when the inventory shrank
+/// so much that a person must look first (faults G01), unless `force`; and nothing at all while the
 /// clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
     let store = Named::of(settings)

@@ -460,7 +460,7 @@ prop_compose! {
 }
 
 proptest! {
-    /// I5, I8, I9 and the ledger, for whatever may be observed.
+    /// The planner keeps invariants and ledger for any observation (invariants I5, I8, I9).
     #[test]
     fn no_step_does_harm(seen in any_observed()) {
         let policy = Policy::new(Mode::Manage);

@@ -18,7 +18,8 @@ use super::{Pages, calendar};
 use crate::overview::snapshot::{ClientStanding, Snapshot};
 use crate::prevalidation::State as Standing;
 
-/// A look that is older than this is told: neither the daemon nor a nightly run asks the CA (I18).
+/// A listing that is older than this is reported: neither the daemon nor a nightly run asks the CA
+/// (invariant I18).
 pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 /// So many cases are told here; the list has all.
 const CASES: usize = 8;

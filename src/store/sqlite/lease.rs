@@ -13,7 +13,7 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
 
-/// Neither subquery refers to what is outside of it, so SQLite computes each once (compare faults
+/// Neither subquery refers to what is outside of it, so SQLite computes each once (faults
 /// B14); both go along an index in its order, and end with the first row or the last that is
 /// wanted.
 const CLAIM: &str =

@@ -214,8 +214,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads the domain right before its token is reset: what was true at the last look may not be
-    /// any more (I8). `None` when the reset is no longer the next step; that is stored then.
+    /// Reads the domain directly before its token is reset: the last listing may be outdated
+    /// (invariant I8). `None` when the reset is no longer the next step; that is stored then.
     async fn read_again(&self, mut task: Task) -> Result<Option<Task>, StoreError> {
         let answer = self
             .ca(&task.row.ca)

@@ -46,7 +46,8 @@ impl Worker {
                 };
                 async move {
                     let verdict = self.look_for(&task, synced, now).await;
-                    // The slowest look of the batch must not make the others younger (I5).
+                    // Each check has its own time: the slowest one of the batch must not make the
+                    // others look younger (invariant I5).
                     (task, verdict, self.ports.clock.now())
                 }
             })
