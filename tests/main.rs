@@ -8,6 +8,7 @@
 mod architecture;
 mod cli;
 mod cli_run;
+mod compat;
 mod demo;
 mod dnssec;
 mod e2e;
