@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 const ALERTS: &str = include_str!("../config/monitoring/alerts.yml");
 const DASHBOARD: &str = include_str!("../config/monitoring/dashboard.json");
 const CONTAINER: &str = include_str!("../config/container/Containerfile");
-const RUNBOOK: &str = include_str!("../config/operations.md");
+const RUNBOOK: &str = include_str!("../docs/operations.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -68,9 +68,8 @@ fn the_units_give_the_program_next_to_nothing() {
 /// Each unit that keeps the state directory makes it its user's own when it starts; of two users
 /// one would be shut out.
 #[test]
-fn the_units_of_one_store_run_as_the_one_user_whom_the_readme_makes() {
-    let readme = include_str!("../README.md");
-    let made = readme
+fn the_units_of_one_store_run_as_the_one_user_whom_the_install_makes() {
+    let made = RUNBOOK
         .lines()
         .find_map(|line| line.strip_prefix("sudo useradd "))
         .unwrap();
@@ -161,7 +160,7 @@ fn every_alert_has_a_section_in_the_runbook_that_says_what_to_do_and_every_secti
         .collect();
     assert_eq!(alerts(), sections);
     for alert in alerts() {
-        let link = format!("runbook: config/operations.md#{}", alert.to_lowercase());
+        let link = format!("runbook: docs/operations.md#{}", alert.to_lowercase());
         assert!(ALERTS.contains(&link), "{alert} has no link");
         let section = RUNBOOK
             .split(&format!("### {alert}\n"))

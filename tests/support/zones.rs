@@ -20,17 +20,17 @@ pub struct Zone {
     pub source: Source,
 }
 
-/// Lines of `config/providers.md` in one language, for this zone and key.
+/// Lines of `docs/providers.md` in one language, for this zone and key.
 ///
 /// # Panics
 /// When the page has none.
 pub fn documented(language: &str, apex: &str, key: &str) -> String {
-    let page = include_str!("../../config/providers.md");
+    let page = include_str!("../../docs/providers.md");
     let block = page
         .split(&format!("```{language}\n"))
         .nth(1)
         .and_then(|rest| rest.split("```").next());
-    let block = block.unwrap_or_else(|| panic!("config/providers.md has no lines for {language}"));
+    let block = block.unwrap_or_else(|| panic!("docs/providers.md has no lines for {language}"));
     block
         .replace("example.ch", apex)
         .replace("prevalidate", key)
@@ -41,7 +41,7 @@ pub fn documented(language: &str, apex: &str, key: &str) -> String {
 pub enum Policy {
     /// Every key of the server may change everything.
     AnyKey,
-    /// This key may change TXT at the apex and nothing else, by the lines of `config/providers.md`.
+    /// This key may change TXT at the apex and nothing else, by the lines of `docs/providers.md`.
     /// PowerDNS cannot say this: there the key may change everything.
     ApexTxt(String),
     /// No updates.
