@@ -121,7 +121,8 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
             let limit = behaviour.client_search_limit;
             let length = usize::try_from(asked.number("length")?.unwrap_or(-1))
                 .map_or(limit, |n| n.min(limit));
-            let start = usize::try_from(asked.number("start")?.unwrap_or(0)).unwrap_or(0);
+            let start = usize::try_from(asked.number("start")?.unwrap_or(0))
+                .map_err(|_| Refused::invalid("Parameter start must not be negative"))?;
             let filtered = found.len();
             let data: Vec<Value> = found.into_iter().skip(start).take(length).collect();
             Ok(Reply::json(

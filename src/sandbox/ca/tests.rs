@@ -351,13 +351,15 @@ async fn what_the_api_does_not_take_is_refused() {
     let lab = Lab::start().await;
     let token = sign(&lab.claims(), KEY);
     let list = format!("/v2/client/domain/{}/list", lab.client);
+    let by_get = lab.send(Method::GET, &list, &token, None).await.unwrap();
     assert_eq!(
-        lab.send(Method::GET, &list, &token, None)
-            .await
-            .unwrap()
-            .status(),
-        405
+        (by_get.status().as_u16(), &by_get.headers()["allow"]),
+        (405, &"POST".parse().unwrap())
     );
+    for (query, status) in [("start=-1", 400), ("start=x", 400), ("start=0", 200)] {
+        let path = format!("/v2/clients/paged?{query}");
+        assert_eq!(lab.call(&path, None).await.0, status, "{query}");
+    }
     assert_eq!(
         lab.call(&list, Some(json!({}))).await.0,
         400,

@@ -196,6 +196,10 @@ impl Reply {
         if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
             headers.insert(header::DATE, date);
         }
+        // What may be done is part of this refusal (RFC 9110, section 15.5.6).
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
         if let Some(wait) = self
             .retry_after
             .and_then(|wait| HeaderValue::try_from(wait).ok())
