@@ -1,7 +1,9 @@
 //! The port to a certificate authority, in our words. [`swisssign`] is the first; a second one must
 //! fit without touching the planner.
 
+mod json;
 pub mod swisssign;
+pub mod token;
 
 use std::fmt;
 use std::time::Duration;
@@ -114,6 +116,8 @@ pub enum Failure {
     Unavailable,
     /// The call was sent and no trustworthy answer came: it may have taken effect.
     Unknown,
+    /// The certificate of the CA's server is refused: nothing was sent, and a person is needed.
+    Untrusted,
     /// 429 or 503 with a waiting time: nothing happened.
     Throttled,
     /// The credentials are refused, also after one fresh token.

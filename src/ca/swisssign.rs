@@ -13,8 +13,10 @@
 mod answer;
 mod auth;
 mod clients;
+mod connect;
 mod error;
 mod http;
+mod listing;
 mod register;
 mod settings;
 mod wire;
@@ -25,12 +27,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde_json::value::RawValue;
 
 use self::answer::Answer;
 use self::auth::Credentials;
 use self::error::{ApiError, clean};
-use self::http::{Call, Http, Kind};
+use self::http::{Call, Http, Kind, Sink};
+use self::listing::Reader;
 pub use self::settings::{Auth, KeySource, Permit, Settings, Timeouts};
 use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
 use crate::clock::Clock;
@@ -62,9 +64,21 @@ impl SwissSign {
     /// Makes a call with a token that the CA takes. A 401 comes back only for a token that serves
     /// other calls.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, CaError> {
+        self.call_into(call, None).await
+    }
+
+    /// The same for an answer that may be too large to be held.
+    async fn call_into(
+        &self,
+        call: &Call<'_>,
+        mut sink: Option<&mut (dyn Sink + '_)>,
+    ) -> Result<Answer, CaError> {
         let mut bearer = self.credentials.bearer(&self.http).await?;
         for _ in 0..=self.credentials.rungs() {
-            let answer = self.http.exchange(call, Some(&bearer.header)).await?;
+            let answer = self
+                .http
+                .exchange(call, Some(&bearer.header), sink.as_deref_mut())
+                .await?;
             if answer.status != StatusCode::UNAUTHORIZED {
                 let judged =
                     answer.status.is_success() || matches!(answer.status.as_u16(), 400 | 403 | 404);
@@ -82,7 +96,7 @@ impl SwissSign {
                 .refused(&bearer, answer, &self.http)
                 .await?;
         }
-        self.http.exchange(call, Some(&bearer.header)).await
+        self.http.exchange(call, Some(&bearer.header), sink).await
     }
 
     /// A call about one entry whose answer is that entry.
@@ -143,51 +157,12 @@ impl Ca for SwissSign {
         let path = ["client", "domain", client, "list"];
         let call = Call::new(Kind::List, "list the domains of", clean(client), &path);
         self.check(client, "cli-", &call)?;
-        let answer = self.call(&call).await?;
-        let malformed = |why| self.http.error(Failure::Malformed, &call, why);
-        // There may be many thousands: one at a time is taken apart.
-        let list: &RawValue = self.http.json(&call, &answer)?;
-        let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
-            return Err(malformed("the answer is not a list"));
-        };
-        let mut read = Vec::with_capacity(entries.len());
-        let mut unreadable = Vec::new();
-        for entry in entries {
-            let Ok(entry) = serde_json::from_str(entry.get()) else {
-                return Err(malformed("an entry of the list is not JSON"));
-            };
-            match wire::registration(&entry, &self.token_prefix, answer.at) {
-                Ok(registration) => {
-                    read.push((wire::age_mark(&entry, &registration), registration))
-                }
-                Err(why) => unreadable.push(why),
-            }
-        }
-        read.sort_by(|(_, one), (_, other)| one.domain.cmp(&other.domain));
-        let mut registrations = Vec::with_capacity(read.len());
-        let mut read = read.into_iter().peekable();
-        while let Some(first) = read.next() {
-            let mut same_name = vec![first];
-            while let Some(next) = read.next_if(|(_, next)| next.domain == same_name[0].1.domain) {
-                same_name.push(next);
-            }
-            let Some((chosen, others)) = choose(same_name, answer.at) else {
-                continue;
-            };
-            unreadable.extend(others.iter().map(|other| {
-                format!(
-                    "{} is registered more than once: {} ({}) is used, {} ({}) is left alone; a person should remove it",
-                    chosen.domain, chosen.reference, chosen.status, other.reference, other.status
-                )
-            }));
-            registrations.push(chosen);
-        }
-        Ok(Listing {
-            registrations,
-            unreadable,
-            clock_skew: answer.skew,
-            read_at: answer.at,
-        })
+        let mut reader = Reader::new(&self.token_prefix, &self.http.redactor);
+        let answer = self.call_into(&call, Some(&mut reader)).await?;
+        self.http.success(&call, &answer)?;
+        reader
+            .listing(&answer)
+            .map_err(|why| self.http.error(Failure::Malformed, &call, &why))
     }
 
     async fn register(

@@ -24,6 +24,7 @@ use super::{
     AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable,
     ReuseRow, Settings, WorkerSettings,
 };
+use crate::ca::token::check_prefix;
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
 
@@ -403,16 +404,8 @@ fn ca(section: &Section<'_>) -> Option<CaSettings> {
         .text("rate")
         .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
     let token_prefix = section.text("token_prefix").unwrap_or("swiss-pki=");
-    let name = token_prefix.strip_suffix('=').unwrap_or_default();
-    if !(1..=40).contains(&name.len())
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    {
-        section.fault(
-            "token_prefix",
-            "must be a word of at most 40 letters, digits, `-`, `_` or `.`, then `=`",
-        );
+    if let Err(why) = check_prefix(token_prefix) {
+        section.fault("token_prefix", why);
     }
     let caa_names = caa_names(section);
     let ca_file = file(section, "ca_file");

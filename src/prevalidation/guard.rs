@@ -13,6 +13,7 @@ use super::attempt::Effect;
 use super::name::DomainName;
 use super::observed::{Observed, Sighting};
 use super::policy::Policy;
+use super::registration::Registration;
 use super::words::share;
 
 /// Something unexpected and large enough that a person has to look first. `--force` overrides it.
@@ -151,13 +152,7 @@ impl Comparison {
         let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
         match new.usable_until(&policy.reuse, now) {
             None if !by_own_hand => self.lost += 1,
-            Some(new_end)
-                if new_end < end
-                    && new.proof.as_ref().map(|p| p.validated_at)
-                        == old.proof.as_ref().map(|p| p.validated_at) =>
-            {
-                self.shortened += 1;
-            }
+            Some(new_end) if new_end < end && is_dated_alike(new, old) => self.shortened += 1,
             _ => {}
         }
     }
@@ -196,6 +191,16 @@ pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Opt
             known,
         })
     })
+}
+
+/// Whether both show the same day. A proof that this program has just dated by its first reading
+/// is left out: its new end is no doing of the CA's.
+fn is_dated_alike(new: &Registration, old: &Registration) -> bool {
+    let Some((new, old)) = new.proof.as_ref().zip(old.proof.as_ref()) else {
+        return false;
+    };
+    let newly_dated = new.first_seen.is_some() && old.first_seen.is_none();
+    !newly_dated && new.validated_at == old.validated_at
 }
 
 /// Whether the clock can be trusted, by what the CA and the store say.

@@ -26,6 +26,13 @@ pub enum Sighting {
 }
 
 impl Sighting {
+    /// See [`Registration::keep_first_seen`].
+    pub fn keep_first_seen(&mut self, before: &Self) {
+        if let Self::Present(registration) = self {
+            registration.keep_first_seen(before.registration());
+        }
+    }
+
     /// The entry, while there is one.
     pub fn registration(&self) -> Option<&Registration> {
         match self {

@@ -237,7 +237,12 @@ fn valid(
             Decision {
                 step: renewal(),
                 at: renew_at,
-                why: format!("valid until {end}"),
+                why: match &registration.doubt {
+                    None => format!("valid until {end}"),
+                    Some(doubt) => {
+                        format!("valid until {end}; the CA's answer is in doubt: {doubt}")
+                    }
+                },
             }
         });
     }

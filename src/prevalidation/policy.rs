@@ -77,7 +77,8 @@ impl Policy {
     pub fn renew_at(&self, domain: &DomainName, proof: &Proof) -> Option<Timestamp> {
         let end = self.reuse.usable_until(proof)?;
         let mut limit = self.reuse.limit_at(end);
-        if let Some(made) = proof.validated_at {
+        let made = proof.made_at();
+        if let Some(made) = made {
             limit = limit.min(end.duration_since(made));
         }
         let lead = self.renew_before.min(limit / 3);
@@ -92,11 +93,7 @@ impl Policy {
             SignedDuration::from_secs(i64::try_from(shift).unwrap_or(0)),
         );
         // Never a new cycle within a day of a success, whatever the limits become.
-        Some(
-            proof
-                .validated_at
-                .map_or(due, |made| due.max(after(made, days_long(1)))),
-        )
+        Some(made.map_or(due, |made| due.max(after(made, days_long(1)))))
     }
 
     /// How much of a proof's life must be left for a domain to count as safe at `end`; never less
@@ -175,6 +172,7 @@ mod tests {
             validated_at: Some(made),
             expires_at: None,
             method: None,
+            first_seen: None,
         }
     }
 

@@ -61,15 +61,11 @@ pub fn absorb(
     Progress::None
 }
 
-/// Whether `proof` was made after `old`: by `timeValidated`, or by a later end where the CA shows
-/// no such date.
+/// Whether `proof` is another, later one than `old`.
 fn is_newer(proof: Option<&Proof>, old: Option<&Proof>) -> bool {
-    let (Some(proof), Some(old)) = (proof, old) else {
-        return proof.is_some();
-    };
-    match (proof.validated_at, old.validated_at) {
-        (Some(new), Some(old)) => new > old,
-        _ => proof.expires_at > old.expires_at,
+    match (proof, old) {
+        (Some(proof), Some(old)) => proof.is_newer_than(old),
+        (proof, _) => proof.is_some(),
     }
 }
 
@@ -81,17 +77,23 @@ mod tests {
     #[test]
     fn a_proof_is_newer_by_its_date_or_else_by_its_end() {
         let at = |day: i64| Some(Timestamp::from_second(day * 86_400).unwrap());
-        let proof = |validated_at, expires_at| Proof {
+        let proof = |validated_at, expires_at, first_seen| Proof {
             validated_at,
             expires_at,
             method: None,
+            first_seen,
         };
         for (new, old, newer) in [
-            (proof(at(2), at(9)), proof(at(1), at(9)), true),
-            (proof(at(1), at(10)), proof(at(1), at(9)), false),
-            (proof(None, at(10)), proof(None, at(9)), true),
-            (proof(None, at(9)), proof(None, at(9)), false),
-            (proof(None, None), proof(at(1), at(9)), false),
+            (proof(at(2), at(9), None), proof(at(1), at(9), None), true),
+            (proof(at(1), at(10), None), proof(at(1), at(9), None), false),
+            (proof(None, at(10), None), proof(None, at(9), None), true),
+            (proof(None, at(9), None), proof(None, at(9), None), false),
+            (proof(None, None, None), proof(at(1), at(9), None), false),
+            // A date that was left out before and is there now is not a new proof.
+            (proof(None, at(9), at(3)), proof(None, None, at(3)), false),
+            (proof(at(2), None, None), proof(None, None, at(3)), false),
+            (proof(None, None, at(5)), proof(None, None, at(3)), true),
+            (proof(None, None, at(3)), proof(None, None, at(3)), false),
         ] {
             assert_eq!(
                 is_newer(Some(&new), Some(&old)),
@@ -99,7 +101,7 @@ mod tests {
                 "{new:?} after {old:?}"
             );
         }
-        assert!(is_newer(Some(&proof(None, None)), None));
+        assert!(is_newer(Some(&proof(None, None, None)), None));
         assert!(!is_newer(None, None));
     }
 }

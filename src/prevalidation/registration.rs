@@ -58,8 +58,25 @@ impl Registration {
     /// Whether `token` made the proof that is there: it is not younger. A renewal needs a new one
     /// (BR 3.2.2.4.7).
     pub fn is_used(&self, token: &Token) -> bool {
-        let proved_at = self.proof.as_ref().and_then(|proof| proof.validated_at);
+        let proved_at = self.proof.as_ref().and_then(Proof::made_at);
         proved_at.is_some_and(|proved| token.created_at.is_none_or(|made| made <= proved))
+    }
+
+    /// Takes over when the proof was first seen from what was known `before`, if that is the same
+    /// proof. Without this a proof of which the CA shows no date would be as young as each reading.
+    pub fn keep_first_seen(&mut self, before: Option<&Self>) {
+        let counted = |status: &Status| matches!(status, Status::Valid | Status::Unknown(_));
+        let known = before.filter(|before| counted(&before.status));
+        let Some(known) = known.and_then(|before| before.proof.as_ref()) else {
+            return;
+        };
+        let Some(proof) = self.proof.as_mut().filter(|proof| proof.is_same_as(known)) else {
+            return;
+        };
+        proof.first_seen = match proof.first_seen {
+            None => known.first_seen,
+            Some(seen) => Some(known.made_at().map_or(seen, |made| made.min(seen))),
+        };
     }
 }
 
@@ -96,7 +113,7 @@ impl fmt::Display for Status {
 }
 
 /// A finished validation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proof {
     /// `timeValidated`: when the CA finished it. A renewal has succeeded when this moved forward.
     pub validated_at: Option<Timestamp>,
@@ -104,6 +121,49 @@ pub struct Proof {
     pub expires_at: Option<Timestamp>,
     /// The CA's word for the method, `cabdns`; unknown methods are shown, not refused.
     pub method: Option<String>,
+    /// When this program first saw the proof, where the CA shows no day for it, or a day that is
+    /// still to come: the proof is at least as old. `None` where the CA's own date is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+}
+
+impl Proof {
+    /// The moment from which the rules count: the CA's, and never later than the first reading.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        match (self.validated_at, self.first_seen) {
+            (Some(validated), Some(seen)) => Some(validated.min(seen)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether nothing speaks for another proof than `known`: a date that is missing does not, and
+    /// neither does an end that moved backwards.
+    fn is_same_as(&self, known: &Self) -> bool {
+        let differs = self
+            .validated_at
+            .zip(known.validated_at)
+            .is_some_and(|(now, then)| now != then);
+        let lasts_longer = self
+            .expires_at
+            .zip(known.expires_at)
+            .is_some_and(|(now, then)| now > then);
+        !differs && !lasts_longer
+    }
+
+    /// Whether it was made after `old`: by its day, or by a later end where the CA shows no day.
+    /// A date that only one of the two has says nothing.
+    pub fn is_newer_than(&self, old: &Self) -> bool {
+        if let Some((new, old)) = self.validated_at.zip(old.validated_at) {
+            return new > old;
+        }
+        if let Some((new, old)) = self.expires_at.zip(old.expires_at) {
+            return new > old;
+        }
+        // The CA shows no date at all: it stopped saying VALID, and says it again.
+        self.first_seen
+            .zip(old.first_seen)
+            .is_some_and(|(new, old)| new > old)
+    }
 }
 
 /// The random value to publish.

@@ -107,7 +107,7 @@ impl ReuseTable {
     /// When `proof` stops counting: the CA's date may only shorten what the rules allow. `None`
     /// when neither is known.
     pub fn usable_until(&self, proof: &Proof) -> Option<Timestamp> {
-        let by_rule = proof.validated_at.map(|at| self.end_of(at));
+        let by_rule = proof.made_at().map(|at| self.end_of(at));
         match (by_rule, proof.expires_at) {
             (Some(rule), Some(ca)) => Some(rule.min(ca)),
             (one, other) => one.or(other),
@@ -173,6 +173,7 @@ mod tests {
             validated_at: Some(at("2026-04-01")),
             expires_at: Some(at(ca)),
             method: None,
+            first_seen: None,
         };
         assert_eq!(
             table.usable_until(&proof("2026-05-01")),
@@ -183,6 +184,22 @@ mod tests {
             Some(at("2026-10-16")),
             "198 days, whatever the CA says"
         );
+    }
+
+    #[test]
+    fn a_proof_is_never_younger_than_the_first_reading_that_showed_it() {
+        let table = ReuseTable::default();
+        let seen = at("2026-11-21");
+        let by_the_rules = Some(table.end_of(seen));
+        for validated_at in [None, Some(at("2030-01-01"))] {
+            let proof = Proof {
+                validated_at,
+                expires_at: Some(at("2031-01-01")),
+                method: None,
+                first_seen: Some(seen),
+            };
+            assert_eq!(table.usable_until(&proof), by_the_rules, "{validated_at:?}");
+        }
     }
 
     proptest::proptest! {

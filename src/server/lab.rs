@@ -282,6 +282,7 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
             validated_at: Some(at),
             expires_at: Some(at + days(198)),
             method: Some("DNS".to_owned()),
+            first_seen: None,
         }),
         token: Some(Token {
             value: "swiss-pki=canary".to_owned(),

@@ -181,6 +181,7 @@ fn of_ca<A>(answer: &Result<A, CaError>) -> &'static str {
         Err(error) => match error.failure {
             Failure::Unavailable => "unavailable",
             Failure::Unknown => "unknown",
+            Failure::Untrusted => "untrusted",
             Failure::Throttled => "throttled",
             Failure::Unauthenticated => "unauthenticated",
             Failure::Forbidden => "forbidden",

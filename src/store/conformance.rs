@@ -157,6 +157,7 @@ pub fn registered(domain: &str) -> Sighting {
             validated_at: Some(at(-9)),
             expires_at: Some(at(9999)),
             method: Some("cabdns".to_owned()),
+            first_seen: None,
         }),
         token: Some(Token {
             value: "swiss-pki=abcdefghijklmnop".to_owned(),

@@ -10,7 +10,7 @@ use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
     Bogus, Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration,
-    Sighting, Step, Waiting, next_step,
+    Sighting, Status, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -106,7 +106,8 @@ impl Task {
     }
 
     /// The CA's fresh word on this domain.
-    pub(super) fn saw(&mut self, worker: &Worker, sighting: Sighting, now: Timestamp) {
+    pub(super) fn saw(&mut self, worker: &Worker, mut sighting: Sighting, now: Timestamp) {
+        sighting.keep_first_seen(&self.observed.sighting);
         self.observed.sighting = sighting;
         self.observed.read_at = Some(now);
         self.observed.attempt.unanswered = None;
@@ -228,19 +229,19 @@ impl Task {
 
     /// The CA has looked and was not content: the schedule of `validate` says when it is asked
     /// again.
-    pub(super) fn not_seen(&mut self, worker: &Worker, words: String, now: Timestamp) {
-        self.say(
-            worker,
-            "not-yet",
-            format!("the CA does not see it yet: {words}"),
-        );
-        self.observed.attempt.last_error = Some(format!("the CA does not see it yet: {words}"));
-        self.waits_for(
-            worker,
-            format!("the CA (does not see it yet: {words})"),
-            &words,
-            now,
-        );
+    pub(super) fn not_seen(&mut self, worker: &Worker, mut words: String, now: Timestamp) {
+        let found = self.registration();
+        // VALID was true before a renewal too: these words must not contradict the CA's.
+        let verdict = match found.map(|found| &found.status) {
+            Some(Status::Valid) => "shows no newer proof yet",
+            _ => "does not see it yet",
+        };
+        if let Some(doubt) = found.and_then(|found| found.doubt.as_ref()) {
+            words = format!("{words}; its answer is in doubt: {doubt}");
+        }
+        self.say(worker, "not-yet", format!("the CA {verdict}: {words}"));
+        self.observed.attempt.last_error = Some(format!("the CA {verdict}: {words}"));
+        self.waits_for(worker, format!("the CA ({verdict}: {words})"), &words, now);
     }
 
     /// What a look said about the zone's signatures: told when it changed.

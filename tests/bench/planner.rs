@@ -24,6 +24,7 @@ fn observed(number: usize, name: &str) -> Observed {
         validated_at: Some(made_at),
         expires_at: Some(made_at + days(198)),
         method: Some("cabdns".to_owned()),
+        first_seen: None,
     };
     let token = |made_at: Timestamp| Token {
         value: format!("swiss-pki={number:032}"),

@@ -400,6 +400,7 @@ fn due_proof(domain: &str, now: Timestamp) -> Timestamp {
             validated_at: Some(*made),
             expires_at: None,
             method: None,
+            first_seen: None,
         };
         let end = policy.reuse.end_of(*made);
         policy

@@ -148,6 +148,7 @@ impl ModelCa {
                     validated_at: (!behaviour.hides_time_validated).then_some(made),
                     expires_at: Some(self.reuse.end_of(made)),
                     method: Some("cabdns".to_owned()),
+                    first_seen: None,
                 }),
             token: Some(Token {
                 value: entry.token.clone(),

@@ -270,6 +270,7 @@ fn renewal(world: &World, domain: &DomainName) -> Option<Timestamp> {
             validated_at: made,
             expires_at: None,
             method: None,
+            first_seen: None,
         },
     )
 }

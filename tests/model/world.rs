@@ -351,6 +351,7 @@ impl World {
                             validated_at: call.validated_at,
                             expires_at: Some(end),
                             method: None,
+                            first_seen: None,
                         };
                         let renew_at = self.policy.renew_at(domain, &proof).unwrap();
                         assert!(

@@ -303,6 +303,7 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
             validated_at: Some(at),
             expires_at: Some(at + days(198)),
             method: Some("cabdns".to_owned()),
+            first_seen: None,
         }),
         token: Some(Token {
             value: format!("swiss-pki={domain}"),

@@ -69,6 +69,13 @@ impl Answer {
             .is_some_and(|media| media.contains("html"))
     }
 
+    /// Whether it may be JSON, by what it says of itself.
+    pub(super) fn is_json(&self) -> bool {
+        self.media_type
+            .as_deref()
+            .is_none_or(|media| media.ends_with("json"))
+    }
+
     pub(super) fn described(&self) -> String {
         match (&self.media_type, self.body.trim()) {
             (_, "") => "an empty answer".to_owned(),

@@ -344,7 +344,7 @@ impl Credentials {
         );
         call.body = Body::UserSecret(key);
         let answer = http
-            .exchange(&call, None)
+            .exchange(&call, None, None)
             .await
             .map_err(|error| Unmade::Failed(nothing_sent(error)))?;
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -416,7 +416,7 @@ impl Credentials {
 /// A failed call for a token: whatever happened to it, the call that needed it was never made.
 fn nothing_sent(mut error: CaError) -> CaError {
     error.failure = match error.failure {
-        Failure::Throttled => Failure::Throttled,
+        same @ (Failure::Throttled | Failure::Untrusted) => same,
         Failure::Forbidden => Failure::Unauthenticated,
         Failure::NotFound | Failure::Refused => Failure::Settings,
         _ => Failure::Unavailable,

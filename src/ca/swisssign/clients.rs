@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::error::clean;
 use super::http::{Call, Kind};
+use super::listing::no_entry;
 use super::{SwissSign, wire};
-use crate::ca::{CaError, Client, ClientSelector, Failure};
+use crate::ca::{CaError, Client, ClientSelector, Failure, json};
 
 /// The CA cuts a page at 300 however many are asked for.
 const PAGE: usize = 300;
@@ -41,7 +42,7 @@ impl SwissSign {
             ),
             _ => error,
         })?;
-        wire::client(&client).map_err(|why| self.http.error(Failure::Malformed, &call, &why))
+        wire::client(&client.value).map_err(|why| self.http.error(Failure::Malformed, &call, &why))
     }
 
     async fn client_by_name(&self, name: &str) -> Result<Client, CaError> {
@@ -105,15 +106,13 @@ impl SwissSign {
                 ("start", start.to_string()),
             ];
             let answer = self.call(&call).await?;
-            let page: Value = self.http.json(&call, &answer)?;
-            let entries = page.get("data").and_then(Value::as_array);
-            let entries = entries.ok_or_else(|| {
-                self.http
-                    .error(Failure::Malformed, &call, "the answer has no `data`")
-            })?;
+            let entries = self.http.entries(&call, &answer, Some("data"))?;
+            // The page's totals are a help; they may be as broken as an entry.
+            let page = json::read(answer.body.as_bytes()).map(|page| page.value);
             let before = found.len();
-            for entry in entries {
-                match wire::client(entry) {
+            for entry in &entries {
+                let read = json::read(entry).map_err(|why| no_entry("client", &why, entry));
+                match read.and_then(|client| wire::client(&client.value)) {
                     Ok(client) => drop(found.insert(client.reference.clone(), client)),
                     Err(why) => tracing::warn!(
                         ca = self.http.ca,
@@ -123,7 +122,9 @@ impl SwissSign {
                 }
             }
             start += entries.len();
-            let total = page.get("recordsFiltered").and_then(Value::as_u64);
+            let total = page
+                .ok()
+                .and_then(|page| page.get("recordsFiltered").and_then(Value::as_u64));
             if entries.is_empty()
                 || found.len() == before
                 || total.is_some_and(|total| start as u64 >= total)

@@ -15,12 +15,12 @@ use prevalidate_providers::causes::chain;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
 use super::answer::Answer;
+use super::connect;
 use super::error::{ApiError, Redactor, clean};
 use super::settings::{Permit, Settings, Timeouts};
-use crate::ca::{CaError, Failure};
+use crate::ca::{CaError, Failure, json};
 use crate::clock::Clock;
 
 /// How often a read is tried.
@@ -107,6 +107,16 @@ enum Broken {
     NotPermitted(String),
     Lost(String),
     Unusable(String),
+    /// The server's certificate is refused: why, and what to do about it.
+    Untrusted(String, &'static str),
+}
+
+/// Takes an answer that is too large to be held, piece by piece.
+pub(super) trait Sink: Send {
+    /// An answer begins; what was taken of an earlier try counts no more.
+    fn begin(&mut self, at: Timestamp);
+    /// The next piece, or why no more of it is wanted.
+    fn take(&mut self, piece: &[u8]) -> Result<(), String>;
 }
 
 /// The connection to one CA.
@@ -116,7 +126,7 @@ pub(super) struct Http {
     pub(super) redactor: Redactor,
     base: String,
     host: String,
-    /// The host with its port, as a firewall knows it.
+    /// The host with its port, and the proxy before it.
     peer: String,
     client: reqwest::Client,
     limiter: DefaultDirectRateLimiter,
@@ -127,59 +137,16 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         let base = settings.base()?;
-        let host = base.host_str().unwrap_or_default().to_owned();
-        let peer = base
-            .port_or_known_default()
-            .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let refused =
             |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
-        let mut builder = reqwest::Client::builder()
-            .user_agent(&settings.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            // One call, one answer: a connection that others share could take several effects down
-            // with it.
-            .http1_only()
-            .connect_timeout(settings.timeouts.connect)
-            // A connection that the CA closes just as we use it costs an effect its answer.
-            .pool_idle_timeout(Duration::from_secs(15))
-            .https_only(base.scheme() == "https");
-        if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
-                refused("`proxy` is no URL of a proxy; write it as http://host:port".to_owned())
-            })?;
-            builder = builder.proxy(proxy);
-        }
-        if base.scheme() == "http" {
-            // Loopback needs no roots, and a machine without any must still run the sandbox.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(file) = &settings.ca_file {
-            let file_refused =
-                |why: String| refused(format!("`ca_file` {}: {why}", file.display()));
-            let pem = std::fs::read(file).map_err(|error| file_refused(error.to_string()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|_| file_refused("not PEM certificates".into()))?;
-            if roots.is_empty() {
-                return Err(file_refused("holds no certificate in PEM form".to_owned()));
-            }
-            builder = builder.tls_certs_only(roots);
-        }
-        let client = builder.build().map_err(|error| {
-            refused(format!(
-                "the HTTPS client cannot be set up: {}",
-                chain(&error.without_url())
-            ))
-        })?;
         Ok(Self {
             ca: settings.name.clone(),
             clock,
             redactor: Redactor::default(),
             base: base.as_str().trim_end_matches('/').to_owned(),
-            host,
-            peer,
-            client,
+            host: base.host_str().unwrap_or_default().to_owned(),
+            peer: connect::peer(&base, settings.proxy.as_ref()),
+            client: connect::client(settings, &base)?,
             limiter: RateLimiter::direct(quota(settings.rate).ok_or_else(|| {
                 refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned())
             })?),
@@ -193,11 +160,12 @@ impl Http {
     }
 
     /// Makes the call until there is a whole answer, whatever its status; reads are tried three
-    /// times.
+    /// times. The body of a success goes to `sink`, if there is one.
     pub(super) async fn exchange(
         &self,
         call: &Call<'_>,
         bearer: Option<&HeaderValue>,
+        mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<Answer, CaError> {
         let url = self.url(call)?;
         for attempt in 1.. {
@@ -207,7 +175,7 @@ impl Http {
                 None => Ok(()),
             };
             let outcome = match permitted {
-                Ok(()) => self.once(call, &url, bearer).await,
+                Ok(()) => self.once(call, &url, bearer, sink.as_deref_mut()).await,
                 Err(broken) => Err(broken),
             };
             let (status, trouble) = match &outcome {
@@ -216,7 +184,8 @@ impl Http {
                     Broken::NotSent(why)
                     | Broken::NotPermitted(why)
                     | Broken::Lost(why)
-                    | Broken::Unusable(why),
+                    | Broken::Unusable(why)
+                    | Broken::Untrusted(why, _),
                 ) => (0, Some(why.as_str())),
             };
             tracing::debug!(
@@ -231,7 +200,7 @@ impl Http {
             let again = match &outcome {
                 Ok(answer) => answer.status.is_server_error() && answer.retry_after.is_none(),
                 Err(Broken::NotSent(_) | Broken::Lost(_)) => true,
-                Err(Broken::NotPermitted(_) | Broken::Unusable(_)) => false,
+                Err(Broken::NotPermitted(_) | Broken::Unusable(_) | Broken::Untrusted(..)) => false,
             };
             if !(again && call.is_read() && attempt < TRIES) {
                 return outcome.map_err(|broken| self.broken(call, broken));
@@ -253,6 +222,7 @@ impl Http {
         call: &Call<'_>,
         url: &str,
         bearer: Option<&HeaderValue>,
+        sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<Answer, Broken> {
         let mut request = self.client.post(url);
         if let Some(bearer) = bearer {
@@ -272,7 +242,7 @@ impl Http {
             Kind::List | Kind::SlowEffect => (self.timeouts.slow_read, self.timeouts.slow_total),
             Kind::Read | Kind::Effect => (self.timeouts.read, self.timeouts.total),
         };
-        tokio::time::timeout(patience.1, self.transfer(call, request, patience.0))
+        tokio::time::timeout(patience.1, self.transfer(call, request, patience.0, sink))
             .await
             .unwrap_or_else(|_| {
                 Err(Broken::Lost(format!(
@@ -287,6 +257,7 @@ impl Http {
         call: &Call<'_>,
         request: reqwest::RequestBuilder,
         patience: Duration,
+        sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<Answer, Broken> {
         let silent = |_| Broken::Lost(format!("silence for {} s", patience.as_secs_f32()));
         let mut response = tokio::time::timeout(patience, request.send())
@@ -294,6 +265,9 @@ impl Http {
             .map_err(silent)?
             .map_err(|error| {
                 let not_sent = error.is_connect() || error.is_builder();
+                if let Some((why, hint)) = connect::distrust(&error) {
+                    return Broken::Untrusted(why, hint);
+                }
                 let why = chain(&error.without_url());
                 if not_sent {
                     Broken::NotSent(why)
@@ -302,12 +276,13 @@ impl Http {
                 }
             })?;
         let at = self.clock.now();
-        let cap = if call.kind == Kind::List {
-            LIST_CAP
-        } else {
-            CAP
-        };
-        let mut body = Vec::new();
+        let mut answer = Answer::new(response.status(), response.headers(), String::new(), at);
+        let mut sink = sink.filter(|_| answer.status.is_success() && answer.is_json());
+        if let Some(sink) = &mut sink {
+            sink.begin(at);
+        }
+        let cap = if sink.is_some() { LIST_CAP } else { CAP };
+        let (mut body, mut octets) = (Vec::new(), 0);
         while let Some(chunk) = tokio::time::timeout(patience, response.chunk())
             .await
             .map_err(silent)?
@@ -318,22 +293,26 @@ impl Http {
                 ))
             })?
         {
-            if body.len() + chunk.len() > cap {
+            octets += chunk.len();
+            if octets > cap {
                 return Err(Broken::Unusable(format!(
                     "an answer larger than {} MiB",
                     cap / CAP
                 )));
             }
-            body.extend_from_slice(&chunk);
+            match &mut sink {
+                Some(sink) => sink.take(&chunk).map_err(Broken::Unusable)?,
+                None => body.extend_from_slice(&chunk),
+            }
         }
-        let body = String::from_utf8(body)
-            .map_err(|_| Broken::Unusable("an answer that is not UTF-8".to_owned()))?;
+        // What is not UTF-8 costs only its own place.
+        let body = String::from_utf8_lossy(&body).into_owned();
         // The helper's answer is a token: only there may the text keep one.
-        let body = match call.body {
+        answer.body = match call.body {
             Body::UserSecret(_) => self.redactor.strike_keys(body),
             _ => self.redactor.strike(body),
         };
-        Ok(Answer::new(response.status(), response.headers(), body, at))
+        Ok(answer)
     }
 
     fn url(&self, call: &Call<'_>) -> Result<String, CaError> {
@@ -362,6 +341,13 @@ impl Http {
                 call,
                 &format!("no connection to {}: {}", self.peer, clean(&why)),
             ),
+            Broken::Untrusted(why, hint) => self
+                .error(
+                    Failure::Untrusted,
+                    call,
+                    &format!("no connection to {}: {why}", self.peer),
+                )
+                .with_hint(hint),
             Broken::NotPermitted(why) => self.error(
                 Failure::Unavailable,
                 call,
@@ -439,31 +425,49 @@ impl Http {
     }
 
     /// The body of a success as JSON, or the error that the answer is.
-    pub(super) fn json<'a, T: Deserialize<'a>>(
+    pub(super) fn json(&self, call: &Call<'_>, answer: &Answer) -> Result<json::Read, CaError> {
+        self.success(call, answer)?;
+        json::read(answer.body.as_bytes()).map_err(|_| self.no_json(call, answer))
+    }
+
+    /// The entries of a success that is a list, or that has one under `key`. An object that is no
+    /// list counts as its only entry.
+    pub(super) fn entries(
         &self,
         call: &Call<'_>,
-        answer: &'a Answer,
-    ) -> Result<T, CaError> {
+        answer: &Answer,
+        key: Option<&str>,
+    ) -> Result<Vec<Vec<u8>>, CaError> {
+        self.success(call, answer)?;
+        let body = answer.body.as_bytes();
+        let found = match key {
+            Some(key) => json::elements_of(body, key),
+            None if answer.body.trim_start().starts_with('{') => Ok(vec![body.to_vec()]),
+            None => json::elements(body),
+        };
+        found.map_err(|why| self.error(Failure::Malformed, call, &why))
+    }
+
+    /// An error for an answer that is not a success in JSON.
+    pub(super) fn success(&self, call: &Call<'_>, answer: &Answer) -> Result<(), CaError> {
         if !answer.status.is_success() {
             return Err(self.refusal(call, answer));
         }
-        let is_json = answer
-            .media_type
-            .as_deref()
-            .is_none_or(|media| media.ends_with("json"));
-        is_json
-            .then(|| serde_json::from_str(&answer.body).ok())
-            .flatten()
-            .ok_or_else(|| {
-                let why = format!(
-                    "HTTP {}, but {} sent {}",
-                    answer.status,
-                    self.host,
-                    answer.described()
-                );
-                self.error(Failure::Malformed, call, &why)
-                    .with_hint("A proxy or a maintenance page may have answered in the CA's place.")
-            })
+        if !answer.is_json() {
+            return Err(self.no_json(call, answer));
+        }
+        Ok(())
+    }
+
+    fn no_json(&self, call: &Call<'_>, answer: &Answer) -> CaError {
+        let why = format!(
+            "HTTP {}, but {} sent {}",
+            answer.status,
+            self.host,
+            answer.described()
+        );
+        self.error(Failure::Malformed, call, &why)
+            .with_hint("A proxy or a maintenance page may have answered in the CA's place.")
     }
 }
 

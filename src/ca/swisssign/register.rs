@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::error::{ApiError, clean};
 use super::http::{Body, Call, Kind};
-use super::{SwissSign, choose, wire};
+use super::listing;
+use super::{SwissSign, choose};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::{DomainName, Registration};
 
@@ -69,16 +70,11 @@ impl SwissSign {
             ));
             return Err(error);
         }
-        let value = self.http.json(&call, &answer)?;
-        let entries = match &value {
-            Value::Array(entries) => entries.as_slice(),
-            one => std::slice::from_ref(one),
-        };
         let mut unreadable = Vec::new();
         let mut read = Vec::new();
-        for entry in entries {
-            match wire::registration(entry, &self.token_prefix, answer.at) {
-                Ok(registration) => read.push((wire::age_mark(entry, &registration), registration)),
+        for entry in self.http.entries(&call, &answer, None)? {
+            match listing::entry(&entry, &self.token_prefix, answer.at) {
+                Ok(found) => read.push(found),
                 Err(why) => unreadable.push(why),
             }
         }

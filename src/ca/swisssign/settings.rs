@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use crate::ca::token::check_prefix;
 use crate::ca::{CaError, Failure};
 
 /// Reads an API key where it lives: a file, a command, the environment. Asked again when the key is
@@ -134,16 +135,8 @@ impl Settings {
         if self.api_keys.is_empty() {
             return refused("no `api_key` is configured");
         }
-        let prefix = self.token_prefix.strip_suffix('=').unwrap_or_default();
-        if prefix.is_empty()
-            || prefix.len() > 40
-            || !prefix
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            return refused(
-                "`token_prefix` must be letters, digits and hyphens with one `=` at the end",
-            );
+        if let Err(why) = check_prefix(&self.token_prefix) {
+            return refused(&format!("`token_prefix` {why}"));
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
             return refused("`url` holds credentials; the API key belongs in `api_key`");

@@ -6,6 +6,8 @@
 mod auth;
 mod clients;
 mod domains;
+mod lists;
+mod optional;
 mod register;
 mod secrets;
 mod server;

@@ -8,7 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::error::clean;
-use crate::ca::Client;
+use crate::ca::token::is_foreign;
+use crate::ca::{Client, json};
+use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::{DomainName, Proof, Registration, Status, Token};
 
 /// Reads a `Client`.
@@ -29,17 +31,24 @@ pub(super) fn client(value: &Value) -> Result<Client, String> {
     })
 }
 
-/// Reads a `ClientDNS`. `prefix` is put before a bare random value; `now` tells whether a date has
-/// passed.
+/// Reads a `ClientDNS` from its text. `prefix` is put before a bare random value; `now` tells
+/// whether a date has passed.
 pub(super) fn registration(
-    value: &Value,
+    text: &json::Read,
     prefix: &str,
     now: Timestamp,
 ) -> Result<Registration, String> {
+    let value = &text.value;
     let mut entry = Entry {
         value,
         doubts: Vec::new(),
     };
+    if let Some(fault) = &text.fault {
+        entry.doubt(format!(
+            "the entry is not JSON throughout ({}); it was read without the bad part",
+            clean(fault)
+        ));
+    }
     let uuid = value
         .get("uuid")
         .and_then(Value::as_str)
@@ -57,9 +66,16 @@ pub(super) fn registration(
     let validated_at = entry.date("timeValidated");
     let ends_at = entry.date("timeExpired");
     let ended = entry.flag("expired");
-    let status = entry.status(validated, ended, ends_at, token.is_some(), now);
+    let dates = Dates {
+        validated_at,
+        ends_at,
+        token: token.as_ref().map(|token| token.created_at),
+        now,
+    };
+    let status = entry.status(validated, ended, &dates);
     let method = entry.text("validationMethod").map(clean);
     let has_proof = validated_at.is_some() || validated == Some(true) || status == Status::Valid;
+    let first_seen = entry.first_seen(validated_at, now);
     let by_dns = method
         .as_deref()
         .is_some_and(|method| method.eq_ignore_ascii_case("cabdns"));
@@ -80,6 +96,7 @@ pub(super) fn registration(
             validated_at,
             expires_at: ends_at,
             method,
+            first_seen,
         }),
         token,
         last_words,
@@ -119,6 +136,28 @@ fn domain(text: &str) -> Option<DomainName> {
     DomainName::parse(text).ok().map(|parsed| parsed.name)
 }
 
+/// The dates of an entry, where its words are missing.
+struct Dates {
+    validated_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
+    /// When the random value was made, while there is one.
+    token: Option<Option<Timestamp>>,
+    now: Timestamp,
+}
+
+impl Dates {
+    /// Whether they show a proof that counts, and no random value that came after it.
+    fn show_a_proof(&self) -> bool {
+        let proved = self.validated_at.filter(|&at| at <= self.now);
+        let counts = self.ends_at.is_some_and(|end| end > self.now);
+        let is_latest = |proved| {
+            let later = |made: Option<Timestamp>| made.is_none_or(|made| made > proved);
+            !self.token.is_some_and(later)
+        };
+        counts && proved.is_some_and(is_latest)
+    }
+}
+
 struct Entry<'a> {
     value: &'a Value,
     doubts: Vec<String>,
@@ -152,8 +191,18 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// A date that cannot be read is a doubt that names it: other forms, such as 21.11.2026 and
+    /// milliseconds, are not guessed at.
     fn date(&mut self, key: &str) -> Option<Timestamp> {
-        let text = self.text(key)?;
+        let text = match self.value.get(key) {
+            None | Some(Value::Null) => return None,
+            Some(Value::String(text)) if text.trim().is_empty() => return None,
+            Some(Value::String(text)) => text,
+            Some(other) => {
+                self.doubt(format!("`{key}` is no date: {}", excerpt(other)));
+                return None;
+            }
+        };
         let read = date(text);
         if read.is_none() {
             self.doubt(format!("`{key}` is no date: {}", clean(text)));
@@ -161,21 +210,34 @@ impl<'a> Entry<'a> {
         read
     }
 
-    fn status(
-        &mut self,
-        validated: Option<bool>,
-        ended: Option<bool>,
-        ends_at: Option<Timestamp>,
-        has_token: bool,
-        now: Timestamp,
-    ) -> Status {
-        let unproven = if has_token {
+    /// The moment of this reading, where the CA shows no day of the proof that can be believed.
+    fn first_seen(&mut self, validated_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        match validated_at {
+            Some(validated) if validated <= now => return None,
+            // A few seconds are a difference of clocks.
+            Some(validated) if validated.duration_since(now) > CLOCK_TOLERANCE => {
+                self.doubt(format!(
+                    "`timeValidated` is to come, {validated}; the proof counts from when it was first seen"
+                ));
+            }
+            _ => {}
+        }
+        Some(now)
+    }
+
+    fn status(&mut self, validated: Option<bool>, ended: Option<bool>, dates: &Dates) -> Status {
+        let (ends_at, now) = (dates.ends_at, dates.now);
+        let unproven = if dates.token.is_some() {
             Status::Pending
         } else {
             Status::NotValidated
         };
         let has_ended = ended == Some(true) || ends_at.is_some_and(|end| end <= now);
         let Some(written) = self.text("status") else {
+            if validated.is_none() && !has_ended && dates.show_a_proof() {
+                self.doubt("neither `status` nor `validated` is there; the dates show a proof");
+                return Status::Valid;
+            }
             // Optional in the API: the flags say the same.
             return match (validated, has_ended) {
                 (Some(true), false) => Status::Valid,
@@ -278,8 +340,13 @@ fn token_value(text: &str, prefix: &str) -> Result<String, String> {
         ))
     } else if let Some((other, _)) = inner.split_once('=') {
         Err(format!(
-            "it begins with `{}=`; if the CA means it so, set `token_prefix`",
-            clean(other)
+            "it begins with `{}=`{}",
+            clean(other),
+            if is_foreign(other) {
+                ", the prefix of another service: published, it could hand the domain to an account there"
+            } else {
+                "; if the CA means it so, set `token_prefix`"
+            }
         ))
     } else if !inner.bytes().all(harmless) {
         Err("it holds characters that no random value has".to_owned())

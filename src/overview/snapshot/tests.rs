@@ -34,6 +34,7 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
             validated_at: Some(at),
             expires_at: None,
             method: None,
+            first_seen: None,
         }),
         token: None,
         last_words: None,

@@ -30,8 +30,7 @@ fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registra
         },
         proof: validated.map(|at| Proof {
             validated_at: Some(at),
-            expires_at: None,
-            method: None,
+            ..Proof::default()
         }),
         token: Some(Token {
             value: VALUE.to_owned(),

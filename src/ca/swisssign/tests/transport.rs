@@ -290,7 +290,7 @@ async fn no_answer_is_read_beyond_its_cap_however_small_it_came() {
             ("content-type", "application/json".into()),
             ("content-encoding", "gzip".into()),
         ],
-        gzip_of_zeros(97 << 20),
+        gzip_of_spaces(97 << 20),
     );
     let ((error, reads), _) = both(huge).await;
     assert_eq!((error.failure, reads), (Failure::Malformed, 1));
@@ -447,7 +447,7 @@ async fn the_difference_of_clocks_comes_with_the_list() {
 
 /// So many zero bytes in a gzip member: one literal, then matches of 258 bytes at distance 1 (RFC
 /// 1951, section 3.2.6).
-fn gzip_of_zeros(length: usize) -> Vec<u8> {
+fn gzip_of_spaces(length: usize) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let (mut bits, mut count) = (0_u64, 0);
     let mut push = |value: u64, width: u32| {
@@ -460,7 +460,7 @@ fn gzip_of_zeros(length: usize) -> Vec<u8> {
         }
     };
     push(0b011, 3); // last block, fixed codes
-    push(0b0000_1100, 8); // literal 0: 00110000, first bit first
+    push(0b0000_1010, 8); // literal 32: 01010000, first bit first
     for _ in 0..length / 258 {
         push(0b1010_0011, 8); // length 258: 11000101
         push(0, 5); // distance 1

@@ -9,6 +9,15 @@ use super::*;
 const NOW: &str = "2026-11-21T12:00:00Z";
 const RANDOM: &str = "CTvhM2Y1ZDk4YjI0ZTc4";
 
+/// An entry whose text is whole.
+fn registration(value: &Value, prefix: &str, now: Timestamp) -> Result<Registration, String> {
+    let read = crate::ca::json::Read {
+        value: value.clone(),
+        fault: None,
+    };
+    super::registration(&read, prefix, now)
+}
+
 /// `fields` over an entry with nothing but what must be there.
 fn read(fields: Value) -> Registration {
     let mut entry = json!({"uuid": "cld-1", "domain": "a.ch"});
@@ -38,6 +47,7 @@ fn the_documented_entry_is_read_whole() {
                 validated_at: at("2026-10-01T23:20:50.52Z"),
                 expires_at: at("2027-04-17T23:20:50Z"),
                 method: Some("cabdns".into()),
+                first_seen: None,
             }),
             token: Some(Token {
                 value: format!("swiss-pki={RANDOM}"),
@@ -290,7 +300,8 @@ fn a_field_of_the_wrong_kind_costs_only_itself() {
         Proof {
             validated_at: None,
             expires_at: None,
-            method: None
+            method: None,
+            first_seen: Some(NOW.parse().unwrap()),
         }
     );
     let doubt = got.doubt.unwrap();
@@ -302,4 +313,50 @@ fn a_field_of_the_wrong_kind_costs_only_itself() {
     ] {
         assert!(doubt.contains(field), "{doubt}");
     }
+}
+
+#[test]
+fn dates_in_other_forms_are_named_and_the_proof_counts_all_the_same() {
+    for other in [
+        json!("21.11.2026"),
+        json!(1_795_262_400_000_u64),
+        json!({"y": 2026}),
+    ] {
+        let got = read(json!({"status": "VALID", "timeValidated": other, "timeExpired": other}));
+        assert_eq!(got.status, Status::Valid);
+        assert_eq!(got.proof.unwrap().made_at(), Some(NOW.parse().unwrap()));
+        let doubt = got.doubt.unwrap();
+        for field in ["`timeValidated` is no date", "`timeExpired` is no date"] {
+            assert!(doubt.contains(field), "{doubt}");
+        }
+    }
+}
+
+#[test]
+fn a_day_of_validation_that_is_to_come_is_not_believed() {
+    let got = read(json!({"status": "VALID", "timeValidated": "2030-01-01T00:00:00Z"}));
+    let proof = got.proof.unwrap();
+    assert_eq!(proof.made_at(), Some(NOW.parse().unwrap()));
+    assert!(got.doubt.unwrap().contains("`timeValidated` is to come"));
+    let few_seconds = read(json!({"status": "VALID", "timeValidated": "2026-11-21T12:00:20Z"}));
+    assert_eq!(few_seconds.doubt, None, "clocks differ");
+}
+
+#[test]
+fn a_value_of_another_service_is_refused_without_advice_to_publish_it() {
+    for foreign in [
+        "google-site-verification",
+        "MS",
+        "facebook-domain-verification",
+    ] {
+        let got = read(json!({"randomValue": format!("{foreign}={RANDOM}")}));
+        let doubt = got.doubt.unwrap();
+        assert!(
+            got.token.is_none() && doubt.contains("another service"),
+            "{doubt}"
+        );
+        assert!(!doubt.contains("token_prefix"), "{doubt}");
+    }
+    let unknown = read(json!({"randomValue": format!("newca={RANDOM}")}));
+    assert!(unknown.doubt.unwrap().contains("set `token_prefix`"));
 }
