@@ -1,6 +1,7 @@
 //! The port to a certificate authority, in our words. [`swisssign`] is the first; a second one must
 //! fit without touching the planner.
 
+pub mod ending;
 mod json;
 pub mod swisssign;
 pub mod token;

@@ -24,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use tokio_util::sync::CancellationToken;
 
+use crate::ca::ending::Ending;
 use crate::ca::{Ca, ClientSelector};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -209,7 +210,7 @@ impl Worker {
     /// A worker that has not looked at anything yet. `tell` hears every event as it is stored;
     /// `stop` ends it between two steps.
     pub fn new(
-        ports: Ports,
+        mut ports: Ports,
         policy: Policy,
         targets: Vec<Target>,
         mut options: Options,
@@ -220,6 +221,9 @@ impl Worker {
             only.sort_unstable();
         }
         let looks = Looks::new(&targets, options.look_every);
+        for ca in ports.cas.values_mut() {
+            *ca = Arc::new(Ending::new(Arc::clone(ca), stop.clone()));
+        }
         Self {
             ports,
             policy,

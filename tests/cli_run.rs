@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
-use prevalidate::sandbox::ca::Call;
+use prevalidate::sandbox::ca::{Call, Fault, What};
 use prevalidate::sandbox::dns::Follow;
 use prevalidate::sandbox::{CLIENT, Options, Sandbox};
 use serde_json::Value;
@@ -640,14 +640,13 @@ async fn a_signal_during_the_wait_says_what_stays_in_dns_and_the_next_run_remove
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_at_once() {
     let world = World::of(&["a.test"]).await;
-    world
-        .sandbox
-        .ca
-        .change(|behaviour| behaviour.latency_ms = 8_000);
+    // A call with an effect is seen through by the first signal.
+    let slow = Fault::nth(Call::Register, 1, What::Delay(8_000));
+    world.sandbox.ca.fault(slow);
     let mut child = world.start(&["run", "--quiet"]);
     world
         .until("a call is under way", |world| {
-            !world.sandbox.ca.log().is_empty()
+            !world.sandbox.ca.has_faults()
         })
         .await;
     terminate(&child);
@@ -666,6 +665,25 @@ async fn a_second_signal_ends_at_once() {
         .expect("ends at once")
         .unwrap();
     assert_eq!(ended.code(), Some(143));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_signal_ends_a_run_that_waits_for_a_silent_ca_to_answer_a_read() {
+    let world = World::of(&["a.test"]).await;
+    let slow = Fault::nth(Call::List, 1, What::Delay(60_000));
+    world.sandbox.ca.fault(slow);
+    let mut child = world.start(&["run", "--quiet"]);
+    world
+        .until("the list is asked for", |world| {
+            !world.sandbox.ca.has_faults()
+        })
+        .await;
+    terminate(&child);
+    let ended = tokio::time::timeout(Duration::from_secs(20), child.wait())
+        .await
+        .expect("does not wait for the CA")
+        .unwrap();
+    assert_eq!(ended.code(), Some(75));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

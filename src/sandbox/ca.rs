@@ -173,6 +173,11 @@ impl Ca {
         self.shared.state().faults.add(fault);
     }
 
+    /// Whether a fault has not struck yet. One that delays a call strikes when the call arrives.
+    pub fn has_faults(&self) -> bool {
+        !self.shared.state().faults.pending().is_empty()
+    }
+
     /// Cancels the faults that have not struck yet.
     pub fn clear_faults(&self) {
         self.shared.state().faults.clear();

@@ -110,6 +110,11 @@ impl Worker {
     pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
         let survey = match self.survey(target).await? {
             Ok(survey) => survey,
+            // Given up because the program is to end: that says nothing about the CA.
+            Err(error) if self.stop.is_cancelled() && error.is_retryable() => {
+                self.look_failed(target, &error);
+                return Ok(());
+            }
             Err(error) => {
                 let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
                 self.note(vec![event]).await?;
@@ -237,13 +242,14 @@ impl Worker {
         let mut listed: BTreeMap<_, _> =
             listed.map(|found| (found.domain.clone(), found)).collect();
         let seen = rows.into_iter().map(|row| {
-            let sighting = match (listed.remove(&row.domain), &row.sighting) {
+            let mut sighting = match (listed.remove(&row.domain), &row.sighting) {
                 (Some(found), _) => Sighting::Present(found),
                 (None, Sighting::Present(known) | Sighting::Missing(known)) => {
                     Sighting::Missing(known.clone())
                 }
                 (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
             };
+            sighting.keep_first_seen(&row.sighting);
             (row, sighting)
         });
         let seen: Vec<_> = seen.collect();

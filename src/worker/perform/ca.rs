@@ -75,6 +75,7 @@ impl Worker {
                     task.saw(self, Sighting::Absent, now);
                     task.went_well();
                 }
+                Err(error) if self.gave_up(&error) => {}
                 Err(error) => {
                     self.ca_stumbled(&target.ca, &error, now);
                     let unanswered = task.observed.attempt.unanswered;
@@ -85,6 +86,12 @@ impl Worker {
             done.push(task);
         }
         self.finish(done).await
+    }
+
+    /// Whether a read was not waited for because the program is to end: that is no fault of the
+    /// domain or of the CA.
+    fn gave_up(&self, error: &CaError) -> bool {
+        self.stop.is_cancelled() && error.is_retryable()
     }
 
     async fn read_by_list(&self, target: &Target, mut tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -130,6 +137,7 @@ impl Worker {
                     }
                 }
             }
+            Err(error) if self.gave_up(&error) => {}
             Err(error) => {
                 self.ca_stumbled(&target.ca, &error, now);
                 for task in &mut tasks {
@@ -233,6 +241,7 @@ impl Worker {
                     return Ok(Some(task));
                 }
             }
+            Err(error) if self.gave_up(&error) => {}
             Err(error) => {
                 self.ca_stumbled(&task.row.ca, &error, now);
                 task.ca_failed(self, None, &error, now);

@@ -1,0 +1,86 @@
+//! A CA for a program that is to end: reads that wait for an answer are given up at once, effects are
+//! seen through to their answer.
+//!
+//! A silent CA must not hold a program for minutes that was asked to end: the service manager
+//! would kill it, and with it the answers to effects that are under way.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use crate::prevalidation::{DomainName, Registration};
+
+/// A CA whose reads end when `stop` is cancelled.
+#[derive(Debug)]
+pub struct Ending {
+    ca: Arc<dyn Ca>,
+    stop: CancellationToken,
+}
+
+impl Ending {
+    /// The same CA, for a program that ends when `stop` is cancelled.
+    pub fn new(ca: Arc<dyn Ca>, stop: CancellationToken) -> Self {
+        Self { ca, stop }
+    }
+
+    async fn read<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = Result<T, CaError>>,
+    ) -> Result<T, CaError> {
+        let given_up = || {
+            let message = format!("{what}: not waited for, because the program is ending");
+            Err(CaError::new(Failure::Unavailable, message))
+        };
+        let answer = self.stop.run_until_cancelled(answer).await;
+        answer.unwrap_or_else(given_up)
+    }
+}
+
+#[async_trait]
+impl Ca for Ending {
+    fn capabilities(&self) -> Capabilities {
+        self.ca.capabilities()
+    }
+
+    async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
+        let what = format!("find client `{selector}`");
+        self.read(&what, self.ca.find_client(selector)).await
+    }
+
+    async fn list(&self, client: &str) -> Result<Listing, CaError> {
+        let what = format!("list the domains of {client}");
+        self.read(&what, self.ca.list(client)).await
+    }
+
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        self.ca.register(client, names).await
+    }
+
+    async fn get(&self, reference: &str) -> Result<Registration, CaError> {
+        let what = format!("read {reference}");
+        self.read(&what, self.ca.get(reference)).await
+    }
+
+    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+        self.ca.validate(reference).await
+    }
+
+    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+        self.ca.reset_token(reference).await
+    }
+
+    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
+        self.ca.delete_token(reference).await
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), CaError> {
+        self.ca.delete(reference).await
+    }
+}
