@@ -40,6 +40,7 @@ mod gate;
 mod lab;
 mod pace;
 mod race;
+mod readable;
 mod referral;
 pub mod resolver;
 mod roots;
@@ -163,6 +164,9 @@ pub struct Verdict {
     pub cached_until: Option<jiff::Timestamp>,
     /// Why not, or on what evidence: one line for people.
     pub cause: String,
+    /// Only a change of the configuration can open the gate: asking again is of no use.
+    #[serde(default)]
+    pub lasting: bool,
     /// Tolerable faults: lame or dead servers, parent and child NS sets that differ.
     pub warnings: Vec<String>,
     /// Each address that was asked.
@@ -179,6 +183,7 @@ impl Verdict {
             bogus: None,
             cached_until: None,
             cause,
+            lasting: false,
             warnings: Vec::new(),
             servers: Vec::new(),
         }

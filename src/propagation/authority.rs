@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::pace::Pace;
+use super::readable;
 
 /// The UDP payload we offer: fits every path without fragments (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
@@ -359,7 +360,9 @@ impl Question {
                 cut.metadata.truncation = true;
                 return Ok(cut);
             }
-            Err(_) => return Err("the answer is not a DNS message"),
+            Err(_) => {
+                readable::without_unreadable(bytes).ok_or("the answer is not a DNS message")?
+            }
         };
         if answer.metadata.message_type != MessageType::Response
             || answer.metadata.op_code != OpCode::Query

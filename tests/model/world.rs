@@ -505,6 +505,7 @@ impl Lookout for Eye {
             bogus,
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),
+            lasting: false,
             warnings: vec!["ns3 gave no answer".to_owned()],
             servers: [("ns1", primary), ("ns2", secondary)]
                 .into_iter()
