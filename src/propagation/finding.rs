@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 use super::GateMode;
 use super::caa::Permission;
 use super::examine::Examination;
+use super::rule::LONGEST_HORIZON;
 
 /// One thing worth saying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,6 +82,8 @@ codes! {
     HiddenPrimary = "hidden-primary",
     /// The registry does not know the name.
     NotDelegated = "not-delegated",
+    /// The name can never be delegated on the Internet.
+    ReservedName = "reserved-name",
     /// The zone does not have the name.
     NoSuchName = "no-such-name",
     /// Nobody can prove control of it.
@@ -133,6 +136,10 @@ codes! {
     ProviderUnavailable = "provider-unavailable",
     /// The CA does not let us in, or does not know the registration.
     CaRefuses = "ca-refuses",
+    /// The CA has looked and said why it does not accept the value.
+    CaLastWords = "ca-last-words",
+    /// The CA waits for another value, or for none.
+    CaOtherValue = "ca-other-value",
     /// The CA could not be asked.
     CaUnavailable = "ca-unavailable",
     /// The domain waits for a person.
@@ -221,6 +228,9 @@ fn name(seen: &Examination, found: &mut Vec<Finding>) {
     }
     let Some(fault) = &seen.fault else { return };
     let next = match fault.code {
+        Code::ReservedName => {
+            "List the addresses of its name servers there, or take the domain out of the configuration."
+        }
         Code::NotDelegated => {
             "Check the spelling, and at the registrar whether the domain is registered, paid for and has name servers."
         }
@@ -427,7 +437,9 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
 }
 
 fn caches(seen: &Examination, found: &mut Vec<Finding>) {
-    let later = |horizon: &Timestamp| *horizon > seen.at;
+    // A moment further away than any cache remembers was written down by a wrong clock.
+    let last = seen.at.saturating_add(LONGEST_HORIZON);
+    let later = |horizon: &Timestamp| *horizon > seen.at && last.is_ok_and(|last| *horizon <= last);
     if let (true, Some(horizon)) = (
         seen.gate.as_ref().is_some_and(|gate| gate.go),
         seen.caches.horizon.filter(later),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::LONG_AGO;
 use super::known::{CaReport, Known, ProviderReport, Surroundings};
 use crate::commands::{Exit, Failed};
+use crate::output::moment;
 use crate::overview::DomainView;
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Registration};
 use crate::propagation::examine::{Examination, Subject};
@@ -65,6 +66,7 @@ impl Report {
         let registration = registration
             .flatten()
             .filter(|registration| !around.is_proven(registration, now));
+        let unproven = registration.as_ref();
         let wanted = Wanted::find(value, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
         // Where we write, what the ledger does not show was not written; elsewhere nobody here
@@ -94,10 +96,16 @@ impl Report {
             known: &known,
             provider: provider.as_ref(),
             ca: ca.as_ref(),
+            unproven,
             domain,
         };
         advice.sharpen(&mut found);
         advice.add(&dns, &mut found);
+        if dns.gate.as_ref().is_some_and(|gate| gate.go) {
+            // What the CA says comes before everything else of its weight.
+            let objections = advice.objections(wanted.value.as_deref(), value.is_some(), now);
+            found.splice(0..0, objections);
+        }
         sort(&mut found);
         Ok(Self {
             domain: domain.clone(),
@@ -207,6 +215,8 @@ struct Advice<'a> {
     known: &'a Known,
     provider: Option<&'a ProviderReport>,
     ca: Option<&'a CaReport>,
+    /// The registration, while it has no proof that counts.
+    unproven: Option<&'a Registration>,
     domain: &'a DomainName,
 }
 
@@ -256,6 +266,47 @@ impl Advice<'_> {
 
     fn is_in_dns(&self) -> bool {
         self.known.ledger.iter().any(|entry| entry.state.is_open())
+    }
+
+    /// Why the CA may not accept a value that every name server has: it waits for another one, or
+    /// it has looked already and said no.
+    fn objections(&self, wanted: Option<&str>, given: bool, now: Timestamp) -> Vec<Finding> {
+        let (Some(registration), Some(wanted)) = (self.unproven, wanted) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let live = registration.live_token(SignedDuration::ZERO, now);
+        if !given && live.is_none_or(|token| token.value != wanted) {
+            let text = match live {
+                None => "the CA has no random value that it would accept now".to_owned(),
+                Some(token) => {
+                    format!("the CA waits for another random value: \"{}\"", token.value)
+                }
+            };
+            let next = format!(
+                "`prevalidate run --domain {}` goes on from there.",
+                self.domain
+            );
+            found.push(Finding::new(Code::CaOtherValue, Severity::Warns, text).with_next(next));
+        }
+        let attempt = self.known.row.as_ref().map(|row| &row.attempt);
+        let asked = attempt.is_some_and(|attempt| attempt.tries > 0);
+        // Words of a look that made a proof are no objection; they are never parsed.
+        let objects = asked || registration.proof.is_none();
+        if let Some(words) = registration.last_words.as_ref().filter(|_| objects) {
+            let when = attempt
+                .and_then(|attempt| attempt.submitted_at)
+                .map(|at| format!(" at {}", moment(at)))
+                .unwrap_or_default();
+            let text = format!("the CA looked{when} and did not accept the value: {words}");
+            found.push(
+                Finding::new(Code::CaLastWords, Severity::Warns, text).with_next(
+                    "Compare its words with the value and the name servers above; the CA is asked \
+                     again by itself.",
+                ),
+            );
+        }
+        found
     }
 
     fn add(&self, dns: &Examination, found: &mut Vec<Finding>) {

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Code, Finding, Severity};
 use crate::propagation::examine::Examination;
 use crate::propagation::resolver::ResolverAnswer;
+use crate::propagation::rule::LONGEST_HORIZON;
 use crate::propagation::{Answer, GateMode};
 
 pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
@@ -77,8 +78,8 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
 }
 
 fn forgotten(said: &ResolverAnswer, now: Timestamp) -> Option<Timestamp> {
-    now.saturating_add(SignedDuration::from_secs(said.ttl?.into()))
-        .ok()
+    let left = SignedDuration::from_secs(said.ttl?.into());
+    now.saturating_add(left.min(LONGEST_HORIZON)).ok()
 }
 
 fn list(answers: &[&ResolverAnswer]) -> String {
