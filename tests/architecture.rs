@@ -71,7 +71,6 @@ const LONG_FILES: &[&str] = &[
     "src/config/tree.rs",
     "src/output.rs",
     "src/overview/query.rs",
-    "src/propagation/delegation.rs",
     "src/propagation/dnssec/tests/chain.rs",
     "src/propagation/finding/tests.rs",
     "src/propagation/rule.rs",

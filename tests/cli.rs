@@ -3,6 +3,7 @@
 
 mod diagnose;
 mod life;
+mod unreachable;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -110,8 +110,21 @@ pub struct DelegationReport {
 pub struct Fault {
     /// The finding it makes.
     pub code: Code,
-    /// Who was asked what, and what came back.
+    /// What is wrong, in one short line.
     pub text: String,
+    /// Each address that was asked, and what came back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
+}
+
+impl Fault {
+    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            tried: Vec::new(),
+        }
+    }
 }
 
 /// What resolvers may remember, and until when.

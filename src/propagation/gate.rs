@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::{join, join_all};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join, join_all};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ use jiff::Timestamp;
 use super::authority::{Asker, Failure};
 use super::delegation::{Delegation, WalkError, Walker};
 use super::dnssec::{self, Fault, FaultKind, Trust, Validator};
+use super::race::{self, Effort};
+use super::referral::authoritative;
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
@@ -24,6 +27,9 @@ use crate::prevalidation::DomainName;
 /// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out
 /// is.
 const LONGEST_WALK: Duration = Duration::from_secs(60);
+
+/// Servers that are asked for one answer that any of them can give.
+const MOST_QUESTIONS: u32 = 32;
 
 /// Open sockets of all looks together.
 const SOCKETS: usize = 256;
@@ -116,6 +122,7 @@ impl Gate {
                 delegation: None,
             });
         }
+        self.settings.reserved(domain)?;
         let found = self.walker.delegation(&name(domain)?).await?;
         let servers = found.servers.iter().flat_map(|(host, addresses)| {
             addresses.iter().map(move |ip| {
@@ -212,13 +219,43 @@ impl Gate {
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> =
             who.servers.iter().map(|&(_, address)| address).collect();
-        let asked = addresses.into_iter().map(async |address| {
-            (
-                address,
-                self.asker.ask(address, owner, RecordType::TXT).await,
-            )
-        });
-        join_all(asked).await.into_iter().collect()
+        let ask = |address| -> BoxFuture<'_, (SocketAddr, Result<Message, Failure>)> {
+            async move {
+                let reply = self.asker.ask(address, owner, RecordType::TXT).await;
+                (address, reply)
+            }
+            .boxed()
+        };
+        let asked = race::all(addresses.into_iter().map(ask).collect()).await;
+        asked.into_iter().collect()
+    }
+
+    /// The first authoritative answer of any of the servers.
+    ///
+    /// # Errors
+    /// Each address and what it said.
+    pub(super) async fn first_of(
+        &self,
+        who: &Responsible,
+        owner: &Name,
+        kind: RecordType,
+    ) -> Result<Message, String> {
+        let mut addresses: Vec<_> = who.servers.iter().map(|&(_, address)| address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let addresses = race::shuffled(addresses.into_iter().map(|it| vec![it]).collect());
+        let effort = Effort::new(MOST_QUESTIONS, 0);
+        let read = |reply: &Message| authoritative(reply).map(|()| reply.clone());
+        race::first(
+            &self.asker,
+            addresses,
+            Vec::new(),
+            (owner, kind),
+            &effort,
+            read,
+        )
+        .await
+        .map_err(|lost| lost.tried.join("; "))
     }
 
     /// What each server said about the owner of the value in its zone, and the fault that makes all
@@ -337,8 +374,13 @@ impl Lookout for Gate {
             )),
             GateMode::Delay => Ok(rule::wait_out(way.delay, published_for, now)),
         };
-        let verdict =
-            verdict.unwrap_or_else(|error| Verdict::new(way.mode, false, error.to_string()));
+        let verdict = verdict.unwrap_or_else(|error| {
+            tracing::info!(domain = %question.domain, "{}", error.in_full());
+            Verdict {
+                lasting: error.is_lasting(),
+                ..Verdict::new(way.mode, false, error.to_string())
+            }
+        });
         tracing::debug!(domain = %question.domain, go = verdict.go, gone = verdict.gone, cause = verdict.cause, "looked");
         verdict
     }
@@ -373,20 +415,13 @@ impl Lookout for Gate {
         }
         let (owner, who) = (name(domain).ok()?, self.responsible(domain).await.ok()?);
         let zone = apex(&who).ok()?;
-        // The first server that answers for the zone.
-        for (_, address) in who.servers {
-            let txt = self.asker.ask(address, &owner, RecordType::TXT).await;
-            let Some(txt) = txt.ok().filter(|reply| reply.metadata.authoritative) else {
-                continue;
-            };
-            let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
-            let negative_ttl = soa.as_ref().map_or(0, evidence::negative_ttl);
-            return Some(Lifetimes {
-                txt_ttl: evidence::txt_ttl(&txt, &owner),
-                negative_ttl,
-            });
-        }
-        None
+        // The first server that answers for the zone; a silent one must not cost all the time.
+        let txt = self.first_of(&who, &owner, RecordType::TXT).await.ok()?;
+        let soa = self.first_of(&who, &zone, RecordType::SOA).await;
+        Some(Lifetimes {
+            txt_ttl: evidence::txt_ttl(&txt, &owner),
+            negative_ttl: soa.as_ref().map_or(0, evidence::negative_ttl),
+        })
     }
 }
 

@@ -10,6 +10,11 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use super::dnssec::is_signed;
 use super::evidence::{rcode, text};
 
+/// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations
+/// name thousands.
+pub(super) const MOST_SERVERS: usize = 32;
+/// Addresses of one name server that are looked at.
+pub(super) const MOST_ADDRESSES: usize = 16;
 /// Records about a zone's keys that are kept of a referral. Ordinary ones have 2 to 8.
 const MOST_PROOF: usize = 64;
 
@@ -18,14 +23,7 @@ const MOST_PROOF: usize = 64;
 pub(super) enum Step {
     /// Further down: a referral to a zone on the way to the name, with the glue that its sender may
     /// give.
-    Down {
-        /// The zone that is delegated.
-        zone: Name,
-        /// Its servers and their glue.
-        hosts: BTreeMap<Name, Vec<IpAddr>>,
-        /// What it says about the zone's keys: DS, NSEC and NSEC3 records and their signatures.
-        proof: Vec<Record>,
-    },
+    Down(Down),
     /// The server answers for the name itself; its SOA record says where the zone begins.
     Here {
         /// The zone's apex.
@@ -38,6 +36,19 @@ pub(super) enum Step {
     /// The server answers for the name itself, and there is a CNAME or DNAME, so that no SOA record
     /// shows.
     Alias,
+}
+
+/// A referral.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Down {
+    /// The zone that is delegated.
+    pub(super) zone: Name,
+    /// Its servers and their glue.
+    pub(super) hosts: BTreeMap<Name, Vec<IpAddr>>,
+    /// Servers that were named beside these, more than anybody looks at.
+    pub(super) others: BTreeSet<Name>,
+    /// What it says about the zone's keys: DS, NSEC and NSEC3 records and their signatures.
+    pub(super) proof: Vec<Record>,
 }
 
 /// Reads the reply of a server of `above` to "`name` SOA?". Whatever does not lead down, towards
@@ -87,21 +98,7 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
     else {
         return Err("neither authoritative nor a referral towards the name".to_owned());
     };
-    let mut hosts: BTreeMap<Name, Vec<IpAddr>> = BTreeMap::new();
-    for record in internet(&reply.authorities).filter(|record| record.name == zone) {
-        if let RData::NS(host) = &record.data {
-            hosts.entry(host.0.to_lowercase()).or_default();
-        }
-    }
-    for record in internet(&reply.additionals) {
-        // Glue from above its own zone is hearsay (RFC 5452, section 6): such names are looked up.
-        if let (Some(address), true) = (record.data.ip_addr(), above.zone_of(&record.name))
-            && let Some(glue) = hosts.get_mut(&record.name)
-            && !glue.contains(&address)
-        {
-            glue.push(address);
-        }
-    }
+    let (hosts, others) = named(reply, &zone, above);
     let of_keys = [
         RecordType::DS,
         RecordType::RRSIG,
@@ -110,11 +107,44 @@ pub(super) fn step(reply: &Message, name: &Name, above: &Name) -> Result<Step, S
     ];
     let proof =
         internet(&reply.authorities).filter(|record| of_keys.contains(&record.record_type()));
-    Ok(Step::Down {
+    Ok(Step::Down(Down {
         zone: zone.to_lowercase(),
         hosts,
+        others,
         proof: proof.take(MOST_PROOF).cloned().collect(),
-    })
+    }))
+}
+
+/// The servers that a referral names, with their glue, and those that are too many.
+fn named(
+    reply: &Message,
+    zone: &Name,
+    above: &Name,
+) -> (BTreeMap<Name, Vec<IpAddr>>, BTreeSet<Name>) {
+    let all: BTreeSet<Name> = internet(&reply.authorities)
+        .filter(|record| record.name == *zone)
+        .filter_map(|record| match &record.data {
+            RData::NS(host) => Some(host.0.to_lowercase()),
+            _ => None,
+        })
+        .collect();
+    let mut all = all.into_iter();
+    let mut hosts: BTreeMap<Name, Vec<IpAddr>> = all
+        .by_ref()
+        .take(MOST_SERVERS)
+        .map(|host| (host, Vec::new()))
+        .collect();
+    for record in internet(&reply.additionals) {
+        // Glue from above its own zone is hearsay (RFC 5452, section 6): such names are looked up.
+        if let (Some(address), true) = (record.data.ip_addr(), above.zone_of(&record.name))
+            && let Some(glue) = hosts.get_mut(&record.name)
+            && glue.len() < MOST_ADDRESSES
+            && !glue.contains(&address)
+        {
+            glue.push(address);
+        }
+    }
+    (hosts, all.collect())
 }
 
 /// Reads a server's reply to "`zone` NS?": the zone's own list.
@@ -150,6 +180,7 @@ pub(super) fn addresses(reply: &Message, host: &Name) -> Result<Vec<IpAddr>, Str
     Ok(internet(&reply.answers)
         .filter(|record| record.name == *host)
         .filter_map(|record| record.data.ip_addr())
+        .take(MOST_ADDRESSES)
         .collect())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
+use super::delegation::WalkError;
 use super::dnssec::Anchors;
 use super::resolver::Resolver;
 use super::{GateMode, roots};
@@ -99,6 +100,41 @@ impl GateSettings {
                 .or(general.rounds)
                 .unwrap_or(Judging::ROUNDS)
                 .max(1),
+        }
+    }
+}
+
+/// Top-level domains that are never delegated on the Internet (RFC 2606, RFC 6761, RFC 6762,
+/// RFC 7686), and `.internal`, which ICANN reserved in 2024.
+const RESERVED: [&str; 7] = [
+    "test",
+    "example",
+    "invalid",
+    "localhost",
+    "local",
+    "onion",
+    "internal",
+];
+
+impl GateSettings {
+    /// Whether walks begin at the root servers of the Internet.
+    fn asks_the_internet(&self) -> bool {
+        let of_internet = roots::root_servers();
+        self.roots.iter().any(|root| of_internet.contains(root))
+    }
+
+    /// Refuses a name that no server of the Internet can ever know, before anybody is asked.
+    ///
+    /// # Errors
+    /// [`WalkError::Reserved`], with the setting that makes the name known.
+    pub(super) fn reserved(&self, domain: &DomainName) -> Result<(), WalkError> {
+        let top = domain.as_str().rsplit('.').next().unwrap_or_default();
+        match RESERVED.into_iter().find(|reserved| *reserved == top) {
+            Some(top) if self.asks_the_internet() => Err(WalkError::Reserved {
+                name: domain.to_string(),
+                top,
+            }),
+            _ => Ok(()),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{Answer, Judging, Lookout, Question, ServerAnswer, Verdict};
 
 mod astray;
 mod bad_input;
+mod hostile;
 mod modes;
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";

@@ -14,7 +14,7 @@ const SPF: &str = "v=spf1 mx -all";
 
 impl Lab {
     /// The only report about `domain`, and the exit status.
-    async fn diagnose(&self, args: &[&str]) -> (Option<i32>, Value) {
+    pub(super) async fn diagnose(&self, args: &[&str]) -> (Option<i32>, Value) {
         let said = self
             .run(&[&["diagnose", "--output", "json"], args].concat())
             .await;
@@ -378,4 +378,31 @@ async fn values_of_others_drive_no_terminal() {
         values.contains(&long.as_str().into()),
         "and whole for programs"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
+    let lab = Lab::of(&["one.test"]).await;
+    // The CA looks through a resolver that nobody runs; every name server has the value.
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    lab.sandbox.ca.change(|ca| ca.resolvers = vec![nobody]);
+    lab.run(&["run", "--wait", "2s"]).await;
+    assert!(lab.sandbox.ca.count(Call::Validate) > 0, "the CA was asked");
+    let (_, report) = lab.diagnose(&["one.test"]).await;
+    assert_eq!(report["verdict"]["code"], "ca-last-words", "{report}");
+    let words = report["ca"]["last_words"].as_str().unwrap();
+    assert!(
+        report["verdict"]["text"].as_str().unwrap().contains(words),
+        "{report}"
+    );
+    let said = lab
+        .run(&["diagnose", "one.test"])
+        .await
+        .says("NOT READY: every name server");
+    assert!(!said.out.contains("\nREADY"), "{said:?}");
+
+    // Somebody resets the token at the CA: it waits for another value now.
+    assert!(lab.sandbox.ca.reset_token("one.test"));
+    let (_, report) = lab.diagnose(&["one.test"]).await;
+    assert_eq!(report["verdict"]["code"], "ca-other-value", "{report}");
 }

@@ -1,5 +1,7 @@
 //! A diagnosis for people: the verdict and the next step first, then short sections; 80 columns.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::report::Report;
@@ -7,13 +9,17 @@ use crate::output::{Cell, Output, Tone, moment, relative};
 use crate::propagation::Answer;
 use crate::propagation::caa::Permission;
 use crate::propagation::examine::{DnssecStatus, ServerReport};
-use crate::propagation::finding::Severity;
+use crate::propagation::finding::{Code, Severity};
 
 /// A TXT value is shown so far; JSON has all of it.
 const LONGEST_VALUE: usize = 100;
 
+/// So many TXT values are shown; JSON has all of them.
+const MOST_VALUES: usize = 100;
+
 pub(super) fn show(report: &Report, output: &Output) {
     headline(report, output);
+    asked(report, output);
     delegation(report, output);
     servers(report, output);
     values(report, output);
@@ -33,6 +39,14 @@ fn word(severity: Severity) -> (&'static str, Tone) {
     }
 }
 
+/// Whether the CA said no, or waits for another value.
+fn ca_objects(report: &Report) -> bool {
+    report
+        .findings
+        .iter()
+        .any(|finding| matches!(finding.code, Code::CaLastWords | Code::CaOtherValue))
+}
+
 fn headline(report: &Report, output: &Output) {
     let blocks = report
         .findings
@@ -40,6 +54,12 @@ fn headline(report: &Report, output: &Output) {
         .any(|finding| finding.severity == Severity::Blocks);
     let (lead, tone, rest) = if blocks {
         ("BLOCKED: ", Tone::Bad, String::new())
+    } else if report.dns.gate.as_ref().is_some_and(|gate| gate.go) && ca_objects(report) {
+        (
+            "NOT READY: ",
+            Tone::Warn,
+            "every name server that answers has the value. ".to_owned(),
+        )
     } else if report.dns.gate.as_ref().is_some_and(|gate| gate.go) {
         (
             "READY: ",
@@ -89,6 +109,17 @@ fn headline(report: &Report, output: &Output) {
     }
 }
 
+/// Who was asked in vain for the name servers.
+fn asked(report: &Report, output: &Output) {
+    let Some(fault) = report.dns.fault.as_ref().filter(|it| !it.tried.is_empty()) else {
+        return;
+    };
+    section(output, "Asked");
+    for tried in &fault.tried {
+        output.paragraph(&"  ".into(), tried);
+    }
+}
+
 fn delegation(report: &Report, output: &Output) {
     let Some(delegation) = &report.dns.delegation else {
         return;
@@ -102,9 +133,7 @@ fn delegation(report: &Report, output: &Output) {
         output.paragraph(&"  ".into(), &text);
         return;
     }
-    let list = |names: &std::collections::BTreeSet<String>| {
-        names.iter().cloned().collect::<Vec<_>>().join(", ")
-    };
+    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
     output.paragraph(&"  zone    ".into(), &delegation.zone);
     match &delegation.child {
         Some(child) if *child == delegation.parent => {
@@ -178,12 +207,13 @@ fn values(report: &Report, output: &Output) {
         .iter()
         .filter(|server| server.serves())
         .collect();
-    let mut all: Vec<&str> = serving
-        .iter()
-        .flat_map(|server| server.values.iter().map(String::as_str))
-        .collect();
-    all.sort_unstable();
-    all.dedup();
+    let mut all: BTreeMap<&str, usize> = BTreeMap::new();
+    for server in &serving {
+        let values: BTreeSet<&str> = server.values.iter().map(String::as_str).collect();
+        for value in values {
+            *all.entry(value).or_default() += 1;
+        }
+    }
     if report.value.is_none() && serving.is_empty() {
         return;
     }
@@ -197,11 +227,8 @@ fn values(report: &Report, output: &Output) {
     if all.is_empty() && !serving.is_empty() {
         output.paragraph(&"  ".into(), "no TXT values");
     }
-    for value in all {
-        let on = serving
-            .iter()
-            .filter(|server| server.values.iter().any(|other| other == value))
-            .count();
+    let more = all.len().saturating_sub(MOST_VALUES);
+    for (value, on) in all.into_iter().take(MOST_VALUES) {
         let everywhere = on == serving.len();
         let place = if everywhere {
             "everywhere".to_owned()
@@ -213,6 +240,9 @@ fn values(report: &Report, output: &Output) {
             &Cell::new(format!("  {place:<11} "), tone),
             &format!("\"{}\"", short(value)),
         );
+    }
+    if more > 0 {
+        output.paragraph(&"  ".into(), &format!("and {more} more values"));
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use hickory_proto::rr::{Name, RecordType};
 
-use super::{Cut, Place, Walk};
+use super::{Cut, Place, Trail, Walk};
 use crate::propagation::referral::{self, Step};
 
 impl Walk<'_> {
@@ -22,10 +23,11 @@ impl Walk<'_> {
         if zone == above {
             return place.cut.hosts.keys().cloned().collect();
         }
+        let trail = &Trail::begin(&self.effort);
         let found = join_all(place.cut.hosts.iter().map(async |(host, glue)| {
             match glue.as_slice() {
                 [] => self
-                    .addresses_outside(&above, host, 0)
+                    .addresses_outside(&above, host, trail)
                     .await
                     .unwrap_or_default(),
                 glue => glue.to_vec(),
@@ -39,7 +41,7 @@ impl Walk<'_> {
             .flat_map(|(host, found)| found.into_iter().map(move |ip| (host, ip)))
             .collect();
         let asked = join_all(addresses.into_iter().map(async |(host, ip)| {
-            if !self.questions.spend() {
+            if !self.effort.question() {
                 return None;
             }
             let address = SocketAddr::from((ip, self.walker.port));
@@ -55,29 +57,20 @@ impl Walk<'_> {
         for (host, step) in asked.await.into_iter().flatten() {
             match step {
                 Step::Here { apex, .. } if apex == zone => drop(holders.insert(host)),
-                Step::Down {
-                    zone: below,
-                    hosts,
-                    proof,
-                } if below == zone => delegation = Some((hosts, proof)),
+                Step::Down(down) if down.zone == zone => delegation = Some(down),
                 _ => {}
             }
         }
         place.cut.hosts.retain(|host, _| holders.contains(host));
-        let Some((hosts, proof)) = delegation else {
+        let Some(delegation) = delegation else {
             return BTreeSet::new();
         };
-        let listed = hosts.keys().cloned().collect();
-        let mut cut = Cut {
-            zone,
-            hosts,
-            fixed: Vec::new(),
-            proof,
-        };
+        let listed = delegation.hosts.keys().cloned().collect();
+        let mut cut = Cut::from(delegation);
         for (host, glue) in std::mem::take(&mut place.cut.hosts) {
             cut.hosts.entry(host).or_insert(glue);
         }
-        self.remember(&cut);
+        self.remember(&Arc::new(cut.clone()));
         place.cut = cut;
         listed
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::authority::Asker;
 use super::super::evidence::{rcode, text};
-use super::super::race::{self, Budget};
+use super::super::race::{self, Budget, Effort};
 use super::denial::{self, Below};
 use super::{Anchors, Fault, FaultKind, Keys, Trust, Unsigned, signatures};
 use crate::clock::Clock;
@@ -125,18 +126,23 @@ impl Validator {
         let look = Look {
             validator: self,
             now: signatures::seconds(self.clock.now()),
-            questions: Budget::of(MOST_QUESTIONS),
+            questions: Effort::new(MOST_QUESTIONS, 0),
             effort: Budget::of(MOST_VERIFICATIONS),
             remembered: AtomicBool::new(false),
         };
-        let trust = timeout(self.time, look.trust(chain)).await;
-        let late = |_| {
-            Trust::Unchecked(format!(
-                "the chain of trust was not followed to its end in {:?}",
-                self.time
-            ))
+        let trust = {
+            let mut followed = pin!(look.trust(chain));
+            // The open questions can be named as long as the search is not dropped.
+            let trust = timeout(self.time, followed.as_mut()).await;
+            trust.unwrap_or_else(|_| {
+                Trust::Unchecked(format!(
+                    "the chain of trust was not followed to its end in {:?}; no answer yet from {}",
+                    self.time,
+                    look.questions.open()
+                ))
+            })
         };
-        (trust.unwrap_or_else(late), look.remembered.into_inner())
+        (trust, look.remembered.into_inner())
     }
 }
 
@@ -144,7 +150,7 @@ impl Validator {
 struct Look<'a> {
     validator: &'a Validator,
     now: u32,
-    questions: Budget,
+    questions: Effort<'static>,
     effort: Budget,
     /// Whether remembered keys were used.
     remembered: AtomicBool,
@@ -315,10 +321,12 @@ impl Look<'_> {
     where
         R: Fn(&Message) -> Result<T, String> + Send + Sync,
     {
-        let servers = link.servers.iter().copied().take(MOST_ADDRESSES).collect();
+        let servers = link.servers.iter().take(MOST_ADDRESSES).map(|&it| vec![it]);
+        let servers = race::shuffled(servers.collect());
         let answer = race::first(
             &self.validator.asker,
             servers,
+            Vec::new(),
             question,
             &self.questions,
             read,

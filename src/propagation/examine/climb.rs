@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use crate::prevalidation::DomainName;
 use crate::propagation::caa::{CaaAdvice, Property, evaluate};
+use crate::propagation::delegation::Walk;
 use crate::propagation::evidence::text;
 use crate::propagation::gate::name;
-use crate::propagation::referral::authoritative;
 use crate::propagation::{Gate, Responsible};
 
 /// Aliases in a row that are followed; CAs follow 8 at least (RFC 8659 leaves it to resolvers).
@@ -26,8 +26,10 @@ impl Gate {
         now: Timestamp,
     ) -> CaaAdvice {
         let mut at = name(domain).ok();
+        // One walk, and so one budget, for all names and aliases.
+        let walk = self.walker.walk();
         while let Some(owner) = at.filter(|owner| !owner.is_root()) {
-            match self.properties(&owner, who).await {
+            match self.properties(&owner, who, &walk).await {
                 Ok(set) if set.is_empty() => {}
                 Ok(set) => return evaluate(Some(text(&owner)), &set, ca_names, now),
                 Err(fault) => {
@@ -52,10 +54,15 @@ impl Gate {
     }
 
     /// The CAA records of one name, through aliases.
-    async fn properties(&self, owner: &Name, who: &Responsible) -> Result<Vec<Property>, String> {
+    async fn properties(
+        &self,
+        owner: &Name,
+        who: &Responsible,
+        walk: &Walk<'_>,
+    ) -> Result<Vec<Property>, String> {
         let mut asked = owner.clone();
         for _ in 0..MOST_ALIASES {
-            let reply = self.reply(&asked, who).await?;
+            let reply = self.reply(&asked, who, walk).await?;
             let set: Vec<Property> = at(&reply, &asked)
                 .filter_map(|record| match &record.data {
                     RData::CAA(caa) => Some(Property {
@@ -80,28 +87,20 @@ impl Gate {
 
     /// An authoritative answer about CAA at one name: of the known servers for names in their zone,
     /// else after a walk.
-    async fn reply(&self, owner: &Name, who: &Responsible) -> Result<Message, String> {
+    async fn reply(
+        &self,
+        owner: &Name,
+        who: &Responsible,
+        walk: &Walk<'_>,
+    ) -> Result<Message, String> {
         let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|error| error.to_string())?;
         if who.delegation.is_some() || !zone.zone_of(owner) {
-            return self
-                .walker
+            return walk
                 .answer(owner, RecordType::CAA)
                 .await
                 .map_err(|error| error.to_string());
         }
-        let mut tried = Vec::new();
-        for (_, address) in &who.servers {
-            let reply = self
-                .asker
-                .ask(*address, owner, RecordType::CAA)
-                .await
-                .map_err(|failure| failure.to_string());
-            match reply.and_then(|reply| authoritative(&reply).map(|()| reply)) {
-                Ok(reply) => return Ok(reply),
-                Err(why) => tried.push(format!("{address}: {why}")),
-            }
-        }
-        Err(tried.join("; "))
+        self.first_of(who, owner, RecordType::CAA).await
     }
 }
 

@@ -1,18 +1,20 @@
 //! The looking: everybody who knows something about a domain is asked, at once where it can be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
 use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 
 use super::{DelegationReport, Examination, Fault, ServerReport, Subject, server, wildcard};
-use crate::propagation::delegation::WalkError;
+use crate::propagation::delegation::{WalkError, is_private};
 use crate::propagation::dnssec;
 use crate::propagation::evidence;
 use crate::propagation::finding::Code;
 use crate::propagation::gate::name;
+use crate::propagation::race;
 use crate::propagation::resolver::weigh;
 use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
@@ -37,6 +39,7 @@ impl Gate {
                 seen.fault = Some(Fault {
                     code: code(&error),
                     text: error.to_string(),
+                    tried: error.tried().to_vec(),
                 })
             }
         }
@@ -61,14 +64,16 @@ impl Gate {
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> =
             who.servers.iter().map(|&(_, address)| address).collect();
-        let examined = addresses.into_iter().map(async |address| {
-            (
-                address,
-                server::examine(&self.asker, None, address, &topic).await,
-            )
-        });
+        let topic = &topic;
+        let ask = |address| -> BoxFuture<'_, _> {
+            async move {
+                let examined = server::examine(&self.asker, None, address, topic).await;
+                (address, examined)
+            }
+            .boxed()
+        };
         let (examined, trust, caa) = futures::join!(
-            join_all(examined),
+            race::all(addresses.into_iter().map(ask).collect()),
             self.trust(who),
             self.caa(subject.domain, who, subject.caa_names, seen.at)
         );
@@ -150,10 +155,6 @@ impl Gate {
 }
 
 fn delegation(who: Responsible) -> DelegationReport {
-    let is_private = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
-    };
     let configured = who.delegation.is_none();
     let (parent, child, servers) = who
         .delegation
@@ -165,7 +166,7 @@ fn delegation(who: Responsible) -> DelegationReport {
         configured,
         parent,
         child,
-        private: addresses.filter(is_private).collect(),
+        private: addresses.filter(|address| is_private(*address)).collect(),
         without_address: servers
             .into_iter()
             .filter(|(_, found)| found.is_empty())
@@ -178,6 +179,7 @@ fn delegation(who: Responsible) -> DelegationReport {
 fn code(error: &WalkError) -> Code {
     match error {
         WalkError::NotDelegated { .. } => Code::NotDelegated,
+        WalkError::Reserved { .. } => Code::ReservedName,
         WalkError::Endless { .. } => Code::ReferralLoop,
         WalkError::Name(_) => Code::NoSuchName,
         WalkError::Redirected { .. } => Code::Port53Redirected,

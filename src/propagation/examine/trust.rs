@@ -82,8 +82,5 @@ pub(super) fn fault(fault: &dnssec::Fault) -> Fault {
         FaultKind::NotSigned => Code::DnssecNotSigned,
         FaultKind::BadDenial => Code::DnssecBadDenial,
     };
-    Fault {
-        code,
-        text: fault.to_string(),
-    }
+    Fault::new(code, fault.to_string())
 }

@@ -324,10 +324,7 @@ fn a_walk_that_leads_nowhere_is_the_only_finding() {
     let lost = |code| {
         let mut seen = of("example.ch", Vec::new(), Some(VALUE), 0);
         (seen.delegation, seen.gate) = (None, None);
-        seen.fault = Some(Fault {
-            code,
-            text: "why".to_owned(),
-        });
+        seen.fault = Some(Fault::new(code, "why"));
         seen
     };
     for code in [

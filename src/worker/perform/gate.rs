@@ -187,6 +187,10 @@ impl Worker {
         let attempt = &mut task.observed.attempt;
         attempt.looks += 1;
         attempt.seen_at = None;
+        if verdict.lasting {
+            // Only a person can help: `run` does not wait for it, and says so.
+            return task.hold(self, verdict.cause, now);
+        }
         // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed
         // it. The provider knows, and putting it there again is harmless.
         let look_closer = verdict.gone
