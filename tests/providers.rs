@@ -22,6 +22,8 @@ use crate::support::{Keys, NameServer, Policy, Refresh, Zone, process};
 
 mod exec;
 mod faults;
+mod places;
+mod stored;
 mod wildcard;
 
 const APEX: &str = "example.test";
@@ -285,6 +287,12 @@ async fn knot_keeps_the_contract() {
 #[tokio::test]
 async fn powerdns_keeps_the_contract() {
     conformance::run(&Real::new("PowerDNS", NameServer::pdns)).await;
+}
+
+#[tokio::test]
+async fn powerdns_with_its_packaged_caches_keeps_the_contract() {
+    let start = |zones: &[Zone], keys: &Keys| NameServer::pdns_packaged(zones, keys, "");
+    conformance::run(&Real::new("PowerDNS as packaged", start)).await;
 }
 
 #[tokio::test]

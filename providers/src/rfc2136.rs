@@ -1,22 +1,28 @@
 //! Dynamic updates (RFC 2136) signed with TSIG (RFC 8945), over TCP: BIND, Knot, PowerDNS and
 //! whatever speaks the same.
 //!
-//! Every update carries guards that the server checks in the same step: the zone's SOA is here, the
-//! name is no alias and no zone cut, and the TXT RRset is exactly what was read before. A stale
-//! read costs a repetition, never somebody's value; and what servers do silently (NOERROR at an
-//! alias or below a cut, a TTL lowered for everybody) cannot happen.
+//! Every update carries guards that the server checks in the same step: the zone's SOA is the one
+//! that was read, the name is no alias and no zone cut, and the TXT RRset is exactly what was read.
+//! A stale read, or a read of another zone than the one that takes the write, costs a repetition or
+//! a refusal, never a value or a TTL of others; and what servers do silently (NOERROR at an alias or
+//! below a cut, a TTL lowered for all values) cannot happen.
 //!
-//! [`look`] reads, [`change`] writes, [`crate::difference`] compares with what was there before,
-//! [`findings`] learns from refused guards, [`tsig`] signs and judges replies, [`refusal`] says
-//! what a refusal means, [`table`] reads the settings.
+//! [`ask`] asks, [`look`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
+//! [`change`] goes through these steps, [`findings`] learns from refused guards, [`tsig`] signs and
+//! judges replies, [`refusal`] and [`outcome`] have the words, [`table`] reads the settings.
 
+mod ask;
 mod change;
 mod exchange;
 mod findings;
 mod key_file;
 mod look;
 mod message;
+mod outcome;
+mod plan;
+mod proof;
 mod refusal;
+mod send;
 pub(crate) mod table;
 mod tsig;
 
@@ -36,10 +42,24 @@ pub use tsig::FUDGE_SECONDS;
 
 use crate::provider::{Preflight, Provider, ProviderError};
 use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
-use change::Verb;
+use ask::Visit;
+use plan::Verb;
+use refusal::BIND_RECORDS_PER_TYPE;
 
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Whether questions are signed with the key, as updates are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignQuery {
+    /// Signed, and without the key where the server does not answer signed questions.
+    #[default]
+    Auto,
+    /// Signed; a server that does not answer them is refused.
+    Always,
+    /// Without the key.
+    Never,
+}
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -48,6 +68,8 @@ pub struct Rfc2136Settings {
     pub server: ServerAddress,
     /// The key that may change the zones.
     pub key: TsigKey,
+    /// Whether questions are signed.
+    pub sign_query: SignQuery,
     /// The zones to write, lower case, no trailing dot; empty: ask the server.
     pub zones: Vec<String>,
     /// Seconds, for an RRset that does not exist yet; an existing one keeps its own.
@@ -65,6 +87,8 @@ pub struct Rfc2136 {
     now: Now,
     /// Changes of one zone follow each other: they would only run into each other's guards.
     queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Until when questions go without the key, because the server refused it.
+    without_key_until: Mutex<Option<Timestamp>>,
 }
 
 impl fmt::Debug for Rfc2136 {
@@ -82,6 +106,7 @@ impl Rfc2136 {
             settings,
             now,
             queues: Mutex::default(),
+            without_key_until: Mutex::default(),
         }
     }
 
@@ -116,8 +141,24 @@ impl Rfc2136 {
             }
         }
         warnings.extend(rrset.udp_warning());
+        let values = rrset.records.len();
+        if values >= BIND_RECORDS_PER_TYPE {
+            warnings.push(format!(
+                "{values} TXT values stand at {}: BIND refuses one more than {BIND_RECORDS_PER_TYPE} unless \
+                 its option max-records-per-type says otherwise",
+                rrset.owner
+            ));
+        }
         warnings
     }
+}
+
+/// What PowerDNS does that no answer of it shows.
+fn powerdns_warning(owner: &str) -> String {
+    format!(
+        "the server is PowerDNS: a change of the TXT values of {owner} deletes rows of its database that it does \
+         not serve (TXT rows with `disabled` set); where there are such rows, use a provider of the kind `manual`"
+    )
 }
 
 #[async_trait]
@@ -127,8 +168,9 @@ impl Provider for Rfc2136 {
     }
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
-        let zone = self.zone_of(owner).await?;
-        let name_servers = self.name_servers(&zone).await?;
+        let visit = Visit::new(self);
+        let zone = visit.zone_of(owner).await?;
+        let name_servers = visit.name_servers(&zone).await?;
         Ok(Zone {
             name_servers,
             ..zone
@@ -136,8 +178,9 @@ impl Provider for Rfc2136 {
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        let zone = self.zone_of(owner).await?;
-        Ok(self.look(owner, &zone).await?.rrset)
+        let visit = Visit::new(self);
+        let zone = visit.zone_of(owner).await?;
+        Ok(visit.look(owner, &zone).await?.rrset)
     }
 
     async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
@@ -153,12 +196,17 @@ impl Provider for Rfc2136 {
     /// BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and clock. An
     /// *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
     async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        let zone = self.zone_of(owner).await?;
-        let change::Done {
+        let visit = Visit::new(self);
+        let zone = visit.zone_of(owner).await?;
+        let proof::Done {
             before: rrset,
             mname,
             ..
-        } = self.rehearse(&zone, owner).await?;
+        } = visit.rehearse(&zone, owner).await?;
+        let mut warnings = self.warnings(&rrset, &mname).await;
+        if visit.is_powerdns().await {
+            warnings.push(powerdns_warning(owner));
+        }
         let evidence = format!(
             "{} accepted the deletion of a random, absent TXT value at {} in zone {} (key {}, {}), reply verified, nothing changed",
             self.settings.server,
@@ -170,7 +218,7 @@ impl Provider for Rfc2136 {
         Ok(Preflight {
             zone,
             evidence,
-            warnings: self.warnings(&rrset, &mname).await,
+            warnings,
         })
     }
 }

@@ -179,13 +179,37 @@ async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_accepted_and_cannot_be_seen_is_damage() {
+async fn a_change_that_no_read_shows_is_proved_by_the_server_that_took_it() {
     let updated = Mutex::new(false);
     let hide = |reply: Vec<u8>| {
         let mut message = Message::from_vec(&reply).unwrap();
         message
             .answers
             .retain(|record| !record.data.to_string().contains("swiss-pki"));
+        message.to_vec().unwrap()
+    };
+    let (server, _, provider) = behind(move |message, _| {
+        let mut updated = updated.lock().unwrap();
+        *updated |= is_update(message);
+        if *updated && !is_update(message) {
+            Verdict::Alter(hide)
+        } else {
+            Verdict::Pass
+        }
+    });
+    let receipt = add(&*provider, APEX, "swiss-pki=hidden").await.unwrap();
+    assert!(receipt.changed && receipt.after.holds("swiss-pki=hidden"));
+    assert!(server.txt(APEX).contains(&"swiss-pki=hidden".to_owned()));
+}
+
+#[tokio::test]
+async fn a_value_of_others_that_goes_with_our_change_is_damage() {
+    let updated = Mutex::new(false);
+    let hide = |reply: Vec<u8>| {
+        let mut message = Message::from_vec(&reply).unwrap();
+        message
+            .answers
+            .retain(|record| !record.data.to_string().contains("v=spf1"));
         message.to_vec().unwrap()
     };
     let (_server, _, provider) = behind(move |message, _| {
@@ -197,9 +221,9 @@ async fn a_change_that_was_accepted_and_cannot_be_seen_is_damage() {
             Verdict::Pass
         }
     });
-    let error = add(&*provider, APEX, "swiss-pki=hidden").await.unwrap_err();
+    let error = add(&*provider, APEX, "swiss-pki=harm").await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"),
+        error.kind == ErrorKind::Damaged && error.message.contains("v=spf1"),
         "{}",
         shown(&error)
     );

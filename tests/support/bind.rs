@@ -8,12 +8,11 @@ use std::process::Command;
 use super::process;
 use super::zones::{Keys, Policy, Refresh, Source, Zone, documented};
 
-/// Writes `named.conf` and the zone files.
-pub fn prepare(directory: &Path, address: SocketAddr, zones: &[Zone], keys: &Keys) {
-    let port = address.port();
+/// What every configuration begins with.
+fn head(port: u16) -> String {
     // Everything that has a path outside the directory or a fixed port by default is moved or
     // switched off.
-    let mut text = format!(
+    format!(
         "include \"tsig.key\";
 controls {{ }};
 options {{
@@ -27,7 +26,20 @@ logging {{
   category default {{ all; }}; category update {{ all; }}; category update-security {{ all; }};
 }};
 "
-    );
+    )
+}
+
+/// Writes `named.conf` with `stanzas` below the usual options, and `files` beside it.
+pub fn prepare_as(directory: &Path, port: u16, stanzas: &str, files: &[(&str, &Zone)]) {
+    std::fs::write(directory.join("named.conf"), head(port) + stanzas).unwrap();
+    for (file, zone) in files {
+        std::fs::write(directory.join(file), &zone.text).unwrap();
+    }
+}
+
+/// Writes `named.conf` and the zone files.
+pub fn prepare(directory: &Path, address: SocketAddr, zones: &[Zone], keys: &Keys) {
+    let mut text = head(address.port());
     for (
         number,
         Zone {

@@ -33,23 +33,80 @@ pub struct NameServer {
 impl NameServer {
     /// BIND 9, `named`.
     pub fn bind(zones: &[Zone], keys: &Keys) -> Self {
-        Self::start(zones, keys, bind::prepare, bind::command)
+        let prepare = |directory: &Path, address| bind::prepare(directory, address, zones, keys);
+        Self::start(zones, keys, prepare, bind::command)
+    }
+
+    /// BIND 9 with `stanzas` of its own below the usual options and zone files beside them. It is
+    /// up when it answers for `zones` without a key.
+    pub fn bind_as(zones: &[Zone], keys: &Keys, stanzas: &str, files: &[(&str, &Zone)]) -> Self {
+        let prepare = |directory: &Path, address: SocketAddr| {
+            bind::prepare_as(directory, address.port(), stanzas, files);
+        };
+        Self::start(zones, keys, prepare, bind::command)
     }
 
     /// Knot DNS, `knotd`.
     pub fn knot(zones: &[Zone], keys: &Keys) -> Self {
-        Self::start(zones, keys, knot::prepare, knot::command)
+        let prepare = |directory: &Path, address| knot::prepare(directory, address, zones, keys);
+        Self::start(zones, keys, prepare, knot::command)
     }
 
     /// PowerDNS with SQLite, `pdns_server`; primary zones only.
     pub fn pdns(zones: &[Zone], keys: &Keys) -> Self {
-        Self::start(zones, keys, pdns::prepare, pdns::command)
+        let prepare = |directory: &Path, address| {
+            pdns::prepare(directory, address, zones, keys);
+        };
+        Self::start(zones, keys, prepare, pdns::command)
+    }
+
+    /// PowerDNS with the caches of its package; `sql` changes its database before it starts.
+    pub fn pdns_packaged(zones: &[Zone], keys: &Keys, sql: &str) -> Self {
+        let prepare = |directory: &Path, address| {
+            pdns::prepare(directory, address, zones, keys);
+            pdns::as_packaged(directory);
+            pdns::sql(directory, sql);
+        };
+        Self::start(zones, keys, prepare, pdns::command)
+    }
+
+    /// What the database of PowerDNS says to `sql`, line by line.
+    pub fn sql(&self, sql: &str) -> Vec<String> {
+        let said = pdns::sql(self.directory.path(), sql);
+        said.lines().map(str::to_owned).collect()
+    }
+
+    /// The records that `dig` shows when it asks with the server's first key.
+    pub fn dig_with_key(&self, name: &str, record_type: &str) -> Vec<String> {
+        let port = self.address().port().to_string();
+        let key = self.tsig_key_file().display().to_string();
+        let arguments = [
+            "+tcp",
+            "+noall",
+            "+answer",
+            "+tries=1",
+            "-k",
+            &key,
+            "-p",
+            &port,
+            "@127.0.0.1",
+            name,
+            record_type,
+        ];
+        let text = process::run("dig", &arguments, "");
+        let records = text.lines().filter(|line| !line.starts_with(';'));
+        let mut records: Vec<String> = records
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|line| !line.is_empty())
+            .collect();
+        records.sort();
+        records
     }
 
     fn start(
         zones: &[Zone],
         keys: &Keys,
-        prepare: fn(&Path, SocketAddr, &[Zone], &Keys),
+        prepare: impl FnOnce(&Path, SocketAddr),
         command: fn(&Path) -> Command,
     ) -> Self {
         let (port, directory) = (
@@ -57,7 +114,7 @@ impl NameServer {
             TempDir::with_prefix("prevalidate-dns-").unwrap(),
         );
         write_secret(&directory.path().join("tsig.key"), &keys.file_text());
-        prepare(directory.path(), port.address(), zones, keys);
+        prepare(directory.path(), port.address());
         let process = Process::start(command(directory.path()), directory.path());
         let (keys, zones) = (keys.clone(), zones.to_vec());
         let mut server = Self {

@@ -111,6 +111,26 @@ default-soa-edit=
     process::run("sqlite3", &[&database], &sql);
 }
 
+/// Gives the caches the values of the package again.
+pub fn as_packaged(directory: &Path) {
+    let path = directory.join("pdns.conf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ours = |line: &&str| {
+        line.contains("cache-ttl=")
+            || line.starts_with("zone-cache-refresh-interval=")
+            || line.starts_with("default-soa-edit=")
+    };
+    let kept: Vec<&str> = text.lines().filter(|line| !ours(line)).collect();
+    let text = kept.join("\n") + "\nenable-lua-records=yes\n";
+    std::fs::write(path, text).unwrap();
+}
+
+/// What the database says to `sql`.
+pub fn sql(directory: &Path, sql: &str) -> String {
+    let database = directory.join("pdns.sqlite3").display().to_string();
+    process::run("sqlite3", &[&database], sql)
+}
+
 /// In the foreground.
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(process::find("pdns_server"));

@@ -5,90 +5,50 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, RecordType};
 use rand::Rng;
 
-use super::findings::Findings;
-use super::look::{Look, unencodable};
-use super::message::{Update, plain_name, wire_name};
-use super::refusal::Request;
-use super::tsig::{Reply, SignedRequest};
-use super::{Rfc2136, exchange};
-use crate::difference::{Difference, compare};
+use super::Rfc2136;
+use super::ask::Visit;
+use super::findings::{Findings, Place};
+use super::look::Look;
+use super::message::{Update, wire_name};
+use super::outcome::{behind, changing, found_done, made_up, only_a_wildcard};
+use super::plan::{Limits, Next, Plan, Verb, Wish, absent_value, check, plan};
+use super::proof::{Done, undecided};
+use super::send::{About, Sent};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
 
-/// How often a change is tried when others change the same RRset at the same time.
-const ATTEMPTS: u32 = 5;
+/// How often a change is tried when others change the same zone at the same time, or the server
+/// that is read is behind.
+const ATTEMPTS: u32 = 8;
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
+/// How long a server that is behind is given before it is looked at again.
+const BEHIND_WAIT: Duration = Duration::from_millis(300);
+/// How often the zone that takes the updates must say that it has another SOA before a server that
+/// stores another SOA than it shows is taken for such.
+const OTHERS_BEFORE_INCOMPARABLE: u32 = 3;
 /// Octets of one message: a quarter of what DNS allows, so that guards and signature always fit.
 const CHUNK_OCTETS: usize = 16 * 1024;
-/// A read right after an accepted change may miss it where the server signs the zone inline
-/// (measured: up to 4 ms).
-const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
+/// Names of one zone looked at together: each message changes the SOA that the next one requires.
+const NAMES_AT_ONCE: usize = 64;
 /// Names looked at, and zones changed, at the same time.
 const AT_ONCE: usize = 8;
 
-/// Which way a change goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Present,
-    Absent,
-    /// What `Present` would send, with the deletion of the wished values, which are nowhere,
-    /// instead of their addition.
-    Rehearsal,
-}
-
-/// What became of a message.
-#[derive(Debug)]
-pub(super) enum Sent {
-    /// NOERROR, verified.
-    Done,
-    /// A guard did not hold; nothing was changed.
-    Conflict(ResponseCode),
-    /// Sent, and no answer came.
-    Lost(String),
-    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same
-    /// way.
-    Failed {
-        error: ProviderError,
-        everyone: bool,
-    },
-}
-
-/// The values wanted at one name.
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    owner: String,
-    pub(super) values: BTreeSet<String>,
-}
-
-/// What was done for one name.
-#[derive(Debug, Clone)]
-pub(super) struct Done {
-    pub(super) before: TxtRrset,
-    after: TxtRrset,
-    changed: BTreeSet<String>,
-    serial: u32,
-    /// The primary that the SOA names.
-    pub(super) mname: String,
-}
-
-/// A change of one name that is not made yet.
-struct Plan {
-    look: Look,
-    update: Update,
-    /// The records that come or go.
-    records: Vec<TxtRecord>,
-    wish: Wish,
-}
-
 /// A change of one name whose message may have been done.
-struct Open {
-    before: TxtRrset,
+pub(super) struct Open {
+    pub(super) before: TxtRrset,
     losses: u32,
+}
+
+/// What goes on after a message.
+enum Then {
+    Again(String),
+    /// After a moment: others write at the same time.
+    AgainLater(String),
+    End(Result<Done, ProviderError>),
 }
 
 impl Rfc2136 {
@@ -109,7 +69,7 @@ impl Rfc2136 {
         }
         let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
         let found = futures::stream::iter(wishes.into_values())
-            .map(async |wish| (self.zone_of(&wish.owner).await, wish))
+            .map(async |wish| (Visit::new(self).zone_of(&wish.owner).await, wish))
             .buffered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
@@ -123,7 +83,7 @@ impl Rfc2136 {
             .map(async |(zone, wishes)| {
                 let queue = self.queue(&zone);
                 let _turn = queue.lock().await;
-                self.change_zone(&zone, wishes, verb).await
+                Visit::new(self).change_zone(&zone, wishes, verb).await
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
@@ -148,6 +108,19 @@ impl Rfc2136 {
             })
             .collect()
     }
+}
+
+impl Visit<'_> {
+    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a
+    /// random value that is not there.
+    pub(super) async fn rehearse(&self, zone: &Zone, owner: &str) -> Result<Done, ProviderError> {
+        let absent = String::from_utf8_lossy(&absent_value().joined()).into_owned();
+        let wish = Wish {
+            owner: owner.to_owned(),
+            values: BTreeSet::from([absent]),
+        };
+        self.change_owner(zone, &wish, Verb::Rehearsal, None).await
+    }
 
     /// One message for as many names as fit; a message that fails for one name's sake is taken
     /// apart.
@@ -157,41 +130,48 @@ impl Rfc2136 {
         wishes: Vec<Wish>,
         verb: Verb,
     ) -> Vec<(String, Result<Done, ProviderError>)> {
-        let mut outcomes = Vec::new();
         if let [wish] = wishes.as_slice() {
             return vec![(
                 wish.owner.clone(),
                 self.change_owner(zone, wish, verb, None).await,
             )];
         }
-        let looks = futures::stream::iter(wishes)
-            .map(async |wish| (self.look(&wish.owner, zone).await, wish))
-            .buffered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        let mut chunks: Vec<Vec<Plan>> = Vec::new();
-        let mut room = 0;
-        for (look, wish) in looks {
-            match look.and_then(|look| self.plan(zone, look, &wish, verb, &Findings::default())) {
-                Err(error) => outcomes.push((wish.owner, Err(error))),
-                Ok(Err(look)) => outcomes.push((wish.owner, Ok(unchanged(look)))),
-                Ok(Ok(plan)) => {
-                    let size = plan.update.size();
-                    match chunks.last_mut() {
-                        Some(chunk) if size <= room => {
-                            chunk.push(plan);
-                            room -= size;
-                        }
-                        _ => {
-                            chunks.push(vec![plan]);
-                            room = CHUNK_OCTETS.saturating_sub(size);
+        let mut outcomes = Vec::new();
+        let mut wishes = wishes.into_iter().peekable();
+        while wishes.peek().is_some() {
+            let looks = futures::stream::iter(wishes.by_ref().take(NAMES_AT_ONCE))
+                .map(async |wish| (self.look(&wish.owner, zone).await, wish))
+                .buffered(AT_ONCE)
+                .collect::<Vec<_>>()
+                .await;
+            let mut chunks: Vec<Vec<Plan>> = Vec::new();
+            let mut room = 0;
+            for (look, wish) in looks {
+                match look.and_then(|look| self.plan(zone, look, &wish, verb, &Findings::default()))
+                {
+                    Err(error) => outcomes.push((wish.owner, Err(error))),
+                    Ok(Next::Nothing(look)) => {
+                        outcomes.push((wish.owner, Ok(Done::nothing(look))));
+                    }
+                    Ok(Next::Send(plan)) => {
+                        let size = plan.update.size();
+                        match chunks.last_mut() {
+                            // All that was read for one message is of one state of the zone.
+                            Some(chunk) if size <= room && chunk[0].look.soa == plan.look.soa => {
+                                chunk.push(plan);
+                                room -= size;
+                            }
+                            _ => {
+                                chunks.push(vec![plan]);
+                                room = CHUNK_OCTETS.saturating_sub(size);
+                            }
                         }
                     }
                 }
             }
-        }
-        for chunk in chunks {
-            outcomes.extend(self.change_chunk(zone, chunk, verb).await);
+            for chunk in chunks {
+                outcomes.extend(self.change_chunk(zone, chunk, verb).await);
+            }
         }
         outcomes
     }
@@ -210,10 +190,17 @@ impl Rfc2136 {
         let mut message = first.update.clone();
         plans_left.for_each(|plan| message.append(&plan.update));
         let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
-        let sent = self.send(message, zone, &owners, &first.look.mname).await;
+        let values = plans.iter().map(|plan| plan.look.rrset.records.len());
+        let about = About {
+            zone,
+            owners: &owners,
+            mname: &first.look.mname(),
+            values: values.max().unwrap_or(0),
+        };
+        let sent = self.send(message, &about).await;
         if matches!(sent, Sent::Done) {
             let proofs = futures::stream::iter(plans)
-                .map(async |plan| (plan.wish.owner.clone(), self.read_back(&plan, verb).await));
+                .map(async |plan| (plan.wish.owner.clone(), self.prove(plan, verb).await));
             return proofs.buffered(AT_ONCE).collect().await;
         }
         for plan in plans {
@@ -238,15 +225,27 @@ impl Rfc2136 {
         outcomes
     }
 
-    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a
-    /// random value that is not there.
-    pub(super) async fn rehearse(&self, zone: &Zone, owner: &str) -> Result<Done, ProviderError> {
-        let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
-        let wish = Wish {
-            owner: owner.to_owned(),
-            values: BTreeSet::from([absent]),
+    /// What an accepted message has done.
+    async fn prove(&self, plan: Plan, verb: Verb) -> Result<Done, ProviderError> {
+        if verb == Verb::Rehearsal || plan.records.is_empty() {
+            return Ok(Done::nothing(plan.look));
+        }
+        self.read_back(&plan, verb).await
+    }
+
+    fn plan(
+        &self,
+        zone: &Zone,
+        look: Look,
+        wish: &Wish,
+        verb: Verb,
+        findings: &Findings,
+    ) -> Result<Next, ProviderError> {
+        let limits = Limits {
+            ttl: self.provider.settings.ttl,
+            wildcard_shadow: self.provider.settings.allow_wildcard_shadow,
         };
-        self.change_owner(zone, &wish, Verb::Rehearsal, None).await
+        plan(zone, look, wish, verb, findings, limits)
     }
 
     /// What became of one name. `open`: a message about it was sent, and no answer came.
@@ -280,363 +279,197 @@ impl Rfc2136 {
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
             let look = self.look(&wish.owner, zone).await?;
-            let plan = match self.plan(zone, look, wish, verb, &findings)? {
-                Ok(plan) => plan,
-                Err(look) => {
-                    let Some(Open { before, .. }) = open.take() else {
-                        return Ok(unchanged(look));
-                    };
-                    // The lost answer was a success, as far as it was not so before.
-                    let was = |value: &String| before.holds(value) == (verb == Verb::Present);
-                    let changed = wish
-                        .values
-                        .iter()
-                        .filter(|value| !was(value))
-                        .cloned()
-                        .collect();
-                    let look = if keeps_some(&before, wish, verb) {
-                        look.own()
-                    } else {
-                        look
-                    };
-                    return Ok(Done {
-                        before,
-                        after: look.rrset,
-                        changed,
-                        serial: look.serial,
-                        mname: look.mname,
-                    });
+            if findings.is_unmoved(&look) || findings.others >= OTHERS_BEFORE_INCOMPARABLE {
+                self.find_place(zone, &wish.owner, &look, &mut findings)
+                    .await?;
+                if findings.place == Place::Other {
+                    if !self.waits() {
+                        break;
+                    }
+                    tokio::time::sleep(BEHIND_WAIT).await;
+                    continue;
                 }
+            }
+            let plan = match self.plan(zone, look, wish, verb, &findings)? {
+                Next::Send(plan) => plan,
+                Next::Nothing(look) => return Ok(found_done(look, wish, verb, open.take())),
             };
             if let Some(Open { losses, .. }) = open
-                && *losses > REPEATS_AFTER_LOSS
+                && *losses > REPEATS_AFTER_LOSS + u32::from(plan.records.is_empty())
             {
-                return Err(undecided(
-                    &wish.owner,
-                    &format!("sent {losses} times without an answer, and not done yet: {last}"),
-                ));
+                let text =
+                    format!("sent {losses} times without an answer, and not done yet: {last}");
+                return Err(undecided(&wish.owner, &text));
             }
-            match self
-                .send(plan.update.clone(), zone, &[&wish.owner], &plan.look.mname)
-                .await
-            {
-                Sent::Done if verb == Verb::Rehearsal => return Ok(unchanged(plan.look)),
-                Sent::Done => return self.read_back(&plan, verb).await,
-                Sent::Lost(what) if verb == Verb::Rehearsal => {
-                    let (owner, server) = (&wish.owner, &self.settings.server);
-                    let text =
-                        format!("checking the permission to write {owner} at {server}: {what}");
-                    return Err(ProviderError::new(ErrorKind::Unavailable, text));
-                }
-                Sent::Failed { error, .. } => return Err(error),
-                Sent::Conflict(ResponseCode::NXDomain) => {
-                    if !self.is_empty_non_terminal(&plan.look.name).await? {
-                        return Err(only_a_wildcard(&wish.owner));
-                    }
-                    findings.new_name = true;
-                }
-                Sent::Conflict(code) => {
-                    // Looking again says whether an alias or a cut came between, or just another
-                    // value.
-                    last = format!("{code:?}");
-                    findings.refused(plan.look, code);
-                    let wait = rand::rng().random_range(5..=40 << attempt);
+            let (owners, mname) = ([wish.owner.as_str()], plan.look.mname());
+            let about = About::one(zone, &owners, &mname, &plan.look);
+            let sent = self.send(plan.update.clone(), &about).await;
+            match self.after(sent, plan, verb, &mut findings, open).await {
+                Then::End(outcome) => return outcome,
+                Then::Again(said) => last = said,
+                Then::AgainLater(said) => {
+                    last = said;
+                    let wait = rand::rng().random_range(5..=40 << attempt.min(4));
                     tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                Sent::Lost(what) => {
-                    last = what;
-                    let losses = open.as_ref().map_or(0, |open| open.losses) + 1;
-                    let before = open.take().map_or(plan.look.rrset, |open| open.before);
-                    *open = Some(Open { before, losses });
                 }
             }
         }
-        let text = format!(
-            "the TXT values of {} at {} changed under each of {ATTEMPTS} attempts ({last}); nothing was written",
-            wish.owner, self.settings.server
-        );
-        Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
-            "try again; if it stays so, the server answers this host's reads from another view than the key's updates",
-        ))
+        Err(self.given_up(zone, wish, verb, &findings, &last).await)
     }
 
-    /// The guarded update that fulfils `wish`, or the look again when there is nothing to do.
-    fn plan(
+    /// What a message about one name has led to.
+    async fn after(
+        &self,
+        sent: Sent,
+        plan: Plan,
+        verb: Verb,
+        findings: &mut Findings,
+        open: &mut Option<Open>,
+    ) -> Then {
+        let owner = plan.wish.owner.clone();
+        match sent {
+            Sent::Done if verb == Verb::Rehearsal => Then::End(Ok(Done::nothing(plan.look))),
+            Sent::Done if plan.records.is_empty() => {
+                Then::End(Ok(found_done(plan.look, &plan.wish, verb, open.take())))
+            }
+            Sent::Done => Then::End(self.read_back(&plan, verb).await),
+            Sent::Lost(what) if verb == Verb::Rehearsal => {
+                let server = &self.provider.settings.server;
+                let text = format!("checking the permission to write {owner} at {server}: {what}");
+                Then::End(Err(ProviderError::new(ErrorKind::Unavailable, text)))
+            }
+            Sent::Failed { error, .. } => Then::End(Err(error)),
+            Sent::Conflict(ResponseCode::NXDomain) => {
+                match self.is_empty_non_terminal(&plan.look.name).await {
+                    Err(error) => Then::End(Err(error)),
+                    Ok(false) => Then::End(Err(only_a_wildcard(&owner))),
+                    Ok(true) => {
+                        findings.new_name = true;
+                        Then::Again("NXDomain".to_owned())
+                    }
+                }
+            }
+            Sent::Conflict(code) => {
+                // Looking again says whether an alias or a cut came between, or just another
+                // value.
+                let look = plan.look.clone();
+                findings.refused(plan, code);
+                if findings.is_made_up() {
+                    let server = self.provider.settings.server.to_string();
+                    return Then::End(match verb {
+                        Verb::Absent => Ok(Done::nothing(look)),
+                        _ => Err(made_up(&server, &owner)),
+                    });
+                }
+                Then::AgainLater(format!("{code:?}"))
+            }
+            Sent::Lost(what) => {
+                let losses = open.as_ref().map_or(0, |open| open.losses) + 1;
+                let before = open.take().map_or(plan.look.rrset, |open| open.before);
+                *open = Some(Open { before, losses });
+                Then::Again(what)
+            }
+        }
+    }
+
+    /// Guards were refused, and the server still shows what they were made from: the zone that
+    /// takes the updates is asked whether it is in the state that was read.
+    async fn find_place(
         &self,
         zone: &Zone,
-        look: Look,
+        owner: &str,
+        look: &Look,
+        findings: &mut Findings,
+    ) -> Result<(), ProviderError> {
+        if matches!(findings.place, Place::Same | Place::Incomparable) {
+            return Ok(());
+        }
+        let (owners, mname) = ([owner], look.mname());
+        let about = About::one(zone, &owners, &mname, look);
+        findings.place = match self.compare_soa(&about, look, &look.soa).await {
+            Sent::Done => Place::Same,
+            Sent::Conflict(_) => {
+                findings.others += 1;
+                if findings.others >= OTHERS_BEFORE_INCOMPARABLE
+                    && self.may_store_another_soa(zone).await
+                {
+                    Place::Incomparable
+                } else {
+                    Place::Other
+                }
+            }
+            Sent::Failed { error, .. } => return Err(error),
+            Sent::Lost(what) => {
+                let server = &self.provider.settings.server;
+                let text = format!("asking {server} for the state of {}: {what}", zone.apex);
+                return Err(ProviderError::new(ErrorKind::Unavailable, text));
+            }
+        };
+        Ok(())
+    }
+
+    /// Whether the server may show another SOA than it compares: it signs the zone, or it is
+    /// PowerDNS, which can be told to (SOA-EDIT).
+    async fn may_store_another_soa(&self, zone: &Zone) -> bool {
+        self.is_signed(zone).await || self.is_powerdns().await
+    }
+
+    pub(super) async fn is_powerdns(&self) -> bool {
+        let software = self.questions().software().await;
+        software.is_some_and(|software| software.contains("PowerDNS"))
+    }
+
+    /// Why nothing came of all attempts.
+    async fn given_up(
+        &self,
+        zone: &Zone,
         wish: &Wish,
         verb: Verb,
         findings: &Findings,
-    ) -> Result<Result<Plan, Look>, ProviderError> {
-        let look = findings.read(look, wish, verb);
-        let stored = &look.rrset.records;
-        let records: Vec<TxtRecord> = match verb {
-            Verb::Present => wish
-                .values
-                .iter()
-                .filter(|value| !look.rrset.holds(value))
-                .map(|value| TxtRecord::of(value))
-                .collect(),
-            Verb::Rehearsal => wish
-                .values
-                .iter()
-                .map(|value| TxtRecord::of(value))
-                .collect(),
-            // In the split they are stored in: servers compare RDATA and say NOERROR to a delete
-            // that matches nothing.
-            Verb::Absent => {
-                let ours = |record: &&TxtRecord| {
-                    wish.values
-                        .iter()
-                        .any(|value| record.joined() == value.as_bytes())
-                };
-                stored.iter().filter(ours).cloned().collect()
-            }
-        };
-        if records.is_empty() {
-            return Ok(Err(look));
+        last: &str,
+    ) -> ProviderError {
+        let (owner, server) = (&wish.owner, self.provider.settings.server.to_string());
+        if findings.place != Place::Other {
+            return changing(&server, owner, last);
         }
-        let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
-        update.require_safe_owner(&look.name);
-        if findings.any_values(&look.rrset) {
-            update.require(&look.name, RecordType::TXT, DNSClass::ANY);
-        } else {
-            update.require_txt(&look.name, stored);
+        let shown = findings.serial().unwrap_or_default();
+        self.waits_no_more();
+        if verb != Verb::Absent {
+            return behind(&server, zone, owner, shown);
         }
-        // A new name under a wildcard takes the wildcard's answers of every type away from that
-        // name (RFC 4592, section 2.2.1). Unless that is allowed, the name must exist already, and
-        // the server checks it in the same step.
-        let shadow_allowed = self.settings.allow_wildcard_shadow || findings.new_name;
-        if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
-            update.require(&look.name, RecordType::ANY, DNSClass::ANY);
-        }
-        // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes
-        // everybody's.
-        let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
-        match verb {
-            Verb::Present => records
-                .iter()
-                .for_each(|record| update.insert(&look.name, ttl, record)),
-            Verb::Absent | Verb::Rehearsal => records
-                .iter()
-                .for_each(|record| update.delete(&look.name, record)),
-        }
-        if update.size() > usize::from(u16::MAX) - 1024 {
-            let text = format!(
-                "the TXT values of {} and the new ones together do not fit into one update",
-                wish.owner
-            );
-            return Err(ProviderError::new(ErrorKind::Unsafe, text));
-        }
-        Ok(Ok(Plan {
-            look,
-            update,
-            records,
-            wish: wish.clone(),
-        }))
-    }
-
-    /// Signs, sends, judges.
-    pub(super) async fn send(
-        &self,
-        update: Update,
-        zone: &Zone,
-        owners: &[&str],
-        mname: &str,
-    ) -> Sent {
-        let server = &self.settings.server;
-        let request = match SignedRequest::sign(update.message(), &self.settings.key, (self.now)())
-        {
-            Ok(request) => request,
-            Err(fault) => {
-                return Sent::Failed {
-                    error: unencodable(format!("the update of {}: {fault}", zone.apex)),
-                    everyone: false,
-                };
-            }
-        };
-        let octets = match exchange::exchange(server, self.settings.patience, &request.octets).await
-        {
-            Ok(octets) => octets,
-            Err(exchange::NoAnswer::Sent(what)) => return Sent::Lost(what),
-            Err(exchange::NoAnswer::NotSent(what)) => {
-                let text = format!(
-                    "updating {} in the zone {} at {server}: {what}",
-                    owners.join(", "),
+        // The deletion names our value and nothing else, so it is right in every state of the zone.
+        // What it did is not known before a read of that zone shows it.
+        match self.delete_unseen(zone, wish).await {
+            Sent::Done => undecided(
+                owner,
+                &format!(
+                    "{server} took the deletion and shows the zone {} as of before (serial                      {shown}): it forwards updates to another server and has not got the latest                      state yet, or answers from another view",
                     zone.apex
-                );
-                let error = ProviderError::new(ErrorKind::Unavailable, text)
-                    .with_hint("check `server`, and that the server listens on TCP and no firewall stands between");
-                return Sent::Failed {
-                    error,
-                    everyone: true,
-                };
-            }
+                ),
+            ),
+            Sent::Failed { error, .. } => error,
+            Sent::Conflict(code) => changing(&server, owner, &format!("{code:?}")),
+            Sent::Lost(what) => undecided(owner, &what),
+        }
+    }
+
+    async fn delete_unseen(&self, zone: &Zone, wish: &Wish) -> Sent {
+        let names = wire_name(&zone.apex).and_then(|apex| Ok((apex, wire_name(&wish.owner)?)));
+        let (apex, name) = match names {
+            Ok(names) => names,
+            Err(fault) => return Sent::Lost(fault),
         };
-        let now = (self.now)();
-        let reply = request.judge(&octets, now);
-        tracing::debug!(%server, zone = zone.apex, owners = owners.join(" "), ?reply, "update");
-        match reply {
-            Reply::Verified(ResponseCode::NoError) => Sent::Done,
-            Reply::Verified(
-                code @ (ResponseCode::NXRRSet
-                | ResponseCode::YXRRSet
-                | ResponseCode::NXDomain
-                | ResponseCode::YXDomain),
-            ) => Sent::Conflict(code),
-            other => {
-                use hickory_proto::rr::rdata::tsig::TsigError::{BadSig, BadTime};
-                let everyone = matches!(
-                    other,
-                    Reply::Rejected {
-                        error: BadSig | BadTime,
-                        ..
-                    }
-                );
-                let (server, owners) = (server.to_string(), owners.join(", "));
-                let key = format!(
-                    "{} ({})",
-                    self.settings.key.name,
-                    self.settings.key.algorithm()
-                );
-                let request = Request {
-                    server,
-                    key,
-                    zone: &zone.apex,
-                    owners,
-                    mname,
-                    now,
-                };
-                Sent::Failed {
-                    error: request.refused(&other),
-                    everyone,
-                }
-            }
+        let mut update = Update::of(apex);
+        update.require_safe_owner(&name);
+        for value in &wish.values {
+            update.delete(&name, &TxtRecord::of(value));
         }
+        let about = About {
+            zone,
+            owners: &[&wish.owner],
+            mname: &zone.apex,
+            values: 0,
+        };
+        self.send(update, &about).await
     }
-
-    /// Reads until the change shows, and compares everything else with what was there before.
-    async fn read_back(&self, plan: &Plan, verb: Verb) -> Result<Done, ProviderError> {
-        let before = &plan.look.rrset;
-        let owner = &plan.wish.owner;
-        let mut damage = String::new();
-        for wait_ms in READ_BACK_WAITS_MS {
-            if wait_ms > 0 {
-                // The timer counts in steps of a millisecond: a sleep of nothing takes one, too.
-                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            }
-            let look = self.look(owner, &before.zone).await.map_err(|error| {
-                undecided(
-                    owner,
-                    &format!("the server accepted the change, and it cannot be read back: {error}"),
-                )
-            })?;
-            let look = if keeps_some(before, &plan.wish, verb) {
-                look.own()
-            } else {
-                look
-            };
-            let difference = compare(before, &look.rrset, &plan.records, verb == Verb::Present);
-            let serials = look.serial.wrapping_sub(plan.look.serial);
-            match difference {
-                Err(Difference { ours: false, what }) if serials > 1 => {
-                    // Somebody else wrote between our two reads, and only that can have done it:
-                    // our message adds or removes one exact value. Where each change counts the
-                    // serial up by one, our own damage shows as one step.
-                    tracing::warn!(
-                        owner,
-                        serials,
-                        "another change came at the same time: {what}"
-                    );
-                }
-                Err(Difference { what, .. }) => {
-                    damage = what;
-                    continue;
-                }
-                Ok(()) => {}
-            }
-            let changed = plan
-                .records
-                .iter()
-                .map(|record| String::from_utf8_lossy(&record.joined()).into_owned());
-            let changed = changed.collect();
-            return Ok(Done {
-                before: before.clone(),
-                after: look.rrset,
-                changed,
-                serial: look.serial,
-                mname: look.mname,
-            });
-        }
-        let text = format!(
-            "{} accepted a change of {owner}, and a read shows: {damage}",
-            self.settings.server
-        );
-        Err(ProviderError::new(ErrorKind::Damaged, text)
-            .with_hint("compare the zone with this message and put back by hand what is missing"))
-    }
-}
-
-/// Whether TXT records stay at the name, so that no wildcard answers for it after the change from
-/// `before`.
-fn keeps_some(before: &TxtRrset, wish: &Wish, verb: Verb) -> bool {
-    let goes = |record: &TxtRecord| {
-        wish.values
-            .iter()
-            .any(|value| record.joined() == value.as_bytes())
-    };
-    verb != Verb::Absent || !before.records.iter().all(goes)
-}
-
-/// Why a name cannot take a value although the server is willing.
-fn only_a_wildcard(owner: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unsafe,
-        format!("{owner} exists only through a wildcard; a TXT value there would take the wildcard's other answers away from it"),
-    )
-    .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true")
-}
-
-fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unknown,
-        format!("the change of {owner} is undecided: {what}"),
-    )
-    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
-}
-
-fn unchanged(look: Look) -> Done {
-    let Look {
-        rrset,
-        serial,
-        mname,
-        ..
-    } = look;
-    Done {
-        before: rrset.clone(),
-        after: rrset,
-        changed: BTreeSet::new(),
-        serial,
-        mname,
-    }
-}
-
-/// What no zone is asked about.
-fn check(value: &TxtValue) -> Result<(), ProviderError> {
-    if value.value.is_empty() {
-        return Err(ProviderError::new(
-            ErrorKind::Settings,
-            format!("an empty TXT value for {}", value.owner),
-        ));
-    }
-    let name = wire_name(&value.owner).map_err(unencodable)?;
-    if plain_name(&name) != value.owner {
-        let text = format!(
-            "{:?} is not in lower case without a trailing dot",
-            value.owner
-        );
-        return Err(ProviderError::new(ErrorKind::Settings, text));
-    }
-    Ok(())
 }

@@ -1,12 +1,15 @@
-//! One question, one answer over TCP (RFC 7766): two octets of length, then the message.
+//! Questions and answers over TCP (RFC 7766): two octets of length, then the message.
 //!
 //! TCP always: an update that is repeated because a datagram got lost is a second update, and
 //! PowerDNS does not take large ones over UDP (measured).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -126,73 +129,145 @@ impl NoAnswer {
     }
 }
 
-/// Sends `request` and gives the octets of the reply, which may be anything.
-///
-/// # Errors
-/// [`NoAnswer`] tells whether the server may have seen the request.
-pub async fn exchange(
-    server: &ServerAddress,
-    patience: Patience,
-    request: &[u8],
-) -> Result<Vec<u8>, NoAnswer> {
-    let deadline = Instant::now() + patience.total;
-    let length = u16::try_from(request.len()).map_err(|_| {
-        NoAnswer::NotSent(format!(
-            "a message of {} octets is longer than DNS allows",
-            request.len()
-        ))
-    })?;
-    let mut stream = connect(server, patience.connect)
-        .await
-        .map_err(NoAnswer::NotSent)?;
-    let work = async {
-        let framed = [&length.to_be_bytes()[..], request].concat();
-        stream
-            .write_all(&framed)
-            .await
-            .map_err(|error| format!("the connection broke while sending: {error}"))?;
-        let closed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                "it closed the connection without a whole answer".to_owned()
-            }
-            _ => format!("the connection broke: {error}"),
+/// How long an address may be silent before the next one of the same host is tried beside it (RFC
+/// 8305, section 5).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// A connection to the server, for one question after the other.
+#[derive(Debug)]
+pub struct Line {
+    stream: TcpStream,
+    address: SocketAddr,
+}
+
+impl Line {
+    /// A connection to `server`, at the address `at` if one is given, else at the address that
+    /// answers first.
+    ///
+    /// # Errors
+    /// What happened at each address.
+    pub async fn open(
+        server: &ServerAddress,
+        at: Option<SocketAddr>,
+        patience: Duration,
+    ) -> Result<Self, String> {
+        let (stream, address) = connect(server, at, patience).await?;
+        Ok(Self { stream, address })
+    }
+
+    /// The other end.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends `request` and gives the octets of the reply, which may be anything.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] tells whether the server may have seen the request.
+    pub async fn exchange(
+        &mut self,
+        patience: Duration,
+        request: &[u8],
+    ) -> Result<Vec<u8>, NoAnswer> {
+        let deadline = Instant::now() + patience;
+        let length = u16::try_from(request.len()).map_err(|_| {
+            NoAnswer::NotSent(format!(
+                "a message of {} octets is longer than DNS allows",
+                request.len()
+            ))
+        })?;
+        let stream = &mut self.stream;
+        let work = async {
+            let framed = [&length.to_be_bytes()[..], request].concat();
+            stream
+                .write_all(&framed)
+                .await
+                .map_err(|error| format!("the connection broke while sending: {error}"))?;
+            let closed = |error: std::io::Error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    "it closed the connection without a whole answer".to_owned()
+                }
+                _ => format!("the connection broke: {error}"),
+            };
+            let length = stream.read_u16().await.map_err(closed)?;
+            let mut reply = vec![0; usize::from(length)];
+            stream.read_exact(&mut reply).await.map_err(closed)?;
+            Ok(reply)
         };
-        let length = stream.read_u16().await.map_err(closed)?;
-        let mut reply = vec![0; usize::from(length)];
-        stream.read_exact(&mut reply).await.map_err(closed)?;
-        Ok(reply)
-    };
-    match timeout_at(deadline, work).await {
-        Ok(result) => result.map_err(NoAnswer::Sent),
-        Err(_) => Err(NoAnswer::Sent(format!(
-            "no answer within {} s",
-            patience.total.as_secs_f32()
-        ))),
+        match timeout_at(deadline, work).await {
+            Ok(result) => result.map_err(NoAnswer::Sent),
+            Err(_) => Err(NoAnswer::Sent(format!(
+                "no answer from {} within {} s",
+                self.address,
+                patience.as_secs_f32()
+            ))),
+        }
     }
 }
 
-async fn connect(server: &ServerAddress, patience: Duration) -> Result<TcpStream, String> {
+async fn connect(
+    server: &ServerAddress,
+    at: Option<SocketAddr>,
+    patience: Duration,
+) -> Result<(TcpStream, SocketAddr), String> {
+    let tried = Mutex::new(Vec::new());
     let attempt = async {
-        let addresses: Vec<SocketAddr> =
-            tokio::net::lookup_host((server.host.as_str(), server.port))
+        let addresses: Vec<SocketAddr> = match at {
+            Some(address) => vec![address],
+            None => tokio::net::lookup_host((server.host.as_str(), server.port))
                 .await
                 .map_err(|error| format!("its name does not resolve: {error}"))?
-                .collect();
-        let mut last = "its name has no address".to_owned();
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = format!("no connection to {address} (TCP): {error}"),
-            }
-        }
-        Err(last)
+                .collect(),
+        };
+        race(addresses, &tried).await
     };
     match timeout(patience, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(format!(
-            "no connection (TCP) within {} s",
-            patience.as_secs_f32()
-        )),
+        Err(_) => {
+            let tried = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let tried = tried.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let to = if tried.is_empty() {
+                String::new()
+            } else {
+                format!(" to {}", tried.join(" or "))
+            };
+            Err(format!(
+                "no connection{to} (TCP) within {} s",
+                patience.as_secs_f32()
+            ))
+        }
+    }
+}
+
+/// The first connection among `addresses`. A silent address delays the next one by
+/// [`NEXT_ADDRESS_AFTER`] and never takes the time of all.
+async fn race(
+    addresses: Vec<SocketAddr>,
+    tried: &Mutex<Vec<SocketAddr>>,
+) -> Result<(TcpStream, SocketAddr), String> {
+    let mut waiting = addresses.into_iter();
+    let mut tries = FuturesUnordered::new();
+    let mut faults = Vec::new();
+    loop {
+        if let Some(address) = waiting.next() {
+            tried
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(address);
+            tries.push(async move { (TcpStream::connect(address).await, address) });
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            ended = tries.next() => match ended {
+                Some((Ok(stream), address)) => return Ok((stream, address)),
+                Some((Err(error), address)) => {
+                    faults.push(format!("no connection to {address} (TCP): {error}"));
+                }
+                None if faults.is_empty() => return Err("its name has no address".to_owned()),
+                None => return Err(faults.join("; ")),
+            },
+            () = tokio::time::sleep(NEXT_ADDRESS_AFTER), if more => {}
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! Reading: which zone holds a name, what TXT stands at it, and whether a value can stand there
 //! safely.
 //!
-//! Reads are not signed: Knot answers a signed ordinary query with BADKEY unless its ACL has a
-//! `query` action, and the guards inside the signed update prove what matters of a read. They go to
-//! the server that is written to, over TCP.
+//! All questions of one look go over one connection, the SOA first: if the zone that takes the
+//! write still has that SOA, the records and the TTL read after it are its own.
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
+use std::collections::BTreeMap;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use super::ask::{Questions, Visit};
 use super::message::{self, parent, plain_name, wire_name};
-use super::{Rfc2136, exchange};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRrset, Zone, is_within};
+use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
 
 /// What one look at a name showed.
 #[derive(Debug, Clone)]
@@ -20,9 +22,10 @@ pub(super) struct Look {
     /// The other reading of the same answer, where the name says what the wildcard beside it says.
     otherwise: Option<TxtRrset>,
     pub(super) name: Name,
-    pub(super) serial: u32,
-    /// The primary that the SOA names.
-    pub(super) mname: String,
+    /// The SOA of the zone, read before everything else.
+    pub(super) soa: SOA,
+    /// The TTL of each record in the answer: PowerDNS keeps one for each row.
+    pub(super) ttls: BTreeMap<TxtRecord, u32>,
     /// Whether the name, if it does not exist, is answered from a wildcard.
     pub(super) under_wildcard: bool,
 }
@@ -36,6 +39,19 @@ impl Look {
             std::mem::swap(own, &mut self.rrset);
         }
         self
+    }
+
+    /// The primary that the SOA names.
+    pub(super) fn mname(&self) -> String {
+        plain_name(&self.soa.mname)
+    }
+
+    /// The TTLs, when the records have several.
+    pub(super) fn unequal_ttls(&self) -> Option<Vec<u32>> {
+        let mut ttls: Vec<u32> = self.ttls.values().copied().collect();
+        ttls.sort_unstable();
+        ttls.dedup();
+        (ttls.len() > 1 && !self.rrset.records.is_empty()).then_some(ttls)
     }
 
     /// Whether the answer may be the name's own or made up, and is taken for made up.
@@ -54,8 +70,7 @@ impl Look {
 enum Authority {
     Zone {
         apex: String,
-        serial: u32,
-        mname: String,
+        soa: SOA,
         negative_ttl: u32,
     },
     Cut(String),
@@ -63,21 +78,22 @@ enum Authority {
     Nothing(ResponseCode),
 }
 
-impl Rfc2136 {
+impl Visit<'_> {
     /// The zone of `owner`: from the configured list, else as the server itself cuts it.
     pub(super) async fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError> {
         let name =
             wire_name(owner).map_err(|fault| ProviderError::new(ErrorKind::NoZone, fault))?;
         let owner = plain_name(&name);
-        if !self.settings.zones.is_empty() {
+        if !self.provider.settings.zones.is_empty() {
             let longest = self
+                .provider
                 .settings
                 .zones
                 .iter()
                 .filter(|zone| is_within(&owner, zone))
                 .max_by_key(|zone| zone.len());
             return longest.map(Zone::of).ok_or_else(|| {
-                let known = self.settings.zones.join(", ");
+                let known = self.provider.settings.zones.join(", ");
                 ProviderError::new(
                     ErrorKind::NoZone,
                     format!("{owner} is in none of the provider's zones: {known}"),
@@ -87,8 +103,9 @@ impl Rfc2136 {
         }
         let mut candidate = Some(owner.as_str());
         let mut last = ResponseCode::NoError;
+        let mut questions = self.questions();
         while let Some(current) = candidate {
-            match self
+            match questions
                 .authority(&wire_name(current).map_err(unencodable)?)
                 .await?
             {
@@ -100,10 +117,10 @@ impl Rfc2136 {
         }
         Err(ProviderError::new(
             ErrorKind::NoZone,
-            format!("{} serves no zone that holds {owner}; to the SOA question it says {last:?}", self.settings.server),
+            format!("{} serves no zone that holds {owner}; to the SOA question it says {last:?}", self.provider.settings.server),
         )
         .with_hint(
-            "check that `server` is the zone's primary and that it answers this host's queries (views, allow-query)",
+            "check that `server` is the zone's primary and that it answers this host's questions (views, allow-query, `sign_query`)",
         ))
     }
 
@@ -114,14 +131,18 @@ impl Rfc2136 {
     /// server has no authority.
     pub(super) async fn look(&self, owner: &str, zone: &Zone) -> Result<Look, ProviderError> {
         let name = wire_name(owner).map_err(unencodable)?;
-        let (owner, apex, server) = (plain_name(&name), &zone.apex, &self.settings.server);
-        let (serial, mname, negative_ttl) = match self.authority(&name).await? {
+        let (owner, apex, server) = (
+            plain_name(&name),
+            &zone.apex,
+            &self.provider.settings.server,
+        );
+        let mut questions = self.questions();
+        let (soa, negative_ttl) = match questions.authority(&name).await? {
             Authority::Zone {
                 apex: found,
-                serial,
-                mname,
+                soa,
                 negative_ttl,
-            } if found == *apex => (serial, mname, negative_ttl),
+            } if found == *apex => (soa, negative_ttl),
             Authority::Zone { apex: found, .. } if is_within(&found, apex) => {
                 return Err(cut(&owner, apex, &found));
             }
@@ -141,16 +162,17 @@ impl Rfc2136 {
                     format!("{server} has no authority for {owner} in the zone {apex}: {said}"),
                 )
                 .with_hint(
-                    "check `server` and `zones`, and that the server answers this host's queries (views, allow-query)",
+                    "check `server` and `zones`, and that the server answers this host's questions (views, allow-query, `sign_query`)",
                 ));
             }
         };
-        let reply = self.ask(&name, RecordType::TXT).await?;
-        self.check_answered(&reply, &name)?;
+        let reply = questions.ask(&name, RecordType::TXT).await?;
+        questions.check_answered(&reply, &name)?;
         if let Some(what) = alias_in(&reply, &name) {
             return Err(alias(&owner, &what));
         }
-        let (records, ttl) = message::txt_at(&reply.answers, &name);
+        let ttls = message::txt_at(&reply.answers, &name);
+        let (records, ttl) = (ttls.keys().cloned().collect(), ttls.values().min().copied());
         let negative_ttl = Some(negative_ttl);
         let mut rrset = TxtRrset {
             zone: zone.clone(),
@@ -163,15 +185,12 @@ impl Rfc2136 {
         let mut under_wildcard = false;
         if rrset.owner != *apex && !rrset.owner.starts_with("*.") {
             let wildcard = wildcard_beside(&name)?;
-            let reply = self.ask(&wildcard, RecordType::TXT).await?;
+            let reply = questions.ask(&wildcard, RecordType::TXT).await?;
             // NXDOMAIN for `*.parent` proves that no wildcard, there or higher, answers for names
             // below the parent (RFC 4592).
             under_wildcard = reply.metadata.response_code == ResponseCode::NoError;
-            let (records, ttl) = message::txt_at(&reply.answers, &wildcard);
-            if under_wildcard
-                && !records.is_empty()
-                && (&records, ttl) == (&rrset.records, rrset.ttl)
-            {
+            let made_of = message::txt_at(&reply.answers, &wildcard);
+            if under_wildcard && !made_of.is_empty() && made_of == ttls {
                 // Most often made up from the wildcard, and nothing stands at the name itself; but
                 // a name that exists may say the same, as where every name has `v=spf1 -all`. The
                 // guards of the update tell.
@@ -187,8 +206,8 @@ impl Rfc2136 {
             rrset,
             otherwise,
             name,
-            serial,
-            mname,
+            soa,
+            ttls,
             under_wildcard,
         })
     }
@@ -200,6 +219,7 @@ impl Rfc2136 {
     /// wildcard has.
     pub(super) async fn is_empty_non_terminal(&self, name: &Name) -> Result<bool, ProviderError> {
         let wildcard = wildcard_beside(name)?;
+        let mut questions = self.questions();
         for record_type in [
             RecordType::A,
             RecordType::AAAA,
@@ -209,8 +229,8 @@ impl Rfc2136 {
         ] {
             let has =
                 |reply: Message, at: &Name| reply.answers.iter().any(|record| record.name == *at);
-            if has(self.ask(&wildcard, record_type).await?, &wildcard)
-                && !has(self.ask(name, record_type).await?, name)
+            if has(questions.ask(&wildcard, record_type).await?, &wildcard)
+                && !has(questions.ask(name, record_type).await?, name)
             {
                 return Ok(true);
             }
@@ -221,7 +241,7 @@ impl Rfc2136 {
     /// The names in the NS RRset at the apex, as the server that is written to has it.
     pub(super) async fn name_servers(&self, zone: &Zone) -> Result<Vec<String>, ProviderError> {
         let apex = wire_name(&zone.apex).map_err(unencodable)?;
-        let reply = self.ask(&apex, RecordType::NS).await?;
+        let reply = self.questions().ask(&apex, RecordType::NS).await?;
         let names = reply
             .answers
             .iter()
@@ -233,7 +253,23 @@ impl Rfc2136 {
         Ok(names.collect())
     }
 
-    async fn authority(&self, name: &Name) -> Result<Authority, ProviderError> {
+    /// Whether the zone is signed (DNSSEC).
+    pub(super) async fn is_signed(&self, zone: &Zone) -> bool {
+        let Ok(apex) = wire_name(&zone.apex) else {
+            return false;
+        };
+        let reply = self.questions().ask(&apex, RecordType::DNSKEY).await;
+        reply.is_ok_and(|reply| {
+            reply
+                .answers
+                .iter()
+                .any(|record| record.record_type() == RecordType::DNSKEY)
+        })
+    }
+}
+
+impl Questions<'_> {
+    async fn authority(&mut self, name: &Name) -> Result<Authority, ProviderError> {
         let reply = self.ask(name, RecordType::SOA).await?;
         let code = reply.metadata.response_code;
         if let Some(what) = alias_in(&reply, name) {
@@ -256,11 +292,9 @@ impl Rfc2136 {
                 if let RData::SOA(soa) = &record.data
                     && is_within(&plain_name(name), &apex)
                 {
-                    let (serial, mname) = (soa.serial, plain_name(&soa.mname));
                     return Ok(Authority::Zone {
                         apex,
-                        serial,
-                        mname,
+                        soa: soa.clone(),
                         negative_ttl: record.ttl.min(soa.minimum),
                     });
                 }
@@ -284,54 +318,12 @@ impl Rfc2136 {
             code => {
                 let text = format!(
                     "{} says {code:?} to a question for {}",
-                    self.settings.server,
+                    self.visit.provider.settings.server,
                     plain_name(name)
                 );
                 Err(ProviderError::new(ErrorKind::Unavailable, text))
             }
         }
-    }
-
-    /// Asks the server that is written to. The reply belongs to the question and is whole; nothing
-    /// else is known of it.
-    pub(super) async fn ask(
-        &self,
-        name: &Name,
-        record_type: RecordType,
-    ) -> Result<Message, ProviderError> {
-        let question = message::question(name, record_type);
-        let server = &self.settings.server;
-        let failed = |what: String| {
-            let text = format!(
-                "asking {server} for {record_type} of {}: {what}",
-                plain_name(name)
-            );
-            ProviderError::new(ErrorKind::Unavailable, text).with_hint(
-                "check that the server listens on TCP and that no firewall stands between",
-            )
-        };
-        let octets = question
-            .to_vec()
-            .map_err(|error| failed(error.to_string()))?;
-        let reply = exchange::exchange(server, self.settings.patience, &octets)
-            .await
-            .map_err(|error| failed(error.reason().to_owned()))?;
-        let reply = Message::from_vec(&reply)
-            .map_err(|error| failed(format!("not a DNS message: {error}")))?;
-        let same_question = reply.queries.len() == 1
-            && reply.queries[0].name() == name
-            && reply.queries[0].query_type() == record_type
-            || reply.queries.is_empty() && reply.metadata.response_code != ResponseCode::NoError;
-        if reply.metadata.message_type != MessageType::Response
-            || reply.metadata.id != question.metadata.id
-            || !same_question
-        {
-            return Err(failed("an answer to another question".into()));
-        }
-        if reply.metadata.truncation {
-            return Err(failed("a truncated answer over TCP".into()));
-        }
-        Ok(reply)
     }
 }
 

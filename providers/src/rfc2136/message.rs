@@ -4,8 +4,10 @@
 //! and so turn a configuration fault into a panic; here a name outside the zone is an error before
 //! anything is built.
 
+use std::collections::BTreeMap;
+
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::rdata::TXT;
+use hickory_proto::rr::rdata::{SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::record::TxtRecord;
@@ -63,7 +65,12 @@ impl Update {
 
     /// Takes over what `other`, an update of the same zone, requires and changes.
     pub(super) fn append(&mut self, other: &Self) {
-        // The first prerequisite is the SOA of the same apex.
+        // The first prerequisite is the SOA of the same apex; the one that says which is stricter.
+        if let [first, ..] = other.prerequisites.as_slice()
+            && first.dns_class == DNSClass::IN
+        {
+            self.prerequisites[0] = first.clone();
+        }
         self.prerequisites
             .extend(other.prerequisites.iter().skip(1).cloned());
         self.updates.extend(other.updates.iter().cloned());
@@ -75,6 +82,13 @@ impl Update {
         let mut record = Record::update0(name.clone(), 0, record_type);
         record.dns_class = class;
         self.prerequisites.push(record);
+    }
+
+    /// The zone must have exactly this SOA, and so be in the state that was read (section 2.4.2).
+    pub(super) fn require_soa(&mut self, soa: &SOA) {
+        let record = Record::from_rdata(self.apex.clone(), 0, RData::SOA(soa.clone()));
+        // Instead of "the apex has an SOA", which is the first.
+        self.prerequisites[0] = record;
     }
 
     /// The guards without which a server says NOERROR and publishes nothing: no alias, no zone cut
@@ -140,20 +154,17 @@ fn rdata(record: &TxtRecord) -> RData {
     ))
 }
 
-/// The TXT records at `name` in a reply, with the lowest TTL seen.
-pub(super) fn txt_at(records: &[Record], name: &Name) -> (Vec<TxtRecord>, Option<u32>) {
-    let mut found = Vec::new();
-    let mut ttl: Option<u32> = None;
-    for record in records.iter().filter(|record| record.name == *name) {
-        if let RData::TXT(txt) = &record.data {
-            found.push(TxtRecord {
-                strings: txt.txt_data.iter().map(|string| string.to_vec()).collect(),
-            });
-            ttl = Some(ttl.map_or(record.ttl, |lowest| lowest.min(record.ttl)));
+/// The TXT records at `name` in a reply, each with its TTL.
+pub(super) fn txt_at(records: &[Record], name: &Name) -> BTreeMap<TxtRecord, u32> {
+    let at = records.iter().filter(|record| record.name == *name);
+    at.filter_map(|record| match &record.data {
+        RData::TXT(txt) => {
+            let strings = txt.txt_data.iter().map(|string| string.to_vec()).collect();
+            Some((TxtRecord { strings }, record.ttl))
         }
-    }
-    found.sort();
-    (found, ttl)
+        _ => None,
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -200,7 +211,7 @@ mod tests {
             update.insert(&name, 60, &record);
             let bytes = update.message().to_vec().unwrap();
             let message = Message::from_vec(&bytes).unwrap();
-            prop_assert_eq!(txt_at(&message.authorities, &name), (vec![record], Some(60)));
+            prop_assert_eq!(txt_at(&message.authorities, &name), BTreeMap::from([(record, 60)]));
         }
 
         #[test]

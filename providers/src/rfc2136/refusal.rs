@@ -4,12 +4,19 @@
 //! record separates; Knot says BADKEY also for a known key that may not change this name or type;
 //! PowerDNS says an unsigned REFUSED to everything.
 
+use std::time::Duration;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
 use jiff::Timestamp;
 
 use super::tsig::Reply;
 use crate::provider::{ErrorKind, ProviderError};
+
+/// Records of one type at one name that BIND keeps by default (`max-records-per-type`).
+pub(super) const BIND_RECORDS_PER_TYPE: usize = 100;
+/// When a refusal that may come from a frozen zone is worth another try.
+const FROZEN_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Who asked whom for what: the words of each message.
 pub(super) struct Request<'a> {
@@ -19,6 +26,8 @@ pub(super) struct Request<'a> {
     pub(super) owners: String,
     /// The primary that the zone's SOA names.
     pub(super) mname: &'a str,
+    /// TXT values at the name that has most of them.
+    pub(super) values: usize,
     pub(super) now: Timestamp,
 }
 
@@ -31,6 +40,7 @@ impl Request<'_> {
             zone,
             owners,
             mname,
+            values,
             now,
         } = self;
         let about = format!("updating {owners} in the zone {zone} at {server} with the key {key}");
@@ -69,8 +79,32 @@ impl Request<'_> {
                     .with_hint("look into the server's log for the reason")
             }
             Reply::Verified(ResponseCode::Refused) => {
-                error(ErrorKind::Denied, "REFUSED: the key is right and may not do this".into()).with_hint(format!(
-                    "allow it on the server (BIND: update-policy {{ grant KEY. name {zone}. TXT; }}); or `server` is not the primary: {primary}"
+                let refused = error(
+                    ErrorKind::Denied,
+                    "REFUSED: the key is right and may not do this, or the zone is frozen".into(),
+                );
+                let refused = refused.with_hint(format!(
+                    "allow it on the server (BIND: update-policy {{ grant KEY. name {zone}. TXT; }}); \
+                     or the zone is frozen (BIND: rndc thaw {zone}); or `server` is not the \
+                     primary: {primary}"
+                ));
+                // A zone is frozen for minutes.
+                ProviderError {
+                    retry_after: Some(FROZEN_FOR),
+                    ..refused
+                }
+            }
+            Reply::Verified(code @ ResponseCode::ServFail) | Reply::Unsigned(code @ ResponseCode::ServFail)
+                if *values >= BIND_RECORDS_PER_TYPE =>
+            {
+                error(
+                    ErrorKind::Unsafe,
+                    format!("the server says {code:?}, and {values} TXT values stand there already"),
+                )
+                .with_hint(format!(
+                    "BIND keeps at most {BIND_RECORDS_PER_TYPE} records of one type at a name: remove \
+                     values that nobody needs, or raise `max-records-per-type` in its options; its \
+                     log says whether it is that"
                 ))
             }
             Reply::Unsigned(ResponseCode::Refused) => error(
@@ -99,10 +133,49 @@ impl Request<'_> {
             .with_hint("look for something between that strips TSIG (a proxy, a load balancer)"),
             Reply::Verified(code) | Reply::Unsigned(code) => {
                 error(ErrorKind::Unavailable, format!("the server says {code:?}"))
-                    .with_hint("look into the server's log for the reason")
+                    .with_hint(
+                        "look into the server's log for the reason (PowerDNS: a TXT row at the \
+                         name that has no quotes in the database)",
+                    )
             }
             Reply::Bogus(what) => error(ErrorKind::Unknown, format!("{what}; whether the change was made is open"))
                 .with_hint("something other than the name server answers, or the answer was changed on its way"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(values: usize, reply: &Reply) -> ProviderError {
+        let request = Request {
+            server: "192.0.2.1:53".into(),
+            key: "k (hmac-sha256)".into(),
+            zone: "example.ch",
+            owners: "example.ch".into(),
+            mname: "ns1.example.ch",
+            values,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        request.refused(reply)
+    }
+
+    #[test]
+    fn a_refusal_that_a_frozen_zone_may_cause_says_so_and_is_tried_again_soon() {
+        let error = refused(1, &Reply::Verified(ResponseCode::Refused));
+        assert_eq!(error.kind, ErrorKind::Denied);
+        let hint = error.hint.unwrap_or_default();
+        assert!(hint.contains("rndc thaw example.ch"), "{hint}");
+        assert_eq!(error.retry_after, Some(FROZEN_FOR));
+    }
+
+    #[test]
+    fn a_failure_at_a_name_that_is_full_names_the_limit_and_one_at_another_does_not() {
+        let failed = Reply::Verified(ResponseCode::ServFail);
+        for (values, named) in [(99, false), (100, true), (250, true)] {
+            let hint = refused(values, &failed).hint.unwrap_or_default();
+            assert_eq!(hint.contains("max-records-per-type"), named, "{hint}");
         }
     }
 }

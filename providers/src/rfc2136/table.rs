@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, TsigKey, read_algorithm, read_key_file,
+    Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, SignQuery, TsigKey, read_algorithm,
+    read_key_file,
 };
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::secret::SecretSource;
@@ -13,12 +14,13 @@ use crate::settings::DEFAULT_TIMEOUT;
 use crate::settings::reader::Reader;
 use crate::settings::secrets::read_secret;
 
-pub(crate) const KEYS: [&str; 9] = [
+pub(crate) const KEYS: [&str; 10] = [
     "server",
     "key_file",
     "key_name",
     "algorithm",
     "secret",
+    "sign_query",
     "zones",
     "ttl",
     "timeout",
@@ -30,6 +32,7 @@ pub(crate) const KEYS: [&str; 9] = [
 pub struct Rfc2136Table {
     server: ServerAddress,
     key: KeySource,
+    sign_query: SignQuery,
     zones: Vec<String>,
     ttl: u32,
     timeout: Duration,
@@ -59,12 +62,14 @@ impl Rfc2136Table {
         }
         let server = server.and_then(|text| reader.good("server", ServerAddress::read(&text)));
         let key = read_key_source(reader);
+        let sign_query = read_sign_query(reader);
         let zones = reader.names("zones");
         let (ttl, timeout) = (reader.ttl(), reader.timeout(DEFAULT_TIMEOUT));
         let allow_wildcard_shadow = reader.flag("allow_wildcard_shadow").unwrap_or(false);
         Some(Self {
             server: server?,
             key: key?,
+            sign_query: sign_query?,
             zones,
             ttl: ttl?,
             timeout: timeout?,
@@ -78,12 +83,28 @@ impl Rfc2136Table {
         let settings = Rfc2136Settings {
             server: self.server.clone(),
             key: read_key(&self.key)?,
+            sign_query: self.sign_query,
             zones: self.zones.clone(),
             ttl: self.ttl,
             patience: Patience::of(self.timeout),
             allow_wildcard_shadow: self.allow_wildcard_shadow,
         };
         Ok(Arc::new(Rfc2136::new(settings, now)))
+    }
+}
+
+fn read_sign_query(reader: &mut Reader<'_>) -> Option<SignQuery> {
+    match reader.table.get("sign_query") {
+        None => Some(SignQuery::Auto),
+        Some(value) => match (value.as_bool(), value.as_str()) {
+            (Some(true), _) => Some(SignQuery::Always),
+            (Some(false), _) => Some(SignQuery::Never),
+            (None, Some("auto")) => Some(SignQuery::Auto),
+            _ => {
+                reader.fault("sign_query", "expected true, false or \"auto\"");
+                None
+            }
+        },
     }
 }
 

@@ -21,6 +21,7 @@ pub const FUDGE_SECONDS: u16 = 300;
 pub(super) struct SignedRequest {
     pub(super) octets: Vec<u8>,
     id: u16,
+    op_code: OpCode,
     mac: Vec<u8>,
     signer: TSigner,
 }
@@ -70,6 +71,7 @@ impl SignedRequest {
         Ok(Self {
             octets,
             id: message.metadata.id,
+            op_code: message.metadata.op_code,
             mac,
             signer,
         })
@@ -89,9 +91,9 @@ impl SignedRequest {
             }
         };
         if message.metadata.message_type != MessageType::Response
-            || message.metadata.op_code != OpCode::Update
+            || message.metadata.op_code != self.op_code
         {
-            return Reply::Bogus("not a reply to an update".into());
+            return Reply::Bogus(format!("not a reply to {:?}", self.op_code));
         }
         if message.metadata.id != self.id {
             return Reply::Bogus("a reply with another message id".into());

@@ -186,7 +186,8 @@ impl Worker {
             format!("{value} stood there already and is not ours to remove")
         } else {
             let ttl = receipt.after.ttl.unwrap_or_default();
-            let beside = counted(receipt.before.records.len(), "other value", "other values");
+            let others = task.others_in(&receipt.before);
+            let beside = counted(others, "other value", "other values");
             format!(
                 "TXT {value} in zone {}, TTL {ttl} s, beside {beside}",
                 receipt.after.zone.apex
@@ -270,11 +271,8 @@ impl Worker {
                 entry.state = LedgerState::Removed;
                 entry.retry_at = None;
                 let zone = &receipt.after.zone.apex;
-                let others = counted(
-                    receipt.after.records.len(),
-                    "other value stays",
-                    "other values stay",
-                );
+                let others = task.others_in(&receipt.after);
+                let others = counted(others, "other value stays", "other values stay");
                 task.say(
                     self,
                     "removed",
@@ -368,6 +366,13 @@ impl Worker {
             task.wait(self, text, error.retry_after, now);
         } else {
             task.hold(self, text, now);
+            // The provider knows that it may pass by itself: a frozen zone.
+            let sooner = error
+                .retry_after
+                .and_then(|wait| now.checked_add(wait).ok());
+            if let (Some(sooner), Some(hold)) = (sooner, &mut task.observed.attempt.hold) {
+                hold.again_at = hold.again_at.min(sooner);
+            }
         }
     }
 }

@@ -3,13 +3,24 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use prevalidate_providers::Receipt;
+use prevalidate_providers::{Receipt, TxtRrset};
 
 use super::super::Worker;
 use super::super::task::Task;
-use crate::prevalidation::OthersChanged;
+use crate::prevalidation::{LedgerState, OthersChanged};
 
 impl Task {
+    /// How many values of others stand in `rrset`, beside all of ours.
+    pub(super) fn others_in(&self, rrset: &TxtRrset) -> usize {
+        let ours = |octets: &[u8]| {
+            self.observed.ledger.iter().any(|entry| {
+                entry.state != LedgerState::Foreign && entry.value.as_bytes() == octets
+            })
+        };
+        let others = rrset.records.iter();
+        others.filter(|record| !ours(&record.joined())).count()
+    }
+
     /// Compares what a receipt found beside our values with what was read before, and keeps it
     /// while one of ours stands.
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {

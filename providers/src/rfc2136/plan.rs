@@ -1,0 +1,218 @@
+//! Planning: the guarded update that fulfils a wish, from one look. No I/O.
+
+use std::collections::BTreeSet;
+
+use hickory_proto::rr::{DNSClass, RecordType};
+
+use super::findings::{Findings, Place};
+use super::look::{Look, unencodable};
+use super::message::{Update, plain_name, wire_name};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{TxtRecord, TxtRrset, TxtValue, Zone};
+
+/// Which way a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Present,
+    Absent,
+    /// What `Present` would send, with the deletion of the wished values, which are nowhere,
+    /// instead of their addition.
+    Rehearsal,
+}
+
+/// The values wanted at one name.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) owner: String,
+    pub(super) values: BTreeSet<String>,
+}
+
+impl Wish {
+    pub(super) fn is_for(&self, record: &TxtRecord) -> bool {
+        self.values
+            .iter()
+            .any(|value| record.joined() == value.as_bytes())
+    }
+
+    /// Whether TXT records stay at the name, so that no wildcard answers for it after the change
+    /// from `before`.
+    pub(super) fn keeps_some(&self, before: &TxtRrset, verb: Verb) -> bool {
+        verb != Verb::Absent || !before.records.iter().all(|record| self.is_for(record))
+    }
+}
+
+/// A change of one name that is not made yet.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) look: Look,
+    pub(super) update: Update,
+    /// The records that come or go; none when the update only asks the zone whether the values are
+    /// really not there.
+    pub(super) records: Vec<TxtRecord>,
+    pub(super) wish: Wish,
+    /// Whether the guard is "there are TXT values".
+    pub(super) any_value: bool,
+    /// Whether the guard is the SOA that was read.
+    pub(super) soa_required: bool,
+}
+
+/// What is planned to be done.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The values are there already.
+    Nothing(Look),
+    Send(Plan),
+}
+
+/// A value that is nowhere: its deletion changes nothing and shows that deletions work.
+pub(super) fn absent_value() -> TxtRecord {
+    TxtRecord::of(&format!(
+        "swiss-pki=preflight-{:016x}",
+        rand::random::<u64>()
+    ))
+}
+
+/// The guarded update that fulfils `wish`. `default_ttl` is for an RRset that does not exist.
+///
+/// # Errors
+/// [`ErrorKind::Unsafe`] where a value cannot be written without harm.
+pub(super) fn plan(
+    zone: &Zone,
+    look: Look,
+    wish: &Wish,
+    verb: Verb,
+    findings: &Findings,
+    limits: Limits,
+) -> Result<Next, ProviderError> {
+    let look = findings.read(look, wish, verb);
+    let stored = &look.rrset.records;
+    let records: Vec<TxtRecord> = match verb {
+        Verb::Present => {
+            let missing = wish.values.iter().filter(|value| !look.rrset.holds(value));
+            missing.map(|value| TxtRecord::of(value)).collect()
+        }
+        Verb::Rehearsal => wish
+            .values
+            .iter()
+            .map(|value| TxtRecord::of(value))
+            .collect(),
+        // In the split they are stored in: servers compare RDATA and say NOERROR to a delete
+        // that matches nothing.
+        Verb::Absent => {
+            let ours = stored.iter().filter(|record| wish.is_for(record));
+            ours.cloned().collect()
+        }
+    };
+    if records.is_empty() && verb != Verb::Absent {
+        return Ok(Next::Nothing(look));
+    }
+    if verb != Verb::Absent
+        && let Some(ttls) = look.unequal_ttls()
+    {
+        return Err(several_ttls(&wish.owner, &ttls));
+    }
+    let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
+    let (any_value, soa_required) = guard(&mut update, &look, verb, findings);
+    // A new name under a wildcard takes the wildcard's answers of every type away from that
+    // name (RFC 4592, section 2.2.1). Unless that is allowed, the name must exist already, and
+    // the server checks it in the same step.
+    let shadow_allowed = limits.wildcard_shadow || findings.new_name;
+    if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
+        update.require(&look.name, RecordType::ANY, DNSClass::ANY);
+    }
+    match verb {
+        Verb::Present => {
+            // What cannot be removed is not written: PowerDNS adds to an RRset in which a row has
+            // no quotes, and fails to remove from it.
+            update.delete(&look.name, &absent_value());
+            // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes
+            // everybody's.
+            let ttl = look.rrset.ttl.unwrap_or(limits.ttl);
+            let insert = |record| update.insert(&look.name, ttl, record);
+            records.iter().for_each(insert);
+        }
+        Verb::Absent if records.is_empty() => {
+            let values = wish.values.iter().map(|value| TxtRecord::of(value));
+            values.for_each(|record| update.delete(&look.name, &record));
+        }
+        Verb::Absent | Verb::Rehearsal => {
+            let delete = |record| update.delete(&look.name, record);
+            records.iter().for_each(delete);
+        }
+    }
+    if update.size() > usize::from(u16::MAX) - 1024 {
+        let text = format!(
+            "the TXT values of {} and the new ones together do not fit into one update",
+            wish.owner
+        );
+        return Err(ProviderError::new(ErrorKind::Unsafe, text));
+    }
+    Ok(Next::Send(Plan {
+        look,
+        update,
+        records,
+        wish: wish.clone(),
+        any_value,
+        soa_required,
+    }))
+}
+
+/// What the settings say about a new record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Seconds, for an RRset that does not exist.
+    pub(super) ttl: u32,
+    /// Whether a value may be written at a name that only a wildcard answered for.
+    pub(super) wildcard_shadow: bool,
+}
+
+/// The guards that tie the update to what was read; whether "there are TXT values" had to do, and
+/// whether the SOA is required.
+fn guard(update: &mut Update, look: &Look, verb: Verb, findings: &Findings) -> (bool, bool) {
+    let any_value = findings.any_values(&look.rrset);
+    // No guard compares a TTL. The RRset has the TTL that was read if the zone has the SOA that
+    // was read: so no update reaches a zone that is in another state, or another zone.
+    let takes_ttl = verb != Verb::Absent && look.rrset.ttl.is_some();
+    let soa_required = (takes_ttl || any_value) && findings.place != Place::Incomparable;
+    if soa_required {
+        update.require_soa(&look.soa);
+    }
+    update.require_safe_owner(&look.name);
+    if any_value {
+        update.require(&look.name, RecordType::TXT, DNSClass::ANY);
+    } else {
+        update.require_txt(&look.name, &look.rrset.records);
+    }
+    (any_value, soa_required)
+}
+
+fn several_ttls(owner: &str, ttls: &[u32]) -> ProviderError {
+    let shown: Vec<String> = ttls.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "the TXT records of {owner} have several TTLs ({}), and a write would give one of them to \
+         all (RFC 2181, section 5.2; PowerDNS does so); nothing was written",
+        shown.join(", ")
+    );
+    ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(
+        "give all TXT records of {owner} the same TTL at the name server, then try again"
+    ))
+}
+
+/// What no zone is asked about.
+pub(super) fn check(value: &TxtValue) -> Result<(), ProviderError> {
+    if value.value.is_empty() {
+        return Err(ProviderError::new(
+            ErrorKind::Settings,
+            format!("an empty TXT value for {}", value.owner),
+        ));
+    }
+    let name = wire_name(&value.owner).map_err(unencodable)?;
+    if plain_name(&name) != value.owner {
+        let text = format!(
+            "{:?} is not in lower case without a trailing dot",
+            value.owner
+        );
+        return Err(ProviderError::new(ErrorKind::Settings, text));
+    }
+    Ok(())
+}

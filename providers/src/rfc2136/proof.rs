@@ -1,0 +1,209 @@
+//! Proving: what a change that the server accepted has done, by reading it back and, where a read
+//! does not show it, by asking the zone that takes the updates.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::ask::Visit;
+use super::look::Look;
+use super::plan::{Plan, Verb};
+use super::send::{About, Sent};
+use crate::difference::{Difference, compare};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{TxtRecord, TxtRrset};
+
+/// A read right after an accepted change may miss it where the server signs the zone inline
+/// (measured: up to 4 ms), or keeps answers for a while.
+const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
+
+/// What was done for one name.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub(super) before: TxtRrset,
+    pub(super) after: TxtRrset,
+    pub(super) changed: BTreeSet<String>,
+    pub(super) serial: u32,
+    /// The primary that the SOA names.
+    pub(super) mname: String,
+}
+
+impl Done {
+    /// The name is as it was read.
+    pub(super) fn nothing(look: Look) -> Self {
+        let mname = look.mname();
+        Self {
+            before: look.rrset.clone(),
+            after: look.rrset,
+            changed: BTreeSet::new(),
+            serial: look.soa.serial,
+            mname,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// Reads until the change shows, and compares everything else with what was there before.
+    pub(super) async fn read_back(&self, plan: &Plan, verb: Verb) -> Result<Done, ProviderError> {
+        let before = &plan.look.rrset;
+        let owner = &plan.wish.owner;
+        let mut last = None;
+        for wait_ms in READ_BACK_WAITS_MS {
+            if wait_ms > 0 {
+                // The timer counts in steps of a millisecond: a sleep of nothing takes one, too.
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+            let look = self.look(owner, &before.zone).await.map_err(|error| {
+                let what = "the server accepted the change, and it cannot be read back";
+                undecided(owner, &format!("{what}: {error}"))
+            })?;
+            let look = if plan.wish.keeps_some(before, verb) {
+                look.own()
+            } else {
+                look
+            };
+            let serials = look.soa.serial.wrapping_sub(plan.look.soa.serial);
+            match difference(plan, &look, verb) {
+                Err(Difference { ours: false, what }) if serials > 1 => {
+                    // Another writer changed the zone between our two reads, and only that can
+                    // have done it: our message adds or removes one exact value. Where each change
+                    // counts the serial up by one, our own damage shows as one step.
+                    tracing::warn!(
+                        owner,
+                        serials,
+                        "another change came at the same time: {what}"
+                    );
+                }
+                Err(difference) => {
+                    last = Some((difference, look));
+                    continue;
+                }
+                Ok(()) => {}
+            }
+            return Ok(done(plan, look));
+        }
+        match last {
+            Some((Difference { ours: true, what }, look)) => {
+                self.ask_the_writer(plan, verb, look, &what).await
+            }
+            Some((Difference { what, .. }, _)) => Err(self.damaged(owner, &what)),
+            None => Err(undecided(owner, "no read came back")),
+        }
+    }
+
+    /// The server accepted the change, and the server that is read does not show it: it may be
+    /// another view, or have not got the change yet. The zone that took the change is asked.
+    async fn ask_the_writer(
+        &self,
+        plan: &Plan,
+        verb: Verb,
+        look: Look,
+        what: &str,
+    ) -> Result<Done, ProviderError> {
+        let (owner, zone, mname) = (&plan.wish.owner, &plan.look.rrset.zone, look.mname());
+        let owners = [owner.as_str()];
+        let about = About::one(zone, &owners, &mname, &look);
+        let mut wanted: Vec<TxtRecord> = look.rrset.records.clone();
+        wanted.retain(|record| !plan.wish.is_for(record));
+        if verb == Verb::Present {
+            wanted.extend(plan.records.iter().cloned());
+        }
+        if let Sent::Done = self.compare_txt(&about, &look, &wanted).await {
+            let mut look = look;
+            let ttl = look.rrset.ttl.or(plan.look.rrset.ttl);
+            wanted.sort();
+            look.rrset.ttl = ttl.filter(|_| !wanted.is_empty());
+            if look.rrset.ttl.is_none() && !wanted.is_empty() {
+                look.rrset.ttl = Some(self.provider.settings.ttl);
+            }
+            look.rrset.records = wanted;
+            return match compare(
+                &plan.look.rrset,
+                &look.rrset,
+                &plan.records,
+                verb == Verb::Present,
+            ) {
+                Ok(()) => Ok(done(plan, look)),
+                Err(Difference { what, .. }) => Err(self.damaged(owner, &what)),
+            };
+        }
+        let server = &self.provider.settings.server;
+        if let Sent::Done = self.compare_txt(&about, &look, &look.rrset.records).await {
+            if look.rrset.records == plan.look.rrset.records {
+                return Err(not_kept(&server.to_string(), owner));
+            }
+            return Err(self.damaged(owner, what));
+        }
+        let serial = look.soa.serial;
+        Err(undecided(
+            owner,
+            &format!(
+                "{server} accepted the change, and still shows the zone {} without it (serial \
+                 {serial}): it forwards updates to another server and has not got this one yet, \
+                 or answers from another view",
+                zone.apex
+            ),
+        ))
+    }
+
+    fn damaged(&self, owner: &str, what: &str) -> ProviderError {
+        let server = &self.provider.settings.server;
+        let text = format!("{server} accepted a change of {owner}, and a read shows: {what}");
+        ProviderError::new(ErrorKind::Damaged, text)
+            .with_hint("compare the zone with this message and put back by hand what is missing")
+    }
+}
+
+/// What is not as it should be at the name.
+fn difference(plan: &Plan, look: &Look, verb: Verb) -> Result<(), Difference> {
+    let present = verb == Verb::Present;
+    if plan.look.unequal_ttls().is_none() {
+        return compare(&plan.look.rrset, &look.rrset, &plan.records, present);
+    }
+    // Only a removal comes here. Each record has a TTL of its own, and keeps it.
+    let mut before = plan.look.rrset.clone();
+    before.ttl = look.rrset.ttl;
+    compare(&before, &look.rrset, &plan.records, present)?;
+    for (record, ttl) in &look.ttls {
+        match plan.look.ttls.get(record) {
+            Some(old) if old != ttl => {
+                let shown = record.display();
+                let what = format!("the TTL of the value \"{shown}\" went from {old} to {ttl}");
+                return Err(Difference { ours: false, what });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn done(plan: &Plan, look: Look) -> Done {
+    let text = |record: &TxtRecord| String::from_utf8_lossy(&record.joined()).into_owned();
+    let mname = look.mname();
+    Done {
+        before: plan.look.rrset.clone(),
+        after: look.rrset,
+        changed: plan.records.iter().map(text).collect(),
+        serial: look.soa.serial,
+        mname,
+    }
+}
+
+pub(super) fn undecided(owner: &str, what: &str) -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Unknown,
+        format!("the change of {owner} is undecided: {what}"),
+    )
+    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
+}
+
+fn not_kept(server: &str, owner: &str) -> ProviderError {
+    let text = format!(
+        "{server} accepted the change of {owner} (NOERROR) and did not keep it: the TXT values are \
+         as they were, nothing is missing, and the value does not stand there"
+    );
+    ProviderError::new(ErrorKind::Denied, text).with_hint(
+        "a rule of the server drops the change without an error: a limit in its update policy \
+         (BIND: TXT(1) in update-policy) or a filter (PowerDNS: a Lua update policy); its log \
+         says which",
+    )
+}

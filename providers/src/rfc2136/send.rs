@@ -1,0 +1,176 @@
+//! Sending: signed updates, and the questions that only the zone that takes the updates can answer.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::SOA;
+
+use super::ask::Visit;
+use super::exchange::NoAnswer;
+use super::look::{Look, unencodable};
+use super::message::{Update, wire_name};
+use super::plan::absent_value;
+use super::refusal::Request;
+use super::tsig::{Reply, SignedRequest};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{TxtRecord, Zone};
+
+/// What became of a message.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// NOERROR, verified.
+    Done,
+    /// A guard did not hold; nothing was changed.
+    Conflict(ResponseCode),
+    /// Sent, and no answer came.
+    Lost(String),
+    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same
+    /// way.
+    Failed {
+        error: ProviderError,
+        everyone: bool,
+    },
+}
+
+/// What a message is about, for its errors.
+pub(super) struct About<'a> {
+    pub(super) zone: &'a Zone,
+    pub(super) owners: &'a [&'a str],
+    /// The primary that the zone's SOA names.
+    pub(super) mname: &'a str,
+    /// TXT values at the name that has most of them.
+    pub(super) values: usize,
+}
+
+impl<'a> About<'a> {
+    pub(super) fn one(zone: &'a Zone, owners: &'a [&'a str], mname: &'a str, look: &Look) -> Self {
+        let values = look.rrset.records.len();
+        Self {
+            zone,
+            owners,
+            mname,
+            values,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// Signs, sends, judges.
+    pub(super) async fn send(&self, update: Update, about: &About<'_>) -> Sent {
+        let (provider, zone) = (self.provider, about.zone);
+        let settings = &provider.settings;
+        let server = &settings.server;
+        let owners = about.owners.join(", ");
+        let signed = SignedRequest::sign(update.message(), &settings.key, (provider.now)());
+        let request = match signed {
+            Ok(request) => request,
+            Err(fault) => {
+                return Sent::Failed {
+                    error: unencodable(format!("the update of {}: {fault}", zone.apex)),
+                    everyone: false,
+                };
+            }
+        };
+        // A connection of its own: on one that carried questions it could not be told whether the
+        // server has seen the message.
+        let answer = match self.connect().await {
+            Ok(mut line) => {
+                line.exchange(settings.patience.total, &request.octets)
+                    .await
+            }
+            Err(what) => Err(NoAnswer::NotSent(what)),
+        };
+        let octets = match answer {
+            Ok(octets) => octets,
+            Err(NoAnswer::Sent(what)) => return Sent::Lost(what),
+            Err(NoAnswer::NotSent(what)) => {
+                let zone = &zone.apex;
+                let text = format!("updating {owners} in the zone {zone} at {server}: {what}");
+                let hint = "check `server`, and that the server listens on TCP and no firewall \
+                            stands between";
+                return Sent::Failed {
+                    error: ProviderError::new(ErrorKind::Unavailable, text).with_hint(hint),
+                    everyone: true,
+                };
+            }
+        };
+        let now = (provider.now)();
+        let reply = request.judge(&octets, now);
+        tracing::debug!(%server, zone = zone.apex, owners, ?reply, "update");
+        match reply {
+            Reply::Verified(ResponseCode::NoError) => Sent::Done,
+            Reply::Verified(
+                code @ (ResponseCode::NXRRSet
+                | ResponseCode::YXRRSet
+                | ResponseCode::NXDomain
+                | ResponseCode::YXDomain),
+            ) => Sent::Conflict(code),
+            other => {
+                use hickory_proto::rr::rdata::tsig::TsigError::{BadSig, BadTime};
+                let everyone = matches!(
+                    other,
+                    Reply::Rejected {
+                        error: BadSig | BadTime,
+                        ..
+                    }
+                );
+                let key = &settings.key;
+                let request = Request {
+                    server: server.to_string(),
+                    key: format!("{} ({})", key.name, key.algorithm()),
+                    zone: &zone.apex,
+                    owners,
+                    mname: about.mname,
+                    values: about.values,
+                    now,
+                };
+                Sent::Failed {
+                    error: request.refused(&other),
+                    everyone,
+                }
+            }
+        }
+    }
+
+    /// Whether the zone that takes the updates has this SOA now. [`Sent::Done`] says yes, and
+    /// nothing is changed.
+    pub(super) async fn compare_soa(&self, about: &About<'_>, look: &Look, soa: &SOA) -> Sent {
+        self.compare(about, look, |update| update.require_soa(soa))
+            .await
+    }
+
+    /// Whether the zone that takes the updates has exactly these TXT records at the name now.
+    /// [`Sent::Done`] says yes, and nothing is changed.
+    pub(super) async fn compare_txt(
+        &self,
+        about: &About<'_>,
+        look: &Look,
+        records: &[TxtRecord],
+    ) -> Sent {
+        self.compare(about, look, |update| {
+            update.require_txt(&look.name, records)
+        })
+        .await
+    }
+
+    /// A question in the form of an update: the guards are what is asked, and what follows deletes
+    /// a value that is nowhere. Whoever forwards updates forwards it to the zone that takes them.
+    async fn compare(
+        &self,
+        about: &About<'_>,
+        look: &Look,
+        guard: impl FnOnce(&mut Update),
+    ) -> Sent {
+        let apex = match wire_name(&about.zone.apex) {
+            Ok(apex) => apex,
+            Err(fault) => {
+                return Sent::Failed {
+                    error: unencodable(fault),
+                    everyone: false,
+                };
+            }
+        };
+        let mut update = Update::of(apex);
+        guard(&mut update);
+        update.delete(&look.name, &absent_value());
+        self.send(update, about).await
+    }
+}

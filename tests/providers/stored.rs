@@ -1,0 +1,191 @@
+//! What a server stores, and what it does of its own: rows of PowerDNS that DNS does not show as
+//! they are, limits, filters, frozen zones.
+
+use super::*;
+
+const OURS: &str = "swiss-pki=stored";
+
+/// PowerDNS as packaged, with rows `(type, content, TTL, disabled)` at the apex.
+fn powerdns(rows: &[(&str, &str, u32, u8)]) -> NameServer {
+    let row = |(kind, content, ttl, disabled): &(&str, &str, u32, u8)| {
+        format!(
+            "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth)
+             SELECT id, '{APEX}', '{kind}', '{content}', {ttl}, 0, {disabled}, 1 FROM domains;\n"
+        )
+    };
+    let sql: String = rows.iter().map(row).collect();
+    let keys = Keys::of(&["prevalidate"]);
+    NameServer::pdns_packaged(&[Zone::new(APEX, "")], &keys, &sql)
+}
+
+fn rows(server: &NameServer) -> Vec<String> {
+    server.sql(&format!(
+        "SELECT type, content, ttl, disabled FROM records WHERE name = '{APEX}' \
+         AND type NOT IN ('SOA', 'NS') ORDER BY content;"
+    ))
+}
+
+async fn remove(provider: &dyn Provider) -> Result<Receipt, ProviderError> {
+    let value = TxtValue {
+        owner: APEX.into(),
+        value: OURS.into(),
+    };
+    provider.ensure_absent(&[value]).await.remove(0)
+}
+
+/// Neither `providers check` nor a publish goes on, both for `kind` and with `word`, and the rows
+/// stay.
+async fn is_refused(server: &NameServer, kind: ErrorKind, words: &[&str]) {
+    let (provider, before) = (Setup::of(server).build(), rows(server));
+    for error in [
+        provider.preflight(APEX).await.unwrap_err(),
+        add(&*provider, APEX, OURS).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, kind, "{}", shown(&error));
+        for word in words {
+            assert!(shown(&error).contains(word), "{word}: {}", shown(&error));
+        }
+    }
+    assert_eq!(rows(server), before);
+}
+
+#[tokio::test]
+async fn an_rrset_with_several_ttls_is_refused_with_the_reason() {
+    let spf = ("TXT", "\"v=spf1 -all\"", 3600, 0);
+    for others in [
+        vec![("TXT", "\"google-site-verification=abc\"", 60, 0)],
+        vec![("TXT", "\"a\"", 3600, 0), ("TXT", "\"b\"", 7200, 0)],
+    ] {
+        let server = powerdns(&[&[spf], others.as_slice()].concat());
+        is_refused(
+            &server,
+            ErrorKind::Unsafe,
+            &["several TTLs", "3600", "RFC 2181"],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn our_value_goes_from_an_rrset_with_several_ttls_and_each_keeps_its_own() {
+    let server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
+    let provider = Setup::of(&server).build();
+    add(&*provider, APEX, OURS).await.unwrap();
+    server.sql(&format!(
+        "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth)
+         SELECT id, '{APEX}', 'TXT', '\"other\"', 60, 0, 0, 1 FROM domains;"
+    ));
+    // What it has read of its database it keeps for a while.
+    let mut server = server;
+    server.restart();
+    assert!(remove(&*provider).await.unwrap().changed);
+    assert_eq!(
+        rows(&server),
+        ["TXT|\"other\"|60|0", "TXT|\"v=spf1 -all\"|3600|0"]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_again_is_not_written() {
+    // PowerDNS adds to an RRset with such a row, and fails to remove from it.
+    let server = powerdns(&[("TXT", "v=spf1 -all", 3600, 0)]);
+    is_refused(&server, ErrorKind::Unavailable, &["ServFail", "quotes"]).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_the_server_makes_up_is_refused_with_the_reason() {
+    let server = powerdns(&[("LUA", "TXT \"''made up''\"", 60, 0)]);
+    assert_eq!(server.txt(APEX), ["made up"]);
+    is_refused(&server, ErrorKind::Unsafe, &["makes this answer up", "LUA"]).await;
+}
+
+#[tokio::test]
+async fn a_check_says_that_powerdns_deletes_rows_that_it_does_not_serve() {
+    let server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
+    let proof = Setup::of(&server).build().preflight(APEX).await.unwrap();
+    let said = proof.warnings.join("\n");
+    assert!(
+        said.contains("PowerDNS") && said.contains("manual"),
+        "{said}"
+    );
+    let page = include_str!("../../docs/providers.md");
+    assert!(page.contains("disabled"), "the page says it, too");
+    let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
+    let proof = Setup::of(&server).build().preflight(APEX).await.unwrap();
+    assert!(!proof.warnings.join("").contains("PowerDNS"));
+}
+
+#[tokio::test]
+async fn powerdns_that_shows_another_soa_than_it_stores_is_written() {
+    for edit in ["INCEPTION-INCREMENT", "EPOCH", "INCREMENT-WEEKS"] {
+        let server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
+        let folder = server
+            .tsig_key_file()
+            .parent()
+            .unwrap()
+            .display()
+            .to_string();
+        let mut server = server;
+        process::run(
+            "pdnsutil",
+            &["--config-dir", &folder, "set-meta", APEX, "SOA-EDIT", edit],
+            "",
+        );
+        server.restart();
+        let (provider, before) = (Setup::of(&server).build(), rows(&server));
+        provider.preflight(APEX).await.unwrap();
+        let receipt = add(&*provider, APEX, OURS).await.unwrap();
+        assert_eq!(
+            (receipt.before.ttl, receipt.after.ttl),
+            (Some(3600), Some(3600))
+        );
+        assert!(remove(&*provider).await.unwrap().changed, "{edit}");
+        assert!(!remove(&*provider).await.unwrap().changed, "{edit}");
+        assert_eq!(rows(&server), before, "{edit}");
+    }
+}
+
+/// BIND with `policy` for the zone, and `count` TXT values at its apex.
+fn bind_with(policy: &str, count: usize) -> NameServer {
+    let values: String = (0..count)
+        .map(|number| format!("@ TXT \"value {number}\"\n"))
+        .collect();
+    let zone = Zone::new(APEX, &values);
+    let stanza = format!("zone {APEX} {{ type primary; file \"0.zone\"; {policy} }};");
+    let keys = Keys::of(&["prevalidate"]);
+    NameServer::bind_as(&[zone.clone()], &keys, &stanza, &[("0.zone", &zone)])
+}
+
+#[tokio::test]
+async fn a_change_that_bind_takes_and_drops_is_no_damage() {
+    let server = bind_with(
+        &format!("update-policy {{ grant prevalidate. name {APEX}. TXT(1); }};"),
+        1,
+    );
+    let provider = Setup::of(&server).build();
+    let error = add(&*provider, APEX, OURS).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied, "{}", shown(&error));
+    for word in ["did not keep it", "nothing is missing", "TXT(1)"] {
+        assert!(shown(&error).contains(word), "{}", shown(&error));
+    }
+    assert_eq!(server.txt(APEX), ["value 0"]);
+}
+
+#[tokio::test]
+async fn bind_s_limit_of_records_of_a_type_is_named() {
+    let policy = "update-policy { grant prevalidate. zonesub ANY; };";
+    let server = bind_with(policy, 100);
+    let provider = Setup::of(&server).build();
+    let proof = provider.preflight(APEX).await.unwrap();
+    let said = proof.warnings.join("\n");
+    assert!(said.contains("max-records-per-type"), "{said}");
+    let error = add(&*provider, APEX, OURS).await.unwrap_err();
+    assert!(
+        shown(&error).contains("max-records-per-type") && shown(&error).contains("100"),
+        "{}",
+        shown(&error)
+    );
+    let server = bind_with(policy, 98);
+    let provider = Setup::of(&server).build();
+    assert!(add(&*provider, APEX, OURS).await.unwrap().changed);
+}
