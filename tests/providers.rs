@@ -10,7 +10,9 @@ use prevalidate::clock::{Clock, SystemClock};
 use prevalidate_providers::conformance::{self, APEX_TTL, Subject, foreign_records};
 use prevalidate_providers::memory::{MemoryFault, MemoryProvider, MemoryZones};
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use prevalidate_providers::{
+    ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -98,10 +100,7 @@ impl Setup {
 
 async fn add(provider: &dyn Provider, owner: &str, value: &str) -> Result<Receipt, ProviderError> {
     provider
-        .ensure_present(&[TxtValue {
-            owner: owner.into(),
-            value: value.into(),
-        }])
+        .ensure_present(&[Record::txt(owner, value)])
         .await
         .remove(0)
 }
@@ -350,7 +349,7 @@ async fn bind_and_knot_tell_wrong_secret_unknown_key_wrong_algorithm_and_clock_a
         ] {
             let provider = Setup::at(address.clone(), key.clone()).build();
             for error in [
-                provider.preflight(APEX).await.unwrap_err(),
+                provider.preflight(APEX, RecordKind::Txt).await.unwrap_err(),
                 add(&*provider, APEX, "x").await.unwrap_err(),
             ] {
                 assert!(
@@ -366,7 +365,11 @@ async fn bind_and_knot_tell_wrong_secret_unknown_key_wrong_algorithm_and_clock_a
                 ahead: SignedDuration::from_secs(ahead),
                 ..Setup::at(address.clone(), key.clone())
             };
-            let error = setup.build().preflight(APEX).await.unwrap_err();
+            let error = setup
+                .build()
+                .preflight(APEX, RecordKind::Txt)
+                .await
+                .unwrap_err();
             let seconds = ["999 s", "1000 s", "1001 s"]
                 .iter()
                 .any(|skew| error.message.contains(skew));
@@ -381,7 +384,11 @@ async fn bind_and_knot_tell_wrong_secret_unknown_key_wrong_algorithm_and_clock_a
             ahead: SignedDuration::from_secs(200),
             ..Setup::at(address, key)
         };
-        setup.build().preflight(APEX).await.unwrap();
+        setup
+            .build()
+            .preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap();
         assert_eq!(server.serial(APEX), serial);
     }
 }
@@ -394,7 +401,7 @@ async fn an_unsigned_refusal_of_powerdns_names_its_four_causes() {
         Key::new("prevalidate", "hmac-sha256"),
     )
     .build();
-    let error = provider.preflight(APEX).await.unwrap_err();
+    let error = provider.preflight(APEX, RecordKind::Txt).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     for word in [
         "unknown key",
@@ -412,14 +419,17 @@ async fn a_key_for_the_apex_only_is_shown_what_it_may_not_do() {
         let zone = prepared_zone().policy(Policy::ApexTxt("prevalidate".into()));
         let server = start(&[zone], &Keys::of(&["prevalidate"]));
         let provider = Setup::of(&server).build();
-        provider.preflight(APEX).await.unwrap();
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap();
         assert!(
             add(&*provider, APEX, "swiss-pki=apex")
                 .await
                 .unwrap()
                 .changed
         );
-        let error = provider.preflight("www.example.test").await.unwrap_err();
+        let error = provider
+            .preflight("www.example.test", RecordKind::Txt)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Denied, "{}", shown(&error));
         assert!(
             error.message.contains("may not do this") || error.message.contains("(Knot)"),
@@ -427,10 +437,7 @@ async fn a_key_for_the_apex_only_is_shown_what_it_may_not_do() {
             shown(&error)
         );
         // In one call with a name that is refused, the other is still written.
-        let values = ["www.example.test", APEX].map(|owner| TxtValue {
-            owner: owner.into(),
-            value: "both".into(),
-        });
+        let values = ["www.example.test", APEX].map(|owner| Record::txt(owner, "both"));
         let results = provider.ensure_present(&values).await;
         assert_eq!(results[0].as_ref().unwrap_err().kind, ErrorKind::Denied);
         assert!(results[1].as_ref().unwrap().changed);
@@ -446,7 +453,11 @@ async fn what_the_page_says_to_powerdns_is_enough() {
     let key = Key::new("prevalidate", "hmac-sha256");
     let provider = Setup::at(server.address().to_string(), key.clone()).build();
     assert_eq!(
-        provider.preflight(APEX).await.unwrap_err().kind,
+        provider
+            .preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap_err()
+            .kind,
         ErrorKind::Denied
     );
     let folder = server
@@ -466,7 +477,7 @@ async fn what_the_page_says_to_powerdns_is_enough() {
     }
     // It keeps what it read of a zone for a minute.
     server.restart();
-    provider.preflight(APEX).await.unwrap();
+    provider.preflight(APEX, RecordKind::Txt).await.unwrap();
     let serial = server.serial(APEX);
     assert!(
         add(&*provider, APEX, "swiss-pki=documented")
@@ -485,7 +496,7 @@ async fn a_secondary_refuses_and_the_hint_names_the_primary() {
         let secondary = start(&[Zone::secondary(APEX, &primary, Refresh::Asked)], &keys);
         let error = Setup::of(&secondary)
             .build()
-            .preflight(APEX)
+            .preflight(APEX, RecordKind::Txt)
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Denied, "{}", shown(&error));

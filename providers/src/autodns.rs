@@ -21,8 +21,8 @@ use tokio::time::Instant;
 pub use table::AutodnsTable;
 
 use crate::http::Http;
-use crate::provider::{Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use crate::records::{Records, Verb};
 
 /// The provider.
@@ -96,17 +96,22 @@ impl Provider for Autodns {
         self.0.inspect(owner).await
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.0.change(values, Verb::Present).await
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.0.change(&txt_values(records), Verb::Present).await;
+        txt_only(records, answers)
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.0.change(values, Verb::Absent).await
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.0.change(&txt_values(records), Verb::Absent).await;
+        txt_only(records, answers)
     }
 
     /// Reads what a publish would read. AutoDNS tells nobody what a user may change, so a warning
     /// says what stays open.
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        if kind == RecordKind::Cname {
+            return Err(no_cname(owner));
+        }
         let (rrset, api) = (self.0.rehearse(owner).await?, &self.0.api);
         let whole = api.zone(&rrset.zone).await?;
         let zone = Zone {

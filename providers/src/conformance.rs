@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::provider::Provider;
-use crate::record::{TxtRecord, TxtValue};
+use crate::record::{Record, TxtRecord};
 use cases::*;
 pub use processes::another_process;
 use processes::two_processes_at_once_lose_nothing;
@@ -105,11 +105,8 @@ pub async fn run(subject: &dyn Subject) {
     ];
 }
 
-fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue {
-        owner: owner.into(),
-        value: value.into(),
-    }
+fn value(owner: &str, value: &str) -> Record {
+    Record::txt(owner, value)
 }
 
 async fn put(provider: &dyn Provider, owner: &str, text: &str) -> crate::Receipt {

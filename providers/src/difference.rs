@@ -67,6 +67,7 @@ mod tests {
             owner: "example.ch".into(),
             ttl,
             records,
+            cname: None,
             negative_ttl: None,
         }
     }

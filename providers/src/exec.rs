@@ -18,8 +18,8 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub use table::ExecTable;
 
-use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use change::Verb;
 use protocol::Capabilities;
 
@@ -139,17 +139,22 @@ impl Provider for Exec {
         self.look_one(owner).await.map(|look| look.rrset)
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Add).await
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Add).await;
+        txt_only(records, answers)
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Remove).await
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Remove).await;
+        txt_only(records, answers)
     }
 
     /// Reads the name, and has the program rehearse an addition where it can: what that proves is
     /// the program's own affair.
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        if kind == RecordKind::Cname {
+            return Err(no_cname(owner));
+        }
         let _turn = self.turn.lock().await;
         let rehearses = self.capabilities().await?.rehearsal;
         let look = self.look_one(owner).await?;

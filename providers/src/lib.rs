@@ -1,5 +1,5 @@
-//! DNS providers of `prevalidate`: they put TXT values beside what is in a zone and take exactly
-//! those away again.
+//! DNS providers of `prevalidate`: they put TXT values beside what is in a zone, and CNAMEs where
+//! nothing is, and take exactly those away again.
 //!
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter
 //! must pass. A new provider is one file here, one variant in [`settings`] and one subject in the
@@ -33,4 +33,4 @@ pub mod settings;
 mod wish;
 
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
-pub use record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+pub use record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone};

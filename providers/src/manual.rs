@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone, is_within};
+use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone, is_within};
 
 pub(crate) const KEYS: [&str; 1] = ["zones"];
 
@@ -49,20 +49,23 @@ impl Manual {
         }
     }
 
-    fn others(&self, values: &[TxtValue], what: &str) -> Vec<Result<Receipt, ProviderError>> {
-        let one = |TxtValue { owner, value }: &TxtValue| {
-            if value.is_empty() {
+    fn others(&self, records: &[Record], what: &str) -> Vec<Result<Receipt, ProviderError>> {
+        let one = |record: &Record| {
+            let (owner, kind) = (&record.owner, record.kind());
+            let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
+            if data.is_empty() {
                 return Err(ProviderError::new(
                     ErrorKind::Settings,
-                    format!("an empty TXT value for {owner}"),
+                    format!("an empty {kind} value for {owner}"),
                 ));
             }
             self.place(owner)?;
-            let text = format!("whoever writes the zone of {owner} has to {what}");
+            let text =
+                format!("whoever writes the zone of {owner} has to {what} the {kind} record");
             Err(ProviderError::new(ErrorKind::ByOthers, text)
                 .with_hint("`prevalidate records` prints it"))
         };
-        values.iter().map(one).collect()
+        records.iter().map(one).collect()
     }
 }
 
@@ -85,15 +88,15 @@ impl Provider for Manual {
         Err(ProviderError::new(ErrorKind::ByOthers, text).with_hint("ask its name servers"))
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.others(values, "put the TXT value there")
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        self.others(records, "write")
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.others(values, "take the TXT value away")
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        self.others(records, "take away")
     }
 
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, _kind: RecordKind) -> Result<Preflight, ProviderError> {
         let zone = self.place(owner)?;
         Ok(Preflight {
             zone,
@@ -123,14 +126,12 @@ mod tests {
             manual.find_zone("notexample.ch").await.unwrap_err().kind,
             ErrorKind::NoZone
         );
-        let value = |owner: &str, value: &str| TxtValue {
-            owner: owner.into(),
-            value: value.into(),
-        };
+        let value = |owner: &str, value: &str| Record::txt(owner, value);
         let wanted = [
             value("example.ch", "swiss-pki=1"),
             value("example.com", "swiss-pki=1"),
             value("example.ch", ""),
+            Record::cname("_x.example.ch", "target.example"),
         ];
         for results in [
             manual.ensure_present(&wanted).await,
@@ -142,7 +143,12 @@ mod tests {
                 .collect();
             assert_eq!(
                 kinds,
-                [ErrorKind::ByOthers, ErrorKind::NoZone, ErrorKind::Settings]
+                [
+                    ErrorKind::ByOthers,
+                    ErrorKind::NoZone,
+                    ErrorKind::Settings,
+                    ErrorKind::ByOthers
+                ]
             );
         }
         let any = Manual { zones: Vec::new() };

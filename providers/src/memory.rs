@@ -1,13 +1,17 @@
 //! Zones in memory that keep the provider's contract, with a handle to look inside and switches for
 //! faults: for tests, model checks and the demo. Nothing here survives the process.
 
+mod adapter;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
+pub use adapter::MemoryProvider;
 
-use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{
+    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, same_name,
+};
 
 /// TTL of an RRset that the provider creates, seconds.
 const NEW_TTL: u32 = 300;
@@ -39,6 +43,8 @@ struct Inside {
     zones: BTreeMap<String, u32>,
     name_servers: BTreeMap<String, Vec<String>>,
     rrsets: BTreeMap<String, (u32, Vec<TxtRecord>)>,
+    /// Target and TTL of each CNAME.
+    cnames: BTreeMap<String, (String, u32)>,
     marks: BTreeMap<String, Mark>,
     faults: VecDeque<MemoryFault>,
     calls: BTreeMap<&'static str, u64>,
@@ -93,6 +99,27 @@ impl MemoryZones {
         self.inside().marks.insert(owner.into(), Mark::Alias);
     }
 
+    /// Somebody else makes the name a CNAME.
+    pub fn put_cname(&self, owner: &str, ttl: u32, target: &str) {
+        let mut inside = self.inside();
+        inside.cnames.insert(owner.into(), (target.into(), ttl));
+        inside.count_change(owner);
+    }
+
+    /// Somebody else takes the CNAME away.
+    pub fn take_cname(&self, owner: &str) {
+        let mut inside = self.inside();
+        if inside.cnames.remove(owner).is_some() {
+            inside.count_change(owner);
+        }
+    }
+
+    /// The target of the CNAME at `owner`.
+    pub fn cname(&self, owner: &str) -> Option<String> {
+        let inside = self.inside();
+        inside.cnames.get(owner).map(|(target, _)| target.clone())
+    }
+
     /// The name is delegated to other servers.
     pub fn put_cut(&self, owner: &str) {
         self.inside().marks.insert(owner.into(), Mark::Cut);
@@ -136,6 +163,8 @@ impl MemoryZones {
                     .map(|record| format!("{owner} {ttl} TXT {:?}", record.strings)),
             );
         }
+        let cnames = inside.cnames.iter().filter(|(owner, _)| here(owner));
+        lines.extend(cnames.map(|(owner, (target, ttl))| format!("{owner} {ttl} CNAME {target}")));
         lines.sort();
         lines
     }
@@ -179,7 +208,11 @@ impl Inside {
         None
     }
 
-    fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+    /// What stands at the name.
+    ///
+    /// # Errors
+    /// Below a zone cut, and in no zone.
+    fn standing(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let apex = self.zone_of(owner).ok_or_else(|| {
             ProviderError::new(
                 ErrorKind::NoZone,
@@ -187,34 +220,62 @@ impl Inside {
             )
             .with_hint("route the domain to a provider that has its zone")
         })?;
-        let unsafe_name =
-            |what: String| ProviderError::new(ErrorKind::Unsafe, format!("{owner}: {what}"));
-        if self.marks.get(owner) == Some(&Mark::Alias) {
-            return Err(unsafe_name("an alias cannot hold a TXT value".into()));
-        }
         let mut name = owner;
         while name != apex {
             if self.marks.get(name) == Some(&Mark::Cut) {
-                return Err(unsafe_name(format!("below the zone cut at {name}")));
+                return Err(unsafe_name(owner, &format!("below the zone cut at {name}")));
             }
             let Some((_, parent)) = name.split_once('.') else {
                 break;
             };
             name = parent;
         }
-        let (ttl, records) = self
+        let (mut ttl, records) = self
             .rrsets
             .get(owner)
             .map(|(ttl, records)| (Some(*ttl), records.clone()))
             .unwrap_or_default();
+        let cname = self.cnames.get(owner).map(|(target, cname_ttl)| {
+            ttl = Some(*cname_ttl);
+            target.clone()
+        });
         let zone = Zone::of(apex);
         Ok(TxtRrset {
             zone,
             owner: owner.into(),
             ttl,
             records,
+            cname,
             negative_ttl: Some(NEGATIVE_TTL),
         })
+    }
+
+    /// What stands at the name, where it can hold TXT.
+    fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        let standing = self.standing(owner)?;
+        if standing.cname.is_some() || self.marks.get(owner) == Some(&Mark::Alias) {
+            return Err(unsafe_name(owner, "an alias cannot hold a TXT value"));
+        }
+        Ok(standing)
+    }
+
+    /// What stands at the name, where it can be a CNAME: nothing, or a CNAME.
+    fn alias(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+        let standing = self.standing(owner)?;
+        if owner == standing.zone.apex {
+            return Err(unsafe_name(owner, "a zone's apex cannot be a CNAME"));
+        }
+        if !standing.records.is_empty() || self.marks.contains_key(owner) {
+            return Err(unsafe_name(owner, "a CNAME stands beside nothing else"));
+        }
+        Ok(standing)
+    }
+
+    fn look(&self, owner: &str, kind: RecordKind) -> Result<TxtRrset, ProviderError> {
+        match kind {
+            RecordKind::Txt => self.rrset(owner),
+            RecordKind::Cname => self.alias(owner),
+        }
     }
 
     fn exists(&self, name: &str) -> bool {
@@ -223,6 +284,7 @@ impl Inside {
             .rrsets
             .keys()
             .chain(self.marks.keys())
+            .chain(self.cnames.keys())
             .chain(self.zones.keys());
         names.any(|other| other == name || other.ends_with(&below))
     }
@@ -262,37 +324,46 @@ impl Inside {
         }
     }
 
-    fn change(
-        &mut self,
-        TxtValue { owner, value }: &TxtValue,
-        present: bool,
-    ) -> Result<Receipt, ProviderError> {
-        if value.is_empty() {
-            return Err(ProviderError::new(
-                ErrorKind::Settings,
-                format!("an empty TXT value for {owner}"),
-            ));
+    fn change(&mut self, record: &Record, present: bool) -> Result<Receipt, ProviderError> {
+        let Record { owner, data } = record;
+        let (RecordData::Txt(text) | RecordData::Cname(text)) = data;
+        if text.is_empty() {
+            let text = format!("an empty {} for {owner}", record.kind());
+            return Err(ProviderError::new(ErrorKind::Settings, text));
         }
-        let before = self.rrset(owner)?;
-        let changed = before.holds(value) != present;
+        let before = self.look(owner, record.kind())?;
+        let changed = before.has(data) != present;
         if changed && present {
-            if self.is_made_up(owner) {
-                return Err(ProviderError::new(
-                    ErrorKind::Unsafe,
-                    format!("{owner} exists only through a wildcard"),
-                ));
+            if self.is_made_up(owner) && !owner.starts_with('_') {
+                return Err(unsafe_name(owner, "it exists only through a wildcard"));
             }
-            let rrset = self
-                .rrsets
-                .entry(owner.clone())
-                .or_insert((NEW_TTL, Vec::new()));
-            rrset.1.push(TxtRecord::of(value));
-            rrset.1.sort();
+            if let Some(there) = &before.cname {
+                return Err(unsafe_name(owner, &format!("it is a CNAME to {there}")));
+            }
+            match data {
+                RecordData::Txt(value) => {
+                    let rrset = self.rrsets.entry(owner.clone());
+                    let rrset = rrset.or_insert((NEW_TTL, Vec::new()));
+                    rrset.1.push(TxtRecord::of(value));
+                    rrset.1.sort();
+                }
+                RecordData::Cname(target) => {
+                    let plain = target.trim_end_matches('.').to_owned();
+                    self.cnames.insert(owner.clone(), (plain, NEW_TTL));
+                }
+            }
             self.count_change(owner);
         } else if changed {
-            self.remove(owner, value);
+            match data {
+                RecordData::Txt(value) => drop(self.remove(owner, value)),
+                RecordData::Cname(target) => {
+                    self.cnames
+                        .retain(|name, (there, _)| name != owner || !same_name(there, target));
+                    self.count_change(owner);
+                }
+            }
         }
-        let after = self.rrset(owner)?;
+        let after = self.look(owner, record.kind())?;
         let serial = self.zones.get(&after.zone.apex);
         let change_id = serial
             .filter(|_| changed)
@@ -306,127 +377,6 @@ impl Inside {
     }
 }
 
-/// The provider of [`MemoryZones`].
-#[derive(Debug, Clone)]
-pub struct MemoryProvider(MemoryZones);
-
-impl MemoryProvider {
-    /// A provider that may write all of `zones`.
-    pub fn new(zones: MemoryZones) -> Self {
-        Self(zones)
-    }
-
-    fn called(&self, verb: &'static str) -> MutexGuard<'_, Inside> {
-        let mut inside = self.0.inside();
-        *inside.calls.entry(verb).or_default() += 1;
-        inside
-    }
-
-    fn change(
-        &self,
-        verb: &'static str,
-        values: &[TxtValue],
-        present: bool,
-    ) -> Vec<Result<Receipt, ProviderError>> {
-        let mut inside = self.called(verb);
-        let all = |kind: ErrorKind, what: &str| {
-            values
-                .iter()
-                .map(|value| Err(ProviderError::new(kind, format!("{}: {what}", value.owner))))
-                .collect()
-        };
-        let fault = inside.faults.pop_front();
-        match fault {
-            Some(MemoryFault::Refuse) => return all(ErrorKind::Denied, "the key may not do this"),
-            Some(MemoryFault::Unavailable) => return all(ErrorKind::Unavailable, "no connection"),
-            Some(MemoryFault::LoseRequest) => return all(ErrorKind::Unknown, "no answer"),
-            Some(MemoryFault::LoseAnswer) | None => {}
-        }
-        let befores: Vec<_> = values
-            .iter()
-            .map(|value| inside.rrset(&value.owner))
-            .collect();
-        let results: Vec<_> = values
-            .iter()
-            .map(|value| inside.change(value, present))
-            .collect();
-        // One change for all values of a name: each receipt shows the name before the first and
-        // after the last.
-        let results = results
-            .into_iter()
-            .zip(befores)
-            .map(|(result, before)| {
-                let receipt = result?;
-                Ok(Receipt {
-                    before: before?,
-                    after: inside.rrset(&receipt.after.owner)?,
-                    ..receipt
-                })
-            })
-            .collect();
-        if fault.is_some() {
-            all(ErrorKind::Unknown, "no answer")
-        } else {
-            results
-        }
-    }
-}
-
-#[async_trait]
-impl Provider for MemoryProvider {
-    fn kind(&self) -> &'static str {
-        "memory"
-    }
-
-    async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
-        let inside = self.called("find_zone");
-        let found = inside.zone_of(owner).map(|apex| Zone {
-            name_servers: inside.name_servers.get(apex).cloned().unwrap_or_default(),
-            ..Zone::of(apex)
-        });
-        found.ok_or_else(|| {
-            ProviderError::new(
-                ErrorKind::NoZone,
-                format!("no zone in memory holds {owner}"),
-            )
-        })
-    }
-
-    async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        self.called("inspect").rrset(owner)
-    }
-
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change("ensure_present", values, true)
-    }
-
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change("ensure_absent", values, false)
-    }
-
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        let inside = self.called("preflight");
-        let zone = inside.rrset(owner)?.zone;
-        if inside.is_made_up(owner) {
-            return Err(ProviderError::new(
-                ErrorKind::Unsafe,
-                format!("{owner} exists only through a wildcard"),
-            ));
-        }
-        match inside.faults.front() {
-            Some(MemoryFault::Refuse) => Err(ProviderError::new(
-                ErrorKind::Denied,
-                format!("{owner}: the key may not do this"),
-            )),
-            Some(MemoryFault::Unavailable) => Err(ProviderError::new(
-                ErrorKind::Unavailable,
-                format!("{owner}: no connection"),
-            )),
-            _ => Ok(Preflight {
-                zone,
-                evidence: "zones in memory take everything".into(),
-                warnings: Vec::new(),
-            }),
-        }
-    }
+fn unsafe_name(owner: &str, what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unsafe, format!("{owner}: {what}"))
 }

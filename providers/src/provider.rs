@@ -8,19 +8,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone};
 
-/// Something that can write TXT values into zones.
+/// Something that can write records into zones: TXT values and CNAMEs.
 ///
-/// * **Value-level verbs only.** There is no "set the RRset", no wildcard delete, no empty value.
-/// * **Other people's values and the RRset's TTL are the same before and after.** A new RRset gets
+/// * **Record-level verbs only.** There is no "set the RRset", no wildcard delete, no empty value.
+/// * **Other people's records and the RRset's TTL are the same before and after.** A new RRset gets
 ///   the provider's configured TTL; an existing one keeps its own.
+/// * **A CNAME never comes beside anything else**, and never takes the place of another CNAME: an
+///   owner that has any record, or an alias with another target, is refused. Only the CNAME with
+///   exactly our target is removed.
 /// * **Idempotent**, safe twice and concurrently. A lost answer is *unknown*: the adapter reads
 ///   before it repeats, and returns [`ErrorKind::Unknown`] when it cannot find out.
+/// * **Evidence has a place and a time.** A read counts for a write only when it comes from the same
+///   zone and is not older; what is not seen is not gone.
 /// * **It never waits for propagation.** A receipt says what the server that was written to holds
 ///   now.
-/// * **Many values at once**: one change per zone where the protocol can, results in the order of
-///   the input, and one bad value costs only itself.
+/// * **Many records at once**: one change per zone where the protocol can, results in the order of
+///   the input, and one bad record costs only itself.
 /// * **Refusal leaves the zone untouched**: CNAME at the name, zone cut between zone and name,
 ///   wildcard shadowing.
 #[async_trait]
@@ -39,22 +44,22 @@ pub trait Provider: Send + Sync + fmt::Debug {
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;
 
     /// The TXT RRset at `owner`, read from where it is written, never from a cache. An RRset that
-    /// does not exist is not an error.
+    /// does not exist is not an error; an alias is.
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError>;
 
-    /// Makes each value present beside what is there. A value already there, whoever wrote it, is
-    /// left alone (`changed: false`).
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
+    /// Makes each record present. A record already there, whoever wrote it, is left alone
+    /// (`changed: false`).
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>>;
 
-    /// Makes each value absent and leaves everything else. A value that is not there is success
+    /// Makes each record absent and leaves everything else. A record that is not there is success
     /// (`changed: false`).
     ///
-    /// The caller passes only values that its ledger says it wrote.
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>>;
+    /// The caller passes only records that its ledger says it wrote.
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>>;
 
-    /// Proves, without changing anything, that a value could be written at `owner` now: zone,
-    /// credentials, permission, clock.
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError>;
+    /// Proves, without changing anything, that a record of this type could be written at `owner`
+    /// now: zone, credentials, permission, clock.
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError>;
 
     /// Whether all of the provider's own name servers have the change that a [`Receipt::change_id`]
     /// names (Route 53: `INSYNC`). `None` where a provider cannot tell.
@@ -62,6 +67,30 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = change_id;
         Ok(None)
     }
+}
+
+/// The answers for all of `records`, from those for the TXT values among them: an adapter that
+/// writes TXT only refuses the others.
+pub(crate) fn txt_only(
+    records: &[Record],
+    answers: Vec<Result<Receipt, ProviderError>>,
+) -> Vec<Result<Receipt, ProviderError>> {
+    let mut answers = answers.into_iter();
+    let answer = |record: &Record| match record.data {
+        RecordData::Txt(_) => answers.next().unwrap_or_else(|| {
+            let text = format!("nothing was tried for {}", record.owner);
+            Err(ProviderError::new(ErrorKind::Unavailable, text))
+        }),
+        RecordData::Cname(_) => Err(no_cname(&record.owner)),
+    };
+    records.iter().map(answer).collect()
+}
+
+/// The adapter writes TXT only.
+pub(crate) fn no_cname(owner: &str) -> ProviderError {
+    let text = format!("a CNAME is wanted at {owner}, and this kind of provider writes TXT only");
+    ProviderError::new(ErrorKind::Settings, text)
+        .with_hint("route the domain to another provider, or have the CA ask for TXT")
 }
 
 /// The name servers that an apex is delegated to, asked from the root down: lower case without

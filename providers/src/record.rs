@@ -1,5 +1,7 @@
 //! What a zone holds and what a change did to it: plain values, shared by every layer above.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Octets that a DNS answer over UDP should not exceed (DNS Flag Day 2020); larger ones come over
@@ -36,6 +38,12 @@ impl Zone {
 pub fn is_within(name: &str, apex: &str) -> bool {
     name.strip_suffix(apex)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Whether two names are one: without case and without the trailing dot.
+pub fn same_name(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    plain(one) == plain(other)
 }
 
 /// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their
@@ -85,7 +93,7 @@ impl TxtRecord {
     }
 }
 
-/// The TXT RRset at one name, as the server that is written to holds it.
+/// What stands at one name, TXT or a CNAME, as the server that is written to holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxtRrset {
     /// The zone that holds the name.
@@ -97,6 +105,10 @@ pub struct TxtRrset {
     pub ttl: Option<u32>,
     /// All values, ours and other people's.
     pub records: Vec<TxtRecord>,
+    /// The target of the CNAME at the name, lower case without a trailing dot: then there are no
+    /// TXT records, and `ttl` is the CNAME's.
+    #[serde(default)]
+    pub cname: Option<String>,
     /// Seconds a resolver may remember that the name has no TXT: `min(SOA TTL, SOA MINIMUM)` (RFC
     /// 2308, section 5).
     pub negative_ttl: Option<u32>,
@@ -108,6 +120,17 @@ impl TxtRrset {
         self.records
             .iter()
             .any(|record| record.joined() == value.as_bytes())
+    }
+
+    /// Whether the name has this data.
+    pub fn has(&self, data: &RecordData) -> bool {
+        match data {
+            RecordData::Txt(value) => self.holds(value),
+            RecordData::Cname(target) => self
+                .cname
+                .as_ref()
+                .is_some_and(|there| same_name(there, target)),
+        }
     }
 
     /// What to know before one more value of a CA's usual length comes in: whether the answer
@@ -136,13 +159,100 @@ impl TxtRrset {
     }
 }
 
-/// One value at one name, to be made present or absent.
+/// One record, to be made present or absent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TxtValue {
+pub struct Record {
     /// The name, lower-case A-labels without a trailing dot.
     pub owner: String,
-    /// The whole value; never empty.
-    pub value: String,
+    /// The type and the data.
+    pub data: RecordData,
+}
+
+/// The type and the data of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordData {
+    /// One whole TXT value; never empty. Other TXT values at the name stay.
+    Txt(String),
+    /// The target of a CNAME. Nothing else stands at its owner (RFC 1034, section 3.6.2). Equal
+    /// without case and without the trailing dot.
+    Cname(String),
+}
+
+/// The type of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecordKind {
+    /// A TXT value.
+    Txt,
+    /// An alias.
+    Cname,
+}
+
+impl Record {
+    /// One TXT value.
+    pub fn txt(owner: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            data: RecordData::Txt(value.into()),
+        }
+    }
+
+    /// A CNAME.
+    pub fn cname(owner: impl Into<String>, target: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            data: RecordData::Cname(target.into()),
+        }
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> RecordKind {
+        match self.data {
+            RecordData::Txt(_) => RecordKind::Txt,
+            RecordData::Cname(_) => RecordKind::Cname,
+        }
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Txt => "TXT",
+            Self::Cname => "CNAME",
+        })
+    }
+}
+
+/// `_x.example.ch TXT "value"`, `_x.example.ch CNAME target.example`.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.owner, self.kind())?;
+        match &self.data {
+            RecordData::Txt(value) => write!(f, "\"{}\"", TxtRecord::of(value).display()),
+            RecordData::Cname(target) => f.write_str(target),
+        }
+    }
+}
+
+/// One TXT value at one name: what the adapters' ways of writing TXT take.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TxtValue {
+    /// The name, lower-case A-labels without a trailing dot.
+    pub(crate) owner: String,
+    /// The whole value.
+    pub(crate) value: String,
+}
+
+/// The TXT values among `records`, in their order.
+pub(crate) fn txt_values(records: &[Record]) -> Vec<TxtValue> {
+    let txt = records.iter().filter_map(|record| match &record.data {
+        RecordData::Txt(value) => Some(TxtValue {
+            owner: record.owner.clone(),
+            value: value.clone(),
+        }),
+        RecordData::Cname(_) => None,
+    });
+    txt.collect()
 }
 
 /// What one change did, proved by reading it back.
@@ -168,5 +278,26 @@ mod tests {
         assert!(is_within("a.b.example.ch", "example.ch"));
         assert!(!is_within("notexample.ch", "example.ch"));
         assert!(!is_within("ch", "example.ch"));
+    }
+
+    #[test]
+    fn a_record_is_told_as_people_write_it_and_names_are_equal_without_case_and_dot() {
+        let odd = Record::txt("_x.example.ch", r#"F(U_t|L%>8]iU6Yx\CFm;0O8"DViEQ/"#);
+        assert_eq!(
+            odd.to_string(),
+            r#"_x.example.ch TXT "F(U_t|L%>8]iU6Yx\\CFm;0O8\"DViEQ/""#
+        );
+        let alias = Record::cname("_x.example.ch", "Target.Example.");
+        assert_eq!(alias.to_string(), "_x.example.ch CNAME Target.Example.");
+        let standing = TxtRrset {
+            zone: Zone::of("example.ch"),
+            owner: "_x.example.ch".into(),
+            ttl: Some(300),
+            records: Vec::new(),
+            cname: Some("target.example".into()),
+            negative_ttl: None,
+        };
+        assert!(standing.has(&alias.data) && !standing.has(&odd.data));
+        assert!(!standing.has(&RecordData::Cname("arget.example".into())));
     }
 }

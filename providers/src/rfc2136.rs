@@ -40,8 +40,8 @@ pub use key_file::{TsigKey, read_algorithm, read_key_file};
 pub use table::Rfc2136Table;
 pub use tsig::FUDGE_SECONDS;
 
-use crate::provider::{Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use ask::Visit;
 use plan::Verb;
 use refusal::BIND_RECORDS_PER_TYPE;
@@ -183,19 +183,24 @@ impl Provider for Rfc2136 {
         Ok(visit.look(owner, &zone).await?.rrset)
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Present).await
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Present).await;
+        txt_only(records, answers)
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Absent).await
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Absent).await;
+        txt_only(records, answers)
     }
 
     /// Sends what a publish would send, with the same guards, but with the deletion of a random
     /// value that is not there (RFC 2136, section 3.4.2.4: no error, no new serial). Measured on
     /// BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and clock. An
     /// *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        if kind == RecordKind::Cname {
+            return Err(no_cname(owner));
+        }
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;
         let proof::Done {

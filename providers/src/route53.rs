@@ -32,8 +32,8 @@ pub use access::{Access, AccessKeys};
 pub use table::Route53Table;
 
 use crate::pace::Pace;
-use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue, Zone};
+use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use crate::wish::check_owner;
 use api::Api;
 use plan::Verb;
@@ -123,19 +123,24 @@ impl Provider for Route53 {
         Ok(self.list(&zone, &[owner]).await?.look(&zone, owner)?.rrset)
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Present).await
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Present).await;
+        txt_only(records, answers)
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.change(values, Verb::Absent).await
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let answers = self.change(&txt_values(records), Verb::Absent).await;
+        txt_only(records, answers)
     }
 
     /// Sends what a publish would send, one DELETE and one CREATE at the very name, with the DELETE
     /// of a random value that stands nowhere. AWS checks permissions (name, type and actions, where
     /// the policy has conditions) before it looks at the zone; then Route 53 must refuse the batch
     /// as a whole.
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        if kind == RecordKind::Cname {
+            return Err(no_cname(owner));
+        }
         check_owner(owner)?;
         let zone = self.zone_with_servers(owner).await?;
         let (rrset, said) = self.rehearse(&zone, owner).await?;

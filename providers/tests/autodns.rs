@@ -10,7 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use prevalidate_providers::{
+    ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
+};
 use serde_json::{Value, json};
 
 use tokio::process::Command;
@@ -72,11 +74,8 @@ async fn prepared() -> FakeAutodns {
     fake
 }
 
-fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue {
-        owner: owner.into(),
-        value: value.into(),
-    }
+fn value(owner: &str, value: &str) -> Record {
+    Record::txt(owner, value)
 }
 
 async fn add(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
@@ -487,7 +486,10 @@ async fn an_error_that_repeats_the_password_is_shown_without_it() {
 #[tokio::test]
 async fn a_preflight_reads_and_says_what_stays_open() {
     let fake = prepared().await;
-    let proof = provider(&fake).preflight(APEX).await.unwrap();
+    let proof = provider(&fake)
+        .preflight(APEX, RecordKind::Txt)
+        .await
+        .unwrap();
     assert!(
         proof.warnings[0].contains("shows only when one is") && proof.zone.name_servers.len() == 2,
         "{proof:?}"

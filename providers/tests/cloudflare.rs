@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
 use prevalidate_providers::pace::{Allowance, Pace};
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use prevalidate_providers::{
+    ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
+};
 use serde_json::{Value, json};
 
 use tokio::process::Command;
@@ -81,11 +83,8 @@ async fn prepared() -> (FakeCloudflare, String) {
     (fake, zone)
 }
 
-fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue {
-        owner: owner.into(),
-        value: value.into(),
-    }
+fn value(owner: &str, value: &str) -> Record {
+    Record::txt(owner, value)
 }
 
 async fn add(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
@@ -206,12 +205,12 @@ async fn a_domain_costs_one_write_to_publish_and_two_calls_to_clean_up() {
         calls.len() == 2 && calls[0] == list && calls[1].starts_with("DELETE "),
         "{calls:?}"
     );
-    provider.preflight(APEX).await.unwrap();
+    provider.preflight(APEX, RecordKind::Txt).await.unwrap();
     assert_eq!(
         fake.web.take_calls(),
         [list.as_str(), "GET user/tokens/verify"]
     );
-    provider.preflight(APEX).await.unwrap();
+    provider.preflight(APEX, RecordKind::Txt).await.unwrap();
     assert_eq!(fake.web.take_calls(), [list]);
 }
 
@@ -655,7 +654,10 @@ async fn a_name_that_is_full_is_refused_before_anything_is_sent() {
         add(&*provider, "full.example.test", &"y".repeat(200))
             .await
             .map(drop),
-        provider.preflight("full.example.test").await.map(drop),
+        provider
+            .preflight("full.example.test", RecordKind::Txt)
+            .await
+            .map(drop),
     ] {
         let error = attempt.unwrap_err();
         assert!(

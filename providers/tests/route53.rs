@@ -17,7 +17,9 @@ use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_r
 use prevalidate_providers::pace::{Allowance, Pace};
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtRecord, TxtValue};
+use prevalidate_providers::{
+    ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
+};
 use serde_json::{Value, json};
 use support::{another_process, route53 as fake};
 use tokio::process::Command;
@@ -172,11 +174,8 @@ impl Drop for Folder {
     }
 }
 
-fn value(owner: &str, value: &str) -> TxtValue {
-    TxtValue {
-        owner: owner.into(),
-        value: value.into(),
-    }
+fn value(owner: &str, value: &str) -> Record {
+    Record::txt(owner, value)
 }
 
 async fn add(provider: &dyn Provider, owner: &str, text: &str) -> Result<Receipt, ProviderError> {
@@ -448,7 +447,7 @@ async fn what_is_routed_by_a_policy_is_refused_with_its_reason_and_an_alias_besi
         for result in [
             add(&*provider, &owner, "swiss-pki=x").await.map(drop),
             remove(&*provider, &owner, "x").await.map(drop),
-            provider.preflight(&owner).await.map(drop),
+            provider.preflight(&owner, RecordKind::Txt).await.map(drop),
         ] {
             let error = result.unwrap_err();
             assert!(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use prevalidate_providers::{ErrorKind, Preflight, ProviderError};
+use prevalidate_providers::{ErrorKind, Preflight, ProviderError, RecordKind};
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, asked, wire};
@@ -115,7 +115,7 @@ async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found
         // Any name may be routed to where others write; nobody there knows zones.
         Some(writer) => match writer.find_zone(domain.as_str()).await {
             Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => writer
-                .preflight(domain.as_str())
+                .preflight(domain.as_str(), RecordKind::Txt)
                 .await
                 .map(|proof| proof.zone.apex),
             found => found.map(|zone| zone.apex),
@@ -204,7 +204,7 @@ impl Row {
         let count = if all { self.domains.len() } else { 1 };
         let asked =
             futures::stream::iter(self.domains.iter().take(count).cloned()).map(async |domain| {
-                let proof = provider.preflight(domain.as_str()).await;
+                let proof = provider.preflight(domain.as_str(), RecordKind::Txt).await;
                 Check::new(domain, proof)
             });
         self.checks = asked.buffered(AT_ONCE).collect().await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use prevalidate_providers::Provider;
 use prevalidate_providers::provider::{ErrorKind, Preflight, ProviderError};
-use prevalidate_providers::record::{Receipt, TxtRrset, TxtValue, Zone};
+use prevalidate_providers::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 
 use crate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
 use crate::metrics::Metrics;
@@ -146,26 +146,26 @@ impl Provider for Metered<dyn Provider> {
             .await
     }
 
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
         self.call(
             "ensure_present",
-            self.inner.ensure_present(values),
+            self.inner.ensure_present(records),
             |answers| of_all(answers),
         )
         .await
     }
 
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
         self.call(
             "ensure_absent",
-            self.inner.ensure_absent(values),
+            self.inner.ensure_absent(records),
             |answers| of_all(answers),
         )
         .await
     }
 
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        self.call("preflight", self.inner.preflight(owner), of_provider)
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        self.call("preflight", self.inner.preflight(owner, kind), of_provider)
             .await
     }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{Provider, TxtValue};
+use prevalidate_providers::{Provider, Record};
 use serde_json::{Value, json};
 
 use crate::Row;
@@ -118,10 +118,7 @@ async fn calls_of(
     publish: bool,
     calls: impl Fn() -> usize,
 ) -> usize {
-    let value = |owner: &String| TxtValue {
-        owner: owner.clone(),
-        value: "swiss-pki=counted".to_owned(),
-    };
+    let value = |owner: &String| Record::txt(owner.clone(), "swiss-pki=counted".to_owned());
     let values: Vec<_> = owners.iter().map(value).collect();
     calls();
     let done = if publish {

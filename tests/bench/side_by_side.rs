@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prevalidate_providers::settings::ProviderSettings;
-use prevalidate_providers::{Provider, TxtValue};
+use prevalidate_providers::{Provider, Record};
 use serde_json::json;
 
 use crate::Row;
@@ -100,10 +100,7 @@ async fn by_provider(server: &NameServer, owners: &[String]) -> Duration {
         .unwrap();
     let values: Vec<_> = owners
         .iter()
-        .map(|owner| TxtValue {
-            owner: owner.clone(),
-            value: VALUE.to_owned(),
-        })
+        .map(|owner| Record::txt(owner.clone(), VALUE.to_owned()))
         .collect();
     let begun = Instant::now();
     let added = provider.ensure_present(&values).await;

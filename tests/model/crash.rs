@@ -14,7 +14,7 @@ use prevalidate::store::{
     Received, Seen, Store, StoreError, Wanted, Write,
 };
 use prevalidate_providers::{
-    Preflight, Provider, ProviderError, Receipt, TxtRrset, TxtValue, Zone,
+    Preflight, Provider, ProviderError, Receipt, Record, RecordKind, TxtRrset, Zone,
 };
 use tokio::sync::Notify;
 
@@ -149,19 +149,19 @@ impl Provider for Mortal<dyn Provider> {
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         self.inner.inspect(owner).await
     }
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
         self.fuse
-            .effect("publish", self.inner.ensure_present(values))
+            .effect("publish", self.inner.ensure_present(records))
             .await
     }
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
         self.fuse
-            .effect("remove", self.inner.ensure_absent(values))
+            .effect("remove", self.inner.ensure_absent(records))
             .await
     }
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         self.fuse
-            .effect("preflight", self.inner.preflight(owner))
+            .effect("preflight", self.inner.preflight(owner, kind))
             .await
     }
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {

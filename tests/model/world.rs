@@ -19,7 +19,8 @@ use prevalidate::store::{DomainRow, Origin, Store, Wanted};
 use prevalidate::worker::{Options, Outcome, Ports, Target, Worker};
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 use prevalidate_providers::{
-    ErrorKind, Preflight, Provider, ProviderError, Receipt, TxtRecord, TxtRrset, TxtValue, Zone,
+    ErrorKind, Preflight, Provider, ProviderError, Receipt, Record, RecordData, RecordKind,
+    TxtRecord, TxtRrset, Zone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -560,12 +561,15 @@ impl Provider for Watched {
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         self.inner.inspect(owner).await
     }
-    async fn ensure_present(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        self.inner.ensure_present(values).await
+    async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        self.inner.ensure_present(records).await
     }
-    async fn ensure_absent(&self, values: &[TxtValue]) -> Vec<Result<Receipt, ProviderError>> {
-        for value in values {
-            let domain = DomainName::from_a_labels(&value.owner).unwrap();
+    async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        for record in records {
+            let RecordData::Txt(value) = &record.data else {
+                continue;
+            };
+            let domain = DomainName::from_a_labels(&record.owner).unwrap();
             let proved = self.ca.valid_until(&domain).is_some();
             let current = self
                 .ca
@@ -574,19 +578,19 @@ impl Provider for Watched {
                 .unwrap()
                 .entries
                 .values()
-                .any(|e| e.domain == domain && e.token == value.value);
+                .any(|e| e.domain == domain && e.token == *value);
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);
             drop(witness);
-            if (wanted && current && !proved) || !value.value.starts_with("swiss-pki=model") {
-                let what = format!("{value:?} at {}", self.clock.now());
+            if (wanted && current && !proved) || !value.starts_with("swiss-pki=model") {
+                let what = format!("{record} at {}", self.clock.now());
                 self.witness.lock().unwrap().bad_removals.push(what);
             }
         }
-        self.inner.ensure_absent(values).await
+        self.inner.ensure_absent(records).await
     }
-    async fn preflight(&self, owner: &str) -> Result<Preflight, ProviderError> {
-        let proven = self.inner.preflight(owner).await?;
+    async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
+        let proven = self.inner.preflight(owner, kind).await?;
         self.witness
             .lock()
             .unwrap()

@@ -189,10 +189,7 @@ async fn values_of_250_names_come_and_go_in_five_runs_each_way() {
         subject.zone().await,
         subject.serial().await,
     );
-    let text = |number: usize| TxtValue {
-        owner: format!("n{number}.{APEX}"),
-        value: "swiss-pki=many".into(),
-    };
+    let text = |number: usize| Record::txt(format!("n{number}.{APEX}"), "swiss-pki=many");
     let values: Vec<_> = (0..250).map(text).collect();
     assert!(
         provider
@@ -238,10 +235,7 @@ async fn a_hook_of_lego_is_wrapped_and_one_that_wipes_the_rrset_is_found_out() {
         receipt.changed && receipt.before.ttl == receipt.after.ttl,
         "{receipt:?}"
     );
-    let value = TxtValue {
-        owner: APEX.into(),
-        value: "swiss-pki=hook".into(),
-    };
+    let value = Record::txt(APEX, "swiss-pki=hook");
     assert!(
         good.ensure_absent(&[value])
             .await
@@ -250,7 +244,13 @@ async fn a_hook_of_lego_is_wrapped_and_one_that_wipes_the_rrset_is_found_out() {
             .changed
     );
     assert_eq!(server.axfr(APEX), before);
-    assert!(good.preflight(APEX).await.unwrap().warnings[0].contains("cannot rehearse"));
+    assert!(
+        good.preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap()
+            .warnings[0]
+            .contains("cannot rehearse")
+    );
     assert_eq!(
         good.find_zone("notexample.test").await.unwrap_err().kind,
         ErrorKind::NoZone
@@ -459,10 +459,7 @@ async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_o
     std::fs::write(&path, body).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
     let provider = program(&path, json!({}), 30);
-    let values = ["a", "b"].map(|label| TxtValue {
-        owner: format!("{label}.{APEX}"),
-        value: "swiss-pki=x".into(),
-    });
+    let values = ["a", "b"].map(|label| Record::txt(format!("{label}.{APEX}"), "swiss-pki=x"));
     for result in provider.ensure_present(&values).await {
         let error = result.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));

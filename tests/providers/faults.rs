@@ -20,10 +20,7 @@ async fn many_values_of_one_zone_are_one_update_message() {
     let (server, proxy, provider) = behind(|_, _| Verdict::Pass);
     let owners = (0..40).map(|number| format!("n{number}.many.{APEX}"));
     let values: Vec<_> = owners
-        .map(|owner| TxtValue {
-            owner,
-            value: "swiss-pki=many".into(),
-        })
+        .map(|owner| Record::txt(owner, "swiss-pki=many"))
         .collect();
     assert!(
         provider
@@ -115,10 +112,7 @@ async fn a_refusal_after_a_lost_request_leaves_the_outcome_open() {
         };
         let values: Vec<_> = owners
             .iter()
-            .map(|&owner| TxtValue {
-                owner: owner.into(),
-                value: "swiss-pki=late".into(),
-            })
+            .map(|&owner| Record::txt(owner, "swiss-pki=late"))
             .collect();
         for result in provider.ensure_present(&values).await {
             let error = result.unwrap_err();
@@ -251,7 +245,7 @@ async fn an_unsigned_success_is_no_success() {
         "{}",
         shown(&error)
     );
-    assert!(provider.preflight(APEX).await.is_err());
+    assert!(provider.preflight(APEX, RecordKind::Txt).await.is_err());
 }
 
 #[tokio::test]

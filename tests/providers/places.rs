@@ -21,10 +21,7 @@ fn views(with_key: &str, without: &str) -> NameServer {
 }
 
 async fn remove(provider: &dyn Provider, value: &str) -> Result<Receipt, ProviderError> {
-    let value = TxtValue {
-        owner: APEX.into(),
-        value: value.into(),
-    };
+    let value = Record::txt(APEX, value);
     provider.ensure_absent(&[value]).await.remove(0)
 }
 
@@ -45,7 +42,7 @@ async fn in_views_by_key_the_view_of_the_key_is_read_and_written() {
         let server = views(outside, inside);
         let (before, unsigned) = (server.dig_with_key(APEX, "TXT"), server.txt(APEX));
         let provider = Setup::of(&server).build();
-        provider.preflight(APEX).await.unwrap();
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap();
         let receipt = add(&*provider, APEX, STATIC).await.unwrap();
         assert!(receipt.changed && receipt.after.holds(STATIC));
         let with_ours = server.dig_with_key(APEX, "TXT");
@@ -72,7 +69,7 @@ async fn without_signed_questions_nothing_is_written_into_a_view_that_is_not_rea
     };
     let provider = provider.build();
     for error in [
-        provider.preflight(APEX).await.unwrap_err(),
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap_err(),
         add(&*provider, APEX, STATIC).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{}", shown(&error));
@@ -105,7 +102,7 @@ async fn a_zone_that_only_the_key_may_read_is_read_with_the_key() {
     let server = NameServer::bind_as(&[ready.clone()], &keys, &stanzas, &files);
     let provider = Setup::of(&server).build();
     assert_eq!(provider.find_zone(APEX).await.unwrap().apex, APEX);
-    provider.preflight(APEX).await.unwrap();
+    provider.preflight(APEX, RecordKind::Txt).await.unwrap();
     assert!(add(&*provider, APEX, STATIC).await.unwrap().changed);
     assert!(remove(&*provider, STATIC).await.unwrap().changed);
     // With a wrong secret it is the key that is at fault, not the zone.
@@ -113,7 +110,11 @@ async fn a_zone_that_only_the_key_may_read_is_read_with_the_key() {
         server.address().to_string(),
         Key::new("prevalidate", "hmac-sha256"),
     );
-    let error = wrong.build().preflight(APEX).await.unwrap_err();
+    let error = wrong
+        .build()
+        .preflight(APEX, RecordKind::Txt)
+        .await
+        .unwrap_err();
     assert!(
         error.kind == ErrorKind::Denied && error.message.contains("BadSig"),
         "{}",
@@ -124,7 +125,11 @@ async fn a_zone_that_only_the_key_may_read_is_read_with_the_key() {
         more: json!({ "sign_query": false }),
         ..Setup::of(&server)
     };
-    let error = provider.build().preflight(APEX).await.unwrap_err();
+    let error = provider
+        .build()
+        .preflight(APEX, RecordKind::Txt)
+        .await
+        .unwrap_err();
     assert!(shown(&error).contains("sign_query"), "{}", shown(&error));
 }
 
@@ -198,7 +203,7 @@ async fn a_ttl_that_a_lagging_secondary_does_not_show_yet_is_kept() {
     let before = primary.axfr(APEX);
     let provider = Setup::of(&secondary).build();
     for error in [
-        provider.preflight(APEX).await.unwrap_err(),
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap_err(),
         add(&*provider, APEX, STATIC).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{}", shown(&error));
@@ -225,13 +230,10 @@ async fn many_names_behind_a_secondary_that_lags_are_proved_by_the_primary() {
     let before = primary.axfr(APEX);
     let provider = Setup::of(&secondary).build();
     let names = ["a", "b", "c"].map(|label| format!("{label}.{APEX}"));
-    let values: Vec<TxtValue> = [APEX.to_owned()]
+    let values: Vec<Record> = [APEX.to_owned()]
         .into_iter()
         .chain(names)
-        .map(|owner| TxtValue {
-            owner,
-            value: STATIC.into(),
-        })
+        .map(|owner| Record::txt(owner, STATIC))
         .collect();
     for result in provider.ensure_present(&values).await {
         assert!(result.unwrap().changed);

@@ -26,10 +26,7 @@ fn rows(server: &NameServer) -> Vec<String> {
 }
 
 async fn remove(provider: &dyn Provider) -> Result<Receipt, ProviderError> {
-    let value = TxtValue {
-        owner: APEX.into(),
-        value: OURS.into(),
-    };
+    let value = Record::txt(APEX, OURS);
     provider.ensure_absent(&[value]).await.remove(0)
 }
 
@@ -38,7 +35,7 @@ async fn remove(provider: &dyn Provider) -> Result<Receipt, ProviderError> {
 async fn is_refused(server: &NameServer, kind: ErrorKind, words: &[&str]) {
     let (provider, before) = (Setup::of(server).build(), rows(server));
     for error in [
-        provider.preflight(APEX).await.unwrap_err(),
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap_err(),
         add(&*provider, APEX, OURS).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, kind, "{}", shown(&error));
@@ -102,7 +99,11 @@ async fn an_answer_that_the_server_makes_up_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_check_says_that_powerdns_deletes_rows_that_it_does_not_serve() {
     let server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
-    let proof = Setup::of(&server).build().preflight(APEX).await.unwrap();
+    let proof = Setup::of(&server)
+        .build()
+        .preflight(APEX, RecordKind::Txt)
+        .await
+        .unwrap();
     let said = proof.warnings.join("\n");
     assert!(
         said.contains("PowerDNS") && said.contains("manual"),
@@ -111,7 +112,11 @@ async fn a_check_says_that_powerdns_deletes_rows_that_it_does_not_serve() {
     let page = include_str!("../../docs/providers.md");
     assert!(page.contains("disabled"), "the page says it, too");
     let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
-    let proof = Setup::of(&server).build().preflight(APEX).await.unwrap();
+    let proof = Setup::of(&server)
+        .build()
+        .preflight(APEX, RecordKind::Txt)
+        .await
+        .unwrap();
     assert!(!proof.warnings.join("").contains("PowerDNS"));
 }
 
@@ -133,7 +138,7 @@ async fn powerdns_that_shows_another_soa_than_it_stores_is_written() {
         );
         server.restart();
         let (provider, before) = (Setup::of(&server).build(), rows(&server));
-        provider.preflight(APEX).await.unwrap();
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap();
         let receipt = add(&*provider, APEX, OURS).await.unwrap();
         assert_eq!(
             (receipt.before.ttl, receipt.after.ttl),
@@ -176,7 +181,7 @@ async fn bind_s_limit_of_records_of_a_type_is_named() {
     let policy = "update-policy { grant prevalidate. zonesub ANY; };";
     let server = bind_with(policy, 100);
     let provider = Setup::of(&server).build();
-    let proof = provider.preflight(APEX).await.unwrap();
+    let proof = provider.preflight(APEX, RecordKind::Txt).await.unwrap();
     let said = proof.warnings.join("\n");
     assert!(said.contains("max-records-per-type"), "{said}");
     let error = add(&*provider, APEX, OURS).await.unwrap_err();

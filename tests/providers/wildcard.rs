@@ -1,7 +1,7 @@
 //! RFC 2136 below a wildcard that has TXT: what is made up from it and what is a name's own look
 //! the same.
 
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind};
 
 use super::{APEX, Setup, add, shown};
 use crate::support::proxy::{Proxy, Verdict};
@@ -27,10 +27,7 @@ async fn remove(
     value: &str,
 ) -> Result<Receipt, ProviderError> {
     provider
-        .ensure_absent(&[TxtValue {
-            owner: owner.into(),
-            value: value.into(),
-        }])
+        .ensure_absent(&[Record::txt(owner, value)])
         .await
         .remove(0)
 }
@@ -42,7 +39,7 @@ async fn a_name_that_says_what_its_wildcard_says_takes_a_value_and_keeps_its_own
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let (owner, value) = ("shop.example.test", "swiss-pki=shop");
         provider
-            .preflight(owner)
+            .preflight(owner, RecordKind::Txt)
             .await
             .unwrap_or_else(|error| panic!("{}", shown(&error)));
         assert_eq!(server.axfr(APEX), before);
@@ -60,7 +57,7 @@ async fn a_name_that_says_what_its_wildcard_says_takes_a_value_and_keeps_its_own
             with_ours.push(line(value));
             with_ours.sort();
             assert_eq!(server.axfr(APEX), with_ours);
-            provider.preflight(owner).await.unwrap();
+            provider.preflight(owner, RecordKind::Txt).await.unwrap();
         }
         let receipt = remove(&*provider, owner, value)
             .await
@@ -70,10 +67,7 @@ async fn a_name_that_says_what_its_wildcard_says_takes_a_value_and_keeps_its_own
         assert!(!remove(&*provider, owner, value).await.unwrap().changed);
         assert_eq!(server.axfr(APEX), before);
         // Several names in one message.
-        let values = ["shop", "mail"].map(|name| TxtValue {
-            owner: format!("{name}.{APEX}"),
-            value: value.into(),
-        });
+        let values = ["shop", "mail"].map(|name| Record::txt(format!("{name}.{APEX}"), value));
         assert!(
             provider
                 .ensure_present(&values)
@@ -133,7 +127,10 @@ async fn a_name_that_only_a_txt_wildcard_answers_for_is_refused_by_preflight_and
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let owner = "nobody.example.test";
         for error in [
-            provider.preflight(owner).await.unwrap_err(),
+            provider
+                .preflight(owner, RecordKind::Txt)
+                .await
+                .unwrap_err(),
             add(&*provider, owner, "x").await.unwrap_err(),
         ] {
             assert!(
@@ -153,7 +150,7 @@ async fn a_preflight_requires_what_the_publish_requires() {
     let provider = Setup::at(proxy.address().to_string(), server.keys().0[0].clone()).build();
     for owner in ["shop.example.test", APEX, "nobody.example.test"] {
         let earlier = proxy.updates().len();
-        let preflight = provider.preflight(owner).await;
+        let preflight = provider.preflight(owner, RecordKind::Txt).await;
         let between = proxy.updates().len();
         assert_eq!(
             preflight.is_ok(),

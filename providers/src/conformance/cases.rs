@@ -2,7 +2,7 @@
 
 use super::{APEX_TTL, SPF, Subject, foreign_records, put, take, value};
 use crate::provider::ErrorKind;
-use crate::record::{TxtRecord, TxtValue};
+use crate::record::{Record, RecordKind, TxtRecord};
 
 pub(super) async fn a_value_comes_and_goes_beside_spf_and_its_ttl(subject: &dyn Subject) {
     let (provider, apex, zone) = (subject.provider(), subject.apex(), subject.zone().await);
@@ -124,7 +124,7 @@ pub(super) async fn one_bad_name_costs_only_itself(subject: &dyn Subject) {
     let good: Vec<String> = (0..12)
         .map(|number| format!("n{number}.many.{apex}"))
         .collect();
-    let mut values: Vec<TxtValue> = good
+    let mut values: Vec<Record> = good
         .iter()
         .map(|owner| value(owner, "swiss-pki=many"))
         .collect();
@@ -198,7 +198,7 @@ pub(super) async fn an_alias_a_cut_and_a_wildcard_are_refused(subject: &dyn Subj
             subject.name()
         );
         let preflight = provider
-            .preflight(&owner)
+            .preflight(&owner, RecordKind::Txt)
             .await
             .map(drop)
             .map_err(|error| error.kind);
@@ -238,12 +238,12 @@ pub(super) async fn an_existing_name_beside_a_wildcard_takes_a_value(subject: &d
 pub(super) async fn a_preflight_changes_nothing(subject: &dyn Subject) {
     let (provider, apex, serial) = (subject.provider(), subject.apex(), subject.serial().await);
     let proof = provider
-        .preflight(&apex)
+        .preflight(&apex, RecordKind::Txt)
         .await
         .unwrap_or_else(|error| panic!("{}: {error}", subject.name()));
     assert_eq!(proof.zone.apex, apex);
     provider
-        .preflight(&format!("new.{apex}"))
+        .preflight(&format!("new.{apex}"), RecordKind::Txt)
         .await
         .unwrap_or_else(|error| panic!("{}: {error}", subject.name()));
     assert_eq!(subject.serial().await, serial);
@@ -255,7 +255,7 @@ pub(super) async fn a_stranger_is_denied(subject: &dyn Subject) {
         return;
     };
     let denied = stranger
-        .preflight(&apex)
+        .preflight(&apex, RecordKind::Txt)
         .await
         .expect_err("a stranger may not write");
     assert_eq!(

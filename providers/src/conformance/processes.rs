@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::{APEX_TTL, SPF, Subject, foreign_records, value};
 use crate::provider::{Provider, ProviderError};
-use crate::record::{Receipt, TxtValue};
+use crate::record::{Receipt, Record};
 use crate::settings::ProviderSettings;
 
 /// What the other process is to do: `{"table", "owner", "name"}`.
@@ -101,14 +101,14 @@ pub async fn another_process() {
         assert!(
             patiently(&*provider, &ours, true).await.changed,
             "{name}: only we add {}",
-            ours.value
+            ours
         );
         let seen = provider
             .inspect(&owner)
             .await
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
-            seen.holds(&ours.value) && seen.holds(SPF) && seen.ttl == Some(APEX_TTL),
+            seen.has(&ours.data) && seen.holds(SPF) && seen.ttl == Some(APEX_TTL),
             "{name}: {seen:#?}"
         );
         assert!(
@@ -120,13 +120,13 @@ pub async fn another_process() {
         assert!(
             patiently(&*provider, &ours, false).await.changed,
             "{name}: only we remove {}",
-            ours.value
+            ours
         );
     }
 }
 
 /// Until it is done, or fails for a reason that does not pass.
-async fn patiently(provider: &dyn Provider, ours: &TxtValue, adds: bool) -> Receipt {
+async fn patiently(provider: &dyn Provider, ours: &Record, adds: bool) -> Receipt {
     let mut errors: Vec<ProviderError> = Vec::new();
     while errors.len() < TRIES {
         let wanted = std::slice::from_ref(ours);
@@ -138,8 +138,8 @@ async fn patiently(provider: &dyn Provider, ours: &TxtValue, adds: bool) -> Rece
         match results.remove(0) {
             Ok(receipt) => return receipt,
             Err(error) if error.is_retryable() => errors.push(error),
-            Err(error) => panic!("{}: {error}", ours.value),
+            Err(error) => panic!("{}: {error}", ours),
         }
     }
-    panic!("{}: never: {errors:?}", ours.value);
+    panic!("{}: never: {errors:?}", ours);
 }

@@ -175,6 +175,7 @@ impl Name {
             owner,
             ttl,
             records,
+            cname: None,
             negative_ttl: self.negative_ttl,
         };
         Ok(Look {

@@ -55,6 +55,7 @@ impl View {
             owner: owner.to_owned(),
             ttl,
             records,
+            cname: None,
             negative_ttl: self.negative_ttl,
         }
     }

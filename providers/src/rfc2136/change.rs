@@ -443,7 +443,7 @@ impl Visit<'_> {
             Sent::Done => undecided(
                 owner,
                 &format!(
-                    "{server} took the deletion and shows the zone {} as of before (serial                      {shown}): it forwards updates to another server and has not got the latest                      state yet, or answers from another view",
+                    "{server} took the deletion and shows the zone {} as of before (serial {shown}): it forwards updates to another server and has not got the latest state yet, or answers from another view",
                     zone.apex
                 ),
             ),

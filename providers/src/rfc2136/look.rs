@@ -179,6 +179,7 @@ impl Visit<'_> {
             owner,
             ttl,
             records,
+            cname: None,
             negative_ttl,
         };
         let mut otherwise = None;

@@ -224,6 +224,7 @@ impl Listing {
                 .flatten()
                 .map(|record| read_value(&record.value))
                 .collect(),
+            cname: None,
             negative_ttl: self.negative_ttl(&zone.apex),
         };
         Ok(Look {

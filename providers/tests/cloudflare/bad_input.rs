@@ -34,7 +34,7 @@ async fn a_wrong_token_and_one_with_a_line_end_name_the_setting() {
         refuses(&fake, &error, ErrorKind::Settings, &["token:", words]);
     }
     let good = settings(&fake, json!({ "token": secret(&format!("{TOKEN}\\n")) })).unwrap();
-    good.preflight(APEX).await.unwrap();
+    good.preflight(APEX, RecordKind::Txt).await.unwrap();
     assert!(!format!("{good:?}").contains(TOKEN));
 }
 
@@ -49,7 +49,7 @@ async fn a_token_that_may_only_read_fails_the_preflight() {
         },
     );
     let reader = settings(&fake, json!({ "token": secret("reader") })).unwrap();
-    let error = reader.preflight(APEX).await.unwrap_err();
+    let error = reader.preflight(APEX, RecordKind::Txt).await.unwrap_err();
     refuses(
         &fake,
         &error,
@@ -70,7 +70,7 @@ async fn a_token_that_may_only_read_fails_the_preflight() {
         },
     );
     let old = settings(&fake, json!({ "token": secret("old") })).unwrap();
-    let error = old.preflight(APEX).await.unwrap_err();
+    let error = old.preflight(APEX, RecordKind::Txt).await.unwrap_err();
     assert!(
         error.kind == ErrorKind::Denied && error.message.contains("expired"),
         "{}",
@@ -116,7 +116,7 @@ async fn a_zone_for_which_cloudflare_does_not_answer_takes_nothing_and_still_giv
         fake.put(&id, &owner, "TXT", 300, "\"swiss-pki=old\"");
         for attempt in [
             add(&*provider, &owner, "x").await.map(drop),
-            provider.preflight(&owner).await.map(drop),
+            provider.preflight(&owner, RecordKind::Txt).await.map(drop),
         ] {
             refuses(
                 &fake,
@@ -214,7 +214,7 @@ async fn tokens_for_zones_and_for_records_may_differ_and_a_zone_id_makes_the_fir
     )
     .unwrap();
     assert!(add(&*both, APEX, "swiss-pki=two").await.unwrap().changed);
-    let proof = both.preflight(APEX).await.unwrap();
+    let proof = both.preflight(APEX, RecordKind::Txt).await.unwrap();
     assert!(
         proof
             .warnings
@@ -269,16 +269,32 @@ async fn a_token_of_an_account_is_verified_there_and_a_global_key_is_taken_with_
         json!({ "token": secret("owned"), "account_id": "acc1" }),
     )
     .unwrap();
-    assert!(owned.preflight(APEX).await.unwrap().warnings.is_empty());
+    assert!(
+        owned
+            .preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
     let unclear = settings(&fake, json!({ "token": secret("owned") })).unwrap();
-    assert!(unclear.preflight(APEX).await.unwrap().warnings[0].contains("`account_id`"));
+    assert!(
+        unclear
+            .preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap()
+            .warnings[0]
+            .contains("`account_id`")
+    );
     fake.global_key("me@example.test", "globalkey");
     let key = settings(
         &fake,
         json!({ "email": "me@example.test", "global_key": secret("globalkey") }),
     )
     .unwrap();
-    assert!(key.preflight(APEX).await.unwrap().warnings[0].contains("`global_key`"));
+    assert!(
+        key.preflight(APEX, RecordKind::Txt).await.unwrap().warnings[0].contains("`global_key`")
+    );
     assert!(add(&*key, APEX, "swiss-pki=key").await.unwrap().changed);
 }
 

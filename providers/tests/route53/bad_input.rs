@@ -4,7 +4,7 @@
 use super::*;
 
 async fn refused(provider: &dyn Provider) -> ProviderError {
-    let error = provider.preflight(APEX).await.unwrap_err();
+    let error = provider.preflight(APEX, RecordKind::Txt).await.unwrap_err();
     let written = add(provider, APEX, "swiss-pki=wrong").await.unwrap_err();
     assert_eq!(written.kind, error.kind, "{}", shown(&written));
     assert!(
@@ -82,7 +82,10 @@ async fn wrong_credentials_name_the_setting_to_mend_and_write_nothing() {
             Operation::ListHostedZones,
             Fault::Refuse(403, code, message),
         );
-        let error = provider(&fake, WRITER).preflight(APEX).await.unwrap_err();
+        let error = provider(&fake, WRITER)
+            .preflight(APEX, RecordKind::Txt)
+            .await
+            .unwrap_err();
         assert!(
             error.kind == kind && shown(&error).contains(word),
             "{}",
@@ -273,7 +276,7 @@ async fn credentials_come_from_profile_or_environment_and_a_profile_that_is_name
             .unwrap()
             .build()
             .unwrap();
-        if let Err(error) = provider.preflight(APEX).await {
+        if let Err(error) = provider.preflight(APEX, RecordKind::Txt).await {
             panic!("REFUSED {}", shown(&error));
         }
         return;

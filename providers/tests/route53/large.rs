@@ -74,7 +74,11 @@ async fn what_is_unsafe_in_a_small_zone_is_unsafe_in_a_large_one() {
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unsafe, "{}", shown(&error));
         assert_eq!(
-            provider.preflight(&owner).await.unwrap_err().kind,
+            provider
+                .preflight(&owner, RecordKind::Txt)
+                .await
+                .unwrap_err()
+                .kind,
             ErrorKind::Unsafe,
             "{owner}"
         );

@@ -148,7 +148,7 @@ async fn moto_understands_what_we_send_and_we_what_it_answers() {
         (Some(zone.as_str()), false)
     );
     provider
-        .preflight(APEX)
+        .preflight(APEX, RecordKind::Txt)
         .await
         .unwrap_or_else(|error| panic!("{}", shown(&error)));
     assert_eq!(moto.records(&zone).await, before);

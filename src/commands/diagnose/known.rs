@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use prevalidate_providers::{Provider, ProviderError};
+use prevalidate_providers::{Provider, ProviderError, RecordKind};
 use serde::Serialize;
 
 use crate::ca::{Ca, CaError};
@@ -272,7 +272,7 @@ impl Surroundings {
             }
             Some(Ok(provider)) => {
                 let (proof, there) = tokio::join!(
-                    provider.preflight(domain.as_str()),
+                    provider.preflight(domain.as_str(), RecordKind::Txt),
                     provider.inspect(domain.as_str())
                 );
                 match proof {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, TxtValue};
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind};
 
 use super::super::task::{Task, with_hint};
 use super::super::{Hold, Worker, crashpoint};
@@ -45,7 +45,10 @@ impl Worker {
                     Err(error) => Err(error),
                 };
                 let answer = match provider {
-                    Ok(provider) => provider.preflight(task.fence.domain.as_str()).await,
+                    Ok(provider) => {
+                        let owner = task.fence.domain.as_str();
+                        provider.preflight(owner, RecordKind::Txt).await
+                    }
                     Err(error) => Err(error),
                 };
                 (task, answer)
@@ -308,7 +311,7 @@ impl Worker {
         tasks: Vec<Task>,
         verb: Verb,
     ) -> Vec<(Task, Vec<(i64, Result<Receipt, ProviderError>)>)> {
-        let mut wanted: BTreeMap<String, Vec<(usize, i64, TxtValue)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<String, Vec<(usize, i64, Record)>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             for entry in task
                 .observed
@@ -316,10 +319,7 @@ impl Worker {
                 .iter()
                 .filter(|entry| task.chosen.contains(&entry.id))
             {
-                let value = TxtValue {
-                    owner: entry.owner.clone(),
-                    value: entry.value.clone(),
-                };
+                let value = Record::txt(&entry.owner, &entry.value);
                 wanted
                     .entry(entry.provider.clone())
                     .or_default()
@@ -328,8 +328,7 @@ impl Worker {
         }
         let asked =
             futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
-                let values: Vec<TxtValue> =
-                    wanted.iter().map(|(.., value)| value.clone()).collect();
+                let values: Vec<Record> = wanted.iter().map(|(.., value)| value.clone()).collect();
                 let answers = match (self.provider(&name), verb) {
                     (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
                     (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
