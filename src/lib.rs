@@ -21,24 +21,24 @@
 //! # The life of a domain
 //!
 //! 1. It enters the inventory: from the configuration, or by `add` and `import`. Names are checked
-//!   once ([`prevalidation::DomainName`]); a name below another one of the list is covered by that
-//!   one's proof.
+//!    once ([`prevalidation::DomainName`]); a name below another one of the list is covered by that
+//!    one's proof.
 //! 2. It is *registered* at the CA, which answers with a random value, the *token*. Who is there
-//!   already is adopted; a registration whose answer was lost is looked for, never repeated
-//!   blindly.
+//!    already is adopted; a registration whose answer was lost is looked for, never repeated
+//!    blindly.
 //! 3. The value is *published* as TXT at the domain, beside SPF and everybody else's values: first
-//!   the intent goes into the ledger ([`store`]), then the provider adds exactly one value, then
-//!   the receipt goes into the ledger.
+//!    the intent goes into the ledger ([`store`]), then the provider adds exactly one value, then
+//!    the receipt goes into the ledger.
 //! 4. The gate ([`propagation`]) asks every address of every name server. Only when none of them is
-//!   stale, and the chain of trust holds where the zone is signed, is it *visible*.
+//!    stale, and the chain of trust holds where the zone is signed, is it *visible*.
 //! 5. It is *submitted*: the CA is asked to look. A new proof is there when the CA's
-//!   `timeValidated` moved forward.
+//!    `timeValidated` moved forward.
 //! 6. The value is removed, by value, because the ledger says it is ours. The zone is as it was.
 //! 7. It is valid until the earliest of three ends: the rules' table, the CA's own table, the CA's
-//!   date ([`prevalidation::ReuseTable`]). Some time before, spread over days, a renewal begins at
-//!   a new token. Proof and attempt are separate: a domain is valid and renewing at once.
+//!    date ([`prevalidation::ReuseTable`]). Some time before, spread over days, a renewal begins at
+//!    a new token. Proof and attempt are separate: a domain is valid and renewing at once.
 //! 8. Where only a person can help it is *held*: with a reason, never silent, looked at again
-//!   later.
+//!    later.
 //!
 //! # Words
 //!

@@ -1,16 +1,16 @@
 //! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks.
 //!
 //! 1. The name servers are those that the parent's delegation or the zone itself lists, found by a
-//!   walk from the root, afresh on every look ([`delegation`]). A hidden primary is in neither list
-//!   and therefore never evidence, and neither is the server that the value was written to.
+//!    walk from the root, afresh on every look ([`delegation`]). A hidden primary is in neither list
+//!    and therefore never evidence, and neither is the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at
-//!   need ([`authority`]).
+//!    need ([`authority`]).
 //! 3. Each answers match, no match, lame, cut off or unreachable ([`evidence`], [`Answer`]).
 //! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does
-//!   not validate counts as lame, because validating resolvers pass over it ([`dnssec`]).
+//!    not validate counts as lame, because validating resolvers pass over it ([`dnssec`]).
 //! 5. It goes when nobody says no match or is cut off, and two name servers match, or the only one
-//!   that can be reached; then everybody is asked once more, because one address may be many
-//!   machines.
+//!    that can be reached; then everybody is asked once more, because one address may be many
+//!    machines.
 //!
 //! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`],
 //! [`finding`], [`caa`]).

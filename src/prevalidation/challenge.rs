@@ -199,11 +199,16 @@ impl RecordName {
     /// What is wrong with it, in a few words.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let written = text.strip_suffix('.').unwrap_or(text);
-        let ascii = if written.is_ascii() {
-            written.to_ascii_lowercase()
-        } else {
-            idna::domain_to_ascii(written).map_err(|_| "UTS #46 does not permit it")?
-        };
+        // Label by label: the strict rules refuse the underscore of `_dnsauth`.
+        let ascii = written
+            .split(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
+            .map(|label| match label.is_ascii() {
+                true => Ok(label.to_ascii_lowercase()),
+                false => idna::domain_to_ascii_strict(label),
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| "UTS #46 does not permit it")?
+            .join(".");
         let permitted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         if ascii.is_empty() {
             Err("it is empty")

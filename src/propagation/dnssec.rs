@@ -2,14 +2,14 @@
 //! (RFC 4033 to 4035).
 //!
 //! 1. The delegation signer (DS) records of each zone came with the parent's referral; they, or the
-//!   proof that there are none ([`denial`]), must be signed with the parent's keys
-//!   ([`signatures`]).
+//!    proof that there are none ([`denial`]), must be signed with the parent's keys
+//!    ([`signatures`]).
 //! 2. Each zone's keys (DNSKEY) are asked for: one of them must be named by a DS record and must
-//!   have signed all of them. The keys of the root and of top-level domains are remembered for five
-//!   minutes, those of a zone never ([`chain`]).
+//!    have signed all of them. The keys of the root and of top-level domains are remembered for five
+//!    minutes, those of a zone never ([`chain`]).
 //! 3. The chain ends *secure* with the keys of the zone, *insecure* where a parent proves that it
-//!   signs no further, *bogus* with a [`Fault`] where a resolver would answer SERVFAIL, or
-//!   *unchecked* where there is nothing to begin at ([`anchors`]).
+//!    signs no further, *bogus* with a [`Fault`] where a resolver would answer SERVFAIL, or
+//!    *unchecked* where there is nothing to begin at ([`anchors`]).
 //! 4. With a secure zone's keys each server's answer is judged by itself: [`Trust::judge`], pure.
 //!
 //! Signatures count exactly between their two dates. unbound forgives a tenth of the time between

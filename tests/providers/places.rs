@@ -99,7 +99,7 @@ async fn a_zone_that_only_the_key_may_read_is_read_with_the_key() {
            update-policy {{ grant prevalidate. name {APEX}. TXT; }}; }};"
     );
     let files = [("ready.zone", &ready), ("0.zone", &zone)];
-    let server = NameServer::bind_as(&[ready.clone()], &keys, &stanzas, &files);
+    let server = NameServer::bind_as(std::slice::from_ref(&ready), &keys, &stanzas, &files);
     let provider = Setup::of(&server).build();
     assert_eq!(provider.find_zone(APEX).await.unwrap().apex, APEX);
     provider.preflight(APEX, RecordKind::Txt).await.unwrap();

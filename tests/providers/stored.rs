@@ -158,7 +158,12 @@ fn bind_with(policy: &str, count: usize) -> NameServer {
     let zone = Zone::new(APEX, &values);
     let stanza = format!("zone {APEX} {{ type primary; file \"0.zone\"; {policy} }};");
     let keys = Keys::of(&["prevalidate"]);
-    NameServer::bind_as(&[zone.clone()], &keys, &stanza, &[("0.zone", &zone)])
+    NameServer::bind_as(
+        std::slice::from_ref(&zone),
+        &keys,
+        &stanza,
+        &[("0.zone", &zone)],
+    )
 }
 
 #[tokio::test]

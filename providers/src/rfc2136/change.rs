@@ -44,6 +44,10 @@ pub(super) struct Open {
 }
 
 /// What goes on after a message.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one value at a time, which is taken apart at once"
+)]
 enum Then {
     Again(String),
     /// After a moment: others write at the same time.

@@ -58,6 +58,10 @@ pub(super) struct Plan {
 
 /// What is planned to be done.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one value at a time, which is taken apart at once"
+)]
 pub(super) enum Next {
     /// The values are there already.
     Nothing(Look),
