@@ -6,6 +6,7 @@
 //! decision) and [`guard`] (when not to act at all).
 
 pub mod attempt;
+pub mod belief;
 pub mod challenge;
 pub mod guard;
 pub mod ledger;

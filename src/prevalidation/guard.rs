@@ -28,6 +28,8 @@ pub enum Alarm {
     ProofsShortened(Count),
     /// The inventory is suddenly much smaller.
     InventoryShrank(Count),
+    /// The inventory wants many domains at another client than before.
+    ClientsChanged(Count),
     /// Our clock and the CA's differ.
     ClockSkew {
         /// Seconds our clock is ahead; negative: behind.
@@ -91,6 +93,10 @@ impl fmt::Display for Alarm {
                     c.share("domain", ("is", "are")),
                     c.among
                 )
+            }
+            Self::ClientsChanged(c) => {
+                let share = c.share("domain", ("is wanted", "are wanted"));
+                write!(f, "{share} at another client than before ({})", c.among)
             }
             Self::ClockSkew { ahead_seconds } if *ahead_seconds < 0 => {
                 write!(f, "the local clock is {} s behind the CA's", -ahead_seconds)
@@ -203,6 +209,18 @@ fn is_dated_alike(new: &Registration, old: &Registration) -> bool {
     !newly_dated && new.validated_at == old.validated_at
 }
 
+/// Whether too much of the inventory went to other clients: of `known` domains of one origin, so
+/// many `moved`.
+pub fn examine_moves(origin: &str, known: usize, moved: usize) -> Option<Alarm> {
+    is_mass(moved, known).then(|| {
+        Alarm::ClientsChanged(Count {
+            among: origin.to_owned(),
+            affected: moved,
+            known,
+        })
+    })
+}
+
 /// Whether the clock can be trusted, by what the CA and the store say.
 pub fn examine_clock(
     now: Timestamp,
@@ -215,7 +233,8 @@ pub fn examine_clock(
         });
     }
     let latest = latest.filter(|&latest| latest.duration_since(now) > CLOCK_TOLERANCE)?;
-    Some(Alarm::ClockWentBack { latest })
+    // A CA that shows the same time as we do says that it was the store's moment that was wrong.
+    ahead.is_none().then_some(Alarm::ClockWentBack { latest })
 }
 
 #[cfg(test)]
@@ -254,6 +273,11 @@ mod tests {
             Some(Alarm::ClockSkew {
                 ahead_seconds: -3600
             })
+        );
+        assert_eq!(
+            examine_clock(now, Some(now + hour), Some(SignedDuration::ZERO)),
+            None,
+            "the CA shows the same time: it was the store's moment that was wrong"
         );
         assert_eq!(
             examine_clock(now, Some(now + hour), None),

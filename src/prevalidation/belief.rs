@@ -1,0 +1,172 @@
+//! Which stored moments can be true. A clock that was wrong for a moment leaves moments that lie
+//! further ahead than the rules could put them. They are not believed, wherever they stand, so that
+//! nothing waits for a day that a wrong clock has made up.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::attempt::Attempt;
+use super::ledger::LedgerEntry;
+use super::observed::Observed;
+
+/// So far ahead may a moment of the past be: the clocks of several machines differ a little.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// No pause before the next try of anything is longer.
+const PAUSE: SignedDuration = SignedDuration::from_hours(25);
+/// No resolver remembers anything for longer (RFC 8767, section 4, names a week as the most).
+const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 8);
+
+impl Observed {
+    /// Without the moments that cannot be true at `now`. A moment of the past counts as `now`, or as
+    /// unknown where that is the careful reading; a wait ends at once.
+    pub fn believed(mut self, now: Timestamp) -> Self {
+        self.read_at = self.read_at.filter(|&at| !is_ahead(at, now, SKEW));
+        believe(&mut self.attempt, now);
+        self.ledger
+            .iter_mut()
+            .for_each(|entry| believe_entry(entry, now));
+        self
+    }
+}
+
+fn believe(attempt: &mut Attempt, now: Timestamp) {
+    for past in [
+        &mut attempt.since,
+        &mut attempt.waits_since,
+        &mut attempt.submitted_at,
+        &mut attempt.visible_at,
+        &mut attempt.withdrawn_at,
+        &mut attempt.proved_at,
+    ] {
+        clamp(past, now, SKEW);
+    }
+    // These prove something only while they are young.
+    for proof in [
+        &mut attempt.seen_at,
+        &mut attempt.preflight_at,
+        &mut attempt.taken_up_at,
+    ] {
+        *proof = proof.filter(|&at| !is_ahead(at, now, SKEW));
+    }
+    for effect in &mut attempt.effects {
+        if is_ahead(*effect, now, SKEW) {
+            *effect = now;
+        }
+    }
+    clamp(&mut attempt.not_before, now, PAUSE);
+    clamp(&mut attempt.horizon_at, now, MEMORY);
+    clamp(&mut attempt.cached_until, now, MEMORY);
+    if let Some(hold) = &mut attempt.hold {
+        if is_ahead(hold.since, now, SKEW) {
+            hold.since = now;
+        }
+        if is_ahead(hold.again_at, now, PAUSE) {
+            hold.again_at = now;
+        }
+    }
+}
+
+fn believe_entry(entry: &mut LedgerEntry, now: Timestamp) {
+    clamp(&mut entry.published_at, now, SKEW);
+    clamp(&mut entry.retry_at, now, PAUSE);
+}
+
+fn clamp(moment: &mut Option<Timestamp>, now: Timestamp, most: SignedDuration) {
+    if moment.is_some_and(|at| is_ahead(at, now, most)) {
+        *moment = Some(now);
+    }
+}
+
+fn is_ahead(at: Timestamp, now: Timestamp, most: SignedDuration) -> bool {
+    at.duration_since(now) > most
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::prevalidation::{DomainName, Hold, LedgerState, Sighting};
+
+    fn observed(at: Timestamp) -> Observed {
+        let some = Some(at);
+        let entry = LedgerEntry {
+            id: 1,
+            owner: "a.ch".to_owned(),
+            value: "v".to_owned(),
+            provider: "p".to_owned(),
+            zone: None,
+            state: LedgerState::Removing,
+            ttl_before: None,
+            negative_ttl: None,
+            created_at: at,
+            published_at: some,
+            removal_tries: 1,
+            retry_at: some,
+        };
+        Observed {
+            domain: DomainName::from_a_labels("a.ch").unwrap(),
+            desired: true,
+            covered_by: None,
+            has_provider: true,
+            sighting: Sighting::Unread,
+            read_at: some,
+            attempt: Attempt {
+                since: some,
+                visible_at: some,
+                seen_at: some,
+                horizon_at: some,
+                cached_until: some,
+                waits_since: some,
+                withdrawn_at: some,
+                submitted_at: some,
+                preflight_at: some,
+                not_before: some,
+                taken_up_at: some,
+                proved_at: some,
+                effects: vec![at, at],
+                hold: Some(Hold {
+                    since: at,
+                    reason: String::new(),
+                    again_at: at,
+                }),
+                ..Attempt::default()
+            },
+            ledger: vec![entry],
+        }
+    }
+
+    /// All moments but `created_at`, which nothing is decided by.
+    fn moments(observed: &Observed) -> Vec<Timestamp> {
+        let text = serde_json::to_value(observed).unwrap();
+        let mut found = Vec::new();
+        collect(&text, &mut found);
+        found
+    }
+
+    fn collect(value: &serde_json::Value, found: &mut Vec<Timestamp>) {
+        match value {
+            serde_json::Value::String(text) => found.extend(text.parse::<Timestamp>().ok()),
+            serde_json::Value::Array(all) => all.iter().for_each(|one| collect(one, found)),
+            serde_json::Value::Object(all) => all
+                .iter()
+                .filter(|(key, _)| *key != "created_at")
+                .for_each(|(_, one)| collect(one, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_moment_that_a_wrong_clock_has_left_is_believed_and_none_that_can_be_true_is_touched() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        for days in [9, 400, 30_000] {
+            let seen = observed(now + SignedDuration::from_hours(24 * days)).believed(now);
+            assert!(
+                moments(&seen).iter().all(|&at| at <= now),
+                "{days}: {seen:?}"
+            );
+        }
+        for seconds in [-86_400 * 500, -1, 0, 240] {
+            let right = observed(now + SignedDuration::from_secs(seconds));
+            assert_eq!(right.clone().believed(now), right, "{seconds} s");
+        }
+    }
+}
