@@ -7,11 +7,13 @@
 
 #[doc(hidden)]
 pub mod conformance;
+mod endpoint;
 mod pages;
 pub mod postgres;
 pub mod record;
 mod row;
 pub mod sqlite;
+pub mod url;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -205,6 +207,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<Received, StoreError>;
 
+    /// What processes hold at `now`, by name: nothing is done for these domains by anybody else
+    /// until then.
+    async fn held(&self, now: Timestamp) -> Result<Vec<Held>, StoreError>;
+
     /// What people were told about, by key.
     async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
 
@@ -239,6 +245,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The database's own clock, where it has one: a machine whose clock is far from it must not
     /// decide anything (faults T01).
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes a write that leaves nothing behind, within `at_most`: while this works, everything else
+    /// can be stored, too. A write of this process that is under way for a short while counts.
+    async fn try_to_write(&self, at_most: std::time::Duration) -> Result<(), StoreError>;
 
     /// Speaks up when another process may have made something due. Only a hint: it may come for
     /// nothing, late, or never, so whoever listens looks by itself all the same. Ends with the
@@ -367,6 +377,19 @@ pub struct Lease {
     pub claims: u32,
 }
 
+/// A domain that a process holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The domain.
+    pub domain: DomainName,
+    /// The name of the holder, with the number of its process behind a `/`.
+    pub holder: String,
+    /// Since when, where it is known.
+    pub since: Option<Timestamp>,
+    /// Until when, unless the holder goes on or ends before.
+    pub until: Timestamp,
+}
+
 /// The proof of a lease: the row's epoch at the claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fence {
@@ -466,6 +489,10 @@ impl Bucket<'_> {
 /// One that is a moment ahead was just made.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// A moment of the past that lies so much further ahead than the moment of a read is the trace of a
+/// clock that was wrong. A list call may be under way for some minutes, and a row be read meanwhile.
+const FAR: SignedDuration = SignedDuration::from_hours(1);
+
 /// When a client whose last look was at `looked` is to be looked at again, unless that is now.
 fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let next = Timestamp::from_microsecond(looked?)
@@ -512,6 +539,18 @@ pub enum StoreError {
         message: String,
         /// What to do.
         hint: String,
+    },
+    /// The file was deleted, or another one took its place, while this process had it open.
+    #[error(
+        "the store {} {}; what is written now would be lost",
+        path.display(),
+        if *gone { "was deleted under this process" } else { "was replaced under this process" }
+    )]
+    Replaced {
+        /// Where it was.
+        path: std::path::PathBuf,
+        /// Nothing is there now.
+        gone: bool,
     },
     /// A row cannot be read.
     #[error("the store holds something unreadable: {0}")]

@@ -14,6 +14,7 @@ use prevalidate::store::{Bucket, Claim, Origin, Store, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+mod mending;
 mod postgres;
 mod upgrade;
 

@@ -32,10 +32,10 @@ use tokio_util::sync::CancellationToken;
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
-use self::transaction::bounded;
+use self::transaction::{Trials, bounded};
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
-    Received, Seen, Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Held, Kind, Lease, NoticeRecord, Origin,
+    Page, Received, Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
@@ -84,6 +84,14 @@ impl PostgresStore {
         Ok(Place::parse(url, None)?.shown().to_owned())
     }
 
+    /// Reads `url` and connects to nothing; what may be better about it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] when it cannot be used.
+    pub fn check(url: &str) -> Result<Option<String>, StoreError> {
+        Ok(Place::parse(url, None)?.doubt(url))
+    }
+
     /// Whether prevalidate has tables there.
     ///
     /// # Errors
@@ -91,6 +99,15 @@ impl PostgresStore {
     pub async fn is_there(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
         let store = Self::at(url, password, READ_ONLY)?;
         Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? != Content::Empty)
+    }
+
+    /// Whether the tables there are of an older program.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn is_older(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
+        let store = Self::at(url, password, READ_ONLY)?;
+        Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? == Content::Older)
     }
 
     /// Opens the database, makes its tables where there are none and brings them up to date.
@@ -129,7 +146,8 @@ impl PostgresStore {
                     "{} has the schema of an older prevalidate",
                     store.place.shown()
                 ),
-                hint: "`prevalidate run` brings it up to date".to_owned(),
+                hint: "`prevalidate store upgrade` brings it up to date, and so does `prevalidate run`"
+                    .to_owned(),
             }),
         }
     }
@@ -319,6 +337,10 @@ impl Store for PostgresStore {
         self.told(lease::commit(self, writes).await)
     }
 
+    async fn held(&self, _now: Timestamp) -> Result<Vec<Held>, StoreError> {
+        self.told(lease::held(self).await)
+    }
+
     async fn take_risk_slot(
         &self,
         fence: &Fence,
@@ -399,6 +421,16 @@ impl Store for PostgresStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.told(lease::clock(self).await).map(Some)
+    }
+
+    async fn try_to_write(&self, at_most: Duration) -> Result<(), StoreError> {
+        // The mark that every writing transaction sets is the write.
+        let mut trials = Trials::writing(self);
+        let written = async {
+            let tx = trials.begin().await?;
+            trials.end(tx, true).await
+        };
+        self.told(bounded(at_most, written).await)
     }
 
     fn hints(&self) -> BoxStream<'static, ()> {

@@ -4,7 +4,9 @@
 //! Every writing transaction is `BEGIN IMMEDIATE`: it waits for the lock at its start instead of
 //! failing in its middle (faults B02, L8).
 
+mod connection;
 mod fault;
+mod holder;
 mod hook;
 mod inventory;
 mod lease;
@@ -20,25 +22,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
+use self::connection::{UnderWay, options, pool, retried};
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
 use super::{
-    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
-    Received, Seen, Store, StoreError, Wanted, Write,
+    Bucket, Claim, DomainRow, EffectCount, Event, Fence, Held, Kind, Lease, NoticeRecord, Origin,
+    Page, Received, Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{DomainName, LedgerEntry};
 
-/// How long SQLite waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a transaction that found the database busy is begun; each try waits for
-/// [`BUSY_TIMEOUT`].
-const TRIES: u32 = 3;
-/// Before the second try; longer before the next.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// Readers do not wait for the writer.
 const READERS: u32 = 4;
 
@@ -48,21 +44,22 @@ pub struct SqliteStore {
     place: Place,
     writer: SqlitePool,
     reader: SqlitePool,
+    /// Device and inode of the file, once it is known to be there.
+    identity: Option<(u64, u64)>,
+    under_way: UnderWay,
 }
 
 impl SqliteStore {
     /// Whether there is something to open at `url`; what is in memory always is.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when `url` names no database, [`StoreError::Unavailable`] when nobody
-    /// can tell.
+    /// [`StoreError::Unfit`] when `url` names no database, or a folder; [`StoreError::Unavailable`]
+    /// when nobody can tell.
     pub fn is_there(url: &str) -> Result<bool, StoreError> {
         let Place::File(path) = Place::parse(url)? else {
             return Ok(true);
         };
-        path.try_exists().map_err(|e| StoreError::Unavailable {
-            message: format!("reading {}: {e}", path.display()),
-        })
+        place::is_there(&path)
     }
 
     /// Opens `sqlite:PATH`, creating the file (0600) where missing and bringing the schema up to
@@ -76,15 +73,26 @@ impl SqliteStore {
         let place = Place::parse(url)?;
         let store = match &place {
             Place::Memory => {
-                let writer = pool(1).connect_lazy_with(options().in_memory(true));
+                // What was left open is rolled back; where nothing was, SQLite says so, and that is
+                // well.
+                let pool = pool(1).after_release(|db, _| {
+                    Box::pin(async {
+                        let _ = sqlx::query("ROLLBACK").execute(db).await;
+                        Ok(true)
+                    })
+                });
+                let writer = pool.connect_lazy_with(options().in_memory(true));
                 Self {
                     reader: writer.clone(),
                     writer,
                     place,
+                    identity: None,
+                    under_way: UnderWay::default(),
                 }
             }
             Place::File(path) => {
                 // What is not ours is refused before its mode or its journal changes.
+                place::refuse_no_file(path)?;
                 if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
                     let probe = Self::reading(&place, path, false);
                     probe.told(probe.look_in(endpoint_fingerprint).await)?;
@@ -101,6 +109,8 @@ impl SqliteStore {
                     ),
                     // A reader that cannot write cannot hold the writer's lock either.
                     reader: pool(READERS).connect_lazy_with(options.read_only(true)),
+                    identity: connection::identity_of(path),
+                    under_way: UnderWay::default(),
                     place,
                 }
             }
@@ -123,20 +133,10 @@ impl SqliteStore {
         let Place::File(path) = &place else {
             return Ok(None);
         };
-        match std::fs::metadata(path) {
-            Ok(_) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => {
-                return Err(StoreError::Unavailable {
-                    message: format!("reading {}: {e}", path.display()),
-                });
-            }
+        if !place::is_there(path)? {
+            return Ok(None);
         }
-        // Without a log nobody has the database open; reading it "immutable" leaves no -wal and
-        // -shm behind and needs no right to write in the directory. With a log, the readers of
-        // SQLite share it with the writer.
-        let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-        let store = Self::reading(&place, path, !in_use);
+        let store = Self::looking(&place, path);
         match store.told(store.look_in(endpoint_fingerprint).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
@@ -145,9 +145,28 @@ impl SqliteStore {
                     "{} has the schema of an older prevalidate",
                     store.place.shown()
                 ),
-                hint: "`prevalidate run` brings it up to date".to_owned(),
+                hint: "`prevalidate store upgrade` brings it up to date, and so does `prevalidate run`"
+                    .to_owned(),
             }),
         }
+    }
+
+    /// Whether the store at `url` has the schema of an older program.
+    ///
+    /// # Errors
+    /// As for [`open_read_only`](Self::open_read_only).
+    pub async fn is_older(url: &str) -> Result<bool, StoreError> {
+        let place = Place::parse(url)?;
+        let Place::File(path) = &place else {
+            return Ok(false);
+        };
+        if !place::is_there(path)? {
+            return Ok(false);
+        }
+        let store = Self::looking(&place, path);
+        let content = store.told(store.look_in(None).await)?;
+        store.close().await;
+        Ok(content == Content::Older)
     }
 
     /// Copies everything into a new file: there `plan` may try out what must not happen here.
@@ -159,11 +178,24 @@ impl SqliteStore {
             let message = format!("cannot make {}: {error}", file.display());
             StoreError::Unavailable { message }
         })?;
-        let copied = sqlx::query("VACUUM INTO ?")
-            .bind(file.to_string_lossy())
-            .execute(&self.reader)
-            .await;
-        self.told(copied.map(drop).map_err(Fault::from))
+        let copied = async {
+            let mut db = self.read().await?;
+            sqlx::query("VACUUM INTO ?")
+                .bind(file.to_string_lossy())
+                .execute(&mut *db)
+                .await?;
+            db.end();
+            Ok(())
+        };
+        self.told(copied.await)
+    }
+
+    /// Without a log nobody has the database open; reading it "immutable" leaves no -wal and -shm
+    /// behind and needs no right to write in the directory. With a log, the readers of SQLite share
+    /// it with the writer.
+    fn looking(place: &Place, path: &Path) -> Self {
+        let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+        Self::reading(place, path, !in_use)
     }
 
     fn reading(place: &Place, path: &Path, immutable: bool) -> Self {
@@ -177,6 +209,8 @@ impl SqliteStore {
             place: place.clone(),
             writer: reader.clone(),
             reader,
+            identity: connection::identity_of(path),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -187,12 +221,13 @@ impl SqliteStore {
     }
 
     async fn set_up(&self, endpoint: Option<&str>) -> Result<(), Fault> {
-        let mut db = retried(|| self.writer.acquire()).await?;
+        let mut db = retried(|| self.lent(&self.writer)).await?;
         schema::migrate(&mut db, &self.place).await?;
         if let Some(endpoint) = endpoint {
             schema::check_endpoint(&mut db, endpoint, &self.place, true).await?;
         }
         if matches!(self.place, Place::Memory) {
+            db.end();
             return Ok(());
         }
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
@@ -201,6 +236,7 @@ impl SqliteStore {
         let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
             .fetch_one(&mut *db)
             .await?;
+        db.end();
         if (synchronous, journal.as_str()) == (2, "wal") {
             return Ok(());
         }
@@ -216,54 +252,17 @@ impl SqliteStore {
 
     /// Refuses what is not ours, without changing anything.
     async fn look_in(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
-        let mut db = retried(|| self.reader.acquire()).await?;
+        let mut db = retried(|| self.read()).await?;
         let content = schema::inspect(&mut db, &self.place).await?;
         if let (Content::Current, Some(endpoint)) = (&content, endpoint) {
             schema::check_endpoint(&mut db, endpoint, &self.place, false).await?;
         }
+        db.end();
         Ok(content)
-    }
-
-    /// The only way to a writing transaction. Dropped without a commit, it leaves nothing.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
-        retried(|| self.writer.begin_with("BEGIN IMMEDIATE")).await
     }
 
     fn told<T>(&self, outcome: Result<T, Fault>) -> Result<T, StoreError> {
         outcome.map_err(|fault| fault.at(&self.place))
-    }
-}
-
-fn options() -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .row_buffer_size(1024)
-}
-
-/// Connections that stay: a new one would cost a look at the file, and the last one that goes takes
-/// a database in memory along.
-fn pool(size: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(size)
-        .idle_timeout(None)
-        .max_lifetime(None)
-}
-
-async fn retried<T, F: Future<Output = Result<T, sqlx::Error>>>(
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, Fault> {
-    let mut tries = 1;
-    loop {
-        match attempt().await.map_err(Fault::from) {
-            Err(fault) if fault.is_busy() && tries < TRIES => {
-                // Where SQLite sees that waiting could be for ever, as when two make one new file,
-                // it says so at once.
-                tokio::time::sleep(BUSY_PAUSE * tries).await;
-                tries += 1;
-            }
-            outcome => return outcome,
-        }
     }
 }
 
@@ -372,6 +371,10 @@ impl Store for SqliteStore {
         self.told(lease::commit(self, writes).await)
     }
 
+    async fn held(&self, now: Timestamp) -> Result<Vec<Held>, StoreError> {
+        self.told(lease::held(self, now).await)
+    }
+
     async fn take_risk_slot(
         &self,
         fence: &Fence,
@@ -448,6 +451,10 @@ impl Store for SqliteStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    async fn try_to_write(&self, at_most: Duration) -> Result<(), StoreError> {
+        self.told(SqliteStore::try_to_write(self, at_most).await)
     }
 
     async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError> {

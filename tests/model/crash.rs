@@ -284,6 +284,12 @@ impl Store for Mortal<dyn Store> {
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.clock().await
     }
+    async fn try_to_write(&self, at_most: std::time::Duration) -> Result<(), StoreError> {
+        self.inner.try_to_write(at_most).await
+    }
+    async fn held(&self, now: Timestamp) -> Result<Vec<prevalidate::store::Held>, StoreError> {
+        self.inner.held(now).await
+    }
     async fn records(&self, kind: Kind, after: Option<&str>) -> Result<Page, StoreError> {
         self.inner.records(kind, after).await
     }

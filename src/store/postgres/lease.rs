@@ -11,7 +11,7 @@ use super::transaction::{reading, writing};
 use super::{PostgresStore, inventory, ledger, rows, sql};
 use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawDomain, RawEntry};
-use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
+use crate::store::{Bucket, Claim, DomainRow, Fence, Held, Lease, StoreError, Write};
 
 pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only: Option<Vec<&str>> = claim
@@ -106,6 +106,26 @@ fn leases(
         });
     }
     Ok(leases)
+}
+
+/// What leases hold by the server's clock: whether their processes live, nobody can know from here.
+pub(super) async fn held(store: &PostgresStore) -> Result<Vec<Held>, Fault> {
+    let held: Vec<(String, String, i64)> = reading!(store, |db| {
+        let held = rows(
+            "SELECT name, lease_holder, (extract(epoch FROM lease_until) * 1000000)::bigint FROM domain
+             WHERE lease_until > clock_timestamp() AND lease_holder IS NOT NULL ORDER BY name",
+        );
+        Ok(held.fetch_all(db).await?)
+    })?;
+    let held = held.into_iter().map(|(name, holder, until)| {
+        Ok::<_, StoreError>(Held {
+            domain: row::name(&name)?,
+            holder,
+            since: None,
+            until: row::time(until)?,
+        })
+    });
+    Ok(held.collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn next_due(

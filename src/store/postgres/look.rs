@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use sqlx::PgConnection;
 
 use super::fault::Fault;
 use super::lease::micros;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, hints, rows, sql};
 use crate::store::row::{encode, time};
-use crate::store::{Seen, StoreError, next_look};
+use crate::store::{FAR, Seen, StoreError, next_look};
 
 pub(super) async fn record(
     store: &PostgresStore,
@@ -30,6 +31,7 @@ pub(super) async fn record(
     let changed: Vec<Option<String>> = changed.collect::<Result<_, _>>()?;
     let at = read_at.as_microsecond();
     writing!(store, |db| {
+        disbelieve(db, client, at).await?;
         // Rows that this look has nothing new to say about are not written.
         let touched: Vec<(String,)> = rows(
                 "SELECT d.name FROM domain d
@@ -83,6 +85,27 @@ pub(super) async fn record(
         // Others wait for this look.
         hints::speak(db).await
     })
+}
+
+/// Moments that a wrong clock has left do not outlive the next look.
+async fn disbelieve(db: &mut PgConnection, client: &str, at: i64) -> Result<(), Fault> {
+    let far = at.saturating_add(micros(FAR));
+    let rows = "UPDATE domain SET read_at = CASE WHEN read_at > $3 THEN $2 ELSE read_at END,
+             missed_look = CASE WHEN missed_look > $3 THEN $2 - 1 ELSE missed_look END,
+             woken_at = CASE WHEN woken_at > $3 THEN $2 ELSE woken_at END
+         WHERE client = $1 AND (read_at > $3 OR missed_look > $3 OR woken_at > $3)";
+    for statement in [
+        rows,
+        "UPDATE look SET at = $2 WHERE client = $1 AND at > $3",
+    ] {
+        sql(statement)
+            .bind(client)
+            .bind(at)
+            .bind(far)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn all(store: &PostgresStore) -> Result<BTreeMap<String, Timestamp>, Fault> {

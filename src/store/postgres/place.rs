@@ -2,16 +2,17 @@
 //! would not mean here what it means there.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use crate::store::StoreError;
 
 /// The parameters of a URL that are understood; of `options[KEY]` any.
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 12] = [
     "sslmode",
     "sslrootcert",
     "sslcert",
@@ -23,7 +24,12 @@ const PARAMETERS: [&str; 11] = [
     "user",
     "application_name",
     "options",
+    PLAINTEXT,
 ];
+
+/// Ours, not libpq's: `yes` where a person answers for the way to a database elsewhere, such as a
+/// tunnel, and no TLS is wanted.
+const PLAINTEXT: &str = "allow_plaintext";
 
 /// One database, and who we are there.
 #[derive(Clone)]
@@ -65,13 +71,16 @@ impl Place {
             ));
         }
         check_tls(&parsed)?;
-        let mut options = PgConnectOptions::from_str(url)
+        let mut options = PgConnectOptions::from_str(without_ours(&parsed).as_str())
             .map_err(|error| unfit(format!("the store's URL cannot be read: {error}"), FORM))?
             // A pooler hands every transaction to another session: none may count on what an
             // earlier one prepared (faults B09).
             .statement_cache_capacity(0)
             // PgBouncer refuses a session that asks for it, and no number here is a fraction.
             .extra_float_digits(None);
+        if is_elsewhere(&options) {
+            options = secured(options, &parsed)?;
+        }
         if options.get_application_name().is_none() {
             options = options.application_name("prevalidate");
         }
@@ -98,6 +107,16 @@ impl Place {
         Url::parse(url)
             .map_or(Ok(()), |url| check_files(&url))
             .map(|()| place)
+    }
+
+    /// What may be better about a URL that is good enough.
+    pub(super) fn doubt(&self, url: &str) -> Option<String> {
+        let mode = given(&Url::parse(url).ok()?, "sslmode", "PGSSLMODE");
+        (is_elsewhere(&self.options) && mode.as_deref() == Some("require")).then(|| {
+            "sslmode=require encrypts and does not look at who answers: whoever stands between may \
+             be the database; sslmode=verify-full looks"
+                .to_owned()
+        })
     }
 
     /// For messages.
@@ -140,6 +159,51 @@ fn check_tls(url: &Url) -> Result<(), StoreError> {
         "allow" => refused("would never encrypt"),
         _ => refused("is none of disable, prefer, require and verify-full"),
     }
+}
+
+/// Whether the way to the database leaves this machine.
+fn is_elsewhere(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let is_loopback = host
+        .trim_matches(['[', ']'])
+        .parse::<IpAddr>()
+        .map_or(host == "localhost", |address| address.is_loopback());
+    options.get_socket().is_none() && !host.starts_with('/') && !is_loopback
+}
+
+/// A password, and all that is stored, goes over networks of others only by TLS with a certificate
+/// that was looked at, unless a person says that the way itself is safe.
+fn secured(options: PgConnectOptions, url: &Url) -> Result<PgConnectOptions, StoreError> {
+    let allowed = url
+        .query_pairs()
+        .any(|(key, value)| key == PLAINTEXT && value == "yes");
+    match given(url, "sslmode", "PGSSLMODE").as_deref() {
+        None => Ok(options.ssl_mode(PgSslMode::VerifyFull)),
+        Some(mode @ ("disable" | "prefer")) if !allowed => Err(unfit(
+            format!(
+                "sslmode={mode} (of the URL or PGSSLMODE) to a database on another machine: whoever stands between reads the password"
+            ),
+            "take sslmode=verify-full, with sslrootcert=FILE for a CA of your own; where the way itself is protected, such as by a \
+             tunnel, add allow_plaintext=yes to the URL",
+        )),
+        Some(_) => Ok(options),
+    }
+}
+
+/// The URL as the library reads it.
+fn without_ours(url: &Url) -> Url {
+    let mut plain = url.clone();
+    if url.query_pairs().any(|(key, _)| key == PLAINTEXT) {
+        let rest: Vec<_> = url
+            .query_pairs()
+            .filter(|(key, _)| key != PLAINTEXT)
+            .collect();
+        plain.set_query(None);
+        if !rest.is_empty() {
+            plain.query_pairs_mut().extend_pairs(rest);
+        }
+    }
+    plain
 }
 
 /// A parameter of the URL, else of the environment.
@@ -267,12 +331,52 @@ mod tests {
         let empty = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/dev/null");
         assert!(empty.contains("/dev/null holds nothing"), "{empty}");
         for mode in [
-            "disable",
-            "prefer",
+            "disable&allow_plaintext=yes",
+            "prefer&allow_plaintext=yes",
             "require",
             "verify-full&sslrootcert=/etc/ca.pem",
         ] {
             Place::parse(&format!("postgres://db/pv?sslmode={mode}"), None).unwrap();
         }
+    }
+
+    #[test]
+    fn the_way_to_another_machine_is_by_tls_unless_a_person_answers_for_it() {
+        for mode in ["disable", "prefer", "prefer&allow_plaintext=no"] {
+            for host in ["db.example.com", "10.0.0.5", "[2001:db8::5]"] {
+                let message = message(&format!("postgres://u@{host}/pv?sslmode={mode}"));
+                assert!(
+                    message.contains("another machine")
+                        && message.contains("verify-full")
+                        && message.contains("allow_plaintext=yes"),
+                    "{host} {mode}: {message}"
+                );
+            }
+        }
+        let mode = |url: &str| {
+            let place = Place::parse(url, None).unwrap();
+            format!("{:?}", place.options.get_ssl_mode())
+        };
+        assert_eq!(mode("postgres://u@db.example.com/pv"), "VerifyFull");
+        for here in [
+            "postgres://u@localhost/pv",
+            "postgres://u@127.0.0.9/pv",
+            "postgres://u@[::1]/pv",
+            "postgres:///pv?host=/run/postgresql",
+        ] {
+            assert_eq!(mode(here), "Prefer", "{here}");
+            Place::parse(
+                &format!(
+                    "{here}{}sslmode=disable",
+                    if here.contains('?') { "&" } else { "?" }
+                ),
+                None,
+            )
+            .unwrap();
+        }
+        let doubt = |url: &str| Place::parse(url, None).unwrap().doubt(url);
+        assert!(doubt("postgres://u@db.example.com/pv?sslmode=require").is_some());
+        assert!(doubt("postgres://u@127.0.0.1/pv?sslmode=require").is_none());
+        assert!(doubt("postgres://u@db.example.com/pv").is_none());
     }
 }

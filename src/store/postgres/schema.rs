@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::place::Place;
 use super::{READ_WRITE, rows, sql};
 use crate::store::StoreError;
+use crate::store::endpoint::{Bound, OF_ALL, OF_ONE};
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never
 /// change one that was released. Each only adds, and says in `prevalidate_schema` from which
@@ -18,9 +19,6 @@ const MIGRATIONS: [&str; 2] = [
 
 /// The oldest PostgreSQL, as `server_version_num` counts.
 const OLDEST_SERVER: i64 = 140_000;
-
-/// The fact that holds the endpoint's fingerprint.
-const ENDPOINT: &str = "endpoint";
 
 /// What the database holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,45 +121,43 @@ pub(super) async fn migrate(db: &mut PgConnection, place: &Place) -> Result<(), 
     Ok(tx.commit().await?)
 }
 
-/// Ties the database to one CA endpoint: a store made for pre-production knows references that
-/// production does not (faults C23).
+/// Ties the database to its CAs (faults C23).
 pub(super) async fn bind(
     db: &mut PgConnection,
     fingerprint: &str,
     place: &Place,
 ) -> Result<(), Fault> {
     let mut tx = db.begin_with(READ_WRITE).await?;
-    let inserted =
-        sql("INSERT INTO fact (key, value) SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM fact WHERE key = $1)
-         ON CONFLICT DO NOTHING");
-    inserted
-        .bind(ENDPOINT)
-        .bind(fingerprint)
-        .execute(&mut *tx)
-        .await?;
+    let facts = bound(&mut tx).await?.binding(fingerprint, place.shown())?;
+    for (key, value) in facts {
+        sql("INSERT INTO fact (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(key)
+            .bind(value)
+            .execute(&mut *tx)
+            .await?;
+    }
+    // Another machine may have bound it meanwhile.
     compare(&mut tx, fingerprint, place).await?;
     Ok(tx.commit().await?)
 }
 
-/// Refuses a database that is tied to another endpoint.
+/// Refuses a database that is tied to other CAs.
 pub(super) async fn compare(
     db: &mut PgConnection,
     fingerprint: &str,
     place: &Place,
 ) -> Result<(), Fault> {
-    let bound: Option<(String,)> = rows("SELECT value FROM fact WHERE key = $1")
-        .bind(ENDPOINT)
-        .fetch_optional(db)
-        .await?;
-    match bound {
-        Some((bound,)) if bound != fingerprint => Err(StoreError::Unfit {
-            message: format!(
-                "{} was made for the CA at `{bound}`, not for `{fingerprint}`",
-                place.shown()
-            ),
-            hint: "give each CA environment its own store".to_owned(),
-        }
-        .into()),
-        _ => Ok(()),
-    }
+    let bound = bound(db).await?;
+    bound.binding(fingerprint, place.shown())?;
+    Ok(())
+}
+
+async fn bound(db: &mut PgConnection) -> Result<Bound, Fault> {
+    let facts =
+        rows("SELECT key, value FROM fact WHERE key = $1 OR starts_with(key, $2) ORDER BY key")
+            .bind(OF_ALL)
+            .bind(OF_ONE)
+            .fetch_all(db)
+            .await?;
+    Ok(Bound::of(facts))
 }

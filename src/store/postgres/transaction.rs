@@ -2,14 +2,21 @@
 //! when the answer to a COMMIT is lost, the database is asked what became of it before anything is
 //! repeated or reported (faults B08).
 //!
+//! A connection goes back into the pool only after a COMMIT or ROLLBACK that the server confirmed:
+//! every other one is closed, because its session may be in an aborted transaction, or still in one
+//! whose BEGIN nobody waited for. Such a session answers a ping, and behind a pooler it keeps a
+//! server connection to itself.
+//!
 //! Every statement runs inside a transaction, even a single SELECT: sqlx parses and executes in two
 //! messages, and a pooler in transaction mode may hand the second one to another session (faults
 //! B09).
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use rand::Rng as _;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -22,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const READERS_PATIENCE: Duration = Duration::from_secs(3);
 /// The same, when a COMMIT is open: it is worth more to know.
 const LONG_PATIENCE: Duration = Duration::from_secs(60);
-/// For one transaction; well above the timeouts that the server itself keeps, see [`BEGIN`].
+/// For one transaction; well above the timeouts that the server itself keeps, see [`LIMITS`].
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The server's own limits: a transaction whose client has gone keeps no lock for longer. A
@@ -106,7 +113,7 @@ macro_rules! tried {
                             };
                             trials.end(tx, worth).await.map(|()| done)
                         }
-                        Err(fault) => Err(fault),
+                        Err(fault) => Err(trials.undo(tx, fault).await),
                     }
                 }
                 Err(fault) => Err(fault),
@@ -119,6 +126,47 @@ macro_rules! tried {
     }};
 }
 pub(super) use {reading, tried, writing};
+
+/// A transaction on a connection of the pool, which is closed unless the transaction came to its
+/// end.
+pub(super) struct Session(Option<PoolConnection<Postgres>>);
+
+impl Session {
+    async fn say(&mut self, statements: String) -> Result<(), Fault> {
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&mut **self)
+            .await?;
+        Ok(())
+    }
+
+    async fn end(mut self, word: &str) -> Result<(), Fault> {
+        self.say(word.to_owned()).await?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(db) = &mut self.0 {
+            db.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Session {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
 
 /// One transaction, tried as often as it takes.
 pub(super) struct Trials<'a> {
@@ -160,21 +208,21 @@ impl<'a> Trials<'a> {
         }
     }
 
-    pub async fn begin(&mut self) -> Result<Transaction<'static, Postgres>, Fault> {
-        let mut begin = format!("{}; {LIMITS}", self.store.begin);
+    pub async fn begin(&mut self) -> Result<Session, Fault> {
+        let mut first = LIMITS.to_owned();
         if let Some(token) = &mut self.token {
             *token = Uuid::new_v4();
-            begin.push_str(&format!("; INSERT INTO settled (token) VALUES ('{token}')"));
+            first.push_str(&format!("; INSERT INTO settled (token) VALUES ('{token}')"));
         }
-        self.store.begin(begin).await
+        self.store.begin(first).await
     }
 
     /// Stores what was done, or leaves it when it is not `worth` it.
-    pub async fn end(&self, tx: Transaction<'static, Postgres>, worth: bool) -> Result<(), Fault> {
+    pub async fn end(&self, tx: Session, worth: bool) -> Result<(), Fault> {
         let Some(token) = self.token.filter(|_| worth) else {
-            return bounded(SILENCE, async { Ok(tx.rollback().await?) }).await;
+            return bounded(SILENCE, tx.end("ROLLBACK")).await;
         };
-        match bounded(SILENCE, async { Ok(tx.commit().await?) }).await {
+        match bounded(SILENCE, tx.end("COMMIT")).await {
             // The COMMIT was sent, and what was heard is no answer to it.
             Err(fault) if fault.is_lost() => match self.store.was_stored(token).await? {
                 true => Ok(()),
@@ -182,6 +230,16 @@ impl<'a> Trials<'a> {
             },
             outcome => outcome,
         }
+    }
+
+    /// Leaves what `fault` stopped. After a conflict, or a no of our own, the session is as good as
+    /// before once the server has confirmed a ROLLBACK; after everything else it is closed.
+    pub async fn undo(&self, tx: Session, fault: Fault) -> Fault {
+        if fault.is_conflict() || matches!(fault, Fault::Store(_)) {
+            // What fails here has closed the connection.
+            let _ = bounded(SILENCE, tx.end("ROLLBACK")).await;
+        }
+        fault
     }
 
     /// Whether to try again, after a pause.
@@ -214,22 +272,25 @@ impl PostgresStore {
     }
 
     async fn try_settle(&self, token: Uuid) -> Result<bool, Fault> {
-        let mut tx = self.begin(format!("{}; {LIMITS}", self.begin)).await?;
+        let mut tx = self.begin(LIMITS.to_owned()).await?;
         bounded(SILENCE, async {
             let mark =
                 sql("INSERT INTO settled (token) VALUES (CAST($1 AS uuid)) ON CONFLICT DO NOTHING");
             let mark = mark.bind(token.to_string()).execute(&mut *tx).await?;
             // Never stored: a second question must not meet the first one's mark.
-            tx.rollback().await?;
+            tx.end("ROLLBACK").await?;
             Ok(mark.rows_affected() == 0)
         })
         .await
     }
 
-    /// A transaction; when there is no connection in time, the server says itself why.
-    async fn begin(&self, begin: String) -> Result<Transaction<'static, Postgres>, Fault> {
+    /// A transaction with its `first` statements; when there is no connection in time, the server
+    /// says itself why.
+    async fn begin(&self, first: String) -> Result<Session, Fault> {
         let begun = bounded(SILENCE, async {
-            Ok(self.pool.begin_with(AssertSqlSafe(begin)).await?)
+            let mut session = Session(Some(self.pool.acquire().await?));
+            session.say(format!("{}; {first}", self.begin)).await?;
+            Ok(session)
         });
         match begun.await {
             Err(Fault::Sql(sqlx::Error::PoolTimedOut)) => {

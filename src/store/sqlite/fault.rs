@@ -11,6 +11,8 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// SQLite's or the pool's answer.
     Sql(sqlx::Error),
+    /// No answer in this time.
+    Silent(std::time::Duration),
     /// Already in the store's words.
     Store(StoreError),
 }
@@ -31,6 +33,7 @@ impl From<StoreError> for Fault {
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
+const IO: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
@@ -46,6 +49,16 @@ impl Fault {
         let code = self.code();
         let error = match self {
             Self::Store(error) => return error,
+            Self::Silent(waited) => {
+                return StoreError::Unavailable {
+                    message: format!(
+                        "{}: nothing could be written within {} s; another process holds the lock, \
+                         or the disk does not answer",
+                        place.shown(),
+                        waited.as_secs()
+                    ),
+                };
+            }
             Self::Sql(error) => error,
         };
         let path = place.shown();
@@ -68,7 +81,8 @@ impl Fault {
                     Some(CANNOT_OPEN) => {
                         "check that the user of this process owns the file and its directory"
                     }
-                    _ => "see the message",
+                    Some(IO) => "the disk refuses; the kernel's log (`dmesg`) says why",
+                    _ => "nothing was started that is not stored",
                 };
                 StoreError::Unavailable {
                     message: format!("{path}: {error} ({advice})"),

@@ -36,6 +36,7 @@ pub(super) async fn receive(
             .fetch_one(&mut *tx)
             .await?;
     if known != digest {
+        tx.leave().await?;
         return Ok(Received::Other);
     }
     inventory::rouse(&mut tx, concerned, now).await?;
@@ -44,9 +45,11 @@ pub(super) async fn receive(
 }
 
 pub(super) async fn notices(store: &SqliteStore) -> Result<Vec<NoticeRecord>, Fault> {
+    let mut db = store.read().await?;
     let raw: Vec<RawNotice> = sqlx::query_as("SELECT key, state, since FROM notice ORDER BY key")
-        .fetch_all(&store.reader)
+        .fetch_all(&mut *db)
         .await?;
+    db.end();
     Ok(raw
         .into_iter()
         .map(NoticeRecord::try_from)

@@ -49,15 +49,16 @@ async fn change(
         wanted,
         dropped,
     };
-    if wish
-        .difference(&wishes(&mut *store.reader.acquire().await?).await?)
-        .is_none()
-    {
+    let mut db = store.read().await?;
+    let known = wishes(&mut db).await?;
+    db.end();
+    if wish.difference(&known).is_none() {
         return Ok(());
     }
+    drop(known);
     let mut tx = store.begin().await?;
-    let Some((set, drop)) = wish.difference(&wishes(&mut tx).await?) else {
-        return Ok(());
+    let Some((set, unset)) = wish.difference(&wishes(&mut tx).await?) else {
+        return tx.leave().await;
     };
     let rows: Vec<_> = set
         .iter()
@@ -94,12 +95,12 @@ async fn change(
         "UPDATE domain SET origins = origins & ~?2, woken_at = ?3, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?3), ?3))
          WHERE name IN (SELECT value FROM json_each(?1))",
     )
-    .bind(row::encode(&drop)?)
+    .bind(row::encode(&unset)?)
     .bind(row::bit(origin))
     .bind(now.as_microsecond())
     .execute(&mut *tx)
     .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 async fn wishes(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
@@ -117,7 +118,7 @@ pub(super) async fn wake(
 ) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     rouse(&mut tx, domains, now).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Makes rows due.
@@ -141,13 +142,15 @@ pub(super) async fn after(
     after: Option<&DomainName>,
     limit: usize,
 ) -> Result<Vec<DomainRow>, Fault> {
+    let mut db = store.read().await?;
     // Every name comes after the empty one.
     let raw: Vec<RawDomain> =
         sqlx::query_as("SELECT * FROM domain_view WHERE name > ? ORDER BY name LIMIT ?")
             .bind(after.map_or("", DomainName::as_str))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&store.reader)
+            .fetch_all(&mut *db)
             .await?;
+    db.end();
     Ok(raw
         .into_iter()
         .map(DomainRow::try_from)
@@ -158,9 +161,11 @@ pub(super) async fn one(
     store: &SqliteStore,
     domain: &DomainName,
 ) -> Result<Option<DomainRow>, Fault> {
+    let mut db = store.read().await?;
     let raw: Option<RawDomain> = sqlx::query_as("SELECT * FROM domain_view WHERE name = ?")
         .bind(domain.as_str())
-        .fetch_optional(&store.reader)
+        .fetch_optional(&mut *db)
         .await?;
+    db.end();
     Ok(raw.map(DomainRow::try_from).transpose()?)
 }

@@ -8,10 +8,10 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use super::ledger;
+use super::{holder, ledger};
 use crate::prevalidation::{DomainName, LedgerEntry};
 use crate::store::row::{self, RawDomain, RawEntry};
-use crate::store::{Bucket, Claim, DomainRow, Fence, Lease, StoreError, Write};
+use crate::store::{Bucket, Claim, DomainRow, Fence, Held, Lease, StoreError, Write};
 
 /// Neither subquery refers to what is outside of it, so SQLite computes each once (faults
 /// B14); both go along an index in its order, and end with the first row or the last that is
@@ -40,8 +40,9 @@ const NEXT_DUE: &str = "SELECT due_at FROM domain
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only = claim.only.map(row::encode).transpose()?;
     let mut tx = store.begin().await?;
+    free_the_gone(&mut tx, claim.now).await?;
     let claimed: Vec<(String, i64, u32)> = sqlx::query_as(CLAIM)
-        .bind(claim.holder)
+        .bind(holder::since(claim.holder, claim.now))
         .bind(
             claim
                 .now
@@ -56,6 +57,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
         .fetch_all(&mut *tx)
         .await?;
     if claimed.is_empty() {
+        tx.leave().await?;
         return Ok(Vec::new());
     }
     let names = row::encode(&claimed.iter().map(|(name, ..)| name).collect::<Vec<_>>())?;
@@ -105,16 +107,83 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     Ok(leases)
 }
 
+/// No lease ends later than this, in microseconds: the configuration allows an hour, and the other
+/// process's clock is this one.
+const LONGEST: i64 = 2 * 3_600_000_000;
+
+/// Ends the leases of processes that are gone, and those that a wrong clock has made.
+pub(super) async fn free_the_gone(db: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {
+    let now = now.as_microsecond();
+    // Both go along the index of leases, which is empty most of the time.
+    let mut holders: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT lease_holder FROM domain WHERE lease_until IS NOT NULL AND lease_holder IS NOT NULL",
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let held = holders.clone();
+    holders.retain(|holder| holder::is_gone(holder));
+    sqlx::query(
+        "UPDATE domain SET lease_until = ?1 WHERE lease_until IS NOT NULL AND lease_until > ?1
+             AND lease_holder IN (SELECT value FROM json_each(?2))
+             AND (lease_until > ?3 OR lease_holder IN (SELECT value FROM json_each(?4)))",
+    )
+    .bind(now)
+    .bind(row::encode(&held)?)
+    .bind(now.saturating_add(LONGEST))
+    .bind(row::encode(&holders)?)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What processes hold that live, for all that is known.
+pub(super) async fn held(store: &SqliteStore, now: Timestamp) -> Result<Vec<Held>, Fault> {
+    let now = now.as_microsecond();
+    let mut db = store.read().await?;
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT name, lease_holder, lease_until FROM domain
+         WHERE lease_until IS NOT NULL AND lease_holder IS NOT NULL AND lease_until > ? AND lease_until <= ? ORDER BY name",
+    )
+    .bind(now)
+    .bind(now.saturating_add(LONGEST))
+    .fetch_all(&mut *db)
+    .await?;
+    db.end();
+    let mut gone: HashMap<String, bool> = HashMap::new();
+    let mut held = Vec::new();
+    for (name, holder, until) in rows {
+        if *gone
+            .entry(holder.clone())
+            .or_insert_with(|| holder::is_gone(&holder))
+        {
+            continue;
+        }
+        let (who, since) = holder::read(&holder);
+        held.push(Held {
+            domain: row::name(&name)?,
+            holder: who.to_owned(),
+            since,
+            until: row::time(until)?,
+        });
+    }
+    Ok(held)
+}
+
 pub(super) async fn next_due(
     store: &SqliteStore,
     only: Option<&[DomainName]>,
     except_clients: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
+    let mut db = store.read().await?;
     let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
         .bind(row::encode(except_clients)?)
         .bind(only.map(row::encode).transpose()?)
-        .fetch_optional(&store.reader)
+        .fetch_optional(&mut *db)
         .await?;
+    db.end();
     Ok(due.map(row::time).transpose()?)
 }
 
@@ -210,8 +279,14 @@ pub(super) async fn take_risk_slot(
     .fetch_optional(&mut *tx)
     .await?;
     match at_risk {
-        None => return Err(StoreError::LeaseLost(fence.domain.clone()).into()),
-        Some(true) => return Ok(true),
+        None => {
+            tx.leave().await?;
+            return Err(StoreError::LeaseLost(fence.domain.clone()).into());
+        }
+        Some(true) => {
+            tx.leave().await?;
+            return Ok(true);
+        }
         Some(false) => {}
     }
     let granted = sqlx::query(

@@ -56,21 +56,23 @@ pub(super) async fn open_entries(
     store: &SqliteStore,
     owner: Option<&DomainName>,
 ) -> Result<Vec<LedgerEntry>, Fault> {
+    let mut db = store.read().await?;
     let raw: Vec<RawEntry> = match owner {
         Some(owner) => {
             sqlx::query_as(
                 "SELECT * FROM ledger WHERE owner = ? AND state <> 'removed' ORDER BY id",
             )
             .bind(owner.as_str())
-            .fetch_all(&store.reader)
+            .fetch_all(&mut *db)
             .await?
         }
         None => {
             sqlx::query_as("SELECT * FROM ledger WHERE state <> 'removed' ORDER BY owner, id")
-                .fetch_all(&store.reader)
+                .fetch_all(&mut *db)
                 .await?
         }
     };
+    db.end();
     Ok(raw
         .into_iter()
         .map(LedgerEntry::try_from)
@@ -95,11 +97,13 @@ pub(super) async fn effects_since(
     store: &SqliteStore,
     since: Timestamp,
 ) -> Result<EffectCount, Fault> {
+    let mut db = store.read().await?;
     let (all, retries): (i64, i64) =
         sqlx::query_as("SELECT count(*), coalesce(sum(retry), 0) FROM effect WHERE at >= ?")
             .bind(since.as_microsecond())
-            .fetch_one(&store.reader)
+            .fetch_one(&mut *db)
             .await?;
+    db.end();
     Ok(EffectCount {
         all: all.unsigned_abs(),
         retries: retries.unsigned_abs(),
@@ -136,16 +140,18 @@ pub(super) async fn append(db: &mut SqliteConnection, events: &[&Event]) -> Resu
 pub(super) async fn note(store: &SqliteStore, events: &[Event]) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     append(&mut tx, &events.iter().collect::<Vec<_>>()).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 pub(super) async fn history(store: &SqliteStore, domain: &DomainName) -> Result<Vec<Event>, Fault> {
+    let mut db = store.read().await?;
     let raw: Vec<RawEvent> = sqlx::query_as(
         "SELECT at, run, domain, kind, detail FROM history WHERE domain = ? ORDER BY id",
     )
     .bind(domain.as_str())
-    .fetch_all(&store.reader)
+    .fetch_all(&mut *db)
     .await?;
+    db.end();
     Ok(raw
         .into_iter()
         .map(Event::try_from)
@@ -153,10 +159,13 @@ pub(super) async fn history(store: &SqliteStore, domain: &DomainName) -> Result<
 }
 
 pub(super) async fn fact(store: &SqliteStore, key: &str) -> Result<Option<String>, Fault> {
-    Ok(sqlx::query_scalar("SELECT value FROM fact WHERE key = ?")
+    let mut db = store.read().await?;
+    let value = sqlx::query_scalar("SELECT value FROM fact WHERE key = ?")
         .bind(key)
-        .fetch_optional(&store.reader)
-        .await?)
+        .fetch_optional(&mut *db)
+        .await?;
+    db.end();
+    Ok(value)
 }
 
 pub(super) async fn set_fact(store: &SqliteStore, key: &str, value: &str) -> Result<(), Fault> {
@@ -166,7 +175,7 @@ pub(super) async fn set_fact(store: &SqliteStore, key: &str, value: &str) -> Res
         .bind(value)
         .execute(&mut *tx)
         .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 pub(super) async fn retention(store: &SqliteStore, now: Timestamp) -> Result<u64, Fault> {

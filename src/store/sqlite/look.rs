@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use sqlx::SqliteConnection;
 
-use super::SqliteStore;
 use super::fault::Fault;
-use crate::store::{Seen, StoreError, next_look, row};
+use super::{SqliteStore, holder, lease};
+use crate::store::{FAR, SKEW, Seen, StoreError, next_look, row};
 
 pub(super) async fn record(
     store: &SqliteStore,
@@ -31,6 +32,8 @@ pub(super) async fn record(
     let at = read_at.as_microsecond();
 
     let mut tx = store.begin().await?;
+    lease::free_the_gone(&mut tx, read_at).await?;
+    disbelieve(&mut tx, client, at).await?;
     // A lease that has ended goes with the change: its holder, should it wake, decided on what is
     // no longer true.
     sqlx::query(
@@ -75,13 +78,41 @@ pub(super) async fn record(
         .bind(client)
         .execute(&mut *tx)
         .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
+}
+
+/// Moments that a wrong clock has left do not outlive the next look.
+async fn disbelieve(db: &mut SqliteConnection, client: &str, at: i64) -> Result<(), Fault> {
+    let far = at.saturating_add(micros(FAR));
+    sqlx::query(
+        "UPDATE domain SET read_at = iif(read_at > ?3, ?2, read_at), missed_look = iif(missed_look > ?3, ?2 - 1, missed_look),
+             woken_at = iif(woken_at > ?3, ?2, woken_at)
+         WHERE client = ?1 AND (read_at > ?3 OR missed_look > ?3 OR woken_at > ?3)",
+    )
+    .bind(client)
+    .bind(at)
+    .bind(far)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("UPDATE look SET at = ?2 WHERE client = ?1 AND at > ?3")
+        .bind(client)
+        .bind(at)
+        .bind(far)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn micros(length: SignedDuration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }
 
 pub(super) async fn all(store: &SqliteStore) -> Result<BTreeMap<String, Timestamp>, Fault> {
+    let mut db = store.read().await?;
     let raw: Vec<(String, i64)> = sqlx::query_as("SELECT client, at FROM look")
-        .fetch_all(&store.reader)
+        .fetch_all(&mut *db)
         .await?;
+    db.end();
     Ok(raw
         .into_iter()
         .map(|(client, at)| Ok((client, row::time(at)?)))
@@ -102,15 +133,33 @@ pub(super) async fn claim(
         .fetch_optional(&mut *tx)
         .await?;
     if let Some(next) = next_look(looked, every, now) {
+        tx.leave().await?;
         return Ok(Some(next));
     }
+    // A turn of a process that is gone has ended, and so has one that is longer than any is.
+    let turn: Option<(String, i64)> =
+        sqlx::query_as("SELECT holder, until FROM turn WHERE client = ?")
+            .bind(client)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let longest = now
+        .saturating_add(lease)
+        .and_then(|end| end.saturating_add(SKEW));
+    let longest = longest.unwrap_or(Timestamp::MAX).as_microsecond();
+    if turn.is_some_and(|(holder, until)| until > longest || holder::is_gone(&holder)) {
+        sqlx::query("DELETE FROM turn WHERE client = ?")
+            .bind(client)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let holder = holder::here(holder);
     let (taken_by, until): (String, i64) = sqlx::query_as(
         "INSERT INTO turn (client, holder, until) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET until = iif(until <= ?4 OR holder = ?2, ?3, until), holder = iif(until <= ?4, ?2, holder)
          RETURNING holder, until",
     )
     .bind(client)
-    .bind(holder)
+    .bind(&holder)
     .bind(now.saturating_add(lease).unwrap_or(Timestamp::MAX).as_microsecond())
     .bind(now.as_microsecond())
     .fetch_one(&mut *tx)

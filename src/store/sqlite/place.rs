@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
+use crate::store::url::Named;
 
 /// What a store URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +19,18 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
-        let rest = url.strip_prefix("sqlite:").unwrap_or_default();
-        if rest == ":memory:" {
-            return Ok(Self::Memory);
-        }
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path.is_empty() || path.contains('?') {
-            return Err(StoreError::Unfit {
+        match Named::read(url) {
+            Ok(Named::Memory) => Ok(Self::Memory),
+            Ok(Named::File(path)) => Ok(Self::File(path)),
+            Ok(Named::Postgres) => Err(StoreError::Unfit {
                 message: format!("`{url}` names no SQLite database"),
-                hint: "write it as `sqlite:/var/lib/prevalidate/state.db`, without parameters"
-                    .to_owned(),
-            });
+                hint: "write it as `sqlite:/var/lib/prevalidate/prevalidate.db`".to_owned(),
+            }),
+            Err(unreadable) => Err(StoreError::Unfit {
+                message: format!("the store's URL `{url}` {}", unreadable.message),
+                hint: unreadable.hint,
+            }),
         }
-        Ok(Self::File(PathBuf::from(path)))
     }
 
     /// For messages.
@@ -42,17 +42,72 @@ impl Place {
     }
 }
 
+/// Whether a file is there. A path that can never lead to one is refused.
+pub(super) fn is_there(path: &Path) -> Result<bool, StoreError> {
+    refuse_no_file(path)?;
+    match fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => Err(wrong(
+            path,
+            "cannot be there: a part of the path is a file, not a folder",
+            "correct `url` of [store]",
+        )),
+        Err(e) => Err(unreachable_file(
+            &format!("reading {}", path.display()),
+            &e,
+            path,
+        )),
+    }
+}
+
+/// Refuses a folder, a device or a socket in the place of the file.
+pub(super) fn refuse_no_file(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let inside = path.join("prevalidate.db");
+            let hint = format!("name a file in it: url = \"sqlite:{}\"", inside.display());
+            Err(wrong(path, "is a folder, not a file", &hint))
+        }
+        Ok(found) if !found.is_file() => Err(wrong(
+            path,
+            "is not a regular file",
+            "correct `url` of [store]",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn wrong(path: &Path, what: &str, hint: &str) -> StoreError {
+    StoreError::Unfit {
+        message: format!("the store {} {what}", path.display()),
+        hint: hint.to_owned(),
+    }
+}
+
+/// A file that this user may not reach stays so until a person changes it.
+fn unreachable_file(what: &str, error: &io::Error, path: &Path) -> StoreError {
+    let advice = format!(
+        "check that the user of this process owns {}",
+        directory(path).display()
+    );
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return StoreError::Unfit {
+            message: format!("{what}: {error}"),
+            hint: advice,
+        };
+    }
+    StoreError::Unavailable {
+        message: format!("{what}: {error} ({advice})"),
+    }
+}
+
 /// Creates the file (0600) before any content is written, tightens one that others can read, and
 /// refuses a place where others can replace the file or other hosts can open it (faults B03, B04).
 /// A folder that is missing is more likely mistyped than meant.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let dir = directory(path);
-    let failed = |what: &str, error: io::Error| StoreError::Unavailable {
-        message: format!(
-            "{what}: {error} (check that the user of this process owns {})",
-            dir.display()
-        ),
-    };
+    let failed = |what: &str, error: io::Error| unreachable_file(what, &error, path);
     if fs::metadata(dir).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
         return Err(StoreError::Unfit {
             message: format!("the folder of the store is not there: {}", dir.display()),

@@ -10,17 +10,20 @@ pub(super) async fn page(
     kind: Kind,
     after: Option<&str>,
 ) -> Result<Page, Fault> {
+    let mut db = store.read().await?;
     let sql = || sqlx::AssertSqlSafe(kind.select("rowid"));
     let after = after.map_or_else(|| kind.start(), str::to_owned);
     let limit = PAGE as i64;
-    Ok(record::found!(
+    let page = record::found!(
         kind,
         sqlx::query_as(sql())
             .bind(after)
             .bind(limit)
-            .fetch_all(&store.reader)
+            .fetch_all(&mut *db)
             .await?
-    )?)
+    )?;
+    db.end();
+    Ok(page)
 }
 
 pub(super) async fn restore(
@@ -63,5 +66,5 @@ pub(super) async fn restore(
             }
         }
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }

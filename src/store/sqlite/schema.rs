@@ -5,6 +5,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::fault::Fault;
 use super::place::Place;
 use crate::store::StoreError;
+use crate::store::endpoint::{Bound, OF_ALL, OF_ONE};
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never
 /// change one that was released.
@@ -14,11 +15,12 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0003.sql"),
 ];
 
+/// Who holds leases is asked at every claim, and most of the time nobody does. An index changes what
+/// no program says or hears, so it needs no version: older programs go on with the file.
+const INDEX: &str = "CREATE INDEX IF NOT EXISTS domain_leased ON domain (lease_holder) WHERE lease_until IS NOT NULL";
+
 /// `PRAGMA application_id`, "pval": tells the database of another program from ours.
 const APPLICATION: i64 = 0x7076_616c;
-
-/// The fact that holds the endpoint's fingerprint.
-const ENDPOINT: &str = "endpoint";
 
 /// What a database holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<
 /// then finds nothing to do.
 pub(super) async fn migrate(db: &mut SqliteConnection, place: &Place) -> Result<(), Fault> {
     if inspect(db, place).await? == Content::Current {
+        sqlx::query(INDEX).execute(db).await?;
         return Ok(());
     }
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
@@ -92,38 +95,45 @@ pub(super) async fn migrate(db: &mut SqliteConnection, place: &Place) -> Result<
     sqlx::raw_sql(sqlx::AssertSqlSafe(stamp))
         .execute(&mut *tx)
         .await?;
+    sqlx::query(INDEX).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Ties the database to one CA endpoint: a store made for pre-production knows references that
-/// production does not (faults C23). Only `bind` writes it down; a look compares.
+/// Ties the database to its CAs (faults C23). Only `bind` writes it down; a look compares.
 pub(super) async fn check_endpoint(
     db: &mut SqliteConnection,
     fingerprint: &str,
     place: &Place,
     bind: bool,
 ) -> Result<(), Fault> {
-    if bind {
-        sqlx::query("INSERT INTO fact (key, value) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM fact WHERE key = ?1)")
-            .bind(ENDPOINT)
-            .bind(fingerprint)
+    let bound = bound(db).await?;
+    let facts = bound.binding(fingerprint, &place.shown())?;
+    if !bind || facts.is_empty() {
+        return Ok(());
+    }
+    for (key, value) in facts {
+        sqlx::query("INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(key)
+            .bind(value)
             .execute(&mut *db)
             .await?;
     }
-    let bound: Option<String> = sqlx::query_scalar("SELECT value FROM fact WHERE key = ?")
-        .bind(ENDPOINT)
-        .fetch_optional(db)
-        .await?;
-    match bound {
-        Some(bound) if bound != fingerprint => Err(StoreError::Unfit {
-            message: format!(
-                "{} was made for the CA at `{bound}`, not for `{fingerprint}`",
-                place.shown()
-            ),
-            hint: "give each CA environment its own store".to_owned(),
-        }
-        .into()),
-        _ => Ok(()),
-    }
+    // Another process may have bound it meanwhile.
+    self::bound(db)
+        .await?
+        .binding(fingerprint, &place.shown())
+        .map(drop)
+        .map_err(Fault::from)
+}
+
+async fn bound(db: &mut SqliteConnection) -> Result<Bound, Fault> {
+    let facts = sqlx::query_as(
+        "SELECT key, value FROM fact WHERE key = ?1 OR substr(key, 1, length(?2)) = ?2",
+    )
+    .bind(OF_ALL)
+    .bind(OF_ONE)
+    .fetch_all(db)
+    .await?;
+    Ok(Bound::of(facts))
 }

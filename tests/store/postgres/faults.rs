@@ -399,3 +399,62 @@ async fn a_server_that_lets_one_in_and_says_no_more_is_given_up() {
         "{silent:?}"
     );
 }
+
+/// The server says no in the middle of the first message of a transaction: the session is in an
+/// aborted transaction, and still answers a ping.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_refused_in_the_middle_serves_nobody_else() {
+    let database = Cluster::shared().database().await;
+    let store = open(&database.url).await;
+    filled(&store).await;
+    database
+        .run(
+            "CREATE FUNCTION nospace() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'No space left on device' USING errcode = '53100'; END $$;
+             CREATE TRIGGER nospace BEFORE INSERT ON settled FOR EACH ROW EXECUTE FUNCTION nospace()",
+        )
+        .await;
+    // All connections of the pool.
+    let refused = futures::future::join_all((0..16).map(|_| store.set_fact("k", "v"))).await;
+    for outcome in refused {
+        assert!(
+            matches!(&outcome, Err(StoreError::Unavailable { message }) if message.contains("space")),
+            "{outcome:?}"
+        );
+    }
+    assert!(store.try_to_write(Duration::from_secs(9)).await.is_err());
+    let aborted = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    until(async || database.number(aborted).await == 0).await;
+    database.run("DROP TRIGGER nospace ON settled").await;
+    for outcome in futures::future::join_all((0..16).map(|_| store.set_fact("k", "v"))).await {
+        outcome.unwrap();
+    }
+    for _ in 0..16 {
+        assert_eq!(store.fact("k").await.unwrap().as_deref(), Some("v"));
+    }
+    store.try_to_write(Duration::from_secs(9)).await.unwrap();
+}
+
+/// A call that is given up leaves no session in its transaction for the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_given_up_in_the_middle_leaves_no_open_transaction() {
+    let database = Cluster::shared().database().await;
+    let store = open(&database.url).await;
+    filled(&store).await;
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE fact IN EXCLUSIVE MODE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    for _ in 0..8 {
+        let given_up = tokio::time::timeout(Duration::from_millis(50), store.set_fact("k", "v"));
+        assert!(given_up.await.is_err());
+    }
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    store.set_fact("k", "w").await.unwrap();
+    let open = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    until(async || database.number(open).await == 0).await;
+    assert_eq!(store.fact("k").await.unwrap().as_deref(), Some("w"));
+}

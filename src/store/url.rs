@@ -1,0 +1,148 @@
+//! Which database a URL of `[store]` names. The text is read here and nowhere else, so that the
+//! configuration and the store cannot read it differently.
+
+use std::path::{Path, PathBuf};
+
+/// What a store's URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// `sqlite::memory:`: gone with the process.
+    Memory,
+    /// A file of SQLite.
+    File(PathBuf),
+    /// A database of PostgreSQL; its URL is the adapter's to read.
+    Postgres,
+}
+
+/// Why a text is no URL of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+const EXAMPLE: &str = "sqlite:/var/lib/prevalidate/prevalidate.db";
+
+impl Named {
+    /// Reads `sqlite:PATH`, `sqlite:///PATH` and `sqlite:////PATH` (as SQLAlchemy writes an absolute
+    /// one), which are the same when PATH begins with a slash, and `postgres://…`.
+    ///
+    /// # Errors
+    /// When it names no database.
+    pub fn read(text: &str) -> Result<Self, Unreadable> {
+        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+            return Ok(Self::Postgres);
+        }
+        let no = |message: &str, hint: String| {
+            Err(Unreadable {
+                message: message.to_owned(),
+                hint,
+            })
+        };
+        let example = || format!("write it as \"{EXAMPLE}\"");
+        let Some(rest) = text.strip_prefix("sqlite:") else {
+            return no(
+                "must be sqlite: and the path of a file, without parameters, or postgres://…",
+                example(),
+            );
+        };
+        if rest == ":memory:" {
+            return Ok(Self::Memory);
+        }
+        if let Some((path, _)) = rest.split_once(['?', '#']) {
+            return no(
+                "must be sqlite: and the path of a file, without parameters",
+                format!(
+                    "write \"sqlite:{path}\": how the file is opened is not for the URL to say"
+                ),
+            );
+        }
+        let path = match rest.strip_prefix("//") {
+            // Three slashes, or four, are an absolute path.
+            Some(path) if path.starts_with('/') => format!("/{}", path.trim_start_matches('/')),
+            Some(path) => path.to_owned(),
+            None if rest.starts_with('/') => format!("/{}", rest.trim_start_matches('/')),
+            None => rest.to_owned(),
+        };
+        match path.as_str() {
+            "" | "/" => no("names no file", example()),
+            ":memory:" | "/:memory:" => no(
+                "names a file `:memory:`",
+                "write \"sqlite::memory:\" for a store that is gone with the process".to_owned(),
+            ),
+            path if path.ends_with('/') => no(
+                "names a folder, not a file",
+                format!("name a file in it: \"sqlite:{path}prevalidate.db\""),
+            ),
+            path => Ok(Self::File(PathBuf::from(path))),
+        }
+    }
+
+    /// The same, with a relative path taken from `folder`: a daemon and a shell stand in different
+    /// folders, and must not have two stores.
+    pub fn in_folder(self, folder: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(folder.join(path)),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_absolute_path_is_absolute_however_many_slashes_there_are() {
+        for text in [
+            "sqlite:/var/lib/p/s.db",
+            "sqlite:///var/lib/p/s.db",
+            "sqlite:////var/lib/p/s.db",
+            "sqlite://///var/lib/p/s.db",
+        ] {
+            let named = Named::read(text).unwrap();
+            assert_eq!(named, Named::File("/var/lib/p/s.db".into()), "{text}");
+            assert_eq!(named.clone().in_folder(Path::new("/etc")), named, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_is_taken_from_one_folder() {
+        for text in ["sqlite:s.db", "sqlite://s.db"] {
+            let named = Named::read(text).unwrap().in_folder(Path::new("/etc/p"));
+            assert_eq!(named, Named::File("/etc/p/s.db".into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_refused_with_what_to_write() {
+        for (text, says) in [
+            ("sqlite:", "prevalidate.db"),
+            ("sqlite://", "prevalidate.db"),
+            ("sqlite:///", "prevalidate.db"),
+            ("sqlite:////", "prevalidate.db"),
+            ("sqlite:/x.db?mode=rwc", "sqlite:/x.db"),
+            ("sqlite:////x.db?mode=ro", "sqlite:////x.db"),
+            ("sqlite:x.db#1", "sqlite:x.db"),
+            ("sqlite:/var/lib/p/", "sqlite:/var/lib/p/prevalidate.db"),
+            ("sqlite:///:memory:", "sqlite::memory:"),
+            ("sqlite://:memory:", "sqlite::memory:"),
+            ("sqlite+aiosqlite:///x.db", "prevalidate.db"),
+            ("file:x.db", "prevalidate.db"),
+            ("/var/lib/p/s.db", "prevalidate.db"),
+            ("", "prevalidate.db"),
+        ] {
+            match Named::read(text) {
+                Err(unreadable) => {
+                    assert!(unreadable.hint.contains(says), "{text}: {unreadable:?}")
+                }
+                Ok(named) => panic!("{text}: {named:?}"),
+            }
+        }
+        assert_eq!(Named::read("sqlite::memory:"), Ok(Named::Memory));
+        assert_eq!(Named::read("postgresql://db/p"), Ok(Named::Postgres));
+    }
+}
