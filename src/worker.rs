@@ -10,10 +10,12 @@ mod budget;
 mod covering;
 pub mod crashpoint;
 mod hold;
+mod intake;
 mod look;
 mod looks;
 mod perform;
 pub mod route;
+mod target;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use tokio_util::sync::CancellationToken;
 
+use crate::ca::Ca;
 use crate::ca::ending::Ending;
-use crate::ca::{Ca, ClientSelector};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy, State};
@@ -35,8 +37,10 @@ use crate::store::{Claim, Event, Store, StoreError};
 use budget::Pauses;
 pub use covering::{Above, Cover, Covering, above};
 use hold::{Hold, Moment};
-pub use look::{failure_fact, refusal_fact};
+pub use intake::Intake;
+pub use look::{failure_fact, reference_fact, refusal_fact};
 use looks::{Looks, UnderWay};
+pub use target::Target;
 
 /// Everything outside that a worker touches.
 #[derive(Debug, Clone)]
@@ -51,29 +55,6 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-}
-
-/// A client whose domains are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// `CA/SELECTOR`, the same text in every row of its domains.
-    pub key: String,
-    /// The `[ca.NAME]`.
-    pub ca: String,
-    /// How the configuration names it.
-    pub selector: ClientSelector,
-}
-
-impl Target {
-    /// A target with its key.
-    pub fn new(ca: impl Into<String>, selector: ClientSelector) -> Self {
-        let ca = ca.into();
-        Self {
-            key: format!("{ca}/{selector}"),
-            ca,
-            selector,
-        }
-    }
 }
 
 /// How a worker goes about it.
@@ -105,6 +86,10 @@ pub struct Options {
     pub look_every: Option<SignedDuration>,
     /// Counts the leases that others took over.
     pub metrics: Option<Arc<Metrics>>,
+    /// What waits for its client to be found at the CA.
+    pub intake: Intake,
+    /// A look that fails is remembered, so that others hear of it.
+    pub remembers_failures: bool,
 }
 
 impl Options {
@@ -122,6 +107,8 @@ impl Options {
             lease: SignedDuration::from_mins(5),
             look_every: None,
             metrics: None,
+            intake: Intake::default(),
+            remembers_failures: true,
         }
     }
 }

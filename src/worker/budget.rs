@@ -14,6 +14,9 @@ const FAILURES: u32 = 5;
 /// While it is open, one probe in this time.
 const PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
+/// No pause is longer. One that seems to be was made by a clock that was wrong.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+
 /// How long a CA is left alone that says "too many requests" and not for how long.
 const UNTOLD: SignedDuration = SignedDuration::from_mins(1);
 
@@ -34,7 +37,7 @@ impl Pauses {
         pauses
             .get(ca)
             .and_then(|pause| pause.until)
-            .filter(|&until| now < until)
+            .filter(|&until| now < until && until.duration_since(now) <= LONGEST)
     }
 
     /// The CA answered.
@@ -52,7 +55,7 @@ impl Pauses {
         pause.failures += 1;
         let span = match error.failure {
             // A refused credential stays refused: asking on would lock the account (faults J02).
-            Failure::Unauthenticated | Failure::Settings => Some(SignedDuration::from_hours(24)),
+            Failure::Unauthenticated | Failure::Settings => Some(LONGEST),
             Failure::Throttled if error.retry_after.is_none() => Some(UNTOLD),
             _ if error.retry_after.is_some() => error
                 .retry_after
@@ -60,8 +63,12 @@ impl Pauses {
             _ if pause.failures >= FAILURES => Some(PAUSE),
             _ => None,
         };
+        let span = span.map(|span| span.min(LONGEST));
         if let Some(until) = span.and_then(|span| now.saturating_add(span).ok()) {
-            pause.until = pause.until.max(Some(until));
+            let known = pause
+                .until
+                .filter(|&known| known.duration_since(now) <= LONGEST);
+            pause.until = known.max(Some(until));
         }
     }
 }

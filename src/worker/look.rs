@@ -116,9 +116,11 @@ impl Worker {
                 return Ok(());
             }
             Err(error) => {
-                let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
-                self.note(vec![event]).await?;
-                self.remember_failure(&target.key, &error).await?;
+                if self.options.remembers_failures {
+                    let event = self.event(None, "look-failed", format!("{}: {error}", target.key));
+                    self.note(vec![event]).await?;
+                    self.remember_failure(&target.key, &error).await?;
+                }
                 self.look_failed(target, &error);
                 return Ok(());
             }
@@ -196,6 +198,7 @@ impl Worker {
                 return Ok(Err(error));
             }
         };
+        self.take_in(target).await?;
         let mut ledger: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for entry in store.open_entries(None).await? {
             ledger.entry(entry.owner.clone()).or_default().push(entry);
@@ -305,7 +308,7 @@ impl Worker {
         if let ClientSelector::Reference(reference) = &target.selector {
             return Ok(Ok(reference.clone()));
         }
-        let key = format!("client-reference/{}", target.key);
+        let key = reference_fact(&target.key);
         if let Some(reference) = self.ports.store.fact(&key).await? {
             return Ok(Ok(reference));
         }
@@ -372,6 +375,7 @@ impl Worker {
             attempt: row.attempt,
             ledger,
         }
+        .believed(self.ports.clock.now())
     }
 
     async fn remember_unmanaged(
@@ -414,6 +418,11 @@ impl Worker {
 /// What the guard refused at the last look at a client; empty when it did not.
 pub fn refusal_fact(client: &str) -> String {
     format!("guard/{client}")
+}
+
+/// The CA's reference for a client that is configured by its name, once it was found.
+pub fn reference_fact(client: &str) -> String {
+    format!("client-reference/{client}")
 }
 
 /// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.

@@ -78,6 +78,17 @@ impl Looks {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A moment that is further ahead than any pause is the trace of a clock that was wrong: what
+    /// was to be due then is due now.
+    fn is_due(&self, due: Timestamp, now: Timestamp) -> bool {
+        let longest = self
+            .every
+            .unwrap_or_default()
+            .max(REFUSED_AGAIN)
+            .max(backoff(u32::MAX));
+        due <= now || due.duration_since(now) > longest
+    }
+
     /// How the last look at each client ended.
     pub(super) fn states(&self) -> BTreeMap<String, LookState> {
         self.lock()
@@ -94,7 +105,7 @@ impl Looks {
     ) -> Option<UnderWay<'_>> {
         let mut clients = self.lock();
         let is_due = |standing: &Standing| {
-            !standing.under_way && standing.due_at.is_some_and(|due| due <= now)
+            !standing.under_way && standing.due_at.is_some_and(|due| self.is_due(due, now))
         };
         let target = targets.find(|target| clients.get(&target.key).is_some_and(is_due))?;
         let standing = clients.get_mut(&target.key)?;
@@ -276,6 +287,27 @@ mod tests {
         assert!(
             looks.hear(&target.key, Some(stored), false, true, now),
             "a domain that came after the look"
+        );
+    }
+
+    #[test]
+    fn a_look_that_a_wrong_clock_put_off_for_years_is_due_when_the_clock_is_right_again() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let target = Target::new("ca", ClientSelector::Name("one".into()));
+        let targets = std::slice::from_ref(&target);
+        let every = SignedDuration::from_hours(6);
+        for ahead in [24 * 400, 24, 7] {
+            let looks = Looks::new(targets, Some(every));
+            let wrong = now + SignedDuration::from_hours(ahead);
+            drop(looks.begin(targets.iter(), wrong).unwrap());
+            looks.ended(&target.key, LookState::Done, wrong);
+            assert!(looks.begin(targets.iter(), now).is_some(), "{ahead} h");
+        }
+        let looks = Looks::new(targets, Some(every));
+        looks.ended(&target.key, LookState::Done, now);
+        assert!(
+            looks.begin(targets.iter(), now).is_none(),
+            "one that was put off rightly waits"
         );
     }
 

@@ -14,7 +14,7 @@ use super::task::Task;
 use super::{Hold, Moment, Worker, crashpoint};
 use crate::ca::Ca;
 use crate::prevalidation::{DomainName, Step};
-use crate::store::{EffectMark, Event, Fence, Lease, StoreError};
+use crate::store::{EffectMark, Event, Fence, Lease, Origin, StoreError};
 
 impl Worker {
     /// Performs the next step of each claimed domain and gives its lease back.
@@ -30,6 +30,13 @@ impl Worker {
                     && needs_ca(&task.decision.step)
                     && !self.knows(&task.row.client)
                 {
+                    // The wish of another configuration: its own process keeps it, and a typing
+                    // error there must not stop what this one keeps.
+                    if task.row.origins.contains(&Origin::Config) {
+                        task.leave_to_others(now);
+                        groups.entry(Kind::Idle).or_default().push(task);
+                        continue;
+                    }
                     let reason = format!(
                         "its client {} is no longer in the configuration",
                         task.row.client

@@ -457,7 +457,16 @@ impl Worker {
         let hour_ago = now
             .saturating_sub(SignedDuration::from_hours(1))
             .unwrap_or(Timestamp::MIN);
-        let spent = self.ports.store.effects_since(hour_ago).await?.retries;
+        // What a wrong clock has put into the future was not done in the last hour.
+        let (since, ahead) = (
+            self.ports.store.effects_since(hour_ago).await?.retries,
+            self.ports
+                .store
+                .effects_since(after_skew(now))
+                .await?
+                .retries,
+        );
+        let spent = since.saturating_sub(ahead);
         let left = usize::try_from(self.policy.retries_per_hour.saturating_sub(spent))
             .unwrap_or(usize::MAX);
         let mut late = again.split_off(again.len().min(left));
@@ -546,6 +555,12 @@ impl Worker {
             .cloned()
             .expect("only rows of the configured clients are claimed for the CA")
     }
+}
+
+/// Later than this is no moment of the past: clocks differ by less.
+fn after_skew(now: Timestamp) -> Timestamp {
+    now.saturating_add(SignedDuration::from_mins(5))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Whether the CA was asked before to look for the value of this attempt, or something else was

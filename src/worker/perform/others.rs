@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::{Receipt, TxtRrset};
 
 use super::super::Worker;
 use super::super::task::Task;
-use crate::prevalidation::{LedgerState, OthersChanged};
+use crate::prevalidation::{LedgerState, OthersChanged, Step};
 
 impl Task {
     /// How many values of others stand in `rrset`, beside all of ours.
@@ -56,5 +56,18 @@ impl Task {
             format!("somebody changed other TXT values at the name; {what}"),
         );
         self.observed.attempt.others_changed = Some(OthersChanged { at: now, what });
+    }
+}
+
+/// So soon is it looked at again whether a domain of another configuration is ours again.
+const OTHERS_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+impl Task {
+    /// Nothing is done, and nothing is said about it: the domain is at a client that another
+    /// program's configuration names and this one's does not.
+    pub(super) fn leave_to_others(&mut self, now: Timestamp) {
+        let again = now.saturating_add(OTHERS_AGAIN).ok();
+        self.observed.attempt.not_before = self.observed.attempt.not_before.max(again);
+        self.decision.step = Step::Rest;
     }
 }
