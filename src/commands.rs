@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod diagnose;
+mod held;
 mod history;
 mod hook;
 mod inventory;

@@ -303,7 +303,8 @@ fn view(
         read_at: row.read_at,
         attempt: row.attempt,
         ledger,
-    };
+    }
+    .believed(now);
     let decision = next_step(&observed, policy, now);
     let end = observed.usable_until(&policy.reuse, now);
     let attempt = &observed.attempt;
@@ -369,7 +370,7 @@ fn view(
         others_changed: attempt.others_changed.clone(),
         waiting,
         bogus,
-        ca_read_at: row
+        ca_read_at: observed
             .read_at
             .filter(|_| observed.sighting != Sighting::Unread),
         domain: observed.domain,

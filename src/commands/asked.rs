@@ -12,7 +12,7 @@ use crate::prevalidation::{Attempt, DomainName, Notice, Policy, Sighting};
 use crate::store::{DomainRow, Origin, Store, StoreError};
 use crate::worker::Target;
 
-use super::{Exit, Failed, wire};
+use super::{Exit, Failed, held, wire};
 
 /// For [`names()`] that are only looked up: whoever took them into the inventory has consented to
 /// how they are read.
@@ -138,7 +138,9 @@ pub(super) async fn views(
         providers: &providers,
         policy,
     };
-    overview::views(store, rows, &basis, covered, now).await
+    let mut views = overview::views(store, rows, &basis, covered, now).await?;
+    held::tell_views(store, &mut views, now).await?;
+    Ok(views)
 }
 
 /// Refuses names that the inventory does not want, all at once.

@@ -12,15 +12,21 @@ use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
-use crate::output::{Output, relative, share};
+use crate::output::{Output, moment, relative, share};
 use crate::overview::DomainView;
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Lateness, State};
-use crate::store::Store;
+use crate::store::{KEPT_DAYS, Store};
 use crate::worker::refusal_fact;
 
 /// Two nightly runs are missing.
 const DEAD: SignedDuration = SignedDuration::from_hours(50);
+
+/// So far ahead may a moment of the past be: clocks differ a little.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// No step is planned further ahead: no proof counts for longer.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * KEPT_DAYS);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 OK · 1 WARNING · 2 CRITICAL · 3 UNKNOWN.")]
@@ -186,6 +192,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             format!("{} could not be told of {}: {error}", open.sink, open.topic),
         ));
     }
+    findings.extend(put_off(&wanted, now));
     let oldest = ages(&*store, &settings, &wanted, now, &mut findings).await?;
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
@@ -235,6 +242,28 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     })
 }
 
+/// What is planned for a day that no rule could have put it to.
+fn put_off(wanted: &[&DomainView], now: Timestamp) -> Option<(Word, String)> {
+    let is_far = |view: &&&DomainView| {
+        let due = view.due_at.filter(|&due| due < Timestamp::MAX);
+        due.is_some_and(|due| due.duration_since(now) > FARTHEST)
+    };
+    let mut far = wanted.iter().filter(is_far);
+    let first = far.next()?;
+    let more = match far.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let due = first.due_at.map(moment).unwrap_or_default();
+    Some((
+        Word::Warning,
+        format!(
+            "{}{more}: the next step stands at {due}, which a wrong clock has put there; the next look at the CA mends it",
+            first.domain.both_forms()
+        ),
+    ))
+}
+
 /// The age of the oldest last look at a client that has wanted domains; findings about it go first
 /// among their like.
 async fn ages(
@@ -274,6 +303,14 @@ async fn ages(
             );
         }
         let age = now.duration_since(at);
+        if age < -AHEAD {
+            let doubt = format!(
+                "{} was last asked about {}, which is still to come: the clock was wrong then, or is now",
+                moment(at),
+                target.key
+            );
+            findings.insert(0, (Word::Warning, doubt));
+        }
         oldest = oldest.max(Some(age));
         if age > STALE {
             let word = if age > DEAD {

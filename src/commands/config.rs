@@ -36,6 +36,9 @@ pub(super) fn config(
 }
 
 fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {
+    if let Some(doubt) = Named::of(settings).check()? {
+        output.warn(&format!("store.url: {doubt}"), None);
+    }
     let faults = if read_secrets {
         unreadable_secrets(settings)
     } else {

@@ -48,13 +48,14 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     output.notice(&format!("looks after {}", several(&only)));
     let mut targets = wire::targets(&settings);
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
-    let store = wire::open(&settings, false).await?;
+    let (store, intake) = wire::open(&settings, false).await?;
     let order = Order {
         command: "hook",
         targets,
         only: Some(only),
         wait: args.wait,
         force: false,
+        intake,
     };
     work(&settings, Arc::clone(&store), order, output).await
 }

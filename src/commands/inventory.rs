@@ -214,7 +214,7 @@ async fn take_in(
     places: Vec<(Place, Vec<DomainName>)>,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let store = wire::open_or_make(settings, false, output).await?;
+    let (store, _) = wire::open_or_make(settings, false, output).await?;
     let now = SystemClock.now();
     let rows: BTreeMap<DomainName, DomainRow> = store
         .domains()
@@ -335,7 +335,7 @@ pub(super) async fn remove(
     if args.at_ca {
         return at_ca::remove(&settings, &names, &rows, args.yes, output).await;
     }
-    let store = wire::open(&settings, false).await?;
+    let (store, _) = wire::open(&settings, false).await?;
     let removed = let_go(&*store, &names, &rows).await?;
     let before: Vec<_> = names
         .iter()

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::run::Which;
 use super::summary::{Look, Scope, verdict};
 use super::work::Order;
-use super::{Exit, Failed, Global, OutputFormat, asked, wire};
+use super::{Exit, Failed, Global, OutputFormat, asked, held, wire};
 use crate::output::{Output, moment, relative, share};
 use crate::prevalidation::{Plan, PlannedStep, State, Step};
-use crate::worker::{Options, Worker};
+use crate::worker::{Intake, Options, Worker};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -32,10 +32,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let (store, _folder) = wire::store_copy(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
-    let shrunk = wire::sync(&*store, &settings, clock.now(), false).await?;
-    if shrunk.is_some() {
-        wire::sync(&*store, &settings, clock.now(), true).await?;
-    }
+    let shrunk = wire::pretend(&*store, &settings, clock.now()).await?;
     let rows = store.domains().await?;
     asked::in_inventory(&names, &rows)?;
 
@@ -46,6 +43,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         only,
         wait: SignedDuration::ZERO,
         force: false,
+        intake: Intake::default(),
     };
     Scope::new(&settings, &rows, &order).warn(output);
     let options = Options {
@@ -62,6 +60,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     );
     let mut plan = worker.plan().await?;
     plan.alarms.extend(shrunk);
+    held::tell_plan(&settings, &mut plan).await?;
     // Nobody's domain that is at rest is no news.
     plan.steps
         .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);

@@ -55,7 +55,7 @@ pub(super) async fn reset(
 
     let mut targets = wire::targets(&settings);
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
-    let store = wire::open(&settings, false).await?;
+    let (store, intake) = wire::open(&settings, false).await?;
     by_hand::order(&*store, "reset", &names, |lease, now| {
         let proof = lease
             .row
@@ -74,6 +74,7 @@ pub(super) async fn reset(
         only: Some(names),
         wait: args.wait,
         force: false,
+        intake,
     };
     work(&settings, Arc::clone(&store), order, output).await
 }

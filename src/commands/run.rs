@@ -54,12 +54,12 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         rows.retain(|row| only.contains(&row.domain));
         targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     }
-    let store = match wire::open_or_make(&settings, args.force, output).await {
+    let (store, intake) = match wire::open_or_make(&settings, args.force, output).await {
         Err(failed) if failed.exit == Exit::Guard => {
             notify::tell_refusal(&settings, output).await;
             return Err(failed);
         }
-        store => store?,
+        opened => opened?,
     };
     let wait = args.wait.unwrap_or_else(|| {
         settings
@@ -74,6 +74,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         only,
         wait,
         force: args.force,
+        intake,
     };
     let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
     store.retention(SystemClock.now()).await?;

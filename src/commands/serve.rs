@@ -22,11 +22,14 @@ use crate::server::scheduler::{Pace, Scheduler};
 use crate::server::shared::Shared;
 use crate::server::{http, manager};
 use crate::store::Store;
+use crate::worker::Intake;
 use parts::Parts;
 use signals::{Signal, Signals};
 
 /// How often what the store could not take is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether the store's inventory is still that of the configuration.
+const COMPARE: Duration = Duration::from_secs(600);
 /// How long the store may take to let go.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -50,13 +53,14 @@ pub(super) async fn serve(
         return Ok(Exit::Done);
     };
     let run = run_name("serve", wire::clock().now());
-    let parts = Parts::new(&settings, &store, &run)?;
+    let intake = Intake::default();
+    let parts = Parts::new(&settings, &store, &run, &intake)?;
     let shared = Arc::new(Shared::new(
         Arc::clone(&store),
         wire::clock(),
         parts.live.clone(),
     ));
-    let mut daemon = Daemon::new(shared, parts, settings, run);
+    let mut daemon = Daemon::new(shared, parts, settings, run, intake);
     daemon.begin().await;
     daemon.tell();
     let interface = daemon.listen().await?;
@@ -127,10 +131,18 @@ struct Daemon {
     unsynced: bool,
     /// Where it listens, until it ends.
     address: Option<SocketAddr>,
+    /// What waits for its client to be found.
+    intake: Intake,
 }
 
 impl Daemon {
-    fn new(shared: Arc<Shared>, parts: Parts, settings: Settings, run: String) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        parts: Parts,
+        settings: Settings,
+        run: String,
+        intake: Intake,
+    ) -> Self {
         let worker = parts.worker(&shared);
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
@@ -143,6 +155,7 @@ impl Daemon {
             notifiers,
             unsynced: true,
             address: None,
+            intake,
         }
     }
 
@@ -210,9 +223,12 @@ impl Daemon {
         let work = tokio::spawn(async move { scheduler.run().await });
         tokio::pin!(work);
         let mut again = tokio::time::interval(AGAIN);
+        let first = tokio::time::Instant::now() + COMPARE;
+        let mut compare = tokio::time::interval_at(first, COMPARE);
         loop {
             tokio::select! {
                 ended = &mut work => return self.ended(ended),
+                _ = compare.tick() => self.unless_it_ends(signals, Self::compare).await,
                 _ = again.tick() => {
                     if self.unsynced && !self.shared.draining.is_cancelled() && self.shared.obstacle().is_none() {
                         self.unless_it_ends(signals, Self::sync).await;
@@ -252,6 +268,11 @@ impl Daemon {
     }
 
     fn ended(&self, ended: Result<usize, tokio::task::JoinError>) -> Result<Exit, Failed> {
+        if let Some(why) = self.scheduler.lost() {
+            return Err(Failed::new(Exit::Temporary, why).with_hint(
+                "started again, it opens the store that is there now, or makes a new one",
+            ));
+        }
         match ended {
             Ok(0) => tracing::info!("ended; nothing is left under way"),
             Ok(cut) => tracing::warn!(
@@ -268,11 +289,25 @@ impl Daemon {
         Ok(Exit::Done)
     }
 
+    /// On one machine another program with another configuration may have stored its inventory: that
+    /// of the daemon is stored again. Machines that share a database have one configuration each,
+    /// which may differ while they are brought up to date, and must not undo each other's.
+    async fn compare(&mut self) {
+        if self.shared.store.is_shared() || self.shared.draining.is_cancelled() {
+            return;
+        }
+        if let Ok(true) = wire::differs(&*self.shared.store, &self.settings).await {
+            tracing::warn!("the inventory in the store is not that of the configuration");
+            self.unsynced = true;
+        }
+    }
+
     /// Takes the inventory into the store; what did not work is tried again.
     async fn sync(&mut self) {
         match wire::sync(
             &*self.shared.store,
             &self.settings,
+            &self.intake,
             self.shared.clock.now(),
             false,
         )
@@ -320,18 +355,19 @@ impl Daemon {
         };
         let settings = wire::settings_again(global)?;
         if wire::fingerprint(&settings) != wire::fingerprint(&self.settings) {
-            return Err(vec![
-                "ca: the store belongs to the CAs it began with; others need a store of their own"
-                    .to_owned(),
-            ]);
+            // A CA may come or go; one of the same name is never another one.
+            let store = Named::of(&self.settings);
+            let bound = store.open(Some(&wire::fingerprint(&settings))).await;
+            bound.map_err(one)?.close().await;
         }
-        let parts = Parts::new(&settings, &self.shared.store, &self.run).map_err(one)?;
+        let parts =
+            Parts::new(&settings, &self.shared.store, &self.run, &self.intake).map_err(one)?;
         if let Some(fault) = parts::exposed(self.address, &parts.live) {
             return Err(vec![fault]);
         }
         if self.shared.obstacle().is_none() {
             let now = self.shared.clock.now();
-            match wire::sync(&*self.shared.store, &settings, now, false).await {
+            match wire::sync(&*self.shared.store, &settings, &self.intake, now, false).await {
                 Ok(None) => self.unsynced = false,
                 Ok(Some(alarm)) => return Err(one(wire::refused(&alarm))),
                 Err(failed) if failed.exit == Exit::Temporary => self.unsynced = true,

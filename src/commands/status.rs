@@ -60,20 +60,29 @@ pub(super) async fn status(
     let settings = wire::settings(global, output)?;
     let clients = asked::targets(&settings, args.client.as_deref())?;
     let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    let _copy;
     let (store, looks, covered) = if args.refresh {
-        let store = wire::open_or_pretend(&settings).await?;
+        let (store, folder, is_ours) = wire::open_to_look(&settings).await?;
+        let run = format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"));
         let worker = Worker::new(
             wire::ports(&settings, Arc::clone(&store))?,
             wire::policy(&settings),
             clients.clone(),
-            Options::new(
-                "status",
-                format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ")),
-            ),
+            Options {
+                remembers_failures: false,
+                ..Options::new("status", run)
+            },
             CancellationToken::new(),
             Arc::new(|_| {}),
         );
         worker.refresh().await?;
+        _copy = folder;
+        if !is_ours {
+            output.notice(
+                "the inventory of this configuration is not the store's yet: what the CA says is shown and not stored; \
+                 `prevalidate run` takes the inventory over",
+            );
+        }
         (
             store,
             worker.looks().into_iter().map(Look::from).collect(),
@@ -184,7 +193,17 @@ async fn ages(
                     target.key,
                     relative(at, now)
                 ));
-                if now.duration_since(at) > STALE {
+                let age = now.duration_since(at);
+                if age < -SignedDuration::from_mins(5) {
+                    output.warn(
+                        &format!(
+                            "{}: the last look at the CA is still to come: the clock was wrong then, or is now",
+                            target.key
+                        ),
+                        Some("`timedatectl` shows how this machine's clock is set"),
+                    );
+                }
+                if age > STALE {
                     output.warn(
                         &format!(
                             "{}: the last look at the CA is {}",

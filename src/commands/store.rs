@@ -13,6 +13,9 @@ use crate::store::{Content, Kind, Store, StoreError};
 pub(super) enum StoreCommand {
     /// Copies everything from one store into another, empty one: from a file to PostgreSQL, or back
     Copy(CopyArgs),
+    /// Brings a store of an older version up to date, and does nothing else; the same again changes
+    /// nothing
+    Upgrade,
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,7 +50,35 @@ pub(super) async fn store(
     command: StoreCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let StoreCommand::Copy(args) = command;
+    match command {
+        StoreCommand::Copy(args) => copy_all(global, args, output).await,
+        StoreCommand::Upgrade => upgrade(global, output).await,
+    }
+}
+
+async fn upgrade(global: &Global, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let named = Named::of(&settings);
+    let shown = named.shown()?;
+    if !named.is_there().await? {
+        return Err(
+            Failed::new(Exit::Usage, format!("there is no store at {shown}")).with_hint(
+                "`prevalidate run` makes one; if it did already, correct `url` of [store]",
+            ),
+        );
+    }
+    let upgraded = named.is_older().await?;
+    wire::open_as_it_is(&settings).await?.close().await;
+    output.json(&serde_json::json!({ "store": shown, "upgraded": upgraded }));
+    output.line(&if upgraded {
+        format!("{shown} was brought up to date")
+    } else {
+        format!("{shown} is up to date")
+    });
+    Ok(Exit::Done)
+}
+
+async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = match (&args.from, &args.to) {
         (Some(_), Some(_)) => None,
         _ => Some(wire::settings(global, output)?),

@@ -1,10 +1,10 @@
 //! From settings to working parts: the only place that names concrete adapters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use prevalidate_providers::Provider;
 use prevalidate_providers::pace::Pace;
 use prevalidate_providers::provider::LiveNameServers;
@@ -13,17 +13,19 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 mod hooks;
+mod inventory;
 mod notify;
 mod pace;
 mod server;
 mod store;
 
 pub(super) use self::hooks::hook_keys;
+pub(super) use self::inventory::{differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
 use self::pace::FleetPace;
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
-    Named, open, open_as_it_is, open_or_make, open_or_pretend, open_to_serve, store_copy,
+    Named, open, open_as_it_is, open_or_make, open_to_look, open_to_serve, store_copy,
     store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
@@ -32,13 +34,11 @@ use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, ProviderTable, Settings};
 use crate::output::Output;
-use crate::overview::trouble::INVENTORY;
-use crate::prevalidation::guard::examine_inventory;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
-use crate::store::{Origin, Pages, Store, StoreError, Wanted};
-use crate::worker::{Ports, Target, refusal_fact};
+use crate::store::{Store, StoreError};
+use crate::worker::{Ports, Target};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
@@ -119,66 +119,20 @@ pub(super) fn targets(settings: &Settings) -> Vec<Target> {
     targets
 }
 
-/// The inventory of the configuration, as the store keeps it.
-pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let rows = settings.clients.iter().flat_map(|client| {
-        let key = Target::new(&client.ca, client.selector.clone()).key;
-        client.domains.iter().map(move |domain| Wanted {
-            domain: domain.name.clone(),
-            client: key.clone(),
-            ca: client.ca.clone(),
-            provider: domain.provider.clone(),
-        })
-    });
-    rows.collect()
-}
-
 /// What binds a store to its CAs: production and pre-production must not share one (faults C23).
 pub(super) fn fingerprint(settings: &Settings) -> String {
-    let hosts: Vec<_> = settings
+    let parts: Vec<_> = settings
         .cas
-        .values()
-        .map(|ca| ca.url.authority().to_owned())
+        .iter()
+        .map(|(name, ca)| format!("{name}={}", ca.url.authority()))
         .collect();
-    hosts.join(" ")
+    parts.join(" ")
 }
 
 /// The guard's refusal as the end of a command.
 pub(super) fn refused(alarm: &Alarm) -> Failed {
     Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
         .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
-}
-
-/// Takes the configuration's inventory into the store, unless it shrank so much that somebody
-/// should look first (faults G01).
-pub(super) async fn sync(
-    store: &dyn Store,
-    settings: &Settings,
-    now: Timestamp,
-    force: bool,
-) -> Result<Option<Alarm>, Failed> {
-    let wanted = wanted(settings);
-    let kept: BTreeSet<&DomainName> = wanted.iter().map(|row| &row.domain).collect();
-    let (mut known, mut gone, mut pages) = (0, Vec::new(), Pages::of(store));
-    while let Some(rows) = pages.next().await? {
-        let rows = rows
-            .into_iter()
-            .filter(|row| row.origins.contains(&Origin::Config));
-        let rows = rows.inspect(|_| known += 1).map(|row| row.domain);
-        gone.extend(rows.filter(|domain| !kept.contains(domain)));
-    }
-    let alarm = examine_inventory(INVENTORY, known, &gone).filter(|_| !force);
-    let (fact, refusal) = (
-        refusal_fact(INVENTORY),
-        alarm.as_ref().map(ToString::to_string).unwrap_or_default(),
-    );
-    if store.fact(&fact).await?.unwrap_or_default() != refusal {
-        store.set_fact(&fact, &refusal).await?;
-    }
-    if alarm.is_none() {
-        store.sync_inventory(Origin::Config, &wanted, now).await?;
-    }
-    Ok(alarm)
 }
 
 /// One CA by its `[ca.NAME]`, for a command that needs no worker.
@@ -378,6 +332,8 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unfit { message, hint } => Self::new(Exit::Usage, message).with_hint(hint),
+            // The same again ends the same: a person must mend it.
+            StoreError::Corrupt(_) => Self::new(Exit::Usage, error.to_string()),
             other => Self::new(Exit::Temporary, other.to_string()),
         }
     }

@@ -82,7 +82,7 @@ pub(super) async fn withdraw(
     }
     ask(&with, ours.len(), args.yes, output)?;
 
-    let store = wire::open(&settings, false).await?;
+    let (store, _) = wire::open(&settings, false).await?;
     order(&*store, &with).await?;
     remove(&settings, &store, &with, args.wait).await?;
     report(&settings, &*store, &with, ours, output).await

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::summary::{Scope, Summary};
-use super::{Exit, Failed, asked, wire};
+use super::{Exit, Failed, asked, held, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::DomainName;
 use crate::store::{Event, Store};
-use crate::worker::{Options, Target, Worker};
+use crate::worker::{Intake, Options, Target, Worker};
 
 /// What a pass is to do.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Order {
     pub wait: SignedDuration,
     /// Acts although the guard refuses.
     pub force: bool,
+    /// What waits for its client to be found.
+    pub intake: Intake,
 }
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
@@ -45,7 +47,7 @@ pub(super) async fn work(
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let policy = wire::policy(settings);
-    let rows = store.domains().await?;
+    let rows = asked::inventory(store.domains().await?, settings);
     let scope = Scope::new(settings, &rows, &order);
     scope.warn(output);
 
@@ -54,6 +56,7 @@ pub(super) async fn work(
         only: scope.only.clone(),
         force: order.force,
         afresh: order.only.is_some(),
+        intake: order.intake.clone(),
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
         ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
@@ -61,6 +64,8 @@ pub(super) async fn work(
     if let Some(named) = &order.only {
         store.wake(named, clock.now()).await?;
     }
+    let is_asked = |name: &DomainName| scope.only.as_ref().is_none_or(|only| only.contains(name));
+    held::tell_run(&*store, is_asked, clock.now(), output).await?;
     let before = asked::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
     let valid = before
         .iter()

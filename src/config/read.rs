@@ -27,6 +27,7 @@ use super::{
 use crate::ca::token::check_prefix;
 use crate::prevalidation::DomainName;
 use crate::propagation::{GateMode, Judging, caa};
+use crate::store::url::Named;
 
 const TOP: Schema = Schema {
     path: "",
@@ -325,12 +326,14 @@ fn store_url(section: &Section<'_>) -> Option<String> {
         "for instance url = \"sqlite:/var/lib/prevalidate/prevalidate.db\"",
     );
     let text = section.text("url")?;
-    if ["postgres:", "postgresql:"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
-    {
-        return postgres_url(section, text);
-    }
+    let named = match Named::read(text) {
+        Ok(Named::Postgres) => return postgres_url(section, text),
+        Ok(named) => named.in_folder(&section.reader.folder),
+        Err(unreadable) => {
+            section.fault_hint("url", &unreadable.message, &unreadable.hint);
+            return None;
+        }
+    };
     if section.has("password") {
         let line = section.line_of("password");
         section.reader.notice(
@@ -339,22 +342,9 @@ fn store_url(section: &Section<'_>) -> Option<String> {
             "is not used: the store is a file",
         );
     }
-    match text.strip_prefix("sqlite:") {
-        Some(":memory:") => Some(text.to_owned()),
-        Some(path) if !path.trim_matches('/').is_empty() && !path.contains(['?', '#']) => {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            Some(format!(
-                "sqlite:{}",
-                section.reader.folder.join(path).display()
-            ))
-        }
-        _ => {
-            section.fault(
-                "url",
-                "must be sqlite: and the path of a file, without parameters, or postgres://…",
-            );
-            None
-        }
+    match named {
+        Named::File(path) => Some(format!("sqlite:{}", path.display())),
+        _ => Some(text.to_owned()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::decide::SKEW;
 use super::{Pace, Topic};
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
@@ -109,8 +110,11 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
         }
         let failing = picture.troubles.unreachable.get(&client.key);
-        let failing =
-            failing.filter(|failing| picture.at.duration_since(failing.since) >= pace.doubt);
+        // A beginning that is still to come was written by a wrong clock, and puts nothing off.
+        let failing = failing.filter(|failing| {
+            let lasts = picture.at.duration_since(failing.since);
+            lasts >= pace.doubt || lasts < -SKEW
+        });
         let age = client.looked_at.map(|at| picture.at.duration_since(at));
         match (failing, age) {
             (Some(failing), _) => add(Topic::CaUnreachable, whom(), Concern::of(&*failing.error)),
@@ -122,6 +126,11 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
                     Concern::of(format!("it was last asked {hours} hours ago")),
                 );
             }
+            (None, Some(age)) if age < -SKEW => add(
+                Topic::CaUnreachable,
+                whom(),
+                Concern::of("the time it was last asked at is still to come: a clock is wrong"),
+            ),
             _ => {}
         }
     }

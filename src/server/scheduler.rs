@@ -31,6 +31,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// so (faults W07). A round of a hundred domains and a CA that takes its time has minutes, and at a
 /// slow rate hours; so it counts from the last answer.
 const STUCK: Duration = Duration::from_secs(15 * 60);
+/// An embedded store that could not be written for so long may need a process that opens it anew:
+/// the service manager is left to think so. A database server is waited for.
+const UNWRITTEN: Duration = Duration::from_secs(15 * 60);
 /// The longest pause after a fault of the store, or of the program.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -77,8 +80,10 @@ pub struct Scheduler {
     picture_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
     fault: Mutex<Option<(Instant, String)>>,
-    /// When it answered last.
+    /// When it was written last.
     answered: Mutex<Instant>,
+    /// Why this process must end: its store is not where it was.
+    lost: Mutex<Option<String>>,
 }
 
 /// What a task of the scheduler is.
@@ -109,6 +114,7 @@ impl Scheduler {
             picture_took: Mutex::default(),
             fault: Mutex::default(),
             answered: Mutex::new(Instant::now()),
+            lost: Mutex::default(),
             shared,
         }
     }
@@ -210,7 +216,9 @@ impl Scheduler {
         if heard.0 != answers {
             *heard = (answers, now);
         }
-        if !hangs(&lock(&self.rounds), heard.1, now) {
+        let unwritten =
+            !self.shared.store.is_shared() && lock(&self.answered).elapsed() > UNWRITTEN;
+        if !hangs(&lock(&self.rounds), heard.1, now) && !unwritten {
             self.shared.metrics.pulse(self.shared.clock.now());
             if manager::patience().is_some() {
                 manager::alive();
@@ -240,7 +248,12 @@ impl Scheduler {
         }
     }
 
-    /// The store answered; what it did not do before is over.
+    /// Why the process ended by itself, if it did.
+    pub fn lost(&self) -> Option<String> {
+        lock(&self.lost).clone()
+    }
+
+    /// The store was written; what it did not do before is over.
     fn store_answers(&self) {
         self.shared.metrics.store_up(true);
         *lock(&self.answered) = Instant::now();
@@ -261,6 +274,12 @@ impl Scheduler {
         self.shared.metrics.store_up(false);
         let mut fault = lock(&self.fault);
         let text = error.to_string();
+        if matches!(error, StoreError::Replaced { .. }) {
+            tracing::error!(error = %text, "the store is not where it was: ends");
+            *lock(&self.lost) = Some(text);
+            self.shared.draining.cancel();
+            return;
+        }
         if fault.is_none() {
             tracing::error!(error = %text, "the store does not answer; tries again until it does");
             manager::status(&format!("tries again: {text}"));

@@ -18,4 +18,5 @@ mod secrets;
 mod serve;
 mod signal;
 mod states;
+mod store;
 pub mod world;

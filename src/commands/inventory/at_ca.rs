@@ -116,7 +116,7 @@ pub(super) async fn remove(
             }
         }
     }
-    let store = wire::open(settings, false).await?;
+    let (store, _) = wire::open(settings, false).await?;
     // First the wish, or the next run would register again what is deleted here.
     let dropped = let_go(&*store, names, rows).await?;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::server::metered::metered;
 use crate::server::shared::{Live, Shared};
 use crate::store::Store;
-use crate::worker::{Options, Ports, Worker};
+use crate::worker::{Intake, Options, Ports, Worker};
 
 /// Built from one reading of the configuration and its secrets.
 pub(super) struct Parts {
@@ -27,6 +27,7 @@ impl Parts {
         settings: &Settings,
         store: &Arc<dyn Store>,
         run: &str,
+        intake: &Intake,
     ) -> Result<Self, Failed> {
         let ports = wire::ports(settings, Arc::clone(store))?;
         let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
@@ -38,6 +39,7 @@ impl Parts {
             // however idle they are.
             batch: (2 * concurrency).clamp(8, 100),
             look_every: Some(span(settings.worker.look_every)),
+            intake: intake.clone(),
             ..Options::new(format!("{run}/{}", std::process::id()), run)
         };
         let (access, hook_keys, tls) = (

@@ -7,13 +7,14 @@ use prevalidate_providers::secret::SecretSource;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use super::{Exit, Failed, fingerprint, refused, sync};
+use super::{Exit, Failed, differs, fingerprint, pretend, refused, sync};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::{Output, moment};
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Kind, Store, StoreError};
+use crate::worker::Intake;
 
 /// How far this machine's clock may be from the database's before nothing is decided by it (faults
 /// T01).
@@ -32,6 +33,14 @@ impl<'a> Named<'a> {
             url: &settings.store_url,
             password: settings.store_password.as_ref(),
         }
+    }
+
+    /// Reads the URL and opens nothing; what may be better about it.
+    pub(in crate::commands) fn check(&self) -> Result<Option<String>, StoreError> {
+        if PostgresStore::is_named_by(self.url) {
+            return PostgresStore::check(self.url);
+        }
+        SqliteStore::is_there(self.url).map(|_| None)
     }
 
     /// For messages; never a password.
@@ -69,7 +78,15 @@ impl<'a> Named<'a> {
         Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
     }
 
-    async fn is_there(&self) -> Result<bool, Failed> {
+    /// Whether an older program made it.
+    pub(in crate::commands) async fn is_older(&self) -> Result<bool, Failed> {
+        if PostgresStore::is_named_by(self.url) {
+            return Ok(PostgresStore::is_older(self.url, self.secret()?.as_ref()).await?);
+        }
+        Ok(SqliteStore::is_older(self.url).await?)
+    }
+
+    pub(in crate::commands) async fn is_there(&self) -> Result<bool, Failed> {
         if PostgresStore::is_named_by(self.url) {
             return Ok(PostgresStore::is_there(self.url, self.secret()?.as_ref()).await?);
         }
@@ -157,17 +174,17 @@ pub(in crate::commands) async fn open_or_make(
     settings: &Settings,
     force: bool,
     output: &Output,
-) -> Result<Arc<dyn Store>, Failed> {
+) -> Result<(Arc<dyn Store>, Intake), Failed> {
     let named = Named::of(settings);
     let is_new = !named.is_there().await?;
-    let store = filled(settings, force).await?;
+    let filled = filled(settings, force).await?;
     if is_new {
         output.notice(&format!(
             "made a new store, {}: it knows of nothing that was done before",
             named.shown()?
         ));
     }
-    Ok(store)
+    Ok(filled)
 }
 
 /// The store for a process that goes on for long: it compares the clocks itself, and brings the
@@ -188,7 +205,7 @@ pub(in crate::commands) async fn open_to_serve(
 pub(in crate::commands) async fn open(
     settings: &Settings,
     force: bool,
-) -> Result<Arc<dyn Store>, Failed> {
+) -> Result<(Arc<dyn Store>, Intake), Failed> {
     let named = Named::of(settings);
     if named.is_there().await? {
         return filled(settings, force).await;
@@ -200,16 +217,26 @@ pub(in crate::commands) async fn open(
     .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
 }
 
-/// The store for a command that only looks: one in memory while there is none.
-pub(in crate::commands) async fn open_or_pretend(
+/// The store for a look at the CA that changes no inventory, and whether it is the one of the
+/// configuration. Where the store's inventory is another one, a copy with the configuration's;
+/// while there is no store, one in memory.
+pub(in crate::commands) async fn open_to_look(
     settings: &Settings,
-) -> Result<Arc<dyn Store>, Failed> {
-    if Named::of(settings).is_there().await? {
-        return filled(settings, false).await;
+) -> Result<(Arc<dyn Store>, Option<TempDir>, bool), Failed> {
+    if !Named::of(settings).is_there().await? {
+        let store = memory().await?;
+        pretend(&*store, settings, SystemClock.now()).await?;
+        return Ok((store, None, true));
     }
-    let store = store_read_only(settings).await?;
-    sync(&*store, settings, SystemClock.now(), true).await?;
-    Ok(store)
+    let store = open_as_it_is(settings).await?;
+    agree(&*store, &*super::clock()).await?;
+    if !differs(&*store, settings).await? {
+        return Ok((store, None, true));
+    }
+    store.close().await;
+    let (copy, folder) = store_copy(settings).await?;
+    pretend(&*copy, settings, SystemClock.now()).await?;
+    Ok((copy, folder, false))
 }
 
 /// The store as somebody left it.
@@ -219,18 +246,20 @@ pub(in crate::commands) async fn open_as_it_is(
     Named::of(settings).open(Some(&fingerprint(settings))).await
 }
 
-/// The store with the configuration's inventory in it. Nothing is written when the inventory shrank
-/// so much that a person must look first (faults G01), unless `force`; and nothing at all while the
+/// The store with the configuration's inventory in it, and what of that waits for its client to be
+/// found. Nothing is written when the inventory became so different that a person must look first
+/// (faults G01), unless `force`; and nothing at all while the
 /// clocks disagree.
-async fn filled(settings: &Settings, force: bool) -> Result<Arc<dyn Store>, Failed> {
+async fn filled(settings: &Settings, force: bool) -> Result<(Arc<dyn Store>, Intake), Failed> {
     let store = Named::of(settings)
         .open(Some(&fingerprint(settings)))
         .await?;
     let clock = super::clock();
     agree(&*store, &*clock).await?;
-    match sync(&*store, settings, clock.now(), force).await? {
+    let intake = Intake::default();
+    match sync(&*store, settings, &intake, clock.now(), force).await? {
         Some(alarm) => Err(refused(&alarm)),
-        None => Ok(store),
+        None => Ok((store, intake)),
     }
 }
 

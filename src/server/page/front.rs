@@ -23,6 +23,8 @@ use crate::prevalidation::State as Standing;
 pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 /// So many cases are told here; the list has all.
 const CASES: usize = 8;
+/// So far ahead may a moment of the past be: clocks differ a little.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// `GET /`
 pub(super) async fn show(
@@ -139,7 +141,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
         .filter(|client| {
             client
                 .looked_at
-                .is_some_and(|at| now.duration_since(at) > STALE)
+                .is_some_and(|at| now.duration_since(at) > STALE || at.duration_since(now) > AHEAD)
         })
         .collect();
     let entries = summary

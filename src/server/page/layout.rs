@@ -102,7 +102,7 @@ impl Frame<'_> {
 
     fn age_warning(&self) -> Markup {
         match self.picture {
-            Some(at) if self.now.duration_since(at) > OLD_PICTURE => html! {
+            Some(at) if self.now.duration_since(at).abs() > OLD_PICTURE => html! {
                 div.note.wrong role="status" {
                     p { strong { "This picture is old." } " It was taken " (away(at, self.now))
                         ": the store could not be read since. The log says why." }

@@ -15,6 +15,10 @@ const PICTURE: Duration = Duration::from_secs(30);
 /// When something was done, the next picture comes sooner: not sooner than this, nor than ten times
 /// what the last one took.
 const PICTURE_SOON: Duration = Duration::from_secs(2);
+/// How often the store is written to, so that one that can only be read is noticed.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long such a write may take.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 /// How often the clocks are compared.
 const CLOCK: Duration = Duration::from_secs(60);
 /// How soon an errand that failed is tried again.
@@ -27,6 +31,8 @@ const TIDY: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Errand {
     /// Reads how all domains stand.
     Picture,
+    /// Writes to the store.
+    Write,
     /// Compares the clocks.
     Clock,
     /// Deletes what is too old.
@@ -48,6 +54,7 @@ impl Errands {
         let tidy = now + TIDY.mul_f64(rand::random_range(0.01..0.1));
         let due = [
             (Errand::Picture, now),
+            (Errand::Write, now + WRITE),
             (Errand::Clock, now),
             (Errand::Tidy, tidy),
         ]
@@ -90,6 +97,7 @@ impl Errands {
         self.running.remove(&errand);
         let every = match errand {
             Errand::Picture => PICTURE,
+            Errand::Write => WRITE,
             Errand::Clock => CLOCK,
             Errand::Tidy => TIDY,
         };
@@ -101,12 +109,14 @@ impl Errands {
 }
 
 impl Scheduler {
-    /// Runs one to its end; where the store does not answer, again after a while.
+    /// Runs one to its end; where the store does not answer, again after a while. Only a write
+    /// shows that the store does what it is for: one that is full or locked can still be read.
     pub(super) async fn run_errand(&self, errand: Errand) {
         loop {
             let began = Instant::now();
             let outcome = match errand {
                 Errand::Picture => self.take_picture().await,
+                Errand::Write => self.shared.store.try_to_write(WRITTEN_WITHIN).await,
                 Errand::Clock => self.compare_clocks().await,
                 Errand::Tidy => self
                     .shared
@@ -116,7 +126,10 @@ impl Scheduler {
                     .map(|_| ()),
             };
             match outcome {
-                Ok(()) => return self.store_answers(),
+                Ok(()) if matches!(errand, Errand::Write | Errand::Tidy) => {
+                    return self.store_answers();
+                }
+                Ok(()) => return,
                 Err(error) => {
                     self.store_fails(began, &error);
                     tokio::time::sleep(AGAIN).await;

@@ -32,7 +32,6 @@ impl Scheduler {
             match found {
                 Ok(Found::Nothing { next }) => {
                     faults = 0;
-                    self.store_answers();
                     let wait = self.until(next);
                     tokio::select! {
                         () = self.shared.wake.notified() => {}

@@ -1,0 +1,98 @@
+//! Domains that another process works on: nothing else is done for them before it lets go, and that
+//! is said instead of "now".
+
+use jiff::Timestamp;
+
+use super::Failed;
+use super::inventory::several;
+use super::wire;
+use crate::config::Settings;
+use crate::output::{Output, moment};
+use crate::overview::DomainView;
+use crate::prevalidation::{DomainName, Plan};
+use crate::store::{Held, Store, StoreError};
+
+/// `the process 21216 (run-20261129T054422Z-58xj) works on it since 2026-11-29 05:44:22, until …`
+fn said(held: &Held) -> String {
+    let who = match held.holder.rsplit_once('/') {
+        Some((name, pid)) => format!("the process {pid} ({name})"),
+        None => held.holder.clone(),
+    };
+    let since = held
+        .since
+        .map(|since| format!(" since {}", moment(since)))
+        .unwrap_or_default();
+    format!(
+        "{who} works on it{since}, until {} at the latest",
+        moment(held.until)
+    )
+}
+
+/// Says it of views whose next step is due.
+pub(super) async fn tell_views(
+    store: &dyn Store,
+    views: &mut [DomainView],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for held in store.held(now).await? {
+        // The views come by name.
+        let found = views.binary_search_by(|view| view.domain.cmp(&held.domain));
+        let Some(view) = found.ok().and_then(|at| views.get_mut(at)) else {
+            continue;
+        };
+        if view.is_managed() && view.due_at.is_none_or(|due| due <= now) {
+            view.due_at = Some(held.until);
+            view.reason = format!("{}: {}", said(&held), view.reason);
+        }
+    }
+    Ok(())
+}
+
+/// Says it of the steps of a plan.
+pub(super) async fn tell_plan(settings: &Settings, plan: &mut Plan) -> Result<(), Failed> {
+    let Some(store) = wire::store_if_there(settings).await? else {
+        return Ok(());
+    };
+    let held = store.held(plan.made_at).await?;
+    store.close().await;
+    let mut moved = false;
+    for held in held {
+        let steps = plan
+            .steps
+            .iter_mut()
+            .filter(|step| step.domain == held.domain && step.decision.at <= plan.made_at);
+        for step in steps {
+            step.decision.at = held.until;
+            step.decision.why = format!("{}: {}", said(&held), step.decision.why);
+            moved = true;
+        }
+    }
+    if moved {
+        let steps = std::mem::take(&mut plan.steps);
+        let alarms = std::mem::take(&mut plan.alarms);
+        *plan = Plan::new(plan.made_at, alarms, steps);
+    }
+    Ok(())
+}
+
+/// A run that begins says whom it waits for.
+pub(super) async fn tell_run(
+    store: &dyn Store,
+    asked: impl Fn(&DomainName) -> bool,
+    now: Timestamp,
+    output: &Output,
+) -> Result<(), StoreError> {
+    let mut held = store.held(now).await?;
+    held.retain(|held| asked(&held.domain));
+    let Some(last) = held.iter().max_by_key(|held| held.until) else {
+        return Ok(());
+    };
+    let names: Vec<_> = held.iter().map(|held| held.domain.clone()).collect();
+    output.notice(&format!(
+        "{}: {}; this run goes on with {} as soon as it lets go",
+        several(&names),
+        said(last),
+        if names.len() == 1 { "it" } else { "them" },
+    ));
+    Ok(())
+}
