@@ -1,7 +1,10 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of
 //! `status --output json` and of the daemon's interface.
 
+pub mod clients;
 pub mod counts;
+pub mod danger;
+mod finding;
 pub mod query;
 pub mod snapshot;
 pub mod trouble;
@@ -11,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::danger::{Danger, Gravity, Judged};
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Registration,
-    Sighting, Stage, State, Step, Waiting, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Sighting, Stage,
+    State, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::{Above, Cover, Covering, Target, above};
@@ -49,6 +53,10 @@ pub struct DomainView {
     pub covered_by: Option<DomainName>,
     /// Valid, and for longer than the critical margin.
     pub with_margin: bool,
+    /// How near it is to having no proof that counts.
+    pub danger: Danger,
+    /// Until when it was proven, while it has lapsed.
+    pub proven_until: Option<Timestamp>,
     /// Its last proof.
     pub proof: Option<ProofView>,
     /// The outstanding token.
@@ -129,6 +137,23 @@ impl DomainView {
     /// Whether it does not come right by itself, for all that is known.
     pub fn needs_a_person(&self) -> bool {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
+    }
+
+    /// How grave its standing is.
+    pub fn gravity(&self) -> Gravity {
+        self.gravity_with(self.danger)
+    }
+
+    /// The same by margins of somebody's own.
+    pub fn gravity_with(&self, danger: Danger) -> Gravity {
+        let judged = Judged {
+            state: self.state,
+            danger,
+            is_proven: self.with_margin || self.usable_until().is_some(),
+            is_bogus: self.bogus.is_some(),
+            lateness: self.lateness(),
+        };
+        judged.gravity()
     }
 
     /// Whether it is held because a person wants it so: then it does not go on by itself.
@@ -331,7 +356,21 @@ fn view(
         state: observed.state(&policy.reuse, now),
         with_margin: observed.desired
             && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
-        proof: registration.and_then(|registration| proof(registration, end)),
+        danger: match end {
+            _ if rests => Danger::None,
+            Some(end) => Danger::of_proof(end, policy, now),
+            None if observed.was_proven() => Danger::Lapsed,
+            None => Danger::None,
+        },
+        proven_until: (observed.is_lapsed(&policy.reuse, now))
+            .then(|| observed.proven_until(&policy.reuse))
+            .flatten(),
+        proof: observed.last_proof().map(|proof| ProofView {
+            validated_at: proof.validated_at,
+            expires_at: proof.expires_at,
+            usable_until: end,
+            method: proof.method.clone(),
+        }),
         token: registration
             .and_then(|registration| registration.token.as_ref())
             .map(|token| TokenView {
@@ -379,15 +418,6 @@ fn view(
     })
 }
 
-fn proof(registration: &Registration, end: Option<Timestamp>) -> Option<ProofView> {
-    registration.proof.as_ref().map(|proof| ProofView {
-        validated_at: proof.validated_at,
-        expires_at: proof.expires_at,
-        usable_until: end,
-        method: proof.method.clone(),
-    })
-}
-
 /// A domain at the CA that the store has no row for.
 fn stranger(domain: DomainName, target: Target) -> DomainView {
     let reason = "at the CA and not in the inventory".to_owned();
@@ -411,6 +441,8 @@ impl DomainView {
             state,
             covered_by: None,
             with_margin: false,
+            danger: Danger::None,
+            proven_until: None,
             proof: None,
             token: None,
             attempt: None,
@@ -436,6 +468,7 @@ impl DomainView {
         };
         self.state = parent.state;
         self.with_margin = parent.with_margin;
+        (self.danger, self.proven_until) = (parent.danger, parent.proven_until);
         self.proof = parent.proof;
         self.is_dns = parent.is_dns;
         self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
@@ -445,6 +478,8 @@ impl DomainView {
         Standing {
             state: self.state,
             with_margin: self.with_margin,
+            danger: self.danger,
+            proven_until: self.proven_until,
             proof: self.proof.clone(),
             is_dns: self.is_dns,
             ca_read_at: self.ca_read_at,
@@ -456,6 +491,8 @@ impl DomainView {
 struct Standing {
     state: State,
     with_margin: bool,
+    danger: Danger,
+    proven_until: Option<Timestamp>,
     proof: Option<ProofView>,
     is_dns: bool,
     ca_read_at: Option<Timestamp>,

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod belief;
 pub mod challenge;
 pub mod guard;
+pub mod lapse;
 pub mod ledger;
 pub mod name;
 pub mod observed;

@@ -7,23 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::asked::views;
-use super::status::STALE;
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, moment, relative, share};
 use crate::overview::DomainView;
+use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
+use crate::overview::danger::{Danger, Gravity};
 use crate::overview::trouble::INVENTORY;
-use crate::prevalidation::{Lateness, State};
 use crate::store::{KEPT_DAYS, Store};
 use crate::worker::refusal_fact;
-
-/// Two nightly runs are missing.
-const DEAD: SignedDuration = SignedDuration::from_hours(50);
-
-/// So far ahead may a moment of the past be: clocks differ a little.
-const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// No step is planned further ahead: no proof counts for longer.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * KEPT_DAYS);
@@ -116,55 +110,24 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     if wanted.is_empty() {
         return Err(unknown("the inventory is empty"));
     }
-    let margin = |view: &DomainView| {
-        let end = view.usable_until()?;
+    let margins = |end: Timestamp| {
         let warning = args.warning.unwrap_or_else(|| policy.warning_margin(end));
         let critical = args.critical.unwrap_or_else(|| policy.critical_margin(end));
-        Some((end.duration_since(now), warning, critical))
+        (warning, critical)
     };
     let mut findings: Vec<(Word, String)> = Vec::new();
     for view in &wanted {
         let name = view.domain.both_forms();
         if let Some(bogus) = &view.bogus {
-            findings.insert(
-                0,
-                (
-                    Word::Critical,
-                    format!("{name}: resolvers refuse its zone: {}", bogus.fault),
-                ),
-            );
+            let text = format!("{name}: resolvers refuse its zone: {}", bogus.fault);
+            findings.insert(0, (Word::Critical, text));
         }
-        match margin(view) {
-            // Valid by a domain above it that nobody here wants: only the last look knows, and its
-            // age counts below.
-            None if view.with_margin => {}
-            None => findings.push((
-                Word::Critical,
-                format!("{name} is {}: {}", view.state, view.reason),
-            )),
-            Some((left, _, critical)) if left <= critical => {
-                findings.push((
-                    Word::Critical,
-                    format!("{name} ends {}: {}", relative(now + left, now), view.reason),
-                ));
-            }
-            Some((left, warning, _)) if left <= warning => {
-                findings.push((
-                    Word::Warning,
-                    format!("{name} ends {}: {}", relative(now + left, now), view.reason),
-                ));
-            }
-            Some(_) if view.state == State::Held => {
-                findings.push((Word::Warning, format!("{name} is held: {}", view.reason)));
-            }
-            Some(_) if view.lateness() > Lateness::InTime => {
-                findings.push((
-                    Word::Warning,
-                    format!("{name} is {}: {}", view.lateness(), view.reason),
-                ));
-            }
-            Some(_) => {}
-        }
+        let danger = match view.usable_until() {
+            Some(end) => danger_within(end.duration_since(now), margins(end)),
+            None => view.danger,
+        };
+        let found = view.finding(danger, now);
+        findings.extend(found.map(|(gravity, text)| (gravity.into(), text)));
     }
     for entry in store
         .open_entries(None)
@@ -198,17 +161,17 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
     let valid = wanted
         .iter()
-        .filter(|view| margin(view).map_or(view.with_margin, |(left, ..)| !left.is_negative()));
+        .filter(|view| view.usable_until().is_some() || view.with_margin);
     let valid = valid.count();
     let soonest = wanted
         .iter()
-        .filter_map(|view| Some((margin(view)?, &view.domain)))
-        .min_by_key(|((left, ..), _)| *left);
+        .filter_map(|view| Some((view.usable_until()?, &view.domain)))
+        .min_by_key(|(end, _)| *end);
     let mut text = share(valid, wanted.len(), "domain", ("is valid", "are valid"));
-    if let Some(((left, ..), domain)) = &soonest {
+    if let Some((end, domain)) = &soonest {
         text.push_str(&format!(
             ", the first ends {} ({})",
-            relative(now + *left, now),
+            relative(*end, now),
             domain.both_forms()
         ));
     }
@@ -221,8 +184,10 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         text.push_str(&format!("; and {} more", findings.len() - 3));
     }
     let mut performance = format!("'valid'={valid};;;0;{}", wanted.len());
-    if let Some(((left, warning, critical), _)) = soonest {
-        let (left, warning, critical) = (left.as_secs(), warning.as_secs(), critical.as_secs());
+    if let Some((end, _)) = soonest {
+        let (warning, critical) = margins(end);
+        let left = end.duration_since(now).as_secs();
+        let (warning, critical) = (warning.as_secs(), critical.as_secs());
         // `20:` alerts below 20.
         performance.push_str(&format!(" 'soonest'={left}s;{warning}:;{critical}:"));
     }
@@ -264,6 +229,28 @@ fn put_off(wanted: &[&DomainView], now: Timestamp) -> Option<(Word, String)> {
     ))
 }
 
+/// The danger of a proof with so much left, by margins that may be those of the command line.
+fn danger_within(
+    left: SignedDuration,
+    (warning, critical): (SignedDuration, SignedDuration),
+) -> Danger {
+    match () {
+        () if left <= critical => Danger::Critical,
+        () if left <= warning => Danger::Warning,
+        () => Danger::None,
+    }
+}
+
+impl From<Gravity> for Word {
+    fn from(gravity: Gravity) -> Self {
+        match gravity {
+            Gravity::Ok => Self::Ok,
+            Gravity::Warning => Self::Warning,
+            Gravity::Critical => Self::Critical,
+        }
+    }
+}
+
 /// The age of the oldest last look at a client that has wanted domains; findings about it go first
 /// among their like.
 async fn ages(
@@ -279,16 +266,6 @@ async fn ages(
         if !wanted.iter().any(|view| view.client == target.key) {
             continue;
         }
-        let Some(&at) = looks.get(&target.key) else {
-            findings.insert(
-                0,
-                (
-                    Word::Critical,
-                    format!("the CA was never asked about {}", target.key),
-                ),
-            );
-            continue;
-        };
         let refused = store
             .fact(&refusal_fact(&target.key))
             .await?
@@ -302,29 +279,10 @@ async fn ages(
                 ),
             );
         }
-        let age = now.duration_since(at);
-        if age < -AHEAD {
-            let doubt = format!(
-                "{} was last asked about {}, which is still to come: the clock was wrong then, or is now",
-                moment(at),
-                target.key
-            );
-            findings.insert(0, (Word::Warning, doubt));
-        }
-        oldest = oldest.max(Some(age));
-        if age > STALE {
-            let word = if age > DEAD {
-                Word::Critical
-            } else {
-                Word::Warning
-            };
-            findings.insert(
-                0,
-                (
-                    word,
-                    format!("{} was last asked about {}", relative(at, now), target.key),
-                ),
-            );
+        let at = looks.get(&target.key).copied();
+        oldest = oldest.max(at.map(|at| now.duration_since(at)));
+        if let Some(said) = age_in_words(&target.key, at, now) {
+            findings.insert(0, (Age::of(at, now).gravity().into(), said));
         }
     }
     let refused = store

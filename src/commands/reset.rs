@@ -61,7 +61,7 @@ pub(super) async fn reset(
             .row
             .sighting
             .registration()
-            .and_then(|registration| registration.proof.clone());
+            .and_then(|registration| registration.shown_proof().cloned());
         let attempt = &mut lease.row.attempt;
         attempt.restart(None, now, proof);
         (attempt.ordered, attempt.withdrawn_at) = (true, None);

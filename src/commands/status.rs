@@ -15,12 +15,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Cell, Output, relative};
 use crate::overview::DomainView;
+use crate::overview::clients::Age;
 use crate::prevalidation::{DomainName, State};
 use crate::store::Store;
 use crate::worker::{Options, Worker};
-
-/// A look that is older than this is told: a nightly run is missing (invariant I18).
-pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
@@ -193,8 +191,8 @@ async fn ages(
                     target.key,
                     relative(at, now)
                 ));
-                let age = now.duration_since(at);
-                if age < -SignedDuration::from_mins(5) {
+                let age = Age::of(Some(at), now);
+                if age == Age::Ahead {
                     output.warn(
                         &format!(
                             "{}: the last look at the CA is still to come: the clock was wrong then, or is now",
@@ -202,8 +200,7 @@ async fn ages(
                         ),
                         Some("`timedatectl` shows how this machine's clock is set"),
                     );
-                }
-                if age > STALE {
+                } else if age != Age::Fresh {
                     output.warn(
                         &format!(
                             "{}: the last look at the CA is {}",

@@ -7,14 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decide::SKEW;
 use super::{Pace, Topic};
+use crate::overview::clients::Age;
+use crate::overview::danger::Danger;
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Policy, State};
 use crate::text::{moment, relative};
-
-/// A client whose last listing is older than this is reported: a nightly run is missing
-/// (invariant I18).
-const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 /// For so long something that happened is news.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -71,11 +69,10 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         if trouble.is_some_and(|trouble| trouble.lapsed) {
             add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
         } else if let Some(end) = entry.usable_until {
-            let left = end.duration_since(picture.at);
-            let topic = if left <= policy.critical_margin(end) {
-                Some(Topic::MarginCritical)
-            } else {
-                Some(Topic::MarginWarning).filter(|_| left <= policy.warning_margin(end))
+            let topic = match Danger::of_proof(end, policy, picture.at) {
+                Danger::Critical | Danger::Lapsed => Some(Topic::MarginCritical),
+                Danger::Warning => Some(Topic::MarginWarning),
+                Danger::None => None,
             };
             topic.into_iter().for_each(|topic| {
                 add(
@@ -115,23 +112,22 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             let lasts = picture.at.duration_since(failing.since);
             lasts >= pace.doubt || lasts < -SKEW
         });
-        let age = client.looked_at.map(|at| picture.at.duration_since(at));
-        match (failing, age) {
-            (Some(failing), _) => add(Topic::CaUnreachable, whom(), Concern::of(&*failing.error)),
-            (None, Some(age)) if age > STALE => {
-                let hours = age.as_hours();
-                add(
-                    Topic::CaUnreachable,
-                    whom(),
-                    Concern::of(format!("it was last asked {hours} hours ago")),
-                );
-            }
-            (None, Some(age)) if age < -SKEW => add(
-                Topic::CaUnreachable,
-                whom(),
-                Concern::of("the time it was last asked at is still to come: a clock is wrong"),
-            ),
-            _ => {}
+        let said = match (failing, client.looked_at) {
+            (Some(failing), _) => Some(Concern::of(&*failing.error)),
+            (None, Some(at)) => match Age::of(Some(at), picture.at) {
+                Age::Stale | Age::Dead => {
+                    let hours = picture.at.duration_since(at).as_hours();
+                    Some(Concern::of(format!("it was last asked {hours} hours ago")))
+                }
+                Age::Ahead => Some(Concern::of(
+                    "the time it was last asked at is still to come: a clock is wrong",
+                )),
+                Age::Never | Age::Fresh => None,
+            },
+            (None, None) => None,
+        };
+        if let Some(concern) = said {
+            add(Topic::CaUnreachable, whom(), concern);
         }
     }
     if !picture.troubles.inventory.is_empty() {

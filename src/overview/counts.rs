@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::danger::Danger;
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{Lateness, Policy, State};
 
@@ -23,6 +24,8 @@ pub struct Counts {
     pub states: BTreeMap<&'static str, usize>,
     /// Wanted, proven once, and less left than a margin.
     pub below_margin: Margins,
+    /// Wanted, proven once, and no proof counts any more.
+    pub lapsed: usize,
     /// Those that do not come right by themselves.
     pub needs_a_person: usize,
     /// Those whose value waits too long to be proven.
@@ -70,9 +73,10 @@ impl Counts {
                 Lateness::Overdue => counts.waiting.overdue += 1,
             }
             if entry.state != State::Unmanaged {
-                let (warning, critical) = below(entry, policy, at);
-                counts.below_margin.warning += usize::from(warning);
-                counts.below_margin.critical += usize::from(critical);
+                let danger = entry.danger_at(policy, at);
+                counts.below_margin.warning += usize::from(danger >= Danger::Warning);
+                counts.below_margin.critical += usize::from(danger >= Danger::Critical);
+                counts.lapsed += usize::from(danger == Danger::Lapsed);
                 let soonest = [counts.soonest_proof_end, entry.usable_until]
                     .into_iter()
                     .flatten()
@@ -81,24 +85,6 @@ impl Counts {
             }
         }
         counts
-    }
-}
-
-/// Whether less is left than the warning and the critical margin. What was never proven has no
-/// margin to lose; one that waits for its first proof is counted by its state and its lateness.
-fn below(entry: &Entry, policy: &Policy, at: Timestamp) -> (bool, bool) {
-    match entry.usable_until {
-        Some(end) => {
-            let left = end.duration_since(at);
-            (
-                left <= policy.warning_margin(end),
-                left <= policy.critical_margin(end),
-            )
-        }
-        None => {
-            let gone = !entry.with_margin && !matches!(entry.state, State::New | State::Pending);
-            (gone, gone)
-        }
     }
 }
 
@@ -146,6 +132,7 @@ pub fn calendar(picture: &Snapshot) -> Vec<Day> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::overview::danger::Gravity;
     use crate::prevalidation::{DomainName, Mode};
 
     fn entry(
@@ -163,6 +150,12 @@ mod tests {
             covered: name.starts_with("www."),
             usable_until: usable_until.map(moment),
             with_margin: usable_until.is_some(),
+            danger: match state {
+                State::Expired => Danger::Lapsed,
+                _ => Danger::None,
+            },
+            proven_until: None,
+            gravity: Gravity::Ok,
             renew_at: renew_at.map(moment),
             due_at: None,
             needs_a_person: false,
@@ -182,8 +175,12 @@ mod tests {
             entry("d.ch", State::Expired, None, None),
             entry("e.ch", State::Pending, None, None),
             entry("f.ch", State::New, None, None),
-            entry("g.ch", State::Held, None, None),
+            Entry {
+                danger: Danger::Lapsed,
+                ..entry("g.ch", State::Held, None, None)
+            },
             entry("h.ch", State::Unmanaged, None, None),
+            entry("i.ch", State::Held, None, None),
         ];
         let counts = Counts::of(&entries, &Policy::new(Mode::Manage), at);
         assert_eq!(
@@ -199,8 +196,9 @@ mod tests {
                 counts.states["valid"],
                 counts.states["unmanaged"]
             ),
-            (8, 2, 1)
+            (9, 2, 1)
         );
+        assert_eq!(counts.lapsed, 2, "d.ch and g.ch");
         assert_eq!(counts.soonest_proof_end, entries[2].usable_until);
     }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::clients::Age;
+use super::danger::{Danger, Gravity};
 use super::trouble::{Trouble, Troubles};
 use super::{Basis, Beside, DomainView, ProofView, Standing, open_entries, stranger, view};
-use crate::prevalidation::{DomainName, Lateness, LedgerEntry, State};
+use crate::prevalidation::{DomainName, Lateness, LedgerEntry, Policy, State};
 use crate::store::{DomainRow, Pages, Store, StoreError};
 use crate::worker::{Cover, refusal_fact};
 
@@ -44,6 +46,13 @@ pub struct Entry {
     pub usable_until: Option<Timestamp>,
     /// Valid, and for longer than the critical margin.
     pub with_margin: bool,
+    /// How near it is to having no proof that counts.
+    pub danger: Danger,
+    /// Until when it was proven, while it has lapsed.
+    pub proven_until: Option<Timestamp>,
+    /// How grave its standing is.
+    #[serde(skip)]
+    pub gravity: Gravity,
     /// When its renewal is planned.
     pub renew_at: Option<Timestamp>,
     /// When something is to be done.
@@ -114,12 +123,38 @@ impl Snapshot {
         })
     }
 
+    /// How grave the gravest of all that is known is, at `now`: what `check` would say.
+    pub fn gravity(&self, now: Timestamp) -> Gravity {
+        let domains = self.entries.iter().map(|entry| entry.gravity);
+        let is_wanted = |client: &&ClientStanding| {
+            let own = |entry: &Entry| entry.state != State::Unmanaged && entry.client == client.key;
+            self.entries.iter().any(own)
+        };
+        let clients = self.clients.iter().filter(is_wanted);
+        let clients = clients.map(|client| client.gravity(now));
+        let inventory = match self.troubles.inventory.is_empty() {
+            true => Gravity::Ok,
+            false => Gravity::Critical,
+        };
+        domains.chain(clients).fold(inventory, Gravity::max)
+    }
+
     /// Where among the entries a domain is.
     pub fn place(&self, domain: &DomainName) -> Option<u32> {
         self.entries
             .binary_search_by(|entry| entry.domain.cmp(domain))
             .ok()
             .and_then(|place| place.try_into().ok())
+    }
+}
+
+impl ClientStanding {
+    /// How grave its standing is at `now`.
+    pub fn gravity(&self, now: Timestamp) -> Gravity {
+        match self.refusal.is_empty() {
+            true => Age::of(self.looked_at, now).gravity(),
+            false => Gravity::Critical,
+        }
     }
 }
 
@@ -259,6 +294,9 @@ impl Entry {
             usable_until: view.usable_until(),
             needs_a_person: view.needs_a_person(),
             lateness: view.lateness(),
+            gravity: view.gravity(),
+            danger: view.danger,
+            proven_until: view.proven_until,
             covered: view.covered_by.is_some(),
             state: view.state,
             with_margin: view.with_margin,
@@ -272,11 +310,21 @@ impl Entry {
         }
     }
 
+    /// How near it is to having no proof that counts, at a moment after the picture.
+    pub fn danger_at(&self, policy: &Policy, at: Timestamp) -> Danger {
+        match self.usable_until {
+            Some(end) => Danger::of_proof(end, policy, at),
+            None => self.danger,
+        }
+    }
+
     /// What those below it share with it.
     fn standing(&self) -> Standing {
         Standing {
             state: self.state,
             with_margin: self.with_margin,
+            danger: self.danger,
+            proven_until: self.proven_until,
             proof: self.usable_until.map(|end| ProofView {
                 usable_until: Some(end),
                 ..ProofView::default()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::danger::Danger;
 use super::{Basis, DomainView};
 use crate::prevalidation::{Lateness, OthersChanged, State};
 use crate::store::{Store, StoreError};
@@ -54,10 +55,6 @@ impl Trouble {
         if !view.is_managed() || view.covered_by.is_some() {
             return None;
         }
-        let proof_ended = view
-            .proof
-            .as_ref()
-            .is_some_and(|proof| proof.usable_until.is_none());
         let is_held = view.state == State::Held;
         // While it waits for name servers or the CA to see it, a failed look is no failure; being
         // late is one.
@@ -69,7 +66,7 @@ impl Trouble {
         };
         let trouble = Self {
             held: is_held && !view.is_withdrawn(),
-            lapsed: view.state == State::Expired || proof_ended,
+            lapsed: view.danger == Danger::Lapsed,
             failures,
             others_changed: view.others_changed.clone(),
         };

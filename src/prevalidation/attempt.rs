@@ -79,6 +79,11 @@ pub struct Attempt {
     pub ordered: bool,
     /// When a proof was last won by us: no new cycle within 24 h of it.
     pub proved_at: Option<Timestamp>,
+    /// The last proof, when none counts any more: also where the CA's record does not show it, or
+    /// is gone.
+    pub last_proof: Option<Proof>,
+    /// When it was noticed that no proof counts any more; the history says so once.
+    pub lapsed_at: Option<Timestamp>,
 }
 
 /// A call that changes something at the CA.
@@ -178,7 +183,7 @@ impl Attempt {
     }
 
     /// Forgets the value and all that was found out about it, keeping what belongs to the domain:
-    /// its budget, its last success, how long it waits, what a person ordered.
+    /// its budget, its last success, its last proof, how long it waits, what a person ordered.
     pub fn restart(&mut self, value: Option<String>, now: Timestamp, renews: Option<Proof>) {
         *self = Self {
             since: Some(now),
@@ -193,6 +198,8 @@ impl Attempt {
             withdrawn_at: self.withdrawn_at,
             others: self.others.take(),
             others_changed: self.others_changed.take(),
+            last_proof: self.last_proof.take(),
+            lapsed_at: self.lapsed_at,
             ..Self::default()
         };
     }

@@ -36,6 +36,7 @@ fn believe(attempt: &mut Attempt, now: Timestamp) {
         &mut attempt.visible_at,
         &mut attempt.withdrawn_at,
         &mut attempt.proved_at,
+        &mut attempt.lapsed_at,
     ] {
         clamp(past, now, SKEW);
     }
@@ -122,6 +123,7 @@ mod tests {
                 not_before: some,
                 taken_up_at: some,
                 proved_at: some,
+                lapsed_at: some,
                 effects: vec![at, at],
                 hold: Some(Hold {
                     since: at,

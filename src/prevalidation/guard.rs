@@ -51,11 +51,23 @@ pub struct Count {
     pub affected: usize,
     /// All that were known.
     pub known: usize,
+    /// What could not be read in the first entry that is concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 impl Count {
     fn share(&self, noun: &str, verb: (&str, &str)) -> String {
         share(self.affected, self.known, noun, verb)
+    }
+}
+
+impl Count {
+    fn in_doubt(&self) -> String {
+        let doubt = self.doubt.as_ref();
+        doubt.map_or_else(String::new, |doubt| {
+            format!(" (the CA's answer cannot be read: {doubt})")
+        })
     }
 }
 
@@ -73,9 +85,10 @@ impl fmt::Display for Alarm {
             Self::ProofsVanished(c) => {
                 write!(
                     f,
-                    "{}, of {}, before the end",
+                    "{}, of {}, before the end{}",
                     c.share("proof", ("stopped counting", "stopped counting")),
-                    c.among
+                    c.among,
+                    c.in_doubt()
                 )
             }
             Self::ProofsShortened(c) => {
@@ -133,6 +146,8 @@ pub struct Comparison {
     proved: usize,
     lost: usize,
     shortened: usize,
+    /// What could not be read in the first entry whose proof is gone.
+    doubt: Option<String>,
 }
 
 impl Comparison {
@@ -157,7 +172,10 @@ impl Comparison {
         // guard's.
         let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
         match new.usable_until(&policy.reuse, now) {
-            None if !by_own_hand => self.lost += 1,
+            None if !by_own_hand => {
+                self.lost += 1;
+                self.doubt = self.doubt.take().or_else(|| new.doubt.clone());
+            }
             Some(new_end) if new_end < end && is_dated_alike(new, old) => self.shortened += 1,
             _ => {}
         }
@@ -169,6 +187,7 @@ impl Comparison {
             among: client.to_owned(),
             affected,
             known,
+            doubt: None,
         };
         let mut alarms = Vec::new();
         if is_mass(self.vanished, self.registered) {
@@ -178,7 +197,10 @@ impl Comparison {
             )));
         }
         if is_mass(self.lost, self.proved) {
-            alarms.push(Alarm::ProofsVanished(count(self.lost, self.proved)));
+            alarms.push(Alarm::ProofsVanished(Count {
+                doubt: self.doubt.clone(),
+                ..count(self.lost, self.proved)
+            }));
         }
         if is_mass(self.shortened, self.proved) {
             alarms.push(Alarm::ProofsShortened(count(self.shortened, self.proved)));
@@ -195,6 +217,7 @@ pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Opt
             among: origin.to_owned(),
             affected: gone.len(),
             known,
+            doubt: None,
         })
     })
 }
@@ -217,6 +240,7 @@ pub fn examine_moves(origin: &str, known: usize, moved: usize) -> Option<Alarm> 
             among: origin.to_owned(),
             affected: moved,
             known,
+            doubt: None,
         })
     })
 }

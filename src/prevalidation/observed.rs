@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{Attempt, Stage};
 use super::ledger::{LedgerEntry, LedgerState};
 use super::name::DomainName;
-use super::registration::{Registration, Status};
+use super::registration::Registration;
 use super::reuse::ReuseTable;
 
 /// What is known of a domain at the CA.
@@ -76,7 +76,7 @@ pub enum State {
     Valid,
     /// A proof counts and the next one is on its way.
     Renewing,
-    /// The last proof has ended.
+    /// It was proven once, and no proof counts any more.
     Expired,
     /// Waiting for a person; the reason says for what.
     Held,
@@ -132,21 +132,17 @@ impl Observed {
         if self.attempt.hold.is_some() {
             return State::Held;
         }
-        let Some(registration) = self.sighting.registration() else {
-            return State::New;
-        };
-        if registration.usable_until(reuse, now).is_some() {
+        if self.usable_until(reuse, now).is_some() {
             return if self.attempt.since.is_some() {
                 State::Renewing
             } else {
                 State::Valid
             };
         }
-        let ended = registration.proof.is_some() || registration.status == Status::Expired;
-        if ended {
-            State::Expired
-        } else {
-            State::Pending
+        match self.sighting.registration() {
+            _ if self.was_proven() => State::Expired,
+            None => State::New,
+            Some(_) => State::Pending,
         }
     }
 

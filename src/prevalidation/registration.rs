@@ -18,8 +18,11 @@ pub struct Registration {
     pub domain: DomainName,
     /// The CA's own word on the state.
     pub status: Status,
-    /// The last finished validation, while the CA shows one; it may have ended.
+    /// The last finished validation that is known of; it may have ended.
     pub proof: Option<Proof>,
+    /// The CA does not show `proof` any more; it did once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remembered: bool,
     /// The random value the CA shows; it may be used up or expired.
     pub token: Option<Token>,
     /// What the CA says about its last look: free text for people, never parsed.
@@ -59,7 +62,8 @@ impl Registration {
     /// (BR 3.2.2.4.7).
     pub fn is_used(&self, token: &Token) -> bool {
         let proved_at = self.proof.as_ref().and_then(Proof::made_at);
-        proved_at.is_some_and(|proved| token.created_at.is_none_or(|made| made <= proved))
+        let shown = !self.remembered;
+        proved_at.is_some_and(|proved| token.created_at.map_or(shown, |made| made <= proved))
     }
 
     /// Takes over when the proof was first seen from what was known `before`, if that is the same

@@ -184,6 +184,13 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     ];
     let help = "Domains whose proof has ended or ends within the margin";
     registry.register("domains_below_margin", help, by_word("margin", &margins));
+    let lapsed = Gauge::<i64>::default();
+    lapsed.set(number(counts.lapsed));
+    registry.register(
+        "domains_lapsed",
+        "Domains that were proven once and have no proof that counts any more, held ones too",
+        lapsed,
+    );
     let persons = Gauge::<i64>::default();
     persons.set(number(counts.needs_a_person));
     registry.register(

@@ -290,6 +290,7 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
             expires_at: Some(made + days(30)),
             expired: false,
         }),
+        remembered: false,
         last_words: Some(EVIL.to_owned()),
         doubt: None,
     }

@@ -165,6 +165,7 @@ pub fn registered(domain: &str) -> Sighting {
             expires_at: None,
             expired: false,
         }),
+        remembered: false,
         last_words: Some("ok \"quoted\"\n".to_owned()),
         doubt: None,
     })

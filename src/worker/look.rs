@@ -31,6 +31,7 @@ pub(super) struct Survey {
 pub(super) struct Sight {
     pub(super) observed: Observed,
     pub(super) decision: Decision,
+    due_at: Option<Timestamp>,
     /// The CA says something else than it did last.
     changed: bool,
 }
@@ -264,13 +265,14 @@ impl Worker {
         let mut sights = Vec::with_capacity(seen.len());
         // There may be many thousands: nothing of a domain is held twice.
         for (row, sighting) in seen {
-            let changed = row.sighting != sighting;
             let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
             let known = self.observed(row, entries, Some(&covering));
+            let sighting = sighting.with_memory_of(&known, listing.read_at);
             // What was read after this list was made is younger than the list.
             if known.read_at.is_none_or(|read| read <= listing.read_at) {
                 comparison.take(&known, &sighting, &self.policy, now);
             }
+            let changed = known.sighting != sighting;
             let mut observed = Observed {
                 sighting,
                 read_at: Some(listing.read_at),
@@ -278,7 +280,9 @@ impl Worker {
             };
             reconcile_attempt(&mut observed, &self.policy.reuse, now);
             let decision = next_step(&observed, &self.policy, now);
+            let lapse = observed.lapse_due_at(&self.policy.reuse, now);
             sights.push(Sight {
+                due_at: due_at(&decision, &observed.attempt, lapse),
                 observed,
                 decision,
                 changed,
@@ -433,7 +437,7 @@ pub fn failure_fact(client: &str) -> String {
 impl Sight {
     fn seen(self) -> Seen {
         Seen {
-            due_at: due_at(&self.decision, &self.observed.attempt),
+            due_at: self.due_at,
             domain: self.observed.domain,
             sighting: self.observed.sighting,
             changed: self.changed,
@@ -441,12 +445,20 @@ impl Sight {
     }
 }
 
-/// When to ask the planner again after `decision`, or to hear somebody's word.
-pub(super) fn due_at(decision: &Decision, attempt: &Attempt) -> Option<Timestamp> {
+/// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.
+pub(super) fn due_at(
+    decision: &Decision,
+    attempt: &Attempt,
+    lapse: Option<Timestamp>,
+) -> Option<Timestamp> {
     // A look at the CA always asks again; a moment further away than any proof lives needs no row
     // of its own.
     let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
-    planned.into_iter().chain(attempt.hears_at()).min()
+    planned
+        .into_iter()
+        .chain(attempt.hears_at())
+        .chain(lapse)
+        .min()
 }
 
 /// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer

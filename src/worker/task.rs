@@ -3,14 +3,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+mod entries;
+
 use super::Worker;
 use super::covering::Covering;
 use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, LedgerEntry, LedgerState, Observed, Progress, Registration,
-    Sighting, Status, Step, Waiting, next_step,
+    Bogus, Decision, Effect, Hold, Observed, Progress, Proof, Registration, Sighting, Status, Step,
+    Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -55,7 +57,9 @@ impl Task {
         }
         let mut decision = next_step(&observed, &worker.policy, now);
         let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
-        if listens && !decision.is_due(now) {
+        // Due for the entry about a lapse, and by nobody's word.
+        let is_due_for_lapse = observed.has_unnoted_lapse(&worker.policy.reuse, now);
+        if listens && !is_due_for_lapse && !decision.is_due(now) {
             // Due by somebody's word and not by the plan: what it waited for, or was held for, may
             // be there.
             observed.attempt.hear(now);
@@ -106,9 +110,10 @@ impl Task {
     }
 
     /// The CA's fresh word on this domain.
-    pub(super) fn saw(&mut self, worker: &Worker, mut sighting: Sighting, now: Timestamp) {
-        sighting.keep_first_seen(&self.observed.sighting);
-        self.observed.sighting = sighting;
+    pub(super) fn saw(&mut self, worker: &Worker, sighting: Sighting, now: Timestamp) {
+        let known = self.observed.last_proof().cloned();
+        self.observed.sighting = sighting.with_memory_of(&self.observed, now);
+        self.observed.attempt.last_proof = known;
         self.observed.read_at = Some(now);
         self.observed.attempt.unanswered = None;
         self.read = true;
@@ -131,19 +136,26 @@ impl Task {
             ),
             Progress::None => {}
         }
+        self.note_lapse(worker, now);
     }
 
-    /// Values that others put there stay in the zone; the ledger need not remember them any longer.
-    fn close_foreign(&mut self) {
-        for entry in self
-            .observed
-            .ledger
-            .iter_mut()
-            .filter(|entry| entry.state == LedgerState::Foreign)
-        {
-            entry.state = LedgerState::Removed;
-            self.touched.push(entry.id);
+    /// Says once in the history that no proof counts any more.
+    fn note_lapse(&mut self, worker: &Worker, now: Timestamp) {
+        let reuse = &worker.policy.reuse;
+        if self.observed.usable_until(reuse, now).is_some() {
+            let attempt = &mut self.observed.attempt;
+            (attempt.last_proof, attempt.lapsed_at) = (None, None);
+        } else if self.observed.has_unnoted_lapse(reuse, now) {
+            let said = self.observed.lapse_in_words(reuse, now);
+            self.observed.attempt.lapsed_at = Some(now);
+            self.say(worker, "lapsed", said);
         }
+    }
+
+    /// The last proof that the CA shows.
+    pub(super) fn shown_proof(&self) -> Option<Proof> {
+        self.registration()
+            .and_then(|found| found.shown_proof().cloned())
     }
 
     fn outcome(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
@@ -364,71 +376,6 @@ impl Task {
         }
     }
 
-    /// The entry for `value` through `provider`, made if there is none. A provider that was
-    /// replaced in the configuration keeps its own entry, and its own cleanup (faults K20).
-    pub(super) fn entry(
-        &mut self,
-        value: &str,
-        provider: &str,
-        now: Timestamp,
-    ) -> &mut LedgerEntry {
-        let ledger = &mut self.observed.ledger;
-        let known = ledger
-            .iter()
-            .position(|entry| entry.value == value && entry.provider == provider);
-        let index = known.unwrap_or_else(|| {
-            ledger.push(LedgerEntry {
-                id: rand::random_range(1..i64::MAX),
-                owner: self.fence.domain.as_str().to_owned(),
-                value: value.to_owned(),
-                provider: provider.to_owned(),
-                zone: None,
-                state: LedgerState::Intended,
-                ttl_before: None,
-                negative_ttl: None,
-                created_at: now,
-                published_at: None,
-                removal_tries: 0,
-                retry_at: None,
-            });
-            ledger.len() - 1
-        });
-        let entry = &mut ledger[index];
-        if !self.touched.contains(&entry.id) {
-            self.touched.push(entry.id);
-        }
-        entry
-    }
-
-    pub(super) fn entry_by_id(&mut self, id: i64) -> Option<&mut LedgerEntry> {
-        if !self.touched.contains(&id) {
-            self.touched.push(id);
-        }
-        self.observed.ledger.iter_mut().find(|entry| entry.id == id)
-    }
-
-    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken
-    /// away.
-    pub(super) fn publish_again(&mut self, value: &str) {
-        for entry in self
-            .observed
-            .ledger
-            .iter_mut()
-            .filter(|entry| entry.value == value)
-        {
-            // One that was not ours is ours when it has to be written again; the provider's receipt
-            // will tell.
-            let foreign = entry.state == LedgerState::Foreign;
-            entry.state = if foreign {
-                LedgerState::Removed
-            } else {
-                LedgerState::Intended
-            };
-            self.touched.push(entry.id);
-        }
-        self.observed.attempt.not_before = None;
-    }
-
     pub(super) fn take_risk(&mut self, at_risk: bool) {
         self.at_risk = Some(at_risk);
     }
@@ -447,7 +394,8 @@ impl Task {
         if self.row.at_risk && !self.is_on_its_way(&decision, now) {
             self.at_risk = Some(false);
         }
-        let due = due_at(&decision, &self.observed.attempt);
+        let lapse = self.observed.lapse_due_at(&worker.policy.reuse, now);
+        let due = due_at(&decision, &self.observed.attempt, lapse);
         self.decision = decision;
         self.write(due, true)
     }

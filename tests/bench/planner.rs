@@ -49,6 +49,7 @@ fn observed(number: usize, name: &str) -> Observed {
         status,
         proof,
         token,
+        remembered: false,
         last_words: None,
         doubt: None,
     };

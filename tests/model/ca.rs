@@ -156,6 +156,7 @@ impl ModelCa {
                 expires_at: Some(entry.token_at + TOKEN_LIFE),
                 expired: entry.token_at + TOKEN_LIFE <= now,
             }),
+            remembered: false,
             last_words: None,
             doubt: None,
         }

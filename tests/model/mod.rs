@@ -1,7 +1,9 @@
 //! The worker against a world in memory: every crash point, random histories, months in seconds.
 
+mod agree;
 mod ca;
 mod crash;
+mod lapse;
 mod matrix;
 mod months;
 mod others;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{Ca, ClientSelector};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
-use prevalidate::prevalidation::{DomainName, Effect, Mode, Policy, Proof};
+use prevalidate::prevalidation::{DomainName, Effect, Mode, Observed, Policy, Proof};
 use prevalidate::propagation::{
     Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
 };
@@ -81,6 +81,8 @@ pub struct World {
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: usize,
+    /// Domains that had a proof that counted, as far as the store knew.
+    seen_proven: BTreeSet<DomainName>,
 }
 
 impl World {
@@ -125,6 +127,7 @@ impl World {
             beside: BTreeMap::new(),
             thawed: false,
             checked_calls: 0,
+            seen_proven: BTreeSet::new(),
         };
         world.sync().await;
         world
@@ -268,6 +271,8 @@ impl World {
     pub async fn check(&mut self) {
         self.zones_hold_what_they_should().await;
         self.calls_were_right();
+        self.no_lapse_is_forgotten().await;
+        self.all_five_agree().await;
         let witness = self.witness.lock().unwrap();
         assert!(
             witness.bad_removals.is_empty(),
@@ -381,6 +386,33 @@ impl World {
                 live <= 1 || self.thawed,
                 "I7: {live} registrations of {domain}"
             );
+        }
+    }
+
+    /// A domain that was once seen proven and that has no proof now has lapsed (invariant I20).
+    async fn no_lapse_is_forgotten(&mut self) {
+        let (reuse, now) = (self.policy.reuse.clone(), self.clock.now());
+        for row in self.rows().await {
+            let found = row.sighting.registration();
+            let counts = found.and_then(|found| found.usable_until(&reuse, now));
+            if counts.is_some() {
+                self.seen_proven.insert(row.domain);
+                continue;
+            }
+            let is_wanted = !row.origins.is_empty();
+            if is_wanted && self.seen_proven.contains(&row.domain) {
+                let observed = Observed {
+                    domain: row.domain,
+                    desired: true,
+                    covered_by: None,
+                    has_provider: true,
+                    sighting: row.sighting,
+                    read_at: row.read_at,
+                    attempt: row.attempt,
+                    ledger: Vec::new(),
+                };
+                assert!(observed.is_lapsed(&reuse, now), "I20: {observed:?}");
+            }
         }
     }
 

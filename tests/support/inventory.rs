@@ -311,6 +311,7 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
             expires_at: Some(made + days(30)),
             expired: false,
         }),
+        remembered: false,
         last_words: proved.is_none().then(|| "TXT record not found".to_owned()),
         doubt: None,
     }

@@ -99,6 +99,7 @@ pub(super) fn registration(
             first_seen,
         }),
         token,
+        remembered: false,
         last_words,
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
     })

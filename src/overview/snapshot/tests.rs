@@ -37,6 +37,7 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
             first_seen: None,
         }),
         token: None,
+        remembered: false,
         last_words: None,
         doubt: None,
     }

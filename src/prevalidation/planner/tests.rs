@@ -38,6 +38,7 @@ fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registra
             expires_at: Some(after(token_made, SignedDuration::from_hours(30 * 24))),
             expired: false,
         }),
+        remembered: false,
         last_words: None,
         doubt: None,
     }

@@ -456,6 +456,7 @@ async fn metrics_say_how_the_domains_stand_and_name_them_only_when_asked_to() {
         "prevalidate_domains{state=\"expired\"} 0",
         "prevalidate_domains_below_margin{margin=\"warning\"} 2",
         "prevalidate_domains_below_margin{margin=\"critical\"} 2",
+        "prevalidate_domains_lapsed 1",
         "prevalidate_domains_needing_a_person 2",
         "prevalidate_domains_waiting{lateness=\"late\"} 0",
         "prevalidate_domains_waiting{lateness=\"overdue\"} 0",

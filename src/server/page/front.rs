@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::layout::{Frame, Here};
@@ -15,16 +15,13 @@ use super::session::{Visitor, word_field};
 use super::summary::Summary;
 use super::words::{away, capital, counted, link, number, said, state, time};
 use super::{Pages, calendar};
+use crate::overview::clients::Age;
+use crate::overview::danger::Gravity;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
 use crate::prevalidation::State as Standing;
 
-/// A listing that is older than this is reported: neither the daemon nor a nightly run asks the CA
-/// (invariant I18).
-pub(super) const STALE: SignedDuration = SignedDuration::from_hours(26);
 /// So many cases are told here; the list has all.
 const CASES: usize = 8;
-/// So far ahead may a moment of the past be: clocks differ a little.
-const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// `GET /`
 pub(super) async fn show(
@@ -71,6 +68,14 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
         div.lead {
             h1 {
                 @match (all, summary.needing.len(), summary.proven) {
+                    (1.., needing, _) if summary.counts.lapsed > 0 => {
+                        (number(summary.counts.lapsed)) " of " (counted(all, "domain is", "domains are")) " no longer validated"
+                        @if needing > 0 { ", " (counted(needing, "domain needs", "domains need")) " a person" }
+                    },
+                    (1.., needing, _) if summary.counts.below_margin.critical > 0 => {
+                        (counted(summary.counts.below_margin.critical, "proof ends", "proofs end")) " very soon"
+                        @if needing > 0 { ", " (counted(needing, "domain needs", "domains need")) " a person" }
+                    },
                     (0, ..) => "No domain is looked after yet",
                     (_, 0, proven) if proven == all => { "All " (counted(all, "domain is", "domains are")) " prevalidated" },
                     (_, 0, proven) => { (number(proven)) " of " (counted(all, "domain is", "domains are")) " prevalidated" },
@@ -78,7 +83,7 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                 }
             }
             p {
-                @if summary.needing.is_empty() && all > 0 { "Nothing needs a person. " }
+                @if summary.needing.is_empty() && all > 0 && picture.gravity(now) == Gravity::Ok { "Nothing needs a person. " }
                 @if let Some(first) = summary.soonest.and_then(|place| picture.entries.get(place)) {
                     "The first proof ends " @if let Some(end) = first.usable_until { (away(end, now)) } ": " (link(&first.domain)) ". "
                 }
@@ -141,7 +146,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
         .filter(|client| {
             client
                 .looked_at
-                .is_some_and(|at| now.duration_since(at) > STALE || at.duration_since(now) > AHEAD)
+                .is_some_and(|at| Age::of(Some(at), now) != Age::Fresh)
         })
         .collect();
     let entries = summary

@@ -315,7 +315,7 @@ impl Worker {
         hold: &Hold,
     ) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let renews = task.registration().and_then(|found| found.proof.clone());
+        let renews = task.shown_proof();
         let replaces = task
             .registration()
             .and_then(|found| found.token.as_ref())

@@ -25,7 +25,7 @@ impl Worker {
         let (mut tasks, mut later) = (Vec::new(), Vec::new());
         for mut task in waiting {
             if self.may_risk(&mut task, now).await? {
-                let renews = task.registration().and_then(|found| found.proof.clone());
+                let renews = task.shown_proof();
                 let before = task.observed.attempt.clone();
                 let attempt = &mut task.observed.attempt;
                 attempt.restart(None, now, renews);
@@ -88,7 +88,7 @@ impl Worker {
             let Step::Publish { value } = task.decision.step.clone() else {
                 continue;
             };
-            let renews = task.registration().and_then(|found| found.proof.clone());
+            let renews = task.shown_proof();
             let attempt = &mut task.observed.attempt;
             if attempt.since.is_none() {
                 attempt.restart(None, now, renews);

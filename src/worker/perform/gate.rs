@@ -129,7 +129,7 @@ impl Worker {
     fn take_verdict(&self, task: &mut Task, verdict: Verdict, now: Timestamp) {
         let value = value_of(task).to_owned();
         if task.observed.attempt.since.is_none() {
-            let renews = task.registration().and_then(|found| found.proof.clone());
+            let renews = task.shown_proof();
             task.observed
                 .attempt
                 .restart(Some(value.clone()), now, renews);

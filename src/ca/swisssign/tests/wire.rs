@@ -55,6 +55,7 @@ fn the_documented_entry_is_read_whole() {
                 expires_at: at("2026-12-20T00:00:00Z"),
                 expired: false,
             }),
+            remembered: false,
             last_words: Some("Validated XYZ".into()),
             doubt: None,
         }

@@ -1,0 +1,35 @@
+//! What is wrong with one domain, in a line for a pager: what `check` says of it.
+
+use jiff::Timestamp;
+
+use super::DomainView;
+use super::danger::{Danger, Gravity};
+use crate::prevalidation::{Lateness, State};
+use crate::text::relative;
+
+impl DomainView {
+    /// How grave its standing is and why, where `danger` may be by margins of the caller's own;
+    /// `None` when nothing is wrong, or only its zone, which [`DomainView::bogus`] tells.
+    pub fn finding(&self, danger: Danger, now: Timestamp) -> Option<(Gravity, String)> {
+        let gravity = self.gravity_with(danger);
+        if gravity == Gravity::Ok {
+            return None;
+        }
+        let (name, reason) = (self.domain.both_forms(), &self.reason);
+        let text = match (self.usable_until(), danger) {
+            (None, Danger::Lapsed) if self.state == State::Held => {
+                format!("{name} is no longer validated, and is held: {reason}")
+            }
+            (None, _) if !self.with_margin => format!("{name} is {}: {reason}", self.state),
+            (Some(end), Danger::Critical | Danger::Warning) => {
+                format!("{name} ends {}: {reason}", relative(end, now))
+            }
+            _ if self.state == State::Held => format!("{name} is held: {reason}"),
+            _ if self.lateness() > Lateness::InTime => {
+                format!("{name} is {}: {reason}", self.lateness())
+            }
+            _ => return None,
+        };
+        Some((gravity, text))
+    }
+}

@@ -1,0 +1,177 @@
+//! What is remembered of a proof, answer by answer of the CA.
+
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::prevalidation::{Attempt, DomainName, State};
+
+fn at(text: &str) -> Timestamp {
+    format!("{text}T00:00:00Z").parse().unwrap()
+}
+
+fn answer(status: Status, dates: Option<(Option<Timestamp>, Option<Timestamp>)>) -> Sighting {
+    Sighting::Present(Registration {
+        reference: "cld-1".to_owned(),
+        domain: DomainName::from_a_labels("example.ch").unwrap(),
+        status,
+        proof: dates.map(|(validated_at, expires_at)| Proof {
+            validated_at,
+            expires_at,
+            method: Some("cabdns".to_owned()),
+            first_seen: None,
+        }),
+        token: None,
+        remembered: false,
+        last_words: None,
+        doubt: None,
+    })
+}
+
+fn observed(sighting: Sighting) -> Observed {
+    Observed {
+        domain: DomainName::from_a_labels("example.ch").unwrap(),
+        desired: true,
+        covered_by: None,
+        has_provider: true,
+        sighting,
+        read_at: None,
+        attempt: Attempt::default(),
+        ledger: Vec::new(),
+    }
+}
+
+/// What is known after each answer in turn, read on its day.
+fn after(answers: &[(&str, Sighting)]) -> Observed {
+    let mut known = observed(Sighting::Unread);
+    for (day, answer) in answers {
+        let last = known.last_proof().cloned();
+        known.sighting = answer.clone().with_memory_of(&known, at(day));
+        known.attempt.last_proof = last;
+    }
+    known
+}
+
+fn made(day: &str) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    Some((Some(at(day)), None))
+}
+
+#[test]
+fn a_lapsed_domain_stays_lapsed_whatever_the_ca_shows_until_a_new_proof_counts() {
+    let (reuse, now) = (ReuseTable::default(), at("2026-12-01"));
+    let proven = ("2026-04-01", answer(Status::Valid, made("2026-04-01")));
+    let ended = ("2026-11-01", answer(Status::Expired, made("2026-04-01")));
+    let pending = ("2026-11-02", answer(Status::Pending, None));
+    let gone = ("2026-11-03", Sighting::Absent);
+    let anew = ("2026-11-04", answer(Status::NotValidated, None));
+    for answers in [
+        vec![ended.clone()],
+        vec![proven.clone(), pending.clone()],
+        vec![proven.clone(), ended.clone(), pending.clone()],
+        vec![proven.clone(), gone.clone()],
+        vec![proven.clone(), gone.clone(), anew.clone(), pending.clone()],
+        vec![ended, pending.clone(), gone, anew],
+        vec![("2026-11-01", answer(Status::Expired, None))],
+    ] {
+        let known = after(&answers);
+        assert!(known.is_lapsed(&reuse, now), "{answers:?}");
+        assert_eq!(known.state(&reuse, now), State::Expired, "{answers:?}");
+    }
+    let again = ("2026-11-05", answer(Status::Valid, made("2026-11-05")));
+    let known = after(&[proven, pending, again]);
+    assert!(!known.is_lapsed(&reuse, now));
+    let lapsed = known.proven_until(&reuse).unwrap();
+    assert_eq!(
+        lapsed,
+        reuse.end_of(at("2026-11-05")),
+        "the end of the new proof"
+    );
+}
+
+#[test]
+fn what_was_never_proven_has_not_lapsed() {
+    let (reuse, now) = (ReuseTable::default(), at("2026-12-01"));
+    for sighting in [
+        Sighting::Unread,
+        Sighting::Absent,
+        answer(Status::Pending, None),
+        answer(Status::NotValidated, None),
+        answer(Status::Unknown("ODD".to_owned()), None),
+    ] {
+        let known = after(&[("2026-11-01", sighting)]);
+        assert!(!known.is_lapsed(&reuse, now), "{known:?}");
+        assert_eq!(known.lapse_due_at(&reuse, now), None);
+    }
+    let mut unwanted = after(&[("2026-11-01", answer(Status::Expired, made("2026-04-01")))]);
+    unwanted.desired = false;
+    assert!(!unwanted.is_lapsed(&reuse, now), "nobody wants it");
+}
+
+#[test]
+fn an_answer_without_a_proof_and_with_the_word_valid_counts_from_its_first_sight() {
+    let reuse = ReuseTable::default();
+    let known = after(&[
+        ("2026-04-01", answer(Status::Valid, None)),
+        ("2026-05-01", answer(Status::Valid, None)),
+    ]);
+    let end = reuse.end_of(at("2026-04-01"));
+    assert_eq!(known.usable_until(&reuse, at("2026-06-01")), Some(end));
+    assert!(
+        known.is_lapsed(&reuse, end),
+        "the CA says VALID for too long"
+    );
+}
+
+#[test]
+fn a_lapse_is_noted_once_and_the_next_one_again() {
+    let reuse = ReuseTable::default();
+    let end = reuse.end_of(at("2026-04-01"));
+    let mut known = after(&[("2026-04-01", answer(Status::Valid, made("2026-04-01")))]);
+    assert_eq!(known.lapse_due_at(&reuse, at("2026-05-01")), Some(end));
+    assert_eq!(known.lapse_due_at(&reuse, end), Some(end), "now");
+    assert!(
+        known
+            .lapse_in_words(&reuse, end)
+            .contains(&format!("ended on {end}"))
+    );
+    known.attempt.lapsed_at = Some(end);
+    assert_eq!(known.lapse_due_at(&reuse, end), None);
+    known.attempt.restart(None, end, None);
+    assert_eq!(
+        known.lapse_due_at(&reuse, end),
+        None,
+        "a new attempt changes nothing"
+    );
+    // Proven again by somebody else, and lost by a reset.
+    let later = at("2026-11-20");
+    known.sighting = answer(Status::Valid, made("2026-11-10"));
+    known.sighting = answer(Status::Pending, None).with_memory_of(&known, later);
+    assert_eq!(known.lapse_due_at(&reuse, later), Some(later));
+    let said = known.lapse_in_words(&reuse, later);
+    assert!(said.contains("does not count it any longer"), "{said}");
+    known.attempt.lapsed_at = Some(later);
+    assert_eq!(
+        known.proven_until(&reuse),
+        Some(later),
+        "lost before its end"
+    );
+}
+
+#[test]
+fn a_store_of_an_older_version_is_read_and_one_of_this_version_keeps_the_memory() {
+    let read: Registration = serde_json::from_str(
+        r#"{"reference":"cld-1","domain":"example.ch","status":"pending","proof":null,
+            "token":null,"last_words":null,"doubt":null}"#,
+    )
+    .unwrap();
+    assert!(!read.remembered);
+    let stored = serde_json::to_string(&read).unwrap();
+    assert!(
+        !stored.contains("remembered"),
+        "as older programs wrote it: {stored}"
+    );
+    let known = after(&[
+        ("2026-04-01", answer(Status::Valid, made("2026-04-01"))),
+        ("2026-05-01", answer(Status::Pending, None)),
+    ]);
+    let stored = serde_json::to_string(&known).unwrap();
+    assert_eq!(serde_json::from_str::<Observed>(&stored).unwrap(), known);
+}

@@ -1,0 +1,86 @@
+//! The ledger entries of a task: what it means to write, wrote, and takes back.
+
+use jiff::Timestamp;
+
+use super::Task;
+use crate::prevalidation::{LedgerEntry, LedgerState};
+
+impl Task {
+    /// Values that others put there stay in the zone; the ledger need not remember them any longer.
+    pub(super) fn close_foreign(&mut self) {
+        for entry in self
+            .observed
+            .ledger
+            .iter_mut()
+            .filter(|entry| entry.state == LedgerState::Foreign)
+        {
+            entry.state = LedgerState::Removed;
+            self.touched.push(entry.id);
+        }
+    }
+
+    /// The entry for `value` through `provider`, made if there is none. A provider that was
+    /// replaced in the configuration keeps its own entry, and its own cleanup (faults K20).
+    pub(in crate::worker) fn entry(
+        &mut self,
+        value: &str,
+        provider: &str,
+        now: Timestamp,
+    ) -> &mut LedgerEntry {
+        let ledger = &mut self.observed.ledger;
+        let known = ledger
+            .iter()
+            .position(|entry| entry.value == value && entry.provider == provider);
+        let index = known.unwrap_or_else(|| {
+            ledger.push(LedgerEntry {
+                id: rand::random_range(1..i64::MAX),
+                owner: self.fence.domain.as_str().to_owned(),
+                value: value.to_owned(),
+                provider: provider.to_owned(),
+                zone: None,
+                state: LedgerState::Intended,
+                ttl_before: None,
+                negative_ttl: None,
+                created_at: now,
+                published_at: None,
+                removal_tries: 0,
+                retry_at: None,
+            });
+            ledger.len() - 1
+        });
+        let entry = &mut ledger[index];
+        if !self.touched.contains(&entry.id) {
+            self.touched.push(entry.id);
+        }
+        entry
+    }
+
+    pub(in crate::worker) fn entry_by_id(&mut self, id: i64) -> Option<&mut LedgerEntry> {
+        if !self.touched.contains(&id) {
+            self.touched.push(id);
+        }
+        self.observed.ledger.iter_mut().find(|entry| entry.id == id)
+    }
+
+    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken
+    /// away.
+    pub(in crate::worker) fn publish_again(&mut self, value: &str) {
+        for entry in self
+            .observed
+            .ledger
+            .iter_mut()
+            .filter(|entry| entry.value == value)
+        {
+            // One that was not ours is ours when it has to be written again; the provider's receipt
+            // will tell.
+            let foreign = entry.state == LedgerState::Foreign;
+            entry.state = if foreign {
+                LedgerState::Removed
+            } else {
+                LedgerState::Intended
+            };
+            self.touched.push(entry.id);
+        }
+        self.observed.attempt.not_before = None;
+    }
+}

@@ -1,0 +1,153 @@
+//! A domain that was proven and is no longer: nobody forgets it, the history says it once, and only
+//! a new proof ends it.
+
+use jiff::SignedDuration;
+use prevalidate::clock::Clock;
+use prevalidate::overview::danger::Danger;
+use prevalidate::overview::{Basis, view_of};
+use prevalidate::prevalidation::{DomainName, Mode, State};
+use prevalidate::store::Store;
+
+use super::ca::Entry;
+use super::world::{World, target};
+
+async fn danger(world: &World, domain: &DomainName) -> (State, Danger) {
+    let basis = Basis {
+        targets: &[target()],
+        providers: &["memory".to_owned()].into(),
+        policy: &world.policy,
+    };
+    let view = view_of(&*world.store, domain, &basis, world.clock.now()).await;
+    let view = view.unwrap().unwrap();
+    (view.state, view.danger)
+}
+
+async fn lapses(world: &World) -> usize {
+    let kinds = world.store_history(0).await;
+    kinds.iter().filter(|kind| *kind == "lapsed").count()
+}
+
+/// No name server shows what is published from now on, so no proof can be won.
+fn blind(world: &World, is_blind: bool) {
+    let mut witness = world.witness.lock().unwrap();
+    for domain in &world.domains {
+        if is_blind {
+            witness.stale.insert(domain.as_str().to_owned(), Vec::new());
+        } else {
+            witness.stale.remove(domain.as_str());
+        }
+    }
+}
+
+fn change(world: &World, domain: &DomainName, change: impl Fn(&mut Entry)) {
+    world.ca.set(|state| {
+        let of = |entry: &&mut Entry| entry.domain == *domain;
+        state.entries.values_mut().filter(of).for_each(change);
+    });
+}
+
+/// A world of a dozen valid domains, of which the first is about to lose its proof.
+async fn valid() -> (World, DomainName) {
+    let mut world = World::new(12).await;
+    world.nights(1).await;
+    assert!(world.all_valid());
+    blind(&world, true);
+    let first = world.domains[0].clone();
+    (world, first)
+}
+
+/// It stays lapsed for days; then the way is clear, and a new proof ends it.
+async fn stays_lapsed_until_a_new_proof(world: &mut World, domain: &DomainName) {
+    for _ in 0..3 {
+        let worker = world.worker("night");
+        worker.run(SignedDuration::from_mins(10)).await.unwrap();
+        world.check().await;
+        assert_eq!(danger(world, domain).await.1, Danger::Lapsed);
+        assert_eq!(lapses(world).await, 1, "the history says it once");
+        world.clock.advance(SignedDuration::from_hours(7));
+    }
+    blind(world, false);
+    world.nights(2).await;
+    assert_eq!(danger(world, domain).await, (State::Valid, Danger::None));
+    assert_eq!(lapses(world).await, 1);
+}
+
+#[tokio::test]
+async fn a_proof_that_ends_is_a_lapse_at_that_moment_and_until_a_new_one() {
+    let (mut world, first) = valid().await;
+    let end = world.ca.valid_until(&first).unwrap();
+    world.clock.set(end - SignedDuration::from_mins(5));
+    world.nights(1).await;
+    let events = world.store.history(&first).await.unwrap();
+    let noted = events.iter().find(|event| event.kind == "lapsed").unwrap();
+    assert!(noted.at >= end, "{noted:?}");
+    assert!(noted.at <= end + SignedDuration::from_mins(1), "{noted:?}");
+    stays_lapsed_until_a_new_proof(&mut world, &first).await;
+}
+
+#[tokio::test]
+async fn a_reset_that_costs_the_proof_is_a_lapse_in_the_same_second() {
+    let (mut world, first) = valid().await;
+    world
+        .ca
+        .set(|state| state.behaviour.reset_keeps_proof = false);
+    // Proven and lost at a moment when its token had ended too.
+    change(&world, &first, |entry| {
+        entry.validated_at = entry
+            .validated_at
+            .map(|at| at - SignedDuration::from_hours(24 * 195));
+        entry.token_at -= SignedDuration::from_hours(24 * 196);
+    });
+    stays_lapsed_until_a_new_proof(&mut world, &first).await;
+    let kinds = world.store_history(0).await;
+    assert!(kinds.contains(&"reset".to_owned()), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_domain_that_was_deleted_at_the_ca_and_registered_anew_has_lapsed() {
+    let (mut world, first) = valid().await;
+    world
+        .ca
+        .set(|state| state.entries.retain(|_, entry| entry.domain != first));
+    stays_lapsed_until_a_new_proof(&mut world, &first).await;
+    let kinds = world.store_history(0).await;
+    for kind in ["gone", "registered"] {
+        assert!(kinds.contains(&kind.to_owned()), "{kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_a_colleague_reset_and_that_shows_no_proof_has_lapsed() {
+    let (mut world, first) = valid().await;
+    change(&world, &first, |entry| {
+        (entry.proof, entry.validated_at) = (false, None);
+        entry.token = "swiss-pki=model99999999999999999999".to_owned();
+    });
+    stays_lapsed_until_a_new_proof(&mut world, &first).await;
+}
+
+#[tokio::test]
+async fn who_only_looks_is_told_of_a_lapse_too() {
+    let (mut world, first) = valid().await;
+    world.policy.mode = Mode::Observe;
+    let end = world.ca.valid_until(&first).unwrap();
+    world.clock.set(end + SignedDuration::from_hours(1));
+    for _ in 0..2 {
+        world.nights(1).await;
+        assert_eq!(
+            danger(&world, &first).await,
+            (State::Expired, Danger::Lapsed)
+        );
+        assert_eq!(lapses(&world).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_was_never_proven_has_no_margin_to_lose() {
+    let mut world = World::new(1).await;
+    blind(&world, true);
+    world.nights(3).await;
+    let first = world.domains[0].clone();
+    assert_eq!(danger(&world, &first).await, (State::Pending, Danger::None));
+    assert_eq!(lapses(&world).await, 0);
+}
