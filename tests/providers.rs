@@ -200,6 +200,16 @@ impl Subject for Real {
             presentation(record)
         ));
     }
+    fn writes_cname(&self) -> bool {
+        true
+    }
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        let line = match target {
+            Some(target) => format!("update add {owner}. 300 CNAME {target}."),
+            None => format!("update delete {owner}. CNAME"),
+        };
+        self.server.lock().unwrap().nsupdate(&line);
+    }
     async fn restart(&self) {
         self.server.lock().unwrap().restart();
     }
@@ -260,6 +270,15 @@ impl Subject for Memory {
     async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
         self.0
             .take(owner, &String::from_utf8(record.joined()).unwrap());
+    }
+    fn writes_cname(&self) -> bool {
+        true
+    }
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        match target {
+            Some(target) => self.0.put_cname(owner, 300, target),
+            None => self.0.take_cname(owner),
+        }
     }
     async fn restart(&self) {}
     async fn lose_next_answer(&self) {

@@ -3,6 +3,7 @@
 //! A [`Subject`] brings a provider and a prepared zone; every case starts from that zone, reads it
 //! by means of its own and not through the provider, and leaves it as it found it.
 
+mod aliases;
 mod cases;
 mod processes;
 mod trouble;
@@ -14,6 +15,7 @@ use tokio::process::Command;
 
 use crate::provider::Provider;
 use crate::record::{Record, TxtRecord};
+use aliases::*;
 use cases::*;
 pub use processes::another_process;
 use processes::two_processes_at_once_lose_nothing;
@@ -60,6 +62,17 @@ pub trait Subject: Send + Sync {
     async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord);
     /// Somebody else removes a record.
     async fn somebody_takes(&self, owner: &str, record: &TxtRecord);
+    /// Whether the provider writes CNAMEs, and the cases of CNAMEs are run.
+    fn writes_cname(&self) -> bool {
+        false
+    }
+    /// Somebody else makes the name a CNAME, or takes the CNAME away.
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        panic!(
+            "{}: {owner} {target:?}: only for those that write CNAMEs",
+            self.name()
+        );
+    }
     /// The server restarts.
     async fn restart(&self);
     /// The next addition is made, and its answer is lost.
@@ -102,7 +115,18 @@ pub async fn run(subject: &dyn Subject) {
         a_lost_answer_is_found_out_and_nothing_is_done_twice,
         who_is_turned_away_has_written_nothing_and_comes_again,
         two_processes_at_once_lose_nothing,
+        an_odd_value_comes_and_goes_wherever_a_ca_wants_it,
     ];
+    if subject.writes_cname() {
+        cases![
+            a_cname_comes_and_goes_without_a_trace,
+            a_cname_is_refused_where_anything_stands,
+            somebodys_equal_cname_is_left_alone,
+            of_two_cnames_at_once_one_stands,
+            both_types_come_and_go_in_one_call,
+            a_lost_answer_about_a_cname_is_found_out,
+        ];
+    }
 }
 
 fn value(owner: &str, value: &str) -> Record {

@@ -10,7 +10,7 @@ pub use adapter::MemoryProvider;
 
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{
-    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, same_name,
+    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host, same_name,
 };
 
 /// TTL of an RRset that the provider creates, seconds.
@@ -334,7 +334,7 @@ impl Inside {
         let before = self.look(owner, record.kind())?;
         let changed = before.has(data) != present;
         if changed && present {
-            if self.is_made_up(owner) && !owner.starts_with('_') {
+            if self.is_made_up(owner) && !is_no_host(owner) {
                 return Err(unsafe_name(owner, "it exists only through a wildcard"));
             }
             if let Some(there) = &before.cname {

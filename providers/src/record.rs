@@ -40,6 +40,12 @@ pub fn is_within(name: &str, apex: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Whether a name begins with an underscore. No host has such a name (RFC 952), so that a record
+/// there takes nothing away from anybody that a wildcard answered for.
+pub(crate) fn is_no_host(owner: &str) -> bool {
+    owner.starts_with('_')
+}
+
 /// Whether two names are one: without case and without the trailing dot.
 pub fn same_name(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();

@@ -13,6 +13,7 @@
 
 mod ask;
 mod change;
+mod cname;
 mod exchange;
 mod findings;
 mod key_file;
@@ -40,8 +41,8 @@ pub use key_file::{TsigKey, read_algorithm, read_key_file};
 pub use table::Rfc2136Table;
 pub use tsig::FUDGE_SECONDS;
 
-use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
+use crate::provider::{Preflight, Provider, ProviderError};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
 use plan::Verb;
 use refusal::BIND_RECORDS_PER_TYPE;
@@ -184,13 +185,11 @@ impl Provider for Rfc2136 {
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Present).await;
-        txt_only(records, answers)
+        self.change(records, Verb::Present).await
     }
 
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Absent).await;
-        txt_only(records, answers)
+        self.change(records, Verb::Absent).await
     }
 
     /// Sends what a publish would send, with the same guards, but with the deletion of a random
@@ -198,22 +197,22 @@ impl Provider for Rfc2136 {
     /// BIND, Knot and PowerDNS: it shows zone, key, permission for TXT at this name and clock. An
     /// *empty* update would not: BIND says NOERROR to it even for a key that may do nothing.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
-        if kind == RecordKind::Cname {
-            return Err(no_cname(owner));
-        }
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;
         let proof::Done {
             before: rrset,
             mname,
             ..
-        } = visit.rehearse(&zone, owner).await?;
+        } = visit.rehearse(&zone, owner, kind).await?;
         let mut warnings = self.warnings(&rrset, &mname).await;
-        if visit.is_powerdns().await {
+        if let Some(there) = &rrset.cname {
+            warnings.push(format!("{owner} is a CNAME to {there} now"));
+        }
+        if kind == RecordKind::Txt && visit.is_powerdns().await {
             warnings.push(powerdns_warning(owner));
         }
         let evidence = format!(
-            "{} accepted the deletion of a random, absent TXT value at {} in zone {} (key {}, {}), reply verified, nothing changed",
+            "{} accepted the deletion of a random, absent {kind} record at {} in zone {} (key {}, {}), reply verified, nothing changed",
             self.settings.server,
             rrset.owner,
             zone.apex,

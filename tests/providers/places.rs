@@ -248,3 +248,55 @@ async fn many_names_behind_a_secondary_that_lags_are_proved_by_the_primary() {
         assert!(!result.unwrap().changed);
     }
 }
+
+#[tokio::test]
+async fn a_cname_behind_a_secondary_that_lags_is_proved_by_the_primary() {
+    let (primary, secondary) = forwarding();
+    let before = primary.axfr(APEX);
+    let provider = Setup::of(&secondary).build();
+    let ours = Record::cname(format!("_x.{APEX}"), "target.example.net");
+    let made = provider.ensure_present(std::slice::from_ref(&ours)).await;
+    let made = made[0].as_ref().unwrap();
+    assert!(made.changed && made.after.has(&ours.data));
+    assert_eq!(primary.axfr(APEX).len(), before.len() + 1);
+    let gone = provider.ensure_absent(std::slice::from_ref(&ours)).await;
+    let error = gone[0].as_ref().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(error));
+    assert_eq!(primary.axfr(APEX), before);
+    secondary.refresh(APEX);
+    let gone = provider.ensure_absent(std::slice::from_ref(&ours)).await;
+    assert!(!gone[0].as_ref().unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_between_our_read_and_our_update_takes_no_cname() {
+    for line in [
+        "TXT theirs",
+        "CAA 0 issue \"theirs\"",
+        "CNAME theirs.example.net.",
+    ] {
+        let keys = Keys::of(&["prevalidate"]);
+        let server = Arc::new(NameServer::bind(&[prepared_zone()], &keys));
+        let before = server.axfr(APEX).len();
+        // Weak: the proxy lives as long as the process, and the server must not.
+        let somebody = Arc::downgrade(&server);
+        let proxy = Proxy::before(server.address(), move |message, earlier| {
+            if is_update(message) && earlier == 0 {
+                let server = somebody.upgrade().unwrap();
+                server.nsupdate(&format!("update add _x.{APEX}. 60 {line}"));
+            }
+            Verdict::Pass
+        });
+        let key = server.keys().0[0].clone();
+        let provider = Setup::at(proxy.address().to_string(), key).build();
+        let ours = Record::cname(format!("_x.{APEX}"), "target.example.net");
+        let made = provider.ensure_present(&[ours]).await.remove(0);
+        let error = made.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsafe, "{line}: {}", shown(&error));
+        assert_eq!(
+            server.axfr(APEX).len(),
+            before + 1,
+            "{line}: theirs alone came"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Inside, MemoryFault, MemoryZones, unsafe_name};
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, is_no_host};
 
 /// The provider of [`MemoryZones`].
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl Provider for MemoryProvider {
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let inside = self.called("preflight");
         let zone = inside.look(owner, kind)?.zone;
-        if inside.is_made_up(owner) && !owner.starts_with('_') {
+        if inside.is_made_up(owner) && !is_no_host(owner) {
             return Err(unsafe_name(owner, "it exists only through a wildcard"));
         }
         match inside.faults.front() {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::upwards;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
+use crate::record::{TxtRecord, TxtRrset, Zone, is_no_host, is_within};
 
 /// One record as an API lists it.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +98,10 @@ impl View {
             ))
             .with_hint(format!("give the domain a provider for the zone {cut}")));
         }
-        if !may_shadow && let Some(wildcard) = self.wildcard_of(apex, owner) {
+        if !may_shadow
+            && !is_no_host(owner)
+            && let Some(wildcard) = self.wildcard_of(apex, owner)
+        {
             return Err(unsafe_name(format!(
                 "{owner} exists only through the wildcard {wildcard}; a TXT value there would take the wildcard's other \
                  answers away from it"
@@ -180,6 +183,7 @@ mod tests {
             "there.wild.a.ch",
             "empty.wild.a.ch",
             "down.a.ch",
+            "_x.wild.a.ch",
         ] {
             view.refuse("a.ch", owner, false).unwrap();
         }

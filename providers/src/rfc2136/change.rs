@@ -9,15 +9,18 @@ use rand::Rng;
 
 use super::Rfc2136;
 use super::ask::Visit;
+use super::cname::{absent_target, beside_others};
 use super::findings::{Findings, Place};
 use super::look::Look;
-use super::message::{Update, wire_name};
+use super::message::{Update, plain_name, wire_name};
 use super::outcome::{behind, changing, found_done, made_up, only_a_wildcard};
 use super::plan::{Limits, Next, Plan, Verb, Wish, absent_value, check, plan};
 use super::proof::{Done, undecided};
 use super::send::{About, Sent};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use crate::record::{
+    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host,
+};
 
 /// How often a change is tried when others change the same zone at the same time, or the server
 /// that is read is behind.
@@ -56,71 +59,120 @@ enum Then {
 }
 
 impl Rfc2136 {
-    /// Makes all values present or absent; results in the order of `values`.
+    /// Makes all records present or absent; results in the order of `records`.
     pub(super) async fn change(
         &self,
-        values: &[TxtValue],
+        records: &[Record],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
-        let mut wishes: BTreeMap<String, Wish> = BTreeMap::new();
-        for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
-            let wish = wishes.entry(owner.clone()).or_insert_with(|| Wish {
-                owner: owner.clone(),
-                values: BTreeSet::new(),
-            });
-            wish.values.insert(value.clone());
-        }
-        let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
-        let found = futures::stream::iter(wishes.into_values())
+        let found = futures::stream::iter(gather(records))
             .map(async |wish| (Visit::new(self).zone_of(&wish.owner).await, wish))
             .buffered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
+        let mut outcomes: BTreeMap<Key, Result<Done, ProviderError>> = BTreeMap::new();
+        let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
         for (zone, wish) in found {
             match zone {
                 Ok(zone) => zones.entry(zone).or_default().push(wish),
-                Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
+                Err(error) => drop(outcomes.insert(wish.key(), Err(error))),
             }
         }
         let changed = futures::stream::iter(zones)
             .map(async |(zone, wishes)| {
                 let queue = self.queue(&zone);
                 let _turn = queue.lock().await;
-                Visit::new(self).change_zone(&zone, wishes, verb).await
+                // A message is about one type: a CNAME and a TXT value of one name exclude each
+                // other, and only a look in between shows it.
+                let (txt, cname) = wishes
+                    .into_iter()
+                    .partition(|wish| wish.kind == RecordKind::Txt);
+                let mut outcomes = Visit::new(self).change_zone(&zone, txt, verb).await;
+                outcomes.extend(Visit::new(self).change_zone(&zone, cname, verb).await);
+                outcomes
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
         outcomes.extend(changed.into_iter().flatten());
-        values
+        records
             .iter()
-            .map(|wanted| {
-                check(wanted)?;
-                let done = outcomes.get(&wanted.owner).cloned().unwrap_or_else(|| {
-                    let text = format!("nothing was tried for {}", wanted.owner);
-                    Err(ProviderError::new(ErrorKind::Unavailable, text))
-                })?;
-                let changed = done.changed.contains(&wanted.value);
-                let change_id = changed.then(|| format!("serial {}", done.serial));
-                Ok(Receipt {
-                    before: done.before,
-                    after: done.after,
-                    changed,
-                    change_id,
-                })
-            })
+            .map(|record| receipt(record, &outcomes))
             .collect()
     }
+}
+
+/// What an outcome is about.
+type Key = (String, RecordKind);
+
+impl Wish {
+    fn key(&self) -> Key {
+        (self.owner.clone(), self.kind)
+    }
+}
+
+/// One wish for each name and type.
+fn gather(records: &[Record]) -> Vec<Wish> {
+    let mut wishes: BTreeMap<(&str, RecordKind), Wish> = BTreeMap::new();
+    for record in records.iter().filter(|record| check(record).is_ok()) {
+        let (owner, kind) = (record.owner.as_str(), record.kind());
+        let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
+        let wish = wishes.entry((owner, kind)).or_insert_with(|| Wish {
+            owner: owner.to_owned(),
+            kind,
+            values: BTreeSet::new(),
+        });
+        wish.values.insert(match kind {
+            RecordKind::Txt => data.clone(),
+            RecordKind::Cname => plain_target(data),
+        });
+    }
+    wishes.into_values().collect()
+}
+
+fn plain_target(target: &str) -> String {
+    target.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn receipt(
+    record: &Record,
+    outcomes: &BTreeMap<Key, Result<Done, ProviderError>>,
+) -> Result<Receipt, ProviderError> {
+    check(record)?;
+    let key = (record.owner.clone(), record.kind());
+    let done = outcomes.get(&key).cloned().unwrap_or_else(|| {
+        let text = format!("nothing was tried for {}", record.owner);
+        Err(ProviderError::new(ErrorKind::Unavailable, text))
+    })?;
+    let changed = match &record.data {
+        RecordData::Txt(value) => done.changed.contains(value),
+        RecordData::Cname(target) => done.changed.contains(&plain_target(target)),
+    };
+    let change_id = changed.then(|| format!("serial {}", done.serial));
+    Ok(Receipt {
+        before: done.before,
+        after: done.after,
+        changed,
+        change_id,
+    })
 }
 
 impl Visit<'_> {
     /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a
     /// random value that is not there.
-    pub(super) async fn rehearse(&self, zone: &Zone, owner: &str) -> Result<Done, ProviderError> {
-        let absent = String::from_utf8_lossy(&absent_value().joined()).into_owned();
+    pub(super) async fn rehearse(
+        &self,
+        zone: &Zone,
+        owner: &str,
+        kind: RecordKind,
+    ) -> Result<Done, ProviderError> {
+        let absent = match kind {
+            RecordKind::Txt => String::from_utf8_lossy(&absent_value().joined()).into_owned(),
+            RecordKind::Cname => plain_name(&absent_target()),
+        };
         let wish = Wish {
             owner: owner.to_owned(),
+            kind,
             values: BTreeSet::from([absent]),
         };
         self.change_owner(zone, &wish, Verb::Rehearsal, None).await
@@ -133,29 +185,30 @@ impl Visit<'_> {
         zone: &Zone,
         wishes: Vec<Wish>,
         verb: Verb,
-    ) -> Vec<(String, Result<Done, ProviderError>)> {
+    ) -> Vec<(Key, Result<Done, ProviderError>)> {
         if let [wish] = wishes.as_slice() {
-            return vec![(
-                wish.owner.clone(),
-                self.change_owner(zone, wish, verb, None).await,
-            )];
+            return vec![(wish.key(), self.change_owner(zone, wish, verb, None).await)];
         }
         let mut outcomes = Vec::new();
         let mut wishes = wishes.into_iter().peekable();
         while wishes.peek().is_some() {
             let looks = futures::stream::iter(wishes.by_ref().take(NAMES_AT_ONCE))
-                .map(async |wish| (self.look(&wish.owner, zone).await, wish))
+                .map(async |wish| {
+                    let look = self.look_for(&wish.owner, zone, wish.kind).await;
+                    (self.with_room(look, &wish, verb).await, wish)
+                })
                 .buffered(AT_ONCE)
                 .collect::<Vec<_>>()
                 .await;
             let mut chunks: Vec<Vec<Plan>> = Vec::new();
             let mut room = 0;
-            for (look, wish) in looks {
-                match look.and_then(|look| self.plan(zone, look, &wish, verb, &Findings::default()))
+            for (looked, wish) in looks {
+                match looked
+                    .and_then(|(look, findings)| self.plan(zone, look, &wish, verb, &findings))
                 {
-                    Err(error) => outcomes.push((wish.owner, Err(error))),
+                    Err(error) => outcomes.push((wish.key(), Err(error))),
                     Ok(Next::Nothing(look)) => {
-                        outcomes.push((wish.owner, Ok(Done::nothing(look))));
+                        outcomes.push((wish.key(), Ok(Done::nothing(look))));
                     }
                     Ok(Next::Send(plan)) => {
                         let size = plan.update.size();
@@ -185,7 +238,7 @@ impl Visit<'_> {
         zone: &Zone,
         plans: Vec<Plan>,
         verb: Verb,
-    ) -> Vec<(String, Result<Done, ProviderError>)> {
+    ) -> Vec<(Key, Result<Done, ProviderError>)> {
         let mut outcomes = Vec::new();
         let mut plans_left = plans.iter();
         let Some(first) = plans_left.next() else {
@@ -204,7 +257,7 @@ impl Visit<'_> {
         let sent = self.send(message, &about).await;
         if matches!(sent, Sent::Done) {
             let proofs = futures::stream::iter(plans)
-                .map(async |plan| (plan.wish.owner.clone(), self.prove(plan, verb).await));
+                .map(async |plan| (plan.wish.key(), self.prove(plan, verb).await));
             return proofs.buffered(AT_ONCE).collect().await;
         }
         for plan in plans {
@@ -224,14 +277,35 @@ impl Visit<'_> {
                     self.change_owner(zone, &plan.wish, verb, Some(open)).await
                 }
             };
-            outcomes.push((plan.wish.owner, outcome));
+            outcomes.push((plan.wish.key(), outcome));
         }
         outcomes
     }
 
+    /// Whether a CNAME at the name would take a wildcard's answers away from it, unless the name
+    /// exists without records.
+    fn shadows(&self, look: &Look, wish: &Wish, verb: Verb) -> bool {
+        let allowed = self.provider.settings.allow_wildcard_shadow || is_no_host(&wish.owner);
+        wish.kind == RecordKind::Cname && verb != Verb::Absent && look.under_wildcard && !allowed
+    }
+
+    /// A look with what is known of the name beside it.
+    async fn with_room(
+        &self,
+        look: Result<Look, ProviderError>,
+        wish: &Wish,
+        verb: Verb,
+    ) -> Result<(Look, Findings), ProviderError> {
+        let (look, mut findings) = (look?, Findings::default());
+        if self.shadows(&look, wish, verb) {
+            findings.new_name = self.is_empty_non_terminal(&look.name).await?;
+        }
+        Ok((look, findings))
+    }
+
     /// What an accepted message has done.
     async fn prove(&self, plan: Plan, verb: Verb) -> Result<Done, ProviderError> {
-        if verb == Verb::Rehearsal || plan.records.is_empty() {
+        if verb == Verb::Rehearsal || plan.is_question() {
             return Ok(Done::nothing(plan.look));
         }
         self.read_back(&plan, verb).await
@@ -282,7 +356,10 @@ impl Visit<'_> {
         let mut findings = Findings::default();
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look(&wish.owner, zone).await?;
+            let look = self.look_for(&wish.owner, zone, wish.kind).await?;
+            if self.shadows(&look, wish, verb) {
+                findings.new_name = self.is_empty_non_terminal(&look.name).await?;
+            }
             if findings.is_unmoved(&look) || findings.others >= OTHERS_BEFORE_INCOMPARABLE {
                 self.find_place(zone, &wish.owner, &look, &mut findings)
                     .await?;
@@ -293,13 +370,17 @@ impl Visit<'_> {
                     tokio::time::sleep(BEHIND_WAIT).await;
                     continue;
                 }
+                if findings.in_use {
+                    let server = self.provider.settings.server.to_string();
+                    return Err(beside_others(&server, &wish.owner));
+                }
             }
             let plan = match self.plan(zone, look, wish, verb, &findings)? {
                 Next::Send(plan) => plan,
                 Next::Nothing(look) => return Ok(found_done(look, wish, verb, open.take())),
             };
             if let Some(Open { losses, .. }) = open
-                && *losses > REPEATS_AFTER_LOSS + u32::from(plan.records.is_empty())
+                && *losses > REPEATS_AFTER_LOSS + u32::from(plan.is_question())
             {
                 let text =
                     format!("sent {losses} times without an answer, and not done yet: {last}");
@@ -333,7 +414,7 @@ impl Visit<'_> {
         let owner = plan.wish.owner.clone();
         match sent {
             Sent::Done if verb == Verb::Rehearsal => Then::End(Ok(Done::nothing(plan.look))),
-            Sent::Done if plan.records.is_empty() => {
+            Sent::Done if plan.is_question() => {
                 Then::End(Ok(found_done(plan.look, &plan.wish, verb, open.take())))
             }
             Sent::Done => Then::End(self.read_back(&plan, verb).await),
@@ -447,7 +528,9 @@ impl Visit<'_> {
             Sent::Done => undecided(
                 owner,
                 &format!(
-                    "{server} took the deletion and shows the zone {} as of before (serial {shown}): it forwards updates to another server and has not got the latest state yet, or answers from another view",
+                    "{server} took the deletion and shows the zone {} as of before (serial \
+                     {shown}): it forwards updates to another server and has not got the latest \
+                     state yet, or answers from another view",
                     zone.apex
                 ),
             ),
@@ -464,9 +547,12 @@ impl Visit<'_> {
             Err(fault) => return Sent::Lost(fault),
         };
         let mut update = Update::of(apex);
-        update.require_safe_owner(&name);
         for value in &wish.values {
-            update.delete(&name, &TxtRecord::of(value));
+            match (wish.kind, wire_name(value)) {
+                (RecordKind::Txt, _) => update.delete(&name, &TxtRecord::of(value)),
+                (RecordKind::Cname, Ok(target)) => update.delete_cname(&name, &target),
+                (RecordKind::Cname, Err(fault)) => return Sent::Lost(fault),
+            }
         }
         let about = About {
             zone,

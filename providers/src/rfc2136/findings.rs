@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::SOA;
 
 use super::look::Look;
 use super::plan::{Plan, Verb, Wish};
-use crate::record::{TxtRecord, TxtRrset};
+use crate::record::{RecordKind, TxtRecord, TxtRrset, same_name};
 
 /// Whether the zone that is read is the zone that takes the writes, in the same state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(super) struct Findings {
     own: Option<bool>,
     /// What the last refused guards were about.
     stale: Option<Stale>,
+    /// The name was wanted unused and is in use.
+    pub(super) in_use: bool,
     /// How often the server said that no TXT is stored where it shows some.
     made_up: u32,
 }
@@ -54,8 +56,15 @@ impl Findings {
     /// or a value to remove is in it. The guards refuse the wrong reading.
     pub(super) fn read(&self, look: Look, wish: &Wish, verb: Verb) -> Look {
         let own = look.clone().own();
-        let at_stake =
-            verb == Verb::Absent && wish.values.iter().any(|value| own.rrset.holds(value));
+        let shown = |value: &String| match wish.kind {
+            RecordKind::Txt => own.rrset.holds(value),
+            RecordKind::Cname => own
+                .rrset
+                .cname
+                .as_ref()
+                .is_some_and(|to| same_name(to, value)),
+        };
+        let at_stake = verb == Verb::Absent && wish.values.iter().any(shown);
         if self.own.unwrap_or(at_stake) {
             own
         } else {
@@ -95,8 +104,13 @@ impl Findings {
             ..
         } = plan;
         self.others += u32::from(soa_required && code == ResponseCode::NXRRSet);
-        if code == ResponseCode::YXRRSet && look.is_taken_for_made_up() {
+        let is_there = matches!(code, ResponseCode::YXRRSet | ResponseCode::YXDomain);
+        if is_there && look.is_taken_for_made_up() {
             self.own = Some(true);
+        } else if code == ResponseCode::NXRRSet && look.rrset.cname.is_some() {
+            if look.is_taken_for_own() {
+                self.own = Some(false);
+            }
         } else if code == ResponseCode::NXRRSet && any_value {
             if look.is_taken_for_own() {
                 self.own = Some(false);
@@ -104,6 +118,7 @@ impl Findings {
                 self.made_up += 1;
             }
         }
+        self.in_use |= code == ResponseCode::YXDomain && !look.is_ambiguous();
         self.stale = Some(Stale {
             soa: look.soa,
             answer: look.ttls,

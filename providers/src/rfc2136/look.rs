@@ -13,19 +13,23 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use super::ask::{Questions, Visit};
 use super::message::{self, parent, plain_name, wire_name};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
+use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, is_within};
 
 /// What one look at a name showed.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) rrset: TxtRrset,
     /// The other reading of the same answer, where the name says what the wildcard beside it says.
-    otherwise: Option<TxtRrset>,
+    pub(super) otherwise: Option<TxtRrset>,
     pub(super) name: Name,
     /// The SOA of the zone, read before everything else.
     pub(super) soa: SOA,
     /// The TTL of each record in the answer: PowerDNS keeps one for each row.
     pub(super) ttls: BTreeMap<TxtRecord, u32>,
+    /// The target of the CNAME in the answer, as the server writes it.
+    pub(super) cname: Option<Name>,
+    /// What was looked for.
+    pub(super) kind: RecordKind,
     /// Whether the name, if it does not exist, is answered from a wildcard.
     pub(super) under_wildcard: bool,
 }
@@ -56,18 +60,27 @@ impl Look {
 
     /// Whether the answer may be the name's own or made up, and is taken for made up.
     pub(super) fn is_taken_for_made_up(&self) -> bool {
-        self.otherwise.is_some() && self.rrset.records.is_empty()
+        self.otherwise.is_some() && !self.shows_some()
     }
 
     /// Whether the answer may be the name's own or made up, and is taken for the name's own.
     pub(super) fn is_taken_for_own(&self) -> bool {
-        self.otherwise.is_some() && !self.rrset.records.is_empty()
+        self.otherwise.is_some() && self.shows_some()
+    }
+
+    /// Whether there are two readings of the answer.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.otherwise.is_some()
+    }
+
+    fn shows_some(&self) -> bool {
+        !self.rrset.records.is_empty() || self.rrset.cname.is_some()
     }
 }
 
 /// What the server says when asked for the SOA at a name.
 #[derive(Debug, Clone)]
-enum Authority {
+pub(super) enum Authority {
     Zone {
         apex: String,
         soa: SOA,
@@ -122,6 +135,22 @@ impl Visit<'_> {
         .with_hint(
             "check that `server` is the zone's primary and that it answers this host's questions (views, allow-query, `sign_query`)",
         ))
+    }
+
+    /// What stands at `owner` of the type that is wished for.
+    ///
+    /// # Errors
+    /// As [`Self::look`] and [`Self::look_for_cname`].
+    pub(super) async fn look_for(
+        &self,
+        owner: &str,
+        zone: &Zone,
+        kind: RecordKind,
+    ) -> Result<Look, ProviderError> {
+        match kind {
+            RecordKind::Txt => self.look(owner, zone).await,
+            RecordKind::Cname => self.look_for_cname(owner, zone).await,
+        }
     }
 
     /// The TXT RRset at `owner` and what else decides whether a value can stand there.
@@ -209,6 +238,8 @@ impl Visit<'_> {
             name,
             soa,
             ttls,
+            cname: None,
+            kind: RecordKind::Txt,
             under_wildcard,
         })
     }
@@ -270,7 +301,7 @@ impl Visit<'_> {
 }
 
 impl Questions<'_> {
-    async fn authority(&mut self, name: &Name) -> Result<Authority, ProviderError> {
+    pub(super) async fn authority(&mut self, name: &Name) -> Result<Authority, ProviderError> {
         let reply = self.ask(name, RecordType::SOA).await?;
         let code = reply.metadata.response_code;
         if let Some(what) = alias_in(&reply, name) {
@@ -313,7 +344,7 @@ impl Questions<'_> {
         })
     }
 
-    fn check_answered(&self, reply: &Message, name: &Name) -> Result<(), ProviderError> {
+    pub(super) fn check_answered(&self, reply: &Message, name: &Name) -> Result<(), ProviderError> {
         match reply.metadata.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => Ok(()),
             code => {
@@ -328,13 +359,13 @@ impl Questions<'_> {
     }
 }
 
-fn wildcard_beside(name: &Name) -> Result<Name, ProviderError> {
+pub(super) fn wildcard_beside(name: &Name) -> Result<Name, ProviderError> {
     name.base_name()
         .prepend_label("*")
         .map_err(|error| unencodable(error.to_string()))
 }
 
-fn alias_in(reply: &Message, name: &Name) -> Option<String> {
+pub(super) fn alias_in(reply: &Message, name: &Name) -> Option<String> {
     reply.answers.iter().find_map(|record| match &record.data {
         RData::CNAME(target) if record.name == *name => {
             Some(format!("a CNAME to {}", plain_name(&target.0)))
@@ -346,7 +377,7 @@ fn alias_in(reply: &Message, name: &Name) -> Option<String> {
     })
 }
 
-fn cut(owner: &str, apex: &str, cut: &str) -> ProviderError {
+pub(super) fn cut(owner: &str, apex: &str, cut: &str) -> ProviderError {
     ProviderError::new(
         ErrorKind::Unsafe,
         format!(

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::rdata::{SOA, TXT};
+use hickory_proto::rr::rdata::{CNAME, SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::record::TxtRecord;
@@ -113,6 +113,39 @@ impl Update {
         );
     }
 
+    /// Nothing at all may stand at `name` (section 2.4.5). Without it a server puts a CNAME in the
+    /// place of another one and says NOERROR (measured: BIND, Knot and PowerDNS).
+    pub(super) fn require_unused(&mut self, name: &Name) {
+        self.require(name, RecordType::ANY, DNSClass::NONE);
+    }
+
+    /// The CNAME at `name` must be exactly this, or there must be none (sections 2.4.2 and 2.4.3).
+    pub(super) fn require_cname(&mut self, name: &Name, target: Option<&Name>) {
+        match target {
+            None => self.require(name, RecordType::CNAME, DNSClass::NONE),
+            Some(target) => {
+                let data = RData::CNAME(CNAME(target.clone()));
+                let record = Record::from_rdata(name.clone(), 0, data);
+                self.prerequisites.push(record);
+            }
+        }
+    }
+
+    /// Adds a CNAME.
+    pub(super) fn insert_cname(&mut self, name: &Name, ttl: u32, target: &Name) {
+        let data = RData::CNAME(CNAME(target.clone()));
+        self.updates
+            .push(Record::from_rdata(name.clone(), ttl, data));
+    }
+
+    /// Deletes the CNAME with exactly this target; one that is not there is no error.
+    pub(super) fn delete_cname(&mut self, name: &Name, target: &Name) {
+        let data = RData::CNAME(CNAME(target.clone()));
+        let mut record = Record::from_rdata(name.clone(), 0, data);
+        record.dns_class = DNSClass::NONE;
+        self.updates.push(record);
+    }
+
     /// Adds one record (section 2.5.1).
     pub(super) fn insert(&mut self, name: &Name, ttl: u32, record: &TxtRecord) {
         self.updates
@@ -140,6 +173,7 @@ impl Update {
         let of = |record: &Record| {
             let data = match &record.data {
                 RData::TXT(txt) => txt.txt_data.iter().map(|string| string.len() + 1).sum(),
+                RData::CNAME(target) => target.0.len() + 1,
                 _ => 0,
             };
             record.name.len() + 10 + data
@@ -165,6 +199,15 @@ pub(super) fn txt_at(records: &[Record], name: &Name) -> BTreeMap<TxtRecord, u32
         _ => None,
     })
     .collect()
+}
+
+/// The CNAME at `name` in a reply, with its TTL.
+pub(super) fn cname_at(records: &[Record], name: &Name) -> Option<(Name, u32)> {
+    let at = records.iter().filter(|record| record.name == *name);
+    at.into_iter().find_map(|record| match &record.data {
+        RData::CNAME(target) => Some((target.0.clone(), record.ttl)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

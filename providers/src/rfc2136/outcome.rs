@@ -5,7 +5,7 @@ use super::look::Look;
 use super::plan::{Verb, Wish};
 use super::proof::Done;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::Zone;
+use crate::record::{RecordKind, Zone, same_name};
 
 /// The name is as wished. After a lost answer that answer was a success, as far as it was not so
 /// before.
@@ -13,7 +13,11 @@ pub(super) fn found_done(look: Look, wish: &Wish, verb: Verb, open: Option<Open>
     let Some(Open { before, .. }) = open else {
         return Done::nothing(look);
     };
-    let was = |value: &String| before.holds(value) == (verb == Verb::Present);
+    let there = |value: &String| match wish.kind {
+        RecordKind::Txt => before.holds(value),
+        RecordKind::Cname => before.cname.as_ref().is_some_and(|to| same_name(to, value)),
+    };
+    let was = |value: &String| there(value) == (verb == Verb::Present);
     let changed = wish.values.iter().filter(|value| !was(value));
     let changed = changed.cloned().collect();
     let look = if wish.keeps_some(&before, verb) {
@@ -35,7 +39,7 @@ pub(super) fn found_done(look: Look, wish: &Wish, verb: Verb, open: Option<Open>
 pub(super) fn only_a_wildcard(owner: &str) -> ProviderError {
     ProviderError::new(
         ErrorKind::Unsafe,
-        format!("{owner} exists only through a wildcard; a TXT value there would take the wildcard's other answers away from it"),
+        format!("{owner} exists only through a wildcard; a record there would take the wildcard's other answers away from it"),
     )
     .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true")
 }
@@ -43,10 +47,13 @@ pub(super) fn only_a_wildcard(owner: &str) -> ProviderError {
 /// The server answers for TXT, and stores none.
 pub(super) fn made_up(server: &str, owner: &str) -> ProviderError {
     let text = format!(
-        "{server} shows TXT values at {owner} and stores none there: the server makes this answer up (PowerDNS: a LUA or ALIAS record), and a value beside it would replace the answer; nothing was written"
+        "{server} shows TXT values at {owner} and stores none there: the server makes this answer \
+         up (PowerDNS: a LUA or ALIAS record), and a value beside it would replace the answer; \
+         nothing was written"
     );
     ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(
-        "put the value into what makes the answer of {owner} up, by a provider of the kind `manual`, or make it plain TXT records"
+        "put the value into what makes the answer of {owner} up, by a provider of the kind \
+         `manual`, or make it plain TXT records"
     ))
 }
 
@@ -54,17 +61,22 @@ pub(super) fn made_up(server: &str, owner: &str) -> ProviderError {
 pub(super) fn behind(server: &str, zone: &Zone, owner: &str, serial: u32) -> ProviderError {
     let apex = &zone.apex;
     let text = format!(
-        "{server} shows the zone {apex} with serial {serial}, and the zone that takes the updates has another state; the TTL of the TXT values of {owner} is not known for certain, and nothing was written"
+        "{server} shows the zone {apex} with serial {serial}, and the zone that takes the updates \
+         has another state; what stands at {owner}, and with which TTL, is not known for certain, \
+         and nothing was written"
     );
     ProviderError::new(ErrorKind::Unavailable, text).with_hint(
-        "either the server forwards updates to a primary and has not got its latest state yet: wait, or name the primary as `server`; or it answers questions and takes updates in different views: let the key ask, too (`sign_query`)",
+        "either the server forwards updates to a primary and has not got its latest state yet: \
+         wait, or name the primary as `server`; or it answers questions and takes updates in \
+         different views: let the key ask, too (`sign_query`)",
     )
 }
 
 /// Others write faster than we do.
 pub(super) fn changing(server: &str, owner: &str, last: &str) -> ProviderError {
     let text = format!(
-        "the TXT values of {owner} at {server} changed under each attempt ({last}); nothing was written"
+        "the TXT values of {owner} at {server} changed under each attempt ({last}); nothing was \
+         written"
     );
     ProviderError::new(ErrorKind::Unavailable, text).with_hint("try again")
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
 
+use super::cname::plan_cname;
 use super::findings::{Findings, Place};
 use super::look::{Look, unencodable};
 use super::message::{Update, plain_name, wire_name};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, TxtValue, Zone};
+use crate::record::{Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host};
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) enum Verb {
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
     pub(super) owner: String,
+    pub(super) kind: RecordKind,
+    /// TXT values, or the target of a CNAME.
     pub(super) values: BTreeSet<String>,
 }
 
@@ -49,11 +52,20 @@ pub(super) struct Plan {
     /// The records that come or go; none when the update only asks the zone whether the values are
     /// really not there.
     pub(super) records: Vec<TxtRecord>,
+    /// The target of the CNAME that comes or goes.
+    pub(super) target: Option<Name>,
     pub(super) wish: Wish,
     /// Whether the guard is "there are TXT values".
     pub(super) any_value: bool,
     /// Whether the guard is the SOA that was read.
     pub(super) soa_required: bool,
+}
+
+impl Plan {
+    /// Whether the update changes nothing and only asks.
+    pub(super) fn is_question(&self) -> bool {
+        self.records.is_empty() && self.target.is_none()
+    }
 }
 
 /// What is planned to be done.
@@ -89,6 +101,9 @@ pub(super) fn plan(
     limits: Limits,
 ) -> Result<Next, ProviderError> {
     let look = findings.read(look, wish, verb);
+    if wish.kind == RecordKind::Cname {
+        return plan_cname(zone, look, wish, verb, findings, limits);
+    }
     let stored = &look.rrset.records;
     let records: Vec<TxtRecord> = match verb {
         Verb::Present => {
@@ -120,7 +135,7 @@ pub(super) fn plan(
     // A new name under a wildcard takes the wildcard's answers of every type away from that
     // name (RFC 4592, section 2.2.1). Unless that is allowed, the name must exist already, and
     // the server checks it in the same step.
-    let shadow_allowed = limits.wildcard_shadow || findings.new_name;
+    let shadow_allowed = limits.wildcard_shadow || findings.new_name || is_no_host(&wish.owner);
     if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
         update.require(&look.name, RecordType::ANY, DNSClass::ANY);
     }
@@ -155,6 +170,7 @@ pub(super) fn plan(
         look,
         update,
         records,
+        target: None,
         wish: wish.clone(),
         any_value,
         soa_required,
@@ -203,20 +219,24 @@ fn several_ttls(owner: &str, ttls: &[u32]) -> ProviderError {
 }
 
 /// What no zone is asked about.
-pub(super) fn check(value: &TxtValue) -> Result<(), ProviderError> {
-    if value.value.is_empty() {
-        return Err(ProviderError::new(
-            ErrorKind::Settings,
-            format!("an empty TXT value for {}", value.owner),
+pub(super) fn check(record: &Record) -> Result<(), ProviderError> {
+    let (owner, kind) = (&record.owner, record.kind());
+    let refused = |text: String| Err(ProviderError::new(ErrorKind::Settings, text));
+    let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
+    if data.is_empty() {
+        return refused(format!("an empty {kind} value for {owner}"));
+    }
+    let name = wire_name(owner).map_err(unencodable)?;
+    if plain_name(&name) != *owner {
+        return refused(format!(
+            "{owner:?} is not in lower case without a trailing dot"
         ));
     }
-    let name = wire_name(&value.owner).map_err(unencodable)?;
-    if plain_name(&name) != value.owner {
-        let text = format!(
-            "{:?} is not in lower case without a trailing dot",
-            value.owner
-        );
-        return Err(ProviderError::new(ErrorKind::Settings, text));
+    if kind == RecordKind::Cname {
+        let target = wire_name(data).map_err(unencodable)?;
+        if target == name {
+            return refused(format!("a CNAME of {owner} to itself"));
+        }
     }
     Ok(())
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ask::Visit;
+use super::cname::cname_difference;
 use super::look::Look;
+use super::message::plain_name;
 use super::plan::{Plan, Verb};
 use super::send::{About, Sent};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset};
+use crate::record::{RecordKind, TxtRecord, TxtRrset};
 
 /// A read right after an accepted change may miss it where the server signs the zone inline
 /// (measured: up to 4 ms), or keeps answers for a while.
@@ -52,10 +54,13 @@ impl Visit<'_> {
                 // The timer counts in steps of a millisecond: a sleep of nothing takes one, too.
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
-            let look = self.look(owner, &before.zone).await.map_err(|error| {
-                let what = "the server accepted the change, and it cannot be read back";
-                undecided(owner, &format!("{what}: {error}"))
-            })?;
+            let look = self
+                .look_for(owner, &before.zone, plan.wish.kind)
+                .await
+                .map_err(|error| {
+                    let what = "the server accepted the change, and it cannot be read back";
+                    undecided(owner, &format!("{what}: {error}"))
+                })?;
             let look = if plan.wish.keeps_some(before, verb) {
                 look.own()
             } else {
@@ -82,6 +87,9 @@ impl Visit<'_> {
             return Ok(done(plan, look));
         }
         match last {
+            Some((Difference { ours: true, what }, look)) if look.kind == RecordKind::Cname => {
+                self.ask_about_cname(plan, verb, look, &what).await
+            }
             Some((Difference { ours: true, what }, look)) => {
                 self.ask_the_writer(plan, verb, look, &what).await
             }
@@ -103,7 +111,12 @@ impl Visit<'_> {
         let owners = [owner.as_str()];
         let about = About::one(zone, &owners, &mname, &look);
         let mut wanted: Vec<TxtRecord> = look.rrset.records.clone();
-        wanted.retain(|record| !plan.wish.is_for(record));
+        let changes = |record: &TxtRecord| {
+            let ours = plan.records.iter();
+            ours.map(TxtRecord::joined)
+                .any(|ours| ours == record.joined())
+        };
+        wanted.retain(|record| !changes(record));
         if verb == Verb::Present {
             wanted.extend(plan.records.iter().cloned());
         }
@@ -133,8 +146,41 @@ impl Visit<'_> {
             }
             return Err(self.damaged(owner, what));
         }
-        let serial = look.soa.serial;
-        Err(undecided(
+        Err(self.not_shown_yet(owner, &look))
+    }
+
+    /// As [`Self::ask_the_writer`], for a CNAME.
+    async fn ask_about_cname(
+        &self,
+        plan: &Plan,
+        verb: Verb,
+        look: Look,
+        what: &str,
+    ) -> Result<Done, ProviderError> {
+        let (owner, zone, mname) = (&plan.wish.owner, &plan.look.rrset.zone, look.mname());
+        let owners = [owner.as_str()];
+        let about = About::one(zone, &owners, &mname, &look);
+        let wanted = plan.target.as_ref().filter(|_| verb == Verb::Present);
+        if let Sent::Done = self.compare_cname(&about, &look, wanted).await {
+            let mut look = look;
+            look.rrset.cname = wanted.map(plain_name);
+            look.rrset.ttl = wanted.map(|_| self.provider.settings.ttl);
+            return Ok(done(plan, look));
+        }
+        let shown = look.cname.clone();
+        if let Sent::Done = self.compare_cname(&about, &look, shown.as_ref()).await {
+            if look.rrset.cname == plan.look.rrset.cname {
+                return Err(not_kept(&self.provider.settings.server.to_string(), owner));
+            }
+            return Err(self.damaged(owner, what));
+        }
+        Err(self.not_shown_yet(owner, &look))
+    }
+
+    fn not_shown_yet(&self, owner: &str, look: &Look) -> ProviderError {
+        let (server, serial) = (&self.provider.settings.server, look.soa.serial);
+        let zone = &look.rrset.zone;
+        undecided(
             owner,
             &format!(
                 "{server} accepted the change, and still shows the zone {} without it (serial \
@@ -142,7 +188,7 @@ impl Visit<'_> {
                  or answers from another view",
                 zone.apex
             ),
-        ))
+        )
     }
 
     fn damaged(&self, owner: &str, what: &str) -> ProviderError {
@@ -156,6 +202,12 @@ impl Visit<'_> {
 /// What is not as it should be at the name.
 fn difference(plan: &Plan, look: &Look, verb: Verb) -> Result<(), Difference> {
     let present = verb == Verb::Present;
+    if look.kind == RecordKind::Cname {
+        return match cname_difference(&look.rrset, &plan.wish, present) {
+            Some(what) => Err(Difference { ours: true, what }),
+            None => Ok(()),
+        };
+    }
     if plan.look.unequal_ttls().is_none() {
         return compare(&plan.look.rrset, &look.rrset, &plan.records, present);
     }
@@ -179,10 +231,14 @@ fn difference(plan: &Plan, look: &Look, verb: Verb) -> Result<(), Difference> {
 fn done(plan: &Plan, look: Look) -> Done {
     let text = |record: &TxtRecord| String::from_utf8_lossy(&record.joined()).into_owned();
     let mname = look.mname();
+    let changed = match plan.wish.kind {
+        RecordKind::Txt => plan.records.iter().map(text).collect(),
+        RecordKind::Cname => plan.wish.values.clone(),
+    };
     Done {
         before: plan.look.rrset.clone(),
         after: look.rrset,
-        changed: plan.records.iter().map(text).collect(),
+        changed,
         serial: look.soa.serial,
         mname,
     }
@@ -198,8 +254,8 @@ pub(super) fn undecided(owner: &str, what: &str) -> ProviderError {
 
 fn not_kept(server: &str, owner: &str) -> ProviderError {
     let text = format!(
-        "{server} accepted the change of {owner} (NOERROR) and did not keep it: the TXT values are \
-         as they were, nothing is missing, and the value does not stand there"
+        "{server} accepted the change of {owner} (NOERROR) and did not keep it: what stands there \
+         is as it was, nothing is missing, and the new record does not stand there"
     );
     ProviderError::new(ErrorKind::Denied, text).with_hint(
         "a rule of the server drops the change without an error: a limit in its update policy \

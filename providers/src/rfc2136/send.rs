@@ -1,9 +1,11 @@
 //! Sending: signed updates, and the questions that only the zone that takes the updates can answer.
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
 use hickory_proto::rr::rdata::SOA;
 
 use super::ask::Visit;
+use super::cname::absent_target;
 use super::exchange::NoAnswer;
 use super::look::{Look, unencodable};
 use super::message::{Update, wire_name};
@@ -11,7 +13,7 @@ use super::plan::absent_value;
 use super::refusal::Request;
 use super::tsig::{Reply, SignedRequest};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, Zone};
+use crate::record::{RecordKind, TxtRecord, Zone};
 
 /// What became of a message.
 #[derive(Debug)]
@@ -151,6 +153,19 @@ impl Visit<'_> {
         .await
     }
 
+    /// Whether the zone that takes the updates has exactly this CNAME at the name now, or none.
+    pub(super) async fn compare_cname(
+        &self,
+        about: &About<'_>,
+        look: &Look,
+        target: Option<&Name>,
+    ) -> Sent {
+        self.compare(about, look, |update| {
+            update.require_cname(&look.name, target)
+        })
+        .await
+    }
+
     /// A question in the form of an update: the guards are what is asked, and what follows deletes
     /// a value that is nowhere. Whoever forwards updates forwards it to the zone that takes them.
     async fn compare(
@@ -170,7 +185,10 @@ impl Visit<'_> {
         };
         let mut update = Update::of(apex);
         guard(&mut update);
-        update.delete(&look.name, &absent_value());
+        match look.kind {
+            RecordKind::Txt => update.delete(&look.name, &absent_value()),
+            RecordKind::Cname => update.delete_cname(&look.name, &absent_target()),
+        }
         self.send(update, about).await
     }
 }

@@ -15,7 +15,7 @@ use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue};
+use crate::record::{Receipt, TxtRrset, TxtValue, is_no_host};
 use crate::wish::{Done, Wish, gather, receipts};
 
 /// How often a change is tried when others change the same names at the same time.
@@ -359,7 +359,7 @@ impl Route53 {
     }
 
     fn check_shadow(&self, owner: &str, wildcard: &str) -> Result<(), ProviderError> {
-        if self.settings.allow_wildcard_shadow {
+        if self.settings.allow_wildcard_shadow || is_no_host(owner) {
             return Ok(());
         }
         let text = format!(
