@@ -96,7 +96,7 @@ fn what_a_living_process_holds_is_said_to_be_held_by_it() {
     }
     let rows = world.run(&setup, &["status", "--output", "json"]).json();
     let due = rows[0]["due_at"].as_str().unwrap().to_owned();
-    assert!(due > rows[0]["ca_read_at"].as_str().unwrap().to_owned());
+    assert!(due.as_str() > rows[0]["ca_read_at"].as_str().unwrap());
     process::run("kill", &["-KILL", &pid], "");
     finish(holder, &["run"]);
     world.run(&setup, &["run", "--wait", "60s"]).exits(0);
