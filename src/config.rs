@@ -73,6 +73,9 @@ pub struct Settings {
     pub notify: Vec<NotifySettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
+    /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and
+    /// while there is such a line no domain leaves the inventory: the bad line may have meant it.
+    pub left_out: Vec<Fault>,
 }
 
 /// `[policy]`: what may be done, and when.

@@ -1,8 +1,10 @@
-//! What people read, on a terminal, on a page or in a message: times as they say them, and no
-//! character that does harm.
+//! Text: what people hand over in any encoding, and what they read on a terminal, on a page or in a
+//! message: times as they say them, and no character that does harm.
 
+mod encoding;
 mod escape;
 mod time;
 
+pub use encoding::{NotText, decode};
 pub use escape::{escape, in_json};
 pub use time::{moment, relative};

@@ -170,7 +170,7 @@ impl Said {
 #[test]
 fn every_fault_of_the_configuration_is_told_by_every_command_and_nothing_is_made() {
     let bench = Bench::new();
-    let text = bench.configuration(r#"["example.ch", "EXAMPLE.CH.", "co.uk"]"#);
+    let text = bench.configuration(r#"["example.ch", "_dmarc.example.ch", "co.uk"]"#);
     let text = text
         .replace("mode =", "mdoe =")
         .replace("server =", "sevrer =")
@@ -195,7 +195,7 @@ fn every_fault_of_the_configuration_is_told_by_every_command_and_nothing_is_made
             "policy.mdoe: is not a key",
             "did you mean `mode`?",
             "store.mode: is not a key",
-            "example.ch is listed twice",
+            "`_dmarc.example.ch` has an underscore label",
             "`co.uk` is a public suffix",
             "provider.internal.sevrer: no such setting; did you mean \"server\"?",
         ] {

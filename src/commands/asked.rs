@@ -95,9 +95,14 @@ pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<Domain
     let mut rows: Vec<DomainRow> = rows
         .into_iter()
         .map(|mut row| {
-            row.origins.retain(|&origin| origin != Origin::Config);
+            // A bad line of a list may have meant it: it stays until the line is mended.
+            if settings.left_out.is_empty() {
+                row.origins.retain(|&origin| origin != Origin::Config);
+            }
             if let Some(wish) = wanted.remove(&row.domain) {
-                row.origins.push(Origin::Config);
+                if !row.origins.contains(&Origin::Config) {
+                    row.origins.push(Origin::Config);
+                }
                 (row.client, row.ca, row.provider) = (wish.client, wish.ca, wish.provider);
             }
             row

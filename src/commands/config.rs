@@ -39,6 +39,13 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     if let Some(doubt) = Named::of(settings).check()? {
         output.warn(&format!("store.url: {doubt}"), None);
     }
+    if !settings.left_out.is_empty() {
+        // Each line was told when the configuration was read.
+        return Err(Failed::new(
+            Exit::Usage,
+            "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",
+        ));
+    }
     let faults = if read_secrets {
         unreadable_secrets(settings)
     } else {

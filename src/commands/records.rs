@@ -17,6 +17,7 @@ use crate::config::{Settings, names};
 use crate::output::Output;
 use crate::prevalidation::{LedgerEntry, LedgerState};
 use crate::store::DomainRow;
+use crate::text::decode;
 pub(super) use format::Format;
 use planned::Planned;
 
@@ -91,6 +92,9 @@ pub(super) async fn records(
     };
     records.must_stand.retain(keep);
     records.may_go.retain(keep);
+    if records.must_stand.is_empty() && records.may_go.is_empty() {
+        output.notice("no TXT value has to be in DNS now, and none has to be removed");
+    }
     output.json(&records);
     output.text(&format::render(args.format, &records));
     Ok(Exit::Done)
@@ -174,8 +178,7 @@ fn check(
     } else {
         file.display().to_string()
     };
-    let text = read(file)
-        .map_err(|error| Failed::new(Exit::Usage, format!("{shown} cannot be read: {error}")))?;
+    let text = read(file).map_err(|fault| Failed::new(Exit::Usage, format!("{shown} {fault}")))?;
     let planned = Planned::read(&text, zone).map_err(|fault| {
         Failed::new(Exit::Usage, format!("{shown}: {fault}")).with_hint(
             "`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form",
@@ -232,22 +235,24 @@ fn check(
     Ok(Exit::Dns)
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
+fn read(file: &Path) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     let mut octets = Vec::new();
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(file)?)
+        Box::new(std::fs::File::open(file).map_err(cannot)?)
     };
-    source.take(MAX_BYTES + 1).read_to_end(&mut octets)?;
+    source
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut octets)
+        .map_err(cannot)?;
     if octets.len() as u64 > MAX_BYTES {
-        return Err(std::io::Error::other(format!(
-            "it is larger than {} MiB",
-            MAX_BYTES >> 20
-        )));
+        return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
     }
+    let text = decode(&octets).map_err(|fault| format!("{}; {}", fault.message, fault.hint))?;
     // Names and our values are ASCII; comments, and values of others, may be in any encoding.
-    Ok(String::from_utf8_lossy(&octets).into_owned())
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whether a provider writes nothing itself.

@@ -354,6 +354,9 @@ impl Daemon {
             vec![format!("{}{hint}", failed.message)]
         };
         let settings = wire::settings_again(global)?;
+        if let Some(words) = wire::left_out(&settings) {
+            tracing::warn!("{words}");
+        }
         if wire::fingerprint(&settings) != wire::fingerprint(&self.settings) {
             // A CA may come or go; one of the same name is never another one.
             let store = Named::of(&self.settings);

@@ -135,6 +135,7 @@ pub(super) async fn status(
         match verdict(&looks, shown.iter().filter(|view| view.is_managed())) {
             // Nothing was tried in DNS: what is wrong there is in the reasons.
             Exit::Dns => Exit::Incomplete,
+            Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
             exit => exit,
         },
     )

@@ -32,7 +32,7 @@ use super::{Exit, Failed, Global};
 use crate::ca::swisssign::{self, KeySource, SwissSign};
 use crate::ca::{Ca, CaError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, CaSettings, ProviderTable, Settings};
+use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
 use crate::output::Output;
 use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
@@ -48,11 +48,45 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
         .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
     let settings =
         config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    settings
-        .notices
-        .iter()
-        .for_each(|notice| output.notice(&notice.to_string()));
+    let more = |count: usize| format!("and {count} more of the kind");
+    for notice in settings.notices.iter().take(MOST_TOLD) {
+        output.notice(&notice.to_string());
+    }
+    if let Some(count) = beyond(&settings.notices) {
+        output.notice(&more(count));
+    }
+    for fault in settings.left_out.iter().take(MOST_TOLD) {
+        output.warn(&fault.to_string(), fault.hint.as_deref());
+    }
+    if let Some(count) = beyond(&settings.left_out) {
+        output.warn(&more(count), None);
+    }
+    if let Some(words) = left_out(&settings) {
+        output.warn(&words, None);
+    }
     Ok(settings)
+}
+
+/// After so many notices or bad lines more of them help nobody.
+const MOST_TOLD: usize = 20;
+
+fn beyond(faults: &[Fault]) -> Option<usize> {
+    faults.len().checked_sub(MOST_TOLD).filter(|&more| more > 0)
+}
+
+/// That lines of the lists of names are bad, where some are: the first, and what follows from it.
+pub(super) fn left_out(settings: &Settings) -> Option<String> {
+    let first = settings.left_out.first()?;
+    let (lines, verb) = match settings.left_out.len() {
+        1 => ("1 line".to_owned(), "names"),
+        many => (format!("{many} lines"), "name"),
+    };
+    Some(format!(
+        "{lines} of the lists {verb} no domain, first {}:{}; all other domains are kept, and none \
+         leaves the inventory until this is mended",
+        first.file.display(),
+        first.line.unwrap_or_default()
+    ))
 }
 
 /// Reads it once more, for a process that goes on when it is broken: all its faults, a line each.

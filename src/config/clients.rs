@@ -28,6 +28,15 @@ pub(super) const CLIENT_DOMAIN: Schema = Schema {
     path: "client.domain",
     keys: &["name", "provider"],
 };
+
+/// The first place of a name, and to whom it belongs there.
+struct First {
+    file: PathBuf,
+    line: usize,
+    client: (Option<String>, Option<ClientSelector>),
+    provider: Option<String>,
+}
+
 /// Reads `[[client]]` and sees to it that every name stands once in all of them.
 pub(super) struct Clients<'a> {
     top: &'a Section<'a>,
@@ -35,7 +44,9 @@ pub(super) struct Clients<'a> {
     providers: &'a BTreeMap<String, ProviderTable>,
     accept_idn: bool,
     /// Where each name was found first.
-    seen: HashMap<DomainName, (PathBuf, usize)>,
+    seen: HashMap<DomainName, First>,
+    /// The client at hand: its account at a CA, and which one it is there.
+    at_hand: (Option<String>, Option<ClientSelector>),
     /// Whether the notice on names below `test` was given: once is enough.
     lab: bool,
     /// Whether the client at hand is a sandbox's.
@@ -55,6 +66,7 @@ impl<'a> Clients<'a> {
             providers,
             accept_idn,
             seen: HashMap::new(),
+            at_hand: (None, None),
             lab: false,
             is_sandbox: false,
         }
@@ -128,6 +140,7 @@ impl<'a> Clients<'a> {
                     .map(|text| ClientSelector::Name(text.to_owned()))
             }
         };
+        self.at_hand = (ca.clone(), selector.clone());
         let provider = self.provider(section, used).flatten();
         let mut domains = Vec::new();
         for (text, line) in section
@@ -296,7 +309,12 @@ impl<'a> Clients<'a> {
                 "the file names no domain",
             );
         }
-        section.reader.faults.borrow_mut().extend(list.faults);
+        if list.is_unbelievable() {
+            section.reader.faults.borrow_mut().extend(list.faults);
+            return;
+        }
+        // A bad line costs only itself: the other domains must not lapse for it.
+        section.reader.left_out.borrow_mut().extend(list.faults);
         for listed in list.names {
             self.add(section, shown.clone(), "", listed, provider, domains);
         }
@@ -323,12 +341,21 @@ impl<'a> Clients<'a> {
             message,
             hint,
         };
-        if let Some((first, first_line)) = self.seen.get(&name) {
+        if let Some(first) = self.seen.get(&name) {
             let message = format!(
-                "{} is listed twice; first at {}:{first_line}",
+                "{} is listed twice; first at {}:{}",
                 name.both_forms(),
-                first.display()
+                first.file.display(),
+                first.line
             );
+            if first.client == self.at_hand && first.provider.as_ref() == provider {
+                section
+                    .reader
+                    .notices
+                    .borrow_mut()
+                    .push(place(message, None));
+                return;
+            }
             let hint = "a domain belongs to one client and one provider: leave one of the two out";
             section
                 .reader
@@ -348,7 +375,13 @@ impl<'a> Clients<'a> {
                 self.lab |= lab;
             }
         }
-        self.seen.insert(name.clone(), (file, line));
+        let first = First {
+            file,
+            line,
+            client: self.at_hand.clone(),
+            provider: provider.cloned(),
+        };
+        self.seen.insert(name.clone(), first);
         domains.push(ClientDomain {
             name,
             provider: provider.cloned(),

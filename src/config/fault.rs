@@ -45,7 +45,26 @@ pub struct ConfigError {
     pub faults: Vec<Fault>,
 }
 
+/// After so many faults more of them help nobody.
+const MOST_FAULTS: usize = 100;
+
 impl ConfigError {
+    /// The first faults, and how many more there are.
+    pub(super) fn all(mut faults: Vec<Fault>) -> Self {
+        let more = faults.len().saturating_sub(MOST_FAULTS);
+        faults.truncate(MOST_FAULTS);
+        if more > 0 {
+            faults.push(Fault {
+                file: PathBuf::new(),
+                line: None,
+                key: String::new(),
+                message: format!("and {more} more faults"),
+                hint: None,
+            });
+        }
+        Self { faults }
+    }
+
     pub(super) fn one(
         file: impl Into<PathBuf>,
         message: impl Into<String>,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use crate::prevalidation::{DomainName, NameError, Notice};
+use crate::text::{NotText, decode};
 
 /// After so many faults a file is no list of names, and more of them help nobody.
 const MOST_FAULTS: usize = 100;
@@ -30,6 +31,8 @@ pub struct NameList {
     pub names: Vec<Listed>,
     /// Lines that name no domain that could be prevalidated.
     pub faults: Vec<Fault>,
+    /// Whether reading was given up: the file is no list of names, or too many lines are bad.
+    pub is_cut: bool,
 }
 
 /// Reads names one a line; white space around them, empty lines, `# comments`, CRLF and a byte
@@ -42,9 +45,17 @@ pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
 }
 
 fn lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
+    match decode(bytes) {
+        Ok(text) => plain_lines(origin, &text, read),
+        Err(not_text) => NameList::no_list(origin, not_text),
+    }
+}
+
+fn plain_lines(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
     let mut list = NameList::default();
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+    // Old programs of the Mac end a line by CR alone.
+    let end = if bytes.contains(&b'\n') { b'\n' } else { b'\r' };
+    for (index, line) in bytes.split(|&byte| byte == end).enumerate() {
         let line = line
             .split(|&byte| byte == b'#')
             .next()
@@ -86,12 +97,13 @@ pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
 }
 
 fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameList {
-    let body = bytes
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(bytes)
-        .trim_ascii_start();
+    let bytes = match decode(bytes) {
+        Ok(text) => text,
+        Err(not_text) => return NameList::no_list(origin, not_text),
+    };
+    let body = bytes.trim_ascii_start();
     if !matches!(body.first(), Some(b'[' | b'{' | b'"')) {
-        return lines(origin, bytes, read);
+        return plain_lines(origin, &bytes, read);
     }
     let mut list = NameList::default();
     let mut place = 0;
@@ -107,11 +119,13 @@ fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
                     .filter(|&&byte| byte == b'\n')
                     .count()
                     + error.line();
-                list.add(
-                    origin,
-                    line,
-                    Err(("is not JSON from here on".to_owned(), None)),
-                );
+                let hint = body.starts_with(b"\"").then(|| {
+                    "is it a CSV file? give one name a line, without quotes and without other columns"
+                        .to_owned()
+                });
+                let message = "is not JSON from here on".to_owned();
+                list.add(origin, line, Err((message, hint)));
+                list.is_cut = true;
                 break;
             }
         };
@@ -133,6 +147,28 @@ fn names(origin: &Path, bytes: &[u8], read: &dyn Fn(&str) -> Outcome) -> NameLis
 }
 
 impl NameList {
+    /// The whole file is refused.
+    fn no_list(origin: &Path, NotText { message, hint }: NotText) -> Self {
+        let mut list = Self {
+            is_cut: true,
+            ..Self::default()
+        };
+        list.faults.push(Fault {
+            file: origin.to_owned(),
+            line: None,
+            key: String::new(),
+            message,
+            hint: Some(hint),
+        });
+        list
+    }
+
+    /// Whether so much of it is bad that none of it is to be believed: a file of another kind, or
+    /// one that was damaged. One bad line among good ones costs only itself.
+    pub fn is_unbelievable(&self) -> bool {
+        self.is_cut || self.faults.len() > self.names.len()
+    }
+
     /// Takes an outcome; `false` when it is enough.
     fn add(&mut self, origin: &Path, line: usize, outcome: Outcome) -> bool {
         match outcome {
@@ -157,6 +193,7 @@ impl NameList {
                     message,
                     hint,
                 });
+                self.is_cut |= full;
                 return !full;
             }
         }
@@ -190,11 +227,26 @@ pub fn read_known(text: &str) -> Result<DomainName, String> {
 }
 
 fn refusal(text: &str, error: &NameError) -> String {
-    if looks_like_a_secret(text) {
-        "is no domain name; it is not shown here, because it looks like a secret".to_owned()
+    if looks_like_a_secret(text) && !looks_like_a_name(text) {
+        let reason = error.reason();
+        format!(
+            "is no domain name ({reason}); it is not shown here, because it looks like a secret"
+        )
     } else {
         error.to_string()
     }
+}
+
+/// Whether a text is made as a name is, below a public top-level domain: no key and no token ends in
+/// one.
+fn looks_like_a_name(text: &str) -> bool {
+    let text = text.trim().trim_end_matches('.');
+    let is_of_letters = |c: char| c.is_alphanumeric() || ".-_".contains(c);
+    let top = text
+        .rsplit_once('.')
+        .map(|(_, top)| top.to_ascii_lowercase());
+    text.chars().all(is_of_letters)
+        && top.is_some_and(|top| psl::suffix(top.as_bytes()).is_some_and(|s| s.is_known()))
 }
 
 fn name_in(item: &Value) -> Option<&str> {
@@ -278,6 +330,67 @@ mod tests {
             false,
         );
         assert!(faults(&list)[0].starts_with("<stdin>:2: is neither"));
+    }
+
+    #[test]
+    fn lists_that_windows_and_spreadsheets_write_are_read_or_told_by_what_they_are() {
+        let wide = |text: &str| -> Vec<u8> {
+            let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+            b"\xff\xfe".iter().copied().chain(units).collect()
+        };
+        for bytes in [
+            wide("example.ch\r\nd\u{e9}j\u{e0}.vu.com\r\n"),
+            b"example.ch\rd\xc3\xa9j\xc3\xa0.vu.com\r".to_vec(),
+            wide(r#"["example.ch", "déjà.vu.com"]"#),
+        ] {
+            let list = read_any(Path::new("x"), &bytes, false);
+            assert!(list.faults.is_empty(), "{:?}", faults(&list));
+            assert_eq!(list.names[1].name.as_str(), "xn--dj-kia8a.vu.com");
+        }
+        for (text, line, words) in [
+            ("example.ch,Muster AG\n", 1, "a comma (is it a CSV file?)"),
+            (
+                "a.ch\nexample.ch;internal\n",
+                2,
+                "a semicolon (is it a CSV file?)",
+            ),
+            ("example.ch\tinternal\n", 1, "a tab"),
+            ("a.ch\n\u{201c}example.ch\u{201d}\n", 2, "a quotation mark"),
+        ] {
+            let list = read_any(Path::new("x"), text.as_bytes(), false);
+            let fault = &faults(&list)[0];
+            assert!(fault.starts_with(&format!("x:{line}: ")), "{fault}");
+            assert!(fault.contains(words), "{text}: {fault}");
+        }
+        let quoted = read_any(Path::new("x"), b"\"a.ch\",\"Muster AG\"\n", false);
+        assert!(quoted.is_unbelievable());
+        assert!(quoted.faults[0].hint.as_ref().unwrap().contains("CSV"));
+        let page = read_lines(Path::new("x"), b"<html><body>example.ch</body>", false);
+        assert!(page.names.is_empty() && page.is_unbelievable(), "{page:?}");
+    }
+
+    #[test]
+    fn a_long_name_is_shown_with_its_reason_and_a_secret_only_with_its_reason() {
+        let fault = |text: &str| read_known(text).unwrap_err();
+        let label = "a".repeat(64);
+        let said = fault(&format!("{label}.ch"));
+        assert!(
+            said.contains(&label) && said.contains("longer than 63"),
+            "{said}"
+        );
+        for secret in [
+            label.clone(),
+            format!("key={label}.ch"),
+            format!("https://u:{label}@example.ch"),
+            format!("{label}.{label}.c1"),
+            format!("{label} example.ch"),
+        ] {
+            let said = fault(&secret);
+            assert!(
+                !said.contains(&label) && said.contains("no domain name ("),
+                "{said}"
+            );
+        }
     }
 
     #[test]

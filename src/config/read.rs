@@ -151,12 +151,17 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
             .then_with(|| a.cmp(b))
     });
     faults.dedup();
+    let left_out = reader.left_out.into_inner();
     match settings {
         Some(settings) if faults.is_empty() => Ok(Settings {
             notices: reader.notices.into_inner(),
+            left_out,
             ..settings
         }),
-        _ => Err(ConfigError { faults }),
+        _ => {
+            faults.extend(left_out);
+            Err(ConfigError::all(faults))
+        }
     }
 }
 
@@ -234,6 +239,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         notify,
         server,
         notices: Vec::new(),
+        left_out: Vec::new(),
     })
 }
 

@@ -209,7 +209,6 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",
         "prevalidate.toml:13: client.ca: there is no section [ca.…] of this name",
         "prevalidate.toml:15: client.provider: there is no section [provider.…] of this name",
-        "prevalidate.toml:19: client.domains: déjà.vu.com (xn--dj-kia8a.vu.com) is listed twice; first at prevalidate.toml:18",
         "prevalidate.toml:20: client.domains: `co.uk` is a public suffix",
         "prevalidate.toml:25: client.reference: must begin with cli-",
         "prevalidate.toml:26: client.domains: example.ch is listed twice; first at prevalidate.toml:17",
@@ -224,13 +223,79 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:37: propagation.zone.b.example.ch.resolvers: needs an IP address after tls://",
         "prevalidate.toml:39: worker.concurrency: must be a whole number from 1 to 256",
         "prevalidate.toml:40: daemon: is not a key of this section",
-        "domains.txt:2: example.ch is listed twice; first at prevalidate.toml:17",
         "domains.txt:3: is not UTF-8 text",
     ];
     for (fault, wanted) in faults.iter().zip(wanted) {
         assert!(fault.starts_with(wanted), "{fault}\nwanted: {wanted}");
     }
     assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+}
+
+#[test]
+fn a_bad_line_of_a_list_costs_only_itself_and_a_list_of_another_kind_is_refused_whole() {
+    let folder = Folder::new();
+    let text = GOOD.replace(
+        "[[client.domain]]",
+        "domains_file = \"domains.txt\"\n[[client.domain]]",
+    );
+    folder.write(
+        "domains.txt",
+        b"example.org\nexample.net,old\nd\xe9j\xe0.ch\n*.example.org\nexample.li\nexample.li\nexample.eu\n",
+    );
+    let settings = folder.load(&text).unwrap();
+    let names: Vec<_> = settings.clients[0]
+        .domains
+        .iter()
+        .map(|d| d.name.as_str())
+        .collect();
+    assert_eq!(names[3..], ["example.org", "example.li", "example.eu"]);
+    let lines = |faults: &[Fault]| faults.iter().map(|f| f.line.unwrap()).collect::<Vec<_>>();
+    assert_eq!(lines(&settings.left_out), [2, 3]);
+    let twice: Vec<_> = settings
+        .notices
+        .iter()
+        .filter(|n| n.message.contains("is listed twice"))
+        .collect();
+    assert_eq!(
+        twice.iter().map(|n| n.line.unwrap()).collect::<Vec<_>>(),
+        [4, 6]
+    );
+
+    for (content, words) in [
+        (
+            &b"<!DOCTYPE html>\n<html>example.org</html>"[..],
+            "an HTML or XML page",
+        ),
+        (b"example.org\0\n\x01\x02", "a binary file"),
+        (b"PK\x03\x04example.org", "an Excel workbook"),
+        (
+            b"name,provider\nexample.org,internal\n",
+            "domains.txt:1: `name,provider`",
+        ),
+        (b"example.org\nno name\nneither this\n", "domains.txt:2: "),
+    ] {
+        folder.write("domains.txt", content);
+        let faults = folder.faults(&text);
+        assert!(faults[0].contains(words), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_name_twice_for_two_providers_is_a_fault_and_thousands_of_faults_are_bounded() {
+    let folder = Folder::new();
+    let both = GOOD.replace("[\"example.ch\"", "[\"example.com\", \"example.ch\"");
+    assert!(
+        folder.faults(&both)[0].contains("example.com is listed twice"),
+        "{both}"
+    );
+    let names: String = (0..20_000).map(|n| format!("d{n}.example.ch\n")).collect();
+    folder.write("domains.txt", &names);
+    let list = "domains_file = \"domains.txt\"\n";
+    let text = GOOD.replace("[[client.domain]]", &format!("{list}[[client.domain]]"));
+    let text = format!("{text}\n[[client]]\nname = \"Other AG\"\nprovider = \"edge\"\n{list}");
+    let faults = folder.faults(&text);
+    assert_eq!(faults.len(), 101);
+    assert_eq!(faults[100], "and 19900 more faults");
 }
 
 #[test]

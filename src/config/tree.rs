@@ -35,6 +35,8 @@ pub(super) struct Reader {
     broken: BTreeSet<usize>,
     pub faults: RefCell<Vec<Fault>>,
     pub notices: RefCell<Vec<Fault>>,
+    /// Lines of lists that name no domain, and cost no other line.
+    pub left_out: RefCell<Vec<Fault>>,
 }
 
 impl Reader {
@@ -49,6 +51,7 @@ impl Reader {
             broken: BTreeSet::new(),
             faults: RefCell::default(),
             notices: RefCell::default(),
+            left_out: RefCell::default(),
         }
     }
 
