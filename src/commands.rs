@@ -20,6 +20,7 @@ mod reset;
 mod run;
 mod sandbox;
 mod serve;
+mod signals;
 mod status;
 mod store;
 mod summary;
@@ -190,6 +191,7 @@ impl Failed {
 
 /// Parses the command line, runs the command, says how it ended.
 pub fn main() -> ExitCode {
+    leave_no_core();
     let args: Vec<_> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -234,6 +236,18 @@ pub fn main() -> ExitCode {
         };
     }
     exit.into()
+}
+
+/// Keys and tokens lie in memory: no core file of this process is written, and no other process of
+/// the same user reads its memory. Where that is not to be had, it goes on without.
+fn leave_no_core() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let nothing = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(Resource::Core, nothing);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {

@@ -6,6 +6,7 @@
 
 mod clients;
 mod fault;
+mod find;
 mod hooks;
 pub mod names;
 mod notify;
@@ -16,10 +17,11 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -28,6 +30,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use fault::{ConfigError, Fault, nearest};
+use find::bounded;
+pub use find::{ENV, Found, find, load, look_for};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
@@ -37,12 +41,8 @@ use crate::ca::ClientSelector;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
 use crate::propagation::Judging;
 
-/// The environment variable that names the configuration.
-pub const ENV: &str = "PREVALIDATE_CONFIG";
 /// In the place of a provider's name: the one that has the zone. The default.
 pub const AUTO: &str = "auto";
-/// A configuration of 100,000 names has about 2 MiB.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A whole configuration, checked: every reference leads somewhere, every number is within its
 /// bounds, every name is a domain.
@@ -76,6 +76,8 @@ pub struct Settings {
     /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and
     /// while there is such a line no domain leaves the inventory: the bad line may have meant it.
     pub left_out: Vec<Fault>,
+    /// The lines of keys whose files and secrets are read later; see [`Settings::line_of`].
+    lines: BTreeMap<String, usize>,
 }
 
 /// `[policy]`: what may be done, and when.
@@ -219,102 +221,22 @@ pub struct WorkerSettings {
     pub drain: Duration,
 }
 
-/// Finds the configuration: `--config`, then [`ENV`], then the usual places, the nearest first.
-///
-/// A file that was named and is not there is an error; nothing else is tried then.
-pub fn find(
-    cli: Option<&Path>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<PathBuf, ConfigError> {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let named = cli
-        .map(|path| (path.to_owned(), "--config"))
-        .or_else(|| set(ENV).map(|path| (path.into(), ENV)));
-    if let Some((path, by)) = named {
-        if path.is_file() {
-            return Ok(path);
-        }
-        return Err(ConfigError::one(
-            path,
-            format!("there is no such file; {by} names it"),
-            "nothing else was tried",
-        ));
-    }
-    let home = set("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
-    let places = [
-        Some(PathBuf::from("./prevalidate.toml")),
-        home.map(|home| home.join("prevalidate/prevalidate.toml")),
-        Some(PathBuf::from("/etc/prevalidate/prevalidate.toml")),
-    ];
-    let places: Vec<PathBuf> = places.into_iter().flatten().collect();
-    places
-        .iter()
-        .find(|place| place.is_file())
-        .cloned()
-        .ok_or_else(|| {
-            let looked: Vec<_> = places
-                .iter()
-                .map(|place| place.display().to_string())
-                .collect();
-            ConfigError::one(
-                PathBuf::new(),
-                format!("no configuration found; looked at {}", looked.join(", ")),
-                format!("name one with --config FILE or {ENV}"),
-            )
-        })
-}
-
-/// Reads a configuration. The error holds every fault of it and of the lists it names.
-pub fn load(path: &Path) -> Result<Settings, ConfigError> {
-    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let bytes = bounded(&file)
-        .map_err(|cause| ConfigError::one(path, cause, "the configuration is one TOML file"))?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => read::read(path, &file, text),
-        Err(error) => {
-            let line = bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|&&byte| byte == b'\n')
-                .count()
-                + 1;
-            let mut fault = ConfigError::one(
-                path,
-                "is not UTF-8 text",
-                "is it Latin-1? iconv converts it",
-            );
-            fault
-                .faults
-                .iter_mut()
-                .for_each(|fault| fault.line = Some(line));
-            Err(fault)
-        }
-    }
-}
-
-/// A whole file, when it is one and of a sensible size; else why not.
-fn bounded(path: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("cannot be read: it is not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .map_err(cannot)?
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        Err(format!("is longer than {MAX_BYTES} bytes"))
-    } else {
-        Ok(bytes)
-    }
-}
-
 impl Settings {
+    /// The line of a key that names a file or a secret: `ca.swisssign.api_key`, or
+    /// `server.token.secret of NAME` where the table has a name of its own.
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        self.lines.get(key).copied()
+    }
+
+    /// The key with file and line, as faults begin.
+    pub fn place(&self, key: &str) -> String {
+        let file = self.file.display();
+        match self.line_of(key) {
+            Some(line) => format!("{file}:{line}: {key}"),
+            None => format!("{file}: {key}"),
+        }
+    }
+
     /// The effective settings with all defaults, as a configuration again; secrets only as their
     /// sources.
     pub fn redacted_toml(&self) -> String {

@@ -4,6 +4,7 @@
 //! How the domains stand is no part of it: that is read off the last picture whenever somebody asks
 //! (`server::health`).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +20,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// The first word of every name.
 pub const PREFIX: &str = "prevalidate";
+/// The type of what [`classic`] writes.
+pub const CLASSIC_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The type of what [`Metrics::encode`] writes (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -49,6 +52,7 @@ pub struct Metrics {
     config_reloads: Counters<1>,
     config_last_reload_successful: Gauge,
     http_requests: Counters<2>,
+    http_connections_refused: Counters<1>,
 }
 
 impl Default for Metrics {
@@ -86,6 +90,7 @@ impl Metrics {
             config_reloads: Family::default(),
             config_last_reload_successful: Gauge::default(),
             http_requests: Family::default(),
+            http_connections_refused: Family::default(),
         };
         metrics.config_last_reload_successful.set(1);
         metrics.registered()
@@ -172,6 +177,11 @@ impl Metrics {
             "http_requests",
             "Requests answered, by the route's pattern",
             self.http_requests.clone(),
+        );
+        registry.register(
+            "http_connections_refused",
+            "Connections closed at once, because all places were taken or all of one address",
+            self.http_connections_refused.clone(),
         );
         self
     }
@@ -273,6 +283,13 @@ impl Metrics {
             .inc();
     }
 
+    /// A connection was closed at once; `reason` is one word.
+    pub fn http_connection_refused(&self, reason: &'static str) {
+        self.http_connections_refused
+            .get_or_create(&labels(["reason"], [reason]))
+            .inc();
+    }
+
     /// Everything of this process, then what `more` holds, as OpenMetrics text.
     pub fn encode(&self, more: &Registry) -> Result<String, fmt::Error> {
         let mut text = String::new();
@@ -281,6 +298,49 @@ impl Metrics {
         encode_eof(&mut text)?;
         Ok(text)
     }
+}
+
+/// The same metrics in the text format of Prometheus 0.0.4, for programs that do not ask for
+/// OpenMetrics: no units and no end, the type of a counter under its whole name, and an info is a
+/// gauge.
+pub fn classic(open_metrics: &str) -> String {
+    let mut counters = BTreeSet::new();
+    let mut infos = BTreeSet::new();
+    for line in open_metrics.lines() {
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.split_once(' '))
+        {
+            match kind {
+                "counter" => drop(counters.insert(name)),
+                "info" => drop(infos.insert(name)),
+                _ => {}
+            }
+        }
+    }
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        let comment = ["# HELP ", "# TYPE "]
+            .into_iter()
+            .find(|start| line.starts_with(start));
+        let Some(start) = comment else {
+            if !(line.starts_with("# UNIT ") || line == "# EOF") {
+                text.push_str(line);
+                text.push('\n');
+            }
+            continue;
+        };
+        let rest = &line[start.len()..];
+        let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (end, words) = match (counters.contains(name), infos.contains(name)) {
+            (true, _) => ("_total", words),
+            (_, true) if start == "# TYPE " => ("_info", "gauge"),
+            (_, true) => ("_info", words),
+            _ => ("", words),
+        };
+        text.push_str(&format!("{start}{name}{end} {words}\n"));
+    }
+    text
 }
 
 /// A moment as metrics have it.

@@ -3,6 +3,7 @@
 //! What all parts of it share stands in [`shared`].
 
 pub mod access;
+pub mod answer;
 pub mod api;
 pub mod health;
 pub mod hooks;
@@ -14,5 +15,6 @@ pub mod manager;
 pub mod metered;
 pub mod page;
 pub mod scheduler;
+mod seldom;
 pub mod shared;
 pub mod tls;

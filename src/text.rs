@@ -3,6 +3,7 @@
 
 mod encoding;
 mod escape;
+pub mod pem;
 mod time;
 
 pub use encoding::{NotText, decode};

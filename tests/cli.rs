@@ -1,6 +1,7 @@
 //! The built binary as people and scripts meet it: its words, its exit status, what it leaves
 //! behind.
 
+mod configuration;
 mod diagnose;
 mod life;
 mod unreachable;

@@ -156,7 +156,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         ));
     }
     findings.extend(put_off(&wanted, now));
-    findings.extend(wire::left_out(&settings).map(|words| (Word::Warning, words)));
+    if let Some(words) = wire::left_out(&settings) {
+        findings.insert(0, (Word::Warning, words));
+    }
     let oldest = ages(&*store, &settings, &wanted, now, &mut findings).await?;
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));

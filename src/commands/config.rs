@@ -52,9 +52,22 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         Vec::new()
     };
     if !faults.is_empty() {
-        return Err(Failed::new(Exit::Usage, faults.join("\n")).with_hint(
-            "run it as the user of the service; on another machine, with --without-secrets",
-        ));
+        let failed = Failed::new(Exit::Usage, faults.join("\n"));
+        // Another user may be able to read what this one cannot.
+        let unreadable = [
+            "cannot be read",
+            "cannot be found",
+            "is not set",
+            "its mode is",
+        ];
+        let is_unreadable = |fault: &String| unreadable.iter().any(|words| fault.contains(words));
+        return Err(if faults.iter().any(is_unreadable) {
+            failed.with_hint(
+                "run it as the user of the service; on another machine, with --without-secrets",
+            )
+        } else {
+            failed
+        });
     }
     let domains: usize = settings
         .clients
@@ -99,7 +112,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
                     .hint()
                     .map(|hint| format!("\n  hint: {hint}"))
                     .unwrap_or_default();
-                faults.push(format!("ca.{name}.{key}: {error}{hint}"));
+                let place = settings.place(&format!("ca.{name}.{key}"));
+                faults.push(format!("{place}: {error}{hint}"));
             }
         }
     }
@@ -119,7 +133,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
                 .as_ref()
                 .map(|hint| format!("\n  hint: {hint}"))
                 .unwrap_or_default();
-            faults.push(format!("provider.{name}: {error}{hint}"));
+            let (file, line) = (settings.file.display(), provider.line);
+            faults.push(format!("{file}:{line}: provider.{name}: {error}{hint}"));
         }
     }
     for notify in &settings.notify {
@@ -141,11 +156,10 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
                 Ok(())
             }
         });
-        faults.extend(
-            usable
-                .err()
-                .map(|error| format!("notify `{}`, {key}: {error}", notify.name)),
-        );
+        faults.extend(usable.err().map(|error| {
+            let place = settings.place(&format!("notify.{key} of {}", notify.name));
+            format!("{place}: {error}")
+        }));
     }
     faults.extend(wire::access(settings).err().unwrap_or_default());
     faults.extend(wire::hook_keys(settings).err().unwrap_or_default());

@@ -57,7 +57,8 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         force: false,
         intake,
     };
-    work(&settings, Arc::clone(&store), order, output).await
+    let done = work(&settings, Arc::clone(&store), order, output).await?;
+    Ok(done.exit)
 }
 
 /// Everything that was named. One that is no name at all refuses the whole list: it may not be what

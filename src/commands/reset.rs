@@ -76,7 +76,8 @@ pub(super) async fn reset(
         force: false,
         intake,
     };
-    work(&settings, Arc::clone(&store), order, output).await
+    let done = work(&settings, Arc::clone(&store), order, output).await?;
+    Ok(done.exit)
 }
 
 /// Nothing is done for a domain below another one of the inventory.

@@ -1,10 +1,11 @@
 //! `run`: one full pass, the nightly job.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 
-use super::work::{Order, work};
+use super::work::{Order, passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::output::Output;
 
@@ -76,14 +77,22 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         force: args.force,
         intake,
     };
-    let exit = work(&settings, std::sync::Arc::clone(&store), order, output).await?;
+    let mut done = work(&settings, Arc::clone(&store), order, output).await?;
     // A line that names no domain may be a domain that nobody renews.
-    let exit = match exit {
+    let exit = match done.exit {
         Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
         exit => exit,
     };
-    store.retention(SystemClock.now()).await?;
-    notify::tell(&settings, std::sync::Arc::clone(&store), output).await;
-    store.close().await;
-    Ok(exit)
+    let rest = async {
+        store.retention(wire::clock().now()).await?;
+        notify::tell(&settings, Arc::clone(&store), output).await;
+        store.close().await;
+        Ok(exit)
+    };
+    tokio::select! {
+        exit = rest => exit,
+        // What was done is stored, and the next run tells what was not told.
+        () = passed(done.deadline) => Ok(exit),
+        code = done.signals.end_of_command() => std::process::exit(code),
+    }
 }

@@ -2,7 +2,6 @@
 //! share a store.
 
 mod parts;
-mod signals;
 mod voice;
 
 use std::net::SocketAddr;
@@ -11,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::signals::{Signal, Signals};
 use super::wire::{self, Named};
 use super::work::run_name;
 use super::{Exit, Failed, Global};
@@ -24,7 +24,6 @@ use crate::server::{http, manager};
 use crate::store::Store;
 use crate::worker::Intake;
 use parts::Parts;
-use signals::{Signal, Signals};
 
 /// How often what the store could not take is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -48,7 +47,7 @@ pub(super) async fn serve(
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     voice::speak_of_panics();
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::of_a_daemon()?;
     let Some(store) = reach(&settings, &mut signals).await? else {
         return Ok(Exit::Done);
     };

@@ -1,6 +1,7 @@
 //! From settings to working parts: the only place that names concrete adapters.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +10,6 @@ use prevalidate_providers::Provider;
 use prevalidate_providers::pace::Pace;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::settings::ProviderSettings;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 mod hooks;
 mod inventory;
@@ -38,16 +37,28 @@ use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{Store, StoreError};
+use crate::text::pem;
 use crate::worker::{Ports, Target};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
     // One that is not UTF-8 names no file, and says so; it is not as good as absent.
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let path = config::find(global.config.as_deref(), &env)
-        .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    let settings =
-        config::load(&path).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    let refused = |error: config::ConfigError| Failed::new(Exit::Usage, error.to_string());
+    let found = config::look_for(global.config.as_deref(), &env).map_err(refused)?;
+    if let Some(why) = &found.passed_over {
+        output.warn(
+            why,
+            Some("name it with --config, or make it root's or your own"),
+        );
+    }
+    let settings = config::load(&found.path).map_err(refused)?;
+    let read = format!("the configuration is {}", settings.file.display());
+    if found.is_here {
+        output.notice(&read);
+    } else {
+        output.detail(&read);
+    }
     let more = |count: usize| format!("and {count} more of the kind");
     for notice in settings.notices.iter().take(MOST_TOLD) {
         output.notice(&notice.to_string());
@@ -93,6 +104,15 @@ pub(super) fn left_out(settings: &Settings) -> Option<String> {
 pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let found = config::find(global.config.as_deref(), &env);
+    if let Ok(path) = &found
+        && std::fs::metadata(path).is_ok_and(|what| what.file_type().is_fifo())
+    {
+        // Opening it would wait for a writer.
+        let shown = path.display();
+        return Err(vec![format!(
+            "{shown} is a pipe, which is read once: restart to change it"
+        )]);
+    }
     found
         .and_then(|path| config::load(&path))
         .map_err(|error| error.faults.iter().map(ToString::to_string).collect())
@@ -294,18 +314,9 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     };
     let extra_roots = match &from.extra_ca_file {
         Some(path) => {
-            let text = read("extra_ca_file", path)?;
-            let roots = CertificateDer::pem_slice_iter(text.as_bytes())
-                .collect::<Result<Vec<_>, _>>()
-                .unwrap_or_default();
-            if roots.is_empty() {
-                return Err(refused(
-                    "extra_ca_file",
-                    path,
-                    "holds no certificates in PEM form",
-                ));
-            }
-            roots
+            let bytes = std::fs::read(path)
+                .map_err(|error| refused("extra_ca_file", path, &error.to_string()))?;
+            pem::certificates(&bytes).map_err(|why| refused("extra_ca_file", path, &why))?
         }
         None => Vec::new(),
     };

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rand::distr::{Alphanumeric, SampleString};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::signals::Signals;
 use super::summary::{Scope, Summary};
 use super::{Exit, Failed, asked, held, wire};
 use crate::config::Settings;
@@ -43,7 +44,7 @@ pub(super) async fn work(
     store: Arc<dyn Store>,
     order: Order,
     output: &Output,
-) -> Result<Exit, Failed> {
+) -> Result<Done, Failed> {
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let policy = wire::policy(settings);
@@ -88,7 +89,8 @@ pub(super) async fn work(
         stop.clone(),
         tell,
     );
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::of_a_command()?;
+    let mut deadline: Option<Instant> = None;
     {
         let pass = worker.run(order.wait);
         tokio::pin!(pass);
@@ -96,12 +98,18 @@ pub(super) async fn work(
             tokio::select! {
                 outcome = &mut pass => { outcome?; break }
                 Some(event) = heard.recv() => voice.say(&event),
-                code = signals.next() => {
-                    if stop.is_cancelled() {
-                        // What is under way is cut off; the next run finds out what became of it.
+                () = passed(deadline) => {
+                    // The next run finds out what became of it.
+                    let drain = settings.worker.drain.as_secs();
+                    output.warn(&format!("what was still under way after {drain} s is cut off"), None);
+                    break;
+                }
+                code = signals.end_of_command() => {
+                    if deadline.is_some() {
                         std::process::exit(code);
                     }
                     stop.cancel();
+                    deadline = Some(Instant::now() + settings.worker.drain);
                     output.warn("ends after the steps under way; the same signal again ends at once", None);
                 }
             }
@@ -125,7 +133,29 @@ pub(super) async fn work(
         now,
     );
     summary.print(output);
-    Ok(summary.exit)
+    Ok(Done {
+        exit: summary.exit,
+        deadline,
+        signals,
+    })
+}
+
+/// A pass that is over.
+pub(super) struct Done {
+    /// How the domains stand.
+    pub exit: Exit,
+    /// When the process has to be gone, where a signal ended the pass.
+    pub deadline: Option<Instant>,
+    /// To be heard for as long as anything follows.
+    pub signals: Signals,
+}
+
+/// Returns at the deadline, where there is one.
+pub(super) async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What a run is called in the history; four letters tell two of one second apart.
@@ -172,37 +202,6 @@ impl<'a> Voice<'a> {
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
             self.valid.insert(domain.clone());
             self.count();
-        }
-    }
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failed> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failed::new(
-                    Exit::Temporary,
-                    format!("cannot listen for signals: {error}"),
-                )
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// The exit status that the next signal asks for: 128 and its number.
-    async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
         }
     }
 }

@@ -152,10 +152,12 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
     });
     faults.dedup();
     let left_out = reader.left_out.into_inner();
+    let lines = reader.lines.into_inner();
     match settings {
         Some(settings) if faults.is_empty() => Ok(Settings {
             notices: reader.notices.into_inner(),
             left_out,
+            lines,
             ..settings
         }),
         _ => {
@@ -240,6 +242,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         server,
         notices: Vec::new(),
         left_out: Vec::new(),
+        lines: BTreeMap::new(),
     })
 }
 

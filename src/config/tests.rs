@@ -10,6 +10,7 @@ mod server;
 mod store;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::read::SCHEMAS;
 use super::*;

@@ -5,7 +5,7 @@
 //! repeated.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,9 @@ pub(super) struct Reader {
     pub notices: RefCell<Vec<Fault>>,
     /// Lines of lists that name no domain, and cost no other line.
     pub left_out: RefCell<Vec<Fault>>,
+    /// Where the keys stand whose files and secrets are read later; those of tables with a name of
+    /// their own as `KEY of NAME`.
+    pub lines: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Reader {
@@ -52,6 +55,7 @@ impl Reader {
             faults: RefCell::default(),
             notices: RefCell::default(),
             left_out: RefCell::default(),
+            lines: RefCell::default(),
         }
     }
 
@@ -348,8 +352,21 @@ impl<'a> Section<'a> {
         matches!(self.find(key), Some((_, DeValue::Array(items))) if items.is_empty())
     }
 
+    /// Keeps the line of a key whose file or secret is read later.
+    fn keep_line(&self, key: &str) {
+        let name = match self.find("name").map(|(_, value)| value) {
+            Some(DeValue::String(name)) => format!(" of {name}"),
+            _ => String::new(),
+        };
+        if let Some(line) = self.line_of(key) {
+            let key = format!("{}{name}", self.key(key));
+            self.reader.lines.borrow_mut().insert(key, line);
+        }
+    }
+
     pub fn secret(&self, key: &str) -> Option<SecretSource> {
         let (_, value) = self.find(key)?;
+        self.keep_line(key);
         match SecretSource::read_json(&self.json("", value)?) {
             Ok(source) => Some(source),
             Err(message) => {
@@ -362,6 +379,7 @@ impl<'a> Section<'a> {
     /// A path, from the file's folder when it is relative.
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let text = self.text(key)?;
+        self.keep_line(key);
         if looks_like_a_secret(text) {
             self.fault(
                 key,

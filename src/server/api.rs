@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::access::Role;
-use super::http::{denied, document, problem, store_is_down};
+use super::answer::{denied, document, problem, store_is_down};
 use super::shared::Shared;
 use crate::overview::counts::{CALENDAR_DAYS, Counts, calendar};
 use crate::overview::query::{MOST, Query};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,9 +20,11 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::access::Role;
-use super::http::{denied, problem};
+use super::answer::{denied, problem};
 use super::shared::{Live, Shared};
-use crate::metrics::{CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, seconds};
+use crate::metrics::{
+    CLASSIC_TYPE, CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, classic, seconds,
+};
 use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
@@ -116,12 +118,30 @@ async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMap) -> Respo
         register(&mut domains, &picture, &live);
     }
     match health.shared.metrics.encode(&domains) {
-        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Ok(text) if wants_open_metrics(&headers) => {
+            ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+        }
+        Ok(text) => ([(CONTENT_TYPE, CLASSIC_TYPE)], classic(&text)).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// Prometheus asks for OpenMetrics; Telegraf, Checkmk and older agents do not know it.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let accepted = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| {
+        let mut parts = kind.split(';').map(str::trim);
+        let is_it = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
+        is_it && !parts.any(|part| part == "q=0")
+    })
 }
 
 impl Health {

@@ -34,7 +34,7 @@ use serde::Serialize;
 use self::body::Changed;
 use self::signature::{Claim, Flaw, Scheme, digest, hex};
 use super::access::{Denied, Role};
-use super::http;
+use super::answer;
 use super::shared::{Live, Shared};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::{DomainName, State as DomainState};
@@ -207,9 +207,9 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = match &self {
-            Self::Denied(denied) => http::denied(*denied),
-            Self::Unavailable(Some(error)) => http::store_is_down(error),
-            _ => http::problem(self.status(), &self.to_string()),
+            Self::Denied(denied) => answer::denied(*denied),
+            Self::Unavailable(Some(error)) => answer::store_is_down(error),
+            _ => answer::problem(self.status(), &self.to_string()),
         };
         match self {
             // RFC 9110, section 11.6.1: a 401 says how it could be otherwise.

@@ -17,19 +17,18 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
-    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
-use serde_json::{Value, json};
 
-use super::access::Denied;
-use super::listener::{Listener, Serving};
+use super::answer::problem;
+use super::listener::{HEADER_BYTES, Listener, Peer, Serving};
 use super::shared::Shared;
 use super::{api, health, hooks, page};
-use crate::text::in_json;
 
 /// The longest body that is read.
 pub const BODY_BYTES: usize = 64 * 1024;
@@ -75,15 +74,17 @@ async fn handle(
         .extensions()
         .get::<MatchedPath>()
         .map_or("none".to_owned(), |path| path.as_str().to_owned());
-    let is_program = is_for_programs(request.uri().path());
+    let asked = Asked::of(request.uri().path());
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    let answer = if announced.is_some_and(|length: u64| length > BODY_BYTES as u64) {
+    let answer = if let Some(status) = malformed(&request) {
+        (status, [(CONNECTION, "close")]).into_response()
+    } else if announced.is_some_and(|length: u64| length > BODY_BYTES as u64) {
         // Before any of it is waited for.
         (StatusCode::PAYLOAD_TOO_LARGE, [(CONNECTION, "close")]).into_response()
-    } else if may_ask(&shared, request.headers(), request.uri()) {
+    } else if may_ask(&shared, &request) {
         // A fault of the program has been told where it happened; whoever asked hears of it, and
         // the connection lives on.
         let answer = AssertUnwindSafe(tokio::time::timeout(time, next.run(request)))
@@ -100,22 +101,43 @@ async fn handle(
     } else {
         StatusCode::MISDIRECTED_REQUEST.into_response()
     };
-    let answer = dressed(plainly(&shared, answer, is_program));
+    let mut answer = dressed(plainly(&shared, answer, asked));
+    if shared.live().tls.is_some() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, year);
+    }
     shared
         .metrics
         .http_request(&route, answer.status().as_u16());
     answer
 }
 
-/// Whoever may read without a token is on this machine. A page from elsewhere whose name was made
-/// to lead here (DNS rebinding) is not, nor is whoever a proxy speaks for. Where a token or a
-/// signature is needed, or nothing is told, every name is good.
-fn may_ask(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> bool {
+/// Why a request is not read: its header is too long, or does not name exactly one host (RFC 9112,
+/// section 3.2).
+fn malformed(request: &Request) -> Option<StatusCode> {
+    let headers = request.headers();
+    let lines = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if lines.sum::<usize>() + request.uri().to_string().len() > HEADER_BYTES {
+        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    let hosts = headers.get_all(HOST).iter().count();
+    let is_of_a_connection = request.extensions().get::<Peer>().is_some();
+    let needs_one = request.version() == Version::HTTP_11 && is_of_a_connection;
+    (hosts > 1 || needs_one && hosts == 0).then_some(StatusCode::BAD_REQUEST)
+}
+
+/// A client that may read without a token is on this machine. A page from elsewhere whose name was
+/// made to lead here (DNS rebinding) is not, and a proxy may speak for another machine. Where a
+/// token or a signature is needed, or nothing is told, every name is good.
+fn may_ask(shared: &Shared, request: &Request) -> bool {
+    let (headers, uri) = (request.headers(), request.uri());
     if !shared.live().access.is_open() || [hooks::PATH, "/healthz", "/readyz"].contains(&uri.path())
     {
         return true;
     }
-    if BY_PROXY.iter().any(|name| headers.contains_key(*name)) {
+    if is_by_proxy(request.version(), headers) {
         return false;
     }
     let host = uri
@@ -132,27 +154,63 @@ fn may_ask(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// What a proxy says about whom it speaks for (RFC 7239, RFC 9110 section 7.6.3, and what came
-/// before them).
-const BY_PROXY: [&str; 6] = [
+/// Whether a proxy sent it: by what proxies say about the client (RFC 7239, RFC 9110 section 7.6.3,
+/// and what came before them), or in the form that nginx uses where nothing is configured.
+fn is_by_proxy(version: Version, headers: &HeaderMap) -> bool {
+    let says_so = headers.keys().any(|name| {
+        let name = name.as_str();
+        name.starts_with("x-forwarded") || name.starts_with("x-envoy-") || BY_PROXY.contains(&name)
+    });
+    let closes = headers
+        .get(CONNECTION)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    says_so || version == Version::HTTP_10 && closes && headers.contains_key(HOST)
+}
+
+const BY_PROXY: [&str; 17] = [
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
     "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-proxyuser-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "cf-connecting-ip",
+    "cf-ray",
+    "true-client-ip",
+    "fastly-client-ip",
+    "cdn-loop",
 ];
 
-/// Whether errors at a path are read by a program.
-fn is_for_programs(path: &str) -> bool {
-    ["/api/", "/hooks/", "/healthz", "/readyz", "/metrics"]
-        .iter()
-        .any(|start| path.starts_with(start))
+/// What an error at a path is read by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Api,
+    OtherProgram,
+    Person,
+}
+
+impl Asked {
+    fn of(path: &str) -> Self {
+        let programs = ["/hooks/", "/healthz", "/readyz", "/metrics"];
+        if path == "/api" || path.starts_with("/api/") {
+            Self::Api
+        } else if programs.iter().any(|start| path.starts_with(start)) {
+            Self::OtherProgram
+        } else {
+            Self::Person
+        }
+    }
 }
 
 /// An error that no part of ours has written gets words: those of a library say how it is made, or
 /// nothing.
-fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
+fn plainly(shared: &Shared, answer: Response, asked: Asked) -> Response {
     let status = answer.status();
     let own = answer
         .headers()
@@ -162,7 +220,12 @@ fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
         return answer;
     }
     let what = match status {
+        StatusCode::NOT_FOUND if asked == Asked::Api => {
+            "there is nothing here; /api/v1/openapi.json describes what there is"
+        }
         StatusCode::NOT_FOUND => "there is nothing here",
+        StatusCode::BAD_REQUEST => "the request must name exactly one host in `Host`",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the header is longer than 32 KiB",
         StatusCode::METHOD_NOT_ALLOWED => "this cannot be done here; `Allow` says what can",
         StatusCode::MISDIRECTED_REQUEST => {
             "without a [[server.token]] only this machine may ask, by a name of its own such as localhost, and not through a proxy"
@@ -173,7 +236,7 @@ fn plainly(shared: &Shared, answer: Response, is_program: bool) -> Response {
         status if status.is_server_error() => "something went wrong here; the log says what",
         _ => "the request could not be understood",
     };
-    let mut plain = if is_program {
+    let mut plain = if asked != Asked::Person {
         problem(status, what)
     } else {
         page::error(status, what, shared.clock.now())
@@ -209,58 +272,4 @@ fn dressed(mut answer: Response) -> Response {
             .or_insert(HeaderValue::from_static(value));
     }
     answer
-}
-
-/// An error for programs: problem details (RFC 9457). `detail` never repeats what was asked.
-pub fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    (
-        status,
-        [(CONTENT_TYPE, "application/problem+json")],
-        in_json(&body.to_string()).into_owned(),
-    )
-        .into_response()
-}
-
-/// The same for who may not.
-pub fn denied(denied: Denied) -> Response {
-    let mut answer = problem(denied.status(), &denied.to_string());
-    if denied.status() == StatusCode::UNAUTHORIZED {
-        // RFC 6750, section 3: no error code where no token came.
-        let challenge = match denied {
-            Denied::Missing => "Bearer realm=\"prevalidate\"",
-            _ => "Bearer realm=\"prevalidate\", error=\"invalid_token\"",
-        };
-        answer
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    }
-    answer
-}
-
-/// The store cannot be used: what is wrong goes to the log, because it names paths and hosts.
-pub fn store_is_down(error: &crate::store::StoreError) -> Response {
-    tracing::warn!(%error, "a request could not be answered");
-    let mut answer = problem(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the store cannot be used just now; the log says why",
-    );
-    answer
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("10"));
-    answer
-}
-
-/// A document for programs, without characters that could drive whatever shows it.
-pub fn document(value: &Value) -> Response {
-    (
-        [(CONTENT_TYPE, "application/json")],
-        in_json(&value.to_string()).into_owned(),
-    )
-        .into_response()
 }

@@ -1,30 +1,36 @@
 //! Connections: how many, how long, how large, in clear or by TLS. What is asked on them is
 //! [`super::http`]'s.
 //!
-//! Nobody can hold one without asking: header and body have 10 s each, a connection a few minutes,
-//! and there is a most of them (faults H07).
+//! No client can hold one without asking: header and body have 10 s each, a connection a few
+//! minutes, and there is a most of them, for one address too (faults H07).
 
+mod places;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::places::Places;
+pub(super) use self::places::network;
+use super::seldom::Seldom;
 use super::shared::Shared;
 
 /// Connections at once; one more is closed at once. Half of the 1024 files that a process may have
@@ -33,6 +39,10 @@ use super::shared::Shared;
 pub const CONNECTIONS: usize = 512;
 /// A header with all its lines; longer ones are answered with 431.
 pub const HEADER_BYTES: usize = 32 * 1024;
+
+/// The other side of the connection that a request came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// How long things may take; tests have shorter ones.
 #[derive(Debug, Clone, Copy)]
@@ -114,36 +124,40 @@ impl Listener {
     /// those of its own moment.
     async fn serve(self, app: Router, shared: Arc<Shared>, stop: CancellationToken) {
         let (limits, mut connections) = (self.limits, JoinSet::new());
-        let free = Arc::new(Semaphore::new(limits.connections));
+        let places = Places::new(limits.connections);
+        let (failing, full) = (Seldom::default(), Seldom::default());
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
                 Err(error) => {
                     // Out of file descriptors, mostly; that passes when others are closed.
-                    tracing::warn!(%error, "a connection could not be taken");
+                    if let Some(times) = failing.due(Instant::now()) {
+                        tracing::warn!(%error, times, "a connection could not be taken");
+                    }
                     sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
             while connections.try_join_next().is_some() {}
-            let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
-                continue;
+            let place = match places.take(peer) {
+                Ok(place) => place,
+                Err(refused) => {
+                    shared.metrics.http_connection_refused(refused.as_str());
+                    if let Some(times) = full.due(Instant::now()) {
+                        tracing::warn!(%peer, times, "connections are refused: {refused}");
+                    }
+                    continue;
+                }
             };
             let (app, tls, stop) = (app.clone(), shared.live().tls.clone(), stop.clone());
             connections.spawn(async move {
                 let _place = place;
-                answer(
-                    stream,
-                    tls.map(|tls| TlsAcceptor::from(tls.0)),
-                    app,
-                    limits,
-                    stop,
-                )
-                .await;
+                let tls = tls.map(|tls| TlsAcceptor::from(tls.0));
+                answer(stream, Peer(peer), tls, app, limits, stop).await;
             });
         }
         drop(self.socket);
@@ -155,6 +169,7 @@ impl Listener {
 /// One connection. How it ends is nobody's concern: the other side may go away at any moment.
 async fn answer(
     stream: TcpStream,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     app: Router,
     limits: Limits,
@@ -162,14 +177,14 @@ async fn answer(
 ) {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => converse(stream, app, limits, stop).await,
+        None => converse(stream, peer, app, limits, stop).await,
         Some(acceptor) => {
             let shaken = tokio::select! {
                 () = stop.cancelled() => return,
                 shaken = timeout(limits.header, acceptor.accept(stream)) => shaken,
             };
             if let Ok(Ok(stream)) = shaken {
-                converse(stream, app, limits, stop).await;
+                converse(stream, peer, app, limits, stop).await;
             }
         }
     }
@@ -177,6 +192,7 @@ async fn answer(
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
     app: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -186,7 +202,12 @@ async fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(HEADER_BYTES);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        app.call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

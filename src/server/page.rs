@@ -9,6 +9,7 @@ mod assets;
 mod calendar;
 mod csv;
 mod detail;
+mod doorkeeper;
 mod front;
 mod layout;
 mod list;
@@ -29,8 +30,8 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use maud::html;
 
+use self::doorkeeper::Doorkeeper;
 use self::layout::{Frame, Here};
-use self::session::Doorkeeper;
 use self::summary::Summary;
 use self::words::capital;
 use super::shared::Shared;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+use crate::text::pem;
 
 /// A certificate in force. A new one is a new value of it: whoever connects after a reload gets
 /// that one.
@@ -25,14 +27,13 @@ impl Tls {
     ///
     /// The error says which of the two is wrong, and nothing of what stands in the key.
     pub fn new(chain: &[u8], key: &SecretString) -> Result<Self, String> {
-        let chain = CertificateDer::pem_slice_iter(chain)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| "the certificate is not PEM".to_owned())?;
-        if chain.is_empty() {
-            return Err("the certificate's file holds none".to_owned());
-        }
+        let chain =
+            pem::certificates(chain).map_err(|why| format!("the certificate's file: {why}"))?;
+        let key: SecretString = pem::private_key(key.expose_secret().as_bytes())
+            .map_err(|why| format!("the key's file: {why}"))?
+            .into();
         let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
-            .map_err(|_| "the key's file holds no private key in PEM".to_owned())?;
+            .map_err(|_| "the key's file: its private key is damaged".to_owned())?;
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()

@@ -6,10 +6,58 @@ use std::time::{Duration, Instant};
 use prevalidate::sandbox::ca::Call;
 
 use super::world::{World, finish, kill};
+use crate::support::name_server::write_secret;
+use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Refresh, Zone};
 
 #[test]
 fn sigterm_during_the_wait_ends_within_seconds_and_the_next_run_goes_on() {
+    ends_within_seconds("-TERM");
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_a_run_as_sigterm_does() {
+    ends_within_seconds("-HUP");
+}
+
+/// A receiver that is slow keeps nobody waiting who wants the run to end.
+#[test]
+fn a_signal_ends_a_run_that_tells_people_of_it() {
+    let keys = Keys::of(&["prevalidate"]);
+    let server = NameServer::bind(
+        &[Zone::new("told.test", "@ 3600 TXT \"v=spf1 -all\"")],
+        &keys,
+    );
+    let world = World::new(&[&server]);
+    let mut setup = world.setup(&server, &["told.test"]);
+    let key_file = world.path("wrong.key");
+    write_secret(
+        &key_file,
+        &Key::new("prevalidate", "hmac-sha256").file_text(),
+    );
+    setup.provider = Some((server.address(), key_file));
+    let fifo = world.path("begun");
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let script = format!("echo begun >{}; exec sleep 600", fifo.display());
+    let command = serde_json::json!(["/bin/sh", "-c", script]);
+    setup.more.push_str(&format!(
+        "[[notify]]\nname = \"slow\"\nkind = \"command\"\ncommand = {command}\n"
+    ));
+    let mut child = world.start(&setup, &["run", "--wait", "1s"]);
+    // Opens once the program runs.
+    assert_eq!(std::fs::read_to_string(&fifo).unwrap(), "begun\n");
+    let asked = Instant::now();
+    kill(child.id(), "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+fn ends_within_seconds(signal: &str) {
     let keys = Keys::of(&["prevalidate"]);
     let primary = NameServer::bind(
         &[Zone::new("stale.test", "@ 3600 TXT \"v=spf1 -all\"")],
@@ -47,7 +95,7 @@ fn sigterm_during_the_wait_ends_within_seconds_and_the_next_run_goes_on() {
         .find(|value| value.starts_with("swiss-pki="))
         .unwrap();
     let asked = Instant::now();
-    kill(child.id(), "-TERM");
+    kill(child.id(), signal);
     told.read_to_string(&mut said).unwrap();
     let ran = finish(child, &["run"]);
     assert!(

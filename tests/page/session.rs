@@ -517,3 +517,24 @@ async fn look_now_orders_a_look_at_one_client() {
         .await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn behind_tls_only_the_cookie_that_no_neighbour_can_set_counts_and_junk_hides_none() {
+    let site = Site::of(3, tokens()).await;
+    let plain = site.sign_in(OPERATE).await;
+    let value = plain.split_once('=').unwrap().1;
+    let junk = "prevalidate_session=x; __Host-prevalidate_session=y; ".repeat(5);
+    assert_eq!(
+        site.get_as("/", &format!("{junk}{plain}")).await.status,
+        StatusCode::OK
+    );
+    let by_tls = |cookie: String| {
+        let request = axum::http::Request::get("/")
+            .header("cookie", cookie)
+            .header("x-forwarded-proto", "https");
+        site.ask(request.body(Body::empty()).unwrap())
+    };
+    assert!(leads_to_login(&by_tls(plain.clone()).await));
+    let secure = format!("{junk}__Host-prevalidate_session={value}");
+    assert_eq!(by_tls(secure).await.status, StatusCode::OK);
+}

@@ -26,18 +26,16 @@ pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Ve
             match usable {
                 Ok(secret) => secrets.extend(secret),
                 Err(fault) => {
-                    faults.push(format!("server.hook_key.{word} of {}: {fault}", from.name))
+                    let key = format!("server.hook_key.{word} of {}", from.name);
+                    faults.push(format!("{}: {fault}", settings.place(&key)))
                 }
             }
         }
         let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
         // Nobody could tell who of them it was, and what it may name.
         if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
-            faults.push(format!(
-                "server.hook_key.secret of {}: is the same as that of {}",
-                key.name(),
-                known.name()
-            ));
+            let place = settings.place(&format!("server.hook_key.secret of {}", key.name()));
+            faults.push(format!("{place}: is the same as that of {}", known.name()));
         }
         keys.push(key);
     }

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::{examine_inventory, examine_moves};
 use crate::prevalidation::{Alarm, DomainName};
-use crate::store::{Origin, Pages, Store, Wanted};
+use crate::store::{DomainRow, Origin, Pages, Store, Wanted};
 use crate::worker::{Intake, Target, reference_fact, refusal_fact};
 
 /// The inventory of the configuration, as the store keeps it.
@@ -34,16 +34,24 @@ struct Known {
     gone: Vec<DomainName>,
     /// Those of them that it wants at another client.
     moved: usize,
-    /// The wishes in force for domains that are now wanted at a client which was never found.
+    /// The wishes in force for domains that are now wanted at a client which was never found, and
+    /// for those that a bad line of a list may have meant.
     kept: Vec<Wanted>,
 }
 
 impl Known {
     async fn read(
         store: &dyn Store,
+        settings: &Settings,
         wanted: &BTreeMap<&DomainName, &Wanted>,
         found: &BTreeSet<String>,
     ) -> Result<Self, Failed> {
+        let keep = |row: DomainRow| Wanted {
+            domain: row.domain,
+            client: row.client,
+            ca: row.ca,
+            provider: row.provider,
+        };
         let looks = store.looks().await?;
         let mut known = Self {
             count: 0,
@@ -57,19 +65,18 @@ impl Known {
             for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
                 known.count += 1;
                 let Some(wish) = wanted.get(&row.domain) else {
-                    known.gone.push(row.domain);
+                    if settings.left_out.is_empty() {
+                        known.gone.push(row.domain);
+                    } else {
+                        known.kept.push(keep(row));
+                    }
                     continue;
                 };
                 // What leaves a client that never was there leaves nothing.
                 let was_there = looks.contains_key(&row.client);
                 known.moved += usize::from(was_there && wish.client != row.client);
                 if !found.contains(&wish.client) {
-                    known.kept.push(Wanted {
-                        domain: row.domain,
-                        client: row.client,
-                        ca: row.ca,
-                        provider: row.provider,
-                    });
+                    known.kept.push(keep(row));
                 }
             }
         }
@@ -106,7 +113,7 @@ pub(in crate::commands) async fn sync(
     let by_name: BTreeMap<&DomainName, &Wanted> =
         all.iter().map(|row| (&row.domain, row)).collect();
     let found = found(store, settings).await?;
-    let known = Known::read(store, &by_name, &found).await?;
+    let known = Known::read(store, settings, &by_name, &found).await?;
     let alarm = examine_inventory(INVENTORY, known.count, &known.gone)
         .or_else(|| examine_moves(INVENTORY, known.count, known.moved))
         .filter(|_| !force);
@@ -139,8 +146,10 @@ pub(in crate::commands) async fn pretend(
     let all = wanted(settings);
     let by_name: BTreeMap<&DomainName, &Wanted> =
         all.iter().map(|row| (&row.domain, row)).collect();
-    let known = Known::read(store, &by_name, &BTreeSet::new()).await?;
-    store.sync_inventory(Origin::Config, &all, now).await?;
+    let everywhere = all.iter().map(|row| row.client.clone()).collect();
+    let known = Known::read(store, settings, &by_name, &everywhere).await?;
+    let stored: Vec<_> = all.iter().cloned().chain(known.kept).collect();
+    store.sync_inventory(Origin::Config, &stored, now).await?;
     Ok(examine_inventory(INVENTORY, known.count, &known.gone)
         .or_else(|| examine_moves(INVENTORY, known.count, known.moved)))
 }
@@ -157,7 +166,8 @@ pub(in crate::commands) async fn differs(
     while let Some(rows) = pages.next().await? {
         let rows = rows.into_iter();
         for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
-            let same = missing.remove(&row.domain).is_some_and(|wish| {
+            let wish = missing.remove(&row.domain);
+            let same = wish.map_or(!settings.left_out.is_empty(), |wish| {
                 (&wish.client, &wish.ca, &wish.provider) == (&row.client, &row.ca, &row.provider)
             });
             if !same {

@@ -29,11 +29,10 @@ pub(in crate::commands) fn access(settings: &Settings) -> Result<Access, Vec<Str
                 Err(format!("{error}{hint}"))
             }
         };
-        faults.extend(
-            added
-                .err()
-                .map(|fault| format!("server.token.secret of {}: {fault}", token.name)),
-        );
+        faults.extend(added.err().map(|fault| {
+            let key = format!("server.token.secret of {}", token.name);
+            format!("{}: {fault}", settings.place(&key))
+        }));
     }
     if faults.is_empty() {
         Ok(access)
@@ -53,14 +52,15 @@ pub(in crate::commands) fn tls(settings: &Settings) -> Result<Option<Tls>, Strin
     };
     let chain = std::fs::read(certificate).map_err(|error| {
         format!(
-            "server.tls.certificate: {} cannot be read: {error}",
+            "{}: {} cannot be read: {error}",
+            settings.place("server.tls.certificate"),
             certificate.display()
         )
     })?;
     // Like any secret: only its owner may read the file.
     let key = SecretSource::File(key.clone())
         .read()
-        .map_err(|error| format!("server.tls.key: {error}"))?;
+        .map_err(|error| format!("{}: {error}", settings.place("server.tls.key")))?;
     Tls::new(&chain, &key)
         .map(Some)
         .map_err(|error| format!("server.tls: {error}"))

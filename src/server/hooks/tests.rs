@@ -530,7 +530,7 @@ async fn a_store_that_hangs_is_said_to_be_down_before_the_request_is_given_up() 
         .execute(&mut other)
         .await
         .unwrap();
-    assert!(STORE_TIME < http::ANSWER_TIME);
+    assert!(STORE_TIME < crate::server::http::ANSWER_TIME);
     world.router = routes_within(Duration::from_millis(20), Arc::clone(&world.shared));
     let answer = world.hook("one", r#"["example.ch"]"#).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

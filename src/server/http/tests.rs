@@ -2,11 +2,14 @@
 //! and that no token comes back.
 #![allow(clippy::unwrap_used)]
 
+mod requests;
+
 use axum::body::{Body, Bytes};
 use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::routing::{get, post};
 use jiff::SignedDuration;
+use serde_json::json;
 
 use super::*;
 use crate::overview::trouble::INVENTORY;
@@ -442,7 +445,9 @@ async fn metrics_say_how_the_domains_stand_and_name_them_only_when_asked_to() {
     fetch(&router, "/api/v1/domains/example.ch").await;
     fetch(&router, "/api/v1/domains/nobody.example").await;
     fetch(&router, "/secret-of-somebody").await;
-    let reply = fetch(&router, "/metrics").await;
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let headers = [("host", "localhost:8420"), ("accept", accept)];
+    let reply = send(&router, Method::GET, "/metrics", &headers).await;
     assert_eq!(
         reply.header("content-type"),
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -250,11 +250,11 @@ async fn by_tls_only_who_trusts_our_ca_talks_and_a_reload_brings_the_new_certifi
     lab.change(|live| live.tls = Some(Tls::new(&old.1, &old.2.as_str().into()).unwrap()));
     let running = start(&lab, app(&lab.shared), SHORT).await;
     let (trusts_old, trusts_new) = (trusting(&old.0), trusting(&new.0));
+    let answer = by_tls(&trusts_old, &running).await.unwrap();
     assert!(
-        by_tls(&trusts_old, &running)
-            .await
-            .unwrap()
-            .starts_with("HTTP/1.1 200")
+        answer.starts_with("HTTP/1.1 200")
+            && answer.contains("\r\nstrict-transport-security: max-age=31536000\r\n"),
+        "{answer}"
     );
     assert!(by_tls(&trusts_new, &running).await.is_err());
     assert!(
@@ -292,8 +292,12 @@ async fn a_certificate_that_does_not_work_is_refused_and_its_key_not_shown() {
         (&one.1, String::new(), "no private key"),
         (&one.1, one.2.replace("PRIVATE", "PUBLIC"), "no private key"),
         (&one.1, one.2.replace(&body, &body[1..]), "key"),
-        (&Vec::new(), one.2.clone(), "holds none"),
-        (&one.2.clone().into_bytes(), one.2.clone(), "holds none"),
+        (&Vec::new(), one.2.clone(), "holds no certificates"),
+        (
+            &one.2.clone().into_bytes(),
+            one.2.clone(),
+            "holds no certificates",
+        ),
     ] {
         let error = Tls::new(chain, &key.as_str().into()).unwrap_err();
         assert!(

@@ -6,19 +6,17 @@
 //! replaced ends all sessions that began with it. The price: `Sign out` makes this browser forget
 //! the cookie and cannot call back a copy of it; replacing the token can.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, FromRequestParts, RawQuery, State};
+use axum::extract::{Extension, Form, FromRequestParts, RawQuery, State};
 use axum::http::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,9 +25,12 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use super::Pages;
+use super::doorkeeper::{TRY_EVERY, Visit};
 use super::layout::{Frame, Here};
 use super::words::capital;
 use crate::server::access::{Access, Denied, Identity, Role};
+use crate::server::listener::Peer;
+use crate::server::shared::Live;
 
 /// A working day.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);
@@ -37,21 +38,6 @@ const COOKIE_NAME: &str = "prevalidate_session";
 /// What a browser takes from a connection with TLS only, and from this host only (RFC 6265bis,
 /// section 4.1.3.2).
 const SECURE_COOKIE_NAME: &str = "__Host-prevalidate_session";
-/// Tries at once, by all visitors together; then one in [`TRY_EVERY`].
-const TRIES: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
-const TRY_EVERY: Duration = Duration::from_secs(6);
-
-/// Slows down whoever tries tokens out.
-#[derive(Debug)]
-pub(super) struct Doorkeeper(DefaultDirectRateLimiter);
-
-impl Default for Doorkeeper {
-    fn default() -> Self {
-        let quota = Quota::with_period(TRY_EVERY).unwrap_or(Quota::per_minute(TRIES));
-        Self(RateLimiter::direct(quota.allow_burst(TRIES)))
-    }
-}
-
 /// Who looks at a page, and may at least read.
 #[derive(Debug)]
 pub(super) struct Visitor {
@@ -108,7 +94,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, pages: &Arc<Pages>) -> Result<Self, Response> {
         let live = pages.shared.live();
-        if let Some(visitor) = of_cookie(&live.access, &parts.headers, pages.now()) {
+        if let Some(visitor) = of_cookie(&live, &parts.headers, pages.now()) {
             return Ok(visitor);
         }
         let identity = live
@@ -180,7 +166,7 @@ pub(super) async fn form(
     let query = query.unwrap_or_default();
     let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
     let next = next.map_or_else(|| "/".to_owned(), |(_, next)| inside(&next).to_owned());
-    if of_cookie(&pages.shared.live().access, &headers, pages.now()).is_some() {
+    if of_cookie(&pages.shared.live(), &headers, pages.now()).is_some() {
         return see_other(&next);
     }
     login_page(&pages, StatusCode::OK, &next, None)
@@ -189,6 +175,7 @@ pub(super) async fn form(
 /// `POST /session`
 pub(super) async fn begin(
     State(pages): State<Arc<Pages>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
@@ -209,13 +196,10 @@ pub(super) async fn begin(
             Some("Another site sent this form. Fill in this one."),
         );
     }
-    if pages.doorkeeper.0.check().is_err() {
-        let message = "Too many tries. Wait a minute, then try once more.";
-        let mut response = login_page(&pages, StatusCode::TOO_MANY_REQUESTS, &next, Some(message));
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(TRY_EVERY.as_secs()));
-        return response;
+    let visit = Visit::of(peer.map(|Extension(peer)| peer), &headers);
+    if pages.doorkeeper.bars(visit, Instant::now()) {
+        pages.doorkeeper.tell(visit, Instant::now());
+        return too_many(&pages, &next);
     }
     let live = pages.shared.live();
     let identity = live.access.holder(login.token.expose_secret().trim());
@@ -234,8 +218,10 @@ pub(super) async fn begin(
             LIFE,
             live.tls.is_some() || is_by_tls(&headers),
         ),
+        Err(denied) if pages.doorkeeper.refuse(visit, denied, Instant::now()) => {
+            too_many(&pages, &next)
+        }
         Err(denied) => {
-            tracing::warn!("a token was refused at the login form: {denied}");
             let message = match denied {
                 Denied::Role { .. } => "This token is for hooks; it opens no page.",
                 _ => {
@@ -247,6 +233,14 @@ pub(super) async fn begin(
     }
 }
 
+fn too_many(pages: &Pages, next: &str) -> Response {
+    let message = "Too many tries. Wait a minute, then try once more.";
+    let mut response = login_page(pages, StatusCode::TOO_MANY_REQUESTS, next, Some(message));
+    let wait = HeaderValue::from(TRY_EVERY.as_secs());
+    response.headers_mut().insert(RETRY_AFTER, wait);
+    response
+}
+
 /// `POST /session/end`
 pub(super) async fn end(
     State(pages): State<Arc<Pages>>,
@@ -254,7 +248,7 @@ pub(super) async fn end(
     form: Result<Form<Word>, FormRejection>,
 ) -> Response {
     let live = pages.shared.live();
-    let visitor = of_cookie(&live.access, &headers, pages.now());
+    let visitor = of_cookie(&live, &headers, pages.now());
     let word = form.map(|Form(form)| form.word).unwrap_or_default();
     // Nobody else may sign people out.
     if visitor.is_some_and(|visitor| {
@@ -368,7 +362,11 @@ impl Session {
     }
 }
 
-fn of_cookie(access: &Access, headers: &HeaderMap, now: Timestamp) -> Option<Visitor> {
+/// The session of a request. By TLS only the cookie counts that no other host name can set
+/// (RFC 6265bis, section 4.1.3.2).
+fn of_cookie(live: &Live, headers: &HeaderMap, now: Timestamp) -> Option<Visitor> {
+    let access = &live.access;
+    let is_by_tls = live.tls.is_some() || is_by_tls(headers);
     let cookies = headers
         .get_all(COOKIE)
         .iter()
@@ -377,8 +375,7 @@ fn of_cookie(access: &Access, headers: &HeaderMap, now: Timestamp) -> Option<Vis
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
-        .filter(|(name, _)| [COOKIE_NAME, SECURE_COOKIE_NAME].contains(name))
-        .take(4)
+        .filter(|(name, _)| *name == SECURE_COOKIE_NAME || !is_by_tls && *name == COOKIE_NAME)
         .find_map(|(_, value)| {
             let (session, code) = Session::read(value)?;
             let right = session.code(access, "session")?;
