@@ -8,8 +8,9 @@
 //! below a cut, a TTL lowered for all values) cannot happen.
 //!
 //! [`ask`] asks, [`look`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
-//! [`change`] goes through these steps, [`findings`] learns from refused guards, [`tsig`] signs and
-//! judges replies, [`refusal`] and [`outcome`] have the words, [`table`] reads the settings.
+//! [`change`] goes through these steps, [`rehearse`] without the change, [`findings`] and [`place`]
+//! learn from refused guards, [`cname`] has what is special to CNAMEs, [`tsig`] signs and judges
+//! replies, [`refusal`] and [`outcome`] have the words, [`table`] reads the settings.
 
 mod ask;
 mod change;
@@ -20,9 +21,11 @@ mod key_file;
 mod look;
 mod message;
 mod outcome;
+mod place;
 mod plan;
 mod proof;
 mod refusal;
+mod rehearse;
 mod send;
 pub(crate) mod table;
 mod tsig;
@@ -45,7 +48,6 @@ use crate::provider::{Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
 use plan::Verb;
-use refusal::BIND_RECORDS_PER_TYPE;
 
 /// What time it is, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -142,14 +144,6 @@ impl Rfc2136 {
             }
         }
         warnings.extend(rrset.udp_warning());
-        let values = rrset.records.len();
-        if values >= BIND_RECORDS_PER_TYPE {
-            warnings.push(format!(
-                "{values} TXT values stand at {}: BIND refuses one more than {BIND_RECORDS_PER_TYPE} unless \
-                 its option max-records-per-type says otherwise",
-                rrset.owner
-            ));
-        }
         warnings
     }
 }

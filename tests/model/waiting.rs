@@ -182,6 +182,18 @@ async fn a_lost_answer_to_the_write_loses_no_horizon() {
 }
 
 #[tokio::test]
+async fn our_value_is_not_counted_among_the_others_after_a_lost_answer() {
+    let mut world = World::new(1).await;
+    world.zones.fail_next(MemoryFault::LoseAnswer);
+    world.ca.set(|state| state.behaviour.sees_nothing = true);
+    work(&mut world, SignedDuration::from_mins(10)).await;
+    let events = world.store.history(&world.domains[0]).await.unwrap();
+    let said = events.iter().find(|event| event.kind == "published");
+    let said = &said.unwrap().detail;
+    assert!(said.ends_with("beside 1 other value"), "{said}");
+}
+
+#[tokio::test]
 async fn a_resolver_that_remembers_moves_the_next_call() {
     let mut world = World::new(1).await;
     world.ca.set(|state| state.behaviour.sees_nothing = true);

@@ -182,20 +182,67 @@ async fn a_change_that_bind_takes_and_drops_is_no_damage() {
 }
 
 #[tokio::test]
-async fn bind_s_limit_of_records_of_a_type_is_named() {
+async fn bind_s_limit_of_records_of_a_type_is_named_by_the_check_and_the_publish() {
     let policy = "update-policy { grant prevalidate. zonesub ANY; };";
     let server = bind_with(policy, 100);
-    let provider = Setup::of(&server).build();
-    let proof = provider.preflight(APEX, RecordKind::Txt).await.unwrap();
-    let said = proof.warnings.join("\n");
-    assert!(said.contains("max-records-per-type"), "{said}");
-    let error = add(&*provider, APEX, OURS).await.unwrap_err();
-    assert!(
-        shown(&error).contains("max-records-per-type") && shown(&error).contains("100"),
-        "{}",
-        shown(&error)
-    );
-    let server = bind_with(policy, 98);
-    let provider = Setup::of(&server).build();
-    assert!(add(&*provider, APEX, OURS).await.unwrap().changed);
+    let (provider, serial) = (Setup::of(&server).build(), server.serial(APEX));
+    for error in [
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap_err(),
+        add(&*provider, APEX, OURS).await.unwrap_err(),
+    ] {
+        assert!(
+            shown(&error).contains("max-records-per-type") && shown(&error).contains("100"),
+            "{}",
+            shown(&error)
+        );
+    }
+    assert_eq!(server.serial(APEX), serial);
+}
+
+#[tokio::test]
+async fn many_values_are_no_fault_where_the_server_takes_one_more() {
+    let values: String = (0..130)
+        .map(|number| format!("@ TXT \"value {number}\"\n"))
+        .collect();
+    let (zone, keys) = (Zone::new(APEX, &values), Keys::of(&["prevalidate"]));
+    let wider = "update-policy { grant prevalidate. zonesub ANY; }; max-records-per-type 200;";
+    for server in [
+        bind_with(wider, 130),
+        NameServer::knot(std::slice::from_ref(&zone), &keys),
+        NameServer::pdns(std::slice::from_ref(&zone), &keys),
+    ] {
+        let (provider, serial) = (Setup::of(&server).build(), server.serial(APEX));
+        provider.preflight(APEX, RecordKind::Txt).await.unwrap();
+        assert_eq!(server.serial(APEX), serial, "a check changes nothing");
+        assert!(add(&*provider, APEX, OURS).await.unwrap().changed);
+    }
+}
+
+#[tokio::test]
+async fn what_the_page_says_to_bind_for_names_of_a_ca_is_enough() {
+    let page = include_str!("../../docs/providers.md");
+    let line = page
+        .lines()
+        .find(|line| line.contains("wildcard *.example.ch."));
+    let policy = line.unwrap().replace("example.ch", APEX);
+    let server = bind_with(&policy, 1);
+    let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
+    let records = [
+        Record::cname(format!("_a1b2.{APEX}"), "target.example.net"),
+        Record::txt(format!("_dnsauth.www.{APEX}"), OURS),
+        Record::txt(APEX, OURS),
+    ];
+    for record in &records {
+        provider
+            .preflight(&record.owner, record.kind())
+            .await
+            .unwrap_or_else(|error| panic!("{record}: {}", shown(&error)));
+    }
+    for result in provider.ensure_present(&records).await {
+        assert!(result.unwrap().changed);
+    }
+    for result in provider.ensure_absent(&records).await {
+        assert!(result.unwrap().changed);
+    }
+    assert_eq!(server.axfr(APEX), before);
 }

@@ -9,18 +9,15 @@ use rand::Rng;
 
 use super::Rfc2136;
 use super::ask::Visit;
-use super::cname::{absent_target, beside_others};
+use super::cname::beside_others;
 use super::findings::{Findings, Place};
 use super::look::Look;
-use super::message::{Update, plain_name, wire_name};
-use super::outcome::{behind, changing, found_done, made_up, only_a_wildcard};
-use super::plan::{Limits, Next, Plan, Verb, Wish, absent_value, check, plan};
+use super::outcome::{found_done, made_up, only_a_wildcard};
+use super::plan::{Limits, Next, Plan, Verb, Wish, check, plan};
 use super::proof::{Done, undecided};
 use super::send::{About, Sent};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{
-    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host,
-};
+use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone, is_no_host};
 
 /// How often a change is tried when others change the same zone at the same time, or the server
 /// that is read is behind.
@@ -32,7 +29,7 @@ const REPEATS_AFTER_LOSS: u32 = 1;
 const BEHIND_WAIT: Duration = Duration::from_millis(300);
 /// How often the zone that takes the updates must say that it has another SOA before a server that
 /// stores another SOA than it shows is taken for such.
-const OTHERS_BEFORE_INCOMPARABLE: u32 = 3;
+pub(super) const OTHERS_BEFORE_INCOMPARABLE: u32 = 3;
 /// Octets of one message: a quarter of what DNS allows, so that guards and signature always fit.
 const CHUNK_OCTETS: usize = 16 * 1024;
 /// Names of one zone looked at together: each message changes the SOA that the next one requires.
@@ -158,26 +155,6 @@ fn receipt(
 }
 
 impl Visit<'_> {
-    /// What a change of `owner` would send, guards, fallbacks and all, with the deletion of a
-    /// random value that is not there.
-    pub(super) async fn rehearse(
-        &self,
-        zone: &Zone,
-        owner: &str,
-        kind: RecordKind,
-    ) -> Result<Done, ProviderError> {
-        let absent = match kind {
-            RecordKind::Txt => String::from_utf8_lossy(&absent_value().joined()).into_owned(),
-            RecordKind::Cname => plain_name(&absent_target()),
-        };
-        let wish = Wish {
-            owner: owner.to_owned(),
-            kind,
-            values: BTreeSet::from([absent]),
-        };
-        self.change_owner(zone, &wish, Verb::Rehearsal, None).await
-    }
-
     /// One message for as many names as fit; a message that fails for one name's sake is taken
     /// apart.
     async fn change_zone(
@@ -327,7 +304,7 @@ impl Visit<'_> {
     }
 
     /// What became of one name. `open`: a message about it was sent, and no answer came.
-    async fn change_owner(
+    pub(super) async fn change_owner(
         &self,
         zone: &Zone,
         wish: &Wish,
@@ -455,111 +432,5 @@ impl Visit<'_> {
                 Then::Again(what)
             }
         }
-    }
-
-    /// Guards were refused, and the server still shows what they were made from: the zone that
-    /// takes the updates is asked whether it is in the state that was read.
-    async fn find_place(
-        &self,
-        zone: &Zone,
-        owner: &str,
-        look: &Look,
-        findings: &mut Findings,
-    ) -> Result<(), ProviderError> {
-        if matches!(findings.place, Place::Same | Place::Incomparable) {
-            return Ok(());
-        }
-        let (owners, mname) = ([owner], look.mname());
-        let about = About::one(zone, &owners, &mname, look);
-        findings.place = match self.compare_soa(&about, look, &look.soa).await {
-            Sent::Done => Place::Same,
-            Sent::Conflict(_) => {
-                findings.others += 1;
-                if findings.others >= OTHERS_BEFORE_INCOMPARABLE
-                    && self.may_store_another_soa(zone).await
-                {
-                    Place::Incomparable
-                } else {
-                    Place::Other
-                }
-            }
-            Sent::Failed { error, .. } => return Err(error),
-            Sent::Lost(what) => {
-                let server = &self.provider.settings.server;
-                let text = format!("asking {server} for the state of {}: {what}", zone.apex);
-                return Err(ProviderError::new(ErrorKind::Unavailable, text));
-            }
-        };
-        Ok(())
-    }
-
-    /// Whether the server may show another SOA than it compares: it signs the zone, or it is
-    /// PowerDNS, which can be told to (SOA-EDIT).
-    async fn may_store_another_soa(&self, zone: &Zone) -> bool {
-        self.is_signed(zone).await || self.is_powerdns().await
-    }
-
-    pub(super) async fn is_powerdns(&self) -> bool {
-        let software = self.questions().software().await;
-        software.is_some_and(|software| software.contains("PowerDNS"))
-    }
-
-    /// Why nothing came of all attempts.
-    async fn given_up(
-        &self,
-        zone: &Zone,
-        wish: &Wish,
-        verb: Verb,
-        findings: &Findings,
-        last: &str,
-    ) -> ProviderError {
-        let (owner, server) = (&wish.owner, self.provider.settings.server.to_string());
-        if findings.place != Place::Other {
-            return changing(&server, owner, last);
-        }
-        let shown = findings.serial().unwrap_or_default();
-        self.waits_no_more();
-        if verb != Verb::Absent {
-            return behind(&server, zone, owner, shown);
-        }
-        // The deletion names our value and nothing else, so it is right in every state of the zone.
-        // What it did is not known before a read of that zone shows it.
-        match self.delete_unseen(zone, wish).await {
-            Sent::Done => undecided(
-                owner,
-                &format!(
-                    "{server} took the deletion and shows the zone {} as of before (serial \
-                     {shown}): it forwards updates to another server and has not got the latest \
-                     state yet, or answers from another view",
-                    zone.apex
-                ),
-            ),
-            Sent::Failed { error, .. } => error,
-            Sent::Conflict(code) => changing(&server, owner, &format!("{code:?}")),
-            Sent::Lost(what) => undecided(owner, &what),
-        }
-    }
-
-    async fn delete_unseen(&self, zone: &Zone, wish: &Wish) -> Sent {
-        let names = wire_name(&zone.apex).and_then(|apex| Ok((apex, wire_name(&wish.owner)?)));
-        let (apex, name) = match names {
-            Ok(names) => names,
-            Err(fault) => return Sent::Lost(fault),
-        };
-        let mut update = Update::of(apex);
-        for value in &wish.values {
-            match (wish.kind, wire_name(value)) {
-                (RecordKind::Txt, _) => update.delete(&name, &TxtRecord::of(value)),
-                (RecordKind::Cname, Ok(target)) => update.delete_cname(&name, &target),
-                (RecordKind::Cname, Err(fault)) => return Sent::Lost(fault),
-            }
-        }
-        let about = About {
-            zone,
-            owners: &[&wish.owner],
-            mname: &zone.apex,
-            values: 0,
-        };
-        self.send(update, &about).await
     }
 }
