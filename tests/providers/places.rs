@@ -6,7 +6,7 @@ use super::*;
 const STATIC: &str = "swiss-pki=place";
 
 /// A zone in two views of BIND. The key sees and writes `with_key`, all others see `without`.
-fn views(with_key: &str, without: &str) -> NameServer {
+pub(super) fn views(with_key: &str, without: &str) -> NameServer {
     let keys = Keys::of(&["prevalidate"]);
     let policy = "update-policy { grant prevalidate. zonesub ANY; };";
     let stanzas = format!(
