@@ -1,113 +1,22 @@
-//! The port to a certificate authority, in our words. [`swisssign`] is the first; a second one must
-//! fit without touching the planner.
+//! Certificate authorities: the port in our words ([`validation`]), the kinds of CA that keep it
+//! ([`registry`]), and what all of them share: the exchange over HTTP, JSON read part by part.
+//!
+//! A new kind is one folder here, one line in the registry, one folder of the sandbox.
 
+pub mod conformance;
 pub mod ending;
+pub mod http;
 mod json;
+pub mod registry;
+mod selector;
+pub mod settings;
 pub mod swisssign;
 pub mod token;
+pub mod validation;
 
-use std::fmt;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-
-use crate::prevalidation::{DomainName, Registration};
-
-/// A certificate authority's prevalidation interface, for one account.
-///
-/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody
-/// repeats such a call before reading. The implementation repeats only reads by itself.
-#[async_trait]
-pub trait Ca: Send + Sync + fmt::Debug {
-    /// What differs between CAs and matters to a decision.
-    fn capabilities(&self) -> Capabilities;
-
-    /// Finds the one client that `selector` means; several matches are an error that lists them.
-    async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError>;
-
-    /// Every registration of a client: one remote call. A name missing here is no proof that it is
-    /// not registered (faults C11).
-    async fn list(&self, client: &str) -> Result<Listing, CaError>;
-
-    /// Registers up to [`Capabilities::register_batch`] names; the answer names each by its
-    /// A-label, in any order, and each name has its own result.
-    async fn register(
-        &self,
-        client: &str,
-        names: &[DomainName],
-    ) -> Vec<(DomainName, Result<Registration, CaError>)>;
-
-    /// One registration, fresh. [`Failure::NotFound`] is the only proof that it is gone.
-    async fn get(&self, reference: &str) -> Result<Registration, CaError>;
-
-    /// Asks the CA to look at DNS now. "Not seen yet" is not an error: the registration comes back
-    /// without a new proof and with [`Registration::last_words`].
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError>;
-
-    /// A new random value; the old one dies.
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError>;
-
-    /// Removes the outstanding random value.
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError>;
-
-    /// Removes the registration and its proof. Only ever by explicit order of a person.
-    async fn delete(&self, reference: &str) -> Result<(), CaError>;
-}
-
-/// What differs between CAs and matters to a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// How many names one `register` may carry.
-    pub register_batch: usize,
-    /// Whether a token reset ends the proof: known by contract, or `None` where only observation
-    /// can tell.
-    pub reset_keeps_proof: Option<bool>,
-    /// Whether the CA looks by itself, without `validate`.
-    pub polls: bool,
-}
-
-/// How a person names a client.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientSelector {
-    /// `cli-…`
-    Reference(String),
-    /// The exact name; `?` and `*` search, and must find one only.
-    Name(String),
-}
-
-impl fmt::Display for ClientSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reference(text) | Self::Name(text) => f.write_str(text),
-        }
-    }
-}
-
-/// A client under an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// `cli-…`
-    pub reference: String,
-    /// The CA's name for it.
-    pub name: String,
-}
-
-/// The answer to [`Ca::list`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// All registrations that could be read.
-    pub registrations: Vec<Registration>,
-    /// Entries that could not be understood, and all but one of several for one name, in words;
-    /// they count as not seen.
-    pub unreadable: Vec<String>,
-    /// Our clock minus the CA's `Date` header, when it sent one; positive: ours is ahead.
-    pub clock_skew: Option<SignedDuration>,
-    /// When the answer came.
-    pub read_at: Timestamp,
-}
+pub use validation::{Client, ClientSelector, Listing, Started, Submission, Validation, Verdict};
 
 /// Why a call failed, in terms that decide what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,7 +56,7 @@ pub struct CaError {
     pub message: String,
     /// What a person can do about it.
     pub hint: Option<String>,
-    /// How long the CA asked us to wait, clamped to 1 s..6 h (faults C15).
+    /// How long the CA asked us to wait, clamped to 1 s..6 h.
     pub retry_after: Option<Duration>,
 }
 

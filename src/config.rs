@@ -4,6 +4,7 @@
 //! [`find`] says which file, [`load`] makes [`Settings`] of it, [`names`] reads lists of names from
 //! files and pipes. `config/prevalidate.toml` is the reference; a test holds it against the reader.
 
+mod ca;
 mod clients;
 mod fault;
 mod find;
@@ -38,6 +39,8 @@ pub use quantity::{Rate, duration, show_duration};
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
+use crate::ca::registry::Adapter;
+use crate::ca::settings::Values;
 use crate::prevalidation::{DomainName, Mode, ReuseRow};
 use crate::propagation::Judging;
 
@@ -106,46 +109,20 @@ pub struct PolicySettings {
 /// `[ca.NAME]`: an account at a CA.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaSettings {
-    /// The interface it speaks.
-    pub kind: CaKind,
+    /// The kind of CA.
+    pub kind: &'static Adapter,
     /// `https`, or `http` to a loopback address.
     pub url: Url,
-    /// The service account's name.
-    pub user: String,
-    /// Its key.
-    pub api_key: SecretSource,
-    /// The next key, while keys roll over.
-    pub second_api_key: Option<SecretSource>,
-    /// How a token is come by.
-    pub auth: Auth,
-    /// The token's `iss`.
-    pub issuer: String,
     /// The most calls in a stretch of time.
     pub rate: Rate,
-    /// Put before a random value that has no `name=` of its own.
-    pub token_prefix: String,
     /// What the CA is called in CAA records; at least one name.
     pub caa_names: Vec<String>,
     /// Root certificates in PEM instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The proxy; the environment's proxies are never used (faults G07).
+    /// The proxy; the environment's proxies are never used.
     pub proxy: Option<Url>,
-}
-
-/// The interface a CA speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CaKind {
-    /// SwissSign RA API.
-    SwissSign,
-}
-
-/// How a token is come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Auth {
-    /// Signed here: the key is never sent.
-    Local,
-    /// Made by the CA's helper call, which is sent the key.
-    Helper,
+    /// The settings of the kind itself, with their defaults.
+    pub values: Values,
 }
 
 /// `[[client]]`: the CA's grouping, and which domains belong there.

@@ -8,6 +8,8 @@
 pub mod ca;
 pub mod clock;
 pub mod dns;
+mod line;
+mod look;
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use tokio_util::sync::CancellationToken;
 
-use crate::ca::Ca;
+use crate::ca::Validation;
 use crate::ca::ending::Ending;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -46,7 +46,7 @@ pub use target::Target;
 #[derive(Debug, Clone)]
 pub struct Ports {
     /// The CAs by `[ca.NAME]`.
-    pub cas: BTreeMap<String, Arc<dyn Ca>>,
+    pub cas: BTreeMap<String, Arc<dyn Validation>>,
     /// The providers by `[provider.NAME]`.
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// The gate.

@@ -23,8 +23,7 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// What stands behind a trait. Only `commands` may name these, beside the modules they stand in.
-const ADAPTERS: [(&str, &str); 12] = [
-    ("crate::ca::swisssign", "ca"),
+const ADAPTERS: [(&str, &str); 11] = [
     ("crate::store::sqlite", "store"),
     ("crate::store::postgres", "store"),
     ("crate::propagation::gate", "propagation"),
@@ -369,6 +368,39 @@ fn only_commands_name_what_stands_behind_a_trait() {
         }
     }
     none("everybody but `commands` knows the trait only", &breaches);
+}
+
+/// The kinds of CA: every folder below `src/ca`, but for what they share.
+fn kinds_of_ca() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ca");
+    let mut kinds = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && name != "http" {
+            kinds.push(name);
+        }
+    }
+    assert!(kinds.iter().any(|kind| kind == "swisssign"), "{kinds:?}");
+    kinds
+}
+
+#[test]
+fn only_the_registry_names_the_kinds_of_ca() {
+    let kinds = kinds_of_ca();
+    let mut breaches = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test) {
+        for path in Seen::of(source, false).paths {
+            for kind in &kinds {
+                let own = source.path.starts_with(&format!("src/ca/{kind}"));
+                let named = is_within(&path, &format!("crate::ca::{kind}"));
+                if named && !own && source.path != "src/ca/registry.rs" {
+                    breaches.push(format!("{}: {path}", source.path));
+                }
+            }
+        }
+    }
+    none("a kind of CA is named in the registry only", &breaches);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod ca;
 mod cli;
 mod cli_run;
 mod compat;

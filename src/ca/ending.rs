@@ -9,19 +9,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use super::validation::Kind;
+use super::{CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation};
 use crate::prevalidation::{DomainName, Registration};
 
 /// A CA whose reads end when `stop` is cancelled.
 #[derive(Debug)]
 pub struct Ending {
-    ca: Arc<dyn Ca>,
+    ca: Arc<dyn Validation>,
     stop: CancellationToken,
 }
 
 impl Ending {
     /// The same CA, for a program that ends when `stop` is cancelled.
-    pub fn new(ca: Arc<dyn Ca>, stop: CancellationToken) -> Self {
+    pub fn new(ca: Arc<dyn Validation>, stop: CancellationToken) -> Self {
         Self { ca, stop }
     }
 
@@ -40,9 +41,9 @@ impl Ending {
 }
 
 #[async_trait]
-impl Ca for Ending {
-    fn capabilities(&self) -> Capabilities {
-        self.ca.capabilities()
+impl Validation for Ending {
+    fn kind(&self) -> &'static Kind {
+        self.ca.kind()
     }
 
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
@@ -68,16 +69,12 @@ impl Ca for Ending {
         self.read(&what, self.ca.get(reference)).await
     }
 
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
-        self.ca.validate(reference).await
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
+        self.ca.start(reference).await
     }
 
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.ca.reset_token(reference).await
-    }
-
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.ca.delete_token(reference).await
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
+        self.ca.submit(reference).await
     }
 
     async fn delete(&self, reference: &str) -> Result<(), CaError> {

@@ -10,15 +10,14 @@
 //! found by its name and never by its place, an answer that was lost is never asked for by doing
 //! the thing again.
 
-mod answer;
 mod auth;
 mod clients;
-mod connect;
 mod error;
-mod http;
 mod listing;
+
 mod register;
 mod settings;
+mod table;
 mod wire;
 
 use std::fmt;
@@ -28,18 +27,35 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
-use self::answer::Answer;
 use self::auth::Credentials;
-use self::error::{ApiError, clean};
-use self::http::{Call, Http, Kind, Sink};
+use self::error::ApiError;
 use self::listing::Reader;
-pub use self::settings::{Auth, KeySource, Permit, Settings, Timeouts};
-use super::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+pub use self::settings::{Auth, Settings};
+pub use self::table::{ADAPTER, KEYS};
+use super::http::answer::Answer;
+use super::http::redact::clean;
+use super::http::{Call, Http, Kind, Sink};
+use super::validation;
+use super::{
+    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+};
 use crate::clock::Clock;
-use crate::prevalidation::{DomainName, Registration, Status};
+use crate::prevalidation::{DomainName, Registration, ReuseTable, Status};
 
 /// Names per `register`. Nothing documents a limit; a refused batch is halved.
 const REGISTER_BATCH: usize = 50;
+
+/// What is fixed for SwissSign. Whether a reset keeps the proof is not documented; the hourly job of
+/// the handbook is for certificate orders.
+pub static KIND: validation::Kind = validation::Kind {
+    name: "swisssign",
+    register_batch: REGISTER_BATCH,
+    start_keeps_proof: None,
+    looks_by_itself: false,
+    methods: &[validation::Method::Txt],
+    caa_names: &["swisssign.com"],
+    reuse: ReuseTable::default,
+};
 
 /// One service account at SwissSign.
 pub struct SwissSign {
@@ -55,7 +71,7 @@ impl SwissSign {
     /// [`Failure::Settings`], with what is wrong.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         Ok(Self {
-            http: Http::new(&settings, clock)?,
+            http: Http::new(&settings.reach()?, clock)?,
             credentials: Credentials::new(&settings),
             token_prefix: settings.token_prefix,
         })
@@ -77,7 +93,7 @@ impl SwissSign {
         for _ in 0..=self.credentials.rungs() {
             let answer = self
                 .http
-                .exchange(call, Some(&bearer.header), sink.as_deref_mut())
+                .exchange(call, &bearer.headers, sink.as_deref_mut())
                 .await?;
             if answer.status != StatusCode::UNAUTHORIZED {
                 let judged =
@@ -96,7 +112,7 @@ impl SwissSign {
                 .refused(&bearer, answer, &self.http)
                 .await?;
         }
-        self.http.exchange(call, Some(&bearer.header), sink).await
+        self.http.exchange(call, &bearer.headers, sink).await
     }
 
     /// A call about one entry whose answer is that entry.
@@ -111,7 +127,7 @@ impl SwissSign {
         reference: &str,
         answer: &Answer,
     ) -> Result<Registration, CaError> {
-        let value = self.http.json(call, answer)?;
+        let value = error::json(&self.http, call, answer)?;
         let registration = wire::registration(&value, &self.token_prefix, answer.at)
             .map_err(|why| self.http.error(Failure::Malformed, call, &why))?;
         if registration.reference.eq_ignore_ascii_case(reference) {
@@ -139,14 +155,9 @@ impl SwissSign {
 }
 
 #[async_trait]
-impl Ca for SwissSign {
-    fn capabilities(&self) -> Capabilities {
-        // Neither is documented; the hourly job of the handbook is for certificate orders.
-        Capabilities {
-            register_batch: REGISTER_BATCH,
-            reset_keeps_proof: None,
-            polls: false,
-        }
+impl Validation for SwissSign {
+    fn kind(&self) -> &'static validation::Kind {
+        &KIND
     }
 
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
@@ -159,7 +170,7 @@ impl Ca for SwissSign {
         self.check(client, "cli-", &call)?;
         let mut reader = Reader::new(&self.token_prefix, &self.http.redactor);
         let answer = self.call_into(&call, Some(&mut reader)).await?;
-        self.http.success(&call, &answer)?;
+        error::success(&self.http, &call, &answer)?;
         reader
             .listing(&answer)
             .map_err(|why| self.http.error(Failure::Malformed, &call, &why))
@@ -188,7 +199,7 @@ impl Ca for SwissSign {
         self.entry(&call, reference).await
     }
 
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
         let path = ["client", "domain", reference, "validate"];
         let call = Call::new(Kind::SlowEffect, "validate", clean(reference), &path);
         self.check(reference, "cld-", &call)?;
@@ -198,7 +209,7 @@ impl Ca for SwissSign {
             .flatten()
             .filter(|error| !error.is_access_denied());
         let Some(said) = not_yet else {
-            return self.read_entry(&call, reference, &answer);
+            return self.read_entry(&call, reference, &answer).map(looked);
         };
         // The other way to say "not yet" (faults C13): the entry itself has to be fetched, at the
         // price of one read.
@@ -210,21 +221,18 @@ impl Ca for SwissSign {
             error
         })?;
         registration.last_words = Some(said.words());
-        Ok(registration)
+        Ok(looked(registration))
     }
 
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
         let path = ["client", "domain", reference, "token", "reset"];
         let call = Call::new(Kind::Effect, "reset the token of", clean(reference), &path);
         self.check(reference, "cld-", &call)?;
-        self.entry(&call, reference).await
-    }
-
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        let path = ["client", "domain", reference, "token", "delete"];
-        let call = Call::new(Kind::Effect, "delete the token of", clean(reference), &path);
-        self.check(reference, "cld-", &call)?;
-        self.entry(&call, reference).await
+        let registration = self.entry(&call, reference).await?;
+        Ok(Started {
+            registration,
+            look_at: None,
+        })
     }
 
     async fn delete(&self, reference: &str) -> Result<(), CaError> {
@@ -236,7 +244,7 @@ impl Ca for SwissSign {
         if answer.status.is_success() && !answer.is_page() {
             Ok(())
         } else {
-            Err(self.http.refusal(&call, &answer))
+            Err(error::refusal(&self.http, &call, &answer))
         }
     }
 }
@@ -248,6 +256,19 @@ impl fmt::Debug for SwissSign {
             .field("host", &self.http.host())
             .field("user", &self.credentials.user())
             .finish_non_exhaustive()
+    }
+}
+
+/// The CA has looked; what it says now is its verdict.
+fn looked(registration: Registration) -> Submission {
+    let verdict = if registration.status == Status::Valid {
+        Verdict::Proven
+    } else {
+        Verdict::NotSeen
+    };
+    Submission {
+        registration,
+        verdict,
     }
 }
 

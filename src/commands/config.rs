@@ -103,11 +103,8 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
     };
     faults.extend(Named::of(settings).secret().err().map(told));
     for (name, ca) in &settings.cas {
-        for (key, source) in [
-            ("api_key", Some(&ca.api_key)),
-            ("second_api_key", ca.second_api_key.as_ref()),
-        ] {
-            if let Some(Err(error)) = source.map(|source| source.read()) {
+        for (key, source) in ca.values.secrets() {
+            if let Err(error) = source.read() {
                 let hint = error
                     .hint()
                     .map(|hint| format!("\n  hint: {hint}"))

@@ -28,8 +28,9 @@ pub(super) use self::store::{
     store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
-use crate::ca::swisssign::{self, KeySource, SwissSign};
-use crate::ca::{Ca, CaError};
+use crate::ca::http::Reach;
+use crate::ca::settings::Account;
+use crate::ca::{CaError, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
 use crate::output::Output;
@@ -194,15 +195,12 @@ pub(super) fn ca(
     settings: &Settings,
     name: &str,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Ca>, Failed> {
+) -> Result<Arc<dyn Validation>, Failed> {
     let from = settings
         .cas
         .get(name)
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok(Arc::new(SwissSign::new(
-        swisssign_settings(name, from, None),
-        clock,
-    )?))
+    Ok((from.kind.connect)(account(name, from, None), clock)?)
 }
 
 /// Everything a worker touches.
@@ -217,13 +215,11 @@ pub(super) fn ports_at(
     clock: Arc<dyn Clock>,
 ) -> Result<Ports, Failed> {
     let fleet = FleetPace::of(&store, &clock);
-    let mut cas: BTreeMap<String, Arc<dyn Ca>> = BTreeMap::new();
+    let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
     for (name, from) in &settings.cas {
-        let from = swisssign_settings(name, from, fleet.as_ref());
-        cas.insert(
-            name.clone(),
-            Arc::new(SwissSign::new(from, Arc::clone(&clock))?),
-        );
+        let account = account(name, from, fleet.as_ref());
+        let ca = (from.kind.connect)(account, Arc::clone(&clock))?;
+        cas.insert(name.clone(), ca);
     }
     let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
@@ -342,34 +338,23 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
     Ok(Gate::new(settings, clock))
 }
 
-fn swisssign_settings(
-    name: &str,
-    from: &CaSettings,
-    fleet: Option<&Arc<FleetPace>>,
-) -> swisssign::Settings {
-    let key = |source: &prevalidate_providers::secret::SecretSource| -> KeySource {
-        let source = source.clone();
-        Arc::new(move || source.read().map_err(|error| error.to_string()))
-    };
-    let mut api_keys = vec![key(&from.api_key)];
-    api_keys.extend(from.second_api_key.as_ref().map(key));
-    swisssign::Settings {
-        auth: match from.auth {
-            config::Auth::Local => swisssign::Auth::LocalSigning,
-            config::Auth::Helper => swisssign::Auth::Helper,
+/// An account as its kind of CA wants it.
+fn account<'a>(name: &str, from: &'a CaSettings, fleet: Option<&Arc<FleetPace>>) -> Account<'a> {
+    let caller = (from.kind.caller)(&from.values);
+    Account {
+        reach: Reach {
+            rate: from.rate.per_second(),
+            permit: fleet.map(|fleet| {
+                fleet.permit(
+                    format!("{} {caller}", from.url.authority()),
+                    from.rate.per_second(),
+                )
+            }),
+            ca_file: from.ca_file.clone(),
+            proxy: from.proxy.clone(),
+            ..Reach::new(name, from.url.clone())
         },
-        issuer: from.issuer.clone(),
-        rate: from.rate.per_second(),
-        permit: fleet.map(|fleet| {
-            fleet.permit(
-                format!("{} {}", from.url.authority(), from.user),
-                from.rate.per_second(),
-            )
-        }),
-        token_prefix: from.token_prefix.clone(),
-        ca_file: from.ca_file.clone(),
-        proxy: from.proxy.clone(),
-        ..swisssign::Settings::new(name, from.url.clone(), from.user.clone(), api_keys)
+        values: &from.values,
     }
 }
 

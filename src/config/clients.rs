@@ -109,27 +109,24 @@ impl<'a> Clients<'a> {
 
     fn client(&mut self, section: &Section<'_>, used: &mut Vec<String>) -> Option<ClientSettings> {
         let ca = self.ca(section);
-        let url = ca
-            .as_ref()
-            .and_then(|name| Some(&self.cas.get(name)?.as_ref()?.url));
-        self.is_sandbox = url.is_some_and(is_loopback);
+        let account = ca.as_ref().and_then(|name| self.cas.get(name)?.as_ref());
+        self.is_sandbox = account.is_some_and(|account| is_loopback(&account.url));
+        let check_client = account.map(|account| account.kind.check_client);
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");
                 None
             }
-            (true, false) => match section.text("reference")? {
-                text if text.starts_with("cli-") => {
-                    Some(ClientSelector::Reference(text.to_owned()))
+            (true, false) => {
+                let text = section.text("reference")?;
+                match check_client.map_or(Ok(()), |check| check(text)) {
+                    Ok(()) => Some(ClientSelector::Reference(text.to_owned())),
+                    Err(why) => {
+                        section.fault("reference", why);
+                        None
+                    }
                 }
-                _ => {
-                    section.fault(
-                        "reference",
-                        "must begin with cli-; for the client's name use `name`",
-                    );
-                    None
-                }
-            },
+            }
             _ => {
                 section.must_have(
                     "name",

@@ -11,6 +11,8 @@ use serde_json::Map;
 use toml::de::DeTable;
 use url::{Host, Url};
 
+#[cfg(test)]
+use super::ca::CA;
 use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
@@ -21,12 +23,11 @@ use super::server::server;
 use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
 use super::{
-    AUTO, Auth, CaKind, CaSettings, Mode, PolicySettings, PropagationSettings, ProviderTable,
-    ReuseRow, Settings, WorkerSettings,
+    AUTO, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
+    WorkerSettings,
 };
-use crate::ca::token::check_prefix;
 use crate::prevalidation::DomainName;
-use crate::propagation::{GateMode, Judging, caa};
+use crate::propagation::{GateMode, Judging};
 use crate::store::url::Named;
 
 const TOP: Schema = Schema {
@@ -64,23 +65,6 @@ const REUSE: Schema = Schema {
 const STORE: Schema = Schema {
     path: "store",
     keys: &["url", "password"],
-};
-const CA: Schema = Schema {
-    path: "ca.NAME",
-    keys: &[
-        "kind",
-        "url",
-        "user",
-        "api_key",
-        "second_api_key",
-        "auth",
-        "issuer",
-        "rate",
-        "token_prefix",
-        "caa_names",
-        "ca_file",
-        "proxy",
-    ],
 };
 const PROPAGATION: Schema = Schema {
     path: "propagation",
@@ -173,11 +157,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let store = top.table("store", &STORE);
     let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
-    let found: Vec<_> = top
-        .named("ca")
-        .into_iter()
-        .map(|(name, section)| (name, section.check(&CA)))
-        .collect();
+    let found: Vec<_> = top.named("ca").into_iter().collect();
     if found.is_empty() {
         let hint = "name your account, for instance [ca.swisssign]";
         top.reader.absent(
@@ -189,7 +169,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     }
     let cas = found
         .into_iter()
-        .map(|(name, section)| (name.to_owned(), ca(&section)))
+        .map(|(name, section)| (name.to_owned(), super::ca::read(section)))
         .collect::<BTreeMap<_, _>>();
     let providers = top
         .named("provider")
@@ -377,85 +357,6 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
     None
 }
 
-fn ca(section: &Section<'_>) -> Option<CaSettings> {
-    section.must_have("kind", "write kind = \"swisssign\"");
-    section.must_have(
-        "url",
-        "for SwissSign https://api.ra.swisssign.ch, or its pre-production",
-    );
-    section.must_have(
-        "user",
-        "the service account's name, such as MPKI0000001.AutoRAO",
-    );
-    section.must_have(
-        "api_key",
-        "where the key is: api_key = { file = \"/etc/prevalidate/api.key\" }",
-    );
-    let kind = section.choice("kind", &[("swisssign", CaKind::SwissSign)]);
-    let url = section.text("url").and_then(|text| ca_url(section, text));
-    let user = section.text("user");
-    let api_key = section.secret("api_key");
-    let second_api_key = section.secret("second_api_key");
-    let auth = section
-        .choice("auth", &[("local", Auth::Local), ("helper", Auth::Helper)])
-        .unwrap_or(Auth::Local);
-    let rate = section
-        .text("rate")
-        .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
-    let token_prefix = section.text("token_prefix").unwrap_or("swiss-pki=");
-    if let Err(why) = check_prefix(token_prefix) {
-        section.fault("token_prefix", why);
-    }
-    let caa_names = caa_names(section);
-    let ca_file = file(section, "ca_file");
-    let proxy = section
-        .text("proxy")
-        .and_then(|text| proxy_url(section, text));
-    Some(CaSettings {
-        issuer: section.text("issuer").unwrap_or("SwissPKI").to_owned(),
-        token_prefix: token_prefix.to_owned(),
-        caa_names,
-        auth,
-        second_api_key,
-        ca_file,
-        proxy,
-        // SwissSign documents no limit; this one is kind.
-        rate: rate
-            .unwrap_or(Ok(Rate {
-                count: 2,
-                per: Duration::from_secs(1),
-            }))
-            .ok()?,
-        kind: kind?,
-        url: url?,
-        user: user?.to_owned(),
-        api_key: api_key?,
-    })
-}
-
-/// What the CA is called in CAA records: host names, as RFC 8659, section 4.2, writes them.
-fn caa_names(section: &Section<'_>) -> Vec<String> {
-    if !section.has("caa_names") {
-        return caa::CA_NAMES.map(str::to_owned).to_vec();
-    }
-    let texts = section.texts("caa_names");
-    if texts.is_empty() {
-        section.fault(
-            "caa_names",
-            "must name at least one, such as \"swisssign.com\"",
-        );
-    }
-    for text in &texts {
-        if !caa::is_issuer_name(text.text) {
-            let message = "must hold names as in CAA records, such as \"swisssign.com\"";
-            section
-                .reader
-                .fault(Some(text.line), &section.key("caa_names"), message, None);
-        }
-    }
-    texts.iter().map(|text| text.text.to_owned()).collect()
-}
-
 /// The path of a file that is there.
 pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
@@ -471,29 +372,6 @@ pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Only `https`; `http` for a sandbox on this machine (faults G09, S11).
-fn ca_url(section: &Section<'_>, text: &str) -> Option<Url> {
-    let url = plain_url(section, "url", text)?;
-    let loopback = is_loopback(&url);
-    let known = url
-        .domain()
-        .is_some_and(|host| host == "swisssign.ch" || host.ends_with(".swisssign.ch"));
-    if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
-        section.fault(
-            "url",
-            "must begin with https:// (http:// only for a loopback address)",
-        );
-        return None;
-    }
-    if !known && !loopback {
-        let message = "is no host of swisssign.ch; the API key's signatures will be sent there";
-        section
-            .reader
-            .notice(section.line_of("url"), &section.key("url"), message);
-    }
-    Some(url)
-}
-
 /// Whether a CA is a sandbox: no other one stands on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -502,15 +380,6 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(host)) => host == "localhost",
         None => false,
     }
-}
-
-fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
-    let url = plain_url(section, "proxy", text)?;
-    if !["http", "https"].contains(&url.scheme()) {
-        section.fault("proxy", "must begin with http:// or https://");
-        return None;
-    }
-    Some(url)
 }
 
 pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {

@@ -9,10 +9,11 @@ use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
 use super::{
-    AUTO, Auth, CaKind, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings,
-    Settings, show_duration,
+    AUTO, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings, Settings,
+    show_duration,
 };
 use crate::ca::ClientSelector;
+use crate::ca::settings::Value as Stated;
 use crate::notify::carrier::web::Receiver;
 use crate::propagation::{GateMode, Judging};
 
@@ -154,35 +155,35 @@ impl Page {
 
     fn ca(&mut self, name: &str, ca: &CaSettings) {
         self.heading(&format!("[ca.{}]", quote(name)));
-        self.text(
-            "kind",
-            match ca.kind {
-                CaKind::SwissSign => "swisssign",
-            },
-        );
-        self.text("url", ca.url.as_str());
-        self.text("user", &ca.user);
-        self.plain("api_key", source(&ca.api_key));
-        if let Some(second) = &ca.second_api_key {
-            self.plain("second_api_key", source(second));
+        for setting in ca.kind.settings {
+            let key = setting.key;
+            match ca.values.get(key) {
+                Some(Stated::Text(text)) => self.text(key, text),
+                Some(Stated::Secret(secret)) => self.plain(key, source(secret)),
+                Some(Stated::File(path)) => self.text(key, &path.to_string_lossy()),
+                None => self.common(key, ca),
+            }
         }
-        self.text(
-            "auth",
-            if ca.auth == Auth::Local {
-                "local"
-            } else {
-                "helper"
-            },
-        );
-        self.text("issuer", &ca.issuer);
-        self.text("rate", &ca.rate.to_string());
-        self.text("token_prefix", &ca.token_prefix);
-        self.plain("caa_names", list(ca.caa_names.iter().cloned()));
-        if let Some(path) = &ca.ca_file {
-            self.text("ca_file", &path.to_string_lossy());
-        }
-        if let Some(proxy) = &ca.proxy {
-            self.text("proxy", proxy.as_str());
+    }
+
+    /// A setting that every kind of CA has.
+    fn common(&mut self, key: &str, ca: &CaSettings) {
+        match key {
+            "kind" => self.text(key, ca.kind.kind.name),
+            "url" => self.text(key, ca.url.as_str()),
+            "rate" => self.text(key, &ca.rate.to_string()),
+            "caa_names" => self.plain(key, list(ca.caa_names.iter().cloned())),
+            "ca_file" => {
+                if let Some(path) = &ca.ca_file {
+                    self.text(key, &path.to_string_lossy());
+                }
+            }
+            "proxy" => {
+                if let Some(proxy) = &ca.proxy {
+                    self.text(key, proxy.as_str());
+                }
+            }
+            _ => {}
         }
     }
 

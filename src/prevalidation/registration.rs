@@ -5,7 +5,9 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::challenge::Challenge;
 use super::name::DomainName;
+use super::order::Order;
 use super::reuse::{ReuseTable, after, before, days_long};
 
 /// What the CA says about one domain.
@@ -25,6 +27,13 @@ pub struct Registration {
     pub remembered: bool,
     /// The random value the CA shows; it may be used up or expired.
     pub token: Option<Token>,
+    /// The record that the CA wants to find, where it is not a random value at the domain itself.
+    /// A list that does not show it takes nothing away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// The validation that is under way at the CA, where it carries one out over some time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// What the CA says about its last look: free text for people, never parsed.
     pub last_words: Option<String>,
     /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was
@@ -33,6 +42,22 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// An entry of which nothing more is known.
+    pub fn bare(reference: impl Into<String>, domain: DomainName, status: Status) -> Self {
+        Self {
+            reference: reference.into(),
+            domain,
+            status,
+            proof: None,
+            remembered: false,
+            token: None,
+            challenge: None,
+            order: None,
+            last_words: None,
+            doubt: None,
+        }
+    }
+
     /// When the proof stops counting, while it counts at `now`: the CA must say VALID and neither
     /// date may have passed.
     pub fn usable_until(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {

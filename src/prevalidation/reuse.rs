@@ -49,6 +49,24 @@ impl Default for ReuseTable {
 }
 
 impl ReuseTable {
+    /// The rules as known in November 2026: the baseline requirements and Sectigo's own, earlier
+    /// ends.
+    pub fn sectigo() -> Self {
+        Self::baseline().with(&[
+            ((2026, 3, 12), 198, "Sectigo's notice, March 2026"),
+            (
+                (2027, 3, 15),
+                98,
+                "assumed: two days under the BR, as in 2026",
+            ),
+            (
+                (2029, 3, 15),
+                8,
+                "assumed: two days under the BR, as in 2026",
+            ),
+        ])
+    }
+
     /// A table of these rows.
     pub fn new(rows: Vec<ReuseRow>) -> Self {
         Self { rows }

@@ -10,9 +10,7 @@ mod auth;
 mod behaviour;
 mod book;
 mod calls;
-mod line;
 mod log;
-mod look;
 mod serve;
 mod wire;
 
@@ -36,6 +34,7 @@ pub use wire::ClientDns;
 
 use super::clock::ShiftedClock;
 use super::dns::Dns;
+use super::{line, look};
 use crate::clock::Clock;
 
 /// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its
@@ -328,9 +327,10 @@ impl Shared {
                 may_fail,
                 seed: self.seed.wrapping_add(nth),
             };
-            return look::look(name, value, &(self.name_servers)(name), perspectives).await;
+            let data = look::Data::Txt(value);
+            return look::look(name, data, &(self.name_servers)(name), perspectives).await;
         }
-        look::look_through(name, value, &behaviour.resolvers, may_fail).await
+        look::look_through(name, look::Data::Txt(value), &behaviour.resolvers, may_fail).await
     }
 }
 

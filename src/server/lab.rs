@@ -291,6 +291,8 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
             expired: false,
         }),
         remembered: false,
+        challenge: None,
+        order: None,
         last_words: Some(EVIL.to_owned()),
         doubt: None,
     }

@@ -9,7 +9,10 @@ use prevalidate_providers::Provider;
 use prevalidate_providers::provider::{ErrorKind, Preflight, ProviderError};
 use prevalidate_providers::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 
-use crate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use crate::ca::validation::Kind;
+use crate::ca::{
+    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation,
+};
 use crate::metrics::Metrics;
 use crate::prevalidation::{DomainName, Registration};
 use crate::worker::Ports;
@@ -75,9 +78,9 @@ impl<T: ?Sized> Metered<T> {
 }
 
 #[async_trait]
-impl Ca for Metered<dyn Ca> {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Validation for Metered<dyn Validation> {
+    fn kind(&self) -> &'static Kind {
+        self.inner.kind()
     }
 
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
@@ -109,18 +112,14 @@ impl Ca for Metered<dyn Ca> {
         self.call("get", self.inner.get(reference), of_ca).await
     }
 
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("validate", self.inner.validate(reference), of_ca)
+    // The names in the metrics are older than the port's: dashboards go by them.
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
+        self.call("reset_token", self.inner.start(reference), of_ca)
             .await
     }
 
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("reset_token", self.inner.reset_token(reference), of_ca)
-            .await
-    }
-
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.call("delete_token", self.inner.delete_token(reference), of_ca)
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
+        self.call("validate", self.inner.submit(reference), of_ca)
             .await
     }
 

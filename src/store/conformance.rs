@@ -166,6 +166,8 @@ pub fn registered(domain: &str) -> Sighting {
             expired: false,
         }),
         remembered: false,
+        challenge: None,
+        order: None,
         last_words: Some("ok \"quoted\"\n".to_owned()),
         doubt: None,
     })

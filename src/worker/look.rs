@@ -22,6 +22,7 @@ pub(super) struct Survey {
     pub(super) alarms: Vec<Alarm>,
     unmanaged: Vec<DomainName>,
     unreadable: Vec<String>,
+    warnings: Vec<String>,
     above: Above,
     covering: Covering,
     read_at: Timestamp,
@@ -132,6 +133,10 @@ impl Worker {
             .iter()
             .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
             .collect();
+        let warnings = survey.warnings.iter();
+        events.extend(
+            warnings.map(|what| self.event(None, "ca-warning", format!("{}: {what}", target.key))),
+        );
         if !survey.alarms.is_empty() {
             let word = if self.options.force {
                 "guard-overridden"
@@ -295,6 +300,7 @@ impl Worker {
         Survey {
             unmanaged,
             unreadable: listing.unreadable,
+            warnings: listing.warnings,
             read_at: listing.read_at,
             above,
             covering,

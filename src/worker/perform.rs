@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::task::Task;
 use super::{Hold, Moment, Worker, crashpoint};
-use crate::ca::Ca;
+use crate::ca::Validation;
 use crate::prevalidation::{DomainName, Step};
 use crate::store::{EffectMark, Event, Fence, Lease, Origin, StoreError};
 
@@ -185,7 +185,7 @@ impl Worker {
             .collect())
     }
 
-    pub(super) fn ca(&self, name: &str) -> Arc<dyn Ca> {
+    pub(super) fn ca(&self, name: &str) -> Arc<dyn Validation> {
         // The configuration check has refused clients of unknown CAs.
         Arc::clone(
             self.ports

@@ -50,6 +50,8 @@ fn observed(number: usize, name: &str) -> Observed {
         proof,
         token,
         remembered: false,
+        challenge: None,
+        order: None,
         last_words: None,
         doubt: None,
     };

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Failure, Listing};
+use prevalidate::ca::validation::{Kind, Method};
+use prevalidate::ca::{
+    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{
     DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
@@ -157,6 +160,8 @@ impl ModelCa {
                 expired: entry.token_at + TOKEN_LIFE <= now,
             }),
             remembered: false,
+            challenge: None,
+            order: None,
             last_words: None,
             doubt: None,
         }
@@ -260,14 +265,21 @@ impl ModelCa {
     }
 }
 
+/// Whether a start keeps the proof is not known of it, as of SwissSign.
+static KIND: Kind = Kind {
+    name: "model",
+    register_batch: 50,
+    start_keeps_proof: None,
+    looks_by_itself: false,
+    methods: &[Method::Txt],
+    caa_names: &["swisssign.com"],
+    reuse: ReuseTable::default,
+};
+
 #[async_trait]
-impl Ca for ModelCa {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            register_batch: 50,
-            reset_keeps_proof: None,
-            polls: false,
-        }
+impl Validation for ModelCa {
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     async fn find_client(&self, _: &ClientSelector) -> Result<Client, CaError> {
@@ -289,6 +301,7 @@ impl Ca for ModelCa {
         Ok(Listing {
             registrations,
             unreadable: Vec::new(),
+            warnings: Vec::new(),
             clock_skew: None,
             read_at: self.clock.now(),
         })
@@ -326,14 +339,14 @@ impl Ca for ModelCa {
         })
     }
 
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
         let name = self.name_of(reference);
         let seen = name
             .as_ref()
             .map(|name| (self.eyes)(name.as_str()))
             .unwrap_or_default();
         let now = self.clock.now();
-        self.travel(
+        let answer = self.travel(
             name.as_ref().map(|name| (Effect::Validate, name)),
             |state| {
                 let Behaviour {
@@ -355,13 +368,21 @@ impl Ca for ModelCa {
                 let entry = entry.clone();
                 Ok(self.show(&entry, &state.behaviour))
             },
-        )
+        );
+        answer.map(|registration| Submission {
+            verdict: if registration.status == Status::Valid {
+                Verdict::Proven
+            } else {
+                Verdict::NotSeen
+            },
+            registration,
+        })
     }
 
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
         let name = self.name_of(reference);
         let now = self.clock.now();
-        self.travel(
+        let answer = self.travel(
             name.as_ref().map(|name| (Effect::ResetToken, name)),
             |state| {
                 state.serial += 1;
@@ -374,11 +395,11 @@ impl Ca for ModelCa {
                 let entry = entry.clone();
                 Ok(self.show(&entry, &state.behaviour))
             },
-        )
-    }
-
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.get(reference).await
+        );
+        answer.map(|registration| Started {
+            registration,
+            look_at: None,
+        })
     }
 
     async fn delete(&self, reference: &str) -> Result<(), CaError> {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use prevalidate::ca::{Ca, CaError, Capabilities, Client, ClientSelector, Listing};
+use prevalidate::ca::validation::Kind;
+use prevalidate::ca::{CaError, Client, ClientSelector, Listing, Started, Submission, Validation};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
 use prevalidate::store::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
@@ -95,9 +96,9 @@ impl<T: ?Sized> Mortal<T> {
 }
 
 #[async_trait]
-impl Ca for Mortal<dyn Ca> {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Validation for Mortal<dyn Validation> {
+    fn kind(&self) -> &'static Kind {
+        self.inner.kind()
     }
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
         self.inner.find_client(selector).await
@@ -117,18 +118,13 @@ impl Ca for Mortal<dyn Ca> {
     async fn get(&self, reference: &str) -> Result<Registration, CaError> {
         self.fuse.effect("get", self.inner.get(reference)).await
     }
-    async fn validate(&self, reference: &str) -> Result<Registration, CaError> {
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
         self.fuse
-            .effect("validate", self.inner.validate(reference))
+            .effect("validate", self.inner.submit(reference))
             .await
     }
-    async fn reset_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.fuse
-            .effect("reset", self.inner.reset_token(reference))
-            .await
-    }
-    async fn delete_token(&self, reference: &str) -> Result<Registration, CaError> {
-        self.inner.delete_token(reference).await
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
+        self.fuse.effect("reset", self.inner.start(reference)).await
     }
     async fn delete(&self, reference: &str) -> Result<(), CaError> {
         self.inner.delete(reference).await

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use prevalidate::ca::{Ca, ClientSelector};
+use prevalidate::ca::{ClientSelector, Validation};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
 use prevalidate::prevalidation::{DomainName, Effect, Mode, Observed, Policy, Proof};
@@ -175,7 +175,7 @@ impl World {
     }
 
     fn start(&self, options: Options) -> Worker {
-        let ca: Arc<dyn Ca> = Arc::new(self.ca.clone());
+        let ca: Arc<dyn Validation> = Arc::new(self.ca.clone());
         let provider: Arc<dyn Provider> = Arc::new(Watched {
             inner: MemoryProvider::new(self.zones.clone()),
             ca: self.ca.clone(),
@@ -191,7 +191,7 @@ impl World {
         let ports = Ports {
             cas: [(
                 "model".to_owned(),
-                Mortal::new(ca, &self.fuse) as Arc<dyn Ca>,
+                Mortal::new(ca, &self.fuse) as Arc<dyn Validation>,
             )]
             .into(),
             providers,

@@ -312,6 +312,8 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
             expired: false,
         }),
         remembered: false,
+        challenge: None,
+        order: None,
         last_words: proved.is_none().then(|| "TXT record not found".to_owned()),
         doubt: None,
     }

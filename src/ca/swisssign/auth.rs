@@ -11,15 +11,15 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::answer::Answer;
-use super::error::ApiError;
-use super::http::{Body, Call, Http, Kind};
-use super::settings::{Auth, KeySource, Settings};
+use super::error::{self, ApiError};
+use super::settings::{Auth, Settings};
+use crate::ca::http::answer::Answer;
+use crate::ca::http::{Body, Call, Http, Kind, SecretReader};
 use crate::ca::{CaError, Failure};
 
 /// How long a token signed here lives. The CA allows 8 hours; signing is free, so a lost one may as
@@ -49,7 +49,7 @@ struct Claims<'a> {
 /// A token as it is sent.
 #[derive(Clone)]
 pub(super) struct Bearer {
-    pub(super) header: HeaderValue,
+    pub(super) headers: HeaderMap,
     serial: u64,
     renew_at: Timestamp,
 }
@@ -60,7 +60,7 @@ pub(super) struct Credentials {
     auth: Auth,
     issuer: String,
     audience: String,
-    sources: Vec<KeySource>,
+    sources: Vec<SecretReader>,
     state: Mutex<State>,
 }
 
@@ -287,12 +287,11 @@ impl Credentials {
             Auth::LocalSigning => (self.sign(&key, now, http).map_err(Unmade::Failed)?, LIFE),
             Auth::Helper => self.fetch(key, http).await?,
         };
-        let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
-        let mut header = header.map_err(|_| Unmade::Failed(self.unfit(http)))?;
-        header.set_sensitive(true);
+        let header = crate::ca::http::sensitive(&format!("Bearer {}", token.expose_secret()))
+            .ok_or_else(|| Unmade::Failed(self.unfit(http)))?;
         state.serial += 1;
         let bearer = Bearer {
-            header,
+            headers: HeaderMap::from_iter([(AUTHORIZATION, header)]),
             serial: state.serial,
             renew_at: now.saturating_add(use_for(life)).unwrap_or(Timestamp::MAX),
         };
@@ -342,16 +341,18 @@ impl Credentials {
             format!("`{}`", self.user),
             &path,
         );
-        call.body = Body::UserSecret(key);
+        call.body = Body::Login(vec![("userSecret", key)]);
         let answer = http
-            .exchange(&call, None, None)
+            .exchange(&call, &HeaderMap::new(), None)
             .await
             .map_err(|error| Unmade::Failed(nothing_sent(error)))?;
         if answer.status == StatusCode::UNAUTHORIZED {
             return Err(Unmade::Refused(answer));
         }
         if !answer.status.is_success() {
-            return Err(Unmade::Failed(nothing_sent(http.refusal(&call, &answer))));
+            return Err(Unmade::Failed(nothing_sent(error::refusal(
+                http, &call, &answer,
+            ))));
         }
         let token = answer.body.trim();
         let token = token

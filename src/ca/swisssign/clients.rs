@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::error::clean;
-use super::http::{Call, Kind};
 use super::listing::no_entry;
-use super::{SwissSign, wire};
+use super::{SwissSign, error, wire};
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Call, Kind};
+use crate::ca::selector::{self, Found};
 use crate::ca::{CaError, Client, ClientSelector, Failure, json};
 
 /// The CA cuts a page at 300 however many are asked for.
@@ -17,7 +18,7 @@ const PAGE: usize = 300;
 const PAGES: usize = 100;
 
 impl SwissSign {
-    /// See [`crate::ca::Ca::find_client`].
+    /// See [`crate::ca::Validation::find_client`].
     pub(super) async fn the_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
         match selector {
             ClientSelector::Reference(reference) => self.client_by_reference(reference).await,
@@ -36,7 +37,7 @@ impl SwissSign {
                 .with_hint("Give the client's name instead."));
         }
         let answer = self.call(&call).await?;
-        let client = self.http.json(&call, &answer).map_err(|error| match error.failure {
+        let client = error::json(&self.http, &call, &answer).map_err(|error| match error.failure {
             Failure::NotFound | Failure::Forbidden => error.with_hint(
                 "Check the reference, and that this service account may see the client; its name may be given instead.",
             ),
@@ -47,14 +48,6 @@ impl SwissSign {
 
     async fn client_by_name(&self, name: &str) -> Result<Client, CaError> {
         let found = self.search(name).await?;
-        let has_wildcard = name.contains(['?', '*']);
-        let (fitting, others): (Vec<Client>, Vec<Client>) = found.into_iter().partition(|client| {
-            if has_wildcard {
-                fits(name, &client.name)
-            } else {
-                client.name == name
-            }
-        });
         let path = ["clients", "paged"];
         let call = Call::new(
             Kind::Read,
@@ -62,14 +55,9 @@ impl SwissSign {
             format!("`{}`", clean(name)),
             &path,
         );
-        match fitting.as_slice() {
-            [one] => Ok(one.clone()),
-            [] => {
-                let near = if others.is_empty() {
-                    String::new()
-                } else {
-                    format!("; it did find {}", names(&others))
-                };
+        match selector::choose(name, found) {
+            Found::One(one) => Ok(one),
+            Found::None { near } => {
                 let why = format!(
                     "no client of this name is visible to `{}`{near}",
                     self.credentials.user()
@@ -78,13 +66,10 @@ impl SwissSign {
                     "The name must be exact; `?` and `*` stand for one and for any characters.",
                 ))
             }
-            several => {
-                let why = format!("{} clients fit: {}", several.len(), names(several));
-                Err(self
-                    .http
-                    .error(Failure::Refused, &call, &why)
-                    .with_hint("Give the reference of the one you mean."))
-            }
+            Found::Several(why) => Err(self
+                .http
+                .error(Failure::Refused, &call, &why)
+                .with_hint("Give the reference of the one you mean.")),
         }
     }
 
@@ -106,7 +91,7 @@ impl SwissSign {
                 ("start", start.to_string()),
             ];
             let answer = self.call(&call).await?;
-            let entries = self.http.entries(&call, &answer, Some("data"))?;
+            let entries = error::entries(&self.http, &call, &answer, Some("data"))?;
             // The page's totals are a help; they may be as broken as an entry.
             let page = json::read(answer.body.as_bytes()).map(|page| page.value);
             let before = found.len();
@@ -133,61 +118,5 @@ impl SwissSign {
             }
         }
         Ok(found.into_values().collect())
-    }
-}
-
-/// Whether `name` fits `pattern`, without case: the CA may find more than was meant.
-fn fits(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
-    let name: Vec<char> = name.to_lowercase().chars().collect();
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(&c) if c == '?' || c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((at, taken)) = star else {
-                    return false;
-                };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                n = taken + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|&c| c == '*')
-}
-
-fn names(clients: &[Client]) -> String {
-    let shown: Vec<String> = clients
-        .iter()
-        .take(10)
-        .map(|client| format!("`{}` ({})", clean(&client.name), client.reference))
-        .collect();
-    let more = clients.len() - shown.len();
-    if more == 0 {
-        shown.join(", ")
-    } else {
-        format!("{} and {more} more", shown.join(", "))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn patterns_fit_as_the_vendor_describes_them() {
-        assert!(fits("C?mpan* Ltd", "Company XYZ Ltd"));
-        assert!(fits("*", ""));
-        assert!(fits("a*b*c", "aXbXbc"));
-        assert!(!fits("C?mpan* Ltd", "Company XYZ"));
-        assert!(!fits("a?", "a"));
     }
 }

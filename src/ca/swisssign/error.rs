@@ -1,16 +1,12 @@
-//! What the CA says when it refuses, in words; and the broom that keeps our own secrets and control
-//! characters out of it.
+//! What the CA says when it refuses, in words; and what a refusal means for the call.
 
-use std::borrow::Cow;
-use std::sync::{PoisonError, RwLock};
-
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::ca::json;
-
-/// So much of the CA's free text is kept (faults C22).
-const TEXT_CHARS: usize = 512;
+use crate::ca::http::answer::Answer;
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Call, Http};
+use crate::ca::{CaError, Failure, json};
 
 /// An `APIError`, read tolerantly: every field may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +88,81 @@ impl ApiError {
     }
 }
 
+/// What an answer without success means for the call.
+pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
+    let spoken = ApiError::read(&answer.body);
+    let status = answer.status;
+    let denied = spoken.as_ref().is_some_and(ApiError::is_access_denied);
+    let failure = match status.as_u16() {
+        429 => Failure::Throttled,
+        503 if answer.retry_after.is_some() => Failure::Throttled,
+        // A 401 comes this far only when the same token serves other calls.
+        401 | 403 => Failure::Forbidden,
+        400..=499 if denied => Failure::Forbidden,
+        // Only the CA's own words prove that something is gone; a proxy's 404 does not.
+        404 if spoken.is_some() => Failure::NotFound,
+        404 => Failure::Malformed,
+        // A gateway may have handed the call on before it gave up, and 303 answers what has
+        // been done.
+        408 | 300..=399 | 500..=599 if call.is_read() => Failure::Unavailable,
+        408 | 300..=399 | 500..=599 => Failure::Unknown,
+        400..=499 => Failure::Refused,
+        _ => Failure::Malformed,
+    };
+    let words = match (&spoken, &answer.redirected_to) {
+        (Some(spoken), _) => spoken.words(),
+        (None, Some(host)) => format!("a redirect to {host}, which is not followed"),
+        (None, None) => format!("{} sent {}", http.host(), answer.described()),
+    };
+    let mut error = http.error(failure, call, &format!("HTTP {status}: {words}"));
+    error.retry_after = answer.retry_after;
+    let hint = match failure {
+        Failure::Forbidden => "Ask the CA whether this service account may manage this client.",
+        Failure::Malformed | Failure::Unavailable | Failure::Unknown
+            if status.is_redirection() || status == StatusCode::NOT_FOUND =>
+        {
+            "Check `url`: the address may not be the CA's API, or a proxy answers in its place."
+        }
+        _ => return error,
+    };
+    error.with_hint(hint)
+}
+
+/// The body of a success as JSON, or the error that the answer is.
+pub(super) fn json(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<json::Read, CaError> {
+    success(http, call, answer)?;
+    json::read(answer.body.as_bytes()).map_err(|_| http.no_json(call, answer))
+}
+
+/// The entries of a success that is a list, or that has one under `key`. An object that is no list
+/// counts as its only entry.
+pub(super) fn entries(
+    http: &Http,
+    call: &Call<'_>,
+    answer: &Answer,
+    key: Option<&str>,
+) -> Result<Vec<Vec<u8>>, CaError> {
+    success(http, call, answer)?;
+    let body = answer.body.as_bytes();
+    let found = match key {
+        Some(key) => json::elements_of(body, key),
+        None if answer.body.trim_start().starts_with('{') => Ok(vec![body.to_vec()]),
+        None => json::elements(body),
+    };
+    found.map_err(|_| http.no_json(call, answer))
+}
+
+/// An error for an answer that is not a success in JSON.
+pub(super) fn success(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<(), CaError> {
+    if !answer.status.is_success() {
+        return Err(refusal(http, call, answer));
+    }
+    if !answer.is_json() {
+        return Err(http.no_json(call, answer));
+    }
+    Ok(())
+}
+
 /// The parts of `011.351.0226`, with or without `<>`.
 fn parts(code: &str) -> Option<[&str; 3]> {
     let mut parts = code.trim_matches(['<', '>', ' ']).split('.');
@@ -156,89 +227,6 @@ fn meaning(code: &str) -> Option<String> {
     Some(format!("{module}, {section}: {error}"))
 }
 
-/// Another party's text made fit for a terminal and a log: one line, at most 512 characters,
-/// nothing that moves a cursor or turns the reading direction (faults N07).
-pub(super) fn clean(text: &str) -> String {
-    let mut out = String::new();
-    for (count, c) in text.trim().chars().enumerate() {
-        if count == TEXT_CHARS {
-            out.push('…');
-            break;
-        }
-        if c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody
-/// looks at it (faults C22, J07).
-#[derive(Default)]
-pub(super) struct Redactor(RwLock<Vec<SecretString>>);
-
-const REDACTED: &str = "[REDACTED]";
-
-impl Redactor {
-    /// Remembers a secret.
-    pub(super) fn learn(&self, secret: &SecretString) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if !secret.expose_secret().is_empty()
-            && !known
-                .iter()
-                .any(|k| k.expose_secret() == secret.expose_secret())
-        {
-            known.push(secret.clone());
-        }
-    }
-
-    /// The text without the known secrets.
-    pub(super) fn strike_keys(&self, mut text: String) -> String {
-        for secret in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            if text.contains(secret.expose_secret()) {
-                text = text.replace(secret.expose_secret(), REDACTED);
-            }
-        }
-        text
-    }
-
-    /// The text without the known secrets and without anything that has the shape of a JWT.
-    pub(super) fn strike(&self, text: String) -> String {
-        match strike_tokens(&self.strike_keys(text)) {
-            Cow::Borrowed(same) => same.to_owned(),
-            Cow::Owned(struck) => struck,
-        }
-    }
-}
-
-/// Replaces `eyJ….….…`: the first part of every JWT begins so, being the Base64 of `{"`. Each
-/// character is looked at once or twice, whatever the text is: it comes from another party.
-fn strike_tokens(text: &str) -> Cow<'_, str> {
-    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let mut out = String::new();
-    let (mut kept, mut from) = (0, 0);
-    while let Some(at) = text[from..].find("eyJ").map(|at| from + at) {
-        let end = text[at..]
-            .find(|c| !in_token(c))
-            .map_or(text.len(), |length| at + length);
-        if text[at..end].bytes().filter(|&b| b == b'.').count() >= 2 {
-            out.push_str(&text[kept..at]);
-            out.push_str(REDACTED);
-            kept = end;
-        }
-        from = end;
-    }
-    if kept == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(&text[kept..]);
-    Cow::Owned(out)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -269,34 +257,6 @@ mod tests {
         );
         for not_one in ["", "<html>", "[]", "{}", "null", r#"{"error":"x"}"#] {
             assert_eq!(ApiError::read(not_one), None, "{not_one}");
-        }
-    }
-
-    #[test]
-    fn foreign_text_cannot_reach_the_terminal_raw_nor_grow_without_end() {
-        let hostile = "a\u{1b}[2Jb\r\nc\u{202e}d\0";
-        assert_eq!(clean(hostile), "a\\u{1b}[2Jb\\r\\nc\\u{202e}d\\u{0}");
-        assert_eq!(clean(&"ä".repeat(9999)).chars().count(), 513);
-    }
-
-    #[test]
-    fn keys_and_tokens_are_struck_out_of_foreign_text() {
-        let redactor = Redactor::default();
-        redactor.learn(&SecretString::from("hunter2"));
-        let struck =
-            redactor.strike("k=hunter2&t=eyJh.eyJi.c-_d, eyJust text, eyJx.y.z".to_owned());
-        assert_eq!(struck, "k=[REDACTED]&t=[REDACTED], eyJust text, [REDACTED]");
-    }
-
-    #[test]
-    fn the_search_for_tokens_takes_a_time_that_grows_with_the_text_only() {
-        // The run without end, and the one that is cut into very many tokens.
-        for part in ["eyJ", "eyJ.", "eyJ.. "] {
-            let text = part.repeat(8 * 1024 * 1024 / part.len());
-            let began = std::time::Instant::now();
-            let struck = strike_tokens(&text);
-            assert!(began.elapsed() < std::time::Duration::from_secs(10));
-            assert_eq!(part.contains('.'), struck.contains(REDACTED), "{part}");
         }
     }
 

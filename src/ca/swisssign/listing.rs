@@ -4,11 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::answer::Answer;
-use super::error::{Redactor, clean};
-use super::http::Sink;
 use super::{choose, wire};
 use crate::ca::Listing;
+use crate::ca::http::Sink;
+use crate::ca::http::answer::Answer;
+use crate::ca::http::redact::{Redactor, clean};
 use crate::ca::json::{self, Element, Elements};
 use crate::prevalidation::Registration;
 
@@ -113,6 +113,7 @@ impl<'a> Reader<'a> {
         Ok(Listing {
             registrations,
             unreadable: self.faults.words(),
+            warnings: Vec::new(),
             clock_skew: answer.skew,
             read_at: answer.at,
         })

@@ -5,18 +5,18 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::answer::Answer;
-use super::error::{ApiError, clean};
-use super::http::{Body, Call, Kind};
-use super::listing;
-use super::{SwissSign, choose};
+use super::error::{self, ApiError};
+use super::{SwissSign, choose, listing};
+use crate::ca::http::answer::Answer;
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Body, Call, Kind};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::{DomainName, Registration};
 
 type Outcome = (DomainName, Result<Registration, CaError>);
 
 impl SwissSign {
-    /// Registers `names` of one client; see [`crate::ca::Ca::register`].
+    /// Registers `names` of one client; see [`crate::ca::Validation::register`].
     pub(super) async fn register_all(&self, client: &str, names: &[DomainName]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(names.len());
         let mut waiting: Vec<&[DomainName]> = names.chunks(super::REGISTER_BATCH).rev().collect();
@@ -63,7 +63,7 @@ impl SwissSign {
             && sounds_like_exists(&answer)
         {
             // Not held against the name: the caller reads, finds the entry and adopts it.
-            let mut error = self.http.refusal(&call, &answer);
+            let mut error = error::refusal(&self.http, &call, &answer);
             error.failure = Failure::Unknown;
             error.hint = Some(format!(
                 "{name} seems to be registered already; list the client's domains."
@@ -72,7 +72,7 @@ impl SwissSign {
         }
         let mut unreadable = Vec::new();
         let mut read = Vec::new();
-        for entry in self.http.entries(&call, &answer, None)? {
+        for entry in error::entries(&self.http, &call, &answer, None)? {
             match listing::entry(&entry, &self.token_prefix, answer.at) {
                 Ok(found) => read.push(found),
                 Err(why) => unreadable.push(why),
@@ -108,6 +108,7 @@ impl SwissSign {
             subject: name.to_string(),
             body: Body::Nothing,
             query: Vec::new(),
+            method: call.method.clone(),
             ..*call
         };
         let folded = folded(name);

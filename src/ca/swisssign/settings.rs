@@ -2,23 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::BoxFuture;
-use secrecy::SecretString;
-use url::{Host, Url};
+use url::Url;
 
+use crate::ca::http::{self, Permit, Reach, SecretReader, Timeouts};
 use crate::ca::token::check_prefix;
 use crate::ca::{CaError, Failure};
-
-/// Reads an API key where it lives: a file, a command, the environment. Asked again when the key is
-/// refused (faults J04); it may block. The error is for people and never holds the secret.
-pub type KeySource = Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>;
-
-/// Returns when the account allows one more call, of all machines together, or says why nobody can
-/// tell: then it is not made.
-pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// One service account at SwissSign.
 #[derive(Clone)]
@@ -31,7 +20,7 @@ pub struct Settings {
     pub user: String,
     /// The API key, and the one that follows it during a rollover: a renewed key leaves the old one
     /// valid for 7 days.
-    pub api_keys: Vec<KeySource>,
+    pub api_keys: Vec<SecretReader>,
     /// Where the token comes from.
     pub auth: Auth,
     /// `iss`: the README says `SwissPKI`, the handbook `SwissSign CA`.
@@ -46,7 +35,7 @@ pub struct Settings {
     pub token_prefix: String,
     /// PEM certificates that are trusted in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// An HTTP proxy; the environment's is never used (faults G07).
+    /// An HTTP proxy; the environment's is never used.
     pub proxy: Option<Url>,
     /// `User-Agent`
     pub user_agent: String,
@@ -64,41 +53,13 @@ pub enum Auth {
     Helper,
 }
 
-/// How long to wait for the CA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To the end of the TLS handshake.
-    pub connect: Duration,
-    /// Between two bytes, and before the first.
-    pub read: Duration,
-    /// For a whole call.
-    pub total: Duration,
-    /// `read` where the CA has much to do first: `list`, and `validate`, which looks at DNS from
-    /// several places.
-    pub slow_read: Duration,
-    /// `total` for those.
-    pub slow_total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            read: Duration::from_secs(10),
-            total: Duration::from_secs(30),
-            slow_read: Duration::from_secs(60),
-            slow_total: Duration::from_secs(120),
-        }
-    }
-}
-
 impl Settings {
     /// The documented defaults.
     pub fn new(
         name: impl Into<String>,
         url: Url,
         user: impl Into<String>,
-        api_keys: Vec<KeySource>,
+        api_keys: Vec<SecretReader>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -118,8 +79,8 @@ impl Settings {
         }
     }
 
-    /// The URL that `/v2/…` is put after, or why the settings cannot work.
-    pub(super) fn base(&self) -> Result<Url, CaError> {
+    /// How the account is reached, or why the settings cannot work.
+    pub(super) fn reach(&self) -> Result<Reach, CaError> {
         let refused = |what: &str| {
             Err(CaError::new(
                 Failure::Settings,
@@ -138,25 +99,11 @@ impl Settings {
         if let Err(why) = check_prefix(&self.token_prefix) {
             return refused(&format!("`token_prefix` {why}"));
         }
-        if !self.url.username().is_empty() || self.url.password().is_some() {
-            return refused("`url` holds credentials; the API key belongs in `api_key`");
-        }
-        if self.url.query().is_some() || self.url.fragment().is_some() {
-            return refused(
-                "`url` holds a query or fragment; give it as https://api.ra.swisssign.ch",
-            );
-        }
-        let loopback = match self.url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return refused("`url` names no host"),
-        };
-        if !(self.url.scheme() == "https" || self.url.scheme() == "http" && loopback) {
-            return refused("`url` must begin with https://; http:// is for loopback only");
+        if let Err(why) = Reach::check_url(&self.url) {
+            return refused(&format!("`url` {why}; write https://api.ra.swisssign.ch"));
         }
         let host = self.url.host_str().unwrap_or_default();
-        if !loopback && !host.ends_with(".swisssign.ch") {
+        if http::is_loopback(&self.url) == Some(false) && !host.ends_with(".swisssign.ch") {
             tracing::warn!(
                 ca = self.name,
                 host,
@@ -166,8 +113,18 @@ impl Settings {
         let mut base = self.url.clone();
         let path = base.path().trim_end_matches('/');
         let path = path.strip_suffix("/v2").unwrap_or(path).to_owned();
-        base.set_path(&path);
-        Ok(base)
+        base.set_path(&format!("{path}/v2"));
+        Ok(Reach {
+            name: self.name.clone(),
+            base,
+            rate: self.rate,
+            permit: self.permit.clone(),
+            ca_file: self.ca_file.clone(),
+            identity: None,
+            proxy: self.proxy.clone(),
+            user_agent: self.user_agent.clone(),
+            timeouts: self.timeouts,
+        })
     }
 }
 

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use self::server::Server;
-use super::{KeySource, Settings, SwissSign};
+use super::{Settings, SwissSign};
+use crate::ca::http::SecretReader;
 use crate::clock::SimulatedClock;
 use crate::prevalidation::DomainName;
 
@@ -34,7 +35,7 @@ fn clock() -> SimulatedClock {
     SimulatedClock::at(NOW.parse().unwrap())
 }
 
-fn key(text: &'static str) -> KeySource {
+fn key(text: &'static str) -> SecretReader {
     Arc::new(move || Ok(SecretString::from(text)))
 }
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::error::clean;
+use crate::ca::http::redact::clean;
 use crate::ca::token::is_foreign;
 use crate::ca::{Client, json};
 use crate::prevalidation::guard::CLOCK_TOLERANCE;
@@ -100,6 +100,8 @@ pub(super) fn registration(
         }),
         token,
         remembered: false,
+        challenge: None,
+        order: None,
         last_words,
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
     })

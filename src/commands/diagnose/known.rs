@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use prevalidate_providers::{Provider, ProviderError, RecordKind};
 use serde::Serialize;
 
-use crate::ca::{Ca, CaError};
+use crate::ca::{CaError, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::asked;
 use crate::commands::{Exit, Failed, Global, wire};
@@ -34,7 +34,7 @@ struct Inside {
     store: Arc<dyn Store>,
     views: BTreeMap<DomainName, DomainView>,
     providers: BTreeMap<String, Result<Arc<dyn Provider>, Failed>>,
-    cas: BTreeMap<String, Result<Arc<dyn Ca>, Failed>>,
+    cas: BTreeMap<String, Result<Arc<dyn Validation>, Failed>>,
     policy: Policy,
 }
 

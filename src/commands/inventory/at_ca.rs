@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
-use crate::ca::{Ca, CaError, ClientSelector, Failure, Listing};
+use crate::ca::{CaError, ClientSelector, Failure, Listing, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
@@ -49,7 +49,10 @@ pub(super) async fn registered(
     Ok(names.into_iter().cloned().collect())
 }
 
-async fn list(settings: &Settings, target: &Target) -> Result<(Arc<dyn Ca>, Listing), Failed> {
+async fn list(
+    settings: &Settings,
+    target: &Target,
+) -> Result<(Arc<dyn Validation>, Listing), Failed> {
     let ca = wire::ca(settings, &target.ca, Arc::new(SystemClock))?;
     let reference = match &target.selector {
         ClientSelector::Reference(reference) => reference.clone(),
@@ -62,7 +65,7 @@ async fn list(settings: &Settings, target: &Target) -> Result<(Arc<dyn Ca>, List
 /// A registration that is to go.
 struct Doomed {
     registration: Registration,
-    ca: Arc<dyn Ca>,
+    ca: Arc<dyn Validation>,
 }
 
 /// Takes domains out of the inventory and deletes their registrations, once somebody said yes to
@@ -192,7 +195,7 @@ async fn find(
     Ok(doomed)
 }
 
-async fn read(ca: &dyn Ca, reference: &str) -> Result<Option<Registration>, CaError> {
+async fn read(ca: &dyn Validation, reference: &str) -> Result<Option<Registration>, CaError> {
     match ca.get(reference).await {
         Ok(registration) => Ok(Some(registration)),
         Err(error) if error.failure == Failure::NotFound => Ok(None),

@@ -6,7 +6,7 @@ use crate::prevalidation::DomainName;
 use crate::store::Event;
 
 /// What somebody may have to look after.
-const TROUBLE: [&str; 10] = [
+const TROUBLE: [&str; 11] = [
     "held",
     "late",
     "overdue",
@@ -14,6 +14,7 @@ const TROUBLE: [&str; 10] = [
     "look-failed",
     "guard-refused",
     "unreadable",
+    "ca-warning",
     "removal-failed",
     "vanished",
     "gone",

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::pace::{Allowance, Pace};
 
-use crate::ca::swisssign::Permit;
+use crate::ca::http::Permit;
 use crate::clock::Clock;
 use crate::store::{Bucket, Store};
 

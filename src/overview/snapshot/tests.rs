@@ -38,6 +38,8 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
         }),
         token: None,
         remembered: false,
+        challenge: None,
+        order: None,
         last_words: None,
         doubt: None,
     }

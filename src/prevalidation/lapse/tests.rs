@@ -10,19 +10,17 @@ fn at(text: &str) -> Timestamp {
 
 fn answer(status: Status, dates: Option<(Option<Timestamp>, Option<Timestamp>)>) -> Sighting {
     Sighting::Present(Registration {
-        reference: "cld-1".to_owned(),
-        domain: DomainName::from_a_labels("example.ch").unwrap(),
-        status,
         proof: dates.map(|(validated_at, expires_at)| Proof {
             validated_at,
             expires_at,
             method: Some("cabdns".to_owned()),
             first_seen: None,
         }),
-        token: None,
-        remembered: false,
-        last_words: None,
-        doubt: None,
+        ..Registration::bare(
+            "cld-1",
+            DomainName::from_a_labels("example.ch").unwrap(),
+            status,
+        )
     })
 }
 

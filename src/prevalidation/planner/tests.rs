@@ -20,14 +20,8 @@ fn ago(minutes: i64) -> Timestamp {
 const DAY: i64 = 24 * 60;
 
 fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registration {
+    let status = validated.map_or(Status::Pending, |_| Status::Valid);
     Registration {
-        reference: "cld-1".to_owned(),
-        domain: name(),
-        status: if validated.is_some() {
-            Status::Valid
-        } else {
-            Status::Pending
-        },
         proof: validated.map(|at| Proof {
             validated_at: Some(at),
             ..Proof::default()
@@ -38,9 +32,7 @@ fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registra
             expires_at: Some(after(token_made, SignedDuration::from_hours(30 * 24))),
             expired: false,
         }),
-        remembered: false,
-        last_words: None,
-        doubt: None,
+        ..Registration::bare("cld-1", name(), status)
     }
 }
 

@@ -10,9 +10,9 @@ use axum::response::Response;
 
 use super::behaviour::{Call, What};
 use super::calls::{Asked, perform, route};
-use super::line::Line;
 use super::wire::{Refused, Reply};
 use super::{Shared, admin, log};
+use crate::sandbox::line::Line;
 
 /// The largest body that is read, octets: 100,000 names.
 const BODY_LIMIT: usize = 8 << 20;

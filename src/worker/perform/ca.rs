@@ -162,7 +162,7 @@ impl Worker {
                     continue;
                 }
             };
-            for chunk in chunks(tasks, ca.capabilities().register_batch) {
+            for chunk in chunks(tasks, ca.kind().register_batch) {
                 let chunk = self.keep(chunk, hold).await?;
                 let mut tasks = self.begin(Effect::Register, chunk, hold).await?;
                 crashpoint::reach("register-intended");
@@ -262,11 +262,7 @@ impl Worker {
             return Ok(true);
         }
         let fact = self.ports.store.fact(&reset_fact(&task.row.client)).await?;
-        let known = self
-            .ca(&task.row.ca)
-            .capabilities()
-            .reset_keeps_proof
-            .is_some();
+        let known = self.ca(&task.row.ca).kind().start_keeps_proof.is_some();
         let left = task
             .observed
             .usable_until(&self.policy.reuse, now)
@@ -337,8 +333,9 @@ impl Worker {
         let ca = task.row.ca.clone();
         let answer = self
             .ca(&ca)
-            .reset_token(task.reference().unwrap_or_default())
-            .await;
+            .start(task.reference().unwrap_or_default())
+            .await
+            .map(|started| started.registration);
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
         let mut fact = None;
@@ -406,8 +403,8 @@ impl Worker {
                 let asked = futures::future::join_all(chunk.into_iter().map(|task| {
                     let port = port.clone();
                     async move {
-                        let answer = port.validate(task.reference().unwrap_or_default()).await;
-                        (task, answer)
+                        let answer = port.submit(task.reference().unwrap_or_default()).await;
+                        (task, answer.map(|submission| submission.registration))
                     }
                 }))
                 .await;

@@ -14,7 +14,7 @@ use serde_json::{Value, json as value};
 use super::server::{Reply, Request, Server, json, text};
 use super::*;
 use crate::ca::swisssign::Auth;
-use crate::ca::{Ca, Failure};
+use crate::ca::{Failure, Validation as _};
 
 const SECOND: &str = "second-key-second-key-second-key-second-key-second-key-second-ke";
 const THIRD: &str = "third-key-third-key-third-key-third-key-third-key-third-key-third";
@@ -38,7 +38,7 @@ async fn takes(good: &'static str) -> Server {
     .await
 }
 
-fn with_keys(url: &str, keys: Vec<KeySource>) -> (SwissSign, SimulatedClock) {
+fn with_keys(url: &str, keys: Vec<SecretReader>) -> (SwissSign, SimulatedClock) {
     let clock = clock();
     let ca = SwissSign::new(
         Settings {
@@ -120,7 +120,7 @@ async fn a_refused_token_is_made_anew_once_and_the_call_repeated_even_an_effect(
         json(200, pending(DOMAIN, "example.ch")),
     ])
     .await;
-    client(&server).reset_token(DOMAIN).await.unwrap();
+    client(&server).start(DOMAIN).await.unwrap();
     assert_eq!(server.log().len(), 2);
 }
 
@@ -143,7 +143,7 @@ async fn a_key_rotated_under_a_running_daemon_is_read_again() {
     let server = takes(THIRD).await;
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&reads);
-    let source: KeySource = Arc::new(move || {
+    let source: SecretReader = Arc::new(move || {
         Ok(SecretString::from(
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                 KEY
@@ -163,7 +163,7 @@ async fn a_wrong_key_makes_no_storm_and_is_tried_again_after_a_rest() {
     let server = takes(THIRD).await;
     let now_good = Arc::new(Mutex::new(KEY));
     let kept = Arc::clone(&now_good);
-    let source: KeySource = Arc::new(move || Ok(SecretString::from(*kept.lock().unwrap())));
+    let source: SecretReader = Arc::new(move || Ok(SecretString::from(*kept.lock().unwrap())));
     let (ca, clock) = with_keys(&server.url, vec![source, key(SECOND)]);
     let error = ca.list(CLIENT).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unauthenticated);
@@ -285,7 +285,7 @@ async fn the_helpers_token_is_understood_bare_and_quoted_and_nothing_else_is() {
         "ä.b.c",
     ] {
         let server = Server::turns(vec![text(200, "text/plain", body), json(200, "[]")]).await;
-        let error = helper(&server).0.reset_token(DOMAIN).await.unwrap_err();
+        let error = helper(&server).0.start(DOMAIN).await.unwrap_err();
         assert!(
             !error.outcome_unknown(),
             "{body:?}: the effect was never sent"
@@ -411,7 +411,7 @@ async fn a_user_name_stays_one_segment_of_the_path() {
 #[tokio::test]
 async fn a_key_that_cannot_be_read_is_a_matter_of_settings() {
     for source in [
-        Arc::new(|| Err("no such file".to_owned())) as KeySource,
+        Arc::new(|| Err("no such file".to_owned())) as SecretReader,
         Arc::new(|| Ok(SecretString::from(""))),
         Arc::new(|| panic!("a source that panics")),
     ] {

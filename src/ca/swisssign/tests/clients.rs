@@ -2,7 +2,7 @@
 
 use super::server::{Server, json};
 use super::*;
-use crate::ca::{Ca, ClientSelector, Failure};
+use crate::ca::{ClientSelector, Failure, Validation};
 
 fn by_name(text: &str) -> ClientSelector {
     ClientSelector::Name(text.to_owned())

@@ -2,7 +2,7 @@
 
 use super::server::{Server, json};
 use super::*;
-use crate::ca::{Ca, Failure};
+use crate::ca::{Failure, Validation};
 use crate::prevalidation::Status;
 
 #[tokio::test]
@@ -17,13 +17,11 @@ async fn each_call_has_its_own_path_and_nothing_in_its_body() {
     .await;
     let ca = client(&server);
     ca.get(DOMAIN).await.unwrap();
-    ca.validate(DOMAIN).await.unwrap();
-    ca.reset_token(DOMAIN).await.unwrap();
-    ca.delete_token(DOMAIN).await.unwrap();
+    ca.submit(DOMAIN).await.unwrap();
+    ca.start(DOMAIN).await.unwrap();
     ca.delete(DOMAIN).await.unwrap();
     let base = format!("/v2/client/domain/{DOMAIN}");
-    let expected = ["", "/validate", "/token/reset", "/token/delete", "/delete"]
-        .map(|end| format!("{base}{end}"));
+    let expected = ["", "/validate", "/token/reset", "/delete"].map(|end| format!("{base}{end}"));
     assert_eq!(server.paths(), expected);
     assert!(
         server
@@ -40,7 +38,7 @@ async fn not_seen_yet_is_no_error_in_either_of_its_two_forms() {
         "\"validationResult\":\"TXT not found\",\"status\"",
     );
     let server = Server::always(json(200, unchanged)).await;
-    let registration = client(&server).validate(DOMAIN).await.unwrap();
+    let registration = client(&server).submit(DOMAIN).await.unwrap().registration;
     assert_eq!(
         (registration.status, registration.proof),
         (Status::Pending, None)
@@ -53,7 +51,7 @@ async fn not_seen_yet_is_no_error_in_either_of_its_two_forms() {
         json(200, pending(DOMAIN, "a.ch")),
     ])
     .await;
-    let registration = client(&server).validate(DOMAIN).await.unwrap();
+    let registration = client(&server).submit(DOMAIN).await.unwrap().registration;
     assert_eq!(
         (registration.status, registration.proof),
         (Status::Pending, None)
@@ -75,7 +73,7 @@ async fn not_seen_yet_of_an_entry_that_cannot_be_read_keeps_what_was_said() {
         (json(200, "<"), Failure::Unavailable),
     ] {
         let server = Server::turns(vec![said(), then]).await;
-        let error = client(&server).validate(DOMAIN).await.unwrap_err();
+        let error = client(&server).submit(DOMAIN).await.unwrap_err();
         assert_eq!(error.failure, failure);
         assert!(error.message.contains("TXT not found"), "{error}");
     }

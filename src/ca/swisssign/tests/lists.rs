@@ -3,7 +3,7 @@
 
 use super::server::{Reply, Server, json};
 use super::*;
-use crate::ca::{Ca, ClientSelector, Failure};
+use crate::ca::{ClientSelector, Failure, Validation};
 
 fn listed(entries: &[String]) -> Reply {
     json(200, format!("[{}]", entries.join(",")))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::server::{Server, json as reply};
 use super::*;
-use crate::ca::Ca;
+use crate::ca::Validation;
 use crate::prevalidation::{Registration, ReuseTable, Status};
 
 /// The fields of `ClientDNS` in the vendor's schema that need not be there; `uuid` and `domain`
@@ -88,8 +88,8 @@ async fn answers(entry: &Value) -> Vec<(&'static str, Registration)> {
             ca.list(CLIENT).await.unwrap().registrations.remove(0),
         ),
         ("get", ca.get(DOMAIN).await.unwrap()),
-        ("validate", ca.validate(DOMAIN).await.unwrap()),
-        ("reset", ca.reset_token(DOMAIN).await.unwrap()),
+        ("validate", ca.submit(DOMAIN).await.unwrap().registration),
+        ("reset", ca.start(DOMAIN).await.unwrap().registration),
         ("register", registered.unwrap()),
     ]
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::server::{Reply, Request, Server, json};
 use super::*;
-use crate::ca::{Ca, CaError, Failure};
+use crate::ca::{CaError, Failure, Validation};
 use crate::prevalidation::Registration;
 
 type Outcomes = Vec<(DomainName, Result<Registration, CaError>)>;
@@ -167,7 +167,7 @@ async fn many_names_go_in_several_calls() {
     let ca = client(&server);
     let outcomes = ca.register(CLIENT, &names(120)).await;
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
-    let batch = ca.capabilities().register_batch;
+    let batch = ca.kind().register_batch;
     assert_eq!(
         server
             .log()

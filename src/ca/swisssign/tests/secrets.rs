@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::server::{Reply, Request, Server, json, text};
 use super::*;
 use crate::ca::swisssign::Auth;
-use crate::ca::{Ca, ClientSelector};
+use crate::ca::{ClientSelector, Validation};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -80,7 +80,7 @@ async fn neither_key_nor_token_shows_in_errors_debug_answers_or_the_finest_log()
             shown += &format!("{settings:?}");
             let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
             shown += &format!("{:?}", ca.get(DOMAIN).await);
-            shown += &format!("{:?}", ca.validate(DOMAIN).await);
+            shown += &format!("{:?}", ca.submit(DOMAIN).await);
             shown += &format!("{:?}", ca.register(CLIENT, &[name("a.ch")]).await);
             shown += &format!("{:?}", ca.list(CLIENT).await);
             shown += &format!(

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::server::{Reply, Server, json, text};
 use super::*;
-use crate::ca::swisssign::{Permit, Timeouts};
-use crate::ca::{Ca, CaError, Failure};
+use crate::ca::http::{Permit, Timeouts};
+use crate::ca::{CaError, Failure, Validation};
 
 /// The failures of a read, of an effect, and the requests that came for each.
 async fn both(reply: Reply) -> ((CaError, usize), (CaError, usize)) {
@@ -24,7 +24,7 @@ async fn both(reply: Reply) -> ((CaError, usize), (CaError, usize)) {
     let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
     let read = ca.get(DOMAIN).await.unwrap_err();
     let reads = server.log().len();
-    let effect = ca.reset_token(DOMAIN).await.unwrap_err();
+    let effect = ca.start(DOMAIN).await.unwrap_err();
     ((read, reads), (effect, server.log().len() - reads))
 }
 
@@ -155,7 +155,7 @@ async fn a_call_that_never_left_is_known_not_to_have_happened() {
         .local_addr()
         .unwrap();
     let ca = SwissSign::new(settings(&format!("http://{gone}")), Arc::new(clock())).unwrap();
-    let error = ca.reset_token(DOMAIN).await.unwrap_err();
+    let error = ca.start(DOMAIN).await.unwrap_err();
     assert_eq!(error.failure, Failure::Unavailable);
     assert!(
         error.message.contains(&format!("no connection to {gone}")),
@@ -186,10 +186,10 @@ async fn without_a_permit_nothing_is_sent_and_nothing_has_happened() {
     )
     .unwrap();
     ca.get(DOMAIN).await.unwrap();
-    ca.reset_token(DOMAIN).await.unwrap();
+    ca.start(DOMAIN).await.unwrap();
     for error in [
         ca.get(DOMAIN).await.unwrap_err(),
-        ca.reset_token(DOMAIN).await.unwrap_err(),
+        ca.start(DOMAIN).await.unwrap_err(),
     ] {
         assert_eq!(error.failure, Failure::Unavailable);
         assert!(
@@ -244,7 +244,7 @@ async fn a_silence_ends_at_the_limits_of_a_byte_and_of_a_call() {
             ..settings(&server.url)
         };
         let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
-        let error = ca.delete_token(DOMAIN).await.unwrap_err();
+        let error = ca.start(DOMAIN).await.unwrap_err();
         assert_eq!(error.failure, Failure::Unknown);
         assert!(error.message.contains(words), "{error}");
     }
@@ -266,7 +266,7 @@ async fn a_wait_is_handed_on_and_not_slept() {
         let clock = clock();
         let before = crate::clock::Clock::now(&clock);
         let ca = SwissSign::new(settings(&server.url), Arc::new(clock.clone())).unwrap();
-        let error = ca.validate(DOMAIN).await.unwrap_err();
+        let error = ca.submit(DOMAIN).await.unwrap_err();
         assert_eq!(error.failure, Failure::Throttled);
         assert_eq!(
             error.retry_after,

@@ -56,6 +56,8 @@ fn the_documented_entry_is_read_whole() {
                 expired: false,
             }),
             remembered: false,
+            challenge: None,
+            order: None,
             last_words: Some("Validated XYZ".into()),
             doubt: None,
         }

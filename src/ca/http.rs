@@ -1,8 +1,13 @@
-//! One exchange with the CA: the request, the time limits, the size limits, the retries, and the
-//! words of a refusal.
+//! One exchange with a CA of any kind: the request, the time limits, the size limits, the retries.
 //!
-//! Every call of this API is a POST, so the method does not say whether it may be repeated: each
+//! At some CAs every call is a POST, so the method does not say whether it may be repeated: each
 //! call says itself whether it is a read. Reads are tried up to three times, effects once.
+
+pub(super) mod answer;
+mod call;
+mod connect;
+mod reach;
+pub(super) mod redact;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,15 +17,16 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prevalidate_providers::causes::chain;
-use reqwest::StatusCode;
-use reqwest::header::{self, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Method;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use secrecy::ExposeSecret;
 
-use super::answer::Answer;
-use super::connect;
-use super::error::{ApiError, Redactor, clean};
-use super::settings::{Permit, Settings, Timeouts};
-use crate::ca::{CaError, Failure, json};
+use self::answer::Answer;
+pub(super) use self::call::{Body, Call, Kind, Sink};
+pub(super) use self::reach::is_loopback;
+pub use self::reach::{Permit, Reach, SecretReader, Timeouts};
+use self::redact::{Redactor, clean};
+use super::{CaError, Failure};
 use crate::clock::Clock;
 
 /// How often a read is tried.
@@ -30,7 +36,7 @@ const TRIES: u32 = 3;
 /// half at random.
 const PAUSE: Duration = Duration::from_millis(800);
 
-/// What an answer may weigh after decompression (faults C21).
+/// What an answer may weigh after decompression.
 const CAP: usize = 1024 * 1024;
 /// The same for the list of a client's domains: a hundred thousand of them at 0.8 kB each, measured
 /// on the sandbox.
@@ -43,63 +49,6 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// What a call does, which decides how often and how patiently it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Changes nothing: may be repeated.
-    Read,
-    /// A read whose answer may be large and slow.
-    List,
-    /// Changes something: never repeated here.
-    Effect,
-    /// An effect during which the CA looks at DNS from several places.
-    SlowEffect,
-}
-
-/// One call, with the words that its errors begin with.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    /// `validate`, as in "could not validate cld-…".
-    pub(super) verb: &'static str,
-    pub(super) subject: String,
-    /// Segments after `/v2`, not yet encoded.
-    pub(super) path: &'a [&'a str],
-    pub(super) query: Vec<(&'static str, String)>,
-    pub(super) body: Body,
-    pub(super) kind: Kind,
-}
-
-/// What goes with a call.
-#[derive(Debug)]
-pub(super) enum Body {
-    Nothing,
-    Json(serde_json::Value),
-    /// The form of the token helper.
-    UserSecret(SecretString),
-}
-
-impl<'a> Call<'a> {
-    pub(super) fn new(
-        kind: Kind,
-        verb: &'static str,
-        subject: impl Into<String>,
-        path: &'a [&'a str],
-    ) -> Self {
-        Self {
-            verb,
-            subject: subject.into(),
-            path,
-            query: Vec::new(),
-            body: Body::Nothing,
-            kind,
-        }
-    }
-
-    fn is_read(&self) -> bool {
-        matches!(self.kind, Kind::Read | Kind::List)
-    }
-}
-
 /// Why there is no whole answer.
 enum Broken {
     NotSent(String),
@@ -109,14 +58,6 @@ enum Broken {
     Unusable(String),
     /// The server's certificate is refused: why, and what to do about it.
     Untrusted(String, &'static str),
-}
-
-/// Takes an answer that is too large to be held, piece by piece.
-pub(super) trait Sink: Send {
-    /// An answer begins; what was taken of an earlier try counts no more.
-    fn begin(&mut self, at: Timestamp);
-    /// The next piece, or why no more of it is wanted.
-    fn take(&mut self, piece: &[u8]) -> Result<(), String>;
 }
 
 /// The connection to one CA.
@@ -135,23 +76,24 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
-        let base = settings.base()?;
+    pub(super) fn new(reach: &Reach, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         let refused =
-            |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
+            |what: String| CaError::new(Failure::Settings, format!("{}: {what}", reach.name));
+        let base = &reach.base;
+        Reach::check_url(base).map_err(|why| refused(format!("`url` {why}")))?;
         Ok(Self {
-            ca: settings.name.clone(),
+            ca: reach.name.clone(),
             clock,
             redactor: Redactor::default(),
             base: base.as_str().trim_end_matches('/').to_owned(),
             host: base.host_str().unwrap_or_default().to_owned(),
-            peer: connect::peer(&base, settings.proxy.as_ref()),
-            client: connect::client(settings, &base)?,
-            limiter: RateLimiter::direct(quota(settings.rate).ok_or_else(|| {
+            peer: connect::peer(base, reach.proxy.as_ref()),
+            client: connect::client(reach)?,
+            limiter: RateLimiter::direct(quota(reach.rate).ok_or_else(|| {
                 refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned())
             })?),
-            permit: settings.permit.clone(),
-            timeouts: settings.timeouts,
+            permit: reach.permit.clone(),
+            timeouts: reach.timeouts,
         })
     }
 
@@ -164,7 +106,7 @@ impl Http {
     pub(super) async fn exchange(
         &self,
         call: &Call<'_>,
-        bearer: Option<&HeaderValue>,
+        headers: &HeaderMap,
         mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<Answer, CaError> {
         let url = self.url(call)?;
@@ -175,7 +117,7 @@ impl Http {
                 None => Ok(()),
             };
             let outcome = match permitted {
-                Ok(()) => self.once(call, &url, bearer, sink.as_deref_mut()).await,
+                Ok(()) => self.once(call, &url, headers, sink.as_deref_mut()).await,
                 Err(broken) => Err(broken),
             };
             let (status, trouble) = match &outcome {
@@ -221,22 +163,31 @@ impl Http {
         &self,
         call: &Call<'_>,
         url: &str,
-        bearer: Option<&HeaderValue>,
+        headers: &HeaderMap,
         sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<Answer, Broken> {
-        let mut request = self.client.post(url);
-        if let Some(bearer) = bearer {
-            request = request.header(header::AUTHORIZATION, bearer.clone());
-        }
         let accept = match &call.body {
-            Body::UserSecret(_) => "text/plain, application/json",
+            Body::Login(_) => "text/plain, application/json",
             _ => "application/json",
         };
-        request = request.header(header::ACCEPT, accept);
+        let mut request = self
+            .client
+            .request(call.method.clone(), url)
+            .headers(headers.clone())
+            .header(header::ACCEPT, accept);
         request = match &call.body {
-            Body::Nothing => request.header(header::CONTENT_LENGTH, "0"),
+            Body::Nothing if call.method == Method::POST => {
+                request.header(header::CONTENT_LENGTH, "0")
+            }
+            Body::Nothing => request,
             Body::Json(value) => request.json(value),
-            Body::UserSecret(secret) => request.form(&[("userSecret", secret.expose_secret())]),
+            Body::Login(fields) => {
+                let fields: Vec<_> = fields
+                    .iter()
+                    .map(|(key, value)| (*key, value.expose_secret()))
+                    .collect();
+                request.form(&fields)
+            }
         };
         let patience = match call.kind {
             Kind::List | Kind::SlowEffect => (self.timeouts.slow_read, self.timeouts.slow_total),
@@ -309,14 +260,14 @@ impl Http {
         let body = String::from_utf8_lossy(&body).into_owned();
         // The helper's answer is a token: only there may the text keep one.
         answer.body = match call.body {
-            Body::UserSecret(_) => self.redactor.strike_keys(body),
+            Body::Login(_) => self.redactor.strike_keys(body),
             _ => self.redactor.strike(body),
         };
         Ok(answer)
     }
 
     fn url(&self, call: &Call<'_>) -> Result<String, CaError> {
-        let mut url = format!("{}/v2", self.base);
+        let mut url = self.base.clone();
         for segment in call.path {
             if matches!(*segment, "" | "." | "..") {
                 let what = format!("`{}` cannot stand in the path of a call", clean(segment));
@@ -384,82 +335,8 @@ impl Http {
         CaError::new(failure, what)
     }
 
-    /// What an answer without success means for the call.
-    pub(super) fn refusal(&self, call: &Call<'_>, answer: &Answer) -> CaError {
-        let spoken = ApiError::read(&answer.body);
-        let status = answer.status;
-        let denied = spoken.as_ref().is_some_and(ApiError::is_access_denied);
-        let failure = match status.as_u16() {
-            429 => Failure::Throttled,
-            503 if answer.retry_after.is_some() => Failure::Throttled,
-            // A 401 comes this far only when the same token serves other calls.
-            401 | 403 => Failure::Forbidden,
-            400..=499 if denied => Failure::Forbidden,
-            // Only the CA's own words prove that something is gone; a proxy's 404 does not.
-            404 if spoken.is_some() => Failure::NotFound,
-            404 => Failure::Malformed,
-            // A gateway may have handed the call on before it gave up, and 303 answers what has
-            // been done.
-            408 | 300..=399 | 500..=599 if call.is_read() => Failure::Unavailable,
-            408 | 300..=399 | 500..=599 => Failure::Unknown,
-            400..=499 => Failure::Refused,
-            _ => Failure::Malformed,
-        };
-        let words = match (&spoken, &answer.redirected_to) {
-            (Some(spoken), _) => spoken.words(),
-            (None, Some(host)) => format!("a redirect to {host}, which is not followed"),
-            (None, None) => format!("{} sent {}", self.host, answer.described()),
-        };
-        let mut error = self.error(failure, call, &format!("HTTP {status}: {words}"));
-        error.retry_after = answer.retry_after;
-        error.hint = match failure {
-            Failure::Forbidden => Some("Ask the CA whether this service account may manage this client.".to_owned()),
-            Failure::Malformed | Failure::Unavailable | Failure::Unknown
-                if status.is_redirection() || status == StatusCode::NOT_FOUND =>
-            {
-                Some("Check `url`: the address may not be the CA's API, or a proxy answers in its place.".to_owned())
-            }
-            _ => None,
-        };
-        error
-    }
-
-    /// The body of a success as JSON, or the error that the answer is.
-    pub(super) fn json(&self, call: &Call<'_>, answer: &Answer) -> Result<json::Read, CaError> {
-        self.success(call, answer)?;
-        json::read(answer.body.as_bytes()).map_err(|_| self.no_json(call, answer))
-    }
-
-    /// The entries of a success that is a list, or that has one under `key`. An object that is no
-    /// list counts as its only entry.
-    pub(super) fn entries(
-        &self,
-        call: &Call<'_>,
-        answer: &Answer,
-        key: Option<&str>,
-    ) -> Result<Vec<Vec<u8>>, CaError> {
-        self.success(call, answer)?;
-        let body = answer.body.as_bytes();
-        let found = match key {
-            Some(key) => json::elements_of(body, key),
-            None if answer.body.trim_start().starts_with('{') => Ok(vec![body.to_vec()]),
-            None => json::elements(body),
-        };
-        found.map_err(|why| self.error(Failure::Malformed, call, &why))
-    }
-
-    /// An error for an answer that is not a success in JSON.
-    pub(super) fn success(&self, call: &Call<'_>, answer: &Answer) -> Result<(), CaError> {
-        if !answer.status.is_success() {
-            return Err(self.refusal(call, answer));
-        }
-        if !answer.is_json() {
-            return Err(self.no_json(call, answer));
-        }
-        Ok(())
-    }
-
-    fn no_json(&self, call: &Call<'_>, answer: &Answer) -> CaError {
+    /// What was sent in place of the JSON that should have been.
+    pub(super) fn no_json(&self, call: &Call<'_>, answer: &Answer) -> CaError {
         let why = format!(
             "HTTP {}, but {} sent {}",
             answer.status,
@@ -469,6 +346,13 @@ impl Http {
         self.error(Failure::Malformed, call, &why)
             .with_hint("A proxy or a maintenance page may have answered in the CA's place.")
     }
+}
+
+/// A header's value that no log shows; `None` for one that no header may have.
+pub(super) fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn quota(rate: f64) -> Option<Quota> {

@@ -36,6 +36,34 @@ pub(super) enum Sight {
     Unreachable,
 }
 
+/// What the CA looks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Data<'a> {
+    Txt(&'a str),
+    /// The target, compared without case.
+    Cname(&'a str),
+}
+
+impl Data<'_> {
+    fn record_type(self) -> RecordType {
+        match self {
+            Self::Txt(_) => RecordType::TXT,
+            Self::Cname(_) => RecordType::CNAME,
+        }
+    }
+
+    fn is_in(self, data: &RData) -> bool {
+        match (self, data) {
+            (Self::Txt(value), RData::TXT(txt)) => txt.txt_data.concat() == value.as_bytes(),
+            (Self::Cname(target), RData::CNAME(name)) => {
+                let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+                plain(&name.0.to_ascii()) == plain(target)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How the answers of the name servers are judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Perspectives {
@@ -48,19 +76,14 @@ pub(super) struct Perspectives {
 /// Looks for `value` at `name`: the CA's words, in `Ok` when it was seen.
 pub(super) async fn look(
     name: &str,
-    value: &str,
+    data: Data<'_>,
     servers: &[SocketAddr],
     perspectives: Perspectives,
 ) -> Result<String, String> {
     if servers.is_empty() {
         return Err(format!("No name server found for {name}"));
     }
-    let sights = join_all(
-        servers
-            .iter()
-            .map(|&server| ask(server, name, value, false)),
-    )
-    .await;
+    let sights = join_all(servers.iter().map(|&server| ask(server, name, data, false))).await;
     words(name, servers, &sights, judge(name, &sights, perspectives))
 }
 
@@ -69,14 +92,14 @@ pub(super) async fn look(
 /// failure like any other.
 pub(super) async fn look_through(
     name: &str,
-    value: &str,
+    data: Data<'_>,
     resolvers: &[SocketAddr],
     may_fail: u32,
 ) -> Result<String, String> {
     let sights = join_all(
         resolvers
             .iter()
-            .map(|&resolver| ask(resolver, name, value, true)),
+            .map(|&resolver| ask(resolver, name, data, true)),
     )
     .await;
     words(name, resolvers, &sights, quorum(&sights, may_fail))
@@ -130,7 +153,7 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
     sees(0) && blind <= perspectives.may_fail as usize
 }
 
-async fn ask(server: SocketAddr, name: &str, value: &str, recursive: bool) -> Sight {
+async fn ask(server: SocketAddr, name: &str, data: Data<'_>, recursive: bool) -> Sight {
     let Ok(mut owner) = Name::from_ascii(name) else {
         return Sight::NoMatch;
     };
@@ -140,7 +163,7 @@ async fn ask(server: SocketAddr, name: &str, value: &str, recursive: bool) -> Si
     let mut edns = Edns::new();
     edns.set_max_payload(1232).set_dnssec_ok(true);
     query
-        .add_query(Query::query(owner, RecordType::TXT))
+        .add_query(Query::query(owner, data.record_type()))
         .set_edns(edns);
     let (patience, attempts) = if recursive {
         (RESOLVER_PATIENCE, RESOLVER_ATTEMPTS)
@@ -164,9 +187,7 @@ async fn ask(server: SocketAddr, name: &str, value: &str, recursive: bool) -> Si
     if !existing || !(answer.authoritative || recursive) {
         return Sight::Lame(answer.response_code);
     }
-    let shows =
-        |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() == value.as_bytes());
-    if answer.answers.iter().any(|record| shows(&record.data)) {
+    if answer.answers.iter().any(|record| data.is_in(&record.data)) {
         Sight::Match
     } else {
         Sight::NoMatch

@@ -12,20 +12,20 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
 use url::Url;
 
-use super::error::clean;
-use super::settings::Settings;
+use super::Reach;
+use super::redact::clean;
 use crate::ca::{CaError, Failure};
 
 /// What a person can do where the CA's certificate is not trusted.
 const TRUST_HINT: &str = "If a TLS inspection stands between, or the CA has a root of its own, name \
     that root in `ca_file`; else the system's roots count, or those of SSL_CERT_FILE.";
 
-/// Makes the client that `settings` describe, for calls to `base`.
-pub(super) fn client(settings: &Settings, base: &Url) -> Result<reqwest::Client, CaError> {
-    let refused =
-        |what: String| CaError::new(Failure::Settings, format!("{}: {what}", settings.name));
+/// Makes the client that `reach` describes.
+pub(in crate::ca) fn client(reach: &Reach) -> Result<reqwest::Client, CaError> {
+    let refused = |what: String| CaError::new(Failure::Settings, format!("{}: {what}", reach.name));
+    let base = &reach.base;
     let mut builder = reqwest::Client::builder()
-        .user_agent(&settings.user_agent)
+        .user_agent(&reach.user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -33,11 +33,11 @@ pub(super) fn client(settings: &Settings, base: &Url) -> Result<reqwest::Client,
         // One call, one answer: a connection that others share could take several effects down
         // with it.
         .http1_only()
-        .connect_timeout(settings.timeouts.connect)
+        .connect_timeout(reach.timeouts.connect)
         // A connection that the CA closes just as we use it costs an effect its answer.
         .pool_idle_timeout(Duration::from_secs(15))
         .https_only(base.scheme() == "https");
-    if let Some(proxy) = &settings.proxy {
+    if let Some(proxy) = &reach.proxy {
         let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
             refused("`proxy` is no URL of a proxy; write it as http://host:port".to_owned())
         })?;
@@ -46,16 +46,36 @@ pub(super) fn client(settings: &Settings, base: &Url) -> Result<reqwest::Client,
     if base.scheme() == "http" {
         // Loopback needs no roots, and a machine without any must still run the sandbox.
         builder = builder.tls_certs_only([]);
-    } else if let Some(file) = &settings.ca_file {
+    } else if let Some(file) = &reach.ca_file {
         let roots =
             roots(file).map_err(|why| refused(format!("`ca_file` {}: {why}", file.display())))?;
         builder = builder.tls_certs_only(roots);
+    }
+    if let Some((certificate, key)) = &reach.identity {
+        builder = builder.identity(identity(certificate, key).map_err(refused)?);
     }
     builder.build().map_err(|error| {
         refused(format!(
             "the HTTPS client cannot be set up: {}",
             chain(&error.without_url())
         ))
+    })
+}
+
+/// The certificate and the key that this client shows.
+fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String> {
+    let read = |what: &str, file: &Path| {
+        std::fs::read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
+    };
+    let mut pem = read("certificate", certificate)?;
+    pem.push(b'\n');
+    pem.extend(read("key", key)?);
+    reqwest::Identity::from_pem(&pem).map_err(|_| {
+        format!(
+            "`certificate` {} and `key` {} are no certificate and its key in PEM form",
+            certificate.display(),
+            key.display()
+        )
     })
 }
 
@@ -78,7 +98,7 @@ fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
 }
 
 /// The host with its port, as a firewall knows it, and the proxy that stands before it.
-pub(super) fn peer(base: &Url, proxy: Option<&Url>) -> String {
+pub(in crate::ca) fn peer(base: &Url, proxy: Option<&Url>) -> String {
     let place = |url: &Url| {
         let host = url.host_str().unwrap_or_default();
         url.port_or_known_default()
@@ -92,7 +112,7 @@ pub(super) fn peer(base: &Url, proxy: Option<&Url>) -> String {
 }
 
 /// Why a certificate was refused, when that is what went wrong: the words, and what to do.
-pub(super) fn distrust(error: &reqwest::Error) -> Option<(String, &'static str)> {
+pub(in crate::ca) fn distrust(error: &reqwest::Error) -> Option<(String, &'static str)> {
     let mut cause = error.source();
     while let Some(error) = cause {
         let tls = error.downcast_ref::<TlsError>().or_else(|| {

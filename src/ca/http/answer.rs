@@ -5,34 +5,37 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::error::clean;
+use super::redact::clean;
 
 /// A wait that was asked for in words nobody can read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(60);
 
 /// A whole answer, its text free of our own secrets.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: String,
-    pub(super) media_type: Option<String>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) redirected_to: Option<String>,
+pub(in crate::ca) struct Answer {
+    pub(in crate::ca) status: StatusCode,
+    pub(in crate::ca) body: String,
+    pub(in crate::ca) media_type: Option<String>,
+    pub(in crate::ca) retry_after: Option<Duration>,
+    pub(in crate::ca) redirected_to: Option<String>,
+    /// The rows of a list on all its pages, and where a thing that was made is.
+    pub(in crate::ca) total: Option<u64>,
+    pub(in crate::ca) location: Option<String>,
     /// Our clock minus the CA's.
-    pub(super) skew: Option<SignedDuration>,
-    pub(super) at: Timestamp,
+    pub(in crate::ca) skew: Option<SignedDuration>,
+    pub(in crate::ca) at: Timestamp,
 }
 
 impl Answer {
-    pub(super) fn new(
+    pub(in crate::ca) fn new(
         status: StatusCode,
         headers: &HeaderMap,
         body: String,
         at: Timestamp,
     ) -> Self {
-        let text = |name| {
+        let text = |name: HeaderName| {
             headers
                 .get(name)
                 .and_then(|value: &HeaderValue| value.to_str().ok())
@@ -57,26 +60,29 @@ impl Answer {
             redirected_to: text(header::LOCATION)
                 .filter(|_| status.is_redirection())
                 .map(redirect_host),
+            total: text(HeaderName::from_static("x-total-count"))
+                .and_then(|total| total.trim().parse().ok()),
+            location: text(header::LOCATION).map(str::to_owned),
             skew: date.map(|date| at.duration_since(date)),
             at,
         }
     }
 
     /// Whether it is a page for people: it comes from somebody else than the API.
-    pub(super) fn is_page(&self) -> bool {
+    pub(in crate::ca) fn is_page(&self) -> bool {
         self.media_type
             .as_deref()
             .is_some_and(|media| media.contains("html"))
     }
 
     /// Whether it may be JSON, by what it says of itself.
-    pub(super) fn is_json(&self) -> bool {
+    pub(in crate::ca) fn is_json(&self) -> bool {
         self.media_type
             .as_deref()
             .is_none_or(|media| media.ends_with("json"))
     }
 
-    pub(super) fn described(&self) -> String {
+    pub(in crate::ca) fn described(&self) -> String {
         match (&self.media_type, self.body.trim()) {
             (_, "") => "an empty answer".to_owned(),
             (Some(media), _) if !media.ends_with("json") => {
@@ -88,7 +94,7 @@ impl Answer {
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), clamped to 1 s..6 h whatever
-/// it says (faults C15).
+/// it says.
 fn retry_after(text: &str, now: Timestamp) -> Duration {
     let text = text.trim();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -113,7 +119,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
         .and_then(|date| Timestamp::try_from(date).ok())
 }
 
-/// Of a redirect's target only the host is shown: the rest may carry what was sent (faults J01).
+/// Of a redirect's target only the host is shown: the rest may carry what was sent.
 fn redirect_host(location: &str) -> String {
     match url::Url::parse(location) {
         Ok(url) => clean(url.host_str().unwrap_or("another place")),

@@ -1,0 +1,78 @@
+//! One call to a CA, with the words that its errors begin with.
+
+use jiff::Timestamp;
+use reqwest::Method;
+use secrecy::SecretString;
+
+/// What a call does, which decides how often and how patiently it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ca) enum Kind {
+    /// Changes nothing: may be repeated.
+    Read,
+    /// A read whose answer may be large and slow.
+    List,
+    /// Changes something: never repeated here.
+    Effect,
+    /// An effect during which the CA looks at DNS from several places.
+    SlowEffect,
+}
+
+/// One call, with the words that its errors begin with.
+#[derive(Debug)]
+pub(in crate::ca) struct Call<'a> {
+    /// `validate`, as in "could not validate cld-…".
+    pub(in crate::ca) verb: &'static str,
+    pub(in crate::ca) subject: String,
+    pub(in crate::ca) method: Method,
+    /// Segments after the base, not yet encoded.
+    pub(in crate::ca) path: &'a [&'a str],
+    pub(in crate::ca) query: Vec<(&'static str, String)>,
+    pub(in crate::ca) body: Body,
+    pub(in crate::ca) kind: Kind,
+}
+
+/// What goes with a call.
+#[derive(Debug)]
+pub(in crate::ca) enum Body {
+    Nothing,
+    Json(serde_json::Value),
+    /// A form whose answer is a secret: only there may an answer keep a token.
+    Login(Vec<(&'static str, SecretString)>),
+}
+
+impl<'a> Call<'a> {
+    pub(in crate::ca) fn new(
+        kind: Kind,
+        verb: &'static str,
+        subject: impl Into<String>,
+        path: &'a [&'a str],
+    ) -> Self {
+        Self {
+            verb,
+            subject: subject.into(),
+            method: Method::POST,
+            path,
+            query: Vec::new(),
+            body: Body::Nothing,
+            kind,
+        }
+    }
+
+    /// The same call by GET.
+    pub(in crate::ca) fn by_get(mut self) -> Self {
+        self.method = Method::GET;
+        self
+    }
+
+    pub(in crate::ca) fn is_read(&self) -> bool {
+        matches!(self.kind, Kind::Read | Kind::List)
+    }
+}
+
+/// Takes an answer that is too large to be held, piece by piece.
+pub(in crate::ca) trait Sink: Send {
+    /// An answer begins; what was taken of an earlier try counts no more.
+    fn begin(&mut self, at: Timestamp);
+    /// The next piece, or why no more of it is wanted.
+    fn take(&mut self, piece: &[u8]) -> Result<(), String>;
+}

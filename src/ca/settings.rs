@@ -1,0 +1,142 @@
+//! The settings of `[ca.NAME]`, declared by each kind of CA as a table: the configuration is read,
+//! checked and shown from the same row.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prevalidate_providers::secret::SecretSource;
+
+use super::http::{Reach, SecretReader};
+
+/// One setting of a kind.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// What may stand there.
+    pub form: Form,
+    /// What to write, where the setting must be there.
+    pub required: Option<&'static str>,
+}
+
+/// What may stand as the value of a setting.
+#[derive(Debug)]
+pub enum Form {
+    /// A setting that every kind has: `kind`, `url`, `rate`, `caa_names`, `ca_file`, `proxy`.
+    Common,
+    /// A text, with its default; none: it may be left out.
+    Text(Option<&'static str>),
+    /// A text with its default that a check has to pass.
+    Checked(&'static str, fn(&str) -> Result<(), &'static str>),
+    /// One of these words; the first is the default.
+    Choice(&'static [&'static str]),
+    /// Where a secret is.
+    Secret,
+    /// The path of a file that is there.
+    File,
+}
+
+impl Setting {
+    /// A setting that every kind has.
+    pub const fn common(key: &'static str) -> Self {
+        Self {
+            key,
+            form: Form::Common,
+            required: None,
+        }
+    }
+
+    /// A setting that may be left out.
+    pub const fn optional(key: &'static str, form: Form) -> Self {
+        Self {
+            key,
+            form,
+            required: None,
+        }
+    }
+
+    /// A setting that must be there; `hint` says what to write.
+    pub const fn required(key: &'static str, form: Form, hint: &'static str) -> Self {
+        Self {
+            key,
+            form,
+            required: Some(hint),
+        }
+    }
+}
+
+/// What stands as the value of a setting.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of [`Form::Text`], [`Form::Checked`] and [`Form::Choice`].
+    Text(String),
+    /// Of [`Form::Secret`].
+    Secret(SecretSource),
+    /// Of [`Form::File`].
+    File(PathBuf),
+}
+
+/// The values of a kind's own settings, with the defaults in place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Values(BTreeMap<&'static str, Value>);
+
+impl Values {
+    /// Takes a value in.
+    pub fn set(&mut self, key: &'static str, value: Value) {
+        self.0.insert(key, value);
+    }
+
+    /// The value of a setting.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// A text, or an empty one.
+    pub fn text(&self, key: &str) -> &str {
+        match self.get(key) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Where a secret is.
+    pub fn secret(&self, key: &str) -> Option<&SecretSource> {
+        match self.get(key) {
+            Some(Value::Secret(source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The path of a file.
+    pub fn file(&self, key: &str) -> Option<&Path> {
+        match self.get(key) {
+            Some(Value::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Every secret with its key.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretSource)> {
+        self.0.iter().filter_map(|(key, value)| match value {
+            Value::Secret(source) => Some((*key, source)),
+            _ => None,
+        })
+    }
+
+    /// Reads a secret where it lives, each time it is asked for.
+    pub(super) fn reader(&self, key: &str) -> Option<SecretReader> {
+        let source = self.secret(key)?.clone();
+        Some(Arc::new(move || {
+            source.read().map_err(|error| error.to_string())
+        }))
+    }
+}
+
+/// An account as it was configured, for [`Adapter::connect`](super::registry::Adapter::connect).
+pub struct Account<'a> {
+    /// How the CA is reached; the base is the `url` as it was written.
+    pub reach: Reach,
+    /// The kind's own settings.
+    pub values: &'a Values,
+}

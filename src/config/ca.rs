@@ -1,0 +1,171 @@
+//! `[ca.NAME]`: what every kind of CA has, and the table of settings that the kind declares.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::CaSettings;
+use super::quantity::Rate;
+use super::read::{file, is_loopback, plain_url};
+use super::tree::{Schema, Section};
+use crate::ca::registry::{self, Adapter};
+use crate::ca::settings::{Form, Setting, Value, Values};
+use crate::propagation::caa;
+
+/// The keys of the kind that the reference file shows.
+pub(super) const CA: Schema = Schema {
+    path: "ca.NAME",
+    keys: registry::REFERENCE_KEYS,
+};
+
+/// Reads one account; `None` only after a fault was reported.
+pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
+    let kinds = registry::ADAPTERS.map(|adapter| (adapter.kind.name, adapter));
+    let kind = section.choice("kind", &kinds);
+    // Without a kind the keys are those of the first: most accounts are of it.
+    let shape = kind.unwrap_or(registry::ADAPTERS[0]);
+    let section = section.check(&Schema {
+        path: CA.path,
+        keys: shape.keys,
+    });
+    section.must_have("kind", "write kind = \"swisssign\"");
+    section.must_have("url", shape.url_hint);
+    let mut values = Values::default();
+    let mut whole = true;
+    for setting in shape.settings {
+        if let Some(hint) = setting.required {
+            section.must_have(setting.key, hint);
+        }
+        match own(&section, setting) {
+            Some(value) => values.set(setting.key, value),
+            None => whole &= setting.required.is_none(),
+        }
+    }
+    let url = section
+        .text("url")
+        .and_then(|text| ca_url(&section, shape, text));
+    let rate = section
+        .text("rate")
+        .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
+    let caa_names = caa_names(&section, shape);
+    let ca_file = file(&section, "ca_file");
+    let proxy = section
+        .text("proxy")
+        .and_then(|text| proxy_url(&section, text));
+    Some(CaSettings {
+        kind: kind.filter(|_| whole)?,
+        url: url?,
+        // No CA documents a limit; this one is kind.
+        rate: rate
+            .unwrap_or(Ok(Rate {
+                count: 2,
+                per: Duration::from_secs(1),
+            }))
+            .ok()?,
+        caa_names,
+        ca_file,
+        proxy,
+        values,
+    })
+}
+
+/// The value of a setting that is the kind's own, or its default.
+fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
+    let key = setting.key;
+    let text = |default: Option<&str>| {
+        let text = if section.has(key) {
+            section.text(key)
+        } else {
+            default
+        };
+        text.map(|text| Value::Text(text.to_owned()))
+    };
+    match &setting.form {
+        Form::Common => None,
+        Form::Text(default) => text(*default),
+        Form::Checked(default, check) => {
+            let value = text(Some(default));
+            if let Some(Value::Text(text)) = &value
+                && let Err(why) = check(text)
+            {
+                section.fault(key, why);
+            }
+            value
+        }
+        Form::Choice(words) => {
+            let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+            let word = if section.has(key) {
+                section.choice(key, &choices)
+            } else {
+                words.first().copied()
+            };
+            word.map(|word| Value::Text(word.to_owned()))
+        }
+        Form::Secret => section.secret(key).map(Value::Secret),
+        Form::File => file(section, key).map(Value::File),
+    }
+}
+
+/// What the CA is called in CAA records: host names, as RFC 8659, section 4.2, writes them.
+fn caa_names(section: &Section<'_>, adapter: &Adapter) -> Vec<String> {
+    let names = adapter.kind.caa_names;
+    if !section.has("caa_names") {
+        return names.iter().map(ToString::to_string).collect();
+    }
+    let texts = section.texts("caa_names");
+    let example = names.first().copied().unwrap_or("example.com");
+    if texts.is_empty() {
+        section.fault(
+            "caa_names",
+            format!("must name at least one, such as \"{example}\""),
+        );
+    }
+    for text in &texts {
+        if !caa::is_issuer_name(text.text) {
+            let message = format!("must hold names as in CAA records, such as \"{example}\"");
+            section
+                .reader
+                .fault(Some(text.line), &section.key("caa_names"), message, None);
+        }
+    }
+    texts.iter().map(|text| text.text.to_owned()).collect()
+}
+
+/// Only `https`; `http` for a sandbox on this machine.
+fn ca_url(section: &Section<'_>, adapter: &Adapter, text: &str) -> Option<Url> {
+    let url = plain_url(section, "url", text)?;
+    let loopback = is_loopback(&url);
+    if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
+        section.fault(
+            "url",
+            "must begin with https:// (http:// only for a loopback address)",
+        );
+        return None;
+    }
+    let is_of = |host: &str, zone: &str| {
+        host.strip_suffix(zone)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let known = url
+        .domain()
+        .is_some_and(|host| adapter.hosts.iter().any(|zone| is_of(host, zone)));
+    if !known && !loopback {
+        let message = format!(
+            "is no host of {}; what the account signs or sends goes there",
+            adapter.hosts.join(" or ")
+        );
+        section
+            .reader
+            .notice(section.line_of("url"), &section.key("url"), message);
+    }
+    Some(url)
+}
+
+fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {
+    let url = plain_url(section, "proxy", text)?;
+    if !["http", "https"].contains(&url.scheme()) {
+        section.fault("proxy", "must begin with http:// or https://");
+        return None;
+    }
+    Some(url)
+}

@@ -1,0 +1,4 @@
+//! The adapters of CAs against their sandboxes, which really ask name servers.
+
+mod certificates;
+mod swisssign;
