@@ -8,6 +8,7 @@ pub mod ending;
 pub mod http;
 mod json;
 pub mod registry;
+pub mod sectigo;
 mod selector;
 pub mod settings;
 pub mod swisssign;

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod dns;
 mod line;
 mod look;
+pub mod sectigo;
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

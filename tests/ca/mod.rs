@@ -1,4 +1,5 @@
 //! The adapters of CAs against their sandboxes, which really ask name servers.
 
 mod certificates;
+mod sectigo;
 mod swisssign;

@@ -1,0 +1,426 @@
+//! Sectigo Certificate Manager (SCM): one account, its organisations, their domains.
+//!
+//! The parts, from the wire up: `login` says who calls in one of three ways, `error` puts codes
+//! into words, `wire` reads rows and statuses, `listing` goes through the pages, `domains` finds,
+//! creates and deletes domains, `organisations` finds the client. Calls are keyed by the name of
+//! the domain, so the reference of a registration is its A-label.
+//!
+//! A validation is an order that SCM carries out over minutes or days. VALIDATED is true before a
+//! renewal and stays so while it runs, and SUBMITTED may stay behind when all is done: neither word
+//! says that there is a new proof, only the dates do. An open order is gone on with and never
+//! started anew.
+
+mod domains;
+mod error;
+mod listing;
+mod login;
+mod organisations;
+mod settings;
+mod wire;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use self::error::{Endpoint, refusal};
+use self::login::Credentials;
+pub use self::settings::{
+    CERTIFICATE_URL, Creation, Login, OAUTH_URL, PASSWORD_URL, Settings, TOKEN_URL,
+};
+use super::http::answer::Answer;
+use super::http::redact::clean;
+use super::http::{Body, Call, Http, Kind};
+use super::validation::{self, Method};
+use super::{
+    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+};
+use crate::clock::Clock;
+use crate::prevalidation::{Challenge, DomainName, OrderState, Registration, ReuseTable, Status};
+
+/// What is fixed for Sectigo. 198 days from 2026-03-12 on: Sectigo's notice of March 2026.
+pub static KIND: validation::Kind = validation::Kind {
+    name: "sectigo",
+    register_batch: 20,
+    start_keeps_proof: Some(true),
+    looks_by_itself: true,
+    methods: &[Method::Cname, Method::Txt],
+    caa_names: &["sectigo.com"],
+    reuse: ReuseTable::sectigo,
+};
+
+/// A fresh order is looked at by SCM within minutes; afterwards at the moments that it names.
+const SOON: SignedDuration = SignedDuration::from_mins(1);
+/// When to look again at an order of which SCM names no moment.
+const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
+
+/// One account at Sectigo Certificate Manager.
+pub struct Sectigo {
+    http: Http,
+    credentials: Credentials,
+    settings: Settings,
+    /// When the password's end was last asked for.
+    password_read_at: Mutex<Option<Timestamp>>,
+}
+
+impl Sectigo {
+    /// Checks the settings; sends nothing and reads no secret.
+    ///
+    /// # Errors
+    /// [`Failure::Settings`], with what is wrong.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
+        settings.check()?;
+        Ok(Self {
+            http: Http::new(&settings.reach, Arc::clone(&clock))?,
+            credentials: Credentials::new(&settings, clock)?,
+            settings,
+            password_read_at: Mutex::default(),
+        })
+    }
+
+    /// Makes a call, and hands on only a success.
+    async fn call(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Answer, CaError> {
+        let mut renewed = false;
+        loop {
+            let shown = self.credentials.show(&self.http).await?;
+            let answer = self.http.exchange(call, &shown.headers, None).await?;
+            if answer.status.is_success() {
+                return Ok(answer);
+            }
+            let error = refusal(&self.http, endpoint, call, &answer);
+            if error.failure != Failure::Unauthenticated {
+                return Err(error);
+            }
+            let is_token = answer.status == StatusCode::UNAUTHORIZED;
+            if renewed || !is_token || !self.credentials.refused(&shown, &error, &self.http).await {
+                self.credentials.give_up(&error, &self.http).await;
+                return Err(error);
+            }
+            renewed = true;
+        }
+    }
+
+    /// A call below `/dcv/vN/validation` about one domain, and its answer.
+    async fn dcv(
+        &self,
+        kind: Kind,
+        verb: &'static str,
+        domain: &DomainName,
+        path: &[&str],
+    ) -> Result<(Value, Timestamp), CaError> {
+        let path = [&["dcv", self.version(), "validation"], path].concat();
+        let mut call = Call::new(kind, verb, domain.as_str(), &path);
+        call.body = Body::Json(json!({"domain": domain.as_str()}));
+        if path.last() == Some(&"sync") {
+            call.query = vec![("force", "true".to_owned())];
+        }
+        let answer = self.call(Endpoint::Dcv, &call).await?;
+        let read = self.json(&call, &answer)?;
+        Ok((read.value, answer.at))
+    }
+
+    fn json(&self, call: &Call<'_>, answer: &Answer) -> Result<super::json::Read, CaError> {
+        if !answer.is_json() {
+            return Err(self.http.no_json(call, answer));
+        }
+        super::json::read(answer.body.as_bytes()).map_err(|_| self.http.no_json(call, answer))
+    }
+
+    /// The header login has version 1 of the calls about validations, OAuth version 2 only.
+    fn version(&self) -> &'static str {
+        if self.settings.is_oauth() { "v2" } else { "v1" }
+    }
+
+    /// The domain that a reference names.
+    fn domain(&self, verb: &'static str, reference: &str) -> Result<DomainName, CaError> {
+        wire::name_of(reference).ok_or_else(|| {
+            let call = Call::new(Kind::Read, verb, clean(reference), &[]);
+            self.http
+                .error(Failure::Refused, &call, "the reference is no domain")
+        })
+    }
+
+    /// The state of a domain's validation, fresh.
+    async fn status(&self, domain: &DomainName) -> Result<Registration, CaError> {
+        // The only call of version 2 that the header login has.
+        let path = ["dcv", "v2", "validation", "status"];
+        let mut call = Call::new(Kind::Read, "read the validation of", domain.as_str(), &path);
+        call.body = Body::Json(json!({"domain": domain.as_str()}));
+        let answer = self.call(Endpoint::Dcv, &call).await?;
+        let read = self.json(&call, &answer)?;
+        if !read.value.is_object() {
+            return Err(self.http.no_json(&call, &answer));
+        }
+        Ok(wire::status(&read, domain.clone(), answer.at))
+    }
+
+    /// The challenge of a start or a submission, which must be one.
+    fn given(
+        &self,
+        verb: &'static str,
+        domain: &DomainName,
+        answer: &Value,
+    ) -> Result<Challenge, CaError> {
+        let mode = match self.settings.method {
+            Method::Txt => "TXT",
+            Method::Cname => "CNAME",
+        };
+        let call = Call::new(Kind::Effect, verb, domain.as_str(), &[]);
+        match wire::challenge(answer, domain, Some(mode)) {
+            Ok(Some(challenge)) => Ok(challenge),
+            Ok(None) => Err(self.http.error(
+                Failure::Malformed,
+                &call,
+                "the answer names no record (`host` and `point`)",
+            )),
+            Err(why) => Err(self.http.error(Failure::Refused, &call, &why).with_hint(
+                "Nothing is published. Ask Sectigo's support, and name the domain and the record.",
+            )),
+        }
+    }
+
+    /// When an order may have news: soon while SCM has not looked yet, then when it means to.
+    fn look_at(found: &Registration, now: Timestamp) -> Timestamp {
+        let after = |span| now.saturating_add(span).unwrap_or(Timestamp::MAX);
+        let order = found.open_order();
+        if order.is_none_or(|order| order.last_check.is_none()) {
+            return after(SOON);
+        }
+        order
+            .and_then(|order| order.next_check)
+            .filter(|&next| next > now)
+            .unwrap_or_else(|| after(UNNAMED))
+    }
+
+    /// What a submission has come to, by what SCM says now.
+    fn submission(&self, mut found: Registration, said: Option<&Value>) -> Submission {
+        let message = said
+            .and_then(|said| said.get("message"))
+            .and_then(Value::as_str);
+        if let Some(message) = message {
+            found.last_words = Some(clean(message));
+        }
+        let now = self.http.clock.now();
+        let rejected = found
+            .order
+            .as_ref()
+            .is_some_and(|order| order.state == OrderState::Rejected);
+        let verdict = if rejected {
+            let words = found.last_words.take().unwrap_or_default();
+            let words = format!("Sectigo rejected the order {words}");
+            found.last_words = Some(words.trim_end().to_owned());
+            Verdict::NotSeen
+        } else if found.open_order().is_some() {
+            Verdict::Taken {
+                look_at: Self::look_at(&found, now),
+            }
+        } else if found.status == Status::Valid {
+            Verdict::Proven
+        } else {
+            Verdict::NotSeen
+        };
+        Submission {
+            registration: found,
+            verdict,
+        }
+    }
+
+    /// Once a day, how long the password is good for: a warning in words.
+    async fn password_warning(&self) -> Result<Option<String>, CaError> {
+        const DAILY: SignedDuration = SignedDuration::from_hours(24);
+        const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 14);
+        let now = self.http.clock.now();
+        {
+            let mut read_at = self
+                .password_read_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let is_due =
+                read_at.is_none_or(|read| !(read <= now && now.duration_since(read) < DAILY));
+            if !self.credentials.has_password() || !is_due {
+                return Ok(None);
+            }
+            *read_at = Some(now);
+        }
+        let path = ["admin", "v1", "password"];
+        let call = Call::new(
+            Kind::Read,
+            "read the password's state of",
+            self.user(),
+            &path,
+        );
+        let call = call.by_get();
+        let answer = match self.call(Endpoint::Admin, &call).await {
+            Ok(answer) => answer,
+            Err(error) if error.failure == Failure::Unauthenticated => return Err(error),
+            // It is a courtesy; the calls that matter say for themselves whether they work.
+            Err(error) => {
+                tracing::debug!(ca = self.http.ca, %error, "the password's state is not known");
+                return Ok(None);
+            }
+        };
+        let value = super::json::read(answer.body.as_bytes()).map(|read| read.value);
+        let value = value.unwrap_or_default();
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let ends = text("expirationDate").and_then(wire::moment);
+        let has_ended = text("state").map(wire::word).as_deref() == Some("EXPIRED");
+        let user = self.user();
+        let hint = "change it in SCM, then in the configuration's source";
+        if has_ended {
+            return Ok(Some(format!("the password of {user} has ended: {hint}")));
+        }
+        Ok(ends
+            .filter(|end| end.duration_since(now) <= AHEAD)
+            .map(|end| {
+                let day = end.strftime("%Y-%m-%d");
+                format!("the password of {user} ends on {day}: {hint}")
+            }))
+    }
+
+    fn user(&self) -> String {
+        format!("`{}`", clean(self.credentials.user()))
+    }
+
+    async fn start_anew(&self, domain: &DomainName) -> Result<Started, CaError> {
+        let known = self.status(domain).await?;
+        if known.open_order().is_some() && known.challenge.is_some() {
+            // An order of an earlier run, or of a colleague: starting anew would end it.
+            let now = self.http.clock.now();
+            let submitted = known
+                .open_order()
+                .is_some_and(|order| order.state == OrderState::Submitted);
+            return Ok(Started {
+                look_at: submitted.then(|| Self::look_at(&known, now)),
+                registration: known,
+            });
+        }
+        const VERB: &str = "start the validation of";
+        let path = match self.settings.method {
+            Method::Cname => ["start", "domain", "cname"],
+            Method::Txt => ["submit", "domain", "txt"],
+        };
+        let (answer, at) = self.dcv(Kind::Effect, VERB, domain, &path).await?;
+        let challenge = self.given(VERB, domain, &answer)?;
+        let until = (self.settings.method == Method::Txt)
+            .then(|| at.saturating_add(SignedDuration::from_hours(30 * 24)).ok())
+            .flatten();
+        let look_at = (self.settings.method == Method::Txt)
+            .then(|| at.saturating_add(SOON).unwrap_or(Timestamp::MAX));
+        Ok(Started {
+            registration: Registration {
+                challenge: Some(challenge.dated(Some(at), until)),
+                ..known
+            },
+            look_at,
+        })
+    }
+}
+
+#[async_trait]
+impl Validation for Sectigo {
+    fn kind(&self) -> &'static validation::Kind {
+        &KIND
+    }
+
+    async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
+        self.organisation(selector).await
+    }
+
+    async fn list(&self, client: &str) -> Result<Listing, CaError> {
+        let warning = self.password_warning().await?;
+        let mut listing = self.pages(client).await?;
+        if let Some(warning) = warning {
+            tracing::warn!(ca = self.http.ca, warning, "Sectigo's login needs a person");
+            listing.warnings.push(warning);
+        }
+        Ok(listing)
+    }
+
+    async fn register(
+        &self,
+        client: &str,
+        names: &[DomainName],
+    ) -> Vec<(DomainName, Result<Registration, CaError>)> {
+        let mut outcomes = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            let outcome = self.add(client, name).await;
+            let stops = outcome.as_ref().err().filter(|error| {
+                error.is_account_wide()
+                    || matches!(error.failure, Failure::Throttled | Failure::Unavailable)
+            });
+            let stops = stops.cloned();
+            outcomes.push((name.clone(), outcome));
+            if let Some(error) = stops {
+                // What stops one call stops the next: the rest was not sent, and that is known.
+                let rest = names[at + 1..].iter();
+                outcomes.extend(rest.map(|name| (name.clone(), Err(error.clone()))));
+                break;
+            }
+        }
+        outcomes
+    }
+
+    async fn get(&self, reference: &str) -> Result<Registration, CaError> {
+        let domain = self.domain("read the validation of", reference)?;
+        self.status(&domain).await
+    }
+
+    async fn start(&self, reference: &str) -> Result<Started, CaError> {
+        let domain = self.domain("start the validation of", reference)?;
+        self.start_anew(&domain).await
+    }
+
+    async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
+        const VERB: &str = "submit the validation of";
+        let domain = self.domain(VERB, reference)?;
+        let known = self.status(&domain).await?;
+        let submitted = known
+            .open_order()
+            .is_some_and(|order| order.state == OrderState::Submitted);
+        if submitted || self.settings.method == Method::Txt {
+            if !submitted {
+                // Submitting again would ask for another value than the one that stands in DNS.
+                return Ok(self.submission(known, None));
+            }
+            // SCM carries the order out already: it is told to look at its state now.
+            let read = self.dcv(
+                Kind::SlowEffect,
+                "sync the validation of",
+                &domain,
+                &["sync"],
+            );
+            let (answer, _) = read.await?;
+            let found = self.status(&domain).await.map_err(after_the_call)?;
+            return Ok(self.submission(found, Some(&answer)));
+        }
+        let path = ["submit", "domain", "cname"];
+        let (answer, _) = self.dcv(Kind::SlowEffect, VERB, &domain, &path).await?;
+        let found = self.status(&domain).await.map_err(after_the_call)?;
+        Ok(self.submission(found, Some(&answer)))
+    }
+
+    async fn delete(&self, reference: &str) -> Result<(), CaError> {
+        let domain = self.domain("delete", reference)?;
+        self.remove(&domain).await
+    }
+}
+
+/// A read that failed behind an effect that was answered: the effect has happened, so a read comes
+/// next and not the effect again.
+fn after_the_call(mut error: CaError) -> CaError {
+    if error.is_retryable() {
+        error.failure = Failure::Unknown;
+    }
+    error
+}
+
+impl fmt::Debug for Sectigo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sectigo")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

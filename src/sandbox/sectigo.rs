@@ -1,0 +1,221 @@
+//! A stand-in for Sectigo Certificate Manager's REST API: the calls about organisations, domains and
+//! validations, in the shapes of Sectigo's manual, with every open question as a switch.
+//!
+//! `book` is what the CA knows, `calls` what each call does to it, `dcv` the validations: it really
+//! asks the name servers before it counts a domain. `behaviour` holds the switches, `serve` the
+//! HTTP around it, with both logins.
+
+mod behaviour;
+mod book;
+mod calls;
+mod dcv;
+mod serve;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use behaviour::{Behaviour, Dates, Delegation, Fault, OrderEnd, Spelling, What};
+pub use serve::Request;
+
+use super::clock::ShiftedClock;
+use super::line;
+use crate::clock::Clock;
+
+/// Which addresses the CA asks about a name: those of the authoritative servers of its zone.
+pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
+
+/// How to start one.
+pub struct ScmOptions {
+    /// The CA's time.
+    pub clock: Arc<ShiftedClock>,
+    /// Where to listen; port 0: any.
+    pub listen: SocketAddr,
+    /// The administrator, who is also the API client of the OAuth login.
+    pub user: String,
+    /// The password, which is also the secret of the OAuth login.
+    pub password: SecretString,
+    /// The customer's part of the portal's address.
+    pub customer_uri: String,
+    /// Id and name of each organisation.
+    pub organisations: Vec<(u64, String)>,
+    /// What is unknown about the real one.
+    pub behaviour: Behaviour,
+    /// Of all randomness.
+    pub seed: u64,
+    /// Where the CA looks.
+    pub name_servers: NameServers,
+}
+
+/// A running CA. Dropping it stops it.
+pub struct Scm {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    cancel: CancellationToken,
+}
+
+impl fmt::Debug for Scm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scm")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    clock: Arc<ShiftedClock>,
+    name_servers: NameServers,
+    login: serve::Account,
+    state: Mutex<State>,
+}
+
+struct State {
+    book: book::Book,
+    behaviour: Behaviour,
+    faults: Vec<Fault>,
+    log: Vec<Request>,
+    tokens: Vec<(String, Timestamp)>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl Scm {
+    /// Starts a CA without domains.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start(options: ScmOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            clock: options.clock,
+            name_servers: options.name_servers,
+            login: serve::Account {
+                user: options.user,
+                password: options.password,
+                customer_uri: options.customer_uri,
+            },
+            state: Mutex::new(State {
+                book: book::Book::new(options.seed, options.organisations),
+                behaviour: options.behaviour,
+                faults: Vec::new(),
+                log: Vec::new(),
+                tokens: Vec::new(),
+            }),
+        });
+        let router = Router::new()
+            .fallback(serve::answer)
+            .with_state(Arc::clone(&shared));
+        let service = router.into_make_service_with_connect_info::<line::Line>();
+        let cancel = CancellationToken::new();
+        let stopped = cancel.clone().cancelled_owned();
+        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
+        tokio::spawn(server.into_future());
+        Ok(Self {
+            shared,
+            address,
+            cancel,
+        })
+    }
+
+    /// Stops taking connections; calls that are under way are finished. Dropping does the same.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// The base URL of the header login, and of OAuth.
+    pub fn url(&self) -> String {
+        format!("http://{}/api", self.address)
+    }
+
+    /// Where the OAuth login fetches its token.
+    pub fn token_url(&self) -> String {
+        format!("http://{}/token", self.address)
+    }
+
+    /// Changes switches.
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.shared.state().behaviour);
+    }
+
+    /// Orders a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// All requests since the start or the last [`Scm::clear_log`].
+    pub fn log(&self) -> Vec<Request> {
+        self.shared.state().log.clone()
+    }
+
+    /// How many requests had a path that ends so.
+    pub fn count(&self, end: &str) -> usize {
+        let state = self.shared.state();
+        state
+            .log
+            .iter()
+            .filter(|request| request.path.ends_with(end))
+            .count()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_log(&self) {
+        self.shared.state().log.clear();
+    }
+
+    /// Adds a domain of an organisation, as a person does in the portal.
+    pub fn add_domain(&self, name: &str, organisation: u64) {
+        let mut state = self.shared.state();
+        state.book.add(name, organisation, false);
+    }
+
+    /// Gives a domain a proof of this age, as if it had been validated then.
+    pub fn prove(&self, name: &str, age: SignedDuration) {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        if let Some(domain) = state.book.domain_mut(name) {
+            domain.validated_at = now.saturating_sub(age).ok();
+        }
+    }
+
+    /// A person of the level above approves every delegation.
+    pub fn approve(&self) {
+        self.shared.state().book.approve();
+    }
+
+    /// When a domain was validated last.
+    pub fn validated_at(&self, name: &str) -> Option<Timestamp> {
+        let state = self.shared.state();
+        state
+            .book
+            .domain(name)
+            .and_then(|domain| domain.validated_at)
+    }
+
+    /// Ends every token of the OAuth login.
+    pub fn end_tokens(&self) {
+        self.shared.state().tokens.clear();
+    }
+}
+
+impl Drop for Scm {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,152 @@
+//! What is not known about the real CA, as switches; and what can go wrong on the way to it.
+
+use serde::{Deserialize, Serialize};
+
+/// One switch for each open question about the CA. The default is the friendliest answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// How days are written.
+    pub dates: Dates,
+    /// How the words of a status are written.
+    pub spelling: Spelling,
+    /// Whether rows of the list lack their date and their method.
+    pub bare_rows: bool,
+    /// Whether lists name their total in `X-Total-Count`.
+    pub shows_total: bool,
+    /// So many more rows are counted than there are.
+    pub counts_too_many: usize,
+    /// Whether every page of a list is its first page again.
+    pub repeats_pages: bool,
+    /// Whether wildcard entries are rows of their own.
+    pub wildcard_rows: bool,
+    /// Whether each start of a CNAME validation gives another pair.
+    pub new_pair_each_start: bool,
+    /// How orders end.
+    pub orders: OrderEnd,
+    /// Whether a fulfilled order goes on being called SUBMITTED.
+    pub leaves_submitted: bool,
+    /// Seconds from a submission to the first look, and from each look to the next.
+    pub first_look: i64,
+    /// See [`Behaviour::first_look`].
+    pub next_look: i64,
+    /// Whether `sync?force=true` makes the CA look at once.
+    pub sync_looks: bool,
+    /// Whether a TXT value holds characters that are hard to quote.
+    pub hostile_values: bool,
+    /// The record's owner lies outside of the domain.
+    pub owner_outside: bool,
+    /// Whether start and submit are refused with -724.
+    pub busy: bool,
+    /// Whether the account lacks the right to validate (-3).
+    pub no_right: bool,
+    /// Whether validation in advance is switched off (-1608).
+    pub dcv_off: bool,
+    /// What becomes of a new domain.
+    pub delegation: Delegation,
+    /// `ALIVE`, `EXPIRED` or `NEVER_EXPIRE`.
+    pub password_state: String,
+    /// The day on which the password ends.
+    pub password_ends: Option<String>,
+    /// Seconds that a token lives; 0: the answer does not say.
+    pub token_life: i64,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            dates: Dates::Days,
+            spelling: Spelling::Wire,
+            bare_rows: false,
+            shows_total: true,
+            counts_too_many: 0,
+            repeats_pages: false,
+            wildcard_rows: false,
+            new_pair_each_start: true,
+            orders: OrderEnd::Fulfilled,
+            leaves_submitted: false,
+            first_look: 60,
+            next_look: 7_200,
+            sync_looks: true,
+            hostile_values: true,
+            owner_outside: false,
+            busy: false,
+            no_right: false,
+            dcv_off: false,
+            delegation: Delegation::Active,
+            password_state: "ALIVE".to_owned(),
+            password_ends: None,
+            token_life: 300,
+        }
+    }
+}
+
+/// How days are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dates {
+    /// `2026-11-29`
+    Days,
+    /// `11/29/2026`
+    Us,
+    /// RFC 3339
+    Instants,
+}
+
+/// How the words of a status are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spelling {
+    /// `NOT_VALIDATED`
+    Wire,
+    /// `Not validated`
+    Display,
+}
+
+/// How orders end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderEnd {
+    /// As soon as the record is seen.
+    Fulfilled,
+    /// They stay submitted whatever is in DNS.
+    Hang,
+    /// The first look rejects them.
+    Rejected,
+}
+
+/// What becomes of a new domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delegation {
+    /// It can be validated at once.
+    Active,
+    /// It waits for a person of the level above.
+    Requested,
+    /// The account may not create domains (-3).
+    NoRight,
+    /// The Web API is switched off for the organisation (-1021).
+    WebApiOff,
+}
+
+/// Something that goes wrong with the next calls of this method and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The end of `POST /domain/v1`.
+    pub on: String,
+    /// For how many calls.
+    pub times: u32,
+    /// What happens.
+    pub what: What,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A gateway answers in plain text, and the call is not made.
+    Gateway(u16),
+    /// The call is made, and its answer is lost.
+    DoneButLost,
+    /// The call is lost on its way.
+    Lost,
+}

@@ -1,0 +1,173 @@
+//! From an HTTP request to an answer: faults, the two logins, the call, the log.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use rand::distr::{Alphanumeric, SampleString};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::Shared;
+use super::behaviour::What;
+use super::calls::{Asked, perform};
+use super::wire::Reply;
+use crate::sandbox::line::Line;
+
+/// The largest body that is read, octets.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// One request, as it was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Below `/api` or `/private/api`.
+    pub path: String,
+    /// Behind the `?`.
+    pub query: String,
+    /// The status of its answer, whether or not it arrived.
+    pub status: u16,
+}
+
+/// Who may call.
+pub(super) struct Account {
+    pub(super) user: String,
+    pub(super) password: SecretString,
+    pub(super) customer_uri: String,
+}
+
+/// Answers one request. What has begun is finished, whether or not the client still waits for it.
+pub(super) async fn answer(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: HttpRequest,
+) -> Response {
+    tokio::spawn(work(shared, line, request))
+        .await
+        .unwrap_or_else(|_| {
+            let mut broken = Response::default();
+            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            broken
+        })
+}
+
+async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let whole = parts.uri.path();
+    let path = whole
+        .strip_prefix("/private")
+        .unwrap_or(whole)
+        .strip_prefix("/api")
+        .unwrap_or(whole);
+    let fault = shared.fault(&format!("{} {path}", parts.method));
+    let query = parts.uri.query().unwrap_or_default();
+    let reply = match fault {
+        Some(What::Gateway(status)) => Reply::gateway(status),
+        Some(What::Lost) => {
+            line.cut();
+            Reply::empty(200)
+        }
+        _ if path == "/token" => shared.token(&body),
+        _ => {
+            let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+            match shared.who(&parts.headers) {
+                Err(refused) => refused,
+                Ok(oauth) => {
+                    let asked = Asked {
+                        method: parts.method.as_str(),
+                        path: &segments,
+                        query,
+                        body: &body,
+                        oauth,
+                    };
+                    perform(&shared, &asked).await
+                }
+            }
+        }
+    };
+    if fault == Some(What::DoneButLost) {
+        line.cut();
+    }
+    shared.state().log.push(Request {
+        method: parts.method.to_string(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        status: reply.status,
+    });
+    reply.into_response(shared.now())
+}
+
+impl Shared {
+    /// What goes wrong with this call.
+    fn fault(&self, call: &str) -> Option<What> {
+        let mut state = self.state();
+        let at = state
+            .faults
+            .iter()
+            .position(|fault| call.ends_with(&fault.on))?;
+        let fault = &mut state.faults[at];
+        let what = fault.what;
+        fault.times -= 1;
+        if fault.times == 0 {
+            state.faults.remove(at);
+        }
+        Some(what)
+    }
+
+    /// Whether the caller shows a token, or the refusal of a wrong login.
+    fn who(&self, headers: &HeaderMap) -> Result<bool, Reply> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let refused = || Reply::refused(401, -16, "Unknown user");
+        if let Some(bearer) = text(header::AUTHORIZATION.as_str()) {
+            let now = self.now();
+            let token = bearer.strip_prefix("Bearer ").unwrap_or_default();
+            let state = self.state();
+            let is_good = state
+                .tokens
+                .iter()
+                .any(|(known, end)| known == token && now < *end);
+            return if is_good { Ok(true) } else { Err(refused()) };
+        }
+        let login = &self.login;
+        let right = text("login") == Some(&login.user)
+            && text("password") == Some(login.password.expose_secret())
+            && text("customeruri") == Some(&login.customer_uri);
+        if right { Ok(false) } else { Err(refused()) }
+    }
+
+    /// The token server: OAuth 2, client credentials.
+    fn token(&self, body: &[u8]) -> Reply {
+        let field = |wanted: &str| {
+            form_urlencoded::parse(body)
+                .find(|(key, _)| key == wanted)
+                .map(|(_, value)| value.into_owned())
+        };
+        let right = field("grant_type").as_deref() == Some("client_credentials")
+            && field("client_id").as_deref() == Some(&self.login.user)
+            && field("client_secret").as_deref() == Some(self.login.password.expose_secret());
+        if !right {
+            let refused = Reply::json(json!({"error": "invalid_client"}));
+            return Reply {
+                status: 401,
+                ..refused
+            };
+        }
+        let token = Alphanumeric.sample_string(&mut rand::rng(), 40);
+        let mut state = self.state();
+        let life = state.behaviour.token_life;
+        let lives = SignedDuration::from_secs(if life == 0 { 300 } else { life });
+        let end = self.now().saturating_add(lives).unwrap_or(Timestamp::MAX);
+        state.tokens.push((token.clone(), end));
+        let mut answer = json!({"access_token": token, "token_type": "Bearer"});
+        if life > 0 {
+            answer["expires_in"] = json!(life);
+        }
+        Reply::json(answer)
+    }
+}

@@ -1,0 +1,178 @@
+//! Orders: fresh, adopted, hanging, rejected, left over; and the records that they name.
+
+use super::*;
+use prevalidate::ca::{Failure, Verdict};
+use prevalidate::prevalidation::{Counts, OrderState, Status};
+use prevalidate::sandbox::sectigo::OrderEnd;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+async fn proven(method: Method, change: impl FnOnce(&mut Behaviour)) -> Lab {
+    let lab = Lab::start(method, change).await;
+    lab.domain("a.test");
+    lab.scm.prove("a.test", DAY * 180);
+    lab
+}
+
+#[tokio::test]
+async fn validated_right_after_a_submission_is_no_success_until_the_date_moves() {
+    for leaves_submitted in [false, true] {
+        let lab = proven(Method::Cname, |behaviour| {
+            behaviour.leaves_submitted = leaves_submitted;
+        })
+        .await;
+        let before = lab.ca.get("a.test").await.unwrap();
+        let challenge = lab.started("a.test").await;
+        lab.publish(&challenge, true);
+        let answer = lab.ca.submit("a.test").await.unwrap();
+        assert_eq!(
+            answer.registration.status,
+            Status::Valid,
+            "the old proof counts"
+        );
+        let Verdict::Taken { look_at } = answer.verdict else {
+            panic!("{:?}", answer.verdict);
+        };
+        let old = before.proof.unwrap();
+        assert!(!answer.registration.proof.unwrap().is_newer_than(&old));
+        lab.advance(look_at.duration_since(lab.now()));
+        let after = lab.ca.get("a.test").await.unwrap();
+        assert!(after.proof.as_ref().unwrap().is_newer_than(&old));
+        assert!(after.open_order().is_none(), "{after:?}");
+        // A row at rest may read VALIDATED and SUBMITTED: nothing is under way.
+        let listing = lab.ca.list(&ORGANISATION.to_string()).await.unwrap();
+        assert!(listing.registrations[0].open_order().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_may_start_where_an_old_order_left_submitted_behind() {
+    let lab = proven(Method::Cname, |behaviour| behaviour.leaves_submitted = true).await;
+    let challenge = lab.started("a.test").await;
+    lab.publish(&challenge, true);
+    lab.ca.submit("a.test").await.unwrap();
+    lab.advance(DAY * 170);
+    let next = lab.started("a.test").await;
+    assert!(!next.is_same_record(&challenge));
+    assert_eq!(lab.scm.count("/start/domain/cname"), 2);
+}
+
+#[tokio::test]
+async fn an_open_order_is_adopted_and_never_started_or_submitted_again() {
+    for method in [Method::Cname, Method::Txt] {
+        let lab = proven(method, |behaviour| behaviour.sync_looks = false).await;
+        let challenge = lab.started("a.test").await;
+        let again = lab.started("a.test").await;
+        assert!(again.is_same_record(&challenge), "{again} for {challenge}");
+        for _ in 0..3 {
+            let answer = lab.ca.submit("a.test").await.unwrap();
+            assert!(matches!(answer.verdict, Verdict::Taken { .. }));
+        }
+        let adopted = lab.ca.start("a.test").await.unwrap();
+        assert!(adopted.look_at.is_some(), "it was submitted already");
+        let effects = [
+            "/start/domain/cname",
+            "/submit/domain/cname",
+            "/submit/domain/txt",
+        ];
+        let counts = effects.map(|end| lab.scm.count(end));
+        let expected = if method == Method::Cname {
+            [1, 1, 0]
+        } else {
+            [0, 0, 1]
+        };
+        assert_eq!(counts, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_hangs_is_looked_at_when_sectigo_says_and_never_counts() {
+    let lab = proven(Method::Cname, |behaviour| behaviour.orders = OrderEnd::Hang).await;
+    let challenge = lab.started("a.test").await;
+    lab.publish(&challenge, true);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let answer = lab.ca.submit("a.test").await.unwrap();
+        let Verdict::Taken { look_at } = answer.verdict else {
+            panic!("{:?}", answer.verdict);
+        };
+        let wait = look_at.duration_since(lab.now());
+        waits.push(wait.as_secs());
+        lab.advance(wait + SignedDuration::from_mins(11));
+        assert_eq!(
+            answer.registration.status,
+            Status::Valid,
+            "the old proof counts on"
+        );
+    }
+    assert_eq!(waits[0], 60);
+    assert!(waits[3] > 600, "{waits:?}");
+    assert_eq!(lab.scm.count("/submit/domain/cname"), 1);
+}
+
+#[tokio::test]
+async fn a_rejected_order_is_named_and_may_be_started_anew() {
+    let lab = proven(Method::Cname, |behaviour| {
+        behaviour.orders = OrderEnd::Rejected
+    })
+    .await;
+    let challenge = lab.started("a.test").await;
+    lab.publish(&challenge, true);
+    lab.ca.submit("a.test").await.unwrap();
+    lab.advance(SignedDuration::from_mins(2));
+    let found = lab.ca.get("a.test").await.unwrap();
+    assert_eq!(found.order.as_ref().unwrap().state, OrderState::Rejected);
+    assert!(found.open_order().is_none());
+    let next = lab.started("a.test").await;
+    assert!(!next.is_same_record(&challenge));
+}
+
+#[tokio::test]
+async fn a_txt_record_is_named_by_the_submission_and_its_odd_value_comes_whole() {
+    let lab = proven(Method::Txt, |_| {}).await;
+    let started = lab.ca.start("a.test").await.unwrap();
+    assert!(started.look_at.is_some());
+    let challenge = started.registration.challenge.unwrap();
+    assert_eq!(challenge.owner.as_str(), "_pki-validation.a.test");
+    assert_eq!(challenge.counts, Counts::BySubmit);
+    let value = challenge.data.as_str();
+    assert!(value.len() == 32 && value.starts_with("\\\"`;"), "{value}");
+    let life = challenge.until.unwrap().duration_since(lab.now());
+    assert_eq!(life, DAY * 30);
+    lab.publish(&challenge, true);
+    let answer = lab.ca.submit("a.test").await.unwrap();
+    assert_eq!(
+        answer.verdict,
+        Verdict::Proven,
+        "the sync made Sectigo look"
+    );
+    let same = lab.ca.get("a.test").await.unwrap();
+    assert!(same.proof.unwrap().validated_at.is_some());
+}
+
+#[tokio::test]
+async fn a_record_outside_of_the_domain_is_refused_and_never_handed_on() {
+    for method in [Method::Cname, Method::Txt] {
+        let lab = proven(method, |behaviour| behaviour.owner_outside = true).await;
+        let error = lab.ca.start("a.test").await.unwrap_err();
+        assert_eq!(error.failure, Failure::Refused);
+        assert!(error.message.contains("does not lie in a.test"), "{error}");
+        let found = lab.ca.get("a.test").await.unwrap();
+        assert_eq!(found.challenge, None);
+        assert!(found.doubt.unwrap().contains("does not lie in a.test"));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_validated_is_refused_in_words() {
+    let lab = proven(Method::Cname, |behaviour| behaviour.busy = true).await;
+    let error = lab.ca.start("a.test").await.unwrap_err();
+    assert_eq!(error.failure, Failure::Unavailable, "{error}");
+    lab.scm.change(|behaviour| behaviour.busy = false);
+    lab.domain("sub.a.test");
+    let error = lab.ca.start("sub.a.test").await.unwrap_err();
+    assert_eq!(error.failure, Failure::Refused);
+    assert!(error.hint.unwrap().contains("follow their domain"));
+    let error = lab.ca.start("nobody.test").await.unwrap_err();
+    assert_eq!(error.failure, Failure::NotFound);
+}
