@@ -15,6 +15,10 @@
 //! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`],
 //! [`finding`], [`caa`]).
 //!
+//! A record is a TXT value or a CNAME, at the domain or at a name below it. Where a person has made
+//! such a name an alias, a TXT value is looked for at the end of the aliases, and each alias on the
+//! way must be on every name server of its own zone ([`alias`]).
+//!
 //! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode
 //! `resolvers`), and else only after the rule says go, because a question too early leaves "not
 //! there" in their caches, and in the CA's ([`resolver`]).
@@ -25,8 +29,9 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RecordName};
 
+mod alias;
 pub mod authority;
 pub mod caa;
 mod chance;
@@ -47,11 +52,15 @@ mod roots;
 pub mod rule;
 mod settings;
 mod shared;
+pub mod survey;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
+pub use alias::AliasReport;
 pub use gate::{Gate, Lifetimes, Responsible};
 pub use settings::{GateSettings, Judging, Way};
+pub use wanted::{InSync, Question, RecordKind, Wanted};
 
 /// Looks at the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
@@ -66,21 +75,31 @@ pub trait Lookout: Send + Sync + fmt::Debug {
         GateMode::default()
     }
 
-    /// The zone that holds `domain` as its delegation is now; `None` where this way of looking
-    /// cannot tell.
+    /// The zone that holds `owner` as its delegation is now; `None` where this way of looking
+    /// cannot tell. A label of a domain may be delegated to a zone of its own.
     ///
     /// # Errors
     /// Why the delegation was not found, in words.
-    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
-        let _ = domain;
+    async fn live_zone(&self, owner: &RecordName) -> Result<Option<LiveZone>, String> {
+        let _ = owner;
         Ok(None)
     }
 
-    /// What caches may hold of the name's TXT now, read before a value comes; `None` where nobody
-    /// can tell.
-    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
-        let _ = domain;
+    /// What caches may hold of the name's records of this kind now, read before one is written;
+    /// `None` where nobody can tell.
+    async fn lifetimes(&self, owner: &RecordName, kind: RecordKind) -> Option<Lifetimes> {
+        let _ = (owner, kind);
         None
+    }
+
+    /// Where a TXT record of `owner` has to be written so that a CA finds it at `owner`: the end of
+    /// the aliases that begin there, or `owner` itself. Where this way of looking cannot tell, it
+    /// is `owner`.
+    ///
+    /// # Errors
+    /// Why the aliases lead nowhere, or could not be read, in words.
+    async fn target(&self, owner: &RecordName) -> Result<RecordName, String> {
+        Ok(owner.clone())
     }
 }
 
@@ -91,60 +110,6 @@ pub struct LiveZone {
     pub apex: String,
     /// The names of its name servers, by the parent or by the zone itself.
     pub name_servers: std::collections::BTreeSet<String>,
-}
-
-/// What a look is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Question<'a> {
-    /// The name whose TXT RRset is looked at.
-    pub domain: &'a DomainName,
-    /// The whole TXT value.
-    pub value: &'a str,
-    /// How long the value has stood in the zone.
-    pub published_for: std::time::Duration,
-    /// What the provider says about its own name servers (mode `provider`).
-    pub in_sync: InSync,
-    /// Others write it, when it suits them: only who sees it knows that it is there, whatever the
-    /// mode.
-    pub by_others: bool,
-}
-
-/// Whether a provider's own name servers have a change, as far as is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum InSync {
-    /// The provider says so.
-    Yes,
-    /// The provider says that not all of them have it.
-    No,
-    /// It was not asked, or cannot tell.
-    #[default]
-    Untold,
-    /// The answer to the write was lost, and with it the provider's name for the change: nobody can
-    /// be asked about it.
-    Unnamed,
-}
-
-impl From<Option<bool>> for InSync {
-    fn from(told: Option<bool>) -> Self {
-        match told {
-            Some(true) => Self::Yes,
-            Some(false) => Self::No,
-            None => Self::Untold,
-        }
-    }
-}
-
-impl<'a> Question<'a> {
-    /// A question about a value that was just written.
-    pub fn new(domain: &'a DomainName, value: &'a str) -> Self {
-        Self {
-            domain,
-            value,
-            published_for: std::time::Duration::ZERO,
-            in_sync: InSync::default(),
-            by_others: false,
-        }
-    }
 }
 
 /// What one look found. It names its mode, so that nobody takes a waiting time for evidence.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
 use prevalidate::clock::SystemClock;
-use prevalidate::prevalidation::DomainName;
+use prevalidate::prevalidation::{Challenge, Counts, DomainName, RecordName};
 use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Question, Verdict};
 use tempfile::TempDir;
 
@@ -117,12 +117,15 @@ impl Internet {
 
     /// Writes the value at the primary; the secondary is not told.
     fn publish(&self) {
+        self.add(&format!("example.test. 60 TXT \"{VALUE}\""));
+    }
+
+    /// Writes a record at the primary.
+    fn add(&self, record: &str) {
         let key = &self.keys.0[0];
         let key = format!("{}:{}:{}", key.algorithm, key.name, key.secret);
         let (ip, port) = (self.primary.address.ip(), self.primary.address.port());
-        let input = format!(
-            "server {ip} {port}\nzone example.test.\nupdate add example.test. 60 TXT \"{VALUE}\"\nsend\n"
-        );
+        let input = format!("server {ip} {port}\nzone example.test.\nupdate add {record}\nsend\n");
         process::run("nsupdate", &["-v", "-t", "10", "-y", &key], &input);
     }
 
@@ -143,6 +146,11 @@ impl Internet {
             ask::udp(secondary, &notify);
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    async fn look_for(&self, challenge: &Challenge) -> Verdict {
+        let domain = DomainName::from_a_labels("example.test").unwrap();
+        self.gate.look(&Question::of(&domain, challenge)).await
     }
 
     async fn look(&self) -> Verdict {
@@ -216,4 +224,51 @@ async fn servers_that_only_the_zone_names_are_asked_too_and_the_difference_is_a_
             .any(|w| w.contains("ns2.example.test, ns3.example.test in the parent")),
         "{seen:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cname_counts_when_every_real_server_has_it_and_an_alias_leads_to_a_txt_value() {
+    let internet = Internet::start();
+    let domain = DomainName::from_a_labels("example.test").unwrap();
+    let cname = Challenge::cname(
+        &domain,
+        "_a1.example.test",
+        "b2.ca.example",
+        Counts::Published,
+    );
+    let cname = cname.unwrap();
+    let owner = "_pki-validation.example.test";
+    let txt = Challenge::txt(&domain, owner, VALUE, Counts::BySubmit).unwrap();
+
+    let before = internet.look_for(&cname).await;
+    assert!(!before.go && before.gone, "{before:?}");
+    assert!(before.cause.contains("NXDOMAIN"), "{before:?}");
+
+    internet.add("_a1.example.test. 60 CNAME B2.ca.example.");
+    internet.transfer(0);
+    let stale = internet.look_for(&cname).await;
+    assert!(!stale.go && !stale.gone, "{stale:?}");
+    assert_eq!(said(&stale)[2].1, Answer::NoMatch, "{stale:?}");
+    internet.transfer(1);
+    let seen = internet.look_for(&cname).await;
+    assert!(seen.go && said(&seen).len() == 3, "{seen:?}");
+
+    // A person has made the label an alias; the value stands at its end.
+    internet.add("_pki-validation.example.test. 60 CNAME v.example.test.");
+    internet.transfer(0);
+    internet.transfer(1);
+    let missing = internet.look_for(&txt).await;
+    assert!(!missing.go && missing.gone, "{missing:?}");
+    let owner = RecordName::parse(owner).unwrap();
+    let target = internet.gate.target(&owner).await.unwrap();
+    assert_eq!(target.as_str(), "v.example.test");
+    internet.add(&format!("{target}. 60 TXT \"{VALUE}\""));
+    internet.transfer(0);
+    assert!(
+        !internet.look_for(&txt).await.go,
+        "one secondary lacks the value"
+    );
+    internet.transfer(1);
+    let seen = internet.look_for(&txt).await;
+    assert!(seen.go, "{seen:?}");
 }

@@ -13,7 +13,8 @@ use super::{Exit, Failed, Global, asked};
 use crate::clock::{Clock, SystemClock};
 use crate::config::names;
 use crate::output::Output;
-use crate::prevalidation::{DomainName, NameError};
+use crate::prevalidation::{DomainName, NameError, RecordName};
+use crate::propagation::Wanted;
 use crate::propagation::resolver::Resolver;
 use known::Surroundings;
 use report::Report;
@@ -35,6 +36,18 @@ pub(super) struct DiagnoseArgs {
     /// The TXT value that should stand there; otherwise the one that is on its way, if one is
     #[arg(long, value_name = "VALUE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     value: Option<String>,
+    /// The name of the record, when it is not the domain itself, such as
+    /// `_pki-validation.example.ch`; the aliases that begin there are followed
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// The target of the CNAME that should stand there
+    #[arg(
+        long,
+        value_name = "TARGET",
+        conflicts_with = "value",
+        requires = "owner"
+    )]
+    cname: Option<String>,
     /// A resolver whose cache is looked at once the value is everywhere, instead of those of the
     /// configuration; may be repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net,
     /// https://dns.quad9.net/dns-query
@@ -60,7 +73,7 @@ ttl, octets, serial, …}], gate {go, cause, …}, wildcard, dnssec, caa, caches
   ca         {name, reference, status, last_words, validated_at, expires_at, token_expires_at, read_at, error}, or null
   inventory  the domain's object of `status --output json`, or null when it is not in the inventory
   ledger     the values of ours that are or may be in DNS
-Codes are stable; `prevalidate diagnose --help` does not list them all, the word list stands in src/propagation/finding.rs.
+Codes are stable; `prevalidate diagnose --help` does not list them all, the word list stands in src/propagation/finding/code.rs.
 
 Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS; of several domains the highest.";
 
@@ -70,12 +83,13 @@ pub(super) async fn diagnose(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let names = domains(&args.domains, output)?;
+    let given = Given::read(&names, &args)?;
     let around = Surroundings::open(global, args.dns_only, output).await?;
 
     let progress = output.progress(names.len() as u64, "domains");
     let examined = names.iter().map(|domain| {
-        let (around, value, resolvers) = (&around, args.value.as_deref(), &args.resolvers);
-        async move { Report::make(around, domain, value, resolvers, SystemClock.now()).await }
+        let (around, given, resolvers) = (&around, &given, &args.resolvers);
+        async move { Report::make(around, domain, given, resolvers, SystemClock.now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
     let mut reports: Vec<Report> = Vec::with_capacity(names.len());
@@ -94,6 +108,49 @@ pub(super) async fn diagnose(
         show::show(report, output);
     }
     Ok(reports.iter().map(Report::exit).max().unwrap_or(Exit::Done))
+}
+
+/// The record that the command line names.
+#[derive(Debug, Default)]
+struct Given {
+    owner: Option<RecordName>,
+    value: Option<String>,
+    cname: Option<RecordName>,
+}
+
+impl Given {
+    /// The record that is looked for; `value` is a TXT value, or the target of the CNAME.
+    fn record<'a>(&self, value: Option<&'a str>) -> Option<Wanted<'a>> {
+        let of: fn(&'a str) -> Wanted<'a> = match self.cname {
+            Some(_) => Wanted::Cname,
+            None => Wanted::Txt,
+        };
+        value.map(of)
+    }
+
+    /// Reads the options; all faults come back at once.
+    fn read(domains: &[DomainName], args: &DiagnoseArgs) -> Result<Self, Failed> {
+        let mut faults = Vec::new();
+        let mut name = |option: &str, text: &Option<String>| {
+            let text = text.as_ref()?;
+            RecordName::parse(text)
+                .map_err(|why| faults.push(format!("{option}: `{text}` is no DNS name: {why}")))
+                .ok()
+        };
+        let (owner, cname) = (name("--owner", &args.owner), name("--cname", &args.cname));
+        if let Some(owner) = &owner {
+            let outside = domains.iter().filter(|it| !owner.is_within(it.as_str()));
+            faults.extend(outside.map(|it| format!("--owner: {owner} does not lie in {it}")));
+        }
+        if !faults.is_empty() {
+            return Err(Failed::new(Exit::Usage, faults.join("\n")));
+        }
+        Ok(Self {
+            owner,
+            value: args.value.clone(),
+            cname,
+        })
+    }
 }
 
 /// Public suffixes are no usage error here: that is what is wrong with them.

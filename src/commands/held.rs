@@ -28,6 +28,16 @@ fn said(held: &Held) -> String {
     )
 }
 
+/// Says it of one domain; `None` when nobody works on it.
+pub(super) async fn tell_of(
+    store: &dyn Store,
+    domain: &DomainName,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let held = store.held(now).await?;
+    Ok(held.iter().find(|held| held.domain == *domain).map(said))
+}
+
 /// Says it of views whose next step is due.
 pub(super) async fn tell_views(
     store: &dyn Store,

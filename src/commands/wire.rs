@@ -34,7 +34,7 @@ use crate::ca::{CaError, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
 use crate::output::Output;
-use crate::prevalidation::{Alarm, DomainName, Policy, ReuseTable};
+use crate::prevalidation::{Alarm, Policy, RecordName, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{Store, StoreError};
@@ -275,12 +275,13 @@ fn live(gate: &Arc<Gate>) -> LiveNameServers {
     Arc::new(move |apex| {
         let gate = Arc::clone(&gate);
         Box::pin(async move {
-            let domain = DomainName::from_a_labels(&apex).map_err(|error| error.to_string())?;
+            // A label such as `_acme` may be a zone, and is no domain name.
+            let name = RecordName::parse(&apex).map_err(|why| format!("{apex}: {why}"))?;
             let found = gate
-                .responsible(&domain)
+                .responsible_for(&name)
                 .await
                 .map_err(|error| error.to_string())?;
-            if found.zone != domain.as_str() {
+            if found.zone != name.as_str() {
                 return Err(format!(
                     "{apex} is not delegated; it is part of {}",
                     found.zone

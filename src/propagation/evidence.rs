@@ -1,4 +1,4 @@
-//! What one server's reply says about one value (rule 3): the only place where a DNS message
+//! What one server's reply says about one record (rule 3): the only place where a DNS message
 //! becomes an [`Answer`].
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -6,8 +6,10 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record};
 
 use super::Answer;
 use super::authority::Failure;
+use super::wanted::AsRecordType;
+use super::{RecordKind, Wanted};
 
-/// Judges a reply to "`owner` TXT?". The words are for people: the RCODE, what was missing, what
+/// Judges a reply to "`owner` TXT?" or "`owner` CNAME?". The words are for people: the RCODE, what was missing, what
 /// stood there instead.
 ///
 /// A value is there when the character-strings of one TXT record of `owner`, joined, are `value`
@@ -20,7 +22,7 @@ pub fn judge(
     reply: &Result<Message, Failure>,
     owner: &Name,
     zone: &Name,
-    value: &str,
+    wanted: Wanted<'_>,
 ) -> (Answer, String) {
     let reply = match reply {
         Ok(reply) => reply,
@@ -34,12 +36,13 @@ pub fn judge(
         return (Answer::Lame, rcode(told));
     }
     if !reply.metadata.authoritative {
-        let has_texts = reply
+        let kind = wanted.kind().record_type();
+        let has_any = reply
             .answers
             .iter()
-            .any(|record| record.name == *owner && matches!(record.data, RData::TXT(_)));
-        let (answer, missing) = value_in(reply, owner, value);
-        if has_texts && answer == Answer::NoMatch {
+            .any(|record| record.name == *owner && record.record_type() == kind);
+        let (answer, missing) = record_in(reply, owner, wanted);
+        if has_any && answer == Answer::NoMatch {
             let from = if reply.metadata.recursion_available {
                 "from a cache, as a resolver"
             } else {
@@ -68,26 +71,54 @@ pub fn judge(
         };
         return (Answer::Lame, detail);
     }
-    value_in(reply, owner, value)
+    record_in(reply, owner, wanted)
 }
 
-/// Whether the answer, of whomever, holds `value` among `owner`'s TXT records; in words what stands
+/// Whether the answer, of whatever server, holds the wanted record of `owner`; in words what stands
 /// there instead.
-pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, String) {
-    let at_owner = || {
-        reply
-            .answers
-            .iter()
-            .filter(|r| r.name == *owner && r.dns_class == DNSClass::IN)
-            .map(|r| &r.data)
-    };
-    if let Some(target) = at_owner().find_map(|data| {
-        if let RData::CNAME(target) = data {
-            Some(target)
-        } else {
-            None
+pub(super) fn record_in(reply: &Message, owner: &Name, wanted: Wanted<'_>) -> (Answer, String) {
+    match wanted {
+        Wanted::Txt(value) => value_in(reply, owner, value),
+        Wanted::Cname(target) => alias_in(reply, owner, target),
+    }
+}
+
+fn at<'a>(reply: &'a Message, owner: &'a Name) -> impl Iterator<Item = &'a RData> {
+    reply
+        .answers
+        .iter()
+        .filter(move |record| record.name == *owner && record.dns_class == DNSClass::IN)
+        .map(|record| &record.data)
+}
+
+/// The target of a CNAME at `owner`.
+pub(super) fn alias_of<'a>(reply: &'a Message, owner: &'a Name) -> Option<&'a Name> {
+    at(reply, owner).find_map(|data| match data {
+        RData::CNAME(target) => Some(&target.0),
+        _ => None,
+    })
+}
+
+/// A target compares without case and without the last full stop.
+fn alias_in(reply: &Message, owner: &Name, target: &str) -> (Answer, String) {
+    let wanted = target.trim_end_matches('.').to_ascii_lowercase();
+    match alias_of(reply, owner).map(text) {
+        Some(found) if found == wanted => (Answer::Match, format!("is an alias for {found}")),
+        Some(found) => {
+            let detail = format!("CNAME to {found}, not to {wanted}");
+            (Answer::NoMatch, detail)
         }
-    }) {
+        None if reply.metadata.response_code == ResponseCode::NXDomain => {
+            (Answer::NoMatch, NO_NAME.to_owned())
+        }
+        None => (Answer::NoMatch, "no CNAME there".to_owned()),
+    }
+}
+
+const NO_NAME: &str = "the name does not exist there (NXDOMAIN)";
+
+fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, String) {
+    if let Some(target) = alias_of(reply, owner) {
         // RFC 1034, section 3.6.2: a CNAME stands alone, so no TXT can be written beside it.
         return (
             Answer::NoMatch,
@@ -98,7 +129,7 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
         );
     }
     let mut others = 0;
-    for data in at_owner() {
+    for data in at(reply, owner) {
         if let RData::TXT(txt) = data {
             if txt.txt_data.concat() == value.as_bytes() {
                 return (Answer::Match, "has the value".to_owned());
@@ -107,7 +138,7 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
         }
     }
     let detail = match (reply.metadata.response_code, others) {
-        (ResponseCode::NXDomain, _) => "the name does not exist there (NXDOMAIN)".to_owned(),
+        (ResponseCode::NXDomain, _) => NO_NAME.to_owned(),
         (_, 0) => "no TXT values there".to_owned(),
         (_, 1) => "one TXT value there, not this one".to_owned(),
         (_, n) => format!("{n} TXT values there, not this one"),
@@ -115,9 +146,10 @@ pub(super) fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, S
     (Answer::NoMatch, detail)
 }
 
-/// The TTL of `owner`'s TXT RRset in an authoritative reply.
-pub(super) fn txt_ttl(reply: &Message, owner: &Name) -> Option<u32> {
-    let there = |record: &&Record| record.name == *owner && matches!(record.data, RData::TXT(_));
+/// The TTL of `owner`'s RRset of this kind in an authoritative reply.
+pub(super) fn ttl(reply: &Message, owner: &Name, kind: RecordKind) -> Option<u32> {
+    let kind = kind.record_type();
+    let there = |record: &&Record| record.name == *owner && record.record_type() == kind;
     let ttls = reply.answers.iter().filter(there).map(|record| record.ttl);
     ttls.max().filter(|_| reply.metadata.authoritative)
 }

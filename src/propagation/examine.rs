@@ -17,16 +17,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::caa::CaaAdvice;
 use super::chance::chance;
 use super::dnssec::{self, Trust};
-use super::finding::Code;
+use super::finding::code::Code;
 use super::resolver::weigh::Served;
 use super::resolver::{Resolver, ResolverAnswer};
-use super::{Answer, GateMode, Verdict, rule};
-use crate::prevalidation::{DomainName, NameError};
+use super::{AliasReport, Answer, GateMode, Question, RecordKind, Verdict, Wanted, rule};
+use crate::prevalidation::{DomainName, NameError, RecordName};
 
 pub use server::{Edns, ServerReport};
 pub use trust::{DnssecReport, DnssecStatus};
@@ -37,8 +37,12 @@ pub use wildcard::Wildcard;
 pub struct Subject<'a> {
     /// The domain.
     pub domain: &'a DomainName,
-    /// The TXT value that should stand there, when one should.
-    pub value: Option<&'a str>,
+    /// The name of the record, in the domain; `None`: the domain itself.
+    pub owner: Option<&'a RecordName>,
+    /// The record that should stand there, when one should.
+    pub wanted: Option<Wanted<'a>>,
+    /// A TXT value may stand at the end of the aliases that begin at `owner`.
+    pub follow_aliases: bool,
     /// How long it has stood there, as far as is known.
     pub published_for: Duration,
     /// Until when resolvers may answer from before it came, where that is known.
@@ -47,6 +51,19 @@ pub struct Subject<'a> {
     pub resolvers: Option<&'a [Resolver]>,
     /// What the CA is called in CAA records.
     pub caa_names: &'a [String],
+}
+
+impl Subject<'_> {
+    /// The same as the gate is asked.
+    pub(super) fn question(&self) -> Question<'_> {
+        Question {
+            owner: self.owner,
+            wanted: self.wanted.unwrap_or(Wanted::Txt("")),
+            follow_aliases: self.follow_aliases,
+            published_for: self.published_for,
+            ..Question::new(self.domain, "")
+        }
+    }
 }
 
 /// What DNS shows about one domain. Absent parts are `null`.
@@ -58,7 +75,14 @@ pub struct Examination {
     pub unicode: String,
     /// When it was examined.
     pub at: Timestamp,
-    /// The value that should stand there.
+    /// The name that was asked about: that of the record, or the end of its aliases.
+    pub owner: String,
+    /// The type that was asked for.
+    #[serde(serialize_with = "as_text")]
+    pub record_type: RecordKind,
+    /// The aliases that lead to `owner`.
+    pub aliases: Vec<AliasReport>,
+    /// The value that should stand there, or the target of the CNAME.
     pub value: Option<String>,
     /// Nobody can prove control of it: it is a public suffix.
     pub public_suffix: bool,
@@ -84,6 +108,10 @@ pub struct Examination {
     /// The chance, in percent, that a check from several perspectives passes now: below 100 while
     /// some servers are stale.
     pub chance_percent: Option<f64>,
+}
+
+fn as_text<S: Serializer>(kind: &RecordKind, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(kind)
 }
 
 /// The zone and who is listed as serving it.
@@ -155,7 +183,10 @@ impl Examination {
             domain: subject.domain.clone(),
             unicode: subject.domain.unicode(),
             at: now,
-            value: subject.value.map(str::to_owned),
+            owner: subject.question().owner().to_string(),
+            record_type: subject.question().wanted.kind(),
+            aliases: Vec::new(),
+            value: subject.wanted.map(|wanted| wanted.as_str().to_owned()),
             public_suffix: matches!(
                 DomainName::parse(subject.domain.as_str()),
                 Err(NameError::PublicSuffix(_))
@@ -216,6 +247,10 @@ impl Examination {
         let mut verdict = rule::weigh(answers, Vec::new(), published_for);
         if let Some(fault) = &bogus {
             verdict = rule::refuse(verdict, fault);
+        }
+        if let Some(alias) = self.aliases.iter().find(|alias| !alias.everywhere) {
+            verdict.go = false;
+            verdict.cause = format!("the alias {}: {}", alias.owner, alias.cause);
         }
         // It counts from the moment at which the last server had the value.
         self.caches.horizon = self.caches.horizon.filter(|_| verdict.go);

@@ -1,190 +1,20 @@
 //! What an examination means, pure: facts in, findings out, for a DNS administrator. The gravest
 //! one is the verdict.
 
+pub mod code;
 mod dnssec;
 mod resolvers;
 mod servers;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 
 use super::GateMode;
 use super::caa::Permission;
 use super::examine::Examination;
 use super::rule::LONGEST_HORIZON;
-
-/// One thing worth saying.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// For programs; stable.
-    pub code: Code,
-    /// How grave it is.
-    pub severity: Severity,
-    /// What is so, in a sentence.
-    pub text: String,
-    /// What to do about it.
-    pub next: Option<String>,
-}
-
-/// How grave a finding is, the gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// No validation can be counted on while it is so.
-    Blocks,
-    /// It does not block now; somebody should look.
-    Warns,
-    /// Good to know.
-    Info,
-}
-
-macro_rules! codes {
-    ($($(#[$meta:meta])* $name:ident = $text:literal,)*) => {
-        /// What kind of finding: one word list for findings of DNS, of the provider, of the CA and
-        /// of the records here.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$meta])* $name,)* }
-
-        impl Code {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// As in JSON: stable, kebab-case.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-codes! {
-    /// Every name server that answers has the value.
-    Visible = "visible",
-    /// No name server has the value.
-    ValueMissing = "value-missing",
-    /// Some have it, some do not: transfers are late or stuck.
-    StaleServer = "stale-server",
-    /// A listed server does not answer for the zone.
-    LameServer = "lame-server",
-    /// A listed server does not answer, or has no address.
-    DeadServer = "dead-server",
-    /// Nobody responsible answers.
-    NoServerReachable = "no-server-reachable",
-    /// This machine has no route to an address.
-    NoRoute = "no-route",
-    /// The parent's and the zone's lists of name servers differ.
-    ParentChildDiffer = "parent-child-differ",
-    /// The SOA's primary is no listed server.
-    HiddenPrimary = "hidden-primary",
-    /// The registry does not know the name.
-    NotDelegated = "not-delegated",
-    /// The name can never be delegated on the Internet.
-    ReservedName = "reserved-name",
-    /// The zone does not have the name.
-    NoSuchName = "no-such-name",
-    /// Nobody can prove control of it.
-    PublicSuffix = "public-suffix",
-    /// The delegation leads nowhere.
-    ReferralLoop = "referral-loop",
-    /// An alias stands where the TXT value should.
-    Cname = "cname",
-    /// A wildcard makes up records at the name or beside it.
-    Wildcard = "wildcard",
-    /// DNSSEC: signatures have ended.
-    DnssecExpired = "dnssec-expired",
-    /// DNSSEC: signatures begin later.
-    DnssecNotYetValid = "dnssec-not-yet-valid",
-    /// DNSSEC: the parent has a DS record, the zone no key.
-    DnssecNoDnskey = "dnssec-no-dnskey",
-    /// DNSSEC: the parent's DS record fits no key of the zone.
-    DnssecDsMismatch = "dnssec-ds-mismatch",
-    /// DNSSEC: a signature is wrong.
-    DnssecBadSignature = "dnssec-bad-signature",
-    /// DNSSEC: a signature is missing.
-    DnssecNotSigned = "dnssec-not-signed",
-    /// DNSSEC: that something is not there is not proven.
-    DnssecBadDenial = "dnssec-bad-denial",
-    /// DNSSEC: algorithms that validators do not know; they treat the zone as unsigned.
-    DnssecUnsupported = "dnssec-unsupported",
-    /// DNSSEC: signatures in a zone without a DS record.
-    DnssecStray = "dnssec-stray",
-    /// A server answers only without EDNS.
-    EdnsDropped = "edns-dropped",
-    /// The TXT answer needs TCP.
-    AnswerLarge = "answer-large",
-    /// A server does not answer over TCP.
-    TcpBlocked = "tcp-blocked",
-    /// The network answers DNS itself.
-    Port53Redirected = "port53-redirected",
-    /// The CA sees another zone than this machine.
-    SplitHorizon = "split-horizon",
-    /// CAA lets the CA issue nothing.
-    CaaForbids = "caa-forbids",
-    /// CAA has a critical tag that nobody knows.
-    CaaUnknownCritical = "caa-unknown-critical",
-    /// Resolvers may still answer from before the value.
-    StillCached = "still-cached",
-    /// The other values differ between servers.
-    AnswersDiffer = "answers-differ",
-    /// The provider says that it cannot write the name.
-    ProviderRefuses = "provider-refuses",
-    /// The provider could not be asked.
-    ProviderUnavailable = "provider-unavailable",
-    /// The CA does not let us in, or does not know the registration.
-    CaRefuses = "ca-refuses",
-    /// The CA has looked and said why it does not accept the value.
-    CaLastWords = "ca-last-words",
-    /// The CA waits for another value, or for none.
-    CaOtherValue = "ca-other-value",
-    /// The CA could not be asked.
-    CaUnavailable = "ca-unavailable",
-    /// The domain waits for a person.
-    Held = "held",
-    /// A value of ours stands there that has done its work, or could not be removed.
-    LeftBehind = "left-behind",
-}
-
-impl Code {
-    /// Whether it is about DNSSEC.
-    pub fn is_dnssec(self) -> bool {
-        self.as_str().starts_with("dnssec-")
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl Finding {
-    /// A finding without a next step.
-    pub fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity,
-            text: text.into(),
-            next: None,
-        }
-    }
-
-    /// The same with what to do about it.
-    #[must_use]
-    pub fn with_next(mut self, next: impl Into<String>) -> Self {
-        self.next = Some(next.into());
-        self
-    }
-}
+pub use code::{Code, Finding, Severity};
 
 /// What an examination means: the gravest first, and of equally grave ones the cause before its
 /// consequences.
@@ -197,6 +27,7 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
     dnssec::findings(seen, &mut found);
     servers::findings(seen, &mut found);
     delegation(seen, &mut found);
+    aliases(seen, &mut found);
     resolvers::findings(seen, &mut found);
     wildcard(seen, &mut found);
     caa(seen, &mut found);
@@ -327,9 +158,30 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
     }
 }
 
+/// What stands between the record's name and the record.
+fn aliases(seen: &Examination, found: &mut Vec<Finding>) {
+    for alias in &seen.aliases {
+        let (owner, target) = (&alias.owner, &alias.target);
+        if alias.everywhere {
+            let text = format!("{owner} is an alias for {target}: the value is looked for there");
+            found.push(Finding::new(Code::Cname, Severity::Info, text));
+        } else {
+            let text = format!(
+                "the alias {owner} to {target} is not on every name server: {}",
+                alias.cause
+            );
+            found.push(
+                Finding::new(Code::StaleServer, Severity::Blocks, text).with_next(format!(
+                    "Make the CNAME of {owner} the same on all of them."
+                )),
+            );
+        }
+    }
+}
+
 fn wildcard(seen: &Examination, found: &mut Vec<Finding>) {
     if let Some(wildcard) = &seen.wildcard {
-        let (domain, kinds) = (&seen.domain, wildcard.kinds.join(", "));
+        let (domain, kinds) = (&seen.owner, wildcard.kinds.join(", "));
         let (text, next) = if wildcard.covers_name {
             (
                 format!(
@@ -362,8 +214,8 @@ fn wildcard(seen: &Examination, found: &mut Vec<Finding>) {
         });
     } else if seen.servers.iter().any(|server| server.from_wildcard) {
         let text = format!(
-            "the TXT values at {} are made up from a wildcard, as their signature says",
-            seen.domain
+            "the records at {} are made up from a wildcard, as their signature says",
+            seen.owner
         );
         found.push(Finding::new(Code::Wildcard, Severity::Warns, text));
     }
@@ -420,9 +272,7 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
             ("issuewild", wildcards),
             ("issuemail", caa.mail),
         ];
-        let missing = tags
-            .iter()
-            .filter(|(_, permission)| *permission != Permission::Allowed);
+        let missing = tags.iter().filter(|(_, permission)| *permission != Permission::Allowed);
         let ca = caa.ca.first().map_or("", String::as_str);
         let records: Vec<_> = missing
             .map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\""))

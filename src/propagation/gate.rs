@@ -20,9 +20,13 @@ use super::referral::authoritative;
 use super::resolver::ask::Resolvers;
 use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
-use super::{GateMode, LiveZone, Lookout, Question, ServerAnswer, Verdict, evidence, rule};
+use super::wanted::AsRecordType;
+use super::{
+    GateMode, LiveZone, Lookout, Question, RecordKind, ServerAnswer, Verdict, Wanted, alias,
+    evidence, rule,
+};
 use crate::clock::Clock;
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RecordName};
 
 /// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out
 /// is.
@@ -59,11 +63,27 @@ pub struct Responsible {
     pub delegation: Option<Delegation>,
 }
 
-/// What caches may still hold about a name's TXT RRset, in seconds, as an authoritative server
+/// What one zone says about a record, or about the alias in its place.
+pub(super) struct Hop {
+    pub(super) verdict: Verdict,
+    /// The TTL of the RRset.
+    pub(super) ttl: Option<u32>,
+    /// Where the alias leads.
+    pub(super) target: Option<String>,
+}
+
+/// A record as it is looked for in its zone.
+struct Sought<'a> {
+    owner: &'a Name,
+    zone: &'a Name,
+    wanted: Wanted<'a>,
+}
+
+/// What caches may still hold about an RRset of a name, in seconds, as an authoritative server
 /// states it (rule 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// The TTL of the RRset that is there now.
+    /// The TTL of the RRset that is there now, TXT or CNAME.
     pub txt_ttl: Option<u32>,
     /// The smaller of the SOA's TTL and its MINIMUM field; 0 when no SOA record could be read.
     pub negative_ttl: u32,
@@ -109,7 +129,15 @@ impl Gate {
     /// # Errors
     /// [`WalkError`], in words that a verdict may repeat. Never with an override.
     pub async fn responsible(&self, domain: &DomainName) -> Result<Responsible, WalkError> {
-        if let Some((zone, addresses)) = self.settings.way(domain).name_servers {
+        self.responsible_for(&RecordName::from(domain)).await
+    }
+
+    /// Finds out afresh who must be asked about a name: it may lie in another zone than its domain.
+    ///
+    /// # Errors
+    /// As [`responsible`](Self::responsible).
+    pub async fn responsible_for(&self, owner: &RecordName) -> Result<Responsible, WalkError> {
+        if let Some((zone, addresses)) = self.settings.way_at(owner.as_str()).name_servers {
             let addresses: BTreeSet<SocketAddr> = addresses.iter().copied().collect();
             let servers = addresses
                 .into_iter()
@@ -122,14 +150,12 @@ impl Gate {
                 delegation: None,
             });
         }
-        self.settings.reserved(domain)?;
-        let found = self.walker.delegation(&name(domain)?).await?;
+        self.settings.reserved(owner.as_str())?;
+        let found = self.walker.delegation(&name(owner.as_str())?).await?;
         let servers = found.servers.iter().flat_map(|(host, addresses)| {
             addresses.iter().map(move |ip| {
-                (
-                    Some(host.clone()),
-                    SocketAddr::from((*ip, self.settings.port)),
-                )
+                let address = SocketAddr::from((*ip, self.settings.port));
+                (Some(host.clone()), address)
             })
         });
         Ok(Responsible {
@@ -157,10 +183,44 @@ impl Gate {
         question: &Question<'_>,
         way: &Way<'_>,
     ) -> Result<Verdict, WalkError> {
-        let owner = name(question.domain)?;
-        let who = self.responsible(question.domain).await?;
-        let names = [&owner, &apex(&who)?];
-        let (trust, replies) = join(self.trust(&who), self.round(&who, &owner)).await;
+        let hop = self.look_through_aliases(question, way).await?;
+        let mut verdict = hop.verdict;
+        // Now, and not before, a resolver's question does no harm.
+        if verdict.go && !way.resolvers.is_empty() {
+            let owner = name(question.owner().as_str())?;
+            let answers = self.resolvers.ask(way.resolvers, &owner, question).await;
+            let served = Served {
+                ttls: [hop.ttl, None],
+                published_for: question.published_for,
+            };
+            verdict = weigh::advise(verdict, &answers, served, self.clock.now());
+        }
+        Ok(verdict)
+    }
+
+    /// Asks every address of the zone that holds `owner`: for the wanted record, or, where `owner`
+    /// is an alias that may be followed, for that alias.
+    pub(super) async fn look_at_zone(
+        &self,
+        question: &Question<'_>,
+        owner: &RecordName,
+        rounds: u32,
+    ) -> Result<Hop, WalkError> {
+        let who = self.responsible_for(owner).await?;
+        let owner = &name(owner.as_str())?;
+        let kind = question.wanted.kind();
+        let (trust, replies) = join(self.trust(&who), self.round(&who, owner, kind)).await;
+        let target = if question.follows() {
+            alias::target_of(replies.values().flatten(), owner)
+        } else {
+            None
+        };
+        let wanted = target.as_deref().map_or(question.wanted, Wanted::Cname);
+        let sought = Sought {
+            owner,
+            zone: &apex(&who)?,
+            wanted,
+        };
         let signed = replies
             .values()
             .flatten()
@@ -168,11 +228,9 @@ impl Gate {
         let ttl = replies
             .values()
             .flatten()
-            .filter_map(|reply| evidence::txt_ttl(reply, &owner))
+            .filter_map(|reply| evidence::ttl(reply, owner, wanted.kind()))
             .max();
-        let (first, bogus) = self
-            .judge(&who, names, question.value, &trust, replies)
-            .await;
+        let (first, bogus) = self.judge(&who, &sought, &trust, replies).await;
         let warnings = who
             .warnings
             .iter()
@@ -183,31 +241,21 @@ impl Gate {
         if let Some(fault) = bogus {
             verdict = rule::refuse(verdict, &fault);
         }
-        for _ in 1..way.rounds {
+        for _ in 1..rounds {
             if verdict.go {
-                let replies = self.round(&who, &owner).await;
-                let (again, bogus) = self
-                    .judge(&who, names, question.value, &trust, replies)
-                    .await;
+                let replies = self.round(&who, owner, kind).await;
+                let (again, bogus) = self.judge(&who, &sought, &trust, replies).await;
                 verdict = rule::compare(verdict, again);
                 if let Some(fault) = bogus {
                     verdict = rule::refuse(verdict, &fault);
                 }
             }
         }
-        // Now, and not before, a resolver's question does no harm.
-        if verdict.go && !way.resolvers.is_empty() {
-            let answers = self
-                .resolvers
-                .ask(way.resolvers, &owner, question.value)
-                .await;
-            let served = Served {
-                ttls: [ttl, None],
-                published_for: question.published_for,
-            };
-            verdict = weigh::advise(verdict, &answers, served, self.clock.now());
-        }
-        Ok(verdict)
+        Ok(Hop {
+            verdict,
+            ttl,
+            target,
+        })
     }
 
     /// Asks every address, from new sockets.
@@ -215,13 +263,14 @@ impl Gate {
         &self,
         who: &Responsible,
         owner: &Name,
+        kind: RecordKind,
     ) -> BTreeMap<SocketAddr, Result<Message, Failure>> {
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> =
             who.servers.iter().map(|&(_, address)| address).collect();
         let ask = |address| -> BoxFuture<'_, (SocketAddr, Result<Message, Failure>)> {
             async move {
-                let reply = self.asker.ask(address, owner, RecordType::TXT).await;
+                let reply = self.asker.ask(address, owner, kind.record_type()).await;
                 (address, reply)
             }
             .boxed()
@@ -263,16 +312,21 @@ impl Gate {
     async fn judge(
         &self,
         who: &Responsible,
-        [owner, zone]: [&Name; 2],
-        value: &str,
+        sought: &Sought<'_>,
         trust: &Trust,
         replies: BTreeMap<SocketAddr, Result<Message, Failure>>,
     ) -> (Vec<ServerAnswer>, Option<Fault>) {
         let now = self.clock.now();
         let judged = replies.into_iter().map(async |(address, reply)| {
-            let said = evidence::judge(&reply, owner, zone, value);
+            let Sought {
+                owner,
+                zone,
+                wanted,
+            } = *sought;
+            let said = evidence::judge(&reply, owner, zone, wanted);
+            let question = (owner, wanted.kind().record_type());
             let fault = match reply {
-                Ok(reply) => self.fault(trust, address, &reply, owner, now).await,
+                Ok(reply) => self.fault(trust, address, &reply, question, now).await,
                 Err(_) => None,
             };
             (address, (said, fault))
@@ -293,7 +347,7 @@ impl Gate {
         rule::validate(answers.collect(), trust)
     }
 
-    /// What validating resolvers would not accept of one server's reply about TXT at `owner`.
+    /// What validating resolvers would not accept of one server's reply to a question.
     ///
     /// A server that is behind may have been left behind by the zone's keys, too. A resolver that
     /// gets both the keys and the answer from it believes it, so it is asked for its own before its
@@ -303,10 +357,10 @@ impl Gate {
         trust: &Trust,
         address: SocketAddr,
         reply: &Message,
-        owner: &Name,
+        (owner, kind): (&Name, RecordType),
         now: Timestamp,
     ) -> Option<Fault> {
-        let fault = trust.judge(reply, owner, RecordType::TXT, now).err()?;
+        let fault = trust.judge(reply, owner, kind, now).err()?;
         if let (FaultKind::BadSignature, Trust::Secure(keys)) = (fault.kind, trust)
             && let Ok(own) = self
                 .asker
@@ -314,7 +368,7 @@ impl Gate {
                 .await
             && let Some(own) = trust.at_server(&own.answers, now)
         {
-            return own.judge(reply, owner, RecordType::TXT, now).err();
+            return own.judge(reply, owner, kind, now).err();
         }
         Some(fault)
     }
@@ -325,13 +379,8 @@ impl Gate {
         question: &Question<'_>,
         way: &Way<'_>,
     ) -> Result<Verdict, WalkError> {
-        let &Question {
-            domain,
-            value,
-            published_for,
-            ..
-        } = question;
-        let owner = name(domain)?;
+        let published_for = question.published_for;
+        let owner = name(question.owner().as_str())?;
         if let Some(moment) = rule::left_until(way.delay, published_for, self.clock.now()) {
             let cause = format!(
                 "waits until {moment} before it asks resolvers: asked too early, they would keep \"not there\" in their \
@@ -340,7 +389,7 @@ impl Gate {
             return Ok(Verdict::new(GateMode::Resolvers, false, cause));
         }
         let round = async || {
-            let answers = self.resolvers.ask(way.resolvers, &owner, value).await;
+            let answers = self.resolvers.ask(way.resolvers, &owner, question).await;
             weigh::weigh(&answers, published_for, self.clock.now())
         };
         let mut verdict = round().await;
@@ -389,12 +438,12 @@ impl Lookout for Gate {
         self.settings.way(domain).mode
     }
 
-    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
-        if self.mode(domain) != GateMode::Authoritative {
+    async fn live_zone(&self, owner: &RecordName) -> Result<Option<LiveZone>, String> {
+        if self.settings.way_at(owner.as_str()).mode != GateMode::Authoritative {
             return Ok(None);
         }
         let who = self
-            .responsible(domain)
+            .responsible_for(owner)
             .await
             .map_err(|error| error.to_string())?;
         // Where addresses are configured, names are not known.
@@ -409,27 +458,31 @@ impl Lookout for Gate {
         }))
     }
 
-    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
-        if self.mode(domain) != GateMode::Authoritative {
+    async fn lifetimes(&self, owner: &RecordName, kind: RecordKind) -> Option<Lifetimes> {
+        if self.settings.way_at(owner.as_str()).mode != GateMode::Authoritative {
             return None;
         }
-        let (owner, who) = (name(domain).ok()?, self.responsible(domain).await.ok()?);
-        let zone = apex(&who).ok()?;
+        let who = self.responsible_for(owner).await.ok()?;
+        let (owner, zone) = (name(owner.as_str()).ok()?, apex(&who).ok()?);
         // The first server that answers for the zone; a silent one must not cost all the time.
-        let txt = self.first_of(&who, &owner, RecordType::TXT).await.ok()?;
+        let reply = self.first_of(&who, &owner, kind.record_type()).await.ok()?;
         let soa = self.first_of(&who, &zone, RecordType::SOA).await;
         Some(Lifetimes {
-            txt_ttl: evidence::txt_ttl(&txt, &owner),
+            txt_ttl: evidence::ttl(&reply, &owner, kind),
             negative_ttl: soa.as_ref().map_or(0, evidence::negative_ttl),
         })
     }
+
+    async fn target(&self, owner: &RecordName) -> Result<RecordName, String> {
+        self.end_of_aliases(owner).await
+    }
 }
 
-fn apex(who: &Responsible) -> Result<Name, WalkError> {
+pub(super) fn apex(who: &Responsible) -> Result<Name, WalkError> {
     Name::from_ascii(format!("{}.", who.zone.trim_end_matches('.')))
         .map_err(|_| WalkError::Name(who.zone.clone()))
 }
 
-pub(super) fn name(domain: &DomainName) -> Result<Name, WalkError> {
-    Name::from_ascii(format!("{domain}.")).map_err(|_| WalkError::Name(domain.to_string()))
+pub(super) fn name(owner: &str) -> Result<Name, WalkError> {
+    Name::from_ascii(format!("{owner}.")).map_err(|_| WalkError::Name(owner.to_owned()))
 }

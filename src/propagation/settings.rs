@@ -71,7 +71,12 @@ pub struct Way<'a> {
 impl GateSettings {
     /// What counts for `domain`.
     pub fn way(&self, domain: &DomainName) -> Way<'_> {
-        let names = std::iter::successors(Some(domain.as_str()), |name| {
+        self.way_at(domain.as_str())
+    }
+
+    /// What counts for a name, in lower-case A-labels without the last full stop.
+    pub(super) fn way_at(&self, name: &str) -> Way<'_> {
+        let names = std::iter::successors(Some(name), |name| {
             name.split_once('.').map(|(_, above)| above)
         });
         let zone = names
@@ -127,11 +132,11 @@ impl GateSettings {
     ///
     /// # Errors
     /// [`WalkError::Reserved`], with the setting that makes the name known.
-    pub(super) fn reserved(&self, domain: &DomainName) -> Result<(), WalkError> {
-        let top = domain.as_str().rsplit('.').next().unwrap_or_default();
+    pub(super) fn reserved(&self, name: &str) -> Result<(), WalkError> {
+        let top = name.rsplit('.').next().unwrap_or_default();
         match RESERVED.into_iter().find(|reserved| *reserved == top) {
             Some(top) if self.asks_the_internet() => Err(WalkError::Reserved {
-                name: domain.to_string(),
+                name: name.to_owned(),
                 top,
             }),
             _ => Ok(()),

@@ -19,6 +19,7 @@ mod astray;
 mod bad_input;
 mod hostile;
 mod modes;
+mod records;
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
 const TXT: &str = "example.test TXT \"swiss-pki=0123456789abcdef\"";

@@ -13,7 +13,7 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Zone};
 
 use super::task::Task;
 use super::{Ports, Worker};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::{LiveZone, Lookout};
 use crate::store::StoreError;
 
@@ -188,7 +188,8 @@ pub async fn route(
     let live = if candidates.is_empty() {
         None
     } else {
-        lookout.live_zone(domain).await.map_err(|error| {
+        let owner = RecordName::from(domain);
+        lookout.live_zone(&owner).await.map_err(|error| {
             let text = format!(
                 "which provider writes {} cannot be told: {error}",
                 domain.both_forms()

@@ -9,6 +9,7 @@ use prevalidate::sandbox::dns::Follow;
 use serde_json::Value;
 
 use super::life::Lab;
+use crate::support::process;
 
 const SPF: &str = "v=spf1 mx -all";
 
@@ -405,4 +406,18 @@ async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
     assert!(lab.sandbox.ca.reset_token("one.test"));
     let (_, report) = lab.diagnose(&["one.test"]).await;
     assert_eq!(report["verdict"]["code"], "ca-other-value", "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_another_process_works_on_is_said_to_be_held_by_it() {
+    let lab = Lab::with_a_stale_secondary().await;
+    let until = jiff::Timestamp::now().as_microsecond() + 200_000_000;
+    let hold = format!("UPDATE domain SET lease_until = {until}, lease_holder = 'run-other/4711'");
+    let file = lab.folder.path().join("prevalidate.db");
+    process::run("sqlite3", &[&file.display().to_string(), &hold], "");
+    let (_, report) = lab.diagnose(&["one.test"]).await;
+    assert!(codes(&report).contains(&"worked-on"), "{report}");
+    lab.run(&["diagnose", "one.test"])
+        .await
+        .says("the process 4711 (run-other) works on it");
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{ClientSelector, Validation};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
-use prevalidate::prevalidation::{DomainName, Effect, Mode, Observed, Policy, Proof};
+use prevalidate::prevalidation::{DomainName, Effect, Mode, Observed, Policy, Proof, RecordName};
 use prevalidate::propagation::{
     Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
 };
@@ -494,12 +494,14 @@ impl Lookout for Eye {
         &self,
         &Question {
             domain,
-            value,
+            wanted,
             published_for,
             in_sync,
             by_others,
+            ..
         }: &Question<'_>,
     ) -> Verdict {
+        let value = wanted.as_str();
         let primary = self
             .zones
             .values(domain.as_str())
@@ -552,7 +554,7 @@ impl Lookout for Eye {
         }
     }
 
-    async fn live_zone(&self, domain: &DomainName) -> Result<Option<LiveZone>, String> {
+    async fn live_zone(&self, domain: &RecordName) -> Result<Option<LiveZone>, String> {
         let name_servers = self.witness.lock().unwrap().live.clone();
         Ok((!name_servers.is_empty()).then(|| LiveZone {
             apex: domain.as_str().to_owned(),
@@ -560,7 +562,7 @@ impl Lookout for Eye {
         }))
     }
 
-    async fn lifetimes(&self, domain: &DomainName) -> Option<Lifetimes> {
+    async fn lifetimes(&self, domain: &RecordName, _: RecordKind) -> Option<Lifetimes> {
         Some(Lifetimes {
             txt_ttl: self.zones.ttl(domain.as_str()),
             negative_ttl: 300,

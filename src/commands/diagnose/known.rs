@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::ca::{CaError, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::asked;
-use crate::commands::{Exit, Failed, Global, wire};
+use crate::commands::{Exit, Failed, Global, held, wire};
 use crate::config::{self, Settings};
 use crate::output::Output;
 use crate::overview::DomainView;
@@ -44,6 +44,8 @@ pub(super) struct Known {
     pub(super) row: Option<DomainRow>,
     pub(super) view: Option<DomainView>,
     pub(super) ledger: Vec<LedgerEntry>,
+    /// Which process works on it, in words.
+    pub(super) held: Option<String>,
 }
 
 /// What the provider of a domain says. Absent parts are `null`.
@@ -145,6 +147,7 @@ impl Surroundings {
             row: inside.store.domain(domain).await?,
             view: inside.views.get(domain).cloned(),
             ledger: inside.store.open_entries(Some(domain)).await?,
+            held: held::tell_of(&*inside.store, domain, SystemClock.now()).await?,
         })
     }
 

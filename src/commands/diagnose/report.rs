@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::LONG_AGO;
 use super::known::{CaReport, Known, ProviderReport, Surroundings};
+use super::{Given, LONG_AGO};
 use crate::commands::{Exit, Failed};
 use crate::output::moment;
 use crate::overview::DomainView;
@@ -53,25 +53,26 @@ struct Wanted {
 }
 
 impl Report {
-    /// Asks everybody about `domain`. `value` is what somebody gave on the command line.
+    /// Asks everybody about `domain`. `given` is the record on the command line.
     pub(super) async fn make(
         around: &Surroundings,
         domain: &DomainName,
-        value: Option<&str>,
+        given: &Given,
         resolvers: &[Resolver],
         now: Timestamp,
     ) -> Result<Self, Failed> {
         let known = around.known(domain).await?;
+        let value = given.value.as_deref();
         let (ca, registration) = around.ask_ca(&known).await.unzip();
         let registration = registration
             .flatten()
             .filter(|registration| !around.is_proven(registration, now));
         let unproven = registration.as_ref();
-        let wanted = Wanted::find(value, &known, registration.as_ref(), now);
+        let wanted = Wanted::of(given, &known, registration.as_ref(), now);
         let caa_names = around.caa_names(known.view.as_ref());
         // Where we write, what the ledger does not show was not written; elsewhere nobody here
         // knows since when it stands.
-        let we_write = around.writes(&known) && value.is_none();
+        let we_write = around.writes(&known) && value.is_none() && given.owner.is_none();
         let unknown = if we_write {
             now
         } else {
@@ -80,7 +81,9 @@ impl Report {
         let stood = now.duration_since(wanted.published_at.unwrap_or(unknown));
         let subject = Subject {
             domain,
-            value: wanted.value.as_deref(),
+            owner: given.owner.as_ref(),
+            wanted: given.record(wanted.value.as_deref()),
+            follow_aliases: true,
             published_for: Duration::try_from(stood).unwrap_or_default(),
             horizon: wanted.horizon,
             resolvers: (!resolvers.is_empty()).then_some(resolvers),
@@ -99,9 +102,11 @@ impl Report {
             unproven,
             domain,
         };
-        advice.sharpen(&mut found);
+        if given.owner.is_none() {
+            advice.sharpen(&mut found);
+        }
         advice.add(&dns, &mut found);
-        if dns.gate.as_ref().is_some_and(|gate| gate.go) {
+        if given.owner.is_none() && dns.gate.as_ref().is_some_and(|gate| gate.go) {
             // What the CA says comes before everything else of its weight.
             let objections = advice.objections(wanted.value.as_deref(), value.is_some(), now);
             found.splice(0..0, objections);
@@ -159,6 +164,27 @@ impl Verdict {
 }
 
 impl Wanted {
+    /// What the command line names; else what is known of the domain, which says nothing about
+    /// another name.
+    fn of(
+        given: &Given,
+        known: &Known,
+        registration: Option<&Registration>,
+        now: Timestamp,
+    ) -> Self {
+        if let Some(target) = &given.cname {
+            return Self {
+                value: Some(target.to_string()),
+                from: Some("the command line"),
+                ..Self::default()
+            };
+        }
+        if given.owner.is_some() && given.value.is_none() {
+            return Self::default();
+        }
+        Self::find(given.value.as_deref(), known, registration, now)
+    }
+
     /// The value that should stand in DNS now: what somebody says, what the attempt and the ledger
     /// say, what the CA waits for.
     fn find(
@@ -360,6 +386,10 @@ impl Advice<'_> {
                     self.domain
                 )),
             );
+        }
+        if let Some(held) = &self.known.held {
+            let finding = Finding::new(Code::WorkedOn, Severity::Warns, held.clone());
+            found.push(finding.with_next("Wait until it lets go: no other run can go on before."));
         }
         let tried =
             |entry: &&LedgerEntry| entry.state == LedgerState::Removing && entry.removal_tries > 0;

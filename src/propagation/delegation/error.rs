@@ -59,6 +59,14 @@ pub enum WalkError {
         /// Which limit was met.
         why: String,
     },
+    /// Aliases of labels that do not end.
+    #[error("{name}: more than {most} aliases in a row, or a loop of aliases")]
+    Aliases {
+        /// Where they begin.
+        name: String,
+        /// How many are followed.
+        most: usize,
+    },
     /// Too slow: servers on the way that take long or do not answer.
     #[error(
         "the servers of {name} were not found in {time:?}{}; are these servers slow, or is DNS blocked here?",

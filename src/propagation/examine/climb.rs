@@ -10,6 +10,7 @@ use crate::propagation::caa::{CaaAdvice, Property, evaluate};
 use crate::propagation::delegation::Walk;
 use crate::propagation::evidence::text;
 use crate::propagation::gate::name;
+use crate::propagation::survey::CaaSets;
 use crate::propagation::{Gate, Responsible};
 
 /// Aliases in a row that are followed; CAs follow 8 at least (RFC 8659 leaves it to resolvers).
@@ -18,18 +19,20 @@ const MOST_ALIASES: usize = 8;
 impl Gate {
     /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of
     /// the configuration only theirs, for the zones above may be out of reach.
-    pub(super) async fn caa(
+    pub(in crate::propagation) async fn caa(
         &self,
         domain: &DomainName,
         who: &Responsible,
         ca_names: &[String],
         now: Timestamp,
+        sets: &CaaSets,
     ) -> CaaAdvice {
-        let mut at = name(domain).ok();
+        let mut at = name(domain.as_str()).ok();
         // One walk, and so one budget, for all names and aliases.
         let walk = self.walker.walk();
         while let Some(owner) = at.filter(|owner| !owner.is_root()) {
-            match self.properties(&owner, who, &walk).await {
+            let set = sets.of(&owner, self.properties(&owner, who, &walk));
+            match set.await {
                 Ok(set) if set.is_empty() => {}
                 Ok(set) => return evaluate(Some(text(&owner)), &set, ca_names, now),
                 Err(fault) => {

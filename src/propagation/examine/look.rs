@@ -12,10 +12,11 @@ use super::{DelegationReport, Examination, Fault, ServerReport, Subject, server,
 use crate::propagation::delegation::{WalkError, is_private};
 use crate::propagation::dnssec;
 use crate::propagation::evidence;
-use crate::propagation::finding::Code;
+use crate::propagation::finding::code::Code;
 use crate::propagation::gate::name;
 use crate::propagation::race;
 use crate::propagation::resolver::weigh;
+use crate::propagation::survey::CaaSets;
 use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
@@ -26,10 +27,7 @@ impl Gate {
     /// and a few tries at the slowest address. `now` judges signatures.
     pub async fn examine(&self, subject: &Subject<'_>, now: Timestamp) -> Examination {
         let mut seen = Examination::begin(subject, self.settings().way(subject.domain).mode, now);
-        let found = match self.responsible(subject.domain).await {
-            Ok(who) => name(subject.domain).map(|owner| (who, owner)),
-            Err(error) => Err(error),
-        };
+        let found = self.find(&mut seen, subject).await;
         match found {
             Ok((who, owner)) => {
                 self.ask_servers(&mut seen, &who, &owner, subject).await;
@@ -47,6 +45,18 @@ impl Gate {
         seen
     }
 
+    /// The name to ask about, behind its aliases, and who serves it.
+    async fn find(
+        &self,
+        seen: &mut Examination,
+        subject: &Subject<'_>,
+    ) -> Result<(Responsible, Name), WalkError> {
+        let (aliases, owner) = self.aliases(&subject.question()).await?;
+        (seen.aliases, seen.owner) = (aliases, owner.to_string());
+        let who = self.responsible_for(&owner).await?;
+        Ok((who, name(owner.as_str())?))
+    }
+
     async fn ask_servers(
         &self,
         seen: &mut Examination,
@@ -59,7 +69,7 @@ impl Gate {
         let topic = server::Topic {
             owner,
             zone: &zone,
-            value: subject.value,
+            wanted: subject.wanted,
         };
         // Two names may share an address: it is asked once and answers for both.
         let addresses: BTreeSet<SocketAddr> =
@@ -72,17 +82,21 @@ impl Gate {
             }
             .boxed()
         };
+        let sets = CaaSets::default();
         let (examined, trust, caa) = futures::join!(
             race::all(addresses.into_iter().map(ask).collect()),
             self.trust(who),
-            self.caa(subject.domain, who, subject.caa_names, seen.at)
+            self.caa(subject.domain, who, subject.caa_names, seen.at, &sets)
         );
         let now = seen.at;
         let judged = examined
             .into_iter()
             .map(async |(address, (report, reply))| {
                 let fault = match reply {
-                    Some(reply) => self.fault(&trust, address, &reply, owner, now).await,
+                    Some(reply) => {
+                        let question = (owner, topic.kind());
+                        self.fault(&trust, address, &reply, question, now).await
+                    }
                     None => None,
                 };
                 (address, (report, fault))
@@ -130,18 +144,16 @@ impl Gate {
         let complete = seen
             .gate
             .as_ref()
-            .map_or(served && named && subject.value.is_none(), |gate| gate.go);
-        let Ok(owner) = name(subject.domain) else {
+            .map_or(served && named && subject.wanted.is_none(), |gate| gate.go);
+        let question = subject.question();
+        let Ok(owner) = name(question.owner().as_str()) else {
             return;
         };
         if resolvers.is_empty() || !(alone || complete) {
             return;
         }
-        let answers = self
-            .resolvers
-            .ask(resolvers, &owner, subject.value.unwrap_or_default())
-            .await;
-        if subject.value.is_some() {
+        let answers = self.resolvers.ask(resolvers, &owner, &question).await;
+        if subject.wanted.is_some() {
             seen.gate = Some(match seen.gate.take() {
                 Some(gate) if gate.go => weigh::advise(gate, &answers, seen.served(), seen.at),
                 _ => Verdict {
@@ -180,7 +192,7 @@ fn code(error: &WalkError) -> Code {
     match error {
         WalkError::NotDelegated { .. } => Code::NotDelegated,
         WalkError::Reserved { .. } => Code::ReservedName,
-        WalkError::Endless { .. } => Code::ReferralLoop,
+        WalkError::Endless { .. } | WalkError::Aliases { .. } => Code::ReferralLoop,
         WalkError::Name(_) => Code::NoSuchName,
         WalkError::Redirected { .. } => Code::Port53Redirected,
         WalkError::NoAnswer { .. } | WalkError::Late { .. } => Code::NoServerReachable,

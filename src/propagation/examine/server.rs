@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::propagation::authority::{Asker, Failure, Question, knows_no_edns};
 use crate::propagation::evidence::{self, rcode, text};
-use crate::propagation::{Answer, ServerAnswer};
+use crate::propagation::wanted::AsRecordType;
+use crate::propagation::{Answer, RecordKind, ServerAnswer, Wanted};
 
 use super::Fault;
 
@@ -44,7 +45,7 @@ pub struct ServerReport {
     pub truncated: bool,
     /// The target of a CNAME at the name.
     pub cname: Option<String>,
-    /// The TXT RRset came with a signature.
+    /// The RRset came with a signature.
     pub signed: bool,
     /// Its signature shows that the RRset was made from a wildcard (RFC 4034, section 3.1.3).
     pub from_wildcard: bool,
@@ -86,7 +87,16 @@ const LOST: usize = 4;
 pub(super) struct Topic<'a> {
     pub(super) owner: &'a Name,
     pub(super) zone: &'a Name,
-    pub(super) value: Option<&'a str>,
+    pub(super) wanted: Option<Wanted<'a>>,
+}
+
+impl Topic<'_> {
+    /// The type that is asked for.
+    pub(super) fn kind(&self) -> RecordType {
+        self.wanted
+            .map_or(RecordKind::Txt, Wanted::kind)
+            .record_type()
+    }
 }
 
 /// Examines one address. The answer that counts is the one that the gate would get; the rest says
@@ -97,14 +107,14 @@ pub(super) async fn examine(
     address: SocketAddr,
     topic: &Topic<'_>,
 ) -> (ServerReport, Option<Message>) {
-    let with_edns = Question::new(topic.owner, RecordType::TXT, true);
-    let without = Question::new(topic.owner, RecordType::TXT, false);
+    let with_edns = Question::new(topic.owner, topic.kind(), true);
+    let without = Question::new(topic.owner, topic.kind(), false);
     let timed = async || {
         let begun = Instant::now();
         (asker.over_udp(address, &with_edns).await, begun.elapsed())
     };
     let (reply, (mut udp, mut took), mut tcp, plain, soa) = futures::join!(
-        asker.ask(address, topic.owner, RecordType::TXT),
+        asker.ask(address, topic.owner, topic.kind()),
         timed(),
         asker.over_tcp(address, &with_edns),
         asker.over_udp(address, &without),
@@ -122,7 +132,7 @@ pub(super) async fn examine(
         tcp = asker.over_tcp(address, &without).await;
     }
 
-    let value = topic.value.unwrap_or_default();
+    let wanted = topic.wanted.unwrap_or(Wanted::Txt(""));
     let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
     // The network lost all that the gate would have sent, and let through the same question once
     // more: resolvers, which ask more often, hear this server.
@@ -132,9 +142,9 @@ pub(super) async fn examine(
         }
         (reply, _) => reply,
     };
-    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, value);
+    let (mut answer, mut detail) = evidence::judge(&reply, topic.owner, topic.zone, wanted);
     let others =
-        [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, value));
+        [&udp, &tcp, &plain].map(|other| evidence::judge(other, topic.owner, topic.zone, wanted));
     if answer == Answer::Match
         && !truncated
         && let Some((stale, why)) = others
@@ -148,7 +158,7 @@ pub(super) async fn examine(
     }
     let no_route = answer == Answer::NotChecked;
     let answer = Some(answer)
-        .filter(|_| topic.value.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
+        .filter(|_| topic.wanted.is_some() || !matches!(answer, Answer::Match | Answer::NoMatch));
     let fault = |tried: &Result<Message, Failure>| tried.as_ref().err().map(ToString::to_string);
     let mut report = ServerReport {
         detail: if answer.is_none() {
@@ -167,7 +177,7 @@ pub(super) async fn examine(
         ..ServerReport::silent(name, address, answer)
     };
     if let Ok(reply) = &reply {
-        report.read(reply, topic.owner);
+        report.read(reply, topic.owner, topic.kind());
     }
     if let Some((serial, mname)) = soa
         .ok()
@@ -256,21 +266,23 @@ impl ServerReport {
         }
     }
 
-    fn read(&mut self, reply: &Message, owner: &Name) {
+    fn read(&mut self, reply: &Message, owner: &Name, kind: RecordType) {
         self.rcode = Some(rcode(reply.metadata.response_code));
         self.authoritative = reply.metadata.authoritative;
         self.recursive = reply.metadata.recursion_available;
         self.octets = reply.to_vec().ok().map(|bytes| bytes.len());
         for record in at(&reply.answers, owner) {
+            if record.record_type() == kind {
+                self.ttl = Some(record.ttl.max(self.ttl.unwrap_or(0)));
+            }
             match &record.data {
                 RData::TXT(txt) => {
                     let strings = txt.txt_data.iter().map(|string| string.to_vec()).collect();
                     self.values.push(TxtRecord { strings }.display());
-                    self.ttl = Some(record.ttl.max(self.ttl.unwrap_or(0)));
                 }
                 RData::CNAME(target) => self.cname = Some(text(target)),
                 RData::DNSSEC(DNSSECRData::RRSIG(signature))
-                    if signature.input().type_covered == RecordType::TXT =>
+                    if signature.input().type_covered == kind =>
                 {
                     self.signed = true;
                     self.from_wildcard |= signature.input().num_labels < owner.num_labels();

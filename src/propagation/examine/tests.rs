@@ -40,7 +40,9 @@ async fn examine(scripts: Vec<Script>, name: &str) -> Examination {
     let domain = domain(name);
     let subject = Subject {
         domain: &domain,
-        value: Some(VALUE),
+        owner: None,
+        wanted: Some(Wanted::Txt(VALUE)),
+        follow_aliases: true,
         published_for: Duration::from_secs(90_000),
         horizon: None,
         resolvers: None,
@@ -78,7 +80,9 @@ async fn without_a_value_only_resolvers_that_somebody_names_are_asked() {
     for named in [None, Some(resolver.as_slice())] {
         let subject = Subject {
             domain: &domain,
-            value: None,
+            owner: None,
+            wanted: None,
+            follow_aliases: true,
             published_for: Duration::ZERO,
             horizon: None,
             resolvers: named,

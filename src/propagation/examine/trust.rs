@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Fault;
 use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
-use crate::propagation::finding::Code;
+use crate::propagation::finding::code::Code;
 
 /// DNSSEC of the zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,7 +36,7 @@ pub enum DnssecStatus {
 
 impl DnssecReport {
     /// `bogus` is what makes all answers unbelievable, of the chain or of each server by itself.
-    pub(super) fn of(trust: &Trust, bogus: Option<&dnssec::Fault>) -> Self {
+    pub(in crate::propagation) fn of(trust: &Trust, bogus: Option<&dnssec::Fault>) -> Self {
         let (status, why, oddity) = match trust {
             Trust::Secure(_) => (DnssecStatus::Secure, None, None),
             Trust::Bogus(fault) => (DnssecStatus::Bogus, Some(fault.to_string()), None),

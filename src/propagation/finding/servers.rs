@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::{Code, Finding, Severity, unless_elsewhere};
-use crate::propagation::Answer;
 use crate::propagation::examine::{Edns, Examination, ServerReport};
 use crate::propagation::rule::LAME_GRACE;
+use crate::propagation::{Answer, RecordKind};
 
 /// Answers above this need TCP: what fits every path without fragments (DNS flag day 2020).
 const LARGE: usize = 1232;
@@ -102,20 +102,23 @@ fn redirected(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 }
 
 fn alias(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let domain = &seen.domain;
-    if let Some(target) = all
+    let owner = &seen.owner;
+    let beside = all
         .serving
         .iter()
+        .filter(|_| seen.record_type == RecordKind::Txt);
+    if let Some(target) = beside
+        .into_iter()
         .find_map(|server| server.cname.as_deref())
     {
         let text = format!(
-            "{domain} is an alias (CNAME to {target}), and no TXT value can stand beside a CNAME (RFC 1034, section 3.6.2)"
+            "{owner} is an alias (CNAME to {target}), and no TXT value can stand beside a CNAME (RFC 1034, section 3.6.2)"
         );
-        let next = match domain.parent() {
-            Some(above) => format!(
-                "Replace the CNAME by the records it points to, or have {above} validated: its proof covers {domain}."
+        let next = match seen.domain.parent() {
+            Some(above) if seen.domain.as_str() == owner => format!(
+                "Replace the CNAME by the records it points to, or have {above} validated: its proof covers {owner}."
             ),
-            None => "Replace the CNAME by the records it points to.".to_owned(),
+            _ => "Replace the CNAME by the records it points to.".to_owned(),
         };
         found.push(Finding::new(Code::Cname, Severity::Blocks, text).with_next(next));
     } else if !all.serving.is_empty()
@@ -129,10 +132,10 @@ fn alias(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         } else {
             Severity::Info
         };
-        let text = format!("{domain} does not exist: every name server that answers says NXDOMAIN");
+        let text = format!("{owner} does not exist: every name server that answers says NXDOMAIN");
         found.push(
             Finding::new(Code::NoSuchName, severity, text).with_next(format!(
-                "Check the spelling; a TXT value at {domain} makes the name exist."
+                "Check the spelling; a record at {owner} makes the name exist."
             )),
         );
     }
@@ -149,10 +152,15 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         if explained(Code::Cname) || explained(Code::NoSuchName) {
             return;
         }
-        let others = if all.stale.iter().any(|server| !server.values.is_empty()) {
-            ", only other ones"
-        } else {
-            ""
+        let elsewhere = all.stale.iter().find_map(|server| server.cname.as_deref());
+        let others = match elsewhere {
+            Some(target) if seen.record_type == RecordKind::Cname => {
+                format!("; the CNAME there points to {target}")
+            }
+            _ if all.stale.iter().any(|server| !server.values.is_empty()) => {
+                ", only other ones".to_owned()
+            }
+            _ => String::new(),
         };
         let text = format!(
             "none of {} that answer has the value{others}",
@@ -164,7 +172,7 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             .map_or("the zone", |delegation| &delegation.zone);
         found.push(Finding::new(Code::ValueMissing, Severity::Blocks, text).with_next(format!(
             "Check that the value stands in {zone} at {} itself, in one piece, and that the primary has loaded it.",
-            seen.domain
+            seen.owner
         )));
     } else if stale > 0 {
         let serials = |servers: &[&ServerReport]| {
@@ -273,7 +281,7 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
     if !all.cut_off.is_empty() {
         let blocks = !all.good && all.stale.is_empty();
         let text = format!(
-            "the TXT answer is too large for UDP, and TCP does not work: {}",
+            "the answer is too large for UDP, and TCP does not work: {}",
             list(&all.cut_off, |server| server.tcp_fault.clone())
         );
         let severity = if blocks {
@@ -341,7 +349,7 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         .collect();
     if let Some(octets) = large.iter().filter_map(|server| server.octets).max() {
         let text = format!(
-            "the TXT answer has {octets} octets, more than fit into a datagram everywhere ({LARGE})"
+            "the answer has {octets} octets, more than fit into a datagram everywhere ({LARGE})"
         );
         found.push(
             Finding::new(Code::AnswerLarge, Severity::Info, text)

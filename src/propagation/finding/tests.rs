@@ -11,6 +11,7 @@ use super::Severity::{Blocks, Info, Warns};
 use super::*;
 use crate::prevalidation::DomainName;
 use crate::propagation::Answer::{self, CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
+use crate::propagation::Wanted;
 use crate::propagation::caa::{CA_NAMES, Property, evaluate};
 use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
 use crate::propagation::examine::{DelegationReport, Edns, Fault, ServerReport, Subject, Wildcard};
@@ -65,7 +66,9 @@ fn signed(
     let published_for = Duration::from_secs(published_for);
     let subject = Subject {
         domain: &domain,
-        value,
+        owner: None,
+        wanted: value.map(Wanted::Txt),
+        follow_aliases: true,
         published_for,
         horizon: None,
         resolvers: None,

@@ -20,9 +20,12 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use url::Url;
 
-use super::reading::{is_unclear, judge};
+use super::reading::{has_answer, is_unclear, judge};
 use super::{Resolver, ResolverAnswer};
+use crate::propagation::Question as Wish;
 use crate::propagation::authority::{Asker, Failure, Question, failed, framed};
+use crate::propagation::evidence::rcode;
+use crate::propagation::wanted::AsRecordType;
 
 /// The media type of a question and of its answer (RFC 8484, section 6).
 const DNS_MESSAGE: &str = "application/dns-message";
@@ -57,25 +60,50 @@ impl Resolvers {
         }
     }
 
-    /// Asks each of them for `owner`'s TXT RRset, DNSSEC checked there; what is refused is asked
-    /// for again unchecked.
+    /// Asks each of them for the record of `question` at `owner`, DNSSEC checked there; what is
+    /// refused is asked for again unchecked.
     pub async fn ask(
         &self,
         resolvers: &[Resolver],
         owner: &Name,
-        value: &str,
+        question: &Wish<'_>,
     ) -> Vec<ResolverAnswer> {
         join_all(
             resolvers
                 .iter()
-                .map(|resolver| self.ask_one(resolver, owner, value)),
+                .map(|resolver| self.ask_one(resolver, owner, question)),
         )
         .await
     }
 
-    async fn ask_one(&self, resolver: &Resolver, owner: &Name, value: &str) -> ResolverAnswer {
-        let question =
-            |checking_disabled| Question::to_resolver(owner, RecordType::TXT, checking_disabled);
+    /// The answer of the first of them that has one, in their order.
+    ///
+    /// # Errors
+    /// Each resolver and what it said.
+    pub(in crate::propagation) async fn first_of(
+        &self,
+        resolvers: &[Resolver],
+        owner: &Name,
+        kind: RecordType,
+    ) -> Result<Message, String> {
+        let mut tried = Vec::new();
+        for resolver in resolvers {
+            let question = Question::to_resolver(owner, kind, false);
+            match self.exchange(resolver, &question).await.0 {
+                Ok(reply) if has_answer(&reply) => return Ok(reply),
+                Ok(reply) => tried.push(format!(
+                    "{resolver}: {}",
+                    rcode(reply.metadata.response_code)
+                )),
+                Err(failure) => tried.push(format!("{resolver}: {failure}")),
+            }
+        }
+        Err(format!("no resolver gave an answer: {}", tried.join("; ")))
+    }
+
+    async fn ask_one(&self, resolver: &Resolver, owner: &Name, wish: &Wish<'_>) -> ResolverAnswer {
+        let kind = wish.wanted.kind().record_type();
+        let question = |checking_disabled| Question::to_resolver(owner, kind, checking_disabled);
         let (mut reply, address) = self.exchange(resolver, &question(false)).await;
         let mut unchecked = None;
         if is_unclear(&reply) {
@@ -92,7 +120,7 @@ impl Resolvers {
             }
             unchecked = Some(found);
         }
-        let judged = judge(&reply, unchecked.as_ref(), owner, value);
+        let judged = judge(&reply, unchecked.as_ref(), owner, wish);
         ResolverAnswer {
             resolver: resolver.to_string(),
             address,

@@ -5,9 +5,9 @@ use hickory_proto::rr::{Name, RData};
 
 use super::ResolverAnswer;
 use super::extended::ExtendedError;
-use crate::propagation::Answer;
 use crate::propagation::authority::Failure;
-use crate::propagation::evidence::{negative_ttl, rcode, value_in};
+use crate::propagation::evidence::{alias_of, negative_ttl, rcode, record_in};
+use crate::propagation::{Answer, Question};
 
 /// Whether a reply calls for the question again with checking disabled.
 pub(super) fn is_unclear(reply: &Result<Message, Failure>) -> bool {
@@ -16,14 +16,14 @@ pub(super) fn is_unclear(reply: &Result<Message, Failure>) -> bool {
         .is_ok_and(|reply| reply.metadata.response_code == ResponseCode::ServFail)
 }
 
-/// Judges a reply to "`owner` TXT?", and, after SERVFAIL, the one with checking disabled (CD=1): an
+/// Judges a reply to a question about `owner`, and, after SERVFAIL, the one with checking disabled (CD=1): an
 /// answer then means that the zone's signatures are at fault, and so do the extended errors 6 to
 /// 12. Who and where is left to the caller.
 pub(super) fn judge(
     reply: &Result<Message, Failure>,
     unchecked: Option<&Result<Message, Failure>>,
     owner: &Name,
-    value: &str,
+    question: &Question<'_>,
 ) -> ResolverAnswer {
     let none = |answer, detail| ResolverAnswer {
         resolver: String::new(),
@@ -65,16 +65,18 @@ pub(super) fn judge(
         );
     }
 
-    let (answer, detail) = value_in(reply, owner, value);
+    let chain = aliases(reply, owner, question.follows());
+    let end = chain.last().unwrap_or(owner);
+    let (answer, detail) = record_in(reply, end, question.wanted);
     words.insert(0, detail);
     let validated = reply.metadata.authentic_data;
     if validated {
         words.push("validated (AD)".to_owned());
     }
-    let at_owner = reply
-        .answers
-        .iter()
-        .filter(|r| r.name == *owner && matches!(r.data, RData::TXT(_) | RData::CNAME(_)));
+    let at_owner = reply.answers.iter().filter(|record| {
+        let counts = matches!(record.data, RData::TXT(_) | RData::CNAME(_));
+        counts && (record.name == *owner || chain.contains(&record.name))
+    });
     // RFC 2308, section 5: of a negative answer the SOA record counts down.
     let ttl = at_owner
         .map(|record| record.ttl)
@@ -87,7 +89,22 @@ pub(super) fn judge(
     }
 }
 
-fn has_answer(reply: &Message) -> bool {
+/// Aliases in a row that are read out of one answer.
+const MOST_ALIASES: usize = 16;
+
+/// Where the aliases lead that begin at `owner`, one after the other.
+fn aliases(reply: &Message, owner: &Name, follows: bool) -> Vec<Name> {
+    let mut chain: Vec<Name> = Vec::new();
+    while follows
+        && chain.len() < MOST_ALIASES
+        && let Some(target) = alias_of(reply, chain.last().unwrap_or(owner))
+    {
+        chain.push(target.clone());
+    }
+    chain
+}
+
+pub(super) fn has_answer(reply: &Message) -> bool {
     matches!(
         reply.metadata.response_code,
         ResponseCode::NoError | ResponseCode::NXDomain
@@ -101,7 +118,7 @@ mod tests {
     use hickory_proto::rr::rdata::opt::EdnsOption;
 
     use super::*;
-    use crate::propagation::lab::{name, record};
+    use crate::propagation::lab::{domain, name, record};
 
     const VALUE: &str = "swiss-pki=0123456789abcdef";
 
@@ -133,7 +150,7 @@ mod tests {
             &Ok(reply),
             unchecked.map(Ok).as_ref(),
             &name("example.test"),
-            VALUE,
+            &Question::new(&domain("example.test"), VALUE),
         )
     }
 

@@ -7,10 +7,11 @@ use hickory_proto::op::Message;
 use tokio::time::timeout;
 
 use super::{TXT, VALUE, good, internet};
+use crate::prevalidation::RecordName;
 use crate::propagation::lab::{
     Lab, Over, PATIENCE, Script, always, answer, domain, gate, name, once, record, serve,
 };
-use crate::propagation::{Answer, GateSettings, Lookout, Question};
+use crate::propagation::{Answer, GateSettings, Lookout, Question, RecordKind};
 
 /// Longer than any of these may take, and much shorter than they take without a budget.
 const LONG: Duration = Duration::from_secs(60);
@@ -258,7 +259,7 @@ async fn what_caches_hold_is_asked_of_the_first_server_that_answers() {
     let begun = Instant::now();
     let lifetimes = lab
         .gate_without_walk()
-        .lifetimes(&domain("example.test"))
+        .lifetimes(&RecordName::from(&domain("example.test")), RecordKind::Txt)
         .await;
     assert_eq!(lifetimes.unwrap().txt_ttl, Some(300));
     // One after the other, each silent server would take at least two tries.

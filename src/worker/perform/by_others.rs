@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::Worker;
 use super::super::task::Task;
 use super::gate::{LOOKS_AT_ONCE, age_of};
-use crate::prevalidation::{LedgerEntry, LedgerState};
-use crate::propagation::{Answer, GateMode, Question};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordName};
+use crate::propagation::{Answer, GateMode, Question, RecordKind};
 
 /// How often it is looked whether others have taken a value away; nothing waits for it.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -18,10 +18,10 @@ impl Worker {
     /// them: `prevalidate records`. What caches may hold is read now, before they come.
     pub(super) async fn announce(&self, tasks: Vec<(Task, i64)>) -> Vec<Task> {
         let asked = futures::stream::iter(tasks).map(async |(task, id)| {
-            let domain = task.fence.domain.clone();
+            let owner = RecordName::from(&task.fence.domain);
             let (live, lifetimes) = futures::join!(
-                self.ports.lookout.live_zone(&domain),
-                self.ports.lookout.lifetimes(&domain)
+                self.ports.lookout.live_zone(&owner),
+                self.ports.lookout.lifetimes(&owner, RecordKind::Txt)
             );
             (task, id, live.ok().flatten(), lifetimes)
         });

@@ -73,11 +73,10 @@ impl Worker {
         };
         let by_others = entry.is_some_and(|entry| self.is_by_others(entry));
         let question = Question {
-            domain: &task.fence.domain,
-            value,
             published_for,
             in_sync,
             by_others,
+            ..Question::new(&task.fence.domain, value)
         };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
