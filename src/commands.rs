@@ -15,6 +15,7 @@ mod inventory;
 mod notify;
 mod plan;
 mod providers;
+mod readiness;
 mod records;
 mod reset;
 mod run;
@@ -116,6 +117,9 @@ enum Command {
     History(history::HistoryArgs),
     /// Why a domain does not become valid, and what to do; changes nothing anywhere
     Diagnose(diagnose::DiagnoseArgs),
+    /// What will stop certificates on a day to come, and the records to change; changes nothing
+    /// anywhere
+    Readiness(readiness::ReadinessArgs),
     /// Monitoring plug-in: one line, performance data, exit 0, 1, 2 or 3
     Check(check::CheckArgs),
     /// For DNS change pipelines: looks after the named domains or zones now
@@ -270,6 +274,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Withdraw(args) => withdraw::withdraw(global, args, output).await,
         Command::History(args) => history::history(global, args, output).await,
         Command::Diagnose(args) => diagnose::diagnose(global, args, output).await,
+        Command::Readiness(args) => readiness::readiness(global, args, output).await,
         Command::Check(args) => check::check(global, args, output).await,
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Records(args) => records::records(global, args, output).await,

@@ -4,6 +4,7 @@
 mod configuration;
 mod diagnose;
 mod life;
+mod readiness;
 mod unreachable;
 
 use std::path::{Path, PathBuf};
@@ -540,6 +541,7 @@ fn help_and_completions_show_no_secret() {
         "history",
         "check",
         "diagnose",
+        "readiness",
         "hook",
         "config",
         "store",

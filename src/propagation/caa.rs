@@ -6,6 +6,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+mod issuer;
+#[cfg(test)]
+mod tests;
+
+use issuer::Issuer;
+pub use issuer::is_issuer_name;
+
 /// What SwissSign is called in CAA records (in the wild; its documents do not say).
 pub const CA_NAMES: [&str; 1] = ["swisssign.com"];
 
@@ -13,7 +20,14 @@ pub const CA_NAMES: [&str; 1] = ["swisssign.com"];
 /// 4.2.2.1).
 pub const METHOD: &str = "ca-tbr-7";
 
-/// From 2027-03-15 00:00 UTC on a CA must obey `validationmethods` (BR 4.2.2.1).
+/// ACME's name for the same method. A CA should accept either (BR 4.2.2.1); whether ours does, only
+/// the CA knows.
+const SYNONYM: &str = "dns-01";
+
+/// Records and notes of one set that are shown. A hostile set has thousands.
+const MOST_SHOWN: usize = 32;
+
+/// From 2027-03-15 00:00 UTC on a CA must obey `accounturi` and `validationmethods` (BR 4.2.2.1).
 pub const METHODS_COUNT_FROM: Timestamp = Timestamp::constant(1_805_068_800, 0);
 
 /// Tags that a CA understands, so that their critical flag stops nobody: RFC 8659, RFC 9495, BR
@@ -38,16 +52,37 @@ pub struct Property {
     pub value: Vec<u8>,
 }
 
-/// Whether the CA may issue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Whether the CA may issue; the better, the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
     /// Nothing forbids it.
     Allowed,
+    /// The CA is named, with a condition of which only the CA can say whether it is met: a synonym
+    /// or another spelling of our method, or an account whose form is not that of ACME.
+    ProbablyAllowed,
+    /// The CA is named, but only for an account of another system, such as ACME.
+    OtherAccount,
     /// The CA is named, but only for other validation methods than ours.
     OtherMethods,
     /// Others are named, or nobody, or a record that the CA does not understand stands there.
     Forbidden,
+}
+
+impl Permission {
+    /// Whether certificates may be counted on, or the CA has to be asked.
+    pub fn may(self) -> bool {
+        self <= Self::ProbablyAllowed
+    }
+}
+
+/// One record to take out, to put in, or to replace; as in a zone file, ready to paste.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What stands there.
+    pub remove: Option<String>,
+    /// What should stand there.
+    pub add: Option<String>,
 }
 
 /// What the records that count for a domain mean for one CA.
@@ -68,44 +103,45 @@ pub struct CaaAdvice {
     pub unknown_critical: Vec<String>,
     /// What else is worth saying: values that are malformed, accounts, what counts later.
     pub notes: Vec<String>,
+    /// What to change in the zone so that the CA may issue all that it may not.
+    pub changes: Vec<Change>,
     /// What the CA is called, so what a record that names it says.
     pub ca: Vec<String>,
     /// Why the records could not all be looked up. A CA must not issue then (RFC 8659, section 3).
     pub fault: Option<String>,
 }
 
-/// Evaluates the relevant record set, found at `at`, for a CA that is called any of `ca_names`.
+/// Evaluates the relevant record set, found at `at`, for a CA that is called any of `ca_names`, as
+/// it has to be obeyed at `now`.
 pub fn evaluate(
     at: Option<String>,
     set: &[Property],
     ca_names: &[String],
     now: Timestamp,
 ) -> CaaAdvice {
-    let is = |property: &Property, tag: &str| property.tag.eq_ignore_ascii_case(tag);
-    let mut notes = Vec::new();
-    let mut judge = |tag: &str, otherwise: Permission| {
-        let properties: Vec<&Property> = set.iter().filter(|property| is(property, tag)).collect();
-        if properties.is_empty() {
-            return otherwise;
-        }
-        let best = properties
-            .into_iter()
-            .map(|property| permission(property, ca_names, now, &mut notes));
-        // One property that lets the CA issue is enough (RFC 8659, section 4.2).
-        best.min_by_key(|permission| *permission as u8)
-            .unwrap_or(otherwise)
+    let judge = Judge {
+        set,
+        ca_names,
+        binds: now >= METHODS_COUNT_FROM,
     };
-    let certificates = judge("issue", Permission::Allowed);
-    let wildcards = judge("issuewild", certificates);
-    let mail = judge("issuemail", Permission::Allowed);
+    let mut notes = Vec::new();
+    let certificates = judge.tag("issue", Permission::Allowed, &mut notes);
+    let wildcards = judge.tag("issuewild", certificates, &mut notes);
+    // The S/MIME rules know neither parameter yet.
+    let mail = match judge.tag("issuemail", Permission::Allowed, &mut notes) {
+        Permission::OtherAccount | Permission::OtherMethods => Permission::ProbablyAllowed,
+        other => other,
+    };
     notes.dedup();
+    notes.truncate(MOST_SHOWN);
 
     let unknown =
-        |property: &&Property| property.critical && !KNOWN.iter().any(|tag| is(property, tag));
+        |property: &&Property| property.critical && !KNOWN.iter().any(|tag| property.is(tag));
     let unknown_critical: Vec<String> = set
         .iter()
         .filter(unknown)
         .map(|property| property.tag.clone())
+        .take(MOST_SHOWN)
         .collect();
     let unless_unknown = |permission| {
         if unknown_critical.is_empty() {
@@ -114,125 +150,225 @@ pub fn evaluate(
             Permission::Forbidden
         }
     };
+    let changes = match &at {
+        Some(at) => judge.changes(at, [("issue", certificates), ("issuewild", wildcards)]),
+        None => Vec::new(),
+    };
     CaaAdvice {
         at,
-        records: set.iter().map(shown).collect(),
+        records: set.iter().take(MOST_SHOWN).map(shown).collect(),
         certificates: unless_unknown(certificates),
         wildcards: unless_unknown(wildcards),
         mail: unless_unknown(mail),
         unknown_critical,
         notes,
+        changes,
         ca: ca_names.to_vec(),
         fault: None,
     }
 }
 
-fn permission(
-    property: &Property,
-    ca_names: &[String],
-    now: Timestamp,
-    notes: &mut Vec<String>,
-) -> Permission {
-    let Some(issuer) = Issuer::read(&property.value) else {
-        notes.push(format!(
-            "{} is malformed and lets nobody issue (RFC 8659, section 4.2)",
-            shown(property)
-        ));
-        return Permission::Forbidden;
-    };
-    if !ca_names
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(issuer.name))
-    {
-        return Permission::Forbidden;
+impl Property {
+    fn is(&self, tag: &str) -> bool {
+        self.tag.eq_ignore_ascii_case(tag)
     }
-    let values = |wanted: &str| {
-        let fits = move |(tag, _): &&(&str, &str)| tag.eq_ignore_ascii_case(wanted);
-        issuer
-            .parameters
-            .iter()
-            .filter(fits)
-            .map(|(_, value)| *value)
-            .collect::<Vec<_>>()
-    };
-    if let [account] = values("accounturi")[..] {
-        notes.push(format!(
-            "only the CA's account {account} may issue; whether that is yours, only the CA knows"
-        ));
-    } else if values("accounturi").len() > 1 {
-        notes.push(format!(
-            "{} has several accounturi, so it lets nobody issue (RFC 8657, section 3)",
-            shown(property)
-        ));
-        return Permission::Forbidden;
-    }
-    if values("validationmethods")
-        .iter()
-        .all(|methods| methods.split(',').any(|method| method == METHOD))
-    {
-        return Permission::Allowed;
-    }
-    if now < METHODS_COUNT_FROM {
-        notes.push(format!(
-            "from 2027-03-15 on {} stops certificates that rest on our method, {METHOD}",
-            shown(property)
-        ));
-        return Permission::Allowed;
-    }
-    Permission::OtherMethods
 }
 
-/// An `issue` value, taken apart.
-struct Issuer<'a> {
-    /// Empty: nobody.
-    name: &'a str,
-    parameters: Vec<(&'a str, &'a str)>,
+/// A record set, read for one CA.
+struct Judge<'a> {
+    set: &'a [Property],
+    ca_names: &'a [String],
+    /// Whether the parameters of RFC 8657 must be obeyed.
+    binds: bool,
 }
 
-impl<'a> Issuer<'a> {
-    /// Reads it by the grammar of RFC 8659, section 4.2; `None` when it is malformed.
-    fn read(value: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(value).ok()?;
-        let space = [' ', '\t'];
-        let (name, rest) = text
-            .split_once(';')
-            .map_or((text, ""), |(name, rest)| (name, rest));
-        let name = name.trim_matches(space);
-        if !name.is_empty() && !is_issuer_name(name) {
-            return None;
+impl Judge<'_> {
+    /// What the properties of one tag permit; `otherwise` where there are none. One property that
+    /// lets the CA issue is enough (RFC 8659, section 4.2).
+    fn tag(&self, tag: &str, otherwise: Permission, notes: &mut Vec<String>) -> Permission {
+        let properties = self.set.iter().filter(|property| property.is(tag));
+        let judged = properties.map(|property| self.property(property, notes));
+        judged.min().unwrap_or(otherwise)
+    }
+
+    fn property(&self, property: &Property, notes: &mut Vec<String>) -> Permission {
+        let mut note = |text: String| {
+            if notes.len() < MOST_SHOWN {
+                notes.push(text);
+            }
+        };
+        let Some(issuer) = Issuer::read(&property.value) else {
+            note(format!(
+                "{} is malformed and lets nobody issue (RFC 8659, section 4.2)",
+                shown(property)
+            ));
+            return Permission::Forbidden;
+        };
+        let is_ours = |name: &String| name.eq_ignore_ascii_case(issuer.name);
+        if !self.ca_names.iter().any(is_ours) {
+            return Permission::Forbidden;
         }
-        if rest.trim_matches(space).is_empty() {
-            return Some(Self {
-                name,
-                parameters: Vec::new(),
+        let accounts = issuer.values("accounturi");
+        if accounts.len() > 1 {
+            note(format!(
+                "{} has several accounturi, so it lets nobody issue (RFC 8657, section 3)",
+                shown(property)
+            ));
+            return Permission::Forbidden;
+        }
+        if let [account] = accounts[..] {
+            note(format!(
+                "only the CA's account {account} may issue; whether that is yours, only the CA knows"
+            ));
+        }
+        let account = accounts
+            .first()
+            .map_or(Permission::Allowed, |it| of_account(it));
+        let methods = of_methods(&issuer.values("validationmethods"));
+        let permission = account.max(methods);
+        if permission == Permission::Allowed || self.binds {
+            return permission;
+        }
+        let stops = if permission == Permission::ProbablyAllowed {
+            "may stop"
+        } else {
+            "stops"
+        };
+        if methods > Permission::Allowed {
+            note(format!(
+                "from 2027-03-15 on {} {stops} certificates that rest on our method, {METHOD}",
+                shown(property)
+            ));
+        }
+        if account > Permission::Allowed {
+            note(format!(
+                "from 2027-03-15 on {} {stops} certificates of every other account",
+                shown(property)
+            ));
+        }
+        Permission::Allowed
+    }
+
+    /// The smallest changes that let the CA issue by our method.
+    fn changes(&self, at: &str, tags: [(&str, Permission); 2]) -> Vec<Change> {
+        let Some(ca) = self.ca_names.first() else {
+            return Vec::new();
+        };
+        let line = |property: &Property| format!("{at}. CAA {}", shown(property));
+        let mut changes: Vec<Change> = self
+            .set
+            .iter()
+            .filter(|property| property.critical && !KNOWN.iter().any(|tag| property.is(tag)))
+            .take(MOST_SHOWN)
+            .map(|property| Change {
+                remove: Some(line(property)),
+                add: None,
+            })
+            .collect();
+        for (tag, permission) in tags {
+            let own = self.set.iter().filter(|property| property.is(tag));
+            // Without records of its own, a wildcard is covered by what `issue` says.
+            if permission == Permission::Allowed || own.clone().next().is_none() {
+                continue;
+            }
+            let narrow = own
+                .clone()
+                .find(|property| self.names_us_for_other_methods(property));
+            changes.push(match narrow {
+                Some(property) => Change {
+                    remove: Some(line(property)),
+                    add: Some(line(&with_our_method(property))),
+                },
+                None => Change {
+                    remove: None,
+                    add: Some(format!("{at}. CAA 0 {tag} \"{ca}\"")),
+                },
             });
         }
-        let parameter = |part: &'a str| {
-            let (tag, value) = part.split_once('=')?;
-            let (tag, value) = (tag.trim_matches(space), value.trim_matches(space));
-            // parameter-value = *(%x21-3A / %x3C-7E): printable, no space, no semicolon.
-            (is_label(tag) && value.bytes().all(|byte| byte.is_ascii_graphic()))
-                .then_some((tag, value))
-        };
-        let parameters = rest.split(';').map(parameter).collect::<Option<Vec<_>>>()?;
-        Some(Self { name, parameters })
+        changes
+    }
+
+    /// Whether a property is well-formed, names the CA without an account, and not our method.
+    fn names_us_for_other_methods(&self, property: &Property) -> bool {
+        Issuer::read(&property.value).is_some_and(|issuer| {
+            let methods = issuer.values("validationmethods");
+            self.ca_names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(issuer.name))
+                && issuer.values("accounturi").is_empty()
+                && methods.len() == 1
+                && of_methods(&methods) > Permission::Allowed
+        })
     }
 }
 
-/// Whether a text may stand for a CA in a CAA record: `issuer-domain-name` of RFC 8659, section
-/// 4.2.
-pub fn is_issuer_name(text: &str) -> bool {
-    text.split('.').all(is_label)
+/// What an `accounturi` permits to an account that orders without ACME (RFC 8657, section 3; the
+/// CA/B Forum asks CAs without ACME to use `acct:`).
+fn of_account(account: &str) -> Permission {
+    match account.split_once(':') {
+        Some((scheme, rest)) if !rest.is_empty() && is_scheme(scheme) => {
+            if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") {
+                Permission::OtherAccount
+            } else {
+                Permission::ProbablyAllowed
+            }
+        }
+        // What is no URI names no account at all.
+        _ => Permission::Forbidden,
+    }
 }
 
-/// `(ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT))`
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
+}
+
+/// What the `validationmethods` of one property permit (RFC 8657, section 4): all of them must.
+fn of_methods(values: &[&str]) -> Permission {
+    let judged = values.iter().map(|methods| {
+        let mut methods = methods.split(',');
+        if methods.clone().any(|method| method == METHOD) {
+            Permission::Allowed
+        } else if methods.any(|method| {
+            method.eq_ignore_ascii_case(METHOD) || method.eq_ignore_ascii_case(SYNONYM)
+        }) {
+            Permission::ProbablyAllowed
+        } else {
+            Permission::OtherMethods
+        }
+    });
+    match judged.max() {
+        // Readers differ about a parameter that is there twice.
+        Some(Permission::Allowed) if values.len() > 1 => Permission::ProbablyAllowed,
+        Some(permission) => permission,
+        None => Permission::Allowed,
+    }
+}
+
+/// The same property with our method among its methods.
+fn with_our_method(property: &Property) -> Property {
+    let value = String::from_utf8_lossy(&property.value).into_owned();
+    let lower = value.to_ascii_lowercase();
+    let Some(begin) = lower.find("validationmethods") else {
+        return property.clone();
+    };
+    let end = lower[begin..]
+        .find(';')
+        .map_or(value.len(), |length| begin + length);
+    let (parameter, rest) = (value[begin..end].trim_end(), &value[end..]);
+    let separator = if parameter.trim_end().ends_with('=') {
+        ""
+    } else {
+        ","
+    };
+    let value = format!("{}{parameter}{separator}{METHOD}{rest}", &value[..begin]);
+    Property {
+        value: value.into_bytes(),
+        ..property.clone()
+    }
 }
 
 fn shown(property: &Property) -> String {
@@ -243,203 +379,4 @@ fn shown(property: &Property) -> String {
         property.tag,
         value.replace('\\', "\\\\").replace('"', "\\\"")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use Permission::{Allowed, Forbidden, OtherMethods};
-
-    use super::*;
-
-    const BEFORE: Timestamp = Timestamp::constant(1_805_068_799, 0);
-
-    fn advice(records: &[&str], now: Timestamp) -> CaaAdvice {
-        let set: Vec<Property> = records
-            .iter()
-            .map(|text| {
-                let mut words = text.splitn(3, ' ');
-                let mut word = || words.next().unwrap_or_default();
-                Property {
-                    critical: word() == "128",
-                    tag: word().to_owned(),
-                    value: word().as_bytes().to_vec(),
-                }
-            })
-            .collect();
-        evaluate(
-            Some("example.ch".to_owned()),
-            &set,
-            &CA_NAMES.map(str::to_owned),
-            now,
-        )
-    }
-
-    #[test]
-    fn records_let_the_named_issue_and_nobody_else() {
-        type Row = (&'static [&'static str], Permission, Permission, Permission);
-        let table: &[Row] = &[
-            (&[], Allowed, Allowed, Allowed),
-            (&["0 issue swisssign.com"], Allowed, Allowed, Allowed),
-            (&["0 ISSUE SwissSign.COM"], Allowed, Allowed, Allowed),
-            (
-                &["0 issue other.example", "0 issue swisssign.com; account=1"],
-                Allowed,
-                Allowed,
-                Allowed,
-            ),
-            (&["0 issue other.example"], Forbidden, Forbidden, Allowed),
-            (
-                &["0 issue www.swisssign.com"],
-                Forbidden,
-                Forbidden,
-                Allowed,
-            ),
-            (&["0 issue ;"], Forbidden, Forbidden, Allowed),
-            (&["0 issue "], Forbidden, Forbidden, Allowed),
-            (&["0 iodef mailto:a@b.c"], Allowed, Allowed, Allowed),
-            (&["0 issuewild swisssign.com"], Allowed, Allowed, Allowed),
-            (&["0 issuewild other.example"], Allowed, Forbidden, Allowed),
-            (
-                &["0 issue other.example", "0 issuewild swisssign.com"],
-                Forbidden,
-                Allowed,
-                Allowed,
-            ),
-            (
-                &["0 issue swisssign.com", "0 issuewild ;"],
-                Allowed,
-                Forbidden,
-                Allowed,
-            ),
-            (&["0 issuemail other.example"], Allowed, Allowed, Forbidden),
-            (
-                &["0 issue ;", "0 issuemail swisssign.com"],
-                Forbidden,
-                Forbidden,
-                Allowed,
-            ),
-            (&["0 unknown x"], Allowed, Allowed, Allowed),
-            (
-                &["0 issue swisssign.com", "128 unknown x"],
-                Forbidden,
-                Forbidden,
-                Forbidden,
-            ),
-            (
-                &["128 issue swisssign.com", "128 contactemail a@b.c"],
-                Allowed,
-                Allowed,
-                Allowed,
-            ),
-            // Malformed values let nobody issue.
-            (
-                &["0 issue swisssign.com; account"],
-                Forbidden,
-                Forbidden,
-                Allowed,
-            ),
-            (
-                &["0 issue swisssign.com; a=b c"],
-                Forbidden,
-                Forbidden,
-                Allowed,
-            ),
-            (
-                &["0 issue swisssign.com; a=b;"],
-                Forbidden,
-                Forbidden,
-                Allowed,
-            ),
-            (&["0 issue swisssign.com."], Forbidden, Forbidden, Allowed),
-            (&["0 issue -swisssign.com"], Forbidden, Forbidden, Allowed),
-            (&["0 issue swisssign com"], Forbidden, Forbidden, Allowed),
-            (
-                &["0 issue swisssign.com \t;\t a = b "],
-                Allowed,
-                Allowed,
-                Allowed,
-            ),
-        ];
-        for (records, certificates, wildcards, mail) in table {
-            let advice = advice(records, METHODS_COUNT_FROM);
-            assert_eq!(
-                (advice.certificates, advice.wildcards, advice.mail),
-                (*certificates, *wildcards, *mail),
-                "{records:?}: {advice:?}"
-            );
-        }
-        assert_eq!(
-            advice(&["128 unknown x"], BEFORE).unknown_critical,
-            ["unknown"]
-        );
-        assert_eq!(
-            advice(&["128 unknown x"], BEFORE).records,
-            ["128 unknown \"x\""]
-        );
-    }
-
-    #[test]
-    fn validation_methods_count_from_a_day_on_and_are_told_before() {
-        let table = [
-            ("ca-tbr-7", Allowed),
-            ("dns-01,ca-tbr-7", Allowed),
-            ("dns-01", OtherMethods),
-            ("", OtherMethods),
-            ("ca-tbr-77", OtherMethods),
-        ];
-        for (methods, then) in table {
-            let record = format!("0 issue swisssign.com; validationmethods={methods}");
-            assert_eq!(
-                advice(&[&record], METHODS_COUNT_FROM).certificates,
-                then,
-                "{methods}"
-            );
-            let now = advice(&[&record], BEFORE);
-            assert_eq!(now.certificates, Allowed);
-            assert_eq!(
-                now.notes
-                    .iter()
-                    .any(|note| note.contains("from 2027-03-15")),
-                then == OtherMethods,
-                "{now:?}"
-            );
-        }
-        let beside = [
-            "0 issue swisssign.com; validationmethods=dns-01",
-            "0 issue swisssign.com",
-        ];
-        assert_eq!(advice(&beside, METHODS_COUNT_FROM).certificates, Allowed);
-    }
-
-    #[test]
-    fn an_account_is_the_cas_to_know_and_two_are_nobodys() {
-        let one = advice(
-            &["0 issue swisssign.com; accounturi=https://a.example/1"],
-            BEFORE,
-        );
-        assert!(
-            one.certificates == Allowed && one.notes[0].contains("https://a.example/1"),
-            "{one:?}"
-        );
-        let two = advice(
-            &["0 issue swisssign.com; accounturi=https://a/1; accounturi=https://a/2"],
-            BEFORE,
-        );
-        assert!(
-            two.certificates == Forbidden && two.notes[0].contains("several accounturi"),
-            "{two:?}"
-        );
-    }
-
-    #[test]
-    fn what_is_no_text_is_malformed_and_shown_all_the_same() {
-        let set = [Property {
-            critical: false,
-            tag: "issue".to_owned(),
-            value: vec![0xff, b'"'],
-        }];
-        let advice = evaluate(None, &set, &CA_NAMES.map(str::to_owned), BEFORE);
-        assert_eq!(advice.certificates, Forbidden);
-        assert_eq!(advice.records, ["0 issue \"\u{fffd}\\\"\""]);
-    }
 }

@@ -236,7 +236,10 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
         return;
     }
     let word = |what: &'static str, permission| match permission {
-        Permission::Allowed => None,
+        Permission::Allowed | Permission::ProbablyAllowed => None,
+        Permission::OtherAccount => Some(format!(
+            "{what} (the CA is named, but only for an account of another system)"
+        )),
         Permission::Forbidden => Some(what.to_owned()),
         Permission::OtherMethods => Some(format!(
             "{what} (the CA is named, but not for the validation method {})",
@@ -255,14 +258,14 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
             words.join(", ")
         );
         // Who forbids only wildcards or e-mail mostly means it.
-        let severity = if caa.certificates == Permission::Allowed {
+        let severity = if caa.certificates.may() {
             Severity::Info
         } else {
             Severity::Warns
         };
         // What lets the CA issue certificates lets it issue wildcards, unless `issuewild` says
         // otherwise.
-        let wildcards = if caa.certificates == Permission::Allowed {
+        let wildcards = if caa.certificates.may() {
             caa.wildcards
         } else {
             Permission::Allowed
@@ -272,7 +275,7 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
             ("issuewild", wildcards),
             ("issuemail", caa.mail),
         ];
-        let missing = tags.iter().filter(|(_, permission)| *permission != Permission::Allowed);
+        let missing = tags.iter().filter(|(_, permission)| !permission.may());
         let ca = caa.ca.first().map_or("", String::as_str);
         let records: Vec<_> = missing
             .map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\""))

@@ -282,6 +282,8 @@ fn caa(report: &Report, output: &Output) {
                 .for_each(|record| output.paragraph(&"  ".into(), &format!("{at} CAA {record}")));
             let may = |permission| match permission {
                 Permission::Allowed => "yes",
+                Permission::ProbablyAllowed => "probably (ask the CA)",
+                Permission::OtherAccount => "not by this account",
                 Permission::OtherMethods => "not by this method",
                 Permission::Forbidden => "no",
             };

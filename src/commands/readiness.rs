@@ -1,0 +1,266 @@
+//! `readiness`: what will stop certificates, or the proofs that they rest on, on a day to come; with
+//! the records to change, ready to paste.
+
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use prevalidate_providers::{Provider, RecordKind};
+use serde::Serialize;
+
+use super::{Exit, Failed, Global, asked, wire};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
+use crate::output::{Cell, Output, Tone};
+use crate::overview::DomainView;
+use crate::propagation::Gate;
+use crate::propagation::caa::METHODS_COUNT_FROM;
+use crate::propagation::finding::Severity;
+use crate::propagation::survey::CaaSets;
+use crate::worker::route::route;
+use judge::{Judged, Seen, judge};
+
+/// Domains that are asked about at once: name servers are asked gently.
+const AT_ONCE: usize = 8;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · \
+    4 something will stop certificates.", after_long_help = LONG_HELP)]
+pub(super) struct ReadinessArgs {
+    /// The day, at 00:00 UTC [default: 2027-03-15, when CAA's `accounturi` and `validationmethods`
+    /// bind and a proof counts for 100 days]
+    #[arg(long, value_name = "DATE")]
+    on: Option<Date>,
+    /// Only these domains
+    #[arg(value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Only the domains of this client: its name, its `cli-…`, or CA/CLIENT
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+}
+
+const LONG_HELP: &str = "\
+Asks DNS about every managed domain, one question to each name server, and reads the store. Asks no CA, and changes \
+nothing anywhere.
+
+`--output json` prints one object:
+  on, asked_at, domains
+  counts     {blocks, warns, info}
+  findings   [{severity, code, domain, unicode, ca, text, changes, next}], the gravest first
+  changes    [{remove, add}], lines of a zone file; null where nothing is to be removed or added
+severity is blocks (certificates stop), warns (somebody should look) or info.
+Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
+caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
+provider-refuses.
+
+Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
+
+/// What `--output json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    on: Timestamp,
+    asked_at: Timestamp,
+    domains: usize,
+    counts: Counts,
+    findings: Vec<Judged>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    blocks: usize,
+    warns: usize,
+    info: usize,
+}
+
+pub(super) async fn readiness(
+    global: &Global,
+    args: ReadinessArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let now = SystemClock.now();
+    let on = day(args.on)?;
+    let views = asked_for(&settings, &args, now, output).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
+    let providers = providers(&settings, &clock, &gate);
+    let sets = CaaSets::default();
+
+    let progress = output.progress(views.len() as u64, "domains");
+    let mut looked = stream::iter(&views)
+        .map(|view| {
+            let (settings, gate, providers, sets) = (&settings, &gate, &providers, &sets);
+            async move {
+                let ca_names = settings.cas.get(&view.ca).map(|ca| ca.caa_names.clone());
+                let ca_names = ca_names.unwrap_or_default();
+                let (survey, provider) = futures::join!(
+                    gate.survey(&view.domain, &ca_names, on, sets),
+                    refusal(providers, gate, view)
+                );
+                let seen = Seen {
+                    domain: &view.domain,
+                    ca: &view.ca,
+                    proof: view.proof.clone(),
+                    covered: view.covered_by.is_some(),
+                    renew_at: view.renew_at,
+                    survey: &survey,
+                    provider,
+                };
+                judge(&seen, on, now)
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut findings = Vec::new();
+    let mut done = 0;
+    while let Some(found) = looked.next().await {
+        findings.extend(found);
+        done += 1;
+        progress.done(done);
+    }
+    drop(looked);
+    drop(progress);
+    findings.sort_by(|one, other| {
+        let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);
+        key(one).cmp(&key(other))
+    });
+    let count = |wanted| findings.iter().filter(|it| it.severity == wanted).count();
+    let report = Report {
+        on,
+        asked_at: now,
+        domains: views.len(),
+        counts: Counts {
+            blocks: count(Severity::Blocks),
+            warns: count(Severity::Warns),
+            info: count(Severity::Info),
+        },
+        findings,
+    };
+    output.json(&report);
+    show(&report, output);
+    Ok(match report.counts {
+        Counts { blocks: 1.., .. } => Exit::Dns,
+        Counts { warns: 1.., .. } => Exit::Incomplete,
+        _ => Exit::Done,
+    })
+}
+
+/// The day's first moment.
+fn day(date: Option<Date>) -> Result<Timestamp, Failed> {
+    let Some(date) = date else {
+        return Ok(METHODS_COUNT_FROM);
+    };
+    date.to_zoned(TimeZone::UTC)
+        .map(|zoned| zoned.timestamp())
+        .map_err(|error| Failed::new(Exit::Usage, format!("--on {date}: {error}")))
+}
+
+/// The managed domains that the arguments mean.
+async fn asked_for(
+    settings: &Settings,
+    args: &ReadinessArgs,
+    now: Timestamp,
+    output: &Output,
+) -> Result<Vec<DomainView>, Failed> {
+    let targets = asked::targets(settings, args.client.as_deref())?;
+    let names = asked::names(Some(settings), &args.domains, asked::LOOKUP, output)?;
+    let store = wire::store_read_only(settings).await?;
+    let rows = asked::inventory(store.domains().await?, settings);
+    asked::in_inventory(&names, &rows)?;
+    let policy = wire::policy(settings);
+    let mut views = asked::views(&*store, settings, &policy, BTreeMap::new(), now).await?;
+    views.retain(|view| {
+        let of_client = targets.iter().any(|target| target.key == view.client);
+        let named = names.is_empty() || names.contains(&view.domain);
+        view.is_managed() && of_client && named
+    });
+    Ok(views)
+}
+
+type Providers = BTreeMap<String, Result<Arc<dyn Provider>, Failed>>;
+
+fn providers(settings: &Settings, clock: &Arc<dyn Clock>, gate: &Arc<Gate>) -> Providers {
+    let build = |(name, table): (&String, _)| {
+        let provider = wire::provider(name, table, Arc::clone(clock), gate, None);
+        (name.clone(), provider)
+    };
+    settings.providers.iter().map(build).collect()
+}
+
+/// Why the domain's provider could not write it now; `None` where it could, or where it may pass
+/// without anybody doing anything.
+async fn refusal(providers: &Providers, gate: &Arc<Gate>, view: &DomainView) -> Option<String> {
+    let usable: BTreeMap<String, Arc<dyn Provider>> = providers
+        .iter()
+        .filter_map(|(name, made)| Some((name.clone(), Arc::clone(made.as_ref().ok()?))))
+        .collect();
+    let named = view.provider.as_deref();
+    let name = match route(&usable, &**gate, &view.domain, named).await {
+        Ok(name) => name,
+        Err(error) => return (!error.is_retryable()).then(|| error.to_string()),
+    };
+    match providers.get(&name)? {
+        Err(failed) => Some(format!("provider `{name}`: {}", failed.message)),
+        Ok(provider) => match provider
+            .preflight(view.domain.as_str(), RecordKind::Txt)
+            .await
+        {
+            Err(error) if !error.is_retryable() => Some(format!("provider `{name}`: {error}")),
+            _ => None,
+        },
+    }
+}
+
+fn show(report: &Report, output: &Output) {
+    let day = report.on.strftime("%Y-%m-%d");
+    let Counts { blocks, warns, .. } = report.counts;
+    let domains = match report.domains {
+        1 => "1 domain".to_owned(),
+        count => format!("{count} domains"),
+    };
+    let stop = if blocks == 1 {
+        "1 finding stops".to_owned()
+    } else {
+        format!("{blocks} findings stop")
+    };
+    let summary = if blocks + warns == 0 {
+        format!("{domains}: ready for {day}")
+    } else {
+        format!("{domains}: on {day}, {stop} certificates, {warns} should be looked at")
+    };
+    output.line(&summary);
+    let sections = [
+        (Severity::Blocks, "Stops certificates", Tone::Bad),
+        (Severity::Warns, "Should be looked at", Tone::Warn),
+        (Severity::Info, "Good to know", Tone::Dim),
+    ];
+    for (severity, title, tone) in sections {
+        let found = report.findings.iter().filter(|it| it.severity == severity);
+        for (nth, finding) in found.enumerate() {
+            if nth == 0 {
+                output.line("");
+                output.heading(title);
+            }
+            let lead = Cell::new(format!("  {}: ", finding.unicode), tone);
+            output.paragraph(&lead, &finding.text);
+            for change in &finding.changes {
+                if let Some(remove) = &change.remove {
+                    output.line(&format!("    - {remove}"));
+                }
+                if let Some(add) = &change.add {
+                    output.line(&format!("    + {add}"));
+                }
+            }
+            if let Some(next) = &finding.next {
+                output.paragraph(&"    → ".into(), next);
+            }
+        }
+    }
+}
