@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use prevalidate::ca::validation::Kind;
+use prevalidate::ca::validation;
 use prevalidate::ca::{CaError, Client, ClientSelector, Listing, Started, Submission, Validation};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
 use prevalidate::store::{
@@ -97,7 +97,7 @@ impl<T: ?Sized> Mortal<T> {
 
 #[async_trait]
 impl Validation for Mortal<dyn Validation> {
-    fn kind(&self) -> &'static Kind {
+    fn kind(&self) -> &'static validation::Kind {
         self.inner.kind()
     }
     async fn find_client(&self, selector: &ClientSelector) -> Result<Client, CaError> {
