@@ -11,6 +11,7 @@ pub mod causes;
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 pub mod conformance;
+pub mod dial;
 mod difference;
 #[cfg(feature = "exec")]
 pub mod exec;
