@@ -14,11 +14,13 @@ mod ledger;
 mod look;
 mod place;
 mod records;
+mod relay;
 mod schema;
 mod transaction;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fault::Fault;
 use self::place::Place;
+use self::relay::Relay;
 use self::schema::Content;
 use self::transaction::{Trials, bounded};
 use super::{
@@ -43,6 +46,8 @@ use crate::prevalidation::{DomainName, LedgerEntry};
 const CONNECTIONS: u32 = 8;
 /// How long a connection may take to come.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Of it, for reaching one of the addresses of the host.
+const DIAL: Duration = Duration::from_secs(4);
 /// How long the first look at a database may take: somebody waits for a word. Bringing it up to
 /// date may take long: another machine may be at it.
 const FIRST_LOOK: Duration = Duration::from_secs(8);
@@ -59,6 +64,8 @@ pub struct PostgresStore {
     pool: PgPool,
     /// How its transactions begin.
     begin: &'static str,
+    /// Where the host's name has several addresses.
+    relay: Option<Arc<Relay>>,
     closed: CancellationToken,
 }
 
@@ -97,7 +104,7 @@ impl PostgresStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn is_there(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
-        let store = Self::at(url, password, READ_ONLY)?;
+        let store = Self::at(url, password, READ_ONLY).await?;
         Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? != Content::Empty)
     }
 
@@ -106,7 +113,7 @@ impl PostgresStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn is_older(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
-        let store = Self::at(url, password, READ_ONLY)?;
+        let store = Self::at(url, password, READ_ONLY).await?;
         Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? == Content::Older)
     }
 
@@ -121,7 +128,7 @@ impl PostgresStore {
         password: Option<&SecretString>,
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Self, StoreError> {
-        let store = Self::at(url, password, READ_WRITE)?;
+        let store = Self::at(url, password, READ_WRITE).await?;
         store.told(bounded(SET_UP, store.set_up(endpoint_fingerprint)).await)?;
         Ok(store)
     }
@@ -137,7 +144,7 @@ impl PostgresStore {
         password: Option<&SecretString>,
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Option<Self>, StoreError> {
-        let store = Self::at(url, password, READ_ONLY)?;
+        let store = Self::at(url, password, READ_ONLY).await?;
         match store.told(bounded(FIRST_LOOK, store.look_in(endpoint_fingerprint)).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
@@ -152,12 +159,16 @@ impl PostgresStore {
         }
     }
 
-    fn at(
+    async fn at(
         url: &str,
         password: Option<&SecretString>,
         begin: &'static str,
     ) -> Result<Self, StoreError> {
-        let place = Place::to_connect(url, password)?;
+        let mut place = Place::to_connect(url, password)?;
+        let relay = Relay::to(&place.options, DIAL).await;
+        if let Some(relay) = &relay {
+            place.options = place.options.socket(relay.folder());
+        }
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT);
@@ -190,6 +201,7 @@ impl PostgresStore {
             place,
             pool,
             begin,
+            relay: relay.map(Arc::new),
             closed: CancellationToken::new(),
         })
     }
@@ -222,7 +234,13 @@ impl PostgresStore {
     }
 
     fn told<T>(&self, outcome: Result<T, Fault>) -> Result<T, StoreError> {
-        outcome.map_err(|fault| fault.at(&self.place))
+        outcome.map_err(|fault| {
+            let trouble = self.relay.as_ref().and_then(|relay| relay.trouble());
+            match trouble.filter(|_| fault.is_lost()) {
+                Some(why) => Fault::Unreached(why).at(&self.place),
+                None => fault.at(&self.place),
+            }
+        })
     }
 }
 

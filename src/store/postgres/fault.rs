@@ -12,6 +12,8 @@ pub(super) enum Fault {
     Sql(sqlx::Error),
     /// No answer in time.
     Silent,
+    /// No address of the host takes a connection: each with its reason.
+    Unreached(String),
     /// The answer to a COMMIT was lost, and nobody could say what became of it; the last try to
     /// ask.
     Unsettled(Box<Fault>),
@@ -47,7 +49,7 @@ impl Fault {
     /// itself.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Silent => true,
+            Self::Silent | Self::Unreached(_) => true,
             Self::Sql(sqlx::Error::Database(_)) => self.database().is_some_and(|error| {
                 let code = error.code();
                 // A server that has become a standby (25006) stays one for this connection.
@@ -153,6 +155,7 @@ impl Fault {
                 detail.map_or_else(|| error.to_string(), |detail| format!("{error}: {detail}"))
             }
             Self::Silent => "no answer in time".to_owned(),
+            Self::Unreached(why) => why.clone(),
             Self::Unsettled(last) => format!(
                 "the connection broke while a change was being stored, and whether it was could not be found out: {}",
                 last.said()
