@@ -82,6 +82,11 @@ impl Asker {
         }
     }
 
+    /// How long one try may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Questions that were sent so far, every try over every transport.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)

@@ -136,6 +136,37 @@ fn a_mail_goes_to_everybody_over_tls_however_that_begins() {
 }
 
 #[test]
+fn an_address_that_swallows_connections_keeps_no_mail_from_the_next_one() {
+    let server = Server::start("starttls");
+    let port = server.port.address().port();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _silent = runtime.block_on(full_at(([127, 0, 0, 2], port).into()));
+    let both = ["127.0.0.2", "127.0.0.1"].map(|text| text.parse().unwrap());
+    let lookup = move |_| Box::pin(async move { Ok(both.to_vec()) }) as _;
+    let mail = Mail {
+        door: Door::with(true, std::sync::Arc::new(lookup)),
+        ..server.mail(Begin::StartTls, PASSWORD)
+    };
+    send(&mail, &notice()).unwrap();
+    assert_eq!(server.kept().len(), 1);
+}
+
+/// A listener whose queue is full: it swallows further connections.
+async fn full_at(address: std::net::SocketAddr) -> impl Sized {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut held = Vec::new();
+    let moment = std::time::Duration::from_millis(200);
+    while let Ok(stream) =
+        tokio::time::timeout(moment, tokio::net::TcpStream::connect(address)).await
+    {
+        held.push(stream.unwrap());
+    }
+    (listener, held)
+}
+
+#[test]
 fn nothing_is_sent_to_a_server_without_tls_or_with_a_certificate_of_somebody_else() {
     let plain = Server::start("plain");
     let failure = send(&plain.mail(Begin::StartTls, PASSWORD), &notice()).unwrap_err();

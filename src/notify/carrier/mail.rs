@@ -2,6 +2,7 @@
 //! 8314).
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +24,10 @@ use super::{roots, said, secret};
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::escape;
 use prevalidate_providers::causes::chain;
+use prevalidate_providers::dial;
 
-/// For one command of SMTP.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// For a connection; the addresses of a host share it. The notifier bounds the whole delivery.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A mail server and who gets the mail.
 pub struct Mail {
@@ -71,37 +73,33 @@ impl Carrier for Mail {
         let message = self
             .message(notice)
             .map_err(|what| Failure::refused(format!("no mail can be made: {what}")))?;
-        let addresses = self.door.find(&letter.host, letter.port).await?;
-        // One is enough: a mail server that is not there is tried again.
-        let address = addresses
-            .first()
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default();
-        let tls = self.tls()?;
-        let tls = if letter.tls == Begin::Implicit {
-            Tls::Wrapper(tls)
-        } else {
-            Tls::Required(tls)
-        };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address)
-            .port(letter.port)
-            .timeout(Some(TIMEOUT))
-            .tls(tls);
-        if let Some((user, source)) = &letter.login {
-            let password = secret("`password`", source).await?;
-            builder = builder.credentials(Credentials::new(
-                user.clone(),
-                password.expose_secret().to_owned(),
-            ));
-        }
-        let (transport, mail) = (builder.build(), message.formatted());
-        match transport.send_raw(message.envelope(), &mail).await {
-            Ok(_) => Ok(()),
-            Err(error) if letter.to.len() > 1 && is_about_a_recipient(&error) => {
-                one_by_one(&server, &transport, &message, &mail).await
+        let addresses = dial::in_turn(self.door.find(&letter.host, letter.port).await?);
+        let credentials = match &letter.login {
+            Some((user, source)) => {
+                let password = secret("`password`", source).await?;
+                let password = password.expose_secret().to_owned();
+                Some(Credentials::new(user.clone(), password))
             }
-            Err(error) => Err(failed(&server, &error)),
+            None => None,
+        };
+        let share = CONNECT / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+        let mail = message.formatted();
+        let mut unreached = Vec::new();
+        for address in addresses {
+            let transport = self.transport(address, share, credentials.clone())?;
+            let Err(error) = transport.send_raw(message.envelope(), &mail).await else {
+                return Ok(());
+            };
+            if is_unreached(&error) {
+                unreached.push(format!("{address}: {}", said(&chain(&error))));
+            } else if letter.to.len() > 1 && is_about_a_recipient(&error) {
+                return one_by_one(&server, &transport, &message, &mail).await;
+            } else {
+                return Err(failed(&format!("{server} ({})", address.ip()), &error));
+            }
         }
+        let words = unreached.join("; ");
+        Err(Failure::refused(format!("mail server {server}: {words}")))
     }
 }
 
@@ -149,6 +147,31 @@ fn is_about_a_recipient(error: &smtp::Error) -> bool {
 }
 
 impl Mail {
+    /// The way to one address of the server, which is given up after `patience` when it does not
+    /// take the connection.
+    fn transport(
+        &self,
+        address: SocketAddr,
+        patience: Duration,
+        credentials: Option<Credentials>,
+    ) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
+        let tls = self.tls()?;
+        let tls = if self.letter.tls == Begin::Implicit {
+            Tls::Wrapper(tls)
+        } else {
+            Tls::Required(tls)
+        };
+        let builder =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
+                .port(address.port())
+                .timeout(Some(patience))
+                .tls(tls);
+        Ok(match credentials {
+            Some(credentials) => builder.credentials(credentials).build(),
+            None => builder.build(),
+        })
+    }
+
     fn message(&self, notice: &Notice) -> Result<Message, lettre::error::Error> {
         let letter = &self.letter;
         let domain = letter.from.email.domain();
@@ -189,11 +212,15 @@ impl Mail {
     }
 }
 
+/// Whether no connection came about. The library has no question for it, only these words.
+fn is_unreached(error: &smtp::Error) -> bool {
+    error.to_string().starts_with("Connection error")
+}
+
 fn failed(server: &str, error: &smtp::Error) -> Failure {
     let words = said(&chain(error));
     let message = format!("mail server {server}: {words}");
-    // The library has no question for a connection that did not come about, only these words.
-    let never_sent = error.is_tls() || error.is_client() || words.starts_with("Connection error");
+    let never_sent = error.is_tls() || error.is_client() || is_unreached(error);
     if never_sent || error.is_transient() || error.is_permanent() {
         Failure::refused(message)
     } else {

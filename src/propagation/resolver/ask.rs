@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::future::join_all;
 use hickory_proto::op::Message;
@@ -184,7 +185,7 @@ impl Resolvers {
     ) -> Result<(Message, Option<SocketAddr>), Failure> {
         let client = self
             .https
-            .get_or_init(|| client(&self.extra_roots))
+            .get_or_init(|| client(&self.extra_roots, self.asker.timeout() / 2))
             .as_ref()
             .map_err(|why| Failure::Silent(why.clone()))?;
         let silent = |error: reqwest::Error| Failure::Silent(chain(&error.without_url()));
@@ -256,7 +257,11 @@ fn connector(extra_roots: &[CertificateDer<'static>]) -> Result<TlsConnector, St
         .map_err(|error| format!("TLS cannot be set up: {error}"))
 }
 
-fn client(extra_roots: &[CertificateDer<'static>]) -> Result<reqwest::Client, String> {
+/// `patience` is for a connection; the addresses of a host share it.
+fn client(
+    extra_roots: &[CertificateDer<'static>],
+    patience: Duration,
+) -> Result<reqwest::Client, String> {
     let failed = |error: reqwest::Error| format!("HTTPS cannot be set up: {}", chain(&error));
     let roots = extra_roots
         .iter()
@@ -270,6 +275,7 @@ fn client(extra_roots: &[CertificateDer<'static>]) -> Result<reqwest::Client, St
         .no_proxy()
         .no_gzip()
         .https_only(true)
+        .connect_timeout(patience)
         .pool_max_idle_per_host(0)
         .tls_certs_merge(roots.map_err(failed)?)
         .build()
