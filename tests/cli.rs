@@ -5,6 +5,7 @@ mod configuration;
 mod diagnose;
 mod life;
 mod readiness;
+mod secrets;
 mod unreachable;
 
 use std::path::{Path, PathBuf};

@@ -30,6 +30,7 @@ pub mod rfc2136;
 pub mod route53;
 pub mod secret;
 pub mod settings;
+pub mod trust;
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod wish;
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::CaError;
 use super::settings::{Account, Setting, Values};
 use super::swisssign;
@@ -32,6 +34,8 @@ pub struct Adapter {
     pub check_client: fn(&str) -> Result<(), &'static str>,
     /// Who calls, of these settings: calls of one account share one rate.
     pub caller: fn(&Values) -> &str,
+    /// Why the secret of a key may not be the CA's, where its form tells.
+    pub doubt: fn(&str, &SecretString) -> Option<String>,
     /// Makes the adapter for an account.
     pub connect: fn(Account<'_>, Arc<dyn Clock>) -> Result<Arc<dyn Validation>, CaError>,
 }

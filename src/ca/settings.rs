@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_providers::secret::{SecretError, SecretSource};
+use secrecy::SecretString;
 
 use super::http::{Reach, SecretReader};
 
@@ -126,10 +127,22 @@ impl Values {
 
     /// Reads a secret where it lives, each time it is asked for.
     pub(super) fn reader(&self, key: &str) -> Option<SecretReader> {
-        let source = self.secret(key)?.clone();
+        let (key, source) = (key.to_owned(), self.secret(key)?.clone());
         Some(Arc::new(move || {
-            source.read().map_err(|error| error.to_string())
+            read_secret(&key, &source).map_err(|error| error.to_string())
         }))
+    }
+}
+
+/// Reads the secret of a key. An API key has no blanks; a password may have some.
+///
+/// # Errors
+/// The source and what is wrong, never the content.
+pub fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, SecretError> {
+    if key.ends_with("api_key") {
+        source.read_token()
+    } else {
+        source.read()
     }
 }
 

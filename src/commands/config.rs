@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::wire::{self, Named};
 use super::{Exit, Failed, Global};
+use crate::ca::settings::read_secret;
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::mail::Letter;
 use crate::notify::carrier::web::Receiver;
@@ -69,6 +70,14 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
             failed
         });
     }
+    let doubts = if read_secrets {
+        doubtful_keys(settings)
+    } else {
+        Vec::new()
+    };
+    for doubt in &doubts {
+        output.warn(doubt, None);
+    }
     let domains: usize = settings
         .clients
         .iter()
@@ -83,12 +92,27 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         count(domains, "domain"),
         count(settings.providers.len(), "provider"),
     ));
-    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
+    let notices = settings.notices.iter().map(ToString::to_string);
+    let notices: Vec<_> = notices.chain(doubts).collect();
     output.json(&json!({
         "file": settings.file, "clients": settings.clients.len(), "domains": domains,
         "providers": settings.providers.len(), "notices": notices,
     }));
     Ok(Exit::Done)
+}
+
+/// The API keys that can be read and do not look like the CA's.
+fn doubtful_keys(settings: &Settings) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (name, ca) in &settings.cas {
+        for (key, source) in ca.values.secrets() {
+            let read = read_secret(key, source).ok();
+            let doubt = read.and_then(|secret| (ca.kind.doubt)(key, &secret));
+            let place = settings.place(&format!("ca.{name}.{key}"));
+            doubts.extend(doubt.map(|doubt| format!("{place}: {doubt}")));
+        }
+    }
+    doubts
 }
 
 /// Every secret and file that `run` and `serve` would not get at, with the key that names it.
@@ -104,7 +128,7 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
     faults.extend(Named::of(settings).secret().err().map(told));
     for (name, ca) in &settings.cas {
         for (key, source) in ca.values.secrets() {
-            if let Err(error) = source.read() {
+            if let Err(error) = read_secret(key, source) {
                 let hint = error
                     .hint()
                     .map(|hint| format!("\n  hint: {hint}"))

@@ -9,10 +9,11 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{Exec, ExecSettings};
-use crate::provider::{Provider, ProviderError};
+use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::secret::{SecretSource, looks_like_a_secret};
 use crate::settings::reader::Reader;
-use crate::settings::secrets::read_secret;
+use crate::settings::secrets::read_text;
+use crate::trust;
 
 /// For one run of a program.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,10 +64,14 @@ impl ExecTable {
     }
 
     pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+        trust::check_program(&self.program).map_err(|why| {
+            ProviderError::new(ErrorKind::Settings, format!("program: {why}"))
+                .with_hint("whoever may change the program may change the zones")
+        })?;
         let environment = self.environment.iter().map(|(name, value)| {
             let value = match value {
                 Variable::Text(text) => text.clone(),
-                Variable::Secret(source) => read_secret(&format!("environment.{name}"), source)?,
+                Variable::Secret(source) => read_text(&format!("environment.{name}"), source)?,
             };
             Ok((name.clone(), value))
         });

@@ -12,7 +12,7 @@ use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::secret::SecretSource;
 use crate::settings::DEFAULT_TIMEOUT;
 use crate::settings::reader::Reader;
-use crate::settings::secrets::read_secret;
+use crate::settings::secrets::read_text;
 
 pub(crate) const KEYS: [&str; 10] = [
     "server",
@@ -112,7 +112,7 @@ fn read_key(source: &KeySource) -> Result<TsigKey, ProviderError> {
     let refused = |text: String| ProviderError::new(ErrorKind::Settings, text);
     match source {
         KeySource::File { path, name } => {
-            let text = read_secret("key_file", &SecretSource::File(path.clone()))?;
+            let text = read_text("key_file", &SecretSource::File(path.clone()))?;
             read_key_file(&text, name.as_deref())
                 .map_err(|fault| refused(format!("key_file {}: {fault}", path.display())))
         }
@@ -121,7 +121,8 @@ fn read_key(source: &KeySource) -> Result<TsigKey, ProviderError> {
             algorithm,
             secret,
         } => {
-            let value = read_secret("secret", secret)?;
+            // People wrap long secrets.
+            let value = read_text("secret", secret)?;
             TsigKey::new(name, algorithm, &value)
                 .map_err(|fault| refused(format!("secret {secret}: {fault}")))
         }

@@ -7,37 +7,31 @@
     )
 )]
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::provider::{ErrorKind, ProviderError};
-use crate::secret::{SecretSource, is_header_safe};
+use crate::secret::{SecretError, SecretSource};
 
-/// The secret of a key of the table.
+/// A password of a key of the table.
 pub(crate) fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
-    source.read().map_err(|error| {
-        let hint = error.hint().map(str::to_owned);
-        ProviderError {
-            hint,
-            ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}"))
-        }
-    })
+    source.read().map_err(|error| unread(key, &error))
+}
+
+/// A text of several lines, like a key file.
+pub(crate) fn read_text(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
+    source.read_text().map_err(|error| unread(key, &error))
 }
 
 /// One that goes into a header. What cannot stand there is refused here, in words of our own: HTTP
 /// libraries print what they refuse.
 pub(crate) fn read_token(key: &str, source: &SecretSource) -> Result<SecretString, ProviderError> {
-    let secret = read_secret(key, source)?;
-    if is_header_safe(&secret) {
-        return Ok(secret);
+    source.read_token().map_err(|error| unread(key, &error))
+}
+
+fn unread(key: &str, error: &SecretError) -> ProviderError {
+    let hint = error.hint().map(str::to_owned);
+    ProviderError {
+        hint,
+        ..ProviderError::new(ErrorKind::Settings, format!("{key}: {error}"))
     }
-    let what = if secret.expose_secret().contains(['\n', '\r']) {
-        "holds a line end inside"
-    } else {
-        "holds a blank or another character that no token has"
-    };
-    Err(ProviderError::new(
-        ErrorKind::Settings,
-        format!("{key}: the secret from {source} {what}"),
-    )
-    .with_hint("write the bare token on one line, without quotes, `Bearer` or a second line"))
 }

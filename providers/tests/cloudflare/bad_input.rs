@@ -28,14 +28,17 @@ async fn a_wrong_token_and_one_with_a_line_end_name_the_setting() {
     for (text, words) in [
         (format!("{TOKEN}\\nsecond"), "line end"),
         (format!("Bearer {TOKEN}"), "blank"),
-        (format!("{TOKEN}\\n\\n"), "line end"),
+        (format!("\\\"{TOKEN}\\\""), "quotes"),
     ] {
         let error = settings(&fake, json!({ "token": secret(&text) })).unwrap_err();
         refuses(&fake, &error, ErrorKind::Settings, &["token:", words]);
     }
-    let good = settings(&fake, json!({ "token": secret(&format!("{TOKEN}\\n")) })).unwrap();
-    good.preflight(APEX, RecordKind::Txt).await.unwrap();
-    assert!(!format!("{good:?}").contains(TOKEN));
+    for harmless in ["\\n", "\\n\\n", " \\r\\n"] {
+        let text = secret(&format!("{TOKEN}{harmless}"));
+        let good = settings(&fake, json!({ "token": text })).unwrap();
+        good.preflight(APEX, RecordKind::Txt).await.unwrap();
+        assert!(!format!("{good:?}").contains(TOKEN));
+    }
 }
 
 #[tokio::test]

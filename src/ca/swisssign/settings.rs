@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::ca::http::{self, Permit, Reach, SecretReader, Timeouts};
@@ -51,6 +52,28 @@ pub enum Auth {
     LocalSigning,
     /// Fetched from `/v2/jwt/{user}`, which is sent the key.
     Helper,
+}
+
+/// Characters of an API key: letters and digits, as the portal makes it (handbook of the RA API).
+const KEY_LENGTH: usize = 64;
+
+/// Why the secret of an `api_key` may be none. The CA may change the form, so it is used
+/// nevertheless.
+pub fn doubt_of_key(name: &str, key: &SecretString) -> Option<String> {
+    let key = key.expose_secret();
+    let is_plain = key.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    let is_usual = key.len() == KEY_LENGTH && is_plain;
+    (name.ends_with("api_key") && !is_usual).then(|| {
+        let others = if is_plain {
+            ""
+        } else {
+            ", not all of them letters and digits"
+        };
+        format!(
+            "the key has {} characters{others}; the CA's keys have {KEY_LENGTH} letters and digits: is it whole, and the right one?",
+            key.chars().count()
+        )
+    })
 }
 
 impl Settings {
@@ -139,5 +162,30 @@ impl fmt::Debug for Settings {
             .field("auth", &self.auth)
             .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_another_length_or_alphabet_is_doubted_and_not_shown() {
+        let key = "a1B2".repeat(16);
+        assert_eq!(doubt_of_key("api_key", &key.as_str().into()), None);
+        let others = [
+            key[1..].to_owned(),
+            format!("{}-", &key[1..]),
+            format!("{key}{key}"),
+        ];
+        for other in others {
+            let secret = SecretString::from(other);
+            let doubt = doubt_of_key("second_api_key", &secret).unwrap_or_default();
+            assert!(
+                doubt.contains("64 letters") && !doubt.contains("a1B2"),
+                "{doubt}"
+            );
+            assert_eq!(doubt_of_key("password", &secret), None);
+        }
     }
 }

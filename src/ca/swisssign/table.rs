@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::settings::{Auth, Settings};
+use super::settings::{Auth, Settings, doubt_of_key};
 use super::{KIND, SwissSign};
 use crate::ca::registry::Adapter;
 use crate::ca::settings::{Account, Form, Setting, Values};
@@ -35,6 +35,7 @@ pub static ADAPTER: Adapter = Adapter {
     hosts: &["swisssign.ch"],
     check_client,
     caller,
+    doubt: doubt_of_key,
     connect,
 };
 

@@ -19,7 +19,7 @@ pub(in crate::commands) fn access(settings: &Settings) -> Result<Access, Vec<Str
             TokenRole::Hook => Role::Hook,
             TokenRole::Operate => Role::Operate,
         };
-        let added = match token.secret.read() {
+        let added = match token.secret.read_token() {
             Ok(secret) => access.add(&token.name, role, &secret),
             Err(error) => {
                 let hint = error
@@ -59,7 +59,7 @@ pub(in crate::commands) fn tls(settings: &Settings) -> Result<Option<Tls>, Strin
     })?;
     // Like any secret: only its owner may read the file.
     let key = SecretSource::File(key.clone())
-        .read()
+        .read_text()
         .map_err(|error| format!("{}: {error}", settings.place("server.tls.key")))?;
     Tls::new(&chain, &key)
         .map(Some)
