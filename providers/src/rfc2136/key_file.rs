@@ -1,5 +1,11 @@
-//! TSIG keys as `tsig-keygen` and `named.conf` write them:
-//! `key "name" { algorithm hmac-sha256; secret "…"; };`.
+//! TSIG keys as the tools of name servers write them. [`bind`] reads
+//! `key "name" { algorithm hmac-sha256; secret "…"; };`, [`forms`] the rest: `K*.private`, the
+//! sections of Knot and NSD, and keys on one line.
+
+mod bind;
+mod forms;
+
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -79,12 +85,17 @@ pub fn read_algorithm(name: &str) -> Result<TsigAlgorithm, String> {
     }
 }
 
-/// The key in a key file: the one called `wanted`, or the only one.
+/// The key in a key file: the one called `wanted`, or the only one. The name of the file tells that
+/// of a key whose file does not hold it.
 ///
 /// # Errors
 /// Says what is wrong and in which line, never what stands in it.
-pub fn read_key_file(text: &SecretString, wanted: Option<&str>) -> Result<TsigKey, String> {
-    let keys = read_statements(text.expose_secret())?;
+pub fn read_key_file(
+    text: &SecretString,
+    wanted: Option<&str>,
+    path: Option<&Path>,
+) -> Result<TsigKey, String> {
+    let keys = read_statements(text.expose_secret(), wanted, path)?;
     let names = || {
         keys.iter()
             .map(|key| key.name.as_str())
@@ -102,9 +113,9 @@ pub fn read_key_file(text: &SecretString, wanted: Option<&str>) -> Result<TsigKe
                 names()
             ));
         }
-        None => keys
-            .first()
-            .ok_or("no `key \"name\" { … };` in the key file; `tsig-keygen NAME` writes one")?,
+        None => keys.first().ok_or_else(|| {
+            other_form("no `key \"name\" { … };` in the key file; `tsig-keygen NAME` writes one")
+        })?,
     };
     let algorithm = found
         .algorithm
@@ -117,126 +128,46 @@ pub fn read_key_file(text: &SecretString, wanted: Option<&str>) -> Result<TsigKe
     TsigKey::new(&found.name, algorithm, secret)
 }
 
-/// A `key` statement as it stands in the file.
+/// A key as it stands in the file.
 struct Statement {
     name: String,
     algorithm: Option<String>,
     secret: Option<SecretString>,
 }
 
-/// All `key` statements; other statements of a `named.conf` are an error, because guessing past
-/// them could pick a wrong key.
-fn read_statements(text: &str) -> Result<Vec<Statement>, String> {
-    let mut tokens = Tokens {
-        rest: text,
-        line: 1,
-    };
-    let mut keys = Vec::new();
-    while let Some(word) = tokens.next()? {
-        if word != "key" {
-            return Err(format!("line {}: expected `key \"name\" {{`", tokens.line));
-        }
-        let name = tokens.word()?.to_owned();
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet))
-        {
-            return Err(format!(
-                "line {}: the key's name is not a domain name",
-                tokens.line
-            ));
-        }
-        tokens.expect("{")?;
-        let mut key = Statement {
-            name,
-            algorithm: None,
-            secret: None,
-        };
-        loop {
-            match tokens.word()? {
-                "}" => break,
-                "algorithm" => key.algorithm = Some(tokens.word()?.to_owned()),
-                "secret" => key.secret = Some(tokens.word()?.into()),
-                _ => {
-                    return Err(format!(
-                        "line {}: expected `algorithm`, `secret` or `}}`",
-                        tokens.line
-                    ));
-                }
-            }
-            tokens.expect(";")?;
-        }
-        tokens.expect(";")?;
-        keys.push(key);
-    }
-    Ok(keys)
+/// What keeps a file from being read, and the way round it.
+fn other_form(what: &str) -> String {
+    format!("{what}; set `key_name`, `algorithm` and `secret` in place of `key_file`")
 }
 
-/// Words, quoted strings and the marks `{ } ;`, with comments in the three styles that `named.conf`
-/// knows skipped.
-struct Tokens<'a> {
-    rest: &'a str,
-    line: usize,
-}
-
-impl<'a> Tokens<'a> {
-    fn next(&mut self) -> Result<Option<&'a str>, String> {
-        loop {
-            let trimmed = self
-                .rest
-                .trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-            self.advance(self.rest.len() - trimmed.len());
-            if self.rest.starts_with('#') || self.rest.starts_with("//") {
-                self.advance(self.rest.find('\n').unwrap_or(self.rest.len()));
-            } else if self.rest.starts_with("/*") {
-                let end = self
-                    .rest
-                    .find("*/")
-                    .ok_or_else(|| format!("line {}: the comment has no end", self.line))?;
-                self.advance(end + 2);
-            } else {
-                break;
-            }
-        }
-        let Some(first) = self.rest.chars().next() else {
-            return Ok(None);
-        };
-        if "{};".contains(first) {
-            return Ok(Some(self.advance(1)));
-        }
-        if first == '"' {
-            let end = self.rest[1..]
-                .find('"')
-                .ok_or_else(|| format!("line {}: the string has no end", self.line))?;
-            return Ok(Some(&self.advance(end + 2)[1..=end]));
-        }
-        let end = self
-            .rest
-            .find(|c: char| c.is_whitespace() || "{};\"#".contains(c))
-            .unwrap_or(self.rest.len());
-        Ok(Some(self.advance(end)))
+/// All keys of the file, in whichever form it is.
+fn read_statements(
+    text: &str,
+    wanted: Option<&str>,
+    path: Option<&Path>,
+) -> Result<Vec<Statement>, String> {
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with(['#', ';']))
+        .unwrap_or_default();
+    let word = first.split_whitespace().next().unwrap_or_default();
+    if word.eq_ignore_ascii_case("private-key-format:") {
+        return forms::private_key(text, wanted, path).map(|key| vec![key]);
     }
-
-    fn word(&mut self) -> Result<&'a str, String> {
-        self.next()?
-            .ok_or_else(|| format!("line {}: the file ends in the middle of a key", self.line))
+    // `key:`, and any other section of Knot's and NSD's configuration.
+    if !word.is_empty() && first.ends_with(':') && !first.contains(' ') {
+        return forms::sections(text);
     }
-
-    fn expect(&mut self, mark: &str) -> Result<(), String> {
-        if self.word()? == mark {
-            Ok(())
-        } else {
-            Err(format!("line {}: expected `{mark}`", self.line))
-        }
+    if let Some(key) = forms::record_or_line(first, text) {
+        return key.map(|key| vec![key]);
     }
-
-    fn advance(&mut self, length: usize) -> &'a str {
-        let (taken, rest) = self.rest.split_at(length);
-        self.line += taken.matches('\n').count();
-        self.rest = rest;
-        taken
+    if first.starts_with('{') || first.starts_with("---") || first.starts_with('<') {
+        return Err(other_form(
+            "this is JSON, YAML or XML and no key file that is known here",
+        ));
     }
+    bind::statements(text)
 }
 
 #[cfg(test)]
@@ -251,25 +182,25 @@ mod tests {
 
     #[test]
     fn key_name_chooses_among_several_keys() {
-        let key = read_key_file(&TWO.into(), Some("one")).unwrap();
+        let key = read_key_file(&TWO.into(), Some("one"), None).unwrap();
         assert_eq!(
             (key.name.as_str(), key.algorithm().as_str()),
             ("one", "hmac-sha256")
         );
         assert_eq!(key.secret.expose_secret(), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(
-            read_key_file(&TWO.into(), Some("TWO."))
+            read_key_file(&TWO.into(), Some("TWO."), None)
                 .unwrap()
                 .algorithm(),
             "hmac-sha512"
         );
-        let error = read_key_file(&TWO.into(), None).unwrap_err();
+        let error = read_key_file(&TWO.into(), None, None).unwrap_err();
         assert!(
             error.contains("key_name") && error.contains("two"),
             "{error}"
         );
         assert!(
-            read_key_file(&TWO.into(), Some("three"))
+            read_key_file(&TWO.into(), Some("three"), None)
                 .unwrap_err()
                 .contains("it has: One., two")
         );
@@ -301,22 +232,22 @@ mod tests {
             "CANARY!",
             "key a { CANARY! };",
         ] {
-            let error = read_key_file(&text.into(), None).unwrap_err();
+            let error = read_key_file(&text.into(), None, None).unwrap_err();
             assert!(!error.contains("CANARY"), "{error}");
         }
         assert!(
-            read_key_file(&"key a {\n\n secret \"x\" }".into(), None)
+            read_key_file(&"key a {\n\n secret \"x\" }".into(), None, None)
                 .unwrap_err()
                 .contains("line 3")
         );
-        let key = read_key_file(&TWO.into(), Some("one")).unwrap();
+        let key = read_key_file(&TWO.into(), Some("one"), None).unwrap();
         assert!(!format!("{key:?}").contains("AAECAw"), "{key:?}");
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in "(key|\"|[{};#/*]|algorithm|secret|[a-zü\\n =]){0,40}") {
-            let _ = read_key_file(&text.into(), None);
+            let _ = read_key_file(&text.into(), None, None);
         }
     }
 }

@@ -113,7 +113,7 @@ fn read_key(source: &KeySource) -> Result<TsigKey, ProviderError> {
     match source {
         KeySource::File { path, name } => {
             let text = read_text("key_file", &SecretSource::File(path.clone()))?;
-            read_key_file(&text, name.as_deref())
+            read_key_file(&text, name.as_deref(), Some(path))
                 .map_err(|fault| refused(format!("key_file {}: {fault}", path.display())))
         }
         KeySource::Parts {
