@@ -18,13 +18,16 @@ pub struct Entry {
     pub tokens: Vec<Vec<u8>>,
 }
 
-/// The entries of a text, in order; empty lines and comments are none.
+/// The entries of a text, in order; empty lines and comments are none. A byte order mark in front
+/// is no part of it, nor is the age that Windows' name server writes behind the owner (`[AGE:n]`)
+/// and takes away itself when it reads.
 ///
 /// # Errors
 /// What is wrong, and on which line.
 pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
     let (mut found, mut depth, mut line) = (Vec::new(), 0_u32, 1);
     let mut entry: Option<Entry> = None;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut octets = text.bytes().peekable();
     let mut at_start = true;
     while let Some(octet) = octets.next() {
@@ -64,7 +67,9 @@ pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
                 open(false);
                 let token = token(first, &mut octets, &mut line)
                     .map_err(|fault| format!("line {here}: {fault}"))?;
-                if let Some(entry) = &mut entry {
+                if let Some(entry) = &mut entry
+                    && !(first == b'[' && is_age(entry, &token))
+                {
                     entry.tokens.push(token);
                 }
             }
@@ -76,6 +81,15 @@ pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
     }
     found.extend(entry.filter(|entry| !entry.tokens.is_empty()));
     Ok(found)
+}
+
+/// `[AGE:3692880]` where a TTL, a class or a type is expected first.
+fn is_age(entry: &Entry, token: &[u8]) -> bool {
+    entry.tokens.len() == usize::from(!entry.is_indented)
+        && token.len() > 6
+        && token[..5].eq_ignore_ascii_case(b"[AGE:")
+        && token.ends_with(b"]")
+        && token[5..token.len() - 1].iter().all(u8::is_ascii_digit)
 }
 
 fn token(
@@ -204,6 +218,25 @@ mod tests {
         for bad in ["a ( b", "a )", "\"open", "\\25", "\\256", "x \\"] {
             assert!(entries(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_the_ages_of_windows_are_no_part_of_an_entry() {
+        let text = "\u{feff}$ORIGIN a.example.\n@ [AGE:3692880] 1200 TXT ( \"x\" )\n\t[Age:1] 60 TXT [AGE:2]\nsub [AGE:x] TXT \"[AGE:3]\"\n";
+        let found = entries(text).unwrap();
+        let words = |entry: &Entry| -> Vec<String> {
+            let text = |token: &Vec<u8>| String::from_utf8_lossy(token).into_owned();
+            entry.tokens.iter().map(text).collect()
+        };
+        assert_eq!(
+            found.iter().map(words).collect::<Vec<_>>(),
+            [
+                vec!["$ORIGIN", "a.example."],
+                vec!["@", "1200", "TXT", "x"],
+                vec!["60", "TXT", "[AGE:2]"],
+                vec!["sub", "[AGE:x]", "TXT", "[AGE:3]"],
+            ]
+        );
     }
 
     #[test]
