@@ -247,7 +247,7 @@ impl Http {
         }
         Ok(Answer {
             status,
-            json: serde_json::from_slice(&body).ok(),
+            json: crate::json::read(&body).ok(),
             described,
         })
     }

@@ -17,6 +17,7 @@ mod difference;
 pub mod exec;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]
 mod http;
+pub mod json;
 pub mod manual;
 pub mod memory;
 pub mod pace;
