@@ -23,6 +23,8 @@ pub mod memory;
 pub mod pace;
 pub mod presentation;
 pub mod provider;
+#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+mod recent;
 pub mod record;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]
 mod records;

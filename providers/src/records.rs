@@ -3,10 +3,11 @@
 //!
 //! Such an API adds one record and removes one record, so nothing of anybody else can get lost;
 //! what is left to care for is the right zone, a name that can take a value, the TTL of those that
-//! stand there already, and answers that never came. [`view`] judges what an API lists, [`change`]
-//! makes a change out of it, and the adapter brings a [`RecordApi`].
+//! stand there already, and answers that never came. [`view`] judges what an API lists, [`open`]
+//! says the next step for a name, [`change`] makes changes out of these, and the adapter brings a [`RecordApi`].
 
 mod change;
+mod open;
 mod view;
 
 use std::collections::HashMap;
@@ -15,10 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use hickory_proto::rr::Name;
 
-pub(crate) use change::Verb;
-pub(crate) use view::{Listed, View};
+pub(crate) use open::Verb;
+pub(crate) use view::{Listed, Unreadable, View};
 
 use crate::provider::ProviderError;
+use crate::recent::Recent;
 use crate::record::{TxtRrset, USUAL_VALUE, Zone};
 use crate::wish::check_owner;
 
@@ -110,6 +112,7 @@ pub(crate) struct Records<A> {
     pub(crate) api: A,
     /// Changes of one zone follow each other: they would only run into each other's conflicts.
     queues: Mutex<HashMap<Zone, Arc<tokio::sync::Mutex<()>>>>,
+    recent: Recent,
 }
 
 impl<A: RecordApi> Records<A> {
@@ -117,6 +120,7 @@ impl<A: RecordApi> Records<A> {
         Self {
             api,
             queues: Mutex::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -132,11 +136,9 @@ impl<A: RecordApi> Records<A> {
 
     pub(crate) async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let zone = self.find_zone(owner).await?;
-        Ok(self
-            .api
-            .look(&zone, &[owner.to_owned()])
-            .await?
-            .rrset(&zone, owner))
+        let view = self.api.look(&zone, &[owner.to_owned()]).await?;
+        view.refuse_unreadable(owner)?;
+        Ok(view.rrset(&zone, owner))
     }
 
     /// Everything about a publish that can be checked without writing, and what stands at the name.
@@ -144,6 +146,7 @@ impl<A: RecordApi> Records<A> {
         let zone = self.find_zone(owner).await?;
         self.api.check_zone(&zone).await?;
         let view = self.api.look(&zone, &[owner.to_owned()]).await?;
+        view.refuse_unreadable(owner)?;
         view.refuse(&zone.apex, owner, self.api.may_shadow())?;
         let there: Vec<_> = view.txt(owner).collect();
         self.api.check_room(owner, &there, &[USUAL_VALUE])?;

@@ -33,6 +33,7 @@ pub use table::Route53Table;
 
 use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::recent::Recent;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use crate::wish::check_owner;
 use api::Api;
@@ -63,6 +64,7 @@ pub struct Route53 {
     settings: Route53Settings,
     api: Api,
     remembered: Remembered,
+    recent: Recent,
     live: Option<LiveNameServers>,
     /// Changes of one zone follow each other: Route 53 refuses one that comes while it takes in
     /// another.
@@ -94,6 +96,7 @@ impl Route53 {
             settings,
             api,
             remembered: Remembered::default(),
+            recent: Recent::default(),
             live,
             queues: Mutex::default(),
         }

@@ -414,19 +414,66 @@ async fn a_stray_of_a_lost_answer_or_of_an_earlier_run_is_taken_back_too() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_accepted_and_never_seen_is_damage() {
+async fn a_change_that_is_accepted_and_never_seen_is_damage_only_when_the_read_is_newer() {
     let fake = prepared().await;
     let yes = json!({ "stid": "1", "status": { "type": "SUCCESS" }, "data": [] });
-    fake.fail(&format!("POST zone/{APEX}/_stream"), Fault::Say(200, yes));
+    // The zone as it was before: the read may be older than the change.
+    fake.fail(
+        &format!("POST zone/{APEX}/_stream"),
+        Fault::Say(200, yes.clone()),
+    );
     let error = add(&*provider(&fake), APEX, "swiss-pki=hidden")
         .await
         .unwrap_err();
     assert!(
-        error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=hidden"),
+        error.kind == ErrorKind::Unknown
+            && error.message.contains("swiss-pki=hidden")
+            && error.message.contains("transaction 1"),
         "{}",
         shown(&error)
     );
     assert_eq!(streams(&fake), 1, "never sent twice");
+    // The zone has moved on without the value.
+    let somebody = fake.somebody();
+    let moved = Fault::Meanwhile(200, yes, Box::new(move || somebody(APEX, "www", "x")));
+    fake.fail(&format!("POST zone/{APEX}/_stream"), moved);
+    let error = add(&*provider(&fake), APEX, "swiss-pki=lost")
+        .await
+        .unwrap_err();
+    assert!(
+        error.kind == ErrorKind::Damaged && error.message.contains("swiss-pki=lost"),
+        "{}",
+        shown(&error)
+    );
+}
+
+#[tokio::test]
+async fn a_zone_that_is_read_as_it_was_a_moment_ago_is_neither_damaged_nor_done() {
+    let fake = prepared().await;
+    let before = fake.dump(APEX);
+    let provider = provider(&fake);
+    fake.lag(3);
+    let receipt = add(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    assert!(receipt.changed && receipt.after.holds("swiss-pki=late"));
+    // Removed at once, while reads show the zone without the value, or with it.
+    for reads in [2, 1] {
+        fake.lag(reads);
+        remove(&*provider, APEX, "swiss-pki=late").await.unwrap();
+        assert_eq!(fake.dump(APEX), before);
+        add(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    }
+    remove(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    fake.lag(100);
+    let error = add(&*provider, APEX, "swiss-pki=later").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    // Not listed is not gone.
+    let error = remove(&*provider, APEX, "swiss-pki=later")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    fake.lag(0);
+    remove(&*provider, APEX, "swiss-pki=later").await.unwrap();
+    assert_eq!(fake.dump(APEX), before);
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ use support::web::{Fault, quoted};
 mod attacks;
 #[path = "cloudflare/bad_input.rs"]
 mod bad_input;
+#[path = "cloudflare/lag.rs"]
+mod lag;
 
 const APEX: &str = "example.test";
 const TOKEN: &str = "c4n4ry-t0ken-c4n4ry-t0ken-c4n4ry";

@@ -12,7 +12,7 @@ use super::{Api, Found, RecordNames};
 use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Zone, is_within};
-use crate::records::{Change, Listed, RecordApi, View, Written, plain_name, upwards};
+use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
 
 /// What was found of zones serves all domains of a run; a new zone is seen after this time at the
 /// latest.
@@ -54,16 +54,21 @@ impl Api {
                 .as_str()
                 .is_some_and(|origin| plain_name(origin) == name)
         };
-        let found: Vec<_> = reply
+        let found: Option<Vec<_>> = reply
             .data
             .iter()
             .filter(named)
-            .filter_map(|zone| {
+            .map(|zone| {
                 Some(Found {
                     virtual_name_server: zone["virtualNameServer"].as_str()?.to_owned(),
                 })
             })
             .collect();
+        // A zone that is there and cannot be read must not lead to its parent.
+        let found = found.ok_or_else(|| {
+            let text = format!("{trying}: the answer does not say on which name server it is");
+            ProviderError::new(ErrorKind::Unavailable, text)
+        })?;
         if let [_, _, ..] = found.as_slice() {
             let servers: Vec<_> = found
                 .iter()
@@ -109,9 +114,17 @@ impl Api {
             .as_u64()
             .and_then(|ttl| u32::try_from(ttl).ok())
             .unwrap_or(self.ttl);
-        let mut records: Vec<_> = array(&json["resourceRecords"])
-            .filter_map(|raw| listed(raw, apex, default))
-            .collect();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        for raw in array(&json["resourceRecords"]) {
+            match listed(raw, apex, default) {
+                Ok(listed) if is_within(&listed.name, apex) => records.push(listed),
+                Ok(_) => {}
+                Err(bad) => {
+                    tracing::warn!(zone = apex, "{}", self.http.clean(&bad.what));
+                    unreadable.push(bad);
+                }
+            }
+        }
         if json["wwwInclude"].as_bool() == Some(true) {
             // AutoDNS makes this record up; it is in no list, and a name that exists is not a
             // wildcard's.
@@ -139,6 +152,8 @@ impl Api {
             has_free_text: array(&json["freeText"]).next().is_some(),
             view: View {
                 records,
+                unreadable,
+                version: json["updated"].as_str().map(str::to_owned),
                 negative_ttl: None,
             },
         })
@@ -312,26 +327,41 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// A record of the zone. Names are relative to the zone unless they end in a dot, as in master
 /// files (RFC 1035, section 5.1).
-fn listed(raw: &Value, apex: &str, default_ttl: u32) -> Option<Listed> {
-    let name = raw["name"].as_str().unwrap_or_default();
-    let name = match name {
+fn listed(raw: &Value, apex: &str, default_ttl: u32) -> Result<Listed, Unreadable> {
+    let name = match &raw["name"] {
+        Value::Null => Some(""),
+        name => name.as_str(),
+    };
+    let name = name.map(|name| match name {
         "" | "@" => apex.to_owned(),
         absolute if absolute.ends_with('.') => plain_name(absolute),
         relative => format!("{}.{apex}", plain_name(relative)),
-    };
+    });
     let ttl = raw["ttl"]
         .as_u64()
         .and_then(|ttl| u32::try_from(ttl).ok())
         .unwrap_or(default_ttl);
-    let (kind, content) = (
-        raw["type"].as_str()?.to_ascii_uppercase(),
-        raw["value"].as_str()?.to_owned(),
-    );
-    is_within(&name, apex).then(|| Listed {
-        name,
-        kind,
-        ttl,
-        content,
-        raw: raw.clone(),
-    })
+    let kind = raw["type"].as_str().map(str::to_ascii_uppercase);
+    // What a record of another kind holds is nobody's business here.
+    let content = match kind.as_deref() {
+        Some("TXT") | None => raw["value"].as_str(),
+        Some(_) => Some(raw["value"].as_str().unwrap_or_default()),
+    };
+    match (name, kind, content) {
+        (Some(name), Some(kind), Some(content)) => Ok(Listed {
+            name,
+            kind,
+            ttl,
+            content: content.to_owned(),
+            raw: raw.clone(),
+        }),
+        (name, kind, _) => {
+            let what = format!(
+                "AutoDNS lists a record of {apex} that cannot be read (name {}, type {})",
+                name.as_deref().unwrap_or("?"),
+                kind.as_deref().unwrap_or("?"),
+            );
+            Err(Unreadable { name, kind, what })
+        }
+    }
 }

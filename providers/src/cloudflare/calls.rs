@@ -10,7 +10,7 @@ use super::answer::{Refusal, Refused};
 use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, Zone, is_within};
-use crate::records::{Change, Listed, RecordApi, View, Written, plain_name, upwards};
+use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
 
 /// Changes of one batch on the free plan; others take 3,500.
 const BATCH: usize = 200;
@@ -69,7 +69,7 @@ impl Api {
         &self,
         zone: &Zone,
         filter: &[(&'static str, String)],
-    ) -> Result<Vec<Listed>, ProviderError> {
+    ) -> Result<View, ProviderError> {
         let (id, trying) = (
             zone.id.as_deref().unwrap_or_default(),
             format!("listing records of {}", zone.apex),
@@ -86,7 +86,17 @@ impl Api {
         {
             self.zones.forget().await;
         }
-        Ok(found?.iter().filter_map(listed).collect())
+        let mut view = View::default();
+        for entry in &found? {
+            match listed(entry) {
+                Ok(listed) => view.records.push(listed),
+                Err(unreadable) => {
+                    tracing::warn!(zone = zone.apex, "{}", self.http.clean(&unreadable.what));
+                    view.unreadable.push(unreadable);
+                }
+            }
+        }
+        Ok(view)
     }
 
     /// The call for some changes: a single one has its own, several go together.
@@ -153,7 +163,7 @@ impl RecordApi for Api {
     /// through too much does no harm: only names count.
     async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError> {
         let apex = &zone.apex;
-        let records = match owners {
+        let mut view = match owners {
             [owner] if owner == apex => {
                 self.records(
                     zone,
@@ -170,20 +180,16 @@ impl RecordApi for Api {
                     .unwrap_or(owner);
                 let branch = [("name.endswith", branch.to_owned())];
                 let wildcard = [("name.exact", format!("*.{apex}"))];
-                let (mut records, beside) =
+                let (mut view, beside) =
                     futures::try_join!(self.records(zone, &branch), self.records(zone, &wildcard))?;
-                records.extend(beside);
-                records
+                view.records.extend(beside.records);
+                view.unreadable.extend(beside.unreadable);
+                view
             }
             _ => self.records(zone, &[]).await?,
         };
-        Ok(View {
-            records: records
-                .into_iter()
-                .filter(|record| is_within(&record.name, apex))
-                .collect(),
-            negative_ttl: None,
-        })
+        view.records.retain(|record| is_within(&record.name, apex));
+        Ok(view)
     }
 
     fn check_room(
@@ -304,11 +310,14 @@ fn prove(changes: &[Change], result: &Value) -> Written {
         Change::Remove(listed) => list("deletes")
             .iter()
             .any(|gone| gone["id"] == listed.raw["id"]),
-        Change::Add { owner, value, .. } => list("posts").iter().filter_map(listed).any(|stored| {
-            stored.kind == "TXT"
-                && stored.name == *owner
-                && stored.record().joined() == value.as_bytes()
-        }),
+        Change::Add { owner, value, .. } => list("posts")
+            .iter()
+            .filter_map(|raw| listed(raw).ok())
+            .any(|stored| {
+                stored.kind == "TXT"
+                    && stored.name == *owner
+                    && stored.record().joined() == value.as_bytes()
+            }),
     };
     let id = result["id"].as_str().map(|id| format!("record {id}"));
     if changes.iter().all(shown) {
@@ -319,24 +328,54 @@ fn prove(changes: &[Change], result: &Value) -> Written {
 }
 
 /// A record of a list or an answer. Whatever else it has or lacks does not matter.
-fn listed(raw: &Value) -> Option<Listed> {
+fn listed(raw: &Value) -> Result<Listed, Unreadable> {
     let text = |key: &str| raw[key].as_str();
     let ttl = match raw["ttl"].as_u64() {
-        None => AUTOMATIC.1,
-        Some(ttl) if ttl == AUTOMATIC.0 => AUTOMATIC.1,
-        Some(ttl) => u32::try_from(ttl).ok()?,
+        None => Some(AUTOMATIC.1),
+        Some(ttl) if ttl == AUTOMATIC.0 => Some(AUTOMATIC.1),
+        Some(ttl) => u32::try_from(ttl).ok(),
     };
-    text("id")?;
-    let (name, kind, content) = (
-        plain_name(text("name")?),
-        text("type")?.to_ascii_uppercase(),
-        text("content")?.to_owned(),
+    let (name, kind) = (
+        text("name").map(plain_name),
+        text("type").map(str::to_ascii_uppercase),
     );
-    Some(Listed {
-        name,
-        kind,
-        ttl,
-        content,
-        raw: raw.clone(),
-    })
+    // What a record of another kind holds is nobody's business here.
+    let content = match kind.as_deref() {
+        Some("TXT") | None => text("content"),
+        Some(_) => Some(text("content").unwrap_or_default()),
+    };
+    match (text("id"), &name, &kind, ttl, content) {
+        (Some(_), Some(name), Some(kind), Some(ttl), Some(content)) => Ok(Listed {
+            name: name.clone(),
+            kind: kind.clone(),
+            ttl,
+            content: content.to_owned(),
+            raw: raw.clone(),
+        }),
+        (id, _, _, _, content) => {
+            let fault = [
+                ("id", id.is_none()),
+                ("name", name.is_none()),
+                ("type", kind.is_none()),
+                ("content", content.is_none()),
+            ];
+            let faults: Vec<_> = fault
+                .iter()
+                .filter(|(_, bad)| *bad)
+                .map(|(key, _)| *key)
+                .collect();
+            let faults = if faults.is_empty() {
+                "ttl".to_owned()
+            } else {
+                faults.join("`, `")
+            };
+            let what = format!(
+                "Cloudflare lists a record without a usable `{faults}` (id {}, name {}, type {})",
+                id.unwrap_or("?"),
+                name.as_deref().unwrap_or("?"),
+                kind.as_deref().unwrap_or("?"),
+            );
+            Err(Unreadable { name, kind, what })
+        }
+    }
 }

@@ -65,6 +65,20 @@ impl CloudflareZone {
         })
     }
 
+    /// A zone of which nothing but the name can be read.
+    fn unreadable(name: &str) -> Self {
+        Self {
+            id: String::new(),
+            name: plain_name(name),
+            status: None,
+            paused: false,
+            kind: None,
+            name_servers: Vec::new(),
+            account: String::new(),
+            permissions: None,
+        }
+    }
+
     /// Why a value written here would be seen by nobody.
     fn idle(&self) -> Option<String> {
         match (self.status.as_deref(), self.kind.as_deref()) {
@@ -188,7 +202,22 @@ impl Zones {
                 "listing the zones",
             )
             .await?;
-        Ok(found.iter().filter_map(CloudflareZone::read).collect())
+        let mut zones = Vec::new();
+        for json in &found {
+            match CloudflareZone::read(json) {
+                Some(zone) => zones.push(zone),
+                // Its names would be looked for in the zone above.
+                None => match json["name"].as_str() {
+                    Some(name) => zones.push(CloudflareZone::unreadable(name)),
+                    None => {
+                        let text = "listing the zones: an entry of the list has no `name`";
+                        return Err(ProviderError::new(ErrorKind::Unavailable, text)
+                            .with_hint("name the zone of this table in `zone_id`"));
+                    }
+                },
+            }
+        }
+        Ok(zones)
     }
 
     /// The zone of a name: the longest match on labels, and of several with one name the one that
@@ -201,6 +230,13 @@ impl Zones {
             .filter(|zone| Some(zone.name.as_str()) == longest)
             .collect();
         let live: Vec<_> = named.iter().filter(|zone| zone.idle().is_none()).collect();
+        if let Some(bad) = named.iter().find(|zone| zone.id.is_empty()) {
+            let text = format!(
+                "Cloudflare lists the zone {} without an `id`: it can be neither read nor written",
+                bad.name
+            );
+            return Err(ProviderError::new(ErrorKind::Unavailable, text));
+        }
         match (named.as_slice(), live.as_slice()) {
             ([zone], _) => Ok(zone.zone()),
             (_, [zone]) => Ok(zone.zone()),

@@ -290,9 +290,9 @@ impl Exec {
             let open = plans.iter().filter(|plan| {
                 let outcome = outcomes.get(&plan.look.rrset.owner);
                 outcome.is_none_or(|outcome| {
-                    outcome
-                        .as_ref()
-                        .is_err_and(|error| error.kind == ErrorKind::Damaged)
+                    outcome.as_ref().is_err_and(|error| {
+                        matches!(error.kind, ErrorKind::Damaged | ErrorKind::Unknown)
+                    })
                 })
             });
             let open: Vec<&Plan> = open.collect();
@@ -334,6 +334,14 @@ impl Exec {
                     steps,
                     "another change came at the same time: {what}"
                 );
+            }
+            // By the program's own version of the zone the look is older than the change.
+            Err(Difference { ours: true, what }) if steps == 0 => {
+                let (program, name) = (self.settings.program.display(), &before.owner);
+                let text = format!(
+                    "{program} says it changed {name}, and a look at the same serial shows: {what}"
+                );
+                return Err(ProviderError::new(ErrorKind::Unavailable, text).after_loss(name));
             }
             Err(Difference { what, .. }) => {
                 let (program, name) = (self.settings.program.display(), &before.owner);

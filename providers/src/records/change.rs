@@ -1,51 +1,17 @@
 //! Writing: read, change what is missing, and read again wherever an answer leaves anything open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::StreamExt;
 
+use super::open::{Next, Open, Outcome, Verb, value_of};
 use super::{Change, Listed, RecordApi, Records, View, Written};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
-use crate::wish::{Done, Wish, gather, receipts};
+use crate::wish::{Wish, gather, receipts};
 
-/// How often a change is sent again after an answer got lost and a read showed that it was not
-/// made.
-const REPEATS_AFTER_LOSS: u32 = 1;
-/// How often a change is tried when others change the same records at the same time.
-const CONFLICTS: u32 = 5;
-/// Before each further read of a change that was accepted and is not shown: an API may show it a
-/// moment later.
-const READ_BACK_WAITS_MS: [u64; 3] = [250, 1000, 3000];
 /// Zones asked for, and changed, at the same time.
 const AT_ONCE: usize = 8;
-
-/// Which way a change goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Present,
-    Absent,
-}
-
-/// A name on its way to what is wished for it.
-#[derive(Debug)]
-struct Open {
-    wish: Wish,
-    /// As the first read showed it.
-    before: Option<TxtRrset>,
-    /// Values whose change was sent and may have been done.
-    sent: BTreeSet<String>,
-    /// Values whose change was accepted, or shown to be done.
-    accepted: BTreeSet<String>,
-    reads_after: usize,
-    conflicts: u32,
-    losses: u32,
-    why: String,
-    change_id: Option<String>,
-}
-
-type Outcome = (String, Result<Done, ProviderError>);
 
 impl<A: RecordApi> Records<A> {
     /// Makes all values present or absent; results in the order of `values`.
@@ -103,7 +69,8 @@ impl<A: RecordApi> Records<A> {
             };
             let (mut waiting, mut plans, mut wait) = (Vec::new(), Vec::new(), None);
             for mut one in open {
-                let rrset = view.rrset(zone, &one.wish.owner);
+                let mut rrset = view.rrset(zone, &one.wish.owner);
+                one.forget_gone(&view, &mut rrset);
                 one.before.get_or_insert_with(|| rrset.clone());
                 if let Some(error) = self.take_back(&view, zone, &one).await {
                     outcomes.push((one.wish.owner, Err(error)));
@@ -163,91 +130,6 @@ impl<A: RecordApi> Records<A> {
         }
     }
 
-    /// The next step for one name, from what stands there now.
-    fn plan(
-        &self,
-        view: &View,
-        zone: &Zone,
-        open: &mut Open,
-        verb: Verb,
-    ) -> Result<Next, ProviderError> {
-        let owner = open.wish.owner.clone();
-        let there: Vec<_> = view.txt(&owner).collect();
-        let stands = |value: &String| {
-            there
-                .iter()
-                .any(|listed| listed.record().joined() == value.as_bytes())
-        };
-        let missing: Vec<_> = open
-            .wish
-            .values
-            .iter()
-            .filter(|value| stands(value) != (verb == Verb::Present))
-            .cloned()
-            .collect();
-        if missing.is_empty() {
-            return Ok(Next::Done);
-        }
-        if missing.iter().any(|value| open.accepted.contains(value)) {
-            let Some(wait) = READ_BACK_WAITS_MS.get(open.reads_after) else {
-                let stands = if verb == Verb::Present {
-                    "is not there"
-                } else {
-                    "is still there"
-                };
-                let text = format!(
-                    "the change of {owner} was accepted, and a read shows: {:?} {stands}",
-                    missing[0]
-                );
-                return Err(ProviderError::new(ErrorKind::Damaged, text).with_hint(
-                    "compare the zone with this message; the API may have filed the record under another name",
-                ));
-            };
-            open.reads_after += 1;
-            return Ok(Next::Wait(Duration::from_millis(*wait)));
-        }
-        if open.losses > REPEATS_AFTER_LOSS {
-            let text = format!(
-                "sent {} times without an answer ({}), and it is not done",
-                open.losses, open.why
-            );
-            return Err(undecided(&owner, &text));
-        }
-        if open.conflicts > CONFLICTS {
-            let text = format!(
-                "others change the TXT records of {owner} at the same time, {CONFLICTS} times over"
-            );
-            return Err(ProviderError::new(ErrorKind::Unavailable, text));
-        }
-        if verb == Verb::Absent {
-            let ours = |listed: &&&Listed| {
-                missing
-                    .iter()
-                    .any(|value| listed.record().joined() == value.as_bytes())
-            };
-            let changes = there
-                .iter()
-                .filter(ours)
-                .map(|listed| Change::Remove((*listed).clone()));
-            return Ok(Next::Send(changes.collect()));
-        }
-        view.refuse(&zone.apex, &owner, self.api.may_shadow())?;
-        let lengths: Vec<_> = missing.iter().map(String::len).collect();
-        self.api.check_room(&owner, &there, &lengths)?;
-        // The TTL belongs to the RRset: the one that name servers answer, not ours.
-        let beside = there
-            .iter()
-            .min_by_key(|listed| listed.ttl)
-            .map(|listed| (*listed).clone());
-        let add = |value| Change::Add {
-            owner: owner.clone(),
-            value,
-            ttl: self.api.ttl(),
-            beside: beside.clone(),
-        };
-        Ok(Next::Send(missing.into_iter().map(add).collect()))
-    }
-
     /// Sends all changes, as many in a call as the API takes. What the answers settle, and what
     /// must be looked at again.
     async fn send(
@@ -300,17 +182,33 @@ impl<A: RecordApi> Records<A> {
             let touched: BTreeSet<usize> = call.iter().map(|(index, _)| *index).collect();
             match written {
                 Written::Proved(id) => {
-                    call.iter()
-                        .for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
+                    for (index, change) in &call {
+                        self.note(zone, change);
+                        names[*index].0.wrote(change, id.as_ref());
+                    }
                     proved.extend(call);
                 }
                 Written::Accepted(id) => {
-                    call.iter()
-                        .for_each(|(index, change)| names[*index].0.wrote(change, id.as_ref()));
+                    for (index, change) in &call {
+                        self.note(zone, change);
+                        names[*index].0.wrote(change, id.as_ref());
+                    }
                 }
-                Written::Conflict => touched
-                    .iter()
-                    .for_each(|index| names[*index].0.conflicts += 1),
+                // The second time, it is not what others changed meanwhile.
+                Written::Conflict
+                    if call.len() > 1
+                        && touched.iter().any(|index| names[*index].0.conflicts > 0) =>
+                {
+                    calls.extend(call.into_iter().rev().map(|change| (vec![change], true)));
+                }
+                Written::Conflict => {
+                    touched
+                        .iter()
+                        .for_each(|index| names[*index].0.conflicts += 1);
+                    if let [(index, Change::Remove(listed))] = call.as_slice() {
+                        names[*index].0.gone.push(listed.raw.clone());
+                    }
+                }
                 Written::Lost(why) => {
                     for (index, change) in &call {
                         names[*index].0.sent.insert(value_of(change));
@@ -354,6 +252,19 @@ impl<A: RecordApi> Records<A> {
         (settled, again)
     }
 
+    fn note(&self, zone: &Zone, change: &Change) {
+        match change {
+            Change::Add { owner, value, .. } => {
+                self.recent.note(&zone.apex, owner, value.as_bytes(), None);
+            }
+            Change::Remove(listed) => {
+                let (value, raw) = (listed.record().joined(), listed.raw.clone());
+                self.recent
+                    .note(&zone.apex, &listed.name, &value, Some(raw));
+            }
+        }
+    }
+
     /// Whether a record is as it was listed: some time has passed, and an id may have got another
     /// content.
     async fn is_still(&self, zone: &Zone, listed: &Listed) -> Result<bool, ProviderError> {
@@ -383,71 +294,4 @@ impl<A: RecordApi> Records<A> {
         rrset.ttl = (!rrset.records.is_empty()).then(|| rrset.ttl.unwrap_or(self.api.ttl()));
         rrset
     }
-}
-
-/// What comes next for one name.
-enum Next {
-    Done,
-    Send(Vec<Change>),
-    Wait(Duration),
-}
-
-impl Open {
-    fn new(wish: Wish) -> Self {
-        Self {
-            wish,
-            before: None,
-            sent: BTreeSet::new(),
-            accepted: BTreeSet::new(),
-            reads_after: 0,
-            conflicts: 0,
-            losses: 0,
-            why: String::new(),
-            change_id: None,
-        }
-    }
-
-    fn wrote(&mut self, change: &Change, id: Option<&String>) {
-        self.sent.insert(value_of(change));
-        self.accepted.insert(value_of(change));
-        self.change_id = id.cloned().or(self.change_id.take());
-    }
-
-    fn done(self, after: TxtRrset) -> Outcome {
-        let before = self.before.unwrap_or_else(|| after.clone());
-        (
-            self.wish.owner,
-            Ok(Done {
-                before,
-                after,
-                changed: self.sent,
-                change_id: self.change_id,
-            }),
-        )
-    }
-
-    /// A failure after something may have been done is an open question, whatever it is in itself.
-    fn failed(self, error: ProviderError) -> Outcome {
-        let error = if self.sent.is_empty() {
-            error
-        } else {
-            error.after_loss(&self.wish.owner)
-        };
-        (self.wish.owner, Err(error))
-    }
-}
-
-fn value_of(change: &Change) -> String {
-    match change {
-        Change::Add { value, .. } => value.clone(),
-        Change::Remove(listed) => String::from_utf8_lossy(&listed.record().joined()).into_owned(),
-    }
-}
-
-fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unknown,
-        format!("the change of {owner} is undecided: {what}"),
-    )
-    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }

@@ -28,10 +28,40 @@ impl Listed {
     }
 }
 
+/// An entry of a list that is no record as the API describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// Lower-case A-labels without a trailing dot, where it can be told.
+    pub(crate) name: Option<String>,
+    /// `TXT`, in upper case, where it can be told.
+    pub(crate) kind: Option<String>,
+    /// Which entry, and what is wrong with it.
+    pub(crate) what: String,
+}
+
+impl Unreadable {
+    /// Whether it may be a TXT record at the name, or what keeps one from standing there.
+    fn may_concern(&self, owner: &str) -> bool {
+        let kinds = ["TXT", "CNAME", "DNAME", "NS"];
+        let kind = self
+            .kind
+            .as_deref()
+            .is_none_or(|kind| kinds.contains(&kind));
+        let name = self.name.as_deref().is_none_or(|name| {
+            name == owner || self.kind.as_deref() != Some("TXT") && is_within(owner, name)
+        });
+        kind && name
+    }
+}
+
 /// The records that matter for some names of a zone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) records: Vec<Listed>,
+    /// What else the list holds.
+    pub(crate) unreadable: Vec<Unreadable>,
+    /// The API's own mark of this state of the zone, where it has one: another one is another state.
+    pub(crate) version: Option<String>,
     /// Seconds that a resolver may remember that there is no TXT, where the API tells.
     pub(crate) negative_ttl: Option<u32>,
 }
@@ -58,6 +88,18 @@ impl View {
             cname: None,
             negative_ttl: self.negative_ttl,
         }
+    }
+
+    /// Refuses a name of which the list may hold a record that cannot be read. An unreadable record
+    /// elsewhere costs only itself.
+    pub(crate) fn refuse_unreadable(&self, owner: &str) -> Result<(), ProviderError> {
+        let Some(bad) = self.unreadable.iter().find(|bad| bad.may_concern(owner)) else {
+            return Ok(());
+        };
+        let text = format!("the records of {owner} cannot be told: {}", bad.what);
+        Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+            "nothing was changed, since this entry may be a record of the name; look for it in the provider's own pages",
+        ))
     }
 
     /// Refuses a name at which a value would not be seen, or would take something away from others.
@@ -147,7 +189,36 @@ mod tests {
         });
         View {
             records: records.collect(),
-            negative_ttl: None,
+            ..View::default()
+        }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_concerns_only_the_names_it_may_belong_to() {
+        let bad = |name: Option<&str>, kind: Option<&str>| View {
+            unreadable: vec![Unreadable {
+                name: name.map(str::to_owned),
+                kind: kind.map(str::to_owned),
+                what: "entry 7 has no `content`".to_owned(),
+            }],
+            ..View::default()
+        };
+        for (view, concerns) in [
+            (bad(Some("b.ch"), Some("TXT")), false),
+            (bad(Some("a.ch"), Some("TXT")), true),
+            (bad(Some("ch"), Some("TXT")), false),
+            (bad(None, Some("TXT")), true),
+            (bad(Some("a.ch"), None), true),
+            (bad(None, None), true),
+            (bad(None, Some("MX")), false),
+            (bad(Some("ch"), Some("NS")), true),
+            (bad(Some("x.a.ch"), Some("CNAME")), false),
+        ] {
+            let refused = view.refuse_unreadable("a.ch");
+            assert_eq!(refused.is_err(), concerns, "{view:?}");
+            if let Err(error) = refused {
+                assert!(error.message.contains("entry 7"), "{error}");
+            }
         }
     }
 

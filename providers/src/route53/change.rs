@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures::StreamExt;
+use serde_json::Value;
 
 use super::Route53;
 use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
+use crate::recent::WAITS_MS;
 use crate::record::{Receipt, TxtRrset, TxtValue, is_no_host};
 use crate::wish::{Done, Wish, gather, receipts};
 
@@ -23,6 +25,8 @@ const ATTEMPTS: u32 = 5;
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
+/// Before each further try of a batch whose refusal the list does not explain.
+const UNEXPLAINED_WAITS_MS: [u64; 2] = [50, 1000];
 /// Zones changed at the same time.
 const AT_ONCE: usize = 8;
 
@@ -35,8 +39,8 @@ struct Batch {
     stale: u32,
     /// How often no answer came.
     lost: u32,
-    /// It was refused, and nothing had changed.
-    suspect: bool,
+    /// How often it was refused, and the list showed nothing that explains it.
+    suspect: usize,
 }
 
 impl Batch {
@@ -45,7 +49,7 @@ impl Batch {
             plans,
             stale: 0,
             lost: 0,
-            suspect: false,
+            suspect: 0,
         }
     }
 
@@ -108,7 +112,11 @@ impl Route53 {
     }
 
     async fn change_zone(&self, zone: &Known, wishes: Vec<Wish>, verb: Verb) -> Vec<Outcome> {
-        let (plans, mut outcomes) = match self.plan(zone, &wishes, verb).await {
+        let planned = match self.plan(zone, &wishes, verb).await {
+            Ok(planned) => self.settled(zone, &wishes, verb, planned).await,
+            Err(error) => Err(error),
+        };
+        let (plans, mut outcomes) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 return wishes
@@ -129,6 +137,54 @@ impl Route53 {
         outcomes
     }
 
+    /// Reads again where the list shows all as wished and contradicts what this process changed a
+    /// moment ago: then it is older than that.
+    async fn settled(
+        &self,
+        zone: &Known,
+        wishes: &[Wish],
+        verb: Verb,
+        (mut plans, mut outcomes): (Vec<Plan>, Vec<Outcome>),
+    ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
+        let mut waits = WAITS_MS.iter();
+        loop {
+            let is_late = |(_, outcome): &Outcome| matches!(outcome, Ok(done) if self.is_older(zone, wishes, &done.after));
+            let (late, good): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_late);
+            outcomes = good;
+            if late.is_empty() {
+                return Ok((plans, outcomes));
+            }
+            let late: Vec<Wish> = late
+                .iter()
+                .filter_map(|(owner, _)| wishes.iter().find(|wish| wish.owner == *owner).cloned())
+                .collect();
+            let Some(wait) = waits.next() else {
+                let text = "the list is older than a change that was confirmed a moment ago";
+                let error = undecided(zone, text);
+                outcomes.extend(
+                    late.into_iter()
+                        .map(|wish| (wish.owner, Err(error.clone()))),
+                );
+                return Ok((plans, outcomes));
+            };
+            tokio::time::sleep(Duration::from_millis(*wait)).await;
+            let (more, done) = self.plan(zone, &late, verb).await?;
+            plans.extend(more);
+            outcomes.extend(done);
+        }
+    }
+
+    fn is_older(&self, zone: &Known, wishes: &[Wish], listed: &TxtRrset) -> bool {
+        let wish = wishes.iter().find(|wish| wish.owner == listed.owner);
+        wish.into_iter().flat_map(|wish| &wish.values).any(|value| {
+            let entry = listed.holds(value).then_some(&Value::Null);
+            let owner = &listed.owner;
+            self.recent
+                .contradicted_by(&zone.id, owner, value.as_bytes(), entry.into_iter())
+                .is_some()
+        })
+    }
+
     /// One read; what is to be done for each name, and the names that are done with.
     async fn plan(
         &self,
@@ -141,6 +197,8 @@ impl Route53 {
         let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
         for wish in wishes {
             let planned = listing.look(zone, &wish.owner).and_then(|look| {
+                // Whatever is to be done: what this list shows is seen.
+                self.is_older(zone, wishes, &look.rrset);
                 let plan = Plan::of(&look, wish, verb, self.settings.ttl)?;
                 match &look.wildcard {
                     Some(wildcard) if plan.is_some() => self.check_shadow(&wish.owner, wildcard)?,
@@ -189,6 +247,17 @@ impl Route53 {
             .collect();
         let failure = match self.api.change(&zone.id, changes).await {
             Ok(id) => {
+                for plan in &batch.plans {
+                    let removed = (verb == Verb::Absent).then_some(Value::Null);
+                    for value in &plan.changed {
+                        self.recent.note(
+                            &zone.id,
+                            &plan.wish.owner,
+                            value.as_bytes(),
+                            removed.clone(),
+                        );
+                    }
+                }
                 let done = batch
                     .plans
                     .into_iter()
@@ -230,7 +299,7 @@ impl Route53 {
         let again = if is_lost {
             self.after_loss(zone, &batch, plans, &failure, &mut outcomes)
         } else {
-            self.after_refusal(zone, batch, plans, &failure, &mut outcomes)
+            self.after_refusal(zone, (batch, plans), verb, &failure, &mut outcomes)
                 .await
         };
         (outcomes, again)
@@ -273,8 +342,8 @@ impl Route53 {
     async fn after_refusal(
         &self,
         zone: &Known,
-        batch: Batch,
-        mut plans: Vec<Plan>,
+        (batch, mut plans): (Batch, Vec<Plan>),
+        verb: Verb,
         failure: &Failure,
         outcomes: &mut Vec<Outcome>,
     ) -> Vec<Batch> {
@@ -288,14 +357,30 @@ impl Route53 {
                 let second = plans.split_off(plans.len() / 2);
                 return [plans, second].map(|plans| Batch { plans, ..batch }).into();
             }
-            if batch.suspect {
+            // The list may lag behind what others changed.
+            let Some(wait) = UNEXPLAINED_WAITS_MS.get(batch.suspect) else {
                 let error = self.api.failed(&self.changing(zone, &batch), failure);
                 outcomes.extend(batch.all(&error));
+                return Vec::new();
+            };
+            tokio::time::sleep(Duration::from_millis(*wait)).await;
+            // What is sent next is planned on what is listed now.
+            let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
+            let planned = self.plan(zone, &wishes, verb).await;
+            let (plans, done) = match planned {
+                Ok(planned) => planned,
+                Err(error) => {
+                    outcomes.extend(batch.all(&error));
+                    return Vec::new();
+                }
+            };
+            outcomes.extend(done);
+            if plans.is_empty() {
                 return Vec::new();
             }
             return vec![Batch {
                 plans,
-                suspect: true,
+                suspect: batch.suspect + 1,
                 ..batch
             }];
         }

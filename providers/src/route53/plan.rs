@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) before: TxtRrset,
     after: TxtRrset,
     /// The values that come or go.
-    changed: BTreeSet<String>,
+    pub(super) changed: BTreeSet<String>,
     pub(super) changes: Vec<Change>,
 }
 

@@ -326,3 +326,50 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
         asked[0].whose
     );
 }
+
+#[tokio::test]
+async fn a_list_that_lags_is_not_taken_for_a_value_that_is_gone_or_there() {
+    let fake = prepared().await;
+    let before = values_at(&fake, APEX);
+    let provider = provider(&fake, WRITER);
+    fake.lag(2);
+    add(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    // The first list lacks the value still.
+    assert!(
+        remove(&*provider, APEX, "swiss-pki=late")
+            .await
+            .unwrap()
+            .changed
+    );
+    assert_eq!(values_at(&fake, APEX), before);
+    // The list shows the removed value still.
+    add(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    fake.lag(2);
+    remove(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    assert!(
+        add(&*provider, APEX, "swiss-pki=late")
+            .await
+            .unwrap()
+            .changed
+    );
+    assert_eq!(values_at(&fake, APEX).len(), before.len() + 1);
+    remove(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    // It lags on and on.
+    fake.lag(100);
+    add(&*provider, APEX, "swiss-pki=late").await.unwrap();
+    let error = remove(&*provider, APEX, "swiss-pki=late")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{error}");
+    assert_eq!(values_at(&fake, APEX).len(), before.len() + 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_late_list_does_not_explain_is_tried_again_on_a_newer_one() {
+    let fake = prepared().await;
+    let provider = provider(&fake, WRITER);
+    fake.before_change(|zones| somebody_adds(zones, "meanwhile"));
+    fake.lag(2);
+    let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
+    assert!(receipt.after.holds("meanwhile") && receipt.after.holds("swiss-pki=stale"));
+}

@@ -30,6 +30,8 @@ struct Inside {
     /// By name and name server.
     zones: BTreeMap<(String, String), Vec<Value>>,
     serial: u32,
+    /// What reads of a zone show, its serial then, and for how many more of them.
+    lag: Option<(BTreeMap<(String, String), Vec<Value>>, u32, usize)>,
 }
 
 /// The fake.
@@ -118,6 +120,12 @@ impl FakeAutodns {
         lines
     }
 
+    /// The next `reads` of a zone show what stands there now, whatever is written meanwhile.
+    pub fn lag(&self, reads: usize) {
+        let mut inside = self.inside();
+        inside.lag = Some((inside.zones.clone(), inside.serial, reads));
+    }
+
     /// How often anything was changed.
     pub fn serial(&self) -> u32 {
         self.inside().serial
@@ -133,9 +141,9 @@ impl FakeAutodns {
         let inside = Arc::clone(&self.inside);
         move |zone, name, value| {
             let record = json!({ "name": name, "type": "TXT", "value": value, "ttl": 600 });
+            let mut inside = inside.lock().unwrap();
+            inside.serial += 1;
             inside
-                .lock()
-                .unwrap()
                 .zones
                 .get_mut(&(zone.into(), SERVER.into()))
                 .unwrap()
@@ -183,9 +191,21 @@ impl Inside {
             }
             ("GET", ["zone", name, server]) => {
                 let key = ((*name).to_owned(), (*server).to_owned());
-                let records = self.zones.get(&key).ok_or_else(no_zone)?;
+                let (zones, serial) = match &mut self.lag {
+                    Some((old, serial, left @ 1..)) => {
+                        *left -= 1;
+                        (&*old, *serial)
+                    }
+                    _ => (&self.zones, self.serial),
+                };
+                let records = zones.get(&key).ok_or_else(no_zone)?;
+                let updated = format!(
+                    "2026-11-21T12:{:02}:{:02}.000+0100",
+                    serial / 60,
+                    serial % 60
+                );
                 Ok(granted(
-                    json!([{ "origin": name, "soa": { "ttl": 86400 }, "domainsafe": false, "wwwInclude": false,
+                    json!([{ "origin": name, "updated": updated, "soa": { "ttl": 86400 }, "domainsafe": false, "wwwInclude": false,
                     "nameServers": [{ "name": "a.ns14.test" }, { "name": "B.ns14.test." }], "main": { "address": "192.0.2.1" },
                     "virtualNameServer": server, "resourceRecords": records }]),
                 ))

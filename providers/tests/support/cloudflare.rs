@@ -67,6 +67,12 @@ struct Inside {
     per_page: usize,
     has_batch: bool,
     serial: u32,
+    /// What lists show, and for how many more of them.
+    lag: Option<(BTreeMap<String, Vec<Record>>, usize)>,
+    /// Contents that no list shows.
+    hidden: Vec<String>,
+    /// What lists hold besides records.
+    strange: Vec<Value>,
 }
 
 /// The fake.
@@ -200,6 +206,22 @@ impl FakeCloudflare {
             .find(|record| record.content == content)?
             .comment
             .clone()
+    }
+
+    /// The next `reads` lists of records show what stands there now, whatever is written meanwhile.
+    pub fn lag(&self, reads: usize) {
+        let mut inside = self.inside();
+        inside.lag = Some((inside.records.clone(), reads));
+    }
+
+    /// No list shows this content, and no second record of it is taken.
+    pub fn hide(&self, content: &str) {
+        self.inside().hidden.push(content.into());
+    }
+
+    /// An entry of every list of records that is none.
+    pub fn strange(&self, entry: Value) {
+        self.inside().strange.push(entry);
     }
 
     /// How often anything was changed.
@@ -361,26 +383,30 @@ impl Inside {
         ))
     }
 
-    fn list_records(&self, call: &Call, zone: &str) -> Result<Said, Said> {
+    fn list_records(&mut self, call: &Call, zone: &str) -> Result<Said, Said> {
         self.find_zone(zone)?;
         check_query(
             call,
             &["page", "per_page", "type", "name.exact", "name.endswith"],
         )?;
         let query = |key: &str| call.query.get(key);
-        let records = self
-            .records
-            .get(zone)
-            .into_iter()
-            .flatten()
-            .filter(|record| {
-                query("type").is_none_or(|kind| record.kind == *kind)
-                    && query("name.exact").is_none_or(|name| record.name == *name)
-                    && query("name.endswith").is_none_or(|end| record.name.ends_with(end.as_str()))
-            });
+        let shown = match &mut self.lag {
+            Some((old, left @ 1..)) => {
+                *left -= 1;
+                &*old
+            }
+            _ => &self.records,
+        };
+        let records = shown.get(zone).into_iter().flatten().filter(|record| {
+            query("type").is_none_or(|kind| record.kind == *kind)
+                && query("name.exact").is_none_or(|name| record.name == *name)
+                && query("name.endswith").is_none_or(|end| record.name.ends_with(end.as_str()))
+                && !self.hidden.contains(&record.content)
+        });
+        let strange = self.strange.iter().cloned();
         Ok(page(
             call,
-            records.map(Record::json).collect(),
+            records.map(Record::json).chain(strange).collect(),
             100,
             self.per_page,
         ))

@@ -42,6 +42,8 @@ pub enum Fault {
     Page(u16),
     /// Nothing is done: this status and body.
     Say(u16, Value),
+    /// Nothing is done, somebody else does something, and this is the answer.
+    Meanwhile(u16, Value, Box<dyn FnOnce() + Send>),
     /// Nothing is done: this answer.
     Instead(Response<Body>),
     /// The work is done, and this is the answer.
@@ -168,6 +170,10 @@ async fn answer(
             return page(status);
         }
         Some(Fault::Say(status, body)) => return json(status, &body),
+        Some(Fault::Meanwhile(status, body, somebody)) => {
+            somebody();
+            return json(status, &body);
+        }
         Some(Fault::LoseAnswer) => {
             handle(&call);
             return broken();

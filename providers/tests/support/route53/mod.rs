@@ -89,6 +89,8 @@ struct Inside {
     external_id: Option<String>,
     page: usize,
     messages_form: bool,
+    /// What lists of records show, and for how many more of them.
+    lag: Option<(BTreeMap<String, Zone>, usize)>,
 }
 
 /// The server; gone when dropped.
@@ -210,6 +212,12 @@ impl Fake {
     /// Happens just before the next change is looked at: somebody else was faster.
     pub fn before_change(&self, hook: impl FnOnce(&mut BTreeMap<String, Zone>) + Send + 'static) {
         self.inside().hooks.push_back(Box::new(hook));
+    }
+
+    /// The next `reads` lists of records show what stands there now, whatever is written meanwhile.
+    pub fn lag(&self, reads: usize) {
+        let mut inside = self.inside();
+        inside.lag = Some((inside.zones.clone(), reads));
     }
 
     /// All changes so far have reached all name servers.
@@ -442,10 +450,16 @@ impl Inside {
         )
     }
 
-    fn list_records(&self, key: &Key, id: &str, query: &HashMap<String, String>) -> Response {
-        let zone = match self.zone_of(key, id) {
-            Ok(zone) => zone,
-            Err(refused) => return *refused,
+    fn list_records(&mut self, key: &Key, id: &str, query: &HashMap<String, String>) -> Response {
+        if let Err(refused) = self.zone_of(key, id) {
+            return *refused;
+        }
+        let zone = match &mut self.lag {
+            Some((old, left @ 1..)) => {
+                *left -= 1;
+                &old[id]
+            }
+            _ => &self.zones[id],
         };
         let text = |name: &str| query.get(name).cloned().unwrap_or_default();
         if !text("type").is_empty() && text("name").is_empty() {
