@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use serde_json::{Map, Value};
 use url::Url;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use prevalidate::notify::Notice;
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 
 use crate::support::name_server::write_secret;
 

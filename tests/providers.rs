@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate_providers::conformance::{self, APEX_TTL, Subject, foreign_records};
 use prevalidate_providers::memory::{MemoryFault, MemoryProvider, MemoryZones};
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use prevalidate_providers::{
     ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
 };

@@ -15,12 +15,12 @@ use std::fmt;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use prevalidate_kit::http::Http;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 pub use table::AutodnsTable;
 
-use crate::http::Http;
 use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use crate::records::{Records, Verb};

@@ -16,13 +16,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prevalidate_kit::http::Http;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 pub use table::CloudflareTable;
 
-use crate::http::Http;
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use crate::records::{Records, Verb};

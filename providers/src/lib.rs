@@ -2,25 +2,19 @@
 //! nothing is, and take exactly those away again.
 //!
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter
-//! must pass. A new provider is one file here, one variant in [`settings`] and one subject in the
+//! must pass. A new provider is one file here, one variant in [`registry`] and one subject in the
 //! conformance test.
 
 #[cfg(feature = "autodns")]
 pub mod autodns;
-pub mod causes;
 #[cfg(feature = "cloudflare")]
 pub mod cloudflare;
 pub mod conformance;
-pub mod dial;
 mod difference;
 #[cfg(feature = "exec")]
 pub mod exec;
-#[cfg(any(feature = "autodns", feature = "cloudflare"))]
-mod http;
-pub mod json;
 pub mod manual;
 pub mod memory;
-pub mod pace;
 pub mod presentation;
 pub mod provider;
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
@@ -28,12 +22,10 @@ mod recent;
 pub mod record;
 #[cfg(any(feature = "autodns", feature = "cloudflare"))]
 mod records;
+pub mod registry;
 pub mod rfc2136;
 #[cfg(feature = "route53")]
 pub mod route53;
-pub mod secret;
-pub mod settings;
-pub mod trust;
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod wish;
 

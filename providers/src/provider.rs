@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use prevalidate_kit::{Fault, FaultKind};
 
 use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone};
 
@@ -196,5 +197,20 @@ impl ProviderError {
             self.kind,
             ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::ClockSkew
         )
+    }
+}
+
+impl From<Fault> for ProviderError {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault.kind {
+            FaultKind::Settings => ErrorKind::Settings,
+            FaultKind::Unavailable => ErrorKind::Unavailable,
+        };
+        Self {
+            kind,
+            message: fault.message,
+            hint: fault.hint,
+            retry_after: fault.retry_after,
+        }
     }
 }

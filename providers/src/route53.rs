@@ -27,11 +27,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prevalidate_kit::pace::Pace;
 
 pub use access::{Access, AccessKeys};
 pub use table::Route53Table;
 
-use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::recent::Recent;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};

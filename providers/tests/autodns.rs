@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use prevalidate_providers::{
     ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
 };

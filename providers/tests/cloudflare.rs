@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prevalidate_kit::pace::{Allowance, Pace};
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
-use prevalidate_providers::pace::{Allowance, Pace};
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use prevalidate_providers::{
     ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
 };

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fake::{Fake, Fault, Key, Operation, Rrset};
+use prevalidate_kit::pace::{Allowance, Pace};
 use prevalidate_providers::conformance::{self, APEX_TTL, SPF, Subject, foreign_records};
-use prevalidate_providers::pace::{Allowance, Pace};
 use prevalidate_providers::provider::LiveNameServers;
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use prevalidate_providers::{
     ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind, TxtRecord,
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prevalidate_providers::secret::{SecretError, SecretSource};
+use prevalidate_kit::secret::{SecretError, SecretSource};
 use secrecy::SecretString;
 
 use super::http::{Reach, SecretReader};

@@ -1,6 +1,6 @@
 //! `config check` and `config show`: what is wrong with the configuration, and what it comes to.
 
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use serde_json::{Value, json};
 
 use super::wire::{self, Named};

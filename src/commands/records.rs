@@ -22,7 +22,7 @@ pub(super) use format::Format;
 use planned::Planned;
 
 /// TTL of an RRset that nobody has seen yet, seconds.
-const NEW_TTL: u32 = prevalidate_providers::settings::DEFAULT_TTL;
+const NEW_TTL: u32 = prevalidate_kit::table::DEFAULT_TTL;
 /// Far above any zone file of a person's making.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 

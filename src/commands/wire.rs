@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use prevalidate_kit::pace::Pace;
 use prevalidate_providers::Provider;
-use prevalidate_providers::pace::Pace;
 use prevalidate_providers::provider::LiveNameServers;
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 
 mod hooks;
 mod inventory;

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: every fault with its place, none with a value that may be a
 //! secret.
 
-pub use prevalidate_providers::settings::nearest;
+pub use prevalidate_kit::nearest;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `[[server.hook_key]]`: who may send hooks, how they sign, and what they may name.
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 
 use super::tree::{Schema, Section};
 use crate::prevalidation::DomainName;

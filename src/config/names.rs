@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use prevalidate_providers::secret::looks_like_a_secret;
+use prevalidate_kit::secret::looks_like_a_secret;
 use serde_json::Value;
 
 use super::fault::Fault;

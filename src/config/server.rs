@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 
 use super::hooks::{self, HookKeySettings};
 use super::read::file;

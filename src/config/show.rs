@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
+use prevalidate_kit::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
 use super::{

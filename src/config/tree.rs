@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
-use prevalidate_providers::secret::{SecretSource, looks_like_a_secret};
+use prevalidate_kit::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use serde_json::Value;
 
 use super::fault::Fault;

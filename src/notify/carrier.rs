@@ -11,7 +11,7 @@ pub mod web;
 
 use std::path::Path;
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use secrecy::SecretString;
 
 use super::Failure;

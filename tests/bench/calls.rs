@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use prevalidate_providers::settings::ProviderSettings;
+use prevalidate_providers::registry::ProviderSettings;
 use prevalidate_providers::{Provider, Record};
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! What an answer of AutoDNS means: by codes, because its messages are German or English, as the
 //! user has it.
 
+use prevalidate_kit::http::{Answer, Ask};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Api;
-use crate::http::{Answer, Ask};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// An answer that says yes.
@@ -49,10 +49,10 @@ impl Api {
             .http
             .read(&ask)
             .await
-            .map_err(|no_answer| self.http.failed(trying, &no_answer))?;
+            .map_err(|no_answer| ProviderError::from(self.http.failed(trying, &no_answer)))?;
         match self.judge(&answer, trying) {
             Some(judged) => judged.map_err(|refused| refused.error),
-            None => Err(self.http.unusable(trying, &answer)),
+            None => Err(self.http.unusable(trying, &answer).into()),
         }
     }
 

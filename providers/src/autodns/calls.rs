@@ -4,12 +4,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prevalidate_kit::http::{Ask, NoAnswer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Api, Found, RecordNames};
-use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Zone, is_within};
 use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
@@ -272,7 +272,7 @@ impl RecordApi for Api {
             Err(NoAnswer::Lost(why)) => return Written::Lost(why),
             Err(no_answer) => {
                 return Written::Failed {
-                    error: self.http.failed(&trying, &no_answer),
+                    error: self.http.failed(&trying, &no_answer).into(),
                     everyone: true,
                 };
             }
@@ -291,7 +291,7 @@ impl RecordApi for Api {
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
             None => Written::Failed {
-                error: self.http.unusable(&trying, &answer),
+                error: self.http.unusable(&trying, &answer).into(),
                 everyone: true,
             },
         }

@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use prevalidate_kit::http::{HTTP_KEYS, Http, HttpSettings};
+use prevalidate_kit::pace::Pace;
+use prevalidate_kit::secret::SecretSource;
+use prevalidate_kit::table::Reader;
+use prevalidate_kit::table::secrets::read_secret;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Api, Autodns, RecordNames};
-use crate::http::{HTTP_KEYS, Http, HttpSettings};
-use crate::pace::Pace;
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
-use crate::secret::SecretSource;
-use crate::settings::reader::Reader;
-use crate::settings::secrets::read_secret;
 
 const URL: &str = "https://api.autodns.com/v1";
 /// InterNetX allows 3 calls in a second and from an address ("JSON API Basics", Limits); never

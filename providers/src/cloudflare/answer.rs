@@ -1,11 +1,11 @@
 //! What an answer of Cloudflare means. The body decides: `success: false` comes with 200 too.
 
+use prevalidate_kit::http::{Answer, Ask};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Api;
-use crate::http::{Answer, Ask};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// An answer that says yes.
@@ -61,11 +61,11 @@ impl Api {
             .http
             .read(&ask)
             .await
-            .map_err(|no_answer| self.http.failed(trying, &no_answer))?;
+            .map_err(|no_answer| ProviderError::from(self.http.failed(trying, &no_answer)))?;
         match self.judge(&answer) {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(refused)) => Err(self.error(trying, &refused)),
-            None => Err(self.http.unusable(trying, &answer)),
+            None => Err(self.http.unusable(trying, &answer).into()),
         }
     }
 

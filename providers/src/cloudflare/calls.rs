@@ -1,13 +1,13 @@
 //! Reading and writing records.
 
 use async_trait::async_trait;
+use prevalidate_kit::http::{Ask, NoAnswer};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::{Refusal, Refused};
-use crate::http::{Ask, NoAnswer};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, Zone, is_within};
 use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
@@ -265,7 +265,7 @@ impl RecordApi for Api {
             Err(NoAnswer::Lost(why)) => return Written::Lost(why),
             Err(no_answer) => {
                 return Written::Failed {
-                    error: self.http.failed(&trying, &no_answer),
+                    error: self.http.failed(&trying, &no_answer).into(),
                     everyone: true,
                 };
             }
@@ -289,7 +289,7 @@ impl RecordApi for Api {
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
             None => Written::Failed {
-                error: self.http.unusable(&trying, &answer),
+                error: self.http.unusable(&trying, &answer).into(),
                 everyone: true,
             },
         }

@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
+use prevalidate_kit::http::{HTTP_KEYS, Http, HttpSettings};
+use prevalidate_kit::pace::Pace;
+use prevalidate_kit::secret::SecretSource;
+use prevalidate_kit::table::Reader;
+use prevalidate_kit::table::secrets::read_token;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::zones::Zones;
 use super::{Api, Cloudflare};
-use crate::http::{HTTP_KEYS, Http, HttpSettings};
-use crate::pace::Pace;
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
-use crate::secret::SecretSource;
-use crate::settings::reader::Reader;
-use crate::settings::secrets::read_token;
 
 const URL: &str = "https://api.cloudflare.com/client/v4";
 /// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is
@@ -208,7 +208,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use crate::settings::ProviderSettings;
+    use crate::registry::ProviderSettings;
 
     #[test]
     fn all_faults_of_a_table_come_at_once_and_none_shows_a_secret() {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use super::{APEX_TTL, SPF, Subject, foreign_records, value};
 use crate::provider::{Provider, ProviderError};
 use crate::record::{Receipt, Record};
-use crate::settings::ProviderSettings;
+use crate::registry::ProviderSettings;
 
 /// What the other process is to do: `{"table", "owner", "name"}`.
 const ORDER: &str = "PREVALIDATE_CONFORMANCE_ORDER";

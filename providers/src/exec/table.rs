@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prevalidate_kit::secret::{SecretSource, looks_like_a_secret};
+use prevalidate_kit::table::Reader;
+use prevalidate_kit::table::secrets::read_text;
+use prevalidate_kit::trust;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{Exec, ExecSettings};
 use crate::provider::{ErrorKind, Provider, ProviderError};
-use crate::secret::{SecretSource, looks_like_a_secret};
-use crate::settings::reader::Reader;
-use crate::settings::secrets::read_text;
-use crate::trust;
 
 /// For one run of a program.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

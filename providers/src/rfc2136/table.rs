@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prevalidate_kit::secret::SecretSource;
+use prevalidate_kit::table::DEFAULT_TIMEOUT;
+use prevalidate_kit::table::Reader;
+use prevalidate_kit::table::secrets::read_text;
+
 use super::{
     Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, SignQuery, TsigKey, read_algorithm,
     read_key_file,
 };
 use crate::provider::{ErrorKind, Provider, ProviderError};
-use crate::secret::SecretSource;
-use crate::settings::DEFAULT_TIMEOUT;
-use crate::settings::reader::Reader;
-use crate::settings::secrets::read_text;
 
 pub(crate) const KEYS: [&str; 10] = [
     "server",

@@ -12,13 +12,13 @@ use aws_sdk_route53::types::{
     Change, ChangeBatch, ChangeStatus, HostedZone, ResourceRecordSet, RrType,
 };
 use futures::TryFutureExt;
+use prevalidate_kit::pace::{Pace, Paced, fingerprint};
+use prevalidate_kit::table::Rate;
 use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::refusal::{CHANGE, Call, Failure};
-use crate::pace::{Pace, Paced, fingerprint};
 use crate::provider::ProviderError;
-use crate::settings::reader::Rate;
 
 /// The most that one page of records may have (API reference, ListResourceRecordSets).
 pub(super) const RECORDS_PAGE: u64 = 300;

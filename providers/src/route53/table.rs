@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use prevalidate_kit::pace::Pace;
+use prevalidate_kit::secret::SecretSource;
+use prevalidate_kit::table::DEFAULT_TIMEOUT;
+use prevalidate_kit::table::Reader;
+use prevalidate_kit::table::secrets::read_token;
+
 use super::{Access, AccessKeys, Route53, Route53Settings};
-use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
-use crate::secret::SecretSource;
-use crate::settings::DEFAULT_TIMEOUT;
-use crate::settings::reader::Reader;
-use crate::settings::secrets::read_token;
 
 pub(crate) const KEYS: [&str; 12] = [
     "access_key",
@@ -142,7 +143,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::provider::ErrorKind;
-    use crate::settings::ProviderSettings;
+    use crate::registry::ProviderSettings;
 
     fn faults(value: Value) -> Vec<String> {
         let faults = ProviderSettings::read(value.as_object().unwrap())

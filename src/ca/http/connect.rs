@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use prevalidate_providers::causes::chain;
+use prevalidate_kit::causes::chain;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};

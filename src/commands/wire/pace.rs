@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use prevalidate_providers::pace::{Allowance, Pace};
+use prevalidate_kit::pace::{Allowance, Pace};
 
 use crate::ca::http::Permit;
 use crate::clock::Clock;

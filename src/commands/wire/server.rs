@@ -1,6 +1,6 @@
 //! From `[server]` to who may do what over HTTP, and by which certificate.
 
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 
 use crate::config::{Settings, TlsSettings, TokenRole};
 use crate::server::access::{Access, Role};

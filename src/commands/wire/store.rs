@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use secrecy::SecretString;
 use tempfile::TempDir;
 

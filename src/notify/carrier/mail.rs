@@ -15,7 +15,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::response::Category;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use secrecy::ExposeSecret;
 use url::Host;
 
@@ -23,8 +23,8 @@ use super::door::Door;
 use super::{roots, said, secret};
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::escape;
-use prevalidate_providers::causes::chain;
-use prevalidate_providers::dial;
+use prevalidate_kit::causes::chain;
+use prevalidate_kit::dial;
 
 /// For a connection; the addresses of a host share it. The notifier bounds the whole delivery.
 const CONNECT: Duration = Duration::from_secs(10);

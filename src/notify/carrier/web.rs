@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
-use prevalidate_providers::secret::SecretSource;
+use prevalidate_kit::secret::SecretSource;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::in_json;
 use crate::webhook::Secret;
-use prevalidate_providers::causes::chain;
+use prevalidate_kit::causes::chain;
 
 /// For the connection, and for the whole exchange.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
-use prevalidate_providers::causes::chain;
+use prevalidate_kit::causes::chain;
 use reqwest::header;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;

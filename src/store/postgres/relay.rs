@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use prevalidate_providers::dial;
+use prevalidate_kit::dial;
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};

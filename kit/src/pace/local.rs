@@ -1,9 +1,5 @@
 //! The pace that one set of credentials keeps in this process, whichever and however many tables of
 //! the configuration use it.
-#![cfg_attr(
-    not(any(feature = "autodns", feature = "cloudflare")),
-    allow(dead_code, reason = "Route 53 asks nobody to stay away")
-)]
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +11,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
-use crate::settings::reader::Rate;
+use crate::table::Rate;
 
 /// All that are in use. Tables that name different rates go each at its own.
 static LOCALS: LazyLock<Mutex<Locals>> = LazyLock::new(Mutex::default);
@@ -25,14 +21,14 @@ static SECRETS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// So many calls in a time, and none while the other side wants to be left alone.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub struct Local {
     bucket: DefaultDirectRateLimiter,
     closed: Mutex<Option<Instant>>,
 }
 
 impl Local {
     /// The pace of `whom`, who may make `burst` calls at once after a quiet time.
-    pub(crate) fn of(whom: String, rate: Rate, burst: NonZeroU32) -> Arc<Self> {
+    pub fn of(whom: String, rate: Rate, burst: NonZeroU32) -> Arc<Self> {
         let mut locals = LOCALS.lock().unwrap_or_else(PoisonError::into_inner);
         locals.retain(|_, local| local.strong_count() > 0);
         let key = (whom, rate);
@@ -51,18 +47,18 @@ impl Local {
     }
 
     /// Waits until the next call may go.
-    pub(crate) async fn turn(&self) {
+    pub async fn turn(&self) {
         self.bucket.until_ready().await;
     }
 
     /// The other side wants to hear nothing for so long; the longest such wish counts.
-    pub(crate) fn close(&self, wait: Duration) {
+    pub fn close(&self, wait: Duration) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = (*closed).max(Some(Instant::now() + wait));
     }
 
     /// How long the other side wants to hear nothing yet.
-    pub(crate) fn closed_for(&self) -> Option<Duration> {
+    pub fn closed_for(&self) -> Option<Duration> {
         let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed?
             .checked_duration_since(Instant::now())
@@ -71,7 +67,7 @@ impl Local {
 }
 
 /// A word for some secrets, good in this process only.
-pub(crate) fn fingerprint(secrets: &[SecretString]) -> String {
+pub fn fingerprint(secrets: &[SecretString]) -> String {
     let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
     format!("{:016x}", SECRETS.hash_one(secrets))
 }

@@ -1,29 +1,17 @@
 //! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own,
-//! with a [`reader::Reader`].
-
-pub(crate) mod reader;
-pub(crate) mod secrets;
+//! with a [`Reader`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
+use prevalidate_kit::nearest;
+use prevalidate_kit::pace::Pace;
+use prevalidate_kit::table::{Reader, SettingFault};
 use serde_json::{Map, Value};
 
 use crate::manual::Manual;
-use crate::pace::Pace;
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 use crate::rfc2136::{Now, Rfc2136Table};
-use reader::Reader;
-
-/// TTL of a TXT RRset that does not exist yet, seconds.
-pub const DEFAULT_TTL: u32 = 300;
-/// What a person may choose for it, seconds.
-pub const TTL_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// For one exchange with a name server or an API, of which a connection may take half.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a person may choose for it, seconds.
-pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
 /// What this program knows; a build may lack some of it.
 const KINDS: [&str; 6] = [
@@ -34,15 +22,6 @@ const KINDS: [&str; 6] = [
     "rfc2136",
     "route53",
 ];
-
-/// One thing that is wrong with a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingFault {
-    /// The key in the table; for a missing key the key that is missing.
-    pub key: String,
-    /// What is wrong and what is expected, never a secret.
-    pub message: String,
-}
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
@@ -182,23 +161,6 @@ impl ProviderSettings {
     }
 }
 
-/// The candidate that `typed` probably meant: at most a third of its letters differ.
-pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed: String = typed
-        .to_lowercase()
-        .replace('-', "_")
-        .chars()
-        .take(64)
-        .collect();
-    let distance = |candidate: &str| strsim::osa_distance(&typed, &candidate.replace('-', "_"));
-    let near = candidates
-        .into_iter()
-        .map(|candidate| (distance(candidate), candidate));
-    near.filter(|(distance, candidate)| *distance <= (candidate.len().min(typed.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -304,7 +266,7 @@ mod tests {
     ))]
     fn the_reference_file_shows_every_key_of_every_kind() {
         let reference = include_str!("../../config/prevalidate.toml");
-        let http = crate::http::HTTP_KEYS;
+        let http = prevalidate_kit::http::HTTP_KEYS;
         for (kind, keys) in [
             ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
             (

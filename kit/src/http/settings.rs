@@ -9,12 +9,11 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::chain;
-use crate::provider::{ErrorKind, ProviderError};
-use crate::settings::DEFAULT_TIMEOUT;
-use crate::settings::reader::{Rate, Reader};
+use crate::fault::{Fault, FaultKind};
+use crate::table::{DEFAULT_TIMEOUT, Rate, Reader};
 
 /// The keys that [`HttpSettings::read`] knows.
-pub(crate) const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
+pub const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
 /// A connection that the other side closes just as we use it costs a write its answer.
 const IDLE: Duration = Duration::from_secs(15);
 const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
@@ -23,7 +22,7 @@ const MOST_PER_SECOND: u32 = 1000;
 
 /// How to reach an API.
 #[derive(Debug, Clone)]
-pub(crate) struct HttpSettings {
+pub struct HttpSettings {
     pub(super) url: Url,
     pub(super) timeout: Duration,
     pub(super) rate: Rate,
@@ -35,7 +34,7 @@ pub(crate) struct HttpSettings {
 impl HttpSettings {
     /// `per_second` is the default of `rate`; after a quiet time what it gives in `burst_seconds`
     /// may go at once.
-    pub(crate) fn read(
+    pub fn read(
         reader: &mut Reader<'_>,
         url: &str,
         per_second: u32,
@@ -64,8 +63,8 @@ impl HttpSettings {
         })
     }
 
-    pub(super) fn client(&self) -> Result<reqwest::Client, ProviderError> {
-        let refused = |what: String| ProviderError::new(ErrorKind::Settings, what);
+    pub(super) fn client(&self) -> Result<reqwest::Client, Fault> {
+        let refused = |what: String| Fault::new(FaultKind::Settings, what);
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             // Calls follow each other: several in one connection would only make a lost one harder

@@ -16,11 +16,11 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-pub(crate) use settings::{HTTP_KEYS, HttpSettings};
+pub use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::causes::chain;
+use crate::fault::{Fault, FaultKind};
 use crate::pace::{Pace, Paced, fingerprint};
-use crate::provider::{ErrorKind, ProviderError};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
 const TRIES: u32 = 3;
@@ -40,29 +40,33 @@ const MOST_WORDS: usize = 300;
 
 /// What is asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask<'a> {
-    pub(crate) method: Method,
+pub struct Ask<'a> {
+    /// GET, POST, DELETE.
+    pub method: Method,
     /// Segments behind the base, not yet encoded.
-    pub(crate) path: &'a [&'a str],
-    pub(crate) query: Vec<(&'static str, String)>,
-    pub(crate) body: Option<Value>,
+    pub path: &'a [&'a str],
+    /// Parameters, not yet encoded.
+    pub query: Vec<(&'static str, String)>,
+    /// JSON, where there is a body.
+    pub body: Option<Value>,
     /// The credentials; their values are marked as sensitive.
-    pub(crate) auth: &'a HeaderMap,
+    pub auth: &'a HeaderMap,
 }
 
 /// A whole answer, whatever it says.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
+pub struct Answer {
+    /// The status of the answer.
+    pub status: StatusCode,
     /// `None`: something other than JSON.
-    pub(crate) json: Option<Value>,
+    pub json: Option<Value>,
     /// For an answer that makes no sense: its status, kind and begin.
-    pub(crate) described: String,
+    pub described: String,
 }
 
 /// Why there is no answer to go by.
 #[derive(Debug, Clone)]
-pub(crate) enum NoAnswer {
+pub enum NoAnswer {
     /// Nothing was done.
     NotSent(String),
     /// It may have been done.
@@ -74,7 +78,7 @@ pub(crate) enum NoAnswer {
 }
 
 /// The way to one API with one set of credentials.
-pub(crate) struct Http {
+pub struct Http {
     base: Url,
     client: reqwest::Client,
     pace: Paced,
@@ -92,12 +96,12 @@ impl fmt::Debug for Http {
 
 impl Http {
     /// `whose` names the credentials, and `secrets` are struck from whatever the other side says.
-    pub(crate) fn new(
+    pub fn new(
         settings: &HttpSettings,
         whose: &str,
         pace: Option<Pace>,
         secrets: Vec<SecretString>,
-    ) -> Result<Self, ProviderError> {
+    ) -> Result<Self, Fault> {
         let whose = format!("{} {whose}", settings.url.host_str().unwrap_or_default());
         let here = format!("{} {}", settings.url, fingerprint(&secrets));
         Ok(Self {
@@ -110,12 +114,12 @@ impl Http {
     }
 
     /// For messages.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 
     /// Asks for something that changes nothing, again when there is no answer.
-    pub(crate) async fn read(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+    pub async fn read(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         for attempt in 1..TRIES {
             match self.send(ask).await {
                 Ok(answer) if !answer.status.is_server_error() => return Ok(answer),
@@ -129,7 +133,7 @@ impl Http {
     }
 
     /// Asks for a change, once. A failure on the other side's part leaves open whether it was made.
-    pub(crate) async fn write(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+    pub async fn write(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         match self.send(ask).await? {
             answer
                 if answer.status.is_server_error()
@@ -143,7 +147,7 @@ impl Http {
 
     /// Text of the other side as it may stand in an error: one line, of bounded length, without our
     /// secrets.
-    pub(crate) fn clean(&self, text: &str) -> String {
+    pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), "[secret]");
@@ -264,17 +268,17 @@ impl Http {
     }
 
     /// Why nothing was learned or done: `trying` is "asking for …" or "writing …".
-    pub(crate) fn failed(&self, trying: &str, no_answer: &NoAnswer) -> ProviderError {
+    pub fn failed(&self, trying: &str, no_answer: &NoAnswer) -> Fault {
         let host = self.host();
         let (kind, what, wait, hint) = match no_answer {
             NoAnswer::NotSent(why) => {
                 let hint =
                     "check `url`, `proxy` and `ca_file`, and that the firewall lets this host out";
-                (ErrorKind::Unavailable, why.clone(), None, Some(hint))
+                (FaultKind::Unavailable, why.clone(), None, Some(hint))
             }
-            NoAnswer::Lost(why) => (ErrorKind::Unavailable, why.clone(), None, None),
+            NoAnswer::Lost(why) => (FaultKind::Unavailable, why.clone(), None, None),
             NoAnswer::Unpaced(why) => (
-                ErrorKind::Unavailable,
+                FaultKind::Unavailable,
                 format!("not asked: {why}"),
                 None,
                 None,
@@ -282,30 +286,30 @@ impl Http {
             NoAnswer::Busy(why, wait) => {
                 let hint = "others may use the same account; lower `rate` if it happens often";
                 (
-                    ErrorKind::Unavailable,
+                    FaultKind::Unavailable,
                     format!("too many requests: {why}"),
                     Some(*wait),
                     Some(hint),
                 )
             }
         };
-        let mut error = ProviderError::new(kind, format!("{trying} at {host}: {what}"));
+        let mut error = Fault::new(kind, format!("{trying} at {host}: {what}"));
         error.hint = hint.map(str::to_owned);
         error.retry_after = wait;
         error
     }
 
     /// Why an answer that is not the API's says nothing.
-    pub(crate) fn unusable(&self, trying: &str, answer: &Answer) -> ProviderError {
+    pub fn unusable(&self, trying: &str, answer: &Answer) -> Fault {
         let text = format!("{trying} at {}: {}", self.host(), answer.described);
         if answer.status.is_redirection() {
-            return ProviderError::new(
-                ErrorKind::Settings,
+            return Fault::new(
+                FaultKind::Settings,
                 format!("{text}; redirects are not followed"),
             )
             .with_hint("check `url`: it must be the API's own address");
         }
-        ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+        Fault::new(FaultKind::Unavailable, text).with_hint(
             "this is no answer of the API: a proxy or a maintenance page may have spoken in its place; check `url`",
         )
     }

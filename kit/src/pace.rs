@@ -1,7 +1,6 @@
 //! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and
 //! several machines together to the same one.
 
-#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod local;
 
 use std::sync::Arc;
@@ -22,27 +21,20 @@ pub struct Allowance {
     pub burst: u32,
 }
 
-#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
-pub(crate) use {local::fingerprint, paced::Paced};
+pub use {local::fingerprint, paced::Paced};
 
-#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod paced {
-    #![cfg_attr(
-        not(any(feature = "autodns", feature = "cloudflare")),
-        allow(dead_code, reason = "Route 53 asks nobody to stay away")
-    )]
-
     use std::num::NonZeroU32;
     use std::sync::Arc;
     use std::time::Duration;
 
     use super::local::Local;
     use super::{Allowance, Pace};
-    use crate::settings::reader::Rate;
+    use crate::table::Rate;
 
     /// What one credential may do, here and everywhere.
     #[derive(Clone)]
-    pub(crate) struct Paced {
+    pub struct Paced {
         local: Arc<Local>,
         pace: Option<Pace>,
         allowance: Allowance,
@@ -51,7 +43,7 @@ mod paced {
     impl Paced {
         /// `whose` is the same text on every machine and no secret; `here` tells credentials apart
         /// in this process.
-        pub(crate) fn new(
+        pub fn new(
             pace: Option<Pace>,
             whose: String,
             here: String,
@@ -72,7 +64,7 @@ mod paced {
         }
 
         /// Waits until the next call may go.
-        pub(crate) async fn turn(&self) -> Result<(), String> {
+        pub async fn turn(&self) -> Result<(), String> {
             self.local.turn().await;
             match &self.pace {
                 Some(pace) => pace(self.allowance.clone()).await,
@@ -81,12 +73,12 @@ mod paced {
         }
 
         /// The other side wants to hear nothing for so long.
-        pub(crate) fn close(&self, wait: Duration) {
+        pub fn close(&self, wait: Duration) {
             self.local.close(wait);
         }
 
         /// How long the other side wants to hear nothing yet.
-        pub(crate) fn closed_for(&self) -> Option<Duration> {
+        pub fn closed_for(&self) -> Option<Duration> {
             self.local.closed_for()
         }
     }

@@ -1,27 +1,37 @@
-//! Reading a table key by key, with everything wrong collected.
-#![cfg_attr(
-    not(all(
-        feature = "autodns",
-        feature = "cloudflare",
-        feature = "exec",
-        feature = "route53"
-    )),
-    allow(
-        dead_code,
-        reason = "which readings are needed depends on the adapters of the build"
-    )
-)]
+//! Reading a table of the configuration key by key, with everything wrong collected; [`secrets`] reads
+//! the secrets that it names.
+
+pub mod secrets;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{DEFAULT_TTL, SettingFault, TIMEOUT_SECONDS_RANGE, TTL_RANGE, nearest};
+use crate::nearest;
 use crate::secret::SecretSource;
 
+/// TTL of a TXT RRset that does not exist yet, seconds.
+pub const DEFAULT_TTL: u32 = 300;
+/// What a person may choose for it, seconds.
+pub const TTL_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
+/// For one exchange with a name server or an API, of which a connection may take half.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a person may choose for it, seconds.
+pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
+
 /// So many calls in so much time.
-pub(crate) type Rate = (NonZeroU32, Duration);
+pub type Rate = (NonZeroU32, Duration);
+
+/// One thing that is wrong with a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingFault {
+    /// The key in the table; for a missing key the key that is missing.
+    pub key: String,
+    /// What is wrong and what is expected, never a secret.
+    pub message: String,
+}
+
 /// A whole number, or a text like `10s` or `2m`.
 fn read_seconds(value: &Value) -> Option<u64> {
     let Some(text) = value.as_str() else {
@@ -35,37 +45,42 @@ fn read_seconds(value: &Value) -> Option<u64> {
 }
 
 /// A table that is read key by key, with everything wrong collected.
-pub(crate) struct Reader<'a> {
-    pub(crate) table: &'a Map<String, Value>,
+pub struct Reader<'a> {
+    /// The table as it stands in the configuration.
+    pub table: &'a Map<String, Value>,
     faults: Vec<SettingFault>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(table: &'a Map<String, Value>) -> Self {
+    /// A table of which nothing was read yet.
+    pub fn new(table: &'a Map<String, Value>) -> Self {
         Self {
             table,
             faults: Vec::new(),
         }
     }
 
-    pub(super) fn faults(self) -> Vec<SettingFault> {
+    /// What was found wrong.
+    pub fn faults(self) -> Vec<SettingFault> {
         self.faults
     }
 
-    pub(crate) fn fault(&mut self, key: &str, message: impl Into<String>) {
+    /// Notes what is wrong with a key.
+    pub fn fault(&mut self, key: &str, message: impl Into<String>) {
         self.faults.push(SettingFault {
             key: key.into(),
             message: message.into(),
         });
     }
 
-    pub(crate) fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
+    /// The value, or its fault noted.
+    pub fn good<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.fault(key, message)).ok()
     }
 
     /// Every key but these and `kind` is a fault: a setting with a typing error must not be a
     /// setting that does nothing.
-    pub(crate) fn only(&mut self, known: &[&str]) {
+    pub fn only(&mut self, known: &[&str]) {
         for key in self
             .table
             .keys()
@@ -92,7 +107,8 @@ impl<'a> Reader<'a> {
         found
     }
 
-    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
+    /// A text that is not empty.
+    pub fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, "a text", |value| {
             value
                 .as_str()
@@ -101,13 +117,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn secret(&mut self, key: &str) -> Option<SecretSource> {
+    /// Where a secret is.
+    pub fn secret(&mut self, key: &str) -> Option<SecretSource> {
         let source = self.table.get(key).map(SecretSource::read_json)?;
         self.good(key, source)
     }
 
     /// The TTL of an RRset that does not exist yet.
-    pub(crate) fn ttl(&mut self) -> Option<u32> {
+    pub fn ttl(&mut self) -> Option<u32> {
         let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
         let ttl = u32::try_from(ttl)
             .ok()
@@ -122,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     /// How long one exchange may take.
-    pub(crate) fn timeout(&mut self, default: Duration) -> Option<Duration> {
+    pub fn timeout(&mut self, default: Duration) -> Option<Duration> {
         let Some(value) = self.table.get("timeout") else {
             return Some(default);
         };
@@ -138,7 +155,7 @@ impl<'a> Reader<'a> {
     }
 
     /// How often the other side may be called: `5/s`, `60/m`, `500/h`.
-    pub(crate) fn rate(&mut self, default_per_second: u32, most_per_second: u32) -> Option<Rate> {
+    pub fn rate(&mut self, default_per_second: u32, most_per_second: u32) -> Option<Rate> {
         match self.text("rate") {
             Some(text) => self.good("rate", read_rate(&text, most_per_second)),
             None if self.table.contains_key("rate") => None,
@@ -147,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text of a certain look.
-    pub(crate) fn like(
+    pub fn like(
         &mut self,
         key: &str,
         expected: &str,
@@ -158,18 +175,21 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
+    /// A number.
+    pub fn number(&mut self, key: &str) -> Option<u64> {
         // A number outside the range is the caller's to refuse, a negative one too.
         self.table
             .get(key)
             .map(|value| value.as_u64().unwrap_or(u64::MAX))
     }
 
-    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)
     }
 
-    pub(crate) fn names(&mut self, key: &str) -> Vec<String> {
+    /// Zones.
+    pub fn names(&mut self, key: &str) -> Vec<String> {
         let expected =
             "a list of zones in A-labels, like [\"example.ch\", \"xn--bcher-kva.example\"]";
         self.read(key, expected, |value| {
@@ -183,12 +203,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A zone.
-    pub(crate) fn name(&mut self, key: &str) -> Option<String> {
+    pub fn name(&mut self, key: &str) -> Option<String> {
         self.read(key, "a zone in A-labels, like \"example.ch\"", read_name)
     }
 
     /// What a provider calls something of its own: it becomes part of a path.
-    pub(crate) fn id(&mut self, key: &str) -> Option<String> {
+    pub fn id(&mut self, key: &str) -> Option<String> {
         self.like(key, "letters and digits, as the provider shows it", |id| {
             (1..=64).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric())
         })
