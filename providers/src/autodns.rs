@@ -8,7 +8,7 @@
 
 mod answer;
 mod calls;
-pub(crate) mod table;
+mod table;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use prevalidate_kit::http::Http;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-pub use table::AutodnsTable;
+pub(crate) use table::KIND;
 
 use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};

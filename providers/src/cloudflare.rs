@@ -8,7 +8,7 @@
 
 mod answer;
 mod calls;
-pub(crate) mod table;
+mod table;
 mod zones;
 
 use std::fmt;
@@ -21,7 +21,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-pub use table::CloudflareTable;
+pub(crate) use table::KIND;
 
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};

@@ -6,7 +6,7 @@
 mod change;
 mod program;
 mod protocol;
-pub(crate) mod table;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OnceCell};
 
-pub use table::ExecTable;
+pub(crate) use table::KIND;
 
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};

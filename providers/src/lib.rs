@@ -2,8 +2,8 @@
 //! nothing is, and take exactly those away again.
 //!
 //! [`record`] holds the values, [`provider`] the contract, [`conformance`] the cases every adapter
-//! must pass. A new provider is one file here, one variant in [`registry`] and one subject in the
-//! conformance test.
+//! must pass. A new provider is one folder with its `KIND`, its name below, one line in [`registry`]
+//! and one subject in the conformance test.
 
 #[cfg(feature = "autodns")]
 pub mod autodns;
@@ -13,6 +13,7 @@ pub mod conformance;
 mod difference;
 #[cfg(feature = "exec")]
 pub mod exec;
+mod kind;
 pub mod manual;
 pub mod memory;
 pub mod presentation;
@@ -29,5 +30,6 @@ pub mod route53;
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod wish;
 
+pub use kind::Now;
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};
 pub use record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone};

@@ -3,12 +3,24 @@
 //! Nothing is written. Each value comes back as [`ErrorKind::ByOthers`]; whoever asked looks until
 //! it is there, or gone.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::kind::{Kind, Table, World};
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone, is_within};
 
-pub(crate) const KEYS: [&str; 1] = ["zones"];
+/// `kind = "manual"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "manual",
+    keys: &[&["zones"]],
+    read: |reader| {
+        Some(Arc::new(Manual {
+            zones: reader.names("zones"),
+        }))
+    },
+};
 
 /// The provider.
 #[derive(Debug, Clone)]
@@ -16,6 +28,12 @@ pub struct Manual {
     /// The zones that others write, lower case, no trailing dot; empty: any name that is routed
     /// here by name.
     pub zones: Vec<String>,
+}
+
+impl Table for Manual {
+    fn build(&self, _: &World) -> Result<Arc<dyn Provider>, ProviderError> {
+        Ok(Arc::new(self.clone()))
+    }
 }
 
 impl Manual {

@@ -1,5 +1,5 @@
-//! `[provider.NAME]` tables of the configuration; the only list of adapters. Each reads its own,
-//! with a [`Reader`].
+//! `[provider.NAME]` tables of the configuration, and the only list of the kinds of provider: a new
+//! adapter is one line here.
 
 use std::sync::Arc;
 
@@ -9,44 +9,28 @@ use prevalidate_kit::pace::Pace;
 use prevalidate_kit::table::{Reader, SettingFault};
 use serde_json::{Map, Value};
 
-use crate::manual::Manual;
+use crate::kind::{Kind, Now, Table, World};
 use crate::provider::{LiveNameServers, Provider, ProviderError};
-use crate::rfc2136::{Now, Rfc2136Table};
 
-/// What this program knows; a build may lack some of it.
-const KINDS: [&str; 6] = [
-    "autodns",
-    "cloudflare",
-    "exec",
-    "manual",
-    "rfc2136",
-    "route53",
+/// The kinds of this build.
+const KINDS: &[Kind] = &[
+    #[cfg(feature = "autodns")]
+    crate::autodns::KIND,
+    #[cfg(feature = "cloudflare")]
+    crate::cloudflare::KIND,
+    #[cfg(feature = "exec")]
+    crate::exec::KIND,
+    crate::manual::KIND,
+    crate::rfc2136::KIND,
+    #[cfg(feature = "route53")]
+    crate::route53::KIND,
 ];
+/// The kinds that bring code of their own, which a build may lack.
+const FEATURES: [&str; 4] = ["autodns", "cloudflare", "exec", "route53"];
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one for each table, and which variant is large depends on the build"
-)]
-pub enum ProviderSettings {
-    /// Dynamic updates.
-    Rfc2136(Rfc2136Table),
-    /// AutoDNS of InterNetX.
-    #[cfg(feature = "autodns")]
-    Autodns(crate::autodns::AutodnsTable),
-    /// Cloudflare.
-    #[cfg(feature = "cloudflare")]
-    Cloudflare(crate::cloudflare::CloudflareTable),
-    /// A program.
-    #[cfg(feature = "exec")]
-    Exec(crate::exec::ExecTable),
-    /// Others write.
-    Manual(Manual),
-    /// Amazon Route 53.
-    #[cfg(feature = "route53")]
-    Route53(crate::route53::Route53Table),
-}
+pub struct ProviderSettings(Arc<dyn Table>);
 
 impl ProviderSettings {
     /// Reads a table.
@@ -55,61 +39,12 @@ impl ProviderSettings {
     /// Everything that is wrong with it, at once.
     pub fn read(table: &Map<String, Value>) -> Result<Self, Vec<SettingFault>> {
         let mut reader = Reader::new(table);
-        let settings = match reader.text("kind").as_deref() {
-            Some("rfc2136") => Rfc2136Table::read(&mut reader).map(Self::Rfc2136),
-            #[cfg(feature = "autodns")]
-            Some("autodns") => crate::autodns::AutodnsTable::read(&mut reader).map(Self::Autodns),
-            #[cfg(feature = "cloudflare")]
-            Some("cloudflare") => {
-                crate::cloudflare::CloudflareTable::read(&mut reader).map(Self::Cloudflare)
-            }
-            #[cfg(feature = "exec")]
-            Some("exec") => crate::exec::ExecTable::read(&mut reader).map(Self::Exec),
-            Some("manual") => {
-                reader.only(&crate::manual::KEYS);
-                Some(Self::Manual(Manual {
-                    zones: reader.names("zones"),
-                }))
-            }
-            #[cfg(feature = "route53")]
-            Some("route53") => crate::route53::Route53Table::read(&mut reader).map(Self::Route53),
-            Some(known) if KINDS.contains(&known) => {
-                reader.fault(
-                    "kind",
-                    format!(
-                        "this build has no {known}: it was made without the feature of that name"
-                    ),
-                );
-                None
-            }
-            Some(other) => {
-                let hint = nearest(other, KINDS)
-                    .map(|kind| format!("; did you mean {kind:?}?"))
-                    .unwrap_or_default();
-                reader.fault(
-                    "kind",
-                    format!(
-                        "no such kind of provider; there is: {}{hint}",
-                        KINDS.join(", ")
-                    ),
-                );
-                None
-            }
-            None => {
-                if !table.contains_key("kind") {
-                    reader.fault(
-                        "kind",
-                        format!(
-                            "missing: say which kind of provider, one of: {}",
-                            KINDS.join(", ")
-                        ),
-                    );
-                }
-                None
-            }
-        };
+        let settings = kind(&mut reader).and_then(|kind| {
+            reader.only(&kind.keys.concat());
+            (kind.read)(&mut reader)
+        });
         match (settings, reader.faults()) {
-            (Some(settings), faults) if faults.is_empty() => Ok(settings),
+            (Some(settings), faults) if faults.is_empty() => Ok(Self(settings)),
             (_, faults) => Err(faults),
         }
     }
@@ -117,7 +52,8 @@ impl ProviderSettings {
     /// Reads the secrets and makes the provider.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`] with what is wrong with which secret, never the secret.
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) with what is wrong with which secret,
+    /// never the secret.
     pub fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
         #[expect(
             clippy::disallowed_methods,
@@ -139,26 +75,42 @@ impl ProviderSettings {
     ///
     /// # Errors
     /// As [`Self::build`].
-    #[allow(unused_variables, reason = "not every build has an adapter that asks")]
     pub fn build_in(
         &self,
         now: Now,
         live: Option<LiveNameServers>,
         pace: Option<Pace>,
     ) -> Result<Arc<dyn Provider>, ProviderError> {
-        match self {
-            Self::Rfc2136(table) => table.build(now),
-            #[cfg(feature = "autodns")]
-            Self::Autodns(table) => table.build(pace),
-            #[cfg(feature = "cloudflare")]
-            Self::Cloudflare(table) => table.build(pace),
-            #[cfg(feature = "exec")]
-            Self::Exec(table) => table.build(),
-            Self::Manual(manual) => Ok(Arc::new(manual.clone())),
-            #[cfg(feature = "route53")]
-            Self::Route53(table) => table.build(live, pace),
-        }
+        self.0.build(&World { now, live, pace })
     }
+}
+
+/// The kind that the table names.
+fn kind(reader: &mut Reader<'_>) -> Option<&'static Kind> {
+    let name = reader.text("kind");
+    let known = KINDS.iter().find(|kind| Some(kind.name) == name.as_deref());
+    if known.is_some() {
+        return known;
+    }
+    let mut names: Vec<&str> = KINDS.iter().map(|kind| kind.name).chain(FEATURES).collect();
+    names.sort_unstable();
+    names.dedup();
+    let all = names.join(", ");
+    let fault = match name.as_deref() {
+        Some(name) if FEATURES.contains(&name) => {
+            format!("this build has no {name}: it was made without the feature of that name")
+        }
+        Some(other) => {
+            let hint = nearest(other, names)
+                .map(|kind| format!("; did you mean {kind:?}?"))
+                .unwrap_or_default();
+            format!("no such kind of provider; there is: {all}{hint}")
+        }
+        None if reader.table.contains_key("kind") => return None,
+        None => format!("missing: say which kind of provider, one of: {all}"),
+    };
+    reader.fault("kind", fault);
+    None
 }
 
 #[cfg(test)]
@@ -266,21 +218,10 @@ mod tests {
     ))]
     fn the_reference_file_shows_every_key_of_every_kind() {
         let reference = include_str!("../../config/prevalidate.toml");
-        let http = prevalidate_kit::http::HTTP_KEYS;
-        for (kind, keys) in [
-            ("rfc2136", crate::rfc2136::table::KEYS.to_vec()),
-            (
-                "autodns",
-                [&crate::autodns::table::KEYS[..], &http].concat(),
-            ),
-            (
-                "cloudflare",
-                [&crate::cloudflare::table::KEYS[..], &http].concat(),
-            ),
-            ("exec", crate::exec::table::KEYS.to_vec()),
-            ("manual", crate::manual::KEYS.to_vec()),
-            ("route53", crate::route53::table::KEYS.to_vec()),
-        ] {
+        for Kind {
+            name: kind, keys, ..
+        } in KINDS
+        {
             let heading = format!("# \"{kind}\": ");
             let begin = reference
                 .find(&heading)
@@ -293,7 +234,7 @@ mod tests {
                 .split("\n# \"")
                 .next()
                 .unwrap();
-            for key in keys {
+            for key in keys.concat() {
                 assert!(
                     section.contains(&format!("{key} = ")) || section.contains(&format!("`{key}`")),
                     "{kind}: {key}"

@@ -27,7 +27,7 @@ mod proof;
 mod refusal;
 mod rehearse;
 mod send;
-pub(crate) mod table;
+mod table;
 mod tsig;
 
 use std::collections::HashMap;
@@ -39,18 +39,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use crate::kind::Now;
 pub use exchange::{Patience, ServerAddress};
 pub use key_file::{TsigKey, read_algorithm, read_key_file};
-pub use table::Rfc2136Table;
+pub(crate) use table::KIND;
 pub use tsig::FUDGE_SECONDS;
 
 use crate::provider::{Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
 use plan::Verb;
-
-/// What time it is, for signatures.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Whether questions are signed with the key, as updates are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -16,7 +16,7 @@ mod change;
 mod look;
 mod plan;
 mod refusal;
-pub(crate) mod table;
+mod table;
 mod text;
 mod zones;
 
@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use prevalidate_kit::pace::Pace;
 
 pub use access::{Access, AccessKeys};
-pub use table::Route53Table;
+pub(crate) use table::KIND;
 
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError, no_cname, txt_only};
 use crate::recent::Recent;

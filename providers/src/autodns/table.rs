@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prevalidate_kit::http::{HTTP_KEYS, Http, HttpSettings};
-use prevalidate_kit::pace::Pace;
 use prevalidate_kit::secret::SecretSource;
 use prevalidate_kit::table::Reader;
 use prevalidate_kit::table::secrets::read_secret;
@@ -14,6 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Api, Autodns, RecordNames};
+use crate::kind::{Kind, Table, World};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 
@@ -23,7 +23,14 @@ const URL: &str = "https://api.autodns.com/v1";
 const RATE: (u32, u32) = (3, 0);
 /// The live system; 1 is the demo.
 const CONTEXT: u64 = 4;
-pub(crate) const KEYS: [&str; 7] = [
+/// `kind = "autodns"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "autodns",
+    keys: &[&KEYS, &HTTP_KEYS],
+    read: |reader| Some(Arc::new(AutodnsTable::read(reader)?)),
+};
+
+const KEYS: [&str; 7] = [
     "user",
     "password",
     "context",
@@ -47,8 +54,7 @@ pub struct AutodnsTable {
 }
 
 impl AutodnsTable {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let http = HttpSettings::read(reader, URL, RATE.0, RATE.1);
         for (key, what) in [
             ("user", "the name of the user"),
@@ -100,10 +106,10 @@ impl AutodnsTable {
             may_shadow,
         })
     }
+}
 
-    /// # Errors
-    /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(&self, pace: Option<Pace>) -> Result<Arc<dyn Provider>, ProviderError> {
+impl Table for AutodnsTable {
+    fn build(&self, world: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         let refused = |text: String| ProviderError::new(ErrorKind::Settings, text);
         let password = read_secret("password", &self.password)?;
         if password.expose_secret().contains(char::is_control) {
@@ -125,7 +131,12 @@ impl AutodnsTable {
             (context, HeaderValue::from(self.context)),
         ]);
         let api = Api {
-            http: Http::new(&self.http, &self.user, pace, vec![password, pair])?,
+            http: Http::new(
+                &self.http,
+                &self.user,
+                world.pace.clone(),
+                vec![password, pair],
+            )?,
             auth,
             names: self.names,
             only: self.zones.clone(),

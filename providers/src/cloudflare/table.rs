@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use prevalidate_kit::http::{HTTP_KEYS, Http, HttpSettings};
-use prevalidate_kit::pace::Pace;
 use prevalidate_kit::secret::SecretSource;
 use prevalidate_kit::table::Reader;
 use prevalidate_kit::table::secrets::read_token;
@@ -12,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::zones::Zones;
 use super::{Api, Cloudflare};
+use crate::kind::{Kind, Table, World};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 use crate::records::Records;
 
@@ -19,7 +19,14 @@ const URL: &str = "https://api.cloudflare.com/client/v4";
 /// Cloudflare allows 1,200 calls in 5 minutes to all that use the same credentials; half of it is
 /// ours, and 200 of that may go at once.
 const RATE: (u32, u32) = (2, 100);
-pub(crate) const KEYS: [&str; 9] = [
+/// `kind = "cloudflare"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "cloudflare",
+    keys: &[&KEYS, &HTTP_KEYS],
+    read: |reader| Some(Arc::new(CloudflareTable::read(reader)?)),
+};
+
+const KEYS: [&str; 9] = [
     "token",
     "zone_token",
     "email",
@@ -67,8 +74,7 @@ impl Credentials {
 }
 
 impl CloudflareTable {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&[&KEYS[..], &HTTP_KEYS[..]].concat());
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let http = HttpSettings::read(reader, URL, RATE.0, RATE.1);
         let credentials = read_credentials(reader);
         let (account_id, zone_id) = (reader.id("account_id"), reader.id("zone_id"));
@@ -88,10 +94,10 @@ impl CloudflareTable {
             may_shadow,
         })
     }
+}
 
-    /// # Errors
-    /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(&self, pace: Option<Pace>) -> Result<Arc<dyn Provider>, ProviderError> {
+impl Table for CloudflareTable {
+    fn build(&self, world: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         let bearer = |key: &str, source: &SecretSource| {
             let (value, secret) = header_value(key, "Bearer ", source)?;
             Ok::<_, ProviderError>((HeaderMap::from_iter([(AUTHORIZATION, value)]), secret))
@@ -124,7 +130,12 @@ impl CloudflareTable {
         );
         let is_global_key = matches!(self.credentials, Credentials::GlobalKey { .. });
         let (ttl, may_shadow) = (self.ttl, self.may_shadow);
-        let http = Http::new(&self.http, &self.credentials.whose(), pace, secrets)?;
+        let http = Http::new(
+            &self.http,
+            &self.credentials.whose(),
+            world.pace.clone(),
+            secrets,
+        )?;
         let api = Api {
             http,
             dns,

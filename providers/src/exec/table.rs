@@ -13,12 +13,20 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{Exec, ExecSettings};
+use crate::kind::{Kind, Table, World};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 
 /// For one run of a program.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) const KEYS: [&str; 4] = ["program", "environment", "ttl", "timeout"];
+/// `kind = "exec"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "exec",
+    keys: &[&KEYS],
+    read: |reader| Some(Arc::new(ExecTable::read(reader)?)),
+};
+
+const KEYS: [&str; 4] = ["program", "environment", "ttl", "timeout"];
 
 /// A checked table; no secret has been read yet.
 #[derive(Debug, Clone)]
@@ -37,8 +45,7 @@ enum Variable {
 }
 
 impl ExecTable {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&KEYS);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let program = reader.text("program");
         match &program {
             None if !reader.table.contains_key("program") => {
@@ -62,8 +69,10 @@ impl ExecTable {
             timeout: timeout?,
         })
     }
+}
 
-    pub(crate) fn build(&self) -> Result<Arc<dyn Provider>, ProviderError> {
+impl Table for ExecTable {
+    fn build(&self, _: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         trust::check_program(&self.program).map_err(|why| {
             ProviderError::new(ErrorKind::Settings, format!("program: {why}"))
                 .with_hint("whoever may change the program may change the zones")

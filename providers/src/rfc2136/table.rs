@@ -10,12 +10,20 @@ use prevalidate_kit::table::Reader;
 use prevalidate_kit::table::secrets::read_text;
 
 use super::{
-    Now, Patience, Rfc2136, Rfc2136Settings, ServerAddress, SignQuery, TsigKey, read_algorithm,
+    Patience, Rfc2136, Rfc2136Settings, ServerAddress, SignQuery, TsigKey, read_algorithm,
     read_key_file,
 };
+use crate::kind::{Kind, Table, World};
 use crate::provider::{ErrorKind, Provider, ProviderError};
 
-pub(crate) const KEYS: [&str; 10] = [
+/// `kind = "rfc2136"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "rfc2136",
+    keys: &[&KEYS],
+    read: |reader| Some(Arc::new(Rfc2136Table::read(reader)?)),
+};
+
+const KEYS: [&str; 10] = [
     "server",
     "key_file",
     "key_name",
@@ -54,8 +62,7 @@ enum KeySource {
 }
 
 impl Rfc2136Table {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&KEYS);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let server = reader.text("server");
         if !reader.table.contains_key("server") {
             reader
@@ -77,10 +84,10 @@ impl Rfc2136Table {
             allow_wildcard_shadow,
         })
     }
+}
 
-    /// # Errors
-    /// What is wrong with the key, never the key.
-    pub(crate) fn build(&self, now: Now) -> Result<Arc<dyn Provider>, ProviderError> {
+impl Table for Rfc2136Table {
+    fn build(&self, world: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         let settings = Rfc2136Settings {
             server: self.server.clone(),
             key: read_key(&self.key)?,
@@ -90,7 +97,7 @@ impl Rfc2136Table {
             patience: Patience::of(self.timeout),
             allow_wildcard_shadow: self.allow_wildcard_shadow,
         };
-        Ok(Arc::new(Rfc2136::new(settings, now)))
+        Ok(Arc::new(Rfc2136::new(settings, Arc::clone(&world.now))))
     }
 }
 

@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
-use prevalidate_kit::pace::Pace;
 use prevalidate_kit::secret::SecretSource;
 use prevalidate_kit::table::DEFAULT_TIMEOUT;
 use prevalidate_kit::table::Reader;
 use prevalidate_kit::table::secrets::read_token;
 
 use super::{Access, AccessKeys, Route53, Route53Settings};
-use crate::provider::{LiveNameServers, Provider, ProviderError};
+use crate::kind::{Kind, Table, World};
+use crate::provider::{Provider, ProviderError};
 
-pub(crate) const KEYS: [&str; 12] = [
+/// `kind = "route53"`.
+pub(crate) const KIND: Kind = Kind {
+    name: "route53",
+    keys: &[&KEYS],
+    read: |reader| Some(Arc::new(Route53Table::read(reader)?)),
+};
+
+const KEYS: [&str; 12] = [
     "access_key",
     "secret_key",
     "profile",
@@ -39,8 +46,7 @@ pub struct Route53Table {
 }
 
 impl Route53Table {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.only(&KEYS);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let keys = read_keys(reader);
         let access = Access {
             keys: None,
@@ -90,14 +96,10 @@ impl Route53Table {
         };
         Some(Self { keys, settings })
     }
+}
 
-    /// # Errors
-    /// What is wrong with which secret, never the secret.
-    pub(crate) fn build(
-        &self,
-        live: Option<LiveNameServers>,
-        pace: Option<Pace>,
-    ) -> Result<Arc<dyn Provider>, ProviderError> {
+impl Table for Route53Table {
+    fn build(&self, world: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         let mut settings = self.settings.clone();
         if let Some((id, secret)) = &self.keys {
             let origin = format!("`access_key` ({id})");
@@ -107,7 +109,11 @@ impl Route53Table {
             );
             settings.access.keys = Some(AccessKeys { id, secret, origin });
         }
-        Ok(Arc::new(Route53::new(settings, live, pace)))
+        Ok(Arc::new(Route53::new(
+            settings,
+            world.live.clone(),
+            world.pace.clone(),
+        )))
     }
 }
 
