@@ -6,6 +6,7 @@
 //! sent once: after a lost answer the caller reads before it repeats. "Too many requests" says that
 //! nothing was done, so both wait for it while the wait is short.
 
+mod client;
 mod settings;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+pub use client::{Client, Way, is_not_sent};
 pub use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::causes::chain;
@@ -80,7 +82,9 @@ pub enum NoAnswer {
 /// The way to one API with one set of credentials.
 pub struct Http {
     base: Url,
-    client: reqwest::Client,
+    client: Client,
+    /// The host that connections go to.
+    next_host: String,
     pace: Paced,
     timeout: Duration,
     secrets: Vec<SecretString>,
@@ -107,6 +111,7 @@ impl Http {
         Ok(Self {
             base: settings.url.clone(),
             client: settings.client()?,
+            next_host: settings.next_host().to_owned(),
             pace: Paced::new(pace, whose, here, settings.rate, settings.burst),
             timeout: settings.timeout,
             secrets,
@@ -203,6 +208,7 @@ impl Http {
     async fn transfer(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         let mut request = self
             .client
+            .inner()
             .request(ask.method.clone(), self.url(ask))
             .headers(ask.auth.clone());
         request = request.header(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -210,8 +216,8 @@ impl Http {
             request = request.json(body);
         }
         let mut response = request.send().await.map_err(|error| {
-            let not_sent = error.is_connect() || error.is_builder();
-            let why = self.clean(&chain(&error.without_url()));
+            let not_sent = is_not_sent(&error);
+            let why = self.clean(&self.client.words(error, &self.next_host));
             if not_sent {
                 NoAnswer::NotSent(why)
             } else {

@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::chain;
+use super::client::{Client, Way};
 use crate::fault::{Fault, FaultKind};
 use crate::table::{DEFAULT_TIMEOUT, Rate, Reader};
 
 /// The keys that [`HttpSettings::read`] knows.
 pub const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
-/// A connection that the other side closes just as we use it costs a write its answer.
-const IDLE: Duration = Duration::from_secs(15);
-const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
 /// Calls per second that a rate may reach.
 const MOST_PER_SECOND: u32 = 1000;
 
@@ -63,44 +60,22 @@ impl HttpSettings {
         })
     }
 
-    pub(super) fn client(&self) -> Result<reqwest::Client, Fault> {
-        let refused = |what: String| Fault::new(FaultKind::Settings, what);
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            // Calls follow each other: several in one connection would only make a lost one harder
-            // to tell.
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(self.timeout / 2)
-            .pool_idle_timeout(IDLE)
-            .https_only(self.url.scheme() == "https");
-        if let Some(proxy) = &self.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone())
-                .map_err(|_| refused("`proxy` cannot be used".into()))?;
-            builder = builder.proxy(proxy);
-        }
-        if self.url.scheme() == "http" {
-            // Loopback needs no roots, and a machine without any must still run a sandbox.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(file) = &self.ca_file {
-            let faulty = |why: String| refused(format!("ca_file {}: {why}", file.display()));
-            let pem = std::fs::read(file).map_err(|error| faulty(error.to_string()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|_| faulty("not PEM certificates".into()))?;
-            if roots.is_empty() {
-                return Err(faulty("holds no certificate in PEM form".into()));
-            }
-            builder = builder.tls_certs_only(roots);
-        }
-        builder.build().map_err(|error| {
-            refused(format!(
-                "the HTTPS client cannot be set up: {}",
-                chain(&error.without_url())
-            ))
+    pub(super) fn client(&self) -> Result<Client, Fault> {
+        Client::new(&Way {
+            connect: self.timeout / 2,
+            is_plain: self.url.scheme() == "http",
+            ca_file: self.ca_file.as_deref(),
+            proxy: self.proxy.as_ref(),
+            pinned: None,
+            user_agent: None,
         })
+        .map_err(|why| Fault::new(FaultKind::Settings, why))
+    }
+
+    /// The host that connections go to: the proxy's where there is one.
+    pub(super) fn next_host(&self) -> &str {
+        let url = self.proxy.as_ref().unwrap_or(&self.url);
+        url.host_str().unwrap_or_default()
     }
 }
 

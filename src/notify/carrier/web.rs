@@ -17,12 +17,12 @@ use serde_json::json;
 use url::Url;
 
 use super::door::Door;
-use super::{roots, said, secret};
+use super::{said, secret};
 use crate::clock::Clock;
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::in_json;
 use crate::webhook::Secret;
-use prevalidate_kit::causes::chain;
+use prevalidate_kit::http::{Client, Way, is_not_sent};
 
 /// For the connection, and for the whole exchange.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -128,43 +128,25 @@ impl Web {
             return Err(Failure::refused(what));
         }
         let addresses = self.door.find(&host.to_owned(), port).await?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("prevalidate/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .connect_timeout(CONNECT)
-            .timeout(TIMEOUT)
-            .https_only(!is_plain)
-            .resolve_to_addrs(&host.to_string(), &addresses);
-        if is_plain {
-            // A machine without any roots can still be told about.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(path) = &self.ca_file {
-            let bundle = reqwest::Certificate::from_pem_bundle(&roots(path)?).unwrap_or_default();
-            if bundle.is_empty() {
-                return Err(Failure::refused(format!(
-                    "`ca_file` {} holds no certificate in PEM form",
-                    path.display()
-                )));
-            }
-            builder = builder.tls_certs_only(bundle);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| Failure::refused(format!("{host}: {}", chain(&error))))?;
+        let name = host.to_string();
+        let client = Client::new(&Way {
+            connect: CONNECT,
+            is_plain,
+            ca_file: self.ca_file.as_deref(),
+            proxy: None,
+            pinned: Some((&name, &addresses)),
+            user_agent: None,
+        })
+        .map_err(|why| Failure::refused(format!("{host}: {why}")))?;
         let request = client
+            .inner()
             .post(url.clone())
+            .timeout(TIMEOUT)
             .headers(headers)
             .header(header::CONTENT_TYPE, "application/json");
         let answer = request.body(body).send().await.map_err(|error| {
-            let (refused, error) = (
-                error.is_connect() || error.is_builder(),
-                error.without_url(),
-            );
-            let message = format!("{host}: {}", chain(&error));
+            let refused = is_not_sent(&error);
+            let message = format!("{host}: {}", client.words(error, &name));
             if refused {
                 Failure::refused(message)
             } else {

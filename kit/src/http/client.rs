@@ -1,0 +1,214 @@
+//! The HTTP client of every exchange: what it trusts, which way it goes, and what it never does.
+//!
+//! Redirects are never followed, since credentials would go along, and the environment's proxies
+//! are never used. Nothing is repeated here. A host is reached by any of its addresses, each with a
+//! share of the time; where none is reached, they are named.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::RootCertStore;
+
+use crate::causes::chain;
+
+/// A connection that the other side closes just as it is used costs a change its answer.
+const IDLE: Duration = Duration::from_secs(15);
+const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
+
+/// The way to one host.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// For a connection, to the end of the TLS handshake; the addresses of a host share it.
+    pub connect: Duration,
+    /// Without TLS, which is for this machine only: no roots are needed then.
+    pub is_plain: bool,
+    /// PEM certificates that are trusted in place of the system's.
+    pub ca_file: Option<&'a Path>,
+    /// A proxy, where there is one.
+    pub proxy: Option<&'a Url>,
+    /// A host, and the only addresses that it may be reached by.
+    pub pinned: Option<(&'a str, &'a [SocketAddr])>,
+    /// `User-Agent`; `None`: the program's name and version.
+    pub user_agent: Option<&'a str>,
+}
+
+/// A client, and the addresses that it found.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    found: Found,
+}
+
+impl Client {
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// Which setting cannot work, and why.
+    pub fn new(way: &Way<'_>) -> Result<Self, String> {
+        let found = Found::default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(way.user_agent.unwrap_or(USER_AGENT))
+            // One call, one answer: a connection that others share could take several changes down
+            // with it.
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(way.connect)
+            .pool_idle_timeout(IDLE)
+            .https_only(!way.is_plain)
+            .dns_resolver(found.clone());
+        if let Some((host, addresses)) = way.pinned {
+            builder = builder.resolve_to_addrs(host, addresses);
+            found.note(host, addresses);
+        }
+        if let Some(proxy) = way.proxy {
+            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
+                "`proxy` is no URL of a proxy; write it as http://host:port".to_owned()
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        if way.is_plain {
+            // A machine without any roots must still run a sandbox, and be told about.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(file) = way.ca_file {
+            let roots =
+                roots(file).map_err(|why| format!("`ca_file` {}: {why}", file.display()))?;
+            builder = builder.tls_certs_only(roots);
+        }
+        let inner = builder.build().map_err(|error| {
+            let why = chain(&error.without_url());
+            format!("the HTTPS client cannot be set up: {why}")
+        })?;
+        Ok(Self { inner, found })
+    }
+
+    /// The library's client, for making a request.
+    pub fn inner(&self) -> &reqwest::Client {
+        &self.inner
+    }
+
+    /// Why no answer came, in words: the causes, and the addresses of `host` (that of the proxy
+    /// where there is one) when no connection came about.
+    pub fn words(&self, error: reqwest::Error, host: &str) -> String {
+        let is_unreached = error.is_connect();
+        let why = chain(&error.without_url());
+        match self.found.of(host) {
+            Some(addresses) if is_unreached => format!("{why} (addresses: {addresses})"),
+            _ => why,
+        }
+    }
+}
+
+/// Whether an error says that nothing was sent.
+pub fn is_not_sent(error: &reqwest::Error) -> bool {
+    error.is_connect() || error.is_builder()
+}
+
+/// The certificates of a file, each of which must be one that can be trusted.
+fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let pem = std::fs::read(file).map_err(|error| error.to_string())?;
+    let mut roots = Vec::new();
+    for (index, found) in CertificateDer::pem_slice_iter(&pem).enumerate() {
+        let broken = || format!("certificate {} in it cannot be read", index + 1);
+        let found = found.map_err(|_| broken())?;
+        RootCertStore::empty()
+            .add(found.clone())
+            .map_err(|_| broken())?;
+        roots.push(reqwest::Certificate::from_der(&found).map_err(|_| broken())?);
+    }
+    if roots.is_empty() {
+        return Err("holds no certificate in PEM form".to_owned());
+    }
+    Ok(roots)
+}
+
+/// Looks names up as the machine does, and remembers what it found.
+#[derive(Debug, Clone, Default)]
+struct Found(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+
+impl Found {
+    fn note(&self, host: &str, addresses: &[SocketAddr]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(host.to_owned(), addresses.to_vec());
+    }
+
+    fn of(&self, host: &str) -> Option<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let addresses = all
+            .get(host)?
+            .iter()
+            .map(|address| address.ip().to_string());
+        Some(addresses.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Resolve for Found {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.clone();
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            found.note(name.as_str(), &addresses);
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::dial::tests::Silent;
+
+    fn way<'a>(pinned: Option<(&'a str, &'a [SocketAddr])>, connect: Duration) -> Way<'a> {
+        Way {
+            connect,
+            is_plain: true,
+            ca_file: None,
+            proxy: None,
+            pinned,
+            user_agent: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_connections_has_a_share_of_the_time_and_is_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let silent = Silent::at(([127, 0, 0, 2], port).into()).await;
+        let serve = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096])
+                .await
+                .unwrap();
+            let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                .await
+                .unwrap();
+            drop(listener);
+        });
+        let both = [silent.address, ([127, 0, 0, 1], port).into()];
+        let url = format!("http://api.test:{port}/");
+        let client = Client::new(&way(Some(("api.test", &both)), Duration::from_secs(4))).unwrap();
+        let answer = client.inner().get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 204);
+        serve.await.unwrap();
+        let client =
+            Client::new(&way(Some(("api.test", &both)), Duration::from_millis(400))).unwrap();
+        let error = client.inner().get(&url).send().await.unwrap_err();
+        assert!(is_not_sent(&error));
+        let words = client.words(error, "api.test");
+        assert!(
+            words.ends_with("(addresses: 127.0.0.2, 127.0.0.1)"),
+            "{words}"
+        );
+    }
+}
