@@ -14,6 +14,7 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_rustls::rustls::RootCertStore;
 
 use crate::causes::chain;
@@ -33,6 +34,8 @@ pub struct Way<'a> {
     pub ca_file: Option<&'a Path>,
     /// A proxy, where there is one.
     pub proxy: Option<&'a Url>,
+    /// User and password, for a proxy that asks for them.
+    pub proxy_login: Option<(&'a str, &'a SecretString)>,
     /// A host, and the only addresses that it may be reached by.
     pub pinned: Option<(&'a str, &'a [SocketAddr])>,
     /// `User-Agent`; `None`: the program's name and version.
@@ -71,9 +74,12 @@ impl Client {
             found.note(host, addresses);
         }
         if let Some(proxy) = way.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
+            let mut proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
                 "`proxy` is no URL of a proxy; write it as http://host:port".to_owned()
             })?;
+            if let Some((user, password)) = way.proxy_login {
+                proxy = proxy.basic_auth(user, password.expose_secret());
+            }
             builder = builder.proxy(proxy);
         }
         if way.is_plain {
@@ -174,6 +180,7 @@ mod tests {
             is_plain: true,
             ca_file: None,
             proxy: None,
+            proxy_login: None,
             pinned,
             user_agent: None,
         }
@@ -210,5 +217,36 @@ mod tests {
             words.ends_with("(addresses: 127.0.0.2, 127.0.0.1)"),
             "{words}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_asks_is_given_user_and_password_and_nobody_else_is() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let serve = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            let length = tokio::io::AsyncReadExt::read(&mut stream, &mut asked)
+                .await
+                .unwrap();
+            let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                .await
+                .unwrap();
+            String::from_utf8_lossy(&asked[..length]).to_lowercase()
+        });
+        let password = SecretString::from("open sesame");
+        let client = Client::new(&Way {
+            proxy: Some(&proxy),
+            proxy_login: Some(("me", &password)),
+            ..way(None, Duration::from_secs(4))
+        })
+        .unwrap();
+        client.inner().get("http://api.test/").send().await.unwrap();
+        let asked = serve.await.unwrap();
+        // `me:open sesame`
+        let expected = "proxy-authorization: basic bwu6b3blbibzzxnhbwu=";
+        assert!(asked.contains(expected), "{asked}");
+        assert!(!asked.contains("\r\nauthorization:"), "{asked}");
     }
 }

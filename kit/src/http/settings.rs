@@ -10,10 +10,20 @@ use reqwest::Url;
 
 use super::client::{Client, Way};
 use crate::fault::{Fault, FaultKind};
+use crate::secret::SecretSource;
+use crate::table::secrets::read_secret;
 use crate::table::{DEFAULT_TIMEOUT, Rate, Reader};
 
 /// The keys that [`HttpSettings::read`] knows.
-pub const HTTP_KEYS: [&str; 5] = ["url", "timeout", "rate", "ca_file", "proxy"];
+pub const HTTP_KEYS: [&str; 7] = [
+    "url",
+    "timeout",
+    "rate",
+    "ca_file",
+    "proxy",
+    "proxy_user",
+    "proxy_password",
+];
 /// Calls per second that a rate may reach.
 const MOST_PER_SECOND: u32 = 1000;
 
@@ -26,6 +36,7 @@ pub struct HttpSettings {
     pub(super) burst: NonZeroU32,
     ca_file: Option<PathBuf>,
     proxy: Option<Url>,
+    proxy_login: Option<(String, SecretSource)>,
 }
 
 impl HttpSettings {
@@ -46,6 +57,7 @@ impl HttpSettings {
             Some(text) => Some(reader.good("proxy", read_proxy(&text))?),
             None => None,
         };
+        let proxy_login = read_login(reader)?;
         let (count, per) = rate?;
         let burst = u64::from(count.get()) * u64::from(burst_seconds) / per.as_secs().max(1);
         let burst =
@@ -57,15 +69,22 @@ impl HttpSettings {
             burst,
             ca_file,
             proxy,
+            proxy_login,
         })
     }
 
     pub(super) fn client(&self) -> Result<Client, Fault> {
+        let password = match &self.proxy_login {
+            Some((_, source)) => Some(read_secret("proxy_password", source)?),
+            None => None,
+        };
+        let login = self.proxy_login.as_ref().zip(password.as_ref());
         Client::new(&Way {
             connect: self.timeout / 2,
             is_plain: self.url.scheme() == "http",
             ca_file: self.ca_file.as_deref(),
             proxy: self.proxy.as_ref(),
+            proxy_login: login.map(|((user, _), password)| (user.as_str(), password)),
             pinned: None,
             user_agent: None,
         })
@@ -77,6 +96,28 @@ impl HttpSettings {
         let url = self.proxy.as_ref().unwrap_or(&self.url);
         url.host_str().unwrap_or_default()
     }
+}
+
+/// Who uses the proxy: both, with a proxy, or neither. `None`: something is wrong with it.
+fn read_login(reader: &mut Reader<'_>) -> Option<Option<(String, SecretSource)>> {
+    let has = |reader: &Reader<'_>, key: &str| reader.table.contains_key(key);
+    let (is_user, is_password) = (has(reader, "proxy_user"), has(reader, "proxy_password"));
+    if !is_user && !is_password {
+        return Some(None);
+    }
+    for (key, other) in [
+        ("proxy_user", "proxy_password"),
+        ("proxy_password", "proxy_user"),
+    ] {
+        if !has(reader, key) {
+            reader.fault(key, format!("missing: it goes with `{other}`"));
+        }
+    }
+    if !has(reader, "proxy") {
+        reader.fault("proxy", "missing: `proxy_user` is for a proxy");
+    }
+    let login = (reader.text("proxy_user"), reader.secret("proxy_password"));
+    Some(Some((login.0?, login.1?)))
 }
 
 fn read_base(text: &str) -> Result<Url, String> {

@@ -134,6 +134,7 @@ impl Web {
             is_plain,
             ca_file: self.ca_file.as_deref(),
             proxy: None,
+            proxy_login: None,
             pinned: Some((&name, &addresses)),
             user_agent: None,
         })
