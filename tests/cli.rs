@@ -4,6 +4,7 @@
 mod configuration;
 mod diagnose;
 mod life;
+mod reaching;
 mod readiness;
 mod secrets;
 mod unreachable;

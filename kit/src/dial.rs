@@ -44,12 +44,7 @@ pub async fn addresses(
 ) -> Result<Vec<SocketAddr>, String> {
     let found = timeout(patience, tokio::net::lookup_host((host, port)))
         .await
-        .map_err(|_| {
-            format!(
-                "its name does not resolve within {} s",
-                patience.as_secs_f32()
-            )
-        })?
+        .map_err(|_| format!("its name does not resolve within {} s", seconds(patience)))?
         .map_err(|error| format!("its name does not resolve: {error}"))?;
     let found = in_turn(found);
     if found.is_empty() {
@@ -130,7 +125,7 @@ where
             let why = |address: &SocketAddr| {
                 let known = failed.iter().find(|(failed, _)| failed == address);
                 known.map_or_else(
-                    || format!("no answer within {} s", patience.as_secs_f32()),
+                    || format!("no answer within {} s", seconds(patience)),
                     |(_, why)| why.clone(),
                 )
             };
@@ -142,6 +137,11 @@ where
             ));
         }
     }
+}
+
+/// To a tenth, for words.
+fn seconds(time: Duration) -> f32 {
+    (time.as_secs_f32() * 10.0).round() / 10.0
 }
 
 /// A TCP connection to the address that takes one first.

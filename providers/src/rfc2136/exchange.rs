@@ -5,14 +5,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use prevalidate_kit::dial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// The name server that takes the updates: host name or address, and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,10 +127,6 @@ impl NoAnswer {
     }
 }
 
-/// How long an address may be silent before the next one of the same host is tried beside it (RFC
-/// 8305, section 5).
-const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
-
 /// A connection to the server, for one question after the other.
 #[derive(Debug)]
 pub struct Line {
@@ -210,65 +204,16 @@ async fn connect(
     at: Option<SocketAddr>,
     patience: Duration,
 ) -> Result<(TcpStream, SocketAddr), String> {
-    let tried = Mutex::new(Vec::new());
-    let attempt = async {
-        let addresses: Vec<SocketAddr> = match at {
-            Some(address) => vec![address],
-            None => tokio::net::lookup_host((server.host.as_str(), server.port))
-                .await
-                .map_err(|error| format!("its name does not resolve: {error}"))?
-                .collect(),
-        };
-        race(addresses, &tried).await
+    let deadline = Instant::now() + patience;
+    let addresses = match at {
+        Some(address) => vec![address],
+        None => dial::addresses(&server.host, server.port, patience).await?,
     };
-    match timeout(patience, attempt).await {
-        Ok(result) => result,
-        Err(_) => {
-            let tried = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let tried = tried.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let to = if tried.is_empty() {
-                String::new()
-            } else {
-                format!(" to {}", tried.join(" or "))
-            };
-            Err(format!(
-                "no connection{to} (TCP) within {} s",
-                patience.as_secs_f32()
-            ))
-        }
-    }
-}
-
-/// The first connection among `addresses`. A silent address delays the next one by
-/// [`NEXT_ADDRESS_AFTER`] and never takes the time of all.
-async fn race(
-    addresses: Vec<SocketAddr>,
-    tried: &Mutex<Vec<SocketAddr>>,
-) -> Result<(TcpStream, SocketAddr), String> {
-    let mut waiting = addresses.into_iter();
-    let mut tries = FuturesUnordered::new();
-    let mut faults = Vec::new();
-    loop {
-        if let Some(address) = waiting.next() {
-            tried
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(address);
-            tries.push(async move { (TcpStream::connect(address).await, address) });
-        }
-        let more = waiting.len() > 0;
-        tokio::select! {
-            ended = tries.next() => match ended {
-                Some((Ok(stream), address)) => return Ok((stream, address)),
-                Some((Err(error), address)) => {
-                    faults.push(format!("no connection to {address} (TCP): {error}"));
-                }
-                None if faults.is_empty() => return Err("its name has no address".to_owned()),
-                None => return Err(faults.join("; ")),
-            },
-            () = tokio::time::sleep(NEXT_ADDRESS_AFTER), if more => {}
-        }
-    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    let (address, stream) = dial::tcp(&addresses, left)
+        .await
+        .map_err(|unreached| format!("no connection (TCP): {unreached}"))?;
+    Ok((stream, address))
 }
 
 #[cfg(test)]
