@@ -21,8 +21,8 @@ use tokio::time::Instant;
 
 pub(crate) use table::KIND;
 
-use crate::provider::{Preflight, Provider, ProviderError, no_cname, txt_only};
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
+use crate::provider::{Preflight, Provider, ProviderError};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use crate::records::{Records, Verb};
 
 /// The provider.
@@ -97,22 +97,17 @@ impl Provider for Autodns {
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.0.change(&txt_values(records), Verb::Present).await;
-        txt_only(records, answers)
+        self.0.change(records, Verb::Present).await
     }
 
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.0.change(&txt_values(records), Verb::Absent).await;
-        txt_only(records, answers)
+        self.0.change(records, Verb::Absent).await
     }
 
     /// Reads what a publish would read. AutoDNS tells nobody what a user may change, so a warning
     /// says what stays open.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
-        if kind == RecordKind::Cname {
-            return Err(no_cname(owner));
-        }
-        let (rrset, api) = (self.0.rehearse(owner).await?, &self.0.api);
+        let (rrset, api) = (self.0.rehearse(owner, kind).await?, &self.0.api);
         let whole = api.zone(&rrset.zone).await?;
         let zone = Zone {
             name_servers: whole.name_servers,

@@ -23,8 +23,8 @@ use tokio::time::Instant;
 
 pub(crate) use table::KIND;
 
-use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
+use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use crate::records::{Records, Verb};
 use zones::Zones;
 
@@ -86,24 +86,19 @@ impl Provider for Cloudflare {
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.0.change(&txt_values(records), Verb::Present).await;
-        txt_only(records, answers)
+        self.0.change(records, Verb::Present).await
     }
 
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.0.change(&txt_values(records), Verb::Absent).await;
-        txt_only(records, answers)
+        self.0.change(records, Verb::Absent).await
     }
 
     /// Reads what a publish would read, asks Cloudflare whether the token is active, and looks into
     /// the zone's permissions. Nothing short of a write proves a write here, so where Cloudflare
     /// does not tell, a warning says so.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
-        if kind == RecordKind::Cname {
-            return Err(no_cname(owner));
-        }
-        let (rrset, api) = (self.0.rehearse(owner).await?, &self.0.api);
-        let mut evidence = vec![format!("the TXT records of {owner} were read")];
+        let (rrset, api) = (self.0.rehearse(owner, kind).await?, &self.0.api);
+        let mut evidence = vec![format!("the {kind} records of {owner} were read")];
         let mut warnings = Vec::new();
         match api.verify().await? {
             Verified::Active(what) => evidence.push(what),

@@ -220,12 +220,19 @@ impl Record {
     }
 }
 
-impl fmt::Display for RecordKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl RecordKind {
+    /// As master files and APIs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Txt => "TXT",
             Self::Cname => "CNAME",
-        })
+        }
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

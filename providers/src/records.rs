@@ -21,15 +21,16 @@ pub(crate) use view::{Listed, Unreadable, View};
 
 use crate::provider::ProviderError;
 use crate::recent::Recent;
-use crate::record::{TxtRrset, USUAL_VALUE, Zone};
+use crate::record::{RecordKind, TxtRrset, USUAL_VALUE, Zone};
 use crate::wish::check_owner;
 
 /// One record more or less.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// The value at a name. `beside`: a record of the RRset that it joins, whose TTL it takes; else
+    /// The value at a name, or the target of its CNAME. `beside`: a record of the RRset that it joins, whose TTL it takes; else
     /// `ttl`.
     Add {
+        kind: RecordKind,
         owner: String,
         value: String,
         ttl: u32,
@@ -142,15 +143,35 @@ impl<A: RecordApi> Records<A> {
     }
 
     /// Everything about a publish that can be checked without writing, and what stands at the name.
-    pub(crate) async fn rehearse(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+    pub(crate) async fn rehearse(
+        &self,
+        owner: &str,
+        kind: RecordKind,
+    ) -> Result<TxtRrset, ProviderError> {
         let zone = self.find_zone(owner).await?;
         self.api.check_zone(&zone).await?;
         let view = self.api.look(&zone, &[owner.to_owned()]).await?;
         view.refuse_unreadable(owner)?;
-        view.refuse(&zone.apex, owner, self.api.may_shadow())?;
-        let there: Vec<_> = view.txt(owner).collect();
-        self.api.check_room(owner, &there, &[USUAL_VALUE])?;
+        self.refuse(&view, &zone, owner, kind)?;
+        if kind == RecordKind::Txt {
+            let there: Vec<_> = view.txt(owner).collect();
+            self.api.check_room(owner, &there, &[USUAL_VALUE])?;
+        }
         Ok(view.rrset(&zone, owner))
+    }
+
+    /// Refuses a name that can take no record of the type.
+    fn refuse(
+        &self,
+        view: &View,
+        zone: &Zone,
+        owner: &str,
+        kind: RecordKind,
+    ) -> Result<(), ProviderError> {
+        if kind == RecordKind::Cname {
+            view.refuse_alias(&zone.apex, owner)?;
+        }
+        view.refuse(&zone.apex, owner, self.api.may_shadow())
     }
 }
 

@@ -564,3 +564,29 @@ fn all_faults_of_a_table_come_at_once_and_none_shows_a_secret() {
     }
     assert!(!found.concat().contains("CANARY"), "{found:#?}");
 }
+
+#[tokio::test]
+async fn an_alias_comes_and_goes_and_is_refused_where_anything_stands() {
+    let fake = prepared().await;
+    let (before, provider) = (fake.dump(APEX), provider(&fake));
+    let alias = Record::cname(format!("_x.{APEX}"), "hash.ca.test");
+    let present = provider.ensure_present(std::slice::from_ref(&alias)).await;
+    assert!(present[0].as_ref().unwrap().changed);
+    assert!(
+        fake.dump(APEX)
+            .iter()
+            .any(|line| line.contains("CNAME") && line.contains("hash.ca.test.")),
+        "{:#?}",
+        fake.dump(APEX)
+    );
+    let other = Record::cname(format!("_x.{APEX}"), "other.test");
+    let error = provider
+        .ensure_present(&[other])
+        .await
+        .remove(0)
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsafe, "{}", shown(&error));
+    let absent = provider.ensure_absent(&[alias]).await;
+    assert!(absent[0].as_ref().unwrap().changed);
+    assert_eq!(fake.dump(APEX), before);
+}

@@ -22,6 +22,8 @@ use tokio::process::Command;
 use support::cloudflare::{FakeCloudflare, Token};
 use support::web::{Fault, quoted};
 
+#[path = "cloudflare/alias.rs"]
+mod alias;
 #[path = "cloudflare/attacks.rs"]
 mod attacks;
 #[path = "cloudflare/bad_input.rs"]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Api, Found, RecordNames};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Zone, is_within};
+use crate::record::{RecordKind, Zone, is_within};
 use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
 
 /// What was found of zones serves all domains of a run; a new zone is seen after this time at the
@@ -176,13 +176,19 @@ impl Api {
         for change in changes {
             match change {
                 Change::Add {
+                    kind,
                     owner,
                     value,
                     ttl,
                     beside,
                 } => {
                     let name = self.record_name(owner, &zone.apex);
-                    let mut record = json!({ "name": name, "type": "TXT", "value": value });
+                    let value = match kind {
+                        RecordKind::Txt => value.clone(),
+                        // Without its dot it would be taken for a name in the zone.
+                        RecordKind::Cname => format!("{value}."),
+                    };
+                    let mut record = json!({ "name": name, "type": kind.as_str(), "value": value });
                     // Beside a record that has the zone's TTL ours has it too.
                     match beside {
                         Some(beside) if beside.raw["ttl"].is_null() => {}
@@ -252,9 +258,11 @@ impl RecordApi for Api {
 
     async fn write(&self, zone: &Zone, changes: &[Change]) -> Written {
         let trying = match changes {
-            [Change::Add { owner, .. }] => format!("adding a TXT record at {owner}"),
-            [Change::Remove(listed)] => format!("removing a TXT record at {}", listed.name),
-            _ => format!("changing {} TXT records of {}", changes.len(), zone.apex),
+            [Change::Add { kind, owner, .. }] => format!("adding a {kind} record at {owner}"),
+            [Change::Remove(listed)] => {
+                format!("removing a {} record at {}", listed.kind, listed.name)
+            }
+            _ => format!("changing {} records of {}", changes.len(), zone.apex),
         };
         let (path, body) = (
             ["zone", &zone.apex, "_stream"],

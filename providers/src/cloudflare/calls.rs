@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{Refusal, Refused};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, Zone, is_within};
+use crate::record::{RecordKind, TxtRecord, Zone, is_within};
 use crate::records::{Change, Listed, RecordApi, Unreadable, View, Written, plain_name, upwards};
 
 /// Changes of one batch on the free plan; others take 3,500.
@@ -110,10 +110,18 @@ impl Api {
         }
         let mut bodies = changes.iter().map(|change| match change {
             Change::Remove(listed) => ("deletes", json!({ "id": listed.raw["id"] })),
-            Change::Add { owner, value, ttl, beside } => {
+            Change::Add { kind, owner, value, ttl, beside } => {
                 let ttl = beside.as_ref().and_then(|beside| beside.raw["ttl"].as_u64()).unwrap_or((*ttl).into());
-                let content = TxtRecord::of(value).presentation();
-                ("posts", json!({ "type": "TXT", "name": owner, "content": content, "ttl": ttl, "comment": COMMENT }))
+                let content = match kind {
+                    RecordKind::Txt => TxtRecord::of(value).presentation(),
+                    RecordKind::Cname => value.clone(),
+                };
+                let mut body = json!({ "type": kind.as_str(), "name": owner, "content": content, "ttl": ttl, "comment": COMMENT });
+                if *kind == RecordKind::Cname {
+                    // Behind Cloudflare's proxy nobody would see the alias.
+                    body["proxied"] = json!(false);
+                }
+                ("posts", body)
             }
         });
         if changes.len() == 1 {
@@ -241,14 +249,15 @@ impl RecordApi for Api {
         ];
         path.extend(last.as_deref());
         let trying = match changes {
-            [Change::Add { owner, .. }] => format!("adding a TXT record at {owner}"),
+            [Change::Add { kind, owner, .. }] => format!("adding a {kind} record at {owner}"),
             [Change::Remove(listed)] => format!(
-                "deleting the TXT record {} at {}",
+                "deleting the {} record {} at {}",
+                listed.kind,
                 path[3..].concat(),
                 listed.name
             ),
             _ => format!(
-                "changing {} TXT records of {} together",
+                "changing {} records of {} together",
                 changes.len(),
                 zone.apex
             ),
@@ -310,13 +319,13 @@ fn prove(changes: &[Change], result: &Value) -> Written {
         Change::Remove(listed) => list("deletes")
             .iter()
             .any(|gone| gone["id"] == listed.raw["id"]),
-        Change::Add { owner, value, .. } => list("posts")
+        Change::Add {
+            kind, owner, value, ..
+        } => list("posts")
             .iter()
             .filter_map(|raw| listed(raw).ok())
             .any(|stored| {
-                stored.kind == "TXT"
-                    && stored.name == *owner
-                    && stored.record().joined() == value.as_bytes()
+                stored.kind == kind.as_str() && stored.name == *owner && stored.is(value)
             }),
     };
     let id = result["id"].as_str().map(|id| format!("record {id}"));

@@ -5,19 +5,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 
 use super::open::{Next, Open, Outcome, Verb, value_of};
-use super::{Change, Listed, RecordApi, Records, View, Written};
+use super::{Change, Listed, RecordApi, Records, View, Written, plain_name};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue, Zone};
+use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, TxtValue, Zone};
 use crate::wish::{Wish, gather, receipts};
 
 /// Zones asked for, and changed, at the same time.
 const AT_ONCE: usize = 8;
 
 impl<A: RecordApi> Records<A> {
-    /// Makes all values present or absent; results in the order of `values`.
+    /// Makes all records present or absent; results in the order of `records`.
     pub(crate) async fn change(
         &self,
+        records: &[Record],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
+        let values = |kind| {
+            let of_kind = records.iter().filter(move |record| record.kind() == kind);
+            of_kind.map(as_value).collect::<Vec<_>>()
+        };
+        let (txt, aliases) = (values(RecordKind::Txt), values(RecordKind::Cname));
+        let mut txt = self
+            .change_kind(&txt, RecordKind::Txt, verb)
+            .await
+            .into_iter();
+        let aliases = self.change_kind(&aliases, RecordKind::Cname, verb).await;
+        let mut aliases = aliases.into_iter();
+        let answer = |record: &Record| match record.kind() {
+            RecordKind::Txt => txt.next(),
+            RecordKind::Cname => aliases.next(),
+        };
+        // One answer for each.
+        records.iter().filter_map(answer).collect()
+    }
+
+    async fn change_kind(
+        &self,
         values: &[TxtValue],
+        kind: RecordKind,
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
@@ -37,7 +62,7 @@ impl<A: RecordApi> Records<A> {
             .map(async |(zone, wishes)| {
                 let queue = self.queue(&zone);
                 let _turn = queue.lock().await;
-                self.change_zone(&zone, wishes, verb).await
+                self.change_zone(&zone, wishes, kind, verb).await
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
@@ -46,7 +71,13 @@ impl<A: RecordApi> Records<A> {
         receipts(values, &outcomes)
     }
 
-    async fn change_zone(&self, zone: &Zone, wishes: Vec<Wish>, verb: Verb) -> Vec<Outcome> {
+    async fn change_zone(
+        &self,
+        zone: &Zone,
+        wishes: Vec<Wish>,
+        kind: RecordKind,
+        verb: Verb,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         // A value of ours is taken away wherever it is, also from a zone that no longer counts.
         if verb == Verb::Present
@@ -57,7 +88,10 @@ impl<A: RecordApi> Records<A> {
                 .map(|wish| (wish.owner, Err(error.clone())))
                 .collect();
         }
-        let mut open: Vec<Open> = wishes.into_iter().map(Open::new).collect();
+        let mut open: Vec<Open> = wishes
+            .into_iter()
+            .map(|wish| Open::new(wish, kind))
+            .collect();
         while !open.is_empty() {
             let owners: Vec<String> = open.iter().map(|open| open.wish.owner.clone()).collect();
             let view = match self.api.look(zone, &owners).await {
@@ -100,6 +134,9 @@ impl<A: RecordApi> Records<A> {
     /// Removes what the API has filed under a wrong name, now or in a run that died. The error is
     /// for what was filed now, and says that nothing of ours is left.
     async fn take_back(&self, view: &View, zone: &Zone, open: &Open) -> Option<ProviderError> {
+        if open.kind != RecordKind::Txt {
+            return None;
+        }
         let stray = |value: &String| {
             let (listed, error) = self.api.stray(view, zone, &open.wish.owner, value)?;
             Some((listed.clone(), open.sent.contains(value).then_some(error)))
@@ -284,14 +321,32 @@ impl<A: RecordApi> Records<A> {
     ) -> TxtRrset {
         for change in changes {
             match change {
+                Change::Add {
+                    kind: RecordKind::Cname,
+                    value,
+                    ..
+                } => rrset.cname = Some(plain_name(value)),
                 Change::Add { value, .. } => rrset.records.push(TxtRecord::of(value)),
+                Change::Remove(listed) if listed.kind == "CNAME" => rrset.cname = None,
                 Change::Remove(listed) => rrset
                     .records
                     .retain(|record| record.joined() != listed.record().joined()),
             }
         }
         rrset.records.sort();
-        rrset.ttl = (!rrset.records.is_empty()).then(|| rrset.ttl.unwrap_or(self.api.ttl()));
+        let is_there = !rrset.records.is_empty() || rrset.cname.is_some();
+        rrset.ttl = is_there.then(|| rrset.ttl.unwrap_or(self.api.ttl()));
         rrset
+    }
+}
+
+/// What is wished for at a name: a TXT value, or the target of a CNAME.
+fn as_value(record: &Record) -> TxtValue {
+    TxtValue {
+        owner: record.owner.clone(),
+        value: match &record.data {
+            RecordData::Txt(value) => value.clone(),
+            RecordData::Cname(target) => plain_name(target),
+        },
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Change, Listed, RecordApi, Records, View};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::recent::WAITS_MS;
-use crate::record::{TxtRrset, Zone};
+use crate::record::{RecordKind, TxtRrset, Zone};
 use crate::wish::{Done, Wish};
 
 /// How often a change is sent again after an answer got lost and a read showed that it was not
@@ -30,6 +30,7 @@ pub(crate) enum Verb {
 /// A name on its way to what is wished for it.
 #[derive(Debug)]
 pub(super) struct Open {
+    pub(super) kind: RecordKind,
     pub(super) wish: Wish,
     /// As the first read showed it.
     pub(super) before: Option<TxtRrset>,
@@ -66,14 +67,10 @@ impl<A: RecordApi> Records<A> {
     ) -> Result<Next, ProviderError> {
         let owner = open.wish.owner.clone();
         let there: Vec<_> = view
-            .txt(&owner)
+            .of(open.kind, &owner)
             .filter(|listed| !open.gone.contains(&listed.raw))
             .collect();
-        let stands = |value: &String| {
-            there
-                .iter()
-                .any(|listed| listed.record().joined() == value.as_bytes())
-        };
+        let stands = |value: &String| there.iter().any(|listed| listed.is(value));
         let missing: Vec<_> = open
             .wish
             .values
@@ -106,26 +103,25 @@ impl<A: RecordApi> Records<A> {
         open.planned_on.clone_from(&view.version);
         open.planned_beside = there.iter().map(|listed| listed.raw.clone()).collect();
         if verb == Verb::Absent {
-            let ours = |listed: &&&Listed| {
-                missing
-                    .iter()
-                    .any(|value| listed.record().joined() == value.as_bytes())
-            };
+            let ours = |listed: &&&Listed| missing.iter().any(|value| listed.is(value));
             let changes = there
                 .iter()
                 .filter(ours)
                 .map(|listed| Change::Remove((*listed).clone()));
             return Ok(Next::Send(changes.collect()));
         }
-        view.refuse(&zone.apex, &owner, self.api.may_shadow())?;
-        let lengths: Vec<_> = missing.iter().map(String::len).collect();
-        self.api.check_room(&owner, &there, &lengths)?;
+        self.refuse(view, zone, &owner, open.kind)?;
+        if open.kind == RecordKind::Txt {
+            let lengths: Vec<_> = missing.iter().map(String::len).collect();
+            self.api.check_room(&owner, &there, &lengths)?;
+        }
         // The TTL belongs to the RRset: the one that name servers answer, not ours.
         let beside = there
             .iter()
             .min_by_key(|listed| listed.ttl)
             .map(|listed| (*listed).clone());
         let add = |value| Change::Add {
+            kind: open.kind,
             owner: owner.clone(),
             value,
             ttl: self.api.ttl(),
@@ -146,7 +142,7 @@ impl<A: RecordApi> Records<A> {
         for value in &wish.values {
             let entries = there
                 .iter()
-                .filter(|listed| listed.record().joined() == value.as_bytes())
+                .filter(|listed| listed.is(value))
                 .map(|listed| &listed.raw);
             let octets = value.as_bytes();
             let ago = self
@@ -195,8 +191,9 @@ pub(super) enum Next {
 }
 
 impl Open {
-    pub(super) fn new(wish: Wish) -> Self {
+    pub(super) fn new(wish: Wish, kind: RecordKind) -> Self {
         Self {
+            kind,
             wish,
             before: None,
             sent: BTreeSet::new(),
@@ -217,8 +214,15 @@ impl Open {
     /// Takes out of an RRset what the API no longer knows and lists still.
     pub(super) fn forget_gone(&self, view: &View, rrset: &mut TxtRrset) {
         let (gone, kept): (Vec<_>, Vec<_>) = view
-            .txt(&self.wish.owner)
+            .of(self.kind, &self.wish.owner)
             .partition(|listed| self.gone.contains(&listed.raw));
+        if gone.is_empty() {
+            return;
+        }
+        if self.kind == RecordKind::Cname {
+            (rrset.cname, rrset.ttl) = (None, None);
+            return;
+        }
         for listed in gone {
             let record = listed.record();
             if !kept.iter().any(|kept| kept.record() == record) {
@@ -246,7 +250,8 @@ impl Open {
         let owner = &self.wish.owner;
         if self.conflicts > CONFLICTS {
             let text = format!(
-                "others change the TXT records of {owner} at the same time, {CONFLICTS} times over"
+                "others change the {} records of {owner} at the same time, {CONFLICTS} times over",
+                self.kind
             );
             return Err(ProviderError::new(ErrorKind::Unavailable, text));
         }
@@ -268,7 +273,8 @@ impl Open {
         }
         let Some(wait) = WAITS_MS.get(round) else {
             let text = format!(
-                "the API says that the TXT record {value:?} at {owner} exists already, and does not list it"
+                "the API says that the {} record {value:?} at {owner} exists already, and does not list it",
+                self.kind
             );
             let hint = "its list may lag, or the record may be one that the API keeps for itself: look for it in the \
                         provider's own pages; it is tried again later";
@@ -310,7 +316,7 @@ impl Open {
 pub(super) fn value_of(change: &Change) -> String {
     match change {
         Change::Add { value, .. } => value.clone(),
-        Change::Remove(listed) => String::from_utf8_lossy(&listed.record().joined()).into_owned(),
+        Change::Remove(listed) => listed.value(),
     }
 }
 

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::upwards;
+use super::{plain_name, upwards};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset, Zone, is_no_host, is_within};
+use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, is_no_host, is_within};
 
 /// One record as an API lists it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,22 @@ pub(crate) struct Listed {
 impl Listed {
     pub(crate) fn record(&self) -> TxtRecord {
         TxtRecord::from_content(&self.content)
+    }
+
+    /// What the record says: the whole TXT value, or the target of the CNAME.
+    pub(crate) fn value(&self) -> String {
+        match self.kind.as_str() {
+            "CNAME" => plain_name(&self.content),
+            _ => String::from_utf8_lossy(&self.record().joined()).into_owned(),
+        }
+    }
+
+    /// Whether the record says this.
+    pub(crate) fn is(&self, value: &str) -> bool {
+        match self.kind.as_str() {
+            "CNAME" => plain_name(&self.content) == plain_name(value),
+            _ => self.record().joined() == value.as_bytes(),
+        }
     }
 }
 
@@ -67,6 +83,17 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The records of a type at a name.
+    pub(crate) fn of<'a>(
+        &'a self,
+        kind: RecordKind,
+        owner: &'a str,
+    ) -> impl Iterator<Item = &'a Listed> {
+        self.records
+            .iter()
+            .filter(move |record| record.kind == kind.as_str() && record.name == owner)
+    }
+
     /// The TXT records at a name.
     pub(crate) fn txt<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Listed> {
         self.records
@@ -79,13 +106,14 @@ impl View {
     pub(crate) fn rrset(&self, zone: &Zone, owner: &str) -> TxtRrset {
         let mut records: Vec<_> = self.txt(owner).map(Listed::record).collect();
         records.sort();
-        let ttl = self.txt(owner).map(|record| record.ttl).min();
+        let alias = self.of(RecordKind::Cname, owner).next();
+        let ttl = self.txt(owner).chain(alias).map(|record| record.ttl).min();
         TxtRrset {
             zone: zone.clone(),
             owner: owner.to_owned(),
             ttl,
             records,
-            cname: None,
+            cname: alias.map(Listed::value),
             negative_ttl: self.negative_ttl,
         }
     }
@@ -100,6 +128,30 @@ impl View {
         Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
             "nothing was changed, since this entry may be a record of the name; look for it in the provider's own pages",
         ))
+    }
+
+    /// Refuses a name that cannot become an alias: the apex, one with another alias, one with any
+    /// record. It stands beside nothing (RFC 1034, section 3.6.2).
+    pub(crate) fn refuse_alias(&self, apex: &str, owner: &str) -> Result<(), ProviderError> {
+        let refused = |text: String, hint: &str| {
+            Err(ProviderError::new(ErrorKind::Unsafe, text).with_hint(hint))
+        };
+        if owner == apex {
+            let text = format!("{owner} is the apex of its zone, which cannot be a CNAME");
+            return refused(text, "have the CA ask for TXT");
+        }
+        let Some(there) = self.records.iter().find(|record| record.name == owner) else {
+            return Ok(());
+        };
+        if there.kind == "CNAME" {
+            let text = format!("{owner} is a CNAME already, to {}", there.value());
+            return refused(text, "remove it, if nobody needs it; it is never replaced");
+        }
+        let text = format!(
+            "{owner} has a {} record, and a CNAME stands beside nothing else",
+            there.kind
+        );
+        refused(text, "remove what stands there, if nobody needs it")
     }
 
     /// Refuses a name at which a value would not be seen, or would take something away from others.

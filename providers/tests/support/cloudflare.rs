@@ -425,11 +425,20 @@ impl Inside {
         }
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         let (name, content, comment) = (text("name"), text("content"), text("comment"));
-        let Some(lengths) = strings(&content) else {
-            return invalid("content is not in quotes");
+        let is_alias = body["type"] == "CNAME";
+        let lengths = if is_alias {
+            let is_name = content.contains('.') && !content.contains(['"', ' ']);
+            is_name.then(Vec::new)
+        } else {
+            strings(&content)
+        };
+        let Some(lengths) = lengths else {
+            return invalid("content is not in quotes, or no name");
         };
         let ttl = body["ttl"].as_u64().unwrap_or(1);
-        if body["type"] != "TXT" || !(name == apex || name.ends_with(&format!(".{apex}"))) {
+        if !["TXT", "CNAME"].contains(&body["type"].as_str().unwrap_or_default())
+            || !(name == apex || name.ends_with(&format!(".{apex}")))
+        {
             return invalid("type or name");
         }
         if lengths.iter().any(|length| *length > 255)
@@ -445,6 +454,16 @@ impl Inside {
         }
         let all = self.records.entry(zone.into()).or_default();
         let here = all.iter().filter(|record| record.name == name);
+        if is_alias {
+            if here.clone().next().is_some() {
+                return Err(refused(
+                    400,
+                    81_053,
+                    "An A, AAAA, or CNAME record with that host already exists.",
+                ));
+            }
+            return Ok(self.insert(zone, &name, "CNAME", ttl, &content, Some(comment)));
+        }
         if here.clone().any(|record| record.kind == "CNAME") && name != apex {
             return Err(refused(
                 400,
