@@ -268,6 +268,20 @@ pub(crate) fn txt_values(records: &[Record]) -> Vec<TxtValue> {
     txt.collect()
 }
 
+/// The targets of the CNAMEs among `records`, in their order and in one form: lower case, without a
+/// trailing dot.
+#[cfg(feature = "route53")]
+pub(crate) fn cname_values(records: &[Record]) -> Vec<TxtValue> {
+    let aliases = records.iter().filter_map(|record| match &record.data {
+        RecordData::Cname(target) => Some(TxtValue {
+            owner: record.owner.clone(),
+            value: target.trim_end_matches('.').to_ascii_lowercase(),
+        }),
+        RecordData::Txt(_) => None,
+    });
+    aliases.collect()
+}
+
 /// What one change did, proved by reading it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {

@@ -11,8 +11,10 @@
 //! writes Route 53's quoting, [`refusal`] says what AWS means, [`table`] reads the settings.
 
 mod access;
+mod alias;
 mod api;
 mod change;
+mod lag;
 mod look;
 mod plan;
 mod refusal;
@@ -32,9 +34,9 @@ use prevalidate_kit::pace::Pace;
 pub use access::{Access, AccessKeys};
 pub(crate) use table::KIND;
 
-use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError};
 use crate::recent::Recent;
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, cname_values, txt_values};
 use crate::wish::check_owner;
 use api::Api;
 use plan::Verb;
@@ -102,6 +104,27 @@ impl Route53 {
         }
     }
 
+    /// Both types in turn; results in the order of `records`.
+    async fn change_records(
+        &self,
+        records: &[Record],
+        verb: fn(RecordKind) -> Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
+        let txt = self
+            .change(&txt_values(records), verb(RecordKind::Txt))
+            .await;
+        let aliases = self
+            .change(&cname_values(records), verb(RecordKind::Cname))
+            .await;
+        let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
+        let answer = |record: &Record| match record.kind() {
+            RecordKind::Txt => txt.next(),
+            RecordKind::Cname => aliases.next(),
+        };
+        // One answer for each.
+        records.iter().filter_map(answer).collect()
+    }
+
     fn queue(&self, zone: &Known) -> Arc<tokio::sync::Mutex<()>> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(queues.entry(zone.id.clone()).or_default())
@@ -127,13 +150,11 @@ impl Provider for Route53 {
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Present).await;
-        txt_only(records, answers)
+        self.change_records(records, Verb::Present).await
     }
 
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Absent).await;
-        txt_only(records, answers)
+        self.change_records(records, Verb::Absent).await
     }
 
     /// Sends what a publish would send, one DELETE and one CREATE at the very name, with the DELETE
@@ -141,14 +162,11 @@ impl Provider for Route53 {
     /// the policy has conditions) before it looks at the zone; then Route 53 must refuse the batch
     /// as a whole.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
-        if kind == RecordKind::Cname {
-            return Err(no_cname(owner));
-        }
         check_owner(owner)?;
         let zone = self.zone_with_servers(owner).await?;
-        let (rrset, said) = self.rehearse(&zone, owner).await?;
+        let (rrset, said) = self.rehearse(&zone, owner, kind).await?;
         let evidence = format!(
-            "Route 53 let {} delete and create TXT at {owner} in zone {} ({}) and refused, as it must, a batch that deletes a \
+            "Route 53 let {} delete and create {kind} at {owner} in zone {} ({}) and refused, as it must, a batch that deletes a \
              random, absent value; nothing changed ({said})",
             self.api.who(),
             zone.apex,

@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 use support::{another_process, route53 as fake};
 use tokio::process::Command;
 
+#[path = "route53/alias.rs"]
+mod alias;
 #[path = "route53/bad_input.rs"]
 mod bad_input;
 #[path = "route53/faults.rs"]

@@ -12,12 +12,12 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::Route53;
+use super::alias;
 use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::recent::WAITS_MS;
-use crate::record::{Receipt, TxtRrset, TxtValue, is_no_host};
+use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue, is_no_host};
 use crate::wish::{Done, Wish, gather, receipts};
 
 /// How often a change is tried when others change the same names at the same time.
@@ -30,7 +30,7 @@ const UNEXPLAINED_WAITS_MS: [u64; 2] = [50, 1000];
 /// Zones changed at the same time.
 const AT_ONCE: usize = 8;
 
-type Outcome = (String, Result<Done, ProviderError>);
+pub(super) type Outcome = (String, Result<Done, ProviderError>);
 
 /// Plans that go together, and what became of them so far.
 struct Batch {
@@ -137,56 +137,8 @@ impl Route53 {
         outcomes
     }
 
-    /// Reads again where the list shows all as wished and contradicts what this process changed a
-    /// moment ago: then it is older than that.
-    async fn settled(
-        &self,
-        zone: &Known,
-        wishes: &[Wish],
-        verb: Verb,
-        (mut plans, mut outcomes): (Vec<Plan>, Vec<Outcome>),
-    ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
-        let mut waits = WAITS_MS.iter();
-        loop {
-            let is_late = |(_, outcome): &Outcome| matches!(outcome, Ok(done) if self.is_older(zone, wishes, &done.after));
-            let (late, good): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_late);
-            outcomes = good;
-            if late.is_empty() {
-                return Ok((plans, outcomes));
-            }
-            let late: Vec<Wish> = late
-                .iter()
-                .filter_map(|(owner, _)| wishes.iter().find(|wish| wish.owner == *owner).cloned())
-                .collect();
-            let Some(wait) = waits.next() else {
-                let text = "the list is older than a change that was confirmed a moment ago";
-                let error = undecided(zone, text);
-                outcomes.extend(
-                    late.into_iter()
-                        .map(|wish| (wish.owner, Err(error.clone()))),
-                );
-                return Ok((plans, outcomes));
-            };
-            tokio::time::sleep(Duration::from_millis(*wait)).await;
-            let (more, done) = self.plan(zone, &late, verb).await?;
-            plans.extend(more);
-            outcomes.extend(done);
-        }
-    }
-
-    fn is_older(&self, zone: &Known, wishes: &[Wish], listed: &TxtRrset) -> bool {
-        let wish = wishes.iter().find(|wish| wish.owner == listed.owner);
-        wish.into_iter().flat_map(|wish| &wish.values).any(|value| {
-            let entry = listed.holds(value).then_some(&Value::Null);
-            let owner = &listed.owner;
-            self.recent
-                .contradicted_by(&zone.id, owner, value.as_bytes(), entry.into_iter())
-                .is_some()
-        })
-    }
-
     /// One read; what is to be done for each name, and the names that are done with.
-    async fn plan(
+    pub(super) async fn plan(
         &self,
         zone: &Known,
         wishes: &[Wish],
@@ -196,10 +148,17 @@ impl Route53 {
         let listing = self.list(zone, &owners).await?;
         let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
         for wish in wishes {
-            let planned = listing.look(zone, &wish.owner).and_then(|look| {
+            let look = match verb.kind() {
+                RecordKind::Txt => listing.look(zone, &wish.owner),
+                RecordKind::Cname => listing.look_alias(zone, &wish.owner, verb),
+            };
+            let planned = look.and_then(|look| {
                 // Whatever is to be done: what this list shows is seen.
                 self.is_older(zone, wishes, &look.rrset);
-                let plan = Plan::of(&look, wish, verb, self.settings.ttl)?;
+                let plan = match verb.kind() {
+                    RecordKind::Txt => Plan::of(&look, wish, verb, self.settings.ttl)?,
+                    RecordKind::Cname => Plan::of_alias(&look, wish, verb, self.settings.ttl)?,
+                };
                 match &look.wildcard {
                     Some(wildcard) if plan.is_some() => self.check_shadow(&wish.owner, wildcard)?,
                     _ => {}
@@ -248,7 +207,7 @@ impl Route53 {
         let failure = match self.api.change(&zone.id, changes).await {
             Ok(id) => {
                 for plan in &batch.plans {
-                    let removed = (verb == Verb::Absent).then_some(Value::Null);
+                    let removed = matches!(verb, Verb::Absent(_)).then_some(Value::Null);
                     for value in &plan.changed {
                         self.recent.note(
                             &zone.id,
@@ -387,7 +346,7 @@ impl Route53 {
         let stale = batch.stale + 1;
         if stale >= ATTEMPTS {
             let text = format!(
-                "the TXT values of {} in the zone {} changed under each of {ATTEMPTS} attempts; nothing was written ({})",
+                "the records of {} in the zone {} changed under each of {ATTEMPTS} attempts; nothing was written ({})",
                 owners(&plans),
                 zone.apex,
                 failure.said()
@@ -415,12 +374,25 @@ impl Route53 {
         &self,
         zone: &Known,
         owner: &str,
+        kind: RecordKind,
     ) -> Result<(TxtRrset, String), ProviderError> {
-        let look = self.list(zone, &[owner]).await?.look(zone, owner)?;
+        let listing = self.list(zone, &[owner]).await?;
+        let look = match kind {
+            RecordKind::Txt => listing.look(zone, owner)?,
+            RecordKind::Cname => listing.look_alias(zone, owner, Verb::Present(kind))?,
+        };
+        if let Some(there) = &look.rrset.cname {
+            let text = format!("{owner} is a CNAME already, to {there}, and it is never replaced");
+            return Err(ProviderError::new(ErrorKind::Unsafe, text));
+        }
         if let Some(wildcard) = &look.wildcard {
             self.check_shadow(owner, wildcard)?;
         }
-        let changes = rehearsal(owner, look.rrset.ttl.unwrap_or(self.settings.ttl))?;
+        let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
+        let changes = match kind {
+            RecordKind::Txt => rehearsal(owner, ttl)?,
+            RecordKind::Cname => alias::rehearsal(owner, ttl)?,
+        };
         let call = Call::new(
             CHANGE,
             format!(
@@ -458,10 +430,7 @@ impl Route53 {
         let owners = owners(&batch.plans);
         Call::new(
             CHANGE,
-            format!(
-                "changing TXT of {owners} in the zone {} ({})",
-                zone.apex, zone.id
-            ),
+            format!("changing {owners} in the zone {} ({})", zone.apex, zone.id),
         )
     }
 }
@@ -475,7 +444,7 @@ fn owners(plans: &[Plan]) -> String {
     }
 }
 
-fn undecided(zone: &Known, what: &str) -> ProviderError {
+pub(super) fn undecided(zone: &Known, what: &str) -> ProviderError {
     let text = format!(
         "the change of the zone {} ({}) is undecided: {what}",
         zone.apex, zone.id

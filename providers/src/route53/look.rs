@@ -127,7 +127,7 @@ impl Listing {
         }
     }
 
-    fn at(&self, name: &str) -> &[ResourceRecordSet] {
+    pub(super) fn at(&self, name: &str) -> &[ResourceRecordSet] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -157,19 +157,9 @@ impl Listing {
             )
             .with_hint(hint))
         };
-        let has = |name: &str, kind: RrType| self.at(name).iter().any(|set| set.r#type == kind);
-        if let Some(cut) = up_to(owner, &zone.apex).find(|name| has(name, RrType::Ns)) {
-            return refused(
-                format!(
-                    "{cut} is delegated, and a value written into {} would be invisible",
-                    zone.apex
-                ),
-                format!(
-                    "write to the servers of {cut}: give the domain the provider that has this zone"
-                ),
-            );
-        }
-        if has(owner, RrType::Cname) {
+        self.refuse_cut(zone, owner)?;
+        let has = |kind: RrType| self.at(owner).iter().any(|set| set.r#type == kind);
+        if has(RrType::Cname) {
             return refused(
                 "a CNAME, which cannot have a TXT value beside it".to_owned(),
                 "validate the parent domain instead; it covers this name".to_owned(),
@@ -206,15 +196,10 @@ impl Listing {
             }
         }
         let stored = txt.first().map(|set| (*set).clone());
-        let wildcard = (owner != zone.apex && !self.exists(owner))
-            .then(|| wildcard_at(self.closest(owner, &zone.apex)))
-            .filter(|wildcard| self.exists(wildcard));
         let records = stored
             .as_ref()
             .and_then(|set| set.resource_records.as_ref());
         let rrset = TxtRrset {
-            zone: zone.zone(),
-            owner: owner.to_owned(),
             ttl: stored
                 .as_ref()
                 .and_then(|set| set.ttl)
@@ -224,14 +209,49 @@ impl Listing {
                 .flatten()
                 .map(|record| read_value(&record.value))
                 .collect(),
-            cname: None,
-            negative_ttl: self.negative_ttl(&zone.apex),
+            ..self.nothing_at(zone, owner)
         };
         Ok(Look {
             rrset,
             stored,
-            wildcard,
+            wildcard: self.wildcard_of(zone, owner),
         })
+    }
+
+    /// Refuses a name below a zone cut.
+    pub(super) fn refuse_cut(&self, zone: &Known, owner: &str) -> Result<(), ProviderError> {
+        let is_cut = |name: &&str| self.at(name).iter().any(|set| set.r#type == RrType::Ns);
+        let Some(cut) = up_to(owner, &zone.apex).find(is_cut) else {
+            return Ok(());
+        };
+        let text = format!(
+            "{owner} in the zone {} ({}): {cut} is delegated, and a value written into {} would be invisible",
+            zone.apex, zone.id, zone.apex
+        );
+        Err(
+            ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(
+                "write to the servers of {cut}: give the domain the provider that has this zone"
+            )),
+        )
+    }
+
+    /// The wildcard that answers for a name that does not exist.
+    pub(super) fn wildcard_of(&self, zone: &Known, owner: &str) -> Option<String> {
+        (owner != zone.apex && !self.exists(owner))
+            .then(|| wildcard_at(self.closest(owner, &zone.apex)))
+            .filter(|wildcard| self.exists(wildcard))
+    }
+
+    /// A name with neither TXT nor CNAME.
+    pub(super) fn nothing_at(&self, zone: &Known, owner: &str) -> TxtRrset {
+        TxtRrset {
+            zone: zone.zone(),
+            owner: owner.to_owned(),
+            ttl: None,
+            records: Vec::new(),
+            cname: None,
+            negative_ttl: self.negative_ttl(&zone.apex),
+        }
     }
 
     /// Seconds that the SOA lets a resolver remember "not there" (RFC 2308, section 5).

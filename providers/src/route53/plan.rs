@@ -8,7 +8,7 @@ use aws_sdk_route53::types::{Change, ChangeAction, ResourceRecord, ResourceRecor
 use super::look::Look;
 use super::text::{read_value, write_value};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRecord, TxtRrset};
+use crate::record::{RecordKind, TxtRecord, TxtRrset};
 use crate::wish::{Done, Wish};
 
 /// `ResourceRecord` elements of one batch (API reference, ChangeResourceRecordSets).
@@ -21,8 +21,8 @@ const VALUE_CHARACTERS: usize = 4_000;
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
-    Present,
-    Absent,
+    Present(RecordKind),
+    Absent(RecordKind),
 }
 
 /// A change of one name that is not made yet.
@@ -50,13 +50,13 @@ impl Plan {
         new_ttl: u32,
     ) -> Result<Option<Self>, ProviderError> {
         let before = look.rrset.clone();
-        let wanted = |value: &&String| before.holds(value) != (verb == Verb::Present);
+        let wanted = |value: &&String| before.holds(value) != matches!(verb, Verb::Present(_));
         let changed: BTreeSet<String> = wish.values.iter().filter(wanted).cloned().collect();
         if changed.is_empty() {
             return Ok(None);
         }
         let goes = |record: &TxtRecord| {
-            verb == Verb::Absent
+            matches!(verb, Verb::Absent(_))
                 && changed
                     .iter()
                     .any(|value| record.joined() == value.as_bytes())
@@ -73,7 +73,7 @@ impl Plan {
             .collect();
         let mut after = before.clone();
         after.records.retain(|record| !goes(record));
-        if verb == Verb::Present {
+        if matches!(verb, Verb::Present(_)) {
             for value in &changed {
                 let record = TxtRecord::of(value);
                 values.push(resource_record(&record, &wish.owner)?);
@@ -112,6 +112,22 @@ impl Plan {
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
         Ok(Some(plan))
+    }
+
+    pub(super) fn new(
+        wish: Wish,
+        before: TxtRrset,
+        after: TxtRrset,
+        changed: BTreeSet<String>,
+        changes: Vec<Change>,
+    ) -> Self {
+        Self {
+            wish,
+            before,
+            after,
+            changed,
+            changes,
+        }
     }
 
     pub(super) fn done(self, change_id: Option<String>) -> Done {
@@ -215,7 +231,10 @@ fn txt_set(
         .map_err(unbuildable)
 }
 
-fn change(action: ChangeAction, set: ResourceRecordSet) -> Result<Change, ProviderError> {
+pub(super) fn change(
+    action: ChangeAction,
+    set: ResourceRecordSet,
+) -> Result<Change, ProviderError> {
     Change::builder()
         .action(action)
         .resource_record_set(set)
@@ -224,7 +243,7 @@ fn change(action: ChangeAction, set: ResourceRecordSet) -> Result<Change, Provid
 }
 
 /// The SDK's builders miss something: a fault of ours.
-fn unbuildable(error: impl std::fmt::Display) -> ProviderError {
+pub(super) fn unbuildable(error: impl std::fmt::Display) -> ProviderError {
     ProviderError::new(
         ErrorKind::Settings,
         format!("a change cannot be put into words: {error}"),

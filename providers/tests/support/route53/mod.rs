@@ -527,7 +527,10 @@ impl Inside {
         }
         let allowed = actions
             .iter()
-            .all(|action| ["CREATE TXT", "DELETE TXT"].contains(&action.as_str()));
+            .filter_map(|action| action.split_once(' '))
+            .all(|(action, kind)| {
+                ["CREATE", "DELETE"].contains(&action) && ["TXT", "CNAME"].contains(&kind)
+            });
         self.actions.extend(actions);
         if let Err(refused) = self.zone_of(key, id) {
             return *refused;

@@ -1,0 +1,155 @@
+//! CNAME records: what stands at a name that is to become an alias, and the change that makes or
+//! removes exactly ours. CREATE is refused where anything of the type stands, and DELETE where the
+//! record is not literally the one that was read, so nobody's alias is replaced.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_route53::types::{Change, ChangeAction, ResourceRecord, ResourceRecordSet, RrType};
+
+use super::look::{Listing, Look};
+use super::plan::{Plan, Verb, change, unbuildable};
+use super::text::read_name;
+use super::zones::Known;
+use crate::provider::{ErrorKind, ProviderError};
+use crate::record::{RecordData, RecordKind};
+use crate::wish::Wish;
+
+impl Listing {
+    /// What stands at `owner` for whoever wants a CNAME there, or wants it gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsafe`] below a zone cut, and for a new alias where anything else stands.
+    pub(super) fn look_alias(
+        &self,
+        zone: &Known,
+        owner: &str,
+        verb: Verb,
+    ) -> Result<Look, ProviderError> {
+        self.refuse_cut(zone, owner)?;
+        let refused = |what: String| {
+            let text = format!("{owner} in the zone {} ({}): {what}", zone.apex, zone.id);
+            Err(ProviderError::new(ErrorKind::Unsafe, text)
+                .with_hint("remove what stands there, if nobody needs it; it is never replaced"))
+        };
+        let sets = self.at(owner);
+        let is_simple = |set: &&ResourceRecordSet| {
+            set.r#type == RrType::Cname
+                && set.alias_target.is_none()
+                && set.set_identifier.is_none()
+                && set.traffic_policy_instance_id.is_none()
+        };
+        let stored = sets.iter().find(is_simple).cloned();
+        let other = sets.iter().find(|set| !is_simple(set));
+        if let (Verb::Present(_), Some(other)) = (verb, other) {
+            let kind = other.r#type.as_str();
+            return refused(format!(
+                "it has a record of the type {kind}, and a CNAME stands beside nothing else"
+            ));
+        }
+        let mut rrset = self.nothing_at(zone, owner);
+        let records = stored
+            .iter()
+            .flat_map(|set| set.resource_records.iter().flatten());
+        rrset.cname = records.map(|record| read_name(&record.value)).next();
+        rrset.ttl = stored.as_ref().and_then(|set| set.ttl?.try_into().ok());
+        Ok(Look {
+            rrset,
+            stored,
+            wildcard: self.wildcard_of(zone, owner),
+        })
+    }
+}
+
+impl Plan {
+    /// What `wish` takes, or `None` where all is as wished.
+    pub(super) fn of_alias(
+        look: &Look,
+        wish: &Wish,
+        verb: Verb,
+        new_ttl: u32,
+    ) -> Result<Option<Self>, ProviderError> {
+        let refused = |text: String| Err(ProviderError::new(ErrorKind::Unsafe, text));
+        let before = look.rrset.clone();
+        let has = |target: &String| before.has(&RecordData::Cname(target.clone()));
+        let mut after = before.clone();
+        let (changes, changed) = match verb {
+            Verb::Absent(_) => {
+                let Some((stored, target)) = look
+                    .stored
+                    .clone()
+                    .zip(wish.values.iter().find(|target| has(target)))
+                else {
+                    return Ok(None);
+                };
+                (after.cname, after.ttl) = (None, None);
+                (vec![change(ChangeAction::Delete, stored)?], target)
+            }
+            Verb::Present(_) => {
+                let [target] = wish.values.iter().collect::<Vec<_>>()[..] else {
+                    let all: Vec<_> = wish.values.iter().map(String::as_str).collect();
+                    return refused(format!(
+                        "{}: several targets for one CNAME: {}",
+                        wish.owner,
+                        all.join(", ")
+                    ));
+                };
+                if has(target) {
+                    return Ok(None);
+                }
+                if let Some(there) = &before.cname {
+                    return refused(format!(
+                        "{} is a CNAME already, to {there}, and it is never replaced",
+                        wish.owner
+                    ));
+                }
+                (after.cname, after.ttl) = (Some(target.clone()), Some(new_ttl));
+                (vec![create(&wish.owner, target, new_ttl)?], target)
+            }
+        };
+        let changed = BTreeSet::from([changed.clone()]);
+        Ok(Some(Self::new(
+            wish.clone(),
+            before,
+            after,
+            changed,
+            changes,
+        )))
+    }
+}
+
+/// What a publish of an alias would send, bound to be refused as a whole: its DELETE is for an alias
+/// that stands nowhere.
+pub(super) fn rehearsal(owner: &str, ttl: u32) -> Result<Vec<Change>, ProviderError> {
+    let target = format!("preflight-{:032x}.invalid", rand::random::<u128>());
+    let set = cname_set(owner, &target, ttl)?;
+    Ok(vec![
+        change(ChangeAction::Delete, set.clone())?,
+        change(ChangeAction::Create, set)?,
+    ])
+}
+
+fn create(owner: &str, target: &str, ttl: u32) -> Result<Change, ProviderError> {
+    change(ChangeAction::Create, cname_set(owner, target, ttl)?)
+}
+
+fn cname_set(owner: &str, target: &str, ttl: u32) -> Result<ResourceRecordSet, ProviderError> {
+    let record = ResourceRecord::builder()
+        .value(format!("{target}."))
+        .build()
+        .map_err(unbuildable)?;
+    ResourceRecordSet::builder()
+        .name(owner)
+        .r#type(RrType::Cname)
+        .ttl(ttl.into())
+        .resource_records(record)
+        .build()
+        .map_err(unbuildable)
+}
+
+impl Verb {
+    /// The type that is wanted, or not.
+    pub(super) fn kind(self) -> RecordKind {
+        let (Self::Present(kind) | Self::Absent(kind)) = self;
+        kind
+    }
+}

@@ -1,0 +1,65 @@
+//! Lists that are older than a change which this process made a moment ago.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Route53;
+use super::change::{Outcome, undecided};
+use super::plan::{Plan, Verb};
+use super::zones::Known;
+use crate::provider::ProviderError;
+use crate::recent::WAITS_MS;
+use crate::record::TxtRrset;
+use crate::wish::Wish;
+
+impl Route53 {
+    /// Reads again where the list shows all as wished and contradicts what this process changed a
+    /// moment ago: then it is older than that.
+    pub(super) async fn settled(
+        &self,
+        zone: &Known,
+        wishes: &[Wish],
+        verb: Verb,
+        (mut plans, mut outcomes): (Vec<Plan>, Vec<Outcome>),
+    ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
+        let mut waits = WAITS_MS.iter();
+        loop {
+            let is_late = |(_, outcome): &Outcome| matches!(outcome, Ok(done) if self.is_older(zone, wishes, &done.after));
+            let (late, good): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_late);
+            outcomes = good;
+            if late.is_empty() {
+                return Ok((plans, outcomes));
+            }
+            let late: Vec<Wish> = late
+                .iter()
+                .filter_map(|(owner, _)| wishes.iter().find(|wish| wish.owner == *owner).cloned())
+                .collect();
+            let Some(wait) = waits.next() else {
+                let text = "the list is older than a change that was confirmed a moment ago";
+                let error = undecided(zone, text);
+                outcomes.extend(
+                    late.into_iter()
+                        .map(|wish| (wish.owner, Err(error.clone()))),
+                );
+                return Ok((plans, outcomes));
+            };
+            tokio::time::sleep(Duration::from_millis(*wait)).await;
+            let (more, done) = self.plan(zone, &late, verb).await?;
+            plans.extend(more);
+            outcomes.extend(done);
+        }
+    }
+
+    pub(super) fn is_older(&self, zone: &Known, wishes: &[Wish], listed: &TxtRrset) -> bool {
+        let wish = wishes.iter().find(|wish| wish.owner == listed.owner);
+        wish.into_iter().flat_map(|wish| &wish.values).any(|value| {
+            let is_there = listed.holds(value) || listed.cname.as_ref() == Some(value);
+            let entry = is_there.then_some(&Value::Null);
+            let owner = &listed.owner;
+            self.recent
+                .contradicted_by(&zone.id, owner, value.as_bytes(), entry.into_iter())
+                .is_some()
+        })
+    }
+}
