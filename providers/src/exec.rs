@@ -1,8 +1,10 @@
 //! Programs of the user's own: what no adapter here speaks, a program can. See [`Exec`] for what is
 //! asked of it.
 //!
-//! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again.
+//! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again, and
+//! [`alias`] does so for CNAME records.
 
+mod alias;
 mod change;
 mod program;
 mod protocol;
@@ -18,7 +20,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use table::KIND;
 
-use crate::provider::{ErrorKind, Preflight, Provider, ProviderError, no_cname, txt_only};
+use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use change::Verb;
 use protocol::Capabilities;
@@ -46,7 +48,7 @@ pub struct ExecSettings {
 /// the time is over, when more than 1 MiB comes, or when we are stopped, its whole process group is
 /// killed; so it must not hand its work to a process of another group.
 ///
-/// Every request has `"protocol": 1` and the `verb`. Names are A-labels in lower case without a
+/// Every request has `"protocol": 1` (see below) and the `verb`. Names are A-labels in lower case without a
 /// trailing dot. Records are TXT data as `dig` prints them, one text each: `"\"v=spf1 -all\""`, in
 /// the split they are stored in.
 ///
@@ -69,6 +71,15 @@ pub struct ExecSettings {
 ///   `inspect` gave them: who can, makes the change depend on them and exits 7 when they are not
 ///   these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer may be
 ///   empty. Doing what is done already is success.
+///
+/// # Protocol 2
+///
+/// A program that answers `capabilities` with `"protocol": 2` writes CNAME records too; it is then
+/// asked with `"protocol": 2`. `inspect` shows an alias as `"cname": "target.example"` with its
+/// `ttl` and no `records`, not as an error. `add` and `remove` may have
+/// `{"changes": [{"name", "zone", "zone_id", "ttl", "type": "CNAME", "target"}]}`, one change each:
+/// add the CNAME only where nothing stands, whatever its type (else exit 5), and remove it only with
+/// exactly this target. A change without `type` is one of TXT, as in protocol 1.
 ///
 /// # Exit status
 ///
@@ -102,22 +113,44 @@ impl Exec {
         }
     }
 
+    /// Both types in turn; results in the order of `records`.
+    async fn change_records(
+        &self,
+        records: &[Record],
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
+        let txt = self.change(&txt_values(records), verb).await;
+        let aliases = self.change_aliases(records, verb).await;
+        let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
+        let answer = |record: &Record| match record.kind() {
+            RecordKind::Txt => txt.next(),
+            RecordKind::Cname => aliases.next(),
+        };
+        // One answer for each.
+        records.iter().filter_map(answer).collect()
+    }
+
+    /// The version of the messages: the program's own once it has said it.
+    fn version(&self) -> u32 {
+        let said = self.capabilities.get();
+        said.map_or(*protocol::VERSIONS.start(), |found| found.protocol)
+    }
+
     async fn capabilities(&self) -> Result<&Capabilities, ProviderError> {
         self.capabilities
             .get_or_try_init(async || {
                 let found: Capabilities = self
                     .ask("capabilities", &serde_json::json!({}), "its capabilities")
                     .await?;
-                if found.protocol == protocol::VERSION {
+                if protocol::VERSIONS.contains(&found.protocol) {
                     return Ok(found);
                 }
-                let (program, theirs, ours) = (
-                    self.settings.program.display(),
-                    found.protocol,
-                    protocol::VERSION,
+                let (program, theirs) = (self.settings.program.display(), found.protocol);
+                let text = format!(
+                    "{program} speaks protocol {theirs}, and this program speaks {} and {}",
+                    protocol::VERSIONS.start(),
+                    protocol::VERSIONS.end()
                 );
-                let text =
-                    format!("{program} speaks protocol {theirs}, and this program speaks {ours}");
                 Err(ProviderError::new(ErrorKind::Settings, text))
             })
             .await
@@ -140,24 +173,28 @@ impl Provider for Exec {
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Add).await;
-        txt_only(records, answers)
+        self.change_records(records, Verb::Add).await
     }
 
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
-        let answers = self.change(&txt_values(records), Verb::Remove).await;
-        txt_only(records, answers)
+        self.change_records(records, Verb::Remove).await
     }
 
     /// Reads the name, and has the program rehearse an addition where it can: what that proves is
     /// the program's own affair.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
-        if kind == RecordKind::Cname {
-            return Err(no_cname(owner));
-        }
         let _turn = self.turn.lock().await;
-        let rehearses = self.capabilities().await?.rehearsal;
-        let look = self.look_one(owner).await?;
+        let (look, rehearses) = match kind {
+            RecordKind::Cname => self.rehearse_alias(owner).await?,
+            RecordKind::Txt => {
+                let rehearses = self.capabilities().await?.rehearsal;
+                let look = self.look_one(owner).await?;
+                if rehearses {
+                    self.rehearse(&look).await?;
+                }
+                (look, rehearses)
+            }
+        };
         let (program, zone) = (self.settings.program.display(), look.rrset.zone.clone());
         if !rehearses {
             let evidence = format!("{program} reads {owner} in zone {}", zone.apex);
@@ -170,7 +207,6 @@ impl Provider for Exec {
                 warnings,
             });
         }
-        self.rehearse(&look).await?;
         let evidence = format!(
             "{program} reads {owner} in zone {} and rehearsed a change of it",
             zone.apex

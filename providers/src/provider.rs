@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use prevalidate_kit::{Fault, FaultKind};
 
-use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 
 /// Something that can write records into zones: TXT values and CNAMEs.
 ///
@@ -70,24 +70,8 @@ pub trait Provider: Send + Sync + fmt::Debug {
     }
 }
 
-/// The answers for all of `records`, from those for the TXT values among them: an adapter that
-/// writes TXT only refuses the others.
-pub(crate) fn txt_only(
-    records: &[Record],
-    answers: Vec<Result<Receipt, ProviderError>>,
-) -> Vec<Result<Receipt, ProviderError>> {
-    let mut answers = answers.into_iter();
-    let answer = |record: &Record| match record.data {
-        RecordData::Txt(_) => answers.next().unwrap_or_else(|| {
-            let text = format!("nothing was tried for {}", record.owner);
-            Err(ProviderError::new(ErrorKind::Unavailable, text))
-        }),
-        RecordData::Cname(_) => Err(no_cname(&record.owner)),
-    };
-    records.iter().map(answer).collect()
-}
-
 /// The adapter writes TXT only.
+#[cfg(feature = "exec")]
 pub(crate) fn no_cname(owner: &str) -> ProviderError {
     let text = format!("a CNAME is wanted at {owner}, and this kind of provider writes TXT only");
     ProviderError::new(ErrorKind::Settings, text)

@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 5;
 /// Names of one `inspect`.
 const NAMES_AT_ONCE: usize = 200;
 /// What is read may lag behind what was written for a moment.
-const READ_BACK_WAITS_MS: [u64; 6] = [0, 20, 100, 300, 800, 2000];
+pub(super) const READ_BACK_WAITS_MS: [u64; 6] = [0, 20, 100, 300, 800, 2000];
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Add => "add",
             Self::Remove => "remove",
@@ -117,7 +117,7 @@ impl Exec {
             let Some(wish) = wishes.get(&name) else {
                 continue;
             };
-            match look.map(|look| plan(look, wish, verb)) {
+            match look.and_then(|look| plan(look, wish, verb)) {
                 Err(error) => drop(outcomes.insert(name, Err(error))),
                 Ok(plan) if plan.records.is_empty() => {
                     drop(outcomes.insert(name, Ok(unchanged(plan.look))))
@@ -189,7 +189,7 @@ impl Exec {
         let mut said = String::new();
         for attempt in 0..ATTEMPTS {
             let look = self.look_one(name).await?;
-            let plan = plan(look, wish, verb);
+            let plan = plan(look, wish, verb)?;
             if plan.records.is_empty() {
                 return Ok(match before {
                     Some(before) => done_after_all(before, plan.look, wish, verb),
@@ -217,7 +217,7 @@ impl Exec {
                         .await
                         .map_err(|error| error.after_loss(name))?;
                     let was = before.take().unwrap_or(plan.look.rrset);
-                    let now = self::plan(look, wish, verb);
+                    let now = self::plan(look, wish, verb)?;
                     return if now.records.is_empty() {
                         Ok(done_after_all(was, now.look, wish, verb))
                     } else {
@@ -413,7 +413,15 @@ impl Exec {
     }
 }
 
-fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Plan {
+fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Result<Plan, ProviderError> {
+    if let (Verb::Add, Some(target)) = (verb, &look.rrset.cname) {
+        let text = format!(
+            "{} is an alias (a CNAME to {target}) and cannot hold a TXT value beside it",
+            look.rrset.owner
+        );
+        return Err(ProviderError::new(ErrorKind::Unsafe, text)
+            .with_hint("validate the parent domain instead; it covers this name"));
+    }
     let records = match verb {
         Verb::Add => wish
             .iter()
@@ -426,7 +434,7 @@ fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Plan {
             look.rrset.records.iter().filter(ours).cloned().collect()
         }
     };
-    Plan { look, records }
+    Ok(Plan { look, records })
 }
 
 fn unchanged(look: Look) -> Done {

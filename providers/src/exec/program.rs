@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::protocol::{Request, VERSION};
+use super::protocol::Request;
 use super::{Exec, ExecSettings};
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -112,7 +112,7 @@ impl Exec {
         let program = self.settings.program.display();
         let tried = format!("{program} {verb}, for {what}");
         let request = serde_json::to_vec(&Request {
-            protocol: VERSION,
+            protocol: self.version(),
             verb,
             rest: request,
         })

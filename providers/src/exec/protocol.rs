@@ -1,12 +1,12 @@
-//! The messages, version 1. Answers are read leniently: what we do not know is the program's own.
+//! The messages, versions 1 and 2. Answers are read leniently: what we do not know is the program's own.
 
 use serde::{Deserialize, Serialize};
 
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
 
-/// Of requests and answers.
-pub(super) const VERSION: u32 = 1;
+/// Of requests and answers: 2 has CNAME records.
+pub(super) const VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
 /// Changes of one call where a program names no number.
 const BATCH: usize = 50;
 
@@ -97,6 +97,7 @@ pub(super) struct Name {
     ttl: Option<u32>,
     #[serde(default)]
     records: Vec<String>,
+    cname: Option<String>,
     serial: Option<u32>,
     negative_ttl: Option<u32>,
     #[serde(default)]
@@ -160,7 +161,8 @@ impl Name {
             .map(read)
             .collect::<Result<Vec<_>, _>>()
             .map_err(unreadable)?;
-        let ttl = self.ttl.filter(|_| !records.is_empty());
+        let cname = self.cname.as_deref().map(plain);
+        let ttl = self.ttl.filter(|_| !records.is_empty() || cname.is_some());
         if ttl.is_none() && !records.is_empty() {
             return Err(unreadable("there are records and no `ttl`".into()));
         }
@@ -175,7 +177,7 @@ impl Name {
             owner,
             ttl,
             records,
-            cname: None,
+            cname,
             negative_ttl: self.negative_ttl,
         };
         Ok(Look {
