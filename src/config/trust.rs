@@ -174,9 +174,8 @@ fn programs(settings: &Settings) -> Vec<Named> {
         }
     };
     for (name, ca) in &settings.cas {
-        secret(format!("ca.{name}.api_key"), &ca.api_key);
-        if let Some(second) = &ca.second_api_key {
-            secret(format!("ca.{name}.second_api_key"), second);
+        for (key, source) in ca.values.secrets() {
+            secret(format!("ca.{name}.{key}"), source);
         }
     }
     if let Some(password) = &settings.store_password {
