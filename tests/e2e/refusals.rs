@@ -3,7 +3,7 @@
 use super::world::{Ran, Setup, World};
 use crate::support::name_server::write_secret;
 use crate::support::zones::Key;
-use crate::support::{Keys, NameServer, Zone};
+use crate::support::{Keys, NameServer, Policy, Zone};
 
 fn start() -> (NameServer, World, Setup) {
     let zone = Zone::new(
@@ -59,4 +59,14 @@ fn a_server_that_is_down_ends_with_status_4_and_names_its_address() {
         &setup,
         &["refused.test", &server.address().to_string()],
     );
+}
+
+#[test]
+fn a_refusal_that_a_frozen_zone_may_cause_says_so_and_is_tried_again_within_minutes() {
+    let zone = Zone::new("refused.test", "@ 3600 TXT \"v=spf1 -all\"").policy(Policy::Closed);
+    let server = NameServer::bind(&[zone], &Keys::of(&["prevalidate"]));
+    let world = World::new(&[&server]);
+    let setup = world.setup(&server, &["refused.test"]);
+    let ran = refused(&world, &setup, &["refused.test", "rndc thaw", "in 15 min"]);
+    assert!(!ran.stdout.contains("in 6 h"), "{}", ran.said());
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+mod evidence;
+
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("config/exec")
@@ -150,26 +152,6 @@ async fn the_example_with_nsupdate_keeps_the_contract_on_bind() {
 
 /// There is no Kerberos here: what is shown is that nsupdate is told to use it, and never goes
 /// without a signature.
-#[tokio::test]
-async fn the_example_reads_and_writes_the_view_of_its_key() {
-    let server = super::places::views("@ 86400 TXT \"v=spf1 -all\"", "@ 60 TXT \"v=spf1 -all\"");
-    let (before, unsigned) = (server.dig_with_key(APEX, "TXT"), server.txt(APEX));
-    let address = server.address();
-    let key_file = server.tsig_key_file();
-    let environment = json!({
-        "SERVER": format!("{}#{}", address.ip(), address.port()),
-        "KEY_FILE": key_file,
-    });
-    let provider = program(&example("nsupdate"), environment, 20);
-    let receipt = add(&*provider, APEX, "swiss-pki=view").await.unwrap();
-    assert_eq!(receipt.after.ttl, Some(86_400));
-    let ours = Record::txt(APEX, "swiss-pki=view");
-    let gone = provider.ensure_absent(&[ours]).await.remove(0);
-    assert!(gone.unwrap().changed);
-    assert_eq!(server.dig_with_key(APEX, "TXT"), before);
-    assert_eq!(server.txt(APEX), unsigned);
-}
-
 #[tokio::test]
 async fn without_a_key_file_the_example_signs_by_gss_tsig() {
     let (server, folder) = (

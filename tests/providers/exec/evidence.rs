@@ -1,0 +1,52 @@
+//! Programs that read another place, or another time, than they write.
+
+use super::*;
+
+#[tokio::test]
+async fn the_example_reads_and_writes_the_view_of_its_key() {
+    let server =
+        super::super::places::views("@ 86400 TXT \"v=spf1 -all\"", "@ 60 TXT \"v=spf1 -all\"");
+    let (before, unsigned) = (server.dig_with_key(APEX, "TXT"), server.txt(APEX));
+    let address = server.address();
+    let key_file = server.tsig_key_file();
+    let environment = json!({
+        "SERVER": format!("{}#{}", address.ip(), address.port()),
+        "KEY_FILE": key_file,
+    });
+    let provider = program(&example("nsupdate"), environment, 20);
+    let receipt = add(&*provider, APEX, "swiss-pki=view").await.unwrap();
+    assert_eq!(receipt.after.ttl, Some(86_400));
+    let ours = Record::txt(APEX, "swiss-pki=view");
+    let gone = provider.ensure_absent(&[ours]).await.remove(0);
+    assert!(gone.unwrap().changed);
+    assert_eq!(server.dig_with_key(APEX, "TXT"), before);
+    assert_eq!(server.txt(APEX), unsigned);
+}
+
+#[tokio::test]
+async fn a_look_at_the_zone_as_it_was_before_is_no_damage() {
+    let folder = TempDir::new().unwrap();
+    for (name, before, after, expected) in [
+        ("lags", 7, 7, ErrorKind::Unknown),
+        ("drops", 7, 8, ErrorKind::Damaged),
+    ] {
+        let path = folder.path().join(name);
+        let state = folder.path().join(format!("{name}.state"));
+        let text = format!(
+            r#"#!/bin/sh
+cat >/dev/null; serial={before}; test -e {state} && serial={after}
+case $1 in
+capabilities) echo '{{"protocol":1}}';;
+inspect) echo '{{"names":[{{"name":"example.test","zone":"example.test","ttl":60,"records":["\"v=spf1 -all\""],"serial":'$serial'}}]}}';;
+*) touch {state};;
+esac
+"#,
+            state = state.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let provider = program(&path, json!({}), 30);
+        let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+        assert_eq!(error.kind, expected, "{name}: {}", shown(&error));
+    }
+}
