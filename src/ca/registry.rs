@@ -37,8 +37,11 @@ pub struct Adapter {
     /// Why the secret of a key may not be the CA's, where its form tells.
     pub doubt: fn(&str, &SecretString) -> Option<String>,
     /// Makes the adapter for an account.
-    pub connect: fn(Account<'_>, Arc<dyn Clock>) -> Result<Arc<dyn Validation>, CaError>,
+    pub connect: Connect,
 }
+
+/// Makes the adapter for an account, with the clock that its logins are dated by.
+pub type Connect = fn(Account<'_>, Arc<dyn Clock>) -> Result<Arc<dyn Validation>, CaError>;
 
 /// Two are the same when their kind is.
 impl PartialEq for Adapter {

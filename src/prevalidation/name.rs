@@ -329,6 +329,10 @@ fn malformed(written: &str, shown: &str) -> NameError {
         return NameError::Address(shown.to_owned());
     }
     let labels = || written.split('.');
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "only measures a name that the strict function has refused"
+    )]
     let ascii = idna::domain_to_ascii(written).unwrap_or_else(|_| written.to_owned());
     let reason = if written.contains("://") {
         "give the name alone, without `https://`".to_owned()
