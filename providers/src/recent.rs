@@ -83,11 +83,11 @@ mod tests {
         assert!(!is_older(&[]));
         recent.note("z", "a.ch", b"x", None);
         assert!(is_older(&[]) && is_older(&[]));
-        assert!(!is_older(&[new.clone()]));
+        assert!(!is_older(std::slice::from_ref(&new)));
         // Somebody has removed it since.
         assert!(!is_older(&[]));
         recent.note("z", "a.ch", b"x", Some(old.clone()));
-        assert!(is_older(&[old.clone()]));
+        assert!(is_older(std::slice::from_ref(&old)));
         // Somebody has added it since, as another entry.
         assert!(!is_older(&[new]) && !is_older(&[old]));
     }

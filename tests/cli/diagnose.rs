@@ -1,6 +1,7 @@
 //! `diagnose` as people and programs meet it: the built binary against a sandbox with servers that
 //! lag, lie or are silent.
 
+use prevalidate::clock::{Clock, SystemClock};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -411,7 +412,7 @@ async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_that_another_process_works_on_is_said_to_be_held_by_it() {
     let lab = Lab::with_a_stale_secondary().await;
-    let until = jiff::Timestamp::now().as_microsecond() + 200_000_000;
+    let until = SystemClock.now().as_microsecond() + 200_000_000;
     let hold = format!("UPDATE domain SET lease_until = {until}, lease_holder = 'run-other/4711'");
     let file = lab.folder.path().join("prevalidate.db");
     process::run("sqlite3", &[&file.display().to_string(), &hold], "");

@@ -23,6 +23,9 @@ pub enum Names {
     Relative,
 }
 
+/// The zones and the serial that a lagging list shows, and for how many more reads.
+type Lag = (BTreeMap<(String, String), Vec<Value>>, u32, usize);
+
 #[derive(Default)]
 struct Inside {
     users: BTreeMap<String, (String, String)>,
@@ -31,7 +34,7 @@ struct Inside {
     zones: BTreeMap<(String, String), Vec<Value>>,
     serial: u32,
     /// What reads of a zone show, its serial then, and for how many more of them.
-    lag: Option<(BTreeMap<(String, String), Vec<Value>>, u32, usize)>,
+    lag: Option<Lag>,
 }
 
 /// The fake.
