@@ -115,16 +115,21 @@ pub(in crate::ca) fn peer(base: &Url, proxy: Option<&Url>) -> String {
 pub(in crate::ca) fn distrust(error: &reqwest::Error) -> Option<(String, &'static str)> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let tls = error.downcast_ref::<TlsError>().or_else(|| {
-            let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
-            inner.downcast_ref::<TlsError>()
-        });
-        if let Some(TlsError::InvalidCertificate(why)) = tls {
+        if let Some(TlsError::InvalidCertificate(why)) = tls_error(error) {
             return Some(words(why));
         }
         cause = error.source();
     }
     None
+}
+
+/// The TLS error that an error is. One error of I/O may stand within another, and none of them
+/// names what it holds as its source.
+fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<&TlsError> {
+    if let Some(tls) = error.downcast_ref::<TlsError>() {
+        return Some(tls);
+    }
+    tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
 }
 
 fn words(why: &CertificateError) -> (String, &'static str) {
