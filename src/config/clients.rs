@@ -9,7 +9,7 @@ use super::names::{Listed, read_lines, read_name};
 use super::read::is_loopback;
 use super::tree::{Schema, Section, shown_key};
 use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
-use crate::ca::ClientSelector;
+use crate::ca::{ClientSelector, registry};
 use crate::prevalidation::{DomainName, Notice};
 
 pub(super) const CLIENT: Schema = Schema {
@@ -111,7 +111,8 @@ impl<'a> Clients<'a> {
         let ca = self.ca(section);
         let account = ca.as_ref().and_then(|name| self.cas.get(name)?.as_ref());
         self.is_sandbox = account.is_some_and(|account| is_loopback(&account.url));
-        let check_client = account.map(|account| account.kind.check_client);
+        // Of an account with a fault of its own the kind is not known: most are of the first.
+        let kind = account.map_or(registry::ADAPTERS[0], |account| account.kind);
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");
@@ -119,7 +120,7 @@ impl<'a> Clients<'a> {
             }
             (true, false) => {
                 let text = section.text("reference")?;
-                match check_client.map_or(Ok(()), |check| check(text)) {
+                match (kind.check_client)(text) {
                     Ok(()) => Some(ClientSelector::Reference(text.to_owned())),
                     Err(why) => {
                         section.fault("reference", why);
