@@ -125,7 +125,7 @@ pub(in crate::ca) fn distrust(error: &reqwest::Error) -> Option<(String, &'stati
 
 /// The TLS error that an error is. One error of I/O may stand within another, and none of them
 /// names what it holds as its source.
-fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<&TlsError> {
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
     if let Some(tls) = error.downcast_ref::<TlsError>() {
         return Some(tls);
     }
