@@ -4,44 +4,18 @@
 //! A CA may ask any name server of each zone on the way, so the alias itself is held to the same
 //! rule as the value: every address must have it, and all must name the same target.
 
-use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 use serde::Serialize;
 
 use super::delegation::WalkError;
 use super::evidence::{alias_of, text};
 use super::gate::{Hop, name};
-use super::referral::authoritative;
 use super::settings::Way;
 use super::{Gate, GateMode, Question, Verdict};
 use crate::prevalidation::RecordName;
 
 /// Aliases in a row that are followed; resolvers follow 8 to 16.
 const MOST: usize = 8;
-
-/// The target that most of the replies name for an alias at `owner`, of equally many the first by
-/// name; `None` when most authoritative replies show no alias there.
-pub(super) fn target_of<'a>(
-    replies: impl Iterator<Item = &'a Message>,
-    owner: &Name,
-) -> Option<String> {
-    let said: Vec<Option<String>> = replies
-        .filter(|reply| authoritative(reply).is_ok())
-        .map(|reply| alias_of(reply, owner).map(text))
-        .collect();
-    let (all, mut targets) = (said.len(), Vec::new());
-    targets.extend(said.into_iter().flatten());
-    if targets.len() * 2 < all {
-        return None;
-    }
-    targets.sort_unstable();
-    let count = |target: &String| targets.iter().filter(|other| *other == target).count();
-    targets
-        .iter()
-        .rev()
-        .max_by_key(|target| count(target))
-        .cloned()
-}
 
 /// One alias on the way to a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

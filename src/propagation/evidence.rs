@@ -99,6 +99,35 @@ pub(super) fn alias_of<'a>(reply: &'a Message, owner: &'a Name) -> Option<&'a Na
     })
 }
 
+/// The target that most of the replies name for an alias at `owner`, of equally many the first by
+/// name; `None` when most authoritative replies show no alias there.
+pub(super) fn alias_target<'a>(
+    replies: impl Iterator<Item = &'a Message>,
+    owner: &Name,
+) -> Option<String> {
+    let said: Vec<Option<String>> = replies
+        .filter(|reply| is_authoritative(reply))
+        .map(|reply| alias_of(reply, owner).map(text))
+        .collect();
+    let (all, mut targets) = (said.len(), Vec::new());
+    targets.extend(said.into_iter().flatten());
+    if targets.len() * 2 < all {
+        return None;
+    }
+    targets.sort_unstable();
+    let count = |target: &String| targets.iter().filter(|other| *other == target).count();
+    targets
+        .iter()
+        .rev()
+        .max_by_key(|target| count(target))
+        .cloned()
+}
+
+fn is_authoritative(reply: &Message) -> bool {
+    let told = reply.metadata.response_code;
+    reply.metadata.authoritative && matches!(told, ResponseCode::NoError | ResponseCode::NXDomain)
+}
+
 /// A target compares without case and without the last full stop.
 fn alias_in(reply: &Message, owner: &Name, target: &str) -> (Answer, String) {
     let wanted = target.trim_end_matches('.').to_ascii_lowercase();

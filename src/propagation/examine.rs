@@ -28,6 +28,7 @@ use super::resolver::{Resolver, ResolverAnswer};
 use super::{AliasReport, Answer, GateMode, Question, RecordKind, Verdict, Wanted, rule};
 use crate::prevalidation::{DomainName, NameError, RecordName};
 
+pub use climb::CaaSets;
 pub use server::{Edns, ServerReport};
 pub use trust::{DnssecReport, DnssecStatus};
 pub use wildcard::Wildcard;

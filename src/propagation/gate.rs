@@ -22,8 +22,8 @@ use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
 use super::wanted::AsRecordType;
 use super::{
-    GateMode, LiveZone, Lookout, Question, RecordKind, ServerAnswer, Verdict, Wanted, alias,
-    evidence, rule,
+    GateMode, LiveZone, Lookout, Question, RecordKind, ServerAnswer, Verdict, Wanted, evidence,
+    rule,
 };
 use crate::clock::Clock;
 use crate::prevalidation::{DomainName, RecordName};
@@ -211,7 +211,7 @@ impl Gate {
         let kind = question.wanted.kind();
         let (trust, replies) = join(self.trust(&who), self.round(&who, owner, kind)).await;
         let target = if question.follows() {
-            alias::target_of(replies.values().flatten(), owner)
+            evidence::alias_target(replies.values().flatten(), owner)
         } else {
             None
         };

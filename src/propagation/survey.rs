@@ -4,45 +4,23 @@
 //! One survey asks each address one question. CAA records are asked for once per name, however many
 //! domains lie below it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::RecordType;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::OnceCell;
 
-use super::caa::{CaaAdvice, Property};
+use super::caa::CaaAdvice;
 use super::dnssec::Trust;
+pub use super::examine::CaaSets;
 use super::examine::DnssecReport;
 use super::gate::apex;
 use super::referral::authoritative;
 use super::{Gate, Responsible, race};
 use crate::prevalidation::DomainName;
-
-/// CAA record sets by the name they were asked for.
-#[derive(Debug, Default)]
-pub struct CaaSets(Mutex<HashMap<Name, Found>>);
-
-type Found = Arc<OnceCell<Result<Vec<Property>, String>>>;
-
-impl CaaSets {
-    /// The set at `owner`: what is known, or else what `find` brings.
-    pub(super) async fn of(
-        &self,
-        owner: &Name,
-        find: impl Future<Output = Result<Vec<Property>, String>>,
-    ) -> Result<Vec<Property>, String> {
-        let found = {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(owner.clone()).or_default())
-        };
-        found.get_or_init(|| find).await.clone()
-    }
-}
 
 /// What one look at a domain showed.
 #[derive(Debug, Clone, PartialEq, Serialize)]

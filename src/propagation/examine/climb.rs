@@ -1,20 +1,44 @@
 //! Finding the CAA records that count: from the domain upwards, the first name that has any (RFC
 //! 8659, section 3).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use hickory_proto::op::Message;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::prevalidation::DomainName;
 use crate::propagation::caa::{CaaAdvice, Property, evaluate};
 use crate::propagation::delegation::Walk;
 use crate::propagation::evidence::text;
 use crate::propagation::gate::name;
-use crate::propagation::survey::CaaSets;
 use crate::propagation::{Gate, Responsible};
 
 /// Aliases in a row that are followed; CAs follow 8 at least (RFC 8659 leaves it to resolvers).
 const MOST_ALIASES: usize = 8;
+
+/// CAA record sets by the name they were asked for.
+#[derive(Debug, Default)]
+pub struct CaaSets(Mutex<HashMap<Name, Found>>);
+
+type Found = Arc<OnceCell<Result<Vec<Property>, String>>>;
+
+impl CaaSets {
+    /// The set at `owner`: what is known, or else what `find` brings.
+    async fn of(
+        &self,
+        owner: &Name,
+        find: impl Future<Output = Result<Vec<Property>, String>>,
+    ) -> Result<Vec<Property>, String> {
+        let found = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(owner.clone()).or_default())
+        };
+        found.get_or_init(|| find).await.clone()
+    }
+}
 
 impl Gate {
     /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, join_all};
 use hickory_proto::rr::{Name, RecordType};
 use jiff::Timestamp;
 
+use super::climb::CaaSets;
 use super::{DelegationReport, Examination, Fault, ServerReport, Subject, server, wildcard};
 use crate::propagation::delegation::{WalkError, is_private};
 use crate::propagation::dnssec;
@@ -16,7 +17,6 @@ use crate::propagation::finding::code::Code;
 use crate::propagation::gate::name;
 use crate::propagation::race;
 use crate::propagation::resolver::weigh;
-use crate::propagation::survey::CaaSets;
 use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
