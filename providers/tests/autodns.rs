@@ -148,6 +148,18 @@ impl Subject for Real {
         assert_eq!(owner, APEX);
         self.fake.take(APEX, "", &quoted(record));
     }
+    fn writes_cname(&self) -> bool {
+        true
+    }
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        let name = owner.strip_suffix(&format!(".{APEX}")).unwrap();
+        match target {
+            Some(target) => self
+                .fake
+                .put(APEX, name, "CNAME", 300, &format!("{target}.")),
+            None => self.fake.take_alias(APEX, name),
+        }
+    }
     async fn restart(&self) {}
     async fn lose_next_answer(&self) {
         self.fake

@@ -155,6 +155,15 @@ impl Subject for Real {
     async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
         self.fake.take(&self.zone, owner, &quoted(record));
     }
+    fn writes_cname(&self) -> bool {
+        true
+    }
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        match target {
+            Some(target) => self.fake.put(&self.zone, owner, "CNAME", 300, target),
+            None => self.fake.take_alias(&self.zone, owner),
+        }
+    }
     async fn restart(&self) {}
     async fn lose_next_answer(&self) {
         self.fake.fail("POST", Fault::LoseAnswer);

@@ -247,6 +247,17 @@ impl Subject for Route53 {
             zone.put(set);
         });
     }
+    fn writes_cname(&self) -> bool {
+        true
+    }
+    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+        self.0.with(ZONE, |zone| match target {
+            Some(target) => zone.put(Rrset::new(owner, "CNAME", 300, &[&format!("{target}.")])),
+            None => zone
+                .sets
+                .retain(|set| set.name != owner || set.kind != "CNAME"),
+        });
+    }
     async fn restart(&self) {}
     async fn lose_next_answer(&self) {
         self.0
@@ -291,9 +302,16 @@ async fn route_53_keeps_the_contract_with_no_more_than_the_documented_permission
     let verbs = condition["route53:ChangeResourceRecordSetsActions"]
         .as_array()
         .unwrap();
+    // What the documents add for a CA that asks for a CNAME.
+    let documents = include_str!("../../docs/providers.md");
+    assert!(
+        documents.contains("add its name to the names of the policy and \"CNAME\" to the types")
+    );
+    let alias = Value::from("CNAME");
     let changes = verbs.iter().flat_map(|verb| {
         kinds
             .iter()
+            .chain([&alias])
             .map(|kind| format!("{} {}", text(verb), text(kind)))
     });
     let allowed: BTreeSet<String> = allowed

@@ -112,6 +112,14 @@ impl FakeAutodns {
         records.retain(|record| record["name"] != name || record["value"] != value);
     }
 
+    /// Somebody deletes the CNAME of a name.
+    pub fn take_alias(&self, zone: &str, name: &str) {
+        let mut inside = self.inside();
+        inside.serial += 1;
+        let records = inside.zones.get_mut(&(zone.into(), SERVER.into())).unwrap();
+        records.retain(|record| record["name"] != name || record["type"] != "CNAME");
+    }
+
     /// Everything in a zone, sorted.
     pub fn dump(&self, zone: &str) -> Vec<String> {
         let inside = self.inside();
@@ -310,6 +318,11 @@ impl Inside {
                 let name = json!(self.stored_name(add["name"].as_str().unwrap(), zone));
                 if records.iter().any(|record| same(record, add, &name)) {
                     return failed("EF02022", "Der Zusatzeintrag wurde doppelt eingetragen.");
+                }
+                // No name server loads a zone with an alias beside anything.
+                let mut here = records.iter().filter(|record| record["name"] == name);
+                if here.any(|record| record["type"] == "CNAME" || add["type"] == "CNAME") {
+                    return failed("EF02023", "CNAME und andere Eintraege schliessen sich aus.");
                 }
                 let mut record = add.clone();
                 record["name"] = name;

@@ -158,6 +158,14 @@ impl FakeCloudflare {
             .retain(|record| record.name != name || record.content != content);
     }
 
+    /// Somebody deletes the CNAME of a name.
+    pub fn take_alias(&self, zone: &str, name: &str) {
+        let mut inside = self.inside();
+        inside.serial += 1;
+        let records = inside.records.entry(zone.into()).or_default();
+        records.retain(|record| record.name != name || record.kind != "CNAME");
+    }
+
     /// Somebody edits a record: another content under the same id.
     pub fn edit(&self, zone: &str, content: &str, other: &str) {
         let mut inside = self.inside();
