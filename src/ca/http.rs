@@ -17,6 +17,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prevalidate_kit::causes::chain;
+use prevalidate_kit::http::{Client, is_not_sent};
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
@@ -69,7 +70,9 @@ pub(super) struct Http {
     host: String,
     /// The host with its port, and the proxy before it.
     peer: String,
-    client: reqwest::Client,
+    client: Client,
+    /// The host that connections go to: the proxy's where there is one.
+    next_host: String,
     limiter: DefaultDirectRateLimiter,
     permit: Option<Permit>,
     timeouts: Timeouts,
@@ -89,6 +92,7 @@ impl Http {
             host: base.host_str().unwrap_or_default().to_owned(),
             peer: connect::peer(base, reach.proxy.as_ref()),
             client: connect::client(reach)?,
+            next_host: connect::next_host(reach),
             limiter: RateLimiter::direct(quota(reach.rate).ok_or_else(|| {
                 refused("`rate` must be more than 0 and at most 1,000 calls a second".to_owned())
             })?),
@@ -172,6 +176,7 @@ impl Http {
         };
         let mut request = self
             .client
+            .inner()
             .request(call.method.clone(), url)
             .headers(headers.clone())
             .header(header::ACCEPT, accept);
@@ -215,11 +220,11 @@ impl Http {
             .await
             .map_err(silent)?
             .map_err(|error| {
-                let not_sent = error.is_connect() || error.is_builder();
+                let not_sent = is_not_sent(&error);
                 if let Some((why, hint)) = connect::distrust(&error) {
                     return Broken::Untrusted(why, hint);
                 }
-                let why = chain(&error.without_url());
+                let why = self.client.words(error, &self.next_host);
                 if not_sent {
                     Broken::NotSent(why)
                 } else {

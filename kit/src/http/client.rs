@@ -32,6 +32,8 @@ pub struct Way<'a> {
     pub is_plain: bool,
     /// PEM certificates that are trusted in place of the system's.
     pub ca_file: Option<&'a Path>,
+    /// The certificate and the key that this client shows, in PEM.
+    pub identity: Option<(&'a Path, &'a Path)>,
     /// A proxy, where there is one.
     pub proxy: Option<&'a Url>,
     /// User and password, for a proxy that asks for them.
@@ -90,6 +92,9 @@ impl Client {
                 roots(file).map_err(|why| format!("`ca_file` {}: {why}", file.display()))?;
             builder = builder.tls_certs_only(roots);
         }
+        if let Some((certificate, key)) = way.identity {
+            builder = builder.identity(identity(certificate, key)?);
+        }
         let inner = builder.build().map_err(|error| {
             let why = chain(&error.without_url());
             format!("the HTTPS client cannot be set up: {why}")
@@ -117,6 +122,23 @@ impl Client {
 /// Whether an error says that nothing was sent.
 pub fn is_not_sent(error: &reqwest::Error) -> bool {
     error.is_connect() || error.is_builder()
+}
+
+/// The certificate and the key that this client shows.
+fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String> {
+    let read = |what: &str, file: &Path| {
+        std::fs::read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
+    };
+    let mut pem = read("certificate", certificate)?;
+    pem.push(b'\n');
+    pem.extend(read("key", key)?);
+    reqwest::Identity::from_pem(&pem).map_err(|_| {
+        format!(
+            "`certificate` {} and `key` {} are no certificate and its key in PEM form",
+            certificate.display(),
+            key.display()
+        )
+    })
 }
 
 /// The certificates of a file, each of which must be one that can be trusted.
@@ -179,6 +201,7 @@ mod tests {
             connect,
             is_plain: true,
             ca_file: None,
+            identity: None,
             proxy: None,
             proxy_login: None,
             pinned,

@@ -83,6 +83,7 @@ impl HttpSettings {
             connect: self.timeout / 2,
             is_plain: self.url.scheme() == "http",
             ca_file: self.ca_file.as_deref(),
+            identity: None,
             proxy: self.proxy.as_ref(),
             proxy_login: login.map(|((user, _), password)| (user.as_str(), password)),
             pinned: None,

@@ -3,13 +3,9 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::time::Duration;
 
-use prevalidate_kit::causes::chain;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
+use prevalidate_kit::http::{Client, Way};
+use tokio_rustls::rustls::{CertificateError, Error as TlsError};
 use url::Url;
 
 use super::Reach;
@@ -21,80 +17,25 @@ const TRUST_HINT: &str = "If a TLS inspection stands between, or the CA has a ro
     that root in `ca_file`; else the system's roots count, or those of SSL_CERT_FILE.";
 
 /// Makes the client that `reach` describes.
-pub(in crate::ca) fn client(reach: &Reach) -> Result<reqwest::Client, CaError> {
-    let refused = |what: String| CaError::new(Failure::Settings, format!("{}: {what}", reach.name));
-    let base = &reach.base;
-    let mut builder = reqwest::Client::builder()
-        .user_agent(&reach.user_agent)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        // One call, one answer: a connection that others share could take several effects down
-        // with it.
-        .http1_only()
-        .connect_timeout(reach.timeouts.connect)
-        // A connection that the CA closes just as we use it costs an effect its answer.
-        .pool_idle_timeout(Duration::from_secs(15))
-        .https_only(base.scheme() == "https");
-    if let Some(proxy) = &reach.proxy {
-        let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
-            refused("`proxy` is no URL of a proxy; write it as http://host:port".to_owned())
-        })?;
-        builder = builder.proxy(proxy);
-    }
-    if base.scheme() == "http" {
-        // Loopback needs no roots, and a machine without any must still run the sandbox.
-        builder = builder.tls_certs_only([]);
-    } else if let Some(file) = &reach.ca_file {
-        let roots =
-            roots(file).map_err(|why| refused(format!("`ca_file` {}: {why}", file.display())))?;
-        builder = builder.tls_certs_only(roots);
-    }
-    if let Some((certificate, key)) = &reach.identity {
-        builder = builder.identity(identity(certificate, key).map_err(refused)?);
-    }
-    builder.build().map_err(|error| {
-        refused(format!(
-            "the HTTPS client cannot be set up: {}",
-            chain(&error.without_url())
-        ))
+pub(in crate::ca) fn client(reach: &Reach) -> Result<Client, CaError> {
+    let identity = reach.identity.as_ref();
+    Client::new(&Way {
+        connect: reach.timeouts.connect,
+        is_plain: reach.base.scheme() == "http",
+        ca_file: reach.ca_file.as_deref(),
+        identity: identity.map(|(certificate, key)| (certificate.as_path(), key.as_path())),
+        proxy: reach.proxy.as_ref(),
+        proxy_login: None,
+        pinned: None,
+        user_agent: Some(&reach.user_agent),
     })
+    .map_err(|why| CaError::new(Failure::Settings, format!("{}: {why}", reach.name)))
 }
 
-/// The certificate and the key that this client shows.
-fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String> {
-    let read = |what: &str, file: &Path| {
-        std::fs::read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
-    };
-    let mut pem = read("certificate", certificate)?;
-    pem.push(b'\n');
-    pem.extend(read("key", key)?);
-    reqwest::Identity::from_pem(&pem).map_err(|_| {
-        format!(
-            "`certificate` {} and `key` {} are no certificate and its key in PEM form",
-            certificate.display(),
-            key.display()
-        )
-    })
-}
-
-/// The certificates of a file, each of which must be one that can be trusted.
-fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let pem = std::fs::read(file).map_err(|error| error.to_string())?;
-    let mut roots = Vec::new();
-    for (index, found) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let broken = || format!("certificate {} in it cannot be read", index + 1);
-        let found = found.map_err(|_| broken())?;
-        RootCertStore::empty()
-            .add(found.clone())
-            .map_err(|_| broken())?;
-        roots.push(reqwest::Certificate::from_der(&found).map_err(|_| broken())?);
-    }
-    if roots.is_empty() {
-        return Err("holds no certificate in PEM form".to_owned());
-    }
-    Ok(roots)
+/// The host that connections go to: the proxy's where there is one.
+pub(in crate::ca) fn next_host(reach: &Reach) -> String {
+    let url = reach.proxy.as_ref().unwrap_or(&reach.base);
+    url.host_str().unwrap_or_default().to_owned()
 }
 
 /// The host with its port, as a firewall knows it, and the proxy that stands before it.

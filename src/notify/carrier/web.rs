@@ -133,6 +133,7 @@ impl Web {
             connect: CONNECT,
             is_plain,
             ca_file: self.ca_file.as_deref(),
+            identity: None,
             proxy: None,
             proxy_login: None,
             pinned: Some((&name, &addresses)),
