@@ -15,6 +15,7 @@ mod look;
 mod looks;
 mod perform;
 pub mod route;
+mod survey;
 mod target;
 mod task;
 
@@ -30,7 +31,7 @@ use crate::ca::Validation;
 use crate::ca::ending::Ending;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::prevalidation::{Alarm, DomainName, Plan, PlannedStep, Policy, State};
+use crate::prevalidation::{Alarm, Decision, DomainName, Plan, PlannedStep, Policy, State};
 use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
@@ -40,6 +41,7 @@ use hold::{Hold, Moment};
 pub use intake::Intake;
 pub use look::{failure_fact, reference_fact, refusal_fact};
 use looks::{Looks, UnderWay};
+use survey::Sight;
 pub use target::Target;
 
 /// Everything outside that a worker touches.
@@ -166,6 +168,14 @@ pub enum LookState {
         /// Whether the same may succeed later.
         temporary: bool,
     },
+}
+
+/// What a plan needs to know of a domain.
+struct Brief {
+    domain: DomainName,
+    covered_by: Option<DomainName>,
+    state: State,
+    decision: Decision,
 }
 
 /// Performs the steps for the domains of some clients.
@@ -322,32 +332,21 @@ impl Worker {
     pub async fn plan(&self) -> Result<Plan, StoreError> {
         let (mut alarms, mut steps) = (Vec::new(), Vec::new());
         for target in &self.targets {
-            match self.survey(target).await? {
+            let (mut seen, reuse) = (Vec::new(), &self.policy.reuse);
+            let clock = &self.ports.clock;
+            let mut keep = |sight: Sight| {
+                seen.push(Brief {
+                    state: sight.observed.state(reuse, clock.now()),
+                    domain: sight.observed.domain,
+                    covered_by: sight.observed.covered_by,
+                    decision: sight.decision,
+                });
+            };
+            match self.survey(target, &mut keep).await? {
                 Ok(survey) => {
+                    alarms.extend(survey.alarms);
+                    steps.extend(self.planned(target, seen));
                     let now = self.ports.clock.now();
-                    alarms.extend(survey.alarms.iter().cloned());
-                    let states: BTreeMap<&DomainName, State> = survey
-                        .sights
-                        .iter()
-                        .map(|sight| {
-                            (
-                                &sight.observed.domain,
-                                sight.observed.state(&self.policy.reuse, now),
-                            )
-                        })
-                        .collect();
-                    steps.extend(
-                        survey
-                            .sights
-                            .iter()
-                            .filter(|sight| self.concerns(&sight.observed.domain))
-                            .map(|sight| PlannedStep {
-                                domain: sight.observed.domain.clone(),
-                                client: target.key.clone(),
-                                state: self.shown_state(sight, &states),
-                                decision: sight.decision.clone(),
-                            }),
-                    );
                     self.looks.ended(&target.key, LookState::Done, now);
                 }
                 Err(error) => self.look_failed(target, &error),
@@ -357,25 +356,33 @@ impl Worker {
         Ok(Plan::new(self.ports.clock.now(), alarms, steps))
     }
 
-    /// A covered domain is as valid as the one above it, which is valid when only the CA knows it.
-    fn shown_state(&self, sight: &look::Sight, states: &BTreeMap<&DomainName, State>) -> State {
-        let own = states
-            .get(&sight.observed.domain)
-            .copied()
-            .unwrap_or(State::New);
-        match sight
-            .observed
-            .covered_by
-            .as_ref()
-            .filter(|_| self.policy.cover && own != State::Unmanaged)
-        {
-            Some(above) => states
-                .get(above)
-                .copied()
-                .filter(|&state| state != State::Unmanaged)
-                .unwrap_or(State::Valid),
-            None => own,
-        }
+    /// The steps of those that this run is about. A covered domain is as valid as the one above it,
+    /// which is valid when only the CA knows it.
+    fn planned(&self, target: &Target, seen: Vec<Brief>) -> Vec<PlannedStep> {
+        let states: BTreeMap<DomainName, State> = seen
+            .iter()
+            .map(|one| (one.domain.clone(), one.state))
+            .collect();
+        let shown = |one: &Brief| {
+            let covers = self.policy.cover && one.state != State::Unmanaged;
+            match one.covered_by.as_ref().filter(|_| covers) {
+                Some(above) => states
+                    .get(above)
+                    .copied()
+                    .filter(|&state| state != State::Unmanaged)
+                    .unwrap_or(State::Valid),
+                None => one.state,
+            }
+        };
+        seen.into_iter()
+            .filter(|one| self.concerns(&one.domain))
+            .map(|one| PlannedStep {
+                state: shown(&one),
+                domain: one.domain,
+                client: target.key.clone(),
+                decision: one.decision,
+            })
+            .collect()
     }
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.

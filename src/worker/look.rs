@@ -1,41 +1,17 @@
 //! One look at a client: a list call, what it means for every domain, and whether the guard
 //! believes it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::covering::{Above, Cover, Covering, above, above_fact, above_text, covers_until};
+use super::covering::{Cover, Covering, above, above_fact, above_text};
 use super::looks::UnderWay;
+use super::survey::Sight;
 use super::{LookState, Target, Worker, crashpoint};
-use crate::ca::{CaError, Listing};
-use crate::prevalidation::guard::{Comparison, examine_clock};
-use crate::prevalidation::{
-    Alarm, Attempt, Decision, DomainName, Observed, Sighting, absorb, next_step,
-};
+use crate::ca::CaError;
+use crate::prevalidation::{Attempt, Decision, DomainName, Observed, Sighting, absorb};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
-
-/// What one list call says, before anybody believes it.
-pub(super) struct Survey {
-    pub(super) sights: Vec<Sight>,
-    pub(super) alarms: Vec<Alarm>,
-    unmanaged: Vec<DomainName>,
-    unreadable: Vec<String>,
-    warnings: Vec<String>,
-    above: Above,
-    covering: Covering,
-    read_at: Timestamp,
-}
-
-/// One domain of the client as it would be known after the look.
-pub(super) struct Sight {
-    pub(super) observed: Observed,
-    pub(super) decision: Decision,
-    due_at: Option<Timestamp>,
-    /// The CA says something else than it did last.
-    changed: bool,
-}
 
 /// Whether somebody else who makes the first look has ended is asked so often: until then there is
 /// nothing to do here. It is one row; the picture of all domains, which tells of later looks, comes
@@ -110,7 +86,9 @@ impl Worker {
 
     /// Looks at a client and stores what it saw, unless the guard refuses.
     pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
-        let survey = match self.survey(target).await? {
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut keep = |sight: Sight| seen.push(sight.seen());
+        let survey = match self.survey(target, &mut keep).await? {
             Ok(survey) => survey,
             // Given up because the program is to end: that says nothing about the CA.
             Err(error) if self.stop.is_cancelled() && error.is_retryable() => {
@@ -160,7 +138,6 @@ impl Worker {
                 return Ok(());
             }
         }
-        let seen: Vec<Seen> = survey.sights.into_iter().map(Sight::seen).collect();
         crashpoint::reach("listed");
         // Before the look: whoever hears of it finds all that belongs to it.
         self.remember(&refusal_fact(&target.key), "").await?;
@@ -181,132 +158,6 @@ impl Worker {
         self.looks.looked(&target.key, survey.read_at);
         self.look_ended(&target.key, LookState::Done);
         Ok(())
-    }
-
-    /// The list call and what it means. Stores nothing but the client's reference, once.
-    pub(super) async fn survey(
-        &self,
-        target: &Target,
-    ) -> Result<Result<Survey, CaError>, StoreError> {
-        let store = &self.ports.store;
-        let reference = match self.reference(target).await? {
-            Ok(reference) => reference,
-            Err(error) => return Ok(Err(error)),
-        };
-        let ca = self.ca(&target.ca);
-        let listing = match ca.list(&reference).await {
-            Ok(listing) => {
-                self.pauses.answered(&target.ca);
-                listing
-            }
-            Err(error) => {
-                self.ca_stumbled(&target.ca, &error, self.ports.clock.now());
-                return Ok(Err(error));
-            }
-        };
-        self.take_in(target).await?;
-        let mut ledger: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for entry in store.open_entries(None).await? {
-            ledger.entry(entry.owner.clone()).or_default().push(entry);
-        }
-        let (mut rows, mut pages) = (Vec::new(), Pages::of(&**store));
-        while let Some(page) = pages.next().await? {
-            rows.extend(page.into_iter().filter(|row| row.client == target.key));
-        }
-        let latest = store.looks().await?.get(&target.key).copied();
-        let now = self.ports.clock.now();
-        Ok(Ok(self.examine(target, rows, ledger, listing, latest, now)))
-    }
-
-    fn examine(
-        &self,
-        target: &Target,
-        rows: Vec<DomainRow>,
-        mut ledger: BTreeMap<String, Vec<crate::prevalidation::LedgerEntry>>,
-        listing: Listing,
-        latest: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Survey {
-        let managed: BTreeSet<&DomainName> = rows
-            .iter()
-            .filter(|row| !row.origins.is_empty())
-            .map(|row| &row.domain)
-            .collect();
-        let unmanaged = || {
-            listing
-                .registrations
-                .iter()
-                .filter(|found| !managed.contains(&found.domain))
-        };
-        let above: Above = unmanaged()
-            .filter_map(|found| {
-                Some((
-                    found.domain.clone(),
-                    covers_until(found, &self.policy, now)?,
-                ))
-            })
-            .collect();
-        let unmanaged = unmanaged().map(|found| found.domain.clone()).collect();
-        let listed = listing.registrations.into_iter();
-        let mut listed: BTreeMap<_, _> =
-            listed.map(|found| (found.domain.clone(), found)).collect();
-        let seen = rows.into_iter().map(|row| {
-            let mut sighting = match (listed.remove(&row.domain), &row.sighting) {
-                (Some(found), _) => Sighting::Present(found),
-                (None, Sighting::Present(known) | Sighting::Missing(known)) => {
-                    Sighting::Missing(known.clone())
-                }
-                (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
-            };
-            sighting.keep_first_seen(&row.sighting);
-            (row, sighting)
-        });
-        let seen: Vec<_> = seen.collect();
-        let mut cover = Cover::new(&self.policy);
-        seen.iter()
-            .for_each(|(row, sighting)| cover.take(row, sighting, &self.policy, now));
-        let covering = cover.covering(&target.key, above.clone(), now);
-        let mut comparison = Comparison::default();
-        let mut sights = Vec::with_capacity(seen.len());
-        // There may be many thousands: nothing of a domain is held twice.
-        for (row, sighting) in seen {
-            let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
-            let known = self.observed(row, entries, Some(&covering));
-            let sighting = sighting.with_memory_of(&known, listing.read_at);
-            // What was read after this list was made is younger than the list.
-            if known.read_at.is_none_or(|read| read <= listing.read_at) {
-                comparison.take(&known, &sighting, &self.policy, now);
-            }
-            let changed = known.sighting != sighting;
-            let mut observed = Observed {
-                sighting,
-                read_at: Some(listing.read_at),
-                ..known
-            };
-            reconcile_attempt(&mut observed, &self.policy.reuse, now);
-            let decision = next_step(&observed, &self.policy, now);
-            let lapse = observed.lapse_due_at(&self.policy.reuse, now);
-            sights.push(Sight {
-                due_at: due_at(&decision, &observed.attempt, lapse),
-                observed,
-                decision,
-                changed,
-            });
-        }
-        let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
-            .into_iter()
-            .collect();
-        alarms.extend(comparison.alarms(&target.key));
-        Survey {
-            unmanaged,
-            unreadable: listing.unreadable,
-            warnings: listing.warnings,
-            read_at: listing.read_at,
-            above,
-            covering,
-            alarms,
-            sights,
-        }
     }
 
     /// The client's `cli-…`: as configured, or found by name once and remembered.
@@ -438,17 +289,6 @@ pub fn reference_fact(client: &str) -> String {
 /// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
 pub fn failure_fact(client: &str) -> String {
     format!("unreachable/{client}")
-}
-
-impl Sight {
-    fn seen(self) -> Seen {
-        Seen {
-            due_at: self.due_at,
-            domain: self.observed.domain,
-            sighting: self.observed.sighting,
-            changed: self.changed,
-        }
-    }
 }
 
 /// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.

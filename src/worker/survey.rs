@@ -1,0 +1,198 @@
+//! What one list call means for every domain of a client, before anybody believes it.
+//!
+//! The rows of the store are read twice and never held at once: first it is found out which domains
+//! lie below another one, then each is looked at by itself. There may be 100,000.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::covering::{Above, Cover, Covering, covers_until};
+use super::look::{due_at, reconcile_attempt};
+use super::{Target, Worker};
+use crate::ca::{CaError, Listing};
+use crate::prevalidation::guard::{Comparison, examine_clock};
+use crate::prevalidation::{
+    Alarm, Decision, DomainName, LedgerEntry, Observed, Registration, Sighting, next_step,
+};
+use crate::store::{DomainRow, Pages, Seen, StoreError};
+
+/// What the list says about the client as a whole.
+pub(super) struct Survey {
+    pub(super) alarms: Vec<Alarm>,
+    pub(super) unmanaged: Vec<DomainName>,
+    pub(super) unreadable: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) above: Above,
+    pub(super) covering: Covering,
+    pub(super) read_at: Timestamp,
+}
+
+/// One domain of the client as it would be known after the look.
+pub(super) struct Sight {
+    pub(super) observed: Observed,
+    pub(super) decision: Decision,
+    due_at: Option<Timestamp>,
+    /// The CA says something else than it did last.
+    changed: bool,
+}
+
+impl Sight {
+    /// What is stored of it. A sighting that is the stored one need not be kept until then.
+    pub(super) fn seen(self) -> Seen {
+        Seen {
+            due_at: self.due_at,
+            domain: self.observed.domain,
+            sighting: if self.changed {
+                self.observed.sighting
+            } else {
+                Sighting::Unread
+            },
+            changed: self.changed,
+        }
+    }
+}
+
+/// The entries of the list, by name.
+type Listed = BTreeMap<DomainName, Registration>;
+
+impl Worker {
+    /// The list call and what it means; `keep` is given each domain. Stores nothing but the client's
+    /// reference, once, and what waited for the client to be found.
+    pub(super) async fn survey(
+        &self,
+        target: &Target,
+        keep: &mut (dyn FnMut(Sight) + Send),
+    ) -> Result<Result<Survey, CaError>, StoreError> {
+        let reference = match self.reference(target).await? {
+            Ok(reference) => reference,
+            Err(error) => return Ok(Err(error)),
+        };
+        match self.ca(&target.ca).list(&reference).await {
+            Ok(listing) => {
+                self.pauses.answered(&target.ca);
+                self.take_in(target).await?;
+                Ok(Ok(self.examine(target, listing, keep).await?))
+            }
+            Err(error) => {
+                self.ca_stumbled(&target.ca, &error, self.ports.clock.now());
+                Ok(Err(error))
+            }
+        }
+    }
+
+    async fn examine(
+        &self,
+        target: &Target,
+        listing: Listing,
+        keep: &mut (dyn FnMut(Sight) + Send),
+    ) -> Result<Survey, StoreError> {
+        let store = &*self.ports.store;
+        let latest = store.looks().await?.get(&target.key).copied();
+        let now = self.ports.clock.now();
+        let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
+            .into_iter()
+            .collect();
+        let found = listing.registrations.into_iter();
+        let mut listed: Listed = found.map(|found| (found.domain.clone(), found)).collect();
+
+        let (mut cover, mut managed) = (Cover::new(&self.policy), BTreeSet::new());
+        let mut pages = Pages::of(store);
+        while let Some(page) = pages.next().await? {
+            for row in page.into_iter().filter(|row| row.client == target.key) {
+                let sighting = sighting_of(listed.get(&row.domain).cloned(), &row);
+                cover.take(&row, &sighting, &self.policy, now);
+                if !row.origins.is_empty() {
+                    managed.insert(row.domain);
+                }
+            }
+        }
+        let unmanaged = || {
+            listed
+                .values()
+                .filter(|found| !managed.contains(&found.domain))
+        };
+        let covers = |found: &Registration| {
+            let until = covers_until(found, &self.policy, now)?;
+            Some((found.domain.clone(), until))
+        };
+        let above: Above = unmanaged().filter_map(covers).collect();
+        let unmanaged: Vec<DomainName> = unmanaged().map(|found| found.domain.clone()).collect();
+        drop(managed);
+        let covering = cover.covering(&target.key, above.clone(), now);
+        drop(cover);
+
+        let comparison = self
+            .compare(target, &mut listed, &covering, listing.read_at, keep)
+            .await?;
+        alarms.extend(comparison.alarms(&target.key));
+        Ok(Survey {
+            alarms,
+            unmanaged,
+            unreadable: listing.unreadable,
+            warnings: listing.warnings,
+            above,
+            covering,
+            read_at: listing.read_at,
+        })
+    }
+
+    /// Domain by domain: what is known, what is seen, and what comes next.
+    async fn compare(
+        &self,
+        target: &Target,
+        listed: &mut Listed,
+        covering: &Covering,
+        read_at: Timestamp,
+        keep: &mut (dyn FnMut(Sight) + Send),
+    ) -> Result<Comparison, StoreError> {
+        let store = &*self.ports.store;
+        let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+        for entry in store.open_entries(None).await? {
+            ledger.entry(entry.owner.clone()).or_default().push(entry);
+        }
+        let (mut comparison, mut pages) = (Comparison::default(), Pages::of(store));
+        while let Some(page) = pages.next().await? {
+            let now = self.ports.clock.now();
+            for row in page.into_iter().filter(|row| row.client == target.key) {
+                let sighting = sighting_of(listed.remove(&row.domain), &row);
+                let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
+                let known = self.observed(row, entries, Some(covering));
+                let sighting = sighting.with_memory_of(&known, read_at);
+                // What was read after this list was made is younger than the list.
+                if known.read_at.is_none_or(|read| read <= read_at) {
+                    comparison.take(&known, &sighting, &self.policy, now);
+                }
+                let changed = known.sighting != sighting;
+                let mut observed = Observed {
+                    sighting,
+                    read_at: Some(read_at),
+                    ..known
+                };
+                reconcile_attempt(&mut observed, &self.policy.reuse, now);
+                let decision = next_step(&observed, &self.policy, now);
+                let lapse = observed.lapse_due_at(&self.policy.reuse, now);
+                keep(Sight {
+                    due_at: due_at(&decision, &observed.attempt, lapse),
+                    observed,
+                    decision,
+                    changed,
+                });
+            }
+        }
+        Ok(comparison)
+    }
+}
+
+/// What the list shows of a domain that is known as `row`.
+fn sighting_of(found: Option<Registration>, row: &DomainRow) -> Sighting {
+    let mut sighting = match (found, &row.sighting) {
+        (Some(found), _) => Sighting::Present(found),
+        (None, Sighting::Present(known) | Sighting::Missing(known)) => {
+            Sighting::Missing(known.clone())
+        }
+        (None, Sighting::Unread | Sighting::Absent) => Sighting::Absent,
+    };
+    sighting.keep_first_seen(&row.sighting);
+    sighting
+}
