@@ -5,6 +5,7 @@
 //! way out, always (faults N07). A reader that went away (`| head`) is no error: printing just
 //! stops (faults N05).
 
+mod list;
 pub mod log;
 mod paragraph;
 mod progress;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub use progress::Progress;
 pub use table::{Cell, Tone};
 
+pub use self::list::JsonList;
 pub use crate::prevalidation::words::{counted, share};
 use crate::text::in_json;
 pub use crate::text::{escape, moment, relative};

@@ -8,6 +8,7 @@ mod finding;
 pub mod query;
 pub mod snapshot;
 pub mod trouble;
+pub mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,15 +1,16 @@
 //! What was asked for: names and clients on the command line, held against the configuration and
 //! the inventory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
-use crate::overview::{self, Basis, DomainView};
-use crate::prevalidation::{Attempt, DomainName, Notice, Policy, Sighting};
-use crate::store::{DomainRow, Origin, Store, StoreError};
+use crate::overview::walk::{Walk, Wishes, over, unread};
+use crate::overview::{Basis, DomainView};
+use crate::prevalidation::{DomainName, Notice, Policy};
+use crate::store::{DomainRow, Held, Store, StoreError};
 use crate::worker::Target;
 
 use super::{Exit, Failed, held, wire};
@@ -88,44 +89,85 @@ pub(super) fn targets(settings: &Settings, wanted: Option<&str>) -> Result<Vec<T
 /// The rows of the store as the configuration wants them now: what `run` would store before it
 /// looks.
 pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<DomainRow> {
-    let mut wanted: BTreeMap<DomainName, _> = wire::wanted(settings)
-        .into_iter()
-        .map(|wish| (wish.domain.clone(), wish))
-        .collect();
+    let mut wanted = wishes(settings);
     let mut rows: Vec<DomainRow> = rows
         .into_iter()
-        .map(|mut row| {
-            // A bad line of a list may have meant it: it stays until the line is mended.
-            if settings.left_out.is_empty() {
-                row.origins.retain(|&origin| origin != Origin::Config);
-            }
-            if let Some(wish) = wanted.remove(&row.domain) {
-                if !row.origins.contains(&Origin::Config) {
-                    row.origins.push(Origin::Config);
-                }
-                (row.client, row.ca, row.provider) = (wish.client, wish.ca, wish.provider);
-            }
-            row
+        .map(|row| {
+            let wish = wanted.wanted.remove(&row.domain);
+            over(row, wish.as_ref(), wanted.is_whole)
         })
         .collect();
-    rows.extend(wanted.into_values().map(|wish| DomainRow {
-        domain: wish.domain,
-        client: wish.client,
-        ca: wish.ca,
-        provider: wish.provider,
-        origins: vec![Origin::Config],
-        sighting: Sighting::Unread,
-        read_at: None,
-        attempt: Attempt::default(),
-        due_at: None,
-        at_risk: false,
-    }));
+    rows.extend(wanted.wanted.into_values().map(|wish| unread(&wish)));
     rows.sort_by(|a, b| a.domain.cmp(&b.domain));
     rows
 }
 
-/// How every domain of the store and of the configuration stands; unmanaged ones too. `covered` is
-/// what looks of this run found.
+fn wishes(settings: &Settings) -> Wishes {
+    let wanted = wire::wanted(settings).into_iter();
+    Wishes {
+        wanted: wanted.map(|wish| (wish.domain.clone(), wish)).collect(),
+        is_whole: settings.left_out.is_empty(),
+    }
+}
+
+/// What the configuration says about how domains stand.
+pub(super) struct Ground {
+    targets: Vec<Target>,
+    providers: BTreeSet<String>,
+    wishes: Wishes,
+    policy: Policy,
+}
+
+impl Ground {
+    pub(super) fn of(settings: &Settings, policy: &Policy) -> Self {
+        Self {
+            targets: wire::targets(settings),
+            providers: settings.providers.keys().cloned().collect(),
+            wishes: wishes(settings),
+            policy: policy.clone(),
+        }
+    }
+
+    /// How every domain of the store and of the configuration stands, by name; unmanaged ones too.
+    /// `covered` is what looks of this run found.
+    pub(super) async fn walk<'a>(
+        &'a self,
+        store: &'a dyn Store,
+        covered: BTreeMap<DomainName, DomainName>,
+        now: Timestamp,
+    ) -> Result<Views<'a>, StoreError> {
+        let basis = Basis {
+            targets: &self.targets,
+            providers: &self.providers,
+            policy: &self.policy,
+        };
+        Ok(Views {
+            walk: Walk::new(store, &self.wishes, basis, covered, now).await?,
+            held: store.held(now).await?,
+            now,
+        })
+    }
+}
+
+/// Domains as they stand, page by page.
+pub(super) struct Views<'a> {
+    walk: Walk<'a>,
+    held: Vec<Held>,
+    now: Timestamp,
+}
+
+impl Views<'_> {
+    /// The next page; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<DomainView>>, StoreError> {
+        let Some(mut page) = self.walk.next().await? else {
+            return Ok(None);
+        };
+        held::tell_views(&self.held, &mut page, self.now);
+        Ok(Some(page))
+    }
+}
+
+/// All of them at once.
 pub(super) async fn views(
     store: &dyn Store,
     settings: &Settings,
@@ -133,19 +175,12 @@ pub(super) async fn views(
     covered: BTreeMap<DomainName, DomainName>,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
-    let rows = inventory(store.domains().await?, settings);
-    let (targets, providers) = (
-        wire::targets(settings),
-        settings.providers.keys().cloned().collect(),
-    );
-    let basis = Basis {
-        targets: &targets,
-        providers: &providers,
-        policy,
-    };
-    let mut views = overview::views(store, rows, &basis, covered, now).await?;
-    held::tell_views(store, &mut views, now).await?;
-    Ok(views)
+    let ground = Ground::of(settings, policy);
+    let (mut pages, mut all) = (ground.walk(store, covered, now).await?, Vec::new());
+    while let Some(page) = pages.next().await? {
+        all.extend(page);
+    }
+    Ok(all)
 }
 
 /// Refuses names that the inventory does not want, all at once.

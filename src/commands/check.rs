@@ -1,26 +1,26 @@
 //! `check`: a monitoring plug-in. Reads the store only, which says when the CA was last asked: a
 //! verdict on old knowledge is a warning however good it was.
 
+mod tally;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::asked::views;
+use self::tally::Tally;
+use super::asked::Ground;
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
-use crate::output::{Output, moment, relative, share};
-use crate::overview::DomainView;
+use crate::output::{Output, relative, share};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
-use crate::overview::danger::{Danger, Gravity};
+use crate::overview::danger::Gravity;
 use crate::overview::trouble::INVENTORY;
-use crate::store::{KEPT_DAYS, Store};
+use crate::store::Store;
 use crate::worker::refusal_fact;
-
-/// No step is planned further ahead: no proof counts for longer.
-const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * KEPT_DAYS);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 OK · 1 WARNING · 2 CRITICAL · 3 UNKNOWN.")]
@@ -105,30 +105,17 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         store.ok_or_else(|| unknown("there is no store yet: `prevalidate run` has never run"))?;
     let now = SystemClock.now();
     let policy = wire::policy(&settings);
-    let all = views(&*store, &settings, &policy, Default::default(), now).await?;
-    let wanted: Vec<&DomainView> = all.iter().filter(|view| view.is_managed()).collect();
-    if wanted.is_empty() {
+    let mut tally = Tally::new(args, &policy, now);
+    let ground = Ground::of(&settings, &policy);
+    let mut pages = ground.walk(&*store, Default::default(), now).await?;
+    while let Some(page) = pages.next().await? {
+        let wanted = page.iter().filter(|view| view.is_managed());
+        wanted.for_each(|view| tally.take(view));
+    }
+    if tally.wanted == 0 {
         return Err(unknown("the inventory is empty"));
     }
-    let margins = |end: Timestamp| {
-        let warning = args.warning.unwrap_or_else(|| policy.warning_margin(end));
-        let critical = args.critical.unwrap_or_else(|| policy.critical_margin(end));
-        (warning, critical)
-    };
-    let mut findings: Vec<(Word, String)> = Vec::new();
-    for view in &wanted {
-        let name = view.domain.both_forms();
-        if let Some(bogus) = &view.bogus {
-            let text = format!("{name}: resolvers refuse its zone: {}", bogus.fault);
-            findings.insert(0, (Word::Critical, text));
-        }
-        let danger = match view.usable_until() {
-            Some(end) => danger_within(end.duration_since(now), margins(end)),
-            None => view.danger,
-        };
-        let found = view.finding(danger, now);
-        findings.extend(found.map(|(gravity, text)| (gravity.into(), text)));
-    }
+    let mut findings = std::mem::take(&mut tally.findings);
     for entry in store
         .open_entries(None)
         .await?
@@ -155,23 +142,16 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             format!("{} could not be told of {}: {error}", open.sink, open.topic),
         ));
     }
-    findings.extend(put_off(&wanted, now));
+    findings.extend(tally.put_off());
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }
-    let oldest = ages(&*store, &settings, &wanted, now, &mut findings).await?;
+    let oldest = ages(&*store, &settings, &tally.clients, now, &mut findings).await?;
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
-    let valid = wanted
-        .iter()
-        .filter(|view| view.usable_until().is_some() || view.with_margin);
-    let valid = valid.count();
-    let soonest = wanted
-        .iter()
-        .filter_map(|view| Some((view.usable_until()?, &view.domain)))
-        .min_by_key(|(end, _)| *end);
-    let mut text = share(valid, wanted.len(), "domain", ("is valid", "are valid"));
-    if let Some((end, domain)) = &soonest {
+    let (valid, wanted) = (tally.valid, tally.wanted);
+    let mut text = share(valid, wanted, "domain", ("is valid", "are valid"));
+    if let Some((end, domain)) = &tally.soonest {
         text.push_str(&format!(
             ", the first ends {} ({})",
             relative(*end, now),
@@ -186,9 +166,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     if findings.len() > 3 {
         text.push_str(&format!("; and {} more", findings.len() - 3));
     }
-    let mut performance = format!("'valid'={valid};;;0;{}", wanted.len());
-    if let Some((end, _)) = soonest {
-        let (warning, critical) = margins(end);
+    let mut performance = format!("'valid'={valid};;;0;{wanted}");
+    if let Some((end, _)) = &tally.soonest {
+        let (end, (warning, critical)) = (*end, tally.margins(*end));
         let left = end.duration_since(now).as_secs();
         let (warning, critical) = (warning.as_secs(), critical.as_secs());
         // `20:` alerts below 20.
@@ -210,40 +190,6 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     })
 }
 
-/// What is planned for a day that no rule could have put it to.
-fn put_off(wanted: &[&DomainView], now: Timestamp) -> Option<(Word, String)> {
-    let is_far = |view: &&&DomainView| {
-        let due = view.due_at.filter(|&due| due < Timestamp::MAX);
-        due.is_some_and(|due| due.duration_since(now) > FARTHEST)
-    };
-    let mut far = wanted.iter().filter(is_far);
-    let first = far.next()?;
-    let more = match far.count() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let due = first.due_at.map(moment).unwrap_or_default();
-    Some((
-        Word::Warning,
-        format!(
-            "{}{more}: the next step stands at {due}, which a wrong clock has put there; the next look at the CA mends it",
-            first.domain.both_forms()
-        ),
-    ))
-}
-
-/// The danger of a proof with so much left, by margins that may be those of the command line.
-fn danger_within(
-    left: SignedDuration,
-    (warning, critical): (SignedDuration, SignedDuration),
-) -> Danger {
-    match () {
-        () if left <= critical => Danger::Critical,
-        () if left <= warning => Danger::Warning,
-        () => Danger::None,
-    }
-}
-
 impl From<Gravity> for Word {
     fn from(gravity: Gravity) -> Self {
         match gravity {
@@ -259,14 +205,14 @@ impl From<Gravity> for Word {
 async fn ages(
     store: &dyn Store,
     settings: &Settings,
-    wanted: &[&DomainView],
+    clients: &BTreeSet<String>,
     now: Timestamp,
     findings: &mut Vec<(Word, String)>,
 ) -> Result<Option<SignedDuration>, Failed> {
     let looks = store.looks().await?;
     let mut oldest = None;
     for target in wire::targets(settings) {
-        if !wanted.iter().any(|view| view.client == target.key) {
+        if !clients.contains(&target.key) {
             continue;
         }
         let refused = store

@@ -39,12 +39,8 @@ pub(super) async fn tell_of(
 }
 
 /// Says it of views whose next step is due.
-pub(super) async fn tell_views(
-    store: &dyn Store,
-    views: &mut [DomainView],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for held in store.held(now).await? {
+pub(super) fn tell_views(held: &[Held], views: &mut [DomainView], now: Timestamp) {
+    for held in held {
         // The views come by name.
         let found = views.binary_search_by(|view| view.domain.cmp(&held.domain));
         let Some(view) = found.ok().and_then(|at| views.get_mut(at)) else {
@@ -52,10 +48,9 @@ pub(super) async fn tell_views(
         };
         if view.is_managed() && view.due_at.is_none_or(|due| due <= now) {
             view.due_at = Some(held.until);
-            view.reason = format!("{}: {}", said(&held), view.reason);
+            view.reason = format!("{}: {}", said(held), view.reason);
         }
     }
-    Ok(())
 }
 
 /// Says it of the steps of a plan.

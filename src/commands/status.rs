@@ -1,19 +1,19 @@
 //! `status`: every domain as the store knows it, and how old that knowledge is; `--refresh` asks
 //! the CA.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::asked::views;
-use super::summary::{Look, tell_bogus, tone, verdict};
+use super::asked::Ground;
+use super::summary::{Look, Verdict, tell_bogus, tone};
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
-use crate::output::{Cell, Output, relative};
+use crate::output::{Cell, JsonList, Output, relative};
 use crate::overview::DomainView;
 use crate::overview::clients::Age;
 use crate::prevalidation::{DomainName, State};
@@ -96,9 +96,7 @@ pub(super) async fn status(
     looks.iter().for_each(|look: &Look| look.tell(output));
 
     let now = SystemClock.now();
-    let mut shown = views(&*store, &settings, &wire::policy(&settings), covered, now).await?;
-    known(&names, &shown)?;
-    shown.retain(|view| {
+    let is_shown = |view: &DomainView| {
         let by_name = names.is_empty() || names.contains(&view.domain);
         let by_client =
             args.client.is_none() || clients.iter().any(|target| target.key == view.client);
@@ -113,16 +111,23 @@ pub(super) async fn status(
                     .map_or(!view.with_margin, |end| end.duration_since(now) <= within)
         });
         by_name && by_client && by_state && by_end
-    });
-    output.json(&shown);
-    tell_bogus(&shown, output);
-    if !shown.is_empty() {
-        let rows = shown.iter().map(|view| row(view, now)).collect();
-        output.table(
-            &["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"],
-            rows,
-        );
+    };
+    let ground = Ground::of(&settings, &wire::policy(&settings));
+    let mut verdict = Verdict::new(&looks);
+    let mut pages = ground.walk(&*store, covered, now).await?;
+    let mut list = Listing::new(output, now, &names);
+    while let Some(page) = pages.next().await? {
+        for view in page {
+            list.met(&view);
+            if is_shown(&view) {
+                if view.is_managed() {
+                    verdict.take(&view);
+                }
+                list.show(view);
+            }
+        }
     }
+    list.end()?;
     ages(
         &*store,
         &settings,
@@ -131,22 +136,85 @@ pub(super) async fn status(
         output,
     )
     .await?;
-    Ok(
-        match verdict(&looks, shown.iter().filter(|view| view.is_managed())) {
-            // Nothing was tried in DNS: what is wrong there is in the reasons.
-            Exit::Dns => Exit::Incomplete,
-            Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
-            exit => exit,
-        },
-    )
+    Ok(match verdict.end() {
+        // Nothing was tried in DNS: what is wrong there is in the reasons.
+        Exit::Dns => Exit::Incomplete,
+        Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
+        exit => exit,
+    })
+}
+
+/// What is shown. The whole inventory goes out as it is read; a few named domains only once it is
+/// known that all of them are there.
+struct Listing<'a> {
+    output: &'a Output,
+    now: Timestamp,
+    names: &'a [DomainName],
+    known: BTreeSet<DomainName>,
+    json: JsonList<'a>,
+    rows: Vec<Vec<Cell>>,
+    bogus: Vec<DomainView>,
+    waiting: Vec<DomainView>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(output: &'a Output, now: Timestamp, names: &'a [DomainName]) -> Self {
+        Self {
+            output,
+            now,
+            names,
+            known: BTreeSet::new(),
+            json: output.json_list(),
+            rows: Vec::new(),
+            bogus: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn met(&mut self, view: &DomainView) {
+        if self.names.contains(&view.domain) {
+            self.known.insert(view.domain.clone());
+        }
+    }
+
+    fn show(&mut self, view: DomainView) {
+        if self.names.is_empty() {
+            self.write(view);
+        } else {
+            self.waiting.push(view);
+        }
+    }
+
+    fn write(&mut self, view: DomainView) {
+        self.json.item(&view);
+        if !self.output.is_json() {
+            self.rows.push(row(&view, self.now));
+        }
+        if view.bogus.is_some() {
+            self.bogus.push(view);
+        }
+    }
+
+    fn end(mut self) -> Result<(), Failed> {
+        known(self.names, &self.known)?;
+        for view in std::mem::take(&mut self.waiting) {
+            self.write(view);
+        }
+        self.json.end();
+        tell_bogus(&self.bogus, self.output);
+        if !self.rows.is_empty() {
+            self.output.table(
+                &["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"],
+                self.rows,
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Refuses names that nobody knows, all at once.
-fn known(names: &[DomainName], views: &[DomainView]) -> Result<(), Failed> {
-    let strange: Vec<&DomainName> = names
-        .iter()
-        .filter(|name| !views.iter().any(|view| view.domain == **name))
-        .collect();
+fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
+    let strange: Vec<&DomainName> = names.iter().filter(|name| !there.contains(name)).collect();
     let Some(first) = strange.first() else {
         return Ok(());
     };

@@ -390,29 +390,58 @@ pub(super) fn tone(view: &DomainView) -> Tone {
 
 /// Guard, then CA, then what the domains asked for say. A look that failed for the moment, or that
 /// a signal came before, is the end only when nothing else is wrong.
+pub(super) struct Verdict<'a> {
+    looks: &'a [Look],
+    unseen: BTreeSet<&'a str>,
+    wrong: usize,
+    all_dns: bool,
+}
+
+impl<'a> Verdict<'a> {
+    pub(super) fn new(looks: &'a [Look]) -> Self {
+        let unseen = looks
+            .iter()
+            .filter(|look| look.outcome == Outcome::NotYet)
+            .map(|look| look.client.as_str());
+        Self {
+            looks,
+            unseen: unseen.collect(),
+            wrong: 0,
+            all_dns: true,
+        }
+    }
+
+    /// One domain that was asked for.
+    pub(super) fn take(&mut self, view: &DomainView) {
+        let is_wrong = !view.with_margin || view.needs_a_person();
+        if is_wrong && !self.unseen.contains(view.client.as_str()) {
+            self.wrong += 1;
+            self.all_dns &= view.is_dns;
+        }
+    }
+
+    pub(super) fn end(self) -> Exit {
+        let any = |outcome| self.looks.iter().any(|look| look.outcome == outcome);
+        if any(Outcome::Refused) {
+            return Exit::Guard;
+        }
+        if any(Outcome::Failed) {
+            return Exit::Ca;
+        }
+        match self.wrong {
+            0 if self.unseen.is_empty() => Exit::Done,
+            0 => Exit::Temporary,
+            _ if self.all_dns => Exit::Dns,
+            _ => Exit::Incomplete,
+        }
+    }
+}
+
+/// The same for all of them.
 pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a DomainView>) -> Exit {
-    if looks.iter().any(|look| look.outcome == Outcome::Refused) {
-        return Exit::Guard;
-    }
-    if looks.iter().any(|look| look.outcome == Outcome::Failed) {
-        return Exit::Ca;
-    }
-    let unseen = looks
-        .iter()
-        .filter(|look| look.outcome == Outcome::NotYet)
-        .map(|look| look.client.as_str());
-    let unseen: BTreeSet<&str> = unseen.collect();
-    let wrong: Vec<_> = asked
-        .filter(|view| {
-            (!view.with_margin || view.needs_a_person()) && !unseen.contains(view.client.as_str())
-        })
-        .collect();
-    match wrong.len() {
-        0 if unseen.is_empty() => Exit::Done,
-        0 => Exit::Temporary,
-        _ if wrong.iter().all(|view| view.is_dns) => Exit::Dns,
-        _ => Exit::Incomplete,
-    }
+    let mut verdict = Verdict::new(looks);
+    asked.for_each(|view| verdict.take(view));
+    verdict.end()
 }
 
 fn as_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {

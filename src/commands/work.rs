@@ -48,8 +48,11 @@ pub(super) async fn work(
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let policy = wire::policy(settings);
-    let rows = asked::inventory(store.domains().await?, settings);
-    let scope = Scope::new(settings, &rows, &order);
+    // What is read here is not held during the pass: there may be 100,000.
+    let scope = {
+        let rows = asked::inventory(store.domains().await?, settings);
+        Scope::new(settings, &rows, &order)
+    };
     scope.warn(output);
 
     let run = run_name(order.command, clock.now());
@@ -67,16 +70,22 @@ pub(super) async fn work(
     }
     let is_asked = |name: &DomainName| scope.only.as_ref().is_none_or(|only| only.contains(name));
     held::tell_run(&*store, is_asked, clock.now(), output).await?;
-    let before = asked::views(&*store, settings, &policy, Default::default(), clock.now()).await?;
-    let valid = before
-        .iter()
-        .filter(|view| view.with_margin && scope.asked(view))
-        .map(|view| view.domain.clone());
-    let mut voice = Voice::new(
-        output,
-        before.iter().filter(|view| scope.asked(view)).count(),
-        valid.collect(),
-    );
+    let ground = asked::Ground::of(settings, &policy);
+    let (mut asked_for, mut valid) = (0, BTreeSet::new());
+    let mut pages = ground
+        .walk(&*store, Default::default(), clock.now())
+        .await?;
+    while let Some(page) = pages.next().await? {
+        for view in page.into_iter().filter(|view| scope.asked(view)) {
+            asked_for += 1;
+            if view.with_margin {
+                valid.insert(view.domain);
+            }
+        }
+    }
+    drop(pages);
+    drop(ground);
+    let mut voice = Voice::new(output, asked_for, valid);
 
     let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();

@@ -74,8 +74,7 @@ impl JsonList<'_> {
     }
 
     fn write(&mut self) {
-        self.output
-            .print(&self.output.stdout, &in_json(&self.text));
+        self.output.print(&self.output.stdout, &in_json(&self.text));
         self.text.clear();
     }
 }

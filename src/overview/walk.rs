@@ -11,13 +11,18 @@ use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
 use crate::store::{DomainRow, Origin, Pages, Store, StoreError, Wanted};
 use crate::worker::{Cover, Covering, Target};
 
-/// What a configuration wants, by name: it lies over the rows of the store.
-pub type Wishes = BTreeMap<DomainName, Wanted>;
+/// What a configuration wants: it lies over the rows of the store.
+#[derive(Debug)]
+pub struct Wishes {
+    /// By name.
+    pub wanted: BTreeMap<DomainName, Wanted>,
+    /// No line of a list was left out, which may have meant a domain that is not named here.
+    pub is_whole: bool,
+}
 
 /// The way through all domains.
 pub struct Walk<'a> {
-    store: &'a dyn Store,
-    basis: &'a Basis<'a>,
+    basis: Basis<'a>,
     now: Timestamp,
     ledger: BTreeMap<String, Vec<LedgerEntry>>,
     above: BTreeMap<String, crate::worker::Above>,
@@ -37,7 +42,7 @@ impl<'a> Walk<'a> {
     pub async fn new(
         store: &'a dyn Store,
         wishes: &'a Wishes,
-        basis: &'a Basis<'a>,
+        basis: Basis<'a>,
         covered: Covering,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -52,7 +57,6 @@ impl<'a> Walk<'a> {
         let mut strangers = beside.unmanaged;
         strangers.retain(|domain, _| !cover.has_row(domain));
         Ok(Self {
-            store,
             basis,
             now,
             ledger,
@@ -103,7 +107,7 @@ impl<'a> Walk<'a> {
             .get(row.domain.as_str())
             .cloned()
             .unwrap_or_default();
-        let Some(mut found) = view(row, entries, parent.clone(), self.basis, self.now) else {
+        let Some(mut found) = view(row, entries, parent.clone(), &self.basis, self.now) else {
             return Ok(None);
         };
         if let Some(parent) = parent {
@@ -129,7 +133,7 @@ impl<'a> Walk<'a> {
                 .get(parent.as_str())
                 .cloned()
                 .unwrap_or_default();
-            view(row, entries, None, self.basis, self.now)
+            view(row, entries, None, &self.basis, self.now)
         });
         self.parents.insert(parent.clone(), found);
         Ok(())
@@ -166,17 +170,17 @@ impl<'a> Laid<'a> {
             Some(rows) => {
                 for row in rows {
                     let before = (self.after(), Bound::Excluded(&row.domain));
-                    let missing = self.wishes.range::<DomainName, _>(before);
+                    let missing = self.wishes.wanted.range::<DomainName, _>(before);
                     laid.extend(missing.map(|(_, wish)| unread(wish)));
                     self.until = Some(row.domain.clone());
-                    let wish = self.wishes.get(&row.domain);
-                    laid.push(over(row, wish));
+                    let wish = self.wishes.wanted.get(&row.domain);
+                    laid.push(over(row, wish, self.wishes.is_whole));
                 }
             }
             None => {
                 self.ended = true;
                 let rest = (self.after(), Bound::Unbounded);
-                let rest = self.wishes.range::<DomainName, _>(rest);
+                let rest = self.wishes.wanted.range::<DomainName, _>(rest);
                 laid.extend(rest.map(|(_, wish)| unread(wish)));
             }
         }
@@ -184,24 +188,31 @@ impl<'a> Laid<'a> {
     }
 
     async fn one(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-        let wish = self.wishes.get(domain);
+        let wish = self.wishes.wanted.get(domain);
         let row = self.store.domain(domain).await?;
         Ok(match row {
-            Some(row) => Some(over(row, wish)),
+            Some(row) => Some(over(row, wish, self.wishes.is_whole)),
             None => wish.map(unread),
         })
     }
 
     fn after(&self) -> Bound<&DomainName> {
-        self.until.as_ref().map_or(Bound::Unbounded, Bound::Excluded)
+        self.until
+            .as_ref()
+            .map_or(Bound::Unbounded, Bound::Excluded)
     }
 }
 
-/// A row with the wish of the configuration laid over it.
-pub fn over(mut row: DomainRow, wish: Option<&Wanted>) -> DomainRow {
-    row.origins.retain(|&origin| origin != Origin::Config);
+/// A row with the wish of the configuration laid over it. A row that the configuration does not name
+/// stays wanted unless the configuration `is_whole`.
+pub fn over(mut row: DomainRow, wish: Option<&Wanted>, is_whole: bool) -> DomainRow {
+    if is_whole {
+        row.origins.retain(|&origin| origin != Origin::Config);
+    }
     if let Some(wish) = wish {
-        row.origins.push(Origin::Config);
+        if !row.origins.contains(&Origin::Config) {
+            row.origins.push(Origin::Config);
+        }
         row.client.clone_from(&wish.client);
         row.ca.clone_from(&wish.ca);
         row.provider.clone_from(&wish.provider);
