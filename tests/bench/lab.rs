@@ -102,9 +102,16 @@ impl Lab {
 
     /// One `prevalidate run` to its end: how long it took and its peak memory, kB.
     pub fn run(&self) -> (Duration, u64) {
+        self.program(&["run"])
+    }
+
+    /// The same of any command.
+    pub fn program(&self, arguments: &[&str]) -> (Duration, u64) {
         let begun = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_prevalidate"))
-            .args(["--quiet", "run", "--config"])
+            .arg("--quiet")
+            .args(arguments)
+            .arg("--config")
             .arg(self.folder.path().join("prevalidate.toml"))
             .stdin(Stdio::null())
             // Its summary does not belong into the table.
@@ -121,7 +128,7 @@ impl Lab {
             }
         };
         let took = begun.elapsed();
-        assert!(ended.success(), "prevalidate run: {ended}");
+        assert!(ended.success(), "prevalidate {arguments:?}: {ended}");
         (took, peak_kb)
     }
 }

@@ -22,6 +22,7 @@ mod hooks;
 mod lab;
 mod looks;
 mod night;
+mod one_client;
 mod pages;
 mod planner;
 mod side_by_side;
@@ -74,8 +75,9 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 11] = [
+const CASES: [(&str, Case); 12] = [
     ("quiet", night::quiet),
+    ("one-client", one_client::hundred_thousand),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
