@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod diagnose;
 mod held;
+mod help;
 mod history;
 mod hook;
 mod inventory;
@@ -25,6 +26,7 @@ mod signals;
 mod status;
 mod store;
 mod summary;
+mod version;
 mod wire;
 mod withdraw;
 mod work;
@@ -61,19 +63,19 @@ pub struct Cli {
 struct Global {
     /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's,
     /// /etc/prevalidate/prevalidate.toml
-    #[arg(long, short, global = true, value_name = "FILE")]
+    #[arg(long, short, global = true, value_name = "FILE", help_heading = help::GLOBAL)]
     config: Option<PathBuf>,
     /// How results are printed
-    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = help::GLOBAL)]
     output: OutputFormat,
     /// Says more; twice: the program's own log, three times: its details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = help::GLOBAL)]
     verbose: u8,
     /// Results and errors only
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = help::GLOBAL)]
     quiet: bool,
     /// When to use colours (NO_COLOR is honoured)
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", help_heading = help::GLOBAL)]
     color: ColorChoice,
 }
 
@@ -95,6 +97,7 @@ enum ColorChoice {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
+    #[command(alias = "renew")]
     Run(run::RunArgs),
     /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL
     /// store
@@ -102,6 +105,7 @@ enum Command {
     /// What `run` would do and why; changes nothing anywhere
     Plan(plan::PlanArgs),
     /// The state of every domain
+    #[command(visible_alias = "list")]
     Status(status::StatusArgs),
     /// Adds domains to the inventory beside the configuration
     Add(inventory::AddArgs),
@@ -143,6 +147,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Completions for a shell
     Completions(completions::CompletionsArgs),
+    /// The version; with -v what it was built with
+    Version,
 }
 
 /// How a command ended, in terms that scripts act on.
@@ -187,6 +193,17 @@ impl Failed {
         }
     }
 
+    /// What programs get in the place of a result.
+    fn document(&self) -> serde_json::Value {
+        let lines: Vec<&str> = self.message.lines().map(str::trim).collect();
+        serde_json::json!({ "error": {
+            "exit": self.exit as u8,
+            "message": self.message,
+            "lines": lines,
+            "hint": self.hint,
+        }})
+    }
+
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -197,7 +214,7 @@ impl Failed {
 pub fn main() -> ExitCode {
     leave_no_core();
     let args: Vec<_> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match help::parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // What was typed comes back in the message; it may come from a pipeline and must not
@@ -205,7 +222,7 @@ pub fn main() -> ExitCode {
             let harmless = args
                 .iter()
                 .map(|arg| output::escape(&arg.to_string_lossy()).into_owned());
-            let error = Cli::try_parse_from(harmless).err().unwrap_or(error);
+            let error = help::parse(harmless).err().unwrap_or(error);
             // Help and version go to standard output and end well; clap knows which is which.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -214,7 +231,8 @@ pub fn main() -> ExitCode {
     let output = Output::stdio(output_options(&cli.global));
     // Nobody watches a daemon: what it does stands in its log.
     let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
-    if let Some(fault) = output::log::start(cli.global.verbose.max(least)) {
+    let in_json = matches!(&cli.command, Command::Serve(args) if args.logs_json(&cli.global));
+    if let Some(fault) = output::log::start(cli.global.verbose.max(least), in_json) {
         output.warn(&fault, None);
     }
     let outcome = match tokio::runtime::Builder::new_multi_thread()
@@ -229,6 +247,9 @@ pub fn main() -> ExitCode {
     };
     let mut exit = outcome.unwrap_or_else(|failed| {
         output.error(&failed.message, failed.hint.as_deref());
+        if !output.has_document() {
+            output.json(&failed.document());
+        }
         failed.exit
     });
     if let Err(error) = output.finish() {
@@ -262,6 +283,9 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
             "`--output markdown` is for `plan` only",
         ));
     }
+    if help::is_renew() {
+        output.notice(help::RENEW);
+    }
     match cli.command {
         Command::Run(args) => run::run(global, args, output).await,
         Command::Serve(args) => serve::serve(global, args, output).await,
@@ -285,6 +309,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,
         Command::Demo(args) => demo::demo(args, output).await,
         Command::Completions(args) => completions::completions(&args, output),
+        Command::Version => version::version(global, output),
     }
 }
 

@@ -13,6 +13,7 @@ mod table;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
@@ -82,6 +83,8 @@ pub struct Output {
     stdout: Stream,
     stderr: Stream,
     bar: Mutex<Option<ProgressBar>>,
+    /// Whether a JSON document was printed.
+    documented: AtomicBool,
 }
 
 struct Stream {
@@ -141,6 +144,7 @@ impl Output {
             stdout: stream(stdout),
             stderr: stream(stderr),
             bar: Mutex::new(None),
+            documented: AtomicBool::new(false),
         }
     }
 
@@ -209,6 +213,7 @@ impl Output {
         if !self.is_json() {
             return;
         }
+        self.documented.store(true, Ordering::Relaxed);
         let pretty = self.stdout.terminal.is_terminal;
         let document = if pretty {
             serde_json::to_string_pretty(result)
@@ -222,6 +227,11 @@ impl Output {
                 None,
             ),
         }
+    }
+
+    /// Whether a JSON document was printed: there is one at most.
+    pub fn has_document(&self) -> bool {
+        self.documented.load(Ordering::Relaxed)
     }
 
     /// Something worth knowing.

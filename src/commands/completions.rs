@@ -1,9 +1,9 @@
 //! `completions`: what a shell needs to complete our command line.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
+use serde_json::json;
 
-use super::{Cli, Exit, Failed};
+use super::{Exit, Failed, help};
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,15 @@ pub(super) struct CompletionsArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs, output: &Output) -> Result<Exit, Failed> {
-    output.text(&script(args.shell));
+    let script = script(args.shell);
+    output.text(&script);
+    output.json(&json!({ "shell": args.shell.to_string(), "script": script }));
     Ok(Exit::Done)
 }
 
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "prevalidate", &mut script);
+    clap_complete::generate(shell, &mut help::command(), "prevalidate", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 

@@ -269,11 +269,12 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
         "zones as they were before",
         if equal && left == 0 { "all" } else { "NOT ALL" },
     ));
-    output.text(
-        "Try it yourself, on a sandbox that stays:\n\n   \
-         prevalidate sandbox --dir lab > lab.toml &\n   \
-         prevalidate --config lab.toml run",
-    );
+    let program = super::sandbox::program();
+    output.text(&format!(
+        "Try it yourself, on a sandbox that stays, in two terminals:\n\n   \
+         {program} sandbox --dir lab\n   \
+         {program} --config lab/prevalidate.toml run",
+    ));
     let details = |domain: &DomainName| {
         json!({
             "domain": domain,

@@ -66,6 +66,9 @@ pub(super) struct ImportArgs {
     /// A list of names, one a line with # comments, or JSON; `-` is standard input
     #[arg(value_name = "FILE")]
     list: Option<std::path::PathBuf>,
+    /// Says what would be taken in, and takes nothing in
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -95,6 +98,9 @@ pub(super) async fn import(
             let names = at_ca::registered(&settings, &place.target, args.valid, output).await?;
             found.push((place, names));
         }
+        if args.dry_run {
+            return would_take_in(&settings, &found, output).await;
+        }
         return take_in(&settings, "import", found, output).await;
     };
     let place = Place::one(&settings, &args.place)?;
@@ -103,7 +109,11 @@ pub(super) async fn import(
         args.place.accept_idn || settings.policy.accept_idn,
         output,
     )?;
-    take_in(&settings, "import", vec![(place, listed)], output).await
+    let found = vec![(place, listed)];
+    if args.dry_run {
+        return would_take_in(&settings, &found, output).await;
+    }
+    take_in(&settings, "import", found, output).await
 }
 
 /// Where new domains go.
@@ -205,6 +215,29 @@ impl Place {
             self.provider.as_deref().unwrap_or(AUTO)
         )
     }
+}
+
+/// Says which domains would be taken in, and changes nothing.
+async fn would_take_in(
+    settings: &Settings,
+    places: &[(Place, Vec<DomainName>)],
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let store = wire::store_read_only(settings).await?;
+    let rows = asked::inventory(store.domains().await?, settings);
+    let rows = rows.into_iter().filter(|row| !row.origins.is_empty());
+    let there: BTreeSet<DomainName> = rows.map(|row| row.domain).collect();
+    let names = places.iter().flat_map(|(_, names)| names);
+    let (known, new): (BTreeSet<_>, BTreeSet<_>) = names.partition(|name| there.contains(name));
+    output.json(&json!({ "dry_run": true, "would_add": new, "known": known }));
+    for name in &new {
+        output.line(&format!("would be taken in: {}", name.both_forms()));
+    }
+    let (new, known) = (new.len(), known.len());
+    output.notice(&format!(
+        "{new} would be taken in, {known} are in the inventory; nothing was changed"
+    ));
+    Ok(Exit::Done)
 }
 
 /// Takes domains in as far as they are not there yet; the same again changes nothing.

@@ -12,7 +12,7 @@ use super::summary::{Look, Scope, verdict};
 use super::work::Order;
 use super::{Exit, Failed, Global, OutputFormat, asked, held, wire};
 use crate::output::{Output, moment, relative, share};
-use crate::prevalidation::{Plan, PlannedStep, State, Step};
+use crate::prevalidation::{Mode, Plan, PlannedStep, State, Step};
 use crate::worker::{Intake, Options, Worker};
 
 #[derive(Debug, clap::Args)]
@@ -50,9 +50,16 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         only: order.only,
         ..Options::new("plan", "plan")
     };
+    let mut policy = wire::policy(&settings);
+    if policy.mode == Mode::Observe {
+        output.notice(
+            "the mode is `observe`: this is the plan of `manage`, and nothing of it is done",
+        );
+        policy.mode = Mode::Manage;
+    }
     let worker = Worker::new(
         ports,
-        wire::policy(&settings),
+        policy,
         order.targets,
         options,
         CancellationToken::new(),

@@ -81,6 +81,12 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
     let sandbox = Sandbox::start(options)
         .await
         .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    // Whole or not at all: who reads it may begin at once.
+    let file = place.path().join("prevalidate.toml");
+    let next = place.path().join(".prevalidate.toml.new");
+    std::fs::write(&next, sandbox.configuration())
+        .and_then(|()| std::fs::rename(&next, &file))
+        .map_err(|error| Failed::new(Exit::Usage, format!("{}: {error}", file.display())))?;
     introduce(&sandbox, place.path(), output);
     stop.cancelled().await;
     drop(sandbox);
@@ -107,12 +113,35 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
         "secrets and store in {}; Ctrl-C ends the sandbox",
         directory.display()
     ));
-    output.notice("the configuration is on standard output: keep it as lab.toml, then");
-    output.notice("  prevalidate --config lab.toml plan     shows what would be done");
-    output.notice("  prevalidate --config lab.toml run      does it");
+    let program = program();
+    let file = shell_word(&directory.join("prevalidate.toml").display().to_string());
+    output.notice("the configuration is on standard output and in the folder of the secrets:");
+    output.notice(&format!(
+        "  {program} --config {file} plan     shows what would be done"
+    ));
+    output.notice(&format!("  {program} --config {file} run      does it"));
     output.notice(&format!(
         "  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"
     ));
+}
+
+/// This program as it was called, so that a line with it can be pasted.
+pub(super) fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    shell_word(if called.is_empty() {
+        "prevalidate"
+    } else {
+        &called
+    })
+}
+
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:".contains(c);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 fn behaviour(args: &SandboxArgs) -> Result<Behaviour, Failed> {
@@ -248,8 +277,8 @@ fn help() -> String {
     format!(
         "Switches for --fault, the default first:\n{}\n\nMore while it runs, by POST to the CA under /_sandbox/: `faults` \
          ({{\"on\": \"validate\", \"what\": \"html\"}}), `behaviour`, `dns` ({{\"server\": 1, \"follow\": \"never\"}}), \
-         `register`, `expire`, `delete`.\n\nTry it:\n  prevalidate sandbox --dir lab > lab.toml &\n  \
-         prevalidate --config lab.toml run",
+         `register`, `expire`, `delete`, `clock` ({{\"advance\": \"31d\"}}), `token-age`, `validated`.\n\nTry it, in two terminals:\n  \
+         prevalidate sandbox --dir lab\n  prevalidate --config lab/prevalidate.toml run",
         switches()
     )
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::signals::{Signal, Signals};
 use super::wire::{self, Named};
 use super::work::run_name;
-use super::{Exit, Failed, Global};
+use super::{Exit, Failed, Global, OutputFormat};
 use crate::config::Settings;
 use crate::notify::{self, Notifier};
 use crate::output::Output;
@@ -38,7 +38,26 @@ const CLOSE: Duration = Duration::from_secs(5);
 `prevalidate config check` tries it first. SIGTERM and SIGINT end it after the steps under way.\n\n\
 Exit status: 0 it was told to end · 2 it cannot begin before a person has mended something · 75 temporary, start it again."
 )]
-pub(super) struct ServeArgs {}
+pub(super) struct ServeArgs {
+    /// How the log is written; `--output json` means the same
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    /// One object a line
+    Json,
+}
+
+impl ServeArgs {
+    pub(super) fn logs_json(&self, global: &Global) -> bool {
+        let by_output = global.output == OutputFormat::Json;
+        self.log
+            .map_or(by_output, |format| format == LogFormat::Json)
+    }
+}
 
 pub(super) async fn serve(
     global: &Global,

@@ -21,12 +21,18 @@ const OURS: &str = "prevalidate";
 
 /// Starts the log: warnings, with one `-v` what happens, with two and three its details.
 ///
-/// Returns what is wrong with the variables, if anything; the log runs all the same.
-pub fn start(verbose: u8) -> Option<String> {
+/// `in_json`: one object a line, whatever the variable says. Returns what is wrong with the
+/// variables, if anything; the log runs all the same.
+pub fn start(verbose: u8, in_json: bool) -> Option<String> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (filter, mut fault) = filter(verbose, set(LEVELS).as_deref());
     let layer = fmt::layer().with_writer(io::stderr);
-    let layer = match set(FORMAT).as_deref() {
+    let format = if in_json {
+        Some("json".to_owned())
+    } else {
+        set(FORMAT)
+    };
+    let layer = match format.as_deref() {
         Some("json") => layer.json().with_filter(filter).boxed(),
         other => {
             if other.is_some_and(|format| format != "text") {

@@ -1,0 +1,244 @@
+//! The command line as people read it: groups of commands, an example for each, exit statuses where
+//! scripts need them, and no tip that destroys something.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches};
+
+use super::Cli;
+
+/// The heading of the options that every command has.
+pub(super) const GLOBAL: &str = "Global options";
+
+/// What is said to a person who knows the word from other programs.
+pub(super) const RENEW: &str =
+    "`renew` is `run`: it renews what is due; `reset` asks for a new token before that";
+
+const RUN: &str = "0 every domain asked for is valid with margin · 1 some are not, or a list holds a bad line · \
+2 usage or configuration · 3 CA or authentication · 4 only DNS is in the way · 5 the guard refused · \
+75 temporary, try again";
+
+/// The commands in the order of the help page.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Every night", &["run", "serve", "check"]),
+    ("Look", &["plan", "status", "history", "diagnose"]),
+    ("Inventory", &["add", "remove", "import"]),
+    ("By hand", &["reset", "withdraw"]),
+    ("Pipelines", &["hook", "records", "providers", "notify"]),
+    (
+        "Set up and try",
+        &[
+            "config",
+            "store",
+            "sandbox",
+            "demo",
+            "completions",
+            "version",
+        ],
+    ),
+];
+
+/// An example of each command, and its exit statuses where they are not said elsewhere.
+const EXAMPLES: [(&str, &str, Option<&str>); 22] = [
+    (
+        "run",
+        "prevalidate run --domain example.ch --wait 30m",
+        Some(RUN),
+    ),
+    ("serve", "prevalidate serve --log json", None),
+    (
+        "check",
+        "prevalidate check --warning 20d --critical 7d",
+        None,
+    ),
+    ("plan", "prevalidate plan --output markdown", None),
+    (
+        "status",
+        "prevalidate status --expiring-within 30d",
+        Some("as `run`; nothing is tried in DNS, so never 4"),
+    ),
+    ("history", "prevalidate history example.ch", None),
+    ("diagnose", "prevalidate diagnose example.ch", None),
+    (
+        "add",
+        "prevalidate add example.ch --provider internal",
+        None,
+    ),
+    ("remove", "prevalidate remove example.ch", None),
+    ("import", "prevalidate import --from-ca --dry-run", None),
+    (
+        "reset",
+        "prevalidate reset example.ch",
+        Some("as `run`, for the domains that were named"),
+    ),
+    (
+        "withdraw",
+        "prevalidate withdraw example.ch --yes",
+        Some(
+            "0 no value of ours is left · 2 usage · 4 a value could not be removed · 75 temporary",
+        ),
+    ),
+    (
+        "hook",
+        "prevalidate hook --zone example.ch",
+        Some("as `run`, for the domains it looked after"),
+    ),
+    (
+        "records",
+        "prevalidate records --check planned.zone --zone example.ch",
+        None,
+    ),
+    ("providers", "prevalidate providers check", None),
+    ("notify", "prevalidate notify test", None),
+    ("config", "prevalidate config check --without-secrets", None),
+    ("store", "prevalidate store copy --help", None),
+    ("sandbox", "prevalidate sandbox --dir lab", None),
+    ("demo", "prevalidate demo", None),
+    ("completions", "prevalidate completions bash", None),
+    ("version", "prevalidate version --verbose", None),
+];
+
+/// Commands that take something away: no tip for a typing error names them.
+const DESTRUCTIVE: [&str; 3] = ["remove", "reset", "withdraw"];
+
+/// The command line with its help pages.
+pub(super) fn command() -> clap::Command {
+    let mut command = Cli::command();
+    let groups = groups(&command);
+    for (name, example, exit) in EXAMPLES {
+        command = command.mut_subcommand(name, |command| {
+            let mut parts: Vec<String> = Vec::new();
+            parts.extend(command.get_after_help().map(ToString::to_string));
+            parts.push(format!("Example:\n  {example}"));
+            parts.extend(exit.map(|exit| format!("Exit status: {exit}.")));
+            command.after_help(parts.join("\n\n"))
+        });
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\n{{options}}{{after-help}}"
+    ))
+}
+
+fn groups(command: &clap::Command) -> String {
+    let about = |name: &str| {
+        let found = command
+            .find_subcommand(name)
+            .and_then(clap::Command::get_about);
+        found.map(ToString::to_string).unwrap_or_default()
+    };
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text.push_str(&format!("{title}:\n"));
+        for name in names {
+            text.push_str(&format!("  {name:<12} {}\n", about(name)));
+        }
+        text.push('\n');
+    }
+    text.push_str("`prevalidate COMMAND --help` says more of each.\n");
+    text
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What is wrong with it, or the help that was asked for.
+pub(super) fn parse<T>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error>
+where
+    T: Into<OsString> + Clone,
+{
+    let matches = command().try_get_matches_from(args).map_err(without_harm);
+    Cli::from_arg_matches(&matches?)
+}
+
+fn without_harm(mut error: clap::Error) -> clap::Error {
+    let kind = ContextKind::SuggestedSubcommand;
+    let kept = match error.get(kind) {
+        Some(ContextValue::Strings(names)) => names
+            .iter()
+            .filter(|name| !DESTRUCTIVE.contains(&name.as_str()))
+            .cloned()
+            .collect(),
+        Some(ContextValue::String(name)) if !DESTRUCTIVE.contains(&name.as_str()) => {
+            vec![name.clone()]
+        }
+        Some(_) => Vec::new(),
+        None => return error,
+    };
+    let value = if kept.is_empty() {
+        ContextValue::None
+    } else {
+        ContextValue::Strings(kept)
+    };
+    error.insert(kind, value);
+    error
+}
+
+/// Whether `run` was called by the word of other programs.
+pub(super) fn is_renew() -> bool {
+    std::env::args().skip(1).any(|arg| arg == "renew")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_group_its_example_and_exit_statuses_where_scripts_need_them() {
+        let command = command();
+        let page = command.clone().render_long_help().to_string();
+        let (groups, _) = page.split_once(GLOBAL).unwrap();
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            let name = sub.get_name();
+            assert!(groups.contains(&format!("\n  {name} ")), "{name}: {page}");
+            let help = sub.clone().render_help().to_string();
+            let example = format!("prevalidate {name}");
+            assert!(
+                help.contains("Example:\n") && help.contains(&example),
+                "{name}: {help}"
+            );
+        }
+        for name in [
+            "run", "serve", "plan", "status", "check", "hook", "records", "reset", "withdraw",
+        ] {
+            let sub = command.find_subcommand(name).unwrap();
+            let help = sub.clone().render_help().to_string();
+            assert!(help.contains("Exit status: "), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        for (name, example, _) in EXAMPLES {
+            let outcome = parse(example.split(' '));
+            let is_help = |error: &clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
+            assert!(
+                outcome.as_ref().err().is_none_or(is_help),
+                "{name}: {outcome:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_tip_names_a_command_that_takes_something_away() {
+        for typed in [
+            "renw", "reseat", "removed", "withdrw", "rest", "delete", "resat", "man",
+        ] {
+            let said = parse(["prevalidate", typed]).unwrap_err().to_string();
+            assert!(
+                !DESTRUCTIVE
+                    .iter()
+                    .any(|name| said.contains(&format!("'{name}'"))),
+                "{said}"
+            );
+        }
+        let said = parse(["prevalidate", "statsu"]).unwrap_err().to_string();
+        assert!(said.contains("'status'"), "{said}");
+        assert!(parse(["prevalidate", "renew", "--dry-run"]).is_ok());
+        assert!(parse(["prevalidate", "list"]).is_ok());
+    }
+}
