@@ -74,7 +74,6 @@ const CIRCLES: &[&[&str]] = &[
         "crate::prevalidation::registration",
         "crate::prevalidation::reuse",
     ],
-    &["crate::propagation::alias", "crate::propagation::gate"],
     &[
         "crate::server::api",
         "crate::server::health",
