@@ -13,6 +13,7 @@ mod help;
 mod history;
 mod hook;
 mod inventory;
+mod man;
 mod notify;
 mod plan;
 mod providers;
@@ -149,6 +150,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// The version; with -v what it was built with
     Version,
+    /// Writes manual pages into a folder
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// How a command ended, in terms that scripts act on.
@@ -310,6 +314,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Demo(args) => demo::demo(args, output).await,
         Command::Completions(args) => completions::completions(&args, output),
         Command::Version => version::version(global, output),
+        Command::Man(args) => man::man(&args, output),
     }
 }
 

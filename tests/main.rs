@@ -18,6 +18,7 @@ mod lab;
 mod model;
 mod notify;
 mod operators;
+mod packages;
 mod page;
 mod pipelines;
 mod propagation;
@@ -56,6 +57,9 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "chromium",
         "chromedriver",
         "wrk",
+        "dpkg-deb",
+        "dpkg-shlibdeps",
+        "lintian",
     ] {
         support::process::find(program);
     }
