@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod diagnose;
+mod forecast;
 mod held;
 mod help;
 mod history;
@@ -84,7 +85,7 @@ struct Global {
 enum OutputFormat {
     Text,
     Json,
-    /// Only for `plan`
+    /// Only for `plan` and `forecast`
     Markdown,
 }
 
@@ -129,6 +130,8 @@ enum Command {
     Check(check::CheckArgs),
     /// For DNS change pipelines: looks after the named domains or zones now
     Hook(hook::HookArgs),
+    /// Shows how many proofs end and are renewed in each week of the next years
+    Forecast(forecast::ForecastArgs),
     /// Prints what must stand in DNS now and what may go, for pipelines that write zones
     Records(records::RecordsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
@@ -281,10 +284,11 @@ fn leave_no_core() {
 
 async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
     let global = &cli.global;
-    if global.output == OutputFormat::Markdown && !matches!(cli.command, Command::Plan(_)) {
+    let writes_markdown = matches!(cli.command, Command::Plan(_) | Command::Forecast(_));
+    if global.output == OutputFormat::Markdown && !writes_markdown {
         return Err(Failed::new(
             Exit::Usage,
-            "`--output markdown` is for `plan` only",
+            "`--output markdown` is only for `plan` and `forecast`",
         ));
     }
     if help::is_renew() {
@@ -312,6 +316,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Store(command) => store::store(global, command, output).await,
         Command::Sandbox(args) => sandbox::sandbox(args, output).await,
         Command::Demo(args) => demo::demo(args, output).await,
+        Command::Forecast(args) => forecast::run(global, args, output).await,
         Command::Completions(args) => completions::completions(&args, output),
         Command::Version => version::version(global, output),
         Command::Man(args) => man::man(&args, output),

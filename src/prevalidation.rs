@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod belief;
 pub mod challenge;
+pub mod forecast;
 pub mod guard;
 pub mod lapse;
 pub mod ledger;

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod diagnose;
+mod forecast;
 mod life;
 mod reaching;
 mod readiness;

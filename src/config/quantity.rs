@@ -95,7 +95,11 @@ impl Rate {
         f64::from(self.count) / self.per.as_secs_f64()
     }
 
-    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+    /// Reads `2/s`, `60/m` or `500/h`.
+    ///
+    /// # Errors
+    /// What a rate looks like.
+    pub fn read(text: &str) -> Result<Self, &'static str> {
         const FORM: &str =
             "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";
         let (count, unit) = text.split_once('/').ok_or(FORM)?;

@@ -18,6 +18,7 @@ mod support;
 mod calls;
 mod daemon;
 mod fleet;
+mod forecast;
 mod hooks;
 mod lab;
 mod looks;
@@ -81,6 +82,7 @@ const CASES: [(&str, Case); 12] = [
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
+    ("forecast", forecast::ten_thousand),
     ("calls", calls::count),
     ("store", store::hundred_thousand),
     ("pages", pages::under_load),

@@ -3,6 +3,7 @@
 mod agree;
 mod ca;
 mod crash;
+mod forecast;
 mod lapse;
 mod matrix;
 mod months;

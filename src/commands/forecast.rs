@@ -1,0 +1,132 @@
+//! `forecast`: what the next years bring, by week and by CA, before and after each change of the
+//! rules. It reads the configuration and the store, asks nobody, and changes nothing.
+
+mod report;
+mod show;
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use self::report::Report;
+use super::asked::views;
+use super::{Exit, Failed, Global, OutputFormat, asked, wire};
+use crate::clock::Clock;
+use crate::config::{Rate, Settings};
+use crate::output::Output;
+use crate::overview::DomainView;
+use crate::prevalidation::forecast::{Question, Rhythm, Start, forecast};
+use crate::prevalidation::{Proof, State};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: prevalidate forecast --until 2027-06-30 --output markdown\n\n\
+Exit status: 0 every proof is renewed in time · 1 some are not · 2 usage or configuration."
+)]
+pub(super) struct ForecastArgs {
+    /// The last day of the forecast
+    #[arg(long, value_name = "DATE", default_value = "2029-12-31")]
+    until: Date,
+    /// The highest rate of calls to each CA, in the place of the configured one; 2/s, 60/m, 500/h
+    #[arg(long, value_name = "RATE", value_parser = Rate::read)]
+    rate: Option<Rate>,
+    /// Assumes the daemon (`serve`) in the place of a nightly `run`
+    #[arg(long)]
+    daemon: bool,
+    /// Only this client: its name, its reference, or CA/CLIENT
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+}
+
+pub(super) async fn run(
+    global: &Global,
+    args: ForecastArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let clients = asked::targets(&settings, args.client.as_deref())?;
+    let now = wire::clock().now();
+    let until = end_of(args.until)?;
+    if until <= now {
+        return Err(Failed::new(
+            Exit::Usage,
+            format!("--until {}: this day is over", args.until),
+        ));
+    }
+    let policy = wire::policy(&settings);
+    let store = wire::store_read_only(&settings).await?;
+    let shown = views(&*store, &settings, &policy, BTreeMap::new(), now).await?;
+    let starts: Vec<Start> = shown
+        .iter()
+        .filter(|view| view.is_managed() && view.covered_by.is_none())
+        .filter(|view| clients.iter().any(|target| target.key == view.client))
+        .map(|view| start(view, &settings))
+        .collect();
+    if starts.is_empty() {
+        return Err(Failed::new(
+            Exit::Usage,
+            "there is no domain to forecast: the inventory is empty",
+        ));
+    }
+    let rates: BTreeMap<String, f64> = settings
+        .cas
+        .iter()
+        .map(|(name, ca)| (name.clone(), args.rate.unwrap_or(ca.rate).per_second()))
+        .collect();
+    let rhythm = if args.daemon {
+        Rhythm::continuous()
+    } else {
+        Rhythm::nightly(settings.worker.wait.try_into().unwrap_or_default())
+    };
+    let question = Question {
+        policy: &policy,
+        from: now,
+        until,
+        rhythm,
+        rates: &rates,
+    };
+    let found = forecast(&starts, &question);
+    let report = Report::new(&found, &question, &settings, args.daemon);
+    output.json(&report);
+    if global.output == OutputFormat::Markdown {
+        show::markdown(&report, output);
+    } else {
+        show::text(&report, global.verbose > 0, output);
+    }
+    Ok(if report.lapses() > 0 {
+        Exit::Incomplete
+    } else {
+        Exit::Done
+    })
+}
+
+/// The end of the last day, in UTC.
+fn end_of(last: Date) -> Result<Timestamp, Failed> {
+    last.checked_add(1.day())
+        .and_then(|next| next.to_zoned(TimeZone::UTC))
+        .map(|midnight| midnight.timestamp())
+        .map_err(|_| Failed::new(Exit::Usage, format!("--until {last}: no such day")))
+}
+
+fn start(view: &DomainView, settings: &Settings) -> Start {
+    let only = match settings.providers.keys().collect::<Vec<_>>()[..] {
+        [only] => only.clone(),
+        _ => "auto".to_owned(),
+    };
+    let counts = view.proof.as_ref().filter(|p| p.usable_until.is_some());
+    Start {
+        domain: view.domain.clone(),
+        ca: view.ca.clone(),
+        client: view.client.clone(),
+        provider: view.provider.clone().unwrap_or(only),
+        proof: counts.map(|proof| Proof {
+            validated_at: proof.validated_at,
+            // The earliest of its ends, which is also known where the CA shows no date.
+            expires_at: proof.usable_until,
+            ..Proof::default()
+        }),
+        waits_for_person: view.state == State::Held,
+    }
+}
