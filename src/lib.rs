@@ -1,16 +1,16 @@
 //! `prevalidate` keeps an organisation's domains prevalidated at its certificate authority, by DNS,
 //! with nobody watching.
 //!
-//! This page is the map. How to use the program stands in `README.md`, every setting in
-//! `config/prevalidate.toml`.
+//! This page is the map. `README.md` says how to use the program, `config/prevalidate.toml` has every
+//! setting, `STYLE.md` the words, `docs/invariants.md` what is always true.
 //!
 //! # One idea: reconcile
 //!
-//! Nothing remembers a half-done workflow. Every look starts from what is true now (what the CA
-//! says, what the ledger says we wrote, what name servers answer), a pure function says the one
-//! next step for a domain, the step is performed, and the look starts again. A crash anywhere, a
-//! second worker, a colleague in the CA's portal, a lost answer: each is just another state to look
-//! at. Cron, command and hook are ways of starting the same loop.
+//! No workflow is remembered. Each pass begins with what is true now: what the CA says, which values
+//! the ledger has, what the name servers answer. A pure function gives the one next step for a
+//! domain, the step is performed, and the pass begins again. A crash, a second worker, a colleague
+//! in the CA's portal, a lost reply: each is only another state to begin with. The nightly run, the
+//! daemon, the commands and the hooks start the same loop.
 //!
 //! ```text
 //! config ─▶ inventory ─▶ observe ─▶ plan ─▶ guard ─▶ perform ─▶ report
@@ -20,29 +20,28 @@
 //!
 //! # The life of a domain
 //!
-//! 1. It enters the inventory: from the configuration, or by `add` and `import`. Names are checked
-//!    once ([`prevalidation::DomainName`]); a name below another one of the list is covered by that
+//! 1. It enters the inventory: from the configuration, or by `add` and `import`. Its name is checked
+//!    once ([`prevalidation::DomainName`]). A name below another one of the list is covered by that
 //!    one's proof.
-//! 2. It is *registered* at the CA, which answers with a random value, the *token*. Who is there
-//!    already is adopted; a registration whose answer was lost is looked for, never repeated
-//!    blindly.
-//! 3. The value is *published* as TXT at the domain, beside SPF and everybody else's values: first
-//!    the intent goes into the ledger ([`store`]), then the provider adds exactly one value, then
-//!    the receipt goes into the ledger.
-//! 4. The gate ([`propagation`]) asks every address of every name server. Only when none of them is
-//!    stale, and the chain of trust holds where the zone is signed, is it *visible*.
-//! 5. It is *submitted*: the CA is asked to look. A new proof is there when the CA's
+//! 2. It is *registered* at the CA, which answers with a random value, the *token*. A domain that is
+//!    already registered is adopted. If the reply to `register` is lost, the registration is looked
+//!    up before the next try.
+//! 3. The value is *published* as TXT at the domain, beside SPF and all foreign values. The intent
+//!    is stored in the ledger ([`store`]), then the provider adds exactly one value, then the receipt
+//!    is stored in the ledger.
+//! 4. The gate ([`propagation`]) asks every address of every name server. The value is *visible* when
+//!    none of them has old data and, in a signed zone, the chain of trust holds.
+//! 5. It is *submitted*: the CA is asked to check the value. There is a new proof when the CA's
 //!    `timeValidated` moved forward.
-//! 6. The value is removed, by value, because the ledger says it is ours. The zone is as it was.
+//! 6. Exactly this value is removed, because the ledger says that it is ours. The zone is as it was.
 //! 7. It is valid until the earliest of three ends: the rules' table, the CA's own table, the CA's
-//!    date ([`prevalidation::ReuseTable`]). Some time before, spread over days, a renewal begins at
+//!    date ([`prevalidation::ReuseTable`]). Some time before, spread over days, a renewal begins with
 //!    a new token. Proof and attempt are separate: a domain is valid and renewing at once.
-//! 8. Where only a person can help it is *held*: with a reason, never silent, looked at again
-//!    later.
+//! 8. Where only a person can help it is *held*, with a reason. It is tried again later.
 //!
 //! # Words
 //!
-//! The same in code, logs, tables, commands and documents.
+//! The same in code, logs, tables, commands and documents; `STYLE.md` has the full list.
 //!
 //! | word | meaning | the CA's word |
 //! |---|---|---|
@@ -54,9 +53,9 @@
 //! | proof | a finished validation: when, how, until when | `validated`, `timeValidated`, `timeExpired` |
 //! | attempt | the way from a token to a new proof: registered, published, visible, submitted | – |
 //! | usable until | the earliest end of a proof | – |
-//! | ledger | the durable record of every TXT value we mean to write, wrote, and must remove | – |
-//! | provider | something that can write TXT values into zones | – |
-//! | held | waiting for a person, with a reason | – |
+//! | ledger | the durable list of the values that this program means to write, wrote, or must remove | – |
+//! | provider | an adapter that writes DNS records | – |
+//! | held | waits for a person, with a reason | – |
 //!
 //! # Layers
 //!
