@@ -22,8 +22,7 @@ use crate::prevalidation::{Proof, State};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: prevalidate forecast --until 2027-06-30 --output markdown\n\n\
-Exit status: 0 every proof is renewed in time · 1 some are not · 2 usage or configuration."
+    after_help = "Exit status: 0 every proof is renewed in time · 1 some are not · 2 usage or configuration."
 )]
 pub(super) struct ForecastArgs {
     /// The last day of the forecast

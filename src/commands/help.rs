@@ -22,7 +22,17 @@ const RUN: &str = "0 every domain asked for is valid with margin · 1 some are n
 /// The commands in the order of the help page.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Every night", &["run", "serve", "check"]),
-    ("Look", &["plan", "status", "history", "diagnose"]),
+    (
+        "Look",
+        &[
+            "plan",
+            "status",
+            "history",
+            "diagnose",
+            "forecast",
+            "readiness",
+        ],
+    ),
     ("Inventory", &["add", "remove", "import"]),
     ("By hand", &["reset", "withdraw"]),
     ("Pipelines", &["hook", "records", "providers", "notify"]),
@@ -40,7 +50,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// An example of each command, and its exit statuses where they are not said elsewhere.
-const EXAMPLES: [(&str, &str, Option<&str>); 22] = [
+const EXAMPLES: [(&str, &str, Option<&str>); 24] = [
     (
         "run",
         "prevalidate run --domain example.ch --wait 30m",
@@ -60,6 +70,12 @@ const EXAMPLES: [(&str, &str, Option<&str>); 22] = [
     ),
     ("history", "prevalidate history example.ch", None),
     ("diagnose", "prevalidate diagnose example.ch", None),
+    (
+        "forecast",
+        "prevalidate forecast --until 2027-06-30 --output markdown",
+        None,
+    ),
+    ("readiness", "prevalidate readiness --on 2027-03-15", None),
     (
         "add",
         "prevalidate add example.ch --provider internal",
@@ -191,7 +207,7 @@ mod tests {
         let (groups, _) = page.split_once(GLOBAL).unwrap();
         for sub in command
             .get_subcommands()
-            .filter(|sub| sub.get_name() != "help")
+            .filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
         {
             let name = sub.get_name();
             assert!(groups.contains(&format!("\n  {name} ")), "{name}: {page}");
