@@ -87,6 +87,7 @@ const CIRCLES: &[&[&str]] = &[
         "crate::server::page::layout",
         "crate::server::page::session",
     ],
+    &["crate::worker::look", "crate::worker::survey"],
 ];
 
 /// The modules of a crate that stand in folders of their own: `cloudflare`.
