@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 
 use super::ca::Way;
 use super::crash::Side;
-use super::world::{SPF_TTL, World};
+use super::world::World;
 
 const CASES: u64 = 300;
 const STEPS: usize = 80;
@@ -47,6 +47,7 @@ async fn random_histories_of_two_workers_keep_the_invariants() {
         "validated",
         "reset",
         "vanished",
+        "another TTL",
         "unwanted",
         "deleted at the CA",
     ] {
@@ -175,10 +176,12 @@ async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: us
 async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'static str)) {
     let domain = world.domains.choose(rng).unwrap().clone();
     let owner = domain.as_str();
-    match rng.random_range(0..8) {
+    match rng.random_range(0..9) {
         0 => {
             let value = format!("site-verification={}", rng.random_range(0..1000));
-            world.zones.put(owner, SPF_TTL, TxtRecord::of(&value));
+            world
+                .zones
+                .put(owner, world.ttls[&domain], TxtRecord::of(&value));
             let foreign = world.foreign.get_mut(&domain).unwrap();
             if !foreign.contains(&value) {
                 foreign.push(value);
@@ -213,6 +216,14 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
             hit("deleted at the CA");
         }
         6 => {
+            // Others give all values at the name another TTL, ours among them.
+            let ttl = *[30, 300, 86_400].choose(rng).unwrap();
+            let value = TxtRecord::of(&world.foreign[&domain][0]);
+            world.zones.put(owner, ttl, value);
+            world.ttls.insert(domain, ttl);
+            hit("another TTL");
+        }
+        7 => {
             world.witness.lock().unwrap().desired.remove(&domain);
             world.sync().await;
             hit("unwanted");

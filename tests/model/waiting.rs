@@ -78,6 +78,26 @@ async fn submissions(world: &World) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn a_run_does_not_wait_for_what_only_another_configuration_can_mend() {
+    let mut world = World::new(1).await;
+    world.witness.lock().unwrap().lasting = true;
+    let begun = world.clock.now();
+    let worker = world.worker("night");
+    worker.run(SignedDuration::from_mins(30)).await.unwrap();
+    world.check().await;
+    let waited = world.clock.now().duration_since(begun);
+    assert!(waited < SignedDuration::from_secs(30), "{waited}");
+    let rows = world.rows().await;
+    let hold = rows[0].attempt.hold.as_ref().expect("a person is asked");
+    assert!(hold.reason.contains("redirected"), "{}", hold.reason);
+
+    world.witness.lock().unwrap().lasting = false;
+    world.clock.advance(SignedDuration::from_hours(7));
+    world.nights(1).await;
+    assert!(world.all_valid());
+}
+
+#[tokio::test]
 async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that_it_is_overdue() {
     let mut world = one_stale().await;
     let published: Timestamp = world.clock.now();

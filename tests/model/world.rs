@@ -48,6 +48,8 @@ pub struct Witness {
     pub bogus: BTreeMap<String, String>,
     /// The gate reaches nobody.
     pub deaf: bool,
+    /// Only another configuration can open the gate.
+    pub lasting: bool,
     /// A look at it takes so long.
     pub slow: BTreeMap<String, SignedDuration>,
     /// What the gate says a resolver remembers.
@@ -74,6 +76,8 @@ pub struct World {
     pub policy: Policy,
     pub domains: Vec<DomainName>,
     pub foreign: BTreeMap<DomainName, Vec<String>>,
+    /// The TTL that others gave their values.
+    pub ttls: BTreeMap<DomainName, u32>,
     /// The provider that all domains name.
     pub provider: Option<String>,
     /// Providers beside `memory`.
@@ -111,6 +115,8 @@ impl World {
                     .collect()
             })
         });
+        let ttls = domains.iter().map(|name| (name.clone(), SPF_TTL));
+        let ttls = ttls.collect();
         let ca = ModelCa::new(clock.clone(), eyes);
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
         let world = Self {
@@ -122,6 +128,7 @@ impl World {
             witness,
             policy: Policy::new(Mode::Manage),
             domains,
+            ttls,
             foreign,
             provider: Some("memory".to_owned()),
             beside: BTreeMap::new(),
@@ -301,8 +308,8 @@ impl World {
             if !foreign.is_empty() {
                 assert_eq!(
                     self.zones.ttl(owner),
-                    Some(SPF_TTL),
-                    "I1: the TTL at {owner}"
+                    self.ttls.get(domain).copied(),
+                    "I1, I19: the TTL at {owner}"
                 );
             }
             for value in &ours {
@@ -517,6 +524,11 @@ impl Lookout for Eye {
         };
         // Resolvers keep what they know for a day.
         let is_told = mode != GateMode::Resolvers || published_for.as_secs() >= 86_400;
+        if witness.lasting {
+            let mut verdict = Verdict::new(mode, false, "port 53 is redirected".to_owned());
+            verdict.lasting = true;
+            return verdict;
+        }
         if witness.deaf {
             return Verdict::new(mode, false, "no name server gave an answer".to_owned());
         }

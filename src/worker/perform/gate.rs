@@ -194,6 +194,12 @@ impl Worker {
         // it. The provider knows, and putting it there again is harmless.
         let look_closer = verdict.gone
             && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
+        if verdict.lasting {
+            // Looking again and again would only make a run last longer.
+            attempt.not_before = None;
+            task.hold(self, verdict.cause, now);
+            return;
+        }
         let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
         attempt.not_before = now
             .saturating_add(polling_interval(poll, attempt.looks))
