@@ -76,7 +76,7 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 12] = [
+const CASES: [(&str, Case); 13] = [
     ("quiet", night::quiet),
     ("one-client", one_client::hundred_thousand),
     ("first", night::first),
