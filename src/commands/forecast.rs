@@ -13,7 +13,6 @@ use jiff::{Timestamp, ToSpan};
 use self::report::Report;
 use super::asked::views;
 use super::{Exit, Failed, Global, OutputFormat, asked, wire};
-use crate::clock::Clock;
 use crate::config::{Rate, Settings};
 use crate::output::Output;
 use crate::overview::DomainView;
