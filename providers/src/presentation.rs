@@ -67,6 +67,9 @@ pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
                 open(false);
                 let token = token(first, &mut octets, &mut line)
                     .map_err(|fault| format!("line {here}: {fault}"))?;
+                if line != here {
+                    return Err(format!("line {here}: a quote is not closed on its line"));
+                }
                 if let Some(entry) = &mut entry
                     && !(first == b'[' && is_age(entry, &token))
                 {

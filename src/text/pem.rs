@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_damaged_block_is_named_by_its_line_and_a_file_of_another_kind_by_what_it_is() {
         let good = block("CERTIFICATE", 300);
-        let bad = good.replacen('B', "*", 9);
+        let bad = good.replacen("BwcH", "*wcH", 1);
         let lines = good.lines().count();
         for (text, words) in [
             (
@@ -212,8 +212,12 @@ mod tests {
                 format!("on line {} has no end", lines + 1),
             ),
             (
-                block("CERTIFICATE", 300).replacen("MII", "MIP", 1),
+                good.replacen(good.lines().nth(2).unwrap(), "", 1),
                 "a part of it".to_owned(),
+            ),
+            (
+                good.replacen("MII", "MIP", 1),
+                "it is no certificate".to_owned(),
             ),
             (block("PRIVATE KEY", 99), "but a PRIVATE KEY".to_owned()),
             (block("PKCS7", 300), "PKCS #7".to_owned()),

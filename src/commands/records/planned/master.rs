@@ -52,9 +52,6 @@ impl Master {
             .iter()
             .map(|token| String::from_utf8_lossy(token))
             .collect();
-        if entry.tokens.iter().any(|token| token.contains(&b'\n')) {
-            return Err("a quote is not closed on its line".to_owned());
-        }
         if !entry.is_indented && tokens[0].starts_with('$') {
             return self.directive(&tokens);
         }
