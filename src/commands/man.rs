@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory;
-
-use super::{Cli, Exit, Failed};
+use super::{Exit, Failed, help};
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +13,7 @@ pub(super) struct ManArgs {
 
 pub(super) fn man(args: &ManArgs, output: &Output) -> Result<Exit, Failed> {
     let folder = args.folder.display();
-    clap_mangen::generate_to(Cli::command(), &args.folder).map_err(|error| {
+    clap_mangen::generate_to(help::command(), &args.folder).map_err(|error| {
         Failed::new(
             Exit::Usage,
             format!("cannot write manual pages to {folder}: {error}"),
@@ -33,8 +31,8 @@ mod tests {
     #[test]
     fn every_command_that_is_shown_has_a_manual_page() {
         let folder = tempfile::tempdir().unwrap();
-        clap_mangen::generate_to(Cli::command(), folder.path()).unwrap();
-        for command in Cli::command()
+        clap_mangen::generate_to(help::command(), folder.path()).unwrap();
+        for command in help::command()
             .get_subcommands()
             .filter(|c| !c.is_hide_set())
         {
