@@ -132,7 +132,7 @@ pub(super) fn command() -> clap::Command {
         });
     }
     command.help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\n{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\n{GLOBAL}:\n{{options}}{{after-help}}"
     ))
 }
 

@@ -113,8 +113,11 @@ fn utf_16(bytes: &[u8], unit: Unit) -> Option<String> {
     rest.is_empty().then_some(text)
 }
 
-/// Latin text in UTF-16 has a NUL in each second place.
+/// Latin text in UTF-16 has a NUL in each second place. A few octets tell nothing.
 fn unmarked_utf_16(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.len() < 8 {
+        return None;
+    }
     let nul_at = |first: usize| {
         bytes
             .iter()

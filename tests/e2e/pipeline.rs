@@ -104,13 +104,16 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     for (text, words) in [
         (&b"$INCLUDE other.zone\n"[..], "line 1"),
         (b"", "--zone"),
-        (b"\x00\xff\xfe", "line 1"),
         (b"{\"zone\": \"a.test\"", "JSON"),
         (b"a.test. TXT \"open", "line 1"),
     ] {
         fs::write(&path, text).unwrap();
         check(&[]).exits(2).says(&[words, "named-compilezone"]);
     }
+    fs::write(&path, b"\x00\xff\xfe").unwrap();
+    check(&[])
+        .exits(2)
+        .says(&["is a binary file, not a text", "was the wrong file named?"]);
     fs::write(&path, "$ORIGIN b.test.\n@ SOA ns1 h 1 2 3 4 5\n").unwrap();
     check(&["--zone", "a.test"])
         .exits(2)
