@@ -11,6 +11,9 @@ const COMMIT: Option<&str> = option_env!("PREVALIDATE_COMMIT");
 pub(super) fn version(global: &Global, output: &Output) -> Result<Exit, Failed> {
     let version = env!("CARGO_PKG_VERSION");
     let features: Vec<&str> = [
+        ("autodns", cfg!(feature = "autodns")),
+        ("cloudflare", cfg!(feature = "cloudflare")),
+        ("exec", cfg!(feature = "exec")),
         ("route53", cfg!(feature = "route53")),
         ("crashpoints", cfg!(feature = "crashpoints")),
     ]
