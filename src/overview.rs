@@ -265,7 +265,10 @@ async fn open_entries(
 ) -> Result<BTreeMap<String, Vec<LedgerEntry>>, StoreError> {
     let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
     for entry in store.open_entries(owner).await? {
-        ledger.entry(entry.owner.clone()).or_default().push(entry);
+        ledger
+            .entry(entry.key.text().to_owned())
+            .or_default()
+            .push(entry);
     }
     Ok(ledger)
 }

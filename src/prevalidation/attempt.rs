@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::challenge::Challenge;
 use super::registration::Proof;
 use super::reuse::after;
 use super::waiting::Lateness;
@@ -23,6 +24,20 @@ pub struct Attempt {
     pub replaces: Option<String>,
     /// The value this attempt is about.
     pub value: Option<String>,
+    /// The record that the CA's start has given for this attempt, where it is more than a value at
+    /// the domain. A list that does not show it takes nothing away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// The CA's key for the order that this attempt has submitted, where the CA has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// The CA has taken the order and looks by itself: not before this moment is it read again, and
+    /// nothing is submitted meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// How often the CA was read since it took the order, for the growing interval.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub order_reads: u32,
     /// The provider's name for the change that wrote `value`, where it has one.
     pub change_id: Option<String>,
     /// When the gate first passed for `value`.
@@ -84,6 +99,14 @@ pub struct Attempt {
     pub last_proof: Option<Proof>,
     /// When it was noticed that no proof counts any more; the history says so once.
     pub lapsed_at: Option<Timestamp>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A call that changes something at the CA.
@@ -255,6 +278,37 @@ mod tests {
         };
         attempt.hear(at(0));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
+    }
+
+    #[test]
+    fn an_attempt_of_an_older_program_is_read_and_one_that_needs_no_more_is_written_as_before() {
+        let old =
+            r#"{"since":"2026-11-29T08:05:42Z","value":"swiss-pki=x","looks":34,"effects":[]}"#;
+        let read: Attempt = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (read.looks, &read.challenge, read.look_at),
+            (34, &None, None)
+        );
+        let written = serde_json::to_string(&read).unwrap();
+        for new in ["challenge", "order", "look_at", "order_reads"] {
+            assert!(!written.contains(&format!("\"{new}\"")), "{new}: {written}");
+        }
+        let domain = super::super::DomainName::from_a_labels("example.ch").unwrap();
+        let challenge = Challenge::cname(
+            &domain,
+            "_a.example.ch",
+            "b.sectigo.com",
+            super::super::Counts::Published,
+        );
+        let taken = Attempt {
+            challenge: Some(challenge.unwrap()),
+            order: Some("77".to_owned()),
+            look_at: Some(at(60)),
+            order_reads: 2,
+            ..read
+        };
+        let written = serde_json::to_string(&taken).unwrap();
+        assert_eq!(serde_json::from_str::<Attempt>(&written).unwrap(), taken);
     }
 
     #[test]

@@ -54,6 +54,7 @@ fn believe(attempt: &mut Attempt, now: Timestamp) {
         }
     }
     clamp(&mut attempt.not_before, now, PAUSE);
+    clamp(&mut attempt.look_at, now, PAUSE);
     clamp(&mut attempt.horizon_at, now, MEMORY);
     clamp(&mut attempt.cached_until, now, MEMORY);
     if let Some(hold) = &mut attempt.hold {
@@ -85,13 +86,15 @@ fn is_ahead(at: Timestamp, now: Timestamp, most: SignedDuration) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::prevalidation::{DomainName, Hold, LedgerState, Sighting};
+    use crate::prevalidation::{DomainName, Hold, LedgerState, RecordType, Sighting};
 
     fn observed(at: Timestamp) -> Observed {
         let some = Some(at);
         let entry = LedgerEntry {
             id: 1,
+            key: DomainName::from_a_labels("a.ch").unwrap().into(),
             owner: "a.ch".to_owned(),
+            kind: RecordType::Txt,
             value: "v".to_owned(),
             provider: "p".to_owned(),
             zone: None,
@@ -121,6 +124,7 @@ mod tests {
                 submitted_at: some,
                 preflight_at: some,
                 not_before: some,
+                look_at: some,
                 taken_up_at: some,
                 proved_at: some,
                 lapsed_at: some,

@@ -1,17 +1,27 @@
-//! The ledger: every TXT value we mean to write, wrote, and must remove. Nothing else may be
-//! removed from a zone.
+//! The ledger: every record we mean to write, wrote, and must remove. Nothing else may be removed
+//! from a zone.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One value at one name in one provider's zone.
+use super::challenge::{Challenge, ChallengeData, RecordName};
+use super::row_key::RowKey;
+
+/// One record at one name in one provider's zone, for one domain at one client. Two entries may name
+/// the same record: it stays in the zone until none of them needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// Row key, unique in one store.
     pub id: i64,
-    /// The name of the record: the domain itself, in A-labels.
+    /// The row whose domain the record is for: only that row's lease writes the entry.
+    #[serde(rename = "row")]
+    pub key: RowKey,
+    /// The name of the record, in A-labels: the domain itself, or a name below it.
     pub owner: String,
-    /// The whole TXT value.
+    /// The type of the record.
+    #[serde(rename = "type", default)]
+    pub kind: RecordType,
+    /// The whole TXT value, or the target of the CNAME.
     pub value: String,
     /// The `[provider.NAME]` it was or will be written through; outlives the configuration (faults
     /// K19, K20).
@@ -36,6 +46,45 @@ pub struct LedgerEntry {
     pub retry_at: Option<Timestamp>,
 }
 
+/// The type of a record in the ledger.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+pub enum RecordType {
+    /// One whole TXT value; others may stand beside it.
+    #[default]
+    #[serde(rename = "TXT")]
+    Txt,
+    /// An alias.
+    #[serde(rename = "CNAME")]
+    Cname,
+}
+
+impl RecordType {
+    /// As zone files write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Txt => "TXT",
+            Self::Cname => "CNAME",
+        }
+    }
+}
+
+impl std::fmt::Display for RecordType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<&ChallengeData> for RecordType {
+    fn from(data: &ChallengeData) -> Self {
+        match data {
+            ChallengeData::Txt(_) => Self::Txt,
+            ChallengeData::Cname(_) => Self::Cname,
+        }
+    }
+}
+
 /// Where a ledger entry stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +103,51 @@ pub enum LedgerState {
 }
 
 impl LedgerEntry {
+    /// The intent to write a record for the domain of `key`.
+    pub fn intended(
+        id: i64,
+        key: RowKey,
+        owner: &RecordName,
+        data: &ChallengeData,
+        provider: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            owner: owner.as_str().to_owned(),
+            kind: data.into(),
+            value: data.as_str().to_owned(),
+            provider: provider.to_owned(),
+            zone: None,
+            state: LedgerState::Intended,
+            ttl_before: None,
+            negative_ttl: None,
+            created_at: now,
+            published_at: None,
+            removal_tries: 0,
+            retry_at: None,
+        }
+    }
+
+    /// Whether it is for the record that `challenge` wants.
+    pub fn is_for(&self, challenge: &Challenge) -> bool {
+        self.kind == RecordType::from(&challenge.data)
+            && self.owner == challenge.owner.as_str()
+            && self.value == challenge.data.as_str()
+    }
+
+    /// Whether both name the same record in the same zone's provider.
+    pub fn is_same_record(&self, other: &Self) -> bool {
+        (self.kind, &self.owner, &self.value, &self.provider)
+            == (other.kind, &other.owner, &other.value, &other.provider)
+    }
+
+    /// Whether it is a TXT value at the domain itself, which is all that older programs know.
+    pub fn is_plain(&self) -> bool {
+        self.kind == RecordType::Txt && self.owner == self.key.text()
+    }
+
     /// Whether others have to write it and nobody has seen it yet.
     pub fn is_awaited(&self) -> bool {
         self.state == LedgerState::Published && self.published_at.is_none()

@@ -17,8 +17,8 @@ use super::shared::{Live, Shared};
 use crate::ca::ClientSelector;
 use crate::clock::{Clock as _, SimulatedClock};
 use crate::prevalidation::{
-    Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration,
-    Sighting, Status, Token,
+    Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, RecordType,
+    Registration, Sighting, Status, Token,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
@@ -327,7 +327,9 @@ fn busy(now: Timestamp) -> Attempt {
 fn entry(now: Timestamp) -> LedgerEntry {
     LedgerEntry {
         id: 1,
+        key: name("busy.example").into(),
         owner: "busy.example".to_owned(),
+        kind: RecordType::Txt,
         value: "swiss-pki=canary".to_owned(),
         provider: "internal".to_owned(),
         zone: Some("busy.example".to_owned()),

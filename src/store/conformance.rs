@@ -24,8 +24,8 @@ use super::{
     Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{
-    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, Registration, Sighting, Status,
-    Token,
+    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, RecordType, Registration,
+    Sighting, Status, Token,
 };
 
 /// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty
@@ -52,6 +52,7 @@ macro_rules! store_conformance {
             risk_slots_hold_under_concurrency
             the_ledger_opens_once_and_closes
             a_ledger_entry_of_another_domain_spoils_the_commit
+            the_ledger_keeps_records_of_both_types_at_any_name
             two_origins_want_independently
             a_client_change_forgets_what_was_read
             everything_written_comes_back
@@ -223,7 +224,9 @@ fn write(fence: &Fence) -> Write {
 fn entry(owner: &str, value: &str) -> LedgerEntry {
     LedgerEntry {
         id: value.trim_start_matches("v=").parse().unwrap_or(99),
+        key: name(owner).into(),
         owner: owner.to_owned(),
+        kind: RecordType::Txt,
         value: value.to_owned(),
         provider: "zones".to_owned(),
         zone: None,
@@ -782,6 +785,53 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
         again[0].ledger, left,
         "a claim brings the open entries along"
     );
+}
+
+pub async fn the_ledger_keeps_records_of_both_types_at_any_name(store: Subject) {
+    due(&store, &["a.ch"]).await;
+    let lease = claim_one(&store, 10).await;
+    // One value at the domain, at two names below it, and as the target of an alias.
+    let value = "x.ca.example";
+    let entries = [
+        ("a.ch", RecordType::Txt),
+        ("_one.a.ch", RecordType::Txt),
+        ("_two.a.ch", RecordType::Txt),
+        ("_one.a.ch", RecordType::Cname),
+    ];
+    let entries = (1..).zip(entries).map(|(id, (owner, kind))| LedgerEntry {
+        id,
+        owner: owner.to_owned(),
+        kind,
+        ..entry("a.ch", value)
+    });
+    let entries: Vec<_> = entries.collect();
+    let put = async |entries: Vec<LedgerEntry>| {
+        let write = Write {
+            ledger: entries,
+            release: false,
+            ..write(&lease.fence)
+        };
+        store.commit(&[write]).await.unwrap().remove(0).unwrap();
+        store.open_entries(Some(&name("a.ch"))).await.unwrap()
+    };
+    assert_eq!(put(entries.clone()).await, entries);
+    let published = |entry: &LedgerEntry| LedgerEntry {
+        state: LedgerState::Published,
+        published_at: Some(at(11)),
+        ..entry.clone()
+    };
+    let published: Vec<_> = entries.iter().map(published).collect();
+    assert_eq!(put(published.clone()).await, published);
+    assert_eq!(store.open_entries(None).await.unwrap(), published);
+    let removed = LedgerEntry {
+        state: LedgerState::Removed,
+        ..published[3].clone()
+    };
+    assert_eq!(put(vec![removed]).await, published[..3]);
+    store.commit(&[write(&lease.fence)]).await.unwrap();
+    store.pass(590).await;
+    let again = store.claim(&claim_of(600, 1)).await.unwrap();
+    assert_eq!(again[0].ledger, published[..3]);
 }
 
 pub async fn a_ledger_entry_of_another_domain_spoils_the_commit(store: Subject) {

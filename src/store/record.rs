@@ -99,7 +99,7 @@ impl Kind {
             Self::Look => "client, at",
             Self::Ledger => {
                 "id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at, removal_tries, \
-                 retry_at"
+                 retry_at, domain, record, kind"
             }
             Self::Fact => "key, value",
             Self::Effect => "at, domain, retry",

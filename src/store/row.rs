@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
-use crate::prevalidation::{Attempt, DomainName, LedgerEntry, LedgerState, Sighting};
+use crate::prevalidation::{
+    Attempt, DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting,
+};
 use crate::store::{DomainRow, Event, Origin, StoreError};
 
 /// A row of `domain_view`.
@@ -69,6 +71,38 @@ pub(in crate::store) struct RawEntry {
     published_at: Option<i64>,
     removal_tries: i64,
     retry_at: Option<i64>,
+    domain: Option<String>,
+    record: Option<String>,
+    kind: Option<String>,
+}
+
+/// The columns that say which record an entry is for. Those of a TXT value at the domain of a first
+/// row are as older programs write them; for any other they find no row.
+pub(in crate::store) struct Place<'a> {
+    pub owner: Cow<'a, str>,
+    pub domain: Option<&'a str>,
+    pub record: Option<&'a str>,
+    pub kind: Option<&'static str>,
+}
+
+impl<'a> Place<'a> {
+    pub(in crate::store) fn of(entry: &'a LedgerEntry) -> Self {
+        if entry.is_plain() {
+            return Self {
+                owner: entry.owner.as_str().into(),
+                domain: None,
+                record: None,
+                kind: None,
+            };
+        }
+        let row = entry.key.text();
+        Self {
+            owner: format!("{row} {} {}", entry.owner, entry.kind).into(),
+            domain: Some(row),
+            record: Some(&entry.owner),
+            kind: Some(entry.kind.as_str()),
+        }
+    }
 }
 
 impl TryFrom<RawEntry> for LedgerEntry {
@@ -88,9 +122,21 @@ impl TryFrom<RawEntry> for LedgerEntry {
                 )));
             }
         };
+        let kind = match raw.kind.as_deref() {
+            None | Some("TXT") => RecordType::Txt,
+            Some("CNAME") => RecordType::Cname,
+            Some(other) => {
+                return Err(StoreError::Corrupt(format!(
+                    "ledger entry {} is a record of type `{other}`",
+                    raw.id
+                )));
+            }
+        };
         Ok(Self {
             id: raw.id,
-            owner: raw.owner,
+            key: key(raw.domain.as_deref().unwrap_or(&raw.owner))?,
+            owner: raw.record.unwrap_or(raw.owner),
+            kind,
             value: raw.value,
             provider: raw.provider,
             zone: raw.zone,
@@ -185,6 +231,10 @@ pub(in crate::store) fn serialize_plain<S: Serializer>(
 
 pub(in crate::store) fn name(text: &str) -> Result<DomainName, StoreError> {
     DomainName::from_a_labels(text).map_err(|e| StoreError::Corrupt(format!("a row's name: {e}")))
+}
+
+pub(in crate::store) fn key(text: &str) -> Result<RowKey, StoreError> {
+    RowKey::read(text).map_err(|e| StoreError::Corrupt(format!("a row's name: {e}")))
 }
 
 pub(in crate::store) fn time(us: i64) -> Result<Timestamp, StoreError> {

@@ -149,7 +149,10 @@ impl Worker {
         let store = &*self.ports.store;
         let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
         for entry in store.open_entries(None).await? {
-            ledger.entry(entry.owner.clone()).or_default().push(entry);
+            ledger
+                .entry(entry.key.text().to_owned())
+                .or_default()
+                .push(entry);
         }
         let (mut comparison, mut pages) = (Comparison::default(), Pages::of(store));
         while let Some(page) = pages.next().await? {

@@ -9,7 +9,7 @@ use prevalidate::clock::Clock;
 use prevalidate::prevalidation::forecast::{Forecast, Question, Rhythm, Start, forecast};
 use prevalidate::prevalidation::{
     Attempt, DomainName, Effect, LedgerEntry, LedgerState, Mode, Observed, Policy, Proof,
-    Registration, Sighting, Status, Step, Token, next_step,
+    RecordType, Registration, Sighting, Status, Step, Token, next_step,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -232,7 +232,9 @@ fn token(serial: u64, made: Timestamp) -> Token {
 fn entry(domain: &DomainName, value: String, now: Timestamp) -> LedgerEntry {
     LedgerEntry {
         id: 1,
+        key: domain.into(),
         owner: domain.as_str().to_owned(),
+        kind: RecordType::Txt,
         value,
         provider: "memory".to_owned(),
         zone: Some(domain.as_str().to_owned()),

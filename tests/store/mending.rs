@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prevalidate::prevalidation::{LedgerEntry, LedgerState};
+use prevalidate::prevalidation::{LedgerEntry, LedgerState, RecordType};
 use prevalidate::store::{EffectMark, Event, Write};
 
 use super::*;
@@ -47,7 +47,9 @@ fn event() -> Event {
 fn entry() -> LedgerEntry {
     LedgerEntry {
         id: 1,
+        key: name("a.ch").into(),
         owner: "a.ch".to_owned(),
+        kind: RecordType::Txt,
         value: "v=1".to_owned(),
         provider: "zones".to_owned(),
         zone: None,

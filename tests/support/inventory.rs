@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::ClientSelector;
 use prevalidate::clock::{Clock as _, SimulatedClock};
 use prevalidate::prevalidation::{
-    Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, Registration, Sighting,
-    Status, Token,
+    Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, RecordType,
+    Registration, Sighting, Status, Token,
 };
 use prevalidate::server::access::Access;
 use prevalidate::server::shared::{Live, Shared};
@@ -322,7 +322,9 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
 fn entry(domain: &str, value: &str, since: Timestamp) -> LedgerEntry {
     LedgerEntry {
         id: i64::from(since.subsec_nanosecond()) + domain.bytes().map(i64::from).sum::<i64>(),
+        key: DomainName::from_a_labels(domain).unwrap().into(),
         owner: domain.to_owned(),
+        kind: RecordType::Txt,
         value: value.to_owned(),
         provider: "internal".to_owned(),
         zone: Some(domain.to_owned()),

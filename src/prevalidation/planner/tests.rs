@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::prevalidation::{DomainName, Hold, Proof, Token};
+use crate::prevalidation::{DomainName, Hold, Proof, RecordType, Token};
 
 const VALUE: &str = "swiss-pki=AAAAAAAAAAAAAAAAAAAA";
 
@@ -43,7 +43,9 @@ fn name() -> DomainName {
 fn entry(value: &str, state: LedgerState) -> LedgerEntry {
     LedgerEntry {
         id: 7,
+        key: name().into(),
         owner: "example.ch".to_owned(),
+        kind: RecordType::Txt,
         value: value.to_owned(),
         provider: "p".to_owned(),
         zone: None,

@@ -61,7 +61,7 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Ve
                 rows("SELECT * FROM domain_view WHERE name = ANY($1) ORDER BY due_at, name");
             let domains: Vec<RawDomain> = domains.bind(&names).fetch_all(&mut *db).await?;
             let entries = rows(
-                "SELECT * FROM ledger WHERE owner = ANY($1) AND state <> 'removed' ORDER BY id",
+                "SELECT * FROM ledger WHERE coalesce(domain, owner) = ANY($1) AND state <> 'removed' ORDER BY id",
             );
             let entries: Vec<RawEntry> = entries.bind(&names).fetch_all(db).await?;
             leases(claimed, domains, entries)
@@ -79,7 +79,7 @@ fn leases(
     for entry in entries {
         let entry = LedgerEntry::try_from(entry)?;
         entries_of
-            .entry(entry.owner.clone())
+            .entry(entry.key.text().to_owned())
             .or_default()
             .push(entry);
     }

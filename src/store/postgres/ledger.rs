@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::fault::Fault;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, rows, sql};
-use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::prevalidation::{DomainName, LedgerEntry, RowKey};
 use crate::store::row::{self, RawEntry, RawEvent};
 use crate::store::{EffectCount, Event, KEPT_DAYS, MESSAGE_DAYS, StoreError, Write};
 
@@ -26,9 +26,9 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
         if let Some(entry) = write
             .ledger
             .iter()
-            .find(|entry| entry.owner != domain.as_str())
+            .find(|entry| entry.key != RowKey::from(domain))
         {
-            let owner = &entry.owner;
+            let owner = &entry.key;
             let message = format!(
                 "a ledger entry for {owner} under the lease of {domain}; nothing of this commit was stored"
             );
@@ -48,20 +48,22 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
         .collect();
     entries.reverse();
     let all = || entries.iter();
+    let places: Vec<_> = all().map(|entry| row::Place::of(entry)).collect();
     sql("INSERT INTO ledger (id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at,
-             removal_tries, retry_at)
-         SELECT id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at, removal_tries, retry_at
+             removal_tries, retry_at, domain, record, kind)
+         SELECT id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at, removal_tries, retry_at,
+             domain, record, kind
          FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
-             $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) WITH ORDINALITY
+             $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
              AS new (id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at, removal_tries,
-                 retry_at, nth)
+                 retry_at, domain, record, kind, nth)
          ORDER BY nth
          ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, state = excluded.state, ttl_before = excluded.ttl_before,
              negative_ttl = excluded.negative_ttl, published_at = excluded.published_at,
              removal_tries = excluded.removal_tries, retry_at = excluded.retry_at
          WHERE ledger.owner = excluded.owner AND ledger.value = excluded.value AND ledger.provider = excluded.provider")
     .bind(all().map(|e| e.id).collect::<Vec<_>>())
-    .bind(all().map(|e| e.owner.as_str()).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| &*place.owner).collect::<Vec<_>>())
     .bind(all().map(|e| e.value.as_str()).collect::<Vec<_>>())
     .bind(all().map(|e| e.provider.as_str()).collect::<Vec<_>>())
     .bind(all().map(|e| e.zone.as_deref()).collect::<Vec<_>>())
@@ -72,6 +74,9 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
     .bind(all().map(|e| e.published_at.map(Timestamp::as_microsecond)).collect::<Vec<_>>())
     .bind(all().map(|e| i64::from(e.removal_tries)).collect::<Vec<_>>())
     .bind(all().map(|e| e.retry_at.map(Timestamp::as_microsecond)).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.domain).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.record).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.kind).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -83,7 +88,7 @@ pub(super) async fn open_entries(
 ) -> Result<Vec<LedgerEntry>, Fault> {
     let raw: Vec<RawEntry> = reading!(store, |db| {
         let open = rows(
-            "SELECT * FROM ledger WHERE state <> 'removed' AND ($1::text IS NULL OR owner = $1) ORDER BY owner, id",
+            "SELECT * FROM ledger WHERE state <> 'removed' AND ($1::text IS NULL OR coalesce(domain, owner) = $1) ORDER BY coalesce(domain, owner), id",
         );
         Ok(open
             .bind(owner.map(DomainName::as_str))

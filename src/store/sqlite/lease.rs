@@ -68,7 +68,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     .fetch_all(&mut *tx)
     .await?;
     let entries: Vec<RawEntry> = sqlx::query_as(
-        "SELECT * FROM ledger WHERE owner IN (SELECT value FROM json_each(?)) AND state <> 'removed' ORDER BY id",
+        "SELECT * FROM ledger WHERE coalesce(domain, owner) IN (SELECT value FROM json_each(?)) AND state <> 'removed' ORDER BY id",
     )
     .bind(&names)
     .fetch_all(&mut *tx)
@@ -77,7 +77,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     for entry in entries {
         let entry = LedgerEntry::try_from(entry)?;
         entries_of
-            .entry(entry.owner.clone())
+            .entry(entry.key.text().to_owned())
             .or_default()
             .push(entry);
     }

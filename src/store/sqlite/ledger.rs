@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::prevalidation::{DomainName, LedgerEntry, RowKey};
 use crate::store::row::{self, RawEntry, RawEvent};
 use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, MESSAGE_DAYS, StoreError};
 
@@ -20,23 +20,24 @@ pub(super) async fn put(
 ) -> Result<(), Fault> {
     // A write under one domain's lease must not touch another's entries: that lease is somebody
     // else's.
-    if entry.owner != domain.as_str() {
+    if entry.key != RowKey::from(domain) {
         let message = format!(
             "a ledger entry for {} under the lease of {domain}; nothing of this commit was stored",
-            entry.owner
+            entry.key
         );
         return Err(StoreError::Corrupt(message).into());
     }
+    let place = row::Place::of(entry);
     sqlx::query(
         "INSERT INTO ledger (id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at,
-             removal_tries, retry_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             removal_tries, retry_at, domain, record, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT (id) DO UPDATE SET zone = ?5, state = ?6, ttl_before = ?7, negative_ttl = ?8, published_at = ?10,
              removal_tries = ?11, retry_at = ?12
          WHERE owner = ?2 AND value = ?3 AND provider = ?4",
     )
     .bind(entry.id)
-    .bind(&entry.owner)
+    .bind(place.owner)
     .bind(&entry.value)
     .bind(&entry.provider)
     .bind(&entry.zone)
@@ -47,6 +48,9 @@ pub(super) async fn put(
     .bind(entry.published_at.map(Timestamp::as_microsecond))
     .bind(entry.removal_tries)
     .bind(entry.retry_at.map(Timestamp::as_microsecond))
+    .bind(place.domain)
+    .bind(place.record)
+    .bind(place.kind)
     .execute(db)
     .await?;
     Ok(())
@@ -60,14 +64,14 @@ pub(super) async fn open_entries(
     let raw: Vec<RawEntry> = match owner {
         Some(owner) => {
             sqlx::query_as(
-                "SELECT * FROM ledger WHERE owner = ? AND state <> 'removed' ORDER BY id",
+                "SELECT * FROM ledger WHERE coalesce(domain, owner) = ? AND state <> 'removed' ORDER BY id",
             )
             .bind(owner.as_str())
             .fetch_all(&mut *db)
             .await?
         }
         None => {
-            sqlx::query_as("SELECT * FROM ledger WHERE state <> 'removed' ORDER BY owner, id")
+            sqlx::query_as("SELECT * FROM ledger WHERE state <> 'removed' ORDER BY coalesce(domain, owner), id")
                 .fetch_all(&mut *db)
                 .await?
         }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use prevalidate::prevalidation::{LedgerEntry, LedgerState};
+use prevalidate::prevalidation::{LedgerEntry, LedgerState, RecordType};
 use prevalidate::store::conformance::{at, name, seen, wanted};
 use prevalidate::store::{Claim, EffectMark, Event, Lease, Origin, StoreError, Write};
 
@@ -44,7 +44,9 @@ async fn leased(store: &PostgresStore) -> Lease {
 fn result(lease: &Lease) -> Write {
     let entry = LedgerEntry {
         id: 1,
+        key: name("a.ch").into(),
         owner: "a.ch".to_owned(),
+        kind: RecordType::Txt,
         value: "v=1".to_owned(),
         provider: "zones".to_owned(),
         zone: None,
