@@ -1,11 +1,16 @@
-//! Certificate authorities: the port in our words ([`validation`]), the kinds of CA that keep it
-//! ([`registry`]), and what all of them share: the exchange over HTTP, JSON read part by part.
+//! Certificate authorities: the ports in our words ([`validation`] and [`issuing`]), the kinds of CA
+//! that keep them ([`registry`]), and what all of them share: the exchange over HTTP, JSON read part
+//! by part.
 //!
 //! A new kind is one folder here, one line in the registry, one folder of the sandbox.
 
+pub mod authority;
 pub mod conformance;
+pub mod csr;
 pub mod ending;
 pub mod http;
+pub mod in_memory;
+pub mod issuing;
 mod json;
 pub mod registry;
 pub mod sectigo;
@@ -17,7 +22,19 @@ pub mod validation;
 
 use std::time::Duration;
 
-pub use validation::{Client, ClientSelector, Listing, Started, Submission, Validation, Verdict};
+use serde::{Deserialize, Serialize};
+
+pub use issuing::Issuing;
+pub use validation::{ClientSelector, Listing, Started, Submission, Validation, Verdict};
+
+/// A client under an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// The CA's key for it, `cli-…`.
+    pub reference: String,
+    /// The CA's name for it.
+    pub name: String,
+}
 
 /// Why a call failed, in terms that decide what happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -69,7 +69,8 @@
 //! overview                               how every domain stands, for people and programs
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
-//! prevalidation · clock · text · webhook the pure heart: no clock, no I/O, no async; time as a port; words; what hooks sign with
+//! issuance                               the pure heart of certificates
+//! prevalidation · clock · text · webhook the pure heart of proofs: no clock, no I/O, no async; time as a port; words; what hooks sign with
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
 //!
@@ -81,6 +82,7 @@ pub mod ca;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod issuance;
 pub mod metrics;
 pub mod notify;
 pub mod output;

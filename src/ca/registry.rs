@@ -7,6 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::CaError;
+use super::issuing;
 use super::settings::{Account, Setting, Values};
 use super::swisssign;
 use super::validation::{Kind, Validation};
@@ -22,6 +23,9 @@ pub const REFERENCE_KEYS: &[&str] = swisssign::KEYS;
 pub struct Adapter {
     /// What is fixed for the kind.
     pub kind: &'static Kind,
+    /// What is fixed for its orders, where it issues: then what `connect` makes has
+    /// [`Validation::issuing`].
+    pub issuing: Option<&'static issuing::Kind>,
     /// The keys of its section, in the order in which they are shown.
     pub keys: &'static [&'static str],
     /// The same, row by row.

@@ -1,8 +1,8 @@
 //! Which of several clients a person means by a name: the exact one, or by a pattern the only one
 //! that fits.
 
+use super::Client;
 use super::http::redact::clean;
-use super::validation::Client;
 
 /// What came of looking for a name among clients.
 pub(super) enum Found {

@@ -2,12 +2,14 @@
 //! is written here on the trait; `conformance` holds each kind to it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::CaError;
+use super::issuing::Issuing;
+use super::{CaError, Client};
 use crate::prevalidation::{DomainName, Registration, ReuseTable};
 
 /// A certificate authority's interface for validating domains in advance, for one account.
@@ -53,6 +55,12 @@ pub trait Validation: Send + Sync + fmt::Debug {
 
     /// Removes the registration and its proof. Only ever by explicit order of a person.
     async fn delete(&self, reference: &str) -> Result<(), CaError>;
+
+    /// The same account as a place to order certificates, with the same login and the same pace;
+    /// none where this kind does not issue.
+    fn issuing(self: Arc<Self>) -> Option<Arc<dyn Issuing>> {
+        None
+    }
 }
 
 /// What is fixed for a kind of CA, and matters to a decision.
@@ -133,15 +141,6 @@ impl fmt::Display for ClientSelector {
             Self::Reference(text) | Self::Name(text) => f.write_str(text),
         }
     }
-}
-
-/// A client under an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// The CA's key for it, `cli-…`.
-    pub reference: String,
-    /// The CA's name for it.
-    pub name: String,
 }
 
 /// The answer to [`Validation::list`].

@@ -29,6 +29,7 @@ pub const KEYS: &[&str] = &[
 /// SwissSign, as the configuration sees it.
 pub static ADAPTER: Adapter = Adapter {
     kind: &KIND,
+    issuing: None,
     keys: KEYS,
     settings: SETTINGS,
     url_hint: "for SwissSign https://api.ra.swisssign.ch, or its pre-production",

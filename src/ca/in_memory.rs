@@ -1,0 +1,450 @@
+//! A CA in memory that issues real certificates, for tests of everything above the port: with lost
+//! answers, orders that wait, and a record of every call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::authority::{Authority, Contents};
+use super::issuing::{
+    Fetched, Found, Intent, Issuing, Kind, Order, OrderKey, Orders, Preflight, Product, Revocation,
+    RevocationWish, Wanted,
+};
+use super::{CaError, Client, Failure};
+use crate::clock::Clock;
+use crate::issuance::OrderState;
+
+/// What is fixed for it.
+pub static KIND: Kind = Kind {
+    name: "memory",
+    has_clients: true,
+    validates_in_order: false,
+    withdraws: true,
+    wants_contact: false,
+    takes_term: true,
+    takes_fields: true,
+    issues_for_mailboxes: true,
+};
+
+/// The client of the account.
+pub const CLIENT: &str = "cli-memory";
+/// The product that it sells.
+pub const PRODUCT: &str = "pma-memory";
+
+/// What happens to a call on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The call never reaches the CA.
+    RequestLost,
+    /// The CA does what it was asked for, and its answer is lost.
+    AnswerLost,
+    /// The CA does nothing and says why.
+    Refused(Failure, String),
+}
+
+/// The calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names of the calls say it")]
+pub enum Verb {
+    Products,
+    Preflight,
+    Challenges,
+    Submit,
+    Find,
+    Look,
+    Fetch,
+    Revoke,
+    Withdraw,
+    Orders,
+}
+
+/// How it behaves.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    /// How long an order is worked on.
+    pub works_for: SignedDuration,
+    /// What becomes of an order then.
+    pub becomes: OrderState,
+    /// With these words.
+    pub words: Option<String>,
+    /// How long certificates live.
+    pub life: SignedDuration,
+    /// Whether the certificate is for another key than the ordered one.
+    pub for_another_key: bool,
+    /// This name is missing in the certificate.
+    pub leaves_out: Option<String>,
+    /// How long after `submit` an order cannot be found by its tag.
+    pub found_after: SignedDuration,
+    /// From when on an empty search is a clean no, after `submit`.
+    pub sure_after: SignedDuration,
+    /// Whether a revocation is done at once, or seen at a later look.
+    pub revokes_at_once: bool,
+    /// What an order wants in DNS.
+    pub wants: Wanted,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            works_for: SignedDuration::ZERO,
+            becomes: OrderState::Issued,
+            words: None,
+            life: SignedDuration::from_hours(24 * 90),
+            for_another_key: false,
+            leaves_out: None,
+            found_after: SignedDuration::ZERO,
+            sure_after: SignedDuration::from_secs(30),
+            revokes_at_once: false,
+            wants: Wanted::default(),
+        }
+    }
+}
+
+/// An order that the CA holds.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What was ordered.
+    pub intent: Intent,
+    /// When.
+    pub at: Timestamp,
+    /// What became of it, where a test or a call decided it.
+    pub decided: Option<OrderState>,
+    /// When its certificate began, once it was issued.
+    pub issued_at: Option<Timestamp>,
+}
+
+/// A call that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// When.
+    pub at: Timestamp,
+    /// Which.
+    pub verb: Verb,
+    /// About what: a tag, an order, a client.
+    pub about: String,
+}
+
+/// The CA.
+pub struct InMemory {
+    clock: Arc<dyn Clock>,
+    authority: Authority,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    behaviour: Behaviour,
+    orders: BTreeMap<String, Held>,
+    calls: Vec<Call>,
+    ways: Vec<(Verb, Way)>,
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").finish_non_exhaustive()
+    }
+}
+
+impl InMemory {
+    /// A CA without orders.
+    ///
+    /// # Errors
+    /// The keys of the throw-away CA cannot be made.
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, String> {
+        Ok(Self {
+            authority: Authority::new("In-memory", clock.now())?,
+            clock,
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes how it behaves.
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.state().behaviour);
+    }
+
+    /// The next call of this kind goes this way.
+    pub fn next(&self, verb: Verb, way: Way) {
+        self.state().ways.push((verb, way));
+    }
+
+    /// Every order, oldest first.
+    pub fn held(&self) -> Vec<Held> {
+        self.state().orders.values().cloned().collect()
+    }
+
+    /// Decides what becomes of every open order.
+    pub fn decide(&self, state: &OrderState) {
+        let now = self.clock.now();
+        let mut all = self.state();
+        let behaviour = all.behaviour.clone();
+        for held in all.orders.values_mut() {
+            if state_of(held, &behaviour, now).is_open() {
+                held.decided = Some(state.clone());
+            }
+        }
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// How often a call came.
+    pub fn count(&self, verb: Verb) -> usize {
+        let state = self.state();
+        state.calls.iter().filter(|call| call.verb == verb).count()
+    }
+
+    /// The root, PEM.
+    pub fn root_pem(&self) -> String {
+        self.authority.root_pem()
+    }
+
+    /// Counts a call; the error of one that never arrives, and whether its answer will be lost.
+    fn come(&self, verb: Verb, about: &str) -> Result<bool, CaError> {
+        let at = self.clock.now();
+        let mut state = self.state();
+        state.calls.push(Call {
+            at,
+            verb,
+            about: about.to_owned(),
+        });
+        let due = state.ways.iter().position(|(on, _)| *on == verb);
+        match due.map(|at| state.ways.remove(at).1) {
+            None => Ok(false),
+            Some(Way::AnswerLost) => Ok(true),
+            Some(Way::RequestLost) => Err(lost(about)),
+            Some(Way::Refused(failure, words)) => Err(CaError::new(failure, words)),
+        }
+    }
+
+    fn order(&self, reference: &str) -> Result<Order, CaError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let behaviour = state.behaviour.clone();
+        let held = state
+            .orders
+            .get_mut(reference)
+            .ok_or_else(|| gone(reference))?;
+        let word = state_of(held, &behaviour, now);
+        if word == OrderState::Issued && held.issued_at.is_none() {
+            held.issued_at = Some(now);
+        }
+        let mut order = Order::new(OrderKey::new(reference), word);
+        order.words = behaviour
+            .words
+            .filter(|_| order.state != OrderState::Issued);
+        order.ordered_at = Some(held.at);
+        order.product = Some(PRODUCT.to_owned());
+        if let Some(from) = held.issued_at {
+            order.names = held.intent.subject.names().to_vec();
+            order.serial = Some(format!("{:x}", serial(reference)));
+            order.ends_at = from.saturating_add(behaviour.life).ok();
+        }
+        Ok(order)
+    }
+}
+
+fn state_of(held: &Held, behaviour: &Behaviour, now: Timestamp) -> OrderState {
+    match &held.decided {
+        Some(state) => state.clone(),
+        None if now.duration_since(held.at) < behaviour.works_for => OrderState::Working,
+        None => behaviour.becomes.clone(),
+    }
+}
+
+/// Orders are counted; so are their serial numbers.
+fn serial(reference: &str) -> u32 {
+    0x0100_0000
+        + reference
+            .trim_start_matches("ord-")
+            .parse::<u32>()
+            .unwrap_or(0)
+}
+
+fn lost(about: &str) -> CaError {
+    let what = format!("memory: no answer about {about}; it may have taken effect");
+    CaError::new(Failure::Unknown, what)
+}
+
+fn gone(reference: &str) -> CaError {
+    CaError::new(
+        Failure::NotFound,
+        format!("memory: there is no order {reference}"),
+    )
+}
+
+#[async_trait]
+impl Issuing for InMemory {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>, CaError> {
+        Ok(vec![Client {
+            reference: CLIENT.to_owned(),
+            name: "Memory AG".to_owned(),
+        }])
+    }
+
+    async fn products(&self, client: &str) -> Result<Vec<Product>, CaError> {
+        self.come(Verb::Products, client)?;
+        Ok(vec![Product {
+            reference: PRODUCT.to_owned(),
+            name: "Memory SSL".to_owned(),
+            ..Product::default()
+        }])
+    }
+
+    async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError> {
+        self.come(Verb::Preflight, &intent.tag)?;
+        let products = [PRODUCT, "Memory SSL"];
+        if !products.contains(&intent.product.as_str()) {
+            let what = format!("memory: there is no product `{}`", intent.product);
+            return Err(CaError::new(Failure::Refused, what));
+        }
+        Ok(Preflight {
+            product: Product {
+                reference: PRODUCT.to_owned(),
+                name: "Memory SSL".to_owned(),
+                ..Product::default()
+            },
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
+        self.come(Verb::Challenges, &intent.tag)?;
+        Ok(self.state().behaviour.wants.clone())
+    }
+
+    async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
+        let is_lost = self.come(Verb::Submit, &intent.tag)?;
+        let reference = {
+            let mut state = self.state();
+            let reference = format!("ord-{:06}", state.orders.len() + 1);
+            let held = Held {
+                intent: intent.clone(),
+                at: self.clock.now(),
+                decided: None,
+                issued_at: None,
+            };
+            state.orders.insert(reference.clone(), held);
+            reference
+        };
+        if is_lost {
+            return Err(lost(&intent.tag));
+        }
+        self.order(&reference)
+    }
+
+    async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
+        self.come(Verb::Find, &intent.tag)?;
+        let now = self.clock.now();
+        let (found, behaviour) = {
+            let state = self.state();
+            let mut tagged = state.orders.iter().filter(|(_, held)| {
+                held.intent.tag == intent.tag
+                    && now.duration_since(held.at) >= state.behaviour.found_after
+            });
+            let found = tagged.next().map(|(reference, _)| reference.clone());
+            (found, state.behaviour.clone())
+        };
+        if let Some(reference) = found {
+            return Ok(Found::Order(Box::new(self.order(&reference)?)));
+        }
+        let sure_at = intent
+            .submitted_at
+            .and_then(|at| at.saturating_add(behaviour.sure_after).ok());
+        Ok(match sure_at.filter(|&at| at > now) {
+            Some(look_at) => Found::NotYet { look_at },
+            None => Found::No,
+        })
+    }
+
+    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+        self.come(Verb::Look, &key.reference)?;
+        self.order(&key.reference)
+    }
+
+    async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
+        if self.come(Verb::Fetch, &key.reference)? {
+            return Err(CaError::new(Failure::Unavailable, "memory: no answer"));
+        }
+        self.order(&key.reference)?;
+        let state = self.state();
+        let held = state.orders.get(&key.reference);
+        let held = held.ok_or_else(|| gone(&key.reference))?;
+        let Some(from) = held.issued_at else {
+            return Ok(Fetched::NotYet);
+        };
+        let mut names = held.intent.subject.names().to_vec();
+        names.retain(|name| Some(name) != state.behaviour.leaves_out.as_ref());
+        let contents = Contents {
+            common_name: names.first().cloned(),
+            names,
+            mailboxes: held.intent.csr.mailboxes().to_vec(),
+            from,
+            life: state.behaviour.life,
+            serial: serial(&key.reference).to_be_bytes().to_vec(),
+        };
+        let issued = if state.behaviour.for_another_key {
+            self.authority.issue_for_another_key(&contents)
+        } else {
+            self.authority.issue(&held.intent.csr, &contents)
+        };
+        let leaf = issued.map_err(|why| CaError::new(Failure::Malformed, why))?;
+        // Not in the order of the chain: nobody may trust it.
+        Ok(Fetched::Certificates(vec![
+            self.authority.intermediate(),
+            leaf.der,
+        ]))
+    }
+
+    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
+        let _ = wish;
+        let is_lost = self.come(Verb::Revoke, &key.reference)?;
+        let at_once = {
+            let mut state = self.state();
+            let at_once = state.behaviour.revokes_at_once;
+            let held = state.orders.get_mut(&key.reference);
+            held.ok_or_else(|| gone(&key.reference))?.decided = Some(OrderState::Revoked);
+            at_once
+        };
+        match is_lost {
+            true => Err(lost(&key.reference)),
+            false if at_once => Ok(Revocation::Done),
+            false => Ok(Revocation::Taken(key.clone())),
+        }
+    }
+
+    async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {
+        let _ = why;
+        let is_lost = self.come(Verb::Withdraw, &key.reference)?;
+        let mut state = self.state();
+        let held = state.orders.get_mut(&key.reference);
+        held.ok_or_else(|| gone(&key.reference))?.decided = Some(OrderState::Withdrawn);
+        if is_lost {
+            return Err(lost(&key.reference));
+        }
+        Ok(())
+    }
+
+    async fn orders(&self, client: &str) -> Result<Orders, CaError> {
+        self.come(Verb::Orders, client)?;
+        let references: Vec<_> = self.state().orders.keys().rev().cloned().collect();
+        let orders = references.iter().map(|reference| self.order(reference));
+        Ok(Orders {
+            orders: orders.collect::<Result<_, _>>()?,
+            unreadable: Vec::new(),
+        })
+    }
+}

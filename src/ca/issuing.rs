@@ -1,0 +1,390 @@
+//! The port to a CA that issues certificates, in our words. Every kind of CA keeps the contract that
+//! is written here on the trait; `issuing_conformance` holds each kind to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::csr::Csr;
+use super::{CaError, Client, Failure};
+use crate::issuance::{OrderState, RevocationReason};
+use crate::prevalidation::Challenge;
+
+/// A certificate authority's interface for ordering certificates, for one account.
+///
+/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody
+/// repeats such a call before [`Issuing::find`] (or [`Issuing::look`], after `revoke` and
+/// `withdraw`). The implementation repeats only reads by itself, and it remembers nothing but its
+/// login: what it says is as fresh as the call that brought it.
+#[async_trait]
+pub trait Issuing: Send + Sync + fmt::Debug {
+    /// What is fixed for this kind of CA.
+    fn kind(&self) -> &'static Kind;
+
+    /// The clients under which the account may order; none where the CA has no clients.
+    async fn clients(&self) -> Result<Vec<Client>, CaError>;
+
+    /// What may be ordered for a client. At a CA without clients, or without a catalogue, the list
+    /// may be empty although orders are taken.
+    async fn products(&self, client: &str) -> Result<Vec<Product>, CaError>;
+
+    /// A free rehearsal: whether the CA would take this order, as far as it tells. It buys nothing.
+    /// Every fault that can be found is in the one error ([`Failure::Refused`]).
+    ///
+    /// The answer names the product by the CA's own key: with it in [`Intent::product`], `submit`
+    /// need not look it up again.
+    async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError>;
+
+    /// What this order wants in DNS before it is submitted, and what goes back with it. Empty where
+    /// orders hang on domains that were validated in advance. It buys nothing.
+    async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
+        let _ = intent;
+        Ok(Wanted::default())
+    }
+
+    /// Orders the certificate: the one call that costs money. Never made twice for one
+    /// [`Intent::tag`] unless `find` said [`Found::No`] in between.
+    async fn submit(&self, intent: &Intent) -> Result<Order, CaError>;
+
+    /// Looks for the order of an intent whose `submit` brought no answer. It is recognised by its
+    /// tag or by its public key, never by its names alone.
+    async fn find(&self, intent: &Intent) -> Result<Found, CaError>;
+
+    /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
+    async fn look(&self, key: &OrderKey) -> Result<Order, CaError>;
+
+    /// The certificate with the intermediate certificates that the CA sends: DER, in any order,
+    /// roots left out. Nothing of it is checked here: the certificate may be for another key, the
+    /// chain may be incomplete.
+    async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError>;
+
+    /// Asks the CA to revoke a certificate. One that is revoked already is a success.
+    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError>;
+
+    /// Cancels an order before there is a certificate, where [`Kind::withdraws`].
+    async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {
+        let _ = why;
+        let what = format!(
+            "order {} cannot be withdrawn: the CA's API has no call for it",
+            key.reference
+        );
+        Err(CaError::new(Failure::Refused, what).with_hint("Ask the CA's support, or let it end."))
+    }
+
+    /// Every order of a client that the CA shows, newest first where it tells, in as few calls as
+    /// it takes. An order missing here is no proof that it does not exist; fields that a list does
+    /// not carry are empty.
+    async fn orders(&self, client: &str) -> Result<Orders, CaError>;
+}
+
+/// What is fixed for a kind of CA, and matters to a decision.
+#[derive(Debug)]
+pub struct Kind {
+    /// `kind = "…"` in the configuration.
+    pub name: &'static str,
+    /// Whether orders belong to a client of the account.
+    pub has_clients: bool,
+    /// Whether an order brings its own record for DNS (`challenges`), in place of domains that were
+    /// validated in advance.
+    pub validates_in_order: bool,
+    /// Whether an order can be cancelled.
+    pub withdraws: bool,
+    /// Whether an order names a contact of the CA's.
+    pub wants_contact: bool,
+    /// Whether an order may ask for a term, in days.
+    pub takes_term: bool,
+    /// Whether an order may carry comments, a requester and fields of the customer's own.
+    pub takes_fields: bool,
+    /// Whether certificates for mailboxes (S/MIME) can be ordered.
+    pub issues_for_mailboxes: bool,
+}
+
+/// What finds an order at the CA again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderKey {
+    /// The CA's key for the order: `ord-…`, a number, the number of a job.
+    pub reference: String,
+    /// The CA's key for the certificate, where it is another one and known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+impl OrderKey {
+    /// The key of an order whose certificate has no other.
+    pub fn new(reference: impl Into<String>) -> Self {
+        Self {
+            reference: reference.into(),
+            certificate: None,
+        }
+    }
+}
+
+impl fmt::Display for OrderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reference)
+    }
+}
+
+/// A certificate that is to be ordered. It is written down before it is submitted, and never changes
+/// afterwards.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// Names this order and no other: letters, digits, `-` and `:`, such as
+    /// `prevalidate:4d0c…`. Where the CA keeps it, the order is found by it.
+    pub tag: String,
+    /// The CA's key for the client; empty where [`Kind::has_clients`] is false.
+    pub client: String,
+    /// The product: the CA's key for it, or its exact name.
+    pub product: String,
+    /// The request.
+    pub csr: Csr,
+    /// For what the certificate is.
+    pub subject: Subject,
+    /// How long it should be valid, in days.
+    pub term: Option<u32>,
+    /// A note for people at the CA.
+    pub comments: Option<String>,
+    /// Who is told about the order, mail addresses.
+    pub requester: Option<String>,
+    /// Fields of the customer's own, by name.
+    pub fields: BTreeMap<String, String>,
+    /// The person whom the CA knows as the contact.
+    pub contact: Option<Contact>,
+    /// The order that this one comes after, for the same names and product.
+    pub after: Option<Predecessor>,
+    /// [`Wanted::answer`], once its records are in DNS.
+    pub answer: Option<String>,
+    /// When `submit` was called first, by our clock; none: it was not. `find` counts from it.
+    pub submitted_at: Option<Timestamp>,
+}
+
+/// For what a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// DNS names in lower-case A-labels, `*.` in front for a wildcard. The first is the common name.
+    Names(Vec<String>),
+    /// A mailbox (S/MIME).
+    Mailbox {
+        /// The mail address.
+        email: String,
+        /// The person's first name.
+        first_name: Option<String>,
+        /// The person's last name.
+        last_name: Option<String>,
+    },
+}
+
+impl Subject {
+    /// The DNS names; none for a mailbox.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Names(names) => names,
+            Self::Mailbox { .. } => &[],
+        }
+    }
+
+    /// The common name: the first name, or the mail address.
+    pub fn common_name(&self) -> &str {
+        match self {
+            Self::Names(names) => names.first().map_or("", String::as_str),
+            Self::Mailbox { email, .. } => email,
+        }
+    }
+}
+
+/// The order that another one comes after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its key.
+    pub key: OrderKey,
+    /// What the new order is to it.
+    pub way: Succession,
+}
+
+/// What an order is to the one before it. A CA that knows no difference orders anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Succession {
+    /// The next certificate, for the next period.
+    Renewal,
+    /// Another certificate with another key within the same period.
+    Reissue,
+}
+
+/// A person whom a CA asks about orders. Their data are told to the CA and nobody else.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of an address")]
+pub struct Contact {
+    pub name: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub organization: Option<String>,
+    pub address: Vec<String>,
+    pub postal_code: String,
+    pub city: String,
+    pub country: String,
+    pub phone: String,
+    pub email: String,
+}
+
+/// Only the name of the section: a person's data stand in no log.
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contact")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that may be ordered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Product {
+    /// The CA's key for it: `pma-…`, a number, a word.
+    pub reference: String,
+    /// The CA's name for it.
+    pub name: String,
+    /// The CA's description.
+    pub description: Option<String>,
+    /// The terms that may be asked for, as the CA writes them: `365 days`.
+    pub terms: Vec<String>,
+    /// The keys that it takes, as the CA writes them.
+    pub keys: Vec<String>,
+    /// Fields that an order must or may carry.
+    pub fields: Vec<Field>,
+    /// What stands in the way of an order without people: an approval, a mail, documents.
+    pub warnings: Vec<String>,
+    /// Why it cannot be ordered by CSR at all: retired, other keys only.
+    pub refusal: Option<String>,
+}
+
+/// A field of the customer's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Whether an order must carry it.
+    pub mandatory: bool,
+}
+
+/// The answer to [`Issuing::preflight`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// The product that is meant.
+    pub product: Product,
+    /// What may hold the order up although it would be taken.
+    pub warnings: Vec<String>,
+}
+
+/// The answer to [`Issuing::challenges`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// The records that must be visible before `submit`.
+    pub challenges: Vec<Challenge>,
+    /// What goes back with the order in [`Intent::answer`]: opaque, no secret.
+    pub answer: Option<String>,
+}
+
+/// An order as the CA shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Its key. It may learn the certificate's key later: keep the latest.
+    pub key: OrderKey,
+    /// How far it is.
+    pub state: OrderState,
+    /// The CA's words on the state, for people: what failed, what it waits for.
+    pub words: Option<String>,
+    /// When the CA means to go on, where it says so.
+    pub look_at: Option<Timestamp>,
+    /// When it was ordered.
+    pub ordered_at: Option<Timestamp>,
+    /// The product: key or name.
+    pub product: Option<String>,
+    /// The names of the certificate, as far as the CA shows them.
+    pub names: Vec<String>,
+    /// The serial number: lower-case hexadecimal digits without zeros in front.
+    pub serial: Option<String>,
+    /// When the certificate ends.
+    pub ends_at: Option<Timestamp>,
+    /// When the paid period ends, where it is another moment.
+    pub paid_until: Option<Timestamp>,
+    /// Whether the next certificate is a reissue within the paid period.
+    pub wants_reissue: bool,
+    /// What the order wants in DNS now.
+    pub challenges: Vec<Challenge>,
+}
+
+impl Order {
+    /// An order of which only key and state are known.
+    pub fn new(key: OrderKey, state: OrderState) -> Self {
+        Self {
+            key,
+            state,
+            words: None,
+            look_at: None,
+            ordered_at: None,
+            product: None,
+            names: Vec::new(),
+            serial: None,
+            ends_at: None,
+            paid_until: None,
+            wants_reissue: false,
+            challenges: Vec::new(),
+        }
+    }
+}
+
+/// The answer to [`Issuing::find`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// The CA has it.
+    Order(Box<Order>),
+    /// The CA does not have it, and would show it by now: it may be submitted again.
+    No,
+    /// The CA does not show it, and may show it later.
+    NotYet {
+        /// When to look again.
+        look_at: Timestamp,
+    },
+}
+
+/// The answer to [`Issuing::fetch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// DER, in any order, without roots.
+    Certificates(Vec<Vec<u8>>),
+    /// The CA calls the order issued and has not put the certificate in its place yet.
+    NotYet,
+}
+
+/// What to revoke, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationWish {
+    /// The serial number of the certificate, hexadecimal.
+    pub serial: String,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Who asks for it, where the CA wants a name.
+    pub requestor: String,
+    /// A note for people at the CA.
+    pub comment: Option<String>,
+}
+
+/// The answer to [`Issuing::revoke`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// The CA says that the certificate is revoked.
+    Done,
+    /// The CA has taken the wish: `look` at this key until it says [`OrderState::Revoked`].
+    Taken(OrderKey),
+}
+
+/// The answer to [`Issuing::orders`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Orders {
+    /// All orders that could be read.
+    pub orders: Vec<Order>,
+    /// Entries that could not be understood, in words.
+    pub unreadable: Vec<String>,
+}
