@@ -7,6 +7,7 @@
 
 pub mod ca;
 pub mod clock;
+pub mod digicert;
 pub mod dns;
 mod line;
 mod look;

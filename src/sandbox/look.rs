@@ -40,6 +40,8 @@ pub(super) enum Sight {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Data<'a> {
     Txt(&'a str),
+    /// A TXT record that has this among its text.
+    Contains(&'a str),
     /// The target, compared without case.
     Cname(&'a str),
 }
@@ -47,7 +49,7 @@ pub(super) enum Data<'a> {
 impl Data<'_> {
     fn record_type(self) -> RecordType {
         match self {
-            Self::Txt(_) => RecordType::TXT,
+            Self::Txt(_) | Self::Contains(_) => RecordType::TXT,
             Self::Cname(_) => RecordType::CNAME,
         }
     }
@@ -55,6 +57,11 @@ impl Data<'_> {
     fn is_in(self, data: &RData) -> bool {
         match (self, data) {
             (Self::Txt(value), RData::TXT(txt)) => txt.txt_data.concat() == value.as_bytes(),
+            (Self::Contains(value), RData::TXT(txt)) => {
+                let text = txt.txt_data.concat();
+                text.windows(value.len())
+                    .any(|part| part == value.as_bytes())
+            }
             (Self::Cname(target), RData::CNAME(name)) => {
                 let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
                 plain(&name.0.to_ascii()) == plain(target)
@@ -153,18 +160,36 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
     sees(0) && blind <= perspectives.may_fail as usize
 }
 
-async fn ask(server: SocketAddr, name: &str, data: Data<'_>, recursive: bool) -> Sight {
-    let Ok(mut owner) = Name::from_ascii(name) else {
-        return Sight::NoMatch;
-    };
+/// What `name` is an alias of, by the first server that answers.
+pub(super) async fn alias(name: &str, servers: &[SocketAddr]) -> Option<String> {
+    let query = question(name, RecordType::CNAME, false)?;
+    for &server in servers {
+        let Ok(answer) = udp(server, &query, PATIENCE, 1).await else {
+            continue;
+        };
+        return answer.answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_owned()),
+            _ => None,
+        });
+    }
+    None
+}
+
+fn question(name: &str, kind: RecordType, recursive: bool) -> Option<Message> {
+    let mut owner = Name::from_ascii(name).ok()?;
     owner.set_fqdn(true);
     let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = recursive;
     let mut edns = Edns::new();
     edns.set_max_payload(1232).set_dnssec_ok(true);
-    query
-        .add_query(Query::query(owner, data.record_type()))
-        .set_edns(edns);
+    query.add_query(Query::query(owner, kind)).set_edns(edns);
+    Some(query)
+}
+
+async fn ask(server: SocketAddr, name: &str, data: Data<'_>, recursive: bool) -> Sight {
+    let Some(query) = question(name, data.record_type(), recursive) else {
+        return Sight::NoMatch;
+    };
     let (patience, attempts) = if recursive {
         (RESOLVER_PATIENCE, RESOLVER_ATTEMPTS)
     } else {

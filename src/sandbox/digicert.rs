@@ -1,0 +1,238 @@
+//! A stand-in for DigiCert CertCentral's Services API: the calls about organisations, domains and
+//! their validations, in the shapes of DigiCert's documents, with every open question as a switch.
+//!
+//! `book` is what the CA knows, `calls` what each call does to it, `dcv` the validations: it really
+//! asks the name servers before it counts a domain, when it is told to and by itself. `behaviour`
+//! holds the switches, `serve` the HTTP around it with the key and the two limits on calls.
+
+mod behaviour;
+mod book;
+mod calls;
+mod dcv;
+mod serve;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use behaviour::{Behaviour, Dates, Existing, Fault, Rights, Submitted, What};
+pub use serve::Request;
+
+use super::clock::ShiftedClock;
+use super::line;
+use crate::clock::Clock;
+
+/// Which addresses the CA asks about a name: those of the authoritative servers of its zone.
+pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
+
+/// How to start one.
+pub struct CertCentralOptions {
+    /// The CA's time.
+    pub clock: Arc<ShiftedClock>,
+    /// Where to listen; port 0: any.
+    pub listen: SocketAddr,
+    /// The key that is accepted.
+    pub api_key: SecretString,
+    /// Id, name and division of each organisation.
+    pub organisations: Vec<(u64, String, String)>,
+    /// What is unknown about the real one.
+    pub behaviour: Behaviour,
+    /// Of all randomness.
+    pub seed: u64,
+    /// Where the CA looks.
+    pub name_servers: NameServers,
+}
+
+/// A running CA. Dropping it stops it.
+pub struct CertCentral {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    cancel: CancellationToken,
+}
+
+impl fmt::Debug for CertCentral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertCentral")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    clock: Arc<ShiftedClock>,
+    name_servers: NameServers,
+    api_key: SecretString,
+    state: Mutex<State>,
+}
+
+struct State {
+    book: book::Book,
+    behaviour: Behaviour,
+    faults: Vec<Fault>,
+    log: Vec<Request>,
+    /// When each call of the last three minutes came.
+    calls: Vec<Timestamp>,
+    /// How many mails the default method would have sent.
+    mails: usize,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl CertCentral {
+    /// Starts a CA without domains.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start(options: CertCentralOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            clock: options.clock,
+            name_servers: options.name_servers,
+            api_key: options.api_key,
+            state: Mutex::new(State {
+                book: book::Book::new(options.seed, options.organisations),
+                behaviour: options.behaviour,
+                faults: Vec::new(),
+                log: Vec::new(),
+                calls: Vec::new(),
+                mails: 0,
+            }),
+        });
+        let router = Router::new()
+            .fallback(serve::answer)
+            .with_state(Arc::clone(&shared));
+        let service = router.into_make_service_with_connect_info::<line::Line>();
+        let cancel = CancellationToken::new();
+        let stopped = cancel.clone().cancelled_owned();
+        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
+        tokio::spawn(server.into_future());
+        Ok(Self {
+            shared,
+            address,
+            cancel,
+        })
+    }
+
+    /// Stops taking connections; calls that are under way are finished. Dropping does the same.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// The base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}/services/v2", self.address)
+    }
+
+    /// Changes switches.
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.shared.state().behaviour);
+    }
+
+    /// Orders a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// All requests since the start or the last [`CertCentral::clear_log`].
+    pub fn log(&self) -> Vec<Request> {
+        self.shared.state().log.clone()
+    }
+
+    /// How many requests had this method and a path that ends so.
+    pub fn count(&self, method: &str, end: &str) -> usize {
+        let state = self.shared.state();
+        let fits = |request: &&Request| request.method == method && request.path.ends_with(end);
+        state.log.iter().filter(fits).count()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_log(&self) {
+        self.shared.state().log.clear();
+    }
+
+    /// How many mails a call without a method has sent.
+    pub fn mails(&self) -> usize {
+        self.shared.state().mails
+    }
+
+    /// Adds a domain of an organisation, as a person does in the portal, and gives its id.
+    pub fn add_domain(&self, name: &str, organisation: u64) -> String {
+        let mut state = self.shared.state();
+        state.book.add(name, organisation).to_string()
+    }
+
+    /// Gives a domain a proof of this age, as if it had been validated then.
+    pub fn prove(&self, name: &str, age: SignedDuration) {
+        let now = self.shared.now();
+        self.edit(name, |domain| {
+            domain.approved_at = now.saturating_sub(age).ok()
+        });
+    }
+
+    /// A colleague submits a domain in the portal. The random value.
+    pub fn submit_in_portal(&self, name: &str) -> Option<String> {
+        let now = self.shared.now();
+        dcv::submit(&mut self.shared.state(), name, "dns-txt-token", now)
+    }
+
+    /// An order of the portal gets a random value, which counts for its domain as well.
+    pub fn order_value(&self, name: &str) -> Option<String> {
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        let value = state.book.value(false);
+        let domain = state.book.named_mut(name)?;
+        domain.values.push(book::Value::new(&value, now, true));
+        Some(value)
+    }
+
+    /// Switches a domain off, as a person does in the portal.
+    pub fn deactivate(&self, name: &str) {
+        self.edit(name, |domain| domain.is_active = false);
+    }
+
+    /// When a domain was validated last.
+    pub fn validated_at(&self, name: &str) -> Option<Timestamp> {
+        let state = self.shared.state();
+        state.book.named(name)?.approved_at
+    }
+
+    /// The names of all domains.
+    pub fn names(&self) -> Vec<String> {
+        let state = self.shared.state();
+        state
+            .book
+            .domains()
+            .iter()
+            .map(|one| one.name.clone())
+            .collect()
+    }
+
+    fn edit(&self, name: &str, change: impl FnOnce(&mut book::Domain)) {
+        if let Some(domain) = self.shared.state().book.named_mut(name) {
+            change(domain);
+        }
+    }
+}
+
+impl Drop for CertCentral {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,161 @@
+//! What is not known about the real CA, as switches; and what can go wrong on the way to it.
+
+use serde::{Deserialize, Serialize};
+
+/// One switch for each open question about the CA. The default is the friendliest answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Behaviour {
+    /// What the key may do.
+    pub rights: Rights,
+    /// Whether the limits on calls are held: 100 in 5 seconds, 1000 in 3 minutes.
+    pub limits: bool,
+    /// Whether `errors` is an object.
+    pub error_objects: bool,
+    /// The largest page of a list.
+    pub largest_page: usize,
+    /// So many more rows are counted than there are.
+    pub counts_too_many: usize,
+    /// Whether every page of a list is its first page again.
+    pub repeats_pages: bool,
+    /// Whether each page begins with the last row of the page before.
+    pub overlapping_pages: bool,
+    /// How ends are written.
+    pub dates: Dates,
+    /// Whether booleans are `"1"` and `"0"`.
+    pub odd_booleans: bool,
+    /// Whether `is_pending_validation` is left out.
+    pub no_pending_flag: bool,
+    /// A word for `status` in place of the right one.
+    pub status_word: Option<String>,
+    /// How long a validation may be used, days. Less than before: old ones end earlier too.
+    pub reuse_days: i64,
+    /// How long the organisation's side of the validations lasts, days from now.
+    pub organisation_days: Option<i64>,
+    /// What `POST /domain` answers to a name that exists.
+    pub existing: Existing,
+    /// Whether `www.` is cut although the call asks to keep it.
+    pub cuts_www: bool,
+    /// What a submission answers.
+    pub submitted: Submitted,
+    /// Whether a submission gives a new value although one is alive.
+    pub new_value_each_submission: bool,
+    /// Whether a submission ends the values before it.
+    pub submission_ends_values: bool,
+    /// Whether a submission leaves the method as it was.
+    pub keeps_method: bool,
+    /// Whether values hold characters that are hard to quote.
+    pub hostile_values: bool,
+    /// Whether values are given that have ended already.
+    pub ended_values: bool,
+    /// So many checks do not see the record that is there.
+    pub blind_checks: u32,
+    /// `status` of a check that has found the record; `None`: an empty answer.
+    pub check_says: Option<String>,
+    /// Whether the CA looks by itself after a submission.
+    pub polls: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            rights: Rights::All,
+            limits: false,
+            error_objects: false,
+            largest_page: 1000,
+            counts_too_many: 0,
+            repeats_pages: false,
+            overlapping_pages: false,
+            dates: Dates::Days,
+            odd_booleans: false,
+            no_pending_flag: false,
+            status_word: None,
+            reuse_days: 199,
+            organisation_days: None,
+            existing: Existing::Refused,
+            cuts_www: false,
+            submitted: Submitted::Value,
+            new_value_each_submission: false,
+            submission_ends_values: false,
+            keeps_method: false,
+            hostile_values: false,
+            ended_values: false,
+            blind_checks: 0,
+            check_says: Some("active".to_owned()),
+            polls: true,
+        }
+    }
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rights {
+    /// Everything.
+    All,
+    /// GET only.
+    ViewOnly,
+    /// Orders, and nothing of domains.
+    Orders,
+}
+
+/// How ends are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dates {
+    /// `2026-11-29`
+    Days,
+    /// `2026-11-29 12:00:00`
+    Civil,
+    /// `2026-11-29T12:00:00+00:00`
+    Instants,
+}
+
+/// What `POST /domain` answers to a name that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// 400.
+    Refused,
+    /// The domain that is there.
+    Returned,
+}
+
+/// What a submission answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submitted {
+    /// 200 with the value.
+    Value,
+    /// 204 without a body, as in 2018.
+    Nothing,
+    /// The value of an order, by mistake.
+    OrderValue,
+}
+
+/// Something that goes wrong with the next calls of this method and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The end of `POST /domain`; empty: every call.
+    pub on: String,
+    /// For how many calls.
+    pub times: u32,
+    /// What happens.
+    pub what: What,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The content delivery network answers with a page, and the call is not made.
+    Page(u16),
+    /// An answer without a body, and the call is not made.
+    Empty(u16),
+    /// 429, and the call is not made.
+    Throttled,
+    /// The call is made, and its answer is lost.
+    DoneButLost,
+    /// The call is lost on its way.
+    Lost,
+}
