@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod conformance;
 pub mod csr;
+pub mod digicert;
 pub mod ending;
 pub mod http;
 pub mod in_memory;
