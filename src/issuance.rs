@@ -2,5 +2,11 @@
 //! step that follows.
 
 pub mod answer;
+pub mod planner;
+pub mod progress;
+pub mod wanted;
 
 pub use answer::{OrderState, RevocationReason};
+pub use planner::{Decision, Live, Observed, Proofs, Step, next_step};
+pub use progress::Progress;
+pub use wanted::{Lead, Wanted};

@@ -1,0 +1,287 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::issuance::RevocationReason;
+use crate::issuance::progress::{Deployment, Hold, HoldKind, Installed, Revocation};
+use crate::issuance::wanted::Lead;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+const NOW: &str = "2026-12-01T12:00:00Z";
+
+fn now() -> Timestamp {
+    at(NOW)
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        name: "www".to_owned(),
+        print: "one".to_owned(),
+        renew_before: Lead::default(),
+        deploys: true,
+        keeps_key: false,
+    }
+}
+
+fn installed() -> Installed {
+    Installed {
+        version: 1,
+        serial: "0a".to_owned(),
+        issuer: "CN=Test".to_owned(),
+        not_before: at("2026-11-01T00:00:00Z"),
+        not_after: at("2027-01-30T00:00:00Z"),
+        names: vec!["www.example.ch".to_owned()],
+        fingerprint: "f".to_owned(),
+        print: "one".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        at: at("2026-11-01T00:00:00Z"),
+        revoked_at: None,
+        paid_until: None,
+    }
+}
+
+fn order() -> Order {
+    Order {
+        tag: "t".to_owned(),
+        version: 2,
+        print: "one".to_owned(),
+        ..Order::default()
+    }
+}
+
+fn decided(progress: &Progress, proofs: &Proofs) -> Decision {
+    let live = match &progress.installed {
+        Some(one) => Live::There {
+            serial: one.serial.clone(),
+            not_before: one.not_before,
+            not_after: one.not_after,
+        },
+        None => Live::Nothing,
+    };
+    let observed = Observed {
+        wanted: Some(&wanted()),
+        progress,
+        live: &live,
+        proofs,
+        is_fresh: false,
+    };
+    next_step(observed, now())
+}
+
+fn step(progress: &Progress) -> Step {
+    decided(progress, &Proofs::Enough).step
+}
+
+#[test]
+fn a_life_goes_from_the_key_to_the_servers_and_rests() {
+    let mut progress = Progress::default();
+    assert_eq!(step(&progress), Step::Key);
+    progress.order = Some(order());
+    assert_eq!(step(&progress), Step::Preflight);
+    let of = |progress: &mut Progress, change: &dyn Fn(&mut Order)| {
+        change(progress.order.as_mut().unwrap());
+    };
+    of(&mut progress, &|order| {
+        order.product = Some("pma-1".to_owned())
+    });
+    let missing = Proofs::Missing("example.ch is not proven".to_owned());
+    assert_eq!(decided(&progress, &missing).step, Step::Prove);
+    assert_eq!(step(&progress), Step::Submit);
+    of(&mut progress, &|order| order.submitted_at = Some(now()));
+    assert_eq!(step(&progress), Step::Find);
+    of(&mut progress, &|order| {
+        order.reference = Some("ord-2".to_owned())
+    });
+    assert_eq!(step(&progress), Step::Look);
+    of(&mut progress, &|order| {
+        order.state = Some(OrderState::Issued)
+    });
+    assert_eq!(step(&progress), Step::Fetch);
+    of(&mut progress, &|order| order.is_fetched = true);
+    assert_eq!(step(&progress), Step::Install);
+    progress.order = None;
+    progress.installed = Some(installed());
+    progress.deployment = Some(Deployment {
+        version: 1,
+        failures: 0,
+        at: now(),
+        trouble: None,
+    });
+    assert_eq!(step(&progress), Step::Deploy);
+    progress.deployment = None;
+    let rest = decided(&progress, &Proofs::Enough);
+    assert_eq!(
+        (rest.step, rest.at),
+        (Step::Rest, at("2026-12-31T00:00:00Z"))
+    );
+}
+
+#[test]
+fn an_order_without_an_answer_is_looked_for_whatever_else_changed() {
+    let submitted = Order {
+        submitted_at: Some(now()),
+        print: "another".to_owned(),
+        ..order()
+    };
+    let progress = Progress {
+        order: Some(submitted),
+        again: true,
+        ..Progress::default()
+    };
+    let missing = Proofs::Missing(String::new());
+    assert_eq!(decided(&progress, &missing).step, Step::Find);
+}
+
+#[test]
+fn a_certificate_is_renewed_at_its_share_and_at_once_when_another_is_wanted() {
+    let mut progress = Progress {
+        installed: Some(installed()),
+        ..Progress::default()
+    };
+    let mut late = installed();
+    late.not_after = at("2026-12-10T00:00:00Z");
+    progress.installed = Some(late);
+    assert_eq!(step(&progress), Step::Key);
+    let mut other = installed();
+    other.print = "another".to_owned();
+    progress.installed = Some(other);
+    assert_eq!(step(&progress), Step::Key);
+}
+
+#[test]
+fn what_a_person_must_see_orders_nothing_until_something_else_is_wanted() {
+    let mut progress = Progress {
+        hold: Some(Hold {
+            since: now(),
+            kind: HoldKind::Check,
+            words: "the certificate is for another key".to_owned(),
+            hint: None,
+            print: "one".to_owned(),
+        }),
+        ..Progress::default()
+    };
+    let held = decided(&progress, &Proofs::Enough);
+    assert_eq!((held.step, held.at), (Step::Held, Timestamp::MAX));
+    assert!(!held.is_due(now()));
+    progress.hold.as_mut().unwrap().print = "before".to_owned();
+    assert_eq!(step(&progress), Step::Key);
+}
+
+#[test]
+fn a_revoked_certificate_and_lost_files_order_nothing_by_themselves() {
+    let mut one = installed();
+    one.revoked_at = Some(now());
+    let progress = Progress {
+        installed: Some(one),
+        ..Progress::default()
+    };
+    let rest = decided(&progress, &Proofs::Enough);
+    assert_eq!((rest.step, rest.at), (Step::Rest, Timestamp::MAX));
+
+    let progress = Progress {
+        installed: Some(installed()),
+        ..Progress::default()
+    };
+    let observed = Observed {
+        wanted: Some(&wanted()),
+        progress: &progress,
+        live: &Live::Nothing,
+        proofs: &Proofs::Enough,
+        is_fresh: false,
+    };
+    assert_eq!(next_step(observed, now()).step, Step::Held);
+}
+
+#[test]
+fn a_revocation_comes_first_and_is_read_back() {
+    let mut progress = Progress {
+        installed: Some(installed()),
+        revocation: Some(Revocation {
+            serial: "0a".to_owned(),
+            reference: "ord-1".to_owned(),
+            certificate: None,
+            reason: RevocationReason::Superseded,
+            requestor: "pki@example.ch".to_owned(),
+            asked_at: None,
+            look_at: None,
+            looks: 0,
+        }),
+        ..Progress::default()
+    };
+    assert_eq!(step(&progress), Step::Revoke);
+    progress.revocation.as_mut().unwrap().asked_at = Some(now());
+    assert_eq!(step(&progress), Step::Confirm);
+}
+
+#[test]
+fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment() {
+    let later = now() + SignedDuration::from_hours(1);
+    let mut progress = Progress {
+        order: Some(Order {
+            reference: Some("ord-1".to_owned()),
+            look_at: Some(later),
+            ..order()
+        }),
+        ..Progress::default()
+    };
+    let fresh = |progress: &Progress| {
+        let observed = Observed {
+            wanted: Some(&wanted()),
+            progress,
+            live: &Live::Nothing,
+            proofs: &Proofs::Enough,
+            is_fresh: true,
+        };
+        next_step(observed, now()).at
+    };
+    assert_eq!(decided(&progress, &Proofs::Enough).at, later);
+    assert_eq!(fresh(&progress), now());
+    progress.order.as_mut().unwrap().look_at_is_the_cas = true;
+    assert_eq!(fresh(&progress), later);
+}
+
+#[test]
+fn looks_become_slower_and_the_first_comes_within_two_seconds() {
+    let mut order = order();
+    let mut last = SignedDuration::ZERO;
+    for look in 0..30 {
+        order.looks = look;
+        let span = order.next_look(now()).duration_since(now());
+        assert!(
+            span >= last && span <= SignedDuration::from_hours(1),
+            "{look}"
+        );
+        last = span;
+    }
+    order.looks = 0;
+    assert_eq!(order.next_look(now()).duration_since(now()).as_secs(), 2);
+    assert_eq!(last, SignedDuration::from_hours(1));
+}
+
+#[test]
+fn records_of_an_order_are_asked_for_published_and_visible_before_it_is_submitted() {
+    let mut progress = Progress {
+        order: Some(Order {
+            product: Some("DV".to_owned()),
+            ..order()
+        }),
+        ..Progress::default()
+    };
+    let step = |progress: &Progress| decided(progress, &Proofs::InOrder).step;
+    assert_eq!(step(&progress), Step::Challenge);
+    let order = progress.order.as_mut().unwrap();
+    order.answer = Some(String::new());
+    order.records = vec![crate::issuance::progress::Record {
+        owner: "_dnsauth.example.ch".to_owned(),
+        kind: "TXT".to_owned(),
+        data: "x".to_owned(),
+        state: RecordState::Published,
+        provider: None,
+    }];
+    assert_eq!(step(&progress), Step::Publish);
+    progress.order.as_mut().unwrap().records[0].state = RecordState::Visible;
+    assert_eq!(step(&progress), Step::Submit);
+}

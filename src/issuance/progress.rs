@@ -1,0 +1,289 @@
+//! What is remembered of a certificate: the order under way, what is installed, what was not yet
+//! told to servers, what waits for a person. It holds no secret.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{OrderState, RevocationReason};
+
+/// Where the way to the next certificate is, and what there is already.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// The order under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// What lies in the place that servers read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Installed>,
+    /// A change that servers do not know of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
+    /// A revocation that the CA has not confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
+    /// What a person must look at before anything is ordered again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// A person asked for a new one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// Failures in a row that may pass by themselves.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// What failed last, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Nothing is tried before this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// An order under way, from the key on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Order {
+    /// Names it at the CA and nowhere else.
+    pub tag: String,
+    /// The version of the files that its key lies in.
+    pub version: u32,
+    /// [`Wanted::print`](super::Wanted::print) of what was ordered.
+    pub print: String,
+    /// The fingerprint of the public key.
+    pub fingerprint: String,
+    /// The request, in PEM. It never changes.
+    pub csr: String,
+    /// DNS names that were ordered.
+    pub names: Vec<String>,
+    /// The mail address that was ordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The product by the CA's own key, once the rehearsal found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// The client by the CA's own key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// What goes back with the order, once its records are in DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Records that the order wants in DNS, and how far they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
+    /// The order that this one comes after: its keys, and whether it is a reissue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
+    /// When `submit` was called first. It is stored before the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<Timestamp>,
+    /// The CA's key for it: the answer came, or it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The CA's key for the certificate, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// What the CA said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<OrderState>,
+    /// The CA's words on that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// When the CA is asked next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// Whether the CA named that moment.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub look_at_is_the_cas: bool,
+    /// How often it was asked.
+    pub looks: u32,
+    /// The certificate came, was checked, and lies in its version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_fetched: bool,
+    /// When the paid period ends, where it is another moment than the certificate's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid_until: Option<Timestamp>,
+}
+
+/// The first look at an order comes after this time.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(2);
+
+/// The longest time between two looks.
+const SLOWEST: SignedDuration = SignedDuration::from_hours(1);
+
+impl Order {
+    /// When the CA is asked next by our own measure: after 2 s at first, then ever more slowly.
+    pub fn next_look(&self, now: Timestamp) -> Timestamp {
+        let mut span = FIRST_LOOK;
+        for _ in 0..self.looks.min(32) {
+            span = (span * 3 / 2).min(SLOWEST);
+        }
+        now.saturating_add(span).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// A record of an order in DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The absolute name.
+    pub owner: String,
+    /// `TXT` or `CNAME`.
+    pub kind: String,
+    /// The value, or the target.
+    pub data: String,
+    /// How far it is.
+    pub state: RecordState,
+    /// The provider that writes it, once one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+}
+
+/// How far a record of an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    /// It is about to be written.
+    Intended,
+    /// It was written.
+    Published,
+    /// Every name server has it.
+    Visible,
+    /// It was removed.
+    Removed,
+}
+
+/// The order that another one comes after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// The CA's key for it.
+    pub reference: String,
+    /// The CA's key for its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Within the paid period, and not for the next one.
+    pub is_reissue: bool,
+}
+
+/// A certificate in the place that servers read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The version of the files.
+    pub version: u32,
+    /// Its serial number, lower-case hexadecimal digits.
+    pub serial: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// From when it counts.
+    pub not_before: Timestamp,
+    /// Until when it counts.
+    pub not_after: Timestamp,
+    /// Its names.
+    pub names: Vec<String>,
+    /// The fingerprint of its key.
+    pub fingerprint: String,
+    /// [`Wanted::print`](super::Wanted::print) of what was ordered.
+    pub print: String,
+    /// The CA's key for its order.
+    pub reference: String,
+    /// The CA's key for the certificate, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// When it was installed.
+    pub at: Timestamp,
+    /// When the CA said that it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// When the paid period ends, where it is another moment than its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_until: Option<Timestamp>,
+}
+
+/// A change that servers do not know of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The version that they are to read.
+    pub version: u32,
+    /// Runs of the program that failed.
+    pub failures: u32,
+    /// When the program runs next.
+    pub at: Timestamp,
+    /// What the program said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A revocation that the CA has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The serial number of the certificate.
+    pub serial: String,
+    /// The CA's key for its order.
+    pub reference: String,
+    /// The CA's key for the certificate, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Who asks for it.
+    pub requestor: String,
+    /// When the CA was asked for it; `None`: it was not, or refused it for the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+    /// When the CA is asked how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// How often that was.
+    #[serde(default)]
+    pub looks: u32,
+}
+
+/// What a person must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// What it is about.
+    pub kind: HoldKind,
+    /// What the CA said, or what is wrong, in words.
+    pub words: String,
+    /// What to do, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// [`Wanted::print`](super::Wanted::print) at that time: with another one it is over.
+    pub print: String,
+}
+
+/// What a hold is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldKind {
+    /// The CA refuses the order for what it says.
+    Refused,
+    /// The CA ended the order without a certificate.
+    Ended,
+    /// What came is not what was ordered.
+    Check,
+    /// The folder cannot be used.
+    Folder,
+    /// The request or the key cannot be used.
+    Key,
+    /// The CA refuses the revocation.
+    Revocation,
+}
+
+impl HoldKind {
+    /// The word in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Ended => "ended",
+            Self::Check => "check",
+            Self::Folder => "folder",
+            Self::Key => "key",
+            Self::Revocation => "revocation",
+        }
+    }
+}

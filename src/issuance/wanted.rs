@@ -1,0 +1,118 @@
+//! A certificate as the configuration wants it, and when it is renewed.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a decision needs to know of a wanted certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Its name in commands, and that of its folder.
+    pub name: String,
+    /// Everything that makes another certificate of it, in words: CA, client, product, names, key.
+    /// When it differs from what is installed, a new one is ordered.
+    pub print: String,
+    /// How long before its end it is renewed.
+    pub renew_before: Lead,
+    /// Whether a program runs after a change.
+    pub deploys: bool,
+    /// Whether a new order takes the key that is there.
+    pub keeps_key: bool,
+}
+
+/// How long before its end a certificate is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lead {
+    /// A share of its life: the numerator and the denominator.
+    Share(u32, u32),
+    /// A length of time.
+    Span(SignedDuration),
+}
+
+impl Default for Lead {
+    fn default() -> Self {
+        Self::Share(1, 3)
+    }
+}
+
+impl fmt::Display for Lead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(part, whole) => write!(f, "{part}/{whole}"),
+            Self::Span(span) => write!(f, "{} s", span.as_secs()),
+        }
+    }
+}
+
+impl Lead {
+    /// Reads a share: `1/3`, or `20%`. `None` where it is none between 0 and 1.
+    pub fn share(text: &str) -> Option<Self> {
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        let (part, whole) = match text.split_once('/') {
+            Some((part, whole)) => (number(part)?, number(whole)?),
+            None => (number(text.trim().strip_suffix('%')?)?, 100),
+        };
+        (0 < part && part < whole).then_some(Self::Share(part, whole))
+    }
+
+    /// When a certificate with these two dates is renewed. A share is exact. A length of time is
+    /// never more than half of the life: else each certificate would be renewed at once.
+    pub fn renew_at(self, not_before: Timestamp, not_after: Timestamp) -> Timestamp {
+        let life = not_after.duration_since(not_before);
+        let lead = match self {
+            Self::Share(part, whole) => {
+                let millis = life.as_millis() * i128::from(part) / i128::from(whole.max(1));
+                SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+            }
+            Self::Span(span) => span.min(life / 2),
+        };
+        not_after.saturating_sub(lead).unwrap_or(not_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_share_is_exact_and_has_no_least_life() {
+        let third = Lead::share("1/3").unwrap();
+        let begin = at("2026-12-01T00:00:00Z");
+        assert_eq!(
+            third.renew_at(begin, at("2026-12-01T00:00:45Z")),
+            at("2026-12-01T00:00:30Z")
+        );
+        let days = SignedDuration::from_hours(24);
+        let end = begin + days * 90;
+        assert_eq!(third.renew_at(begin, end), begin + days * 60);
+        assert_eq!(
+            Lead::share("20%").unwrap().renew_at(begin, end),
+            begin + days * 72
+        );
+    }
+
+    #[test]
+    fn a_length_of_time_never_makes_a_certificate_due_at_its_birth() {
+        let days = SignedDuration::from_hours(24);
+        let begin = at("2026-12-01T00:00:00Z");
+        let lead = Lead::Span(days * 30);
+        assert_eq!(lead.renew_at(begin, begin + days * 90), begin + days * 60);
+        assert_eq!(lead.renew_at(begin, begin + days * 20), begin + days * 10);
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for text in [
+            "", "1", "3/1", "1/1", "0/3", "1/0", "-1/3", "100%", "0%", "30d", "a/b",
+        ] {
+            assert_eq!(Lead::share(text), None, "{text}");
+        }
+    }
+}
