@@ -67,6 +67,7 @@
 //! config · output · sandbox · server     settings; all printing; a CA and name servers on loopback; the daemon and its pages
 //! notify                                 who is told of what, and how
 //! overview                               how every domain stands, for people and programs
+//! certificates                           keys, what came checked, the files that servers read
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
 //! issuance                               the pure heart of certificates
@@ -79,6 +80,7 @@
 //! [`prevalidate_providers::Provider`].
 
 pub mod ca;
+pub mod certificates;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 9] = [
     &["prevalidation", "clock", "text", "webhook"],
     &["issuance"],
     &["ca", "propagation", "store", "metrics"],
+    &["certificates"],
     &["worker"],
     &["overview"],
     &["notify"],

@@ -80,6 +80,21 @@ pub fn private_key(bytes: &[u8]) -> Result<String, String> {
     ))
 }
 
+/// A block of this label, in lines of 64 characters (RFC 7468 section 2).
+pub fn write(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, more) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = more;
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
 fn text_of(bytes: &[u8]) -> Result<String, String> {
     // A sequence of more than 127 octets, as each certificate and key is one.
     if bytes.starts_with(b"\x30\x82") || bytes.starts_with(b"\x30\x81") {

@@ -1,0 +1,342 @@
+//! The folder of one certificate: numbered versions, and `current`, a link to the one that counts.
+//!
+//! ```text
+//! /var/lib/prevalidate/certificates/www/
+//!   0001/ privkey.pem cert.pem chain.pem fullchain.pem [bundle.p12]
+//!   0002/ …
+//!   current -> 0002
+//! ```
+//!
+//! A version is made whole beside the one that counts, and one rename of the link makes it count:
+//! at no moment does a server that starts find a key and a certificate that do not match.
+
+mod access;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub use self::access::Access;
+use super::{Checked, Facts, PrivateKey, bundle};
+use crate::text::pem;
+
+/// The link to the version that counts.
+pub const CURRENT: &str = "current";
+/// The private key, in PEM.
+pub const KEY: &str = "privkey.pem";
+/// The certificate alone.
+pub const CERTIFICATE: &str = "cert.pem";
+/// The certificates between it and the root.
+pub const CHAIN: &str = "chain.pem";
+/// The certificate and the chain.
+pub const FULL_CHAIN: &str = "fullchain.pem";
+/// Key, certificate and chain under a password.
+pub const BUNDLE: &str = "bundle.p12";
+
+/// The link before it is moved into its place.
+const NEXT: &str = ".current.next";
+
+/// Why a folder cannot be worked with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Trouble {
+    /// What failed, on which file.
+    pub message: String,
+    /// Whether the same may succeed later without a person: a full disk.
+    pub may_pass: bool,
+}
+
+impl Trouble {
+    fn lasting(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            may_pass: false,
+        }
+    }
+
+    fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self {
+            message: format!("cannot {doing} {}: {error}", path.display()),
+            may_pass: !matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+        }
+    }
+}
+
+/// The folder of one certificate.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+    access: Access,
+}
+
+/// What lies in the place that servers read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The number of the version.
+    pub version: u32,
+    /// What its certificate says.
+    pub facts: Facts,
+}
+
+impl Folder {
+    /// The folder `name` of `directory`, for looking only: nothing is made.
+    pub fn at(directory: &Path, name: &str, access: Access) -> Self {
+        Self {
+            path: directory.join(name),
+            access,
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it where it is missing, and refuses it where other users may write.
+    ///
+    /// # Errors
+    /// Why no certificate can be kept there.
+    pub fn prepare(&self) -> Result<(), Trouble> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        make(directory, 0o711)?;
+        access::refuse_open(directory)?;
+        make(&self.path, self.access.folder_mode())?;
+        access::refuse_open(&self.path)?;
+        self.access.apply(&self.path, self.access.folder_mode())
+    }
+
+    /// The number of the next version: one that no earlier step has begun.
+    pub fn next_version(&self) -> Result<u32, Trouble> {
+        Ok(self.versions()?.last().copied().unwrap_or(0) + 1)
+    }
+
+    /// All versions, from the oldest on.
+    fn versions(&self) -> Result<Vec<u32>, Trouble> {
+        let read = |error| Trouble::io("read", &self.path, &error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(read)? {
+            let name = entry.map_err(read)?.file_name();
+            let number = name.to_str().filter(|name| name.len() >= 4);
+            found.extend(number.and_then(|name| name.parse::<u32>().ok()));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn version(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{number:04}"))
+    }
+
+    /// Begins a version. Its key, where it is made here, can be read by nobody else from its first
+    /// byte on.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing of it is left.
+    pub fn begin(&self, version: u32, key: Option<&PrivateKey>) -> Result<(), Trouble> {
+        let folder = self.version(version);
+        make(&folder, 0o700)?;
+        if let Some(key) = key {
+            write(&folder.join(KEY), key.pem().expose_secret().as_bytes())?;
+        }
+        sync(&folder)?;
+        sync(&self.path)
+    }
+
+    /// The key of a version, where it has one.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn key(&self, version: u32) -> Result<Option<PrivateKey>, Trouble> {
+        let path = self.version(version).join(KEY);
+        match fs::read(&path) {
+            Ok(bytes) => PrivateKey::read(&bytes)
+                .map(Some)
+                .map_err(|why| Trouble::lasting(format!("{} {why}", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Trouble::io("read", &path, &error)),
+        }
+    }
+
+    /// Puts what came into a version that does not count yet.
+    ///
+    /// # Errors
+    /// When it cannot be written; the key of the version stays.
+    pub fn put(
+        &self,
+        version: u32,
+        name: &str,
+        came: &Checked,
+        password: Option<&SecretString>,
+    ) -> Result<(), Trouble> {
+        let folder = self.version(version);
+        if !folder.is_dir() {
+            // With a request from a file nothing was put there before.
+            self.begin(version, None)?;
+        }
+        let leaf = pem::write("CERTIFICATE", &came.leaf);
+        let chain: String = came
+            .chain
+            .iter()
+            .map(|der| pem::write("CERTIFICATE", der))
+            .collect();
+        let mut files: Vec<(&str, Vec<u8>)> = vec![
+            (CERTIFICATE, leaf.clone().into_bytes()),
+            (CHAIN, chain.clone().into_bytes()),
+            (FULL_CHAIN, (leaf + &chain).into_bytes()),
+        ];
+        if let (Some(password), Some(key)) = (password, self.key(version)?) {
+            let mut all: Vec<&[u8]> = vec![&came.leaf];
+            all.extend(came.chain.iter().map(Vec::as_slice));
+            let bytes = bundle::pkcs12(name, &key, &all, password).map_err(Trouble::lasting)?;
+            files.push((BUNDLE, bytes));
+        }
+        for (name, bytes) in &files {
+            let path = folder.join(name);
+            let _ = fs::remove_file(&path);
+            write(&path, bytes)?;
+        }
+        sync(&folder)
+    }
+
+    /// Makes a version count, by one rename, once its key and its certificate match.
+    ///
+    /// # Errors
+    /// When it cannot be; what counted before goes on to count.
+    pub fn switch(&self, version: u32) -> Result<(), Trouble> {
+        let folder = self.version(version);
+        let facts = self.facts(version)?;
+        if let Some(key) = self.key(version)?
+            && key.fingerprint() != facts.fingerprint
+        {
+            let shown = folder.display();
+            return Err(Trouble::lasting(format!(
+                "{shown}: key and certificate do not match"
+            )));
+        }
+        for (name, mode) in [
+            (KEY, self.access.mode),
+            (BUNDLE, self.access.mode),
+            (CERTIFICATE, self.access.mode | 0o444),
+            (CHAIN, self.access.mode | 0o444),
+            (FULL_CHAIN, self.access.mode | 0o444),
+        ] {
+            let path = folder.join(name);
+            if path.exists() {
+                self.access.apply(&path, mode)?;
+            }
+        }
+        self.access.apply(&folder, self.access.folder_mode())?;
+        let next = self.path.join(NEXT);
+        let _ = fs::remove_file(&next);
+        std::os::unix::fs::symlink(format!("{version:04}"), &next)
+            .map_err(|error| Trouble::io("make", &next, &error))?;
+        let current = self.path.join(CURRENT);
+        fs::rename(&next, &current).map_err(|error| Trouble::io("switch", &current, &error))?;
+        sync(&self.path)
+    }
+
+    /// The version that counts; `None` while there is none.
+    pub fn current(&self) -> Option<u32> {
+        let target = fs::read_link(self.path.join(CURRENT)).ok()?;
+        target.to_str()?.trim_end_matches('/').parse().ok()
+    }
+
+    /// What counts, read from its files; `None` while there is none.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn live(&self) -> Result<Option<Live>, Trouble> {
+        let Some(version) = self.current() else {
+            return Ok(None);
+        };
+        if !self.version(version).join(CERTIFICATE).exists() {
+            return Ok(None);
+        }
+        let facts = self.facts(version)?;
+        Ok(Some(Live { version, facts }))
+    }
+
+    fn facts(&self, version: u32) -> Result<Facts, Trouble> {
+        let path = self.version(version).join(CERTIFICATE);
+        let bytes = fs::read(&path).map_err(|error| Trouble::io("read", &path, &error))?;
+        let unfit = |why: String| Trouble::lasting(format!("{} {why}", path.display()));
+        let certificates = pem::certificates(&bytes).map_err(unfit)?;
+        Facts::read(&certificates[0]).map_err(unfit)
+    }
+
+    /// Removes old versions beyond `keep`, from the oldest on. What counts stays, and so does what
+    /// is younger: an order may be under way for it.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn prune(&self, keep: u32) -> Result<(), Trouble> {
+        let Some(current) = self.current() else {
+            return Ok(());
+        };
+        let mut old = self.versions()?;
+        old.retain(|&version| version < current);
+        let excess = old
+            .len()
+            .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+        for version in &old[..excess] {
+            let folder = self.version(*version);
+            fs::remove_dir_all(&folder).map_err(|error| Trouble::io("remove", &folder, &error))?;
+        }
+        Ok(())
+    }
+
+    /// What is told to the deploy program and to people: the path of a file that counts.
+    pub fn live_path(&self, file: &str) -> PathBuf {
+        self.path.join(CURRENT).join(file)
+    }
+}
+
+fn make(folder: &Path, mode: u32) -> Result<(), Trouble> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)
+        .map_err(|error| Trouble::io("make", folder, &error))
+}
+
+/// Writes a new file that only its owner may read, down to the disk, or leaves none.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+    written.map_err(|error| {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            let _ = fs::remove_file(path);
+        }
+        Trouble::io("write", path, &error)
+    })
+}
+
+fn sync(folder: &Path) -> Result<(), Trouble> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Trouble::io("write", folder, &error))
+}
+
+/// The mode of a file, without its type.
+fn mode_of(metadata: &fs::Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
+}
+
+#[cfg(test)]
+mod tests;

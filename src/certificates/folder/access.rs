@@ -1,0 +1,69 @@
+//! Whose the files are, and who may read them.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use prevalidate_kit::trust;
+
+use super::{Trouble, mode_of};
+
+/// Owner, group and mode of the files of a certificate, as the configuration has them. They are
+/// given to every version anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The number of the user; `None`: the user that the program runs as.
+    pub owner: Option<u32>,
+    /// The number of the group; `None`: that of the user.
+    pub group: Option<u32>,
+    /// The mode of the key, such as 0640. Certificates may be read by all who come into the folder.
+    pub mode: u32,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            owner: None,
+            group: None,
+            mode: 0o600,
+        }
+    }
+}
+
+impl Access {
+    /// The mode of the folders: those who may read the key may come in.
+    pub(super) fn folder_mode(self) -> u32 {
+        0o700 | (self.mode & 0o044) | ((self.mode & 0o044) >> 2)
+    }
+
+    /// Gives a file or folder its owner, its group and its mode. The owner comes first, and the
+    /// mode last: it opens nothing to the group of before.
+    pub(super) fn apply(self, path: &Path, mode: u32) -> Result<(), Trouble> {
+        let metadata = fs::metadata(path).map_err(|error| Trouble::io("read", path, &error))?;
+        let owner = self.owner.filter(|&owner| owner != metadata.uid());
+        let group = self.group.filter(|&group| group != metadata.gid());
+        if owner.is_some() || group.is_some() {
+            std::os::unix::fs::chown(path, owner, group)
+                .map_err(|error| Trouble::io("change the owner of", path, &error))?;
+        }
+        if mode_of(&metadata) != mode {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))
+                .map_err(|error| Trouble::io("change the mode of", path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a folder in which another user could put a key of their own.
+pub(super) fn refuse_open(folder: &Path) -> Result<(), Trouble> {
+    let metadata = fs::metadata(folder).map_err(|error| Trouble::io("read", folder, &error))?;
+    let mode = mode_of(&metadata);
+    let shown = folder.display();
+    if mode & 0o022 != 0 {
+        return Err(Trouble::lasting(format!(
+            "other users may write in {shown} (mode {mode:04o}); `chmod go-w` it"
+        )));
+    }
+    trust::check_folders(&folder.join("key"))
+        .map_err(|why| Trouble::lasting(format!("{shown}: {why}")))
+}

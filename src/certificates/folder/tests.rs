@@ -1,0 +1,125 @@
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::MetadataExt as _;
+
+use rcgen::KeyPair;
+
+use super::*;
+use crate::certificates::KeyKind;
+
+fn came(key: &PrivateKey) -> Checked {
+    let pair = KeyPair::from_pem(key.pem().expose_secret()).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["www.example.ch".to_owned()]).unwrap();
+    let leaf = params.self_signed(&pair).unwrap().der().to_vec();
+    Checked {
+        facts: Facts::read(&leaf).unwrap(),
+        chain: vec![leaf.clone()],
+        leaf,
+    }
+}
+
+struct Place {
+    _root: tempfile::TempDir,
+    folder: Folder,
+}
+
+fn place(access: Access) -> Place {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::at(&root.path().join("certificates"), "www", access);
+    folder.prepare().unwrap();
+    Place {
+        _root: root,
+        folder,
+    }
+}
+
+fn installed(folder: &Folder, password: Option<&SecretString>) -> u32 {
+    let version = folder.next_version().unwrap();
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    folder.begin(version, Some(&key)).unwrap();
+    folder.put(version, "www", &came(&key), password).unwrap();
+    folder.switch(version).unwrap();
+    version
+}
+
+#[test]
+fn a_version_counts_only_once_it_is_whole_and_old_ones_are_kept() {
+    let Place { folder, _root } = place(Access::default());
+    assert_eq!((folder.current(), folder.live().unwrap()), (None, None));
+    for version in 1..=4 {
+        assert_eq!(installed(&folder, None), version);
+        folder.prune(2).unwrap();
+    }
+    assert_eq!(folder.versions().unwrap(), [2, 3, 4]);
+    assert_eq!(folder.live().unwrap().unwrap().version, 4);
+    // A key alone is no certificate yet.
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    folder.begin(5, Some(&key)).unwrap();
+    folder.switch(5).unwrap_err();
+    assert_eq!(folder.current(), Some(4));
+    folder.prune(0).unwrap();
+    assert_eq!(folder.versions().unwrap(), [4, 5]);
+}
+
+#[test]
+fn a_certificate_for_another_key_never_counts() {
+    let Place { folder, _root } = place(Access::default());
+    installed(&folder, None);
+    let [key, other] = [(); 2].map(|()| PrivateKey::generate(KeyKind::EcdsaP256).unwrap());
+    folder.begin(2, Some(&key)).unwrap();
+    folder.put(2, "www", &came(&other), None).unwrap();
+    let trouble = folder.switch(2).unwrap_err();
+    assert!(trouble.message.contains("do not match"), "{trouble}");
+    assert_eq!(folder.current(), Some(1));
+}
+
+#[test]
+fn only_the_owner_reads_a_key_until_the_settings_say_otherwise() {
+    let Place { folder, _root } = place(Access::default());
+    let version = installed(&folder, Some(&SecretString::from("a password".to_owned())));
+    let mode = |file: &str| {
+        fs::metadata(folder.version(version).join(file))
+            .unwrap()
+            .mode()
+            & 0o777
+    };
+    assert_eq!([KEY, BUNDLE].map(mode), [0o600; 2]);
+    assert_eq!([CERTIFICATE, CHAIN, FULL_CHAIN].map(mode), [0o644; 3]);
+    assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o700);
+
+    let Place { folder, _root } = place(Access {
+        mode: 0o640,
+        ..Access::default()
+    });
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    folder.begin(1, Some(&key)).unwrap();
+    let mode = |file: &str| fs::metadata(folder.version(1).join(file)).unwrap().mode() & 0o777;
+    assert_eq!(mode(KEY), 0o600, "not before it counts");
+    folder.put(1, "www", &came(&key), None).unwrap();
+    folder.switch(1).unwrap();
+    assert_eq!(mode(KEY), 0o640);
+    assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o750);
+}
+
+#[test]
+fn a_folder_in_which_others_may_write_is_refused() {
+    let Place { folder, _root } = place(Access::default());
+    for open in [folder.path(), folder.path().parent().unwrap()] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+        let trouble = folder.prepare().unwrap_err();
+        assert!(trouble.message.contains("chmod go-w"), "{trouble}");
+        assert!(!trouble.may_pass);
+        fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.prepare().unwrap();
+}
+
+#[test]
+fn a_key_that_is_there_is_never_written_over() {
+    let Place { folder, _root } = place(Access::default());
+    let [key, other] = [(); 2].map(|()| PrivateKey::generate(KeyKind::EcdsaP256).unwrap());
+    folder.begin(1, Some(&key)).unwrap();
+    folder.begin(1, Some(&other)).unwrap_err();
+    let found = folder.key(1).unwrap().unwrap();
+    assert_eq!(found.fingerprint(), key.fingerprint());
+}
