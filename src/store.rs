@@ -8,6 +8,7 @@
 #[doc(hidden)]
 pub mod conformance;
 mod endpoint;
+pub mod orders;
 mod pages;
 pub mod postgres;
 pub mod record;
@@ -256,6 +257,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn hints(&self) -> BoxStream<'static, ()> {
         Box::pin(stream::pending())
     }
+
+    /// The certificates of the same store.
+    fn orders(&self) -> &dyn orders::Orders;
 
     // --- copies
 
@@ -526,6 +530,9 @@ pub enum StoreError {
     /// Another worker has taken the domain over.
     #[error("the lease on {0} is lost")]
     LeaseLost(DomainName),
+    /// Another worker has taken the certificate over.
+    #[error("the lease on the certificate {0} is lost")]
+    CertificateLost(String),
     /// The database is busy, full or gone.
     #[error("the store cannot be used: {message}")]
     Unavailable {

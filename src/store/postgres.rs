@@ -12,6 +12,7 @@ mod inventory;
 mod lease;
 mod ledger;
 mod look;
+mod orders;
 mod place;
 mod records;
 mod relay;
@@ -439,6 +440,10 @@ impl Store for PostgresStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         self.told(lease::clock(self).await).map(Some)
+    }
+
+    fn orders(&self) -> &dyn super::orders::Orders {
+        self
     }
 
     async fn try_to_write(&self, at_most: Duration) -> Result<(), StoreError> {

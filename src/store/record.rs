@@ -33,6 +33,10 @@ pub enum Kind {
     Hook,
     /// What people were told about.
     Notice,
+    /// The certificates, with how far each order is.
+    Certificate,
+    /// What was done for certificates.
+    CertificateHistory,
 }
 
 /// Some rows of one kind.
@@ -64,7 +68,7 @@ pub struct Content {
 
 impl Kind {
     /// All of them, what others hang on first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Domain,
         Self::Look,
         Self::Ledger,
@@ -73,6 +77,8 @@ impl Kind {
         Self::History,
         Self::Hook,
         Self::Notice,
+        Self::Certificate,
+        Self::CertificateHistory,
     ];
 
     /// The table.
@@ -86,6 +92,8 @@ impl Kind {
             Self::History => "history",
             Self::Hook => "hook",
             Self::Notice => "notice",
+            Self::Certificate => "certificate",
+            Self::CertificateHistory => "certificate_history",
         }
     }
 
@@ -106,6 +114,8 @@ impl Kind {
             Self::History => "at, run, domain, kind, detail",
             Self::Hook => "sender, message, digest, at",
             Self::Notice => "key, state, since",
+            Self::Certificate => "name, ca, wanted, home, due_at, lease_epoch, claims, progress",
+            Self::CertificateHistory => "at, run, certificate, kind, detail",
         }
     }
 
@@ -113,11 +123,13 @@ impl Kind {
     /// `id` is what orders rows that have no key of their own.
     pub(super) fn select(self, id: &str) -> String {
         let (key, from) = match self {
-            Self::Domain => ("name", "?"),
+            Self::Domain | Self::Certificate => ("name", "?"),
             Self::Look => ("client", "?"),
             Self::Fact | Self::Notice => ("key", "?"),
             Self::Ledger => ("id", "CAST(? AS bigint)"),
-            Self::Effect | Self::History | Self::Hook => (id, "CAST(? AS bigint)"),
+            Self::Effect | Self::History | Self::Hook | Self::CertificateHistory => {
+                (id, "CAST(? AS bigint)")
+            }
         };
         let (columns, table, from) = (self.columns(), self.as_str(), from.replace('?', "$1"));
         format!(
@@ -128,8 +140,12 @@ impl Kind {
     /// Before the first key.
     pub(super) fn start(self) -> String {
         match self {
-            Self::Domain | Self::Look | Self::Fact | Self::Notice => String::new(),
-            Self::Ledger | Self::Effect | Self::History | Self::Hook => i64::MIN.to_string(),
+            Self::Domain | Self::Look | Self::Fact | Self::Notice | Self::Certificate => {
+                String::new()
+            }
+            Self::Ledger | Self::Effect | Self::History | Self::Hook | Self::CertificateHistory => {
+                i64::MIN.to_string()
+            }
         }
     }
 }
@@ -207,6 +223,18 @@ pub(super) struct DomainRecord {
 }
 
 #[derive(Serialize, sqlx::FromRow)]
+pub(super) struct CertificateRecord {
+    name: String,
+    ca: String,
+    wanted: bool,
+    home: Option<String>,
+    due_at: Option<i64>,
+    lease_epoch: i64,
+    claims: i64,
+    progress: String,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
 pub(super) struct LookRecord {
     client: String,
     at: i64,
@@ -280,6 +308,12 @@ macro_rules! found {
             }
             $crate::store::record::Kind::Notice => {
                 $crate::store::record::page::<$crate::store::record::RawNotice>($fetch)
+            }
+            $crate::store::record::Kind::Certificate => {
+                $crate::store::record::page::<$crate::store::record::CertificateRecord>($fetch)
+            }
+            $crate::store::record::Kind::CertificateHistory => {
+                $crate::store::record::page::<$crate::store::row::RawCertificateEvent>($fetch)
             }
         }
     };

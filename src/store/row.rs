@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::prevalidation::{
     Attempt, DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting,
 };
+use crate::store::orders::{CertificateEvent, CertificateRow};
 use crate::store::{DomainRow, Event, Origin, StoreError};
 
 /// A row of `domain_view`.
@@ -171,6 +172,57 @@ impl TryFrom<RawEvent> for Event {
             at: time(raw.at)?,
             run: raw.run,
             domain,
+            kind: raw.kind,
+            detail: raw.detail,
+        })
+    }
+}
+
+/// A row of `certificate`.
+#[derive(sqlx::FromRow)]
+pub(in crate::store) struct RawCertificate {
+    name: String,
+    ca: String,
+    wanted: bool,
+    home: Option<String>,
+    due_at: Option<i64>,
+    progress: String,
+}
+
+impl TryFrom<RawCertificate> for CertificateRow {
+    type Error = StoreError;
+
+    fn try_from(raw: RawCertificate) -> Result<Self, StoreError> {
+        Ok(Self {
+            progress: decode(&raw.progress, "progress", &raw.name)?,
+            due_at: raw.due_at.map(time).transpose()?,
+            name: raw.name,
+            ca: raw.ca,
+            wanted: raw.wanted,
+            home: raw.home,
+        })
+    }
+}
+
+/// A row of `certificate_history`.
+#[derive(Serialize, sqlx::FromRow)]
+pub(in crate::store) struct RawCertificateEvent {
+    at: i64,
+    run: String,
+    certificate: String,
+    kind: String,
+    #[serde(serialize_with = "serialize_plain")]
+    detail: String,
+}
+
+impl TryFrom<RawCertificateEvent> for CertificateEvent {
+    type Error = StoreError;
+
+    fn try_from(raw: RawCertificateEvent) -> Result<Self, StoreError> {
+        Ok(Self {
+            at: time(raw.at)?,
+            run: raw.run,
+            certificate: raw.certificate,
             kind: raw.kind,
             detail: raw.detail,
         })

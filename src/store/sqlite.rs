@@ -12,6 +12,7 @@ mod inventory;
 mod lease;
 mod ledger;
 mod look;
+mod orders;
 mod place;
 mod records;
 mod schema;
@@ -451,6 +452,10 @@ impl Store for SqliteStore {
 
     async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    fn orders(&self) -> &dyn super::orders::Orders {
+        self
     }
 
     async fn try_to_write(&self, at_most: Duration) -> Result<(), StoreError> {

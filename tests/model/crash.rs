@@ -167,6 +167,9 @@ impl Provider for Mortal<dyn Provider> {
 
 #[async_trait]
 impl Store for Mortal<dyn Store> {
+    fn orders(&self) -> &dyn prevalidate::store::orders::Orders {
+        self.inner.orders()
+    }
     async fn sync_inventory(
         &self,
         origin: Origin,

@@ -221,6 +221,10 @@ pub(super) async fn retention(store: &PostgresStore, now: Timestamp) -> Result<u
                  (SELECT id FROM ledger WHERE created_at < $1 AND state IN ('removed', 'foreign') LIMIT $2)",
         ),
         (KEPT_DAYS, "DELETE FROM notice WHERE key IN (SELECT key FROM notice WHERE since < $1 LIMIT $2)"),
+        (
+            KEPT_DAYS,
+            "DELETE FROM certificate_history WHERE id IN (SELECT id FROM certificate_history WHERE at < $1 LIMIT $2)",
+        ),
         (MESSAGE_DAYS, "DELETE FROM hook WHERE id IN (SELECT id FROM hook WHERE at < $1 LIMIT $2)"),
     ] {
         let oldest = before(days).as_microsecond();

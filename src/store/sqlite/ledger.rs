@@ -197,6 +197,10 @@ pub(super) async fn retention(store: &SqliteStore, now: Timestamp) -> Result<u64
                  (SELECT id FROM ledger WHERE created_at < ? AND state IN ('removed', 'foreign') LIMIT ?)",
         ),
         (KEPT_DAYS, "DELETE FROM notice WHERE key IN (SELECT key FROM notice WHERE since < ? LIMIT ?)"),
+        (
+            KEPT_DAYS,
+            "DELETE FROM certificate_history WHERE id IN (SELECT id FROM certificate_history WHERE at < ? LIMIT ?)",
+        ),
         (MESSAGE_DAYS, "DELETE FROM hook WHERE rowid IN (SELECT rowid FROM hook WHERE at < ? LIMIT ?)"),
     ] {
         let oldest = before(days).as_microsecond();
