@@ -11,6 +11,7 @@ mod covering;
 pub mod crashpoint;
 mod hold;
 mod intake;
+pub mod issue;
 mod look;
 mod looks;
 mod perform;

@@ -1,0 +1,435 @@
+//! The second life: certificates, from the key to the servers that read them.
+//!
+//! [`Issuer::step`] claims one certificate and takes it as far as it goes now; [`Issuer::run`] is a
+//! shell around it. The rules are those of the upkeep of proofs: the intent is stored before the
+//! call, a call whose answer was lost is looked for and never repeated, and a lost lease stores
+//! nothing. An order that waits is no failure.
+
+mod certificate;
+mod perform;
+mod proofs;
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+pub use self::certificate::{Certificate, KeySource};
+use self::task::Task;
+use super::budget::Pauses;
+use crate::ca::{CaError, Issuing, Validation};
+use crate::certificates::Folder;
+use crate::clock::Clock;
+use crate::issuance::{Decision, Live, Observed, Proofs, Step, next_step};
+use crate::prevalidation::Policy;
+use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
+use crate::store::{Store, StoreError};
+
+/// A certificate that fails so often in one run is left to the next one.
+const FAILURES_PER_RUN: u32 = 3;
+
+/// How often proofs are asked about that a certificate waits for.
+const PROOFS_AGAIN: SignedDuration = SignedDuration::from_millis(500);
+
+/// Everything outside that the job touches.
+#[derive(Debug, Clone)]
+pub struct IssuePorts {
+    /// The accounts by `[ca.NAME]`, for finding clients.
+    pub cas: BTreeMap<String, Arc<dyn Validation>>,
+    /// Those that issue.
+    pub issuers: BTreeMap<String, Arc<dyn Issuing>>,
+    /// What survives a crash.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl IssuePorts {
+    /// The ports that an upkeep worker has, with those of its accounts that issue.
+    pub fn of(ports: &super::Ports) -> Self {
+        let issuers = ports.cas.iter();
+        let issuers =
+            issuers.filter_map(|(name, ca)| Some((name.clone(), Arc::clone(ca).issuing()?)));
+        Self {
+            issuers: issuers.collect(),
+            cas: ports.cas.clone(),
+            store: Arc::clone(&ports.store),
+            clock: Arc::clone(&ports.clock),
+        }
+    }
+}
+
+/// How the job goes about it.
+#[derive(Debug, Clone)]
+pub struct IssueOptions {
+    /// Names this worker in leases.
+    pub holder: String,
+    /// Names this run in the history.
+    pub run: String,
+    /// Only these certificates.
+    pub only: Option<Vec<String>>,
+    /// How long a lease lives without being extended.
+    pub lease: SignedDuration,
+    /// The directory that certificates are kept in.
+    pub directory: PathBuf,
+    /// What the directory is called in the store: the same on every machine that shares it.
+    pub home: String,
+    /// How many certificates are worked on at once.
+    pub lanes: usize,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Did {
+    /// Worked on a certificate.
+    Worked,
+    /// Nothing is due; the earliest moment at which something will be.
+    Idle(Option<Timestamp>),
+}
+
+/// Keeps certificates.
+pub struct Issuer {
+    ports: IssuePorts,
+    policy: Policy,
+    certificates: BTreeMap<String, Certificate>,
+    options: IssueOptions,
+    stop: CancellationToken,
+    tell: Arc<dyn Fn(&CertificateEvent) + Send + Sync>,
+    pauses: Pauses,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Certificates that were asked about in this run: an open order is looked at once at least.
+    asked: BTreeSet<String>,
+    /// Those that wait for a proof, with the reason.
+    waiting: BTreeMap<String, String>,
+    /// Failures of this run.
+    failures: BTreeMap<String, u32>,
+    /// What accounts said that lets nothing be ordered.
+    accounts: BTreeMap<String, CaError>,
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("run", &self.options.run)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    /// A job that has not looked at anything yet. `tell` hears every event as it is stored.
+    pub fn new(
+        ports: IssuePorts,
+        policy: Policy,
+        certificates: Vec<Certificate>,
+        options: IssueOptions,
+        stop: CancellationToken,
+        tell: Arc<dyn Fn(&CertificateEvent) + Send + Sync>,
+    ) -> Self {
+        let certificates = certificates.into_iter();
+        Self {
+            ports,
+            policy,
+            certificates: certificates
+                .map(|one| (one.wanted.name.clone(), one))
+                .collect(),
+            options,
+            stop,
+            tell,
+            pauses: Pauses::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether there is nothing that it could do.
+    pub fn is_idle(&self) -> bool {
+        self.certificates.is_empty()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn concerns(&self, name: &str) -> bool {
+        let only = self.options.only.as_ref();
+        only.is_none_or(|only| only.iter().any(|one| one == name))
+    }
+
+    fn folder(&self, certificate: &Certificate) -> Folder {
+        let name = &certificate.wanted.name;
+        Folder::at(&self.options.directory, name, certificate.access)
+    }
+
+    /// What accounts said that lets nothing be ordered, by `[ca.NAME]`.
+    pub fn refusing_accounts(&self) -> BTreeMap<String, CaError> {
+        self.state().accounts.clone()
+    }
+
+    /// Looks at every certificate, at no CA, and makes those due that have something to do: open
+    /// orders, what the configuration changed, what a proof now allows.
+    pub async fn survey(&self) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let mut due = Vec::new();
+        for row in self.ports.store.orders().certificates().await? {
+            if !self.concerns(&row.name)
+                || row
+                    .home
+                    .as_ref()
+                    .is_some_and(|home| *home != self.options.home)
+            {
+                continue;
+            }
+            let decision = self.decide(&row, true).await?;
+            let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
+            let waits = decision.step == Step::Prove;
+            if waits {
+                self.state()
+                    .waiting
+                    .insert(row.name.clone(), decision.why.clone());
+            }
+            if (decision.is_due(now) || waits) && !is_due_in_store {
+                due.push(row.name);
+            }
+        }
+        if !due.is_empty() {
+            self.ports
+                .store
+                .orders()
+                .wake_certificates(&due, now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What is next for a certificate, by what is remembered and what lies on the disk.
+    pub async fn decide(
+        &self,
+        row: &CertificateRow,
+        is_fresh: bool,
+    ) -> Result<Decision, StoreError> {
+        let now = self.ports.clock.now();
+        let certificate = self.certificates.get(&row.name);
+        let live = self.live(row, certificate);
+        let proofs = match certificate {
+            Some(certificate) if wants_proofs(row) => self.proofs(certificate, now).await?,
+            _ => Proofs::Enough,
+        };
+        let observed = Observed {
+            wanted: certificate.map(|one| &one.wanted),
+            progress: &row.progress,
+            live: &live,
+            proofs: &proofs,
+            is_fresh,
+        };
+        Ok(next_step(observed, now))
+    }
+
+    fn live(&self, row: &CertificateRow, certificate: Option<&Certificate>) -> Live {
+        let Some(certificate) = certificate.filter(|_| row.progress.installed.is_some()) else {
+            return Live::Nothing;
+        };
+        if row
+            .home
+            .as_ref()
+            .is_some_and(|home| *home != self.options.home)
+        {
+            return Live::Unknown;
+        }
+        match self.folder(certificate).live() {
+            Ok(Some(live)) => Live::There {
+                serial: live.facts.serial,
+                not_before: live.facts.not_before,
+                not_after: live.facts.not_after,
+            },
+            // One that cannot be read is no proof that it is gone: the memory of it counts.
+            Err(_) => Live::Unknown,
+            Ok(None) => Live::Nothing,
+        }
+    }
+
+    /// Claims a certificate that is due, and takes it as far as it goes now.
+    pub async fn step(&self) -> Result<Did, StoreError> {
+        let now = self.ports.clock.now();
+        let orders = self.ports.store.orders();
+        let paused: Vec<String> = self
+            .ports
+            .issuers
+            .keys()
+            .filter(|ca| self.pauses.until(ca, now).is_some())
+            .cloned()
+            .collect();
+        let claim = CertificateClaim {
+            holder: &self.options.holder,
+            home: &self.options.home,
+            only: self.options.only.as_deref(),
+            except_cas: &paused,
+            now,
+            lease: self.options.lease,
+        };
+        let Some(lease) = orders.claim_certificate(&claim).await? else {
+            let next = orders
+                .next_certificate_due(&self.options.home, self.options.only.as_deref())
+                .await?;
+            return Ok(Did::Idle(next));
+        };
+        super::crashpoint::reach("certificate-claimed");
+        match self.work(lease).await {
+            // Another worker has it, and goes on from what is stored.
+            Err(StoreError::CertificateLost(_)) | Ok(()) => Ok(Did::Worked),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn work(&self, lease: CertificateLease) -> Result<(), StoreError> {
+        let fence = lease.fence.clone();
+        let keep = async {
+            let every = self.options.lease.unsigned_abs() / 3;
+            loop {
+                tokio::time::sleep(every).await;
+                let now = self.ports.clock.now();
+                let orders = self.ports.store.orders();
+                match orders
+                    .extend_certificate(&fence, now, self.options.lease)
+                    .await
+                {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => tracing::warn!(%error, "a lease could not be extended"),
+                }
+            }
+        };
+        tokio::select! {
+            outcome = Task::new(self, lease).run() => outcome,
+            () = keep => Ok(()),
+        }
+    }
+
+    /// Works until nothing more is due before `deadline`, or until it is stopped. While the upkeep
+    /// of proofs goes on, certificates wait for them; `upkeep` is cancelled at its end.
+    pub async fn run(
+        &self,
+        deadline: Timestamp,
+        upkeep: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        if self.is_idle() {
+            return Ok(());
+        }
+        self.survey().await?;
+        let lanes = (0..self.options.lanes.max(1)).map(|_| self.lane(deadline, upkeep));
+        futures::future::try_join_all(lanes).await.map(|_| ())
+    }
+
+    async fn lane(
+        &self,
+        deadline: Timestamp,
+        upkeep: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let mut was_over = false;
+        while !self.stop.is_cancelled() {
+            let Did::Idle(next) = self.step().await? else {
+                continue;
+            };
+            let now = self.ports.clock.now();
+            let is_over = upkeep.is_cancelled();
+            if !self.state().waiting.is_empty() && !(is_over && was_over) {
+                // What the upkeep did since the last question counts, also after its end.
+                was_over = is_over;
+                self.ask_again(now).await?;
+                if !is_over {
+                    self.rest(now.saturating_add(PROOFS_AGAIN).unwrap_or(now))
+                        .await;
+                }
+                continue;
+            }
+            let next = next.filter(|&next| next.max(now) <= deadline);
+            let Some(next) = next else {
+                if is_over {
+                    break;
+                }
+                tokio::select! {
+                    () = upkeep.cancelled() => {}
+                    () = self.stop.cancelled() => {}
+                }
+                continue;
+            };
+            let soon = now
+                .saturating_add(SignedDuration::from_millis(100))
+                .unwrap_or(now);
+            let late = now
+                .saturating_add(SignedDuration::from_secs(1))
+                .unwrap_or(now);
+            self.rest(next.max(soon).min(late)).await;
+        }
+        Ok(())
+    }
+
+    async fn rest(&self, until: Timestamp) {
+        tokio::select! {
+            () = self.ports.clock.sleep_until(until) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Asks about the proofs that certificates wait for, and makes due what can go on.
+    async fn ask_again(&self, now: Timestamp) -> Result<(), StoreError> {
+        let names: Vec<String> = self.state().waiting.keys().cloned().collect();
+        let mut due = Vec::new();
+        for name in names {
+            let Some(certificate) = self.certificates.get(&name) else {
+                continue;
+            };
+            match self.proofs(certificate, now).await? {
+                Proofs::Missing(why) => drop(self.state().waiting.insert(name, why)),
+                _ => {
+                    self.state().waiting.remove(&name);
+                    due.push(name);
+                }
+            }
+        }
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.ports.store.orders().wake_certificates(&due, now).await
+    }
+
+    /// The certificates that wait for a proof, each with the reason.
+    pub fn waiting(&self) -> BTreeMap<String, String> {
+        self.state().waiting.clone()
+    }
+
+    /// Whether a certificate is asked about for the first time in this run.
+    fn is_first_question(&self, name: &str) -> bool {
+        self.state().asked.insert(name.to_owned())
+    }
+
+    /// Counts a failure of this run; true when the certificate is left to the next run.
+    fn failed(&self, name: &str) -> bool {
+        let mut state = self.state();
+        let count = state.failures.entry(name.to_owned()).or_default();
+        *count += 1;
+        *count >= FAILURES_PER_RUN
+    }
+
+    fn event(&self, name: &str, kind: &str, detail: impl Into<String>) -> CertificateEvent {
+        CertificateEvent {
+            at: self.ports.clock.now(),
+            run: self.options.run.clone(),
+            certificate: name.to_owned(),
+            kind: kind.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Whether the next step may depend on proofs: most certificates rest, and cost no question.
+fn wants_proofs(row: &CertificateRow) -> bool {
+    let order = row.progress.order.as_ref();
+    order.is_some_and(|order| order.submitted_at.is_none())
+}

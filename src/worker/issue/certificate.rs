@@ -1,0 +1,68 @@
+//! A certificate of the configuration, in the terms of the job.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use prevalidate_kit::secret::SecretSource;
+
+use crate::ca::issuing::{Contact, Subject};
+use crate::certificates::{Access, KeyKind};
+use crate::issuance::Wanted;
+use crate::worker::Target;
+
+/// Everything that is wanted of a certificate.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// What decisions are made of.
+    pub wanted: Wanted,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The client, where the CA has clients.
+    pub client: Option<Target>,
+    /// The product, by name or by the CA's key.
+    pub product: String,
+    /// For what it is.
+    pub subject: Subject,
+    /// Where its key comes from.
+    pub key: KeySource,
+    /// The program that runs after a change; empty: none.
+    pub deploy: Vec<String>,
+    /// How long that may take.
+    pub deploy_timeout: Duration,
+    /// Owner, group and mode of its files.
+    pub access: Access,
+    /// Old versions that are kept.
+    pub keep: u32,
+    /// The password of its bundle, where one is wanted.
+    pub p12_password: Option<SecretSource>,
+    /// How long it should be valid, in days.
+    pub term: Option<u32>,
+    /// A note for people at the CA.
+    pub comments: Option<String>,
+    /// Who is told about the order.
+    pub requester: Option<String>,
+    /// Fields of the customer's own.
+    pub fields: BTreeMap<String, String>,
+    /// The person whom the CA asks.
+    pub contact: Option<Contact>,
+}
+
+impl Certificate {
+    /// Its names, for people and programs.
+    pub fn names(&self) -> Vec<String> {
+        match &self.subject {
+            Subject::Names(names) => names.clone(),
+            Subject::Mailbox { email, .. } => vec![email.clone()],
+        }
+    }
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// It is made here.
+    Made(KeyKind),
+    /// It is somewhere else; this file has the request.
+    Request(PathBuf),
+}

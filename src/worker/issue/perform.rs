@@ -1,0 +1,40 @@
+//! The steps themselves. Each stores its intent before its effect, where it has one.
+
+mod ca;
+mod files;
+
+use super::task::Task;
+use crate::issuance::Step;
+use crate::store::StoreError;
+
+impl Task<'_> {
+    /// Performs one step. What comes of it is in the working copy; an error is the store's.
+    pub(super) async fn perform(&mut self, step: Step) -> Result<(), StoreError> {
+        match step {
+            Step::Key => self.make_key().await,
+            Step::Preflight => self.preflight().await,
+            Step::Submit => return self.submit().await,
+            Step::Find => self.find().await,
+            Step::Look => self.look().await,
+            Step::Fetch => self.fetch().await,
+            Step::Install => self.install().await,
+            Step::Deploy => self.deploy().await,
+            Step::Revoke => return self.revoke().await,
+            Step::Confirm => self.confirm().await,
+            Step::Challenge | Step::Publish | Step::Withdraw => self.not_here(step),
+            Step::Rest | Step::Held | Step::Prove => {}
+        }
+        Ok(())
+    }
+
+    fn not_here(&mut self, step: Step) {
+        self.hold(
+            crate::issuance::progress::HoldKind::Refused,
+            format!(
+                "orders that bring their own DNS records are not supported yet ({})",
+                step.as_str()
+            ),
+            None,
+        );
+    }
+}

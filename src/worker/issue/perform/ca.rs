@@ -1,0 +1,456 @@
+//! What is said to the CA.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::super::task::Task;
+use crate::ca::csr::Csr;
+use crate::ca::issuing::{
+    Found, Intent, Issuing, Order as Shown, OrderKey, Predecessor, Revocation, RevocationWish,
+    Subject, Succession,
+};
+use crate::ca::{CaError, Failure};
+use crate::issuance::OrderState;
+use crate::issuance::progress::{HoldKind, Order};
+use crate::store::StoreError;
+use crate::worker::crashpoint::reach;
+use crate::worker::reference_fact;
+
+/// After a call without an answer, the order is first looked for after this time.
+const FIRST_SEARCH: SignedDuration = SignedDuration::from_secs(2);
+
+/// A revocation whose answer was lost is asked for again when the CA does not show it after this
+/// time. It is harmless: one that is revoked already is a success.
+const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+impl Task<'_> {
+    fn issuer_port(&mut self) -> Option<Arc<dyn Issuing>> {
+        let found = self.issuer.ports.issuers.get(&self.row.ca).cloned();
+        if found.is_none() {
+            let words = format!(
+                "[ca.{}] issues no certificates, or is not configured",
+                self.row.ca
+            );
+            self.hold(HoldKind::Refused, words, None);
+        }
+        found
+    }
+
+    /// The CA's key for the client of the certificate; the stored one while there is one.
+    async fn client(&mut self, ca: &Arc<dyn Issuing>) -> Result<Option<String>, StoreError> {
+        if !ca.kind().has_clients {
+            return Ok(Some(String::new()));
+        }
+        let certificate = self.certificate();
+        let target = certificate.and_then(|one| one.client.as_ref());
+        let (Some(target), Some(account)) = (target, self.issuer.ports.cas.get(&self.row.ca))
+        else {
+            self.hold(
+                HoldKind::Refused,
+                "the configuration names no client for it",
+                None,
+            );
+            return Ok(None);
+        };
+        let fact = self
+            .issuer
+            .ports
+            .store
+            .fact(&reference_fact(&target.key))
+            .await?;
+        if let Some(reference) = fact.filter(|reference| !reference.is_empty()) {
+            return Ok(Some(reference));
+        }
+        match account.find_client(&target.selector).await {
+            Ok(client) => Ok(Some(client.reference)),
+            Err(error) => {
+                self.refused(HoldKind::Refused, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The order as it was written down; `None` after a hold.
+    fn intent(&mut self, order: &Order, client: String) -> Option<Intent> {
+        let certificate = self.certificate()?;
+        let csr = match Csr::read(order.csr.as_bytes()) {
+            Ok(csr) => csr,
+            Err(why) => {
+                self.hold(HoldKind::Key, format!("the stored request {why}"), None);
+                return None;
+            }
+        };
+        let subject = match (&order.email, &certificate.subject) {
+            (
+                Some(email),
+                Subject::Mailbox {
+                    first_name,
+                    last_name,
+                    ..
+                },
+            ) => Subject::Mailbox {
+                email: email.clone(),
+                first_name: first_name.clone(),
+                last_name: last_name.clone(),
+            },
+            (Some(email), Subject::Names(_)) => Subject::Mailbox {
+                email: email.clone(),
+                first_name: None,
+                last_name: None,
+            },
+            (None, _) => Subject::Names(order.names.clone()),
+        };
+        let after = order.after.as_ref().map(|after| Predecessor {
+            key: OrderKey {
+                reference: after.reference.clone(),
+                certificate: after.certificate.clone(),
+            },
+            way: match after.is_reissue {
+                true => Succession::Reissue,
+                false => Succession::Renewal,
+            },
+        });
+        Some(Intent {
+            tag: order.tag.clone(),
+            client,
+            product: order
+                .product
+                .clone()
+                .unwrap_or_else(|| certificate.product.clone()),
+            csr,
+            subject,
+            term: certificate.term,
+            comments: certificate.comments.clone(),
+            requester: certificate.requester.clone(),
+            fields: certificate.fields.clone(),
+            contact: certificate.contact.clone(),
+            after,
+            answer: order.answer.clone().filter(|answer| !answer.is_empty()),
+            submitted_at: order.submitted_at,
+        })
+    }
+
+    /// What a call about the order in hand needs; `None` when it is held or put off.
+    async fn call(&mut self) -> Result<Option<(Arc<dyn Issuing>, Intent)>, StoreError> {
+        let Some(order) = self.row.progress.order.clone() else {
+            return Ok(None);
+        };
+        let Some(ca) = self.issuer_port() else {
+            return Ok(None);
+        };
+        let client = match &order.client {
+            Some(client) => Some(client.clone()),
+            None => self.client(&ca).await?,
+        };
+        let Some(client) = client else {
+            return Ok(None);
+        };
+        if let Some(order) = self.progress().order.as_mut() {
+            order.client = Some(client.clone());
+        }
+        Ok(self.intent(&order, client).map(|intent| (ca, intent)))
+    }
+
+    fn order(&mut self) -> Option<&mut Order> {
+        self.progress().order.as_mut()
+    }
+
+    pub(super) async fn preflight(&mut self) {
+        let (ca, intent) = match self.call().await {
+            Ok(Some(call)) => call,
+            Ok(None) => return,
+            Err(error) => return self.failed(error.to_string(), None),
+        };
+        match ca.preflight(&intent).await {
+            Ok(found) => {
+                self.succeeded();
+                for warning in &found.warnings {
+                    self.say("warning", warning.clone());
+                }
+                let product = match found.product.reference.is_empty() {
+                    true => intent.product,
+                    false => found.product.reference,
+                };
+                if let Some(order) = self.order() {
+                    order.product = Some(product);
+                }
+            }
+            Err(error) => self.refused(HoldKind::Refused, &error),
+        }
+    }
+
+    /// The one step that costs money. Its intent is stored before; a call without an answer is
+    /// never made again before the order was looked for.
+    pub(super) async fn submit(&mut self) -> Result<(), StoreError> {
+        let Some((ca, mut intent)) = self.call().await? else {
+            return Ok(());
+        };
+        let now = self.now();
+        if let Some(order) = self.order() {
+            order.submitted_at = Some(now);
+            order.look_at = now.saturating_add(FIRST_SEARCH).ok();
+        }
+        self.commit().await?;
+        reach("order-intended");
+        intent.submitted_at = Some(now);
+        let answer = ca.submit(&intent).await;
+        reach("order-done");
+        match answer {
+            Ok(shown) => {
+                self.succeeded();
+                self.say("ordered", format!("{} ({})", shown.key, intent.product));
+                self.saw(&shown);
+            }
+            Err(error) if error.outcome_unknown() => {
+                let now = self.now();
+                self.say("unanswered", error.message.clone());
+                if let Some(order) = self.order() {
+                    order.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                }
+                self.progress().trouble = Some(error.message);
+            }
+            Err(error) => {
+                // It certainly did not take effect.
+                if let Some(order) = self.order() {
+                    (order.submitted_at, order.look_at) = (None, None);
+                }
+                self.refused(HoldKind::Refused, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the order whose answer was lost.
+    pub(super) async fn find(&mut self) {
+        let (ca, intent) = match self.call().await {
+            Ok(Some(call)) => call,
+            Ok(None) => return,
+            Err(error) => return self.failed(error.to_string(), None),
+        };
+        match ca.find(&intent).await {
+            Ok(Found::Order(shown)) => {
+                self.succeeded();
+                self.say(
+                    "found",
+                    format!("{}: the answer to its order was lost", shown.key),
+                );
+                self.saw(&shown);
+            }
+            Ok(Found::NotYet { look_at }) => {
+                self.succeeded();
+                let least = self.now().saturating_add(FIRST_SEARCH).unwrap_or(look_at);
+                if let Some(order) = self.order() {
+                    order.look_at = Some(look_at.max(least));
+                }
+            }
+            Ok(Found::No) => {
+                self.say(
+                    "not-found",
+                    "the CA does not have the order: it is made again",
+                );
+                if let Some(order) = self.order() {
+                    (order.submitted_at, order.look_at) = (None, None);
+                }
+                self.progress().trouble = None;
+            }
+            Err(error) => {
+                // Whatever it says of this question, it says nothing of the order.
+                let wait = error.retry_after;
+                match error.is_account_wide() {
+                    true => self.refused(HoldKind::Refused, &error),
+                    false => self.failed(error.message, wait),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn look(&mut self) {
+        let Some(key) = self.order().and_then(|order| key_of(order)) else {
+            return;
+        };
+        let Some(ca) = self.issuer_port() else { return };
+        match ca.look(&key).await {
+            Ok(shown) => {
+                self.succeeded();
+                self.saw(&shown);
+            }
+            Err(error) if error.failure == Failure::NotFound => {
+                self.end(format!(
+                    "the CA does not know the order {key} any more: {}",
+                    error.message
+                ));
+            }
+            Err(error) => self.unread(&error),
+        }
+    }
+
+    /// A question that brought no answer: it is asked again, whatever the CA says of it.
+    pub(super) fn unread(&mut self, error: &CaError) {
+        match error.is_account_wide() {
+            true => self.refused(HoldKind::Refused, error),
+            false => self.failed(error.message.clone(), error.retry_after),
+        }
+    }
+
+    /// The CA's fresh word on the order.
+    fn saw(&mut self, shown: &Shown) {
+        let now = self.now();
+        let Some(order) = self.order() else { return };
+        let changed = order.state.as_ref() != Some(&shown.state) || order.words != shown.words;
+        order.reference = Some(shown.key.reference.clone());
+        if shown.key.certificate.is_some() {
+            order.certificate.clone_from(&shown.key.certificate);
+        }
+        order.state = Some(shown.state.clone());
+        order.words.clone_from(&shown.words);
+        order.look_at_is_the_cas = shown.look_at.is_some_and(|at| at > now);
+        let own = order.next_look(now);
+        order.look_at = match shown.look_at {
+            Some(at) if at > now => Some(at),
+            _ => Some(own),
+        };
+        order.looks += 1;
+        if shown.paid_until.is_some() {
+            order.paid_until = shown.paid_until;
+        }
+        let words = match &shown.words {
+            Some(words) => format!("{}: {}: {words}", shown.key, shown.state),
+            None => format!("{}: {}", shown.key, shown.state),
+        };
+        if shown.state.has_failed() || shown.state == OrderState::Revoked {
+            return self.end(words);
+        }
+        if shown.state == OrderState::Issued {
+            if let Some(order) = self.order() {
+                order.look_at = None;
+            }
+            return self.say("issued", words);
+        }
+        if changed {
+            self.say("waiting", words);
+        }
+    }
+
+    /// The order came to an end without a certificate. A person decides whether another is ordered.
+    fn end(&mut self, words: String) {
+        self.progress().order = None;
+        self.progress().again = false;
+        let hint = format!(
+            "`prevalidate certificate issue {} --again` orders a new one",
+            self.row.name
+        );
+        self.hold(HoldKind::Ended, words, Some(hint));
+    }
+
+    pub(super) async fn revoke(&mut self) -> Result<(), StoreError> {
+        let Some(revocation) = self.row.progress.revocation.clone() else {
+            return Ok(());
+        };
+        let Some(ca) = self.issuer_port() else {
+            return Ok(());
+        };
+        let key = OrderKey {
+            reference: revocation.reference.clone(),
+            certificate: revocation.certificate.clone(),
+        };
+        let wish = RevocationWish {
+            serial: revocation.serial.clone(),
+            reason: revocation.reason,
+            requestor: revocation.requestor.clone(),
+            comment: None,
+        };
+        reach("revoke-intended");
+        let answer = ca.revoke(&key, &wish).await;
+        reach("revoke-done");
+        let now = self.now();
+        match answer {
+            Ok(Revocation::Done) => {
+                self.succeeded();
+                self.revoked();
+            }
+            Ok(Revocation::Taken(key)) => {
+                self.succeeded();
+                self.say("revoking", format!("{key}: the CA has taken the wish"));
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.asked_at = Some(now);
+                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                    open.reference = key.reference;
+                    open.certificate = key.certificate;
+                }
+            }
+            Err(error) if error.outcome_unknown() => {
+                self.say("unanswered", error.message.clone());
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.asked_at = Some(now);
+                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                }
+            }
+            Err(error) => self.refused(HoldKind::Revocation, &error),
+        }
+        Ok(())
+    }
+
+    /// Whether the CA says that it is revoked.
+    pub(super) async fn confirm(&mut self) {
+        let Some(revocation) = self.row.progress.revocation.clone() else {
+            return;
+        };
+        let Some(ca) = self.issuer_port() else { return };
+        let key = OrderKey {
+            reference: revocation.reference,
+            certificate: revocation.certificate,
+        };
+        let now = self.now();
+        match ca.look(&key).await {
+            Ok(shown) if shown.state == OrderState::Revoked => {
+                self.succeeded();
+                self.revoked();
+            }
+            Ok(_) => {
+                self.succeeded();
+                let Some(open) = self.progress().revocation.as_mut() else {
+                    return;
+                };
+                let span = FIRST_SEARCH * i32::try_from((open.looks + 1).min(150)).unwrap_or(1);
+                open.looks += 1;
+                open.look_at = now.saturating_add(span).ok();
+                let asked = open.asked_at;
+                if asked.is_some_and(|at| now.duration_since(at) > REVOKE_AGAIN) {
+                    open.asked_at = None;
+                }
+            }
+            Err(error) => {
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.look_at = now.saturating_add(FIRST_SEARCH * 5).ok();
+                }
+                self.unread(&error);
+            }
+        }
+    }
+
+    fn revoked(&mut self) {
+        let now = self.now();
+        let progress = self.progress();
+        let Some(done) = progress.revocation.take() else {
+            return;
+        };
+        if let Some(installed) = progress
+            .installed
+            .as_mut()
+            .filter(|one| one.serial == done.serial)
+        {
+            installed.revoked_at = Some(now);
+        }
+        let words = format!("serial number {}, {}", done.serial, done.reason);
+        self.say("revoked", words);
+    }
+}
+
+/// The CA's keys for an order.
+pub(super) fn key_of(order: &Order) -> Option<OrderKey> {
+    Some(OrderKey {
+        reference: order.reference.clone()?,
+        certificate: order.certificate.clone(),
+    })
+}

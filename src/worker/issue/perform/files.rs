@@ -1,0 +1,292 @@
+//! Keys, files and the program that tells servers of a change.
+
+use jiff::SignedDuration;
+
+use super::super::certificate::KeySource;
+use super::super::task::Task;
+use super::ca::key_of;
+use crate::ca::csr::Csr;
+use crate::ca::issuing::{Fetched, Subject};
+use crate::certificates::key::Wish;
+use crate::certificates::{
+    Deployment as Run, Expected, Folder, PrivateKey, Trouble, Wrong, check, fingerprint,
+};
+use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
+use crate::worker::crashpoint::reach;
+
+/// Between two runs of a deploy program that fails: at first, and at most.
+const DEPLOY_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+const DEPLOY_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+
+impl Task<'_> {
+    fn folder(&self) -> Option<Folder> {
+        self.certificate().map(|one| self.issuer.folder(one))
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        match trouble.may_pass {
+            true => self.failed(trouble.message, None),
+            false => self.hold(HoldKind::Folder, trouble.message, None),
+        }
+    }
+
+    /// Begins an order: a key in a new version of the files, and the request that it signs. Nobody
+    /// but this program can read it.
+    pub(super) async fn make_key(&mut self) {
+        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
+            return;
+        };
+        if let Err(trouble) = folder.prepare() {
+            return self.trouble(trouble);
+        }
+        let version = match folder.next_version() {
+            Ok(version) => version,
+            Err(trouble) => return self.trouble(trouble),
+        };
+        let installed = self.row.progress.installed.clone();
+        let version = version.max(installed.as_ref().map_or(0, |one| one.version) + 1);
+        let made = match &certificate.key {
+            KeySource::Request(path) => std::fs::read(path)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| Csr::read(&bytes))
+                .map(|csr| (None, csr))
+                .map_err(|why| format!("{}: {why}", path.display())),
+            KeySource::Made(kind) => {
+                let known = match (certificate.wanted.keeps_key, folder.current()) {
+                    (true, Some(current)) => folder.key(current).ok().flatten(),
+                    _ => None,
+                };
+                let kind = *kind;
+                let wish = wish(&certificate.subject);
+                // RSA takes seconds of computing.
+                let made = tokio::task::spawn_blocking(move || {
+                    let key = known.map_or_else(|| PrivateKey::generate(kind), Ok)?;
+                    let csr = key.request(&wish)?;
+                    Ok::<_, String>((Some(key), csr))
+                });
+                made.await.unwrap_or_else(|error| Err(error.to_string()))
+            }
+        };
+        let (key, csr) = match made {
+            Ok(made) => made,
+            Err(why) => return self.hold(HoldKind::Key, why, None),
+        };
+        if let Some(key) = &key
+            && let Err(trouble) = folder.begin(version, Some(key))
+        {
+            return self.trouble(trouble);
+        }
+        reach("key-made");
+        self.succeeded();
+        let print = certificate.wanted.print.clone();
+        let after = installed
+            .filter(|one| one.print == print && one.revoked_at.is_none())
+            .map(|one| After {
+                is_reissue: one.paid_until.is_some_and(|until| until > one.not_after),
+                reference: one.reference,
+                certificate: one.certificate,
+            });
+        self.say("key", format!("version {version:04}"));
+        let progress = self.progress();
+        (progress.hold, progress.again) = (None, false);
+        progress.order = Some(Order {
+            tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
+            version,
+            print,
+            fingerprint: fingerprint(csr.public_key()),
+            csr: csr.pem(),
+            names: certificate.subject.names().to_vec(),
+            email: match &certificate.subject {
+                Subject::Mailbox { email, .. } => Some(email.clone()),
+                Subject::Names(_) => None,
+            },
+            after,
+            ..Order::default()
+        });
+    }
+
+    /// Fetches the certificate, and checks it before anything else is done with it.
+    pub(super) async fn fetch(&mut self) {
+        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
+            return;
+        };
+        let Some(order) = self.row.progress.order.clone() else {
+            return;
+        };
+        let Some(key) = key_of(&order) else { return };
+        let Some(ca) = self.issuer.ports.issuers.get(&self.row.ca).cloned() else {
+            return;
+        };
+        let delivered = match ca.fetch(&key).await {
+            Ok(Fetched::Certificates(delivered)) => delivered,
+            Ok(Fetched::NotYet) => {
+                let now = self.now();
+                if let Some(order) = self.progress().order.as_mut() {
+                    order.look_at = Some(order.next_look(now));
+                    order.looks += 1;
+                }
+                return;
+            }
+            Err(error) => return self.unread(&error),
+        };
+        let emails: Vec<String> = order.email.iter().cloned().collect();
+        let expected = Expected {
+            fingerprint: &order.fingerprint,
+            dns_names: &order.names,
+            emails: &emails,
+        };
+        let came = match check(&delivered, expected, self.now()) {
+            Ok(came) => came,
+            Err(wrong) => {
+                let words: Vec<_> = wrong.iter().map(Wrong::to_string).collect();
+                let words = format!("the CA delivered for {key}: {}", words.join("; "));
+                let hint = format!(
+                    "nothing was installed; ask the CA, then `prevalidate certificate fetch {name}`, or `prevalidate certificate issue {name} --again` orders a new one",
+                    name = self.row.name
+                );
+                return self.hold(HoldKind::Check, words, Some(hint));
+            }
+        };
+        let password = match &certificate.p12_password {
+            Some(source) => match source.read() {
+                Ok(password) => Some(password),
+                Err(error) => return self.failed(format!("p12_password: {error}"), None),
+            },
+            None => None,
+        };
+        if let Err(trouble) = folder.put(order.version, &self.row.name, &came, password.as_ref()) {
+            return self.trouble(trouble);
+        }
+        reach("certificate-fetched");
+        self.succeeded();
+        self.say(
+            "fetched",
+            format!("{key}: serial number {}", came.facts.serial),
+        );
+        if let Some(order) = self.progress().order.as_mut() {
+            order.is_fetched = true;
+        }
+    }
+
+    /// Makes the new version count.
+    pub(super) async fn install(&mut self) {
+        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
+            return;
+        };
+        let Some(order) = self.row.progress.order.clone() else {
+            return;
+        };
+        let switched = folder.switch(order.version).and_then(|()| folder.live());
+        let live = match switched {
+            Ok(Some(live)) => live,
+            Ok(None) => return self.failed("the new version cannot be read", None),
+            Err(trouble) => return self.trouble(trouble),
+        };
+        reach("certificate-switched");
+        if let Err(trouble) = folder.prune(certificate.keep) {
+            tracing::warn!(%trouble, "an old version could not be removed");
+        }
+        self.succeeded();
+        let now = self.now();
+        let deploys = certificate.wanted.deploys;
+        let facts = live.facts;
+        self.say(
+            "installed",
+            format!("version {:04}, until {}", live.version, facts.not_after),
+        );
+        let mut names = facts.dns_names;
+        names.extend(facts.emails);
+        let progress = self.progress();
+        progress.installed = Some(Installed {
+            version: live.version,
+            serial: facts.serial,
+            issuer: facts.issuer,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            names,
+            fingerprint: facts.fingerprint,
+            print: order.print,
+            reference: order.reference.unwrap_or_default(),
+            certificate: order.certificate,
+            at: now,
+            revoked_at: None,
+            paid_until: order.paid_until,
+        });
+        progress.deployment = deploys.then(|| Deployment {
+            version: live.version,
+            failures: 0,
+            at: now,
+            trouble: None,
+        });
+        (progress.order, progress.hold) = (None, None);
+    }
+
+    /// Runs the program that tells the servers.
+    pub(super) async fn deploy(&mut self) {
+        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
+            return;
+        };
+        let Some(open) = self.row.progress.deployment.clone() else {
+            return;
+        };
+        let names = certificate.names();
+        let run = Run {
+            name: &self.row.name,
+            command: &certificate.deploy,
+            limit: certificate.deploy_timeout,
+            folder: &folder,
+            version: open.version,
+            names: &names,
+        };
+        let outcome = run.run().await;
+        reach("certificate-deployed");
+        let now = self.now();
+        match outcome {
+            Ok(()) => {
+                self.say("deployed", certificate.deploy.join(" "));
+                self.progress().deployment = None;
+            }
+            Err(why) => {
+                self.say("deploy-failed", why.clone());
+                if let Some(open) = self.progress().deployment.as_mut() {
+                    let wait = (DEPLOY_AGAIN * (1 << open.failures.min(10))).min(DEPLOY_AT_MOST);
+                    open.failures += 1;
+                    open.at = now.saturating_add(wait).unwrap_or(now);
+                    open.trouble = Some(why);
+                }
+                // People hear of it at the end of this run, and the next one tries again.
+                self.leave();
+            }
+        }
+    }
+}
+
+/// What the request of a certificate asks for.
+fn wish(subject: &Subject) -> Wish {
+    match subject {
+        Subject::Names(names) => Wish {
+            common_name: names.first().cloned().unwrap_or_default(),
+            dns_names: names.clone(),
+            email: None,
+        },
+        Subject::Mailbox {
+            email,
+            first_name,
+            last_name,
+        } => {
+            let person: Vec<&str> = [first_name, last_name]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
+            Wish {
+                common_name: match person.is_empty() {
+                    true => email.clone(),
+                    false => person.join(" "),
+                },
+                dns_names: Vec::new(),
+                email: Some(email.clone()),
+            }
+        }
+    }
+}

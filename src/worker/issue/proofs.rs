@@ -1,0 +1,109 @@
+//! Whether the domains of a certificate are proven at its CA, for long enough.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Certificate, Issuer};
+use crate::ca::issuing::Subject;
+use crate::issuance::Proofs;
+use crate::prevalidation::DomainName;
+use crate::store::{DomainRow, StoreError};
+
+/// An order is made while a proof that is held counts for at least so long.
+const LEAST: SignedDuration = SignedDuration::from_mins(10);
+
+impl Issuer {
+    /// How the domains of a certificate stand at its CA.
+    pub(super) async fn proofs(
+        &self,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<Proofs, StoreError> {
+        let kind = self.ports.issuers.get(&certificate.ca).map(|ca| ca.kind());
+        if kind.is_some_and(|kind| kind.validates_in_order) {
+            return Ok(Proofs::InOrder);
+        }
+        let Subject::Names(names) = &certificate.subject else {
+            // The CA asks the owner of a mailbox itself.
+            return Ok(Proofs::Enough);
+        };
+        let mut missing: Vec<String> = Vec::new();
+        for name in names {
+            let base = name.strip_prefix("*.").unwrap_or(name);
+            if let Some(why) = self.lacking(base, certificate, now).await?
+                && !missing.contains(&why)
+            {
+                missing.push(why);
+            }
+        }
+        Ok(match missing.is_empty() {
+            true => Proofs::Enough,
+            false => Proofs::Missing(missing.join("; ")),
+        })
+    }
+
+    /// Why a name may not be ordered now; `None`: it may.
+    async fn lacking(
+        &self,
+        name: &str,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let rows = self.rows_above(name, certificate).await?;
+        let mut why = None;
+        for row in &rows {
+            match self.lacks(row, now) {
+                None => return Ok(None),
+                Some(lacks) => why = why.or(Some(lacks)),
+            }
+        }
+        Ok(Some(why.unwrap_or_else(|| {
+            format!("{name} is not kept at this client: add it to the domains of the [[client]]")
+        })))
+    }
+
+    /// The rows of the client at a name and above it, the nearest first.
+    async fn rows_above(
+        &self,
+        name: &str,
+        certificate: &Certificate,
+    ) -> Result<Vec<DomainRow>, StoreError> {
+        let Ok(name) = DomainName::from_a_labels(name) else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for above in name.at_and_above() {
+            let Ok(above) = DomainName::from_a_labels(above) else {
+                continue;
+            };
+            found.extend(self.ports.store.domain(&above).await?);
+        }
+        let client = certificate.client.as_ref();
+        found.retain(|row: &DomainRow| client.is_some_and(|client| client.key == row.client));
+        Ok(found)
+    }
+
+    /// What is missing at one domain.
+    fn lacks(&self, row: &DomainRow, now: Timestamp) -> Option<String> {
+        let domain = row.domain.both_forms();
+        let registration = row.sighting.registration();
+        let until = registration.and_then(|one| one.usable_until(&self.policy.reuse, now));
+        let held = row.attempt.hold.is_some();
+        let Some(until) = until else {
+            return Some(match held {
+                true => format!(
+                    "{domain} is not proven, and is held: `prevalidate diagnose {}` says why",
+                    row.domain
+                ),
+                false => format!("{domain} is not proven yet"),
+            });
+        };
+        let left = until.duration_since(now);
+        let proof = registration.and_then(|one| one.proof.as_ref());
+        let renewal = proof.and_then(|proof| self.policy.renew_at(&row.domain, proof));
+        let is_renewed_first = renewal.is_some_and(|at| at <= now)
+            && left < self.policy.critical_margin(until)
+            && !(held && left >= LEAST);
+        is_renewed_first
+            .then(|| format!("the proof of {domain} ends on {until} and is renewed first"))
+    }
+}

@@ -1,0 +1,207 @@
+//! One claimed certificate on its way: a working copy that becomes one fenced write at a time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Certificate, Issuer};
+use crate::ca::{CaError, Failure};
+use crate::issuance::planner::backoff;
+use crate::issuance::progress::{Hold, HoldKind};
+use crate::issuance::{Decision, Progress, Step};
+use crate::store::StoreError;
+use crate::store::orders::{
+    CertificateEvent, CertificateFence, CertificateLease, CertificateRow, CertificateWrite,
+};
+
+/// A row that was claimed so often without any stored result kills its worker.
+const CLAIMS_TOO_MANY: u32 = 5;
+
+/// One certificate in hand.
+pub(super) struct Task<'a> {
+    pub(super) issuer: &'a Issuer,
+    pub(super) fence: CertificateFence,
+    pub(super) row: CertificateRow,
+    claims: u32,
+    events: Vec<CertificateEvent>,
+    /// It is left alone for the rest of this run.
+    is_given_up: bool,
+}
+
+impl<'a> Task<'a> {
+    pub(super) fn new(issuer: &'a Issuer, lease: CertificateLease) -> Self {
+        Self {
+            issuer,
+            fence: lease.fence,
+            row: lease.row,
+            claims: lease.claims,
+            events: Vec::new(),
+            is_given_up: false,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.issuer.ports.clock.now()
+    }
+
+    pub(super) fn progress(&mut self) -> &mut Progress {
+        &mut self.row.progress
+    }
+
+    /// The certificate as the configuration wants it. Steps are only for wanted ones, but for a
+    /// revocation.
+    pub(super) fn certificate(&self) -> Option<&'a Certificate> {
+        self.issuer.certificates.get(&self.row.name)
+    }
+
+    /// Takes the certificate as far as it goes now.
+    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        if self.claims > CLAIMS_TOO_MANY && self.row.progress.hold.is_none() {
+            self.hold(
+                HoldKind::Refused,
+                "workers died on it, or lost it, several times in a row; see the log",
+                None,
+            );
+        }
+        let mut is_fresh = self.issuer.is_first_question(&self.row.name);
+        loop {
+            let decision = self.issuer.decide(&self.row, is_fresh).await?;
+            is_fresh = false;
+            let waits = decision.step == Step::Prove;
+            {
+                let mut state = self.issuer.state();
+                match waits {
+                    true => drop(
+                        state
+                            .waiting
+                            .insert(self.row.name.clone(), decision.why.clone()),
+                    ),
+                    false => drop(state.waiting.remove(&self.row.name)),
+                }
+            }
+            let stops = self.is_given_up || self.issuer.stop.is_cancelled();
+            if stops || !decision.is_due(self.now()) {
+                return self.release(&decision).await;
+            }
+            self.perform(decision.step).await?;
+            self.commit().await?;
+        }
+    }
+
+    async fn release(&mut self, decision: &Decision) -> Result<(), StoreError> {
+        let at = decision
+            .at
+            .max(self.row.progress.not_before.unwrap_or(decision.at));
+        let due_at = match self.is_given_up {
+            // The next run wakes it.
+            true => Some(
+                at.max(
+                    self.now()
+                        .saturating_add(SignedDuration::from_mins(15))
+                        .unwrap_or(at),
+                ),
+            ),
+            false => Some(at),
+        };
+        let due_at = due_at.filter(|&at| at < Timestamp::MAX);
+        self.write(due_at, true).await
+    }
+
+    /// Stores what is in hand, and goes on.
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        // Found by every run until the last step lets go of it.
+        let now = self.now();
+        self.write(Some(now), false).await
+    }
+
+    async fn write(&mut self, due_at: Option<Timestamp>, release: bool) -> Result<(), StoreError> {
+        let write = CertificateWrite {
+            fence: self.fence.clone(),
+            progress: self.row.progress.clone(),
+            due_at,
+            events: std::mem::take(&mut self.events),
+            release,
+        };
+        self.issuer
+            .ports
+            .store
+            .orders()
+            .commit_certificate(&write)
+            .await?;
+        write
+            .events
+            .iter()
+            .for_each(|event| (self.issuer.tell)(event));
+        Ok(())
+    }
+
+    pub(super) fn say(&mut self, kind: &str, detail: impl Into<String>) {
+        let event = self.issuer.event(&self.row.name, kind, detail);
+        self.events.push(event);
+    }
+
+    /// A person must look at it before anything is ordered again.
+    pub(super) fn hold(&mut self, kind: HoldKind, words: impl Into<String>, hint: Option<String>) {
+        let words = words.into();
+        self.say("held", words.clone());
+        let print = self
+            .certificate()
+            .map_or_else(String::new, |one| one.wanted.print.clone());
+        let since = self.now();
+        let progress = self.progress();
+        progress.hold = Some(Hold {
+            since,
+            kind,
+            words,
+            hint,
+            print,
+        });
+        progress.not_before = None;
+    }
+
+    /// Something failed that may pass by itself.
+    pub(super) fn failed(&mut self, words: impl Into<String>, wait: Option<std::time::Duration>) {
+        let words = words.into();
+        self.say("failed", words.clone());
+        let now = self.now();
+        let progress = &mut self.row.progress;
+        progress.failures += 1;
+        let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
+        let wait = backoff(progress.failures).max(wait.unwrap_or_default());
+        progress.not_before = now.saturating_add(wait).ok();
+        progress.trouble = Some(words);
+        self.is_given_up |= self.issuer.failed(&self.row.name);
+    }
+
+    /// It is left to the next run.
+    pub(super) fn leave(&mut self) {
+        self.is_given_up = true;
+    }
+
+    /// A step came to its end.
+    pub(super) fn succeeded(&mut self) {
+        let ca = self.row.ca.clone();
+        self.issuer.pauses.answered(&ca);
+        let progress = self.progress();
+        (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
+    }
+
+    /// The CA refused a call that has no effect, or that certainly had none.
+    pub(super) fn refused(&mut self, kind: HoldKind, error: &CaError) {
+        let now = self.now();
+        let ca = self.row.ca.clone();
+        self.issuer.pauses.failed(&ca, error, now);
+        if error.is_account_wide() {
+            // Not this certificate's fault: it goes on when the account does.
+            self.issuer.state().accounts.insert(ca, error.clone());
+            self.say("failed", error.message.clone());
+            self.progress().trouble = Some(error.message.clone());
+            self.is_given_up = true;
+            return;
+        }
+        match error.failure {
+            Failure::Refused | Failure::Forbidden | Failure::NotFound | Failure::Untrusted => {
+                self.hold(kind, error.message.clone(), error.hint.clone());
+            }
+            _ => self.failed(error.message.clone(), error.retry_after),
+        }
+    }
+}
