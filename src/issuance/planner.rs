@@ -9,7 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::{Order, Progress, RecordState};
+use super::progress::{Hold, HoldKind, Order, Progress, RecordState};
 use super::{OrderState, Wanted};
 
 /// The next thing to do.
@@ -147,7 +147,9 @@ impl Decision {
 /// The next step.
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
-    if let Some(revocation) = progress.revocation.as_ref().filter(|_| !is_held(observed)) {
+    let is_refused = |hold: &Hold| hold.kind == HoldKind::Revocation;
+    let is_asked = !progress.hold.as_ref().is_some_and(is_refused);
+    if let Some(revocation) = progress.revocation.as_ref().filter(|_| is_asked) {
         let at = progress.not_before.unwrap_or(now);
         return match (revocation.asked_at, revocation.look_at) {
             (Some(_), Some(look_at)) if observed.is_fresh => Decision::new(
@@ -184,6 +186,12 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
     if let Some(hold) = progress.hold.as_ref().filter(|_| is_held(observed)) {
         return Decision::new(Step::Held, Timestamp::MAX, hold.words.clone());
+    }
+    // What was held is over, because something else is wanted; an order without an answer is not.
+    let is_answered = |order: &Order| order.submitted_at.is_none() || order.reference.is_some();
+    if progress.hold.is_some() && progress.order.as_ref().is_none_or(is_answered) {
+        let at = progress.not_before.unwrap_or(now);
+        return Decision::new(Step::Key, at, "the configuration wants another certificate");
     }
     match &progress.order {
         Some(order) => under_way(order, wanted, observed, now),

@@ -5,6 +5,7 @@
 //! call, a call whose answer was lost is looked for and never repeated, and a lost lease stores
 //! nothing. An order that waits is no failure.
 
+mod by_hand;
 mod certificate;
 mod perform;
 mod proofs;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
 use self::task::Task;
 use super::budget::Pauses;
@@ -433,3 +435,6 @@ fn wants_proofs(row: &CertificateRow) -> bool {
     let order = row.progress.order.as_ref();
     order.is_some_and(|order| order.submitted_at.is_none())
 }
+
+#[cfg(test)]
+mod tests;

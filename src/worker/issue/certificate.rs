@@ -7,6 +7,7 @@ use std::time::Duration;
 use prevalidate_kit::secret::SecretSource;
 
 use crate::ca::issuing::{Contact, Subject};
+use crate::certificates::key::Wish;
 use crate::certificates::{Access, KeyKind};
 use crate::issuance::Wanted;
 use crate::worker::Target;
@@ -22,6 +23,8 @@ pub struct Certificate {
     pub client: Option<Target>,
     /// The product, by name or by the CA's key.
     pub product: String,
+    /// Whether its CA validates within the order.
+    pub validates_in_order: bool,
     /// For what it is.
     pub subject: Subject,
     /// Where its key comes from.
@@ -49,6 +52,36 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// What the request of the certificate asks for.
+    pub(super) fn wish(&self) -> Wish {
+        match &self.subject {
+            Subject::Names(names) => Wish {
+                common_name: names.first().cloned().unwrap_or_default(),
+                dns_names: names.clone(),
+                email: None,
+            },
+            Subject::Mailbox {
+                email,
+                first_name,
+                last_name,
+            } => {
+                let person: Vec<&str> = [first_name, last_name]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str)
+                    .collect();
+                Wish {
+                    common_name: match person.is_empty() {
+                        true => email.clone(),
+                        false => person.join(" "),
+                    },
+                    dns_names: Vec::new(),
+                    email: Some(email.clone()),
+                }
+            }
+        }
+    }
+
     /// Its names, for people and programs.
     pub fn names(&self) -> Vec<String> {
         match &self.subject {

@@ -86,6 +86,11 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Stores what is in hand and lets go of it; it is due at once.
+    pub(super) async fn let_go(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(Some(now), true).await
+    }
+
     async fn release(&mut self, decision: &Decision) -> Result<(), StoreError> {
         let at = decision
             .at

@@ -42,10 +42,7 @@ impl Task<'_> {
         if !ca.kind().has_clients {
             return Ok(Some(String::new()));
         }
-        let certificate = self.certificate();
-        let target = certificate.and_then(|one| one.client.as_ref());
-        let (Some(target), Some(account)) = (target, self.issuer.ports.cas.get(&self.row.ca))
-        else {
+        let Some(target) = self.certificate().and_then(|one| one.client.as_ref()) else {
             self.hold(
                 HoldKind::Refused,
                 "the configuration names no client for it",
@@ -62,7 +59,14 @@ impl Task<'_> {
         if let Some(reference) = fact.filter(|reference| !reference.is_empty()) {
             return Ok(Some(reference));
         }
-        match account.find_client(&target.selector).await {
+        let found = match self.issuer.ports.cas.get(&self.row.ca) {
+            Some(account) => account.find_client(&target.selector).await,
+            None => Err(CaError::new(
+                Failure::Settings,
+                format!("there is no [ca.{}]", self.row.ca),
+            )),
+        };
+        match found {
             Ok(client) => Ok(Some(client.reference)),
             Err(error) => {
                 self.refused(HoldKind::Refused, &error);

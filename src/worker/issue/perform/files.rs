@@ -7,7 +7,6 @@ use super::super::task::Task;
 use super::ca::key_of;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
-use crate::certificates::key::Wish;
 use crate::certificates::{
     Deployment as Run, Expected, Folder, PrivateKey, Trouble, Wrong, check, fingerprint,
 };
@@ -57,7 +56,7 @@ impl Task<'_> {
                     _ => None,
                 };
                 let kind = *kind;
-                let wish = wish(&certificate.subject);
+                let wish = certificate.wish();
                 // RSA takes seconds of computing.
                 let made = tokio::task::spawn_blocking(move || {
                     let key = known.map_or_else(|| PrivateKey::generate(kind), Ok)?;
@@ -256,36 +255,6 @@ impl Task<'_> {
                 }
                 // People hear of it at the end of this run, and the next one tries again.
                 self.leave();
-            }
-        }
-    }
-}
-
-/// What the request of a certificate asks for.
-fn wish(subject: &Subject) -> Wish {
-    match subject {
-        Subject::Names(names) => Wish {
-            common_name: names.first().cloned().unwrap_or_default(),
-            dns_names: names.clone(),
-            email: None,
-        },
-        Subject::Mailbox {
-            email,
-            first_name,
-            last_name,
-        } => {
-            let person: Vec<&str> = [first_name, last_name]
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect();
-            Wish {
-                common_name: match person.is_empty() {
-                    true => email.clone(),
-                    false => person.join(" "),
-                },
-                dns_names: Vec::new(),
-                email: Some(email.clone()),
             }
         }
     }

@@ -1,0 +1,241 @@
+//! What a person orders for one certificate, and the rehearsal of an order.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Certificate, IssuePorts, Issuer, KeySource, Task};
+use crate::ca::csr::Csr;
+use crate::ca::issuing::{Intent, Preflight};
+use crate::ca::{CaError, Failure};
+use crate::certificates::{KeyKind, PrivateKey};
+use crate::issuance::progress::{HoldKind, Order, Progress, Revocation};
+use crate::issuance::{OrderState, Proofs, RevocationReason};
+use crate::store::StoreError;
+use crate::store::orders::CertificateClaim;
+use crate::worker::reference_fact;
+
+/// What a person orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ByHand {
+    /// What is held is tried again.
+    Afresh,
+    /// A new certificate, although nothing is due.
+    Again,
+    /// What was ordered is fetched once more.
+    Fetch,
+    /// What is installed is revoked.
+    Revoke {
+        /// Why.
+        reason: RevocationReason,
+        /// Who asks for it.
+        requestor: String,
+    },
+}
+
+impl Issuer {
+    /// Notes what a person orders, for the next steps. The inner error says why it cannot be.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn by_hand(
+        &self,
+        name: &str,
+        order: ByHand,
+    ) -> Result<Result<(), String>, StoreError> {
+        let orders = self.ports.store.orders();
+        let now = self.ports.clock.now();
+        let names = [name.to_owned()];
+        if let Some(row) = orders.certificate(name).await?
+            && row
+                .home
+                .as_ref()
+                .is_some_and(|home| *home != self.options.home)
+        {
+            let has_order = row.progress.order.is_some();
+            if order != ByHand::Again || has_order {
+                return Ok(Err(format!(
+                    "the files of {name} are kept by another machine, or in another directory; `prevalidate certificate issue {name} --again` orders a new one here"
+                )));
+            }
+            orders.move_certificate(name, &self.options.home).await?;
+        }
+        orders.wake_certificates(&names, now).await?;
+        let claim = CertificateClaim {
+            holder: &self.options.holder,
+            home: &self.options.home,
+            only: Some(&names),
+            except_cas: &[],
+            now,
+            lease: self.options.lease,
+        };
+        let Some(lease) = orders.claim_certificate(&claim).await? else {
+            return Ok(Err(format!(
+                "another process is working on {name}; try again in a moment"
+            )));
+        };
+        let mut task = Task::new(self, lease);
+        let outcome = change(task.progress(), &order);
+        if outcome.is_ok() {
+            task.say("by-hand", words(&order));
+        }
+        task.let_go(now).await?;
+        Ok(outcome)
+    }
+
+    /// Why the proofs of a certificate's domains are not enough for an order now; `None`: they are.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn lacking_proofs(
+        &self,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(match self.proofs(certificate, now).await? {
+            Proofs::Missing(why) => Some(why),
+            Proofs::Enough | Proofs::InOrder => None,
+        })
+    }
+
+    /// Asks the CA for free whether it would take an order. A key made for it is forgotten at once.
+    ///
+    /// # Errors
+    /// What the store says; the inner one is the CA's.
+    pub async fn rehearse(
+        &self,
+        ports: &IssuePorts,
+        certificate: &Certificate,
+        make: fn(KeyKind) -> Result<PrivateKey, String>,
+    ) -> Result<Result<Preflight, CaError>, StoreError> {
+        let name = &certificate.ca;
+        let (Some(ca), Some(account)) = (ports.issuers.get(name), ports.cas.get(name)) else {
+            let why = format!("[ca.{name}] issues no certificates");
+            return Ok(Err(CaError::new(Failure::Settings, why)));
+        };
+        let client = match &certificate.client {
+            Some(target) => match self.ports.store.fact(&reference_fact(&target.key)).await? {
+                Some(reference) if !reference.is_empty() => reference,
+                _ => match account.find_client(&target.selector).await {
+                    Ok(client) => client.reference,
+                    Err(error) => return Ok(Err(error)),
+                },
+            },
+            None => String::new(),
+        };
+        let csr = match &certificate.key {
+            KeySource::Request(path) => std::fs::read(path)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| Csr::read(&bytes)),
+            KeySource::Made(kind) => make(*kind).and_then(|key| key.request(&certificate.wish())),
+        };
+        let csr = match csr {
+            Ok(csr) => csr,
+            Err(why) => return Ok(Err(CaError::new(Failure::Settings, why))),
+        };
+        let intent = Intent {
+            tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
+            client,
+            product: certificate.product.clone(),
+            csr,
+            subject: certificate.subject.clone(),
+            term: certificate.term,
+            comments: certificate.comments.clone(),
+            requester: certificate.requester.clone(),
+            fields: certificate.fields.clone(),
+            contact: certificate.contact.clone(),
+            after: None,
+            answer: None,
+            submitted_at: None,
+        };
+        let ca = Arc::clone(ca);
+        Ok(ca.preflight(&intent).await)
+    }
+}
+
+fn words(order: &ByHand) -> String {
+    match order {
+        ByHand::Afresh => "what is held is tried again".to_owned(),
+        ByHand::Again => "a new one".to_owned(),
+        ByHand::Fetch => "fetch it once more".to_owned(),
+        ByHand::Revoke { reason, requestor } => format!("revoke it: {reason}, for {requestor}"),
+    }
+}
+
+fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
+    let is_unanswered = |one: &Order| one.submitted_at.is_some() && one.reference.is_none();
+    match order {
+        ByHand::Afresh => progress.hold = None,
+        ByHand::Again => {
+            let is_held = progress.hold.is_some();
+            if let Some(open) = progress.order.as_ref() {
+                let is_open = open.submitted_at.is_some() && !open.is_fetched;
+                if is_unanswered(open) || is_open && !is_held {
+                    let reference = open.reference.as_deref().unwrap_or("without an answer yet");
+                    return Err(format!(
+                        "an order is under way ({reference}); a second one is not made"
+                    ));
+                }
+            }
+            (progress.order, progress.hold, progress.again) = (None, None, true);
+        }
+        ByHand::Fetch => fetch_again(progress)?,
+        ByHand::Revoke { reason, requestor } => {
+            let installed = progress.installed.as_ref().ok_or("nothing is installed")?;
+            if progress
+                .hold
+                .as_ref()
+                .is_some_and(|hold| hold.kind == HoldKind::Revocation)
+            {
+                progress.hold = None;
+            }
+            progress.revocation = Some(Revocation {
+                serial: installed.serial.clone(),
+                reference: installed.reference.clone(),
+                certificate: installed.certificate.clone(),
+                reason: *reason,
+                requestor: requestor.clone(),
+                asked_at: None,
+                look_at: None,
+                looks: 0,
+            });
+        }
+    }
+    (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
+    if let Some(open) = progress.deployment.as_mut() {
+        open.failures = 0;
+    }
+    Ok(())
+}
+
+fn fetch_again(progress: &mut Progress) -> Result<(), String> {
+    progress.hold = None;
+    if let Some(open) = progress.order.as_mut() {
+        if open.reference.is_none() {
+            return Err("its order has no answer yet: there is nothing to fetch".to_owned());
+        }
+        open.is_fetched = false;
+        return Ok(());
+    }
+    let one = progress
+        .installed
+        .as_ref()
+        .ok_or("nothing was ordered: there is nothing to fetch")?;
+    let (emails, names): (Vec<&String>, Vec<&String>) =
+        one.names.iter().partition(|name| name.contains('@'));
+    progress.order = Some(Order {
+        version: one.version,
+        print: one.print.clone(),
+        fingerprint: one.fingerprint.clone(),
+        names: names.into_iter().cloned().collect(),
+        email: emails.first().map(|email| (*email).clone()),
+        product: Some(String::new()),
+        submitted_at: Some(one.at),
+        reference: Some(one.reference.clone()),
+        certificate: one.certificate.clone(),
+        state: Some(OrderState::Issued),
+        paid_until: one.paid_until,
+        ..Order::default()
+    });
+    Ok(())
+}
