@@ -5,6 +5,7 @@
 //! files and pipes. `config/prevalidate.toml` is the reference; a test holds it against the reader.
 
 mod ca;
+mod certificates;
 mod clients;
 mod fault;
 mod find;
@@ -30,6 +31,9 @@ use prevalidate_kit::secret::SecretSource;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use certificates::{
+    CertificateSettings, CertificatesSettings, KeySettings, names_of, read_host, weakness,
+};
 pub use fault::{ConfigError, Fault, nearest};
 use find::bounded;
 pub use find::{ENV, Found, find, load, look_for};
@@ -74,6 +78,8 @@ pub struct Settings {
     pub server: Option<ServerSettings>,
     /// `[[notify]]`, in the order of the file.
     pub notify: Vec<NotifySettings>,
+    /// `[certificates]`, `[[certificate]]` and `[[contact]]`
+    pub certificates: CertificatesSettings,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
     /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and

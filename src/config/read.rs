@@ -42,6 +42,9 @@ const TOP: Schema = Schema {
         "worker",
         "server",
         "notify",
+        "certificates",
+        "certificate",
+        "contact",
     ],
 };
 const POLICY: Schema = Schema {
@@ -95,7 +98,7 @@ const WORKER: Schema = Schema {
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]`
 /// belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 15] = [
+pub(super) const SCHEMAS: [&Schema; 18] = [
     &TOP,
     &POLICY,
     &REUSE,
@@ -111,6 +114,9 @@ pub(super) const SCHEMAS: [&Schema; 15] = [
     &SERVER_TOKEN,
     &super::hooks::HOOK_KEY,
     &super::notify::NOTIFY,
+    &super::certificates::CERTIFICATES,
+    &super::certificates::CERTIFICATE,
+    &super::certificates::CONTACT,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -204,6 +210,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         )),
     };
     let notify = super::notify::read(top);
+    let certificates = super::certificates::read(top, &cas, &clients, accept_idn);
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),
@@ -220,6 +227,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         worker,
         notify,
         server,
+        certificates,
         notices: Vec::new(),
         left_out: Vec::new(),
         lines: BTreeMap::new(),

@@ -1,6 +1,8 @@
 //! Effective settings in the form of the file: what `config show` prints. Secrets appear as their
 //! sources, or as `[REDACTED]`.
 
+mod certificates;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -108,6 +110,7 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.duration("drain", settings.worker.drain);
     settings.server.iter().for_each(|server| out.server(server));
     settings.notify.iter().for_each(|notify| out.notify(notify));
+    out.certificates(&settings.certificates);
     out.0
 }
 
