@@ -3,6 +3,8 @@
 
 mod asked;
 mod by_hand;
+mod catalogue;
+mod certificate;
 mod check;
 mod completions;
 mod config;
@@ -134,6 +136,13 @@ enum Command {
     Forecast(forecast::ForecastArgs),
     /// Prints what must stand in DNS now and what may go, for pipelines that write zones
     Records(records::RecordsArgs),
+    /// Orders, installs, renews and revokes certificates
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
+    /// Lists what may be ordered at the CAs
+    Products(catalogue::ProductsArgs),
+    /// Lists the clients of the CAs, under which may be ordered
+    Clients(catalogue::ClientsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
     Providers(providers::ProvidersArgs),
     /// Tries the ways people are told of trouble, and shows what they were told
@@ -311,6 +320,9 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Hook(args) => hook::hook(global, args, output).await,
         Command::Records(args) => records::records(global, args, output).await,
         Command::Providers(args) => providers::providers(global, args, output).await,
+        Command::Certificate(command) => certificate::certificate(global, command, output).await,
+        Command::Products(args) => catalogue::products(global, args, output).await,
+        Command::Clients(args) => catalogue::clients(global, args, output).await,
         Command::Notify(command) => notify::notify(global, command, output).await,
         Command::Config(command) => config::config(global, command, output),
         Command::Store(command) => store::store(global, command, output).await,

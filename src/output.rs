@@ -158,6 +158,11 @@ impl Output {
         self.options.quiet
     }
 
+    /// Whether the user asked for more.
+    pub fn is_verbose(&self) -> bool {
+        self.options.verbose && !self.options.quiet
+    }
+
     /// One line of the result; nothing when JSON was asked for.
     pub fn line(&self, line: &str) {
         if !self.is_json() {

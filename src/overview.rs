@@ -1,6 +1,7 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of
 //! `status --output json` and of the daemon's interface.
 
+pub mod certificates;
 pub mod clients;
 pub mod counts;
 pub mod danger;

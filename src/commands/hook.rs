@@ -56,6 +56,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         wait: args.wait,
         force: false,
         intake,
+        certificates: false,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

@@ -44,6 +44,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         wait: SignedDuration::ZERO,
         force: false,
         intake: Intake::default(),
+        certificates: false,
     };
     Scope::new(&settings, &rows, &order).warn(output);
     let options = Options {

@@ -75,6 +75,7 @@ pub(super) async fn reset(
         wait: args.wait,
         force: false,
         intake,
+        certificates: false,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

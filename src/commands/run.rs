@@ -8,6 +8,7 @@ use super::work::{Order, passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
+use crate::prevalidation::Mode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -69,9 +70,12 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
             .try_into()
             .unwrap_or(SignedDuration::MAX)
     });
+    let certificates =
+        only.is_none() && args.which.client.is_none() && settings.policy.mode == Mode::Manage;
     let order = Order {
         command: "run",
         targets,
+        certificates,
         only,
         wait,
         force: args.force,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Exit;
+use super::certificate::Certificates;
 use super::records::is_manual;
 use super::wire;
 use super::work::Order;
@@ -138,6 +139,9 @@ pub(super) struct Summary {
     looks: Vec<Look>,
     /// TXT values of ours that are or may be in DNS.
     in_dns: Vec<Standing>,
+    /// The certificates, where the pass kept them.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    certificates: Option<Certificates>,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,7 +243,19 @@ impl Summary {
             domains,
             counts,
             looks,
+            certificates: None,
         }
+    }
+
+    /// With the certificates of the same pass: the exit status says the worse of the two.
+    pub(super) fn with(mut self, certificates: Option<Certificates>) -> Self {
+        if let Some(certificates) = &certificates
+            && self.exit == Exit::Done
+        {
+            self.exit = certificates.exit();
+        }
+        self.certificates = certificates;
+        self
     }
 
     pub(super) fn print(&self, output: &Output) {
@@ -308,6 +324,9 @@ impl Summary {
                 .error
                 .iter()
                 .for_each(|error| output.line(&format!("    {error}")));
+        }
+        if let Some(certificates) = &self.certificates {
+            certificates.print(output);
         }
         for entry in orphaned {
             let provider = &entry.provider;

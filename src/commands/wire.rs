@@ -11,6 +11,7 @@ use prevalidate_providers::Provider;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::registry::ProviderSettings;
 
+mod certificates;
 mod hooks;
 mod inventory;
 mod notify;
@@ -18,6 +19,9 @@ mod pace;
 mod server;
 mod store;
 
+pub(super) use self::certificates::{
+    certificate_views, certificates, issuer, looking_issuer, wanted_certificates,
+};
 pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
-use super::{Exit, Failed, asked, held, wire};
+use super::{Exit, Failed, asked, certificate, held, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::DomainName;
@@ -34,6 +34,8 @@ pub(super) struct Order {
     pub force: bool,
     /// What waits for its client to be found.
     pub intake: Intake,
+    /// Whether certificates are kept, too.
+    pub certificates: bool,
 }
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
@@ -90,6 +92,7 @@ pub(super) async fn work(
     let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();
     let tell = Arc::new(move |event: &Event| drop(sender.send(event.clone())));
+    let issue_ports = ports.clone();
     let worker = Worker::new(
         ports,
         policy.clone(),
@@ -98,10 +101,50 @@ pub(super) async fn work(
         stop.clone(),
         tell,
     );
+    let certificates = match order.certificates {
+        true => wire::certificates(settings),
+        false => Vec::new(),
+    };
+    let issuer = wire::issuer(
+        settings,
+        &issue_ports,
+        certificates,
+        &run,
+        None,
+        stop.clone(),
+        certificate::voice(output),
+    )?;
+    if order.certificates {
+        let wanted = wire::wanted_certificates(settings);
+        store
+            .orders()
+            .sync_certificates(&wanted, clock.now())
+            .await?;
+    }
     let mut signals = Signals::of_a_command()?;
     let mut deadline: Option<Instant> = None;
     {
-        let pass = worker.run(order.wait);
+        let until = clock
+            .now()
+            .saturating_add(order.wait)
+            .unwrap_or(Timestamp::MAX);
+        let upkeep = CancellationToken::new();
+        let pass = async {
+            let proofs = async {
+                let outcome = worker.run(order.wait).await;
+                upkeep.cancel();
+                outcome
+            };
+            let certificates = async {
+                if order.certificates {
+                    issuer.run(until, &upkeep).await
+                } else {
+                    Ok(())
+                }
+            };
+            let (proofs, certificates) = tokio::join!(proofs, certificates);
+            proofs.and(certificates)
+        };
         tokio::pin!(pass);
         loop {
             tokio::select! {
@@ -132,6 +175,10 @@ pub(super) async fn work(
     let now = clock.now();
     let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
     let in_dns = store.open_entries(None).await?;
+    let certificates = match order.certificates {
+        true => Some(certificate::Certificates::read(settings, &store, &issuer, None, now).await?),
+        false => None,
+    };
     let summary = Summary::new(
         run,
         &scope,
@@ -140,7 +187,8 @@ pub(super) async fn work(
         in_dns,
         stop.is_cancelled(),
         now,
-    );
+    )
+    .with(certificates);
     summary.print(output);
     Ok(Done {
         exit: summary.exit,

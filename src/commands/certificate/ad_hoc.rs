@@ -1,0 +1,227 @@
+//! `certificate order`: one certificate by a request, without a section in the configuration. The
+//! order is remembered by its key, so the same command again goes on with it and orders nothing
+//! twice.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::SignedDuration;
+
+use super::pass;
+use crate::ca::ClientSelector;
+use crate::ca::csr::Csr;
+use crate::ca::issuing::Subject;
+use crate::certificates::{Access, fingerprint, folder};
+use crate::commands::{Exit, Failed};
+use crate::config::{self, CertificateSettings, KeySettings, Settings, names_of, weakness};
+use crate::issuance::Lead;
+use crate::output::Output;
+use crate::prevalidation::Mode;
+
+/// The largest request that is read.
+const LARGEST: u64 = 1 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::commands) struct OrderArgs {
+    /// The [ca.NAME]; may be left out where there is only one
+    #[arg(long, value_name = "NAME")]
+    ca: Option<String>,
+    /// The client at that CA, where it has several
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+    /// The product, by its name at the CA or the CA's key for it
+    #[arg(long, value_name = "PRODUCT")]
+    product: String,
+    /// The certificate signing request, in PEM or DER; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    csr: PathBuf,
+    /// Copies cert.pem, chain.pem and fullchain.pem there
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Asks the CA whether it would take the order, and orders nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to stay and wait for the certificate [default: `wait` of [worker], 10m]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    wait: Option<SignedDuration>,
+}
+
+pub(super) async fn order(
+    mut settings: Settings,
+    args: OrderArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let usage = |message: String| Failed::new(Exit::Usage, message);
+    let bytes = read(&args.csr).map_err(|why| usage(format!("{}: {why}", args.csr.display())))?;
+    let csr = Csr::read(&bytes).map_err(|why| usage(format!("{}: {why}", args.csr.display())))?;
+    let mut faults: Vec<String> = weakness(csr.key()).into_iter().collect();
+    let names = names_of(&csr);
+    let subject = match (names.is_empty(), csr.mailboxes().first()) {
+        (false, _) => Some(Subject::Names(names)),
+        (true, Some(email)) => Some(Subject::Mailbox {
+            email: email.clone(),
+            first_name: None,
+            last_name: None,
+        }),
+        (true, None) => None,
+    };
+    if subject.is_none() {
+        faults.push("the request names no host and no mailbox".to_owned());
+    }
+    let ca = ca(&settings, args.ca.as_deref())
+        .map_err(|why| faults.push(why))
+        .ok();
+    let client = ca.as_deref().and_then(|ca| {
+        client(&settings, ca, args.client.as_deref())
+            .map_err(|why| faults.push(why))
+            .ok()
+    });
+    let (Some(subject), Some(ca), Some(client), true) = (subject, ca, client, faults.is_empty())
+    else {
+        return Err(usage(faults.join("\n")));
+    };
+    if settings.policy.mode == Mode::Observe {
+        return Err(usage(
+            "the policy's mode is `observe`: nothing is ordered".to_owned(),
+        ));
+    }
+    let print = fingerprint(csr.public_key());
+    let name = format!("csr-{}", &print[..16]);
+    // The job reads the request from a file; standard input is read once.
+    let file = tempfile::NamedTempFile::new()
+        .map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?;
+    std::fs::write(file.path(), csr.pem())
+        .map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?;
+    settings
+        .certificates
+        .certificates
+        .push(CertificateSettings {
+            name: name.clone(),
+            ca,
+            client,
+            product: args.product.clone(),
+            subject,
+            key: KeySettings::Request(file.path().to_owned(), print),
+            reuse_key: false,
+            renew_before: Lead::default(),
+            renew_before_text: "1/3".to_owned(),
+            deploy: Vec::new(),
+            deploy_timeout: std::time::Duration::from_secs(60),
+            access: Access::default(),
+            keep: 5,
+            p12_password: None,
+            term: None,
+            comments: None,
+            requester: None,
+            fields: Default::default(),
+            contact: None,
+        });
+    let only = [name.clone()];
+    if args.dry_run {
+        return pass::rehearse(&settings, &only, output).await;
+    }
+    let exit = pass::by_hand(&settings, &only, pass::Wish::Afresh, args.wait, output).await?;
+    if let (Exit::Done, Some(out)) = (exit, &args.out) {
+        copy(&settings, &name, out)?;
+    }
+    Ok(exit)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().take(LARGEST).read_to_end(&mut bytes),
+        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)),
+    };
+    read.map(|_| bytes).map_err(|error| error.to_string())
+}
+
+fn ca(settings: &Settings, wanted: Option<&str>) -> Result<String, String> {
+    let issuing: Vec<&String> = settings
+        .cas
+        .iter()
+        .filter(|(_, ca)| ca.kind.issuing.is_some())
+        .map(|(name, _)| name)
+        .collect();
+    let list = || {
+        issuing
+            .iter()
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match (wanted, issuing.as_slice()) {
+        (Some(wanted), all) if all.iter().any(|name| *name == wanted) => Ok(wanted.to_owned()),
+        (Some(wanted), _) => Err(format!(
+            "`{wanted}` is no [ca.NAME] that issues certificates; there are: {}",
+            list()
+        )),
+        (None, [only]) => Ok((*only).clone()),
+        (None, []) => Err("no [ca.NAME] of the configuration issues certificates".to_owned()),
+        (None, _) => Err(format!(
+            "several CAs issue certificates: name one by --ca: {}",
+            list()
+        )),
+    }
+}
+
+fn client(
+    settings: &Settings,
+    ca: &str,
+    wanted: Option<&str>,
+) -> Result<Option<ClientSelector>, String> {
+    let kind = settings.cas.get(ca).and_then(|ca| ca.kind.issuing);
+    if kind.is_some_and(|kind| !kind.has_clients) {
+        return Ok(None);
+    }
+    let all: Vec<&ClientSelector> = settings
+        .clients
+        .iter()
+        .filter(|client| client.ca == ca)
+        .map(|client| &client.selector)
+        .collect();
+    let list = || {
+        all.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match (wanted, all.as_slice()) {
+        (Some(wanted), all) => all
+            .iter()
+            .find(|one| one.to_string() == wanted)
+            .map(|one| Some((*one).clone()))
+            .ok_or_else(|| format!("`{wanted}` is no [[client]] of {ca}; there are: {}", list())),
+        (None, [only]) => Ok(Some((*only).clone())),
+        (None, []) => Err(format!("the configuration has no [[client]] of {ca}")),
+        (None, _) => Err(format!(
+            "{ca} has several clients: name one by --client: {}",
+            list()
+        )),
+    }
+}
+
+/// Copies the certificates to where a person wants them.
+fn copy(settings: &Settings, name: &str, out: &Path) -> Result<(), Failed> {
+    let from = settings
+        .certificates
+        .directory
+        .join(name)
+        .join(folder::CURRENT);
+    let failed = |error: std::io::Error| {
+        Failed::new(
+            Exit::Usage,
+            format!("cannot write into {}: {error}", out.display()),
+        )
+        .with_hint(format!("the files are in {}", from.display()))
+    };
+    std::fs::create_dir_all(out).map_err(failed)?;
+    for file in [folder::CERTIFICATE, folder::CHAIN, folder::FULL_CHAIN] {
+        let bytes = std::fs::read(from.join(file)).map_err(failed)?;
+        let mut next = tempfile::NamedTempFile::new_in(out).map_err(failed)?;
+        std::io::Write::write_all(&mut next, &bytes).map_err(failed)?;
+        next.persist(out.join(file))
+            .map_err(|error| failed(error.error))?;
+    }
+    Ok(())
+}

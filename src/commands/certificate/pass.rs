@@ -1,0 +1,418 @@
+//! A pass over certificates: the part of `run` that keeps them, and the commands that order one by
+//! hand. Proofs of their domains come first, in the same pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::show;
+use crate::ca::CaError;
+use crate::ca::issuing::Subject;
+use crate::certificates::PrivateKey;
+use crate::commands::signals::Signals;
+use crate::commands::work::run_name;
+use crate::commands::{Exit, Failed, wire};
+use crate::config::Settings;
+use crate::output::{Output, counted};
+use crate::overview::certificates::{CertificateState, CertificateView};
+use crate::prevalidation::{DomainName, Mode};
+use crate::store::Store;
+use crate::store::orders::CertificateEvent;
+use crate::worker::issue::{IssuePorts, Issuer};
+use crate::worker::{Options, Ports, Worker};
+
+/// What a person wants of certificates by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// What is due.
+    Due,
+    /// What is due, and what is held.
+    Afresh,
+    /// A new one.
+    Again,
+    /// The one that was ordered, fetched again.
+    Fetch,
+}
+
+/// How the certificates stand after a pass.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct Certificates {
+    /// Each of them.
+    #[serde(rename = "certificates", skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<CertificateView>,
+    /// What accounts said that lets nothing be ordered, by `[ca.NAME]`.
+    #[serde(skip)]
+    pub accounts: BTreeMap<String, CaError>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Certificates {
+    pub(in crate::commands) async fn read(
+        settings: &Settings,
+        store: &Arc<dyn Store>,
+        issuer: &Issuer,
+        only: Option<&[String]>,
+        now: Timestamp,
+    ) -> Result<Self, Failed> {
+        let mut views = wire::certificate_views(settings, store, issuer, now).await?;
+        views.retain(|view| only.is_none_or(|only| only.contains(&view.name)));
+        Ok(Self {
+            views,
+            accounts: issuer.refusing_accounts(),
+            now,
+        })
+    }
+
+    /// An order that waits is no failure; one that is held, or fails, is.
+    pub(in crate::commands) fn exit(&self) -> Exit {
+        if !self.accounts.is_empty() {
+            return Exit::Ca;
+        }
+        match self
+            .views
+            .iter()
+            .any(|view| view.state != CertificateState::Unmanaged && view.needs_attention())
+        {
+            true => Exit::Incomplete,
+            false => Exit::Done,
+        }
+    }
+
+    pub(in crate::commands) fn print(&self, output: &Output) {
+        for (ca, error) in &self.accounts {
+            output.error(&format!("{ca}: {error}"), error.hint.as_deref());
+        }
+        let wanted = || {
+            self.views
+                .iter()
+                .filter(|view| view.state != CertificateState::Unmanaged)
+        };
+        let count = wanted().count();
+        if count == 0 || output.is_quiet() && self.exit() == Exit::Done {
+            return;
+        }
+        let mut states: BTreeMap<CertificateState, usize> = BTreeMap::new();
+        wanted().for_each(|view| *states.entry(view.state).or_default() += 1);
+        let states: Vec<_> = states
+            .iter()
+            .map(|(state, count)| format!("{count} {}", state.as_str()))
+            .collect();
+        output.line(&format!(
+            "{}: {}",
+            counted(count, "certificate", "certificates"),
+            states.join(", ")
+        ));
+        show::attention(&self.views, self.now, output);
+    }
+}
+
+/// How all certificates stand, without asking any CA and without any secret.
+pub(in crate::commands) async fn views(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    now: Timestamp,
+) -> Result<Vec<CertificateView>, Failed> {
+    let issuer = wire::looking_issuer(settings, store);
+    wire::certificate_views(settings, store, &issuer, now).await
+}
+
+/// The domains of the inventory that certificates hang on, at their clients.
+fn domains_of(settings: &Settings, names: &[String]) -> Vec<DomainName> {
+    let mut found = Vec::new();
+    let wanted = settings.certificates.certificates.iter();
+    for one in wanted.filter(|one| names.contains(&one.name)) {
+        let Subject::Names(hosts) = &one.subject else {
+            continue;
+        };
+        for host in hosts {
+            let base = host.strip_prefix("*.").unwrap_or(host);
+            let Ok(base) = DomainName::from_a_labels(base) else {
+                continue;
+            };
+            let above: Vec<&str> = base.at_and_above().collect();
+            let clients = settings.clients.iter();
+            let clients = clients.filter(|client| {
+                client.ca == one.ca && Some(&client.selector) == one.client.as_ref()
+            });
+            for domain in clients.flat_map(|client| &client.domains) {
+                if above.contains(&domain.name.as_str()) && !found.contains(&domain.name) {
+                    found.push(domain.name.clone());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Works on some certificates by order of a person, their proofs first.
+pub(super) async fn by_hand(
+    settings: &Settings,
+    names: &[String],
+    wish: Wish,
+    wait: Option<SignedDuration>,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    if settings.policy.mode == Mode::Observe {
+        return Err(Failed::new(
+            Exit::Usage,
+            "the policy's mode is `observe`: nothing is ordered",
+        ));
+    }
+    let (store, intake) = wire::open_or_make(settings, false, output).await?;
+    let ports = wire::ports(settings, Arc::clone(&store))?;
+    let now = ports.clock.now();
+    store
+        .orders()
+        .sync_certificates(&wire::wanted_certificates(settings), now)
+        .await?;
+    let run = run_name("certificate", now);
+    let stop = CancellationToken::new();
+    let issuer = wire::issuer(
+        settings,
+        &ports,
+        wire::certificates(settings),
+        &run,
+        Some(names.to_vec()),
+        stop.clone(),
+        voice(output),
+    )?;
+    if wish != Wish::Due {
+        let order = match wish {
+            Wish::Again => crate::worker::issue::ByHand::Again,
+            Wish::Fetch => crate::worker::issue::ByHand::Fetch,
+            Wish::Due | Wish::Afresh => crate::worker::issue::ByHand::Afresh,
+        };
+        for name in names {
+            issuer
+                .by_hand(name, order.clone())
+                .await?
+                .map_err(refused)?;
+        }
+    }
+    let wait = wait.unwrap_or_else(|| {
+        settings
+            .worker
+            .wait
+            .try_into()
+            .unwrap_or(SignedDuration::MAX)
+    });
+    let domains = match wish {
+        Wish::Fetch => Vec::new(),
+        _ => domains_of(settings, names),
+    };
+    let worker = upkeep(settings, ports, domains, intake, &run, &stop);
+    let deadline = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    go(
+        worker.as_ref(),
+        &issuer,
+        wait,
+        deadline,
+        &stop,
+        settings,
+        output,
+    )
+    .await?;
+    finish(settings, &store, &issuer, names, output).await
+}
+
+fn refused(why: String) -> Failed {
+    Failed::new(Exit::Usage, why)
+}
+
+/// The worker that proves the domains first; `None`: there are none.
+fn upkeep(
+    settings: &Settings,
+    ports: Ports,
+    domains: Vec<DomainName>,
+    intake: crate::worker::Intake,
+    run: &str,
+    stop: &CancellationToken,
+) -> Option<Worker> {
+    if domains.is_empty() {
+        return None;
+    }
+    let mut targets = wire::targets(settings);
+    targets.retain(|target| {
+        settings.clients.iter().any(|client| {
+            client.ca == target.ca
+                && client.selector == target.selector
+                && client.domains.iter().any(|one| domains.contains(&one.name))
+        })
+    });
+    let options = Options {
+        only: Some(domains),
+        afresh: true,
+        intake,
+        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
+        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
+        ..Options::new(format!("{run}/{}", std::process::id()), run)
+    };
+    Some(Worker::new(
+        ports,
+        wire::policy(settings),
+        targets,
+        options,
+        stop.clone(),
+        Arc::new(|_| {}),
+    ))
+}
+
+/// Both lives at once, until nothing is due, the time is over, or a signal comes.
+pub(super) async fn go(
+    worker: Option<&Worker>,
+    issuer: &Issuer,
+    wait: SignedDuration,
+    deadline: Timestamp,
+    stop: &CancellationToken,
+    settings: &Settings,
+    output: &Output,
+) -> Result<(), Failed> {
+    let over = CancellationToken::new();
+    let proofs = async {
+        let outcome = match worker {
+            Some(worker) => worker.run(wait).await,
+            None => Ok(()),
+        };
+        over.cancel();
+        outcome
+    };
+    let both = async {
+        let (proofs, certificates) = tokio::join!(proofs, issuer.run(deadline, &over));
+        proofs.and(certificates)
+    };
+    tokio::pin!(both);
+    let mut signals = Signals::of_a_command()?;
+    loop {
+        tokio::select! {
+            outcome = &mut both => return Ok(outcome?),
+            code = signals.end_of_command() => {
+                if stop.is_cancelled() {
+                    std::process::exit(code);
+                }
+                stop.cancel();
+                output.warn("ends after the steps under way; the same signal again ends at once", None);
+                let drain = settings.worker.drain;
+                tokio::select! {
+                    outcome = &mut both => return Ok(outcome?),
+                    () = tokio::time::sleep(drain) => return Ok(()),
+                    code = signals.end_of_command() => std::process::exit(code),
+                }
+            }
+        }
+    }
+}
+
+/// Says how the certificates stand. One that was asked for by name and is not there yet is no
+/// success.
+pub(super) async fn finish(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    issuer: &Issuer,
+    names: &[String],
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let now = wire::clock().now();
+    let all = Certificates::read(settings, store, issuer, Some(names), now).await?;
+    output.json(&all.views);
+    for (ca, error) in &all.accounts {
+        output.error(&format!("{ca}: {error}"), error.hint.as_deref());
+    }
+    show::table(&all.views, now, output);
+    for view in all.views.iter().filter(|view| view.held) {
+        output.error(
+            &format!("the certificate {}: {}", view.name, view.reason),
+            view.hint.as_deref(),
+        );
+    }
+    let exit = match all.exit() {
+        Exit::Done
+            if all
+                .views
+                .iter()
+                .any(|view| view.state != CertificateState::Valid) =>
+        {
+            Exit::Incomplete
+        }
+        exit => exit,
+    };
+    store.close().await;
+    Ok(exit)
+}
+
+/// Tells what is done as it is stored, to who asked for more.
+pub(in crate::commands) fn voice(output: &Output) -> Arc<dyn Fn(&CertificateEvent) + Send + Sync> {
+    let says = output.is_verbose();
+    Arc::new(move |event| {
+        if says {
+            tracing::info!(certificate = %event.certificate, kind = %event.kind, detail = %event.detail, "certificate");
+        }
+    })
+}
+
+/// Asks the CA for free whether it would take the orders, and orders nothing. Nothing is stored.
+pub(super) async fn rehearse(
+    settings: &Settings,
+    names: &[String],
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let (store, _folder) = wire::store_copy(settings).await?;
+    let ports = wire::ports(settings, Arc::clone(&store))?;
+    let clock = Arc::clone(&ports.clock);
+    let now = clock.now();
+    store
+        .orders()
+        .sync_certificates(&wire::wanted_certificates(settings), now)
+        .await?;
+    let issue = IssuePorts::of(&ports);
+    let looking = wire::looking_issuer(settings, &store);
+    let mut exit = Exit::Done;
+    let mut documents = Vec::new();
+    for one in wire::certificates(settings) {
+        if !names.contains(&one.wanted.name) {
+            continue;
+        }
+        let name = one.wanted.name.clone();
+        let (mut warnings, mut product, mut fault) = (Vec::new(), None, None);
+        let missing = looking.lacking_proofs(&one, now).await?;
+        match looking.rehearse(&issue, &one, PrivateKey::generate).await? {
+            Ok(found) => {
+                warnings.extend(found.warnings);
+                product = Some(found.product.reference);
+            }
+            Err(error) => fault = Some(error),
+        }
+        if let Some(error) = &fault {
+            exit = exit.max(if error.is_retryable() {
+                Exit::Temporary
+            } else {
+                Exit::Ca
+            });
+            output.error(&format!("{name}: {error}"), error.hint.as_deref());
+        }
+        let verdict = match (&fault, &missing) {
+            (Some(_), _) => "the CA would refuse the order".to_owned(),
+            (None, Some(why)) => {
+                format!("the CA would take the order, and the proofs come first: {why}")
+            }
+            (None, None) => "the CA would take the order".to_owned(),
+        };
+        output.line(&format!("{name}: {verdict}"));
+        warnings
+            .iter()
+            .for_each(|warning| output.warn(&format!("{name}: {warning}"), None));
+        documents.push(serde_json::json!({
+            "name": name,
+            "accepted": fault.is_none(),
+            "product": product,
+            "warnings": warnings,
+            "missing_proofs": missing,
+            "error": fault.map(|error| error.message),
+        }));
+    }
+    output.json(&documents);
+    Ok(exit)
+}

@@ -1,0 +1,236 @@
+//! How every certificate stands: for tables, JSON, the page, metrics and notices. It asks no CA.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::issuance::{Decision, OrderState, Step};
+use crate::store::orders::CertificateRow;
+use crate::worker::issue::Certificate;
+
+/// How a certificate stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateState {
+    /// It is installed and counts.
+    Valid,
+    /// It counts, and the next one is under way.
+    Renewing,
+    /// The first one is under way.
+    Ordering,
+    /// There is none, and nothing is under way.
+    Missing,
+    /// It counts no more.
+    Expired,
+    /// The CA revoked it.
+    Revoked,
+    /// The configuration does not want it any more.
+    Unmanaged,
+}
+
+impl CertificateState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Valid,
+        Self::Renewing,
+        Self::Ordering,
+        Self::Missing,
+        Self::Expired,
+        Self::Revoked,
+        Self::Unmanaged,
+    ];
+
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Renewing => "renewing",
+            Self::Ordering => "ordering",
+            Self::Missing => "missing",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unmanaged => "unmanaged",
+        }
+    }
+}
+
+/// One certificate.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateView {
+    /// Its name.
+    pub name: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// The client there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Its names: those that are wanted, or those of what is installed.
+    pub names: Vec<String>,
+    /// How it stands.
+    pub state: CertificateState,
+    /// Whether a person must look at it.
+    pub held: bool,
+    /// Whether something failed that is tried again.
+    pub failing: bool,
+    /// Why, in words.
+    pub reason: String,
+    /// What to do, where a person must look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What is next.
+    pub next: &'static str,
+    /// When.
+    pub due_at: Option<Timestamp>,
+    /// From when the installed certificate counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Until when the installed certificate counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// When it is renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renew_at: Option<Timestamp>,
+    /// Its serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Who issued it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The version of its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// The CA's key for the order under way, or else for that of what is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// How far the order under way is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_state: Option<String>,
+    /// When the CA said that it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// What the deploy program said when it failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy_error: Option<String>,
+    /// Whether its files are kept by another machine.
+    pub elsewhere: bool,
+}
+
+impl CertificateView {
+    /// How a certificate stands, by its row, the configuration and what the planner says.
+    pub fn new(
+        row: &CertificateRow,
+        wanted: Option<&Certificate>,
+        decision: &Decision,
+        home: &str,
+        now: Timestamp,
+    ) -> Self {
+        let progress = &row.progress;
+        let installed = progress.installed.as_ref();
+        let order = progress.order.as_ref();
+        let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
+        let state = match (wanted, installed) {
+            (None, _) => CertificateState::Unmanaged,
+            (Some(_), Some(_)) if counts && order.is_some() => CertificateState::Renewing,
+            (Some(_), Some(_)) if counts => CertificateState::Valid,
+            (Some(_), Some(one)) if one.revoked_at.is_some() => CertificateState::Revoked,
+            (Some(_), Some(_)) => CertificateState::Expired,
+            (Some(_), None) if order.is_some() => CertificateState::Ordering,
+            (Some(_), None) => CertificateState::Missing,
+        };
+        let hold = progress
+            .hold
+            .as_ref()
+            .filter(|_| decision.step == Step::Held);
+        let deploy_error = progress
+            .deployment
+            .as_ref()
+            .and_then(|one| one.trouble.clone());
+        let failing = progress.trouble.is_some() || deploy_error.is_some();
+        let reason = match (&deploy_error, &progress.trouble, hold) {
+            (_, _, Some(hold)) => hold.words.clone(),
+            (Some(why), _, _) => format!("the deploy program failed: {why}"),
+            (None, Some(why), _) => why.clone(),
+            (None, None, None) => decision.why.clone(),
+        };
+        Self {
+            name: row.name.clone(),
+            ca: row.ca.clone(),
+            client: wanted
+                .and_then(|one| one.client.as_ref())
+                .map(|one| one.selector.to_string()),
+            product: wanted.map(|one| one.product.clone()),
+            names: match (wanted, installed) {
+                (Some(wanted), _) => wanted.names(),
+                (None, Some(installed)) => installed.names.clone(),
+                (None, None) => Vec::new(),
+            },
+            state,
+            held: wanted.is_some() && decision.step == Step::Held,
+            failing: wanted.is_some() && failing,
+            reason,
+            hint: hold.and_then(|hold| hold.hint.clone()),
+            next: decision.step.as_str(),
+            due_at: Some(decision.at).filter(|&at| at < Timestamp::MAX),
+            not_before: installed.map(|one| one.not_before),
+            not_after: installed.map(|one| one.not_after),
+            renew_at: installed
+                .zip(wanted)
+                .filter(|(one, _)| one.revoked_at.is_none())
+                .map(|(one, wanted)| {
+                    wanted
+                        .wanted
+                        .renew_before
+                        .renew_at(one.not_before, one.not_after)
+                }),
+            serial: installed.map(|one| one.serial.clone()),
+            issuer: installed.map(|one| one.issuer.clone()),
+            version: installed.map(|one| one.version),
+            order: order
+                .and_then(|one| one.reference.clone())
+                .or_else(|| installed.map(|one| one.reference.clone())),
+            order_state: order
+                .and_then(|one| one.state.as_ref())
+                .map(OrderState::to_string),
+            revoked_at: installed.and_then(|one| one.revoked_at),
+            deploy_error,
+            elsewhere: row.home.as_deref().is_some_and(|own| own != home),
+        }
+    }
+
+    /// Whether a person must do something, or something fails.
+    pub fn needs_attention(&self) -> bool {
+        let is_bad = matches!(
+            self.state,
+            CertificateState::Expired | CertificateState::Missing
+        );
+        self.held || self.failing || is_bad || self.next == Step::Prove.as_str()
+    }
+
+    /// How much of its life is left.
+    pub fn left(&self, now: Timestamp) -> Option<SignedDuration> {
+        Some(self.not_after?.duration_since(now))
+    }
+
+    /// Whether half of the time that a renewal has is over, and there is no new certificate.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        let (Some(renew_at), Some(not_after)) = (self.renew_at, self.not_after) else {
+            return false;
+        };
+        let half = not_after.duration_since(renew_at) / 2;
+        renew_at.saturating_add(half).is_ok_and(|at| at <= now)
+    }
+
+    /// Whether it hangs on the proof of a domain: one of its names is the domain or lies below it.
+    pub fn hangs_on(&self, domain: &str) -> bool {
+        self.names.iter().any(|name| {
+            let name = name.strip_prefix("*.").unwrap_or(name);
+            let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
+            host == domain
+                || host
+                    .strip_suffix(domain)
+                    .is_some_and(|rest| rest.ends_with('.'))
+        })
+    }
+}
