@@ -12,6 +12,7 @@ pub mod ending;
 pub mod http;
 pub mod in_memory;
 pub mod issuing;
+pub mod issuing_conformance;
 mod json;
 pub mod registry;
 pub mod sectigo;

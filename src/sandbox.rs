@@ -147,6 +147,9 @@ impl Sandbox {
         let ca = ca
             .await
             .map_err(|error| about(error, "listen for the CA on", options.ca))?;
+        let root = directory.join("root.pem");
+        std::fs::write(&root, ca.root_pem())
+            .map_err(|error| about(error, "write the root", root.display()))?;
         Ok(Self {
             ca,
             dns,

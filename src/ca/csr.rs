@@ -252,6 +252,13 @@ pub fn certificates(text: &str) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
+/// Drops the roots of a chain. A lone certificate stays, whatever it is: the caller checks it.
+pub fn without_roots(chain: &mut Vec<Vec<u8>>) {
+    if chain.len() > 1 {
+        chain.retain(|der| Sight::of(der).is_ok_and(|sight| !sight.is_self_issued));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -186,6 +186,9 @@ impl Http {
             }
             Body::Nothing => request,
             Body::Json(value) => request.json(value),
+            Body::Text(text) => request
+                .header(header::CONTENT_TYPE, "text/plain")
+                .body(text.clone()),
             Body::Login(fields) => {
                 let fields: Vec<_> = fields
                     .iter()

@@ -3,7 +3,7 @@
 //!
 //! The parts, from the wire up: `http` makes one exchange and says what a refusal means (`answer`
 //! is what came), `error` puts the CA's codes into words, `auth` keeps the token, `wire` reads
-//! entries, `clients` and `register` do what takes more than one call. Nothing is remembered here
+//! entries, `clients` and `register` do what takes more than one call, `issuing` orders certificates. Nothing is remembered here
 //! but the token: every registration is as fresh as the call that brought it.
 //!
 //! What the API leaves unsaid is met on the safe side: two words for "not yet" are one, an entry is
@@ -13,6 +13,7 @@
 mod auth;
 mod clients;
 mod error;
+mod issuing;
 mod listing;
 
 mod register;
@@ -37,7 +38,8 @@ use super::http::redact::clean;
 use super::http::{Call, Http, Kind, Sink};
 use super::validation;
 use super::{
-    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+    CaError, Client, ClientSelector, Failure, Issuing, Listing, Started, Submission, Validation,
+    Verdict,
 };
 use crate::clock::Clock;
 use crate::prevalidation::{DomainName, Registration, ReuseTable, Status};
@@ -62,6 +64,8 @@ pub struct SwissSign {
     http: Http,
     credentials: Credentials,
     token_prefix: String,
+    issues_by_csr: bool,
+    revocation_requestor: String,
 }
 
 impl SwissSign {
@@ -74,6 +78,8 @@ impl SwissSign {
             http: Http::new(&settings.reach()?, clock)?,
             credentials: Credentials::new(&settings),
             token_prefix: settings.token_prefix,
+            issues_by_csr: settings.issues_by_csr,
+            revocation_requestor: settings.revocation_requestor,
         })
     }
 
@@ -140,7 +146,7 @@ impl SwissSign {
         Err(self.http.error(Failure::Malformed, call, &why))
     }
 
-    /// `cli-…` and `cld-…` share their paths: a reference of the wrong kind would do something
+    /// `cli-…`, `cld-…` and `ord-…`: some of them share their paths: a reference of the wrong kind would do something
     /// else.
     fn check(&self, reference: &str, prefix: &str, call: &Call<'_>) -> Result<(), CaError> {
         if reference.starts_with(prefix) && wire::is_reference(reference) {
@@ -246,6 +252,10 @@ impl Validation for SwissSign {
         } else {
             Err(error::refusal(&self.http, &call, &answer))
         }
+    }
+
+    fn issuing(self: Arc<Self>) -> Option<Arc<dyn Issuing>> {
+        Some(self)
     }
 }
 

@@ -11,6 +11,8 @@ mod behaviour;
 mod book;
 mod calls;
 mod log;
+mod order_calls;
+mod orders;
 mod serve;
 mod wire;
 
@@ -27,9 +29,12 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use behaviour::{Behaviour, Call, Fault, Known, Refusal, What};
+pub use behaviour::{
+    Behaviour, Call, ChainOrder, Fault, Known, Refusal, SubmitFault, Unproven, What,
+};
 pub use book::{Lifetimes, published_lifetimes};
 pub use log::Request;
+pub use orders::OrderView;
 pub use wire::ClientDns;
 
 use super::clock::ShiftedClock;
@@ -91,6 +96,7 @@ struct Shared {
 struct State {
     account: auth::Account,
     book: book::Book,
+    orders: orders::Orders,
     behaviour: Behaviour,
     faults: behaviour::Faults,
     log: log::Log,
@@ -110,7 +116,9 @@ impl Ca {
         for name in &options.clients {
             book.add_client(name, true);
         }
+        let orders = orders::Orders::new(options.seed, options.clock.now());
         let state = State {
+            orders: orders.map_err(io::Error::other)?,
             account: auth::Account::new(options.user, options.api_key),
             book,
             behaviour: options.behaviour,
@@ -278,6 +286,31 @@ impl Ca {
     /// Makes a domain validated at that time, with its token used up.
     pub fn set_validated(&self, name: &str, at: Timestamp) -> bool {
         self.by_hand(name, |book, reference, _| book.set_validated(reference, at))
+    }
+
+    /// Every order, oldest first.
+    pub fn orders(&self) -> Vec<OrderView> {
+        self.shared.seen_orders()
+    }
+
+    /// Decides what becomes of an order, as a person in the portal does.
+    pub fn decide_order(&self, reference: &str, status: &str) -> bool {
+        self.shared.state().orders.decide(reference, status)
+    }
+
+    /// Names and keys of the products.
+    pub fn products(&self) -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let state = self.shared.state();
+        let products = state.orders.products().iter();
+        products
+            .map(|one| (text(&one["productName"]), text(&one["uuid"])))
+            .collect()
+    }
+
+    /// The root that its certificates lead to, PEM.
+    pub fn root_pem(&self) -> String {
+        self.shared.state().orders.root_pem()
     }
 
     /// A new API key; the old one stays good for 7 days.

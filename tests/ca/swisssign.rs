@@ -1,6 +1,8 @@
 //! SwissSign's adapter against the contract of every kind of CA, with the sandbox and its name
 //! servers.
 
+mod issuing;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +13,7 @@ use prevalidate::ca::http::SecretReader;
 use prevalidate::ca::swisssign::{Settings, SwissSign};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{Challenge, ChallengeData};
+use prevalidate::sandbox::ca::Behaviour;
 use prevalidate::sandbox::dns::Zone;
 use prevalidate::sandbox::{CLIENT, Options, Sandbox, USER};
 use secrecy::SecretString;
@@ -58,28 +61,42 @@ impl Stage for Lab {
     }
 }
 
+impl Lab {
+    async fn start(change: impl FnOnce(&mut Behaviour)) -> Self {
+        Self::start_with(change, |_| {}).await
+    }
+
+    async fn start_with(
+        change: impl FnOnce(&mut Behaviour),
+        set: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = SimulatedClock::at("2026-11-21T12:00:00Z".parse().unwrap());
+        let options = Options::new(directory.path(), Arc::new(clock.clone()), Vec::new());
+        let sandbox = Sandbox::start(options).await.unwrap();
+        sandbox.ca.change(change);
+        let api_key = std::fs::read_to_string(directory.path().join("api.key")).unwrap();
+        let source: SecretReader = Arc::new(move || Ok(SecretString::from(api_key.trim())));
+        let mut settings = Settings {
+            rate: 1000.0,
+            ..Settings::new(
+                "sandbox",
+                sandbox.ca.url().parse().unwrap(),
+                USER,
+                vec![source],
+            )
+        };
+        set(&mut settings);
+        Self {
+            ca: Arc::new(SwissSign::new(settings, Arc::new(clock.clone())).unwrap()),
+            sandbox,
+            clock,
+            _directory: directory,
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_adapter_keeps_the_contract() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = SimulatedClock::at("2026-11-21T12:00:00Z".parse().unwrap());
-    let options = Options::new(directory.path(), Arc::new(clock.clone()), Vec::new());
-    let sandbox = Sandbox::start(options).await.unwrap();
-    let api_key = std::fs::read_to_string(directory.path().join("api.key")).unwrap();
-    let source: SecretReader = Arc::new(move || Ok(SecretString::from(api_key.trim())));
-    let settings = Settings {
-        rate: 1000.0,
-        ..Settings::new(
-            "sandbox",
-            sandbox.ca.url().parse().unwrap(),
-            USER,
-            vec![source],
-        )
-    };
-    let lab = Lab {
-        ca: Arc::new(SwissSign::new(settings, Arc::new(clock.clone())).unwrap()),
-        sandbox,
-        clock,
-        _directory: directory,
-    };
-    conformance::all(&lab).await;
+    conformance::all(&Lab::start(|_| {}).await).await;
 }

@@ -36,6 +36,8 @@ pub(in crate::ca) struct Call<'a> {
 pub(in crate::ca) enum Body {
     Nothing,
     Json(serde_json::Value),
+    /// Plain text.
+    Text(String),
     /// A form whose answer is a secret: only there may an answer keep a token.
     Login(Vec<(&'static str, SecretString)>),
 }

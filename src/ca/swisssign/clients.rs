@@ -74,7 +74,7 @@ impl SwissSign {
     }
 
     /// All clients that the CA finds for `search`, page by page.
-    async fn search(&self, search: &str) -> Result<Vec<Client>, CaError> {
+    pub(super) async fn search(&self, search: &str) -> Result<Vec<Client>, CaError> {
         let mut found = BTreeMap::new();
         let mut start = 0;
         let path = ["clients", "paged"];

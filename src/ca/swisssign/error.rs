@@ -65,6 +65,12 @@ impl ApiError {
         words
     }
 
+    /// Whether the error is the one with these four digits, in whichever module and section.
+    pub(super) fn is(&self, digits: &str) -> bool {
+        let parts = self.code.as_deref().and_then(parts);
+        parts.is_some_and(|[_, _, error]| error == digits)
+    }
+
     /// Whether the code speaks of a right that is missing, not of the credentials. The API
     /// documents no 403.
     pub(super) fn is_access_denied(&self) -> bool {

@@ -32,6 +32,10 @@ pub struct Settings {
     pub rate: f64,
     /// Asked before each call, where other machines use the account as well.
     pub permit: Option<Permit>,
+    /// Whether orders go to `/v2/issue/csr`, where they carry no tag.
+    pub issues_by_csr: bool,
+    /// Who asks for a revocation, where nobody is named: a service account must name a person.
+    pub revocation_requestor: String,
     /// Put before a random value that the CA sends bare.
     pub token_prefix: String,
     /// PEM certificates that are trusted in place of the system's.
@@ -94,6 +98,8 @@ impl Settings {
             audience: "REST API".to_owned(),
             rate: 2.0,
             permit: None,
+            issues_by_csr: false,
+            revocation_requestor: "prevalidate".to_owned(),
             token_prefix: "swiss-pki=".to_owned(),
             ca_file: None,
             proxy: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{Auth, Settings, doubt_of_key};
-use super::{KIND, SwissSign};
+use super::{KIND, SwissSign, issuing};
 use crate::ca::registry::Adapter;
 use crate::ca::settings::{Account, Form, Setting, Values};
 use crate::ca::token::check_prefix;
@@ -21,6 +21,8 @@ pub const KEYS: &[&str] = &[
     "issuer",
     "rate",
     "token_prefix",
+    "order_by",
+    "revocation_requestor",
     "caa_names",
     "ca_file",
     "proxy",
@@ -29,7 +31,7 @@ pub const KEYS: &[&str] = &[
 /// SwissSign, as the configuration sees it.
 pub static ADAPTER: Adapter = Adapter {
     kind: &KIND,
-    issuing: None,
+    issuing: Some(&issuing::KIND),
     keys: KEYS,
     settings: SETTINGS,
     url_hint: "for SwissSign https://api.ra.swisssign.ch, or its pre-production",
@@ -58,6 +60,8 @@ const SETTINGS: &[Setting] = &[
     Setting::optional("issuer", Form::Text(Some("SwissPKI"))),
     Setting::common("rate"),
     Setting::optional("token_prefix", Form::Checked("swiss-pki=", check_prefix)),
+    Setting::optional("order_by", Form::Choice(&["tag", "csr"])),
+    Setting::optional("revocation_requestor", Form::Text(Some("prevalidate"))),
     Setting::common("caa_names"),
     Setting::common("ca_file"),
     Setting::common("proxy"),
@@ -74,6 +78,8 @@ fn connect(account: Account<'_>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Valida
         },
         issuer: values.text("issuer").to_owned(),
         token_prefix: values.text("token_prefix").to_owned(),
+        issues_by_csr: values.text("order_by") == "csr",
+        revocation_requestor: values.text("revocation_requestor").to_owned(),
         rate: reach.rate,
         permit: reach.permit,
         ca_file: reach.ca_file,

@@ -360,7 +360,7 @@ fn token_value(text: &str, prefix: &str) -> Result<String, String> {
 
 /// RFC 3339 with or without a fraction; without a zone it is UTC; what lies beyond the calendar is
 /// its end (faults T06).
-fn date(text: &str) -> Option<Timestamp> {
+pub(super) fn date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);

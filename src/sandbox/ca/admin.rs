@@ -13,6 +13,9 @@
 //! | `delete` | | `{"domain": …}` disappears | |
 //! | `token-age` | | `{"domain": …, "age": "29d"}` | |
 //! | `dns` | addresses, queries, updates | `{"server": 1, "follow": "10m"}` (or now, never, dead, lame), `{"name": …, "add": TXT}`, `{"name": …, "remove": TXT}` | |
+//! | `orders` | the orders | | |
+//! | `order` | | `{"order": "ord-…", "status": "REJECTED"}`: a person decides | |
+//! | `root` | the root of the certificates, PEM | | |
 //! | `validated` | | `{"domain": …, "at": "2026-12-01T00:00:00Z"}` | |
 
 use axum::http::Method;
@@ -41,6 +44,13 @@ struct Handled {
     client: Option<String>,
     age: Option<String>,
     at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decision {
+    order: String,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +115,16 @@ fn act(
                 |(index, address)| json!({"address": address, "queries": dns.queries(index)});
             let servers: Vec<_> = dns.addresses().iter().enumerate().map(server).collect();
             return Ok(json!({"servers": servers, "updates": dns.updates()}));
+        }
+        ("orders", _) => return Ok(json!(shared.seen_orders())),
+        ("root", _) => return Ok(json!({"pem": shared.state().orders.root_pem()})),
+        ("order", "POST") => {
+            let decision: Decision = read(body)?;
+            let mut state = shared.state();
+            if !state.orders.decide(&decision.order, &decision.status) {
+                let why = format!("There is no order {}", decision.order);
+                return Err(Refused::not_found(why));
+            }
         }
         ("faults", _) => return Ok(json!(shared.state().faults.pending())),
         (verb, "POST") => return handle(shared, verb, &read(body)?),

@@ -48,6 +48,41 @@ pub struct Behaviour {
     /// Recursive resolvers, one for each perspective, asked in place of the name servers when there
     /// are any.
     pub resolvers: Vec<SocketAddr>,
+    /// Seconds from an order to its certificate.
+    pub issued_after: i64,
+    /// The word of the state that an order reaches then: `ISSUED`, `FAILED`, `REJECTED`,
+    /// `PENDING_AUTH`, or a new one.
+    pub orders_become: String,
+    /// How long certificates live, in seconds.
+    pub certificate_life: i64,
+    /// What becomes of an order for a name that is not validated.
+    pub unproven: Unproven,
+    /// Whether `/v2/validate` refuses names that are not validated.
+    pub validate_sees_domains: bool,
+    /// Whether a search by tag finds orders with that very tag only.
+    pub tags_are_exact: bool,
+    /// Seconds from an order until a search by tag finds it.
+    pub tags_found_after: i64,
+    /// Whether an order is refused with 0239, and exists or not.
+    pub submit_fails: SubmitFault,
+    /// In which order a chain comes.
+    pub chain_order: ChainOrder,
+    /// Whether a chain holds the root.
+    pub chain_has_root: bool,
+    /// Whether the entries of a chain are PEM, not the Base64 of DER.
+    pub chain_in_pem: bool,
+    /// Whether the state of an order is a bare word, not a JSON string.
+    pub bare_status: bool,
+    /// Whether certificates are for another key than the ordered one.
+    pub for_another_key: bool,
+    /// Whether certificates lack the last name.
+    pub leaves_a_name_out: bool,
+    /// Whether certificates are revoked as soon as they are issued.
+    pub revoked_at_once: bool,
+    /// Seconds from a revocation until the order says so.
+    pub revoked_after: i64,
+    /// Whether a revocation must name who asks for it.
+    pub wants_requestor: bool,
     /// How long every call takes at least, milliseconds of real time.
     pub latency_ms: u64,
     /// 429 for more calls than this in a second of real time; 0: no limit.
@@ -74,6 +109,23 @@ impl Default for Behaviour {
             perspectives: 0,
             perspective_failures: 1,
             resolvers: Vec::new(),
+            issued_after: 0,
+            orders_become: "ISSUED".to_owned(),
+            certificate_life: 90 * 86_400,
+            unproven: Unproven::Waits,
+            validate_sees_domains: false,
+            tags_are_exact: true,
+            tags_found_after: 0,
+            submit_fails: SubmitFault::No,
+            chain_order: ChainOrder::LeafFirst,
+            chain_has_root: true,
+            chain_in_pem: false,
+            bare_status: false,
+            for_another_key: false,
+            leaves_a_name_out: false,
+            revoked_at_once: false,
+            revoked_after: 0,
+            wants_requestor: true,
             latency_ms: 0,
             calls_per_second: 0,
         }
@@ -81,6 +133,15 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
+    /// A word of an order's state, in the case that is switched on.
+    pub(super) fn status_word(&self, word: &str) -> String {
+        if self.lower_case_status {
+            word.to_lowercase()
+        } else {
+            word.to_owned()
+        }
+    }
+
     /// Sets one switch by name, as `--fault key=value` does.
     ///
     /// # Errors
@@ -117,6 +178,42 @@ pub enum Refusal {
     Error,
 }
 
+/// What becomes of an order for a name that is not validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unproven {
+    /// It waits, and goes on once the domain is validated.
+    Waits,
+    /// It waits for ever.
+    Hangs,
+    /// It fails.
+    Fails,
+}
+
+/// Whether the backend takes an order that it is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubmitFault {
+    /// It takes it.
+    No,
+    /// It says that it does not, and does not.
+    WithoutOrder,
+    /// It says that it does not, and does.
+    WithOrder,
+}
+
+/// In which order a chain comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainOrder {
+    /// As documented.
+    LeafFirst,
+    /// The other way round.
+    RootFirst,
+    /// Another one each time.
+    Any,
+}
+
 /// What `register` does with a known name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +242,17 @@ pub enum Call {
     ResetToken,
     DeleteToken,
     Delete,
+    Issue,
+    IssueCsr,
+    ValidateIssue,
+    Order,
+    OrderStatus,
+    OrderTasks,
+    OrderChain,
+    OrderTags,
+    SearchOrders,
+    SearchOrdersPaged,
+    Revoke,
     /// No path of the API.
     Unknown,
 }

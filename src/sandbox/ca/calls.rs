@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use futures::future::join_all;
 use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::behaviour::{Behaviour, Call, Refusal};
 use super::book::Client;
 use super::wire::{Refused, Reply};
+use super::{Shared, order_calls};
 
 /// How many domains are looked at together when the CA polls.
 const POLLED_TOGETHER: usize = 32;
@@ -45,6 +46,20 @@ pub(super) fn route(path: &str) -> (Call, &str) {
             ["delete"] => (Call::Delete, cld),
             _ => (Call::Unknown, ""),
         },
+        ["v2", "issue"] => (Call::Issue, ""),
+        ["v2", "issue", "csr", pma] if is_reference(pma, "pma-") => (Call::IssueCsr, pma),
+        ["v2", "validate"] => (Call::ValidateIssue, ""),
+        ["v2", "orders"] => (Call::SearchOrders, ""),
+        ["v2", "orders", "paged"] => (Call::SearchOrdersPaged, ""),
+        ["v2", "revoke"] => (Call::Revoke, ""),
+        ["v2", "order", ord, rest @ ..] if is_reference(ord, "ord-") => match rest {
+            [] => (Call::Order, ord),
+            ["status"] => (Call::OrderStatus, ord),
+            ["tasks"] => (Call::OrderTasks, ord),
+            ["tags"] => (Call::OrderTags, ord),
+            ["certificate", "chain"] => (Call::OrderChain, ord),
+            _ => (Call::Unknown, ""),
+        },
         _ => (Call::Unknown, ""),
     }
 }
@@ -62,16 +77,7 @@ fn is_reference(text: &str, prefix: &str) -> bool {
 impl Asked<'_> {
     /// The names in the body of a `register`.
     pub(super) fn names(&self) -> Result<Vec<String>, Refused> {
-        let kind = self
-            .headers
-            .get("content-type")
-            .and_then(|kind| kind.to_str().ok())
-            .unwrap_or_default();
-        if kind.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(Refused::invalid(format!(
-                "Content-Type `{kind}` is not application/json"
-            )));
-        }
+        self.has_type("application/json")?;
         let names: Vec<String> = serde_json::from_slice(self.body).map_err(|error| {
             Refused::invalid(format!("The body is not an array of names: {error}"))
         })?;
@@ -82,6 +88,28 @@ impl Asked<'_> {
         }
     }
 
+    /// Whether the body says that it is of this type.
+    pub(super) fn has_type(&self, wanted: &str) -> Result<(), Refused> {
+        let kind = self
+            .headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
+        if kind.split(';').next().map(str::trim) == Some(wanted) {
+            return Ok(());
+        }
+        Err(Refused::invalid(format!(
+            "Content-Type `{kind}` is not {wanted}"
+        )))
+    }
+
+    /// The body, which must be JSON of this shape.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Refused> {
+        self.has_type("application/json")?;
+        serde_json::from_slice(self.body)
+            .map_err(|error| Refused::invalid(format!("The body cannot be read: {error}")))
+    }
+
     fn parameter(&self, wanted: &str) -> Option<String> {
         let pairs = url::form_urlencoded::parse(self.query.as_bytes());
         pairs
@@ -90,7 +118,7 @@ impl Asked<'_> {
             .map(|(_, value)| value.into_owned())
     }
 
-    fn number(&self, wanted: &str) -> Result<Option<i64>, Refused> {
+    pub(super) fn number(&self, wanted: &str) -> Result<Option<i64>, Refused> {
         let number = self.parameter(wanted).map(|text| text.parse());
         number
             .transpose()
@@ -102,7 +130,9 @@ impl Asked<'_> {
 pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<Reply, Refused> {
     let now = shared.now();
     let behaviour = shared.state().behaviour.clone();
-    if !matches!(asked.call, Call::Jwt | Call::Register) && !asked.body.is_empty() {
+    let takes_body =
+        matches!(asked.call, Call::Jwt | Call::Register) || order_calls::takes_body(asked.call);
+    if !takes_body && !asked.body.is_empty() {
         return Err(Refused::invalid("This call takes no body"));
     }
     match asked.call {
@@ -129,10 +159,12 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
                 &json!({"draw": 1, "recordsFiltered": filtered, "recordsTotal": total, "data": data}),
             ))
         }
-        Call::Client => Ok(Reply::json(&client_view(
-            asked.subject,
-            shared.state().book.client(asked.subject)?,
-        ))),
+        Call::Client => {
+            let state = shared.state();
+            let client = state.book.client(asked.subject)?;
+            let products = state.orders.products();
+            Ok(Reply::json(&client_view(asked.subject, client, products)))
+        }
         Call::List => {
             if behaviour.polls {
                 let waiting = shared.state().book.waiting(asked.subject, now);
@@ -192,6 +224,7 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
             Ok(Reply::empty())
         }
         Call::Unknown => Err(Refused::not_found("No such resource")),
+        _ => order_calls::perform(shared, asked, &behaviour),
     }
 }
 
@@ -231,7 +264,7 @@ fn search(shared: &Shared, pattern: Option<String>) -> (Vec<Value>, usize) {
     });
     (
         matching
-            .map(|(reference, client)| client_view(reference, client))
+            .map(|(reference, client)| client_view(reference, client, state.orders.products()))
             .collect(),
         own.len(),
     )
@@ -252,8 +285,8 @@ fn matches_wildcards(pattern: &[char], text: &[char]) -> bool {
     }
 }
 
-fn client_view(reference: &str, client: &Client) -> Value {
-    json!({"uuid": reference, "name": client.name, "description": null, "products": []})
+fn client_view(reference: &str, client: &Client, products: &[Value]) -> Value {
+    json!({"uuid": reference, "name": client.name, "description": null, "products": products})
 }
 
 fn show(shared: &Shared, reference: &str) -> Result<Reply, Refused> {

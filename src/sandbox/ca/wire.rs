@@ -43,15 +43,15 @@ pub struct ClientDns {
 pub(super) struct Refused {
     pub(super) status: StatusCode,
     /// `module.section.code`
-    pub(super) code: &'static str,
+    pub(super) code: String,
     pub(super) message: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
-            code,
+            code: code.to_owned(),
             message: message.into(),
         }
     }
@@ -88,6 +88,11 @@ impl Refused {
     /// 400: the value was not seen, or there is none to look for.
     pub(super) fn validation(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "011.120.0240", message)
+    }
+
+    /// 400: an order, a product or a revocation is wrong, with the last part of the code.
+    pub(super) fn order(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, &format!("011.120.{code}"), message)
     }
 
     /// 405: everything is a POST.
