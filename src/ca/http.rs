@@ -172,7 +172,7 @@ impl Http {
     ) -> Result<Answer, Broken> {
         let accept = match &call.body {
             Body::Login(_) => "text/plain, application/json",
-            _ => "application/json",
+            _ => call.accept.unwrap_or("application/json"),
         };
         let mut request = self
             .client

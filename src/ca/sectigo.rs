@@ -12,6 +12,7 @@
 
 mod domains;
 mod error;
+mod issuing;
 mod listing;
 mod login;
 mod organisations;
@@ -36,7 +37,8 @@ use super::http::redact::clean;
 use super::http::{Body, Call, Http, Kind};
 use super::validation::{self, Method};
 use super::{
-    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+    CaError, Client, ClientSelector, Failure, Issuing, Listing, Started, Submission, Validation,
+    Verdict,
 };
 use crate::clock::Clock;
 use crate::prevalidation::{Challenge, DomainName, OrderState, Registration, ReuseTable, Status};
@@ -83,16 +85,29 @@ impl Sectigo {
 
     /// Makes a call, and hands on only a success.
     async fn call(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Answer, CaError> {
+        match self.answer(endpoint, call).await? {
+            (answer, None) => Ok(answer),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Makes a call, and hands on what came, with what it means where it is no success. A login that
+    /// is refused is an error in any case.
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        call: &Call<'_>,
+    ) -> Result<(Answer, Option<CaError>), CaError> {
         let mut renewed = false;
         loop {
             let shown = self.credentials.show(&self.http).await?;
             let answer = self.http.exchange(call, &shown.headers, None).await?;
             if answer.status.is_success() {
-                return Ok(answer);
+                return Ok((answer, None));
             }
             let error = refusal(&self.http, endpoint, call, &answer);
             if error.failure != Failure::Unauthenticated {
-                return Err(error);
+                return Ok((answer, Some(error)));
             }
             let is_token = answer.status == StatusCode::UNAUTHORIZED;
             if renewed || !is_token || !self.credentials.refused(&shown, &error, &self.http).await {
@@ -371,6 +386,10 @@ impl Validation for Sectigo {
     async fn start(&self, reference: &str) -> Result<Started, CaError> {
         let domain = self.domain("start the validation of", reference)?;
         self.start_anew(&domain).await
+    }
+
+    fn issuing(self: Arc<Self>) -> Option<Arc<dyn Issuing>> {
+        Some(self)
     }
 
     async fn submit(&self, reference: &str) -> Result<Submission, CaError> {

@@ -10,6 +10,8 @@ mod book;
 mod calls;
 mod dcv;
 mod serve;
+mod ssl;
+mod ssl_calls;
 mod wire;
 
 use std::fmt;
@@ -23,8 +25,9 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use behaviour::{Behaviour, Dates, Delegation, Fault, OrderEnd, Spelling, What};
+pub use behaviour::{Behaviour, Dates, Delegation, Fault, OrderEnd, Pending, Spelling, What};
 pub use serve::Request;
+pub use ssl::SslView;
 
 use super::clock::ShiftedClock;
 use super::line;
@@ -79,6 +82,7 @@ struct Shared {
 
 struct State {
     book: book::Book,
+    ssl: ssl::Ssl,
     behaviour: Behaviour,
     faults: Vec<Fault>,
     log: Vec<Request>,
@@ -103,6 +107,7 @@ impl Scm {
     pub async fn start(options: ScmOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let ssl = ssl::Ssl::new(options.seed, options.clock.now()).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
@@ -112,6 +117,7 @@ impl Scm {
                 customer_uri: options.customer_uri,
             },
             state: Mutex::new(State {
+                ssl,
                 book: book::Book::new(options.seed, options.organisations),
                 behaviour: options.behaviour,
                 faults: Vec::new(),
@@ -206,6 +212,21 @@ impl Scm {
             .book
             .domain(name)
             .and_then(|domain| domain.validated_at)
+    }
+
+    /// Every order for a certificate, oldest first.
+    pub fn orders(&self) -> Vec<SslView> {
+        self.shared.seen_orders()
+    }
+
+    /// Decides what becomes of an order, as a person in the portal does; none: it goes its way.
+    pub fn decide_order(&self, id: u64, word: Option<&str>) -> bool {
+        self.shared.state().ssl.decide(id, word)
+    }
+
+    /// The root that its certificates lead to, PEM.
+    pub fn root_pem(&self) -> String {
+        self.shared.state().ssl.root_pem()
     }
 
     /// Ends every token of the OAuth login.

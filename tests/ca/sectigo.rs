@@ -1,5 +1,6 @@
 //! The adapter against the sandbox: every switch of it, and both logins.
 
+mod issuing;
 mod lists;
 mod logins;
 mod orders;

@@ -28,6 +28,8 @@ pub(in crate::ca) struct Call<'a> {
     pub(in crate::ca) path: &'a [&'a str],
     pub(in crate::ca) query: Vec<(&'static str, String)>,
     pub(in crate::ca) body: Body,
+    /// What may come back, where it is not JSON.
+    pub(in crate::ca) accept: Option<&'static str>,
     pub(in crate::ca) kind: Kind,
 }
 
@@ -56,6 +58,7 @@ impl<'a> Call<'a> {
             path,
             query: Vec::new(),
             body: Body::Nothing,
+            accept: None,
             kind,
         }
     }

@@ -19,6 +19,10 @@ pub(super) enum Endpoint {
     Organisation,
     /// `/admin/…`
     Admin,
+    /// `/ssl/…`
+    Ssl,
+    /// `/ssl/v1/collect/…`
+    Collect,
 }
 
 /// An error's body.
@@ -127,6 +131,39 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
         ),
         (_, -1010) => (Forbidden, "the domain is not allowed", Some(RIGHTS)),
         (Endpoint::Dcv, 0 | -1400) => (Unavailable, "it is not ready yet", None),
+        (Endpoint::Ssl | Endpoint::Collect, -124 | -5101) => {
+            (NotFound, "there is no such certificate", None)
+        }
+        (Endpoint::Collect, 0 | -103 | -109 | -183 | -1400) => {
+            (Unavailable, "the certificate is not ready yet", None)
+        }
+        (Endpoint::Collect, -110 | -192) => (Refused, "the certificate is revoked", None),
+        (Endpoint::Ssl, -107 | -737 | -1137) => (
+            Refused,
+            "a domain of the order is not validated",
+            Some("`prevalidate run` validates it; then the order is taken."),
+        ),
+        (Endpoint::Ssl, -843) => (
+            Refused,
+            "the organisation's validation does not allow the product",
+            Some("Ask Sectigo about the validation of the organisation."),
+        ),
+        (Endpoint::Ssl, -9 | -10 | -11 | -13 | -138 | -141 | -170 | -194) => {
+            (Refused, "Sectigo does not take the request (CSR)", None)
+        }
+        (Endpoint::Ssl, -36 | -39 | -111) => (
+            Refused,
+            "the product or its term is wrong",
+            Some("`prevalidate products` lists what may be ordered, with the terms."),
+        ),
+        (Endpoint::Ssl, -62) => (Refused, "a field of the customer's own is missing", None),
+        (Endpoint::Ssl, -102 | -130 | -159 | -1112 | -1113 | -1140) => {
+            (Refused, "the state of the order does not allow it", None)
+        }
+        // It may have been taken before the trouble began.
+        (Endpoint::Ssl, -2 | -65 | -129 | -140 | -195 | -196) => {
+            (Unknown, "Sectigo has trouble of its own", None)
+        }
         (_, -2 | -65 | -129 | -140 | -195 | -196) => {
             (Unavailable, "Sectigo has trouble of its own", None)
         }
@@ -155,6 +192,9 @@ pub(super) fn refusal(
         (401, _) => Failure::Unauthenticated,
         (429, _) => Failure::Throttled,
         (503, _) if answer.retry_after.is_some() => Failure::Throttled,
+        (_, Some(meaning)) if meaning.failure == Failure::Unknown && call.is_read() => {
+            Failure::Unavailable
+        }
         (_, Some(meaning)) => meaning.failure,
         (403, None) => Failure::Forbidden,
         // Only Sectigo's own words prove that something is gone; a proxy's 404 does not.

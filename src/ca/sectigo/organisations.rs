@@ -42,20 +42,37 @@ impl Sectigo {
             })
     }
 
-    async fn organisation_by_name(&self, name: &str) -> Result<Client, CaError> {
+    /// Every organisation that the account sees.
+    pub(super) async fn organisations(&self) -> Result<Vec<Client>, CaError> {
         let path = ["organization", "v1"];
-        let subject = format!("`{}`", clean(name));
-        let call = Call::new(Kind::Read, "find organisation", subject, &path).by_get();
-        let answer = self.call(Endpoint::Organisation, &call).await?;
+        let call = Call::new(
+            Kind::Read,
+            "list the organisations of",
+            "the account",
+            &path,
+        );
+        self.listed(&call.by_get()).await
+    }
+
+    async fn listed(&self, call: &Call<'_>) -> Result<Vec<Client>, CaError> {
+        let answer = self.call(Endpoint::Organisation, call).await?;
         if !answer.is_json() {
-            return Err(self.http.no_json(&call, &answer));
+            return Err(self.http.no_json(call, &answer));
         }
-        let entries = json::elements(answer.body.as_bytes())
-            .map_err(|_| self.http.no_json(&call, &answer))?;
+        let entries =
+            json::elements(answer.body.as_bytes()).map_err(|_| self.http.no_json(call, &answer))?;
         let found = entries
             .iter()
             .filter_map(|entry| organisation(&json::read(entry).ok()?.value))
             .collect();
+        Ok(found)
+    }
+
+    async fn organisation_by_name(&self, name: &str) -> Result<Client, CaError> {
+        let path = ["organization", "v1"];
+        let subject = format!("`{}`", clean(name));
+        let call = Call::new(Kind::Read, "find organisation", subject, &path).by_get();
+        let found = self.listed(&call).await?;
         match selector::choose(name, found) {
             Found::One(one) => Ok(one),
             Found::None { near } => {

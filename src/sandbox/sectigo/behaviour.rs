@@ -48,6 +48,32 @@ pub struct Behaviour {
     pub password_state: String,
     /// The day on which the password ends.
     pub password_ends: Option<String>,
+    /// Seconds from an order to its certificate.
+    pub issued_after: i64,
+    /// Seconds from a certificate until it can be collected.
+    pub collect_lags: i64,
+    /// Whether an order waits until an administrator approves it.
+    pub waits_for_approval: bool,
+    /// The word of the state that an order reaches.
+    pub certificates_become: String,
+    /// How long certificates live, in seconds.
+    pub certificate_life: i64,
+    /// How a certificate that is not ready is answered at `collect`.
+    pub pending: Pending,
+    /// Whether a chain begins with the root, or with what is nearest to it.
+    pub chain_root_first: bool,
+    /// Whether a chain holds the root.
+    pub chain_has_root: bool,
+    /// Whether details show the comments of the order.
+    pub shows_comments: bool,
+    /// A field that every order must carry.
+    pub mandatory_field: Option<String>,
+    /// Whether certificates are for another key than the ordered one.
+    pub for_another_key: bool,
+    /// Whether certificates lack the last name.
+    pub leaves_a_name_out: bool,
+    /// Seconds from a revocation until the order says so.
+    pub revoked_after: i64,
     /// Seconds that a token lives; 0: the answer does not say.
     pub token_life: i64,
 }
@@ -76,9 +102,34 @@ impl Default for Behaviour {
             delegation: Delegation::Active,
             password_state: "ALIVE".to_owned(),
             password_ends: None,
+            issued_after: 0,
+            collect_lags: 0,
+            waits_for_approval: false,
+            certificates_become: "Issued".to_owned(),
+            certificate_life: 90 * 86_400,
+            pending: Pending::Code0,
+            chain_root_first: true,
+            chain_has_root: true,
+            shows_comments: true,
+            mandatory_field: None,
+            for_another_key: false,
+            leaves_a_name_out: false,
+            revoked_after: 0,
             token_life: 300,
         }
     }
+}
+
+/// How a certificate that is not ready is answered at `collect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pending {
+    /// 400 with code 0.
+    Code0,
+    /// 400 with code -183.
+    Code183,
+    /// 200 with nothing.
+    Empty,
 }
 
 /// How days are written.

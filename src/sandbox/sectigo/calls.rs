@@ -7,7 +7,7 @@ use super::Shared;
 use super::behaviour::{Behaviour, Delegation};
 use super::book::Domain;
 use super::wire::{Reply, row};
-use super::{State, dcv};
+use super::{State, dcv, ssl_calls};
 
 /// Rows of a page at most, however many are asked for.
 const PAGE: usize = 200;
@@ -23,7 +23,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn parameter(&self, wanted: &str) -> Option<String> {
+    pub(super) fn parameter(&self, wanted: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(key, _)| key == wanted)
             .map(|(_, value)| value.into_owned())
@@ -36,7 +36,7 @@ impl Asked<'_> {
             .map_err(|_| Reply::refused(400, -7, &format!("Invalid parameter {wanted}")))
     }
 
-    fn json(&self) -> Result<Value, Reply> {
+    pub(super) fn json(&self) -> Result<Value, Reply> {
         serde_json::from_slice(self.body)
             .map_err(|_| Reply::refused(400, -1002, "The request body cannot be parsed"))
     }
@@ -57,6 +57,7 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Reply {
         ("POST", ["dcv", version, "validation", verb @ ..]) => {
             validation(shared, asked, version, verb).await
         }
+        (_, ["ssl", "v1", path @ ..]) => ssl_calls::perform(shared, asked, path),
         (_, ["organization" | "domain" | "admin" | "dcv", ..]) => {
             Ok(Reply::refused(405, -1, "Method not allowed"))
         }
@@ -130,7 +131,11 @@ async fn list(shared: &Shared, asked: &Asked<'_>) -> Result<Reply, Reply> {
     page(rows, asked, behaviour)
 }
 
-fn page(rows: Vec<Value>, asked: &Asked<'_>, behaviour: &Behaviour) -> Result<Reply, Reply> {
+pub(super) fn page(
+    rows: Vec<Value>,
+    asked: &Asked<'_>,
+    behaviour: &Behaviour,
+) -> Result<Reply, Reply> {
     let size = asked.number("size")?.unwrap_or(PAGE).min(PAGE);
     let mut position = asked.number("position")?.unwrap_or(0);
     if behaviour.repeats_pages {

@@ -16,6 +16,7 @@ pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Option<Value>,
     pub(super) text: Option<&'static str>,
+    pub(super) octets: Option<String>,
     pub(super) total: Option<usize>,
     pub(super) location: Option<String>,
 }
@@ -33,6 +34,7 @@ impl Reply {
             status,
             body: None,
             text: None,
+            octets: None,
             total: None,
             location: None,
         }
@@ -46,6 +48,14 @@ impl Reply {
         }
     }
 
+    /// A file.
+    pub(super) fn octets(octets: String) -> Self {
+        Self {
+            octets: Some(octets),
+            ..Self::empty(200)
+        }
+    }
+
     /// A gateway's own words.
     pub(super) fn gateway(status: u16) -> Self {
         Self {
@@ -56,6 +66,10 @@ impl Reply {
 
     pub(super) fn into_response(self, now: Timestamp) -> Response {
         let (kind, body) = match (self.text, self.body) {
+            _ if self.octets.is_some() => (
+                Some("application/octet-stream"),
+                self.octets.unwrap_or_default(),
+            ),
             (Some(text), _) => (Some("text/plain"), text.to_owned()),
             (None, Some(body)) => (Some("application/json"), body.to_string()),
             (None, None) => (None, String::new()),

@@ -1,0 +1,386 @@
+//! Ordering certificates at Sectigo Certificate Manager: enrolled with the names as a list (SCM
+//! ignores those of the request), read until issued, collected.
+//!
+//! Enrolling is not idempotent and no call carries a key of ours, so the tag stands in `comments`:
+//! after a lost answer the order is looked for by its common name, and known by its tag or its key.
+
+mod find;
+mod products;
+mod wire;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::Sectigo;
+use super::error::{ApiError, Endpoint};
+use super::organisations::is_id;
+use crate::ca::csr::{self, Sight};
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Body, Call, Kind};
+use crate::ca::issuing::{
+    self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Predecessor, Preflight,
+    Product, Revocation, RevocationWish, Succession,
+};
+use crate::ca::{CaError, Client, Failure};
+use crate::issuance::OrderState;
+
+/// What is fixed for orders at Sectigo.
+pub(super) static KIND: issuing::Kind = issuing::Kind {
+    name: "sectigo",
+    has_clients: true,
+    validates_in_order: false,
+    withdraws: true,
+    wants_contact: false,
+    takes_term: true,
+    takes_fields: true,
+    issues_for_mailboxes: false,
+};
+
+/// What `comments` may hold.
+const COMMENTS: usize = 1024;
+/// What `externalRequester` may hold.
+const REQUESTER: usize = 512;
+/// Codes of a certificate that is not ready yet, at `collect` only.
+const PENDING: [i64; 5] = [0, -103, -109, -183, -1400];
+/// Codes of a revocation that the state does not allow: often it is revoked already.
+const WRONG_STATE: [i64; 3] = [-102, -130, -159];
+/// What stands before the serial number of a certificate that is to be replaced.
+const NOT: &str = "not:";
+/// From then on an empty search shows that the order does not exist.
+const SURE_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+#[async_trait]
+impl Issuing for Sectigo {
+    fn kind(&self) -> &'static issuing::Kind {
+        &KIND
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>, CaError> {
+        self.organisations().await
+    }
+
+    async fn products(&self, client: &str) -> Result<Vec<Product>, CaError> {
+        let profiles = self.profiles(client).await?;
+        let fields = self.custom_fields().await?;
+        let products = profiles.iter().map(|profile| Product {
+            fields: fields.clone(),
+            ..profile.product()
+        });
+        Ok(products.collect())
+    }
+
+    async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError> {
+        let profile = self.profile(intent).await?;
+        let fields = self.custom_fields().await?;
+        let mut faults = profile.faults(intent);
+        let missing = fields
+            .iter()
+            .filter(|field| field.mandatory && !intent.fields.contains_key(&field.name));
+        faults.extend(missing.map(|field| format!("the field `{}` is missing", field.name)));
+        let unknown = intent
+            .fields
+            .keys()
+            .filter(|name| !fields.iter().any(|field| field.name == **name));
+        faults.extend(unknown.map(|name| format!("there is no field `{}`", clean(name))));
+        if comments(intent).len() > COMMENTS {
+            faults.push(format!("the comments have more than {COMMENTS} characters"));
+        }
+        if intent
+            .requester
+            .as_ref()
+            .is_some_and(|one| one.len() > REQUESTER)
+        {
+            faults.push(format!(
+                "the requester has more than {REQUESTER} characters"
+            ));
+        }
+        let product = Product {
+            fields,
+            ..profile.product()
+        };
+        if faults.is_empty() {
+            return Ok(Preflight {
+                product,
+                warnings: Vec::new(),
+            });
+        }
+        let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+        Err(self.http.error(Failure::Refused, &call, &faults.join("; ")))
+    }
+
+    async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
+        match &intent.after {
+            Some(Predecessor {
+                key,
+                way: Succession::Renewal,
+            }) => self.renew(intent, key).await,
+            Some(Predecessor {
+                key,
+                way: Succession::Reissue,
+            }) => self.replace(intent, key).await,
+            None => self.enroll(intent).await,
+        }
+    }
+
+    async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
+        self.found(intent).await
+    }
+
+    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+        let details = self.details("read the order", key).await?;
+        Ok(self.seen(key, &details))
+    }
+
+    async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
+        let path = ["ssl", "v1", "collect", &key.reference];
+        let verb = "collect the certificate of";
+        let mut call = Call::new(Kind::Read, verb, clean(&key.reference), &path).by_get();
+        self.check(&key.reference, &call)?;
+        // The default is PKCS #7. Whatever the format, the order of the chain is not relied on.
+        call.query = vec![("format", "x509".to_owned())];
+        call.accept = Some("*/*");
+        let (answer, refused) = self.answer(Endpoint::Collect, &call).await?;
+        if let Some(error) = refused {
+            let code = ApiError::read(&answer.body).and_then(|said| said.code);
+            return match code {
+                Some(code) if PENDING.contains(&code) => Ok(Fetched::NotYet),
+                _ => Err(error),
+            };
+        }
+        if answer.body.trim().is_empty() {
+            return Ok(Fetched::NotYet);
+        }
+        let malformed = |why: &str| self.http.error(Failure::Malformed, &call, why);
+        if answer.is_page() {
+            return Err(malformed("a page in place of a certificate"));
+        }
+        let mut found = csr::certificates(&answer.body)
+            .map_err(|why| malformed(&format!("the answer {why}")))?;
+        csr::without_roots(&mut found);
+        let replaced = key
+            .certificate
+            .as_deref()
+            .and_then(|old| old.strip_prefix(NOT));
+        let is_old = |der: &Vec<u8>| {
+            Sight::of(der).is_ok_and(|sight| replaced.is_some_and(|old| sight.serial == old))
+        };
+        if found.iter().any(is_old) {
+            return Ok(Fetched::NotYet);
+        }
+        Ok(Fetched::Certificates(found))
+    }
+
+    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
+        let details = self.details("read the order", key).await?;
+        let known = self.seen(key, &details);
+        let wanted = csr::serial(&wish.serial);
+        // After a replacement the order has another certificate, and the old one goes by number.
+        let is_present = known.serial.as_ref().is_none_or(|serial| *serial == wanted);
+        if known.state == OrderState::Revoked && is_present {
+            return Ok(Revocation::Done);
+        }
+        let by_id = ["ssl", "v1", "revoke", &key.reference];
+        let number = wanted.to_uppercase();
+        let by_serial = ["ssl", "v1", "revoke", "serial", &number];
+        let path: &[&str] = if is_present { &by_id } else { &by_serial };
+        let verb = "revoke the certificate of";
+        let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), path);
+        let reason = wish
+            .comment
+            .clone()
+            .unwrap_or_else(|| wish.reason.to_string());
+        call.body = Body::Json(json!({
+            "reasonCode": wish.reason.code(),
+            "reason": reason.chars().take(512).collect::<String>(),
+        }));
+        let (answer, refused) = self.answer(Endpoint::Ssl, &call).await?;
+        let Some(error) = refused else {
+            return Ok(if is_present {
+                Revocation::Taken(key.clone())
+            } else {
+                Revocation::Done
+            });
+        };
+        let code = ApiError::read(&answer.body).and_then(|said| said.code);
+        if code.is_some_and(|code| WRONG_STATE.contains(&code)) {
+            let now = self.look(key).await?;
+            if now.state == OrderState::Revoked || !is_present {
+                return Ok(Revocation::Done);
+            }
+        }
+        Err(error)
+    }
+
+    async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {
+        let path = ["ssl", "v1", "decline", &key.reference];
+        let mut call = Call::new(Kind::Effect, "decline", clean(&key.reference), &path);
+        self.check(&key.reference, &call)?;
+        let why = if why.trim().is_empty() {
+            "withdrawn"
+        } else {
+            why
+        };
+        call.body = Body::Json(json!({"message": why.chars().take(512).collect::<String>()}));
+        self.call(Endpoint::Ssl, &call).await.map(drop)
+    }
+
+    async fn orders(&self, client: &str) -> Result<Orders, CaError> {
+        let rows = self
+            .rows("list the orders of organisation", client, Vec::new())
+            .await?;
+        let mut listed = Orders::default();
+        for row in &rows {
+            match wire::row(row) {
+                Ok(order) => listed.orders.push(order),
+                Err(why) => listed.unreadable.push(why),
+            }
+        }
+        listed
+            .orders
+            .sort_by_key(|order| std::cmp::Reverse(number(&order.key)));
+        Ok(listed)
+    }
+}
+
+impl Sectigo {
+    async fn enroll(&self, intent: &Intent) -> Result<Order, CaError> {
+        let profile = match (is_id(&intent.product), intent.term) {
+            (true, Some(term)) => (intent.product.clone(), term),
+            _ => {
+                let profile = self.profile(intent).await?;
+                let term = intent.term.or_else(|| profile.longest_term());
+                let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+                let term = term.ok_or_else(|| {
+                    let why = "the product names no term; set `term`";
+                    self.http.error(Failure::Refused, &call, why)
+                })?;
+                (profile.id.clone(), term)
+            }
+        };
+        let path = ["ssl", "v1", "enroll"];
+        let mut call = Call::new(Kind::SlowEffect, "order", clean(&intent.tag), &path);
+        let number = |text: &str| {
+            text.parse::<u64>()
+                .map_or(json!(text), |number| json!(number))
+        };
+        let mut body = json!({
+            "orgId": number(&intent.client),
+            "csr": intent.csr.pem(),
+            "certType": number(&profile.0),
+            "term": profile.1,
+            "comments": comments(intent),
+        });
+        let names = intent.subject.names();
+        // One name stands in the request's subject already, and profiles for one name take no list.
+        if names.len() > 1 || intent.csr.common_name() != names.first().map(String::as_str) {
+            body["subjAltNames"] = json!(names.join(","));
+        }
+        if let Some(requester) = &intent.requester {
+            body["externalRequester"] = json!(requester);
+        }
+        if !intent.fields.is_empty() {
+            let fields = intent.fields.iter();
+            let fields: Vec<_> = fields
+                .map(|(name, value)| json!({"name": name, "value": value}))
+                .collect();
+            body["customFields"] = json!(fields);
+        }
+        call.body = Body::Json(body);
+        self.submitted(&call).await
+    }
+
+    /// The next certificate for the same names and profile. The request is sent, so that the key is
+    /// a new one; comments cannot be sent.
+    async fn renew(&self, intent: &Intent, key: &OrderKey) -> Result<Order, CaError> {
+        let path = ["ssl", "v1", "renewById", &key.reference];
+        let mut call = Call::new(Kind::SlowEffect, "renew", clean(&key.reference), &path);
+        self.check(&key.reference, &call)?;
+        call.body = Body::Json(json!({"csr": intent.csr.pem()}));
+        self.submitted(&call).await
+    }
+
+    /// Another certificate with another key under the same number.
+    async fn replace(&self, intent: &Intent, key: &OrderKey) -> Result<Order, CaError> {
+        let before = self.details("read the order", key).await?;
+        let path = ["ssl", "v1", "replace", &key.reference];
+        let mut call = Call::new(Kind::SlowEffect, "replace", clean(&key.reference), &path);
+        call.body = Body::Json(json!({
+            "csr": intent.csr.pem(),
+            "reason": "a new key",
+            "commonName": intent.subject.common_name(),
+            "subjectAlternativeNames": intent.subject.names(),
+        }));
+        self.call(Endpoint::Ssl, &call).await?;
+        let old = wire::serial(&before);
+        let key = OrderKey {
+            reference: key.reference.clone(),
+            certificate: old.map(|serial| format!("{NOT}{serial}")),
+        };
+        Ok(Order::new(key, OrderState::Working))
+    }
+
+    /// Makes a call whose answer names the new order.
+    async fn submitted(&self, call: &Call<'_>) -> Result<Order, CaError> {
+        let answer = self.call(Endpoint::Ssl, call).await?;
+        let value = self.json(call, &answer)?.value;
+        let id = value.get("sslId").and_then(wire::id);
+        let id = id.ok_or_else(|| {
+            let why = "the answer names no order (`sslId`)";
+            self.http.error(Failure::Malformed, call, why)
+        })?;
+        Ok(Order::new(OrderKey::new(id), OrderState::Working))
+    }
+
+    /// The details of an order.
+    async fn details(&self, verb: &'static str, key: &OrderKey) -> Result<Value, CaError> {
+        let path = ["ssl", "v1", &key.reference];
+        let call = Call::new(Kind::Read, verb, clean(&key.reference), &path).by_get();
+        self.check(&key.reference, &call)?;
+        let answer = self.call(Endpoint::Ssl, &call).await?;
+        let value = self.json(&call, &answer)?.value;
+        if value.get("status").is_none() {
+            let why = "the answer has no `status`";
+            return Err(self.http.error(Failure::Malformed, &call, why));
+        }
+        Ok(value)
+    }
+
+    /// The order that details show. One that is being replaced is not issued before it has another
+    /// serial number.
+    fn seen(&self, key: &OrderKey, details: &Value) -> Order {
+        let mut order = wire::details(key.clone(), details);
+        let replaced = key
+            .certificate
+            .as_deref()
+            .and_then(|old| old.strip_prefix(NOT));
+        if order.state == OrderState::Issued
+            && replaced.is_some()
+            && order.serial.as_deref() == replaced
+        {
+            order.state = OrderState::Working;
+        }
+        order
+    }
+
+    /// The number of an order stands in the path of calls.
+    fn check(&self, reference: &str, call: &Call<'_>) -> Result<(), CaError> {
+        if is_id(reference) {
+            return Ok(());
+        }
+        let why = "the key of an order is a number";
+        Err(self.http.error(Failure::Refused, call, why))
+    }
+}
+
+/// A note for people, and the tag by which the order is found.
+fn comments(intent: &Intent) -> String {
+    match &intent.comments {
+        Some(words) => format!("{words} [{}]", intent.tag),
+        None => format!("[{}]", intent.tag),
+    }
+}
+
+fn number(key: &OrderKey) -> u64 {
+    key.reference.parse().unwrap_or(0)
+}

@@ -1,0 +1,194 @@
+//! Looking for an order whose answer was lost, and the pages of the list of orders.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::super::Sectigo;
+use super::super::error::Endpoint;
+use super::{NOT, SURE_AFTER, number, wire};
+use crate::ca::csr::Sight;
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Call, Kind};
+use crate::ca::issuing::{
+    Fetched, Found, Intent, Issuing, Order, OrderKey, Predecessor, Succession,
+};
+use crate::ca::json as lenient;
+use crate::ca::{CaError, Failure};
+use crate::issuance::OrderState;
+
+/// SCM cuts a page at 200 however many are asked for.
+const PAGE: usize = 200;
+/// A list that goes on for more rows is answered wrongly.
+const MOST_ROWS: usize = 500_000;
+/// SCM may write days only, in a time zone that it does not name.
+const A_DAY: SignedDuration = SignedDuration::from_hours(36);
+/// When to look again for an order that shows neither tag nor key yet.
+const UNTAGGED: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether an order is the one that is looked for.
+enum Kinship {
+    Ours,
+    NotOurs,
+    /// It may be: it shows neither tag nor key.
+    Unclear,
+}
+
+impl Sectigo {
+    /// See [`Issuing::find`].
+    pub(super) async fn found(&self, intent: &Intent) -> Result<Found, CaError> {
+        if let Some(Predecessor {
+            key,
+            way: Succession::Reissue,
+        }) = &intent.after
+        {
+            return self.replaced(intent, key).await;
+        }
+        let wanted = vec![("commonName", intent.subject.common_name().to_owned())];
+        let rows = self
+            .rows("look for the order", &intent.client, wanted)
+            .await?;
+        let before = intent.after.as_ref().map(|one| number(&one.key));
+        let mut keys: Vec<OrderKey> = rows
+            .iter()
+            .filter_map(|row| wire::row(row).ok())
+            .map(|order| order.key)
+            .filter(|key| before.is_none_or(|before| number(key) > before))
+            .collect();
+        keys.sort_by_key(|key| std::cmp::Reverse(number(key)));
+        let mut unclear = false;
+        for key in keys {
+            let details = self.details("look for the order", &key).await?;
+            let order = wire::details(key.clone(), &details);
+            let since = intent
+                .submitted_at
+                .and_then(|at| at.checked_sub(A_DAY).ok());
+            if let (Some(since), Some(at)) = (since, order.ordered_at)
+                && at < since
+            {
+                // Numbers grow: what follows is older still.
+                break;
+            }
+            match self.kinship(intent, &order, &details).await? {
+                Kinship::Ours => return Ok(Found::Order(Box::new(order))),
+                Kinship::NotOurs => {}
+                Kinship::Unclear => unclear = true,
+            }
+        }
+        Ok(self.not_found(intent, unclear))
+    }
+
+    async fn kinship(
+        &self,
+        intent: &Intent,
+        order: &Order,
+        details: &Value,
+    ) -> Result<Kinship, CaError> {
+        let comments = details
+            .get("comments")
+            .and_then(Value::as_str)
+            .unwrap_or("");
+        if comments.contains(&intent.tag) {
+            return Ok(Kinship::Ours);
+        }
+        // A renewal may keep the comments of the order before it: there only the key tells.
+        if comments.contains("[prevalidate:") && intent.after.is_none() {
+            return Ok(Kinship::NotOurs);
+        }
+        match order.state {
+            OrderState::Issued => {}
+            _ if order.state.is_open() => return Ok(Kinship::Unclear),
+            _ => return Ok(Kinship::NotOurs),
+        }
+        Ok(match self.fetch(&order.key).await? {
+            Fetched::NotYet => Kinship::Unclear,
+            Fetched::Certificates(found) if has_key(&found, intent) => Kinship::Ours,
+            Fetched::Certificates(_) => Kinship::NotOurs,
+        })
+    }
+
+    /// Whether a replacement was taken: the order is at work, or has a certificate for our key.
+    async fn replaced(&self, intent: &Intent, key: &OrderKey) -> Result<Found, CaError> {
+        let details = self.details("look for the replacement of", key).await?;
+        let mut order = wire::details(key.clone(), &details);
+        if order.state == OrderState::Issued {
+            let plain = OrderKey::new(key.reference.clone());
+            match self.fetch(&plain).await? {
+                Fetched::Certificates(found) if !has_key(&found, intent) => {
+                    return Ok(self.not_found(intent, false));
+                }
+                _ => {}
+            }
+        }
+        if order.state.is_open() {
+            order.key.certificate = order.serial.as_ref().map(|serial| format!("{NOT}{serial}"));
+        }
+        Ok(Found::Order(Box::new(order)))
+    }
+
+    fn not_found(&self, intent: &Intent, unclear: bool) -> Found {
+        let now = self.http.clock.now();
+        let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
+        if unclear {
+            return Found::NotYet {
+                look_at: after(now, UNTAGGED),
+            };
+        }
+        let sure_at = intent.submitted_at.map(|at| after(at, SURE_AFTER));
+        match sure_at.filter(|&at| at > now) {
+            Some(look_at) => Found::NotYet { look_at },
+            None => Found::No,
+        }
+    }
+
+    /// Every row of the list of orders of an organisation, page by page.
+    pub(super) async fn rows(
+        &self,
+        verb: &'static str,
+        client: &str,
+        wanted: Vec<(&'static str, String)>,
+    ) -> Result<Vec<Value>, CaError> {
+        let path = ["ssl", "v1"];
+        let mut found: Vec<Value> = Vec::new();
+        loop {
+            let mut call = Call::new(Kind::List, verb, clean(client), &path).by_get();
+            self.check(client, &call)?;
+            call.query = vec![
+                ("size", PAGE.to_string()),
+                ("position", found.len().to_string()),
+                ("orgId", client.to_owned()),
+            ];
+            call.query.extend(wanted.iter().cloned());
+            let answer = self.call(Endpoint::Ssl, &call).await?;
+            if !answer.is_json() {
+                return Err(self.http.no_json(&call, &answer));
+            }
+            let entries = lenient::elements(answer.body.as_bytes())
+                .map_err(|_| self.http.no_json(&call, &answer))?;
+            let rows: Vec<Value> = entries
+                .iter()
+                .filter_map(|entry| lenient::read(entry).ok())
+                .map(|read| read.value)
+                .collect();
+            let malformed = |why: &str| Err(self.http.error(Failure::Malformed, &call, why));
+            if rows.first().is_some_and(|first| found.contains(first)) {
+                return malformed("the list repeats itself");
+            }
+            let count = entries.len();
+            found.extend(rows);
+            let total = answer.total.and_then(|total| usize::try_from(total).ok());
+            if count < PAGE || total.is_some_and(|total| found.len() >= total) {
+                return Ok(found);
+            }
+            if found.len() > MOST_ROWS {
+                return malformed("the list does not end");
+            }
+        }
+    }
+}
+
+fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {
+    let sights = found.iter().filter_map(|der| Sight::of(der).ok());
+    sights
+        .into_iter()
+        .any(|sight| sight.public_key == intent.csr.public_key())
+}
