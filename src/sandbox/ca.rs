@@ -6,6 +6,7 @@
 //! HTTP around it, [`admin`] the back door.
 
 mod admin;
+mod asked;
 mod auth;
 mod behaviour;
 mod book;
@@ -13,6 +14,7 @@ mod calls;
 mod log;
 mod order_calls;
 mod orders;
+mod products;
 mod serve;
 mod wire;
 

@@ -5,6 +5,7 @@
 //! asks the name servers before it counts a domain. `behaviour` holds the switches, `serve` the
 //! HTTP around it, with both logins.
 
+mod asked;
 mod behaviour;
 mod book;
 mod calls;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::asked::Asked;
 use super::behaviour::{Behaviour, Call, SubmitFault};
-use super::calls::Asked;
 use super::orders::{New, OrderView};
 use super::wire::{Refused, Reply};
 use crate::ca::csr::{Csr, KeyKind};

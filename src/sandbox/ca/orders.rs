@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::behaviour::{Behaviour, ChainOrder, Unproven};
+use super::products::products;
 use super::wire::Refused;
 use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::{Csr, Sight};
@@ -464,49 +465,4 @@ pub(super) fn pem(der: &[u8]) -> String {
 
 pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02X}")).collect()
-}
-
-/// Product, key type, whether each order waits for an approval, and what else sets it apart.
-const PRODUCTS: [(&str, &str, bool, &str); 7] = [
-    ("DV SSL Silver Single-Domain", "EC_secp256r1", false, ""),
-    ("OV SSL Gold Single-Domain", "RSA_2048", false, ""),
-    ("OV SSL Gold Multi-Domain", "EC_secp256r1", false, ""),
-    ("EV SSL Gold Multi-Domain", "EC_secp256r1", true, ""),
-    (
-        "Personal S/MIME E-Mail ID Silver",
-        "EC_secp256r1",
-        false,
-        "mailbox",
-    ),
-    (
-        "OV SSL Gold Multi-Domain 2024",
-        "RSA_2048",
-        false,
-        "retired",
-    ),
-    ("OV SSL Gold with key", "RSA_2048", false, "PKCS12"),
-];
-
-fn products(rng: &mut StdRng) -> Vec<Value> {
-    let product = |(name, key, authorization, other): (&str, &str, bool, &str)| {
-        let uuid = uuid::Builder::from_random_bytes(rng.random()).into_uuid();
-        json!({
-            "uuid": format!("pma-{uuid}"),
-            "productName": name,
-            "productDescription": null,
-            "keyGenerationType": if other == "PKCS12" { "PKCS12" } else { "PKCS10" },
-            "keyType": key,
-            "productValidity": {"validityType": "DAYS", "validity": 199, "validityOptions": [90, 199]},
-            "expirationDate": (other == "retired").then_some("2025-01-01T00:00:00Z"),
-            "authorization": authorization,
-            "issuanceNotification": false, "revocationNotification": false, "renewalRule": false,
-            "publishCertificate": false, "clientPublishCertificateOverride": false,
-            "isCABDNSValidationRequired": true,
-            "isCABDNSEmailLinkValidationRequired": false,
-            "isEmailBoxValidationRequired": false,
-            "requiresRegistrationDocuments": false,
-            "requiresRegistrationDocumentsOnRegister": false,
-        })
-    };
-    PRODUCTS.map(product).to_vec()
 }

@@ -8,8 +8,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
+use super::asked::Asked;
 use super::behaviour::{Call, What};
-use super::calls::{Asked, perform, route};
+use super::calls::{perform, route};
 use super::wire::{Refused, Reply};
 use super::{Shared, admin, log};
 use crate::sandbox::line::Line;

@@ -13,8 +13,9 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::Shared;
+use super::asked::Asked;
 use super::behaviour::What;
-use super::calls::{Asked, perform};
+use super::calls::perform;
 use super::wire::Reply;
 use crate::sandbox::line::Line;
 

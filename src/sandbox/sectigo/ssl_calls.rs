@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::asked::{Asked, page};
 use super::behaviour::{Behaviour, Pending};
-use super::calls::{Asked, page};
 use super::ssl::{self, New, Ssl, SslView};
 use super::wire::{Reply, status_of};
 
