@@ -6,6 +6,7 @@ mod by_hand;
 mod catalogue;
 mod certificate;
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod demo;

@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use self::danger::{Danger, Gravity, Judged};
 use crate::prevalidation::{
-    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, Sighting, Stage,
-    State, Step, Waiting, next_step,
+    Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, RowKey, Sighting,
+    Stage, State, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::{Above, Cover, Covering, Target, above};
@@ -46,6 +46,9 @@ pub struct DomainView {
     pub client: String,
     /// The `[ca.NAME]`.
     pub ca: String,
+    /// The domain has a row at another client, which came first.
+    #[serde(skip)]
+    pub further: bool,
     /// The `[provider.NAME]`; `None`: whichever has the zone.
     pub provider: Option<String>,
     /// The state.
@@ -172,19 +175,35 @@ impl DomainView {
             .map_or(Lateness::InTime, |waiting| waiting.lateness)
     }
 
+    /// Its row.
+    pub fn key(&self) -> RowKey {
+        match self.further {
+            true => RowKey::further(&self.domain, &self.client),
+            false => RowKey::from(&self.domain),
+        }
+    }
+
+    /// The domain and the client: no two views have the same.
+    pub fn at(&self) -> (DomainName, String) {
+        (self.domain.clone(), self.client.clone())
+    }
+
     /// Whether the inventory wants it.
     pub fn is_managed(&self) -> bool {
         self.state != State::Unmanaged
     }
 }
 
-/// Every domain of `rows`, by name, and the unmanaged ones. `covered` is what looks of this run
-/// found.
+/// What looks of this run found: the covered domains of each client.
+pub type Covered = BTreeMap<String, Covering>;
+
+/// Every domain of `rows`, by name and client, and the unmanaged ones. `covered` is what looks of
+/// this run found.
 pub async fn views(
     store: &dyn Store,
     rows: Vec<DomainRow>,
     basis: &Basis<'_>,
-    covered: Covering,
+    covered: Covered,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
     let (ledger, beside) = (
@@ -196,88 +215,97 @@ pub async fn views(
         .collect())
 }
 
-/// How one domain stands; `None` when nobody wants it and nothing of it is left.
-pub async fn view_of(
+/// How one domain stands at each of its clients; nothing of where nobody wants it and nothing of it
+/// is left.
+pub async fn views_of(
     store: &dyn Store,
     domain: &DomainName,
     basis: &Basis<'_>,
     now: Timestamp,
-) -> Result<Option<DomainView>, StoreError> {
+) -> Result<Vec<DomainView>, StoreError> {
     // Those above it may make its own registration needless.
-    let mut rows = Vec::new();
-    for name in std::iter::successors(Some(domain.clone()), DomainName::parent) {
-        rows.extend(store.domain(&name).await?);
+    let names: Vec<_> = std::iter::successors(Some(domain.clone()), DomainName::parent).collect();
+    let rows = store.rows_of(&names).await?;
+    let mut ledger = Ledger::new();
+    for row in rows.iter().filter(|row| row.domain == *domain) {
+        ledger.extend(open_entries(store, Some(&row.key)).await?);
     }
-    let (ledger, beside) = (
-        open_entries(store, Some(domain)).await?,
-        Beside::read(store, basis.targets).await?,
-    );
-    Ok(put_together(rows, ledger, beside, basis, &Covering::new(), now).remove(domain))
+    let beside = Beside::read(store, basis.targets).await?;
+    let all = put_together(rows, ledger, beside, basis, &Covered::new(), now);
+    let own = all.into_values().filter(|view| view.domain == *domain);
+    Ok(own.collect())
 }
+
+/// The open entries of each row.
+type Ledger = BTreeMap<RowKey, Vec<LedgerEntry>>;
+
+/// A domain at a client.
+type At = (DomainName, String);
 
 fn put_together(
     rows: Vec<DomainRow>,
-    mut ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    mut ledger: Ledger,
     mut beside: Beside,
     basis: &Basis<'_>,
-    covered: &Covering,
+    covered: &Covered,
     now: Timestamp,
-) -> BTreeMap<DomainName, DomainView> {
+) -> BTreeMap<At, DomainView> {
     let mut cover = Cover::new(basis.policy);
     rows.iter()
         .for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
-    let mut all: BTreeMap<DomainName, DomainView> = BTreeMap::new();
+    let mut all: BTreeMap<At, DomainView> = BTreeMap::new();
     for row in rows {
-        let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
-        let told = covered
-            .get(&row.domain)
-            .filter(|_| basis.policy.cover)
-            .cloned();
-        let covered_by = told.or_else(|| cover.above(&row.domain, &beside.above, now));
+        let entries = ledger.remove(&row.key).unwrap_or_default();
+        let told = told(covered, &row, basis);
+        let covered_by = told.or_else(|| cover.above(&row.client, &row.domain, &beside.above, now));
         if let Some(view) = view(row, entries, covered_by, basis, now) {
-            all.insert(view.domain.clone(), view);
+            all.insert(view.at(), view);
         }
     }
-    beside.unmanaged.retain(|domain, _| !cover.has_row(domain));
-    for (domain, target) in beside.unmanaged {
-        all.insert(domain.clone(), stranger(domain, target));
+    beside
+        .unmanaged
+        .retain(|(domain, client), _| !cover.has_row(client, domain));
+    for (at, target) in beside.unmanaged {
+        let view = stranger(at.0.clone(), target);
+        all.insert(at, view);
     }
-    let of_parents: Vec<(DomainName, Option<Standing>)> = all
+    let of_parents: Vec<(At, Option<Standing>)> = all
         .values()
         .filter_map(|view| {
-            Some((
-                view.domain.clone(),
-                all.get(view.covered_by.as_ref()?).map(DomainView::standing),
-            ))
+            let parent = (view.covered_by.clone()?, view.client.clone());
+            Some((view.at(), all.get(&parent).map(DomainView::standing)))
         })
         .collect();
-    for (domain, parent) in of_parents {
-        if let Some(view) = all.get_mut(&domain) {
+    for (at, parent) in of_parents {
+        if let Some(view) = all.get_mut(&at) {
             view.counts_with(parent);
         }
     }
     all
 }
 
-/// The open entries of the ledger, by the name they are at.
-async fn open_entries(
-    store: &dyn Store,
-    owner: Option<&DomainName>,
-) -> Result<BTreeMap<String, Vec<LedgerEntry>>, StoreError> {
-    let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
-    for entry in store.open_entries(owner).await? {
-        ledger
-            .entry(entry.key.text().to_owned())
-            .or_default()
-            .push(entry);
+/// What looks of this run say of the domain above a row's.
+fn told(covered: &Covered, row: &DomainRow, basis: &Basis<'_>) -> Option<DomainName> {
+    covered
+        .get(&row.client)
+        .and_then(|covering| covering.get(&row.domain))
+        .filter(|_| basis.policy.cover)
+        .cloned()
+}
+
+/// The open entries of the ledger, by the row they are for.
+async fn open_entries(store: &dyn Store, key: Option<&RowKey>) -> Result<Ledger, StoreError> {
+    let mut ledger = Ledger::new();
+    for entry in store.open_entries(key).await? {
+        ledger.entry(entry.key.clone()).or_default().push(entry);
     }
     Ok(ledger)
 }
 
 /// What the last looks saw at the CA beside the inventory.
 struct Beside {
-    /// What the inventory does not know, each with the client it was seen at.
-    unmanaged: BTreeMap<DomainName, Target>,
+    /// What the inventory does not know at the client it was seen at.
+    unmanaged: BTreeMap<At, Target>,
     /// What of it covers others, by client.
     above: BTreeMap<String, Above>,
 }
@@ -298,7 +326,7 @@ impl Beside {
                 .filter_map(|name| DomainName::from_a_labels(name).ok());
             beside
                 .unmanaged
-                .extend(names.map(|name| (name, target.clone())));
+                .extend(names.map(|name| ((name, target.key.clone()), target.clone())));
             beside.above.insert(
                 target.key.clone(),
                 above(store, &target.key).await?.unwrap_or_default(),
@@ -355,6 +383,7 @@ fn view(
     let registration = observed.sighting.registration();
     Some(DomainView {
         unicode: observed.domain.unicode(),
+        further: row.key.further_client().is_some(),
         client: row.client,
         ca: row.ca,
         provider: row.provider,
@@ -429,6 +458,7 @@ fn stranger(domain: DomainName, target: Target) -> DomainView {
     DomainView {
         client: target.key,
         ca: target.ca,
+        further: true,
         reason,
         ..DomainView::bare(domain, State::Unmanaged)
     }
@@ -442,6 +472,7 @@ impl DomainView {
             domain,
             client: String::new(),
             ca: String::new(),
+            further: false,
             provider: None,
             state,
             covered_by: None,

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::pages::Pages;
 pub use self::record::{Content, Kind, Page};
-use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
+use crate::prevalidation::{Attempt, DomainName, LedgerEntry, RowKey, Sighting};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.
 #[async_trait]
@@ -34,10 +34,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     // --- inventory
 
     /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated,
-    /// missing ones are marked undesired (never deleted: ledger and history stay). A domain wanted
-    /// by another origin stays wanted. Registrations and attempts are kept. Where both origins want
-    /// a domain, [`Origin::Config`] says its client, CA and provider. A domain whose wish changed
-    /// is woken. Nothing is written when nothing changed.
+    /// missing ones are marked undesired (never deleted: ledger and history stay). A domain has a
+    /// row for each client that it is wanted at. One wanted by another origin stays wanted.
+    /// Registrations and attempts are kept. Where both origins want a domain at one client,
+    /// [`Origin::Config`] says its provider. A row whose wish changed is woken. Nothing is written
+    /// when nothing changed.
+    ///
+    /// A domain that nobody wants at its first client any more, but at another one, takes its row
+    /// along, and what was read at the old client is forgotten.
     async fn sync_inventory(
         &self,
         origin: Origin,
@@ -53,18 +57,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Takes `origin`'s wish for these domains back.
+    /// Takes `origin`'s wish for these rows back.
     async fn unwant(
         &self,
         origin: Origin,
-        domains: &[DomainName],
+        keys: &[RowKey],
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Makes domains due at `now`, unless they never had a look. One that is leased comes up again
+    /// Makes rows due at `now`, unless they never had a look. One that is leased comes up again
     /// when its holder lets go of it, whatever the holder wrote: a hint that arrives during the
     /// work is not lost (faults W04).
-    async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError>;
+    async fn wake(&self, keys: &[RowKey], now: Timestamp) -> Result<(), StoreError>;
 
     /// All rows, undesired ones too, by name; each as it stands when its page is read.
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
@@ -79,12 +83,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// name: a way through all of them that never holds them at once.
     async fn domains_after(
         &self,
-        after: Option<&DomainName>,
+        after: Option<&RowKey>,
         limit: usize,
     ) -> Result<Vec<DomainRow>, StoreError>;
 
     /// One row.
-    async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError>;
+    async fn domain(&self, key: &RowKey) -> Result<Option<DomainRow>, StoreError>;
+
+    /// All rows of these domains, undesired ones too, by key: one for each client.
+    async fn rows_of(&self, domains: &[DomainName]) -> Result<Vec<DomainRow>, StoreError>;
 
     // --- looks at the CA
 
@@ -93,7 +100,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// then, without being written.
     ///
     /// Left alone are rows leased by somebody (their holder knows better), rows of other clients,
-    /// names without a row, and rows read later than `read_at`: a list that was long under way
+    /// keys without a row, and rows read later than `read_at`: a list that was long under way
     /// never overwrites a younger read.
     async fn record_look(
         &self,
@@ -126,7 +133,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the
     /// epoch of each grows by one. They are of one client, that of the earliest: calls to a CA are
-    /// for one client, and whole batches need fewer of them. `only` narrows to some domains. Rows
+    /// for one client, and whole batches need fewer of them. `only` narrows to some rows. Rows
     /// of clients in `except_clients` are left alone. A lease that ended is free.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError>;
 
@@ -134,18 +141,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// leased ones too.
     async fn next_due(
         &self,
-        only: Option<&[DomainName]>,
+        only: Option<&[RowKey]>,
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Lets leases that nobody has taken over end `lease` from now; returns the domains whose lease
-    /// is lost.
+    /// Lets leases that nobody has taken over end `lease` from now; returns the rows whose lease is
+    /// lost.
     async fn extend(
         &self,
         leases: &[Fence],
         now: Timestamp,
         lease: SignedDuration,
-    ) -> Result<Vec<DomainName>, StoreError>;
+    ) -> Result<Vec<RowKey>, StoreError>;
 
     /// Stores what a worker found and decided, guarded by the epoch, and appends to the ledger and
     /// history, all in one transaction. The result is per write, in order: a lost lease costs only
@@ -165,11 +172,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     // --- ledger
 
     /// All ledger entries that are not closed
-    /// ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one domain or of all.
-    async fn open_entries(
-        &self,
-        owner: Option<&DomainName>,
-    ) -> Result<Vec<LedgerEntry>, StoreError>;
+    /// ([`Removed`](crate::prevalidation::LedgerState::Removed)), of one row or of all.
+    async fn open_entries(&self, key: Option<&RowKey>) -> Result<Vec<LedgerEntry>, StoreError>;
 
     // --- facts and history
 
@@ -183,7 +187,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Appends to the history outside a lease (run started, guard tripped, by-hand changes).
     async fn note(&self, events: &[Event]) -> Result<(), StoreError>;
 
-    /// Everything that was done for a domain, oldest first.
+    /// Everything that was done for a domain at all its clients, oldest first.
     async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError>;
 
     /// How many CA effects (register, validate, reset) were begun since `since`, over all domains,
@@ -198,13 +202,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Takes the message `id` of the hook key `key` and makes the domains it concerns due, as
     /// [`wake`](Self::wake) does, in one transaction: once this returns, the message is neither
-    /// lost nor new any more (faults H02, H03, K18). Names without a row are passed over.
+    /// lost nor new any more (faults H02, H03, K18). Keys without a row are passed over.
     async fn receive(
         &self,
         key: &str,
         id: &str,
         digest: &[u8],
-        concerned: &[DomainName],
+        concerned: &[RowKey],
         now: Timestamp,
     ) -> Result<Received, StoreError>;
 
@@ -311,9 +315,11 @@ pub struct Wanted {
     pub provider: Option<String>,
 }
 
-/// One domain's row.
+/// One domain's row at one client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DomainRow {
+    /// Names it.
+    pub key: RowKey,
     /// The domain.
     pub domain: DomainName,
     /// The key of its client.
@@ -339,8 +345,8 @@ pub struct DomainRow {
 /// What a list call said about one domain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// The domain.
-    pub domain: DomainName,
+    /// Its row.
+    pub key: RowKey,
     /// What was seen.
     pub sighting: Sighting,
     /// When the planner wants to be asked next.
@@ -361,8 +367,8 @@ pub struct Claim<'a> {
     pub lease: SignedDuration,
     /// At most so many.
     pub limit: usize,
-    /// Only these domains, when given.
-    pub only: Option<&'a [DomainName]>,
+    /// Only these rows, when given.
+    pub only: Option<&'a [RowKey]>,
     /// Not the domains of these clients.
     pub except_clients: &'a [String],
 }
@@ -384,8 +390,8 @@ pub struct Lease {
 /// A domain that a process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The domain.
-    pub domain: DomainName,
+    /// Its row.
+    pub key: RowKey,
     /// The name of the holder, with the number of its process behind a `/`.
     pub holder: String,
     /// Since when, where it is known.
@@ -397,7 +403,9 @@ pub struct Held {
 /// The proof of a lease: the row's epoch at the claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fence {
-    /// The domain.
+    /// The row.
+    pub key: RowKey,
+    /// Its domain.
     pub domain: DomainName,
     /// Grows with every claim of this row.
     pub epoch: i64,
@@ -516,6 +524,10 @@ pub struct Event {
     pub run: String,
     /// The domain, or `None` for events of a whole client or run.
     pub domain: Option<DomainName>,
+    /// The client that the domain was worked on at; `None` where that was not written down, when a
+    /// domain had one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// A stable word: `registered`, `published`, `visible`, `submitted`, `validated`, `removed`,
     /// `reset`, `held`, `failed`, …
     pub kind: String,
@@ -529,7 +541,7 @@ pub struct Event {
 pub enum StoreError {
     /// Another worker has taken the domain over.
     #[error("the lease on {0} is lost")]
-    LeaseLost(DomainName),
+    LeaseLost(RowKey),
     /// Another worker has taken the certificate over.
     #[error("the lease on the certificate {0} is lost")]
     CertificateLost(String),

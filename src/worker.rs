@@ -32,7 +32,7 @@ use crate::ca::Validation;
 use crate::ca::ending::Ending;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::prevalidation::{Alarm, Decision, DomainName, Plan, PlannedStep, Policy, State};
+use crate::prevalidation::{Alarm, Decision, DomainName, Plan, PlannedStep, Policy, RowKey, State};
 use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
@@ -67,8 +67,8 @@ pub struct Options {
     pub holder: String,
     /// Names this run in the history.
     pub run: String,
-    /// Only these domains.
-    pub only: Option<Vec<DomainName>>,
+    /// Only these rows.
+    pub only: Option<Vec<RowKey>>,
     /// Act although the guard refuses.
     pub force: bool,
     /// The domains of `only` are tried at once: what they were held for or waited for may have
@@ -173,6 +173,7 @@ pub enum LookState {
 
 /// What a plan needs to know of a domain.
 struct Brief {
+    key: RowKey,
     domain: DomainName,
     covered_by: Option<DomainName>,
     state: State,
@@ -191,7 +192,7 @@ pub struct Worker {
     covering: Mutex<BTreeMap<String, Covering>>,
     pauses: Pauses,
     /// The domains that were taken up afresh in this run: once is enough.
-    refreshed: Mutex<BTreeSet<DomainName>>,
+    refreshed: Mutex<BTreeSet<RowKey>>,
     routes: route::Routes,
 }
 
@@ -338,6 +339,7 @@ impl Worker {
             let mut keep = |sight: Sight| {
                 seen.push(Brief {
                     state: sight.observed.state(reuse, clock.now()),
+                    key: sight.key,
                     domain: sight.observed.domain,
                     covered_by: sight.observed.covered_by,
                     decision: sight.decision,
@@ -376,9 +378,10 @@ impl Worker {
             }
         };
         seen.into_iter()
-            .filter(|one| self.concerns(&one.domain))
+            .filter(|one| self.concerns(&one.key))
             .map(|one| PlannedStep {
                 state: shown(&one),
+                key: one.key,
                 domain: one.domain,
                 client: target.key.clone(),
                 decision: one.decision,
@@ -421,30 +424,28 @@ impl Worker {
         self.looks.states()
     }
 
-    /// The covered domains found by the looks of this run, each with the domain above it.
-    pub fn covered(&self) -> Covering {
+    /// The covered domains of each client found by the looks of this run, each with the domain above
+    /// it.
+    pub fn covered(&self) -> BTreeMap<String, Covering> {
         self.covering
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .flatten()
-            .map(|(below, above)| (below.clone(), above.clone()))
-            .collect()
+            .clone()
     }
 
-    fn concerns(&self, domain: &DomainName) -> bool {
+    fn concerns(&self, key: &RowKey) -> bool {
         self.options
             .only
             .as_ref()
-            .is_none_or(|only| only.binary_search(domain).is_ok())
+            .is_none_or(|only| only.binary_search(key).is_ok())
     }
 
-    fn is_asked_afresh(&self, domain: &DomainName) -> bool {
+    fn is_asked_afresh(&self, key: &RowKey) -> bool {
         let mut refreshed = self
             .refreshed
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.options.afresh && self.options.only.is_some() && refreshed.insert(domain.clone())
+        self.options.afresh && self.options.only.is_some() && refreshed.insert(key.clone())
     }
 
     /// Clients that may be looked at. One that keeps at it leaves a CA alone that wants to be.

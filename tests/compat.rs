@@ -142,6 +142,19 @@ fn the_configuration_of_version_0_1_0_is_in_order() {
 #[test]
 fn commands_read_a_store_of_version_0_1_0_and_their_json_keeps_its_fields() {
     let installation = Installation::new();
+    // What only reads says so of an older store, and changes nothing.
+    let before = std::fs::read(installation.path("prevalidate.db")).unwrap();
+    let refused = installation.run(&["status"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("store upgrade"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read(installation.path("prevalidate.db")).unwrap(),
+        before
+    );
+    assert!(installation.run(&["store", "upgrade"]).status.success());
     for (arguments, name) in [
         (&["status"][..], "status"),
         (&["history", "stale.test"], "history"),

@@ -61,7 +61,7 @@ impl Daemon {
             store.want(Origin::Config, &wanted, now).await.unwrap();
             let due_at = Some(now + SignedDuration::from_hours(1000));
             let seen = names.map(|domain| Seen {
-                domain,
+                key: domain.into(),
                 sighting: Sighting::Absent,
                 due_at,
                 changed: true,

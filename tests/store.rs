@@ -423,7 +423,7 @@ async fn an_unchanged_inventory_writes_nothing() {
         .await
         .unwrap();
     store
-        .unwant(Origin::Added, &[name("a.ch")], at(5))
+        .unwant(Origin::Added, &[name("a.ch").into()], at(5))
         .await
         .unwrap();
     assert_eq!(version(&mut db).await, before);

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
-use crate::overview::walk::{Walk, Wishes, over, unread};
-use crate::overview::{Basis, DomainView};
+use crate::overview::walk::{Walk, Wishes};
+use crate::overview::{Basis, Covered, DomainView};
 use crate::prevalidation::{DomainName, Notice, Policy};
 use crate::store::{DomainRow, Held, Store, StoreError};
 use crate::worker::Target;
@@ -61,10 +61,104 @@ pub(super) fn names(
     })
 }
 
-/// The client that `wanted` means (its name, its `cli-…`, or `CA/…`), or all of the configuration.
-pub(super) fn targets(settings: &Settings, wanted: Option<&str>) -> Result<Vec<Target>, Failed> {
-    let all = wire::targets(settings);
-    let Some(wanted) = wanted else { return Ok(all) };
+/// The part of the inventory that a command is about: a domain may be at several clients.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Part {
+    /// Only at this client: its name, its `cli-…`, or CA/CLIENT
+    #[arg(long, value_name = "CLIENT")]
+    pub client: Option<String>,
+    /// Only at this CA, the NAME of [ca.NAME]
+    #[arg(long, value_name = "NAME")]
+    pub ca: Option<String>,
+}
+
+impl Part {
+    /// The clients of the configuration that it is about.
+    pub(super) fn targets(&self, settings: &Settings) -> Result<Vec<Target>, Failed> {
+        let ca = self.ca.as_deref();
+        let mut all = wire::targets(settings);
+        if let Some(ca) = ca {
+            known_ca(settings, ca)?;
+            all.retain(|target| target.ca == ca);
+        }
+        targets(all, self.client.as_deref(), ca)
+    }
+
+    /// Its clients; `None`: all, those that the configuration does not name any more as well.
+    pub(super) fn clients(&self, settings: &Settings) -> Result<Clients, Failed> {
+        if self.client.is_none() && self.ca.is_none() {
+            return Ok(Clients(None));
+        }
+        let targets = self.targets(settings)?.into_iter();
+        Ok(Clients(Some(targets.map(|target| target.key).collect())))
+    }
+}
+
+/// Clients that a command is about.
+#[derive(Debug, Default)]
+pub(super) struct Clients(Option<BTreeSet<String>>);
+
+impl Clients {
+    /// Whether this one is among them.
+    pub(super) fn contain(&self, client: &str) -> bool {
+        self.0.as_ref().is_none_or(|keys| keys.contains(client))
+    }
+}
+
+/// The clients that `text` names: all of a CA, or one.
+pub(super) fn at(settings: &Settings, text: &str) -> Result<Vec<Target>, Failed> {
+    let part = match settings.cas.contains_key(text) {
+        true => Part {
+            client: None,
+            ca: Some(text.to_owned()),
+        },
+        false => Part {
+            client: Some(text.to_owned()),
+            ca: None,
+        },
+    };
+    part.targets(settings).map_err(|failed| {
+        let cas: Vec<&str> = settings.cas.keys().map(String::as_str).collect();
+        match part.client {
+            Some(_) => {
+                let hint = failed.hint.clone().unwrap_or_default();
+                let message = format!("`{text}` is neither a CA nor a client of the configuration");
+                let cas = cas.join(", ");
+                Failed::new(Exit::Usage, message).with_hint(format!("CAs: {cas}; {hint}"))
+            }
+            None => failed,
+        }
+    })
+}
+
+fn known_ca(settings: &Settings, ca: &str) -> Result<(), Failed> {
+    if settings.cas.contains_key(ca) {
+        return Ok(());
+    }
+    let known: Vec<&str> = settings.cas.keys().map(String::as_str).collect();
+    let hint = nearest(ca, known.iter().copied()).map_or_else(
+        || format!("there are: {}", known.join(", ")),
+        |meant| format!("did you mean {meant}?"),
+    );
+    let message = format!("no [ca.{ca}] in the configuration");
+    Err(Failed::new(Exit::Usage, message).with_hint(hint))
+}
+
+/// The one of `all` that `wanted` means (its name, its `cli-…`, or `CA/…`), or all of them.
+fn targets(
+    all: Vec<Target>,
+    wanted: Option<&str>,
+    ca: Option<&str>,
+) -> Result<Vec<Target>, Failed> {
+    let Some(wanted) = wanted else {
+        return match ca.filter(|_| all.is_empty()) {
+            Some(ca) => Err(Failed::new(
+                Exit::Usage,
+                format!("[ca.{ca}] has no client in the configuration"),
+            )),
+            None => Ok(all),
+        };
+    };
     let found: Vec<Target> = all
         .iter()
         .filter(|target| target.key == wanted || target.selector.to_string() == wanted)
@@ -89,25 +183,13 @@ pub(super) fn targets(settings: &Settings, wanted: Option<&str>) -> Result<Vec<T
 /// The rows of the store as the configuration wants them now: what `run` would store before it
 /// looks.
 pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<DomainRow> {
-    let mut wanted = wishes(settings);
-    let mut rows: Vec<DomainRow> = rows
-        .into_iter()
-        .map(|row| {
-            let wish = wanted.wanted.remove(&row.domain);
-            over(row, wish.as_ref(), wanted.is_whole)
-        })
-        .collect();
-    rows.extend(wanted.wanted.into_values().map(|wish| unread(&wish)));
-    rows.sort_by(|a, b| a.domain.cmp(&b.domain));
+    let mut rows = wishes(settings).over(rows);
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
     rows
 }
 
 fn wishes(settings: &Settings) -> Wishes {
-    let wanted = wire::wanted(settings).into_iter();
-    Wishes {
-        wanted: wanted.map(|wish| (wish.domain.clone(), wish)).collect(),
-        is_whole: settings.left_out.is_empty(),
-    }
+    Wishes::new(wire::wanted(settings), settings.left_out.is_empty())
 }
 
 /// What the configuration says about how domains stand.
@@ -133,7 +215,7 @@ impl Ground {
     pub(super) async fn walk<'a>(
         &'a self,
         store: &'a dyn Store,
-        covered: BTreeMap<DomainName, DomainName>,
+        covered: Covered,
         now: Timestamp,
     ) -> Result<Views<'a>, StoreError> {
         let basis = Basis {
@@ -172,7 +254,7 @@ pub(super) async fn views(
     store: &dyn Store,
     settings: &Settings,
     policy: &Policy,
-    covered: BTreeMap<DomainName, DomainName>,
+    covered: Covered,
     now: Timestamp,
 ) -> Result<Vec<DomainView>, StoreError> {
     let ground = Ground::of(settings, policy);

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Exit, Failed};
 use crate::clock::{Clock, SystemClock};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 use crate::store::{Claim, Event, Lease, Store, Write};
 
 /// How long the order may take to be written down.
@@ -16,20 +16,20 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 pub(super) async fn order(
     store: &dyn Store,
     command: &str,
-    names: &[DomainName],
+    keys: &[RowKey],
     change: impl Fn(&mut Lease, Timestamp) -> (&'static str, String),
 ) -> Result<(), Failed> {
     let now = SystemClock.now();
     let holder = format!("{command}/{}", std::process::id());
-    store.wake(names, now).await?;
-    let mut leases = Vec::with_capacity(names.len());
-    while leases.len() < names.len() {
+    store.wake(keys, now).await?;
+    let mut leases = Vec::with_capacity(keys.len());
+    while leases.len() < keys.len() {
         let claim = Claim {
             holder: &holder,
             now,
             lease: LEASE,
-            limit: names.len(),
-            only: Some(names),
+            limit: keys.len(),
+            only: Some(keys),
             except_clients: &[],
         };
         // One claim leases domains of one client.
@@ -39,9 +39,9 @@ pub(super) async fn order(
         }
         leases.extend(more);
     }
-    let missed: Vec<_> = names
+    let missed: Vec<_> = keys
         .iter()
-        .filter(|name| leases.iter().all(|lease| lease.fence.domain != **name))
+        .filter(|key| leases.iter().all(|lease| lease.fence.key != **key))
         .collect();
     let writes: Vec<_> = leases
         .into_iter()
@@ -52,6 +52,7 @@ pub(super) async fn order(
                 at: now,
                 run: command.to_owned(),
                 domain: Some(lease.fence.domain.clone()),
+                client: Some(lease.row.client.clone()),
                 kind: kind.to_owned(),
                 detail,
             });
@@ -76,7 +77,10 @@ pub(super) async fn order(
     if missed.is_empty() {
         return Ok(());
     }
-    let shown: Vec<_> = missed.into_iter().map(DomainName::both_forms).collect();
+    let shown: Vec<_> = missed
+        .into_iter()
+        .map(|key| key.domain().both_forms())
+        .collect();
     Err(Failed::new(
         Exit::Temporary,
         format!(

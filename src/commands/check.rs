@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::tally::Tally;
-use super::asked::Ground;
+use super::asked::{Ground, Part};
 use super::{Exit, Failed, Global, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
@@ -33,6 +33,8 @@ pub(super) struct CheckArgs {
     /// proof counts]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     critical: Option<SignedDuration>,
+    #[command(flatten)]
+    part: Part,
 }
 
 /// The four words of the plug-in interface, by gravity.
@@ -99,6 +101,7 @@ pub(super) async fn check(
 
 async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<Report, Failed> {
     let settings = wire::settings(global, output)?;
+    let clients = args.part.clients(&settings)?;
     let unknown = |text: &str| Failed::new(Exit::Ca, text);
     let store = wire::store_if_there(&settings).await?;
     let store =
@@ -109,7 +112,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     let ground = Ground::of(&settings, &policy);
     let mut pages = ground.walk(&*store, Default::default(), now).await?;
     while let Some(page) = pages.next().await? {
-        let wanted = page.iter().filter(|view| view.is_managed());
+        let wanted = page
+            .iter()
+            .filter(|view| view.is_managed() && clients.contain(&view.client));
         wanted.for_each(|view| tally.take(view));
     }
     if tally.wanted == 0 {
@@ -125,8 +130,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         findings.push((
             Word::Warning,
             format!(
-                "TXT {} could not be removed from {}",
-                entry.value, entry.owner
+                "{} {} could not be removed from {}",
+                entry.kind, entry.value, entry.owner
             ),
         ));
     }

@@ -53,6 +53,8 @@ pub(super) struct DiagnoseArgs {
     /// https://dns.quad9.net/dns-query
     #[arg(long = "resolver", value_name = "RESOLVER")]
     resolvers: Vec<Resolver>,
+    #[command(flatten)]
+    part: asked::Part,
     /// Looks at DNS alone, not at the store, the provider and the CA; does without a configuration
     #[arg(long)]
     dns_only: bool,
@@ -62,7 +64,7 @@ const LONG_HELP: &str = "\
 Looks at the delegation, at every address of every name server, at the TXT records, DNSSEC, CAA, caches, the provider, \
 the CA's last words and the ledger; then says what is in the way and what to do. Changes nothing, anywhere.
 
-`--output json` prints a list with one object for each domain:
+`--output json` prints a list with one object for each domain, and for each client that it is at:
   domain, unicode, at
   verdict    {severity, code, text, next}; severity is blocks, warns or info; code is null when there is nothing to say
   findings   [{severity, code, text, next}], the gravest first; verdict repeats the first one
@@ -86,13 +88,20 @@ pub(super) async fn diagnose(
     let given = Given::read(&names, &args)?;
     let around = Surroundings::open(global, args.dns_only, output).await?;
 
-    let progress = output.progress(names.len() as u64, "domains");
-    let examined = names.iter().map(|domain| {
+    let clients = around.clients(&args.part)?;
+    let places = names.iter().flat_map(|domain| {
+        let clients = around.places(domain, &clients).into_iter();
+        clients.map(move |client| (domain, client))
+    });
+    let places: Vec<(&DomainName, Option<String>)> = places.collect();
+    let progress = output.progress(places.len() as u64, "domains");
+    let examined = places.iter().map(|(domain, client)| {
         let (around, given, resolvers) = (&around, &given, &args.resolvers);
-        async move { Report::make(around, domain, given, resolvers, SystemClock.now()).await }
+        let place = (*domain, client.as_deref());
+        async move { Report::make(around, place, given, resolvers, SystemClock.now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
-    let mut reports: Vec<Report> = Vec::with_capacity(names.len());
+    let mut reports: Vec<Report> = Vec::with_capacity(places.len());
     while let Some(report) = examined.next().await {
         reports.push(report?);
         progress.done(reports.len() as u64);

@@ -33,9 +33,8 @@ pub(super) struct ForecastArgs {
     /// Assumes the daemon (`serve`) in the place of a nightly `run`
     #[arg(long)]
     daemon: bool,
-    /// Only this client: its name, its reference, or CA/CLIENT
-    #[arg(long, value_name = "CLIENT")]
-    client: Option<String>,
+    #[command(flatten)]
+    part: asked::Part,
 }
 
 pub(super) async fn run(
@@ -44,7 +43,7 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let clients = asked::targets(&settings, args.client.as_deref())?;
+    let clients = args.part.targets(&settings)?;
     let now = wire::clock().now();
     let until = end_of(args.until)?;
     if until <= now {

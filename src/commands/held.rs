@@ -9,7 +9,7 @@ use super::wire;
 use crate::config::Settings;
 use crate::output::{Output, moment};
 use crate::overview::DomainView;
-use crate::prevalidation::{DomainName, Plan};
+use crate::prevalidation::{Plan, RowKey};
 use crate::store::{Held, Store, StoreError};
 
 /// `the process 21216 (run-20261129T054422Z-58xj) works on it since 2026-11-29 05:44:22, until …`
@@ -28,22 +28,26 @@ fn said(held: &Held) -> String {
     )
 }
 
-/// Says it of one domain; `None` when nobody works on it.
+/// Says it of one row; `None` when nobody works on it.
 pub(super) async fn tell_of(
     store: &dyn Store,
-    domain: &DomainName,
+    key: &RowKey,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
     let held = store.held(now).await?;
-    Ok(held.iter().find(|held| held.domain == *domain).map(said))
+    Ok(held.iter().find(|held| held.key == *key).map(said))
 }
 
 /// Says it of views whose next step is due.
 pub(super) fn tell_views(held: &[Held], views: &mut [DomainView], now: Timestamp) {
     for held in held {
         // The views come by name.
-        let found = views.binary_search_by(|view| view.domain.cmp(&held.domain));
-        let Some(view) = found.ok().and_then(|at| views.get_mut(at)) else {
+        let domain = held.key.domain();
+        let from = views.partition_point(|view| view.domain < *domain);
+        let mut own = views[from..]
+            .iter_mut()
+            .take_while(|view| view.domain == *domain);
+        let Some(view) = own.find(|view| view.key() == held.key) else {
             continue;
         };
         if view.is_managed() && view.due_at.is_none_or(|due| due <= now) {
@@ -65,7 +69,7 @@ pub(super) async fn tell_plan(settings: &Settings, plan: &mut Plan) -> Result<()
         let steps = plan
             .steps
             .iter_mut()
-            .filter(|step| step.domain == held.domain && step.decision.at <= plan.made_at);
+            .filter(|step| step.key == held.key && step.decision.at <= plan.made_at);
         for step in steps {
             step.decision.at = held.until;
             step.decision.why = format!("{}: {}", said(&held), step.decision.why);
@@ -83,16 +87,16 @@ pub(super) async fn tell_plan(settings: &Settings, plan: &mut Plan) -> Result<()
 /// A run that begins says whom it waits for.
 pub(super) async fn tell_run(
     store: &dyn Store,
-    asked: impl Fn(&DomainName) -> bool,
+    asked: impl Fn(&RowKey) -> bool,
     now: Timestamp,
     output: &Output,
 ) -> Result<(), StoreError> {
     let mut held = store.held(now).await?;
-    held.retain(|held| asked(&held.domain));
+    held.retain(|held| asked(&held.key));
     let Some(last) = held.iter().max_by_key(|held| held.until) else {
         return Ok(());
     };
-    let names: Vec<_> = held.iter().map(|held| held.domain.clone()).collect();
+    let names: Vec<_> = held.iter().map(|held| held.key.domain().clone()).collect();
     output.notice(&format!(
         "{}: {}; this run goes on with {} as soon as it lets go",
         several(&names),

@@ -44,7 +44,8 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         output.notice("none of these is in the inventory: nothing to do");
         return Ok(Exit::Done);
     }
-    let only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
+    let mut only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
+    only.dedup();
     output.notice(&format!("looks after {}", several(&only)));
     let mut targets = wire::targets(&settings);
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));

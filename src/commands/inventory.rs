@@ -33,6 +33,9 @@ struct PlaceArgs {
     /// Their client: its name, its `cli-…`, or CA/CLIENT; needed when the configuration has several
     #[arg(long, value_name = "CLIENT")]
     client: Option<String>,
+    /// Their CA, the NAME of [ca.NAME]; enough where that has one client
+    #[arg(long, value_name = "NAME")]
+    ca: Option<String>,
     /// The [provider.NAME] that writes their zones, or `auto` [default: that of the client]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
@@ -46,6 +49,8 @@ pub(super) struct RemoveArgs {
     /// The domains
     #[arg(required = true, value_name = "DOMAIN")]
     domains: Vec<String>,
+    #[command(flatten)]
+    part: asked::Part,
     /// Deletes them at the CA too, with their proofs
     #[arg(long)]
     at_ca: bool,
@@ -57,9 +62,13 @@ pub(super) struct RemoveArgs {
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["from_ca", "list"])))]
 pub(super) struct ImportArgs {
-    /// Takes in what is registered at the CA
-    #[arg(long)]
-    from_ca: bool,
+    /// Takes in what is registered at the CA: at all of the configuration, or at the one that is
+    /// named, by its [ca.NAME] or by a client
+    #[arg(long, value_name = "CA", num_args = 0..=1, default_missing_value = "")]
+    from_ca: Option<String>,
+    /// Takes it in for this other CA or client, and leaves alone where it is
+    #[arg(long, value_name = "CA", requires = "from_ca", conflicts_with_all = ["client", "ca"])]
+    to: Option<String>,
     /// Of these only the domains with a proof that counts now
     #[arg(long, requires = "from_ca")]
     valid: bool,
@@ -92,11 +101,26 @@ pub(super) async fn import(
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let Some(list) = &args.list else {
+        let provider = args.place.provider.as_deref();
+        let sources = match args.from_ca.as_deref().filter(|name| !name.is_empty()) {
+            Some(name) => {
+                let clients = args.place.part().clients(&settings)?;
+                let mut targets = asked::at(&settings, name)?;
+                targets.retain(|target| clients.contain(&target.key));
+                targets
+            }
+            None => args.place.part().targets(&settings)?,
+        };
         let mut found = Vec::new();
-        for target in asked::targets(&settings, args.place.client.as_deref())? {
-            let place = Place::new(&settings, target, args.place.provider.as_deref())?;
-            let names = at_ca::registered(&settings, &place.target, args.valid, output).await?;
-            found.push((place, names));
+        for source in sources {
+            let names = at_ca::registered(&settings, &source, args.valid, output).await?;
+            let target = match &args.to {
+                Some(to) => one_client(&settings, to, &source)?,
+                None => source,
+            };
+            let place = Place::new(&settings, target, provider)?;
+            let named = place.named || args.to.is_some();
+            found.push((Place { named, ..place }, names));
         }
         if args.dry_run {
             return would_take_in(&settings, &found, output).await;
@@ -116,6 +140,34 @@ pub(super) async fn import(
     take_in(&settings, "import", found, output).await
 }
 
+/// The client that `to` names for the domains of another one.
+fn one_client(settings: &Settings, to: &str, source: &Target) -> Result<Target, Failed> {
+    let mut targets = asked::at(settings, to)?;
+    let failed = |message: String| Failed::new(Exit::Usage, message);
+    match (targets.pop(), targets.len()) {
+        (Some(target), 0) if target != *source => Ok(target),
+        (Some(_), 0) => Err(failed(format!("--to names {}, where they are", source.key))),
+        (last, _) => {
+            let keys = targets
+                .iter()
+                .chain(&last)
+                .map(|target| target.key.as_str());
+            let keys: Vec<_> = keys.collect();
+            let message = format!("`{to}` has several clients: which one are they for?");
+            Err(failed(message).with_hint(format!("name one with --to: {}", keys.join(", "))))
+        }
+    }
+}
+
+impl PlaceArgs {
+    fn part(&self) -> asked::Part {
+        asked::Part {
+            client: self.client.clone(),
+            ca: self.ca.clone(),
+        }
+    }
+}
+
 /// Where new domains go.
 struct Place {
     target: Target,
@@ -126,12 +178,12 @@ struct Place {
 
 impl Place {
     fn one(settings: &Settings, args: &PlaceArgs) -> Result<Self, Failed> {
-        let mut targets = asked::targets(settings, args.client.as_deref())?;
+        let mut targets = args.part().targets(settings)?;
         match (targets.pop(), targets.len()) {
             (Some(target), 0) => {
                 let place = Self::new(settings, target, args.provider.as_deref())?;
                 Ok(Self {
-                    named: place.named || args.client.is_some(),
+                    named: place.named || args.client.is_some() || args.ca.is_some(),
                     ..place
                 })
             }
@@ -226,9 +278,21 @@ async fn would_take_in(
     let store = wire::store_read_only(settings).await?;
     let rows = asked::inventory(store.domains().await?, settings);
     let rows = rows.into_iter().filter(|row| !row.origins.is_empty());
-    let there: BTreeSet<DomainName> = rows.map(|row| row.domain).collect();
-    let names = places.iter().flat_map(|(_, names)| names);
-    let (known, new): (BTreeSet<_>, BTreeSet<_>) = names.partition(|name| there.contains(name));
+    let there: BTreeSet<(DomainName, String)> = rows.map(|row| (row.domain, row.client)).collect();
+    let (mut known, mut new) = (BTreeSet::new(), BTreeSet::new());
+    for (place, names) in places {
+        for name in names {
+            let is_there = match place.named {
+                true => there.contains(&(name.clone(), place.target.key.clone())),
+                false => there.iter().any(|(domain, _)| domain == name),
+            };
+            if is_there {
+                known.insert(name);
+            } else {
+                new.insert(name);
+            }
+        }
+    }
     output.json(&json!({ "dry_run": true, "would_add": new, "known": known }));
     for name in &new {
         output.line(&format!("would be taken in: {}", name.both_forms()));
@@ -249,17 +313,22 @@ async fn take_in(
 ) -> Result<Exit, Failed> {
     let (store, _) = wire::open_or_make(settings, false, output).await?;
     let now = SystemClock.now();
-    let rows: BTreeMap<DomainName, DomainRow> = store
-        .domains()
-        .await?
-        .into_iter()
-        .map(|row| (row.domain.clone(), row))
-        .collect();
+    let rows = store.domains().await?;
+    let mut by_name: BTreeMap<&DomainName, Vec<&DomainRow>> = BTreeMap::new();
+    for row in &rows {
+        by_name.entry(&row.domain).or_default().push(row);
+    }
     let (mut added, mut known, mut configured) = (Vec::new(), Vec::new(), Vec::new());
     let (mut wishes, mut events) = (Vec::new(), Vec::new());
     for (place, names) in &places {
         for name in names.iter().cloned().collect::<BTreeSet<_>>() {
-            let row = rows.get(&name);
+            let of_name = by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
+            // Without a client that somebody chose, a domain that is known stays where it is.
+            let here = of_name.iter().find(|row| row.client == place.target.key);
+            let row = here.or_else(|| {
+                let mut kept = of_name.iter().filter(|row| !row.origins.is_empty());
+                kept.next().filter(|_| !place.named)
+            });
             let has = |origin| row.is_some_and(|row| row.origins.contains(&origin));
             if has(Origin::Config) {
                 configured.push(name);
@@ -277,7 +346,7 @@ async fn take_in(
             events.push(event(
                 now,
                 command,
-                Some(&name),
+                Some((&name, &place.target.key)),
                 verb,
                 format!("by hand, to {}", place.shown()),
             ));
@@ -303,30 +372,26 @@ async fn take_in(
     if added.is_empty() {
         output.notice("nothing new");
     } else {
-        say_what_follows(settings, &rows, &added, &wishes, output);
+        say_what_follows(settings, &rows, &wishes, output);
     }
     Ok(Exit::Done)
 }
 
 /// What the next run will make of new domains.
-fn say_what_follows(
-    settings: &Settings,
-    rows: &BTreeMap<DomainName, DomainRow>,
-    added: &[DomainName],
-    wishes: &[Wanted],
-    output: &Output,
-) {
+fn say_what_follows(settings: &Settings, rows: &[DomainRow], wishes: &[Wanted], output: &Output) {
     let desired = rows
-        .values()
-        .filter(|row| !row.origins.is_empty())
-        .map(|row| &row.domain);
-    let all: BTreeSet<&DomainName> = desired.chain(added).collect();
-    let above = |name: &DomainName| {
-        std::iter::successors(name.parent(), DomainName::parent).find(|up| all.contains(up))
-    };
-    let covered: Vec<_> = added
         .iter()
-        .filter_map(|name| Some((name, above(name)?)))
+        .filter(|row| !row.origins.is_empty())
+        .map(|row| (&row.client, &row.domain));
+    let new = wishes.iter().map(|wish| (&wish.client, &wish.domain));
+    let all: BTreeSet<(&String, &DomainName)> = desired.chain(new).collect();
+    let above = |wish: &Wanted| {
+        std::iter::successors(wish.domain.parent(), DomainName::parent)
+            .find(|up| all.contains(&(&wish.client, up)))
+    };
+    let covered: Vec<_> = wishes
+        .iter()
+        .filter_map(|wish| Some((&wish.domain, above(wish)?)))
         .collect();
     if let Some((name, up)) = covered.first().filter(|_| settings.policy.cover) {
         let (name, up) = (name.both_forms(), up.both_forms());
@@ -359,17 +424,23 @@ pub(super) async fn remove(
     let settings = wire::settings(global, output)?;
     // What is to go was accepted before it came.
     let names = asked::names(Some(&settings), &args.domains, true, output)?;
+    let clients = args.part.clients(&settings)?;
     let known = wire::store_read_only(&settings).await?.domains().await?;
-    let rows: BTreeMap<DomainName, DomainRow> = asked::inventory(known, &settings)
-        .into_iter()
-        .map(|row| (row.domain.clone(), row))
-        .collect();
-    refuse_strangers(&names, &rows, args.at_ca, &settings)?;
+    let rows = asked::inventory(known, &settings);
+    let is_meant = |row: &&DomainRow| names.contains(&row.domain) && clients.contain(&row.client);
+    let meant: Vec<&DomainRow> = rows.iter().filter(is_meant).collect();
+    refuse_strangers(&names, &meant, args.at_ca, &settings)?;
     if args.at_ca {
-        return at_ca::remove(&settings, &names, &rows, args.yes, output).await;
+        let asked = at_ca::Asked {
+            names: &names,
+            meant: &meant,
+            rows: &rows,
+            targets: args.part.targets(&settings)?,
+        };
+        return at_ca::remove(&settings, &asked, args.yes, output).await;
     }
     let (store, _) = wire::open(&settings, false).await?;
-    let removed = let_go(&*store, &names, &rows).await?;
+    let removed = let_go(&*store, &meant).await?;
     let before: Vec<_> = names
         .iter()
         .filter(|name| !removed.contains(name))
@@ -381,12 +452,9 @@ pub(super) async fn remove(
             output.line(&format!("{what}: {}", several(names)));
         }
     }
-    say_what_stays(&*store, &names, output).await?;
-    let registered = |name| {
-        rows.get(name)
-            .is_some_and(|row| row.sighting.registration().is_some())
-    };
-    if names.iter().any(registered) {
+    say_what_stays(&*store, &meant, output).await?;
+    let registered = |row: &&DomainRow| row.sighting.registration().is_some();
+    if meant.iter().any(registered) {
         output.notice(
             "what is registered at the CA stays there, with its proof; `remove --at-ca` deletes it",
         );
@@ -397,85 +465,89 @@ pub(super) async fn remove(
 /// Nothing is touched while one name is wrong.
 fn refuse_strangers(
     names: &[DomainName],
-    rows: &BTreeMap<DomainName, DomainRow>,
+    meant: &[&DomainRow],
     at_ca: bool,
     settings: &Settings,
 ) -> Result<(), Failed> {
-    let mut faults = Vec::new();
+    let (mut faults, mut elsewhere) = (Vec::new(), false);
     for name in names {
-        match rows.get(name) {
-            Some(row) if row.origins.contains(&Origin::Config) => faults.push(format!(
-                "{} stands in the configuration; take it out of {} or its `domains_file` first",
+        let rows: Vec<_> = meant.iter().filter(|row| row.domain == *name).collect();
+        let configured = |row: &&&&DomainRow| row.origins.contains(&Origin::Config);
+        if let Some(row) = rows.iter().find(configured) {
+            let at = match rows.len() {
+                1 => String::new(),
+                _ => format!(" for {}", row.client),
+            };
+            elsewhere |= rows.len() > 1;
+            faults.push(format!(
+                "{} stands in the configuration{at}; take it out of {} or its `domains_file` first",
                 name.both_forms(),
                 settings.file.display()
-            )),
-            None if !at_ca => faults.push(format!("{} is not in the inventory", name.both_forms())),
-            _ => {}
+            ));
+        } else if rows.is_empty() && !at_ca {
+            faults.push(format!("{} is not in the inventory", name.both_forms()));
         }
     }
     if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Failed::new(Exit::Usage, faults.join("\n")))
+        return Ok(());
     }
+    let failed = Failed::new(Exit::Usage, faults.join("\n"));
+    Err(match elsewhere {
+        true => failed.with_hint("--client or --ca names the one that is to go"),
+        false => failed,
+    })
 }
 
 /// Takes the wish back; returns the domains that were wanted until now.
-async fn let_go(
-    store: &dyn Store,
-    names: &[DomainName],
-    rows: &BTreeMap<DomainName, DomainRow>,
-) -> Result<Vec<DomainName>, Failed> {
+async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainName>, Failed> {
     let now = SystemClock.now();
-    let added = |name: &&DomainName| {
-        rows.get(name)
-            .is_some_and(|row| row.origins.contains(&Origin::Added))
-    };
-    let wanted: Vec<DomainName> = names.iter().filter(added).cloned().collect();
-    store.unwant(Origin::Added, &wanted, now).await?;
+    let added = |row: &&&DomainRow| row.origins.contains(&Origin::Added);
+    let wanted: Vec<&&DomainRow> = meant.iter().filter(added).collect();
+    let keys: Vec<_> = wanted.iter().map(|row| row.key.clone()).collect();
+    store.unwant(Origin::Added, &keys, now).await?;
     let word = "no longer in the inventory, by hand";
-    let events: Vec<_> = wanted
-        .iter()
-        .map(|name| event(now, "remove", Some(name), "dropped", word.into()))
-        .collect();
+    let of = |row: &&&DomainRow| {
+        let at = (&row.domain, &row.client);
+        event(now, "remove", Some(at), "dropped", word.into())
+    };
+    let events: Vec<_> = wanted.iter().map(of).collect();
     store.note(&events).await?;
-    Ok(wanted)
+    let mut names: Vec<_> = wanted.iter().map(|row| row.domain.clone()).collect();
+    names.dedup();
+    Ok(names)
 }
 
 /// Names the values that stand in DNS until the next run.
 async fn say_what_stays(
     store: &dyn Store,
-    names: &[DomainName],
+    meant: &[&DomainRow],
     output: &Output,
 ) -> Result<(), Failed> {
-    for entry in store
-        .open_entries(None)
-        .await?
-        .iter()
-        .filter(|entry| entry.state.is_open())
-    {
-        if names.iter().any(|name| name.as_str() == entry.owner) {
+    let entries = store.open_entries(None).await?;
+    for entry in entries.iter().filter(|entry| entry.state.is_open()) {
+        if meant.iter().any(|row| row.key == entry.key) {
             output.notice(&format!(
-                "{} TXT \"{}\" stays in DNS until the next run removes it",
-                entry.owner, entry.value
+                "{} {} \"{}\" stays in DNS until the next run removes it",
+                entry.owner, entry.kind, entry.value
             ));
         }
     }
     Ok(())
 }
 
-/// A line of history about something that a person did.
+/// A line of history about something that a person did, for a domain at a client.
 fn event(
     now: Timestamp,
     command: &str,
-    domain: Option<&DomainName>,
+    of: Option<(&DomainName, &String)>,
     kind: &str,
     detail: String,
 ) -> Event {
     Event {
         at: now,
         run: command.to_owned(),
-        domain: domain.cloned(),
+        domain: of.map(|(domain, _)| domain.clone()),
+        client: of.map(|(_, client)| client.clone()),
         kind: kind.to_owned(),
         detail,
     }

@@ -27,7 +27,7 @@ pub(super) struct PlanArgs {
 
 pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let targets = asked::targets(&settings, args.which.client.as_deref())?;
+    let targets = args.which.part.targets(&settings)?;
     let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let (store, _folder) = wire::store_copy(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
@@ -46,9 +46,10 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         intake: Intake::default(),
         certificates: false,
     };
-    Scope::new(&settings, &rows, &order).warn(output);
+    let scope = Scope::new(&settings, &rows, &order);
+    scope.warn(output);
     let options = Options {
-        only: order.only,
+        only: scope.only.filter(|_| order.only.is_some()),
         ..Options::new("plan", "plan")
     };
     let mut policy = wire::policy(&settings);
@@ -118,16 +119,36 @@ fn when(step: &PlannedStep, plan: &Plan) -> String {
     )
 }
 
-const HEADERS: [&str; 5] = ["DOMAIN", "STATE", "NEXT", "WHEN", "WHY"];
+/// The `[ca.NAME]`, which a client's key begins with.
+fn ca(step: &PlannedStep) -> &str {
+    step.client.split('/').next().unwrap_or(&step.client)
+}
 
-fn cells(step: &PlannedStep, plan: &Plan) -> [String; 5] {
-    [
+/// Where there are several CAs, a domain alone does not say which step is meant.
+fn has_several_cas(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| ca(step) != ca(&plan.steps[0]))
+}
+
+fn headers(plan: &Plan) -> Vec<&'static str> {
+    let mut headers = vec!["DOMAIN", "STATE", "NEXT", "WHEN", "WHY"];
+    if has_several_cas(plan) {
+        headers.insert(1, "CA");
+    }
+    headers
+}
+
+fn cells(step: &PlannedStep, plan: &Plan, with_ca: bool) -> Vec<String> {
+    let mut cells = vec![
         step.domain.both_forms(),
         step.state.to_string(),
         step.decision.step.as_str().to_owned(),
         when(step, plan),
         step.decision.why.clone(),
-    ]
+    ];
+    if with_ca {
+        cells.insert(1, ca(step).to_owned());
+    }
+    cells
 }
 
 fn text(plan: &Plan, output: &Output) {
@@ -139,11 +160,13 @@ fn text(plan: &Plan, output: &Output) {
     }
     output.line(&headline(plan));
     if !plan.steps.is_empty() {
-        let rows = plan
-            .steps
-            .iter()
-            .map(|step| cells(step, plan).map(Into::into).into());
-        output.table(&HEADERS, rows.collect());
+        let with_ca = has_several_cas(plan);
+        let rows = plan.steps.iter().map(|step| cells(step, plan, with_ca));
+        output.table(
+            &headers(plan),
+            rows.map(|cells| cells.into_iter().map(Into::into).collect())
+                .collect(),
+        );
     }
 }
 
@@ -160,11 +183,17 @@ fn markdown(plan: &Plan, output: &Output) {
     }
     output.line(&format!("{}.", headline(plan)));
     output.line("");
-    output.line(&row(&HEADERS.map(str::to_owned)));
-    output.line("|---|---|---|---|---|");
-    plan.steps
-        .iter()
-        .for_each(|step| output.line(&row(&cells(step, plan).map(|cell| plain(&cell)))));
+    let headers: Vec<_> = headers(plan).into_iter().map(str::to_owned).collect();
+    output.line(&row(&headers));
+    output.line(&format!("|{}", "---|".repeat(headers.len())));
+    let with_ca = has_several_cas(plan);
+    for step in &plan.steps {
+        let cells: Vec<_> = cells(step, plan, with_ca)
+            .iter()
+            .map(|cell| plain(cell))
+            .collect();
+        output.line(&row(&cells));
+    }
 }
 
 /// Text that means nothing in Markdown: it may come from a CA or a zone.

@@ -42,9 +42,8 @@ pub(super) struct ReadinessArgs {
     /// Only these domains
     #[arg(value_name = "DOMAIN")]
     domains: Vec<String>,
-    /// Only the domains of this client: its name, its `cli-…`, or CA/CLIENT
-    #[arg(long, value_name = "CLIENT")]
-    client: Option<String>,
+    #[command(flatten)]
+    part: asked::Part,
 }
 
 const LONG_HELP: &str = "\
@@ -169,7 +168,7 @@ async fn asked_for(
     now: Timestamp,
     output: &Output,
 ) -> Result<Vec<DomainView>, Failed> {
-    let targets = asked::targets(settings, args.client.as_deref())?;
+    let targets = args.part.targets(settings)?;
     let names = asked::names(Some(settings), &args.domains, asked::LOOKUP, output)?;
     let store = wire::store_read_only(settings).await?;
     let rows = asked::inventory(store.domains().await?, settings);

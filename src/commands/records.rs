@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::config::{Settings, names};
 use crate::output::Output;
-use crate::prevalidation::{LedgerEntry, LedgerState};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
 use crate::store::DomainRow;
 use crate::text::decode;
 pub(super) use format::Format;
@@ -43,15 +43,17 @@ pub(super) struct RecordsArgs {
     #[arg(long, conflicts_with = "check")]
     all: bool,
     /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt":
-    /// {"NAME": ["VALUE"]}}; `-` is standard input
+    /// {"NAME": ["VALUE"]}, "cname": {"NAME": "TARGET"}}; `-` is standard input
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }
 
-/// One TXT value of ours.
+/// One record of ours.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Value {
     owner: String,
+    #[serde(rename = "type")]
+    kind: RecordType,
     zone: String,
     /// Seconds; of the record set where one was seen.
     ttl: u32,
@@ -102,10 +104,10 @@ pub(super) async fn records(
 
 impl Records {
     fn new(entries: Vec<LedgerEntry>, rows: &[DomainRow], settings: &Settings) -> Self {
-        let wanted: BTreeMap<&str, &DomainRow> = rows
+        let wanted: BTreeMap<&RowKey, &DomainRow> = rows
             .iter()
             .filter(|row| !row.origins.is_empty())
-            .map(|row| (row.domain.as_str(), row))
+            .map(|row| (&row.key, row))
             .collect();
         let mut records = Self {
             must_stand: Vec::new(),
@@ -113,7 +115,7 @@ impl Records {
         };
         for entry in entries {
             let current = wanted
-                .get(entry.owner.as_str())
+                .get(&entry.key)
                 .and_then(|row| row.attempt.value.as_ref());
             let needed = current == Some(&entry.value)
                 && matches!(
@@ -126,9 +128,17 @@ impl Records {
                 records.may_go.push(Value::new(entry, settings));
             }
         }
+        // What one client is done with may be needed at another.
+        let needed = records.must_stand.clone();
+        let is_same = |a: &Value, b: &Value| {
+            (&a.owner, a.kind, &a.value, &a.provider) == (&b.owner, b.kind, &b.value, &b.provider)
+        };
+        let is_needed = |value: &Value| needed.iter().any(|one| is_same(one, value));
+        records.may_go.retain(|value| !is_needed(value));
         for values in [&mut records.must_stand, &mut records.may_go] {
             values
                 .sort_by(|a, b| (&a.zone, &a.owner, &a.value).cmp(&(&b.zone, &b.owner, &b.value)));
+            values.dedup_by(|a, b| is_same(a, b));
         }
         records
     }
@@ -156,14 +166,25 @@ impl Value {
             ttl: entry.ttl_before.unwrap_or(NEW_TTL),
             seen: entry.published_at.is_some(),
             owner: entry.owner,
+            kind: entry.kind,
             value: entry.value,
             provider: entry.provider,
         }
     }
 
+    fn is_in(&self, planned: &Planned) -> bool {
+        match self.kind {
+            RecordType::Txt => planned.holds(&self.owner, &self.value),
+            RecordType::Cname => planned.leads(&self.owner, &self.value),
+        }
+    }
+
     /// `example.ch TXT "swiss-pki=…"`
     fn place(&self) -> String {
-        format!("{} TXT \"{}\"", self.owner, self.value)
+        match self.kind {
+            RecordType::Txt => format!("{} TXT \"{}\"", self.owner, self.value),
+            RecordType::Cname => format!("{} CNAME {}.", self.owner, self.value),
+        }
     }
 }
 
@@ -193,12 +214,12 @@ fn check(
     let missing: Vec<&Value> = needed
         .iter()
         .copied()
-        .filter(|value| leaves(value) || !planned.holds(&value.owner, &value.value))
+        .filter(|value| leaves(value) || !value.is_in(&planned))
         .collect();
     let may_go: Vec<&Value> = records
         .may_go
         .iter()
-        .filter(|v| planned.holds(&v.owner, &v.value))
+        .filter(|value| value.is_in(&planned))
         .collect();
     output.json(
         &json!({ "zone": planned.apex, "needed": needed, "missing": missing, "may_go": may_go }),

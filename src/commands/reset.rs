@@ -19,6 +19,8 @@ pub(super) struct ResetArgs {
     /// The domains
     #[arg(required = true, value_name = "DOMAIN")]
     domains: Vec<String>,
+    #[command(flatten)]
+    part: asked::Part,
     /// Does not ask, even where a proof that counts may be lost
     #[arg(long)]
     yes: bool,
@@ -44,11 +46,16 @@ pub(super) async fn reset(
         wire::store_read_only(&settings).await?.domains().await?,
         &settings,
     );
+    let clients = args.part.clients(&settings)?;
+    let rows: Vec<DomainRow> = rows
+        .into_iter()
+        .filter(|row| clients.contain(&row.client))
+        .collect();
     asked::in_inventory(&names, &rows)?;
     refuse_covered(&settings, &names, &rows)?;
     let rows: Vec<DomainRow> = rows
         .into_iter()
-        .filter(|row| names.contains(&row.domain))
+        .filter(|row| names.contains(&row.domain) && !row.origins.is_empty())
         .collect();
     refuse_unregistered(&rows)?;
     ask(&settings, &rows, args.yes, output)?;
@@ -56,7 +63,8 @@ pub(super) async fn reset(
     let mut targets = wire::targets(&settings);
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     let (store, intake) = wire::open(&settings, false).await?;
-    by_hand::order(&*store, "reset", &names, |lease, now| {
+    let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
+    by_hand::order(&*store, "reset", &keys, |lease, now| {
         let proof = lease
             .row
             .sighting
@@ -93,12 +101,12 @@ fn refuse_covered(
     let wanted: BTreeSet<_> = rows
         .iter()
         .filter(|row| !row.origins.is_empty())
-        .map(|row| &row.domain)
+        .map(|row| (&row.client, &row.domain))
         .collect();
     let mut faults = Vec::new();
-    for name in names {
+    for (client, name) in wanted.iter().filter(|(_, name)| names.contains(name)) {
         let mut above = std::iter::successors(name.parent(), DomainName::parent);
-        if let Some(up) = above.find(|up| wanted.contains(up)) {
+        if let Some(up) = above.find(|up| wanted.contains(&(*client, up))) {
             faults.push(format!(
                 "{} is covered by {}: reset that one",
                 name.both_forms(),

@@ -32,9 +32,8 @@ pub(super) struct Which {
     /// Only this domain; may be given more than once
     #[arg(long = "domain", short, value_name = "DOMAIN")]
     pub domains: Vec<String>,
-    /// Only the domains of this client: its name, its `cli-…`, or CA/CLIENT
-    #[arg(long, value_name = "CLIENT")]
-    pub client: Option<String>,
+    #[command(flatten)]
+    pub part: asked::Part,
 }
 
 pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Result<Exit, Failed> {
@@ -42,7 +41,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         return plan::plan(global, plan::PlanArgs { which: args.which }, output).await;
     }
     let settings = wire::settings(global, output)?;
-    let mut targets = asked::targets(&settings, args.which.client.as_deref())?;
+    let mut targets = args.which.part.targets(&settings)?;
     let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let only = (!names.is_empty()).then_some(names);
     if let Some(only) = &only {

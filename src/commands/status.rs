@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
 use super::summary::{Look, Verdict, tell_bogus, tone};
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked, compare, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, relative};
@@ -31,12 +31,16 @@ pub(super) struct StatusArgs {
     /// Only domains in this state
     #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)).map(state))]
     state: Option<State>,
-    /// Only the domains of this client
-    #[arg(long, value_name = "CLIENT")]
-    client: Option<String>,
+    #[command(flatten)]
+    part: asked::Part,
     /// Also domains that are at the CA and not in the inventory
     #[arg(long)]
     all: bool,
+    /// Says which domains are proven at two CAs, at one of them, or at none; A and B are names of
+    /// [ca.NAME], or clients
+    #[arg(long, num_args = 2, value_names = ["A", "B"],
+        conflicts_with_all = ["expiring_within", "state", "client", "ca", "all", "refresh"])]
+    compare: Vec<String>,
     /// Asks the CA first; changes nothing there and nothing in DNS
     #[arg(long)]
     refresh: bool,
@@ -56,8 +60,12 @@ pub(super) async fn status(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let clients = asked::targets(&settings, args.client.as_deref())?;
+    let clients = args.part.targets(&settings)?;
+    let asked = args.part.clients(&settings)?;
     let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    if !args.compare.is_empty() {
+        return compare::compare(&settings, &args.compare, &names, output).await;
+    }
     let _copy;
     let (store, looks, covered) = if args.refresh {
         let (store, folder, is_ours) = wire::open_to_look(&settings).await?;
@@ -98,8 +106,7 @@ pub(super) async fn status(
     let now = SystemClock.now();
     let is_shown = |view: &DomainView| {
         let by_name = names.is_empty() || names.contains(&view.domain);
-        let by_client =
-            args.client.is_none() || clients.iter().any(|target| target.key == view.client);
+        let by_client = asked.contain(&view.client);
         let by_state = args.state.map_or(
             args.all || !names.is_empty() || view.is_managed(),
             |state| view.state == state,
@@ -131,7 +138,7 @@ pub(super) async fn status(
     ages(
         &*store,
         &settings,
-        args.client.is_some().then_some(&clients),
+        (clients.len() < settings.clients.len()).then_some(&clients),
         now,
         output,
     )
@@ -152,7 +159,7 @@ struct Listing<'a> {
     names: &'a [DomainName],
     known: BTreeSet<DomainName>,
     json: JsonList<'a>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<(String, Vec<Cell>)>,
     bogus: Vec<DomainView>,
     waiting: Vec<DomainView>,
 }
@@ -188,7 +195,7 @@ impl<'a> Listing<'a> {
     fn write(&mut self, view: DomainView) {
         self.json.item(&view);
         if !self.output.is_json() {
-            self.rows.push(row(&view, self.now));
+            self.rows.push((view.ca.clone(), row(&view, self.now)));
         }
         if view.bogus.is_some() {
             self.bogus.push(view);
@@ -203,10 +210,18 @@ impl<'a> Listing<'a> {
         self.json.end();
         tell_bogus(&self.bogus, self.output);
         if !self.rows.is_empty() {
-            self.output.table(
-                &["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"],
-                self.rows,
-            );
+            let mut headers = vec!["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"];
+            let with_ca = self.rows.iter().any(|(ca, _)| *ca != self.rows[0].0);
+            if with_ca {
+                headers.insert(1, "CA");
+            }
+            let rows = self.rows.into_iter().map(|(ca, mut row)| {
+                if with_ca {
+                    row.insert(1, ca.into());
+                }
+                row
+            });
+            self.output.table(&headers, rows.collect());
         }
         Ok(())
     }

@@ -14,7 +14,9 @@ use super::work::Order;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::DomainView;
-use crate::prevalidation::{DomainName, Lateness, LedgerEntry, LedgerState, State};
+use crate::prevalidation::{
+    DomainName, Lateness, LedgerEntry, LedgerState, RecordType, RowKey, State,
+};
 use crate::store::DomainRow;
 use crate::worker::LookState;
 
@@ -22,7 +24,7 @@ use crate::worker::LookState;
 #[derive(Debug)]
 pub(super) struct Scope {
     /// What the worker may touch; `None`: everything.
-    pub only: Option<Vec<DomainName>>,
+    pub only: Option<Vec<RowKey>>,
     /// Clients that the configuration does not name any more, and how many wanted domains they
     /// have.
     strays: BTreeMap<String, usize>,
@@ -88,7 +90,7 @@ impl Scope {
             only: (!everything).then(|| {
                 rows.iter()
                     .filter(allowed)
-                    .map(|row| row.domain.clone())
+                    .map(|row| row.key.clone())
                     .collect()
             }),
             named,
@@ -172,6 +174,8 @@ pub(super) struct Standing {
     owner: String,
     zone: Option<String>,
     provider: String,
+    #[serde(rename = "type")]
+    kind: RecordType,
     value: String,
     state: LedgerState,
     /// Its provider is no longer in the configuration: no run can remove it.
@@ -198,24 +202,18 @@ impl Summary {
         asked
             .iter()
             .for_each(|view| *counts.entry(view.state.as_str()).or_default() += 1);
-        let concerned = |owner: &str| {
-            let owner = DomainName::from_a_labels(owner);
+        let concerned = |key: &RowKey| {
             scope
                 .named
                 .as_ref()
-                .is_none_or(|named| owner.is_ok_and(|owner| named.contains(&owner)))
+                .is_none_or(|named| named.contains(key.domain()))
         };
         let open = in_dns
             .into_iter()
-            .filter(|entry| entry.state.is_open() && concerned(&entry.owner));
-        let errors: BTreeMap<String, String> = asked
+            .filter(|entry| entry.state.is_open() && concerned(&entry.key));
+        let errors: BTreeMap<RowKey, String> = asked
             .iter()
-            .filter_map(|view| {
-                Some((
-                    view.domain.as_str().to_owned(),
-                    view.attempt.as_ref()?.last_error.clone()?,
-                ))
-            })
+            .filter_map(|view| Some((view.key(), view.attempt.as_ref()?.last_error.clone()?)))
             .collect();
         let in_dns: Vec<_> = open
             .map(|entry| Standing::new(entry, &scope.writers, &errors))
@@ -268,10 +266,22 @@ impl Summary {
         }
         output.line(&self.headline());
         if !self.attention.is_empty() {
-            output.table(
-                &["DOMAIN", "STATE", "NEXT", "WHEN", "REASON"],
-                self.attention.iter().map(|view| self.row(view)).collect(),
-            );
+            let mut headers = vec!["DOMAIN", "STATE", "NEXT", "WHEN", "REASON"];
+            let with_ca = self
+                .attention
+                .iter()
+                .any(|view| view.ca != self.attention[0].ca);
+            if with_ca {
+                headers.insert(1, "CA");
+            }
+            let rows = self.attention.iter().map(|view| {
+                let mut row = self.row(view);
+                if with_ca {
+                    row.insert(1, view.ca.clone().into());
+                }
+                row
+            });
+            output.table(&headers, rows.collect());
         }
         if self
             .attention
@@ -520,14 +530,15 @@ impl Standing {
     pub(super) fn new(
         entry: LedgerEntry,
         writers: &Writers,
-        errors: &BTreeMap<String, String>,
+        errors: &BTreeMap<RowKey, String>,
     ) -> Self {
         let tried = entry.removal_tries > 0;
-        let error = errors.get(&entry.owner).filter(|_| tried).cloned();
+        let error = errors.get(&entry.key).filter(|_| tried).cloned();
         let LedgerEntry {
             owner,
             zone,
             provider,
+            kind,
             value,
             state,
             ..
@@ -542,6 +553,7 @@ impl Standing {
             owner,
             zone,
             provider,
+            kind,
             value,
             state,
             error,
@@ -555,9 +567,13 @@ impl Standing {
             .as_ref()
             .map(|zone| format!("zone {zone}, "))
             .unwrap_or_default();
+        let data = match self.kind {
+            RecordType::Txt => format!("\"{}\"", self.value),
+            RecordType::Cname => format!("{}.", self.value),
+        };
         format!(
-            "{} TXT \"{}\" ({zone}provider {})",
-            self.owner, self.value, self.provider
+            "{} {} {data} ({zone}provider {})",
+            self.owner, self.kind, self.provider
         )
     }
 }

@@ -2,7 +2,7 @@
 //! nobody but a person take the domain up again. It needs DNS alone: neither the CA nor the guard
 //! stands in its way, and no token is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use super::{Exit, Failed, Global, asked, by_hand, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::{Output, counted};
-use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode};
+use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
 use crate::store::{DomainRow, Store};
 use crate::worker::{Options, Worker};
 
@@ -24,6 +24,8 @@ pub(super) struct WithdrawArgs {
     /// The domains
     #[arg(required = true, value_name = "DOMAIN")]
     domains: Vec<String>,
+    #[command(flatten)]
+    part: asked::Part,
     /// Says what would be taken out of DNS, and does nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -49,8 +51,11 @@ pub(super) async fn withdraw(
         ));
     }
     let store = wire::store_read_only(&settings).await?;
-    let rows = asked::inventory(store.domains().await?, &settings);
-    let (ours, theirs) = values(&*store, &names).await?;
+    let mut rows = asked::inventory(store.domains().await?, &settings);
+    let clients = args.part.clients(&settings)?;
+    rows.retain(|row| clients.contain(&row.client) && names.contains(&row.domain));
+    let keys: Vec<RowKey> = rows.iter().map(|row| row.key.clone()).collect();
+    let (ours, theirs) = values(&*store, &keys).await?;
     refuse_strangers(&names, &rows, &ours)?;
     let nothing = BTreeMap::new();
     for value in standing(&settings, theirs, &nothing) {
@@ -61,7 +66,7 @@ pub(super) async fn withdraw(
     }
     let (with, without): (Vec<DomainName>, Vec<DomainName>) = names
         .into_iter()
-        .partition(|name| ours.iter().any(|entry| entry.owner == name.as_str()));
+        .partition(|name| ours.iter().any(|entry| entry.key.domain() == name));
     if !without.is_empty() {
         output.notice(&format!(
             "nothing of ours is in DNS at {}",
@@ -83,18 +88,23 @@ pub(super) async fn withdraw(
     ask(&with, ours.len(), args.yes, output)?;
 
     let (store, _) = wire::open(&settings, false).await?;
-    order(&*store, &with).await?;
-    remove(&settings, &store, &with, args.wait).await?;
-    report(&settings, &*store, &with, ours, output).await
+    let keys: Vec<RowKey> = rows
+        .into_iter()
+        .map(|row| row.key)
+        .filter(|key| ours.iter().any(|entry| entry.key == *key))
+        .collect();
+    order(&*store, &keys).await?;
+    remove(&settings, &store, &keys, args.wait).await?;
+    report(&settings, &*store, &keys, ours, output).await
 }
 
-/// The open values at the names: ours, and those that stood there before.
+/// The open values of the rows: ours, and those that stood there before.
 async fn values(
     store: &dyn Store,
-    names: &[DomainName],
+    keys: &[RowKey],
 ) -> Result<(Vec<LedgerEntry>, Vec<LedgerEntry>), Failed> {
     let mut all = store.open_entries(None).await?;
-    all.retain(|entry| names.iter().any(|name| name.as_str() == entry.owner));
+    all.retain(|entry| keys.contains(&entry.key));
     Ok(all
         .into_iter()
         .partition(|entry| entry.state != LedgerState::Foreign))
@@ -106,7 +116,7 @@ fn refuse_strangers(
     rows: &[DomainRow],
     ours: &[LedgerEntry],
 ) -> Result<(), Failed> {
-    let has_value = |name: &DomainName| ours.iter().any(|entry| entry.owner == name.as_str());
+    let has_value = |name: &DomainName| ours.iter().any(|entry| entry.key.domain() == name);
     let rest: Vec<DomainName> = names
         .iter()
         .filter(|name| !has_value(name))
@@ -135,8 +145,8 @@ fn ask(names: &[DomainName], count: usize, yes: bool, output: &Output) -> Result
     }
 }
 
-async fn order(store: &dyn Store, names: &[DomainName]) -> Result<(), Failed> {
-    by_hand::order(store, "withdraw", names, |lease, now| {
+async fn order(store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {
+    by_hand::order(store, "withdraw", keys, |lease, now| {
         let attempt = &mut lease.row.attempt;
         attempt.withdrawn_at = Some(now);
         let reason = "withdrawn by hand".to_owned();
@@ -163,12 +173,12 @@ async fn order(store: &dyn Store, names: &[DomainName]) -> Result<(), Failed> {
 async fn remove(
     settings: &Settings,
     store: &Arc<dyn Store>,
-    names: &[DomainName],
+    keys: &[RowKey],
     wait: SignedDuration,
 ) -> Result<(), Failed> {
     let run = format!("withdraw-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"));
     let options = Options {
-        only: Some(names.to_vec()),
+        only: Some(keys.to_vec()),
         lanes: 1,
         ..Options::new(format!("{run}/{}", std::process::id()), run)
     };
@@ -196,11 +206,11 @@ struct Report {
 async fn report(
     settings: &Settings,
     store: &dyn Store,
-    names: &[DomainName],
+    keys: &[RowKey],
     before: Vec<LedgerEntry>,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let (left, _) = values(store, names).await?;
+    let (left, _) = values(store, keys).await?;
     let withdrawn = before
         .into_iter()
         .filter(|entry| left.iter().all(|other| other.id != entry.id))
@@ -210,13 +220,9 @@ async fn report(
         .domains()
         .await?
         .into_iter()
-        .filter(|row| names.contains(&row.domain))
+        .filter(|row| keys.contains(&row.key))
     {
-        errors.extend(
-            row.attempt
-                .last_error
-                .map(|error| (row.domain.as_str().to_owned(), error)),
-        );
+        errors.extend(row.attempt.last_error.map(|error| (row.key.clone(), error)));
     }
     let report = Report {
         dry_run: false,
@@ -244,6 +250,7 @@ async fn report(
             Some(hint),
         );
     }
+    let names: BTreeSet<_> = keys.iter().map(RowKey::domain).collect();
     for name in names {
         let shown = name.both_forms();
         output.line(&format!(
@@ -260,7 +267,7 @@ async fn report(
 fn standing(
     settings: &Settings,
     entries: Vec<LedgerEntry>,
-    errors: &BTreeMap<String, String>,
+    errors: &BTreeMap<RowKey, String>,
 ) -> Vec<Standing> {
     let writers = Writers::of(settings);
     entries

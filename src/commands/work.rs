@@ -15,7 +15,7 @@ use super::summary::{Scope, Summary};
 use super::{Exit, Failed, asked, certificate, held, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RowKey};
 use crate::store::{Event, Store};
 use crate::worker::{Intake, Options, Target, Worker};
 
@@ -67,10 +67,10 @@ pub(super) async fn work(
         concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
         ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
     };
-    if let Some(named) = &order.only {
-        store.wake(named, clock.now()).await?;
+    if let Some(only) = scope.only.as_ref().filter(|_| order.only.is_some()) {
+        store.wake(only, clock.now()).await?;
     }
-    let is_asked = |name: &DomainName| scope.only.as_ref().is_none_or(|only| only.contains(name));
+    let is_asked = |key: &RowKey| scope.only.as_ref().is_none_or(|only| only.contains(key));
     held::tell_run(&*store, is_asked, clock.now(), output).await?;
     let ground = asked::Ground::of(settings, &policy);
     let (mut asked_for, mut valid) = (0, BTreeSet::new());
@@ -81,7 +81,7 @@ pub(super) async fn work(
         for view in page.into_iter().filter(|view| scope.asked(view)) {
             asked_for += 1;
             if view.with_margin {
-                valid.insert(view.domain);
+                valid.insert(view.at());
             }
         }
     }
@@ -227,11 +227,12 @@ pub(super) fn run_name(command: &str, now: Timestamp) -> String {
 struct Voice<'a> {
     output: &'a Output,
     bar: Progress<'a>,
-    valid: BTreeSet<DomainName>,
+    /// Each at its client.
+    valid: BTreeSet<(DomainName, String)>,
 }
 
 impl<'a> Voice<'a> {
-    fn new(output: &'a Output, asked: usize, valid: BTreeSet<DomainName>) -> Self {
+    fn new(output: &'a Output, asked: usize, valid: BTreeSet<(DomainName, String)>) -> Self {
         let bar = output.progress(u64::try_from(asked).unwrap_or(u64::MAX), "valid domains");
         let voice = Self { output, bar, valid };
         voice.count();
@@ -257,7 +258,8 @@ impl<'a> Voice<'a> {
         ));
         self.bar.say(&format!("{subject} {}", event.kind));
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
-            self.valid.insert(domain.clone());
+            let client = event.client.clone().unwrap_or_default();
+            self.valid.insert((domain.clone(), client));
             self.count();
         }
     }

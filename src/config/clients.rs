@@ -1,5 +1,5 @@
-//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once in all of
-//! them (faults G04).
+//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once at each
+//! client (faults G04).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -37,14 +37,14 @@ struct First {
     provider: Option<String>,
 }
 
-/// Reads `[[client]]` and sees to it that every name stands once in all of them.
+/// Reads `[[client]]` and sees to it that every name stands once at each client.
 pub(super) struct Clients<'a> {
     top: &'a Section<'a>,
     cas: &'a BTreeMap<String, Option<CaSettings>>,
     providers: &'a BTreeMap<String, ProviderTable>,
     accept_idn: bool,
-    /// Where each name was found first.
-    seen: HashMap<DomainName, First>,
+    /// Where each name was found first, at each client.
+    seen: HashMap<DomainName, Vec<First>>,
     /// The client at hand: its account at a CA, and which one it is there.
     at_hand: (Option<String>, Option<ClientSelector>),
     /// Whether the notice on names below `test` was given: once is enough.
@@ -339,14 +339,15 @@ impl<'a> Clients<'a> {
             message,
             hint,
         };
-        if let Some(first) = self.seen.get(&name) {
+        let mut firsts = self.seen.get(&name).into_iter().flatten();
+        if let Some(first) = firsts.find(|first| first.client == self.at_hand) {
             let message = format!(
                 "{} is listed twice; first at {}:{}",
                 name.both_forms(),
                 first.file.display(),
                 first.line
             );
-            if first.client == self.at_hand && first.provider.as_ref() == provider {
+            if first.provider.as_ref() == provider {
                 section
                     .reader
                     .notices
@@ -354,7 +355,7 @@ impl<'a> Clients<'a> {
                     .push(place(message, None));
                 return;
             }
-            let hint = "a domain belongs to one client and one provider: leave one of the two out";
+            let hint = "at one client a domain has one provider: leave one of the two out";
             section
                 .reader
                 .faults
@@ -379,7 +380,7 @@ impl<'a> Clients<'a> {
             client: self.at_hand.clone(),
             provider: provider.cloned(),
         };
-        self.seen.insert(name.clone(), first);
+        self.seen.entry(name.clone()).or_default().push(first);
         domains.push(ClientDomain {
             name,
             provider: provider.cloned(),

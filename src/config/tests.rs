@@ -209,7 +209,6 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:15: client.provider: there is no section [provider.…] of this name",
         "prevalidate.toml:20: client.domains: `co.uk` is a public suffix",
         "prevalidate.toml:25: client.reference: must begin with cli-",
-        "prevalidate.toml:26: client.domains: example.ch is listed twice; first at prevalidate.toml:17",
         "prevalidate.toml:27: provider.internal.kind: missing: say which kind of provider",
         "prevalidate.toml:30: propagation.poll: must be a duration with its unit in quotes",
         "prevalidate.toml:31: propagation.mode: needs `resolvers`",
@@ -279,6 +278,27 @@ fn a_bad_line_of_a_list_costs_only_itself_and_a_list_of_another_kind_is_refused_
 }
 
 #[test]
+fn a_domain_may_be_at_two_clients_and_stands_once_at_each() {
+    let folder = Folder::new();
+    let other =
+        "[[client]]\nname = \"Other AG\"\nprovider = \"edge\"\ndomains = [\"example.ch\"]\n";
+    let settings = folder.load(&format!("{GOOD}\n{other}")).unwrap();
+    let at = |client: &ClientSettings| {
+        let names = client.domains.iter();
+        names.filter(|d| d.name.as_str() == "example.ch").count()
+    };
+    let counts: Vec<_> = settings.clients.iter().map(at).collect();
+    assert_eq!(counts, [1, 1]);
+    let again = other.replace("edge", "internal");
+    let faults = folder.faults(&format!("{GOOD}\n{other}\n{again}"));
+    assert!(
+        faults[0].contains("example.ch is listed twice"),
+        "{faults:?}"
+    );
+    assert_eq!(faults.len(), 1, "{faults:?}");
+}
+
+#[test]
 fn a_name_twice_for_two_providers_is_a_fault_and_thousands_of_faults_are_bounded() {
     let folder = Folder::new();
     let both = GOOD.replace("[\"example.ch\"", "[\"example.com\", \"example.ch\"");
@@ -290,7 +310,7 @@ fn a_name_twice_for_two_providers_is_a_fault_and_thousands_of_faults_are_bounded
     folder.write("domains.txt", &names);
     let list = "domains_file = \"domains.txt\"\n";
     let text = GOOD.replace("[[client.domain]]", &format!("{list}[[client.domain]]"));
-    let text = format!("{text}\n[[client]]\nname = \"Other AG\"\nprovider = \"edge\"\n{list}");
+    let text = format!("{text}\n[[client]]\nname = \"Muster AG\"\nprovider = \"edge\"\n{list}");
     let faults = folder.faults(&text);
     assert_eq!(faults.len(), 101);
     assert_eq!(faults[100], "and 19900 more faults");

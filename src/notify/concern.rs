@@ -17,8 +17,7 @@ use crate::text::{moment, relative};
 /// For so long something that happened is news.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What is wrong, by topic and by whom it concerns: a domain in A-labels, or the key of a client.
-/// For what happened, a space and the moment follow, so that the next time is another concern.
+/// What is wrong, by topic and by whom it concerns: the key of a domain's row, or of a client. For what happened, a space and the moment follow, so that the next time is another concern.
 pub type Concerns<'a> = BTreeMap<Topic, BTreeMap<Cow<'a, str>, Concern<'a>>>;
 
 /// What is wrong with one of them.
@@ -64,7 +63,10 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         .enumerate()
         .filter(|(_, entry)| is_judged(entry))
     {
-        let whom = || Cow::Borrowed(entry.domain.as_str());
+        let whom = || match entry.further {
+            true => Cow::Owned(entry.key().text().to_owned()),
+            false => Cow::Borrowed(entry.domain.as_str()),
+        };
         let trouble = picture.troubles.domains.get(&place);
         if trouble.is_some_and(|trouble| trouble.lapsed) {
             add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
@@ -97,7 +99,7 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             .as_ref()
             .filter(|c| picture.at.duration_since(c.at) < NEWS)
         {
-            let whom = Cow::Owned(format!("{} {}", entry.domain, changed.at));
+            let whom = Cow::Owned(format!("{} {}", whom(), changed.at));
             add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
         }
     }

@@ -13,7 +13,7 @@ use super::concern::{Concern, Concerns};
 use super::{Severity, Topic};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::words::counted;
-use crate::prevalidation::{DomainName, State};
+use crate::prevalidation::{RowKey, State};
 use crate::text::{escape, moment, relative};
 
 /// So many are named; the others are counted.
@@ -68,6 +68,9 @@ pub struct Item {
     pub name: String,
     /// For people, with its U-labels.
     pub shown: String,
+    /// The client, where the domain is at several and this is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Since when, as far as it was noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -288,14 +291,28 @@ pub(super) fn new_id() -> String {
 impl Item {
     pub(super) fn of(whom: &str, since: Option<Timestamp>, why: Option<String>) -> Self {
         // What happened has its moment behind its name.
-        let (name, moment) = whom
-            .split_once(' ')
-            .map_or((whom, None), |(name, at)| (name, at.parse().ok()));
-        let shown = DomainName::from_a_labels(name)
-            .map_or_else(|_| escape(name).into_owned(), |name| name.both_forms());
+        let (name, moment) = match whom.rsplit_once(' ') {
+            Some((name, last)) => match last.parse().ok() {
+                Some(moment) => (name, Some(moment)),
+                None => (whom, None),
+            },
+            None => (whom, None),
+        };
+        let (name, shown, client) = match RowKey::read(name) {
+            Ok(key) => {
+                let client = key
+                    .further_client()
+                    .map(|client| escape(client).into_owned());
+                let at = client.as_ref().map(|client| format!(" at {client}"));
+                let shown = key.domain().both_forms() + &at.unwrap_or_default();
+                (key.domain().to_string(), shown, client)
+            }
+            Err(_) => (escape(name).into_owned(), escape(name).into_owned(), None),
+        };
         Self {
-            name: escape(name).into_owned(),
+            name,
             shown,
+            client,
             since: moment.or(since),
             why: why.map(|why| bounded(&why)),
         }

@@ -93,6 +93,7 @@ impl World {
         self.picture.entries.push(Entry {
             domain: DomainName::from_a_labels(name).unwrap(),
             client: CLIENT.into(),
+            further: false,
             provider: None,
             state: State::Valid,
             covered: false,

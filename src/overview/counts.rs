@@ -145,6 +145,7 @@ mod tests {
         Entry {
             domain: DomainName::from_a_labels(name).unwrap(),
             client: "a".into(),
+            further: false,
             provider: None,
             state,
             covered: name.starts_with("www."),

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
+use url::form_urlencoded;
 
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{DomainName, State};
@@ -71,6 +72,8 @@ pub enum Start {
 pub struct Cursor {
     key: i64,
     domain: DomainName,
+    /// Of a further row of the domain.
+    client: Option<String>,
 }
 
 /// What was found.
@@ -135,7 +138,14 @@ impl Sort {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.key, self.domain)
+        write!(f, "{}.{}", self.key, self.domain)?;
+        match &self.client {
+            Some(client) => {
+                let client = form_urlencoded::byte_serialize(client.as_bytes());
+                write!(f, "/{}", client.collect::<String>())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -145,10 +155,19 @@ impl std::str::FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "must be the `next` of an earlier answer";
         let (key, domain) = text.split_once('.').ok_or(FORM)?;
-        let domain = DomainName::from_a_labels(domain).map_err(|_| FORM)?;
+        let (domain, client) = match domain.split_once('/') {
+            Some((domain, client)) => (domain, Some(client)),
+            None => (domain, None),
+        };
+        let read = |client: &str| {
+            let text = format!("c={client}");
+            let mut pairs = form_urlencoded::parse(text.as_bytes());
+            pairs.next().map(|(_, client)| client.into_owned())
+        };
         Ok(Self {
             key: key.parse().map_err(|_| FORM)?,
-            domain,
+            domain: DomainName::from_a_labels(domain).map_err(|_| FORM)?,
+            client: client.and_then(read),
         })
     }
 }
@@ -281,7 +300,7 @@ impl Query {
             Start::Page(page) => (page - 1).saturating_mul(self.limit),
             Start::After(cursor) => {
                 let after = |row: &(i64, &Entry)| {
-                    let order = (row.0, &row.1.domain).cmp(&(cursor.key, &cursor.domain));
+                    let order = place(row).cmp(&cursor.place());
                     if self.descending {
                         order.is_lt()
                     } else {
@@ -317,6 +336,7 @@ impl Query {
         let cursor = |entry: &&Entry| Cursor {
             key: self.sort.key(entry),
             domain: entry.domain.clone(),
+            client: entry.further.then(|| entry.client.to_string()),
         };
         Found {
             total,
@@ -395,8 +415,17 @@ fn has(name: &str, word: &str) -> bool {
 }
 
 /// The place of a row in the ascending order.
-fn place<'a>(row: &(i64, &'a Entry)) -> (i64, &'a DomainName) {
-    (row.0, &row.1.domain)
+fn place<'a>(row: &(i64, &'a Entry)) -> (i64, &'a DomainName, &'a str) {
+    let entry = row.1;
+    let client = entry.further.then_some(&*entry.client);
+    (row.0, &entry.domain, client.unwrap_or_default())
+}
+
+impl Cursor {
+    fn place(&self) -> (i64, &DomainName, &str) {
+        let client = self.client.as_deref().unwrap_or_default();
+        (self.key, &self.domain, client)
+    }
 }
 
 fn one_of<const N: usize>(words: [&str; N]) -> String {
@@ -425,6 +454,7 @@ mod tests {
         Entry {
             domain: DomainName::from_a_labels(name).unwrap(),
             client: "sandbox/Muster AG".into(),
+            further: false,
             provider: (state == State::Valid).then(|| "internal".into()),
             state,
             covered: false,
@@ -562,7 +592,7 @@ mod tests {
         fn a_query_is_read_as_it_is_written(query in any_query(), page in 1..5_usize, name in "[a-z]{1,9}", key: i64) {
             let domain = DomainName::from_a_labels(&format!("{name}.ch")).unwrap();
             let client = query.client.as_ref().map(|client| client.trim().to_owned());
-            for start in [Start::Page(page), Start::After(Cursor { key, domain })] {
+            for start in [Start::Page(page), Start::After(Cursor { key, domain, client: None })] {
                 let query = Query { start, client: client.clone(), ..query.clone() };
                 let pairs = query.pairs();
                 prop_assert_eq!(Query::read(pairs.iter().map(|(name, value)| (*name, &**value))), Ok(query));

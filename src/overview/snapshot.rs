@@ -10,8 +10,10 @@ use serde::Serialize;
 use super::clients::Age;
 use super::danger::{Danger, Gravity};
 use super::trouble::{Trouble, Troubles};
-use super::{Basis, Beside, DomainView, ProofView, Standing, open_entries, stranger, view};
-use crate::prevalidation::{DomainName, Lateness, LedgerEntry, Policy, State};
+use super::{
+    At, Basis, Beside, DomainView, Ledger, ProofView, Standing, open_entries, stranger, view,
+};
+use crate::prevalidation::{DomainName, Lateness, Policy, RowKey, State};
 use crate::store::{DomainRow, Pages, Store, StoreError};
 use crate::worker::{Cover, refusal_fact};
 
@@ -20,7 +22,7 @@ use crate::worker::{Cover, refusal_fact};
 pub struct Snapshot {
     /// That moment.
     pub at: Timestamp,
-    /// Every domain, unmanaged ones too, by name.
+    /// Every domain at each of its clients, unmanaged ones too, by name.
     pub entries: Vec<Entry>,
     /// Every client of the configuration, by key.
     pub clients: Vec<ClientStanding>,
@@ -36,6 +38,9 @@ pub struct Entry {
     pub domain: DomainName,
     /// The key of its client.
     pub client: Arc<str>,
+    /// The domain has a row at another client, which came first.
+    #[serde(skip)]
+    pub further: bool,
     /// The `[provider.NAME]`; `None`: whichever has the zone.
     pub provider: Option<Arc<str>>,
     /// The state.
@@ -139,12 +144,9 @@ impl Snapshot {
         domains.chain(clients).fold(inventory, Gravity::max)
     }
 
-    /// Where among the entries a domain is.
-    pub fn place(&self, domain: &DomainName) -> Option<u32> {
-        self.entries
-            .binary_search_by(|entry| entry.domain.cmp(domain))
-            .ok()
-            .and_then(|place| place.try_into().ok())
+    /// Where among the entries a domain at a client is.
+    pub fn place(&self, domain: &DomainName, client: &str) -> Option<u32> {
+        find(&self.entries, domain, client).and_then(|place| place.try_into().ok())
     }
 }
 
@@ -159,13 +161,13 @@ impl ClientStanding {
 }
 
 struct Reading<'a> {
-    ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    ledger: Ledger,
     beside: Beside,
     cover: Cover,
     /// What is said of many is kept once.
     texts: HashSet<Arc<str>>,
     entries: Vec<Entry>,
-    troubled: BTreeMap<DomainName, Trouble>,
+    troubled: BTreeMap<At, Trouble>,
     basis: &'a Basis<'a>,
     now: Timestamp,
 }
@@ -174,21 +176,17 @@ impl Reading<'_> {
     fn take(&mut self, row: DomainRow) {
         self.cover
             .take(&row, &row.sighting, self.basis.policy, self.now);
-        let ledger = self
-            .ledger
-            .get(row.domain.as_str())
-            .cloned()
-            .unwrap_or_default();
+        let ledger = self.ledger.get(&row.key).cloned().unwrap_or_default();
         if let Some(view) = view(row, ledger, None, self.basis, self.now) {
             self.troubled
-                .extend(Trouble::of(&view).map(|trouble| (view.domain.clone(), trouble)));
+                .extend(Trouble::of(&view).map(|trouble| (view.at(), trouble)));
             self.entries.push(Entry::of(view, &mut self.texts));
         }
     }
 
     fn take_strangers(&mut self) {
-        for (domain, target) in &self.beside.unmanaged {
-            if !self.cover.has_row(domain) {
+        for ((domain, client), target) in &self.beside.unmanaged {
+            if !self.cover.has_row(client, domain) {
                 self.entries.push(Entry::of(
                     stranger(domain.clone(), target.clone()),
                     &mut self.texts,
@@ -196,7 +194,7 @@ impl Reading<'_> {
             }
         }
         self.entries
-            .sort_unstable_by(|a, b| a.domain.cmp(&b.domain));
+            .sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     }
 
     /// Looks again at those that one above them covers: they stand as that one does.
@@ -206,12 +204,13 @@ impl Reading<'_> {
     ) -> Result<(), StoreError> {
         let above = |entry: &Entry| {
             self.cover
-                .above(&entry.domain, &self.beside.above, self.now)
+                .above(&entry.client, &entry.domain, &self.beside.above, self.now)
         };
-        let covered: BTreeMap<DomainName, DomainName> = self
+        let at = |entry: &Entry| (entry.domain.clone(), entry.client.to_string());
+        let covered: BTreeMap<At, DomainName> = self
             .entries
             .iter()
-            .filter_map(|entry| Some((entry.domain.clone(), above(entry)?)))
+            .filter_map(|entry| Some((at(entry), above(entry)?)))
             .collect();
         if covered.is_empty() {
             return Ok(());
@@ -219,17 +218,18 @@ impl Reading<'_> {
         let mut below = Vec::with_capacity(covered.len());
         while let Some(rows) = pages.next().await? {
             for row in rows {
-                let Some(parent) = covered.get(&row.domain) else {
+                let at = (row.domain.clone(), row.client.clone());
+                let Some(parent) = covered.get(&at) else {
                     continue;
                 };
-                let ledger = self.ledger.remove(row.domain.as_str()).unwrap_or_default();
+                let ledger = self.ledger.remove(&row.key).unwrap_or_default();
                 if let Some(mut view) =
                     view(row, ledger, Some(parent.clone()), self.basis, self.now)
                 {
                     // Its own need not be mended.
-                    self.troubled.remove(&view.domain);
+                    self.troubled.remove(&at);
                     view.counts_with(
-                        self.find(parent)
+                        find(&self.entries, parent, &at.1)
                             .map(|index| self.entries[index].standing()),
                     );
                     below.push(Entry::of(view, &mut self.texts));
@@ -238,7 +238,7 @@ impl Reading<'_> {
         }
         for entry in below {
             // What appeared in the store since the first reading is in the next picture.
-            if let Some(index) = self.find(&entry.domain) {
+            if let Some(index) = find(&self.entries, &entry.domain, &entry.client) {
                 self.entries[index] = entry;
             }
         }
@@ -250,15 +250,11 @@ impl Reading<'_> {
         let troubled = std::mem::take(&mut self.troubled);
         troubles.domains = troubled
             .into_iter()
-            .filter_map(|(domain, trouble)| Some((self.find(&domain)?, trouble)))
+            .filter_map(|((domain, client), trouble)| {
+                Some((find(&self.entries, &domain, &client)?, trouble))
+            })
             .collect();
         Ok(troubles)
-    }
-
-    fn find(&self, domain: &DomainName) -> Option<usize> {
-        self.entries
-            .binary_search_by(|entry| entry.domain.cmp(domain))
-            .ok()
     }
 
     async fn clients(&mut self, store: &dyn Store) -> Result<Vec<ClientStanding>, StoreError> {
@@ -276,6 +272,16 @@ impl Reading<'_> {
         }
         Ok(clients)
     }
+}
+
+/// Where a domain at a client is among entries in their order.
+fn find(entries: &[Entry], domain: &DomainName, client: &str) -> Option<usize> {
+    let from = entries.partition_point(|entry| entry.domain < *domain);
+    let own = entries[from..]
+        .iter()
+        .take_while(|entry| entry.domain == *domain);
+    let place = own.into_iter().position(|entry| *entry.client == *client)?;
+    Some(from + place)
 }
 
 /// The one copy of a text.
@@ -304,10 +310,24 @@ impl Entry {
             due_at: view.due_at,
             ca_read_at: view.ca_read_at,
             client: kept(texts, &view.client),
+            further: view.further,
             provider: view.provider.map(|name| kept(texts, &name)),
             reason: kept(texts, &view.reason),
             domain: view.domain,
         }
+    }
+
+    /// Its row.
+    pub fn key(&self) -> RowKey {
+        match self.further {
+            true => RowKey::further(&self.domain, &self.client),
+            false => RowKey::from(&self.domain),
+        }
+    }
+
+    /// What it is ordered by: the name, and then as the rows of one name are.
+    pub fn order(&self) -> (&DomainName, bool, &str) {
+        (&self.domain, self.further, &self.client)
     }
 
     /// How near it is to having no proof that counts, at a moment after the picture.

@@ -1,37 +1,97 @@
 //! All domains one page after another, by name: for lists of 100,000 that nobody holds at once. The
 //! store is read twice, because a domain stands as the one above it does, and that may come later.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
-use super::{Basis, Beside, DomainView, open_entries, stranger, view};
-use crate::prevalidation::{Attempt, DomainName, LedgerEntry, Sighting};
+use super::{At, Basis, Beside, Covered, DomainView, Ledger, open_entries, stranger, told, view};
+use crate::prevalidation::{Attempt, DomainName, RowKey, Sighting};
 use crate::store::{DomainRow, Origin, Pages, Store, StoreError, Wanted};
-use crate::worker::{Cover, Covering, Target};
+use crate::worker::{Cover, Target};
 
 /// What a configuration wants: it lies over the rows of the store.
 #[derive(Debug)]
 pub struct Wishes {
-    /// By name.
-    pub wanted: BTreeMap<DomainName, Wanted>,
+    /// By name and client.
+    wanted: Vec<Wanted>,
     /// No line of a list was left out, which may have meant a domain that is not named here.
-    pub is_whole: bool,
+    is_whole: bool,
+}
+
+impl Wishes {
+    /// Those of a configuration.
+    pub fn new(mut wanted: Vec<Wanted>, is_whole: bool) -> Self {
+        wanted.sort_by(|a, b| (&a.domain, &a.client).cmp(&(&b.domain, &b.client)));
+        Self { wanted, is_whole }
+    }
+
+    /// Those for one domain.
+    fn of(&self, domain: &DomainName) -> &[Wanted] {
+        let from = self.wanted.partition_point(|wish| wish.domain < *domain);
+        let own = &self.wanted[from..];
+        &own[..own.partition_point(|wish| wish.domain == *domain)]
+    }
+
+    /// All rows as they are wanted, those that are not stored yet among them.
+    pub fn over(&self, rows: Vec<DomainRow>) -> Vec<DomainRow> {
+        let mut groups: BTreeMap<DomainName, Vec<DomainRow>> = BTreeMap::new();
+        for row in rows {
+            groups.entry(row.domain.clone()).or_default().push(row);
+        }
+        for wish in &self.wanted {
+            groups.entry(wish.domain.clone()).or_default();
+        }
+        let groups = groups.into_iter();
+        groups
+            .flat_map(|(domain, rows)| self.group(&domain, rows))
+            .collect()
+    }
+
+    /// The rows of one domain as they are wanted. A row that the configuration does not name stays
+    /// wanted unless the configuration is whole. As the store does it, a domain that nobody wants
+    /// at its first client any more takes its row along.
+    fn group(&self, domain: &DomainName, mut rows: Vec<DomainRow>) -> Vec<DomainRow> {
+        let wishes = self.of(domain);
+        if self.is_whole {
+            for row in &mut rows {
+                row.origins.retain(|&origin| origin != Origin::Config);
+            }
+        }
+        let mut new = Vec::new();
+        for wish in wishes {
+            if let Some(row) = rows.iter_mut().find(|row| row.client == wish.client) {
+                take(row, wish);
+                continue;
+            }
+            let names = |row: &DomainRow| wishes.iter().any(|wish| wish.client == row.client);
+            let first = rows
+                .iter_mut()
+                .find(|row| row.key.further_client().is_none());
+            match first {
+                Some(row) if row.origins.is_empty() && !names(row) => take(row, wish),
+                Some(_) => new.push(unread(wish, RowKey::further(domain, &wish.client))),
+                None if new.is_empty() => new.push(unread(wish, RowKey::from(domain))),
+                None => new.push(unread(wish, RowKey::further(domain, &wish.client))),
+            }
+        }
+        rows.extend(new);
+        rows
+    }
 }
 
 /// The way through all domains.
 pub struct Walk<'a> {
     basis: Basis<'a>,
     now: Timestamp,
-    ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    ledger: Ledger,
     above: BTreeMap<String, crate::worker::Above>,
-    strangers: BTreeMap<DomainName, Target>,
+    strangers: BTreeMap<At, Target>,
     cover: Cover,
-    covered: Covering,
+    covered: Covered,
     rows: Laid<'a>,
     /// Domains above others, as they are met.
-    parents: BTreeMap<DomainName, Option<DomainView>>,
+    parents: BTreeMap<At, Option<DomainView>>,
 }
 
 impl<'a> Walk<'a> {
@@ -43,7 +103,7 @@ impl<'a> Walk<'a> {
         store: &'a dyn Store,
         wishes: &'a Wishes,
         basis: Basis<'a>,
-        covered: Covering,
+        covered: Covered,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let ledger = open_entries(store, None).await?;
@@ -55,7 +115,7 @@ impl<'a> Walk<'a> {
                 .for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
         }
         let mut strangers = beside.unmanaged;
-        strangers.retain(|domain, _| !cover.has_row(domain));
+        strangers.retain(|(domain, client), _| !cover.has_row(client, domain));
         Ok(Self {
             basis,
             now,
@@ -76,7 +136,7 @@ impl<'a> Walk<'a> {
     pub async fn next(&mut self) -> Result<Option<Vec<DomainView>>, StoreError> {
         let Some(rows) = self.rows.next().await? else {
             let rest = std::mem::take(&mut self.strangers);
-            let rest = rest.into_iter().map(|(name, at)| stranger(name, at));
+            let rest = rest.into_iter().map(|((name, _), at)| stranger(name, at));
             let rest: Vec<_> = rest.collect();
             return Ok((!rest.is_empty()).then_some(rest));
         };
@@ -87,27 +147,25 @@ impl<'a> Walk<'a> {
             page.extend(found);
         }
         if let Some(last) = last {
-            let later = self.strangers.split_off(&last);
+            // All rows of the last domain are on this page, and no key of a client is this text.
+            let later = self.strangers.split_off(&(last, char::MAX.to_string()));
             let sooner = std::mem::replace(&mut self.strangers, later);
-            page.extend(sooner.into_iter().map(|(name, at)| stranger(name, at)));
-            page.sort_unstable_by(|a, b| a.domain.cmp(&b.domain));
+            page.extend(sooner.into_iter().map(|((name, _), at)| stranger(name, at)));
+            page.sort_unstable_by_key(DomainView::key);
         }
         Ok(Some(page))
     }
 
     async fn view(&mut self, row: DomainRow) -> Result<Option<DomainView>, StoreError> {
-        let told = self
-            .covered
-            .get(&row.domain)
-            .filter(|_| self.basis.policy.cover)
-            .cloned();
-        let parent = told.or_else(|| self.cover.above(&row.domain, &self.above, self.now));
-        let entries = self
-            .ledger
-            .get(row.domain.as_str())
-            .cloned()
-            .unwrap_or_default();
-        let Some(mut found) = view(row, entries, parent.clone(), &self.basis, self.now) else {
+        let told = told(&self.covered, &row, &self.basis);
+        let above = || {
+            self.cover
+                .above(&row.client, &row.domain, &self.above, self.now)
+        };
+        let parent = told.or_else(above).map(|name| (name, row.client.clone()));
+        let entries = self.ledger.get(&row.key).cloned().unwrap_or_default();
+        let covered_by = parent.as_ref().map(|(name, _)| name.clone());
+        let Some(mut found) = view(row, entries, covered_by, &self.basis, self.now) else {
             return Ok(None);
         };
         if let Some(parent) = parent {
@@ -119,20 +177,16 @@ impl<'a> Walk<'a> {
     }
 
     /// A domain above others is read once.
-    async fn meet(&mut self, parent: &DomainName) -> Result<(), StoreError> {
+    async fn meet(&mut self, parent: &At) -> Result<(), StoreError> {
         if self.parents.contains_key(parent) {
             return Ok(());
         }
-        let row = match self.cover.has_row(parent) {
+        let row = match self.cover.has_row(&parent.1, &parent.0) {
             true => self.rows.one(parent).await?,
             false => None,
         };
         let found = row.and_then(|row| {
-            let entries = self
-                .ledger
-                .get(parent.as_str())
-                .cloned()
-                .unwrap_or_default();
+            let entries = self.ledger.get(&row.key).cloned().unwrap_or_default();
             view(row, entries, None, &self.basis, self.now)
         });
         self.parents.insert(parent.clone(), found);
@@ -140,13 +194,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The rows of the store, by name, as the configuration wants them.
+/// The rows of the store, by name, as the configuration wants them; all rows of a domain come
+/// together.
 struct Laid<'a> {
     store: &'a dyn Store,
     pages: Pages<'a, dyn Store + 'a>,
     wishes: &'a Wishes,
-    /// Up to here all was given.
-    until: Option<DomainName>,
+    /// So many wishes were given.
+    given: usize,
+    /// The rows of a domain of which the next page may have more.
+    kept: Vec<DomainRow>,
     ended: bool,
 }
 
@@ -156,7 +213,8 @@ impl<'a> Laid<'a> {
             store,
             pages: Pages::of(store),
             wishes,
-            until: None,
+            given: 0,
+            kept: Vec::new(),
             ended: false,
         }
     }
@@ -165,64 +223,68 @@ impl<'a> Laid<'a> {
         if self.ended {
             return Ok(None);
         }
-        let mut laid = Vec::new();
+        let mut rows = std::mem::take(&mut self.kept);
         match self.pages.next().await? {
-            Some(rows) => {
-                for row in rows {
-                    let before = (self.after(), Bound::Excluded(&row.domain));
-                    let missing = self.wishes.wanted.range::<DomainName, _>(before);
-                    laid.extend(missing.map(|(_, wish)| unread(wish)));
-                    self.until = Some(row.domain.clone());
-                    let wish = self.wishes.wanted.get(&row.domain);
-                    laid.push(over(row, wish, self.wishes.is_whole));
-                }
+            Some(page) => {
+                rows.extend(page);
+                let last = rows.last().map(|row| row.domain.clone());
+                let whole = rows
+                    .iter()
+                    .take_while(|row| Some(&row.domain) != last.as_ref())
+                    .count();
+                self.kept = rows.split_off(whole);
             }
-            None => {
-                self.ended = true;
-                let rest = (self.after(), Bound::Unbounded);
-                let rest = self.wishes.wanted.range::<DomainName, _>(rest);
-                laid.extend(rest.map(|(_, wish)| unread(wish)));
+            None => self.ended = true,
+        }
+        let (mut laid, mut rows) = (Vec::new(), VecDeque::from(rows));
+        while let Some(first) = rows.pop_front() {
+            let domain = first.domain.clone();
+            self.missing(&mut laid, Some(&domain));
+            let mut group = vec![first];
+            while let Some(row) = rows.pop_front_if(|row| row.domain == domain) {
+                group.push(row);
             }
+            self.given += self.wishes.of(&domain).len();
+            laid.extend(self.wishes.group(&domain, group));
+        }
+        if self.ended {
+            self.missing(&mut laid, None);
         }
         Ok(Some(laid))
     }
 
-    async fn one(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-        let wish = self.wishes.wanted.get(domain);
-        let row = self.store.domain(domain).await?;
-        Ok(match row {
-            Some(row) => Some(over(row, wish, self.wishes.is_whole)),
-            None => wish.map(unread),
-        })
+    /// The wishes for domains without a row, up to the next domain that has one.
+    fn missing(&mut self, laid: &mut Vec<DomainRow>, until: Option<&DomainName>) {
+        while let Some(wish) = self.wishes.wanted.get(self.given) {
+            if until.is_some_and(|until| wish.domain >= *until) {
+                break;
+            }
+            self.given += self.wishes.of(&wish.domain).len();
+            laid.extend(self.wishes.group(&wish.domain, Vec::new()));
+        }
     }
 
-    fn after(&self) -> Bound<&DomainName> {
-        self.until
-            .as_ref()
-            .map_or(Bound::Unbounded, Bound::Excluded)
+    async fn one(&self, (domain, client): &At) -> Result<Option<DomainRow>, StoreError> {
+        let rows = self.store.rows_of(std::slice::from_ref(domain)).await?;
+        let mut rows = self.wishes.group(domain, rows).into_iter();
+        Ok(rows.find(|row| row.client == *client))
     }
 }
 
-/// A row with the wish of the configuration laid over it. A row that the configuration does not name
-/// stays wanted unless the configuration `is_whole`.
-pub fn over(mut row: DomainRow, wish: Option<&Wanted>, is_whole: bool) -> DomainRow {
-    if is_whole {
-        row.origins.retain(|&origin| origin != Origin::Config);
+/// The wish of the configuration lies over a row.
+fn take(row: &mut DomainRow, wish: &Wanted) {
+    if !row.origins.contains(&Origin::Config) {
+        row.origins.push(Origin::Config);
     }
-    if let Some(wish) = wish {
-        if !row.origins.contains(&Origin::Config) {
-            row.origins.push(Origin::Config);
-        }
-        row.client.clone_from(&wish.client);
-        row.ca.clone_from(&wish.ca);
-        row.provider.clone_from(&wish.provider);
-    }
-    row
+    row.client.clone_from(&wish.client);
+    row.ca.clone_from(&wish.ca);
+    row.provider.clone_from(&wish.provider);
 }
 
 /// The row that the wish will be once it is stored.
-pub fn unread(wish: &Wanted) -> DomainRow {
+fn unread(wish: &Wanted, key: RowKey) -> DomainRow {
     DomainRow {
+        key,
         domain: wish.domain.clone(),
         client: wish.client.clone(),
         ca: wish.ca.clone(),

@@ -7,6 +7,7 @@ use super::guard::Alarm;
 use super::name::DomainName;
 use super::observed::State;
 use super::planner::Decision;
+use super::row_key::RowKey;
 
 /// What a run would do, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Plan {
 /// The next step for one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
+    /// Its row.
+    #[serde(rename = "row")]
+    pub key: RowKey,
     /// The domain.
     pub domain: DomainName,
     /// The key of its client.
@@ -36,7 +40,7 @@ pub struct PlannedStep {
 impl Plan {
     /// Orders the steps by due time, then by name.
     pub fn new(made_at: Timestamp, alarms: Vec<Alarm>, mut steps: Vec<PlannedStep>) -> Self {
-        steps.sort_by(|a, b| (a.decision.at, &a.domain).cmp(&(b.decision.at, &b.domain)));
+        steps.sort_by(|a, b| (a.decision.at, &a.key).cmp(&(b.decision.at, &b.key)));
         Self {
             made_at,
             alarms,

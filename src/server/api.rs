@@ -27,7 +27,7 @@ use super::shared::Shared;
 use crate::overview::counts::{CALENDAR_DAYS, Counts, calendar};
 use crate::overview::query::{MOST, Query};
 use crate::overview::snapshot::{ClientStanding, Entry, Snapshot};
-use crate::overview::view_of;
+use crate::overview::{DomainView, views_of};
 use crate::prevalidation::DomainName;
 use crate::store::StoreError;
 
@@ -171,13 +171,29 @@ fn read_name(text: &str) -> Result<DomainName, Refusal> {
         .map_err(|_| Refusal::Unknown)
 }
 
-async fn domain(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Answer {
+/// A domain at one client: the one that `client` or `ca` names, else the first. `also_at` names the
+/// others.
+async fn domain(State(shared): State<Arc<Shared>>, Path(name): Path<String>, uri: Uri) -> Answer {
     let (name, live, now) = (read_name(&name)?, shared.live(), shared.clock.now());
-    let view = view_of(&*shared.store, &name, &live.basis(), now)
-        .await?
-        .ok_or(Refusal::Unknown)?;
-    let ledger = shared.store.open_entries(Some(&name)).await?;
+    let mut views = views_of(&*shared.store, &name, &live.basis(), now).await?;
+    let clients: Vec<String> = views.iter().map(|view| view.client.clone()).collect();
+    for (parameter, value) in parameters(&uri)? {
+        match &*parameter {
+            "client" => views.retain(|view| view.client == *value),
+            "ca" => views.retain(|view| view.ca == *value),
+            _ => {
+                return Err(Refusal::Asked(
+                    "there are the parameters `client` and `ca`".to_owned(),
+                ));
+            }
+        }
+    }
+    views.sort_by_key(DomainView::key);
+    let view = views.into_iter().next().ok_or(Refusal::Unknown)?;
+    let ledger = shared.store.open_entries(Some(&view.key())).await?;
     let mut body = serde_json::to_value(&view).unwrap_or(Value::Null);
+    let others = clients.iter().filter(|client| **client != view.client);
+    body["also_at"] = json!(others.collect::<Vec<_>>());
     body["needs_a_person"] = json!(view.needs_a_person());
     body["renew_at"] = json!(view.renew_at);
     body["ledger"] = json!(ledger);
@@ -203,7 +219,13 @@ async fn history(State(shared): State<Arc<Shared>>, Path(name): Path<String>, ur
         }
     }
     let mut events = shared.store.history(&name).await?;
-    if events.is_empty() && shared.store.domain(&name).await?.is_none() {
+    if events.is_empty()
+        && shared
+            .store
+            .rows_of(std::slice::from_ref(&name))
+            .await?
+            .is_empty()
+    {
         return Err(Refusal::Unknown);
     }
     let total = events.len();

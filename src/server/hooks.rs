@@ -37,7 +37,7 @@ use super::access::{Denied, Role};
 use super::answer;
 use super::shared::{Live, Shared};
 use crate::overview::snapshot::Snapshot;
-use crate::prevalidation::{DomainName, State as DomainState};
+use crate::prevalidation::{DomainName, RowKey, State as DomainState};
 use crate::store::{Received, StoreError};
 use crate::text::escape;
 use crate::webhook::Secret;
@@ -414,8 +414,8 @@ impl Sender {
     }
 }
 
-/// The domains of the inventory at or below what changed.
-fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<DomainName>, Reply) {
+/// The rows of the inventory at or below what changed.
+fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<RowKey>, Reply) {
     // Most name one: then a comparison is less work than a hash, for each of 100,000 domains.
     let by_text: BTreeMap<&str, &DomainName> =
         changed.iter().map(|name| (name.as_str(), name)).collect();
@@ -433,7 +433,7 @@ fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<DomainName
             .filter_map(|name| by_text.get(name).copied())
             .collect();
         if !above.is_empty() {
-            concerned.push(entry.domain.clone());
+            concerned.push(entry.key());
             named.extend(above);
         }
     }

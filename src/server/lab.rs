@@ -18,7 +18,7 @@ use crate::ca::ClientSelector;
 use crate::clock::{Clock as _, SimulatedClock};
 use crate::prevalidation::{
     Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, RecordType,
-    Registration, Sighting, Status, Token,
+    Registration, RowKey, Sighting, Status, Token,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
@@ -179,14 +179,14 @@ impl Lab {
         let mut seen: Vec<Seen> = seen
             .into_iter()
             .map(|(text, found)| Seen {
-                domain: name(text),
+                key: name(text).into(),
                 sighting: Sighting::Present(found),
                 due_at: Some(now),
                 changed: true,
             })
             .collect();
         let absent = |text| Seen {
-            domain: name(text),
+            key: name(text).into(),
             sighting: Sighting::Absent,
             due_at: Some(now + days(1)),
             changed: true,
@@ -197,7 +197,7 @@ impl Lab {
             .set_fact(&format!("unmanaged/{CLIENT}"), "forgotten.example")
             .await
             .unwrap();
-        let only = [name("held.example"), name("busy.example")];
+        let only = [name("held.example"), name("busy.example")].map(RowKey::from);
         let claim = Claim {
             holder: "lab",
             now,
@@ -213,10 +213,12 @@ impl Lab {
             .map(|lease| {
                 let is_held = lease.fence.domain.as_str() == "held.example";
                 let domain = Some(lease.fence.domain.clone());
+                let client = Some(lease.row.client.clone());
                 let event = |kind: &str, detail: &str| Event {
                     at: now,
                     run: "run-1".to_owned(),
                     domain: domain.clone(),
+                    client: client.clone(),
                     kind: kind.to_owned(),
                     detail: detail.to_owned(),
                 };

@@ -24,7 +24,7 @@ use super::{
     Seen, Store, StoreError, Wanted, Write,
 };
 use crate::prevalidation::{
-    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, RecordType, Registration,
+    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, RecordType, Registration, RowKey,
     Sighting, Status, Token,
 };
 
@@ -54,6 +54,9 @@ macro_rules! store_conformance {
             a_ledger_entry_of_another_domain_spoils_the_commit
             the_ledger_keeps_records_of_both_types_at_any_name
             two_origins_want_independently
+            a_domain_has_a_row_for_each_of_its_clients
+            rows_of_one_domain_are_worked_on_side_by_side
+            one_record_of_two_rows_has_an_entry_for_each
             a_client_change_forgets_what_was_read
             everything_written_comes_back
             history_keeps_its_order
@@ -139,6 +142,11 @@ pub fn name(text: &str) -> DomainName {
     DomainName::from_a_labels(text).unwrap()
 }
 
+/// The key of the row of a domain's first client.
+pub fn key(text: &str) -> RowKey {
+    RowKey::from(name(text))
+}
+
 pub fn wanted(domain: &str, client: &str) -> Wanted {
     let ca = client.split('/').next().unwrap().to_owned();
     Wanted {
@@ -176,7 +184,7 @@ pub fn registered(domain: &str) -> Sighting {
 
 pub fn seen(domain: &str, due_at: Timestamp) -> Seen {
     Seen {
-        domain: name(domain),
+        key: key(domain),
         sighting: registered(domain),
         due_at: Some(due_at),
         changed: true,
@@ -224,7 +232,7 @@ fn write(fence: &Fence) -> Write {
 fn entry(owner: &str, value: &str) -> LedgerEntry {
     LedgerEntry {
         id: value.trim_start_matches("v=").parse().unwrap_or(99),
-        key: name(owner).into(),
+        key: key(owner),
         owner: owner.to_owned(),
         kind: RecordType::Txt,
         value: value.to_owned(),
@@ -245,6 +253,7 @@ fn event(domain: &str, minute: i64, kind: &str) -> Event {
         at: at(minute),
         run: "r1".to_owned(),
         domain: Some(name(domain)),
+        client: Some("swisssign/a".to_owned()),
         kind: kind.to_owned(),
         detail: "said \u{fc}".to_owned(),
     }
@@ -356,12 +365,12 @@ pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
         .unwrap();
     assert!(is_lost(&outcomes[0]) && outcomes[1].is_ok());
     assert_eq!(
-        store.domain(&name("a.ch")).await.unwrap().unwrap().attempt,
+        store.domain(&key("a.ch")).await.unwrap().unwrap().attempt,
         Attempt::default()
     );
     assert_eq!(
         store
-            .domain(&name("b.ch"))
+            .domain(&key("b.ch"))
             .await
             .unwrap()
             .unwrap()
@@ -415,7 +424,7 @@ pub async fn a_released_lease_writes_no_more(store: Subject) {
             .extend(std::slice::from_ref(&lease.fence), at(10), FIVE)
             .await
             .unwrap(),
-        [name("a.ch")]
+        [key("a.ch")]
     );
 }
 
@@ -423,6 +432,7 @@ pub async fn an_extended_lease_lasts_longer_and_a_lost_one_is_named(store: Subje
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
     let unknown = Fence {
+        key: key("unknown.ch"),
         domain: name("unknown.ch"),
         epoch: 1,
     };
@@ -430,7 +440,7 @@ pub async fn an_extended_lease_lasts_longer_and_a_lost_one_is_named(store: Subje
         .extend(&[leases[0].fence.clone(), unknown], at(10), 4 * FIVE)
         .await
         .unwrap();
-    assert_eq!(lost, [name("unknown.ch")]);
+    assert_eq!(lost, [key("unknown.ch")]);
     store.pass(10).await;
     assert_eq!(
         names(&store.claim(&claim_of(20, 9)).await.unwrap()),
@@ -466,7 +476,7 @@ pub async fn only_and_except_narrow_a_claim(store: Subject) {
         .record_look("swisssign/b", &[seen("x.ch", at(1))], at(0))
         .await
         .unwrap();
-    let only = [name("b.ch"), name("unknown.ch")];
+    let only = [key("b.ch"), key("unknown.ch")];
     let claimed = store
         .claim(&Claim {
             only: Some(&only),
@@ -620,7 +630,7 @@ pub async fn a_wake_up_during_the_work_is_not_lost(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
     store
-        .wake(&[name("a.ch"), name("unknown.ch")], at(11))
+        .wake(&[key("a.ch"), key("unknown.ch")], at(11))
         .await
         .unwrap();
     store
@@ -639,7 +649,7 @@ pub async fn a_wake_up_during_the_work_is_not_lost(store: Subject) {
         store.claim(&claim_of(12, 9)).await.unwrap().is_empty(),
         "the wake-up was answered"
     );
-    store.wake(&[name("b.ch")], at(13)).await.unwrap();
+    store.wake(&[key("b.ch")], at(13)).await.unwrap();
     assert_eq!(claim_one(&store, 13).await.fence.domain, name("b.ch"));
 }
 
@@ -723,7 +733,7 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
             ..write(fence)
         };
         store.commit(&[write]).await.unwrap().remove(0).unwrap();
-        store.open_entries(Some(&name("a.ch"))).await.unwrap()
+        store.open_entries(Some(&key("a.ch"))).await.unwrap()
     };
     let open = put(vec![entry("a.ch", "v=1"), entry("a.ch", "v=2")]).await;
     assert_eq!(open.len(), 2);
@@ -772,7 +782,7 @@ pub async fn the_ledger_opens_once_and_closes(store: Subject) {
 
     assert!(
         store
-            .open_entries(Some(&name("b.ch")))
+            .open_entries(Some(&key("b.ch")))
             .await
             .unwrap()
             .is_empty()
@@ -812,7 +822,7 @@ pub async fn the_ledger_keeps_records_of_both_types_at_any_name(store: Subject) 
             ..write(&lease.fence)
         };
         store.commit(&[write]).await.unwrap().remove(0).unwrap();
-        store.open_entries(Some(&name("a.ch"))).await.unwrap()
+        store.open_entries(Some(&key("a.ch"))).await.unwrap()
     };
     assert_eq!(put(entries.clone()).await, entries);
     let published = |entry: &LedgerEntry| LedgerEntry {
@@ -860,7 +870,7 @@ pub async fn a_ledger_entry_of_another_domain_spoils_the_commit(store: Subject) 
 
 pub async fn two_origins_want_independently(store: Subject) {
     use Origin::{Added, Config};
-    let origins = async |domain: &str| store.domain(&name(domain)).await.unwrap().unwrap().origins;
+    let origins = async |domain: &str| store.domain(&key(domain)).await.unwrap().unwrap().origins;
     store
         .sync_inventory(
             Config,
@@ -880,12 +890,22 @@ pub async fn two_origins_want_independently(store: Subject) {
         )
         .await
         .unwrap();
+    let other = RowKey::further(&name("b.ch"), "swisssign/other");
     assert_eq!(
         (origins("a.ch").await, origins("b.ch").await),
-        (vec![Config], vec![Config, Added])
+        (vec![Config], vec![Config])
     );
-    let b = store.domain(&name("b.ch")).await.unwrap().unwrap();
-    assert_eq!(b.client, "swisssign/a", "the configuration says where");
+    let b = store.domain(&other).await.unwrap().unwrap();
+    assert_eq!(
+        (b.client.as_str(), b.origins),
+        ("swisssign/other", vec![Added]),
+        "each says where"
+    );
+    store
+        .want(Added, &[wanted("b.ch", "swisssign/a")], at(1))
+        .await
+        .unwrap();
+    assert_eq!(origins("b.ch").await, [Config, Added]);
 
     store
         .record_look(
@@ -904,7 +924,7 @@ pub async fn two_origins_want_independently(store: Subject) {
         ),
         (vec![], vec![Added], vec![Added])
     );
-    let a = store.domain(&name("a.ch")).await.unwrap().unwrap();
+    let a = store.domain(&key("a.ch")).await.unwrap().unwrap();
     assert_eq!(a.sighting, registered("a.ch"), "an undesired row is kept");
     assert_eq!(
         a.due_at,
@@ -913,7 +933,7 @@ pub async fn two_origins_want_independently(store: Subject) {
     );
 
     store
-        .unwant(Added, &[name("c.ch"), name("unknown.ch")], at(4))
+        .unwant(Added, &[key("c.ch"), key("unknown.ch")], at(4))
         .await
         .unwrap();
     assert_eq!(
@@ -925,7 +945,159 @@ pub async fn two_origins_want_independently(store: Subject) {
         .await
         .unwrap();
     assert_eq!(origins("a.ch").await, [Config]);
-    assert_eq!(store.domains().await.unwrap().len(), 3);
+    assert_eq!(store.domains().await.unwrap().len(), 4);
+}
+
+/// Two clients want `a.ch`; the first one's row was there before.
+async fn shared(store: &Subject) -> (RowKey, RowKey) {
+    due(store, &["a.ch"]).await;
+    let both = [wanted("a.ch", "swisssign/a"), wanted("a.ch", "sectigo/b")];
+    store
+        .sync_inventory(Origin::Config, &both, at(0))
+        .await
+        .unwrap();
+    let other = RowKey::further(&name("a.ch"), "sectigo/b");
+    let look = Seen {
+        key: other.clone(),
+        ..seen("a.ch", at(1))
+    };
+    store
+        .record_look("sectigo/b", &[look], at(0))
+        .await
+        .unwrap();
+    (key("a.ch"), other)
+}
+
+pub async fn a_domain_has_a_row_for_each_of_its_clients(store: Subject) {
+    let (first, other) = shared(&store).await;
+    let clients = async || {
+        let rows = store.rows_of(&[name("a.ch"), name("a.ch.org")]).await;
+        let rows = rows.unwrap().into_iter();
+        let at = |row: super::DomainRow| (row.key, row.client, row.origins.len());
+        rows.map(at).collect::<Vec<_>>()
+    };
+    let (a, b) = ("swisssign/a".to_owned(), "sectigo/b".to_owned());
+    let both = [(first.clone(), a.clone(), 1), (other.clone(), b.clone(), 1)];
+    assert_eq!(clients().await, both);
+    // Names that only begin alike are other domains.
+    let alike = ["a.cham", "a.ch-b.ch"].map(|name| wanted(name, &a));
+    store.want(Origin::Added, &alike, at(1)).await.unwrap();
+    assert_eq!(clients().await, both);
+    let wishes = [wanted("a.ch", &b), wanted("a.ch", &a)];
+    store
+        .sync_inventory(Origin::Config, &wishes, at(2))
+        .await
+        .unwrap();
+    assert_eq!(clients().await, both, "whatever the order");
+    // The first client goes: the other's row stays where it is.
+    store
+        .sync_inventory(Origin::Config, &wishes[..1], at(3))
+        .await
+        .unwrap();
+    let left = [(first.clone(), a.clone(), 0), (other.clone(), b.clone(), 1)];
+    assert_eq!(clients().await, left);
+    let row = store.domain(&other).await.unwrap().unwrap();
+    assert_eq!(row.sighting, registered("a.ch"), "nothing was forgotten");
+    // A third one takes the row that nobody wants any more.
+    let c = "digicert/c".to_owned();
+    let wishes = [wanted("a.ch", &b), wanted("a.ch", &c)];
+    store
+        .sync_inventory(Origin::Config, &wishes, at(4))
+        .await
+        .unwrap();
+    let moved = [(first, c, 1), (other.clone(), b, 1)];
+    assert_eq!(clients().await, moved);
+    store.unwant(Origin::Config, &[other], at(5)).await.unwrap();
+    assert_eq!(clients().await[1].2, 0);
+}
+
+pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
+    let (first, other) = shared(&store).await;
+    let one = claim_one(&store, 10).await;
+    let two = claim_one(&store, 10).await;
+    let mut claimed = [one.fence.key.clone(), two.fence.key.clone()];
+    claimed.sort();
+    assert_eq!(claimed, [first.clone(), other.clone()]);
+    assert_ne!(one.row.client, two.row.client);
+    let held = store.held(at(10)).await.unwrap().into_iter();
+    assert_eq!(held.map(|held| held.key).collect::<Vec<_>>(), claimed);
+    let event = Event {
+        client: Some(two.row.client.clone()),
+        ..event("a.ch", 10, "published")
+    };
+    let done = Write {
+        events: vec![event.clone()],
+        ..write(&two.fence)
+    };
+    assert!(store.commit(&[done]).await.unwrap()[0].is_ok());
+    assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event]);
+    let looks = async |key: &RowKey| store.domain(key).await.unwrap().unwrap().attempt.looks;
+    assert_eq!(
+        (looks(&one.fence.key).await, looks(&two.fence.key).await),
+        (0, 7),
+        "the other row is as it was"
+    );
+    store.wake(&[first, other.clone()], at(11)).await.unwrap();
+    let claim = Claim {
+        only: Some(std::slice::from_ref(&two.fence.key)),
+        ..claim_of(11, 9)
+    };
+    assert_eq!(store.claim(&claim).await.unwrap().len(), 1);
+    assert!(store.commit(&[write(&one.fence)]).await.unwrap()[0].is_ok());
+    // A look at one client says nothing of the other.
+    let gone = Seen {
+        key: one.fence.key.clone(),
+        sighting: Sighting::Absent,
+        ..seen("a.ch", at(600))
+    };
+    store
+        .record_look(&two.row.client, &[gone], at(12))
+        .await
+        .unwrap();
+    let row = store.domain(&one.fence.key).await.unwrap().unwrap();
+    assert_eq!(row.sighting, registered("a.ch"));
+}
+
+pub async fn one_record_of_two_rows_has_an_entry_for_each(store: Subject) {
+    let (first, other) = shared(&store).await;
+    let leases = [claim_one(&store, 10).await, claim_one(&store, 10).await];
+    let of = |key: &RowKey, id| LedgerEntry {
+        id,
+        key: key.clone(),
+        ..entry("a.ch", "v=1")
+    };
+    let both = [of(&first, 1), of(&other, 2)];
+    let writes = leases.map(|lease| Write {
+        ledger: both
+            .iter()
+            .filter(|entry| entry.key == lease.fence.key)
+            .cloned()
+            .collect(),
+        due_at: Some(at(20)),
+        ..write(&lease.fence)
+    });
+    let stored = store.commit(&writes).await.unwrap();
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    assert_eq!(store.open_entries(None).await.unwrap(), both);
+    for (key, entry) in [(&first, &both[0]), (&other, &both[1])] {
+        let own = store.open_entries(Some(key)).await.unwrap();
+        assert_eq!(own, std::slice::from_ref(entry));
+    }
+    let claim = Claim {
+        only: Some(std::slice::from_ref(&other)),
+        ..claim_of(20, 9)
+    };
+    let lease = store.claim(&claim).await.unwrap().remove(0);
+    assert_eq!(lease.ledger, both[1..]);
+    let taken = Write {
+        ledger: vec![LedgerEntry {
+            state: LedgerState::Removed,
+            ..both[1].clone()
+        }],
+        ..write(&lease.fence)
+    };
+    assert!(store.commit(&[taken]).await.unwrap()[0].is_ok());
+    assert_eq!(store.open_entries(None).await.unwrap(), both[..1]);
 }
 
 /// The entry of the old client is not the new one's: nothing that was read there counts any more.
@@ -970,7 +1142,7 @@ pub async fn everything_written_comes_back(store: Subject) {
         ..write(&lease.fence)
     };
     assert!(store.commit(&[write]).await.unwrap()[0].is_ok());
-    let row = store.domain(&name("a.ch")).await.unwrap().unwrap();
+    let row = store.domain(&key("a.ch")).await.unwrap().unwrap();
     assert_eq!(
         (row.sighting, row.read_at, row.attempt),
         (missing, Some(at(9)), attempt)
@@ -979,7 +1151,7 @@ pub async fn everything_written_comes_back(store: Subject) {
         (row.due_at, row.at_risk, row.provider.as_deref()),
         (None, true, Some("zones"))
     );
-    assert_eq!(store.domain(&name("unknown.ch")).await.unwrap(), None);
+    assert_eq!(store.domain(&key("unknown.ch")).await.unwrap(), None);
 }
 
 pub async fn history_keeps_its_order(store: Subject) {

@@ -1,7 +1,7 @@
 //! A way through all domains that never holds them at once.
 
 use super::{DomainRow, Store, StoreError};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 
 /// Rows that are in memory at once while the store is read.
 const AT_ONCE: usize = 2_000;
@@ -11,7 +11,7 @@ const AT_ONCE: usize = 2_000;
 pub struct Pages<'a, S: ?Sized> {
     store: &'a S,
     at_once: usize,
-    after: Option<DomainName>,
+    after: Option<RowKey>,
     ended: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'a, S: Store + ?Sized> Pages<'a, S> {
             .domains_after(self.after.as_ref(), self.at_once)
             .await?;
         self.ended = rows.len() < self.at_once;
-        self.after = rows.last().map(|row| row.domain.clone());
+        self.after = rows.last().map(|row| row.key.clone());
         Ok(Some(rows))
     }
 }

@@ -111,7 +111,7 @@ impl Kind {
             }
             Self::Fact => "key, value",
             Self::Effect => "at, domain, retry",
-            Self::History => "at, run, domain, kind, detail",
+            Self::History => "at, run, domain, kind, detail, client",
             Self::Hook => "sender, message, digest, at",
             Self::Notice => "key, state, since",
             Self::Certificate => "name, ca, wanted, home, due_at, lease_epoch, claims, progress",

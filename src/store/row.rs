@@ -31,6 +31,7 @@ impl TryFrom<RawDomain> for DomainRow {
     type Error = StoreError;
 
     fn try_from(raw: RawDomain) -> Result<Self, StoreError> {
+        let key = key(&raw.name)?;
         Ok(Self {
             sighting: if raw.sighting == UNREAD {
                 Sighting::Unread
@@ -48,7 +49,8 @@ impl TryFrom<RawDomain> for DomainRow {
                 .into_iter()
                 .filter(|&o| raw.origins & bit(o) != 0)
                 .collect(),
-            domain: name(&raw.name)?,
+            domain: key.domain().clone(),
+            key,
             client: raw.client,
             ca: raw.ca,
             provider: raw.provider,
@@ -161,6 +163,7 @@ pub(in crate::store) struct RawEvent {
     kind: String,
     #[serde(serialize_with = "serialize_plain")]
     detail: String,
+    client: Option<String>,
 }
 
 impl TryFrom<RawEvent> for Event {
@@ -172,6 +175,7 @@ impl TryFrom<RawEvent> for Event {
             at: time(raw.at)?,
             run: raw.run,
             domain,
+            client: raw.client,
             kind: raw.kind,
             detail: raw.detail,
         })

@@ -34,7 +34,7 @@ use super::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Held, Kind, Lease, NoticeRecord, Origin,
     Page, Received, Seen, Store, StoreError, Wanted, Write,
 };
-use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::prevalidation::{DomainName, LedgerEntry, RowKey};
 
 /// Readers do not wait for the writer.
 const READERS: u32 = 4;
@@ -294,26 +294,30 @@ impl Store for SqliteStore {
     async fn unwant(
         &self,
         origin: Origin,
-        domains: &[DomainName],
+        keys: &[RowKey],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.told(inventory::unwant(self, origin, domains, now).await)
+        self.told(inventory::unwant(self, origin, keys, now).await)
     }
 
-    async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
-        self.told(inventory::wake(self, domains, now).await)
+    async fn wake(&self, keys: &[RowKey], now: Timestamp) -> Result<(), StoreError> {
+        self.told(inventory::wake(self, keys, now).await)
     }
 
     async fn domains_after(
         &self,
-        after: Option<&DomainName>,
+        after: Option<&RowKey>,
         limit: usize,
     ) -> Result<Vec<DomainRow>, StoreError> {
         self.told(inventory::after(self, after, limit).await)
     }
 
-    async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-        self.told(inventory::one(self, domain).await)
+    async fn domain(&self, key: &RowKey) -> Result<Option<DomainRow>, StoreError> {
+        self.told(inventory::one(self, key).await)
+    }
+
+    async fn rows_of(&self, domains: &[DomainName]) -> Result<Vec<DomainRow>, StoreError> {
+        self.told(inventory::of(self, domains).await)
     }
 
     async fn record_look(
@@ -346,7 +350,7 @@ impl Store for SqliteStore {
 
     async fn next_due(
         &self,
-        only: Option<&[DomainName]>,
+        only: Option<&[RowKey]>,
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError> {
         self.told(lease::next_due(self, only, except_clients).await)
@@ -357,7 +361,7 @@ impl Store for SqliteStore {
         leases: &[Fence],
         now: Timestamp,
         lease: SignedDuration,
-    ) -> Result<Vec<DomainName>, StoreError> {
+    ) -> Result<Vec<RowKey>, StoreError> {
         self.told(
             lease::extend(
                 self,
@@ -385,11 +389,8 @@ impl Store for SqliteStore {
         self.told(lease::take_risk_slot(self, fence, client, limit).await)
     }
 
-    async fn open_entries(
-        &self,
-        owner: Option<&DomainName>,
-    ) -> Result<Vec<LedgerEntry>, StoreError> {
-        self.told(ledger::open_entries(self, owner).await)
+    async fn open_entries(&self, key: Option<&RowKey>) -> Result<Vec<LedgerEntry>, StoreError> {
+        self.told(ledger::open_entries(self, key).await)
     }
 
     async fn fact(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -421,7 +422,7 @@ impl Store for SqliteStore {
         key: &str,
         id: &str,
         digest: &[u8],
-        concerned: &[DomainName],
+        concerned: &[RowKey],
         now: Timestamp,
     ) -> Result<Received, StoreError> {
         self.told(hook::receive(self, key, id, digest, concerned, now).await)

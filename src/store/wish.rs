@@ -1,11 +1,11 @@
 //! What a change of the inventory comes to: which rows of the store differ from what an origin
 //! wants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::row::bit;
 use super::{Origin, Wanted};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 
 /// What an origin wants from now on.
 pub(super) struct Wish<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Wish<'a> {
 /// Whose wish an origin takes back.
 pub(super) enum Dropped<'a> {
     AllOthers,
-    These(&'a [DomainName]),
+    These(&'a [RowKey]),
 }
 
 /// A wish as it is stored.
@@ -30,38 +30,92 @@ pub(super) struct Held {
     origins: i64,
 }
 
+impl Held {
+    fn domain(&self) -> &str {
+        let name = self.name.as_str();
+        name.split_once(' ').map_or(name, |(domain, _)| domain)
+    }
+}
+
+/// A domain at a client.
+type At<'a> = (&'a str, &'a str);
+
 impl<'a> Wish<'a> {
-    /// The rows to write and the names whose wish is taken back, by name; `None` when nothing
-    /// differs.
-    pub fn difference(&self, rows: &[Held]) -> Option<(Vec<&'a Wanted>, Vec<String>)> {
-        // The last of several wishes for one name counts, so that a second sync finds nothing to
-        // do.
-        let wanted: BTreeMap<&str, &Wanted> =
-            self.wanted.iter().map(|w| (w.domain.as_str(), w)).collect();
-        let rows: HashMap<&str, &Held> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
-        let set: Vec<_> = wanted
-            .values()
-            .filter(|w| self.differs(rows.get(w.domain.as_str()), w))
-            .copied()
+    /// The rows to write, each with its key, and the keys of those whose wish is taken back, in
+    /// order; `None` when nothing differs.
+    pub fn difference(&self, rows: &[Held]) -> Option<(Vec<(RowKey, &'a Wanted)>, Vec<String>)> {
+        let by_name: HashMap<&str, &Held> =
+            rows.iter().map(|row| (row.name.as_str(), row)).collect();
+        let placed = self.placed(rows, &by_name);
+        let set: Vec<_> = placed
+            .iter()
+            .filter(|(key, wanted)| self.differs(by_name.get(key.text()), wanted))
+            .map(|(key, wanted)| (key.clone(), *wanted))
             .collect();
         let holds = |name: &str| {
-            rows.get(name)
+            by_name
+                .get(name)
                 .is_some_and(|row| row.origins & bit(self.origin) != 0)
         };
         let mut drop: Vec<String> = match self.dropped {
-            Dropped::AllOthers => rows
-                .keys()
-                .filter(|name| holds(name) && !wanted.contains_key(*name))
-                .map(|&name| name.to_owned())
-                .collect(),
-            Dropped::These(names) => names
+            Dropped::AllOthers => {
+                let kept: HashSet<&str> = placed.iter().map(|(key, _)| key.text()).collect();
+                let others = by_name.keys().filter(|name| !kept.contains(*name));
+                others
+                    .filter(|name| holds(name))
+                    .map(|&name| name.to_owned())
+                    .collect()
+            }
+            Dropped::These(keys) => keys
                 .iter()
-                .map(|n| n.as_str().to_owned())
-                .filter(|n| holds(n))
+                .map(|key| key.text().to_owned())
+                .filter(|name| holds(name))
                 .collect(),
         };
         drop.sort_unstable();
         (!set.is_empty() || !drop.is_empty()).then_some((set, drop))
+    }
+
+    /// Which row each wish is for: that of its domain and client, else the first row of the domain,
+    /// where there is none yet or nobody wants it where it is any more, else a further one.
+    fn placed(&self, rows: &[Held], by_name: &HashMap<&str, &Held>) -> Vec<(RowKey, &'a Wanted)> {
+        let by_place: HashMap<At<'_>, &Held> = rows
+            .iter()
+            .map(|row| ((row.domain(), row.client.as_str()), row))
+            .collect();
+        // The last of several wishes for one place counts, so that a second sync finds nothing to
+        // do.
+        let wanted: BTreeMap<At<'_>, &'a Wanted> = self
+            .wanted
+            .iter()
+            .map(|w| ((w.domain.as_str(), w.client.as_str()), w))
+            .collect();
+        let mut given: HashSet<&str> = HashSet::new();
+        let mut placed = Vec::with_capacity(wanted.len());
+        for (&(domain, client), &wish) in &wanted {
+            let first = by_name.get(domain);
+            let key = match by_place.get(&(domain, client)) {
+                Some(row) if row.name == domain => RowKey::from(&wish.domain),
+                Some(_) => RowKey::further(&wish.domain, client),
+                None if first.is_none_or(|row| self.leaves(row, &wanted))
+                    && given.insert(domain) =>
+                {
+                    RowKey::from(&wish.domain)
+                }
+                None => RowKey::further(&wish.domain, client),
+            };
+            placed.push((key, wish));
+        }
+        placed
+    }
+
+    /// Whether nobody wants a first row at its client once this wish is in force.
+    fn leaves(&self, row: &Held, wanted: &BTreeMap<At<'_>, &Wanted>) -> bool {
+        let stays = match self.dropped {
+            Dropped::AllOthers => row.origins & !bit(self.origin),
+            Dropped::These(_) => row.origins,
+        };
+        stays == 0 && !wanted.contains_key(&(row.domain(), row.client.as_str()))
     }
 
     fn differs(&self, row: Option<&&Held>, wanted: &Wanted) -> bool {

@@ -9,26 +9,24 @@ use jiff::Timestamp;
 use crate::prevalidation::{DomainName, Policy, Registration, Sighting};
 use crate::store::{DomainRow, Store, StoreError};
 
-/// Covered domains, each with the domain above it that makes its own registration needless.
+/// Covered domains of one client, each with the domain above it that makes its own registration needless.
 pub type Covering = BTreeMap<DomainName, DomainName>;
 
 /// Domains of one client that are at the CA and that nobody here wants, each with the moment until
 /// which it covers what lies below it: that of its renewal, which nobody here begins.
 pub type Above = BTreeMap<DomainName, Timestamp>;
 
-/// What all domains say about those below them, in a few words for each: there may be 100,000.
+/// What all domains say about those below them at the same client, in a few words for each: there
+/// may be 100,000.
 #[derive(Debug)]
 pub struct Cover {
     /// Whether the policy asks for it.
     asked: bool,
-    clients: Vec<Arc<str>>,
-    domains: HashMap<Arc<str>, Standing>,
+    clients: HashMap<String, HashMap<Arc<str>, Standing>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Standing {
-    /// Its place in `clients`.
-    client: u32,
     desired: bool,
     valid: bool,
     registered: bool,
@@ -39,35 +37,34 @@ impl Cover {
     pub fn new(policy: &Policy) -> Self {
         Self {
             asked: policy.cover,
-            clients: Vec::new(),
-            domains: HashMap::new(),
+            clients: HashMap::new(),
         }
     }
 
     /// Takes a row in, with what the CA said about it.
     pub fn take(&mut self, row: &DomainRow, sighting: &Sighting, policy: &Policy, now: Timestamp) {
-        let client = self
-            .clients
-            .iter()
-            .position(|known| **known == *row.client)
-            .unwrap_or_else(|| {
-                self.clients.push(row.client.as_str().into());
-                self.clients.len() - 1
-            });
         let registration = sighting.registration();
         let standing = Standing {
-            client: u32::try_from(client).unwrap_or(u32::MAX),
             desired: !row.origins.is_empty(),
             valid: registration
                 .is_some_and(|found| found.usable_until(&policy.reuse, now).is_some()),
             registered: registration.is_some(),
         };
-        self.domains.insert(row.domain.as_str().into(), standing);
+        if !self.clients.contains_key(&row.client) {
+            self.clients.insert(row.client.clone(), HashMap::new());
+        }
+        if let Some(domains) = self.clients.get_mut(&row.client) {
+            domains.insert(row.domain.as_str().into(), standing);
+        }
     }
 
-    /// Whether a row of this name was taken in.
-    pub fn has_row(&self, domain: &DomainName) -> bool {
-        self.domains.contains_key(domain.as_str())
+    /// Whether a row of this name at this client was taken in.
+    pub fn has_row(&self, client: &str, domain: &DomainName) -> bool {
+        self.standing(client, domain.as_str()).is_some()
+    }
+
+    fn standing(&self, client: &str, domain: &str) -> Option<Standing> {
+        self.clients.get(client)?.get(domain).copied()
     }
 
     /// The highest name above a wanted one that is wanted at the same client too (and valid, or
@@ -75,26 +72,22 @@ impl Cover {
     /// `above` says of each client.
     pub fn above(
         &self,
+        client: &str,
         domain: &DomainName,
         above: &BTreeMap<String, Above>,
         now: Timestamp,
     ) -> Option<DomainName> {
         let own = self
-            .domains
-            .get(domain.as_str())
+            .standing(client, domain.as_str())
             .filter(|own| self.asked && own.desired)?;
-        let unwanted = self
-            .clients
-            .get(own.client as usize)
-            .and_then(|client| above.get(&**client));
+        let unwanted = above.get(client);
         let mut found = None;
         let mut next = domain.parent();
         while let Some(name) = next {
             next = name.parent();
             let parent = self
-                .domains
-                .get(name.as_str())
-                .filter(|parent| parent.desired && parent.client == own.client);
+                .standing(client, name.as_str())
+                .filter(|parent| parent.desired);
             let covers = match parent {
                 Some(parent) => parent.valid || !own.registered,
                 None => unwanted
@@ -110,20 +103,16 @@ impl Cover {
 
     /// All covered ones of `client`.
     pub(super) fn covering(&self, client: &str, above: Above, now: Timestamp) -> Covering {
-        let Some(place) = self.clients.iter().position(|known| **known == *client) else {
+        let Some(domains) = self.clients.get(client) else {
             return Covering::new();
         };
         let above = [(client.to_owned(), above)].into();
-        let own = self
-            .domains
-            .iter()
-            .filter(|(_, standing)| standing.client as usize == place);
-        own.filter_map(|(name, _)| {
+        let covered = domains.keys().filter_map(|name| {
             let domain = DomainName::from_a_labels(name).ok()?;
-            let covered_by = self.above(&domain, &above, now)?;
+            let covered_by = self.above(client, &domain, &above, now)?;
             Some((domain, covered_by))
-        })
-        .collect()
+        });
+        covered.collect()
     }
 }
 

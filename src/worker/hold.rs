@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Worker;
 use crate::clock::Clock;
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 use crate::store::Fence;
 
 /// The leases of one round.
@@ -25,7 +25,7 @@ struct State {
     /// Before the store was last asked for them. Two clocks: one stands still while a machine
     /// sleeps, the other may be set.
     since: (Instant, Timestamp),
-    lost: BTreeSet<DomainName>,
+    lost: BTreeSet<RowKey>,
 }
 
 impl Hold {
@@ -45,7 +45,7 @@ impl Hold {
     }
 
     /// All but the lost ones were extended by a call that began at `since`.
-    pub(super) fn extended(&self, since: Moment, lost: &[DomainName]) {
+    pub(super) fn extended(&self, since: Moment, lost: &[RowKey]) {
         let mut state = self.lock();
         state.since = since.0;
         state.lost.extend(lost.iter().cloned());
@@ -53,13 +53,13 @@ impl Hold {
 
     /// Whether an effect may begin: not in the last third of a lease, which is the time that it
     /// takes.
-    pub(super) fn is_good(&self, domain: &DomainName, now: Timestamp) -> bool {
+    pub(super) fn is_good(&self, key: &RowKey, now: Timestamp) -> bool {
         let state = self.lock();
         let (instant, moment) = state.since;
         let gone = instant
             .elapsed()
             .max(Duration::try_from(now.duration_since(moment)).unwrap_or_default());
-        gone < self.lease * 2 / 3 && !state.lost.contains(domain)
+        gone < self.lease * 2 / 3 && !state.lost.contains(key)
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn nothing_begins_in_the_last_third_of_a_lease_nor_under_one_that_is_lost() {
         let clock = SimulatedClock::at("2026-12-01T00:00:00Z".parse().unwrap());
-        let [a, b] = ["a.ch", "b.ch"].map(|name| DomainName::from_a_labels(name).unwrap());
+        let [a, b] = ["a.ch", "b.ch"].map(|name| RowKey::read(name).unwrap());
         let hold = Hold::new(SignedDuration::from_secs(300), Moment::now(&clock));
         clock.advance(SignedDuration::from_secs(199));
         assert!(hold.is_good(&a, clock.now()));

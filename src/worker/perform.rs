@@ -6,6 +6,7 @@ mod ca;
 mod dns;
 mod gate;
 mod others;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -13,8 +14,8 @@ use std::sync::{Arc, PoisonError};
 use super::task::Task;
 use super::{Hold, Moment, Worker, crashpoint};
 use crate::ca::Validation;
-use crate::prevalidation::{DomainName, Step};
-use crate::store::{EffectMark, Event, Fence, Lease, Origin, StoreError};
+use crate::prevalidation::Step;
+use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Origin, StoreError};
 
 impl Worker {
     /// Performs the next step of each claimed domain and gives its lease back.
@@ -133,7 +134,7 @@ impl Worker {
             .zip(held)
             .filter_map(|(task, held)| held.then_some(task));
         Ok(held
-            .filter(|task| hold.is_good(&task.fence.domain, now))
+            .filter(|task| hold.is_good(&task.fence.key, now))
             .collect())
     }
 
@@ -150,8 +151,8 @@ impl Worker {
                     write.events.iter().for_each(|event| (self.tell)(event));
                     held.push(true);
                 }
-                Err(StoreError::LeaseLost(domain)) => {
-                    tracing::info!(%domain, "another worker has taken the domain over");
+                Err(StoreError::LeaseLost(row)) => {
+                    tracing::info!(domain = %row, "another worker has taken the domain over");
                     self.options
                         .metrics
                         .as_ref()
@@ -181,7 +182,7 @@ impl Worker {
         hold.extended(since, &lost);
         Ok(tasks
             .into_iter()
-            .filter(|task| !lost.contains(&task.fence.domain))
+            .filter(|task| !lost.contains(&task.fence.key))
             .collect())
     }
 
@@ -199,11 +200,13 @@ impl Worker {
         self.targets.iter().any(|target| target.key == client)
     }
 
-    pub(super) fn event(&self, domain: Option<&DomainName>, kind: &str, detail: String) -> Event {
+    /// An event of a domain at a client, or of none.
+    pub(super) fn event(&self, of: Option<&DomainRow>, kind: &str, detail: String) -> Event {
         Event {
             at: self.ports.clock.now(),
             run: self.options.run.clone(),
-            domain: domain.cloned(),
+            domain: of.map(|row| row.domain.clone()),
+            client: of.map(|row| row.client.clone()),
             kind: kind.to_owned(),
             detail,
         }

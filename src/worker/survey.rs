@@ -13,7 +13,7 @@ use super::{Target, Worker};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{Comparison, examine_clock};
 use crate::prevalidation::{
-    Alarm, Decision, DomainName, LedgerEntry, Observed, Registration, Sighting, next_step,
+    Alarm, Decision, DomainName, LedgerEntry, Observed, Registration, RowKey, Sighting, next_step,
 };
 use crate::store::{DomainRow, Pages, Seen, StoreError};
 
@@ -30,6 +30,7 @@ pub(super) struct Survey {
 
 /// One domain of the client as it would be known after the look.
 pub(super) struct Sight {
+    pub(super) key: RowKey,
     pub(super) observed: Observed,
     pub(super) decision: Decision,
     due_at: Option<Timestamp>,
@@ -42,7 +43,7 @@ impl Sight {
     pub(super) fn seen(self) -> Seen {
         Seen {
             due_at: self.due_at,
-            domain: self.observed.domain,
+            key: self.key,
             sighting: if self.changed {
                 self.observed.sighting
             } else {
@@ -147,19 +148,17 @@ impl Worker {
         keep: &mut (dyn FnMut(Sight) + Send),
     ) -> Result<Comparison, StoreError> {
         let store = &*self.ports.store;
-        let mut ledger: BTreeMap<String, Vec<LedgerEntry>> = BTreeMap::new();
+        let mut ledger: BTreeMap<RowKey, Vec<LedgerEntry>> = BTreeMap::new();
         for entry in store.open_entries(None).await? {
-            ledger
-                .entry(entry.key.text().to_owned())
-                .or_default()
-                .push(entry);
+            ledger.entry(entry.key.clone()).or_default().push(entry);
         }
         let (mut comparison, mut pages) = (Comparison::default(), Pages::of(store));
         while let Some(page) = pages.next().await? {
             let now = self.ports.clock.now();
             for row in page.into_iter().filter(|row| row.client == target.key) {
                 let sighting = sighting_of(listed.remove(&row.domain), &row);
-                let entries = ledger.remove(row.domain.as_str()).unwrap_or_default();
+                let entries = ledger.remove(&row.key).unwrap_or_default();
+                let key = row.key.clone();
                 let known = self.observed(row, entries, Some(covering));
                 let sighting = sighting.with_memory_of(&known, read_at);
                 // What was read after this list was made is younger than the list.
@@ -176,6 +175,7 @@ impl Worker {
                 let decision = next_step(&observed, &self.policy, now);
                 let lapse = observed.lapse_due_at(&self.policy.reuse, now);
                 keep(Sight {
+                    key,
                     due_at: due_at(&decision, &observed.attempt, lapse),
                     observed,
                     decision,

@@ -11,8 +11,8 @@ use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, Observed, Progress, Proof, Registration, Sighting, Status, Step,
-    Waiting, next_step,
+    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Progress, Proof, Registration, Sighting,
+    Status, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -28,6 +28,8 @@ pub(super) struct Task {
     pub(super) row: DomainRow,
     pub(super) observed: Observed,
     pub(super) decision: Decision,
+    /// Open entries of the same domain at other clients, as far as they were read.
+    pub(super) beside: Vec<LedgerEntry>,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
     /// When the CA was last asked to look, before this round.
@@ -50,7 +52,7 @@ impl Task {
         now: Timestamp,
     ) -> Self {
         let mut observed = worker.observed(lease.row.clone(), lease.ledger, covering);
-        if worker.is_asked_afresh(&observed.domain) {
+        if worker.is_asked_afresh(&lease.fence.key) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
             observed.attempt.withdrawn_at = None;
@@ -70,6 +72,7 @@ impl Task {
             row: lease.row,
             observed,
             decision,
+            beside: Vec::new(),
             chosen: Vec::new(),
             looked_before: None,
             won: false,
@@ -106,7 +109,7 @@ impl Task {
 
     pub(super) fn say(&mut self, worker: &Worker, kind: &str, detail: impl Into<String>) {
         self.events
-            .push(worker.event(Some(&self.fence.domain), kind, detail.into()));
+            .push(worker.event(Some(&self.row), kind, detail.into()));
     }
 
     /// The CA's fresh word on this domain.

@@ -51,7 +51,7 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let due = |number: usize, shift: i64| at(5 * (number as i64 - 100) + shift);
     let look = |shift: i64, changed: bool| -> Vec<Seen> {
         let seen = |(number, wish): (usize, &prevalidate::store::Wanted)| Seen {
-            domain: wish.domain.clone(),
+            key: wish.domain.clone().into(),
             sighting: registered(wish.domain.as_str()),
             due_at: Some(due(number, shift)),
             changed,
@@ -116,7 +116,7 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let began = Instant::now();
     let concerned: Vec<_> = wishes[..500]
         .iter()
-        .map(|wish| wish.domain.clone())
+        .map(|wish| wish.domain.clone().into())
         .collect();
     store
         .receive("pipeline", "m-1", b"digest", &concerned, at(0))
@@ -128,7 +128,7 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     loop {
         let page = store.domains_after(after.as_ref(), 1_000).await.unwrap();
         let Some(last) = page.last() else { break };
-        (after, count) = (Some(last.domain.clone()), count + page.len());
+        (after, count) = (Some(last.key.clone()), count + page.len());
     }
     assert_eq!(count, DOMAINS);
     told("  all rows, page by page", began, 10_000);

@@ -13,7 +13,7 @@ use prevalidate::clock::Clock;
 use prevalidate::notify::{Pace, Topic, concern};
 use prevalidate::overview::danger::{Danger, Gravity};
 use prevalidate::overview::{Basis, DomainView, views};
-use prevalidate::prevalidation::{DomainName, State};
+use prevalidate::prevalidation::{DomainName, RowKey, State};
 use prevalidate::server::access::Access;
 use prevalidate::server::http::app;
 use prevalidate::server::shared::{Live, Shared};
@@ -25,11 +25,14 @@ use super::world::{World, target};
 /// The names that one of the five tells of.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
-    lapsed: BTreeSet<DomainName>,
-    critical: BTreeSet<DomainName>,
-    warning: BTreeSet<DomainName>,
-    held: BTreeSet<DomainName>,
+    lapsed: BTreeSet<At>,
+    critical: BTreeSet<At>,
+    warning: BTreeSet<At>,
+    held: BTreeSet<At>,
 }
+
+/// A domain at a client.
+type At = (DomainName, String);
 
 /// A daemon without a scheduler over the store of a world: all its routes.
 pub struct Daemon {
@@ -41,7 +44,7 @@ impl Daemon {
     pub fn of(store: Arc<dyn Store>, clock: Arc<dyn Clock>, world: &World) -> Self {
         let live = Live {
             policy: world.policy.clone(),
-            targets: vec![target()],
+            targets: world.targets(),
             providers: ["memory".to_owned()].into(),
             access: Access::new(true),
             hook_keys: Vec::new(),
@@ -66,7 +69,7 @@ impl Daemon {
 impl World {
     pub async fn all_five_agree(&self) {
         let (now, rows) = (self.clock.now(), self.rows().await);
-        let (targets, providers) = ([target()], ["memory".to_owned()].into());
+        let (targets, providers) = (self.targets(), ["memory".to_owned()].into());
         let basis = Basis {
             targets: &targets,
             providers: &providers,
@@ -83,13 +86,13 @@ impl World {
         let withdrawn: BTreeSet<_> = all
             .iter()
             .filter(|view| view.state == State::Held && view.is_withdrawn())
-            .map(|view| view.domain.clone())
+            .map(|view| view.at())
             .collect();
 
         // `check`
         let mut check = Told::default();
         for view in all.iter().filter(|view| view.is_managed()) {
-            let name = || view.domain.clone();
+            let name = || view.at();
             let found = view.finding(view.danger, now);
             let is = |gravity| found.as_ref().is_some_and(|(found, _)| *found == gravity);
             match view.usable_until() {
@@ -115,7 +118,12 @@ impl World {
         let of = |topic| {
             let names = concerns.get(&topic).into_iter().flatten();
             names
-                .map(|(name, _)| DomainName::from_a_labels(name).unwrap())
+                .map(|(name, _)| {
+                    let key = RowKey::read(name).unwrap();
+                    let first = target().key;
+                    let client = key.further_client().unwrap_or(&first).to_owned();
+                    (key.domain().clone(), client)
+                })
                 .collect::<BTreeSet<_>>()
         };
         let notified = Told {
@@ -139,7 +147,7 @@ fn is_new(all: &[DomainView]) -> bool {
     let how = all.iter().map(|view| {
         let margin = (view.danger, view.with_margin, view.usable_until().is_some());
         let calls = (view.lateness(), view.failures > 2, view.is_withdrawn());
-        format!("{} {:?} {margin:?} {calls:?}", view.domain, view.state)
+        format!("{:?} {:?} {margin:?} {calls:?}", view.at(), view.state)
     });
     let how: Vec<_> = how.collect();
     SEEN.lock().unwrap().insert(how.join("; "))
@@ -154,7 +162,11 @@ async fn interface(daemon: &Daemon) -> Told {
             .iter()
             .filter(|entry| entry["state"] != "unmanaged" && entry[field] == word);
         chosen
-            .map(|entry| DomainName::from_a_labels(entry["domain"].as_str().unwrap()).unwrap())
+            .map(|entry| {
+                let text = |field: &str| entry[field].as_str().unwrap();
+                let domain = DomainName::from_a_labels(text("domain")).unwrap();
+                (domain, text("client").to_owned())
+            })
             .collect::<BTreeSet<_>>()
     };
     Told {

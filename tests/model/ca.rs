@@ -80,6 +80,13 @@ pub struct State {
     serial: u64,
 }
 
+impl State {
+    /// The number of the next registration and of its random value follows this one.
+    pub fn begin_at(&mut self, serial: u64) {
+        self.serial = serial;
+    }
+}
+
 /// The answers of the authoritative servers: the values at a name, or nothing.
 pub type Eyes = Arc<dyn Fn(&str) -> Vec<Vec<u8>> + Send + Sync>;
 
@@ -106,6 +113,14 @@ impl ModelCa {
             clock,
             eyes,
             reuse: ReuseTable::default(),
+        }
+    }
+
+    /// Another CA with the same clock and the same eyes, which knows no domain yet.
+    pub fn beside(&self) -> Self {
+        Self {
+            state: Arc::default(),
+            ..self.clone()
         }
     }
 

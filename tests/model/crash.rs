@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::validation;
 use prevalidate::ca::{CaError, Client, ClientSelector, Listing, Started, Submission, Validation};
-use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration};
+use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration, RowKey};
 use prevalidate::store::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
     Received, Seen, Store, StoreError, Wanted, Write,
@@ -189,20 +189,23 @@ impl Store for Mortal<dyn Store> {
     async fn unwant(
         &self,
         origin: Origin,
-        domains: &[DomainName],
+        keys: &[RowKey],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.unwant(origin, domains, now).await
+        self.inner.unwant(origin, keys, now).await
     }
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
         self.inner.domains().await
     }
-    async fn domain(&self, domain: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-        self.inner.domain(domain).await
+    async fn domain(&self, key: &RowKey) -> Result<Option<DomainRow>, StoreError> {
+        self.inner.domain(key).await
+    }
+    async fn rows_of(&self, domains: &[DomainName]) -> Result<Vec<DomainRow>, StoreError> {
+        self.inner.rows_of(domains).await
     }
     async fn domains_after(
         &self,
-        after: Option<&DomainName>,
+        after: Option<&RowKey>,
         limit: usize,
     ) -> Result<Vec<DomainRow>, StoreError> {
         self.inner.domains_after(after, limit).await
@@ -221,7 +224,7 @@ impl Store for Mortal<dyn Store> {
     }
     async fn next_due(
         &self,
-        only: Option<&[DomainName]>,
+        only: Option<&[RowKey]>,
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_due(only, except_clients).await
@@ -231,7 +234,7 @@ impl Store for Mortal<dyn Store> {
         key: &str,
         id: &str,
         digest: &[u8],
-        concerned: &[DomainName],
+        concerned: &[RowKey],
         now: Timestamp,
     ) -> Result<Received, StoreError> {
         self.inner.receive(key, id, digest, concerned, now).await
@@ -269,7 +272,7 @@ impl Store for Mortal<dyn Store> {
         leases: &[Fence],
         now: Timestamp,
         lease: SignedDuration,
-    ) -> Result<Vec<DomainName>, StoreError> {
+    ) -> Result<Vec<RowKey>, StoreError> {
         self.inner.extend(leases, now, lease).await
     }
     async fn take(
@@ -318,11 +321,8 @@ impl Store for Mortal<dyn Store> {
             .effect("risk slot", self.inner.take_risk_slot(fence, client, limit))
             .await
     }
-    async fn open_entries(
-        &self,
-        owner: Option<&DomainName>,
-    ) -> Result<Vec<LedgerEntry>, StoreError> {
-        self.inner.open_entries(owner).await
+    async fn open_entries(&self, key: Option<&RowKey>) -> Result<Vec<LedgerEntry>, StoreError> {
+        self.inner.open_entries(key).await
     }
     async fn fact(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.inner.fact(key).await
@@ -338,8 +338,8 @@ impl Store for Mortal<dyn Store> {
     async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError> {
         self.inner.history(domain).await
     }
-    async fn wake(&self, domains: &[DomainName], now: Timestamp) -> Result<(), StoreError> {
-        self.inner.wake(domains, now).await
+    async fn wake(&self, keys: &[RowKey], now: Timestamp) -> Result<(), StoreError> {
+        self.inner.wake(keys, now).await
     }
     async fn close(&self) {
         self.inner.close().await;

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;
 use prevalidate::overview::danger::Danger;
-use prevalidate::overview::{Basis, view_of};
+use prevalidate::overview::{Basis, views_of};
 use prevalidate::prevalidation::{DomainName, Mode, State};
 use prevalidate::store::Store;
 
@@ -17,8 +17,8 @@ async fn danger(world: &World, domain: &DomainName) -> (State, Danger) {
         providers: &["memory".to_owned()].into(),
         policy: &world.policy,
     };
-    let view = view_of(&*world.store, domain, &basis, world.clock.now()).await;
-    let view = view.unwrap().unwrap();
+    let views = views_of(&*world.store, domain, &basis, world.clock.now()).await;
+    let view = views.unwrap().remove(0);
     (view.state, view.danger)
 }
 

@@ -2,6 +2,7 @@
 
 mod agree;
 mod ca;
+mod clients;
 mod crash;
 mod forecast;
 mod lapse;

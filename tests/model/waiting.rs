@@ -300,7 +300,7 @@ async fn withdraw(world: &World) {
         .unwrap()
         .withdrawn
         .extend(world.domains.clone());
-    world.store.wake(&world.domains, now).await.unwrap();
+    world.store.wake(&world.keys(), now).await.unwrap();
     let lease = SignedDuration::from_secs(30);
     let claim = Claim {
         holder: "hand",
@@ -367,7 +367,7 @@ async fn a_withdrawn_value_stays_out_and_costs_no_token_until_somebody_takes_the
     world.witness.lock().unwrap().withdrawn.clear();
     world
         .store
-        .wake(&world.domains, world.clock.now())
+        .wake(&world.keys(), world.clock.now())
         .await
         .unwrap();
     let worker = world.afresh();

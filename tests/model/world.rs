@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{ClientSelector, Validation};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
-use prevalidate::prevalidation::{DomainName, Effect, Mode, Observed, Policy, Proof, RecordName};
+use prevalidate::prevalidation::{
+    DomainName, Effect, Mode, Observed, Policy, Proof, RecordName, RowKey,
+};
 use prevalidate::propagation::{
     Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
 };
@@ -69,6 +71,8 @@ pub type Shared = Arc<Mutex<Witness>>;
 pub struct World {
     pub clock: SimulatedClock,
     pub ca: ModelCa,
+    /// A second CA, which every domain is at as well.
+    pub other: Option<ModelCa>,
     pub zones: MemoryZones,
     pub store: Arc<SqliteStore>,
     pub fuse: Arc<Fuse>,
@@ -84,9 +88,9 @@ pub struct World {
     pub beside: BTreeMap<String, Arc<dyn Provider>>,
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
-    checked_calls: usize,
-    /// Domains that had a proof that counted, as far as the store knew.
-    seen_proven: BTreeSet<DomainName>,
+    checked_calls: [usize; 2],
+    /// Rows that had a proof that counted, as far as the store knew.
+    seen_proven: BTreeSet<RowKey>,
 }
 
 impl World {
@@ -122,6 +126,7 @@ impl World {
         let world = Self {
             clock,
             ca,
+            other: None,
             zones,
             store,
             fuse: Arc::default(),
@@ -133,11 +138,34 @@ impl World {
             provider: Some("memory".to_owned()),
             beside: BTreeMap::new(),
             thawed: false,
-            checked_calls: 0,
+            checked_calls: [0; 2],
             seen_proven: BTreeSet::new(),
         };
         world.sync().await;
         world
+    }
+
+    /// Every domain at two CAs, which give the same random values, or values of their own.
+    pub async fn at_two_cas(count: usize, same_values: bool) -> Self {
+        let mut world = Self::new(count).await;
+        let other = world.ca.beside();
+        if !same_values {
+            other.set(|state| state.begin_at(1_000));
+        }
+        world.other = Some(other);
+        world.sync().await;
+        world
+    }
+
+    /// The CAs, each with its client.
+    pub fn cas(&self) -> Vec<(ModelCa, Target)> {
+        let other = self.other.iter().cloned();
+        let all = [self.ca.clone()].into_iter().chain(other);
+        all.zip([target(), other_target()]).collect()
+    }
+
+    pub fn targets(&self) -> Vec<Target> {
+        self.cas().into_iter().map(|(_, target)| target).collect()
     }
 
     /// The inventory as the configuration has it now.
@@ -145,11 +173,13 @@ impl World {
         let desired = self.witness.lock().unwrap().desired.clone();
         let wanted: Vec<_> = desired
             .into_iter()
-            .map(|domain| Wanted {
-                domain,
-                client: target().key,
-                ca: "model".to_owned(),
-                provider: self.provider.clone(),
+            .flat_map(|domain| {
+                self.targets().into_iter().map(move |target| Wanted {
+                    domain: domain.clone(),
+                    client: target.key,
+                    ca: target.ca,
+                    provider: self.provider.clone(),
+                })
             })
             .collect();
         self.store
@@ -171,9 +201,14 @@ impl World {
         })
     }
 
+    /// The rows of all domains at the first client.
+    pub fn keys(&self) -> Vec<RowKey> {
+        self.domains.iter().map(RowKey::from).collect()
+    }
+
     /// The same, by somebody who names all domains.
     pub fn afresh(&self) -> Worker {
-        let only = Some(self.domains.clone());
+        let only = Some(self.keys());
         self.start(Options {
             only,
             afresh: true,
@@ -182,10 +217,9 @@ impl World {
     }
 
     fn start(&self, options: Options) -> Worker {
-        let ca: Arc<dyn Validation> = Arc::new(self.ca.clone());
         let provider: Arc<dyn Provider> = Arc::new(Watched {
             inner: MemoryProvider::new(self.zones.clone()),
-            ca: self.ca.clone(),
+            cas: self.cas().into_iter().map(|(ca, _)| ca).collect(),
             clock: self.clock.clone(),
             witness: Arc::clone(&self.witness),
         });
@@ -195,12 +229,15 @@ impl World {
             "memory".to_owned(),
             Mortal::new(provider, &self.fuse) as Arc<dyn Provider>,
         );
-        let ports = Ports {
-            cas: [(
-                "model".to_owned(),
+        let mortal = |(ca, target): (ModelCa, Target)| {
+            let ca: Arc<dyn Validation> = Arc::new(ca);
+            (
+                target.ca,
                 Mortal::new(ca, &self.fuse) as Arc<dyn Validation>,
-            )]
-            .into(),
+            )
+        };
+        let ports = Ports {
+            cas: self.cas().into_iter().map(mortal).collect(),
             providers,
             lookout: Arc::new(Eye {
                 zones: self.zones.clone(),
@@ -219,7 +256,7 @@ impl World {
         Worker::new(
             ports,
             self.policy.clone(),
-            vec![target()],
+            self.targets(),
             options,
             CancellationToken::new(),
             Arc::new(|event| {
@@ -269,9 +306,9 @@ impl World {
 
     pub fn all_valid(&self) -> bool {
         let desired = self.witness.lock().unwrap().desired.clone();
-        desired
-            .iter()
-            .all(|domain| self.ca.valid_until(domain).is_some())
+        let cas = self.cas();
+        let at_all = |domain| cas.iter().all(|(ca, _)| ca.valid_until(domain).is_some());
+        desired.iter().all(at_all)
     }
 
     /// Safety, after every step.
@@ -320,14 +357,21 @@ impl World {
                     "I2: {value} at {owner} is in no open ledger entry: {open:?}"
                 );
             }
-            assert!(ours.len() <= 2, "I3: {ours:?} at {owner}");
+            let cas = self.cas().len();
+            assert!(ours.len() <= 2 * cas, "I3: {ours:?} at {owner}");
         }
     }
 
     fn calls_were_right(&mut self) {
-        let state = self.ca.state.lock().unwrap();
+        for (place, (ca, _)) in self.cas().into_iter().enumerate() {
+            self.calls_to_one_were_right(place, &ca);
+        }
+    }
+
+    fn calls_to_one_were_right(&mut self, place: usize, ca: &ModelCa) {
+        let state = ca.state.lock().unwrap();
         let witness = self.witness.lock().unwrap();
-        for call in &state.calls[self.checked_calls..] {
+        for call in &state.calls[self.checked_calls[place]..] {
             let (at, domain) = (call.at, &call.domain);
             let recent: Vec<_> = state
                 .calls
@@ -382,7 +426,7 @@ impl World {
                 Effect::Register => {}
             }
         }
-        self.checked_calls = state.calls.len();
+        self.checked_calls[place] = state.calls.len();
         for domain in &self.domains {
             let live = state
                 .entries
@@ -403,11 +447,11 @@ impl World {
             let found = row.sighting.registration();
             let counts = found.and_then(|found| found.usable_until(&reuse, now));
             if counts.is_some() {
-                self.seen_proven.insert(row.domain);
+                self.seen_proven.insert(row.key);
                 continue;
             }
             let is_wanted = !row.origins.is_empty();
-            if is_wanted && self.seen_proven.contains(&row.domain) {
+            if is_wanted && self.seen_proven.contains(&row.key) {
                 let observed = Observed {
                     domain: row.domain,
                     desired: true,
@@ -476,6 +520,11 @@ impl World {
 
 pub fn target() -> Target {
     Target::new("model", ClientSelector::Reference("cli-1".to_owned()))
+}
+
+/// The client at the second CA.
+pub fn other_target() -> Target {
+    Target::new("other", ClientSelector::Reference("cli-1".to_owned()))
 }
 
 /// The gate: primary and secondary, by looking.
@@ -585,7 +634,7 @@ impl Lookout for Eye {
 /// The provider, with a witness of what is removed and when.
 struct Watched {
     inner: MemoryProvider,
-    ca: ModelCa,
+    cas: Vec<ModelCa>,
     clock: SimulatedClock,
     witness: Shared,
 }
@@ -616,19 +665,17 @@ impl Provider for Watched {
                 continue;
             };
             let domain = DomainName::from_a_labels(&record.owner).unwrap();
-            let proved = self.ca.valid_until(&domain).is_some();
-            let current = self
-                .ca
-                .state
-                .lock()
-                .unwrap()
-                .entries
-                .values()
-                .any(|e| e.domain == domain && e.token == *value);
+            // The value that a CA waits for may not go, whoever else is done with it.
+            let needed = self.cas.iter().any(|ca| {
+                let proved = ca.valid_until(&domain).is_some();
+                let state = ca.state.lock().unwrap();
+                let mut entries = state.entries.values();
+                !proved && entries.any(|e| e.domain == domain && e.token == *value)
+            });
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);
             drop(witness);
-            if (wanted && current && !proved) || !value.starts_with("swiss-pki=model") {
+            if (wanted && needed) || !value.starts_with("swiss-pki=model") {
                 let what = format!("{record} at {}", self.clock.now());
                 self.witness.lock().unwrap().bad_removals.push(what);
             }

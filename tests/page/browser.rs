@@ -124,7 +124,7 @@ async fn a_person_walks_from_the_overview_to_a_try() {
         .site
         .inventory
         .store
-        .domain(&name("held.example"))
+        .domain(&name("held.example").into())
         .await
         .unwrap()
         .unwrap();

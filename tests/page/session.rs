@@ -318,7 +318,7 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
         "{:?}",
         site.inventory
             .store
-            .domain(&name("held.example"))
+            .domain(&name("held.example").into())
             .await
             .unwrap()
     );
@@ -373,7 +373,7 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
             "{:?}",
             site.inventory
                 .store
-                .domain(&name("held.example"))
+                .domain(&name("held.example").into())
                 .await
                 .unwrap()
         ),
@@ -409,7 +409,13 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         (StatusCode::SEE_OTHER, "/domains/held.example?note=tried")
     );
     woken.await;
-    let row = site.inventory.store.domain(&held).await.unwrap().unwrap();
+    let row = site
+        .inventory
+        .store
+        .domain(&held.clone().into())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((row.attempt.hold, row.attempt.not_before), (None, None));
     assert_eq!(row.due_at, Some("2026-11-22T12:00:00Z".parse().unwrap()));
     assert!(
@@ -432,7 +438,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
     );
 
     // While somebody works on it, it is only said to be due again.
-    let only = [held.clone()];
+    let only = [held.clone().into()];
     let claim = Claim {
         holder: "serve",
         now: "2026-11-22T12:00:00Z".parse().unwrap(),
@@ -463,7 +469,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
     let withdrawn = site
         .inventory
         .store
-        .domain(&name("withdrawn.example"))
+        .domain(&name("withdrawn.example").into())
         .await
         .unwrap()
         .unwrap();

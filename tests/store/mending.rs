@@ -39,6 +39,7 @@ fn event() -> Event {
         at: at(2),
         run: "r".to_owned(),
         domain: Some(name("a.ch")),
+        client: None,
         kind: "published".to_owned(),
         detail: String::new(),
     }
@@ -75,7 +76,7 @@ async fn write(store: &SqliteStore, table: &str, hour: i64) -> Result<(), StoreE
             claimed.await.map(drop)
         }
         "hook" => {
-            let names = [name("a.ch")];
+            let names = [name("a.ch").into()];
             let received = store.receive("key", "id", b"digest", &names, at(3));
             received.await.map(drop)
         }
@@ -89,11 +90,11 @@ async fn write(store: &SqliteStore, table: &str, hour: i64) -> Result<(), StoreE
             store.take(&bucket, 1, at(3)).await.map(drop)
         }
         "domain" => {
-            store.wake(&[name("a.ch")], at(3)).await?;
+            store.wake(&[name("a.ch").into()], at(3)).await?;
             store.claim(&claim(1)).await.map(drop)
         }
         "ledger" | "effect" => {
-            store.wake(&[name("a.ch")], at(3)).await?;
+            store.wake(&[name("a.ch").into()], at(3)).await?;
             let now = at(3600 * hour);
             let late = Claim { now, ..claim(1) };
             let lease = store.claim(&late).await?.remove(0);

@@ -126,14 +126,18 @@ fn statements(back_end: &str) -> Vec<(usize, String)> {
 
 /// What the statements left behind, seen by the program of today.
 async fn has_taken(store: &dyn Store) {
-    let row = store.domain(&name("old.ch")).await.unwrap().unwrap();
+    let row = store.domain(&name("old.ch").into()).await.unwrap().unwrap();
     assert_eq!(
         (row.client.as_str(), row.attempt.looks, row.origins),
         ("swisssign/a", 7, vec![Origin::Config])
     );
     assert_eq!(row.due_at.unwrap().as_microsecond(), 600);
     assert_eq!(
-        store.open_entries(Some(&name("old.ch"))).await.unwrap()[0].value,
+        store
+            .open_entries(Some(&name("old.ch").into()))
+            .await
+            .unwrap()[0]
+            .value,
         "swiss-pki=old"
     );
     assert_eq!(

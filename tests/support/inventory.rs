@@ -117,7 +117,7 @@ impl Inventory {
             .map(|(domain, proved)| Seen {
                 due_at: Some(proved.map_or(at, |proved| (proved + days(100)).max(at + days(9)))),
                 sighting: Sighting::Present(registration(&domain, proved, at)),
-                domain,
+                key: domain.into(),
                 changed: true,
             })
             .collect();
@@ -241,7 +241,7 @@ impl Inventory {
 
     /// Writes into one row as a worker does.
     pub async fn change(&self, domain: &str, now: Timestamp, change: impl FnOnce(&mut Write)) {
-        let only = [name(domain)];
+        let only = [name(domain).into()];
         self.store.wake(&only, now).await.unwrap();
         let claim = Claim {
             holder: "test",
@@ -343,6 +343,7 @@ fn event(domain: &str, kind: &str, detail: &str, at: Timestamp) -> Event {
         at,
         run: "serve-web1".to_owned(),
         domain: Some(name(domain)),
+        client: None,
         kind: kind.to_owned(),
         detail: detail.to_owned(),
     }

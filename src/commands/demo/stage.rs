@@ -121,7 +121,7 @@ impl Stage {
         wire::pretend(&self.store, &self.settings, self.clock.now()).await?;
         let witness = Arc::clone(&self.witness);
         let options = Options {
-            only: only.map(|domain| vec![domain.clone()]),
+            only: only.map(|domain| vec![domain.into()]),
             lanes: 1,
             ..Options::new("demo", format!("night-{}", self.runs))
         };

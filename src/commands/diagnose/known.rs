@@ -15,7 +15,7 @@ use crate::commands::{Exit, Failed, Global, held, wire};
 use crate::config::{self, Settings};
 use crate::output::Output;
 use crate::overview::DomainView;
-use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration};
+use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration, RowKey};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{DomainRow, Store};
@@ -32,7 +32,7 @@ pub(super) struct Surroundings {
 /// What is looked at beside DNS.
 struct Inside {
     store: Arc<dyn Store>,
-    views: BTreeMap<DomainName, DomainView>,
+    views: BTreeMap<(DomainName, String), DomainView>,
     providers: BTreeMap<String, Result<Arc<dyn Provider>, Failed>>,
     cas: BTreeMap<String, Result<Arc<dyn Validation>, Failed>>,
     policy: Policy,
@@ -138,16 +138,51 @@ impl Surroundings {
         })
     }
 
-    /// What is known about a domain without asking anybody.
-    pub(super) async fn known(&self, domain: &DomainName) -> Result<Known, Failed> {
+    /// The clients that `part` names.
+    pub(super) fn clients(&self, part: &asked::Part) -> Result<asked::Clients, Failed> {
+        match &self.settings {
+            Some(settings) => part.clients(settings),
+            None => Ok(asked::Clients::default()),
+        }
+    }
+
+    /// Each of the clients that a domain is at; one that nobody knows is looked at once all the
+    /// same.
+    pub(super) fn places(
+        &self,
+        domain: &DomainName,
+        clients: &asked::Clients,
+    ) -> Vec<Option<String>> {
+        let views = self.inside.iter().flat_map(|inside| inside.views.keys());
+        let own = views.filter(|(name, client)| name == domain && clients.contain(client));
+        let places: Vec<_> = own.map(|(_, client)| Some(client.clone())).collect();
+        if places.is_empty() {
+            vec![None]
+        } else {
+            places
+        }
+    }
+
+    /// What is known about a domain at a client without asking anybody.
+    pub(super) async fn known(
+        &self,
+        domain: &DomainName,
+        client: Option<&str>,
+    ) -> Result<Known, Failed> {
         let Some(inside) = &self.inside else {
             return Ok(Known::default());
         };
+        let view = client
+            .and_then(|client| inside.views.get(&(domain.clone(), client.to_owned())))
+            .cloned();
+        let key = view
+            .as_ref()
+            .map_or_else(|| RowKey::from(domain), DomainView::key);
         Ok(Known {
-            row: inside.store.domain(domain).await?,
-            view: inside.views.get(domain).cloned(),
-            ledger: inside.store.open_entries(Some(domain)).await?,
-            held: held::tell_of(&*inside.store, domain, SystemClock.now()).await?,
+            row: inside.store.domain(&key).await?,
+            ledger: inside.store.open_entries(Some(&key)).await?,
+            held: held::tell_of(&*inside.store, &key, SystemClock.now()).await?,
+            view,
         })
     }
 
@@ -315,10 +350,7 @@ impl Inside {
         };
         let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
         Ok(Self {
-            views: views
-                .into_iter()
-                .map(|view| (view.domain.clone(), view))
-                .collect(),
+            views: views.into_iter().map(|view| (view.at(), view)).collect(),
             providers: settings.providers.iter().map(provider).collect(),
             cas: settings.cas.keys().map(ca).collect(),
             policy,

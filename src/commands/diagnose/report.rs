@@ -53,15 +53,15 @@ struct Wanted {
 }
 
 impl Report {
-    /// Asks everybody about `domain`. `given` is the record on the command line.
+    /// Asks everybody about `domain` at one of its clients. `given` is the record on the command line.
     pub(super) async fn make(
         around: &Surroundings,
-        domain: &DomainName,
+        (domain, client): (&DomainName, Option<&str>),
         given: &Given,
         resolvers: &[Resolver],
         now: Timestamp,
     ) -> Result<Self, Failed> {
-        let known = around.known(domain).await?;
+        let known = around.known(domain, client).await?;
         let value = given.value.as_deref();
         let (ca, registration) = around.ask_ca(&known).await.unzip();
         let registration = registration

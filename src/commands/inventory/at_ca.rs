@@ -1,7 +1,6 @@
 //! What `import --from-ca` finds at the CA, and what `remove --at-ca` deletes there: the only
 //! deletion there is, by order of a person, one registration at a time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
-use crate::prevalidation::{Attempt, DomainName, Mode, Registration, Sighting};
+use crate::prevalidation::{Attempt, DomainName, Mode, Registration, RowKey, Sighting};
 use crate::store::{Claim, DomainRow, Lease, Store, Write};
 use crate::worker::Target;
 
@@ -62,8 +61,32 @@ async fn list(
     Ok((ca, listing))
 }
 
+impl Doomed {
+    /// For people: the domain, and its client where it is at several.
+    fn shown(&self) -> String {
+        let key = self.key.as_ref();
+        match key.and_then(RowKey::further_client) {
+            Some(client) => format!("{} at {client}", self.domain.both_forms()),
+            None => self.domain.both_forms(),
+        }
+    }
+}
+
+/// What is to go: names, and those rows of them that are meant, of all rows.
+pub(super) struct Asked<'a> {
+    pub names: &'a [DomainName],
+    pub meant: &'a [&'a DomainRow],
+    pub rows: &'a [DomainRow],
+    /// Where a name is looked for that nobody here knows.
+    pub targets: Vec<Target>,
+}
+
 /// A registration that is to go.
 struct Doomed {
+    domain: DomainName,
+    client: String,
+    /// Of the domains that the store knows.
+    key: Option<RowKey>,
     registration: Registration,
     ca: Arc<dyn Validation>,
 }
@@ -72,8 +95,7 @@ struct Doomed {
 /// what is lost.
 pub(super) async fn remove(
     settings: &Settings,
-    names: &[DomainName],
-    rows: &BTreeMap<DomainName, DomainRow>,
+    asked: &Asked<'_>,
     yes: bool,
     output: &Output,
 ) -> Result<Exit, Failed> {
@@ -83,10 +105,11 @@ pub(super) async fn remove(
             "the policy's mode is `observe`: nothing is deleted at the CA",
         ));
     }
-    let doomed = find(settings, names, rows).await?;
-    let gone: Vec<_> = names
+    let doomed = find(settings, asked).await?;
+    let gone: Vec<_> = asked
+        .names
         .iter()
-        .filter(|name| !doomed.contains_key(name))
+        .filter(|name| doomed.iter().all(|one| one.domain != **name))
         .collect();
     gone.iter().for_each(|name| {
         output.notice(&format!(
@@ -95,12 +118,12 @@ pub(super) async fn remove(
         ))
     });
     if !doomed.is_empty() {
-        warn(settings, &doomed, rows, output);
+        warn(settings, &doomed, asked.rows, output);
         let question = format!(
             "Delete {} at the CA?",
             doomed
-                .keys()
-                .map(|n| n.both_forms())
+                .iter()
+                .map(Doomed::shown)
                 .collect::<Vec<_>>()
                 .join(", ")
         );
@@ -121,29 +144,30 @@ pub(super) async fn remove(
     }
     let (store, _) = wire::open(settings, false).await?;
     // First the wish, or the next run would register again what is deleted here.
-    let dropped = let_go(&*store, names, rows).await?;
+    let dropped = let_go(&*store, asked.meant).await?;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
-    for (name, one) in &doomed {
-        match delete(&*store, name, one, rows.contains_key(name)).await {
-            Ok(()) => deleted.push(name),
-            Err(error) => failed.push((name, error)),
+    for one in &doomed {
+        match delete(&*store, one).await {
+            Ok(()) => deleted.push(one),
+            Err(error) => failed.push((one, error)),
         }
     }
     deleted
         .iter()
-        .for_each(|name| output.line(&format!("deleted at the CA: {}", name.both_forms())));
-    failed.iter().for_each(|(name, error)| {
+        .for_each(|one| output.line(&format!("deleted at the CA: {}", one.shown())));
+    failed.iter().for_each(|(one, error)| {
         output.error(
-            &format!("{} was not deleted: {}", name.both_forms(), error.message),
+            &format!("{} was not deleted: {}", one.shown(), error.message),
             error.hint.as_deref(),
         );
     });
     let failures: Vec<_> = failed
         .iter()
-        .map(|(name, error)| json!({ "domain": name, "error": error.message }))
+        .map(|(one, error)| json!({ "domain": one.domain, "client": one.client, "error": error.message }))
         .collect();
+    let deleted: Vec<_> = deleted.iter().map(|one| &one.domain).collect();
     output.json(&json!({ "removed": dropped, "deleted": deleted, "not_registered": gone, "failed": failures }));
-    say_what_stays(&*store, names, output).await?;
+    say_what_stays(&*store, asked.meant, output).await?;
     Ok(failed
         .into_iter()
         .map(|(_, error)| error.exit)
@@ -153,42 +177,44 @@ pub(super) async fn remove(
 
 /// The registrations as the CA shows them now; a name that nobody here knows is looked for at every
 /// client.
-async fn find(
-    settings: &Settings,
-    names: &[DomainName],
-    rows: &BTreeMap<DomainName, DomainRow>,
-) -> Result<BTreeMap<DomainName, Doomed>, Failed> {
-    let mut doomed = BTreeMap::new();
-    let strangers = names.iter().any(|name| !rows.contains_key(name));
-    for target in wire::targets(settings) {
-        let of = |name: &&DomainName| rows.get(name).is_none_or(|row| row.client == target.key);
-        if !strangers && !names.iter().any(|name| of(&name)) {
+async fn find(settings: &Settings, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
+    let mut doomed = Vec::new();
+    for target in &asked.targets {
+        let row_of = |name: &DomainName| {
+            let mut own = asked.meant.iter().filter(|row| row.domain == *name);
+            own.find(|row| row.client == target.key).copied()
+        };
+        let is_strange = |name: &DomainName| asked.meant.iter().all(|row| row.domain != *name);
+        let names: Vec<_> = asked
+            .names
+            .iter()
+            .filter(|name| is_strange(name) || row_of(name).is_some())
+            .collect();
+        if names.is_empty() {
             continue;
         }
-        let (ca, listing) = list(settings, &target).await?;
-        for name in names.iter().filter(of) {
+        let (ca, listing) = list(settings, target).await?;
+        for name in names {
+            let row = row_of(name);
             let listed = listing
                 .registrations
                 .iter()
                 .find(|found| found.domain == *name)
                 .cloned();
-            let found = match (
-                listed,
-                rows.get(name).and_then(|row| row.sighting.registration()),
-            ) {
+            let found = match (listed, row.and_then(|row| row.sighting.registration())) {
                 (Some(found), _) => Some(found),
                 // A list that does not show it proves nothing (faults C11).
                 (None, Some(known)) => read(&*ca, &known.reference).await?,
                 (None, None) => None,
             };
             if let Some(registration) = found {
-                doomed.insert(
-                    name.clone(),
-                    Doomed {
-                        registration,
-                        ca: Arc::clone(&ca),
-                    },
-                );
+                doomed.push(Doomed {
+                    domain: name.clone(),
+                    client: target.key.clone(),
+                    key: row.map(|row| row.key.clone()),
+                    registration,
+                    ca: Arc::clone(&ca),
+                });
             }
         }
     }
@@ -204,14 +230,10 @@ async fn read(ca: &dyn Validation, reference: &str) -> Result<Option<Registratio
 }
 
 /// Says what is lost.
-fn warn(
-    settings: &Settings,
-    doomed: &BTreeMap<DomainName, Doomed>,
-    rows: &BTreeMap<DomainName, DomainRow>,
-    output: &Output,
-) {
+fn warn(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow], output: &Output) {
     let (reuse, now) = (wire::policy(settings).reuse, SystemClock.now());
-    for (name, one) in doomed {
+    for one in doomed {
+        let name = &one.domain;
         let reference = &one.registration.reference;
         output.warn(
             &match one.registration.usable_until(&reuse, now) {
@@ -225,7 +247,8 @@ fn warn(
             None,
         );
         let below: Vec<_> = rows
-            .values()
+            .iter()
+            .filter(|row| row.client == one.client)
             .filter(|row| !row.origins.is_empty() && row.domain.is_below(name))
             .map(|row| &row.domain)
             .collect();
@@ -249,17 +272,12 @@ fn warn(
 
 /// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run
 /// works on it.
-async fn delete(
-    store: &dyn Store,
-    name: &DomainName,
-    doomed: &Doomed,
-    known: bool,
-) -> Result<(), Failed> {
-    let lease = if known {
-        claim(store, name).await?
-    } else {
-        None
+async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
+    let lease = match &doomed.key {
+        Some(key) => claim(store, key).await?,
+        None => None,
     };
+    let of = (&doomed.domain, &doomed.client);
     let reference = &doomed.registration.reference;
     let outcome = match doomed.ca.delete(reference).await {
         Err(error) if error.failure == Failure::NotFound => Ok(()),
@@ -275,11 +293,11 @@ async fn delete(
         Ok(()) => event(
             now,
             "remove",
-            Some(name),
+            Some(of),
             "deleted",
             format!("the registration {reference}, by hand"),
         ),
-        Err(error) => event(now, "remove", Some(name), "failed", error.to_string()),
+        Err(error) => event(now, "remove", Some(of), "failed", error.to_string()),
     };
     match lease {
         Some(lease) => {
@@ -295,9 +313,9 @@ async fn delete(
     Ok(outcome?)
 }
 
-async fn claim(store: &dyn Store, name: &DomainName) -> Result<Option<Lease>, Failed> {
+async fn claim(store: &dyn Store, key: &RowKey) -> Result<Option<Lease>, Failed> {
     let now = SystemClock.now();
-    let only = [name.clone()];
+    let only = [key.clone()];
     let claim = Claim {
         holder: &format!("remove/{}", std::process::id()),
         now,
@@ -311,7 +329,7 @@ async fn claim(store: &dyn Store, name: &DomainName) -> Result<Option<Lease>, Fa
         return Ok(Some(lease));
     }
     // Without a first look there is no due date, and nobody works on it.
-    let row = store.domain(name).await?;
+    let row = store.domain(key).await?;
     if row.is_some_and(|row| row.due_at.is_some()) {
         return Err(Failed::new(Exit::Temporary, "a run is working on it")
             .with_hint("try again in a few minutes"));

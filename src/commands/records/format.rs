@@ -7,6 +7,7 @@ use prevalidate_providers::TxtRecord;
 use serde_json::json;
 
 use super::{Records, Value};
+use crate::prevalidation::RecordType;
 
 /// A tool that writes zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,9 +38,21 @@ pub(super) fn render(format: Format, records: &Records) -> String {
     }
 }
 
-/// In quotes, in strings of at most 255 octets.
-fn presentation(value: &str) -> String {
-    TxtRecord::of(value).presentation()
+/// The type and the data as zone files have them: a value in quotes, in strings of at most 255
+/// octets, or a whole name.
+fn presentation(value: &Value) -> String {
+    match value.kind {
+        RecordType::Txt => format!("TXT {}", TxtRecord::of(&value.value).presentation()),
+        RecordType::Cname => format!("CNAME {}.", value.value),
+    }
+}
+
+/// The value, or the target as a whole name.
+fn data(value: &Value) -> String {
+    match value.kind {
+        RecordType::Txt => value.value.clone(),
+        RecordType::Cname => format!("{}.", value.value),
+    }
 }
 
 /// A JSON string, which YAML and JavaScript read alike.
@@ -77,14 +90,13 @@ fn lines(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
         put!(text, "; zone {zone}: must stand");
-        for Value {
-            owner, ttl, value, ..
-        } in stand
-        {
-            put!(text, "{owner}. {ttl} IN TXT {}", presentation(value));
+        for value in stand {
+            let Value { owner, ttl, .. } = value;
+            put!(text, "{owner}. {ttl} IN {}", presentation(value));
         }
-        for Value { owner, value, .. } in go {
-            put!(text, "; may go: {owner}. IN TXT {}", presentation(value));
+        for value in go {
+            let owner = &value.owner;
+            put!(text, "; may go: {owner}. IN {}", presentation(value));
         }
     }
     text
@@ -94,18 +106,13 @@ fn nsupdate(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
         put!(text, "zone {zone}.");
-        for Value {
-            owner, ttl, value, ..
-        } in stand
-        {
-            put!(
-                text,
-                "update add {owner}. {ttl} TXT {}",
-                presentation(value)
-            );
+        for value in stand {
+            let Value { owner, ttl, .. } = value;
+            put!(text, "update add {owner}. {ttl} {}", presentation(value));
         }
-        for Value { owner, value, .. } in go {
-            put!(text, "update delete {owner}. TXT {}", presentation(value));
+        for value in go {
+            let owner = &value.owner;
+            put!(text, "update delete {owner}. {}", presentation(value));
         }
         put!(text, "send");
     }
@@ -121,6 +128,15 @@ fn octodns(records: &Records) -> String {
             .into_iter()
             .for_each(|value| names.entry(relative(value)).or_default().push(value));
         for (name, values) in names {
+            if values[0].kind == RecordType::Cname {
+                let (name, ttl) = (quoted(name), values[0].ttl);
+                let target = quoted(&data(values[0]));
+                put!(
+                    text,
+                    "{name}:\n  ttl: {ttl}\n  type: CNAME\n  value: {target}"
+                );
+                continue;
+            }
             // By default it refuses keys out of order.
             put!(
                 text,
@@ -138,7 +154,7 @@ fn octodns(records: &Records) -> String {
                 text,
                 "# may go: {} {}",
                 quoted(relative(value)),
-                quoted(&value.value)
+                quoted(&data(value))
             );
         }
     }
@@ -151,9 +167,10 @@ fn dnscontrol(records: &Records) -> String {
         for value in go {
             put!(
                 text,
-                "// may go: {} TXT {}",
+                "// may go: {} {} {}",
                 value.owner,
-                quoted(&value.value)
+                value.kind,
+                quoted(&data(value))
             );
         }
         if !stand.is_empty() {
@@ -164,9 +181,10 @@ fn dnscontrol(records: &Records) -> String {
                     .unwrap_or("@");
                 put!(
                     text,
-                    "  TXT({}, {}, TTL({})),",
+                    "  {}({}, {}, TTL({})),",
+                    value.kind,
                     quoted(name),
-                    quoted(&value.value),
+                    quoted(&data(value)),
                     value.ttl
                 );
             }
@@ -178,10 +196,11 @@ fn dnscontrol(records: &Records) -> String {
 
 fn terraform(records: &Records) -> String {
     let mut owners: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    records
-        .must_stand
-        .iter()
-        .for_each(|value| owners.entry(&value.owner).or_default().push(value));
+    let of = |kind| {
+        let stand = records.must_stand.iter();
+        stand.filter(move |value| value.kind == kind)
+    };
+    of(RecordType::Txt).for_each(|value| owners.entry(&value.owner).or_default().push(value));
     // HCL reads `${` and `%{` as templates.
     let literal = |text: &str| quoted(text).replace("${", "$${").replace("%{", "%%{");
     let mut text = String::from("locals {\n  prevalidate_txt = {\n");
@@ -199,9 +218,24 @@ fn terraform(records: &Records) -> String {
             values.join(", ")
         );
     }
-    text.push_str("  }\n}\n");
+    text.push_str("  }\n");
+    // An alias has one target.
+    let aliases: Vec<_> = of(RecordType::Cname).collect();
+    if !aliases.is_empty() {
+        text.push_str("  prevalidate_cname = {\n");
+        for value in aliases {
+            put!(
+                text,
+                "    {} = {}",
+                quoted(&value.owner),
+                literal(&data(value))
+            );
+        }
+        text.push_str("  }\n");
+    }
+    text.push_str("}\n");
     for value in &records.may_go {
-        put!(text, "# may go: {} {}", value.owner, quoted(&value.value));
+        put!(text, "# may go: {} {}", value.owner, quoted(&data(value)));
     }
     text
 }
@@ -218,6 +252,7 @@ mod tests {
         let text = |text: &str| text.to_owned();
         Value {
             owner: text(owner),
+            kind: RecordType::Txt,
             zone: text(zone),
             ttl: 300,
             value: text(value),
@@ -258,6 +293,58 @@ mod tests {
                 "{format:?}: {text}"
             );
         }
+    }
+
+    #[test]
+    fn an_alias_is_written_with_its_whole_target_in_the_words_of_each_tool() {
+        let alias = Value {
+            kind: RecordType::Cname,
+            ..value("_a1.example.ch", "example.ch", "b2.ca.example")
+        };
+        let records = Records {
+            must_stand: vec![alias.clone()],
+            may_go: vec![alias],
+        };
+        for (format, expected) in [
+            (
+                Format::Zone,
+                &[
+                    "_a1.example.ch. 300 IN CNAME b2.ca.example.",
+                    "; may go: _a1.example.ch. IN CNAME b2.ca.example.",
+                ][..],
+            ),
+            (
+                Format::Nsupdate,
+                &[
+                    "update add _a1.example.ch. 300 CNAME b2.ca.example.",
+                    "update delete _a1.example.ch. CNAME b2.ca.example.",
+                ],
+            ),
+            (
+                Format::Octodns,
+                &["\"_a1\":", "  type: CNAME", "  value: \"b2.ca.example.\""],
+            ),
+            (
+                Format::Dnscontrol,
+                &["  CNAME(\"_a1\", \"b2.ca.example.\", TTL(300)),"],
+            ),
+            (
+                Format::Terraform,
+                &[
+                    "  prevalidate_cname = {",
+                    "    \"_a1.example.ch\" = \"b2.ca.example.\"",
+                ],
+            ),
+        ] {
+            let text = render(format, &records);
+            for line in expected {
+                assert!(text.lines().any(|found| found == *line), "{line}: {text}");
+            }
+        }
+        let lines = render(Format::Zone, &records);
+        let planned = Planned::read(&lines, Some("example.ch".to_owned())).unwrap();
+        assert!(planned.leads("_a1.example.ch", "b2.ca.example"), "{lines}");
+        assert!(!planned.leads("_a1.example.ch", "b3.ca.example"));
     }
 
     proptest! {

@@ -18,6 +18,8 @@ pub(super) struct Planned {
     /// Lower case without a trailing dot, as all names here.
     pub(super) apex: String,
     txt: BTreeMap<String, Vec<Vec<u8>>>,
+    /// The targets of aliases.
+    cname: BTreeMap<String, String>,
     /// Where other zones begin.
     cuts: BTreeSet<String>,
     /// What lies below these is looked up elsewhere (DNAME).
@@ -29,6 +31,8 @@ pub(super) struct Planned {
 struct Document {
     zone: String,
     txt: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    cname: BTreeMap<String, String>,
 }
 
 impl Planned {
@@ -66,7 +70,7 @@ impl Planned {
     }
 
     fn document(text: &str) -> Result<Self, String> {
-        let Document { zone, txt } = serde_json::from_str(text)
+        let Document { zone, txt, cname } = serde_json::from_str(text)
             .map_err(|error| format!("not the JSON that is expected: {error}"))?;
         let apex = plain(&zone);
         let txt: BTreeMap<_, _> = txt
@@ -78,13 +82,19 @@ impl Planned {
                 )
             })
             .collect();
-        match txt.keys().find(|name| !is_within(name, &apex)) {
+        let cname = cname.into_iter();
+        let cname: BTreeMap<_, _> = cname
+            .map(|(name, target)| (plain(&name), plain(&target)))
+            .collect();
+        let mut names = txt.keys().chain(cname.keys());
+        match names.find(|name| !is_within(name, &apex)) {
             Some(stray) => Err(format!(
                 "the name {stray} is not in the zone {apex}; names are whole names"
             )),
             None => Ok(Self {
                 apex,
                 txt,
+                cname,
                 ..Self::default()
             }),
         }
@@ -102,6 +112,11 @@ impl Planned {
     /// delegation takes what stands there out of everybody's sight.
     pub(super) fn gives_away(&self, owner: &str, zone: &str) -> bool {
         zone == self.apex && !self.decides(owner)
+    }
+
+    /// Whether an alias at `owner` would lead to `target`.
+    pub(super) fn leads(&self, owner: &str, target: &str) -> bool {
+        self.cname.get(owner).is_some_and(|there| there == target)
     }
 
     /// Whether `value` would stand at `owner`, compared by joined octets.

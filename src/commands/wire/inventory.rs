@@ -8,7 +8,7 @@ use super::{Failed, targets};
 use crate::config::Settings;
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::{examine_inventory, examine_moves};
-use crate::prevalidation::{Alarm, DomainName};
+use crate::prevalidation::{Alarm, DomainName, RowKey};
 use crate::store::{DomainRow, Origin, Pages, Store, Wanted};
 use crate::worker::{Intake, Target, reference_fact, refusal_fact};
 
@@ -37,13 +37,26 @@ struct Known {
     /// The wishes in force for domains that are now wanted at a client which was never found, and
     /// for those that a bad line of a list may have meant.
     kept: Vec<Wanted>,
+    /// The rows of `kept` that go once the other client is found.
+    leaving: Vec<RowKey>,
+}
+
+/// What a configuration wants, by domain.
+type Wishes<'a> = BTreeMap<&'a DomainName, Vec<&'a Wanted>>;
+
+fn by_name(wanted: &[Wanted]) -> Wishes<'_> {
+    let mut wishes = Wishes::new();
+    for one in wanted {
+        wishes.entry(&one.domain).or_default().push(one);
+    }
+    wishes
 }
 
 impl Known {
     async fn read(
         store: &dyn Store,
         settings: &Settings,
-        wanted: &BTreeMap<&DomainName, &Wanted>,
+        wanted: &Wishes<'_>,
         found: &BTreeSet<String>,
     ) -> Result<Self, Failed> {
         let keep = |row: DomainRow| Wanted {
@@ -58,30 +71,52 @@ impl Known {
             gone: Vec::new(),
             moved: 0,
             kept: Vec::new(),
+            leaving: Vec::new(),
         };
         let mut pages = Pages::of(store);
         while let Some(rows) = pages.next().await? {
             let rows = rows.into_iter();
             for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
                 known.count += 1;
-                let Some(wish) = wanted.get(&row.domain) else {
-                    if settings.left_out.is_empty() {
-                        known.gone.push(row.domain);
-                    } else {
+                let wishes: Vec<&Wanted> = wanted.get(&row.domain).cloned().unwrap_or_default();
+                if wishes.iter().any(|wish| wish.client == row.client) {
+                    // A client that is not found any more changes nothing about its own rows.
+                    if !found.contains(&row.client) {
                         known.kept.push(keep(row));
                     }
                     continue;
-                };
+                }
+                if wishes.is_empty() && !settings.left_out.is_empty() {
+                    known.kept.push(keep(row));
+                    continue;
+                }
+                // At another client, unless the domain is there already.
+                let there = store.rows_of(std::slice::from_ref(&row.domain)).await?;
+                let new = new_places(&there, &wishes);
+                if new.is_empty() {
+                    known.gone.push(row.domain);
+                    continue;
+                }
                 // What leaves a client that never was there leaves nothing.
-                let was_there = looks.contains_key(&row.client);
-                known.moved += usize::from(was_there && wish.client != row.client);
-                if !found.contains(&wish.client) {
+                known.moved += usize::from(looks.contains_key(&row.client));
+                if !new.iter().any(|wish| found.contains(&wish.client)) {
+                    known.leaving.push(row.key.clone());
                     known.kept.push(keep(row));
                 }
             }
         }
         Ok(known)
     }
+}
+
+/// Those wishes for a domain that none of its rows is for.
+fn new_places<'a>(rows: &[DomainRow], wishes: &[&'a Wanted]) -> Vec<&'a Wanted> {
+    let is_there = |wish: &Wanted| {
+        let mut rows = rows.iter();
+        rows.any(|row| row.client == wish.client && row.origins.contains(&Origin::Config))
+    };
+    let wishes = wishes.iter().copied();
+    wishes.filter(|wish| !is_there(wish)).collect()
 }
 
 /// The clients of the configuration that were found at the CA before.
@@ -110,10 +145,8 @@ pub(in crate::commands) async fn sync(
     force: bool,
 ) -> Result<Option<Alarm>, Failed> {
     let all = wanted(settings);
-    let by_name: BTreeMap<&DomainName, &Wanted> =
-        all.iter().map(|row| (&row.domain, row)).collect();
     let found = found(store, settings).await?;
-    let known = Known::read(store, settings, &by_name, &found).await?;
+    let known = Known::read(store, settings, &by_name(&all), &found).await?;
     let alarm = examine_inventory(INVENTORY, known.count, &known.gone)
         .or_else(|| examine_moves(INVENTORY, known.count, known.moved))
         .filter(|_| !force);
@@ -127,12 +160,13 @@ pub(in crate::commands) async fn sync(
     if alarm.is_none() {
         let (mut stored, waiting): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|row| found.contains(&row.client));
-        let kept: BTreeSet<&DomainName> = known.kept.iter().map(|row| &row.domain).collect();
-        let new = waiting.iter().filter(|row| !kept.contains(&row.domain));
+        // A new place beside others has nothing to lose, and is shown while the CA cannot be asked.
+        let leaving: BTreeSet<&DomainName> = known.leaving.iter().map(RowKey::domain).collect();
+        let new = waiting.iter().filter(|row| !leaving.contains(&row.domain));
         stored.extend(new.cloned());
         stored.extend(known.kept);
         store.sync_inventory(Origin::Config, &stored, now).await?;
-        intake.wait_with(waiting);
+        intake.wait_with(waiting, known.leaving);
     }
     Ok(alarm)
 }
@@ -144,10 +178,8 @@ pub(in crate::commands) async fn pretend(
     now: Timestamp,
 ) -> Result<Option<Alarm>, Failed> {
     let all = wanted(settings);
-    let by_name: BTreeMap<&DomainName, &Wanted> =
-        all.iter().map(|row| (&row.domain, row)).collect();
     let everywhere = all.iter().map(|row| row.client.clone()).collect();
-    let known = Known::read(store, settings, &by_name, &everywhere).await?;
+    let known = Known::read(store, settings, &by_name(&all), &everywhere).await?;
     let stored: Vec<_> = all.iter().cloned().chain(known.kept).collect();
     store.sync_inventory(Origin::Config, &stored, now).await?;
     Ok(examine_inventory(INVENTORY, known.count, &known.gone)
@@ -160,15 +192,15 @@ pub(in crate::commands) async fn differs(
     settings: &Settings,
 ) -> Result<bool, Failed> {
     let all = wanted(settings);
-    let mut missing: BTreeMap<&DomainName, &Wanted> =
-        all.iter().map(|row| (&row.domain, row)).collect();
+    let at = |row: &Wanted| (row.domain.clone(), row.client.clone());
+    let mut missing: BTreeMap<_, _> = all.iter().map(|row| (at(row), row)).collect();
     let mut pages = Pages::of(store);
     while let Some(rows) = pages.next().await? {
         let rows = rows.into_iter();
         for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
-            let wish = missing.remove(&row.domain);
+            let wish = missing.remove(&(row.domain, row.client));
             let same = wish.map_or(!settings.left_out.is_empty(), |wish| {
-                (&wish.client, &wish.ca, &wish.provider) == (&row.client, &row.ca, &row.provider)
+                (&wish.ca, &wish.provider) == (&row.ca, &row.provider)
             });
             if !same {
                 return Ok(true);

@@ -150,7 +150,7 @@ impl World {
         let rows = self.store.domains().await.unwrap().into_iter();
         let seen: Vec<_> = rows
             .map(|row| Seen {
-                domain: row.domain,
+                key: row.key,
                 sighting: Sighting::Absent,
                 due_at,
                 changed: true,

@@ -2,6 +2,7 @@
 //! in DNS because of us, and everything that was done, with the CA's words. Read off the store at
 //! this moment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
@@ -9,15 +10,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use maud::{Markup, html};
+use url::form_urlencoded;
 
 use super::Pages;
 use super::layout::{Frame, Here};
 use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
 use super::words::{capital, counted, link, said, state, time, time_and_away};
-use crate::overview::{DomainView, view_of};
+use crate::overview::{DomainView, views_of};
 use crate::prevalidation::{
-    DomainName, LedgerEntry, LedgerState, Mode, Registration, Stage, State as Standing,
+    DomainName, LedgerEntry, LedgerState, Mode, Registration, RowKey, Stage, State as Standing,
 };
 use crate::store::{DomainRow, Event, StoreError};
 
@@ -27,6 +29,8 @@ const EVENTS: usize = 200;
 /// All that is known of one domain.
 struct Known {
     view: DomainView,
+    /// The other clients that it is at.
+    also_at: Vec<String>,
     row: Option<DomainRow>,
     ledger: Vec<LedgerEntry>,
     history: Vec<Event>,
@@ -48,7 +52,11 @@ pub(super) async fn show(
             Err(_) => return pages.not_found("This is no name of a domain."),
         },
     };
-    let known = match known(&pages, &domain).await {
+    let asked = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
+    let client = asked
+        .into_iter()
+        .find_map(|(name, value)| (name == "client").then_some(value));
+    let known = match known(&pages, &domain, client.as_deref()).await {
         Ok(Some(known)) => known,
         Ok(None) => {
             return pages
@@ -70,6 +78,7 @@ pub(super) async fn show(
         html! {
             (note(query.as_deref()))
             (lead(&known.view, &visitor, is_observing))
+            (elsewhere(&known))
             (diagnosis(&known, now))
             div.columns { (proof(&known.view, now)) (token(&known, now)) (at_the_ca(&known, now)) }
             (attempt(&known.view, now))
@@ -79,10 +88,25 @@ pub(super) async fn show(
     )
 }
 
-async fn known(pages: &Pages, domain: &DomainName) -> Result<Option<Known>, StoreError> {
+/// The domain at `client`, or at its first one.
+async fn known(
+    pages: &Pages,
+    domain: &DomainName,
+    client: Option<&str>,
+) -> Result<Option<Known>, StoreError> {
     let (store, live) = (&*pages.shared.store, pages.shared.live());
-    let view = view_of(store, domain, &live.basis(), pages.now()).await?;
-    let (row, history) = (store.domain(domain).await?, store.history(domain).await?);
+    let mut views = views_of(store, domain, &live.basis(), pages.now()).await?;
+    views.sort_by_key(DomainView::key);
+    let clients: Vec<String> = views.iter().map(|view| view.client.clone()).collect();
+    let view = views
+        .into_iter()
+        .find(|view| client.is_none_or(|client| view.client == client));
+    let key = view
+        .as_ref()
+        .map_or_else(|| RowKey::from(domain), DomainView::key);
+    let (row, history) = (store.domain(&key).await?, store.history(domain).await?);
+    let mut also_at = clients;
+    also_at.retain(|client| view.as_ref().is_some_and(|view| view.client != *client));
     let view = match view {
         Some(view) => view,
         None if history.is_empty() => return Ok(None),
@@ -94,8 +118,9 @@ async fn known(pages: &Pages, domain: &DomainName) -> Result<Option<Known>, Stor
     };
     Ok(Some(Known {
         view,
+        also_at,
         row,
-        ledger: store.open_entries(Some(domain)).await?,
+        ledger: store.open_entries(Some(&key)).await?,
         history,
     }))
 }
@@ -119,6 +144,24 @@ fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
             }
             p { (sentence(&view.reason)) }
             @if let Some(parent) = &view.covered_by { p { "The proof of " (link(parent)) " counts for it." } }
+        }
+    }
+}
+
+/// Where else the domain is kept.
+fn elsewhere(known: &Known) -> Markup {
+    let address = |client: &str| {
+        let client: String = form_urlencoded::byte_serialize(client.as_bytes()).collect();
+        format!("/domains/{}?client={client}", known.view.domain)
+    };
+    html! {
+        @if !known.also_at.is_empty() {
+            p { "This is the domain at " (said(&known.view.client)) ". It is also at "
+                @for (place, client) in known.also_at.iter().enumerate() {
+                    @if place > 0 { ", " }
+                    a href=(address(client)) { (said(client)) }
+                }
+                "." }
         }
     }
 }
@@ -263,13 +306,16 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
             } @else {
                 div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of values in DNS" {
                     table.tight {
-                        caption.unseen { "TXT values of the ledger that are not closed" }
+                        caption.unseen { "Records of the ledger that are not closed" }
                         thead { tr {
                             th scope="col" { "TXT value" } th scope="col" { "Stands" } th.not-phone scope="col" { "Through" } th.not-phone scope="col" { "Since" }
                         } }
                         tbody { @for entry in ledger {
                             tr {
-                                th scope="row" { code { (said(&entry.value)) } }
+                                th scope="row" {
+                                    @if !entry.is_plain() { code { (said(&entry.owner)) " " (entry.kind) } " " }
+                                    code { (said(&entry.value)) }
+                                }
                                 td { (standing(entry)) @if entry.removal_tries > 0 { ", failed " (counted(entry.removal_tries as usize, "time", "times")) } }
                                 td.not-phone { (said(&entry.provider)) @if let Some(zone) = &entry.zone { ", zone " (said(zone)) } }
                                 td.not-phone { (time_and_away(entry.published_at.unwrap_or(entry.created_at), now)) }
@@ -294,6 +340,8 @@ fn standing(entry: &LedgerEntry) -> &'static str {
 }
 
 fn history(events: &[Event]) -> Markup {
+    let clients: BTreeSet<_> = events.iter().filter_map(|e| e.client.as_ref()).collect();
+    let several = clients.len() > 1;
     html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
@@ -305,7 +353,8 @@ fn history(events: &[Event]) -> Markup {
                         li {
                             span.soft { (time(event.at)) }
                             div {
-                                b { (said(&event.kind)) } " " span.small.soft { (said(&event.run)) }
+                                b { (said(&event.kind)) } " " span.small.soft { (said(&event.run))
+                                    @if let Some(client) = event.client.as_ref().filter(|_| several) { ", " (said(client)) } }
                                 p.said { (said(&event.detail)) }
                             }
                         }

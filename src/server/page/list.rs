@@ -101,7 +101,7 @@ pub(super) async fn download(
     let places: Vec<u32> = query
         .all(&picture)
         .into_iter()
-        .filter_map(|entry| picture.place(&entry.domain))
+        .filter_map(|entry| picture.place(&entry.domain, &entry.client))
         .collect();
     let chunks = (0..places.len()).step_by(ROWS).map(move |from| {
         let to = places.len().min(from + ROWS);

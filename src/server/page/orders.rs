@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use super::Pages;
 use super::session::{Visitor, Word, is_from_elsewhere, see_other};
 use crate::prevalidation::{DomainName, Sighting};
-use crate::store::{Claim, Event, Store, StoreError, Write};
+use crate::store::{Claim, DomainRow, Event, Store, StoreError, Write};
 
 /// How long it may take to write an order down.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -112,6 +112,7 @@ pub(super) async fn look_now(
         at: pages.now(),
         run: run(&visitor),
         domain: None,
+        client: None,
         kind: "ordered".to_owned(),
         detail: format!("{}: a look at the CA, by hand", target.key),
     };
@@ -141,7 +142,7 @@ pub(super) async fn try_now(
     let Ok(domain) = DomainName::from_a_labels(&name) else {
         return pages.not_found("This is no name of a domain.");
     };
-    match order(&*pages.shared.store, &domain, &run(&visitor), pages.now()).await {
+    match order_all(&*pages.shared.store, &domain, &run(&visitor), pages.now()).await {
         Ok(Some(outcome)) => {
             pages.shared.wake.notify_one();
             tracing::info!(%domain, by = visitor.name(), outcome = outcome.word(), "a try was ordered");
@@ -152,28 +153,42 @@ pub(super) async fn try_now(
     }
 }
 
-/// Takes back, under a lease of the domain, what it waits for: a hold, a waiting time. `None`:
-/// nobody wants it.
-async fn order(
+/// The same for the domain at each of its clients; one that is tried is the outcome. `None`: nobody
+/// wants it.
+async fn order_all(
     store: &dyn Store,
     domain: &DomainName,
     run: &str,
     now: Timestamp,
 ) -> Result<Option<Outcome>, StoreError> {
-    let Some(row) = store
-        .domain(domain)
-        .await?
-        .filter(|row| !row.origins.is_empty())
-    else {
+    let mut outcome = None;
+    for row in store.rows_of(std::slice::from_ref(domain)).await? {
+        let one = order(store, row, run, now).await?;
+        if outcome.is_none() || one == Some(Outcome::Tried) {
+            outcome = one.or(outcome);
+        }
+    }
+    Ok(outcome)
+}
+
+/// Takes back, under a lease of the row, what the domain waits for there: a hold, a waiting time.
+/// `None`: nobody wants it.
+async fn order(
+    store: &dyn Store,
+    row: DomainRow,
+    run: &str,
+    now: Timestamp,
+) -> Result<Option<Outcome>, StoreError> {
+    if row.origins.is_empty() {
         return Ok(None);
-    };
+    }
     if row.sighting == Sighting::Unread {
         return Ok(Some(Outcome::Unread));
     }
     if row.attempt.withdrawn_at.is_some() {
         return Ok(Some(Outcome::Withdrawn));
     }
-    let only = std::slice::from_ref(domain);
+    let only = std::slice::from_ref(&row.key);
     // Whoever holds it now looks at it again afterwards.
     store.wake(only, now).await?;
     let claim = Claim {
@@ -194,7 +209,8 @@ async fn order(
         events.push(Event {
             at: now,
             run: run.to_owned(),
-            domain: Some(domain.clone()),
+            domain: Some(row.domain.clone()),
+            client: Some(row.client.clone()),
             kind: "ordered".to_owned(),
             detail: "a try at once, by hand".to_owned(),
         });

@@ -86,7 +86,7 @@ async fn fill(store: &Subject) {
         .await
         .unwrap();
     store
-        .unwant(Origin::Config, &[name("b.ch")], at(2))
+        .unwant(Origin::Config, &[key("b.ch")], at(2))
         .await
         .unwrap();
     store
@@ -126,7 +126,7 @@ async fn fill(store: &Subject) {
     };
     store.commit(&[kept]).await.unwrap().remove(0).unwrap();
     store
-        .wake(&[name("xn--bcher-kva.ch")], at(11))
+        .wake(&[key("xn--bcher-kva.ch")], at(11))
         .await
         .unwrap();
     store
@@ -217,7 +217,7 @@ pub async fn a_copy_keeps_epochs_and_drops_leases(store: Subject) {
         .unwrap();
     let leases = store
         .claim(&Claim {
-            only: Some(&[name("a.ch")]),
+            only: Some(&[key("a.ch")]),
             ..claim_of(900, 9)
         })
         .await
@@ -229,7 +229,7 @@ pub async fn a_copy_keeps_epochs_and_drops_leases(store: Subject) {
     );
     assert_eq!(
         leases[0].ledger,
-        source.open_entries(Some(&name("a.ch"))).await.unwrap()
+        source.open_entries(Some(&key("a.ch"))).await.unwrap()
     );
     store.note(&[event("a.ch", 13, "held")]).await.unwrap();
     let kinds: Vec<_> = store

@@ -23,18 +23,18 @@ pub async fn the_next_due_is_the_earliest_that_a_claim_could_be_for(store: Subje
         .record_look("swisssign/b", &[seen("x.ch", at(9))], at(0))
         .await
         .unwrap();
-    let next = async |only: Option<&[DomainName]>, except: &[&str]| {
+    let next = async |only: Option<&[RowKey]>, except: &[&str]| {
         let except: Vec<String> = except.iter().map(|&client| client.to_owned()).collect();
         store.next_due(only, &except).await.unwrap()
     };
     assert_eq!(next(None, &[]).await, Some(at(1)));
     assert_eq!(next(None, &["swisssign/a"]).await, Some(at(9)));
     assert_eq!(
-        next(Some(&[name("b.ch"), name("unknown.ch")]), &[]).await,
+        next(Some(&[key("b.ch"), key("unknown.ch")]), &[]).await,
         Some(at(2))
     );
-    assert_eq!(next(Some(&[name("b.ch")]), &["swisssign/a"]).await, None);
-    assert_eq!(next(Some(&[name("unread.ch")]), &[]).await, None);
+    assert_eq!(next(Some(&[key("b.ch")]), &["swisssign/a"]).await, None);
+    assert_eq!(next(Some(&[key("unread.ch")]), &[]).await, None);
     assert_eq!(next(Some(&[]), &[]).await, None);
     let lease = claim_one(&store, 10).await;
     assert_eq!(next(None, &[]).await, Some(at(1)), "its holder may die");
@@ -56,15 +56,12 @@ pub async fn pages_of_domains_come_by_name_and_miss_none(store: Subject) {
         let page = store.domains_after(after.as_ref(), 2).await.unwrap();
         assert!(page.len() <= 2);
         let Some(last) = page.last() else { break };
-        after = Some(last.domain.clone());
+        after = Some(last.key.clone());
         found.extend(page);
     }
     assert_eq!(found, store.domains().await.unwrap());
     assert_eq!(found.len(), 5);
-    let behind: Vec<_> = store
-        .domains_after(Some(&name("a.bb.ch")), 9)
-        .await
-        .unwrap();
+    let behind: Vec<_> = store.domains_after(Some(&key("a.bb.ch")), 9).await.unwrap();
     assert_eq!(
         behind
             .iter()
@@ -170,7 +167,7 @@ pub async fn a_message_is_new_once_and_its_domains_are_woken(store: Subject) {
         names(&leases).join(" ")
     };
     assert_eq!(settle(10).await, "a.ch b.ch");
-    let concerned = [name("b.ch"), name("unknown.ch")];
+    let concerned = [key("b.ch"), key("unknown.ch")];
     let receive = async |key: &str, id: &str, digest: &[u8], minute: i64| {
         store
             .receive(key, id, digest, &concerned, at(minute))
@@ -203,7 +200,7 @@ pub async fn a_message_is_new_once_and_its_domains_are_woken(store: Subject) {
         Received::New,
         "each key has its own ids"
     );
-    assert_eq!(store.domain(&name("unknown.ch")).await.unwrap(), None);
+    assert_eq!(store.domain(&key("unknown.ch")).await.unwrap(), None);
 }
 
 pub async fn a_message_sent_to_many_at_once_is_new_to_one(store: Subject) {
@@ -213,9 +210,9 @@ pub async fn a_message_sent_to_many_at_once_is_new_to_one(store: Subject) {
             let store = store.clone();
             // Domains in two orders, digests in two kinds.
             let (concerned, digest) = match n % 4 {
-                0 => ([name("a.ch"), name("b.ch")], b"one"),
-                1 => ([name("b.ch"), name("a.ch")], b"one"),
-                _ => ([name("a.ch"), name("b.ch")], b"two"),
+                0 => ([key("a.ch"), key("b.ch")], b"one"),
+                1 => ([key("b.ch"), key("a.ch")], b"one"),
+                _ => ([key("a.ch"), key("b.ch")], b"two"),
             };
             tokio::spawn(async move {
                 store

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::fault::Fault;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, inventory, rows, sql};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 use crate::store::record::RawNotice;
 use crate::store::{NoticeRecord, Received, row};
 
@@ -14,11 +14,11 @@ pub(super) async fn receive(
     key: &str,
     id: &str,
     digest: &[u8],
-    concerned: &[DomainName],
+    concerned: &[RowKey],
     now: Timestamp,
 ) -> Result<Received, Fault> {
     let (id, digest) = (row::plain(id), row::hex(digest));
-    let names: Vec<&str> = concerned.iter().map(DomainName::as_str).collect();
+    let names: Vec<&str> = concerned.iter().map(RowKey::text).collect();
     writing!(
         store,
         |db| {

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::fault::Fault;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, hints, rows, sql};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RowKey};
 use crate::store::row::{RawDomain, bit};
 use crate::store::wish::{Dropped, Held, Wish};
 use crate::store::{DomainRow, Origin, Wanted};
@@ -50,7 +50,7 @@ pub(super) async fn want(
 pub(super) async fn unwant(
     store: &PostgresStore,
     origin: Origin,
-    domains: &[DomainName],
+    keys: &[RowKey],
     now: Timestamp,
 ) -> Result<(), Fault> {
     change(
@@ -58,7 +58,7 @@ pub(super) async fn unwant(
         Wish {
             origin,
             wanted: &[],
-            dropped: Dropped::These(domains),
+            dropped: Dropped::These(keys),
         },
         now,
     )
@@ -83,7 +83,7 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
         let Some((set, drop)) = wish.difference(&held(db).await?) else {
             return Ok(());
         };
-        let names: Vec<&str> = set.iter().map(|w| w.domain.as_str()).collect();
+        let names: Vec<&str> = set.iter().map(|(key, _)| key.text()).collect();
         let all: Vec<&str> = names
             .iter()
             .copied()
@@ -111,9 +111,9 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
                      due_at = CASE WHEN domain.sighting = '\"unread\"' THEN domain.due_at ELSE least(domain.due_at, $6) END
                  WHERE $5 = 1 OR domain.origins & 1 = 0")
             .bind(&names)
-            .bind(set.iter().map(|w| w.client.as_str()).collect::<Vec<_>>())
-            .bind(set.iter().map(|w| w.ca.as_str()).collect::<Vec<_>>())
-            .bind(set.iter().map(|w| w.provider.as_deref()).collect::<Vec<_>>())
+            .bind(set.iter().map(|(_, w)| w.client.as_str()).collect::<Vec<_>>())
+            .bind(set.iter().map(|(_, w)| w.ca.as_str()).collect::<Vec<_>>())
+            .bind(set.iter().map(|(_, w)| w.provider.as_deref()).collect::<Vec<_>>())
             .bind(bit)
             .bind(now)
             .execute(&mut *db)
@@ -155,10 +155,10 @@ async fn held(db: &mut PgConnection) -> Result<Vec<Held>, Fault> {
 
 pub(super) async fn wake(
     store: &PostgresStore,
-    domains: &[DomainName],
+    keys: &[RowKey],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
+    let names: Vec<&str> = keys.iter().map(RowKey::text).collect();
     writing!(store, |db| rouse(db, &names, now).await)
 }
 
@@ -181,12 +181,12 @@ pub(super) async fn rouse(
 
 pub(super) async fn after(
     store: &PostgresStore,
-    after: Option<&DomainName>,
+    after: Option<&RowKey>,
     limit: usize,
 ) -> Result<Vec<DomainRow>, Fault> {
     // Every name comes after the empty one.
     let (after, limit) = (
-        after.map_or("", DomainName::as_str),
+        after.map_or("", RowKey::text),
         i64::try_from(limit).unwrap_or(i64::MAX),
     );
     let raw: Vec<RawDomain> = reading!(store, |db| {
@@ -199,15 +199,32 @@ pub(super) async fn after(
         .collect::<Result<_, _>>()?)
 }
 
-pub(super) async fn one(
-    store: &PostgresStore,
-    domain: &DomainName,
-) -> Result<Option<DomainRow>, Fault> {
+pub(super) async fn one(store: &PostgresStore, key: &RowKey) -> Result<Option<DomainRow>, Fault> {
     let raw: Option<RawDomain> = reading!(store, |db| {
         Ok(rows("SELECT * FROM domain_view WHERE name = $1")
-            .bind(domain.as_str())
+            .bind(key.text())
             .fetch_optional(db)
             .await?)
     })?;
     Ok(raw.map(DomainRow::try_from).transpose()?)
+}
+
+/// The rows of each name stand together: no other text lies between the name and the name with `!`.
+pub(super) async fn of(
+    store: &PostgresStore,
+    domains: &[DomainName],
+) -> Result<Vec<DomainRow>, Fault> {
+    let names: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
+    let raw: Vec<RawDomain> = reading!(store, |db| {
+        let found = rows(
+            "SELECT v.* FROM unnest($1::text[]) AS asked (name) JOIN domain_view v
+                 ON v.name >= asked.name COLLATE \"C\" AND v.name < (asked.name || '!') COLLATE \"C\"
+             ORDER BY v.name",
+        );
+        Ok(found.bind(&names).fetch_all(db).await?)
+    })?;
+    Ok(raw
+        .into_iter()
+        .map(DomainRow::try_from)
+        .collect::<Result<_, _>>()?)
 }

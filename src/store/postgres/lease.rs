@@ -9,14 +9,14 @@ use sqlx::PgConnection;
 use super::fault::Fault;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, inventory, ledger, rows, sql};
-use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::prevalidation::{LedgerEntry, RowKey};
 use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Held, Lease, StoreError, Write};
 
 pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Vec<Lease>, Fault> {
     let only: Option<Vec<&str>> = claim
         .only
-        .map(|names| names.iter().map(DomainName::as_str).collect());
+        .map(|names| names.iter().map(RowKey::text).collect());
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
     // Nothing claimed is nothing to store: who polls costs the server's disk nothing. `coalesce`
     // hides the client from the planner: as long as the server has not counted the rows, as in the
@@ -90,13 +90,14 @@ fn leases(
     let mut leases = Vec::with_capacity(domains.len());
     for raw in domains {
         let row = DomainRow::try_from(raw)?;
-        let name = row.domain.as_str();
+        let name = row.key.text();
         let ledger = entries_of.remove(name).unwrap_or_default();
         let &(epoch, claims) = epochs.get(name).ok_or_else(|| {
             StoreError::Corrupt(format!("the row of {name} has another spelling"))
         })?;
         leases.push(Lease {
             fence: Fence {
+                key: row.key.clone(),
                 domain: row.domain.clone(),
                 epoch,
             },
@@ -119,7 +120,7 @@ pub(super) async fn held(store: &PostgresStore) -> Result<Vec<Held>, Fault> {
     })?;
     let held = held.into_iter().map(|(name, holder, until)| {
         Ok::<_, StoreError>(Held {
-            domain: row::name(&name)?,
+            key: row::key(&name)?,
             holder,
             since: None,
             until: row::time(until)?,
@@ -130,10 +131,10 @@ pub(super) async fn held(store: &PostgresStore) -> Result<Vec<Held>, Fault> {
 
 pub(super) async fn next_due(
     store: &PostgresStore,
-    only: Option<&[DomainName]>,
+    only: Option<&[RowKey]>,
     except_clients: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
-    let only: Option<Vec<&str>> = only.map(|names| names.iter().map(DomainName::as_str).collect());
+    let only: Option<Vec<&str>> = only.map(|names| names.iter().map(RowKey::text).collect());
     let due: Option<(i64,)> = reading!(store, |db| {
         let due = rows(
             "SELECT due_at FROM domain
@@ -153,8 +154,8 @@ pub(super) async fn extend(
     store: &PostgresStore,
     leases: &[Fence],
     lease: SignedDuration,
-) -> Result<Vec<DomainName>, Fault> {
-    let names: Vec<&str> = leases.iter().map(|fence| fence.domain.as_str()).collect();
+) -> Result<Vec<RowKey>, Fault> {
+    let names: Vec<&str> = leases.iter().map(|fence| fence.key.text()).collect();
     let epochs: Vec<i64> = leases.iter().map(|fence| fence.epoch).collect();
     let held: Vec<(String, i64)> = writing!(store, |db| {
         inventory::lock(db, &names).await?;
@@ -176,18 +177,15 @@ pub(super) async fn extend(
         .collect();
     let lost = leases
         .iter()
-        .filter(|fence| !held.contains(&(fence.domain.as_str(), fence.epoch)));
-    Ok(lost.map(|fence| fence.domain.clone()).collect())
+        .filter(|fence| !held.contains(&(fence.key.text(), fence.epoch)));
+    Ok(lost.map(|fence| fence.key.clone()).collect())
 }
 
 pub(super) async fn commit(
     store: &PostgresStore,
     writes: &[Write],
 ) -> Result<Vec<Result<(), StoreError>>, Fault> {
-    let mut names: Vec<&str> = writes
-        .iter()
-        .map(|write| write.fence.domain.as_str())
-        .collect();
+    let mut names: Vec<&str> = writes.iter().map(|write| write.fence.key.text()).collect();
     names.sort_unstable();
     names.dedup();
     let held = writing!(store, |db| {
@@ -219,7 +217,7 @@ pub(super) async fn commit(
     })?;
     let outcome = |(write, held): (&Write, bool)| match held {
         true => Ok(()),
-        false => Err(StoreError::LeaseLost(write.fence.domain.clone())),
+        false => Err(StoreError::LeaseLost(write.fence.key.clone())),
     };
     Ok(writes.iter().zip(held).map(outcome).collect())
 }
@@ -227,9 +225,9 @@ pub(super) async fn commit(
 /// One statement writes a row once: the second write of a domain is for the second round.
 fn rounds(writes: &[Write]) -> Vec<Vec<(usize, &Write)>> {
     let mut rounds: Vec<Vec<_>> = Vec::new();
-    let mut seen: HashMap<&DomainName, usize> = HashMap::new();
+    let mut seen: HashMap<&RowKey, usize> = HashMap::new();
     for (at, write) in writes.iter().enumerate() {
-        let round = seen.entry(&write.fence.domain).or_default();
+        let round = seen.entry(&write.fence.key).or_default();
         if rounds.len() == *round {
             rounds.push(Vec::new());
         }
@@ -260,7 +258,7 @@ async fn put(db: &mut PgConnection, round: &[(usize, &Write)]) -> Result<HashSet
          WHERE d.name = w.name AND d.lease_epoch = w.epoch AND d.lease_until IS NOT NULL
          RETURNING d.name",
     )
-    .bind(writes().map(|w| w.fence.domain.as_str()).collect::<Vec<_>>())
+    .bind(writes().map(|w| w.fence.key.text()).collect::<Vec<_>>())
     .bind(writes().map(|w| w.fence.epoch).collect::<Vec<_>>())
     .bind(sightings.collect::<Result<Vec<_>, _>>()?)
     .bind(writes().map(|w| w.sighting.as_ref().map(|(_, at)| at.as_microsecond())).collect::<Vec<_>>())
@@ -273,7 +271,7 @@ async fn put(db: &mut PgConnection, round: &[(usize, &Write)]) -> Result<HashSet
     let held: HashSet<&str> = held.iter().map(|(name,)| name.as_str()).collect();
     Ok(writes()
         .map(|w| &w.fence)
-        .filter(|fence| held.contains(fence.domain.as_str()))
+        .filter(|fence| held.contains(fence.key.text()))
         .cloned()
         .collect())
 }
@@ -293,19 +291,19 @@ pub(super) async fn take_risk_slot(
         let at_risk: Option<(bool,)> = rows(
             "SELECT at_risk FROM domain WHERE name = $1 AND lease_epoch = $2 AND lease_until IS NOT NULL FOR UPDATE",
         )
-        .bind(fence.domain.as_str())
+        .bind(fence.key.text())
         .bind(fence.epoch)
         .fetch_optional(&mut *db)
         .await?;
         match at_risk {
-            None => return Err(StoreError::LeaseLost(fence.domain.clone()).into()),
+            None => return Err(StoreError::LeaseLost(fence.key.clone()).into()),
             Some((true,)) => return Ok(true),
             Some((false,)) => {}
         }
         let granted = sql("UPDATE domain SET at_risk = true WHERE name = $1
                  AND (SELECT count(*) FROM domain other WHERE other.client = $2 AND other.at_risk) < $3");
         let granted = granted
-            .bind(fence.domain.as_str())
+            .bind(fence.key.text())
             .bind(client)
             .bind(i64::from(limit))
             .execute(db)

@@ -22,15 +22,11 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
     for (_, write) in writes {
         // A write under one domain's lease must not touch another's entries: that lease is somebody
         // else's.
-        let domain = &write.fence.domain;
-        if let Some(entry) = write
-            .ledger
-            .iter()
-            .find(|entry| entry.key != RowKey::from(domain))
-        {
-            let owner = &entry.key;
+        let key = &write.fence.key;
+        if let Some(entry) = write.ledger.iter().find(|entry| entry.key != *key) {
+            let other = &entry.key;
             let message = format!(
-                "a ledger entry for {owner} under the lease of {domain}; nothing of this commit was stored"
+                "a ledger entry for {other} under the lease of {key}; nothing of this commit was stored"
             );
             return Err(StoreError::Corrupt(message).into());
         }
@@ -84,16 +80,13 @@ pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Re
 
 pub(super) async fn open_entries(
     store: &PostgresStore,
-    owner: Option<&DomainName>,
+    key: Option<&RowKey>,
 ) -> Result<Vec<LedgerEntry>, Fault> {
     let raw: Vec<RawEntry> = reading!(store, |db| {
         let open = rows(
             "SELECT * FROM ledger WHERE state <> 'removed' AND ($1::text IS NULL OR coalesce(domain, owner) = $1) ORDER BY coalesce(domain, owner), id",
         );
-        Ok(open
-            .bind(owner.map(DomainName::as_str))
-            .fetch_all(db)
-            .await?)
+        Ok(open.bind(key.map(RowKey::text)).fetch_all(db).await?)
     })?;
     Ok(raw
         .into_iter()
@@ -107,7 +100,7 @@ pub(super) async fn count<'a>(
     writes: impl Iterator<Item = &'a Write>,
 ) -> Result<(), Fault> {
     let marks: Vec<_> = writes
-        .filter_map(|write| Some((write.effect?, write.fence.domain.as_str())))
+        .filter_map(|write| Some((write.effect?, write.fence.key.domain().as_str())))
         .collect();
     if marks.is_empty() {
         return Ok(());
@@ -142,10 +135,10 @@ pub(super) async fn append(db: &mut PgConnection, events: &[&Event]) -> Result<(
         return Ok(());
     }
     let all = || events.iter();
-    sql("INSERT INTO history (at, run, domain, kind, detail)
-         SELECT at, run, domain, kind, detail
-         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
-             AS new (at, run, domain, kind, detail, nth)
+    sql("INSERT INTO history (at, run, domain, kind, detail, client)
+         SELECT at, run, domain, kind, detail, client
+         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
+             AS new (at, run, domain, kind, detail, client, nth)
          ORDER BY nth")
     .bind(all().map(|e| e.at.as_microsecond()).collect::<Vec<_>>())
     .bind(all().map(|e| e.run.as_str()).collect::<Vec<_>>())
@@ -160,6 +153,7 @@ pub(super) async fn append(db: &mut PgConnection, events: &[&Event]) -> Result<(
             .map(|e| row::plain(&e.detail).into_owned())
             .collect::<Vec<_>>(),
     )
+    .bind(all().map(|e| e.client.as_deref()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -175,8 +169,9 @@ pub(super) async fn history(
     domain: &DomainName,
 ) -> Result<Vec<Event>, Fault> {
     let raw: Vec<RawEvent> = reading!(store, |db| {
-        let told =
-            rows("SELECT at, run, domain, kind, detail FROM history WHERE domain = $1 ORDER BY id");
+        let told = rows(
+            "SELECT at, run, domain, kind, detail, client FROM history WHERE domain = $1 ORDER BY id",
+        );
         Ok(told.bind(domain.as_str()).fetch_all(db).await?)
     })?;
     Ok(raw

@@ -19,7 +19,7 @@ pub(super) async fn record(
     read_at: Timestamp,
 ) -> Result<(), Fault> {
     // One statement changes a row once; the last word on a name counts.
-    let seen: BTreeMap<&str, &Seen> = seen.iter().map(|one| (one.domain.as_str(), one)).collect();
+    let seen: BTreeMap<&str, &Seen> = seen.iter().map(|one| (one.key.text(), one)).collect();
     let names: Vec<&str> = seen.keys().copied().collect();
     let dues: Vec<_> = seen
         .values()

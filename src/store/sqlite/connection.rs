@@ -245,6 +245,7 @@ mod tests {
             at: jiff::Timestamp::UNIX_EPOCH,
             run: "run".to_owned(),
             domain: None,
+            client: None,
             kind: "kind".to_owned(),
             detail: "much".repeat(1000),
         };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fault::Fault;
 use super::{SqliteStore, inventory};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::RowKey;
 use crate::store::record::RawNotice;
 use crate::store::{NoticeRecord, Received, row};
 
@@ -13,7 +13,7 @@ pub(super) async fn receive(
     key: &str,
     id: &str,
     digest: &[u8],
-    concerned: &[DomainName],
+    concerned: &[RowKey],
     now: Timestamp,
 ) -> Result<Received, Fault> {
     let digest = row::hex(digest);

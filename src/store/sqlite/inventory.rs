@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::Fault;
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RowKey};
 use crate::store::row::{self, RawDomain};
 use crate::store::wish::{Dropped, Held, Wish};
 use crate::store::{DomainRow, Origin, Wanted};
@@ -31,10 +31,10 @@ pub(super) async fn want(
 pub(super) async fn unwant(
     store: &SqliteStore,
     origin: Origin,
-    domains: &[DomainName],
+    keys: &[RowKey],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    change(store, origin, &[], Dropped::These(domains), now).await
+    change(store, origin, &[], Dropped::These(keys), now).await
 }
 
 async fn change(
@@ -62,7 +62,7 @@ async fn change(
     };
     let rows: Vec<_> = set
         .iter()
-        .map(|w| (w.domain.as_str(), &w.client, &w.ca, &w.provider))
+        .map(|(key, w)| (key, &w.client, &w.ca, &w.provider))
         .collect();
     // A row that moves to another client keeps the moment it was read at: the new client's looks
     // never showed it.
@@ -113,24 +113,24 @@ async fn wishes(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
 
 pub(super) async fn wake(
     store: &SqliteStore,
-    domains: &[DomainName],
+    keys: &[RowKey],
     now: Timestamp,
 ) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
-    rouse(&mut tx, domains, now).await?;
+    rouse(&mut tx, keys, now).await?;
     tx.commit().await
 }
 
 /// Makes rows due.
 pub(super) async fn rouse(
     db: &mut SqliteConnection,
-    domains: &[DomainName],
+    keys: &[RowKey],
     now: Timestamp,
 ) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE domain SET woken_at = ?2, due_at = iif(sighting = '\"unread\"', due_at, min(coalesce(due_at, ?2), ?2)) WHERE name IN (SELECT value FROM json_each(?1))",
     )
-    .bind(row::encode(domains)?)
+    .bind(row::encode(keys)?)
     .bind(now.as_microsecond())
     .execute(db)
     .await?;
@@ -139,14 +139,14 @@ pub(super) async fn rouse(
 
 pub(super) async fn after(
     store: &SqliteStore,
-    after: Option<&DomainName>,
+    after: Option<&RowKey>,
     limit: usize,
 ) -> Result<Vec<DomainRow>, Fault> {
     let mut db = store.read().await?;
     // Every name comes after the empty one.
     let raw: Vec<RawDomain> =
         sqlx::query_as("SELECT * FROM domain_view WHERE name > ? ORDER BY name LIMIT ?")
-            .bind(after.map_or("", DomainName::as_str))
+            .bind(after.map_or("", RowKey::text))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&mut *db)
             .await?;
@@ -157,15 +157,32 @@ pub(super) async fn after(
         .collect::<Result<_, _>>()?)
 }
 
-pub(super) async fn one(
-    store: &SqliteStore,
-    domain: &DomainName,
-) -> Result<Option<DomainRow>, Fault> {
+pub(super) async fn one(store: &SqliteStore, key: &RowKey) -> Result<Option<DomainRow>, Fault> {
     let mut db = store.read().await?;
     let raw: Option<RawDomain> = sqlx::query_as("SELECT * FROM domain_view WHERE name = ?")
-        .bind(domain.as_str())
+        .bind(key.text())
         .fetch_optional(&mut *db)
         .await?;
     db.end();
     Ok(raw.map(DomainRow::try_from).transpose()?)
+}
+
+/// The rows of each name stand together: no other text lies between the name and the name with `!`.
+pub(super) async fn of(
+    store: &SqliteStore,
+    domains: &[DomainName],
+) -> Result<Vec<DomainRow>, Fault> {
+    let mut db = store.read().await?;
+    let raw: Vec<RawDomain> = sqlx::query_as(
+        "SELECT v.* FROM json_each(?) asked CROSS JOIN domain_view v
+         WHERE v.name >= asked.value AND v.name < asked.value || '!' ORDER BY v.name",
+    )
+    .bind(row::encode(domains)?)
+    .fetch_all(&mut *db)
+    .await?;
+    db.end();
+    Ok(raw
+        .into_iter()
+        .map(DomainRow::try_from)
+        .collect::<Result<_, _>>()?)
 }

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 use super::SqliteStore;
 use super::fault::Fault;
 use super::{holder, ledger};
-use crate::prevalidation::{DomainName, LedgerEntry};
+use crate::prevalidation::{LedgerEntry, RowKey};
 use crate::store::row::{self, RawDomain, RawEntry};
 use crate::store::{Bucket, Claim, DomainRow, Fence, Held, Lease, StoreError, Write};
 
@@ -88,13 +88,14 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
     let mut leases = Vec::with_capacity(rows.len());
     for raw in rows {
         let row = DomainRow::try_from(raw)?;
-        let name = row.domain.as_str();
+        let name = row.key.text();
         let ledger = entries_of.remove(name).unwrap_or_default();
         let &(epoch, claims) = epochs.get(name).ok_or_else(|| {
             StoreError::Corrupt(format!("the row of {name} has another spelling"))
         })?;
         leases.push(Lease {
             fence: Fence {
+                key: row.key.clone(),
                 domain: row.domain.clone(),
                 epoch,
             },
@@ -163,7 +164,7 @@ pub(super) async fn held(store: &SqliteStore, now: Timestamp) -> Result<Vec<Held
         }
         let (who, since) = holder::read(&holder);
         held.push(Held {
-            domain: row::name(&name)?,
+            key: row::key(&name)?,
             holder: who.to_owned(),
             since,
             until: row::time(until)?,
@@ -174,7 +175,7 @@ pub(super) async fn held(store: &SqliteStore, now: Timestamp) -> Result<Vec<Held
 
 pub(super) async fn next_due(
     store: &SqliteStore,
-    only: Option<&[DomainName]>,
+    only: Option<&[RowKey]>,
     except_clients: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
     let mut db = store.read().await?;
@@ -191,20 +192,20 @@ pub(super) async fn extend(
     store: &SqliteStore,
     leases: &[Fence],
     until: Timestamp,
-) -> Result<Vec<DomainName>, Fault> {
+) -> Result<Vec<RowKey>, Fault> {
     let mut tx = store.begin().await?;
     let mut lost = Vec::new();
     for fence in leases {
         let held = sqlx::query(
             "UPDATE domain SET lease_until = ?3 WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",
         )
-        .bind(fence.domain.as_str())
+        .bind(fence.key.text())
         .bind(fence.epoch)
         .bind(until.as_microsecond())
         .execute(&mut *tx)
         .await?;
         if held.rows_affected() != 1 {
-            lost.push(fence.domain.clone());
+            lost.push(fence.key.clone());
         }
     }
     tx.commit().await?;
@@ -219,16 +220,16 @@ pub(super) async fn commit(
     let mut outcomes = Vec::with_capacity(writes.len());
     let mut events = Vec::new();
     for write in writes {
-        let domain = &write.fence.domain;
+        let key = &write.fence.key;
         if !put(&mut tx, write).await? {
-            outcomes.push(Err(StoreError::LeaseLost(domain.clone())));
+            outcomes.push(Err(StoreError::LeaseLost(key.clone())));
             continue;
         }
         for entry in &write.ledger {
-            ledger::put(&mut tx, domain, entry).await?;
+            ledger::put(&mut tx, key, entry).await?;
         }
         if let Some(effect) = write.effect {
-            ledger::count(&mut tx, domain, effect).await?;
+            ledger::count(&mut tx, key, effect).await?;
         }
         events.extend(&write.events);
         outcomes.push(Ok(()));
@@ -251,7 +252,7 @@ async fn put(db: &mut SqliteConnection, write: &Write) -> Result<bool, Fault> {
              lease_until = iif(?8, NULL, lease_until), lease_holder = iif(?8, NULL, lease_holder), claims = iif(?8, 0, claims)
          WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",
     )
-    .bind(write.fence.domain.as_str())
+    .bind(write.fence.key.text())
     .bind(write.fence.epoch)
     .bind(sighting)
     .bind(write.sighting.as_ref().map(|(_, read_at)| read_at.as_microsecond()))
@@ -274,14 +275,14 @@ pub(super) async fn take_risk_slot(
     let at_risk: Option<bool> = sqlx::query_scalar(
         "SELECT at_risk FROM domain WHERE name = ? AND lease_epoch = ? AND lease_until IS NOT NULL",
     )
-    .bind(fence.domain.as_str())
+    .bind(fence.key.text())
     .bind(fence.epoch)
     .fetch_optional(&mut *tx)
     .await?;
     match at_risk {
         None => {
             tx.leave().await?;
-            return Err(StoreError::LeaseLost(fence.domain.clone()).into());
+            return Err(StoreError::LeaseLost(fence.key.clone()).into());
         }
         Some(true) => {
             tx.leave().await?;
@@ -293,7 +294,7 @@ pub(super) async fn take_risk_slot(
         "UPDATE domain SET at_risk = 1 WHERE name = ?1
              AND (SELECT count(*) FROM domain other WHERE other.client = ?2 AND other.at_risk = 1) < ?3",
     )
-    .bind(fence.domain.as_str())
+    .bind(fence.key.text())
     .bind(client)
     .bind(limit)
     .execute(&mut *tx)

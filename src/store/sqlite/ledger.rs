@@ -12,17 +12,17 @@ use crate::store::{EffectCount, EffectMark, Event, KEPT_DAYS, MESSAGE_DAYS, Stor
 /// Rows that one transaction of [`retention`] deletes: it never holds the writer for long.
 const BATCH: u32 = 2_000;
 
-/// Inserts or updates one entry of `domain`, by its id. `created_at` never moves.
+/// Inserts or updates one entry of the row `key`, by its id. `created_at` never moves.
 pub(super) async fn put(
     db: &mut SqliteConnection,
-    domain: &DomainName,
+    key: &RowKey,
     entry: &LedgerEntry,
 ) -> Result<(), Fault> {
     // A write under one domain's lease must not touch another's entries: that lease is somebody
     // else's.
-    if entry.key != RowKey::from(domain) {
+    if entry.key != *key {
         let message = format!(
-            "a ledger entry for {} under the lease of {domain}; nothing of this commit was stored",
+            "a ledger entry for {} under the lease of {key}; nothing of this commit was stored",
             entry.key
         );
         return Err(StoreError::Corrupt(message).into());
@@ -58,15 +58,15 @@ pub(super) async fn put(
 
 pub(super) async fn open_entries(
     store: &SqliteStore,
-    owner: Option<&DomainName>,
+    key: Option<&RowKey>,
 ) -> Result<Vec<LedgerEntry>, Fault> {
     let mut db = store.read().await?;
-    let raw: Vec<RawEntry> = match owner {
-        Some(owner) => {
+    let raw: Vec<RawEntry> = match key {
+        Some(key) => {
             sqlx::query_as(
                 "SELECT * FROM ledger WHERE coalesce(domain, owner) = ? AND state <> 'removed' ORDER BY id",
             )
-            .bind(owner.as_str())
+            .bind(key.text())
             .fetch_all(&mut *db)
             .await?
         }
@@ -85,12 +85,12 @@ pub(super) async fn open_entries(
 
 pub(super) async fn count(
     db: &mut SqliteConnection,
-    domain: &DomainName,
+    key: &RowKey,
     effect: EffectMark,
 ) -> Result<(), Fault> {
     sqlx::query("INSERT INTO effect (at, domain, retry) VALUES (?, ?, ?)")
         .bind(effect.at.as_microsecond())
-        .bind(domain.as_str())
+        .bind(key.domain().as_str())
         .bind(effect.retry)
         .execute(db)
         .await?;
@@ -128,12 +128,13 @@ pub(super) async fn append(db: &mut SqliteConnection, events: &[&Event]) -> Resu
                 &e.domain,
                 &e.kind,
                 row::plain(&e.detail),
+                &e.client,
             )
         })
         .collect();
     sqlx::query(
-        "INSERT INTO history (at, run, domain, kind, detail)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) ORDER BY key",
+        "INSERT INTO history (at, run, domain, kind, detail, client)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?) ORDER BY key",
     )
     .bind(row::encode(&rows)?)
     .execute(db)
@@ -150,7 +151,7 @@ pub(super) async fn note(store: &SqliteStore, events: &[Event]) -> Result<(), Fa
 pub(super) async fn history(store: &SqliteStore, domain: &DomainName) -> Result<Vec<Event>, Fault> {
     let mut db = store.read().await?;
     let raw: Vec<RawEvent> = sqlx::query_as(
-        "SELECT at, run, domain, kind, detail FROM history WHERE domain = ? ORDER BY id",
+        "SELECT at, run, domain, kind, detail, client FROM history WHERE domain = ? ORDER BY id",
     )
     .bind(domain.as_str())
     .fetch_all(&mut *db)

@@ -17,16 +17,11 @@ pub(super) async fn record(
 ) -> Result<(), Fault> {
     let mut changed = Vec::new();
     for one in seen.iter().filter(|one| one.changed) {
-        changed.push((one.domain.as_str(), row::encode(&one.sighting)?));
+        changed.push((one.key.text(), row::encode(&one.sighting)?));
     }
     let dues: Vec<_> = seen
         .iter()
-        .map(|one| {
-            (
-                one.domain.as_str(),
-                one.due_at.map(Timestamp::as_microsecond),
-            )
-        })
+        .map(|one| (one.key.text(), one.due_at.map(Timestamp::as_microsecond)))
         .collect();
     let dues = row::encode(&dues)?;
     let at = read_at.as_microsecond();

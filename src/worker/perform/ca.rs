@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::task::Task;
 use super::super::{Hold, Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::{DomainName, Effect, Registration, Sighting, Step, next_step};
+use crate::prevalidation::{Effect, Registration, RowKey, Sighting, Step, next_step};
 use crate::store::{EffectMark, StoreError};
 
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
@@ -484,10 +484,10 @@ impl Worker {
         hold: &Hold,
     ) -> Result<Vec<Task>, StoreError> {
         let now = self.ports.clock.now();
-        let again: BTreeSet<DomainName> = tasks
+        let again: BTreeSet<RowKey> = tasks
             .iter()
             .filter(|task| was_submitted(task))
-            .map(|task| task.fence.domain.clone())
+            .map(|task| task.fence.key.clone())
             .collect();
         for task in &mut tasks {
             let attempt = &mut task.observed.attempt;
@@ -500,7 +500,7 @@ impl Worker {
         self.intend(tasks, hold, |task| {
             Some(EffectMark {
                 at: now,
-                retry: again.contains(&task.fence.domain),
+                retry: again.contains(&task.fence.key),
             })
         })
         .await

@@ -114,8 +114,10 @@ impl Worker {
             )
             .await?;
         crashpoint::reach("publish-intended");
-        let answered = self.change(tasks, Verb::Present).await;
+        let mut answered = self.change(tasks, Verb::Present).await;
         crashpoint::reach("publish-done");
+        self.read_beside(answered.iter_mut().map(|(task, _)| task))
+            .await?;
         let now = self.ports.clock.now();
         let (mut done, mut by_others) = (Vec::with_capacity(answered.len()), Vec::new());
         for (mut task, answers) in answered {
@@ -125,13 +127,12 @@ impl Worker {
                     Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
                     // There before we came, and nobody of ours ever meant to write it: somebody
                     // else's (faults D17).
-                    Ok(receipt) => self.published(
-                        &mut task,
-                        id,
-                        &receipt,
-                        !receipt.changed && new.contains(&id),
-                        now,
-                    ),
+                    Ok(receipt) => {
+                        let mut entries = task.observed.ledger.iter();
+                        let is_ours = entries.any(|entry| entry.id == id && task.is_shared(entry));
+                        let foreign = !receipt.changed && new.contains(&id) && !is_ours;
+                        self.published(&mut task, id, &receipt, foreign, now);
+                    }
                     Err(error) => {
                         // This was the first try and it is certain that nothing was written: there
                         // is nothing to remember.
@@ -233,10 +234,16 @@ impl Worker {
             }
             task.chosen = entries;
         }
-        let tasks = self.intend(tasks, hold, |_| None).await?;
+        let mut tasks = self.intend(tasks, hold, |_| None).await?;
         crashpoint::reach("remove-intended");
-        let answered = self.change(tasks, Verb::Absent).await;
+        self.read_beside(tasks.iter_mut()).await?;
+        for task in &mut tasks {
+            task.leave_shared(self);
+        }
+        let mut answered = self.change(tasks, Verb::Absent).await;
         crashpoint::reach("remove-done");
+        self.read_beside(answered.iter_mut().map(|(task, _)| task))
+            .await?;
         let now = self.ports.clock.now();
         let mut done = Vec::with_capacity(answered.len());
         let mut by_others = Vec::new();

@@ -13,7 +13,8 @@ impl Task {
     /// How many values of others stand in `rrset`, beside all of ours.
     pub(super) fn others_in(&self, rrset: &TxtRrset) -> usize {
         let ours = |octets: &[u8]| {
-            self.observed.ledger.iter().any(|entry| {
+            let mut ours = self.observed.ledger.iter().chain(&self.beside);
+            ours.any(|entry| {
                 entry.state != LedgerState::Foreign && entry.value.as_bytes() == octets
             })
         };
@@ -25,7 +26,10 @@ impl Task {
     /// while one of ours stands.
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {
         let ledger = &self.observed.ledger;
-        let ours = |octets: &[u8]| ledger.iter().any(|entry| entry.value.as_bytes() == octets);
+        let ours = |octets: &[u8]| {
+            let mut ours = ledger.iter().chain(&self.beside);
+            ours.any(|entry| entry.value.as_bytes() == octets)
+        };
         let found = receipt
             .before
             .records

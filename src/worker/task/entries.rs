@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Task;
-use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordType};
 
 impl Task {
     /// Values that others put there stay in the zone; the ledger need not remember them any longer.
@@ -34,7 +34,7 @@ impl Task {
         let index = known.unwrap_or_else(|| {
             ledger.push(LedgerEntry {
                 id: rand::random_range(1..i64::MAX),
-                key: RowKey::from(&self.fence.domain),
+                key: self.fence.key.clone(),
                 owner: self.fence.domain.as_str().to_owned(),
                 kind: RecordType::Txt,
                 value: value.to_owned(),

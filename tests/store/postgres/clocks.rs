@@ -227,7 +227,11 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
                             .unwrap();
                     }
                     1 => {
-                        let all: Vec<_> = domains.iter().rev().map(|domain| name(domain)).collect();
+                        let all: Vec<_> = domains
+                            .iter()
+                            .rev()
+                            .map(|domain| name(domain).into())
+                            .collect();
                         store.wake(&all, at(round)).await.unwrap();
                     }
                     _ => {
@@ -265,14 +269,14 @@ async fn a_wake_up_is_heard_by_others_and_the_ear_is_mended() {
     due(&here, &["a.ch".to_owned()]).await;
     let mut hints = there.hints();
     hints.next().await.unwrap();
-    here.wake(&[name("a.ch")], at(2)).await.unwrap();
+    here.wake(&[name("a.ch").into()], at(2)).await.unwrap();
     hints.next().await.unwrap();
 
     let ear = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(database.number(ear).await, 1);
     hints.next().await.unwrap();
-    here.wake(&[name("a.ch")], at(3)).await.unwrap();
+    here.wake(&[name("a.ch").into()], at(3)).await.unwrap();
     hints.next().await.unwrap();
     there.close().await;
     assert_eq!(hints.next().await, None, "it ends with the store");
@@ -286,8 +290,8 @@ async fn behind_a_pooler_the_missing_hints_do_no_harm() {
     let mut hints = store.hints();
     hints.next().await.unwrap();
     for round in 0..20 {
-        store.wake(&[name("a.ch")], at(round)).await.unwrap();
-        assert!(store.domain(&name("a.ch")).await.unwrap().is_some());
+        store.wake(&[name("a.ch").into()], at(round)).await.unwrap();
+        assert!(store.domain(&name("a.ch").into()).await.unwrap().is_some());
     }
     store.close().await;
 }

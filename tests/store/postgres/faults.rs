@@ -62,6 +62,7 @@ fn result(lease: &Lease) -> Write {
         at: at(2),
         run: "r".to_owned(),
         domain: Some(name("a.ch")),
+        client: None,
         kind: "published".to_owned(),
         detail: String::new(),
     };

@@ -88,7 +88,7 @@ async fn who_looks_for_work_reads_no_more_rows_than_there_is_work() {
         let page = async |store: &PostgresStore| {
             assert_eq!(
                 store
-                    .domains_after(Some(&name("d2000.test")), 10)
+                    .domains_after(Some(&name("d2000.test").into()), 10)
                     .await
                     .unwrap()
                     .len(),

@@ -80,6 +80,14 @@ impl Master {
                 let value = txt(data, word.eq_ignore_ascii_case("TXT"))?;
                 self.zone.txt.entry(owner).or_default().push(value);
             }
+            "CNAME" => {
+                // One that cannot be read is not the one that is looked for.
+                let target = tokens.get(at + 1);
+                let target = target.map(|it| absolute(it, self.origin.as_deref()));
+                if let Some(Ok(target)) = target {
+                    self.zone.cname.insert(owner, target);
+                }
+            }
             "NS" => drop(self.zone.cuts.insert(owner)),
             "DNAME" => drop(self.zone.redirected.insert(owner)),
             "SOA" => match &self.soa {
