@@ -348,7 +348,7 @@ fn view(
     if row.origins.is_empty() && row.sighting.registration().is_none() && ledger.is_empty() {
         return None;
     }
-    let policy = basis.policy;
+    let policy = basis.policy.of(&row.ca);
     let observed = Observed {
         desired: !row.origins.is_empty(),
         covered_by: covered_by.clone(),

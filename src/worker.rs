@@ -334,7 +334,7 @@ impl Worker {
     pub async fn plan(&self) -> Result<Plan, StoreError> {
         let (mut alarms, mut steps) = (Vec::new(), Vec::new());
         for target in &self.targets {
-            let (mut seen, reuse) = (Vec::new(), &self.policy.reuse);
+            let (mut seen, reuse) = (Vec::new(), &self.policy.of(&target.ca).reuse);
             let clock = &self.ports.clock;
             let mut keep = |sight: Sight| {
                 seen.push(Brief {

@@ -57,7 +57,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         output.notice(
             "the mode is `observe`: this is the plan of `manage`, and nothing of it is done",
         );
-        policy.mode = Mode::Manage;
+        policy = policy.in_mode(Mode::Manage);
     }
     let worker = Worker::new(
         ports,

@@ -148,6 +148,10 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
         let Some(registration) = row.sighting.registration() else {
             continue;
         };
+        let policy = policy.of(&row.ca);
+        if policy.start_keeps_proof == Some(true) {
+            continue;
+        }
         let Some(end) = registration.usable_until(&policy.reuse, now) else {
             continue;
         };

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::challenge::Challenge;
-use super::registration::Proof;
+use super::registration::{Proof, Token};
 use super::reuse::after;
 use super::waiting::Lateness;
 
@@ -119,6 +119,8 @@ pub enum Effect {
     Validate,
     /// Replaces the token.
     ResetToken,
+    /// Begins a validation that the proof outlives.
+    Start,
 }
 
 impl fmt::Display for Effect {
@@ -127,6 +129,7 @@ impl fmt::Display for Effect {
             Self::Register => "register",
             Self::Validate => "validate",
             Self::ResetToken => "reset",
+            Self::Start => "start",
         })
     }
 }
@@ -181,6 +184,9 @@ pub enum Stage {
 /// time (faults H08).
 pub const WORDS_APART: SignedDuration = SignedDuration::from_secs(10);
 
+/// The longest interval between two reads of an order of which the CA names no moment.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(6);
+
 impl Attempt {
     /// Takes somebody's word that what it waits for, or is held for, may be there. Right after a
     /// step was begun the word waits: a storm of them is as good as two, and the last one is not
@@ -193,6 +199,7 @@ impl Attempt {
             return;
         }
         self.not_before = None;
+        self.look_at = self.look_at.map(|at| at.min(now));
         if let Some(hold) = &mut self.hold {
             hold.again_at = hold.again_at.min(now);
         }
@@ -225,6 +232,46 @@ impl Attempt {
             lapsed_at: self.lapsed_at,
             ..Self::default()
         };
+    }
+
+    /// Whether it is about the record that `challenge` wants.
+    pub fn is_about(&self, challenge: &Challenge) -> bool {
+        match &self.challenge {
+            Some(known) => known.is_same_record(challenge),
+            None => self.value.as_deref() == Some(challenge.data.as_str()),
+        }
+    }
+
+    /// From now on it is about this record. One that `token` gives is found there again; any other
+    /// is remembered here.
+    pub fn take(&mut self, challenge: &Challenge, token: Option<&Token>) {
+        let value = challenge.data.as_str();
+        self.value = Some(value.to_owned());
+        let found_again = token.is_some_and(|token| token.value == value);
+        self.challenge = (!found_again).then(|| challenge.clone());
+    }
+
+    /// The CA has taken the order and may have news at `named`, or soon. Nothing is submitted
+    /// before the order has ended. The interval of the reads grows from `first`; a moment that the
+    /// CA names is better than any of them.
+    pub fn wait_for_ca(&mut self, named: Option<Timestamp>, first: SignedDuration, now: Timestamp) {
+        const FACTORS: [i32; 12] = [1, 1, 2, 3, 6, 12, 30, 60, 180, 360, 720, 1440];
+        let reads = usize::try_from(self.order_reads).unwrap_or(usize::MAX);
+        let grown = first * FACTORS[reads.min(FACTORS.len() - 1)];
+        let own = after(now, grown.min(LONGEST_WAIT));
+        self.look_at = Some(match named.filter(|&at| at > now) {
+            Some(named) => named.min(after(now, SignedDuration::from_hours(24))),
+            None => own,
+        });
+        self.order_reads += 1;
+    }
+
+    /// The order is over without a proof: its challenge is dead.
+    pub fn end_order(&mut self) {
+        (self.challenge, self.value, self.change_id) = (None, None, None);
+        (self.look_at, self.order, self.order_reads) = (None, None, 0);
+        (self.visible_at, self.seen_at, self.horizon_at) = (None, None, None);
+        (self.submitted_at, self.tries, self.looks, self.vanished) = (None, 0, 0, 0);
     }
 
     /// Counts a CA effect that begins now, and forgets those older than a day.

@@ -6,10 +6,11 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::name::{DomainName, escape};
+use super::reuse::before;
 
 /// The octets that one TXT value may have. Random values have 32 to 240; the rest is room for
 /// values that name an account.
@@ -154,6 +155,17 @@ impl Challenge {
     pub fn dated(mut self, made: Option<Timestamp>, until: Option<Timestamp>) -> Self {
         (self.made, self.until) = (made, until);
         self
+    }
+
+    /// Whether the CA accepts it for more than `margin`. However long the margin, a fresh challenge
+    /// is not replaced.
+    pub fn is_live(&self, margin: SignedDuration, now: Timestamp) -> bool {
+        let Some(end) = self.until else {
+            return true;
+        };
+        let life = self.made.map(|made| end.duration_since(made));
+        let margin = life.map_or(margin, |life| margin.min(life / 3));
+        before(end, margin) > now
     }
 
     /// Whether `other` asks for the same record, whatever its dates.

@@ -137,6 +137,11 @@ impl LedgerEntry {
             && self.value == challenge.data.as_str()
     }
 
+    /// Whether it holds what `challenge` wants, at the owner or where an alias of the owner leads.
+    pub fn carries(&self, challenge: &Challenge) -> bool {
+        self.kind == RecordType::from(&challenge.data) && self.value == challenge.data.as_str()
+    }
+
     /// Whether both name the same record in the same zone's provider.
     pub fn is_same_record(&self, other: &Self) -> bool {
         (self.kind, &self.owner, &self.value, &self.provider)

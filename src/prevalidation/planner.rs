@@ -4,11 +4,18 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+mod asking;
+mod wanted;
+
+pub(super) use self::asking::ASKED_AGAIN;
+use self::asking::submission;
+use self::wanted::{challenge, proof_may_still_count};
 use super::attempt::{Attempt, Effect};
+use super::challenge::Challenge;
 use super::ledger::{LedgerEntry, LedgerState};
 use super::observed::{Observed, Sighting};
 use super::policy::{Mode, Policy};
-use super::registration::{Registration, Status};
+use super::registration::Registration;
 use super::reuse::after;
 
 /// What to do next for a domain.
@@ -28,15 +35,17 @@ pub enum Step {
         /// Whether a proof that still counts may be lost by it.
         risks_proof: bool,
     },
-    /// Make the value present.
+    /// Begin a validation, which gives a challenge and keeps the proof.
+    Start,
+    /// Make the record present.
     Publish {
-        /// The whole TXT value.
-        value: String,
+        /// What the CA wants to find.
+        challenge: Challenge,
     },
-    /// Look whether every name server has the value.
+    /// Look whether every name server has the record.
     Look {
-        /// The whole TXT value.
-        value: String,
+        /// What the CA wants to find.
+        challenge: Challenge,
     },
     /// Ask the CA to look.
     Validate,
@@ -55,6 +64,7 @@ impl Step {
         match self {
             Self::Register => Some(Effect::Register),
             Self::ResetToken { .. } => Some(Effect::ResetToken),
+            Self::Start => Some(Effect::Start),
             Self::Validate => Some(Effect::Validate),
             _ => None,
         }
@@ -69,6 +79,7 @@ impl Step {
             Self::Preflight => "preflight",
             Self::ResetToken { risks_proof: true } => "renew",
             Self::ResetToken { risks_proof: false } => "reset",
+            Self::Start => "start",
             Self::Publish { .. } => "publish",
             Self::Look { .. } => "look",
             Self::Validate => "validate",
@@ -117,6 +128,9 @@ const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The gate must have passed within this time before the CA is asked (invariant I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
+
+/// A record that was seen within this time is believed to stand while the CA carries out an order.
+const STANDS_COUNTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the value has vanished so often after it was visible, somebody else removes it: no endless
 /// war (faults P09).
@@ -193,8 +207,11 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
         return valid(seen, registration, end, policy, now);
     }
-    match token(registration, &seen.attempt, policy, now) {
-        Some(value) => towards_proof(seen, value, policy, now),
+    match challenge(registration, &seen.attempt, policy, now) {
+        Some(challenge) => towards_proof(seen, challenge, policy, now),
+        None if policy.start_keeps_proof == Some(true) => {
+            start(seen, "no proof counts and no validation is under way", now)
+        }
         None if proof_may_still_count(registration, policy, now) => Decision::now(
             Step::Hold,
             format!(
@@ -212,6 +229,17 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
             now,
         ),
     }
+}
+
+/// Begins a validation where that risks nothing; what an earlier one wanted in DNS goes first.
+fn start(seen: &Observed, why: impl Into<String>, now: Timestamp) -> Decision {
+    if !seen.has_provider {
+        return no_provider(now);
+    }
+    let removal = cleanup(&seen.ledger, |_| true, now, "its challenge is dead");
+    removal
+        .filter(|removal| removal.at <= now)
+        .unwrap_or_else(|| Decision::now(Step::Start, why, now))
 }
 
 /// A proof counts: clean up, rest until its renewal is due, then renew.
@@ -232,10 +260,13 @@ fn valid(
     let renew_at = attempt.proved_at.map_or(renew_at, |won| {
         renew_at.max(after(won, SignedDuration::from_hours(24)))
     });
-    if now < renew_at && !attempt.ordered {
+    // An order that was begun is seen through, wherever the dates have moved meanwhile.
+    let wanted = challenge(registration, attempt, policy, now);
+    let under_way = attempt.challenge.is_some() && wanted.is_some();
+    if now < renew_at && !attempt.ordered && !under_way {
         return cleanup(&seen.ledger, |_| true, now, "the proof is there").unwrap_or_else(|| {
             Decision {
-                step: renewal(),
+                step: renewal(policy),
                 at: renew_at,
                 why: match &registration.doubt {
                     None => format!("valid until {end}"),
@@ -246,82 +277,64 @@ fn valid(
             }
         });
     }
-    if let Some(value) = token(registration, attempt, policy, now) {
-        return towards_proof(seen, value, policy, now);
+    if let Some(challenge) = wanted {
+        return towards_proof(seen, challenge, policy, now);
     }
     if !seen.has_provider {
         return no_provider(now);
     }
-    let why = if attempt.ordered {
-        "a new token was ordered".to_owned()
-    } else {
-        format!("renewal of a proof valid until {end}")
+    let why = match (attempt.ordered, policy.start_keeps_proof) {
+        (true, Some(true)) => "a new validation was ordered".to_owned(),
+        (true, _) => "a new token was ordered".to_owned(),
+        (false, _) => format!("renewal of a proof valid until {end}"),
     };
+    if policy.start_keeps_proof == Some(true) {
+        return start(seen, why, now);
+    }
     let proven = attempt
         .preflight_at
         .is_some_and(|at| at <= now && now <= after(at, PREFLIGHT_COUNTS));
-    Decision::now(if proven { renewal() } else { Step::Preflight }, why, now)
+    let step = if proven {
+        renewal(policy)
+    } else {
+        Step::Preflight
+    };
+    Decision::now(step, why, now)
 }
 
-fn renewal() -> Step {
-    Step::ResetToken { risks_proof: true }
-}
-
-/// The value to publish: a live token that has not been used, or that this very attempt asked for.
-fn token<'a>(
-    registration: &'a Registration,
-    attempt: &Attempt,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<&'a str> {
-    let token = registration.live_token(policy.reset_token_before, now)?;
-    let ours = attempt.value.as_deref() == Some(&token.value);
-    let answer = attempt
-        .replaces
-        .as_ref()
-        .is_some_and(|old| *old != token.value);
-    let waits_for_another = attempt.ordered && attempt.value.is_none();
-    (ours || answer || !waits_for_another && !registration.is_used(token))
-        .then_some(token.value.as_str())
-}
-
-/// Whether dates speak for a proof that the status denies, or the status for one without dates
-/// (faults C10): then nothing that could end it is done.
-fn proof_may_still_count(registration: &Registration, policy: &Policy, now: Timestamp) -> bool {
-    let end = registration
-        .proof
-        .as_ref()
-        .and_then(|proof| policy.reuse.usable_until(proof));
-    match end {
-        Some(end) => {
-            now < end
-                && (registration.doubt.is_some()
-                    || matches!(registration.status, Status::Unknown(_)))
-        }
-        None => registration.status == Status::Valid,
+/// How a renewal begins at this CA.
+fn renewal(policy: &Policy) -> Step {
+    match policy.start_keeps_proof {
+        Some(true) => Step::Start,
+        _ => Step::ResetToken { risks_proof: true },
     }
 }
 
 /// Publish, wait until it is visible, ask the CA.
-fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) -> Decision {
+fn towards_proof(
+    seen: &Observed,
+    challenge: Challenge,
+    policy: &Policy,
+    now: Timestamp,
+) -> Decision {
     let attempt = &seen.attempt;
     if !seen.has_provider {
         return no_provider(now);
     }
-    let current = seen.ledger.iter().find(|entry| entry.value == value);
-    let stands = current
-        .is_some_and(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
+    let mut current = seen.ledger.iter().filter(|entry| entry.carries(&challenge));
+    let stands =
+        current.any(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
     // At most two of our values are at a name (invariant I3): the outdated one is removed before a
     // third could be published. After three failed removals the attempt goes on all the same, so
     // that the domain does not lapse.
     let removable = |entry: &&LedgerEntry| {
-        entry.value != value && entry.state.is_open() && entry.removal_tries < 3
+        !entry.carries(&challenge) && entry.state.is_open() && entry.removal_tries < 3
     };
     let dead = seen.ledger.iter().filter(removable).count();
     if (stands || dead >= 2)
         && let Some(removal) = cleanup(
             &seen.ledger,
-            |entry| entry.value != value,
+            |entry| !entry.carries(&challenge),
             now,
             "its token was replaced",
         )
@@ -338,16 +351,12 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
             return Decision::now(Step::Hold, why, now);
         }
         return Decision::now(
-            Step::Publish {
-                value: value.to_owned(),
-            },
+            Step::Publish { challenge },
             "its token is not in DNS yet",
             now,
         );
     }
-    let look = Step::Look {
-        value: value.to_owned(),
-    };
+    let look = Step::Look { challenge };
     let (Some(visible_at), Some(seen_at)) = (attempt.visible_at, attempt.seen_at) else {
         let why = match &attempt.waits_for {
             Some(subject) => format!("waits for {subject}"),
@@ -355,6 +364,10 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
         };
         return Decision::now(look, why, now);
     };
+    // An order that is only taken up again is submitted once, which shows what has come of it.
+    if let Some(look_at) = attempt.look_at.filter(|_| attempt.tries > 0) {
+        return taken(attempt, look_at, seen_at, look, now);
+    }
     let (submit_at, why) = submission(attempt, visible_at, policy);
     if now < submit_at {
         return Decision {
@@ -371,47 +384,26 @@ fn towards_proof(seen: &Observed, value: &str, policy: &Policy, now: Timestamp) 
     }
 }
 
-/// How a reason to ask the CA once more begins; the rest says what the moment is.
-pub(super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
-
-/// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
-/// horizon, then every 6 hours (rule 6). A moment that nobody was there for is not
-/// made up for: the next one counts.
-fn submission(attempt: &Attempt, visible_at: Timestamp, policy: &Policy) -> (Timestamp, String) {
-    let settled = after(visible_at, policy.settle);
-    let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
-    let horizon = attempt.horizon_at.unwrap_or(visible_at);
-    let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
-        return (settled, "visible; settling".to_owned());
+/// The CA has taken the order: it is read at its moment, and nothing is submitted meanwhile. The
+/// record has to stand as long, so that is looked at now and then.
+fn taken(
+    attempt: &Attempt,
+    look_at: Timestamp,
+    seen_at: Timestamp,
+    look: Step,
+    now: Timestamp,
+) -> Decision {
+    let was_seen = now <= after(seen_at, STANDS_COUNTS);
+    let (step, why) = if was_seen || now < look_at || attempt.order_reads < 3 {
+        (Step::Read, "the CA has taken the order and looks by itself")
+    } else {
+        (look, "the CA has taken the order; the record must stay")
     };
-    let steps = [
-        (again(5), "5 minutes after the first time"),
-        (again(15), "15 minutes after the first time"),
-        (again(60), "an hour after the first time"),
-        (
-            horizon.max(again(120)),
-            "when no cache remembers the time before",
-        ),
-        (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
-    ];
-    // What a resolver still remembers is a better guess at the CA's memory than any step of the
-    // schedule, and is no longer one when the horizon has passed.
-    let remembered = attempt.cached_until.map(|until| {
-        (
-            until.min(horizon),
-            "when a resolver has forgotten the time before",
-        )
-    });
-    let moments = remembered.into_iter().chain(steps);
-    let (planned, what) = moments
-        .into_iter()
-        .find(|&(at, _)| at > last)
-        .unwrap_or(steps[4]);
-    // However they fall: two calls are never closer than the schedule's smallest step.
-    (
-        planned.max(after(last, SignedDuration::from_mins(5))),
-        format!("{ASKED_AGAIN}{what}"),
-    )
+    Decision {
+        step,
+        at: look_at,
+        why: why.to_owned(),
+    }
 }
 
 /// Removes what is ours and chosen, once the earliest of them may be tried.
@@ -458,5 +450,7 @@ fn no_provider(now: Timestamp) -> Decision {
     )
 }
 
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! What an organisation decided: how early to renew, how much to risk, how often to ask. Defaults
 //! are the product's own advice.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,19 @@ pub struct Policy {
     pub cover: bool,
     /// How long proofs count.
     pub reuse: ReuseTable,
+    /// Whether beginning a validation keeps the proof that counts: a contract of the kind of CA, or
+    /// `None` where only observation can tell.
+    #[serde(default)]
+    pub start_keeps_proof: Option<bool>,
+    /// Whether the CA looks at DNS by itself once a validation was submitted.
+    #[serde(default)]
+    pub looks_by_itself: bool,
+    /// Whether a TXT value below the domain may stand where an alias of its name leads.
+    #[serde(default = "yes")]
+    pub follow_aliases: bool,
+    /// The same for CAs where something differs, by their names.
+    #[serde(default)]
+    pub of_ca: BTreeMap<String, Policy>,
     /// How long after the gate the CA is first asked to look.
     pub settle: SignedDuration,
     /// The first interval between two looks at the name servers; it grows to five minutes.
@@ -49,7 +64,63 @@ pub struct Policy {
     pub critical: SignedDuration,
 }
 
+/// What depends on the CA: what is fixed for its kind, and what its settings say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// See [`Policy::reuse`].
+    pub reuse: ReuseTable,
+    /// See [`Policy::start_keeps_proof`].
+    pub start_keeps_proof: Option<bool>,
+    /// See [`Policy::looks_by_itself`].
+    pub looks_by_itself: bool,
+    /// See [`Policy::follow_aliases`].
+    pub follow_aliases: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
 impl Policy {
+    /// The policy for the domains at one CA.
+    #[must_use]
+    pub fn of(&self, ca: &str) -> &Self {
+        self.of_ca.get(ca).unwrap_or(self)
+    }
+
+    /// What depends on the CA, of those that are not named.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            reuse: self.reuse.clone(),
+            start_keeps_proof: self.start_keeps_proof,
+            looks_by_itself: self.looks_by_itself,
+            follow_aliases: self.follow_aliases,
+        }
+    }
+
+    /// Sets what depends on the CA, for the domains at one of them.
+    pub fn differ(&mut self, ca: &str, terms: Terms) {
+        let own = Self {
+            reuse: terms.reuse,
+            start_keeps_proof: terms.start_keeps_proof,
+            looks_by_itself: terms.looks_by_itself,
+            follow_aliases: terms.follow_aliases,
+            of_ca: BTreeMap::new(),
+            ..self.clone()
+        };
+        self.of_ca.insert(ca.to_owned(), own);
+    }
+
+    /// The same in another mode.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        for own in self.of_ca.values_mut() {
+            own.mode = mode;
+        }
+        self
+    }
+
     /// The defaults for a mode, which alone has none.
     pub fn new(mode: Mode) -> Self {
         Self {
@@ -58,6 +129,10 @@ impl Policy {
             max_at_risk: 20,
             cover: true,
             reuse: ReuseTable::default(),
+            start_keeps_proof: None,
+            looks_by_itself: false,
+            follow_aliases: true,
+            of_ca: BTreeMap::new(),
             settle: SignedDuration::from_secs(60),
             poll: SignedDuration::from_secs(10),
             reset_token_before: days_long(5),
@@ -161,7 +236,6 @@ fn spread(domain: &DomainName) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::collections::BTreeMap;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

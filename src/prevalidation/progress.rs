@@ -4,16 +4,21 @@
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
+use super::order::{Order, OrderState};
 use super::registration::{Proof, Registration};
 use super::reuse::ReuseTable;
 
 /// What the CA's word changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// A new proof: `timeValidated` moved forward, or there was none before.
     Won,
     /// The attempt's value is no longer the CA's token: somebody or something replaced it.
     TokenReplaced,
+    /// The CA gave up the order of this attempt; its words.
+    Rejected(String),
+    /// The CA had taken the order of this attempt and has none any more, and no new proof.
+    OrderGone,
     /// Nothing that matters.
     None,
 }
@@ -21,7 +26,7 @@ pub enum Progress {
 /// Takes what the CA said about a domain into its attempt.
 ///
 /// "VALID" alone proves nothing about a renewal, it is true before it begins: success is a later
-/// `timeValidated`.
+/// `timeValidated`. Where the CA names days only, a second proof of one day is told by its order.
 pub fn absorb(
     attempt: &mut Attempt,
     registration: &Registration,
@@ -31,9 +36,9 @@ pub fn absorb(
     if attempt.since.is_none() {
         return Progress::None;
     }
-    if is_newer(registration.proof.as_ref(), attempt.renews.as_ref())
-        && registration.usable_until(reuse, now).is_some()
-    {
+    let is_new = is_newer(registration.proof.as_ref(), attempt.renews.as_ref())
+        || is_fulfilled_on_its_day(attempt, registration);
+    if is_new && registration.usable_until(reuse, now).is_some() {
         *attempt = Attempt {
             proved_at: Some(now),
             effects: std::mem::take(&mut attempt.effects),
@@ -51,14 +56,91 @@ pub fn absorb(
         return Progress::Won;
     }
     let token = registration.token.as_ref().map(|token| &token.value);
-    if attempt.value.is_some() && token.is_some() && attempt.value.as_ref() != token {
-        let (since, renews, ordered) = (attempt.since, attempt.renews.take(), attempt.ordered);
-        attempt.restart(token.cloned(), now, renews);
-        attempt.since = since;
-        attempt.ordered = ordered;
+    if attempt.challenge.is_none()
+        && attempt.value.is_some()
+        && token.is_some()
+        && attempt.value.as_ref() != token
+    {
+        let token = token.cloned();
+        replace(attempt, now);
+        attempt.value = token;
         return Progress::TokenReplaced;
     }
+    absorb_order(attempt, registration, now)
+}
+
+fn absorb_order(attempt: &mut Attempt, registration: &Registration, now: Timestamp) -> Progress {
+    let Some(ours) = &attempt.challenge else {
+        return Progress::None;
+    };
+    let is_submitted = attempt.tries > 0 || attempt.look_at.is_some();
+    if registration.is_summary || !is_submitted && registration.order.is_none() {
+        return Progress::None;
+    }
+    let shown = registration.open_challenge();
+    if let Some(other) = shown.filter(|other| !other.is_same_record(ours)).cloned() {
+        replace(attempt, now);
+        attempt.take(&other, None);
+        return Progress::TokenReplaced;
+    }
+    let order = registration.order.as_ref();
+    if is_submitted && shown.is_some() {
+        attempt.order = order.and_then(|order| order.id.clone());
+    }
+    if let Some(order) = order.filter(|order| is_submitted && is_ours(attempt, order)) {
+        attempt.order = attempt.order.take().or(order.id.clone());
+        if order.state == OrderState::Rejected {
+            let words = registration.last_words.clone().unwrap_or_default();
+            attempt.end_order();
+            return Progress::Rejected(words);
+        }
+    }
+    if order.is_none() && attempt.order.is_some() {
+        attempt.end_order();
+        return Progress::OrderGone;
+    }
     Progress::None
+}
+
+/// Another hand has begun anew: what is known of the old record counts no more.
+fn replace(attempt: &mut Attempt, now: Timestamp) {
+    let (since, renews, ordered) = (attempt.since, attempt.renews.take(), attempt.ordered);
+    attempt.restart(None, now, renews);
+    attempt.since = since;
+    attempt.ordered = ordered;
+}
+
+fn is_ours(attempt: &Attempt, order: &Order) -> bool {
+    match (&attempt.order, &order.id) {
+        (Some(ours), Some(shown)) => ours == shown,
+        _ => true,
+    }
+}
+
+/// Whether a proof of the very day of the one that it renews is new: their days cannot tell. The CA
+/// has looked for this order since it was submitted, and the order is over and was not rejected.
+fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bool {
+    let Some(submitted) = attempt.submitted_at.filter(|_| attempt.challenge.is_some()) else {
+        return false;
+    };
+    let day = |at: Timestamp| at.as_second().div_euclid(86_400);
+    let made = |proof: Option<&Proof>| proof.and_then(|proof| proof.validated_at).map(day);
+    let shown = made(registration.proof.as_ref());
+    let is_that_day = shown == Some(day(submitted)) && shown == made(attempt.renews.as_ref());
+    if !is_that_day || registration.is_summary {
+        return false;
+    }
+    match &registration.order {
+        Some(order) => {
+            order.state == OrderState::Submitted
+                && is_ours(attempt, order)
+                && order.next_check.is_none()
+                && order
+                    .last_check
+                    .is_some_and(|looked| attempt.order.is_some() || looked >= submitted)
+        }
+        None => attempt.order.is_some(),
+    }
 }
 
 /// Whether `proof` is another, later one than `old`.

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::challenge::Challenge;
+use super::challenge::{Challenge, ChallengeData, Counts};
 use super::name::DomainName;
 use super::order::Order;
 use super::reuse::{ReuseTable, after, before, days_long};
@@ -34,6 +34,10 @@ pub struct Registration {
     /// The validation that is under way at the CA, where it carries one out over some time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// A row of a list, which leaves out what only a read of the reference shows: nothing that is
+    /// missing here is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_summary: bool,
     /// What the CA says about its last look: free text for people, never parsed.
     pub last_words: Option<String>,
     /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was
@@ -53,6 +57,7 @@ impl Registration {
             token: None,
             challenge: None,
             order: None,
+            is_summary: false,
             last_words: None,
             doubt: None,
         }
@@ -66,6 +71,28 @@ impl Registration {
             .as_ref()
             .filter(|_| self.status == Status::Valid)?;
         reuse.usable_until(proof).filter(|&end| now < end)
+    }
+
+    /// The token as a challenge: a TXT value at the domain that counts once it is published.
+    pub fn challenge_of(&self, token: &Token) -> Challenge {
+        Challenge {
+            owner: (&self.domain).into(),
+            data: ChallengeData::Txt(token.value.clone()),
+            made: token.created_at,
+            until: token.expires_at,
+            counts: Counts::Published,
+        }
+    }
+
+    /// The challenge that the CA shows, while the validation that it belongs to can still succeed.
+    pub fn open_challenge(&self) -> Option<&Challenge> {
+        let shown = self.challenge.as_ref()?;
+        if self.order.is_some() {
+            return self.open_order().map(|_| shown);
+        }
+        let proved_at = self.shown_proof().and_then(Proof::made_at);
+        let is_used = proved_at.is_some_and(|proved| shown.made.is_none_or(|made| made <= proved));
+        (!is_used).then_some(shown)
     }
 
     /// The token, while the CA accepts it and it has more than `margin` left.

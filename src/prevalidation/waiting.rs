@@ -86,11 +86,16 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// What `seen` waits for, while its next step is to look or to ask the CA again and no person
-    /// is waited for.
+    /// What `seen` waits for, while its next step is to look, to ask the CA again or to read an order
+    /// that the CA has taken, and no person is waited for.
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
         let attempt = &seen.attempt;
-        if attempt.hold.is_some() || !matches!(decision.step, Step::Look { .. } | Step::Validate) {
+        let waits = match decision.step {
+            Step::Look { .. } | Step::Validate => true,
+            Step::Read => attempt.look_at.is_some() && attempt.unanswered.is_none(),
+            _ => false,
+        };
+        if attempt.hold.is_some() || !waits {
             return None;
         }
         let since = attempt.waits_since?;
@@ -103,20 +108,23 @@ impl Waiting {
             next_at: decision.at,
             next: decision.step.as_str(),
             why: decision.why.clone(),
-            token_until: seen
-                .sighting
-                .registration()
-                .and_then(|found| found.token.as_ref()?.expires_at),
+            token_until: match &attempt.challenge {
+                Some(challenge) => challenge.until,
+                None => seen
+                    .sighting
+                    .registration()
+                    .and_then(|found| found.token.as_ref()?.expires_at),
+            },
         })
     }
 
     /// One line for people at `now`; all times are UTC.
     pub fn said(&self, now: Timestamp) -> String {
         let when = |at| moment(at, now);
-        let verb = if self.next == Step::Validate.as_str() {
-            "asks it again"
-        } else {
-            "looks again"
+        let verb = match self.next {
+            next if next == Step::Validate.as_str() => "asks it again",
+            next if next == Step::Read.as_str() => "reads it again",
+            _ => "looks again",
         };
         let next = if self.next_at > now {
             format!("at {}", when(self.next_at))

@@ -295,6 +295,7 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
         remembered: false,
         challenge: None,
         order: None,
+        is_summary: false,
         last_words: Some(EVIL.to_owned()),
         doubt: None,
     }

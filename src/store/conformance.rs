@@ -175,6 +175,7 @@ pub fn registered(domain: &str) -> Sighting {
             expired: false,
         }),
         remembered: false,
+        is_summary: false,
         challenge: None,
         order: None,
         last_words: Some("ok \"quoted\"\n".to_owned()),

@@ -47,7 +47,7 @@ impl Cover {
         let standing = Standing {
             desired: !row.origins.is_empty(),
             valid: registration
-                .is_some_and(|found| found.usable_until(&policy.reuse, now).is_some()),
+                .is_some_and(|found| found.usable_until(&policy.of(&row.ca).reuse, now).is_some()),
             registered: registration.is_some(),
         };
         if !self.clients.contains_key(&row.client) {

@@ -60,11 +60,12 @@ impl Worker {
             .fact(&refusal_fact(&target.key))
             .await?
             .is_some_and(|refusal| !refusal.is_empty());
-        let mut cover = Cover::new(&self.policy);
+        let policy = self.policy.of(&target.ca);
+        let mut cover = Cover::new(policy);
         let mut pages = Pages::of(store);
         while let Some(page) = pages.next().await? {
             let rows = page.iter().filter(|row| row.client == target.key);
-            rows.for_each(|row| cover.take(row, &row.sighting, &self.policy, now));
+            rows.for_each(|row| cover.take(row, &row.sighting, policy, now));
         }
         self.cover(&target.key, cover.covering(&target.key, above, now));
         let state = if refused {

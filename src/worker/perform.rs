@@ -88,7 +88,7 @@ impl Worker {
             let mut fresh = task.observed.clone();
             fresh.attempt.hold = None;
             // Why it is held now, not why it was held when it last was.
-            let why = crate::prevalidation::next_step(&fresh, &self.policy, now).why;
+            let why = crate::prevalidation::next_step(&fresh, task.policy(self), now).why;
             task.hold(self, why, now);
         }
         self.finish(tasks).await
@@ -247,7 +247,7 @@ fn kind(step: &Step) -> Kind {
         Step::Read => Kind::Read,
         Step::Register => Kind::Register,
         Step::Preflight => Kind::Preflight,
-        Step::ResetToken { .. } => Kind::Reset,
+        Step::ResetToken { .. } | Step::Start => Kind::Reset,
         Step::Publish { .. } => Kind::Publish,
         Step::Look { .. } => Kind::Look,
         Step::Validate => Kind::Validate,

@@ -13,12 +13,12 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Zone};
 
 use super::task::Task;
 use super::{Ports, Worker};
-use crate::prevalidation::{DomainName, RecordName};
+use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
 use crate::propagation::{LiveZone, Lookout};
 use crate::store::StoreError;
 
 /// What was chosen in this run.
-pub(super) type Routes = Mutex<BTreeMap<DomainName, String>>;
+pub(super) type Routes = Mutex<BTreeMap<RecordName, String>>;
 
 /// A provider that says it has a zone for the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Candidate {
 /// [`ErrorKind::NoZone`]. [`ErrorKind::Unavailable`] where it depends on somebody who gave no
 /// answer.
 pub fn choose(
-    domain: &DomainName,
+    shown: &str,
     live: Option<&LiveZone>,
     candidates: &[Candidate],
     unanswered: &[String],
@@ -90,7 +90,7 @@ pub fn choose(
         [only] if proven || unanswered.is_empty() => return Ok(only.provider.clone()),
         _ => {}
     }
-    let listed: Vec<String> = candidates.iter().map(shown).collect();
+    let listed: Vec<String> = candidates.iter().map(described).collect();
     let listed = if listed.is_empty() {
         "no provider has a zone for it".to_owned()
     } else {
@@ -125,13 +125,13 @@ pub fn choose(
         ),
         (_, _) => (ErrorKind::Settings, "several providers could write it"),
     };
-    let text = format!("{}: {word}: {listed}{live}{silent}", domain.both_forms());
+    let text = format!("{shown}: {word}: {listed}{live}{silent}");
     Err(ProviderError::new(kind, text).with_hint(
         "name the one with `provider = \"…\"` at the domain, or mend the delegation; `prevalidate providers` lists them",
     ))
 }
 
-fn shown(Candidate { provider, zone }: &Candidate) -> String {
+fn described(Candidate { provider, zone }: &Candidate) -> String {
     let Zone {
         apex,
         id,
@@ -157,6 +157,18 @@ pub async fn route(
     domain: &DomainName,
     named: Option<&str>,
 ) -> Result<String, ProviderError> {
+    let shown = domain.both_forms();
+    route_record(providers, lookout, &RecordName::from(domain), &shown, named).await
+}
+
+/// The same for the owner of a record.
+async fn route_record(
+    providers: &BTreeMap<String, Arc<dyn Provider>>,
+    lookout: &dyn Lookout,
+    owner: &RecordName,
+    shown: &str,
+    named: Option<&str>,
+) -> Result<String, ProviderError> {
     if let Some(name) = named {
         return Ok(name.to_owned());
     }
@@ -173,7 +185,7 @@ pub async fn route(
     }
     let asked = providers
         .iter()
-        .map(async |(name, provider)| (name, provider.find_zone(domain.as_str()).await));
+        .map(async |(name, provider)| (name, provider.find_zone(owner.as_str()).await));
     let (mut candidates, mut unanswered) = (Vec::new(), Vec::new());
     for (name, found) in join_all(asked).await {
         match found {
@@ -188,17 +200,24 @@ pub async fn route(
     let live = if candidates.is_empty() {
         None
     } else {
-        let owner = RecordName::from(domain);
-        lookout.live_zone(&owner).await.map_err(|error| {
-            let text = format!(
-                "which provider writes {} cannot be told: {error}",
-                domain.both_forms()
-            );
+        lookout.live_zone(owner).await.map_err(|error| {
+            let text = format!("which provider writes {shown} cannot be told: {error}");
             ProviderError::new(ErrorKind::Unavailable, text)
                 .with_hint("name it with `provider = \"…\"` at the domain")
         })?
     };
-    choose(domain, live.as_ref(), &candidates, &unanswered)
+    choose(shown, live.as_ref(), &candidates, &unanswered)
+}
+
+/// A task whose record is to be written, and where.
+pub(super) struct Routed {
+    pub(super) task: Task,
+    /// What the CA wants to find.
+    pub(super) challenge: Challenge,
+    /// Where it is written.
+    pub(super) owner: RecordName,
+    /// By which provider.
+    pub(super) provider: String,
 }
 
 impl Ports {
@@ -216,41 +235,103 @@ impl Ports {
 }
 
 impl Worker {
-    /// The provider of a task's domain; found out once in a run.
-    pub(super) async fn provider_of(&self, task: &Task) -> Result<String, ProviderError> {
-        let domain = &task.fence.domain;
+    /// The provider that writes a name of a task's domain; found out once in a run.
+    pub(super) async fn provider_of(
+        &self,
+        task: &Task,
+        owner: &RecordName,
+    ) -> Result<String, ProviderError> {
+        let named = self.named_for(task, owner).await?;
+        if let Some(named) = named {
+            return Ok(named.to_owned());
+        }
         let known = self
             .routes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(domain)
+            .get(owner)
             .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let found = self
-            .ports
-            .route(domain, task.row.provider.as_deref())
-            .await?;
-        if task.row.provider.is_none() {
-            self.routes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(domain.clone(), found.clone());
-        }
+        let shown = match owner.as_str() == task.fence.domain.as_str() {
+            true => task.fence.domain.both_forms(),
+            false => owner.to_string(),
+        };
+        let (providers, lookout) = (&self.ports.providers, &*self.ports.lookout);
+        let found = route_record(providers, lookout, owner, &shown, None).await?;
+        self.routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(owner.clone(), found.clone());
         Ok(found)
     }
 
+    /// The provider that the domain names, where it writes this owner too: a name below the domain
+    /// may lie in a zone of its own, and an alias leads anywhere.
+    async fn named_for<'a>(
+        &self,
+        task: &'a Task,
+        owner: &RecordName,
+    ) -> Result<Option<&'a str>, ProviderError> {
+        let Some(named) = task.row.provider.as_deref() else {
+            return Ok(None);
+        };
+        let domain = &task.fence.domain;
+        if owner.as_str() == domain.as_str() || self.ports.providers.len() < 2 {
+            return Ok(Some(named));
+        }
+        let live = self.ports.lookout.live_zone(owner).await;
+        let live = live.map_err(|error| {
+            let text = format!("which zone holds {owner} cannot be told: {error}");
+            ProviderError::new(ErrorKind::Unavailable, text)
+        })?;
+        let is_of_domain = match live {
+            Some(live) => RecordName::from(domain).is_within(&live.apex),
+            None => owner.is_within(domain.as_str()),
+        };
+        Ok(is_of_domain.then_some(named))
+    }
+
+    /// Where the record of a challenge is written, and by which provider: at its owner, or where a
+    /// person has made an alias of that name lead.
+    pub(super) async fn place_of(
+        &self,
+        task: &Task,
+        challenge: &Challenge,
+    ) -> Result<(RecordName, String), ProviderError> {
+        let is_text = matches!(challenge.data, ChallengeData::Txt(_));
+        let is_below = challenge.owner.as_str() != task.fence.domain.as_str();
+        let mut owner = challenge.owner.clone();
+        if is_text && is_below && task.policy(self).follow_aliases {
+            owner = self.ports.lookout.target(&owner).await.map_err(|error| {
+                let text = format!("where {} leads cannot be told: {error}", challenge.owner);
+                ProviderError::new(ErrorKind::Unavailable, text)
+            })?;
+        }
+        let provider = self.provider_of(task, &owner).await?;
+        Ok((owner, provider))
+    }
+
     /// The tasks with their providers; those without one wait, or are held, and are done with.
-    pub(super) async fn routed(&self, tasks: Vec<Task>) -> Result<Vec<(Task, String)>, StoreError> {
-        let asked =
-            futures::stream::iter(tasks).map(async |task| (self.provider_of(&task).await, task));
+    pub(super) async fn routed(
+        &self,
+        tasks: Vec<(Task, Challenge)>,
+    ) -> Result<Vec<Routed>, StoreError> {
+        let asked = futures::stream::iter(tasks).map(async |(task, challenge)| {
+            (self.place_of(&task, &challenge).await, task, challenge)
+        });
         let found: Vec<_> = asked.buffered(self.options.concurrency).collect().await;
         let now = self.ports.clock.now();
         let (mut routed, mut failed) = (Vec::with_capacity(found.len()), Vec::new());
-        for (provider, mut task) in found {
-            match provider {
-                Ok(provider) => routed.push((task, provider)),
+        for (place, mut task, challenge) in found {
+            match place {
+                Ok((owner, provider)) => routed.push(Routed {
+                    task,
+                    challenge,
+                    owner,
+                    provider,
+                }),
                 Err(error) => {
                     self.dns_failed(&mut task, &error, now);
                     failed.push(task);
@@ -286,8 +367,8 @@ mod tests {
             apex: apex.into(),
             name_servers: names.iter().map(|&name| name.to_owned()).collect(),
         });
-        let domain = DomainName::from_a_labels("www.sub.example.ch").unwrap();
-        choose(&domain, live.as_ref(), candidates, &[]).map_err(|error| (error.kind, error.message))
+        choose("www.sub.example.ch", live.as_ref(), candidates, &[])
+            .map_err(|error| (error.kind, error.message))
     }
 
     #[test]
@@ -337,8 +418,13 @@ mod tests {
 
     #[test]
     fn while_a_provider_gives_no_answer_nothing_is_decided_for_good() {
-        let domain = DomainName::from_a_labels("example.ch").unwrap();
-        let error = choose(&domain, None, &[], &["edge: no connection".to_owned()]).unwrap_err();
+        let error = choose(
+            "www.example.ch",
+            None,
+            &[],
+            &["edge: no connection".to_owned()],
+        )
+        .unwrap_err();
         assert!(
             error.is_retryable() && error.message.contains("edge: no connection"),
             "{error}"
@@ -355,14 +441,15 @@ mod tests {
         );
         let silent = ["edge: no connection".to_owned()];
         for live in [Some(&live), None] {
-            let error = choose(&domain, live, std::slice::from_ref(&mute), &silent).unwrap_err();
+            let error =
+                choose("www.example.ch", live, std::slice::from_ref(&mute), &silent).unwrap_err();
             assert!(
                 error.is_retryable() && error.message.contains("edge: no connection"),
                 "{live:?}: {error}"
             );
         }
         assert_eq!(
-            choose(&domain, Some(&live), &[mute, good], &silent).unwrap(),
+            choose("www.example.ch", Some(&live), &[mute, good], &silent).unwrap(),
             "good",
             "proven is proven"
         );

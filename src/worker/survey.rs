@@ -97,12 +97,13 @@ impl Worker {
         let found = listing.registrations.into_iter();
         let mut listed: Listed = found.map(|found| (found.domain.clone(), found)).collect();
 
-        let (mut cover, mut managed) = (Cover::new(&self.policy), BTreeSet::new());
+        let policy = self.policy.of(&target.ca);
+        let (mut cover, mut managed) = (Cover::new(policy), BTreeSet::new());
         let mut pages = Pages::of(store);
         while let Some(page) = pages.next().await? {
             for row in page.into_iter().filter(|row| row.client == target.key) {
                 let sighting = sighting_of(listed.get(&row.domain).cloned(), &row);
-                cover.take(&row, &sighting, &self.policy, now);
+                cover.take(&row, &sighting, policy, now);
                 if !row.origins.is_empty() {
                     managed.insert(row.domain);
                 }
@@ -114,7 +115,7 @@ impl Worker {
                 .filter(|found| !managed.contains(&found.domain))
         };
         let covers = |found: &Registration| {
-            let until = covers_until(found, &self.policy, now)?;
+            let until = covers_until(found, policy, now)?;
             Some((found.domain.clone(), until))
         };
         let above: Above = unmanaged().filter_map(covers).collect();
@@ -147,7 +148,7 @@ impl Worker {
         read_at: Timestamp,
         keep: &mut (dyn FnMut(Sight) + Send),
     ) -> Result<Comparison, StoreError> {
-        let store = &*self.ports.store;
+        let (store, policy) = (&*self.ports.store, self.policy.of(&target.ca));
         let mut ledger: BTreeMap<RowKey, Vec<LedgerEntry>> = BTreeMap::new();
         for entry in store.open_entries(None).await? {
             ledger.entry(entry.key.clone()).or_default().push(entry);
@@ -163,7 +164,7 @@ impl Worker {
                 let sighting = sighting.with_memory_of(&known, read_at);
                 // What was read after this list was made is younger than the list.
                 if known.read_at.is_none_or(|read| read <= read_at) {
-                    comparison.take(&known, &sighting, &self.policy, now);
+                    comparison.take(&known, &sighting, policy, now);
                 }
                 let changed = known.sighting != sighting;
                 let mut observed = Observed {
@@ -171,9 +172,9 @@ impl Worker {
                     read_at: Some(read_at),
                     ..known
                 };
-                reconcile_attempt(&mut observed, &self.policy.reuse, now);
-                let decision = next_step(&observed, &self.policy, now);
-                let lapse = observed.lapse_due_at(&self.policy.reuse, now);
+                reconcile_attempt(&mut observed, &policy.reuse, now);
+                let decision = next_step(&observed, policy, now);
+                let lapse = observed.lapse_due_at(&policy.reuse, now);
                 keep(Sight {
                     key,
                     due_at: due_at(&decision, &observed.attempt, lapse),

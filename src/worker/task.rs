@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 mod entries;
+mod orders;
 
 use super::Worker;
 use super::covering::Covering;
@@ -11,7 +12,7 @@ use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Progress, Proof, Registration, Sighting,
+    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Policy, Progress, Proof, Registration, Sighting,
     Status, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
@@ -55,17 +56,19 @@ impl Task {
         if worker.is_asked_afresh(&lease.fence.key) {
             // Somebody says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
+            observed.attempt.look_at = observed.attempt.look_at.map(|at| at.min(now));
             observed.attempt.withdrawn_at = None;
         }
-        let mut decision = next_step(&observed, &worker.policy, now);
+        let policy = worker.policy.of(&lease.row.ca);
+        let mut decision = next_step(&observed, policy, now);
         let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
         // Due for the entry about a lapse, and by nobody's word.
-        let is_due_for_lapse = observed.has_unnoted_lapse(&worker.policy.reuse, now);
+        let is_due_for_lapse = observed.has_unnoted_lapse(&policy.reuse, now);
         if listens && !is_due_for_lapse && !decision.is_due(now) {
             // Due by somebody's word and not by the plan: what it waited for, or was held for, may
             // be there.
             observed.attempt.hear(now);
-            decision = next_step(&observed, &worker.policy, now);
+            decision = next_step(&observed, policy, now);
         }
         let mut task = Self {
             fence: lease.fence,
@@ -89,7 +92,7 @@ impl Task {
                 now,
             );
         }
-        task.decision = next_step(&task.observed, &worker.policy, now);
+        task.decision = task.next_step(worker, now);
         if task.decision.is_due(now) {
             (
                 task.observed.attempt.taken_up_at,
@@ -97,6 +100,16 @@ impl Task {
             ) = (Some(now), false);
         }
         task
+    }
+
+    /// The policy for the domain's CA.
+    pub(super) fn policy<'a>(&self, worker: &'a Worker) -> &'a Policy {
+        worker.policy.of(&self.row.ca)
+    }
+
+    /// What is to be done next.
+    pub(super) fn next_step(&self, worker: &Worker, now: Timestamp) -> Decision {
+        next_step(&self.observed, self.policy(worker), now)
     }
 
     /// The CA's `cld-…`, when there is one.
@@ -125,7 +138,8 @@ impl Task {
 
     fn reconcile(&mut self, worker: &Worker, now: Timestamp) {
         let tries = self.observed.attempt.tries;
-        match reconcile_attempt(&mut self.observed, &worker.policy.reuse, now) {
+        let reuse = &self.policy(worker).reuse;
+        match reconcile_attempt(&mut self.observed, reuse, now) {
             Progress::Won => {
                 self.won = true;
                 let detail = self.outcome(worker, now, tries);
@@ -137,6 +151,8 @@ impl Task {
                 "token-replaced",
                 "the CA shows another token now; the old value dies",
             ),
+            Progress::Rejected(words) => self.rejected(worker, &words, now),
+            Progress::OrderGone => self.order_gone(worker, now),
             Progress::None => {}
         }
         self.note_lapse(worker, now);
@@ -144,7 +160,7 @@ impl Task {
 
     /// Says once in the history that no proof counts any more.
     fn note_lapse(&mut self, worker: &Worker, now: Timestamp) {
-        let reuse = &worker.policy.reuse;
+        let reuse = &self.policy(worker).reuse;
         if self.observed.usable_until(reuse, now).is_some() {
             let attempt = &mut self.observed.attempt;
             (attempt.last_proof, attempt.lapsed_at) = (None, None);
@@ -164,7 +180,7 @@ impl Task {
     fn outcome(&self, worker: &Worker, now: Timestamp, tries: u32) -> String {
         let until = self
             .observed
-            .usable_until(&worker.policy.reuse, now)
+            .usable_until(&self.policy(worker).reuse, now)
             .map_or_else(|| "?".to_owned(), |end| end.to_string());
         let words = self
             .words()
@@ -224,7 +240,7 @@ impl Task {
         attempt.waits_for = Some(subject);
         let (told, lateness) = (attempt.told, attempt.lateness(now));
         attempt.told = lateness;
-        let decision = next_step(&self.observed, &worker.policy, now);
+        let decision = self.next_step(worker, now);
         let Some(waiting) = Waiting::of(&self.observed, &decision, now) else {
             return;
         };
@@ -310,7 +326,7 @@ impl Task {
     /// The CA gave no token that can be published: a person has to look, asking again would change
     /// nothing.
     pub(super) fn hold_without_token(&mut self, worker: &Worker, now: Timestamp) {
-        let next = next_step(&self.observed, &worker.policy, now);
+        let next = self.next_step(worker, now);
         if next.is_due(now) && matches!(next.step, Step::ResetToken { .. } | Step::Preflight) {
             let doubt = self.registration().and_then(|found| found.doubt.clone());
             let doubt = doubt.unwrap_or_else(|| "it shows none, or one that has ended".to_owned());
@@ -393,11 +409,12 @@ impl Task {
 
     /// The result of a step: stored after its effect, the lease given back.
     pub(super) fn result(&mut self, worker: &Worker, now: Timestamp) -> Write {
-        let decision = next_step(&self.observed, &worker.policy, now);
+        let decision = self.next_step(worker, now);
         if self.row.at_risk && !self.is_on_its_way(&decision, now) {
             self.at_risk = Some(false);
         }
-        let lapse = self.observed.lapse_due_at(&worker.policy.reuse, now);
+        let reuse = &self.policy(worker).reuse;
+        let lapse = self.observed.lapse_due_at(reuse, now);
         let due = due_at(&decision, &self.observed.attempt, lapse);
         self.decision = decision;
         self.write(due, true)

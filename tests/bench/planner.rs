@@ -52,6 +52,7 @@ fn observed(number: usize, name: &str) -> Observed {
         remembered: false,
         challenge: None,
         order: None,
+        is_summary: false,
         last_words: None,
         doubt: None,
     };

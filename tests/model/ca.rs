@@ -12,7 +12,8 @@ use prevalidate::ca::{
 };
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{
-    DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
+    Challenge, Counts, DomainName, Effect, Order, OrderState, Proof, Registration, ReuseTable,
+    Status, Token,
 };
 
 /// What is written nowhere about the real CA.
@@ -24,6 +25,8 @@ pub struct Behaviour {
     pub hides_time_validated: bool,
     /// Its resolvers answer from before the write, whatever the name servers say.
     pub sees_nothing: bool,
+    /// It looks this long after a submission, and again as long after each look.
+    pub looks_every: SignedDuration,
 }
 
 impl Default for Behaviour {
@@ -34,6 +37,7 @@ impl Default for Behaviour {
             duplicates: false,
             hides_time_validated: false,
             sees_nothing: false,
+            looks_every: SignedDuration::from_mins(3),
         }
     }
 }
@@ -67,6 +71,16 @@ pub struct Entry {
     pub token_at: Timestamp,
     pub validated_at: Option<Timestamp>,
     pub proof: bool,
+    /// The validation that is under way, where the CA carries one out by itself.
+    pub order: Option<Course>,
+}
+
+/// An order that is under way.
+#[derive(Debug, Clone)]
+pub struct Course {
+    pub id: String,
+    /// When it was submitted and when the CA looks next.
+    pub submitted: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Default)]
@@ -77,6 +91,8 @@ pub struct State {
     pub gets: usize,
     pub behaviour: Behaviour,
     pub ways: Vec<Way>,
+    /// What a client may never do while an order is under way.
+    pub trespasses: Vec<String>,
     serial: u64,
 }
 
@@ -96,6 +112,8 @@ pub struct ModelCa {
     clock: SimulatedClock,
     eyes: Eyes,
     pub reuse: ReuseTable,
+    /// It begins validations by a start that keeps the proof, and looks by itself.
+    pub by_orders: bool,
 }
 
 impl fmt::Debug for ModelCa {
@@ -113,6 +131,7 @@ impl ModelCa {
             clock,
             eyes,
             reuse: ReuseTable::default(),
+            by_orders: false,
         }
     }
 
@@ -148,7 +167,66 @@ impl ModelCa {
         state.ways.pop().unwrap_or(Way::Clear)
     }
 
+    /// What the CA has done by itself until now.
+    fn settle(&self, state: &mut State) {
+        let now = self.clock.now();
+        let behaviour = state.behaviour.clone();
+        for entry in state.entries.values_mut() {
+            let Some((_, next)) = entry.order.as_ref().and_then(|order| order.submitted) else {
+                continue;
+            };
+            if next > now {
+                continue;
+            }
+            let seen = (self.eyes)(entry.domain.as_str());
+            let visible = seen.iter().any(|value| value == entry.token.as_bytes());
+            if visible && !behaviour.sees_nothing {
+                (entry.validated_at, entry.proof, entry.order) = (Some(now), true, None);
+            } else if let Some(order) = &mut entry.order {
+                order.submitted = order
+                    .submitted
+                    .map(|(at, _)| (at, now + behaviour.looks_every));
+            }
+        }
+    }
+
+    /// An entry of a CA that carries orders out; a list shows less of it.
+    fn show_order(&self, entry: &Entry, behaviour: &Behaviour, is_summary: bool) -> Registration {
+        let challenge = entry.order.as_ref().filter(|_| !is_summary).map(|_| {
+            let owner = entry.domain.as_str();
+            Challenge::txt(&entry.domain, owner, &entry.token, Counts::Published).unwrap()
+        });
+        let order = entry.order.as_ref().map(|order| Order {
+            id: (!is_summary).then(|| order.id.clone()),
+            state: match order.submitted {
+                Some(_) => OrderState::Submitted,
+                None => OrderState::Begun,
+            },
+            submitted_at: order.submitted.map(|(at, _)| at).filter(|_| !is_summary),
+            last_check: None,
+            next_check: order
+                .submitted
+                .map(|(_, next)| next)
+                .filter(|_| !is_summary),
+        });
+        Registration {
+            token: None,
+            challenge,
+            order,
+            is_summary,
+            ..self.show_token(entry, behaviour)
+        }
+    }
+
     fn show(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
+        if self.by_orders {
+            self.show_order(entry, behaviour, false)
+        } else {
+            self.show_token(entry, behaviour)
+        }
+    }
+
+    fn show_token(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
         let now = self.clock.now();
         let valid = self.end(entry).is_some();
         Registration {
@@ -177,6 +255,7 @@ impl ModelCa {
             remembered: false,
             challenge: None,
             order: None,
+            is_summary: false,
             last_words: None,
             doubt: None,
         }
@@ -189,6 +268,7 @@ impl ModelCa {
         act: impl FnOnce(&mut State) -> Result<T, CaError>,
     ) -> Result<T, CaError> {
         let mut state = self.state.lock().unwrap();
+        self.settle(&mut state);
         let way = Self::way(&mut state);
         let before = effect.map(|(_, domain)| {
             state
@@ -274,6 +354,7 @@ impl ModelCa {
             token_at,
             proof: validated_at.is_some(),
             validated_at,
+            order: None,
         };
         state.entries.insert(entry.reference.clone(), entry.clone());
         entry
@@ -281,7 +362,8 @@ impl ModelCa {
 }
 
 /// Whether a start keeps the proof is not known of it, as of SwissSign.
-static KIND: Kind = Kind {
+static BY_TOKENS: Kind = KIND;
+const KIND: Kind = Kind {
     name: "model",
     register_batch: 50,
     start_keeps_proof: None,
@@ -291,10 +373,89 @@ static KIND: Kind = Kind {
     reuse: ReuseTable::default,
 };
 
+/// One that begins by a start, keeps the proof meanwhile, and looks by itself, as Sectigo does.
+static BY_ORDERS: Kind = Kind {
+    name: "model-orders",
+    start_keeps_proof: Some(true),
+    looks_by_itself: true,
+    ..KIND
+};
+
+impl ModelCa {
+    /// A start of the kind that gives an order.
+    fn begin(&self, reference: &str) -> Result<Started, CaError> {
+        let name = self.name_of(reference);
+        let now = self.clock.now();
+        let effect = name.as_ref().map(|name| (Effect::Start, name));
+        let answer = self.travel(effect, |state| {
+            state.serial += 1;
+            let serial = state.serial;
+            let known = Self::entry_of(state, reference)?.clone();
+            if known
+                .order
+                .as_ref()
+                .is_some_and(|order| order.submitted.is_some())
+            {
+                let what = format!("start of {} while its order is under way", known.domain);
+                state.trespasses.push(what);
+                return Err(CaError::new(Failure::Refused, "409: an order is open"));
+            }
+            let entry = Self::entry_of(state, reference)?;
+            entry.token = format!("swiss-pki=model{serial:020}");
+            entry.token_at = now;
+            entry.order = Some(Course {
+                id: serial.to_string(),
+                submitted: None,
+            });
+            let entry = entry.clone();
+            Ok(self.show(&entry, &state.behaviour))
+        });
+        answer.map(|registration| Started {
+            registration,
+            look_at: None,
+        })
+    }
+
+    /// A submission of the kind that takes orders.
+    fn take(&self, reference: &str) -> Result<Submission, CaError> {
+        let name = self.name_of(reference);
+        let now = self.clock.now();
+        let effect = name.as_ref().map(|name| (Effect::Validate, name));
+        let registration = self.travel(effect, |state| {
+            let every = state.behaviour.looks_every;
+            let entry = Self::entry_of(state, reference)?;
+            let open = entry.order.as_ref().and_then(|order| order.submitted);
+            if let Some((at, _)) = open {
+                let what = format!("{} was submitted at {at} and again at {now}", entry.domain);
+                state.trespasses.push(what);
+                return Err(CaError::new(Failure::Refused, "409: submitted already"));
+            }
+            if let Some(order) = &mut entry.order {
+                order.submitted = Some((now, now + every));
+            }
+            let entry = entry.clone();
+            Ok(self.show(&entry, &state.behaviour))
+        })?;
+        let open = registration.open_order().and_then(|order| order.next_check);
+        Ok(Submission {
+            verdict: match open {
+                Some(look_at) => Verdict::Taken { look_at },
+                None if registration.status == Status::Valid => Verdict::Proven,
+                None => Verdict::NotSeen,
+            },
+            registration,
+        })
+    }
+}
+
 #[async_trait]
 impl Validation for ModelCa {
     fn kind(&self) -> &'static Kind {
-        &KIND
+        if self.by_orders {
+            &BY_ORDERS
+        } else {
+            &BY_TOKENS
+        }
     }
 
     async fn find_client(&self, _: &ClientSelector) -> Result<Client, CaError> {
@@ -310,7 +471,10 @@ impl Validation for ModelCa {
             Ok(state
                 .entries
                 .values()
-                .map(|entry| self.show(entry, &state.behaviour))
+                .map(|entry| match self.by_orders {
+                    true => self.show_order(entry, &state.behaviour, true),
+                    false => self.show(entry, &state.behaviour),
+                })
                 .collect())
         })?;
         Ok(Listing {
@@ -355,6 +519,9 @@ impl Validation for ModelCa {
     }
 
     async fn submit(&self, reference: &str) -> Result<Submission, CaError> {
+        if self.by_orders {
+            return self.take(reference);
+        }
         let name = self.name_of(reference);
         let seen = name
             .as_ref()
@@ -395,6 +562,9 @@ impl Validation for ModelCa {
     }
 
     async fn start(&self, reference: &str) -> Result<Started, CaError> {
+        if self.by_orders {
+            return self.begin(reference);
+        }
         let name = self.name_of(reference);
         let now = self.clock.now();
         let answer = self.travel(

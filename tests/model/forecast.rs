@@ -200,7 +200,10 @@ impl Walker {
                 attempt.value = Some(token.value.clone());
                 registration.token = Some(token);
             }
-            Step::Publish { value } => self.seen.ledger.push(entry(&self.seen.domain, value, now)),
+            Step::Publish { challenge } => {
+                let value = challenge.data.as_str().to_owned();
+                self.seen.ledger.push(entry(&self.seen.domain, value, now));
+            }
             Step::Look { .. } => {
                 attempt.visible_at.get_or_insert(now);
                 attempt.seen_at = Some(now);

@@ -90,6 +90,32 @@ async fn a_process_may_die_before_or_after_every_effect() {
     }
 }
 
+#[tokio::test]
+async fn a_process_may_die_before_or_after_every_effect_of_an_order() {
+    let mut world = World::by_orders(1).await;
+    live(&mut world, &[]).await;
+    let (effects, names) = (world.fuse.effects(), world.fuse.names());
+    for expected in [
+        "list", "register", "reset", "publish", "validate", "get", "remove",
+    ] {
+        assert!(
+            names.iter().any(|name| name == expected),
+            "the life has no `{expected}`: {names:?}"
+        );
+    }
+    assert!(!names.iter().any(|name| name == "preflight"), "{names:?}");
+    for first in 0..effects {
+        for side in [Side::Before, Side::After] {
+            let mut world = World::by_orders(1).await;
+            live(&mut world, &[(first, side)]).await;
+            for second in [0, 2, 5] {
+                let mut world = World::by_orders(1).await;
+                live(&mut world, &[(first, side), (second, Side::After)]).await;
+            }
+        }
+    }
+}
+
 /// The second death is counted from the first; what follows it is a life of its own. In two halves,
 /// for two cores.
 async fn twice(half: usize) {

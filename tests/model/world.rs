@@ -168,6 +168,14 @@ impl World {
         self.cas().into_iter().map(|(_, target)| target).collect()
     }
 
+    /// The same at a CA that begins by a start and carries orders out by itself.
+    pub async fn by_orders(count: usize) -> Self {
+        let mut world = Self::new(count).await;
+        world.ca.by_orders = true;
+        (world.policy.start_keeps_proof, world.policy.looks_by_itself) = (Some(true), true);
+        world
+    }
+
     /// The inventory as the configuration has it now.
     pub async fn sync(&self) {
         let desired = self.witness.lock().unwrap().desired.clone();
@@ -423,9 +431,30 @@ impl World {
                         assert!(proven, "I8: {domain} was reset at {at} without a preflight");
                     }
                 }
+                Effect::Start => {
+                    if let Some(end) = call.valid_until {
+                        let proof = Proof {
+                            validated_at: call.validated_at,
+                            expires_at: Some(end),
+                            method: None,
+                            first_seen: None,
+                        };
+                        let renew_at = self.policy.renew_at(domain, &proof).unwrap();
+                        assert!(
+                            at >= renew_at,
+                            "{domain}: started at {at}, due at {renew_at}"
+                        );
+                        assert!(call.valid_after, "{domain}: a start keeps the proof");
+                    }
+                }
                 Effect::Register => {}
             }
         }
+        assert!(
+            state.trespasses.is_empty() || self.thawed,
+            "an order under way is left alone: {:?}",
+            state.trespasses
+        );
         self.checked_calls[place] = state.calls.len();
         for domain in &self.domains {
             let live = state
@@ -666,11 +695,18 @@ impl Provider for Watched {
             };
             let domain = DomainName::from_a_labels(&record.owner).unwrap();
             // The value that a CA waits for may not go, whoever else is done with it.
+            let now = self.clock.now();
             let needed = self.cas.iter().any(|ca| {
                 let proved = ca.valid_until(&domain).is_some();
-                let state = ca.state.lock().unwrap();
-                let mut entries = state.entries.values();
-                !proved && entries.any(|e| e.domain == domain && e.token == *value)
+                let (mut current, mut under_way) = (false, false);
+                for entry in ca.state.lock().unwrap().entries.values() {
+                    let is_it = entry.domain == domain && entry.token == *value;
+                    current |= is_it && (!ca.by_orders || entry.order.is_some());
+                    let submitted = entry.order.as_ref().and_then(|order| order.submitted);
+                    // The CA may have proved it by now, without anybody having asked.
+                    under_way |= is_it && submitted.is_some_and(|(_, next)| next > now);
+                }
+                current && !proved || under_way
             });
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);

@@ -314,6 +314,7 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
         remembered: false,
         challenge: None,
         order: None,
+        is_summary: false,
         last_words: proved.is_none().then(|| "TXT record not found".to_owned()),
         doubt: None,
     }

@@ -34,8 +34,10 @@ pub(super) fn row(text: &json::Read, now: Timestamp) -> Result<Row, String> {
     let name = written.strip_prefix("*.").unwrap_or(written);
     let domain = name_of(name).ok_or_else(|| format!("`{}` is no domain", clean(written)))?;
     let fields = Fields::LIST;
+    let mut registration = registration(text, domain, &fields, now);
+    registration.is_summary = true;
     Ok(Row {
-        registration: registration(text, domain, &fields, now),
+        registration,
         is_wildcard,
     })
 }
@@ -225,6 +227,7 @@ fn registration(
         remembered: false,
         challenge,
         order,
+        is_summary: false,
         last_words: None,
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
     }

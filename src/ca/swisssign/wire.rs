@@ -102,6 +102,7 @@ pub(super) fn registration(
         remembered: false,
         challenge: None,
         order: None,
+        is_summary: false,
         last_words,
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
     })

@@ -40,6 +40,7 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
         remembered: false,
         challenge: None,
         order: None,
+        is_summary: false,
         last_words: None,
         doubt: None,
     }

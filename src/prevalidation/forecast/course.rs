@@ -64,10 +64,7 @@ pub(super) fn play(starts: &[Start], question: &Question<'_>) -> Forecast {
     let mut play = Play {
         question,
         // A forecast says what would be done.
-        policy: Policy {
-            mode: Mode::Manage,
-            ..question.policy.clone()
-        },
+        policy: question.policy.clone().in_mode(Mode::Manage),
         courses: Vec::with_capacity(order.len()),
         cas: Vec::new(),
         providers: Vec::new(),

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::prevalidation::{DomainName, Hold, Proof, RecordType, Token};
+use crate::prevalidation::{DomainName, Hold, Proof, RecordType, Status, Token};
 
 const VALUE: &str = "swiss-pki=AAAAAAAAAAAAAAAAAAAA";
 

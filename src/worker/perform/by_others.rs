@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::Worker;
 use super::super::task::Task;
+use super::dns::in_words;
 use super::gate::{LOOKS_AT_ONCE, age_of};
-use crate::prevalidation::{LedgerEntry, LedgerState, RecordName};
-use crate::propagation::{Answer, GateMode, Question, RecordKind};
+use crate::prevalidation::{Challenge, LedgerEntry, LedgerState, RecordName, RecordType};
+use crate::propagation::{Answer, GateMode, Question, RecordKind, Wanted};
 
 /// How often it is looked whether others have taken a value away; nothing waits for it.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -18,10 +19,13 @@ impl Worker {
     /// them: `prevalidate records`. What caches may hold is read now, before they come.
     pub(super) async fn announce(&self, tasks: Vec<(Task, i64)>) -> Vec<Task> {
         let asked = futures::stream::iter(tasks).map(async |(task, id)| {
-            let owner = RecordName::from(&task.fence.domain);
+            let entry = task.observed.ledger.iter().find(|entry| entry.id == id);
+            let owner = entry.and_then(|entry| RecordName::parse(&entry.owner).ok());
+            let owner = owner.unwrap_or_else(|| RecordName::from(&task.fence.domain));
+            let kind = entry.map_or(RecordKind::Txt, |entry| kind_of(entry.kind));
             let (live, lifetimes) = futures::join!(
                 self.ports.lookout.live_zone(&owner),
-                self.ports.lookout.lifetimes(&owner, RecordKind::Txt)
+                self.ports.lookout.lifetimes(&owner, kind)
             );
             (task, id, live.ok().flatten(), lifetimes)
         });
@@ -35,7 +39,8 @@ impl Worker {
                     (entry.ttl_before, entry.negative_ttl) =
                         (lifetimes.txt_ttl, Some(lifetimes.negative_ttl));
                 }
-                let (value, stood) = (entry.value.clone(), entry.published_at.take().is_some());
+                let stood = entry.published_at.take().is_some();
+                let value = in_words(entry);
                 task.went_well();
                 let attempt = &mut task.observed.attempt;
                 (attempt.visible_at, attempt.seen_at) = (None, None);
@@ -43,12 +48,11 @@ impl Worker {
                     task.say(
                         self,
                         "vanished",
-                        format!("TXT {value} was taken away; others have to write it again"),
+                        format!("{value} was taken away; others have to write it again"),
                     );
                 } else if attempt.looks == 0 {
-                    let text = format!(
-                        "TXT {value} is for others to write: `prevalidate records` prints it"
-                    );
+                    let text =
+                        format!("{value} is for others to write: `prevalidate records` prints it");
                     task.say(self, "announced", text);
                 }
             }
@@ -72,9 +76,15 @@ impl Worker {
                 // Resolvers keep what they know for a day: what they say counts by the age of the
                 // value.
                 let published_for = age_of(entry, now);
+                let owner = RecordName::parse(&entry.owner).ok();
                 let question = Question {
                     by_others: true,
                     published_for,
+                    owner: owner.as_ref(),
+                    wanted: match entry.kind {
+                        RecordType::Txt => Wanted::Txt(&entry.value),
+                        RecordType::Cname => Wanted::Cname(&entry.value),
+                    },
                     ..Question::new(domain, &entry.value)
                 };
                 let verdict = self.ports.lookout.look(&question).await;
@@ -112,13 +122,13 @@ impl Worker {
         let Some(entry) = task.entry_by_id(id) else {
             return;
         };
-        let (value, first) = (entry.value.clone(), entry.retry_at.is_none());
+        let (value, first) = (in_words(entry), entry.retry_at.is_none());
         if gone {
             (entry.state, entry.retry_at) = (LedgerState::Removed, None);
             task.say(
                 self,
                 "removed",
-                format!("TXT {value} is not in DNS; others wrote the zone"),
+                format!("{value} is not in DNS; others wrote the zone"),
             );
             return;
         }
@@ -127,16 +137,23 @@ impl Worker {
             task.say(
                 self,
                 "may-go",
-                format!("TXT {value} is done with; others may take it away"),
+                format!("{value} is done with; others may take it away"),
             );
         }
     }
 }
 
+fn kind_of(kind: RecordType) -> RecordKind {
+    match kind {
+        RecordType::Txt => RecordKind::Txt,
+        RecordType::Cname => RecordKind::Cname,
+    }
+}
+
 impl Task {
     /// The value was seen: whoever had to write it has.
-    pub(super) fn stands(&mut self, value: &str, now: Timestamp) {
-        let waited = |entry: &&mut LedgerEntry| entry.value == value && entry.is_awaited();
+    pub(super) fn stands(&mut self, challenge: &Challenge, now: Timestamp) {
+        let waited = |entry: &&mut LedgerEntry| entry.carries(challenge) && entry.is_awaited();
         let ids: Vec<i64> = self
             .observed
             .ledger

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::task::Task;
 use super::super::{Hold, Target, Worker, crashpoint};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::{Effect, Registration, RowKey, Sighting, Step, next_step};
+use crate::prevalidation::{Effect, Registration, RowKey, Sighting, Step};
 use crate::store::{EffectMark, StoreError};
 
 /// Up to so many domains of a client are read one by one; for more, one list is cheaper.
@@ -19,7 +19,6 @@ impl Worker {
     pub(super) async fn read(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         for (client, tasks) in by_client(tasks) {
             let target = self.target(&client);
-            // Only a read of the reference can prove that an entry is gone (faults C11).
             let (singly, listed): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| match task
                 .observed
                 .sighting
@@ -28,19 +27,27 @@ impl Worker {
                 Sighting::Present(_) => true,
                 Sighting::Unread | Sighting::Absent => false,
             });
-            let (singly, listed) = if singly.len() > READ_SINGLY {
-                let (missing, mut present): (Vec<_>, Vec<_>) = singly
+            let (mut singly, listed) = if singly.len() > READ_SINGLY {
+                let (needed, mut present): (Vec<_>, Vec<_>) = singly
                     .into_iter()
-                    .partition(|task| matches!(task.observed.sighting, Sighting::Missing(_)));
+                    .partition(|task| self.must_be_read_singly(task));
                 present.extend(listed);
-                (missing, present)
+                (needed, present)
             } else {
                 (singly, listed)
             };
+            singly.extend(self.read_by_list(&target, listed).await?);
             self.read_singly(&target, singly).await?;
-            self.read_by_list(&target, listed).await?;
         }
         Ok(())
+    }
+
+    /// Only a read of the reference can prove that an entry is gone (faults C11), and where the CA
+    /// carries orders out over some time, what has become of a call whose answer was lost.
+    fn must_be_read_singly(&self, task: &Task) -> bool {
+        let is_missing = matches!(task.observed.sighting, Sighting::Missing(_));
+        let is_order = task.policy(self).looks_by_itself;
+        is_missing || is_order && task.observed.attempt.unanswered.is_some()
     }
 
     async fn read_singly(&self, target: &Target, tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -62,8 +69,11 @@ impl Worker {
             match answer {
                 Ok(registration) => {
                     self.pauses.answered(&target.ca);
-                    task.saw(self, Sighting::Present(registration), now);
+                    let unanswered = task.observed.attempt.unanswered;
                     task.went_well();
+                    task.saw(self, Sighting::Present(registration), now);
+                    task.was_not_submitted(unanswered);
+                    task.goes_on(self, now);
                 }
                 Err(error) if error.failure == Failure::NotFound => {
                     self.pauses.answered(&target.ca);
@@ -72,8 +82,8 @@ impl Worker {
                         "gone",
                         format!("the CA no longer knows its registration: {error}"),
                     );
-                    task.saw(self, Sighting::Absent, now);
                     task.went_well();
+                    task.saw(self, Sighting::Absent, now);
                 }
                 Err(error) if self.gave_up(&error) => {}
                 Err(error) => {
@@ -94,9 +104,15 @@ impl Worker {
         self.stop.is_cancelled() && error.is_retryable()
     }
 
-    async fn read_by_list(&self, target: &Target, mut tasks: Vec<Task>) -> Result<(), StoreError> {
+    /// Reads domains by one list; those of which it shows too little come back.
+    async fn read_by_list(
+        &self,
+        target: &Target,
+        mut tasks: Vec<Task>,
+    ) -> Result<Vec<Task>, StoreError> {
+        let mut unclear = Vec::new();
         if tasks.is_empty() {
-            return Ok(());
+            return Ok(unclear);
         }
         let answer = match self.reference(target).await? {
             Ok(reference) => self.ca(&target.ca).list(&reference).await,
@@ -111,7 +127,7 @@ impl Worker {
                     .into_iter()
                     .map(|found| (found.domain.clone(), found))
                     .collect();
-                for task in &mut tasks {
+                for mut task in std::mem::take(&mut tasks) {
                     let sighting =
                         match (listed.remove(&task.fence.domain), &task.observed.sighting) {
                             (Some(found), _) => Sighting::Present(found),
@@ -126,15 +142,22 @@ impl Worker {
                     let missing = matches!(sighting, Sighting::Missing(_));
                     let unregistered =
                         sighting == Sighting::Absent && unanswered == Some(Effect::Register);
+                    if !unregistered {
+                        task.went_well();
+                    }
                     task.saw(self, sighting, now);
                     if missing {
                         task.observed.attempt.unanswered = unanswered;
                     }
                     if unregistered {
                         task.not_registered(self, now);
-                    } else {
-                        task.went_well();
                     }
+                    if task.is_unclear() {
+                        unclear.push(task);
+                        continue;
+                    }
+                    task.goes_on(self, now);
+                    tasks.push(task);
                 }
             }
             Err(error) if self.gave_up(&error) => {}
@@ -147,7 +170,8 @@ impl Worker {
                 }
             }
         }
-        self.finish(tasks).await
+        self.finish(tasks).await?;
+        Ok(unclear)
     }
 
     /// Registers names, as many in a call as the CA takes.
@@ -205,6 +229,12 @@ impl Worker {
             let Some(task) = self.keep(vec![task], hold).await?.pop() else {
                 continue;
             };
+            if task.decision.step == Step::Start {
+                // It risks nothing, so nothing has to be read before it.
+                self.begin_validation(task, Effect::Start, false, hold)
+                    .await?;
+                continue;
+            }
             let Some(mut task) = self.read_again(task).await? else {
                 continue;
             };
@@ -217,7 +247,8 @@ impl Worker {
                 self.finish(vec![task]).await?;
                 continue;
             }
-            self.reset_one(task, risks_proof, hold).await?;
+            self.begin_validation(task, Effect::ResetToken, risks_proof, hold)
+                .await?;
         }
         Ok(())
     }
@@ -234,7 +265,7 @@ impl Worker {
             Ok(registration) => {
                 self.pauses.answered(&task.row.ca);
                 task.saw(self, Sighting::Present(registration), now);
-                task.decision = next_step(&task.observed, &self.policy, now);
+                task.decision = task.next_step(self, now);
                 if task.decision.is_due(now)
                     && matches!(task.decision.step, Step::ResetToken { .. })
                 {
@@ -265,7 +296,7 @@ impl Worker {
         let known = self.ca(&task.row.ca).kind().start_keeps_proof.is_some();
         let left = task
             .observed
-            .usable_until(&self.policy.reuse, now)
+            .usable_until(&task.policy(self).reuse, now)
             .map(|end| end.duration_since(now));
         let limit = match fact.as_deref() {
             // A canary that lost its proof and has no new one: the others keep theirs to the last
@@ -300,13 +331,16 @@ impl Worker {
     }
 
     fn is_without_margin(&self, task: &Task, now: Timestamp) -> bool {
-        let end = task.observed.usable_until(&self.policy.reuse, now);
-        end.is_some_and(|end| end.duration_since(now) <= self.policy.critical_margin(end))
+        let policy = task.policy(self);
+        let end = task.observed.usable_until(&policy.reuse, now);
+        end.is_some_and(|end| end.duration_since(now) <= policy.critical_margin(end))
     }
 
-    async fn reset_one(
+    /// Asks for a new challenge, by a reset of the token or by a start that keeps the proof.
+    async fn begin_validation(
         &self,
         mut task: Task,
+        effect: Effect,
         risks_proof: bool,
         hold: &Hold,
     ) -> Result<(), StoreError> {
@@ -322,11 +356,7 @@ impl Worker {
             task.observed.attempt.ordered,
             task.observed.attempt.replaces,
         ) = (ordered, replaces);
-        let Some(mut task) = self
-            .begin(Effect::ResetToken, vec![task], hold)
-            .await?
-            .pop()
-        else {
+        let Some(mut task) = self.begin(effect, vec![task], hold).await?.pop() else {
             return Ok(());
         };
         crashpoint::reach("reset-intended");
@@ -334,38 +364,35 @@ impl Worker {
         let answer = self
             .ca(&ca)
             .start(task.reference().unwrap_or_default())
-            .await
-            .map(|started| started.registration);
+            .await;
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
+        let look_at = answer.as_ref().ok().and_then(|started| started.look_at);
+        let answer = answer.map(|started| started.registration);
         let mut fact = None;
-        self.took(
-            Some(&ca),
-            &mut task,
-            Effect::ResetToken,
-            answer,
-            now,
-            |worker, task| {
-                task.observed.attempt.value = task
-                    .registration()
-                    .and_then(|found| found.token.as_ref())
-                    .map(|token| token.value.clone());
-                let kept = task
-                    .observed
-                    .usable_until(&worker.policy.reuse, now)
-                    .is_some();
-                if risks_proof {
-                    fact = Some(if kept { KEEPS } else { DROPPING });
-                }
-                let outcome = match (risks_proof, kept) {
-                    (true, true) => "a new token; the proof stays",
-                    (true, false) => "a new token; the CA ended the proof with it",
-                    (false, _) => "a new token",
-                };
-                task.say(worker, "reset", outcome);
-                task.hold_without_token(worker, now);
-            },
-        );
+        self.took(Some(&ca), &mut task, effect, answer, now, |worker, task| {
+            if effect == Effect::Start {
+                return task.started(worker, look_at, now);
+            }
+            task.observed.attempt.value = task
+                .registration()
+                .and_then(|found| found.token.as_ref())
+                .map(|token| token.value.clone());
+            let kept = task
+                .observed
+                .usable_until(&task.policy(worker).reuse, now)
+                .is_some();
+            if risks_proof {
+                fact = Some(if kept { KEEPS } else { DROPPING });
+            }
+            let outcome = match (risks_proof, kept) {
+                (true, true) => "a new token; the proof stays",
+                (true, false) => "a new token; the CA ended the proof with it",
+                (false, _) => "a new token",
+            };
+            task.say(worker, "reset", outcome);
+            task.hold_without_token(worker, now);
+        });
         if let Some(fact) = fact {
             let key = reset_fact(&task.row.client);
             // Known to be survivable: one more loss changes nothing about that.
@@ -404,7 +431,7 @@ impl Worker {
                     let port = port.clone();
                     async move {
                         let answer = port.submit(task.reference().unwrap_or_default()).await;
-                        (task, answer.map(|submission| submission.registration))
+                        (task, answer)
                     }
                 }))
                 .await;
@@ -412,19 +439,15 @@ impl Worker {
                 let now = self.ports.clock.now();
                 let mut done = Vec::with_capacity(asked.len());
                 for (mut task, answer) in asked {
+                    let verdict = answer.as_ref().ok().map(|submission| submission.verdict);
+                    let answer = answer.map(|submission| submission.registration);
                     self.took(
                         Some(&ca),
                         &mut task,
                         Effect::Validate,
                         answer,
                         now,
-                        |worker, task| {
-                            // Still on its way: the CA has looked and was not content.
-                            if task.observed.attempt.since.is_some() {
-                                let words = task.words().unwrap_or("no reason given").to_owned();
-                                task.not_seen(worker, words, now);
-                            }
-                        },
+                        |worker, task| task.submitted(worker, verdict, now),
                     );
                     done.push(task);
                 }
@@ -527,8 +550,8 @@ impl Worker {
         match answer {
             Ok(registration) => {
                 ca.inspect(|ca| self.pauses.answered(ca));
-                task.saw(self, Sighting::Present(registration), now);
                 task.went_well();
+                task.saw(self, Sighting::Present(registration), now);
                 well(self, task);
             }
             Err(error) => {

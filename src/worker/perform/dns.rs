@@ -12,7 +12,7 @@ use super::super::task::{Task, with_hint};
 use super::super::{Hold, Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::words::counted;
-use crate::prevalidation::{LedgerState, Step};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordName, RecordType, Step};
 use crate::store::StoreError;
 
 impl Worker {
@@ -40,7 +40,10 @@ impl Worker {
         self.finish(later).await?;
         let proved = futures::stream::iter(tasks)
             .map(|task| async move {
-                let provider = match self.provider_of(&task).await {
+                let provider = match self
+                    .provider_of(&task, &RecordName::from(&task.fence.domain))
+                    .await
+                {
                     Ok(name) => self.provider(&name),
                     Err(error) => Err(error),
                 };
@@ -78,26 +81,34 @@ impl Worker {
 
     /// Makes the tokens present, one call per provider.
     pub(super) async fn publish(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
-        let mut routed = self.routed(tasks).await?;
+        let wanted = tasks.into_iter().filter_map(|task| {
+            let Step::Publish { challenge } = &task.decision.step else {
+                return None;
+            };
+            let challenge = challenge.clone();
+            Some((task, challenge))
+        });
+        let mut routed = self.routed(wanted.collect()).await?;
         if routed.is_empty() {
             return Ok(());
         }
         let now = self.ports.clock.now();
         let mut new = BTreeSet::new();
-        for (task, provider) in &mut routed {
-            let Step::Publish { value } = task.decision.step.clone() else {
-                continue;
-            };
+        for routed in &mut routed {
+            let (task, challenge) = (&mut routed.task, &routed.challenge);
             let renews = task.shown_proof();
             let attempt = &mut task.observed.attempt;
             if attempt.since.is_none() {
                 attempt.restart(None, now, renews);
             }
-            if attempt.value.as_deref() != Some(value.as_str()) {
-                (attempt.value, attempt.change_id) = (Some(value.clone()), None);
+            if !attempt.is_about(challenge) {
+                attempt.change_id = None;
             }
+            let found = task.observed.sighting.registration();
+            let token = found.and_then(|found| found.token.as_ref());
+            attempt.take(challenge, token);
             let known = task.observed.ledger.len();
-            let entry = task.entry(&value, provider, now);
+            let entry = task.entry(&routed.owner, &challenge.data, &routed.provider, now);
             entry.state = LedgerState::Intended;
             entry.retry_at = None;
             let id = entry.id;
@@ -108,7 +119,7 @@ impl Worker {
         }
         let tasks = self
             .intend(
-                routed.into_iter().map(|(task, _)| task).collect(),
+                routed.into_iter().map(|routed| routed.task).collect(),
                 hold,
                 |_| None,
             )
@@ -168,7 +179,8 @@ impl Worker {
         let Some(entry) = task.entry_by_id(id) else {
             return;
         };
-        let value = entry.value.clone();
+        let value = in_words(entry);
+        let is_text = entry.kind == RecordType::Txt;
         let stood_before = entry.published_at.is_some();
         entry.state = if foreign {
             LedgerState::Foreign
@@ -188,12 +200,15 @@ impl Worker {
         let vanished = receipt.changed && stood_before;
         let detail = if foreign {
             format!("{value} stood there already and is not ours to remove")
+        } else if !is_text {
+            let ttl = receipt.after.ttl.unwrap_or_default();
+            format!("{value} in zone {}, TTL {ttl} s", receipt.after.zone.apex)
         } else {
             let ttl = receipt.after.ttl.unwrap_or_default();
             let others = task.others_in(&receipt.before);
             let beside = counted(others, "other value", "other values");
             format!(
-                "TXT {value} in zone {}, TTL {ttl} s, beside {beside}",
+                "{value} in zone {}, TTL {ttl} s, beside {beside}",
                 receipt.after.zone.apex
             )
         };
@@ -213,7 +228,7 @@ impl Worker {
         if receipt.changed || !stood_before {
             task.say(self, "published", detail);
         }
-        if !foreign {
+        if !foreign && is_text {
             task.compare_others(self, receipt, now);
         }
     }
@@ -275,7 +290,8 @@ impl Worker {
         let Some(entry) = task.entry_by_id(id) else {
             return;
         };
-        let value = entry.value.clone();
+        let value = in_words(entry);
+        let is_text = entry.kind == RecordType::Txt;
         match answer {
             Ok(receipt) => {
                 entry.state = LedgerState::Removed;
@@ -283,12 +299,15 @@ impl Worker {
                 let zone = &receipt.after.zone.apex;
                 let others = task.others_in(&receipt.after);
                 let others = counted(others, "other value stays", "other values stay");
-                task.say(
-                    self,
-                    "removed",
-                    format!("TXT {value} from zone {zone}; {others}"),
-                );
-                task.compare_others(self, &receipt, now);
+                let said = if is_text {
+                    format!("{value} from zone {zone}; {others}")
+                } else {
+                    format!("{value} from zone {zone}")
+                };
+                task.say(self, "removed", said);
+                if is_text {
+                    task.compare_others(self, &receipt, now);
+                }
                 if !task
                     .observed
                     .ledger
@@ -303,7 +322,7 @@ impl Worker {
                 entry.retry_at = now.saturating_add(backoff(entry.removal_tries)).ok();
                 let zone = entry.zone.clone().unwrap_or_else(|| "its zone".to_owned());
                 let text = with_hint(&error.message, error.hint.as_deref());
-                let text = format!("cannot remove TXT {value} from {zone}: {text}");
+                let text = format!("cannot remove {value} from {zone}: {text}");
                 if task.observed.attempt.last_error.as_deref() != Some(&text) {
                     task.say(self, "removal-failed", text.clone());
                 }
@@ -326,7 +345,10 @@ impl Worker {
                 .iter()
                 .filter(|entry| task.chosen.contains(&entry.id))
             {
-                let value = Record::txt(&entry.owner, &entry.value);
+                let value = match entry.kind {
+                    RecordType::Txt => Record::txt(&entry.owner, &entry.value),
+                    RecordType::Cname => Record::cname(&entry.owner, &entry.value),
+                };
                 wanted
                     .entry(entry.provider.clone())
                     .or_default()
@@ -380,6 +402,16 @@ impl Worker {
                 hold.again_at = hold.again_at.min(sooner);
             }
         }
+    }
+}
+
+/// A record in words: its name is said where it is not the domain's own.
+pub(super) fn in_words(entry: &LedgerEntry) -> String {
+    let (kind, value) = (entry.kind, &entry.value);
+    if entry.owner == entry.key.domain().as_str() {
+        format!("{kind} {value}")
+    } else {
+        format!("{} {kind} {value}", entry.owner)
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::super::task::{Task, with_hint};
 use super::super::{Worker, crashpoint};
-use crate::prevalidation::{LedgerEntry, Step};
+use crate::prevalidation::{Challenge, LedgerEntry, Step};
 use crate::propagation::rule::{horizon, polling_interval};
 use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
@@ -64,8 +64,11 @@ impl Worker {
     }
 
     async fn look_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
-        let value = value_of(task);
-        let entry = entry_of(task, value);
+        let Some(challenge) = wanted(task) else {
+            let nothing = "there is no record to look for".to_owned();
+            return Verdict::new(GateMode::default(), false, nothing);
+        };
+        let entry = entry_of(task, challenge);
         let published_for = entry.map(|entry| age_of(entry, now)).unwrap_or_default();
         let (in_sync, unasked) = match in_sync {
             Ok(in_sync) => (in_sync, None),
@@ -76,7 +79,8 @@ impl Worker {
             published_for,
             in_sync,
             by_others,
-            ..Question::new(&task.fence.domain, value)
+            follow_aliases: task.policy(self).follow_aliases,
+            ..Question::of(&task.fence.domain, challenge)
         };
         let mut verdict = self.ports.lookout.look(&question).await;
         if let Some(error) = unasked {
@@ -118,7 +122,7 @@ impl Worker {
         if self.ports.lookout.mode(&task.fence.domain) != GateMode::Provider {
             return None;
         }
-        let entry = entry_of(task, value_of(task))?;
+        let entry = entry_of(task, wanted(task)?)?;
         Some((
             entry.provider.clone(),
             task.observed.attempt.change_id.clone()?,
@@ -126,17 +130,20 @@ impl Worker {
     }
 
     fn take_verdict(&self, task: &mut Task, verdict: Verdict, now: Timestamp) {
-        let value = value_of(task).to_owned();
+        let Some(challenge) = wanted(task).cloned() else {
+            return;
+        };
         if task.observed.attempt.since.is_none() {
             let renews = task.shown_proof();
-            task.observed
-                .attempt
-                .restart(Some(value.clone()), now, renews);
+            task.observed.attempt.restart(None, now, renews);
+            let found = task.observed.sighting.registration();
+            let token = found.and_then(|found| found.token.as_ref());
+            task.observed.attempt.take(&challenge, token);
         }
         if verdict.go {
-            task.stands(&value, now);
+            task.stands(&challenge, now);
         }
-        let entry = entry_of(task, &value);
+        let entry = entry_of(task, &challenge);
         let published_at = entry.and_then(|entry| entry.published_at);
         // Nobody is late as long as others have not written it: they take what time they need.
         let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
@@ -156,15 +163,15 @@ impl Worker {
         }
         // The CA validates signatures as well (since 2026-03-15): what is bogus it will not see.
         if verdict.go && verdict.bogus.is_none() {
-            self.visible(task, &value, verdict, now);
+            self.visible(task, &challenge, verdict, now);
         } else {
-            self.not_visible(task, &value, verdict, now);
+            self.not_visible(task, &challenge, verdict, now);
         }
     }
 
-    fn visible(&self, task: &mut Task, value: &str, verdict: Verdict, now: Timestamp) {
+    fn visible(&self, task: &mut Task, challenge: &Challenge, verdict: Verdict, now: Timestamp) {
         task.went_well();
-        let entry = entry_of(task, value);
+        let entry = entry_of(task, challenge);
         let (ttl, negative) = entry.map_or((None, 0), |entry| {
             (entry.ttl_before, entry.negative_ttl.unwrap_or(0))
         });
@@ -181,7 +188,13 @@ impl Worker {
         }
     }
 
-    fn not_visible(&self, task: &mut Task, value: &str, verdict: Verdict, now: Timestamp) {
+    fn not_visible(
+        &self,
+        task: &mut Task,
+        challenge: &Challenge,
+        verdict: Verdict,
+        now: Timestamp,
+    ) {
         let subject = verdict.waits_for();
         let attempt = &mut task.observed.attempt;
         attempt.looks += 1;
@@ -207,16 +220,16 @@ impl Worker {
         attempt.last_error = Some(verdict.cause.clone());
         task.waits_for(self, subject, &verdict.cause, now);
         if look_closer {
-            task.publish_again(value);
+            task.publish_again(challenge);
         }
     }
 }
 
-fn entry_of<'a>(task: &'a Task, value: &str) -> Option<&'a LedgerEntry> {
-    task.observed
-        .ledger
-        .iter()
-        .find(|entry| entry.value == value)
+fn entry_of<'a>(task: &'a Task, challenge: &Challenge) -> Option<&'a LedgerEntry> {
+    let entries = task.observed.ledger.iter();
+    entries
+        .filter(|entry| entry.carries(challenge))
+        .max_by_key(|entry| entry.published_at)
 }
 
 /// How long a value has stood in its zone, as far as is known.
@@ -225,9 +238,9 @@ pub(super) fn age_of(entry: &LedgerEntry, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-fn value_of(task: &Task) -> &str {
+fn wanted(task: &Task) -> Option<&Challenge> {
     match &task.decision.step {
-        Step::Look { value } => value,
-        _ => "",
+        Step::Look { challenge } => Some(challenge),
+        _ => None,
     }
 }

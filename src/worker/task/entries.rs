@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Task;
-use crate::prevalidation::{LedgerEntry, LedgerState, RecordType};
+use crate::prevalidation::{Challenge, ChallengeData, LedgerEntry, LedgerState, RecordName};
 
 impl Task {
     /// Values that others put there stay in the zone; the ledger need not remember them any longer.
@@ -19,35 +19,24 @@ impl Task {
         }
     }
 
-    /// The entry for `value` through `provider`, made if there is none. A provider that was
+    /// The entry for a record through `provider`, made if there is none. A provider that was
     /// replaced in the configuration keeps its own entry, and its own cleanup (faults K20).
     pub(in crate::worker) fn entry(
         &mut self,
-        value: &str,
+        owner: &RecordName,
+        data: &ChallengeData,
         provider: &str,
         now: Timestamp,
     ) -> &mut LedgerEntry {
+        let id = rand::random_range(1..i64::MAX);
+        let wanted =
+            LedgerEntry::intended(id, self.fence.key.clone(), owner, data, provider, now);
         let ledger = &mut self.observed.ledger;
         let known = ledger
             .iter()
-            .position(|entry| entry.value == value && entry.provider == provider);
+            .position(|entry| entry.is_same_record(&wanted));
         let index = known.unwrap_or_else(|| {
-            ledger.push(LedgerEntry {
-                id: rand::random_range(1..i64::MAX),
-                key: self.fence.key.clone(),
-                owner: self.fence.domain.as_str().to_owned(),
-                kind: RecordType::Txt,
-                value: value.to_owned(),
-                provider: provider.to_owned(),
-                zone: None,
-                state: LedgerState::Intended,
-                ttl_before: None,
-                negative_ttl: None,
-                created_at: now,
-                published_at: None,
-                removal_tries: 0,
-                retry_at: None,
-            });
+            ledger.push(wanted);
             ledger.len() - 1
         });
         let entry = &mut ledger[index];
@@ -64,14 +53,14 @@ impl Task {
         self.observed.ledger.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Has the entries for `value` published once more; a foreign one anew: it may have been taken
-    /// away.
-    pub(in crate::worker) fn publish_again(&mut self, value: &str) {
+    /// Has the entries for the challenge published once more; a foreign one anew: it may have been
+    /// taken away.
+    pub(in crate::worker) fn publish_again(&mut self, challenge: &Challenge) {
         for entry in self
             .observed
             .ledger
             .iter_mut()
-            .filter(|entry| entry.value == value)
+            .filter(|entry| entry.carries(challenge))
         {
             // One that was not ours is ours when it has to be written again; the provider's receipt
             // will tell.

@@ -58,6 +58,7 @@ fn the_documented_entry_is_read_whole() {
             remembered: false,
             challenge: None,
             order: None,
+            is_summary: false,
             last_words: Some("Validated XYZ".into()),
             doubt: None,
         }

@@ -1,0 +1,54 @@
+//! When the CA is asked to look, and asked again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::attempt::Attempt;
+use super::super::policy::Policy;
+use super::super::reuse::after;
+
+/// How a reason to ask the CA once more begins; the rest says what the moment is.
+pub(in super::super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
+
+/// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
+/// horizon, then every 6 hours (rule 6). A moment that nobody was there for is not
+/// made up for: the next one counts.
+pub(super) fn submission(
+    attempt: &Attempt,
+    visible_at: Timestamp,
+    policy: &Policy,
+) -> (Timestamp, String) {
+    let settled = after(visible_at, policy.settle);
+    let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
+    let horizon = attempt.horizon_at.unwrap_or(visible_at);
+    let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
+        return (settled, "visible; settling".to_owned());
+    };
+    let steps = [
+        (again(5), "5 minutes after the first time"),
+        (again(15), "15 minutes after the first time"),
+        (again(60), "an hour after the first time"),
+        (
+            horizon.max(again(120)),
+            "when no cache remembers the time before",
+        ),
+        (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
+    ];
+    // What a resolver still remembers is a better guess at the CA's memory than any step of the
+    // schedule, and is no longer one when the horizon has passed.
+    let remembered = attempt.cached_until.map(|until| {
+        (
+            until.min(horizon),
+            "when a resolver has forgotten the time before",
+        )
+    });
+    let moments = remembered.into_iter().chain(steps);
+    let (planned, what) = moments
+        .into_iter()
+        .find(|&(at, _)| at > last)
+        .unwrap_or(steps[4]);
+    // However they fall: two calls are never closer than the schedule's smallest step.
+    (
+        planned.max(after(last, SignedDuration::from_mins(5))),
+        format!("{ASKED_AGAIN}{what}"),
+    )
+}

@@ -1,0 +1,170 @@
+//! Orders that the CA carries out by itself: taken, rejected, gone.
+
+use jiff::Timestamp;
+
+use super::super::Worker;
+use super::Task;
+use crate::ca::Verdict;
+use crate::prevalidation::{Effect, OrderState};
+
+impl Task {
+    /// A start was answered: the attempt keeps the challenge. `look_at`: the start was a submission.
+    pub(in crate::worker) fn started(
+        &mut self,
+        worker: &Worker,
+        look_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if self.observed.attempt.since.is_none() {
+            // The answer showed a new proof.
+            return;
+        }
+        let given = self.registration().and_then(|found| {
+            let token = found.token.as_ref();
+            let by_token = token.map(|token| found.challenge_of(token));
+            found.challenge.clone().or(by_token)
+        });
+        match given {
+            Some(challenge) if challenge.is_for(&self.fence.domain) => {
+                self.say(worker, "started", format!("the CA wants {challenge}"));
+                let token = self.registration().and_then(|found| found.token.clone());
+                self.observed.attempt.take(&challenge, token.as_ref());
+                if look_at.is_some() {
+                    self.taken(worker, look_at, now);
+                }
+            }
+            given => {
+                let what = match given {
+                    Some(outside) => format!("a record outside the domain: {outside}"),
+                    None => "no record".to_owned(),
+                };
+                let text =
+                    format!("the CA began a validation and named {what}; nothing is published");
+                self.hold(worker, text, now);
+            }
+        }
+    }
+
+    /// A submission was answered, and brought no new proof if the attempt goes on.
+    pub(in crate::worker) fn submitted(
+        &mut self,
+        worker: &Worker,
+        verdict: Option<Verdict>,
+        now: Timestamp,
+    ) {
+        let attempt = &self.observed.attempt;
+        if attempt.since.is_none() || attempt.hold.is_some() {
+            return;
+        }
+        let by_itself = self.policy(worker).looks_by_itself;
+        match verdict {
+            Some(Verdict::Taken { look_at }) => self.taken(worker, Some(look_at), now),
+            // The word was true before; the date has not moved, so the CA has not looked yet.
+            Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
+            Some(Verdict::NotSeen) if by_itself => {
+                if attempt.challenge.is_some() {
+                    self.order_gone(worker, now);
+                }
+            }
+            _ => {
+                let words = self.words().unwrap_or("no reason given").to_owned();
+                self.not_seen(worker, words, now);
+            }
+        }
+    }
+
+    /// Whether a row of the list leaves open what has come of an order that the CA has taken.
+    pub(in crate::worker) fn is_unclear(&self) -> bool {
+        let has_taken = self.observed.attempt.look_at.is_some();
+        let Some(found) = self.registration().filter(|_| has_taken) else {
+            return false;
+        };
+        let state = found.order.as_ref().map(|order| &order.state);
+        found.is_summary && state != Some(&OrderState::Submitted)
+    }
+
+    /// The CA has taken the order and looks by itself; it may have news at `named`. Nothing is
+    /// submitted meanwhile.
+    pub(in crate::worker) fn taken(
+        &mut self,
+        worker: &Worker,
+        named: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let order = self.registration().and_then(|found| found.open_order());
+        let id = order.and_then(|order| order.id.clone());
+        let attempt = &mut self.observed.attempt;
+        let is_news = attempt.order_reads == 0;
+        attempt.order = id.or(attempt.order.take());
+        attempt.wait_for_ca(named, worker.policy.poll, now);
+        if attempt.tries == 0 {
+            // It was begun by its submission: the record comes first.
+            return;
+        }
+        let subject = match &attempt.order {
+            Some(id) => format!("the CA (it has taken order {id} and looks by itself)"),
+            None => "the CA (it has taken the order and looks by itself)".to_owned(),
+        };
+        let words = self.words().unwrap_or_default().to_owned();
+        if is_news {
+            self.say(
+                worker,
+                "taken",
+                format!("the CA looks by itself now: {words}"),
+            );
+        }
+        self.waits_for(worker, subject, &words, now);
+    }
+
+    /// The answer to a submission was lost, and a read shows that the order still waits to be
+    /// submitted: the CA was never asked, so it is asked now.
+    pub(in crate::worker) fn was_not_submitted(&mut self, unanswered: Option<Effect>) {
+        let order = self.registration().and_then(|found| found.order.as_ref());
+        let waits = order.is_some_and(|order| order.state == OrderState::Begun);
+        let attempt = &mut self.observed.attempt;
+        if unanswered == Some(Effect::Validate) && waits && attempt.challenge.is_some() {
+            attempt.tries = attempt.tries.saturating_sub(1);
+            attempt.submitted_at = self.looked_before.filter(|_| attempt.tries > 0);
+        }
+    }
+
+    /// What a read of an order that the CA has taken has brought, where it did not end the order:
+    /// it goes on.
+    pub(in crate::worker) fn goes_on(&mut self, worker: &Worker, now: Timestamp) {
+        let attempt = &self.observed.attempt;
+        let order = self.registration().and_then(|found| found.open_order());
+        let named = order.and_then(|order| order.next_check);
+        // The answer to the submission was lost, and it had reached the CA.
+        let was_submitted = order.is_some_and(|order| order.state == OrderState::Submitted)
+            && attempt.challenge.is_some()
+            && attempt.tries > 0;
+        let is_due = match attempt.look_at {
+            Some(at) => at <= now,
+            None => was_submitted,
+        };
+        if attempt.since.is_some() && is_due {
+            self.taken(worker, named, now);
+        }
+    }
+
+    /// The CA gave the order up. Its record goes; a person has to see why.
+    pub(super) fn rejected(&mut self, worker: &Worker, words: &str, now: Timestamp) {
+        let words = match words {
+            "" => "it gives no reason",
+            words => words,
+        };
+        let text = format!(
+            "the CA rejected the validation order: {words} (hint: `prevalidate diagnose {0}` shows \
+             what the CA may have seen; `prevalidate run --domain {0}` begins a new one)",
+            self.fence.domain
+        );
+        self.hold(worker, text, now);
+    }
+
+    /// Another hand has ended the order.
+    pub(in crate::worker) fn order_gone(&mut self, worker: &Worker, now: Timestamp) {
+        self.observed.attempt.end_order();
+        let text = "the CA no longer has the validation order, and shows no new proof".to_owned();
+        self.wait(worker, text, None, now);
+    }
+}
