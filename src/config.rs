@@ -121,6 +121,8 @@ pub struct CaSettings {
     pub url: Url,
     /// The most calls in a stretch of time.
     pub rate: Rate,
+    /// Whether a TXT value below a domain may stand where an alias of its name leads.
+    pub follow_aliases: bool,
     /// What the CA is called in CAA records; at least one name.
     pub caa_names: Vec<String>,
     /// Root certificates in PEM instead of the system's.
@@ -132,7 +134,7 @@ pub struct CaSettings {
 }
 
 /// `[[client]]`: the CA's grouping, and which domains belong there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientSettings {
     /// The `[ca.NAME]` it belongs to.
     pub ca: String,
@@ -143,6 +145,8 @@ pub struct ClientSettings {
     pub provider: Option<String>,
     /// Its domains, each once in the whole configuration.
     pub domains: Vec<ClientDomain>,
+    /// What the kind of CA wants to know of a client, with the defaults.
+    pub values: Values,
 }
 
 /// A domain that is to be kept prevalidated.

@@ -8,13 +8,13 @@ use secrecy::SecretString;
 
 use super::CaError;
 use super::issuing;
-use super::settings::{Account, Setting, Values};
-use super::swisssign;
+use super::settings::{Account, Conditions, Setting, Values};
 use super::validation::{Kind, Validation};
+use super::{sectigo, swisssign};
 use crate::clock::Clock;
 
 /// Every kind, in the order in which the documentation names them.
-pub static ADAPTERS: [&Adapter; 1] = [&swisssign::ADAPTER];
+pub static ADAPTERS: [&Adapter; 2] = [&swisssign::ADAPTER, &sectigo::ADAPTER];
 
 /// The keys of the kind that the reference configuration shows.
 pub const REFERENCE_KEYS: &[&str] = swisssign::KEYS;
@@ -32,6 +32,12 @@ pub struct Adapter {
     pub settings: &'static [Setting],
     /// What to write as `url`.
     pub url_hint: &'static str,
+    /// The address that counts where none is written.
+    pub default_url: fn(&Values) -> Option<&'static str>,
+    /// What the values ask for beyond their rows.
+    pub conditions: fn(&Values) -> Conditions,
+    /// The kind's own keys of a `[[client]]`.
+    pub client_settings: &'static [Setting],
     /// The domains that the CA's hosts lie in.
     pub hosts: &'static [&'static str],
     /// Whether a text can be the reference of a client.

@@ -17,8 +17,10 @@ mod listing;
 mod login;
 mod organisations;
 mod settings;
+mod table;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +34,7 @@ use self::login::Credentials;
 pub use self::settings::{
     CERTIFICATE_URL, Creation, Login, OAUTH_URL, PASSWORD_URL, Settings, TOKEN_URL,
 };
+pub use self::table::ADAPTER;
 use super::http::answer::Answer;
 use super::http::redact::clean;
 use super::http::{Body, Call, Http, Kind};
@@ -55,7 +58,7 @@ pub static KIND: validation::Kind = validation::Kind {
 };
 
 /// A fresh order is looked at by SCM within minutes; afterwards at the moments that it names.
-const SOON: SignedDuration = SignedDuration::from_mins(1);
+const SOON: SignedDuration = SignedDuration::from_secs(10);
 /// When to look again at an order of which SCM names no moment.
 const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
 
@@ -66,6 +69,8 @@ pub struct Sectigo {
     settings: Settings,
     /// When the password's end was last asked for.
     password_read_at: Mutex<Option<Timestamp>>,
+    /// The ids of organisations that the settings name.
+    ids: Mutex<BTreeMap<ClientSelector, String>>,
 }
 
 impl Sectigo {
@@ -80,6 +85,7 @@ impl Sectigo {
             credentials: Credentials::new(&settings, clock)?,
             settings,
             password_read_at: Mutex::default(),
+            ids: Mutex::default(),
         })
     }
 

@@ -9,6 +9,7 @@ use prevalidate_kit::secret::{SecretError, SecretSource};
 use secrecy::SecretString;
 
 use super::http::{Reach, SecretReader};
+use super::validation::ClientSelector;
 
 /// One setting of a kind.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ pub struct Setting {
 /// What may stand as the value of a setting.
 #[derive(Debug)]
 pub enum Form {
-    /// A setting that every kind has: `kind`, `url`, `rate`, `caa_names`, `ca_file`, `proxy`.
+    /// A setting that every kind may have: `kind`, `url`, `rate`, `follow_aliases`, `caa_names`,
+    /// `ca_file`, `proxy`.
     Common,
     /// A text, with its default; none: it may be left out.
     Text(Option<&'static str>),
@@ -36,6 +38,15 @@ pub enum Form {
     Secret,
     /// The path of a file that is there.
     File,
+    /// `true` or `false`, with its default.
+    Flag(bool),
+    /// A list of some of these words, with its default.
+    Words {
+        /// What may stand in it.
+        known: &'static [&'static str],
+        /// What counts where it is not there.
+        default: &'static [&'static str],
+    },
 }
 
 impl Setting {
@@ -76,6 +87,10 @@ pub enum Value {
     Secret(SecretSource),
     /// Of [`Form::File`].
     File(PathBuf),
+    /// Of [`Form::Flag`].
+    Flag(bool),
+    /// Of [`Form::Words`].
+    Words(Vec<String>),
 }
 
 /// The values of a kind's own settings, with the defaults in place.
@@ -101,6 +116,19 @@ impl Values {
         }
     }
 
+    /// Whether a flag is set.
+    pub fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), Some(Value::Flag(true)))
+    }
+
+    /// A list of words, or an empty one.
+    pub fn words(&self, key: &str) -> &[String] {
+        match self.get(key) {
+            Some(Value::Words(words)) => words,
+            _ => &[],
+        }
+    }
+
     /// Where a secret is.
     pub fn secret(&self, key: &str) -> Option<&SecretSource> {
         match self.get(key) {
@@ -115,6 +143,11 @@ impl Values {
             Some(Value::File(path)) => Some(path),
             _ => None,
         }
+    }
+
+    /// Every value with its key.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(key, value)| (*key, value))
     }
 
     /// Every secret with its key.
@@ -152,4 +185,15 @@ pub struct Account<'a> {
     pub reach: Reach,
     /// The kind's own settings.
     pub values: &'a Values,
+    /// The account's clients, each with the kind's own settings for it.
+    pub clients: Vec<(&'a ClientSelector, &'a Values)>,
+}
+
+/// What the values of an account ask for beyond their rows.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    /// Keys that must be there beside these values, each with what to write.
+    pub needed: Vec<(&'static str, &'static str)>,
+    /// Keys that mean nothing beside these values, each with the reason.
+    pub useless: Vec<(&'static str, &'static str)>,
 }

@@ -126,7 +126,7 @@ pub enum Verdict {
 }
 
 /// How a person names a client.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientSelector {
     /// The CA's key for it, `cli-…`.

@@ -38,6 +38,7 @@ use crate::ca::{CaError, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
 use crate::output::Output;
+use crate::prevalidation::policy::Terms;
 use crate::prevalidation::{Alarm, Policy, RecordName, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
@@ -148,7 +149,7 @@ pub(super) fn names_no_configuration(global: &Global) -> bool {
 pub(super) fn policy(settings: &Settings) -> Policy {
     let from = &settings.policy;
     let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-    Policy {
+    let mut policy = Policy {
         renew_before: from.renew_before,
         max_at_risk: from.max_at_risk,
         cover: from.cover,
@@ -163,7 +164,24 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         warning: from.warning,
         critical: from.critical,
         ..Policy::new(from.mode)
+    };
+    for (name, ca) in &settings.cas {
+        let kind = ca.kind.kind;
+        let terms = Terms {
+            reuse: if from.reuse.is_empty() {
+                (kind.reuse)()
+            } else {
+                policy.reuse.clone()
+            },
+            start_keeps_proof: kind.start_keeps_proof,
+            looks_by_itself: kind.looks_by_itself,
+            follow_aliases: ca.follow_aliases,
+        };
+        if terms != policy.terms() {
+            policy.differ(name, terms);
+        }
     }
+    policy
 }
 
 /// The clients of the configuration, each once.
@@ -204,7 +222,10 @@ pub(super) fn ca(
         .cas
         .get(name)
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok((from.kind.connect)(account(name, from, None), clock)?)
+    Ok((from.kind.connect)(
+        account(settings, name, from, None),
+        clock,
+    )?)
 }
 
 /// Everything a worker touches.
@@ -221,7 +242,7 @@ pub(super) fn ports_at(
     let fleet = FleetPace::of(&store, &clock);
     let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
     for (name, from) in &settings.cas {
-        let account = account(name, from, fleet.as_ref());
+        let account = account(settings, name, from, fleet.as_ref());
         let ca = (from.kind.connect)(account, Arc::clone(&clock))?;
         cas.insert(name.clone(), ca);
     }
@@ -344,7 +365,12 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
 }
 
 /// An account as its kind of CA wants it.
-fn account<'a>(name: &str, from: &'a CaSettings, fleet: Option<&Arc<FleetPace>>) -> Account<'a> {
+fn account<'a>(
+    settings: &'a Settings,
+    name: &str,
+    from: &'a CaSettings,
+    fleet: Option<&Arc<FleetPace>>,
+) -> Account<'a> {
     let caller = (from.kind.caller)(&from.values);
     Account {
         reach: Reach {
@@ -360,6 +386,12 @@ fn account<'a>(name: &str, from: &'a CaSettings, fleet: Option<&Arc<FleetPace>>)
             ..Reach::new(name, from.url.clone())
         },
         values: &from.values,
+        clients: settings
+            .clients
+            .iter()
+            .filter(|client| client.ca == name)
+            .map(|client| (&client.selector, &client.values))
+            .collect(),
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
         keys: shape.keys,
     });
     section.must_have("kind", "write kind = \"swisssign\"");
-    section.must_have("url", shape.url_hint);
     let mut values = Values::default();
     let mut whole = true;
     for setting in shape.settings {
@@ -41,9 +40,24 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
             None => whole &= setting.required.is_none(),
         }
     }
-    let url = section
-        .text("url")
-        .and_then(|text| ca_url(&section, shape, text));
+    let conditions = (shape.conditions)(&values);
+    for (key, hint) in conditions.needed {
+        section.must_have(key, hint);
+        whole &= values.get(key).is_some();
+    }
+    for (key, why) in conditions.useless {
+        if section.has(key) {
+            section.fault(key, why);
+        }
+    }
+    let url = match (shape.default_url)(&values) {
+        Some(url) if !section.has("url") => Some(url),
+        _ => {
+            section.must_have("url", shape.url_hint);
+            section.text("url")
+        }
+    };
+    let url = url.and_then(|text| ca_url(&section, shape, text));
     let rate = section
         .text("rate")
         .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
@@ -62,6 +76,7 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
                 per: Duration::from_secs(1),
             }))
             .ok()?,
+        follow_aliases: section.flag("follow_aliases", true),
         caa_names,
         ca_file,
         proxy,
@@ -70,7 +85,7 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
 }
 
 /// The value of a setting that is the kind's own, or its default.
-fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
+pub(super) fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
     let key = setting.key;
     let text = |default: Option<&str>| {
         let text = if section.has(key) {
@@ -103,7 +118,25 @@ fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
         }
         Form::Secret => section.secret(key).map(Value::Secret),
         Form::File => file(section, key).map(Value::File),
+        Form::Flag(default) => Some(Value::Flag(section.flag(key, *default))),
+        Form::Words { known, default } => Some(Value::Words(words(section, key, known, default))),
     }
+}
+
+fn words(section: &Section<'_>, key: &str, known: &[&str], default: &[&str]) -> Vec<String> {
+    if !section.has(key) {
+        return default.iter().map(ToString::to_string).collect();
+    }
+    let texts = section.texts(key);
+    for text in &texts {
+        if !known.contains(&text.text) {
+            let quoted: Vec<_> = known.iter().map(|word| format!("\"{word}\"")).collect();
+            let message = format!("must hold some of {}", quoted.join(", "));
+            let line = Some(text.line);
+            section.reader.fault(line, &section.key(key), message, None);
+        }
+    }
+    texts.iter().map(|text| text.text.to_owned()).collect()
 }
 
 /// What the CA is called in CAA records: host names, as RFC 8659, section 4.2, writes them.

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
 use super::read::is_loopback;
 use super::tree::{Schema, Section, shown_key};
 use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
+use crate::ca::registry::Adapter;
+use crate::ca::settings::Values;
 use crate::ca::{ClientSelector, registry};
 use crate::prevalidation::{DomainName, Notice};
 
@@ -24,10 +27,40 @@ pub(super) const CLIENT: Schema = Schema {
         "domain",
     ],
 };
+/// The same with the keys that only some kinds of CA have.
+static ANY_CLIENT: LazyLock<Schema> = LazyLock::new(|| {
+    let own = registry::ADAPTERS.iter();
+    let own = own.flat_map(|adapter| adapter.client_settings.iter().map(|setting| setting.key));
+    let keys: Vec<&'static str> = CLIENT.keys.iter().copied().chain(own).collect();
+    Schema {
+        path: CLIENT.path,
+        keys: keys.leak(),
+    }
+});
 pub(super) const CLIENT_DOMAIN: Schema = Schema {
     path: "client.domain",
     keys: &["name", "provider"],
 };
+
+/// The settings of the client that its kind of CA has. Those of another kind are a fault.
+fn own_settings(section: &Section<'_>, kind: &Adapter) -> Values {
+    let mut values = Values::default();
+    for setting in kind.client_settings {
+        if let Some(value) = super::ca::own(section, setting) {
+            values.set(setting.key, value);
+        }
+    }
+    let own = |key: &str| kind.client_settings.iter().any(|own| own.key == key);
+    for other in registry::ADAPTERS {
+        for setting in other.client_settings {
+            if section.has(setting.key) && !own(setting.key) {
+                let message = format!("is for clients of the kind \"{}\"", other.kind.name);
+                section.fault(setting.key, message);
+            }
+        }
+    }
+    values
+}
 
 /// The first place of a name, and to whom it belongs there.
 struct First {
@@ -74,7 +107,7 @@ impl<'a> Clients<'a> {
 
     pub(super) fn read(mut self) -> Vec<ClientSettings> {
         let reader = self.top.reader;
-        let sections = self.top.tables("client", &CLIENT);
+        let sections = self.top.tables("client", &ANY_CLIENT);
         if sections.is_empty() {
             let hint = "write [[client]] with `name` or `reference`, and its `domains`";
             reader.absent(
@@ -139,6 +172,7 @@ impl<'a> Clients<'a> {
             }
         };
         self.at_hand = (ca.clone(), selector.clone());
+        let values = own_settings(section, kind);
         let provider = self.provider(section, used).flatten();
         let mut domains = Vec::new();
         for (text, line) in section
@@ -176,6 +210,7 @@ impl<'a> Clients<'a> {
             selector: selector?,
             provider,
             domains,
+            values,
         })
     }
 

@@ -159,13 +159,20 @@ impl Page {
     fn ca(&mut self, name: &str, ca: &CaSettings) {
         self.heading(&format!("[ca.{}]", quote(name)));
         for setting in ca.kind.settings {
-            let key = setting.key;
-            match ca.values.get(key) {
-                Some(Stated::Text(text)) => self.text(key, text),
-                Some(Stated::Secret(secret)) => self.plain(key, source(secret)),
-                Some(Stated::File(path)) => self.text(key, &path.to_string_lossy()),
-                None => self.common(key, ca),
+            match ca.values.get(setting.key) {
+                Some(stated) => self.stated(setting.key, stated),
+                None => self.common(setting.key, ca),
             }
+        }
+    }
+
+    fn stated(&mut self, key: &str, stated: &Stated) {
+        match stated {
+            Stated::Text(text) => self.text(key, text),
+            Stated::Secret(secret) => self.plain(key, source(secret)),
+            Stated::File(path) => self.text(key, &path.to_string_lossy()),
+            Stated::Flag(flag) => self.plain(key, flag),
+            Stated::Words(words) => self.plain(key, list(words.iter().cloned())),
         }
     }
 
@@ -175,6 +182,7 @@ impl Page {
             "kind" => self.text(key, ca.kind.kind.name),
             "url" => self.text(key, ca.url.as_str()),
             "rate" => self.text(key, &ca.rate.to_string()),
+            "follow_aliases" => self.plain(key, ca.follow_aliases),
             "caa_names" => self.plain(key, list(ca.caa_names.iter().cloned())),
             "ca_file" => {
                 if let Some(path) = &ca.ca_file {
@@ -228,6 +236,9 @@ impl Page {
         }
         if let Some(provider) = &client.provider {
             self.text("provider", provider);
+        }
+        for (key, stated) in client.values.iter() {
+            self.stated(key, stated);
         }
         for domain in &client.domains {
             self.heading("[[client.domain]]");

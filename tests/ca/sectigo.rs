@@ -13,7 +13,7 @@ use prevalidate::ca::conformance::{self, Stage};
 use prevalidate::ca::http::{Reach, SecretReader};
 use prevalidate::ca::sectigo::{Creation, Login, Sectigo, Settings};
 use prevalidate::ca::validation::Method;
-use prevalidate::ca::{CaError, Validation};
+use prevalidate::ca::{CaError, ClientSelector, Validation};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{Challenge, ChallengeData, DomainName};
 use prevalidate::sandbox::clock::ShiftedClock;
@@ -83,7 +83,7 @@ impl Lab {
             },
             method,
             creation: vec![(
-                ORGANISATION.to_string(),
+                ClientSelector::Reference(ORGANISATION.to_string()),
                 Creation {
                     cert_types: vec!["SSL".to_owned()],
                     privileges: Vec::new(),

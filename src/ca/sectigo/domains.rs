@@ -1,15 +1,17 @@
 //! Domains as SCM keeps them beside their validations: found by name, created and delegated where
 //! the configuration says so, deleted by order of a person.
 
+use std::sync::PoisonError;
+
 use serde_json::{Value, json};
 
-use super::Sectigo;
 use super::error::Endpoint;
 use super::wire::{name_of, word};
+use super::{Creation, Sectigo};
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::json as lenient;
-use crate::ca::{CaError, Failure};
+use crate::ca::{CaError, ClientSelector, Failure};
 use crate::prevalidation::{DomainName, Registration};
 
 /// What decides whether a domain can be validated for an organisation.
@@ -29,12 +31,7 @@ impl Sectigo {
         client: &str,
         name: &DomainName,
     ) -> Result<Registration, CaError> {
-        let creation = self
-            .settings
-            .creation
-            .iter()
-            .find(|(id, _)| id == client)
-            .map(|(_, creation)| creation);
+        let creation = self.creation_for(client).await?;
         let call = Call::new(Kind::Effect, "add", name.as_str(), &[]);
         let mut domain = self.find(name).await?;
         if domain.is_none() {
@@ -74,6 +71,33 @@ impl Sectigo {
             ));
         }
         self.status(name).await
+    }
+
+    /// How missing domains of an organisation are created; an organisation that the settings name is
+    /// found once.
+    async fn creation_for(&self, client: &str) -> Result<Option<&Creation>, CaError> {
+        for (selector, creation) in &self.settings.creation {
+            if let ClientSelector::Reference(id) = selector {
+                if id == client {
+                    return Ok(Some(creation));
+                }
+                continue;
+            }
+            let lock = || self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = lock().get(selector).cloned();
+            let id = match known {
+                Some(id) => id,
+                None => {
+                    let id = self.organisation(selector).await?.reference;
+                    lock().insert(selector.clone(), id.clone());
+                    id
+                }
+            };
+            if id == client {
+                return Ok(Some(creation));
+            }
+        }
+        Ok(None)
     }
 
     /// Deletes the domain with its validation.
@@ -166,7 +190,7 @@ impl Sectigo {
         &self,
         client: &str,
         name: &DomainName,
-        creation: &super::Creation,
+        creation: &Creation,
     ) -> Result<(), CaError> {
         let path = ["domain", "v1"];
         let mut call = Call::new(Kind::Effect, "create", name.as_str(), &path);
@@ -194,7 +218,7 @@ impl Sectigo {
         id: &str,
         client: &str,
         name: &DomainName,
-        creation: &super::Creation,
+        creation: &Creation,
     ) -> Result<(), CaError> {
         let path = ["domain", "v1", id, "delegation"];
         let mut call = Call::new(Kind::Effect, "delegate", name.as_str(), &path);
@@ -203,7 +227,7 @@ impl Sectigo {
     }
 }
 
-fn body(client: &str, creation: &super::Creation) -> Value {
+fn body(client: &str, creation: &Creation) -> Value {
     let id: i64 = client.parse().unwrap_or_default();
     let mut body = json!({"orgId": id, "certTypes": creation.cert_types});
     if !creation.privileges.is_empty() {

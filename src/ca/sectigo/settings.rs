@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::ca::http::{Reach, SecretReader};
 use crate::ca::validation::Method;
-use crate::ca::{CaError, Failure};
+use crate::ca::{CaError, ClientSelector, Failure};
 
 /// Where the header login is served; a client certificate goes to [`CERTIFICATE_URL`].
 pub const PASSWORD_URL: &str = "https://cert-manager.com/api";
@@ -28,9 +28,9 @@ pub struct Settings {
     pub login: Login,
     /// The record by which domains are validated.
     pub method: Method,
-    /// For each organisation, by its id, how missing domains are created. An organisation that is
-    /// not named here gets none.
-    pub creation: Vec<(String, Creation)>,
+    /// For each organisation how missing domains are created. An organisation that is not named here
+    /// gets none.
+    pub creation: Vec<(ClientSelector, Creation)>,
 }
 
 /// Who calls.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::settings::{Auth, Settings, doubt_of_key};
 use super::{KIND, SwissSign, issuing};
 use crate::ca::registry::Adapter;
-use crate::ca::settings::{Account, Form, Setting, Values};
+use crate::ca::settings::{Account, Conditions, Form, Setting, Values};
 use crate::ca::token::check_prefix;
 use crate::ca::{CaError, Validation};
 use crate::clock::Clock;
@@ -35,6 +35,9 @@ pub static ADAPTER: Adapter = Adapter {
     keys: KEYS,
     settings: SETTINGS,
     url_hint: "for SwissSign https://api.ra.swisssign.ch, or its pre-production",
+    default_url: |_| None,
+    conditions: |_| Conditions::default(),
+    client_settings: &[],
     hosts: &["swisssign.ch"],
     check_client,
     caller,
@@ -69,7 +72,7 @@ const SETTINGS: &[Setting] = &[
 
 /// The adapter for an account.
 fn connect(account: Account<'_>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Validation>, CaError> {
-    let Account { reach, values } = account;
+    let Account { reach, values, .. } = account;
     let keys = ["api_key", "second_api_key"];
     let settings = Settings {
         auth: match values.text("auth") {
