@@ -9,6 +9,7 @@ pub mod ca;
 pub mod clock;
 pub mod digicert;
 pub mod dns;
+pub mod guests;
 mod line;
 mod look;
 pub mod sectigo;
@@ -32,6 +33,7 @@ use crate::prevalidation::DomainName;
 use ca::{Behaviour, Ca, CaOptions, Lifetimes, published_lifetimes};
 use clock::ShiftedClock;
 use dns::{Dns, Follow, Zone};
+use guests::Guest;
 
 /// The service account of a sandbox.
 pub const USER: &str = "MPKI0000001.AutoRAO";
@@ -58,6 +60,10 @@ pub struct Options {
     pub secondaries: Vec<Follow>,
     /// What is unknown about the real CA.
     pub behaviour: Behaviour,
+    /// Whether the configuration names the CA of the first kind.
+    pub is_first: bool,
+    /// A Sectigo beside it, and how it behaves; the domains are those of both.
+    pub sectigo: Option<sectigo::Behaviour>,
     /// How proofs end.
     pub lifetimes: Lifetimes,
     /// Of references, tokens, order and perspectives; not of the secrets.
@@ -81,6 +87,8 @@ impl Options {
             domains,
             secondaries: vec![Follow::Now],
             behaviour: Behaviour::default(),
+            is_first: true,
+            sectigo: None,
             lifetimes: published_lifetimes(),
             seed: 1,
         }
@@ -94,8 +102,11 @@ pub struct Sandbox {
     pub ca: Ca,
     /// The name servers.
     pub dns: Arc<Dns>,
-    /// The time of both.
+    /// The CAs of other kinds.
+    pub guests: Vec<Guest>,
+    /// The time of all.
     pub clock: Arc<ShiftedClock>,
+    is_first: bool,
     directory: PathBuf,
     domains: Vec<DomainName>,
 }
@@ -131,10 +142,29 @@ impl Sandbox {
         dns.add_key(TSIG_KEY, &tsig);
         write_secret(&directory.join("api.key"), api_key.expose_secret())?;
         write_secret(&directory.join("tsig.key"), &tsig_keygen(TSIG_KEY, &tsig))?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // The address is for the CA that was asked for first.
+        let (first, next) = match options.is_first {
+            true => (options.ca, any),
+            false => (any, options.ca),
+        };
+        let mut guests = Vec::new();
+        if let Some(behaviour) = options.sectigo {
+            let table = guests::Table {
+                directory: &directory,
+                listen: next,
+                clock: Arc::clone(&clock),
+                dns: Arc::clone(&dns),
+                domains: &domains,
+                seed,
+            };
+            let guest = Guest::sectigo(table, behaviour).await;
+            guests.push(guest.map_err(|error| about(error, "listen for Sectigo on", next))?);
+        }
         let zones = Arc::clone(&dns);
         let ca = Ca::start(CaOptions {
             clock: Arc::clone(&clock),
-            listen: options.ca,
+            listen: first,
             user: USER.to_owned(),
             api_key,
             clients: vec![CLIENT.to_owned()],
@@ -146,14 +176,16 @@ impl Sandbox {
         });
         let ca = ca
             .await
-            .map_err(|error| about(error, "listen for the CA on", options.ca))?;
+            .map_err(|error| about(error, "listen for the CA on", first))?;
         let root = directory.join("root.pem");
         std::fs::write(&root, ca.root_pem())
             .map_err(|error| about(error, "write the root", root.display()))?;
         Ok(Self {
             ca,
             dns,
+            guests,
             clock,
+            is_first: options.is_first,
             directory,
             domains,
         })
@@ -162,6 +194,7 @@ impl Sandbox {
     /// Stops both parts. Dropping does the same.
     pub fn stop(&self) {
         self.ca.stop();
+        self.guests.iter().for_each(Guest::stop);
         self.dns.stop();
     }
 
@@ -171,8 +204,13 @@ impl Sandbox {
         let path = |before: &str, file: &str| {
             json!(format!("{before}{}", self.directory.join(file).display()))
         };
-        let domains = json!(self.domains);
         let servers = json!(self.dns.addresses());
+        let mut cas = Vec::new();
+        if self.is_first {
+            cas.push(self.first());
+        }
+        let guests = self.guests.iter();
+        cas.extend(guests.map(|guest| guest.sections(&self.directory, &self.domains)));
         let mut text = format!(
             r#"[policy]
 mode = "manage"
@@ -180,7 +218,36 @@ mode = "manage"
 [store]
 url = {store}
 
-[ca.sandbox]
+{cas}
+[provider.sandbox]
+kind = "rfc2136"
+server = "{primary}"
+key_file = {tsig}
+
+[propagation]
+mode = "authoritative"
+poll = "1s"
+settle = "0s"
+"#,
+            cas = cas.join("\n"),
+            primary = self.dns.address(),
+            store = path("sqlite:", "prevalidate.db"),
+            tsig = path("", "tsig.key"),
+        );
+        for domain in &self.domains {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "\n[propagation.zone.\"{domain}\"]\nname_servers = {servers}"
+            );
+        }
+        text
+    }
+
+    /// The sections of the first CA and its client.
+    fn first(&self) -> String {
+        format!(
+            r#"[ca.sandbox]
 kind = "swisssign"
 url = "{url}"
 user = "{USER}"
@@ -192,31 +259,18 @@ ca = "sandbox"
 name = "{CLIENT}"
 provider = "sandbox"
 domains = {domains}
-
-[provider.sandbox]
-kind = "rfc2136"
-server = "{primary}"
-key_file = {tsig}
-
-[propagation]
-mode = "authoritative"
-poll = "1s"
-settle = "0s"
 "#,
             url = self.ca.url(),
-            primary = self.dns.address(),
-            store = path("sqlite:", "prevalidate.db"),
-            api_key = path("", "api.key"),
-            tsig = path("", "tsig.key"),
-        );
-        for domain in &self.domains {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "\n[propagation.zone.\"{domain}\"]\nname_servers = {servers}"
-            );
-        }
-        text
+            api_key = json!(self.directory.join("api.key").display().to_string()),
+            domains = json!(self.domains),
+        )
+    }
+
+    /// Where the CAs of the configuration are called, each with its kind.
+    pub fn urls(&self) -> Vec<(&'static str, String)> {
+        let first = self.is_first.then(|| ("swisssign", self.ca.url()));
+        let guests = self.guests.iter().map(|guest| (guest.kind(), guest.url()));
+        first.into_iter().chain(guests).collect()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::sandbox::ca::Behaviour;
 use crate::sandbox::dns::Follow;
+use crate::sandbox::sectigo;
 use crate::sandbox::{Options, Sandbox};
 
 /// The zones of a sandbox for which nobody named others.
@@ -26,9 +27,13 @@ const DOMAINS: [&str; 2] = ["example.test", "déjà-vu.example"];
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help())]
 pub(super) struct SandboxArgs {
-    /// Where the CA listens: a loopback address; port 0 means any port
+    /// Where the CA listens: a loopback address; port 0 means any port. Of several CAs this is the
+    /// first one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     ca: SocketAddr,
+    /// Which kind of CA: swisssign or sectigo; may be repeated, then each has the domains
+    #[arg(long = "ca-kind", value_name = "KIND", default_value = "swisssign")]
+    kinds: Vec<CaKind>,
     /// Where the primary name server listens: a loopback address; port 0 means any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     dns: SocketAddr,
@@ -43,7 +48,8 @@ pub(super) struct SandboxArgs {
     /// (30s); may be repeated
     #[arg(long = "secondary", value_name = "HOW", default_value = "now")]
     secondaries: Vec<Follow>,
-    /// How the CA behaves; `--fault help` lists the switches; may be repeated
+    /// How the CA behaves, or `sectigo.KEY=VALUE` for a Sectigo; `--fault help` lists the switches;
+    /// may be repeated
     #[arg(long = "fault", value_name = "KEY=VALUE")]
     faults: Vec<String>,
     /// How long every call of the CA takes at least, milliseconds
@@ -58,10 +64,13 @@ pub(super) struct SandboxArgs {
 pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, Failed> {
     if args.faults.iter().any(|fault| fault == "help") {
         output.text(&switches());
-        output.json(&json!(Behaviour::default()));
+        let mut all = json!(Behaviour::default());
+        all["sectigo"] = json!(sectigo::Behaviour::default());
+        output.json(&all);
         return Ok(Exit::Done);
     }
-    let (behaviour, domains) = (behaviour(&args)?, domains(&args.domains)?);
+    let (behaviours, domains) = (behaviours(&args)?, domains(&args.domains)?);
+    let asked_for = |kind| args.kinds.contains(&kind);
     let stop = stop_on_signal()?;
     let place = Place::make(args.dir.as_deref(), "sandbox")?;
     if place.path().join("prevalidate.db").exists() {
@@ -75,7 +84,9 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         dns: args.dns,
         api_key: args.key,
         secondaries: args.secondaries,
-        behaviour,
+        behaviour: behaviours.0,
+        is_first: asked_for(CaKind::Swisssign),
+        sectigo: asked_for(CaKind::Sectigo).then_some(behaviours.1),
         ..Options::new(place.path(), Arc::new(SystemClock), domains)
     };
     let sandbox = Sandbox::start(options)
@@ -97,7 +108,8 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
 /// The configuration goes to standard output, so that it can be kept; what people need to know to
 /// standard error.
 fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
-    let (ca, servers) = (sandbox.ca.url(), sandbox.dns.addresses());
+    let (urls, servers) = (sandbox.urls(), sandbox.dns.addresses());
+    let ca = urls.first().map(|(_, url)| url.clone()).unwrap_or_default();
     let configuration = sandbox.configuration();
     output.line("# Uses a sandbox of `prevalidate`; good as long as that runs.");
     output.text(&configuration);
@@ -105,8 +117,16 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
         "ca": ca, "name_servers": servers, "directory": directory, "configuration": configuration,
     }));
     let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    let cas: Vec<_> = match urls.as_slice() {
+        [(_, url)] => vec![format!("a CA at {url}")],
+        several => several
+            .iter()
+            .map(|(kind, url)| format!("{kind} at {url}"))
+            .collect(),
+    };
     output.notice(&format!(
-        "a CA at {ca}, name servers at {} (the first is the primary)",
+        "{}, name servers at {} (the first is the primary)",
+        cas.join(", "),
         servers.join(", ")
     ));
     output.notice(&format!(
@@ -120,9 +140,11 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
         "  {program} --config {file} plan     shows what would be done"
     ));
     output.notice(&format!("  {program} --config {file} run      does it"));
-    output.notice(&format!(
-        "  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"
-    ));
+    if urls.iter().any(|(kind, _)| *kind == "swisssign") {
+        output.notice(&format!(
+            "  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"
+        ));
+    }
 }
 
 /// This program as it was called, so that a line with it can be pasted.
@@ -144,14 +166,25 @@ fn shell_word(text: &str) -> String {
     }
 }
 
-fn behaviour(args: &SandboxArgs) -> Result<Behaviour, Failed> {
+/// The kinds of CA that a sandbox has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum CaKind {
+    Swisssign,
+    Sectigo,
+}
+
+fn behaviours(args: &SandboxArgs) -> Result<(Behaviour, sectigo::Behaviour), Failed> {
     let mut behaviour = Behaviour {
         latency_ms: args.latency,
         ..Behaviour::default()
     };
+    let mut of_sectigo = sectigo::Behaviour::default();
     for fault in &args.faults {
         let set = match fault.split_once('=') {
-            Some((key, value)) => behaviour.set(key.trim(), value.trim()),
+            Some((key, value)) => match key.trim().strip_prefix("sectigo.") {
+                Some(key) => of_sectigo.set(key, value.trim()),
+                None => behaviour.set(key.trim(), value.trim()),
+            },
             None => Err("give it as KEY=VALUE".to_owned()),
         };
         set.map_err(|why| {
@@ -159,7 +192,7 @@ fn behaviour(args: &SandboxArgs) -> Result<Behaviour, Failed> {
                 .with_hint("`--fault help` lists the switches")
         })?;
     }
-    Ok(behaviour)
+    Ok((behaviour, of_sectigo))
 }
 
 fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
@@ -270,7 +303,13 @@ fn switches() -> String {
     let line = |(key, values, meaning): &(&str, &str, &str)| {
         format!("  {:<37}{meaning}", format!("{key}={values}"))
     };
-    SWITCHES.iter().map(line).collect::<Vec<_>>().join("\n")
+    let own = SWITCHES.iter().map(line);
+    let of_sectigo = serde_json::to_value(sectigo::Behaviour::default()).unwrap_or_default();
+    let of_sectigo = of_sectigo.as_object().cloned().unwrap_or_default();
+    let of_sectigo = of_sectigo
+        .iter()
+        .map(|(key, value)| format!("  sectigo.{key}={value}"));
+    own.chain(of_sectigo).collect::<Vec<_>>().join("\n")
 }
 
 fn help() -> String {

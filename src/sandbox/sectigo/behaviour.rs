@@ -120,6 +120,22 @@ impl Default for Behaviour {
     }
 }
 
+impl Behaviour {
+    /// Sets a switch by its name; a value that is no JSON is a text.
+    ///
+    /// # Errors
+    /// When there is no such switch, or it has no such value: a sentence that says which there are.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
+        let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
+        if let Some(map) = all.as_object_mut() {
+            map.insert(key.to_owned(), value);
+        }
+        *self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
 /// How a certificate that is not ready is answered at `collect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
