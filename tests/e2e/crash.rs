@@ -16,6 +16,7 @@ mod armed {
     use prevalidate::sandbox::ca::Call;
     use prevalidate::worker::crashpoint::POINTS;
 
+    use super::super::sectigo::Site;
     use super::super::world::World;
     use crate::support::postgres::Cluster;
     use crate::support::{Keys, NameServer, Zone};
@@ -122,6 +123,90 @@ mod armed {
         );
     }
 
+    /// At Sectigo no proof is at risk, so nothing is proven before a start and no turn is taken.
+    const NOT_AT_SECTIGO: [&str; 2] = ["preflight-done", "risk-taken"];
+
+    fn two_lives_at_sectigo(
+        server: &NameServer,
+        domain: &str,
+        point: &str,
+        database: Option<String>,
+    ) {
+        let site = Site::new(server, "cname");
+        let world = &site.world;
+        let registers = point.starts_with("register");
+        let before = server.axfr(domain);
+        let mut setup = site.setup(
+            server,
+            if registers {
+                &[]
+            } else {
+                std::slice::from_ref(&domain)
+            },
+        );
+        if registers {
+            let (ca, client) = site.sections();
+            setup.instead = Some((ca, format!("{client}create_domains = true\n")));
+            setup.domains = vec![domain.to_owned()];
+            let servers = vec![server.address()];
+            setup.name_servers.insert(domain.to_owned(), servers);
+        }
+        setup.worker = "lease = \"2s\"".to_owned();
+        setup.database = database;
+        let crash = ("PREVALIDATE_CRASH", format!("{point}:1"));
+        let first = world.run_with(&setup, &["run", "--wait", "30s"], (crash.0, &crash.1));
+        assert_eq!(
+            first.status.signal(),
+            Some(9),
+            "not killed at {point}: {}",
+            first.said()
+        );
+        let second = world.run(&setup, &["run", "--wait", "50s", "--output", "json"]);
+        assert_eq!(
+            second.status.code(),
+            Some(0),
+            "after {point}: {}",
+            second.said()
+        );
+        assert_eq!(
+            second.json()["in_dns"],
+            serde_json::json!([]),
+            "after {point}"
+        );
+        assert_eq!(server.axfr(domain), before, "after {point}");
+        assert!(site.scm.validated_at(domain).is_some(), "after {point}");
+        for effect in ["/start/domain/cname", "/submit/domain/cname"] {
+            assert_eq!(
+                site.scm.count(effect),
+                1,
+                "after {point}: {:?}",
+                site.calls()
+            );
+        }
+        for never in ["/clear", "/delete"] {
+            assert_eq!(site.scm.count(never), 0, "after {point}");
+        }
+    }
+
+    #[test]
+    fn after_kill_9_at_every_crash_point_an_order_at_sectigo_is_finished_and_not_begun_anew() {
+        every_point(|server, domain, point| {
+            if !NOT_AT_SECTIGO.contains(&point) {
+                two_lives_at_sectigo(server, domain, point, None);
+            }
+        });
+    }
+
+    #[test]
+    fn after_kill_9_over_postgresql_an_order_at_sectigo_is_finished_and_not_begun_anew() {
+        every_point(|server, domain, point| {
+            if !NOT_AT_SECTIGO.contains(&point) {
+                let database = Cluster::shared().database_now().url;
+                two_lives_at_sectigo(server, domain, point, Some(database));
+            }
+        });
+    }
+
     /// Where several machines share the store, nobody knows whether a worker is dead: it holds its
     /// domains for five minutes by default.
     #[test]
@@ -141,16 +226,19 @@ mod armed {
 
     #[test]
     fn after_kill_9_at_every_crash_point_the_next_run_finishes_and_the_zone_is_as_before() {
-        every_point(|| None);
+        every_point(|server, domain, point| two_lives(server, domain, point, None));
     }
 
     #[test]
     fn after_kill_9_at_every_crash_point_over_postgresql_the_next_run_finishes_and_the_zone_is_as_before()
      {
-        every_point(|| Some(Cluster::shared().database_now().url));
+        every_point(|server, domain, point| {
+            let database = Cluster::shared().database_now().url;
+            two_lives(server, domain, point, Some(database));
+        });
     }
 
-    fn every_point(database: impl Fn() -> Option<String> + Sync) {
+    fn every_point(live: impl Fn(&NameServer, &str, &str) + Sync) {
         let domains: Vec<String> = POINTS.iter().map(|point| format!("{point}.test")).collect();
         let zones: Vec<Zone> = domains
             .iter()
@@ -167,7 +255,7 @@ mod armed {
                             .unwrap_or_else(|poisoned| poisoned.into_inner())
                             .next();
                         let Some((point, domain)) = next else { break };
-                        two_lives(&server, domain, point, database());
+                        live(&server, domain, point);
                     }
                 });
             }

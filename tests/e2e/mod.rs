@@ -15,6 +15,7 @@ mod rebuild;
 mod refusals;
 mod renewal;
 mod secrets;
+mod sectigo;
 mod serve;
 mod signal;
 mod states;

@@ -33,7 +33,7 @@ pub struct World {
     pub client: String,
     pub api_key: String,
     folder: TempDir,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl World {
@@ -72,8 +72,13 @@ impl World {
             client,
             api_key,
             folder,
-            _runtime: runtime,
+            runtime,
         }
+    }
+
+    /// Waits for something that this world's other parts run.
+    pub fn wait_for<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -95,6 +100,7 @@ impl World {
             policy: String::new(),
             worker: String::new(),
             more,
+            instead: None,
             roots: roots.to_vec(),
             auth: "local",
         }
@@ -218,6 +224,8 @@ pub struct Setup {
     pub roots: Vec<SocketAddr>,
     /// More sections.
     pub more: String,
+    /// The section of another CA and the head of its client, in place of the world's own.
+    pub instead: Option<(String, String)>,
     pub auth: &'static str,
 }
 
@@ -225,6 +233,7 @@ impl Setup {
     fn text(&self, world: &World) -> String {
         // Strings and arrays of strings are written alike in JSON and TOML.
         let path = |path: &Path| json!(path.display().to_string());
+        let (ca, client) = self.instead.clone().unwrap_or_else(|| self.own(world));
         let mut text = format!(
             r#"[policy]
 mode = "manage"
@@ -232,14 +241,7 @@ mode = "manage"
 [store]
 url = {url_of_store}
 {store}
-[ca.sandbox]
-kind = "swisssign"
-url = "{url}"
-user = "{USER}"
-api_key = {{ file = {api_key} }}
-auth = "{auth}"
-rate = "1000/s"
-[worker]
+{ca}[worker]
 {worker}
 [propagation]
 poll = "1s"
@@ -254,11 +256,8 @@ timeout = "1s"
             } else {
                 format!("roots = {}", json!(self.roots))
             },
-            auth = self.auth,
             url_of_store = json!(self.store_url(world)),
             store = self.store,
-            url = world.ca.url(),
-            api_key = path(&world.path("api.key")),
         );
         for (zone, servers) in &self.name_servers {
             writeln!(
@@ -269,7 +268,7 @@ timeout = "1s"
             )
             .unwrap();
         }
-        writeln!(text, "[[client]]\nreference = \"{}\"", self.client).unwrap();
+        text.push_str(&client);
         match &self.list {
             Some(list) => writeln!(text, "domains_file = {}", path(list)).unwrap(),
             None => writeln!(text, "domains = {}", json!(self.domains)).unwrap(),
@@ -284,6 +283,22 @@ timeout = "1s"
         }
         text.push_str(&self.more);
         text
+    }
+
+    /// The section of the world's own CA, and the head of its client.
+    fn own(&self, world: &World) -> (String, String) {
+        let ca = format!(
+            "[ca.sandbox]\nkind = \"swisssign\"\nurl = \"{}\"\nuser = \"{USER}\"\n\
+             api_key = {{ file = {} }}\nauth = \"{}\"\nrate = \"1000/s\"\n",
+            world.ca.url(),
+            json!(world.path("api.key").display().to_string()),
+            self.auth,
+        );
+        let client = format!(
+            "[[client]]\nca = \"sandbox\"\nreference = \"{}\"\n",
+            self.client
+        );
+        (ca, client)
     }
 
     pub fn store_url(&self, world: &World) -> String {

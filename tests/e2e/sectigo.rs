@@ -1,0 +1,481 @@
+//! Sectigo: orders that the CA carries out by itself, alone and beside a CA that answers at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use prevalidate::clock::SystemClock;
+use prevalidate::sandbox::clock::ShiftedClock;
+use prevalidate::sandbox::sectigo::{Behaviour, Delegation, OrderEnd, Scm, ScmOptions};
+use serde_json::json;
+
+use super::world::{Setup, World};
+use crate::support::name_server::write_secret;
+use crate::support::{Keys, NameServer, Policy, Zone};
+
+pub const ORGANISATION: u64 = 12345;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const PASSWORD: &str = "correct horse battery";
+
+/// A Sectigo beside the world's own CA.
+pub struct Site {
+    pub world: World,
+    pub scm: Scm,
+    /// Sectigo's.
+    clock: Arc<ShiftedClock>,
+    method: &'static str,
+}
+
+impl Site {
+    pub fn new(server: &NameServer, method: &'static str) -> Self {
+        let address = server.address();
+        Self::looking(method, move |_| vec![address])
+    }
+
+    pub fn looking(
+        method: &'static str,
+        servers: impl Fn(&str) -> Vec<SocketAddr> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let world = World::looking(servers.clone());
+        let clock = ShiftedClock::over(Arc::new(SystemClock));
+        let options = ScmOptions {
+            clock: Arc::clone(&clock),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            user: "prevalidate".to_owned(),
+            password: PASSWORD.into(),
+            customer_uri: "example".to_owned(),
+            organisations: vec![(ORGANISATION, "Example Org".to_owned())],
+            behaviour: Behaviour {
+                first_look: 1,
+                next_look: 2,
+                ..Behaviour::default()
+            },
+            seed: 7,
+            name_servers: Arc::new(servers),
+        };
+        let scm = world.wait_for(Scm::start(options)).unwrap();
+        write_secret(&world.path("scm.password"), PASSWORD);
+        Self {
+            world,
+            scm,
+            clock,
+            method,
+        }
+    }
+
+    /// The account and the head of its client, which goes on.
+    pub fn sections(&self) -> (String, String) {
+        let ca = format!(
+            "[ca.sectigo]\nkind = \"sectigo\"\nurl = \"{}\"\nuser = \"prevalidate\"\n\
+             password = {{ file = {} }}\ncustomer_uri = \"example\"\nmethod = \"{}\"\n\
+             rate = \"1000/s\"\n",
+            self.scm.url(),
+            json!(self.world.path("scm.password").display().to_string()),
+            self.method,
+        );
+        let client = format!("[[client]]\nca = \"sectigo\"\nreference = \"{ORGANISATION}\"\n");
+        (ca, client)
+    }
+
+    /// An operator who has Sectigo only; the domains are SCM's already.
+    pub fn setup(&self, server: &NameServer, zones: &[&str]) -> Setup {
+        for zone in zones {
+            self.scm.add_domain(zone, ORGANISATION);
+        }
+        Setup {
+            instead: Some(self.sections()),
+            ..self.world.setup(server, zones)
+        }
+    }
+
+    /// The calls since the log was cleared: method and path below `/api`.
+    pub fn calls(&self) -> Vec<String> {
+        let log = self.scm.log();
+        let shown = log.iter().map(|request| {
+            let path = request.path.trim_start_matches("/api");
+            format!("{} {path}", request.method)
+        });
+        shown.collect()
+    }
+}
+
+fn zones() -> Vec<Zone> {
+    let mut zones: Vec<Zone> = (1..=19)
+        .map(|n| Zone::new(&format!("z{n:02}.test"), "@ 3600 TXT \"v=spf1 mx -all\""))
+        .collect();
+    zones.push(Zone::new(
+        "xn--dj-kia8a.vu.test",
+        "@ 3600 TXT \"v=spf1 mx -all\"\n_pki-validation 300 TXT \"somebody else's\"",
+    ));
+    zones
+}
+
+fn twenty_domains(server: &NameServer, method: &'static str) {
+    let site = Site::new(server, method);
+    let zones = zones();
+    let apexes: Vec<&str> = zones.iter().map(|zone| zone.apex.as_str()).collect();
+    let contents = || -> Vec<_> { apexes.iter().map(|apex| server.axfr(apex)).collect() };
+    let before = contents();
+    let mut setup = site.setup(server, &apexes);
+    *setup.domains.last_mut().unwrap() = "déjà.vu.test".to_owned();
+    site.world
+        .run(&setup, &["run", "--wait", "60s"])
+        .exits(0)
+        .says(&["20 domains: 20 valid"]);
+    for apex in &apexes {
+        assert!(site.scm.validated_at(apex).is_some(), "{apex}");
+    }
+    assert_eq!(contents(), before, "every record and TTL is as before");
+    let starts = match method {
+        "cname" => "/start/domain/cname",
+        _ => "/submit/domain/txt",
+    };
+    assert_eq!(site.scm.count(starts), 20, "one order for each");
+
+    site.scm.clear_log();
+    site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    assert_eq!(
+        site.calls(),
+        ["GET /admin/v1/password", "GET /dcv/v1/validation"],
+        "the second night is one list call, beside the day's look at the password"
+    );
+    assert_eq!(contents(), before);
+}
+
+#[test]
+fn on_bind_twenty_domains_are_valid_by_cname_and_the_next_run_is_one_list_call() {
+    let server = NameServer::bind(&zones(), &Keys::of(&["prevalidate"]));
+    twenty_domains(&server, "cname");
+}
+
+#[test]
+fn on_knot_twenty_domains_are_valid_by_txt_and_the_next_run_is_one_list_call() {
+    let server = NameServer::knot(&zones(), &Keys::of(&["prevalidate"]));
+    twenty_domains(&server, "txt");
+}
+
+fn one_zone() -> (NameServer, &'static str) {
+    let zone = Zone::new("a.test", "@ 3600 TXT \"v=spf1 mx -all\"");
+    (
+        NameServer::bind(&[zone], &Keys::of(&["prevalidate"])),
+        "a.test",
+    )
+}
+
+/// The one domain of `status --output json`.
+fn domain(site: &Site, setup: &Setup) -> serde_json::Value {
+    let ran = site
+        .world
+        .run(setup, &["status", "--output", "json"])
+        .json();
+    ran[0].clone()
+}
+
+#[test]
+fn a_renewal_waits_until_the_date_has_moved_and_the_proof_is_there_all_the_time() {
+    for leaves_submitted in [false, true] {
+        let (server, name) = one_zone();
+        let before = server.axfr(name);
+        let site = Site::new(&server, "cname");
+        let setup = site.setup(&server, &[name]);
+        site.scm.change(|behaviour| {
+            behaviour.orders = OrderEnd::Hang;
+            behaviour.leaves_submitted = leaves_submitted;
+        });
+        site.scm.prove(name, DAY * 190);
+        let proven = site.scm.validated_at(name);
+        // The order is taken, and VALIDATED is what it was before.
+        site.world.run(&setup, &["run", "--wait", "6s"]).exits(0);
+        let shown = domain(&site, &setup);
+        assert_eq!(shown["state"], "renewing", "{shown}");
+        let standing = server.axfr(name);
+        assert_ne!(standing, before, "the record stays");
+        assert_eq!(site.scm.count("/submit/domain/cname"), 1);
+        // An hour later, and a day.
+        for (hours, ahead) in [(1, "3600"), (24, "90000")] {
+            site.clock.advance(SignedDuration::from_hours(hours));
+            let ahead = ("PREVALIDATE_CLOCK_AHEAD", ahead);
+            site.world.run_with(&setup, &["run", "--wait", "3s"], ahead);
+            assert_eq!(server.axfr(name), standing, "{ahead:?}: it stays");
+        }
+        assert_eq!(
+            (
+                site.scm.count("/start/domain/cname"),
+                site.scm.count("/submit/domain/cname"),
+                site.scm.validated_at(name)
+            ),
+            (1, 1, proven)
+        );
+        for end in ["/clear", "/delete"] {
+            assert_eq!(site.scm.count(end), 0, "{end}");
+        }
+        site.scm.change(|behaviour| {
+            behaviour.orders = OrderEnd::Fulfilled;
+            behaviour.next_look = 1;
+        });
+        let again = ["run", "--domain", name, "--wait", "30s"];
+        let ahead = ("PREVALIDATE_CLOCK_AHEAD", "90000");
+        site.world.run_with(&setup, &again, ahead).exits(0);
+        assert!(site.scm.validated_at(name) > proven);
+        assert_eq!(server.axfr(name), before);
+        assert_eq!(domain(&site, &setup)["state"], "valid");
+    }
+}
+
+#[test]
+fn a_rejected_order_ends_the_run_with_another_status_and_is_named() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    let site = Site::new(&server, "cname");
+    let setup = site.setup(&server, &[name]);
+    site.scm
+        .change(|behaviour| behaviour.orders = OrderEnd::Rejected);
+    let ran = site.world.run(&setup, &["run", "--wait", "20s"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+    ran.says(&["rejected"]);
+    let shown = domain(&site, &setup);
+    assert_eq!(shown["state"], "held", "{shown}");
+    assert!(shown["reason"].to_string().contains("rejected"), "{shown}");
+    assert_eq!(server.axfr(name), before, "the record of a dead order goes");
+}
+
+#[test]
+fn an_open_order_of_another_hand_is_gone_on_with_and_not_begun_anew() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    let site = Site::new(&server, "txt");
+    let setup = site.setup(&server, &[name]);
+    site.scm
+        .change(|behaviour| behaviour.orders = OrderEnd::Hang);
+    // A run that dies after its submission, and whose store is lost.
+    site.world.run_with(
+        &setup,
+        &["run", "--wait", "20s"],
+        ("PREVALIDATE_CRASH", "reset-done"),
+    );
+    assert_eq!(site.scm.count("/submit/domain/txt"), 1);
+    std::fs::remove_file(setup.store(&site.world)).unwrap();
+    site.scm
+        .change(|behaviour| behaviour.orders = OrderEnd::Fulfilled);
+    site.world.run(&setup, &["run", "--wait", "40s"]).exits(0);
+    assert_eq!(site.scm.count("/submit/domain/txt"), 1, "adopted");
+    assert_eq!(server.axfr(name), before);
+}
+
+#[test]
+fn a_delegation_that_waits_for_a_person_above_is_held_with_that_reason() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[]);
+    setup.domains = vec![name.to_owned()];
+    setup
+        .name_servers
+        .insert(name.to_owned(), vec![server.address()]);
+    let (ca, client) = site.sections();
+    setup.instead = Some((ca, format!("{client}create_domains = true\n")));
+    site.scm
+        .change(|behaviour| behaviour.delegation = Delegation::Requested);
+    let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+    let shown = domain(&site, &setup);
+    assert_eq!(shown["state"], "held", "{shown}");
+    assert!(shown["reason"].to_string().contains("REQUESTED"), "{shown}");
+    site.scm.approve();
+    site.world
+        .run(&setup, &["run", "--domain", name, "--wait", "30s"])
+        .exits(0);
+}
+
+#[test]
+fn two_cas_in_one_configuration_are_served_by_one_run() {
+    let zones = zones();
+    let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
+    let apexes: Vec<&str> = zones.iter().map(|zone| zone.apex.as_str()).collect();
+    let before: Vec<_> = apexes.iter().map(|apex| server.axfr(apex)).collect();
+    let site = Site::new(&server, "cname");
+    let (swisssign, sectigo) = apexes.split_at(10);
+    for domain in sectigo {
+        site.scm.add_domain(domain, ORGANISATION);
+    }
+    let mut setup = site.world.setup(&server, &apexes);
+    setup.domains = swisssign.iter().map(ToString::to_string).collect();
+    let (ca, client) = site.sections();
+    setup.more = format!(
+        "{ca}{client}provider = \"dns\"\ndomains = {}\n",
+        json!(sectigo)
+    );
+    site.world
+        .run(&setup, &["run", "--wait", "60s"])
+        .exits(0)
+        .says(&["20 domains: 20 valid"]);
+    let after: Vec<_> = apexes.iter().map(|apex| server.axfr(apex)).collect();
+    assert_eq!(after, before);
+    site.scm.clear_log();
+    site.world.ca.clear_log();
+    site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    assert_eq!(site.world.ca.log().len(), 1, "one list call");
+    assert_eq!(site.scm.count("/dcv/v1/validation"), 1, "one list call");
+}
+
+#[test]
+fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[name]);
+    let (_, client) = site.sections();
+    let ca =
+        "[ca.sectigo]\nkind = \"sectigo\"\nauth = \"oauth\"\nuser = \"x\"\nmethod = \"http\"\n";
+    let client = client.replace(
+        &format!("\"{ORGANISATION}\""),
+        "\"cli-1\"\ncert_types = [\"TLS\"]",
+    );
+    setup.instead = Some((ca.to_owned(), client));
+    site.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&[
+            "ca.sectigo.client_id: is missing",
+            "ca.sectigo.client_secret: is missing",
+            "ca.sectigo.user: is not used with auth = \"oauth\"",
+            "ca.sectigo.method",
+            "client.reference: must be the id of an organisation",
+            "client.cert_types: must hold some of \"SSL\"",
+        ]);
+}
+
+/// The zone of the domain takes no updates at all; the one that its label leads into takes those of
+/// the only key that there is.
+#[test]
+fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only() {
+    let big = Zone::new(
+        "big.test",
+        "@ 3600 TXT \"v=spf1 mx -all\"\n_pki-validation 300 CNAME big-test.dcv.test.",
+    );
+    let small = Zone::new("dcv.test", "");
+    let server = NameServer::bind(
+        &[big.policy(Policy::Closed), small],
+        &Keys::of(&["prevalidate"]),
+    );
+    let contents = || [server.axfr("big.test"), server.axfr("dcv.test")];
+    let before = contents();
+    let site = Site::new(&server, "txt");
+    let mut setup = site.setup(&server, &["big.test"]);
+    setup
+        .name_servers
+        .insert("dcv.test".to_owned(), vec![server.address()]);
+    site.scm
+        .change(|behaviour| behaviour.orders = OrderEnd::Hang);
+    site.world.run(&setup, &["run", "--wait", "6s"]);
+    assert_eq!(
+        server.txt("big-test.dcv.test").len(),
+        1,
+        "written where it leads"
+    );
+    site.scm
+        .change(|behaviour| behaviour.orders = OrderEnd::Fulfilled);
+    site.world
+        .run(&setup, &["run", "--domain", "big.test", "--wait", "30s"])
+        .exits(0);
+    assert_eq!(contents(), before);
+
+    let (ca, client) = site.sections();
+    let mut strict = setup.clone();
+    strict.instead = Some((format!("{ca}follow_aliases = false\n"), client));
+    strict.name = "strict".to_owned();
+    site.scm.prove("big.test", DAY * 190);
+    let ran = site.world.run(&strict, &["run", "--wait", "3s"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+    assert_eq!(
+        contents(),
+        before,
+        "nothing is written where nobody follows"
+    );
+}
+
+#[test]
+fn a_record_outside_the_domain_is_refused_and_never_published() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    for method in ["cname", "txt"] {
+        let site = Site::new(&server, method);
+        let setup = site.setup(&server, &[name]);
+        site.scm.change(|behaviour| behaviour.owner_outside = true);
+        let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
+        assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+        ran.says(&["does not lie in a.test"]);
+        assert_eq!(server.axfr(name), before);
+    }
+}
+
+#[test]
+fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    type Change = fn(&mut Behaviour);
+    let cases: [(Change, &str); 4] = [
+        (|behaviour| behaviour.no_right = true, "-3"),
+        (|behaviour| behaviour.dcv_off = true, "-1608"),
+        (|behaviour| behaviour.repeats_pages = true, "repeats itself"),
+        (|behaviour| behaviour.delegation = Delegation::NoRight, "-3"),
+    ];
+    for (at, (change, word)) in cases.into_iter().enumerate() {
+        let site = Site::new(&server, "cname");
+        let mut setup = site.setup(&server, &[name]);
+        if word == "repeats itself" {
+            for n in 0..200 {
+                site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
+            }
+        }
+        if at == 3 {
+            let (ca, client) = site.sections();
+            setup.instead = Some((ca, format!("{client}create_domains = true\n")));
+            setup.domains = vec!["new.test".to_owned()];
+        }
+        site.scm.change(change);
+        let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
+        assert_ne!(ran.status.code(), Some(0), "{word}: {}", ran.said());
+        ran.says(&[word]);
+        assert_eq!(server.axfr(name), before, "{word}");
+    }
+}
+
+#[test]
+fn a_list_that_counts_more_rows_than_it_shows_is_believed_as_far_as_it_goes() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let setup = site.setup(&server, &[name]);
+    for n in 0..399 {
+        site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
+    }
+    site.scm.change(|behaviour| behaviour.counts_too_many = 1);
+    site.world
+        .run(&setup, &["run", "--wait", "30s", "-v"])
+        .says(&["401"]);
+    assert_eq!(domain(&site, &setup)["state"], "valid");
+    // Two full pages, and one that is empty: the last row may be on it.
+    site.scm.clear_log();
+    site.world.run(&setup, &["run", "--wait", "3s"]);
+    assert_eq!(site.scm.count("/dcv/v1/validation"), 3);
+}
+
+#[test]
+fn the_commands_about_the_ca_work_at_sectigo() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[name]);
+    site.scm.prove(name, DAY);
+    setup.domains.clear();
+    site.world.run(&setup, &["import", "--from-ca"]).exits(0);
+    site.world
+        .run(&setup, &["status", "--refresh"])
+        .exits(0)
+        .says(&["valid"]);
+    site.world
+        .run(&setup, &["remove", name, "--at-ca", "--yes"])
+        .exits(0);
+    assert!(
+        site.calls()
+            .iter()
+            .any(|call| call.starts_with("DELETE /domain/v1/"))
+    );
+}
