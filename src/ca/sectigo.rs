@@ -59,6 +59,8 @@ pub static KIND: validation::Kind = validation::Kind {
 
 /// A fresh order is looked at by SCM within minutes; afterwards at the moments that it names.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
+/// A first look that SCM means to take within this time is waited for.
+const NEAR: SignedDuration = SignedDuration::from_mins(2);
 /// When to look again at an order of which SCM names no moment.
 const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
 
@@ -208,7 +210,9 @@ impl Sectigo {
         let after = |span| now.saturating_add(span).unwrap_or(Timestamp::MAX);
         let order = found.open_order();
         if order.is_none_or(|order| order.last_check.is_none()) {
-            return after(SOON);
+            let first = order.and_then(|order| order.next_check);
+            let is_near = |&next: &Timestamp| next > now && next <= after(NEAR);
+            return first.filter(is_near).unwrap_or_else(|| after(SOON));
         }
         order
             .and_then(|order| order.next_check)

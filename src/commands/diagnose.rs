@@ -13,7 +13,7 @@ use super::{Exit, Failed, Global, asked};
 use crate::clock::{Clock, SystemClock};
 use crate::config::names;
 use crate::output::Output;
-use crate::prevalidation::{DomainName, NameError, RecordName};
+use crate::prevalidation::{Attempt, ChallengeData, DomainName, NameError, RecordName};
 use crate::propagation::Wanted;
 use crate::propagation::resolver::Resolver;
 use known::Surroundings;
@@ -135,6 +135,24 @@ impl Given {
             None => Wanted::Txt,
         };
         value.map(of)
+    }
+
+    /// The record of the attempt that is under way, where nobody named another one and it is more
+    /// than a value at the domain.
+    fn of_attempt(&self, attempt: Option<&Attempt>) -> Option<Self> {
+        if self.value.is_some() || self.owner.is_some() || self.cname.is_some() {
+            return None;
+        }
+        let challenge = attempt?.challenge.as_ref()?;
+        let (value, cname) = match &challenge.data {
+            ChallengeData::Txt(value) => (Some(value.clone()), None),
+            ChallengeData::Cname(target) => (None, Some(target.clone())),
+        };
+        Some(Self {
+            value,
+            owner: Some(challenge.owner.clone()),
+            cname,
+        })
     }
 
     /// Reads the options; all faults come back at once.

@@ -144,8 +144,8 @@ impl<'a> Clients<'a> {
         let ca = self.ca(section);
         let account = ca.as_ref().and_then(|name| self.cas.get(name)?.as_ref());
         self.is_sandbox = account.is_some_and(|account| is_loopback(&account.url));
-        // Of an account with a fault of its own the kind is not known: most are of the first.
-        let kind = account.map_or(registry::ADAPTERS[0], |account| account.kind);
+        // Of an account with a fault of its own the kind is not known.
+        let kind = account.map(|account| account.kind);
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");
@@ -153,7 +153,7 @@ impl<'a> Clients<'a> {
             }
             (true, false) => {
                 let text = section.text("reference")?;
-                match (kind.check_client)(text) {
+                match kind.map_or(Ok(()), |kind| (kind.check_client)(text)) {
                     Ok(()) => Some(ClientSelector::Reference(text.to_owned())),
                     Err(why) => {
                         section.fault("reference", why);
@@ -172,7 +172,7 @@ impl<'a> Clients<'a> {
             }
         };
         self.at_hand = (ca.clone(), selector.clone());
-        let values = own_settings(section, kind);
+        let values = kind.map_or_else(Values::default, |kind| own_settings(section, kind));
         let provider = self.provider(section, used).flatten();
         let mut domains = Vec::new();
         for (text, line) in section

@@ -152,7 +152,9 @@ impl Policy {
     pub fn renew_at(&self, domain: &DomainName, proof: &Proof) -> Option<Timestamp> {
         let end = self.reuse.usable_until(proof)?;
         let mut limit = self.reuse.limit_at(end);
-        let made = proof.made_at();
+        // Where the CA shows no date, the first reading says nothing about the proof's life: a listing
+        // would put off every renewal.
+        let made = proof.validated_at.and(proof.made_at());
         if let Some(made) = made {
             limit = limit.min(end.duration_since(made));
         }

@@ -322,14 +322,10 @@ fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
     let (server, name) = one_zone();
     let site = Site::new(&server, "cname");
     let mut setup = site.setup(&server, &[name]);
-    let (_, client) = site.sections();
+    let (good, client) = site.sections();
     let ca =
         "[ca.sectigo]\nkind = \"sectigo\"\nauth = \"oauth\"\nuser = \"x\"\nmethod = \"http\"\n";
-    let client = client.replace(
-        &format!("\"{ORGANISATION}\""),
-        "\"cli-1\"\ncert_types = [\"TLS\"]",
-    );
-    setup.instead = Some((ca.to_owned(), client));
+    setup.instead = Some((ca.to_owned(), client.clone()));
     site.world
         .run(&setup, &["config", "check"])
         .exits(2)
@@ -337,7 +333,17 @@ fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
             "ca.sectigo.client_id: is missing",
             "ca.sectigo.client_secret: is missing",
             "ca.sectigo.user: is not used with auth = \"oauth\"",
-            "ca.sectigo.method",
+            "ca.sectigo.method: must be \"cname\" or \"txt\"",
+        ]);
+    let client = client.replace(
+        &format!("\"{ORGANISATION}\""),
+        "\"cli-1\"\ncert_types = [\"TLS\"]",
+    );
+    setup.instead = Some((good, client));
+    site.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&[
             "client.reference: must be the id of an organisation",
             "client.cert_types: must hold some of \"SSL\"",
         ]);

@@ -62,13 +62,19 @@ impl Report {
         now: Timestamp,
     ) -> Result<Self, Failed> {
         let known = around.known(domain, client).await?;
+        let attempt = known.row.as_ref().map(|row| &row.attempt);
+        let of_attempt = given.of_attempt(attempt);
+        let given = of_attempt.as_ref().unwrap_or(given);
         let value = given.value.as_deref();
         let (ca, registration) = around.ask_ca(&known).await.unzip();
         let registration = registration
             .flatten()
             .filter(|registration| !around.is_proven(registration, now));
         let unproven = registration.as_ref();
-        let wanted = Wanted::of(given, &known, registration.as_ref(), now);
+        let mut wanted = Wanted::of(given, &known, registration.as_ref(), now);
+        if of_attempt.is_some() {
+            wanted.from = Some("the attempt that is under way");
+        }
         let caa_names = around.caa_names(known.view.as_ref());
         // Where we write, what the ledger does not show was not written; elsewhere nobody here
         // knows since when it stands.

@@ -235,7 +235,12 @@ async fn check(shared: &Shared, name: &str) {
     let Some(order) = order.filter(|order| order.stage == Stage::Submitted) else {
         return;
     };
-    let owner = order.host.trim_end_matches('.');
+    let servers_of = |name: &str| (shared.name_servers)(name);
+    // A CNAME record is the record itself; a value may stand where an alias leads.
+    let owner = match order.method {
+        "CNAME" => order.host.trim_end_matches('.').to_owned(),
+        _ => end_of_aliases(order.host.trim_end_matches('.'), servers_of).await,
+    };
     let data = match order.method {
         "CNAME" => Data::Cname(&order.point),
         _ => Data::Txt(&order.point),
@@ -245,8 +250,8 @@ async fn check(shared: &Shared, name: &str) {
         may_fail: 0,
         seed: 0,
     };
-    let servers = (shared.name_servers)(owner);
-    let seen = look::look(owner, data, &servers, every).await.is_ok();
+    let servers = servers_of(&owner);
+    let seen = look::look(&owner, data, &servers, every).await.is_ok();
     let now = shared.now();
     let mut state = shared.state();
     let Some(domain) = state.book.domain_mut(name) else {
@@ -271,6 +276,22 @@ async fn check(shared: &Shared, name: &str) {
             current.next_check = after(now, behaviour.next_look);
         }
     }
+}
+
+/// Where the aliases lead that begin at `name`, as CAs follow them.
+async fn end_of_aliases(
+    name: &str,
+    servers_of: impl Fn(&str) -> Vec<std::net::SocketAddr>,
+) -> String {
+    const MOST: usize = 8;
+    let mut name = name.to_ascii_lowercase();
+    for _ in 0..MOST {
+        match look::alias(&name, &servers_of(&name)).await {
+            Some(next) => name = next.to_ascii_lowercase(),
+            None => break,
+        }
+    }
+    name
 }
 
 fn after(now: Timestamp, seconds: i64) -> Option<Timestamp> {

@@ -53,7 +53,8 @@ impl Task {
         now: Timestamp,
     ) {
         let attempt = &self.observed.attempt;
-        if attempt.since.is_none() || attempt.hold.is_some() {
+        let is_over = attempt.since.is_none() || attempt.value.is_none();
+        if is_over || attempt.hold.is_some() {
             return;
         }
         let by_itself = self.policy(worker).looks_by_itself;
@@ -61,10 +62,9 @@ impl Task {
             Some(Verdict::Taken { look_at }) => self.taken(worker, Some(look_at), now),
             // The word was true before; the date has not moved, so the CA has not looked yet.
             Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
-            Some(Verdict::NotSeen) if by_itself => {
-                if attempt.challenge.is_some() {
-                    self.order_gone(worker, now);
-                }
+            // It had taken an order, and shows none that is under way.
+            Some(Verdict::NotSeen) if attempt.look_at.is_some() || attempt.order.is_some() => {
+                self.order_gone(worker, now);
             }
             _ => {
                 let words = self.words().unwrap_or("no reason given").to_owned();
