@@ -4,6 +4,7 @@
 //!
 //! A new kind is one folder here, one line in the registry, one folder of the sandbox.
 
+pub mod adapter;
 pub mod authority;
 pub mod conformance;
 pub mod csr;

@@ -12,13 +12,12 @@ pub mod dns;
 pub mod guests;
 mod line;
 mod look;
+mod secret;
 pub mod sectigo;
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +33,7 @@ use ca::{Behaviour, Ca, CaOptions, Lifetimes, published_lifetimes};
 use clock::ShiftedClock;
 use dns::{Dns, Follow, Zone};
 use guests::Guest;
+use secret::{about, write_secret};
 
 /// The service account of a sandbox.
 pub const USER: &str = "MPKI0000001.AutoRAO";
@@ -286,27 +286,6 @@ fn tsig_keygen(name: &str, secret: &[u8]) -> String {
         "key \"{name}\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{}\";\n}};\n",
         STANDARD.encode(secret)
     )
-}
-
-fn write_secret(path: &Path, text: &str) -> io::Result<()> {
-    let write = || {
-        // An old file may be readable by others, and its mode would stay.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?
-            .write_all(text.as_bytes())
-    };
-    write().map_err(|error| about(error, "write the secret", path.display()))
-}
-
-fn about(error: io::Error, what: &str, subject: impl std::fmt::Display) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {what} {subject}: {error}"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod listing;
 mod login;
 mod organisations;
 mod settings;
-mod table;
+pub mod table;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -34,7 +34,6 @@ use self::login::Credentials;
 pub use self::settings::{
     CERTIFICATE_URL, Creation, Login, OAUTH_URL, PASSWORD_URL, Settings, TOKEN_URL,
 };
-pub use self::table::ADAPTER;
 use super::http::answer::Answer;
 use super::http::redact::clean;
 use super::http::{Body, Call, Http, Kind};

@@ -179,7 +179,7 @@ pub fn read_secret(key: &str, source: &SecretSource) -> Result<SecretString, Sec
     }
 }
 
-/// An account as it was configured, for [`Adapter::connect`](super::registry::Adapter::connect).
+/// An account as it was configured, for [`Adapter::connect`](super::adapter::Adapter::connect).
 pub struct Account<'a> {
     /// How the CA is reached; the base is the `url` as it was written.
     pub reach: Reach,

@@ -18,7 +18,7 @@ mod listing;
 
 mod register;
 mod settings;
-mod table;
+pub mod table;
 mod wire;
 
 use std::fmt;
@@ -32,7 +32,6 @@ use self::auth::Credentials;
 use self::error::ApiError;
 use self::listing::Reader;
 pub use self::settings::{Auth, Settings};
-pub use self::table::{ADAPTER, KEYS};
 use super::http::answer::Answer;
 use super::http::redact::clean;
 use super::http::{Call, Http, Kind, Sink};

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::challenge::Challenge;
+use super::lateness::Lateness;
 use super::registration::{Proof, Token};
 use super::reuse::after;
-use super::waiting::Lateness;
 
 /// What is remembered about the way to the next proof. Everything else is looked up afresh.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

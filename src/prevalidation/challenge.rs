@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::name::{DomainName, escape};
-use super::reuse::before;
 
 /// The octets that one TXT value may have. Random values have 32 to 240; the rest is room for
 /// values that name an account.
@@ -165,7 +164,7 @@ impl Challenge {
         };
         let life = self.made.map(|made| end.duration_since(made));
         let margin = life.map_or(margin, |life| margin.min(life / 3));
-        before(end, margin) > now
+        end.saturating_sub(margin).unwrap_or(Timestamp::MIN) > now
     }
 
     /// Whether `other` asks for the same record, whatever its dates.

@@ -2,12 +2,11 @@
 //! too long (rule 7). Nothing is given up and no record is removed because of a
 //! time-out.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
+use super::lateness::Lateness;
 use super::observed::Observed;
 use super::planner::{ASKED_AGAIN, Decision, Step};
 use super::reuse::after;
@@ -18,31 +17,6 @@ pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Nobody expects any more that it comes right by itself.
 pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
-
-/// How long a value waits to be proven, in terms that decide who is told.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Lateness {
-    /// As long as it takes.
-    #[default]
-    InTime,
-    /// Longer than [`LATE_AFTER`]: a warning.
-    Late,
-    /// Longer than [`OVERDUE_AFTER`]: a person is needed.
-    Overdue,
-}
-
-impl fmt::Display for Lateness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InTime => "in time",
-            Self::Late => "late",
-            Self::Overdue => "overdue",
-        })
-    }
-}
 
 impl Attempt {
     /// How late it is.

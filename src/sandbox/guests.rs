@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::clock::ShiftedClock;
 use super::dns::Dns;
+use super::secret::write_secret;
 use super::sectigo::{Behaviour, Scm, ScmOptions};
-use super::write_secret;
 use crate::prevalidation::DomainName;
 
 /// The administrator of a sandbox's Sectigo.

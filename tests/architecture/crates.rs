@@ -46,11 +46,6 @@ const CIRCLES: &[&[&str]] = &[
     &["crate::commands::plan", "crate::commands::run"],
     &["crate::commands::summary", "crate::commands::work"],
     &[
-        "crate::ca::registry",
-        "crate::ca::swisssign",
-        "crate::ca::swisssign::table",
-    ],
-    &[
         "crate::config::ca",
         "crate::config::clients",
         "crate::config::hooks",
@@ -62,12 +57,6 @@ const CIRCLES: &[&[&str]] = &[
         "crate::notify::concern",
         "crate::notify::decide",
         "crate::notify::notice",
-    ],
-    &[
-        "crate::prevalidation::attempt",
-        "crate::prevalidation::observed",
-        "crate::prevalidation::planner",
-        "crate::prevalidation::waiting",
     ],
     &[
         "crate::prevalidation::order",

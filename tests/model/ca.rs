@@ -12,9 +12,10 @@ use prevalidate::ca::{
 };
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{
-    Challenge, Counts, DomainName, Effect, Order, OrderState, Proof, Registration, ReuseTable,
-    Status, Token,
+    DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
 };
+
+use super::by_orders::BY_ORDERS;
 
 /// What is written nowhere about the real CA.
 #[derive(Debug, Clone)]
@@ -93,7 +94,7 @@ pub struct State {
     pub ways: Vec<Way>,
     /// What a client may never do while an order is under way.
     pub trespasses: Vec<String>,
-    serial: u64,
+    pub(super) serial: u64,
 }
 
 impl State {
@@ -109,8 +110,8 @@ pub type Eyes = Arc<dyn Fn(&str) -> Vec<Vec<u8>> + Send + Sync>;
 #[derive(Clone)]
 pub struct ModelCa {
     pub state: Arc<Mutex<State>>,
-    clock: SimulatedClock,
-    eyes: Eyes,
+    pub(super) clock: SimulatedClock,
+    pub(super) eyes: Eyes,
     pub reuse: ReuseTable,
     /// It begins validations by a start that keeps the proof, and looks by itself.
     pub by_orders: bool,
@@ -167,58 +168,7 @@ impl ModelCa {
         state.ways.pop().unwrap_or(Way::Clear)
     }
 
-    /// What the CA has done by itself until now.
-    fn settle(&self, state: &mut State) {
-        let now = self.clock.now();
-        let behaviour = state.behaviour.clone();
-        for entry in state.entries.values_mut() {
-            let Some((_, next)) = entry.order.as_ref().and_then(|order| order.submitted) else {
-                continue;
-            };
-            if next > now {
-                continue;
-            }
-            let seen = (self.eyes)(entry.domain.as_str());
-            let visible = seen.iter().any(|value| value == entry.token.as_bytes());
-            if visible && !behaviour.sees_nothing {
-                (entry.validated_at, entry.proof, entry.order) = (Some(now), true, None);
-            } else if let Some(order) = &mut entry.order {
-                order.submitted = order
-                    .submitted
-                    .map(|(at, _)| (at, now + behaviour.looks_every));
-            }
-        }
-    }
-
-    /// An entry of a CA that carries orders out; a list shows less of it.
-    fn show_order(&self, entry: &Entry, behaviour: &Behaviour, is_summary: bool) -> Registration {
-        let challenge = entry.order.as_ref().filter(|_| !is_summary).map(|_| {
-            let owner = entry.domain.as_str();
-            Challenge::txt(&entry.domain, owner, &entry.token, Counts::Published).unwrap()
-        });
-        let order = entry.order.as_ref().map(|order| Order {
-            id: (!is_summary).then(|| order.id.clone()),
-            state: match order.submitted {
-                Some(_) => OrderState::Submitted,
-                None => OrderState::Begun,
-            },
-            submitted_at: order.submitted.map(|(at, _)| at).filter(|_| !is_summary),
-            last_check: None,
-            next_check: order
-                .submitted
-                .map(|(_, next)| next)
-                .filter(|_| !is_summary),
-        });
-        Registration {
-            token: None,
-            challenge,
-            order,
-            is_summary,
-            ..self.show_token(entry, behaviour)
-        }
-    }
-
-    fn show(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
+    pub(super) fn show(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
         if self.by_orders {
             self.show_order(entry, behaviour, false)
         } else {
@@ -226,7 +176,7 @@ impl ModelCa {
         }
     }
 
-    fn show_token(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
+    pub(super) fn show_token(&self, entry: &Entry, behaviour: &Behaviour) -> Registration {
         let now = self.clock.now();
         let valid = self.end(entry).is_some();
         Registration {
@@ -262,7 +212,7 @@ impl ModelCa {
     }
 
     /// The call on its way there, what it does, and on its way back.
-    fn travel<T>(
+    pub(super) fn travel<T>(
         &self,
         effect: Option<(Effect, &DomainName)>,
         act: impl FnOnce(&mut State) -> Result<T, CaError>,
@@ -317,7 +267,7 @@ impl ModelCa {
         }
     }
 
-    fn name_of(&self, reference: &str) -> Option<DomainName> {
+    pub(super) fn name_of(&self, reference: &str) -> Option<DomainName> {
         self.state
             .lock()
             .unwrap()
@@ -326,7 +276,10 @@ impl ModelCa {
             .map(|entry| entry.domain.clone())
     }
 
-    fn entry_of<'a>(state: &'a mut State, reference: &str) -> Result<&'a mut Entry, CaError> {
+    pub(super) fn entry_of<'a>(
+        state: &'a mut State,
+        reference: &str,
+    ) -> Result<&'a mut Entry, CaError> {
         state
             .entries
             .get_mut(reference)
@@ -363,7 +316,7 @@ impl ModelCa {
 
 /// Whether a start keeps the proof is not known of it, as of SwissSign.
 static BY_TOKENS: Kind = KIND;
-const KIND: Kind = Kind {
+pub const KIND: Kind = Kind {
     name: "model",
     register_batch: 50,
     start_keeps_proof: None,
@@ -372,81 +325,6 @@ const KIND: Kind = Kind {
     caa_names: &["swisssign.com"],
     reuse: ReuseTable::default,
 };
-
-/// One that begins by a start, keeps the proof meanwhile, and looks by itself, as Sectigo does.
-static BY_ORDERS: Kind = Kind {
-    name: "model-orders",
-    start_keeps_proof: Some(true),
-    looks_by_itself: true,
-    ..KIND
-};
-
-impl ModelCa {
-    /// A start of the kind that gives an order.
-    fn begin(&self, reference: &str) -> Result<Started, CaError> {
-        let name = self.name_of(reference);
-        let now = self.clock.now();
-        let effect = name.as_ref().map(|name| (Effect::Start, name));
-        let answer = self.travel(effect, |state| {
-            state.serial += 1;
-            let serial = state.serial;
-            let known = Self::entry_of(state, reference)?.clone();
-            if known
-                .order
-                .as_ref()
-                .is_some_and(|order| order.submitted.is_some())
-            {
-                let what = format!("start of {} while its order is under way", known.domain);
-                state.trespasses.push(what);
-                return Err(CaError::new(Failure::Refused, "409: an order is open"));
-            }
-            let entry = Self::entry_of(state, reference)?;
-            entry.token = format!("swiss-pki=model{serial:020}");
-            entry.token_at = now;
-            entry.order = Some(Course {
-                id: serial.to_string(),
-                submitted: None,
-            });
-            let entry = entry.clone();
-            Ok(self.show(&entry, &state.behaviour))
-        });
-        answer.map(|registration| Started {
-            registration,
-            look_at: None,
-        })
-    }
-
-    /// A submission of the kind that takes orders.
-    fn take(&self, reference: &str) -> Result<Submission, CaError> {
-        let name = self.name_of(reference);
-        let now = self.clock.now();
-        let effect = name.as_ref().map(|name| (Effect::Validate, name));
-        let registration = self.travel(effect, |state| {
-            let every = state.behaviour.looks_every;
-            let entry = Self::entry_of(state, reference)?;
-            let open = entry.order.as_ref().and_then(|order| order.submitted);
-            if let Some((at, _)) = open {
-                let what = format!("{} was submitted at {at} and again at {now}", entry.domain);
-                state.trespasses.push(what);
-                return Err(CaError::new(Failure::Refused, "409: submitted already"));
-            }
-            if let Some(order) = &mut entry.order {
-                order.submitted = Some((now, now + every));
-            }
-            let entry = entry.clone();
-            Ok(self.show(&entry, &state.behaviour))
-        })?;
-        let open = registration.open_order().and_then(|order| order.next_check);
-        Ok(Submission {
-            verdict: match open {
-                Some(look_at) => Verdict::Taken { look_at },
-                None if registration.status == Status::Valid => Verdict::Proven,
-                None => Verdict::NotSeen,
-            },
-            registration,
-        })
-    }
-}
 
 #[async_trait]
 impl Validation for ModelCa {

@@ -1,6 +1,7 @@
 //! The worker against a world in memory: every crash point, random histories, months in seconds.
 
 mod agree;
+mod by_orders;
 mod ca;
 mod clients;
 mod crash;

@@ -10,7 +10,7 @@ use super::settings::{
     CERTIFICATE_URL, Creation, Login, OAUTH_URL, PASSWORD_URL, Settings, TOKEN_URL,
 };
 use super::{KIND, Sectigo};
-use crate::ca::registry::Adapter;
+use crate::ca::adapter::Adapter;
 use crate::ca::settings::{Account, Conditions, Form, Setting, Values};
 use crate::ca::validation::Method;
 use crate::ca::{CaError, Failure, Validation};

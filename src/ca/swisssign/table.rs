@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::{Auth, Settings, doubt_of_key};
 use super::{KIND, SwissSign, issuing};
-use crate::ca::registry::Adapter;
+use crate::ca::adapter::Adapter;
 use crate::ca::settings::{Account, Conditions, Form, Setting, Values};
 use crate::ca::token::check_prefix;
 use crate::ca::{CaError, Validation};
