@@ -18,7 +18,7 @@ pub mod sectigo;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -292,6 +292,8 @@ fn tsig_keygen(name: &str, secret: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::os::unix::fs::PermissionsExt;
+
+    use std::path::Path;
 
     use super::*;
     use crate::clock::SystemClock;

@@ -62,7 +62,7 @@ pub(super) fn names(
 }
 
 /// The part of the inventory that a command is about: a domain may be at several clients.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub(super) struct Part {
     /// Only at this client: its name, its `cli-…`, or CA/CLIENT
     #[arg(long, value_name = "CLIENT")]

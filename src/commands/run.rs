@@ -69,8 +69,9 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
             .try_into()
             .unwrap_or(SignedDuration::MAX)
     });
-    let certificates =
-        only.is_none() && args.which.client.is_none() && settings.policy.mode == Mode::Manage;
+    let certificates = only.is_none()
+        && args.which.part == asked::Part::default()
+        && settings.policy.mode == Mode::Manage;
     let order = Order {
         command: "run",
         targets,

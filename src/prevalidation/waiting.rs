@@ -3,7 +3,7 @@
 //! time-out.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::attempt::Attempt;
 use super::lateness::Lateness;

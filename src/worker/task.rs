@@ -12,8 +12,8 @@ use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Policy, Progress, Proof, Registration, Sighting,
-    Status, Step, Waiting, next_step,
+    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Policy, Progress, Proof, Registration,
+    Sighting, Status, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 

@@ -204,7 +204,7 @@ pub(super) async fn by_hand(
         Wish::Fetch => Vec::new(),
         _ => domains_of(settings, names),
     };
-    let worker = upkeep(settings, ports, domains, intake, &run, &stop);
+    let worker = upkeep(settings, ports, &domains, intake, &run, &stop).await?;
     let deadline = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
     go(
         worker.as_ref(),
@@ -224,17 +224,18 @@ fn refused(why: String) -> Failed {
 }
 
 /// The worker that proves the domains first; `None`: there are none.
-fn upkeep(
+async fn upkeep(
     settings: &Settings,
     ports: Ports,
-    domains: Vec<DomainName>,
+    domains: &[DomainName],
     intake: crate::worker::Intake,
     run: &str,
     stop: &CancellationToken,
-) -> Option<Worker> {
+) -> Result<Option<Worker>, Failed> {
     if domains.is_empty() {
-        return None;
+        return Ok(None);
     }
+    let rows = ports.store.rows_of(domains).await?;
     let mut targets = wire::targets(settings);
     targets.retain(|target| {
         settings.clients.iter().any(|client| {
@@ -244,21 +245,21 @@ fn upkeep(
         })
     });
     let options = Options {
-        only: Some(domains),
+        only: Some(rows.into_iter().map(|row| row.key).collect()),
         afresh: true,
         intake,
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
         ..Options::new(format!("{run}/{}", std::process::id()), run)
     };
-    Some(Worker::new(
+    Ok(Some(Worker::new(
         ports,
         wire::policy(settings),
         targets,
         options,
         stop.clone(),
         Arc::new(|_| {}),
-    ))
+    )))
 }
 
 /// Both lives at once, until nothing is due, the time is over, or a signal comes.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::asked::{Asked, page};
-use super::behaviour::{Behaviour, Delegation};
+use super::behaviour::Delegation;
 use super::book::Domain;
 use super::wire::{Reply, row};
 use super::{State, dcv, ssl_calls};

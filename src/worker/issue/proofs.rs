@@ -69,15 +69,15 @@ impl Issuer {
         let Ok(name) = DomainName::from_a_labels(name) else {
             return Ok(Vec::new());
         };
-        let mut found = Vec::new();
-        for above in name.at_and_above() {
-            let Ok(above) = DomainName::from_a_labels(above) else {
-                continue;
-            };
-            found.extend(self.ports.store.domain(&above).await?);
-        }
+        let above = name.at_and_above();
+        let above: Vec<_> = above
+            .into_iter()
+            .filter_map(|one| DomainName::from_a_labels(one).ok())
+            .collect();
+        let mut found = self.ports.store.rows_of(&above).await?;
         let client = certificate.client.as_ref();
-        found.retain(|row: &DomainRow| client.is_some_and(|client| client.key == row.client));
+        found.retain(|row| client.is_some_and(|client| client.key == row.client));
+        found.sort_by_key(|row| std::cmp::Reverse(row.domain.as_str().len()));
         Ok(found)
     }
 

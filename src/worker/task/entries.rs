@@ -29,8 +29,7 @@ impl Task {
         now: Timestamp,
     ) -> &mut LedgerEntry {
         let id = rand::random_range(1..i64::MAX);
-        let wanted =
-            LedgerEntry::intended(id, self.fence.key.clone(), owner, data, provider, now);
+        let wanted = LedgerEntry::intended(id, self.fence.key.clone(), owner, data, provider, now);
         let ledger = &mut self.observed.ledger;
         let known = ledger
             .iter()

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use prevalidate::ca::Failure;
 use prevalidate::ca::issuing::{
     Fetched, Found, Issuing, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
 };
 use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::ca::validation::Method;
-use prevalidate::ca::{Failure, Validation};
 use prevalidate::clock::Clock;
 use prevalidate::issuance::{OrderState, RevocationReason};
 use prevalidate::prevalidation::Challenge;
