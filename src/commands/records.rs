@@ -114,10 +114,14 @@ impl Records {
             may_go: Vec::new(),
         };
         for entry in entries {
-            let current = wanted
-                .get(&entry.key)
-                .and_then(|row| row.attempt.value.as_ref());
-            let needed = current == Some(&entry.value)
+            let is_current = wanted.get(&entry.key).is_some_and(|row| {
+                let attempt = &row.attempt;
+                match &attempt.challenge {
+                    Some(challenge) => entry.carries(challenge),
+                    None => attempt.value.as_ref() == Some(&entry.value),
+                }
+            });
+            let needed = is_current
                 && matches!(
                     entry.state,
                     LedgerState::Intended | LedgerState::Published | LedgerState::Foreign
