@@ -94,8 +94,8 @@ async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Ex
             format!("{shown_from} cannot be copied into itself"),
         ));
     }
-    let source = from.open_read_only(None).await?;
-    let source = source
+    let source = from.open_to_copy().await?;
+    let (source, _folder) = source
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no store at {shown_from}")))?;
     let before = contents(&*source).await?;
     if args.dry_run {

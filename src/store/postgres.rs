@@ -65,6 +65,8 @@ pub struct PostgresStore {
     pool: PgPool,
     /// How its transactions begin.
     begin: &'static str,
+    /// Its tables are of an older program, and only copied.
+    is_older: bool,
     /// Where the host's name has several addresses.
     relay: Option<Arc<Relay>>,
     closed: CancellationToken,
@@ -160,6 +162,21 @@ impl PostgresStore {
         }
     }
 
+    /// Opens it for a copy: an older schema is read as it is, by
+    /// [`records`](super::Store::records) alone.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_to_copy(
+        url: &str,
+        password: Option<&SecretString>,
+    ) -> Result<Option<Self>, StoreError> {
+        let store = Self::at(url, password, READ_ONLY).await?;
+        let content = store.told(bounded(FIRST_LOOK, store.look_in(None)).await)?;
+        let is_older = content == Content::Older;
+        Ok((content != Content::Empty).then_some(Self { is_older, ..store }))
+    }
+
     async fn at(
         url: &str,
         password: Option<&SecretString>,
@@ -202,6 +219,7 @@ impl PostgresStore {
             place,
             pool,
             begin,
+            is_older: false,
             relay: relay.map(Arc::new),
             closed: CancellationToken::new(),
         })

@@ -119,9 +119,27 @@ impl Kind {
         }
     }
 
+    /// The same in a schema of before rows had keys: columns that it lacks say nothing there.
+    fn columns_of_older(self) -> String {
+        let new: &[&str] = match self {
+            Self::Ledger => &["domain", "record", "kind"],
+            Self::History => &["client"],
+            _ => &[],
+        };
+        let columns = self.columns().split(", ").map(|column| {
+            let column = column.trim();
+            if new.contains(&column) {
+                format!("CAST(NULL AS text) AS {column}")
+            } else {
+                column.to_owned()
+            }
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
     /// A statement for one page: its parameters are the last key before it and the number of rows.
     /// `id` is what orders rows that have no key of their own.
-    pub(super) fn select(self, id: &str) -> String {
+    pub(super) fn select(self, id: &str, is_older: bool) -> String {
         let (key, from) = match self {
             Self::Domain | Self::Certificate => ("name", "?"),
             Self::Look => ("client", "?"),
@@ -131,7 +149,11 @@ impl Kind {
                 (id, "CAST(? AS bigint)")
             }
         };
-        let (columns, table, from) = (self.columns(), self.as_str(), from.replace('?', "$1"));
+        let columns = match is_older {
+            true => self.columns_of_older(),
+            false => self.columns().to_owned(),
+        };
+        let (table, from) = (self.as_str(), from.replace('?', "$1"));
         format!(
             "SELECT {columns}, CAST({key} AS text) AS cursor FROM {table} WHERE {key} > {from} ORDER BY {key} LIMIT $2"
         )

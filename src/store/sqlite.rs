@@ -170,6 +170,23 @@ impl SqliteStore {
         Ok(content == Content::Older)
     }
 
+    /// Copies a store of an older program into a new file and brings the copy up to date; the store
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// As for [`open_read_only`](Self::open_read_only), and when the copy cannot be written.
+    pub async fn upgraded_copy(url: &str, file: &Path) -> Result<Self, StoreError> {
+        let place = Place::parse(url)?;
+        let Place::File(path) = &place else {
+            return Self::open(url, None).await;
+        };
+        let older = Self::looking(&place, path);
+        older.told(older.look_in(None).await)?;
+        older.copy_to(file).await?;
+        older.close().await;
+        Self::open(&format!("sqlite:{}", file.display()), None).await
+    }
+
     /// Copies everything into a new file: there `plan` may try out what must not happen here.
     ///
     /// # Errors

@@ -308,6 +308,57 @@ async fn statements_of_older_programs_work_in_the_file_of_today() {
     }
 }
 
+/// A copy has all that the older store has, and the older one is as it was.
+#[tokio::test]
+async fn a_store_of_an_older_program_can_be_copied_without_being_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let mut old = raw(&path).await;
+    for migration in &migrations("src/store/migrations")[..3] {
+        let migration = sqlx::AssertSqlSafe(migration.clone());
+        sqlx::raw_sql(migration).execute(&mut old).await.unwrap();
+    }
+    let stamp = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = 3",
+        0x7076_616c
+    );
+    let fill = format!("{stamp}; {}", include_str!("statements/sqlite_3.sql"));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(fill))
+        .execute(&mut old)
+        .await
+        .unwrap();
+    old.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let file = dir.path().join("copy.db");
+    let copy = SqliteStore::upgraded_copy(&url(&path), &file)
+        .await
+        .unwrap();
+    has_taken(&copy).await;
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    let database = Cluster::shared().database().await;
+    for migration in &migrations("src/store/postgres/migrations")[..2] {
+        database.run(migration).await;
+    }
+    let mut old = database.connect().await;
+    let fill = include_str!("statements/postgres_2.sql");
+    sqlx::raw_sql(fill).execute(&mut old).await.unwrap();
+    use prevalidate::store::postgres::PostgresStore;
+    let older = PostgresStore::open_to_copy(&database.url, None).await;
+    let older = older.unwrap().unwrap();
+    let into = SqliteStore::open("sqlite::memory:", None).await.unwrap();
+    let all = prevalidate::store::Kind::ALL;
+    into.restore(&older, &all, &|_, _| {}).await.unwrap();
+    has_taken(&into).await;
+    for kind in all {
+        use prevalidate::store::record::content;
+        let (was, is) = (content(&older, kind).await, content(&into, kind).await);
+        assert_eq!(was.unwrap(), is.unwrap());
+    }
+    let newest = "SELECT max(version) FROM prevalidate_schema";
+    assert_eq!(database.number(newest).await, 2, "it was only read");
+}
+
 #[tokio::test]
 async fn statements_of_older_programs_work_in_the_database_of_today() {
     let fixtures = statements("postgres_");

@@ -78,6 +78,24 @@ impl<'a> Named<'a> {
         Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
     }
 
+    /// Opens it to be copied, whichever version made it; a file of an older one by way of a copy,
+    /// which is gone with the folder.
+    pub(in crate::commands) async fn open_to_copy(
+        &self,
+    ) -> Result<Option<(Arc<dyn Store>, Option<TempDir>)>, Failed> {
+        if PostgresStore::is_named_by(self.url) {
+            let store = PostgresStore::open_to_copy(self.url, self.secret()?.as_ref()).await?;
+            return Ok(store.map(|store| (Arc::new(store) as Arc<dyn Store>, None)));
+        }
+        if !SqliteStore::is_older(self.url).await? {
+            return Ok(self.open_read_only(None).await?.map(|store| (store, None)));
+        }
+        let folder = temporary_folder()?;
+        let file = folder.path().join("copy.db");
+        let copy = SqliteStore::upgraded_copy(self.url, &file).await?;
+        Ok(Some((Arc::new(copy), Some(folder))))
+    }
+
     /// Whether an older program made it.
     pub(in crate::commands) async fn is_older(&self) -> Result<bool, Failed> {
         if PostgresStore::is_named_by(self.url) {
@@ -149,16 +167,7 @@ pub(in crate::commands) async fn store_copy(
     else {
         return Ok((store_read_only(settings).await?, None));
     };
-    let temporary = |error| {
-        Failed::new(
-            Exit::Temporary,
-            format!("cannot make a temporary folder: {error}"),
-        )
-    };
-    let folder = tempfile::Builder::new()
-        .prefix("prevalidate-plan-")
-        .tempdir()
-        .map_err(temporary)?;
+    let folder = temporary_folder()?;
     let file = folder.path().join("copy.db");
     store.copy_to(&file).await?;
     store.close().await;
@@ -166,6 +175,18 @@ pub(in crate::commands) async fn store_copy(
         Arc::new(SqliteStore::open(&format!("sqlite:{}", file.display()), None).await?),
         Some(folder),
     ))
+}
+
+fn temporary_folder() -> Result<TempDir, Failed> {
+    let folder = tempfile::Builder::new()
+        .prefix("prevalidate-plan-")
+        .tempdir();
+    folder.map_err(|error| {
+        Failed::new(
+            Exit::Temporary,
+            format!("cannot make a temporary folder: {error}"),
+        )
+    })
 }
 
 /// The store for a command that begins something: made, and said so, when it is not there. A path

@@ -13,7 +13,7 @@ use super::layout::{Frame, Here};
 use super::orders::note;
 use super::session::{Visitor, word_field};
 use super::summary::Summary;
-use super::words::{away, capital, counted, link, number, said, state, time};
+use super::words::{away, capital, counted, link, link_of, number, said, state, time};
 use super::{Pages, calendar};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
@@ -180,7 +180,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                     ul.cases.card {
                         @for entry in entries.take(CASES) {
                             li {
-                                span { (link(&entry.domain)) }
+                                span { (link_of(entry)) }
                                 (state(entry.state))
                                 p { (capital(&said(&entry.reason))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
                             }

@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use super::layout::{Frame, Here};
 use super::session::Visitor;
-use super::words::{away, counted, link, number, said, state};
+use super::words::{away, counted, link_of, number, said, state};
 use super::{Pages, csv};
 use crate::overview::query::{Query, Sort, Start};
 use crate::overview::snapshot::{Entry, Snapshot};
@@ -267,7 +267,7 @@ fn row(entry: &Entry, now: Timestamp) -> Markup {
     html! {
         tr role="row" {
             th scope="row" role="rowheader" {
-                (link(&entry.domain))
+                (link_of(entry))
                 @if entry.covered || tells { span.why { (said(&entry.reason)) } }
             }
             td role="cell" { (state(entry.state)) }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use url::form_urlencoded;
 
+use crate::overview::snapshot::Entry;
 use crate::prevalidation::{DomainName, State};
 use crate::text::{escape, moment, relative};
 
@@ -38,6 +40,18 @@ pub(super) fn state(state: State) -> Markup {
 /// A domain as a link to its page.
 pub(super) fn link(domain: &DomainName) -> Markup {
     html! { a href={ "/domains/" (domain) } { (said(&domain.unicode())) } }
+}
+
+/// The same for an entry of the list: of a domain at several clients, each has a page.
+pub(super) fn link_of(entry: &Entry) -> Markup {
+    if !entry.further {
+        return link(&entry.domain);
+    }
+    let client: String = form_urlencoded::byte_serialize(entry.client.as_bytes()).collect();
+    html! {
+        a href={ "/domains/" (entry.domain) "?client=" (client) } { (said(&entry.domain.unicode())) }
+        span.soft { " at " (said(&entry.client)) }
+    }
 }
 
 /// `1'248` is one thing in Zurich and another in London; a thin space is the same everywhere (ISO

@@ -18,7 +18,24 @@ pub(super) async fn page(
     kind: Kind,
     after: Option<&str>,
 ) -> Result<Page, Fault> {
-    let sql = || AssertSqlSafe(kind.select("id"));
+    let mut has_keys = true;
+    if store.is_older {
+        let (is_there, keys): (bool, bool) = reading!(store, |db| {
+            let asked = rows(
+                "SELECT to_regclass($1) IS NOT NULL, EXISTS (SELECT FROM information_schema.columns
+                     WHERE table_schema = current_schema() AND table_name = 'history' AND column_name = 'client')",
+            );
+            Ok(asked.bind(kind.as_str()).fetch_one(db).await?)
+        })?;
+        if !is_there {
+            return Ok(Page {
+                rows: Vec::new(),
+                next: None,
+            });
+        }
+        has_keys = keys;
+    }
+    let sql = || AssertSqlSafe(kind.select("id", !has_keys));
     let after = after.map_or_else(|| kind.start(), str::to_owned);
     let limit = PAGE as i64;
     reading!(store, |db| Ok(record::found!(

@@ -11,7 +11,7 @@ pub(super) async fn page(
     after: Option<&str>,
 ) -> Result<Page, Fault> {
     let mut db = store.read().await?;
-    let sql = || sqlx::AssertSqlSafe(kind.select("rowid"));
+    let sql = || sqlx::AssertSqlSafe(kind.select("rowid", false));
     let after = after.map_or_else(|| kind.start(), str::to_owned);
     let limit = PAGE as i64;
     let page = record::found!(
