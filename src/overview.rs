@@ -1,6 +1,7 @@
 //! How domains stand, as people and programs see it: from the store's rows to the objects of
 //! `status --output json` and of the daemon's interface.
 
+mod beside;
 pub mod certificates;
 pub mod clients;
 pub mod counts;
@@ -16,13 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::beside::{Beside, stranger};
 use self::danger::{Danger, Gravity, Judged};
 use crate::prevalidation::{
     Bogus, DomainName, Lateness, LedgerEntry, Observed, OthersChanged, Policy, RowKey, Sighting,
     Stage, State, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, Store, StoreError};
-use crate::worker::{Above, Cover, Covering, Target, above};
+use crate::worker::{Cover, Covering, Target};
 
 /// What the configuration says that the store does not know.
 #[derive(Debug, Clone, Copy)]
@@ -302,40 +304,6 @@ async fn open_entries(store: &dyn Store, key: Option<&RowKey>) -> Result<Ledger,
     Ok(ledger)
 }
 
-/// What the last looks saw at the CA beside the inventory.
-struct Beside {
-    /// What the inventory does not know at the client it was seen at.
-    unmanaged: BTreeMap<At, Target>,
-    /// What of it covers others, by client.
-    above: BTreeMap<String, Above>,
-}
-
-impl Beside {
-    async fn read(store: &dyn Store, targets: &[Target]) -> Result<Self, StoreError> {
-        let mut beside = Self {
-            unmanaged: BTreeMap::new(),
-            above: BTreeMap::new(),
-        };
-        for target in targets {
-            let names = store
-                .fact(&format!("unmanaged/{}", target.key))
-                .await?
-                .unwrap_or_default();
-            let names = names
-                .split_whitespace()
-                .filter_map(|name| DomainName::from_a_labels(name).ok());
-            beside
-                .unmanaged
-                .extend(names.map(|name| ((name, target.key.clone()), target.clone())));
-            beside.above.insert(
-                target.key.clone(),
-                above(store, &target.key).await?.unwrap_or_default(),
-            );
-        }
-        Ok(beside)
-    }
-}
-
 /// One row; `None` when there is nothing to be said about it any more.
 fn view(
     row: DomainRow,
@@ -450,18 +418,6 @@ fn view(
         covered_by,
         reason,
     })
-}
-
-/// A domain at the CA that the store has no row for.
-fn stranger(domain: DomainName, target: Target) -> DomainView {
-    let reason = "at the CA and not in the inventory".to_owned();
-    DomainView {
-        client: target.key,
-        ca: target.ca,
-        further: true,
-        reason,
-        ..DomainView::bare(domain, State::Unmanaged)
-    }
 }
 
 impl DomainView {

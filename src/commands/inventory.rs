@@ -3,6 +3,7 @@
 
 mod at_ca;
 mod list;
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +12,12 @@ use serde_json::json;
 
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AUTO, Settings, nearest};
+use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::{DomainRow, Event, Origin, Store, Wanted};
-use crate::worker::Target;
+
+use place::{Place, PlaceArgs, one_client};
 
 pub(super) use list::{bytes as list_bytes, names as list_names};
 
@@ -26,22 +28,6 @@ pub(super) struct AddArgs {
     domains: Vec<String>,
     #[command(flatten)]
     place: PlaceArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct PlaceArgs {
-    /// Their client: its name, its `cli-…`, or CA/CLIENT; needed when the configuration has several
-    #[arg(long, value_name = "CLIENT")]
-    client: Option<String>,
-    /// Their CA, the NAME of [ca.NAME]; enough where that has one client
-    #[arg(long, value_name = "NAME")]
-    ca: Option<String>,
-    /// The [provider.NAME] that writes their zones, or `auto` [default: that of the client]
-    #[arg(long, value_name = "NAME")]
-    provider: Option<String>,
-    /// Accepts names that older software reads as another domain (ß, ς, mixed scripts)
-    #[arg(long)]
-    accept_idn: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,135 +124,6 @@ pub(super) async fn import(
         return would_take_in(&settings, &found, output).await;
     }
     take_in(&settings, "import", found, output).await
-}
-
-/// The client that `to` names for the domains of another one.
-fn one_client(settings: &Settings, to: &str, source: &Target) -> Result<Target, Failed> {
-    let mut targets = asked::at(settings, to)?;
-    let failed = |message: String| Failed::new(Exit::Usage, message);
-    match (targets.pop(), targets.len()) {
-        (Some(target), 0) if target != *source => Ok(target),
-        (Some(_), 0) => Err(failed(format!("--to names {}, where they are", source.key))),
-        (last, _) => {
-            let keys = targets
-                .iter()
-                .chain(&last)
-                .map(|target| target.key.as_str());
-            let keys: Vec<_> = keys.collect();
-            let message = format!("`{to}` has several clients: which one are they for?");
-            Err(failed(message).with_hint(format!("name one with --to: {}", keys.join(", "))))
-        }
-    }
-}
-
-impl PlaceArgs {
-    fn part(&self) -> asked::Part {
-        asked::Part {
-            client: self.client.clone(),
-            ca: self.ca.clone(),
-        }
-    }
-}
-
-/// Where new domains go.
-struct Place {
-    target: Target,
-    provider: Option<String>,
-    /// Whether somebody chose it; else a domain that is known stays where it is.
-    named: bool,
-}
-
-impl Place {
-    fn one(settings: &Settings, args: &PlaceArgs) -> Result<Self, Failed> {
-        let mut targets = args.part().targets(settings)?;
-        match (targets.pop(), targets.len()) {
-            (Some(target), 0) => {
-                let place = Self::new(settings, target, args.provider.as_deref())?;
-                Ok(Self {
-                    named: place.named || args.client.is_some() || args.ca.is_some(),
-                    ..place
-                })
-            }
-            (Some(last), _) => {
-                let keys: Vec<_> = targets
-                    .iter()
-                    .chain([&last])
-                    .map(|target| target.key.as_str())
-                    .collect();
-                Err(Failed::new(
-                    Exit::Usage,
-                    "the configuration has several clients: which one are they for?",
-                )
-                .with_hint(format!("name one with --client: {}", keys.join(", "))))
-            }
-            (None, _) => Err(Failed::new(Exit::Usage, "the configuration has no client")),
-        }
-    }
-
-    fn new(settings: &Settings, target: Target, provider: Option<&str>) -> Result<Self, Failed> {
-        if provider == Some(AUTO) {
-            return Ok(Self {
-                target,
-                provider: None,
-                named: true,
-            });
-        }
-        if let Some(name) = provider {
-            if settings.providers.contains_key(name) {
-                return Ok(Self {
-                    target,
-                    provider: Some(name.to_owned()),
-                    named: true,
-                });
-            }
-            let known: Vec<_> = settings.providers.keys().map(String::as_str).collect();
-            let hint = nearest(name, known.iter().copied()).map_or_else(
-                || format!("there are: {}", known.join(", ")),
-                |meant| format!("did you mean {meant}?"),
-            );
-            return Err(Failed::new(
-                Exit::Usage,
-                format!("no [provider.{name}] in the configuration"),
-            )
-            .with_hint(hint));
-        }
-        let sections = settings
-            .clients
-            .iter()
-            .filter(|c| c.ca == target.ca && c.selector == target.selector);
-        let providers: BTreeSet<_> = sections
-            .filter_map(|client| client.provider.as_ref())
-            .collect();
-        if providers.len() > 1 {
-            let message = format!(
-                "several [[client]] sections of {} name different providers",
-                target.key
-            );
-            return Err(Failed::new(Exit::Usage, message).with_hint("name one with --provider"));
-        }
-        Ok(Self {
-            provider: providers.first().map(|name| (*name).clone()),
-            target,
-            named: false,
-        })
-    }
-
-    fn wanted(&self, domain: DomainName) -> Wanted {
-        Wanted {
-            domain,
-            client: self.target.key.clone(),
-            ca: self.target.ca.clone(),
-            provider: self.provider.clone(),
-        }
-    }
-
-    fn shown(&self) -> String {
-        format!(
-            "client {}, provider {}",
-            self.target.key,
-            self.provider.as_deref().unwrap_or(AUTO)
-        )
-    }
 }
 
 /// Says which domains would be taken in, and changes nothing.
