@@ -344,10 +344,12 @@ fn view(
         (None, None, None) => decision.why.clone(),
     };
     let bogus = attempt.bogus.clone().filter(|_| !rests);
-    let is_dns_step = matches!(
-        decision.step,
-        Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. }
-    );
+    let is_dns_step = match decision.step {
+        Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. } => true,
+        // The rehearsal before it failed.
+        Step::Register => attempt.preflight_at.is_none(),
+        _ => false,
+    };
     let registration = observed.sighting.registration();
     Some(DomainView {
         unicode: observed.domain.unicode(),

@@ -40,6 +40,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether its own writes are tried first, without an effect: then a rehearsal before the first
+    /// write at a name shows nothing that the write itself does not show.
+    fn rehearses(&self) -> bool {
+        false
+    }
+
     /// The zone of this provider that holds `owner`: the longest match on labels, with its name
     /// servers as far as the provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;

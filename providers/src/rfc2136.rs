@@ -160,6 +160,11 @@ impl Provider for Rfc2136 {
         "rfc2136"
     }
 
+    /// The update carries its prerequisites, and what could not be removed again is refused by them.
+    fn rehearses(&self) -> bool {
+        true
+    }
+
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;

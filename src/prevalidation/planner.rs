@@ -124,7 +124,7 @@ impl Decision {
 }
 
 /// A preflight proves write access for so long (invariant I8).
-const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
+pub const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The gate must have passed within this time before the CA is asked (invariant I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);

@@ -135,6 +135,14 @@ impl Provider for Metered<dyn Provider> {
         self.inner.kind()
     }
 
+    fn writes(&self) -> bool {
+        self.inner.writes()
+    }
+
+    fn rehearses(&self) -> bool {
+        self.inner.rehearses()
+    }
+
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         self.call("find_zone", self.inner.find_zone(owner), of_provider)
             .await

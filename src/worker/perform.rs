@@ -6,6 +6,7 @@ mod ca;
 mod dns;
 mod gate;
 mod others;
+mod rehearse;
 mod shared;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,48 @@ use crate::support::name_server::write_secret;
 const SPF: &str = "\"v=spf1 mx -all\"";
 const DOMAINS: [&str; 3] = ["b.a.test", "c.a.test", "d.a.test"];
 
+/// A policy that lets values be added and not be taken away again.
+#[test]
+fn what_route_53_would_not_let_go_is_neither_registered_nor_published() {
+    let runtime = Runtime::new().unwrap();
+    let fake = runtime.block_on(FakeRoute53::start());
+    let key = Key {
+        may_delete: false,
+        ..Key::of("ours")
+    };
+    fake.key("AKIAOURS", key);
+    fake.zone("Z0A", "a.test", "ours");
+    let before = fake.dump("Z0A");
+    let world = World::looking(|_| Vec::new());
+    let setup = world.setup_with(&["a.test", "b.a.test"], &[], aws(&world, &fake, ""));
+    world
+        .ca
+        .register(&world.client, &["b.a.test".to_owned()]);
+
+    world
+        .run(&setup, &["run", "--wait", "0s"])
+        .exits(4)
+        .says(&["AccessDenied", "route53:ChangeResourceRecordSets"]);
+    assert_eq!(world.ca.count(Call::Register), 0, "nothing is registered");
+    assert!(world.ca.domain("a.test").is_none());
+    assert_eq!(fake.dump("Z0A"), before, "and nothing is published");
+}
+
+/// The section of a provider at `fake`, and `more`.
+fn aws(world: &World, fake: &FakeRoute53, more: &str) -> String {
+    for (name, text) in [("id", "AKIAOURS"), ("key", "wJalrXUtnFEMI")] {
+        write_secret(&world.path(name), text);
+    }
+    let file = |name: &str| json!(world.path(name).display().to_string());
+    format!(
+        "provider = \"auto\"\n[provider.aws]\nkind = \"route53\"\nendpoint = \"{}\"\nrate = \"50/s\"\n\
+         access_key = {{ file = {} }}\nsecret_key = {{ file = {} }}\n{more}",
+        fake.endpoint(),
+        file("id"),
+        file("key"),
+    )
+}
+
 #[test]
 fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
     let runtime = Runtime::new().unwrap();
@@ -40,17 +82,10 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
     eyes.add_zone(dns::Zone::new("a.test"));
     let seen = Arc::clone(&eyes);
     let world = World::looking(move |_| vec![seen.address()]);
-    for (name, text) in [("id", "AKIAOURS"), ("key", "wJalrXUtnFEMI")] {
-        write_secret(&world.path(name), text);
-    }
-    let file = |name: &str| json!(world.path(name).display().to_string());
-    let more = format!(
-        "provider = \"auto\"\n[provider.aws]\nkind = \"route53\"\nendpoint = \"{}\"\nrate = \"50/s\"\n\
-         access_key = {{ file = {} }}\nsecret_key = {{ file = {} }}\n\
-         [propagation.zone.\"a.test\"]\nmode = \"provider\"\ndelay = \"1s\"\n",
-        fake.endpoint(),
-        file("id"),
-        file("key"),
+    let more = aws(
+        &world,
+        &fake,
+        "[propagation.zone.\"a.test\"]\nmode = \"provider\"\ndelay = \"1s\"\n",
     );
     let setup = world.setup_with(&DOMAINS, &[], more);
 
@@ -62,8 +97,8 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
         [Operation::ChangeResourceRecordSets, Operation::GetChange].map(|call| fake.calls(call));
     assert_eq!(
         (calls, world.ca.count(Call::Validate)),
-        ([1, 1], 0),
-        "one batch, one question about it"
+        ([1 + 3, 1], 0),
+        "one batch after a rehearsal of each name, one question about it"
     );
 
     fake.sync();
@@ -76,5 +111,9 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
         .exits(0)
         .says(&["3 valid"]);
     assert_eq!(fake.dump("Z0A"), before, "as before, with all TTLs");
-    assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 2);
+    assert_eq!(
+        fake.calls(Operation::ChangeResourceRecordSets),
+        2 + 3,
+        "each name was rehearsed once"
+    );
 }

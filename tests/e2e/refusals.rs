@@ -1,5 +1,7 @@
 //! When DNS refuses: exit status 4, and words that help.
 
+use prevalidate::sandbox::ca::Call;
+
 use super::world::{Ran, Setup, World};
 use crate::support::name_server::write_secret;
 use crate::support::zones::Key;
@@ -16,11 +18,14 @@ fn start() -> (NameServer, World, Setup) {
     (server, world, setup)
 }
 
+/// The CA hears of no domain that cannot be written.
 fn refused(world: &World, setup: &Setup, words: &[&str]) -> Ran {
-    world
+    let ran = world
         .run(setup, &["run", "--wait", "5s"])
         .exits(4)
-        .says(words)
+        .says(words);
+    assert_eq!(world.ca.count(Call::Register), 0);
+    ran
 }
 
 #[test]

@@ -139,6 +139,9 @@ impl Provider for Mortal<dyn Provider> {
     fn writes(&self) -> bool {
         self.inner.writes()
     }
+    fn rehearses(&self) -> bool {
+        self.inner.rehearses()
+    }
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         self.inner.find_zone(owner).await
     }

@@ -21,7 +21,8 @@ pub(super) fn submission(
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
     let horizon = attempt.horizon_at.unwrap_or(visible_at);
     let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
-        return (settled, "visible; settling".to_owned());
+        let why = "every name server has the value; the CA is asked after `settle`";
+        return (settled, why.to_owned());
     };
     let steps = [
         (again(5), "5 minutes after the first time"),

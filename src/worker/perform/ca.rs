@@ -176,6 +176,7 @@ impl Worker {
 
     /// Registers names, as many in a call as the CA takes.
     pub(super) async fn register(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
+        let tasks = self.rehearsed_domains(tasks).await?;
         for (client, tasks) in by_client(tasks) {
             let target = self.target(&client);
             let ca = self.ca(&target.ca);

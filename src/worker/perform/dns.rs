@@ -88,7 +88,8 @@ impl Worker {
             let challenge = challenge.clone();
             Some((task, challenge))
         });
-        let mut routed = self.routed(wanted.collect()).await?;
+        let routed = self.routed(wanted.collect()).await?;
+        let mut routed = self.rehearsed_records(routed).await?;
         if routed.is_empty() {
             return Ok(());
         }

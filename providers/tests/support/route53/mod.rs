@@ -59,6 +59,8 @@ pub enum Fault {
 pub struct Key {
     pub account: String,
     pub may_change: bool,
+    /// Of a policy that names the actions: CREATE alone, or DELETE too.
+    pub may_delete: bool,
     pub may_get_change: bool,
     /// What must come with it, if it is a session's.
     pub token: Option<String>,
@@ -69,6 +71,7 @@ impl Key {
         Self {
             account: account.to_owned(),
             may_change: true,
+            may_delete: true,
             may_get_change: true,
             token: None,
         }
@@ -529,7 +532,8 @@ impl Inside {
             .iter()
             .filter_map(|action| action.split_once(' '))
             .all(|(action, kind)| {
-                ["CREATE", "DELETE"].contains(&action) && ["TXT", "CNAME"].contains(&kind)
+                let may = action == "CREATE" || action == "DELETE" && key.may_delete;
+                may && ["TXT", "CNAME"].contains(&kind)
             });
         self.actions.extend(actions);
         if let Err(refused) = self.zone_of(key, id) {
