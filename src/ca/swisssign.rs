@@ -268,8 +268,16 @@ impl fmt::Debug for SwissSign {
     }
 }
 
-/// The CA has looked; what it says now is its verdict.
-fn looked(registration: Registration) -> Submission {
+/// The CA has looked; what it says now is its verdict. A random value that it does not know any
+/// more counts as ended, whatever its dates say.
+fn looked(mut registration: Registration) -> Submission {
+    let words = registration.last_words.as_deref().unwrap_or_default();
+    if registration.status != Status::Valid
+        && words.to_ascii_lowercase().contains(NO_RANDOM_VALUE)
+        && let Some(token) = &mut registration.token
+    {
+        token.expired = true;
+    }
     let verdict = if registration.status == Status::Valid {
         Verdict::Proven
     } else {
@@ -280,6 +288,9 @@ fn looked(registration: Registration) -> Submission {
         verdict,
     }
 }
+
+/// What the CA says when it has nothing to look for.
+const NO_RANDOM_VALUE: &str = "no valid random value";
 
 /// Of several entries of one name the valid one that lasts longest, else the newest; and the others
 /// (faults C02).

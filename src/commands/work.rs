@@ -256,7 +256,13 @@ impl<'a> Voice<'a> {
             event.kind,
             event.detail
         ));
-        self.bar.say(&format!("{subject} {}", event.kind));
+        // The longest wait of a run in which all goes well.
+        let until = event.detail.rsplit("; ").next().unwrap_or_default();
+        let until = match event.kind.as_str() {
+            "visible" if until.starts_with("the CA is asked") => format!(": {until}"),
+            _ => String::new(),
+        };
+        self.bar.say(&format!("{subject} {}{until}", event.kind));
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
             let client = event.client.clone().unwrap_or_default();
             self.valid.insert((domain.clone(), client));

@@ -275,6 +275,22 @@ impl Task {
         self.waits_for(worker, format!("the CA ({verdict}: {words})"), &words, now);
     }
 
+    /// The CA says that its random value does not count any more, whatever it showed before: a new
+    /// one is asked for. Once an attempt, so that an answer that never changes brings no series.
+    pub(super) fn order_new_value(&mut self, worker: &Worker, now: Timestamp) {
+        let token = self.registration().and_then(|found| found.token.as_ref());
+        let attempt = &self.observed.attempt;
+        if token.is_none_or(|token| !token.expired) || attempt.replaces.is_some() {
+            return;
+        }
+        let renews = attempt.renews.clone();
+        let (since, tries) = (attempt.since, attempt.tries);
+        self.observed.attempt.restart(None, now, renews);
+        let attempt = &mut self.observed.attempt;
+        (attempt.since, attempt.tries, attempt.ordered) = (since, tries, true);
+        self.say(worker, "ordered", "a new random value: the CA says that it has none");
+    }
+
     /// What a look said about the zone's signatures: told when it changed.
     pub(super) fn saw_bogus(&mut self, worker: &Worker, fault: Option<String>, now: Timestamp) {
         let known = self.observed.attempt.bogus.take();

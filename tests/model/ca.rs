@@ -28,6 +28,9 @@ pub struct Behaviour {
     pub sees_nothing: bool,
     /// It looks this long after a submission, and again as long after each look.
     pub looks_every: SignedDuration,
+    /// A random value that it does not take any more, and says so only when it is asked to look;
+    /// `*`: any.
+    pub forgot: Option<String>,
 }
 
 impl Default for Behaviour {
@@ -39,6 +42,7 @@ impl Default for Behaviour {
             hides_time_validated: false,
             sees_nothing: false,
             looks_every: SignedDuration::from_mins(3),
+            forgot: None,
         }
     }
 }
@@ -414,10 +418,14 @@ impl Validation for ModelCa {
                     sees_nothing,
                     ..
                 } = state.behaviour;
+                let forgot = state.behaviour.forgot.clone();
                 let entry = Self::entry_of(state, reference)?;
                 let visible =
                     !sees_nothing && seen.iter().any(|value| value == entry.token.as_bytes());
-                let usable = entry.token_at + TOKEN_LIFE > now
+                let is_forgotten =
+                    forgot.is_some_and(|forgot| forgot == entry.token || forgot == "*");
+                let usable = !is_forgotten
+                    && entry.token_at + TOKEN_LIFE > now
                     && entry.validated_at.is_none_or(|at| at < entry.token_at);
                 if visible && usable {
                     entry.validated_at = Some(now);
@@ -426,7 +434,11 @@ impl Validation for ModelCa {
                     return Err(CaError::new(Failure::Refused, "400: record not found"));
                 }
                 let entry = entry.clone();
-                Ok(self.show(&entry, &state.behaviour))
+                let mut shown = self.show(&entry, &state.behaviour);
+                if let Some(token) = shown.token.as_mut().filter(|_| is_forgotten) {
+                    token.expired = true;
+                }
+                Ok(shown)
             },
         );
         answer.map(|registration| Submission {

@@ -186,6 +186,33 @@ async fn the_ca_is_asked_by_the_schedule_until_no_cache_can_remember_and_on_afte
 }
 
 #[tokio::test]
+async fn a_random_value_that_the_ca_forgot_is_replaced_once_and_at_once() {
+    let first = "swiss-pki=model00000000000000000001";
+    let mut world = World::new(1).await;
+    world
+        .ca
+        .set(|state| state.behaviour.forgot = Some(first.to_owned()));
+    work(&mut world, SignedDuration::from_mins(10)).await;
+    assert!(world.all_valid());
+    let visible = told(&world, "visible").await;
+    assert!(
+        visible[0].contains("the CA is asked at 02:01:00 UTC, after `settle` of 60 s"),
+        "{visible:?}"
+    );
+    assert_eq!(told(&world, "ordered").await.len(), 1);
+    assert_eq!(told(&world, "reset").await.len(), 1);
+    world.is_clean().await;
+
+    // One that takes no value at all gets no series of them.
+    let mut world = World::new(1).await;
+    world
+        .ca
+        .set(|state| state.behaviour.forgot = Some("*".to_owned()));
+    work(&mut world, SignedDuration::from_hours(20)).await;
+    assert_eq!(told(&world, "reset").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_lost_answer_to_the_write_loses_no_horizon() {
     let mut world = World::new(1).await;
     world.zones.fail_next(MemoryFault::LoseAnswer);

@@ -183,9 +183,24 @@ impl Worker {
         if attempt.visible_at.is_none() {
             attempt.visible_at = Some(now);
             attempt.horizon_at = Some(horizon(now, ttl, negative));
-            let told = [vec![verdict.cause], verdict.warnings].concat();
+            let settles = self.settles_in_words(now);
+            let told = [vec![verdict.cause], verdict.warnings, settles].concat();
             task.say(self, "visible", told.join("; "));
         }
+    }
+
+    /// Until when nothing happens although everything is there.
+    fn settles_in_words(&self, now: Timestamp) -> Vec<String> {
+        let settle = self.policy.settle;
+        if settle.is_zero() {
+            return Vec::new();
+        }
+        let asked_at = now.saturating_add(settle).unwrap_or(Timestamp::MAX);
+        vec![format!(
+            "the CA is asked at {} UTC, after `settle` of {} s",
+            asked_at.strftime("%H:%M:%S"),
+            settle.as_secs()
+        )]
     }
 
     fn not_visible(

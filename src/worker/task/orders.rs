@@ -69,6 +69,7 @@ impl Task {
             _ => {
                 let words = self.words().unwrap_or("no reason given").to_owned();
                 self.not_seen(worker, words, now);
+                self.order_new_value(worker, now);
             }
         }
     }

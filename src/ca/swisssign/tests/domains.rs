@@ -66,6 +66,30 @@ async fn not_seen_yet_is_no_error_in_either_of_its_two_forms() {
 }
 
 #[tokio::test]
+async fn a_random_value_that_the_ca_says_it_has_not_counts_as_ended() {
+    let words = "There is no valid random value; reset the token first";
+    let unchanged = pending(DOMAIN, "a.ch").replace(
+        "\"status\"",
+        &format!("\"validationResult\":\"{words}\",\"status\""),
+    );
+    for answers in [
+        vec![json(200, unchanged)],
+        vec![
+            json(400, api_error(words)),
+            json(200, pending(DOMAIN, "a.ch")),
+        ],
+    ] {
+        let server = Server::turns(answers).await;
+        let registration = client(&server).submit(DOMAIN).await.unwrap().registration;
+        assert!(registration.token.unwrap().expired);
+    }
+    // A listing repeats the words of long ago; there they say nothing about the value of today.
+    let server = Server::always(json(200, pending(DOMAIN, "a.ch"))).await;
+    let registration = client(&server).get(DOMAIN).await.unwrap();
+    assert!(!registration.token.unwrap().expired);
+}
+
+#[tokio::test]
 async fn not_seen_yet_of_an_entry_that_cannot_be_read_keeps_what_was_said() {
     let said = || json(400, api_error("TXT not found"));
     for (then, failure) in [
