@@ -22,6 +22,7 @@ mod notify;
 mod plan;
 mod providers;
 mod readiness;
+mod reasons;
 mod records;
 mod reset;
 mod run;

@@ -26,7 +26,7 @@ pub use table::{Cell, Tone};
 pub use self::list::JsonList;
 pub use crate::prevalidation::words::{counted, share};
 use crate::text::in_json;
-pub use crate::text::{escape, moment, relative};
+pub use crate::text::{cause, escape, hint, moment, relative};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

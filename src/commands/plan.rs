@@ -7,11 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::reasons::Cut;
 use super::run::Which;
 use super::summary::{Look, Scope, verdict};
 use super::work::Order;
 use super::{Exit, Failed, Global, OutputFormat, asked, held, wire};
-use crate::output::{Output, moment, relative, share};
+use crate::output::{Output, cause, moment, relative, share};
 use crate::prevalidation::{Mode, Plan, PlannedStep, State, Step};
 use crate::worker::{Intake, Options, Worker};
 
@@ -143,7 +144,7 @@ fn cells(step: &PlannedStep, plan: &Plan, with_ca: bool) -> Vec<String> {
         step.state.to_string(),
         step.decision.step.as_str().to_owned(),
         when(step, plan),
-        step.decision.why.clone(),
+        cause(&step.decision.why, plan.made_at),
     ];
     if with_ca {
         cells.insert(1, ca(step).to_owned());
@@ -167,6 +168,11 @@ fn text(plan: &Plan, output: &Output) {
             rows.map(|cells| cells.into_iter().map(Into::into).collect())
                 .collect(),
         );
+        let mut cut = Cut::default();
+        plan.steps
+            .iter()
+            .for_each(|step| cut.take_reason(&step.domain, &step.decision.why, plan.made_at));
+        cut.tell(output);
     }
 }
 

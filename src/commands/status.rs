@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
+use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
 use super::{Exit, Failed, Global, asked, compare, wire};
 use crate::clock::{Clock, SystemClock};
@@ -160,6 +161,7 @@ struct Listing<'a> {
     known: BTreeSet<DomainName>,
     json: JsonList<'a>,
     rows: Vec<(String, Vec<Cell>)>,
+    cut: Cut,
     bogus: Vec<DomainView>,
     waiting: Vec<DomainView>,
 }
@@ -173,6 +175,7 @@ impl<'a> Listing<'a> {
             known: BTreeSet::new(),
             json: output.json_list(),
             rows: Vec::new(),
+            cut: Cut::default(),
             bogus: Vec::new(),
             waiting: Vec::new(),
         }
@@ -196,6 +199,7 @@ impl<'a> Listing<'a> {
         self.json.item(&view);
         if !self.output.is_json() {
             self.rows.push((view.ca.clone(), row(&view, self.now)));
+            self.cut.take(&view, self.now);
         }
         if view.bogus.is_some() {
             self.bogus.push(view);
@@ -210,7 +214,7 @@ impl<'a> Listing<'a> {
         self.json.end();
         tell_bogus(&self.bogus, self.output);
         if !self.rows.is_empty() {
-            let mut headers = vec!["DOMAIN", "STATE", "USABLE UNTIL", "NEXT", "WHEN", "REASON"];
+            let mut headers = vec!["DOMAIN", "STATE", "PROOF ENDS", "NEXT", "WHEN", "REASON"];
             let with_ca = self.rows.iter().any(|(ca, _)| *ca != self.rows[0].0);
             if with_ca {
                 headers.insert(1, "CA");
@@ -222,6 +226,7 @@ impl<'a> Listing<'a> {
                 row
             });
             self.output.table(&headers, rows.collect());
+            self.cut.tell(self.output);
         }
         Ok(())
     }
@@ -253,7 +258,7 @@ fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
         future(view.usable_until()).into(),
         view.next.into(),
         future(view.due_at).into(),
-        view.reason.clone().into(),
+        view.cause(now).into(),
     ]
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::certificate::Certificates;
+use super::reasons::Cut;
 use super::records::is_manual;
 use super::wire;
 use super::work::Order;
@@ -282,6 +283,11 @@ impl Summary {
                 row
             });
             output.table(&headers, rows.collect());
+            let mut cut = Cut::default();
+            self.attention
+                .iter()
+                .for_each(|view| cut.take(view, self.at));
+            cut.tell(output);
         }
         if self
             .attention
@@ -384,7 +390,7 @@ impl Summary {
             Cell::new(view.state.as_str(), tone(view)),
             view.next.into(),
             when.into(),
-            view.reason.clone().into(),
+            view.cause(self.at).into(),
         ]
     }
 }

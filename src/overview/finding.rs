@@ -1,13 +1,24 @@
-//! What is wrong with one domain, in a line for a pager: what `check` says of it.
+//! What is wrong with one domain, in a line for a pager or a table: what `check` says of it.
 
 use jiff::Timestamp;
 
 use super::DomainView;
 use super::danger::{Danger, Gravity};
 use crate::prevalidation::{Lateness, State};
-use crate::text::relative;
+use crate::text::{cause, relative};
 
 impl DomainView {
+    /// The cause in one line, with distances in the place of moments; `reason` has the whole.
+    pub fn cause(&self, now: Timestamp) -> String {
+        match &self.waiting {
+            Some(waiting) if waiting.lateness > Lateness::InTime => {
+                cause(&format!("{}: waits for {}", waiting.lateness, waiting.subject), now)
+            }
+            Some(waiting) => cause(&format!("waits for {}", waiting.subject), now),
+            None => cause(&self.reason, now),
+        }
+    }
+
     /// How grave its standing is and why, where `danger` may be by margins of the caller's own;
     /// `None` when nothing is wrong, or only its zone, which [`DomainView::bogus`] tells.
     pub fn finding(&self, danger: Danger, now: Timestamp) -> Option<(Gravity, String)> {
@@ -15,7 +26,7 @@ impl DomainView {
         if gravity == Gravity::Ok {
             return None;
         }
-        let (name, reason) = (self.domain.both_forms(), &self.reason);
+        let (name, reason) = (self.domain.both_forms(), self.cause(now));
         let text = match (self.usable_until(), danger) {
             (None, Danger::Lapsed) if self.state == State::Held => {
                 format!("{name} is no longer validated, and is held: {reason}")

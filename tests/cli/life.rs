@@ -216,7 +216,7 @@ async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_orde
         .ends(2)
         .says("three.test is not in the inventory");
     lab.sandbox.dns.follow(1, Follow::Never);
-    lab.run(&["run", "--wait", "2s"])
+    lab.run(&["run", "-v", "--wait", "2s"])
         .await
         .ends(4)
         .says("waits for")

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CheckArgs, Word};
-use crate::output::moment;
+use crate::output::{cause, moment};
 use crate::overview::DomainView;
 use crate::overview::danger::Danger;
 use crate::prevalidation::{DomainName, Policy};
@@ -78,7 +78,8 @@ impl<'a> Tally<'a> {
     fn judge(&mut self, view: &DomainView) {
         if let Some(bogus) = &view.bogus {
             let name = view.domain.both_forms();
-            let text = format!("{name}: resolvers refuse its zone: {}", bogus.fault);
+            let fault = cause(&bogus.fault, self.now);
+            let text = format!("{name}: resolvers refuse its zone: {fault}");
             self.findings.insert(0, (Word::Critical, text));
         }
         let danger = match view.usable_until() {

@@ -1,0 +1,115 @@
+//! The cause of a trouble in one line of a table. The whole reason has hints, lists of addresses and
+//! moments; it goes to `-v`, to the history and to programs.
+
+use jiff::Timestamp;
+
+use super::time::relative;
+
+/// So many characters fit beside the other columns.
+const LONGEST: usize = 160;
+/// Of a longer reason, what was tried is at the beginning, and what the other side said at the end.
+const HEAD: usize = 64;
+const TAIL: usize = 92;
+
+/// The cause alone, with distances in the place of moments.
+///
+/// ```
+/// # use prevalidate::text::cause;
+/// let now = "2026-11-29T04:55:00Z".parse().expect("a timestamp");
+/// assert_eq!(cause("valid until 2027-03-15T00:00:00Z", now), "valid");
+/// assert_eq!(cause("no connection (hint: look at the firewall)", now), "no connection");
+/// ```
+pub fn cause(reason: &str, now: Timestamp) -> String {
+    let lines = reason.lines().next().unwrap_or_default();
+    let without_hint = lines.split(" (hint: ").next().unwrap_or_default();
+    let text = without_moments(without_hint, now);
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= LONGEST {
+        return text;
+    }
+    let (head, tail) = (&letters[..HEAD], &letters[letters.len() - TAIL..]);
+    // Whole words, where there are any.
+    let head = match head.iter().rposition(|letter| *letter == ' ') {
+        Some(end) => &head[..end],
+        None => head,
+    };
+    let tail = match tail.iter().position(|letter| *letter == ' ') {
+        Some(begin) => &tail[begin + 1..],
+        None => tail,
+    };
+    head.iter()
+        .chain(" … ".chars().collect::<Vec<_>>().iter())
+        .chain(tail)
+        .collect()
+}
+
+/// What the reason tells a person to do, if it does.
+pub fn hint(reason: &str) -> Option<&str> {
+    let (_, rest) = reason.split_once(" (hint: ")?;
+    Some(rest.strip_suffix(')').unwrap_or(rest))
+}
+
+/// `until MOMENT` goes, because the end has a column of its own; other moments become distances.
+fn without_moments(text: &str, now: Timestamp) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let bare = word.trim_end_matches([',', ';', ':', ')']);
+        match bare.parse::<Timestamp>() {
+            Ok(_) if words.last().is_some_and(|last| last == "until") => {
+                words.pop();
+                if let Some(last) = words.last_mut() {
+                    last.push_str(&word[bare.len()..]);
+                }
+            }
+            Ok(at) => words.push(format!("{}{}", relative(at, now), &word[bare.len()..])),
+            Err(_) => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_cause_is_one_line_and_has_one_form_of_time() {
+        let now = "2026-11-29T04:55:00Z".parse().unwrap();
+        for (reason, said) in [
+            ("covered by example.ch", "covered by example.ch"),
+            (
+                "valid until 2027-03-15T00:00:00Z; the CA's answer is in doubt: no date",
+                "valid; the CA's answer is in doubt: no date",
+            ),
+            (
+                "withdrawn by hand 2026-11-26T04:55:00Z, and waits",
+                "withdrawn by hand 3 d ago, and waits",
+            ),
+            ("one\ntwo", "one"),
+            ("", ""),
+        ] {
+            assert_eq!(cause(reason, now), said);
+        }
+        let addresses = "170.247.170.2:53: neither authoritative nor a referral, ".repeat(20);
+        let long = format!("port 53 is redirected in this network: {addresses} (hint: set `mode`)");
+        let said = cause(&long, now);
+        assert!(
+            said.chars().count() <= LONGEST && said.contains(" … "),
+            "{said}"
+        );
+        assert!(
+            said.starts_with("port 53 is redirected in this network"),
+            "{said}"
+        );
+        assert_eq!(hint(&long), Some("set `mode`"));
+        assert_eq!(hint("nothing"), None);
+        let letters = "ü".repeat(500);
+        assert!(cause(&letters, now).chars().count() <= LONGEST);
+        let tried = format!(
+            "changing {} at a server: NotAuth with BADKEY",
+            "a.test, ".repeat(40)
+        );
+        assert!(cause(&tried, now).ends_with("NotAuth with BADKEY"));
+    }
+}
