@@ -65,7 +65,7 @@ pub struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Global {
     /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's,
     /// /etc/prevalidate/prevalidate.toml
@@ -257,7 +257,12 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(dispatch(cli, &output)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli, &output));
+            // A command that gives a secret is not waited for by a process that is to end.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(Failed::new(
             Exit::Temporary,
             format!("cannot start: {error}"),

@@ -137,6 +137,14 @@ fn notifier(settings: &Settings, shared: &Shared) -> Arc<Notifier> {
     ))
 }
 
+fn one(failed: Failed) -> Vec<String> {
+    let hint = failed
+        .hint
+        .map(|hint| format!(" ({hint})"))
+        .unwrap_or_default();
+    vec![format!("{}{hint}", failed.message)]
+}
+
 struct Daemon {
     shared: Arc<Shared>,
     scheduler: Arc<Scheduler>,
@@ -363,15 +371,23 @@ impl Daemon {
         manager::ready();
     }
 
+    /// The configuration with its secrets. A command that gives one may take long: meanwhile the
+    /// process hears that it is to end.
+    async fn read_again(&self, global: &Global) -> Result<(Settings, Parts), Vec<String>> {
+        let (global, store) = (global.clone(), Arc::clone(&self.shared.store));
+        let (run, intake) = (self.run.clone(), self.intake.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let settings = wire::settings_again(&global)?;
+            let parts = Parts::new(&settings, &store, &run, &intake).map_err(one)?;
+            Ok((settings, parts))
+        });
+        reading
+            .await
+            .unwrap_or_else(|fault| Err(vec![format!("reading the configuration: {fault}")]))
+    }
+
     async fn take_over(&mut self, global: &Global) -> Result<(), Vec<String>> {
-        let one = |failed: Failed| {
-            let hint = failed
-                .hint
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default();
-            vec![format!("{}{hint}", failed.message)]
-        };
-        let settings = wire::settings_again(global)?;
+        let (settings, parts) = self.read_again(global).await?;
         if let Some(words) = wire::left_out(&settings) {
             tracing::warn!("{words}");
         }
@@ -381,8 +397,6 @@ impl Daemon {
             let bound = store.open(Some(&wire::fingerprint(&settings))).await;
             bound.map_err(one)?.close().await;
         }
-        let parts =
-            Parts::new(&settings, &self.shared.store, &self.run, &self.intake).map_err(one)?;
         if let Some(fault) = parts::exposed(self.address, &parts.live) {
             return Err(vec![fault]);
         }

@@ -129,6 +129,35 @@ fn twenty_domains_become_valid_without_cron_and_the_service_manager_knows() {
 }
 
 #[test]
+fn a_reload_that_waits_for_a_secret_hears_that_the_process_is_to_end() {
+    let (domains, server) = lab(1);
+    let world = World::new(&[&server]);
+    let quick = setup(&world, &server, &domains);
+    let mut slow = quick.clone();
+    let fifo = world.path("asked");
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let script = format!("echo asked >{}; exec sleep 600", fifo.display());
+    let command = serde_json::json!(["/bin/sh", "-c", script]);
+    slow.more.push_str(&format!(
+        "[provider.slow]\nkind = \"cloudflare\"\ntoken = {{ command = {command} }}\n"
+    ));
+    let mut daemon = serve(&world, &quick);
+    daemon.says(&["removed", &domains[0]]);
+    world.write_config(&slow);
+    daemon.signal("-HUP");
+    // Opens once the command runs.
+    assert_eq!(std::fs::read_to_string(&fifo).unwrap(), "asked\n");
+    let (status, said) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("nothing is left under way"), "{said}");
+    assert!(
+        !said.contains("did not come in time"),
+        "the command was waited for: {said}"
+    );
+}
+
+#[test]
 fn a_new_configuration_is_taken_up_by_sighup_and_a_broken_one_keeps_the_old() {
     let (domains, server) = lab(2);
     let before = zones(&server, &domains);
