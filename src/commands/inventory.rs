@@ -4,6 +4,7 @@
 mod at_ca;
 mod list;
 mod place;
+mod removed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,10 @@ use crate::store::{DomainRow, Event, Origin, Store, Wanted};
 
 use place::{Place, PlaceArgs, one_client};
 
-pub(super) use list::{bytes as list_bytes, names as list_names};
+/// In the history: a person took the domain out of the inventory.
+const DROPPED: &str = "dropped";
+
+pub(super) use list::{bytes as list_bytes, names as list_names, several};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AddArgs {
@@ -108,6 +112,7 @@ pub(super) async fn import(
             let named = place.named || args.to.is_some();
             found.push((Place { named, ..place }, names));
         }
+        removed::leave_out(&settings, &mut found, output).await?;
         if args.dry_run {
             return would_take_in(&settings, &found, output).await;
         }
@@ -365,7 +370,7 @@ async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainNam
     let word = "no longer in the inventory, by hand";
     let of = |row: &&&DomainRow| {
         let at = (&row.domain, &row.client);
-        event(now, "remove", Some(at), "dropped", word.into())
+        event(now, "remove", Some(at), DROPPED, word.into())
     };
     let events: Vec<_> = wanted.iter().map(of).collect();
     store.note(&events).await?;
@@ -407,23 +412,5 @@ fn event(
         client: of.map(|(_, client)| client.clone()),
         kind: kind.to_owned(),
         detail,
-    }
-}
-
-/// All of a few names, or some of many and their number.
-pub(super) fn several(names: &[DomainName]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<_> = names
-        .iter()
-        .take(SHOWN)
-        .map(DomainName::both_forms)
-        .collect();
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!(
-            "{} and {more} more ({} in all)",
-            shown.join(", "),
-            names.len()
-        ),
     }
 }

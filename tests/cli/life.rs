@@ -174,8 +174,12 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
     lab.run(&["import", "--from-ca"])
         .await
         .ends(0)
-        .says("taken in: two.test")
+        .says("removed by hand before, and not taken in: two.test")
         .says("in the configuration anyway: one.test");
+    lab.run(&["add", "two.test"])
+        .await
+        .ends(0)
+        .says("taken in: two.test");
     let deleted = lab
         .run(&["remove", "two.test", "--at-ca", "--yes", "--output", "json"])
         .await
