@@ -224,6 +224,7 @@ fn read_file(path: &Path, is_credential: bool) -> Result<Zeroizing<Vec<u8>>, Cau
     check_mode(path, &metadata, is_credential).map_err(refused)?;
     trust::check_owner(&metadata)
         .and_then(|()| trust::check_folders(path))
+        .and_then(|()| trust::check_group(path))
         .map_err(|what| {
             let hint = "keep it in a folder that only root and the service may change";
             refused((what, Some(hint.to_owned())))

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Others may write.
 const OTHERS_WRITE: u32 = 0o002;
+/// The group may write.
+const GROUP_WRITES: u32 = 0o020;
 /// Only the owner of an entry may rename or remove it.
 const STICKY: u32 = 0o1000;
 
@@ -48,6 +50,31 @@ pub fn check_folders(path: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Refuses a folder of secrets in which a group may replace them: who is in a group changes, and
+/// nobody thinks of the key then. The group of root is root.
+///
+/// # Errors
+/// Names the folder.
+pub fn check_group(path: &Path) -> Result<(), String> {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some((folder, metadata)) = real
+        .parent()
+        .and_then(|folder| Some((folder, folder.metadata().ok()?)))
+    else {
+        return Ok(());
+    };
+    let mode = metadata.mode();
+    if mode & GROUP_WRITES == 0 || mode & STICKY != 0 || metadata.gid() == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "the group {} may replace it in the folder {} (mode {:04o}); chmod g-w it",
+        metadata.gid(),
+        folder.display(),
+        mode & 0o7777
+    ))
 }
 
 /// Refuses a program that somebody else than root and the user that asks may change. One that is

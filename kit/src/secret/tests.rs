@@ -203,6 +203,36 @@ fn a_file_of_another_user_and_one_in_a_folder_for_anybody_are_refused() {
 }
 
 #[test]
+fn a_file_in_a_folder_that_a_group_may_write_is_refused() {
+    let scratch = Scratch::new("group");
+    let key = scratch.file("key", b"key", 0o600);
+    let chmod = |mode| {
+        std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Another group than root's, which only root can give; without it, that of the user counts.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&scratch.0, None, Some(4711)).unwrap();
+    }
+    for mode in [0o770, 0o2775, 0o730] {
+        chmod(mode);
+        let error = read(&key).unwrap_err();
+        assert!(
+            error.contains("may replace it") && error.contains("chmod g-w"),
+            "{error}"
+        );
+    }
+    for mode in [0o750, 0o700, 0o1770] {
+        chmod(mode);
+        assert_eq!(read(&key).unwrap(), "key", "{mode:o}");
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&scratch.0, None, Some(0)).unwrap();
+        chmod(0o770);
+        assert_eq!(read(&key).unwrap(), "key", "the group of root");
+    }
+}
+
+#[test]
 fn a_program_that_anybody_may_change_is_asked_for_no_secret() {
     let scratch = Scratch::new("program");
     scratch.file("ask", b"#!/bin/sh\necho secret\n", 0o777);
