@@ -16,7 +16,7 @@ use super::{Exit, Failed};
 use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::prevalidation::DomainName;
-use crate::sandbox::ca::Behaviour;
+use crate::sandbox::ca::{Behaviour, REQUESTS};
 use crate::sandbox::dns::Follow;
 use crate::sandbox::sectigo;
 use crate::sandbox::{Options, Sandbox};
@@ -142,7 +142,7 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
     output.notice(&format!("  {program} --config {file} run      does it"));
     if urls.iter().any(|(kind, _)| *kind == "swisssign") {
         output.notice(&format!(
-            "  curl {ca}/_sandbox/state     what the CA knows; /log what it was asked"
+            "  curl {ca}/_sandbox/state     what the CA knows; `sandbox --help` lists what else it takes"
         ));
     }
 }
@@ -314,12 +314,21 @@ fn switches() -> String {
 
 fn help() -> String {
     format!(
-        "Switches for --fault, the default first:\n{}\n\nMore while it runs, by POST to the CA under /_sandbox/: `faults` \
-         ({{\"on\": \"validate\", \"what\": \"html\"}}), `behaviour`, `dns` ({{\"server\": 1, \"follow\": \"never\"}}), \
-         `register`, `expire`, `delete`, `clock` ({{\"advance\": \"31d\"}}), `token-age`, `validated`.\n\nTry it, in two terminals:\n  \
+        "Switches for --fault, the default first:\n{}\n\nMore while it runs, at the CA under /_sandbox/ \
+         (curl -X POST CA/_sandbox/expire -d '{{\"domain\": \"example.test\"}}'):\n{}\n\nTry it, in two terminals:\n  \
          prevalidate sandbox --dir lab\n  prevalidate --config lab/prevalidate.toml run",
-        switches()
+        switches(),
+        requests()
     )
+}
+
+/// What may be asked of a running sandbox, one a line.
+fn requests() -> String {
+    let line = |(method, path, body, meaning): &(&str, &str, &str, &str)| {
+        let asked = format!("{method:<6} {path} {body}");
+        format!("  {}\n         {meaning}", asked.trim_end())
+    };
+    REQUESTS.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A directory for a sandbox: somebody's own, or one that goes away again.

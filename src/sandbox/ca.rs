@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use admin::REQUESTS;
 pub use behaviour::{
     Behaviour, Call, ChainOrder, Fault, Known, Refusal, SubmitFault, Unproven, What,
 };

@@ -1,22 +1,5 @@
 //! The back door, for people and for tests in another process: everything below `/_sandbox/`, in
-//! JSON, without a JWT.
-//!
-//! | path | GET | POST | DELETE |
-//! |---|---|---|---|
-//! | `log?since=N` | counts per call and the requests from the Nth on | the same | forgets them |
-//! | `state` | time, clients, domains, switches, faults | | |
-//! | `clock` | the time | `{"advance": "30d"}`, `{"to": "2027-03-15T00:00:00Z"}` | |
-//! | `behaviour` | the switches | those to change | |
-//! | `faults` | those to come | one more | none any more |
-//! | `register` | | `{"domain": …}` under the first client, or `"client": "cli-…"` | |
-//! | `expire` | | `{"domain": …}`: its proof ends now | |
-//! | `delete` | | `{"domain": …}` disappears | |
-//! | `token-age` | | `{"domain": …, "age": "29d"}` | |
-//! | `dns` | addresses, queries, updates | `{"server": 1, "follow": "10m"}` (or now, never, dead, lame), `{"name": …, "add": TXT}`, `{"name": …, "remove": TXT}` | |
-//! | `orders` | the orders | | |
-//! | `order` | | `{"order": "ord-…", "status": "REJECTED"}`: a person decides | |
-//! | `root` | the root of the certificates, PEM | | |
-//! | `validated` | | `{"domain": …, "at": "2026-12-01T00:00:00Z"}` | |
+//! JSON, without a JWT. [`REQUESTS`] lists it.
 
 use axum::http::Method;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
@@ -29,6 +12,108 @@ use super::behaviour::Fault;
 use super::wire::{Refused, Reply};
 use crate::clock::Clock;
 use crate::sandbox::dns::Dns;
+
+/// What may be asked below `/_sandbox/`: method, path, an example of a body, what it does.
+pub const REQUESTS: [(&str, &str, &str, &str); 23] = [
+    (
+        "GET",
+        "state",
+        "",
+        "time, clients, domains, switches, faults to come",
+    ),
+    (
+        "GET",
+        "log?since=N",
+        "",
+        "counts of calls, and the requests from number N on",
+    ),
+    ("DELETE", "log", "", "forgets them"),
+    ("GET", "clock", "", "the CA's time"),
+    ("POST", "clock", r#"{"advance": "30d"}"#, "moves it on"),
+    (
+        "POST",
+        "clock",
+        r#"{"to": "2027-03-15T00:00:00Z"}"#,
+        "sets it",
+    ),
+    ("GET", "behaviour", "", "the switches of --fault"),
+    (
+        "POST",
+        "behaviour",
+        r#"{"reset_keeps_proof": false}"#,
+        "changes some of them",
+    ),
+    ("GET", "faults", "", "the faults to come"),
+    (
+        "POST",
+        "faults",
+        r#"{"on": "validate", "what": "html"}"#,
+        "adds one",
+    ),
+    ("DELETE", "faults", "", "takes all of them away"),
+    (
+        "POST",
+        "register",
+        r#"{"domain": "a.test"}"#,
+        "registers it; \"client\": \"cli-…\" says where",
+    ),
+    (
+        "POST",
+        "expire",
+        r#"{"domain": "a.test"}"#,
+        "ends its proof now",
+    ),
+    (
+        "POST",
+        "delete",
+        r#"{"domain": "a.test"}"#,
+        "deletes its registration",
+    ),
+    (
+        "POST",
+        "token-age",
+        r#"{"domain": "a.test", "age": "29d"}"#,
+        "makes its random value so old",
+    ),
+    (
+        "POST",
+        "validated",
+        r#"{"domain": "a.test", "at": "2026-12-01T00:00:00Z"}"#,
+        "gives it a proof of that moment",
+    ),
+    (
+        "GET",
+        "dns",
+        "",
+        "name servers with their queries, and the updates",
+    ),
+    (
+        "POST",
+        "dns",
+        r#"{"server": 1, "follow": "10m"}"#,
+        "how a secondary follows: now, never, dead, lame, or how late",
+    ),
+    (
+        "POST",
+        "dns",
+        r#"{"name": "a.test", "add": "text"}"#,
+        "adds a TXT value",
+    ),
+    (
+        "POST",
+        "dns",
+        r#"{"name": "a.test", "remove": "text"}"#,
+        "removes one",
+    ),
+    ("GET", "orders", "", "the orders of certificates"),
+    (
+        "POST",
+        "order",
+        r#"{"order": "ord-1", "status": "REJECTED"}"#,
+        "what a person decides about an order",
+    ),
+    ("GET", "root", "", "the root of the certificates, PEM"),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
