@@ -10,6 +10,7 @@ use std::fmt;
 use jiff::Timestamp;
 use url::form_urlencoded;
 
+use super::danger::{Danger, Gravity};
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{DomainName, State};
 
@@ -55,6 +56,9 @@ pub enum Sort {
     RenewAt,
     /// By when something is to be done; last those where nothing is.
     DueAt,
+    /// The gravest first: lapsed, below the margins, what needs a person; each by the end of the
+    /// proof.
+    Danger,
 }
 
 /// Where a page begins.
@@ -105,12 +109,13 @@ impl Default for Query {
 
 impl Sort {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Name,
         Self::State,
         Self::UsableUntil,
         Self::RenewAt,
         Self::DueAt,
+        Self::Danger,
     ];
 
     /// The word of the parameter.
@@ -121,10 +126,12 @@ impl Sort {
             Self::UsableUntil => "usable_until",
             Self::RenewAt => "renew_at",
             Self::DueAt => "due_at",
+            Self::Danger => "danger",
         }
     }
 
-    fn key(self, entry: &Entry) -> i64 {
+    /// What entries are ordered by.
+    pub fn key(self, entry: &Entry) -> i64 {
         let moment = |at: Option<Timestamp>, none| at.map_or(none, Timestamp::as_microsecond);
         match self {
             Self::Name => 0,
@@ -132,7 +139,27 @@ impl Sort {
             Self::UsableUntil => moment(entry.usable_until, i64::MIN),
             Self::RenewAt => moment(entry.renew_at, i64::MAX),
             Self::DueAt => moment(entry.due_at, i64::MAX),
+            Self::Danger => {
+                let end = entry.usable_until.or(entry.proven_until);
+                rank(entry) << ENDS_BITS | moment(end, 0).clamp(0, (1 << ENDS_BITS) - 1)
+            }
         }
+    }
+}
+
+/// Microseconds to the end of the calendar have fewer bits.
+const ENDS_BITS: u32 = 58;
+
+/// How grave an entry is, the gravest first.
+fn rank(entry: &Entry) -> i64 {
+    match (entry.state, entry.danger, entry.gravity) {
+        (State::Unmanaged, ..) => 6,
+        (_, Danger::Lapsed, _) => 0,
+        (_, Danger::Critical, _) => 1,
+        (_, _, Gravity::Critical) => 2,
+        (_, Danger::Warning, _) => 3,
+        (_, _, Gravity::Warning) => 4,
+        _ => 5,
     }
 }
 
@@ -165,11 +192,23 @@ impl std::str::FromStr for Cursor {
             pairs.next().map(|(_, client)| client.into_owned())
         };
         Ok(Self {
-            key: key.parse().map_err(|_| FORM)?,
+            key: read_key(key).ok_or(FORM)?,
             domain: DomainName::from_a_labels(domain).map_err(|_| FORM)?,
             client: client.and_then(read),
         })
     }
+}
+
+/// Digits as openapi.json allows them; what no moment can have is as good as the last one.
+fn read_key(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = (1..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let far = if digits.len() < text.len() {
+        i64::MIN
+    } else {
+        i64::MAX
+    };
+    is_number.then(|| text.parse().unwrap_or(far))
 }
 
 impl Query {
@@ -388,6 +427,10 @@ impl Query {
 /// A word as names are stored: in small letters, and each letter with its accent as one (UTS 46),
 /// however it was typed.
 fn folded(word: &str) -> String {
+    // The beginning of an A-label is another name in U-labels, or none.
+    if word.to_ascii_lowercase().contains("xn--") {
+        return word.to_ascii_lowercase();
+    }
     match idna::domain_to_unicode(word) {
         (text, Ok(())) => text,
         // A part of an A-label is none.
@@ -587,6 +630,22 @@ mod tests {
             })
     }
 
+    /// What the pattern of openapi.json allows.
+    fn a_place() -> impl Strategy<Value = String> {
+        let spec: serde_json::Value =
+            serde_json::from_str(include_str!("../server/api/openapi.json")).unwrap();
+        let parameters = spec["paths"]["/domains"]["get"]["parameters"].clone();
+        let mut parameters = parameters.as_array().unwrap().iter();
+        let after = parameters.find(|one| one["name"] == "after").unwrap();
+        let pattern = after["schema"]["pattern"].as_str().unwrap();
+        let most = usize::try_from(after["schema"]["maxLength"].as_u64().unwrap()).unwrap();
+        let whole = pattern.trim_start_matches('^').trim_end_matches('$');
+        let any = prop::string::string_regex(whole).unwrap();
+        any.prop_filter("not longer than the schema allows", move |text| {
+            text.len() <= most
+        })
+    }
+
     proptest! {
         #[test]
         fn a_query_is_read_as_it_is_written(query in any_query(), page in 1..5_usize, name in "[a-z]{1,9}", key: i64) {
@@ -597,6 +656,11 @@ mod tests {
                 let pairs = query.pairs();
                 prop_assert_eq!(Query::read(pairs.iter().map(|(name, value)| (*name, &**value))), Ok(query));
             }
+        }
+
+        #[test]
+        fn what_the_interface_says_of_a_place_in_the_order_is_read(after in a_place()) {
+            prop_assert!(Query::read([("after", &*after)]).is_ok(), "{}", after);
         }
 
         #[test]
