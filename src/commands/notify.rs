@@ -39,6 +39,11 @@ pub(super) async fn notify(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
+    if settings.notify.is_empty() && matches!(command, NotifyCommand::List) {
+        output.json(&serde_json::json!([]));
+        output.line("nothing is open: there is no [[notify]] in the configuration");
+        return Ok(Exit::Done);
+    }
     if settings.notify.is_empty() {
         return Err(Failed::new(
             Exit::Usage,
