@@ -344,12 +344,7 @@ fn view(
         (None, None, None) => decision.why.clone(),
     };
     let bogus = attempt.bogus.clone().filter(|_| !rests);
-    let is_dns_step = match decision.step {
-        Step::Preflight | Step::Publish { .. } | Step::Look { .. } | Step::Remove { .. } => true,
-        // The rehearsal before it failed.
-        Step::Register => attempt.preflight_at.is_none(),
-        _ => false,
-    };
+    let is_dns_step = attempt.dns_failed || finding::is_dns(&decision.step);
     let registration = observed.sighting.registration();
     Some(DomainView {
         unicode: observed.domain.unicode(),

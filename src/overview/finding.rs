@@ -4,16 +4,26 @@ use jiff::Timestamp;
 
 use super::DomainView;
 use super::danger::{Danger, Gravity};
-use crate::prevalidation::{Lateness, State};
+use crate::prevalidation::{Lateness, State, Step};
 use crate::text::{cause, relative};
+
+/// Whether a step is one in DNS.
+pub(super) fn is_dns(step: &Step) -> bool {
+    use Step::{Look, Preflight, Publish, Remove};
+    matches!(
+        step,
+        Preflight | Publish { .. } | Look { .. } | Remove { .. }
+    )
+}
 
 impl DomainView {
     /// The cause in one line, with distances in the place of moments; `reason` has the whole.
     pub fn cause(&self, now: Timestamp) -> String {
         match &self.waiting {
-            Some(waiting) if waiting.lateness > Lateness::InTime => {
-                cause(&format!("{}: waits for {}", waiting.lateness, waiting.subject), now)
-            }
+            Some(waiting) if waiting.lateness > Lateness::InTime => cause(
+                &format!("{}: waits for {}", waiting.lateness, waiting.subject),
+                now,
+            ),
             Some(waiting) => cause(&format!("waits for {}", waiting.subject), now),
             None => cause(&self.reason, now),
         }

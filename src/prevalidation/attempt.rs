@@ -79,6 +79,8 @@ pub struct Attempt {
     pub failures: u32,
     /// The last failure, in words.
     pub last_error: Option<String>,
+    /// It was a provider's, or about the way to name servers: DNS is in the way.
+    pub dns_failed: bool,
     /// Not before this moment is the next step tried.
     pub not_before: Option<Timestamp>,
     /// Why it waits for a person.

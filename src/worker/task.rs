@@ -225,6 +225,7 @@ impl Task {
         attempt.hold = None;
         attempt.not_before = None;
         attempt.last_error = None;
+        attempt.dns_failed = false;
     }
 
     /// It waits for `subject`: told when that is another one than before, and when it is late.
@@ -288,7 +289,11 @@ impl Task {
         self.observed.attempt.restart(None, now, renews);
         let attempt = &mut self.observed.attempt;
         (attempt.since, attempt.tries, attempt.ordered) = (since, tries, true);
-        self.say(worker, "ordered", "a new random value: the CA says that it has none");
+        self.say(
+            worker,
+            "ordered",
+            "a new random value: the CA says that it has none",
+        );
     }
 
     /// What a look said about the zone's signatures: told when it changed.
@@ -388,6 +393,7 @@ impl Task {
             return;
         }
         self.observed.attempt.unanswered = None;
+        self.observed.attempt.dns_failed = false;
         if effect == Some(Effect::Validate) && error.is_retryable() {
             // It never looked: the schedule counts its looks. The budget counts calls and keeps
             // this one.

@@ -248,6 +248,10 @@ async fn provider_and_ca_have_their_say() {
 async fn no_resolver_is_asked_about_a_value_that_was_never_written() {
     let lab = Lab::of(&["one.test"]).await;
     lab.sandbox.dns.refuse_updates_at("one.test");
+    // A colleague has registered it: what cannot be written is not registered by a run.
+    let client = lab.sandbox.ca.clients().remove(0).0;
+    let one = ["one.test".to_owned()];
+    assert_eq!(lab.sandbox.ca.register(&client, &one), 1);
     lab.run(&["run", "--wait", "0s"]).await;
     lab.run(&["run", "--wait", "0s"]).await;
     assert_eq!(

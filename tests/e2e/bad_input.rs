@@ -27,7 +27,7 @@ fn refused(world: &World, cases: &[Case<'_>], zone: impl Fn() -> Vec<String>) {
     for (kind, table, exit, words) in cases {
         let more = format!("[provider.wrong]\nkind = \"{kind}\"\n{table}\n");
         let setup = world.setup_with(&[APEX], &[], more);
-        for command in [&["providers", "check"][..], &["run", "--wait", "0s"]] {
+        for command in [&["providers", "check"][..], &["run", "-v", "--wait", "0s"]] {
             let ran = world.run(&setup, command).exits(*exit).says(words);
             assert!(!ran.said().contains(CANARY), "{}", ran.said());
         }

@@ -30,12 +30,10 @@ fn what_route_53_would_not_let_go_is_neither_registered_nor_published() {
     let before = fake.dump("Z0A");
     let world = World::looking(|_| Vec::new());
     let setup = world.setup_with(&["a.test", "b.a.test"], &[], aws(&world, &fake, ""));
-    world
-        .ca
-        .register(&world.client, &["b.a.test".to_owned()]);
+    world.ca.register(&world.client, &["b.a.test".to_owned()]);
 
     world
-        .run(&setup, &["run", "--wait", "0s"])
+        .run(&setup, &["run", "-v", "--wait", "0s"])
         .exits(4)
         .says(&["AccessDenied", "route53:ChangeResourceRecordSets"]);
     assert_eq!(world.ca.count(Call::Register), 0, "nothing is registered");

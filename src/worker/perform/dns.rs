@@ -391,6 +391,7 @@ impl Worker {
         now: Timestamp,
     ) {
         let text = with_hint(&error.message, error.hint.as_deref());
+        task.observed.attempt.dns_failed = true;
         if error.is_retryable() {
             task.wait(self, text, error.retry_after, now);
         } else {
