@@ -11,6 +11,24 @@ use crate::store::{Claim, Event, Lease, Store, Write};
 /// How long the order may take to be written down.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
+/// What was ordered, with the name of the person: the one who called sudo, or the user.
+pub(super) fn signed(detail: &str) -> String {
+    let name = |variable| std::env::var(variable).ok().filter(|name| is_name(name));
+    let is_root = rustix::process::getuid().is_root();
+    let user = name("SUDO_USER")
+        .filter(|_| is_root)
+        .or_else(|| name("LOGNAME"))
+        .or_else(|| name("USER"));
+    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    format!("{detail} (user {user})")
+}
+
+/// A variable may hold anything; a name of a user has these letters.
+fn is_name(text: &str) -> bool {
+    let letter = |c: char| c.is_alphanumeric() || "._-@$+\\".contains(c);
+    (1..=64).contains(&text.len()) && text.chars().all(letter)
+}
+
 /// Has `change` write the order of `command` into each lease and say it, by its kind and its
 /// detail; wakes the domains.
 pub(super) async fn order(
@@ -54,7 +72,7 @@ pub(super) async fn order(
                 domain: Some(lease.fence.domain.clone()),
                 client: Some(lease.row.client.clone()),
                 kind: kind.to_owned(),
-                detail,
+                detail: signed(&detail),
             });
             Write {
                 fence: lease.fence,

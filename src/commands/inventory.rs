@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::by_hand::signed;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -411,6 +412,6 @@ fn event(
         domain: of.map(|(domain, _)| domain.clone()),
         client: of.map(|(_, client)| client.clone()),
         kind: kind.to_owned(),
-        detail,
+        detail: signed(&detail),
     }
 }
