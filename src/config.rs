@@ -16,6 +16,7 @@ mod quantity;
 mod read;
 mod server;
 mod show;
+pub mod starter;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -309,6 +309,26 @@ impl Output {
         Some(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
     }
 
+    /// Asks on the terminal; an empty answer is the default. `None` when nobody is there to be asked,
+    /// or when the answer is empty and there is no default.
+    pub fn ask(&self, question: &str, default: &str) -> Option<String> {
+        if !(self.stderr.terminal.is_terminal && io::stdin().is_terminal()) {
+            return None;
+        }
+        let shown = match default {
+            "" => String::new(),
+            default => format!(" [{default}]"),
+        };
+        self.print(&self.stderr, &format!("{}{shown} ", escape(question)));
+        let mut answer = String::new();
+        let _ = io::stdin().read_line(&mut answer);
+        let answer = match answer.trim() {
+            "" => default,
+            answer => answer,
+        };
+        (!answer.is_empty()).then(|| answer.to_owned())
+    }
+
     /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and
     /// neither when quiet nor beside the lines of who asked for more.
     pub fn progress(&self, len: u64, what: &str) -> Progress<'_> {

@@ -1,8 +1,11 @@
 //! `config check` and `config show`: what is wrong with the configuration, and what it comes to.
 
+mod init;
+
 use prevalidate_providers::registry::ProviderSettings;
 use serde_json::{Value, json};
 
+use self::init::InitArgs;
 use super::wire::{self, Named};
 use super::{Exit, Failed, Global};
 use crate::ca::settings::read_secret;
@@ -22,6 +25,13 @@ pub(super) enum ConfigCommand {
     },
     /// Prints what is in force with all defaults, secrets redacted
     Show,
+    /// Writes a first configuration; asks for what is not given, on a terminal
+    Init(InitArgs),
+    /// Prints every setting with its default and its meaning
+    Reference {
+        /// Only this section: `policy`, `ca`, `provider.internal`, or a kind such as `cloudflare`
+        section: Option<String>,
+    },
 }
 
 pub(super) fn config(
@@ -29,11 +39,22 @@ pub(super) fn config(
     command: ConfigCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let settings = || wire::settings(global, output);
     match command {
-        ConfigCommand::Check { without_secrets } => check(&settings, !without_secrets, output),
-        ConfigCommand::Show => show(&settings, output),
+        ConfigCommand::Check { without_secrets } => check(&settings()?, !without_secrets, output),
+        ConfigCommand::Show => show(&settings()?, output),
+        ConfigCommand::Init(args) => init::init(global, args, output),
+        ConfigCommand::Reference { section } => init::reference(section.as_deref(), output),
     }
+}
+
+/// What `config check` would refuse.
+pub(super) fn fault(settings: &Settings) -> Option<Failed> {
+    let store = Named::of(settings).check().err().map(Failed::from);
+    store.or_else(|| {
+        let faults = unreadable_secrets(settings);
+        (!faults.is_empty()).then(|| Failed::new(Exit::Usage, faults.join("\n")))
+    })
 }
 
 fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {

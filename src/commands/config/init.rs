@@ -1,0 +1,178 @@
+//! `config init` and `config reference`: a first file, and what every setting means.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::commands::{Exit, Failed, Global};
+use crate::config::starter::{Starter, kinds, reference as sections_of, sections};
+use crate::config::{load, nearest};
+use crate::output::Output;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::commands) struct InitArgs {
+    /// The kind of CA [default: the first of the reference]
+    #[arg(long, value_name = "KIND")]
+    ca: Option<String>,
+    /// The name of the client as the CA shows it [default: *, the only one]
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// A domain; may be given more than once
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// The kind of provider that writes the zones [default: the first of the reference]
+    #[arg(long, value_name = "KIND")]
+    provider: Option<String>,
+    /// Where it is written; `-` prints it [default: --config, or ./prevalidate.toml]
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<Exit, Failed> {
+    let file = args.file.clone().or_else(|| global.config.clone());
+    let file = file.unwrap_or_else(|| PathBuf::from("prevalidate.toml"));
+    let prints = file.as_os_str() == "-";
+    if !prints && file.exists() {
+        let text = format!("{} is there already, and is not touched", file.display());
+        return Err(Failed::new(Exit::Usage, text).with_hint("--file names another one"));
+    }
+    let starter = answers(args, output)?;
+    let place = if prints {
+        Path::new("prevalidate.toml")
+    } else {
+        &file
+    };
+    let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
+    let text = starter
+        .text(&place)
+        .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    if prints {
+        output.text(&text);
+        output.json(&json!({ "file": null, "configuration": text }));
+        return Ok(Exit::Done);
+    }
+    write(&file, &text)?;
+    let secrets = secrets_of(&file);
+    output.json(&json!({ "file": file, "configuration": text, "secrets": secrets }));
+    output.line(&format!("wrote {}", file.display()));
+    output.line("Next:");
+    output.line("  1. put in your own values; every line says what it means");
+    for (step, secret) in (2..).zip(&secrets) {
+        output.line(&format!(
+            "  {step}. write the secret into {secret}, mode 0600"
+        ));
+    }
+    let (step, shown) = (secrets.len() + 2, file.display());
+    output.line(&format!(
+        "  {step}. prevalidate --config {shown} doctor     tries all of it"
+    ));
+    output.line(&format!(
+        "  {}. prevalidate --config {shown} plan       shows what a run would do",
+        step + 1
+    ));
+    Ok(Exit::Done)
+}
+
+/// What was given, what a person says, or the default.
+fn answers(args: InitArgs, output: &Output) -> Result<Starter, Failed> {
+    let (cas, providers) = (kinds("ca"), kinds("provider"));
+    let first = |kinds: &[&'static str]| kinds.first().copied().unwrap_or_default();
+    let (usual_ca, usual_provider) = (first(&cas), first(&providers));
+    let ca = args.ca.or_else(|| {
+        // One that is the only one needs no answer.
+        let question = format!("Which kind of CA ({})?", cas.join(", "));
+        (cas.len() > 1)
+            .then(|| output.ask(&question, "swisssign"))
+            .flatten()
+    });
+    let client = args.client.or_else(|| {
+        output.ask(
+            "The client's name as the CA shows it (* for the only one)?",
+            "*",
+        )
+    });
+    let mut domains = args.domains;
+    if domains.is_empty() {
+        let said = output.ask("Which domains, with blanks between them?", "");
+        domains.extend(
+            said.iter()
+                .flat_map(|said| said.split_whitespace())
+                .map(str::to_owned),
+        );
+    }
+    let provider = args.provider.or_else(|| {
+        let question = format!("What writes the zones ({})?", providers.join(", "));
+        output.ask(&question, usual_provider)
+    });
+    let starter = Starter {
+        ca: ca.unwrap_or_else(|| usual_ca.to_owned()),
+        client: client.unwrap_or_else(|| "*".to_owned()),
+        domains,
+        provider: provider.unwrap_or_else(|| usual_provider.to_owned()),
+    };
+    let mut faults = Vec::new();
+    for (option, kind, known) in [
+        ("--ca", &starter.ca, cas),
+        ("--provider", &starter.provider, providers),
+    ] {
+        if !known.contains(&kind.as_str()) {
+            let meant = nearest(kind, known.iter().copied());
+            let meant = meant
+                .map(|meant| format!("; did you mean {meant}?"))
+                .unwrap_or_default();
+            faults.push(format!(
+                "{option} {kind}: there is {}{meant}",
+                known.join(", ")
+            ));
+        }
+    }
+    if starter.domains.is_empty() {
+        faults.push("--domain: give at least one".to_owned());
+    }
+    if faults.is_empty() {
+        return Ok(starter);
+    }
+    Err(Failed::new(Exit::Usage, faults.join("\n")))
+}
+
+/// A file that was there a moment ago is not touched, either.
+fn write(file: &Path, text: &str) -> Result<(), Failed> {
+    let made = OpenOptions::new().write(true).create_new(true).open(file);
+    made.and_then(|mut made| made.write_all(text.as_bytes()))
+        .map_err(|error| {
+            let text = format!("cannot write {}: {error}", file.display());
+            Failed::new(Exit::Usage, text)
+        })
+}
+
+/// The files of secrets that the configuration names.
+fn secrets_of(file: &Path) -> Vec<String> {
+    let Ok(settings) = load(file) else {
+        return Vec::new();
+    };
+    let text = settings.redacted_toml();
+    let mut files = Vec::new();
+    for line in text.lines() {
+        let source = line
+            .split_once("{ file = \"")
+            .or_else(|| line.split_once("key_file = \""));
+        let path = source.and_then(|(_, rest)| rest.split('"').next());
+        files.extend(path.map(str::to_owned).filter(|path| !files.contains(path)));
+    }
+    files
+}
+
+pub(super) fn reference(section: Option<&str>, output: &Output) -> Result<Exit, Failed> {
+    let Some(text) = sections_of(section) else {
+        let known: Vec<&str> = sections().into_iter().collect();
+        let text = format!("there is no section `{}`", section.unwrap_or_default());
+        return Err(
+            Failed::new(Exit::Usage, text).with_hint(format!("there are: {}", known.join(", ")))
+        );
+    };
+    output.text(&text);
+    output.json(&json!({ "reference": text }));
+    Ok(Exit::Done)
+}
