@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod demo;
 mod diagnose;
+mod doctor;
 mod forecast;
 mod held;
 mod help;
@@ -147,10 +148,12 @@ enum Command {
     Clients(catalogue::ClientsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
     Providers(providers::ProvidersArgs),
+    /// Tries everything that a run needs: configuration, CA, providers, name servers, notifications
+    Doctor(doctor::DoctorArgs),
     /// Tries the ways people are told of trouble, and shows what they were told
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
-    /// Checks or shows the configuration
+    /// Writes, checks, explains or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Copies the store into another database
@@ -330,6 +333,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Certificate(command) => certificate::certificate(global, command, output).await,
         Command::Products(args) => catalogue::products(global, args, output).await,
         Command::Clients(args) => catalogue::clients(global, args, output).await,
+        Command::Doctor(args) => doctor::doctor(global, args, output).await,
         Command::Notify(command) => notify::notify(global, command, output).await,
         Command::Config(command) => config::config(global, command, output),
         Command::Store(command) => store::store(global, command, output).await,

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod diagnose;
+mod first_steps;
 mod forecast;
 mod life;
 mod reaching;

@@ -40,6 +40,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         "Set up and try",
         &[
             "config",
+            "doctor",
             "store",
             "sandbox",
             "demo",
@@ -50,7 +51,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// An example of each command, and its exit statuses where they are not said elsewhere.
-const EXAMPLES: [(&str, &str, Option<&str>); 24] = [
+const EXAMPLES: [(&str, &str, Option<&str>); 25] = [
     (
         "run",
         "prevalidate run --domain example.ch --wait 30m",
@@ -107,7 +108,12 @@ const EXAMPLES: [(&str, &str, Option<&str>); 24] = [
     ),
     ("providers", "prevalidate providers check", None),
     ("notify", "prevalidate notify test", None),
-    ("config", "prevalidate config check --without-secrets", None),
+    (
+        "config",
+        "prevalidate config init --ca swisssign --provider rfc2136 --domain example.ch",
+        None,
+    ),
+    ("doctor", "prevalidate doctor --output json", None),
     ("store", "prevalidate store copy --help", None),
     ("sandbox", "prevalidate sandbox --dir lab", None),
     ("demo", "prevalidate demo", None),

@@ -47,24 +47,24 @@ struct Found {
 
 /// One zone at one provider.
 #[derive(Debug, Serialize)]
-struct Row {
-    provider: String,
-    kind: &'static str,
-    zone: Option<String>,
-    domains: Vec<DomainName>,
+pub(super) struct Row {
+    pub(super) provider: String,
+    pub(super) kind: &'static str,
+    pub(super) zone: Option<String>,
+    pub(super) domains: Vec<DomainName>,
     /// What `check` proved, per domain; empty without it.
-    checks: Vec<Check>,
+    pub(super) checks: Vec<Check>,
     /// Why there is no zone.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Check {
-    domain: DomainName,
-    ok: bool,
-    evidence: String,
-    warnings: Vec<String>,
-    hint: Option<String>,
+pub(super) struct Check {
+    pub(super) domain: DomainName,
+    pub(super) ok: bool,
+    pub(super) evidence: String,
+    pub(super) warnings: Vec<String>,
+    pub(super) hint: Option<String>,
 }
 
 pub(super) async fn providers(
@@ -77,23 +77,36 @@ pub(super) async fn providers(
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let rows = asked::inventory(store.domains().await?, &settings);
     let wanted = rows.into_iter().filter(|row| !row.origins.is_empty());
-    let found: Vec<Found> = futures::stream::iter(wanted)
-        .map(async |row| find(&ports, row.domain, row.provider).await)
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let mut table = table(&ports, found);
-    if let Some(Verb::Check { all }) = args.verb {
-        for row in &mut table {
-            row.check(&ports, all).await;
-        }
-    }
+    let wanted = wanted.map(|row| (row.domain, row.provider)).collect();
+    let all = args.verb.as_ref().map(|Verb::Check { all }| *all);
+    let table = tried(&ports, wanted, all).await;
     output.json(&table);
     print(&table, args.verb.is_some(), output);
     let failed = table
         .iter()
         .any(|row| row.error.is_some() || row.checks.iter().any(|check| !check.ok));
     Ok(if failed { Exit::Dns } else { Exit::Done })
+}
+
+/// The zones of these domains at their providers; with `Some`, tried: all domains, or one of each
+/// zone.
+pub(super) async fn tried(
+    ports: &Ports,
+    wanted: Vec<(DomainName, Option<String>)>,
+    check_all: Option<bool>,
+) -> Vec<Row> {
+    let found: Vec<Found> = futures::stream::iter(wanted)
+        .map(async |(domain, provider)| find(ports, domain, provider).await)
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut table = table(ports, found);
+    if let Some(all) = check_all {
+        for row in &mut table {
+            row.check(ports, all).await;
+        }
+    }
+    table
 }
 
 async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found {

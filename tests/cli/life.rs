@@ -63,7 +63,7 @@ impl Lab {
         std::fs::write(path, text.replace(from, to)).unwrap();
     }
 
-    fn reference(&self, name: &str) -> Option<String> {
+    pub(super) fn reference(&self, name: &str) -> Option<String> {
         self.sandbox.ca.domain(name).map(|domain| {
             serde_json::to_value(domain).unwrap()["uuid"]
                 .as_str()

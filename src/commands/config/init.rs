@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::commands::{Exit, Failed, Global};
+use crate::config::nearest;
 use crate::config::starter::{Starter, kinds, reference as sections_of, sections};
-use crate::config::{load, nearest};
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<E
         return Ok(Exit::Done);
     }
     write(&file, &text)?;
-    let secrets = secrets_of(&file);
+    let secrets = secrets_of(&text);
     output.json(&json!({ "file": file, "configuration": text, "secrets": secrets }));
     output.line(&format!("wrote {}", file.display()));
     output.line("Next:");
@@ -148,13 +148,9 @@ fn write(file: &Path, text: &str) -> Result<(), Failed> {
 }
 
 /// The files of secrets that the configuration names.
-fn secrets_of(file: &Path) -> Vec<String> {
-    let Ok(settings) = load(file) else {
-        return Vec::new();
-    };
-    let text = settings.redacted_toml();
+fn secrets_of(text: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for line in text.lines() {
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         let source = line
             .split_once("{ file = \"")
             .or_else(|| line.split_once("key_file = \""));

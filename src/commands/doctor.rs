@@ -1,0 +1,288 @@
+//! `doctor`: everything that a run needs, tried once: configuration and secrets, the login at each
+//! CA, the providers, the name servers, the targets of notifications. Changes nothing anywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use prevalidate_kit::dial;
+use serde::Serialize;
+use url::Host;
+
+use super::{Exit, Failed, Global, asked, config, providers, wire};
+use crate::config::{NotifyBy, Settings};
+use crate::notify::carrier::door::Door;
+use crate::notify::carrier::web::Receiver;
+use crate::output::{Cell, Output, Tone};
+use crate::prevalidation::DomainName;
+use crate::propagation::survey::{CaaSets, Families};
+use crate::worker::Ports;
+
+/// Questions to different places at once.
+const AT_ONCE: usize = 8;
+/// For a connection to a target of notifications.
+const CONNECT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 all is well · 1 notifications do not get out · 2 usage or configuration · \
+3 CA or authentication · 4 DNS · 75 temporary, try again; of several the gravest, in this order: 2, 3, 4, 75, 1."
+)]
+pub(super) struct DoctorArgs {
+    /// Tries every domain at its provider, not one of each zone
+    #[arg(long)]
+    all: bool,
+}
+
+/// What was tried, and what came of it.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// `configuration`, `ca`, `provider`, `name servers`, `notify`.
+    what: &'static str,
+    /// Which of them.
+    subject: String,
+    ok: bool,
+    /// What the other side said, or what is wrong.
+    said: String,
+    /// What to do.
+    hint: Option<String>,
+    /// What it alone would end with.
+    #[serde(skip)]
+    exit: Exit,
+}
+
+impl Finding {
+    fn good(what: &'static str, subject: impl Into<String>, said: impl Into<String>) -> Self {
+        Self {
+            what,
+            subject: subject.into(),
+            ok: true,
+            said: said.into(),
+            hint: None,
+            exit: Exit::Done,
+        }
+    }
+
+    fn bad(what: &'static str, subject: impl Into<String>, failed: Failed) -> Self {
+        Self {
+            what,
+            subject: subject.into(),
+            ok: false,
+            said: failed.message,
+            hint: failed.hint,
+            exit: failed.exit,
+        }
+    }
+}
+
+pub(super) async fn doctor(
+    global: &Global,
+    args: DoctorArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let mut findings = vec![configuration(&settings)];
+    // What is wrong with the secrets was said; the rest is tried as far as it can be.
+    let store = wire::store_read_only(&settings).await?;
+    let rows = asked::inventory(store.domains().await?, &settings);
+    let wanted: Vec<_> = rows
+        .into_iter()
+        .filter(|row| !row.origins.is_empty())
+        .collect();
+    match wire::ports(&settings, Arc::clone(&store)) {
+        Err(failed) if findings[0].ok => findings.push(Finding::bad("configuration", "-", failed)),
+        Err(_) => {}
+        Ok(ports) => {
+            findings.extend(cas(&settings, &ports).await);
+            let domains = wanted
+                .iter()
+                .map(|row| (row.domain.clone(), row.provider.clone()));
+            let tables = providers::tried(&ports, domains.collect(), Some(args.all)).await;
+            findings.extend(tables.iter().map(of_provider));
+            let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
+            findings.extend(name_servers(&settings, zones.collect()).await);
+        }
+    }
+    findings.extend(notify(&settings).await);
+    output.json(&findings);
+    print(&findings, output);
+    Ok(gravest(&findings))
+}
+
+fn configuration(settings: &Settings) -> Finding {
+    let subject = settings.file.display().to_string();
+    match config::fault(settings) {
+        None => Finding::good(
+            "configuration",
+            subject,
+            "in order, all secrets can be read",
+        ),
+        Some(failed) => Finding::bad("configuration", subject, failed),
+    }
+}
+
+/// Logs in, and finds each client.
+async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
+    let asked = futures::stream::iter(wire::targets(settings)).map(async |target| {
+        let Some(ca) = ports.cas.get(&target.ca) else {
+            let text = format!("there is no [ca.{}]", target.ca);
+            return Finding::bad("ca", target.key, Failed::new(Exit::Usage, text));
+        };
+        match ca.find_client(&target.selector).await {
+            Ok(client) => {
+                let said = format!(
+                    "logged in; the client is {} ({})",
+                    client.name, client.reference
+                );
+                Finding::good("ca", target.key, said)
+            }
+            Err(error) => Finding::bad("ca", target.key, Failed::from(error)),
+        }
+    });
+    asked.buffered(AT_ONCE).collect().await
+}
+
+fn of_provider(row: &providers::Row) -> Finding {
+    let zone = row.zone.clone().or_else(|| {
+        let first = row.domains.first();
+        first.map(DomainName::both_forms)
+    });
+    let subject = match zone {
+        Some(zone) => format!("{}, {zone}", row.provider),
+        None => row.provider.clone(),
+    };
+    if let Some(error) = &row.error {
+        return Finding::bad("provider", subject, Failed::new(Exit::Dns, error.clone()));
+    }
+    match row.checks.iter().find(|check| !check.ok) {
+        Some(check) => {
+            let mut failed = Failed::new(Exit::Dns, check.evidence.clone());
+            failed.hint.clone_from(&check.hint);
+            Finding::bad("provider", subject, failed)
+        }
+        None if row.checks.is_empty() => Finding::good("provider", subject, "no domain uses it"),
+        None => Finding::good("provider", subject, "can be written"),
+    }
+}
+
+/// Asks all name servers of one domain of each zone.
+async fn name_servers(settings: &Settings, domains: Vec<DomainName>) -> Vec<Finding> {
+    const WHAT: &str = "name servers";
+    let clock = wire::clock();
+    let now = clock.now();
+    let gate = match wire::gate(settings, clock) {
+        Ok(gate) => gate,
+        Err(failed) => return vec![Finding::bad(WHAT, "-", failed)],
+    };
+    let sets = CaaSets::default();
+    let asked = futures::stream::iter(domains).map(async |domain| {
+        let survey = gate.survey(&domain, &[], now, &sets).await;
+        let subject = survey.zone.clone().unwrap_or_else(|| domain.both_forms());
+        if let Some(fault) = survey.fault {
+            return Finding::bad(WHAT, subject, Failed::new(Exit::Dns, fault));
+        }
+        let Families { ipv4, ipv6 } = survey.families;
+        let (answering, asked) = (ipv4.answering + ipv6.answering, ipv4.asked + ipv6.asked);
+        let said = format!("{answering} of {asked} addresses answer");
+        if answering == 0 {
+            let hint = "is port 53 open, by UDP and TCP? docs/network.md lists what has to be";
+            return Finding::bad(WHAT, subject, Failed::new(Exit::Dns, said).with_hint(hint));
+        }
+        Finding::good(WHAT, subject, said)
+    });
+    asked.buffered(AT_ONCE).collect().await
+}
+
+/// Connects to each target, and tells nobody anything: `notify test` does.
+async fn notify(settings: &Settings) -> Vec<Finding> {
+    let asked = futures::stream::iter(&settings.notify).map(async |sink| {
+        let door = Door::new(sink.allow_private);
+        let place = match &sink.by {
+            NotifyBy::Program(_) => {
+                return Finding::good("notify", &sink.name, "a program of this machine");
+            }
+            NotifyBy::Mail(letter) => Ok((letter.host.clone(), letter.port)),
+            NotifyBy::Web(Receiver::Webhook { url, .. }) => place(url),
+            NotifyBy::Web(Receiver::Chat { url, .. }) => chat(url),
+        };
+        match reach(&door, place).await {
+            Ok(said) => Finding::good("notify", &sink.name, said),
+            Err(why) => Finding::bad("notify", &sink.name, Failed::new(Exit::Incomplete, why)),
+        }
+    });
+    asked.buffered(AT_ONCE).collect().await
+}
+
+type Place = Result<(Host<String>, u16), String>;
+
+fn place(url: &url::Url) -> Place {
+    let host = url.host().map(|host| host.to_owned());
+    let place = host.zip(url.port_or_known_default());
+    place.ok_or_else(|| "its address has no host".to_owned())
+}
+
+/// The address is the secret: no part of it is shown.
+fn chat(source: &prevalidate_kit::secret::SecretSource) -> Place {
+    use secrecy::ExposeSecret as _;
+    let text = source.read().map_err(|error| error.to_string())?;
+    let url =
+        url::Url::parse(text.expose_secret()).map_err(|_| "its secret is no URL".to_owned())?;
+    place(&url)
+}
+
+async fn reach(door: &Door, place: Place) -> Result<String, String> {
+    let (host, port) = place?;
+    let found = door
+        .find(&host, port)
+        .await
+        .map_err(|failure| failure.to_string())?;
+    dial::tcp(&found, CONNECT)
+        .await
+        .map(|_| "takes connections; `prevalidate notify test` sends a message".to_owned())
+        .map_err(|error| format!("cannot be reached: {error}"))
+}
+
+fn print(findings: &[Finding], output: &Output) {
+    let cells = findings.iter().map(|finding| {
+        let (word, tone) = match finding.ok {
+            true => ("ok", Tone::Good),
+            false => ("wrong", Tone::Bad),
+        };
+        let said = finding.said.lines().next().unwrap_or_default();
+        vec![
+            finding.what.into(),
+            finding.subject.as_str().into(),
+            Cell::new(word, tone),
+            said.into(),
+        ]
+    });
+    output.table(&["WHAT", "WHICH", "IS", "SAID"], cells.collect());
+    for finding in findings.iter().filter(|finding| !finding.ok) {
+        let text = format!("{} {}: {}", finding.what, finding.subject, finding.said);
+        output.error(&text, finding.hint.as_deref());
+    }
+    let wrong = findings.iter().filter(|finding| !finding.ok).count();
+    output.line(&match wrong {
+        0 => "all is well: `prevalidate plan` shows what a run would do".to_owned(),
+        1 => "1 thing is wrong".to_owned(),
+        many => format!("{many} things are wrong"),
+    });
+}
+
+fn gravest(findings: &[Finding]) -> Exit {
+    let order: BTreeMap<Exit, u8> = [
+        (Exit::Done, 0),
+        (Exit::Incomplete, 1),
+        (Exit::Temporary, 2),
+        (Exit::Dns, 3),
+        (Exit::Ca, 4),
+        (Exit::Guard, 4),
+        (Exit::Usage, 5),
+    ]
+    .into();
+    let exits = findings.iter().map(|finding| finding.exit);
+    exits
+        .max_by_key(|exit| order.get(exit).copied())
+        .unwrap_or(Exit::Done)
+}

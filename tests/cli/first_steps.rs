@@ -1,0 +1,183 @@
+//! From nothing to a configuration, and whether it works: `config init`, `config reference`, `doctor`.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::life::Lab;
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// The program in an empty folder, without a terminal.
+fn run(folder: &TempDir, arguments: &[&str]) -> Said {
+    let ran = Command::new(env!("CARGO_BIN_EXE_prevalidate"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_remove("PREVALIDATE_CONFIG")
+        .output()
+        .unwrap();
+    Said {
+        code: ran.status.code(),
+        out: String::from_utf8(ran.stdout).unwrap(),
+        err: String::from_utf8(ran.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn init_writes_a_commented_file_that_config_check_accepts() {
+    let folder = TempDir::with_prefix("prevalidate-init-").unwrap();
+    let wish = [
+        "config",
+        "init",
+        "--provider",
+        "cloudflare",
+        "--domain",
+        "example.ch",
+    ];
+    let said = run(&folder, &wish);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("wrote prevalidate.toml"), "{}", said.out);
+    assert!(
+        said.out.contains("api.key")
+            && said.out.contains("cloudflare.token")
+            && said.out.contains("doctor"),
+        "{}",
+        said.out
+    );
+    let text = std::fs::read_to_string(folder.path().join("prevalidate.toml")).unwrap();
+    assert!(
+        text.contains("# An API token with the permissions")
+            && text.contains("\nkind = \"cloudflare\"")
+    );
+    let checked = run(
+        &folder,
+        &[
+            "--config",
+            "prevalidate.toml",
+            "config",
+            "check",
+            "--without-secrets",
+        ],
+    );
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    assert!(
+        checked
+            .out
+            .contains("is in order: 1 client, 1 domain, 1 provider"),
+        "{}",
+        checked.out
+    );
+    // With the secrets in their places nothing is missing.
+    let checked = run(
+        &folder,
+        &["--config", "prevalidate.toml", "config", "check"],
+    );
+    assert_eq!(checked.code, Some(2), "{}", checked.out);
+    assert!(
+        checked.err.contains("api.key") && checked.err.contains("cloudflare.token"),
+        "{}",
+        checked.err
+    );
+    // What is there is never written over.
+    let again = run(&folder, &wish);
+    assert_eq!(again.code, Some(2));
+    assert!(again.err.contains("is there already"), "{}", again.err);
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("prevalidate.toml")).unwrap(),
+        text
+    );
+}
+
+#[test]
+fn init_lists_all_that_is_wrong_with_its_answers_and_writes_nothing() {
+    let folder = TempDir::with_prefix("prevalidate-init-").unwrap();
+    let said = run(
+        &folder,
+        &["config", "init", "--ca", "swissign", "--provider", "bind"],
+    );
+    assert_eq!(said.code, Some(2));
+    for words in [
+        "--ca swissign",
+        "did you mean swisssign?",
+        "--provider bind",
+        "rfc2136",
+        "--domain",
+    ] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
+    let said = run(&folder, &["config", "init", "--domain", "not a domain"]);
+    assert_eq!(said.code, Some(2), "{}", said.out);
+    assert!(!folder.path().join("prevalidate.toml").exists());
+    // To standard output, for those who keep it elsewhere.
+    let said = run(
+        &folder,
+        &["config", "init", "--domain", "example.ch", "--file", "-"],
+    );
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("domains = [\"example.ch\"]") && !folder.path().join("-").exists());
+}
+
+#[test]
+fn the_reference_is_in_the_program_by_section_and_kind() {
+    let folder = TempDir::with_prefix("prevalidate-reference-").unwrap();
+    let whole = run(&folder, &["config", "reference"]);
+    assert_eq!(
+        (whole.code, whole.out.as_str()),
+        (Some(0), include_str!("../../config/prevalidate.toml"))
+    );
+    let one = run(&folder, &["config", "reference", "cloudflare"]);
+    assert!(
+        one.out.contains("#token = ") && !one.out.contains("rfc2136"),
+        "{}",
+        one.out
+    );
+    let none = run(&folder, &["config", "reference", "nothing"]);
+    assert_eq!(none.code, Some(2));
+    assert!(
+        none.err.contains("there are: ") && none.err.contains("worker"),
+        "{}",
+        none.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tries_everything_and_changes_nothing() {
+    let lab = Lab::of(&["one.test"]).await;
+    let before = lab.sandbox.dns.txt("one.test");
+    let said = lab.run(&["doctor", "--output", "json"]).await.ends(0);
+    let found = said.json();
+    let found = found.as_array().unwrap();
+    for what in ["configuration", "ca", "provider", "name servers"] {
+        let one = found.iter().find(|one| one["what"] == what);
+        assert_eq!(
+            one.map(|one| &one["ok"]),
+            Some(&Value::Bool(true)),
+            "{what}: {found:?}"
+        );
+    }
+    assert!(
+        !lab.folder.path().join("prevalidate.db").exists(),
+        "no store is made"
+    );
+    assert_eq!(lab.sandbox.dns.txt("one.test"), before);
+    assert!(lab.reference("one.test").is_none(), "nothing is registered");
+
+    // Each trouble is told, and the gravest gives the status.
+    lab.sandbox.dns.remove_keys();
+    lab.run(&["doctor"]).await.ends(4).says("BADKEY");
+    let key = lab.folder.path().join("api.key");
+    std::fs::write(&key, "x".repeat(64)).unwrap();
+    lab.run(&["doctor"])
+        .await
+        .ends(3)
+        .says("BADKEY")
+        .says("2 things are wrong");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, open).unwrap();
+    lab.run(&["doctor"]).await.ends(2).says("chmod 600");
+}
