@@ -95,6 +95,8 @@ pub(super) async fn tried(
     wanted: Vec<(DomainName, Option<String>)>,
     check_all: Option<bool>,
 ) -> Vec<Row> {
+    // A domain at two clients has one zone.
+    let wanted: BTreeSet<_> = wanted.into_iter().collect();
     let found: Vec<Found> = futures::stream::iter(wanted)
         .map(async |(domain, provider)| find(ports, domain, provider).await)
         .buffered(AT_ONCE)

@@ -8,6 +8,7 @@
 mod assets;
 mod calendar;
 mod csv;
+mod danger;
 mod detail;
 mod doorkeeper;
 mod front;
@@ -41,6 +42,10 @@ use crate::store::StoreError;
 /// Nothing but our own sheet and forms: a name or a word of a CA that became markup all the same
 /// would still do nothing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
+/// The same for a page with the one script of ours; nothing that stands in a page runs.
+const POLICY_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
 /// A form holds a token and a word or two.
@@ -85,7 +90,10 @@ async fn seal(request: Request, next: Next) -> Response {
 
 fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // A page with a script of ours has said so itself.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(POLICY));
     headers.insert(
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
@@ -159,6 +167,7 @@ fn trouble(status: StatusCode, title: &str, advice: &str, now: Timestamp) -> Res
         visitor: None,
         picture: None,
         now,
+        copies: false,
     };
     let mut response = frame.page(
         status,

@@ -426,7 +426,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         .get_as("/domains/held.example?note=tried", &cookie)
         .await;
     assert!(
-        page.has("It is tried now") && page.has("a try at once, by hand") && page.has("page/anna"),
+        page.has("Retry started") && page.has("a try at once, by hand") && page.has("page/anna"),
         "{}",
         page.text
     );

@@ -46,6 +46,7 @@ pub(super) fn section(calendar: &Calendar) -> Markup {
                 } @else {
                     ul.key aria-label="Key" {
                         li { "renewals planned, per week" }
+                        li.expected { "renewals that follow them" }
                         li.end { "proofs that end unless renewed" }
                         @if drawn(calendar).next().is_some() { li.rule { "change of the rules" } }
                     }
@@ -86,24 +87,35 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
     html! {
         svg class=(size.class) viewBox={ "0 0 " (size.width) " " (HEAD + size.plot + FOOT) } role="img"
             aria-label={ "Renewals planned and proofs ending per week; the table below says the same" } {
-            @for month in &calendar.months {
+            @for (place, month) in calendar.months.iter().enumerate() {
                 @let at = x(month.from).max(0.0);
+                @let next = calendar.months.get(place + 1).map_or(size.width, |next| x(next.from));
                 line.month x1=(one(at)) x2=(one(at)) y1=(one(HEAD)) y2=(one(bottom + 22.0)) {}
-                @if at + step < size.width {
+                // The first one may have only a few days left, and no room for its name.
+                @if at + step < size.width && next - at > 9.0 * size.letters as f64 {
                     text x=(one(at + 3.0)) y=(one(bottom + 34.0)) { (&month_name(month.from)[..size.letters]) }
                     @if month.from.month() == 1 || month.from == calendar.months[0].from && month.from.month() < 11 {
                         text x=(one(at + 3.0)) y=(one(bottom + 50.0)) { (month.from.year()) }
                     }
                 }
             }
-            @for (place, week) in calendar.weeks.iter().enumerate().filter(|(_, week)| week.renewals + week.ends > 0) {
+            @for (place, week) in calendar.weeks.iter().enumerate().filter(|(_, week)| week.renewals + week.expected + week.ends > 0) {
                 @let (left, wide) = (place as f64 * step + step * 0.12, step * 0.76);
-                @let (up, down) = (height(week.renewals), height(week.ends));
+                @let (up, more, down) = (height(week.renewals), height(week.expected), height(week.ends));
                 g.week {
                     title { (said(week)) }
+                    rect.expected x=(one(left)) y=(one(axis - up - more)) width=(one(wide)) height=(one(more)) rx="1" {}
                     rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1" {}
                     rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1" {}
                 }
+            }
+            @for (place, week) in calendar.weeks.iter().enumerate() {
+                @let middle = place as f64 * step + step / 2.0;
+                @let (renewals, ends) = (week.renewals + week.expected, week.ends);
+                @if fits(renewals, step) {
+                    (count(middle, axis - height(week.renewals) - height(week.expected) - 4.0, renewals))
+                }
+                @if fits(ends, step) { (count(middle, axis + height(ends) + 11.0, ends)) }
             }
             line.axis x1="0" x2=(size.width) y1=(one(axis)) y2=(one(axis)) {}
             @for change in drawn(calendar) {
@@ -111,14 +123,25 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
                 line.rule x1=(one(at)) x2=(one(at)) y1="18" y2=(one(bottom + 22.0)) {}
                 text.rule-text x=(one(at)) y="12" text-anchor=(anchor(at, size)) { (change.on) ": " (change.days) " days" }
             }
-            @if let Some((place, week)) = highest(calendar, |week| week.renewals) {
-                (peak(place as f64 * step + step / 2.0, axis - height(week.renewals) - 6.0, week.renewals, size))
+            // Of narrow bars only the highest has its number.
+            @if let Some((place, week)) = highest(calendar, |week| week.renewals + week.expected).filter(|(_, week)| !fits(week.renewals + week.expected, step)) {
+                @let top = height(week.renewals) + height(week.expected);
+                (peak(place as f64 * step + step / 2.0, axis - top - 6.0, week.renewals + week.expected, size))
             }
-            @if let Some((place, week)) = highest(calendar, |week| week.ends) {
+            @if let Some((place, week)) = highest(calendar, |week| week.ends).filter(|(_, week)| !fits(week.ends, step)) {
                 (peak(place as f64 * step + step / 2.0, axis + height(week.ends) + 15.0, week.ends, size))
             }
         }
     }
+}
+
+/// Whether a number is as narrow as its bar.
+fn fits(count: usize, step: f64) -> bool {
+    count > 0 && number(count).chars().count() as f64 * 6.0 <= step
+}
+
+fn count(x: f64, y: f64, count: usize) -> Markup {
+    html! { text.count x=(one(x)) y=(one(y)) text-anchor="middle" { (number(count)) } }
 }
 
 fn peak(x: f64, y: f64, count: usize, size: &Size) -> Markup {
@@ -146,9 +169,10 @@ fn highest(calendar: &Calendar, count: fn(&Span) -> usize) -> Option<(usize, &Sp
 fn said(week: &Span) -> String {
     let ends = counted(week.ends, "proof ends", "proofs end");
     format!(
-        "Week of {}: {}, {ends}",
+        "Week of {}: {} planned, {} that follow, {ends}",
         week.from,
-        counted(week.renewals, "renewal", "renewals")
+        counted(week.renewals, "renewal", "renewals"),
+        number(week.expected)
     )
 }
 
@@ -157,10 +181,10 @@ fn changes(calendar: &Calendar) -> Markup {
     html! {
         @if !calendar.changes.is_empty() {
             p.small.soft {
-                "How long a proof counts gets shorter: "
+                "A validation lasts: "
                 @for (place, change) in calendar.changes.iter().enumerate() {
                     @if place > 0 { ", " }
-                    "from " time datetime=(change.on) { (change.on) } " on " (change.days) " days"
+                    (change.days) " days from " time datetime=(change.on) { (change.on) }
                 }
                 ". Proofs that exist already are shortened too."
             }
@@ -173,13 +197,14 @@ fn table(calendar: &Calendar) -> Markup {
         details {
             summary { "The calendar as a table" }
             table.tight {
-                caption { "Renewals planned and proofs that end unless renewed, by month" }
-                thead { tr { th scope="col" { "Month" } th.number scope="col" { "Renewals" } th.number scope="col" { "Ends" } } }
+                caption { "Renewals planned, renewals that follow them, and proofs that end unless renewed, by month" }
+                thead { tr { th scope="col" { "Month" } th.number scope="col" { "Planned" } th.number scope="col" { "Following" } th.number scope="col" { "Ends" } } }
                 tbody {
                     @for month in &calendar.months {
                         tr {
                             th scope="row" { time datetime=(month.from.strftime("%Y-%m")) { (month_name(month.from)) " " (month.from.year()) } }
                             td.number { (number(month.renewals)) }
+                            td.number { (number(month.expected)) }
                             td.number { (number(month.ends)) }
                         }
                     }

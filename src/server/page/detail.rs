@@ -13,15 +13,18 @@ use maud::{Markup, html};
 use url::form_urlencoded;
 
 use super::Pages;
-use super::layout::{Frame, Here};
+use super::danger::mark;
+use super::layout::{Frame, Here, by_itself};
 use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
-use super::words::{capital, counted, link, said, state, time, time_and_away};
+use super::words::{capital, counted, link, marked, said, state, time, time_and_away};
+use crate::overview::danger::Danger;
 use crate::overview::{DomainView, views_of};
 use crate::prevalidation::{
     DomainName, LedgerEntry, LedgerState, Mode, Registration, RowKey, Stage, State as Standing,
 };
 use crate::store::{DomainRow, Event, StoreError};
+use crate::text::hint;
 
 /// So much of the past stands on the page, the latest first.
 const EVENTS: usize = 200;
@@ -72,12 +75,13 @@ pub(super) async fn show(
         visitor: Some(&visitor),
         picture: Some(now),
         now,
+        copies: true,
     };
-    frame.page(
+    let page = frame.page(
         StatusCode::OK,
         html! {
             (note(query.as_deref()))
-            (lead(&known.view, &visitor, is_observing))
+            (lead(&known.view, &visitor, is_observing, now))
             (elsewhere(&known))
             (diagnosis(&known, now))
             div.columns { (proof(&known.view, now)) (token(&known, now)) (at_the_ca(&known, now)) }
@@ -85,6 +89,14 @@ pub(super) async fn show(
             (in_dns(&known.ledger, now))
             (history(&known.history))
         },
+    );
+    let of_client = client.map(|client| {
+        let client = form_urlencoded::byte_serialize(client.as_bytes()).collect::<String>();
+        format!("?client={client}")
+    });
+    by_itself(
+        page,
+        &format!("/domains/{domain}{}", of_client.unwrap_or_default()),
     )
 }
 
@@ -125,7 +137,7 @@ async fn known(
     }))
 }
 
-fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
+fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool, now: Timestamp) -> Markup {
     let may_be_tried =
         view.is_managed() && view.covered_by.is_none() && !view.is_withdrawn() && !is_observing;
     html! {
@@ -135,6 +147,7 @@ fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
             @if view.unicode != view.domain.as_str() { p { code { (view.domain) } } }
             div.actions {
                 (state(view.state))
+                @if view.danger > Danger::None { (mark(view.danger)) }
                 @if let Some(word) = visitor.order_word().filter(|_| may_be_tried) {
                     form.inline method="post" action={ "/domains/" (view.domain) "/try" } {
                         (word_field(word))
@@ -142,7 +155,7 @@ fn lead(view: &DomainView, visitor: &Visitor, is_observing: bool) -> Markup {
                     }
                 }
             }
-            p { (sentence(&view.reason)) }
+            p { (marked(&sentence(&view.cause(now)))) }
             @if let Some(parent) = &view.covered_by { p { "The proof of " (link(parent)) " counts for it." } }
         }
     }
@@ -185,10 +198,14 @@ fn diagnosis(known: &Known, now: Timestamp) -> Markup {
                     }
                 }
                 @if let Some(error) = error {
-                    div.note.wrong { p { strong { "The last try failed." } " " span.said { (sentence(error)) } } }
+                    @if view.waiting.is_some() || view.is_withdrawn() {
+                        div.note.wait { p { strong { "Waiting." } " " span.said { (told(error)) } } }
+                    } @else {
+                        div.note.wrong { p { strong { "The last try failed." } " " span.said { (told(error)) } } }
+                    }
                 }
                 @if let Some(doubt) = doubt {
-                    div.note.wait { p { strong { "The CA's answer is in doubt." } " " (sentence(doubt)) } }
+                    div.note.wait { p { strong { "The CA's answer is in doubt." } " " (told(doubt)) } }
                 }
                 @if let Some(waiting) = &view.waiting {
                     dl.facts.card {
@@ -199,7 +216,7 @@ fn diagnosis(known: &Known, now: Timestamp) -> Markup {
                         @if let Some(until) = waiting.token_until { dt { "Token lives until" } dd { (time_and_away(until, now)) } }
                     }
                 }
-                p.small.soft { "For the whole way from the root to the CA: " code { "prevalidate diagnose " (view.domain) } }
+                p.small.soft { "For a full check: " code { "prevalidate diagnose " (view.domain) } }
             }
         }
     }
@@ -232,7 +249,7 @@ fn token(known: &Known, now: Timestamp) -> Markup {
             @match token {
                 None => p.soft { "The CA shows none." },
                 Some(token) => dl.facts {
-                    dt { "TXT value" } dd { code { (said(&token.value)) } }
+                    dt { "TXT value" } dd { (value(&token.value, "token-value")) }
                     (fact("Made", token.created_at, now))
                     (fact(if token.expired || token.expires_at.is_some_and(|end| end <= now) { "Ended" } else { "Ends" }, token.expires_at, now))
                 },
@@ -300,9 +317,9 @@ fn attempt(view: &DomainView, now: Timestamp) -> Markup {
 fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
     html! {
         section aria-labelledby="dns" {
-            h2 #dns { "In DNS because of us" }
+            h2 #dns { "Our TXT records in DNS" }
             @if ledger.is_empty() {
-                p.card.soft { "Nothing: the zone is as others made it." }
+                p.card.soft { "None." }
             } @else {
                 div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of values in DNS" {
                     table.tight {
@@ -310,11 +327,11 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
                         thead { tr {
                             th scope="col" { "TXT value" } th scope="col" { "Stands" } th.not-phone scope="col" { "Through" } th.not-phone scope="col" { "Since" }
                         } }
-                        tbody { @for entry in ledger {
+                        tbody { @for (place, entry) in ledger.iter().enumerate() {
                             tr {
                                 th scope="row" {
                                     @if !entry.is_plain() { code { (said(&entry.owner)) " " (entry.kind) } " " }
-                                    code { (said(&entry.value)) }
+                                    (value(&entry.value, &format!("value-{place}")))
                                 }
                                 td { (standing(entry)) @if entry.removal_tries > 0 { ", failed " (counted(entry.removal_tries as usize, "time", "times")) } }
                                 td.not-phone { (said(&entry.provider)) @if let Some(zone) = &entry.zone { ", zone " (said(zone)) } }
@@ -355,7 +372,7 @@ fn history(events: &[Event]) -> Markup {
                             div {
                                 b { (said(&event.kind)) } " " span.small.soft { (said(&event.run))
                                     @if let Some(client) = event.client.as_ref().filter(|_| several) { ", " (said(client)) } }
-                                p.said { (said(&event.detail)) }
+                                p.said { (marked(&said(&event.detail))) }
                             }
                         }
                     }
@@ -377,6 +394,24 @@ fn registration(known: &Known) -> Option<&Registration> {
         .row
         .as_ref()
         .and_then(|row| row.sighting.registration())
+}
+
+/// A value with a button that copies it; the button shows itself where scripts run.
+fn value(text: &str, id: &str) -> Markup {
+    html! {
+        code.value #(id) { (said(text)) }
+        " " button.button.quiet.slim type="button" hidden data-copies=(id) aria-label="Copy the TXT value" { span role="status" { "Copy" } }
+    }
+}
+
+/// Somebody's words, and what to do about them on a line of its own.
+fn told(text: &str) -> Markup {
+    let advice = hint(text);
+    let words = text.split(" (hint: ").next().unwrap_or_default();
+    html! {
+        (marked(&sentence(words)))
+        @if let Some(advice) = advice { br; strong { "What to do: " } (marked(&sentence(advice))) }
+    }
 }
 
 /// Texts for people begin small and end open; here they stand alone.

@@ -9,12 +9,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::layout::{Frame, Here};
+use super::layout::{Frame, Here, by_itself};
 use super::orders::note;
 use super::session::{Visitor, word_field};
 use super::summary::Summary;
-use super::words::{away, capital, counted, link, link_of, number, said, state, time};
-use super::{Pages, calendar};
+use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
+use super::{Pages, calendar, danger};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
@@ -40,18 +40,22 @@ pub(super) async fn show(
         visitor: Some(&visitor),
         picture: Some(picture.at),
         now,
+        copies: false,
     };
-    frame.page(
+    let policy = &pages.shared.live().policy;
+    let page = frame.page(
         StatusCode::OK,
         html! {
             (note(query.as_deref()))
             (lead(&picture, &summary, now))
+            (danger::section(&picture, &summary, policy, now))
             (counts(&summary))
             (cases(&picture, &summary, now))
             (calendar::section(&summary.calendar))
             (clients(&picture, &summary, &visitor, now))
         },
-    )
+    );
+    by_itself(page, "/")
 }
 
 /// The answer in one sentence, and what it rests on.
@@ -182,7 +186,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                             li {
                                 span { (link_of(entry)) }
                                 (state(entry.state))
-                                p { (capital(&said(&entry.reason))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
+                                p { (marked(&capital(&said(&entry.reason)))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
                             }
                         }
                     }

@@ -1,17 +1,30 @@
 //! The frame of every page: head, navigation, who is signed in, and how old it is what one sees.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use maud::{DOCTYPE, Markup, html};
 
-use super::assets::{ICON, style_path};
+use super::POLICY_WITH_SCRIPT;
+use super::assets::{ICON, script_path, style_path};
 use super::session::{self, Visitor};
 use super::words::{away, said, time};
 
 /// A picture is renewed every 30 seconds; one that is older than this is no longer being renewed.
 const OLD_PICTURE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How often a page that hangs on a wall is taken anew, in seconds.
+const TAKEN_ANEW: u32 = 60;
+
+/// Has the browser take the page anew by itself, from an address without the note of an order.
+pub(super) fn by_itself(mut page: Response, path: &str) -> Response {
+    let value = format!("{TAKEN_ANEW}; url={path}");
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        page.headers_mut().insert(REFRESH, value);
+    }
+    page
+}
 
 /// Where a page stands in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +43,8 @@ pub(super) struct Frame<'a> {
     /// The moment of the picture it was drawn from.
     pub(super) picture: Option<Timestamp>,
     pub(super) now: Timestamp,
+    /// It has values with a button to copy them: the one thing that needs a script.
+    pub(super) copies: bool,
 }
 
 impl Frame<'_> {
@@ -46,6 +61,7 @@ impl Frame<'_> {
                     title { (self.title) " · prevalidate" }
                     link rel="stylesheet" href=(style_path());
                     link rel="icon" type="image/svg+xml" href=(ICON);
+                    @if self.copies { script defer src=(script_path()) {} }
                 }
                 body {
                     a.skip href="#content" { "Skip to the content" }
@@ -74,6 +90,12 @@ impl Frame<'_> {
             CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),
         );
+        if self.copies {
+            response.headers_mut().insert(
+                CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(POLICY_WITH_SCRIPT),
+            );
+        }
         response
     }
 

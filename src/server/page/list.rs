@@ -13,13 +13,16 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use url::form_urlencoded;
 
+use super::danger::mark;
 use super::layout::{Frame, Here};
 use super::session::Visitor;
-use super::words::{away, counted, link_of, number, said, state};
+use super::words::{away_and_day, counted, link_of, marked, number, said, state};
 use super::{Pages, csv};
+use crate::overview::danger::Danger;
 use crate::overview::query::{Query, Sort, Start};
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{Lateness, State as Standing};
+use crate::text::cause;
 
 /// Domains on one page.
 const PER_PAGE: usize = 50;
@@ -36,7 +39,7 @@ pub(super) async fn show(
         Ok(both) => both,
         Err(response) => return *response,
     };
-    let (query, faults) = read(raw.as_deref());
+    let (query, faults) = read(raw.as_deref(), Sort::Danger);
     let status = if faults.is_empty() {
         StatusCode::OK
     } else {
@@ -51,6 +54,7 @@ pub(super) async fn show(
         visitor: Some(&visitor),
         picture: Some(picture.at),
         now,
+        copies: false,
     };
     frame.page(
         status,
@@ -71,7 +75,7 @@ pub(super) async fn show(
                 @if found.entries.is_empty() {
                     p.card.soft { "Nothing is found. " a href="/domains" { "Show all domains" } }
                 } @else {
-                    div.card.table-card { (table(&query, &found.entries, now)) }
+                    div.card.table-card { (table(&query, &found.entries, picture.clients.len() > 1, now)) }
                     (pager(&query, found.total))
                 }
             }
@@ -89,7 +93,7 @@ pub(super) async fn download(
         Ok((picture, _)) => picture,
         Err(response) => return *response,
     };
-    let (query, faults) = read(raw.as_deref());
+    let (query, faults) = read(raw.as_deref(), Sort::Name);
     if let Some(fault) = faults.first() {
         return pages.trouble(
             StatusCode::BAD_REQUEST,
@@ -123,14 +127,20 @@ pub(super) async fn download(
     response
 }
 
-/// The query of an address, or all domains and what is wrong with it.
-fn read(raw: Option<&str>) -> (Query, Vec<String>) {
+/// The query of an address, in the `usual` order where it names none, or all domains and what is
+/// wrong with it.
+fn read(raw: Option<&str>, usual: Sort) -> (Query, Vec<String>) {
     let pairs: Vec<_> = form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).collect();
     let query = Query::read(pairs.iter().map(|(name, value)| (&**name, &**value)));
-    let (query, faults) = query.map_or_else(
+    let (mut query, faults) = query.map_or_else(
         |faults| (Query::default(), faults),
         |query| (query, Vec::new()),
     );
+    let names_order =
+        |(name, value): &(_, std::borrow::Cow<'_, str>)| *name == "sort" && !value.is_empty();
+    if !faults.is_empty() || !pairs.iter().any(names_order) {
+        query.sort = usual;
+    }
     let limit = if query.limit == Query::default().limit {
         PER_PAGE
     } else {
@@ -146,11 +156,17 @@ fn parameters(query: &Query) -> String {
     } else {
         query.limit
     };
-    let pairs = Query {
+    let mut pairs = Query {
         limit,
         ..query.clone()
     }
     .pairs();
+    // The order of the page is another one than that of the interface.
+    match (query.sort, query.descending) {
+        (Sort::Danger, false) => pairs.retain(|(name, _)| *name != "sort"),
+        (Sort::Name, false) => pairs.push(("sort", Sort::Name.as_str().to_owned())),
+        _ => {}
+    }
     if pairs.is_empty() {
         return String::new();
     }
@@ -188,7 +204,7 @@ fn filters<'a>(
             (choice("state", "State", query.state.map(Standing::as_str), Standing::ALL.into_iter().map(Standing::as_str)))
             (choice("client", "Client", query.client.as_deref(), clients))
             (choice("provider", "Provider", query.provider.as_deref(), providers))
-            @if query.sort != Sort::default() || query.descending {
+            @if query.sort != Sort::Danger || query.descending {
                 input type="hidden" name="sort" value={ @if query.descending { "-" } (query.sort.as_str()) };
             }
             div.go { button.button type="submit" { "Search" } }
@@ -219,19 +235,20 @@ fn choice<'a>(
 
 /// The roles say again what the elements say: on a phone the rows are laid out otherwise, and some
 /// browsers then forget.
-fn table(query: &Query, entries: &[&Entry], now: Timestamp) -> Markup {
+fn table(query: &Query, entries: &[&Entry], has_clients: bool, now: Timestamp) -> Markup {
     html! {
         table.domains role="table" {
             caption.unseen { "Domains with their state, the end of their proof and their next renewal" }
             thead role="rowgroup" { tr role="row" {
                 (column(query, Sort::Name, "Domain", ""))
                 (column(query, Sort::State, "State", ""))
+                (column(query, Sort::Danger, "Danger", "not-phone"))
                 (column(query, Sort::UsableUntil, "Proof ends", ""))
                 (column(query, Sort::RenewAt, "Renewal", "not-phone"))
                 (column(query, Sort::DueAt, "Next step", "wide-only"))
-                th.wide-only scope="col" role="columnheader" { "Client" }
+                @if has_clients { th.wide-only scope="col" role="columnheader" { "Client" } }
             } }
-            tbody role="rowgroup" { @for entry in entries { (row(entry, now)) } }
+            tbody role="rowgroup" { @for entry in entries { (row(entry, has_clients, now)) } }
         }
     }
 }
@@ -256,25 +273,32 @@ fn column(query: &Query, sort: Sort, name: &str, class: &str) -> Markup {
     }
 }
 
-fn row(entry: &Entry, now: Timestamp) -> Markup {
+fn row(entry: &Entry, has_clients: bool, now: Timestamp) -> Markup {
     let tells = entry.needs_a_person
         || entry.lateness != Lateness::InTime
         || !matches!(entry.state, Standing::Valid);
     let moment = |at: Option<Timestamp>| match at {
-        Some(at) => away(at.max(now), now),
+        Some(at) => away_and_day(at.max(now), now),
         None => html! { span.soft { "–" span.unseen { "none" } } },
     };
     html! {
         tr role="row" {
             th scope="row" role="rowheader" {
                 (link_of(entry))
-                @if entry.covered || tells { span.why { (said(&entry.reason)) } }
+                @if entry.domain.as_str().contains("xn--") { span.why { (entry.domain) } }
+                @if entry.covered || tells { span.why { (marked(&said(&cause(&entry.reason, now)))) } }
             }
             td role="cell" { (state(entry.state)) }
-            td role="cell" { (moment(entry.usable_until)) }
+            td.not-phone role="cell" { @if entry.danger > Danger::None { (mark(entry.danger)) } }
+            td class={ "margin " (entry.danger.as_str()) } role="cell" {
+                @match (entry.usable_until, entry.proven_until) {
+                    (None, Some(end)) if end <= now => { "ended " (away_and_day(end, now)) },
+                    (end, _) => (moment(end)),
+                }
+            }
             td.not-phone role="cell" { (moment(entry.renew_at)) }
             td.wide-only role="cell" { (moment(entry.due_at)) }
-            td.wide-only.soft role="cell" { (said(&entry.client)) }
+            @if has_clients { td.wide-only.soft.client role="cell" { (said(&entry.client)) } }
         }
     }
 }

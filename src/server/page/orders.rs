@@ -51,9 +51,7 @@ impl Outcome {
 
     fn said(self) -> &'static str {
         match self {
-            Self::Tried => {
-                "It is tried now. What comes of it stands here in a moment: open the page again."
-            }
+            Self::Tried => "Retry started. The page shows the result within a minute.",
             Self::Busy => {
                 "Somebody is working on it at this moment. It comes up again as soon as that is done."
             }
@@ -63,9 +61,7 @@ impl Outcome {
             Self::Withdrawn => {
                 "A person took it out of DNS by hand, so nothing was done. `prevalidate run --domain` takes it up again."
             }
-            Self::Looking => {
-                "The CA is asked now. What it says stands here in a moment: open the page again."
-            }
+            Self::Looking => "The CA is asked now. The page shows its answer within a minute.",
         }
     }
 }

@@ -435,6 +435,7 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
         visitor: None,
         picture: None,
         now: pages.now(),
+        copies: false,
     };
     frame.page(
         status,

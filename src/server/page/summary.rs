@@ -1,7 +1,7 @@
 //! What is counted of a picture, once: numbers by state and client, who needs a person, the weeks
 //! of the calendar.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -9,8 +9,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::overview::counts::{Counts, Day, calendar};
+use crate::overview::danger::Danger;
+use crate::overview::query::Sort;
 use crate::overview::snapshot::Snapshot;
-use crate::prevalidation::{Policy, State};
+use crate::prevalidation::{Policy, Proof, State};
 
 /// How far the calendar reaches.
 pub(super) const MONTHS: i64 = 13;
@@ -25,6 +27,8 @@ pub(super) struct Summary {
     pub(super) proven: usize,
     /// Places in the picture of those that need a person, the soonest to lapse first.
     pub(super) needing: Vec<usize>,
+    /// Places of those that have lapsed or are below a margin, the gravest first.
+    pub(super) endangered: Vec<usize>,
     /// The place of the proof that ends first.
     pub(super) soonest: Option<usize>,
     /// By client: domains of the inventory, and those of them that need a person.
@@ -47,6 +51,8 @@ pub(super) struct Calendar {
 pub(super) struct Span {
     pub(super) from: Date,
     pub(super) renewals: usize,
+    /// Renewals of the proofs that those renewals will have made, and so on.
+    pub(super) expected: usize,
     pub(super) ends: usize,
 }
 
@@ -64,9 +70,15 @@ impl Summary {
             managed: 0,
             proven: 0,
             needing: Vec::new(),
+            endangered: Vec::new(),
             soonest: None,
             clients: HashMap::new(),
-            calendar: Calendar::of(&calendar(picture), policy, picture.at),
+            calendar: Calendar::of(
+                &calendar(picture),
+                &expected(picture, policy),
+                policy,
+                picture.at,
+            ),
         };
         let end = |place: usize| picture.entries[place].usable_until;
         for (place, entry) in picture.entries.iter().enumerate() {
@@ -79,6 +91,9 @@ impl Summary {
                 .or_default();
             *domains += 1;
             summary.managed += 1;
+            if entry.danger_at(policy, picture.at) > Danger::None {
+                summary.endangered.push(place);
+            }
             if entry.needs_a_person {
                 *needing += 1;
                 summary.needing.push(place);
@@ -97,6 +112,8 @@ impl Summary {
             }
         }
         summary.needing.sort_by_key(|place| end(*place));
+        let gravest = |place: &usize| Sort::Danger.key(&picture.entries[*place]);
+        summary.endangered.sort_by_key(gravest);
         summary
     }
 
@@ -111,7 +128,7 @@ impl Summary {
 }
 
 impl Calendar {
-    fn of(days: &[Day], policy: &Policy, now: Timestamp) -> Self {
+    fn of(days: &[Day], expected: &BTreeMap<Date, usize>, policy: &Policy, now: Timestamp) -> Self {
         let today = day(now);
         let (monday, until) = (
             today.saturating_sub(i64::from(today.weekday().to_monday_zero_offset()).days()),
@@ -120,8 +137,8 @@ impl Calendar {
         let weeks = (0..).map(|week: i64| monday.saturating_add((7 * week).days()));
         let months = (0..).map(|month: i64| today.first_of_month().saturating_add(month.months()));
         Self {
-            weeks: spans(weeks.take_while(|week| *week < until), days),
-            months: spans(months.take_while(|month| *month < until), days),
+            weeks: spans(weeks.take_while(|week| *week < until), days, expected),
+            months: spans(months.take_while(|month| *month < until), days, expected),
             changes: changes(policy, now),
         }
     }
@@ -129,7 +146,10 @@ impl Calendar {
     /// The most in one week: renewals, ends.
     pub(super) fn peaks(&self) -> (usize, usize) {
         let most = |count: fn(&Span) -> usize| self.weeks.iter().map(count).max().unwrap_or(0);
-        (most(|week| week.renewals), most(|week| week.ends))
+        (
+            most(|week| week.renewals + week.expected),
+            most(|week| week.ends),
+        )
     }
 
     /// From the first day on, up to and without the second.
@@ -145,11 +165,16 @@ impl Calendar {
 }
 
 /// Days, put together from each beginning to the next.
-fn spans(beginnings: impl Iterator<Item = Date>, days: &[Day]) -> Vec<Span> {
+fn spans(
+    beginnings: impl Iterator<Item = Date>,
+    days: &[Day],
+    expected: &BTreeMap<Date, usize>,
+) -> Vec<Span> {
     let mut spans: Vec<Span> = beginnings
         .map(|from| Span {
             from,
             renewals: 0,
+            expected: 0,
             ends: 0,
         })
         .collect();
@@ -160,7 +185,37 @@ fn spans(beginnings: impl Iterator<Item = Date>, days: &[Day]) -> Vec<Span> {
             span.ends += day.ends;
         }
     }
+    for (date, count) in expected {
+        let next = spans.partition_point(|span| span.from <= *date);
+        if let Some(span) = next.checked_sub(1).and_then(|place| spans.get_mut(place)) {
+            span.expected += count;
+        }
+    }
     spans
+}
+
+/// The renewals that follow the planned ones, by day, if each succeeds on its day.
+fn expected(picture: &Snapshot, policy: &Policy) -> BTreeMap<Date, usize> {
+    let until = day(picture.at).saturating_add(MONTHS.months());
+    let mut days = BTreeMap::new();
+    for entry in &picture.entries {
+        let own = entry.state != State::Unmanaged && !entry.covered;
+        let mut next = entry.renew_at.filter(|_| own).map(|at| at.max(picture.at));
+        while let Some(made) = next {
+            let proof = Proof {
+                validated_at: Some(made),
+                ..Proof::default()
+            };
+            // Never within a day of the one before, so that this ends.
+            next = policy
+                .renew_at(&entry.domain, &proof)
+                .filter(|at| *at > made && day(*at) < until);
+            if let Some(at) = next {
+                *days.entry(day(at)).or_default() += 1;
+            }
+        }
+    }
+    days
 }
 
 /// From when on proofs live shorter than they do now, each time.

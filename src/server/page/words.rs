@@ -27,6 +27,30 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(moment(at)) { (relative(at, now)) } }
 }
 
+/// The day of a moment, for people and for machines.
+pub(super) fn day(at: Timestamp) -> Markup {
+    html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(moment(at)) { (at.strftime("%Y-%m-%d").to_string()) } }
+}
+
+/// How far away a moment is, and its day: a phone has no pointer.
+pub(super) fn away_and_day(at: Timestamp, now: Timestamp) -> Markup {
+    html! { (away(at, now)) " " span.soft.day { (day(at)) } }
+}
+
+/// A text in which back-ticks set off what is typed.
+pub(super) fn marked(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // One without its counterpart is no mark.
+    if parts.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    html! {
+        @for (place, part) in parts.iter().enumerate() {
+            @if place % 2 == 0 { (part) } @else { code { (part) } }
+        }
+    }
+}
+
 /// A moment, and how far away it is.
 pub(super) fn time_and_away(at: Timestamp, now: Timestamp) -> Markup {
     html! { (time(at)) " " span.soft { "(" (relative(at, now)) ")" } }
@@ -105,6 +129,20 @@ mod tests {
             (1_234_567, "1\u{202f}234\u{202f}567"),
         ] {
             assert_eq!(number(count), shown);
+        }
+    }
+
+    #[test]
+    fn back_ticks_become_code_and_an_odd_one_stays() {
+        for (text, shown) in [
+            (
+                "set `mode` to `x`",
+                "set <code>mode</code> to <code>x</code>",
+            ),
+            ("it`s <b>", "it`s &lt;b&gt;"),
+            ("`<i>`", "<code>&lt;i&gt;</code>"),
+        ] {
+            assert_eq!(marked(text).into_string(), shown);
         }
     }
 
