@@ -102,3 +102,35 @@ fn an_inventory_file_that_lost_half_or_all_of_its_names_removes_nothing() {
     world.run(&setup, &["check"]).exits(0);
     assert_eq!(server.axfr("guard.test"), before);
 }
+
+/// A machine whose clock is two days off, either way: it does nothing, says why, and leaves nothing
+/// behind that the right clock would stumble over.
+#[test]
+fn a_wrong_clock_stops_a_run_and_the_right_one_goes_on_as_if_nothing_had_been() {
+    let keys = Keys::of(&["prevalidate"]);
+    let zone = Zone::new("clock.test", "@ 3600 TXT \"v=spf1 -all\"");
+    let server = NameServer::bind(&[zone], &keys);
+    let world = World::new(&[&server]);
+    let setup = world.setup(&server, &["clock.test"]);
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let (before, zone) = (world.calls_about("clock.test"), server.axfr("clock.test"));
+    for ahead in ["172800", "-172800"] {
+        let ran = world.run_with(
+            &setup,
+            &["run", "--wait", "0s"],
+            ("PREVALIDATE_CLOCK_AHEAD", ahead),
+        );
+        assert_ne!(ran.status.code(), Some(0), "{ahead}: {}", ran.said());
+        let ran = ran.says(&["clock"]);
+        assert_eq!(
+            world.calls_about("clock.test"),
+            before,
+            "{ahead}: {}",
+            ran.said()
+        );
+        assert_eq!(server.axfr("clock.test"), zone, "{ahead}");
+        world.run(&setup, &["run", "--wait", "0s"]).exits(0);
+        world.run(&setup, &["check"]).exits(0);
+        assert_eq!(world.calls_about("clock.test"), before, "{ahead}");
+    }
+}

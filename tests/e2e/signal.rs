@@ -57,6 +57,40 @@ fn a_signal_ends_a_run_that_tells_people_of_it() {
     );
 }
 
+#[test]
+fn sigterm_lets_a_call_under_way_end_and_keeps_what_came_of_it() {
+    let keys = Keys::of(&["prevalidate"]);
+    let zone = Zone::new("slow.test", "@ 3600 TXT \"v=spf1 -all\"");
+    let server = NameServer::bind(&[zone], &keys);
+    let world = World::new(&[&server]);
+    let setup = world.setup(&server, &["slow.test"]);
+    world.ca.change(|behaviour| behaviour.latency_ms = 1_000);
+    let child = world.start(&setup, &["run"]);
+    let begun = Instant::now();
+    while world.ca.count(Call::Validate) == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the CA is not asked"
+        );
+        std::thread::yield_now();
+    }
+    kill(child.id(), "-TERM");
+    finish(child, &["run"])
+        .exits(0)
+        .says(&["ended by a signal"]);
+    let status = world.run(&setup, &["status", "--output", "json"]).json();
+    assert_eq!(status[0]["state"], "valid", "{status}");
+    world.ca.change(|behaviour| behaviour.latency_ms = 0);
+    world.run(&setup, &["run"]).exits(0);
+    assert_eq!(
+        world.calls_about("slow.test"),
+        [Call::Register, Call::Validate],
+        "nothing is done twice"
+    );
+    let ours = |value: &String| value.starts_with("swiss-pki=");
+    assert!(!server.txt("slow.test").iter().any(ours));
+}
+
 fn ends_within_seconds(signal: &str) {
     let keys = Keys::of(&["prevalidate"]);
     let primary = NameServer::bind(
