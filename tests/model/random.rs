@@ -75,6 +75,7 @@ impl Drop for Told {
 
 async fn history(mut world: World, seed: u64, coverage: &mut Coverage) {
     let mut rng = StdRng::seed_from_u64(seed);
+    world.compares_five = seed.is_multiple_of(3);
     let may_freeze = rng.random_bool(0.3);
     world.ca.set(|state| {
         state.behaviour.reset_keeps_proof = rng.random_bool(0.5);

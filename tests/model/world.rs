@@ -89,6 +89,9 @@ pub struct World {
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: [usize; 2],
+    /// Whether all that tell of domains are compared after each step. In thousands of worlds that
+    /// are nearly alike it is done in a share of them.
+    pub compares_five: bool,
     /// Rows that had a proof that counted, as far as the store knew.
     seen_proven: BTreeSet<RowKey>,
 }
@@ -139,6 +142,7 @@ impl World {
             beside: BTreeMap::new(),
             thawed: false,
             checked_calls: [0; 2],
+            compares_five: true,
             seen_proven: BTreeSet::new(),
         };
         world.sync().await;
@@ -324,7 +328,9 @@ impl World {
         self.zones_hold_what_they_should().await;
         self.calls_were_right();
         self.no_lapse_is_forgotten().await;
-        self.all_five_agree().await;
+        if self.compares_five {
+            self.all_five_agree().await;
+        }
         let witness = self.witness.lock().unwrap();
         assert!(
             witness.bad_removals.is_empty(),
