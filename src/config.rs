@@ -130,6 +130,8 @@ pub struct CaSettings {
     pub ca_file: Option<PathBuf>,
     /// The proxy; the environment's proxies are never used.
     pub proxy: Option<Url>,
+    /// User and password, for a proxy that asks for them.
+    pub proxy_login: Option<(String, SecretSource)>,
     /// The settings of the kind itself, with their defaults.
     pub values: Values,
 }

@@ -10,6 +10,7 @@ use prevalidate_kit::pace::Pace;
 use prevalidate_providers::Provider;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::registry::ProviderSettings;
+use secrecy::ExposeSecret;
 
 mod certificates;
 mod hooks;
@@ -223,7 +224,7 @@ pub(super) fn ca(
         .get(name)
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
     Ok((from.kind.connect)(
-        account(settings, name, from, None),
+        account(settings, name, from, None)?,
         clock,
     )?)
 }
@@ -242,7 +243,7 @@ pub(super) fn ports_at(
     let fleet = FleetPace::of(&store, &clock);
     let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
     for (name, from) in &settings.cas {
-        let account = account(settings, name, from, fleet.as_ref());
+        let account = account(settings, name, from, fleet.as_ref())?;
         let ca = (from.kind.connect)(account, Arc::clone(&clock))?;
         cas.insert(name.clone(), ca);
     }
@@ -370,9 +371,9 @@ fn account<'a>(
     name: &str,
     from: &'a CaSettings,
     fleet: Option<&Arc<FleetPace>>,
-) -> Account<'a> {
+) -> Result<Account<'a>, Failed> {
     let caller = (from.kind.caller)(&from.values);
-    Account {
+    Ok(Account {
         reach: Reach {
             rate: from.rate.per_second(),
             permit: fleet.map(|fleet| {
@@ -382,7 +383,7 @@ fn account<'a>(
                 )
             }),
             ca_file: from.ca_file.clone(),
-            proxy: from.proxy.clone(),
+            proxy: proxy(name, from)?,
             ..Reach::new(name, from.url.clone())
         },
         values: &from.values,
@@ -392,7 +393,23 @@ fn account<'a>(
             .filter(|client| client.ca == name)
             .map(|client| (&client.selector, &client.values))
             .collect(),
-    }
+    })
+}
+
+/// The proxy with its user and password, which are in its address in memory only.
+fn proxy(name: &str, from: &CaSettings) -> Result<Option<url::Url>, Failed> {
+    let (Some(mut proxy), Some((user, source))) = (from.proxy.clone(), &from.proxy_login) else {
+        return Ok(from.proxy.clone());
+    };
+    let refused =
+        |why: String| Failed::new(Exit::Usage, format!("ca.{name}.proxy_password: {why}"));
+    let password = source.read().map_err(|error| refused(error.to_string()))?;
+    let password = password.expose_secret();
+    proxy
+        .set_username(user)
+        .and_then(|()| proxy.set_password(Some(password)))
+        .map_err(|()| refused("the proxy's address takes no user".to_owned()))?;
+    Ok(Some(proxy))
 }
 
 impl From<StoreError> for Failed {

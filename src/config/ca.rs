@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prevalidate_kit::secret::SecretSource;
 use url::Url;
 
 use super::CaSettings;
@@ -80,6 +81,7 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
         caa_names,
         ca_file,
         proxy,
+        proxy_login: proxy_login(&section),
         values,
     })
 }
@@ -192,6 +194,21 @@ fn ca_url(section: &Section<'_>, adapter: &Adapter, text: &str) -> Option<Url> {
             .notice(section.line_of("url"), &section.key("url"), message);
     }
     Some(url)
+}
+
+/// Who uses the proxy: both keys, with a proxy, or neither.
+fn proxy_login(section: &Section<'_>) -> Option<(String, SecretSource)> {
+    for (key, other) in [
+        ("proxy_user", "proxy_password"),
+        ("proxy_password", "proxy_user"),
+        ("proxy_user", "proxy"),
+    ] {
+        if section.has(key) && !section.has(other) {
+            section.fault(key, format!("goes with `{other}`, which is missing"));
+        }
+    }
+    let user = section.text("proxy_user")?.to_owned();
+    Some((user, section.secret("proxy_password")?))
 }
 
 fn proxy_url(section: &Section<'_>, text: &str) -> Option<Url> {

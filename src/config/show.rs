@@ -194,6 +194,16 @@ impl Page {
                     self.text(key, proxy.as_str());
                 }
             }
+            "proxy_user" => {
+                if let Some((user, _)) = &ca.proxy_login {
+                    self.text(key, user);
+                }
+            }
+            "proxy_password" => {
+                if let Some((_, password)) = &ca.proxy_login {
+                    self.plain(key, source(password));
+                }
+            }
             _ => {}
         }
     }

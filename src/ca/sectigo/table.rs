@@ -35,6 +35,8 @@ pub const KEYS: &[&str] = &[
     "caa_names",
     "ca_file",
     "proxy",
+    "proxy_user",
+    "proxy_password",
 ];
 
 /// Sectigo, as the configuration sees it.
@@ -72,6 +74,8 @@ const SETTINGS: &[Setting] = &[
     Setting::common("caa_names"),
     Setting::common("ca_file"),
     Setting::common("proxy"),
+    Setting::common("proxy_user"),
+    Setting::common("proxy_password"),
 ];
 
 const CLIENT_SETTINGS: &[Setting] = &[

@@ -26,6 +26,8 @@ pub const KEYS: &[&str] = &[
     "caa_names",
     "ca_file",
     "proxy",
+    "proxy_user",
+    "proxy_password",
 ];
 
 /// SwissSign, as the configuration sees it.
@@ -68,6 +70,8 @@ const SETTINGS: &[Setting] = &[
     Setting::common("caa_names"),
     Setting::common("ca_file"),
     Setting::common("proxy"),
+    Setting::common("proxy_user"),
+    Setting::common("proxy_password"),
 ];
 
 /// The adapter for an account.
