@@ -128,6 +128,7 @@ impl Task {
     /// The CA's fresh word on this domain.
     pub(super) fn saw(&mut self, worker: &Worker, sighting: Sighting, now: Timestamp) {
         let known = self.observed.last_proof().cloned();
+        self.forget_order_of_another(&sighting);
         self.observed.sighting = sighting.with_memory_of(&self.observed, now);
         self.observed.attempt.last_proof = known;
         self.observed.read_at = Some(now);

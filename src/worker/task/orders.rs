@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::super::Worker;
 use super::Task;
 use crate::ca::Verdict;
-use crate::prevalidation::{Effect, OrderState};
+use crate::prevalidation::{Effect, OrderState, Sighting};
 
 impl Task {
     /// A start was answered: the attempt keeps the challenge. `look_at`: the start was a submission.
@@ -62,8 +62,7 @@ impl Task {
             Some(Verdict::Taken { look_at }) => self.taken(worker, Some(look_at), now),
             // The word was true before; the date has not moved, so the CA has not looked yet.
             Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
-            // It had taken an order, and shows none that is under way.
-            Some(Verdict::NotSeen) if attempt.look_at.is_some() || attempt.order.is_some() => {
+            Some(Verdict::NotSeen) if self.has_lost_its_order(by_itself) => {
                 self.order_gone(worker, now);
             }
             _ => {
@@ -71,6 +70,32 @@ impl Task {
                 self.not_seen(worker, words, now);
                 self.order_new_value(worker, now);
             }
+        }
+    }
+
+    /// Whether the CA shows nothing any more of an order that it had taken, or of a challenge that it
+    /// gave: another hand has ended it.
+    fn has_lost_its_order(&self, by_itself: bool) -> bool {
+        let attempt = &self.observed.attempt;
+        let shows_nothing = self.registration().is_some_and(|found| {
+            !found.is_summary && found.order.is_none() && found.challenge.is_none()
+        });
+        let had_order = attempt.look_at.is_some() || attempt.order.is_some();
+        let is_sure = by_itself && attempt.tries > 1 && shows_nothing;
+        had_order || is_sure && attempt.challenge.is_some()
+    }
+
+    /// A registration that is gone, or another one in its place, has nothing to do with the challenge
+    /// of this attempt.
+    pub(super) fn forget_order_of_another(&mut self, sighting: &Sighting) {
+        let known = self.reference();
+        let is_same = match sighting {
+            Sighting::Absent => false,
+            Sighting::Present(found) => known.is_none_or(|known| known == found.reference),
+            Sighting::Unread | Sighting::Missing(_) => true,
+        };
+        if !is_same && self.observed.attempt.challenge.is_some() {
+            self.observed.attempt.end_order();
         }
     }
 
