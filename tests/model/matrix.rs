@@ -108,10 +108,8 @@ async fn a_process_may_die_before_or_after_every_effect_of_an_order() {
         for side in [Side::Before, Side::After] {
             let mut world = World::by_orders(1).await;
             live(&mut world, &[(first, side)]).await;
-            for second in [0, 2, 5] {
-                let mut world = World::by_orders(1).await;
-                live(&mut world, &[(first, side), (second, Side::After)]).await;
-            }
+            let mut world = World::by_orders(1).await;
+            live(&mut world, &[(first, side), (2, Side::After)]).await;
         }
     }
 }
