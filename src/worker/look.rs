@@ -10,7 +10,7 @@ use super::looks::UnderWay;
 use super::survey::Sight;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::CaError;
-use crate::prevalidation::{Attempt, Decision, DomainName, Observed, Sighting, absorb};
+use crate::prevalidation::{Attempt, Decision, DomainName, Effect, Observed, Sighting, absorb};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
 /// Whether somebody else who makes the first look has ended is asked so often: until then there is
@@ -316,8 +316,12 @@ pub(super) fn reconcile_attempt(
     now: Timestamp,
 ) -> crate::prevalidation::Progress {
     let began = observed.attempt.effects.last().copied();
-    // A read that began after the effect is its answer.
-    if observed.attempt.unanswered.is_some()
+    // A read that began after the effect is its answer. A row that leaves out what the CA wants to
+    // find, and whether it was submitted, answers a registration only.
+    let is_summary = matches!(&observed.sighting, Sighting::Present(found) if found.is_summary);
+    let is_answer = !is_summary || observed.attempt.unanswered == Some(Effect::Register);
+    if is_answer
+        && observed.attempt.unanswered.is_some()
         && observed
             .read_at
             .zip(began)
