@@ -16,6 +16,7 @@ mod refusals;
 mod renewal;
 mod secrets;
 mod sectigo;
+mod sectigo_answers;
 mod serve;
 mod signal;
 mod states;

@@ -14,7 +14,7 @@ use crate::support::name_server::write_secret;
 use crate::support::{Keys, NameServer, Policy, Zone};
 
 pub const ORGANISATION: u64 = 12345;
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 const PASSWORD: &str = "correct horse battery";
 
 /// A Sectigo beside the world's own CA.
@@ -154,7 +154,7 @@ fn on_knot_twenty_domains_are_valid_by_txt_and_the_next_run_is_one_list_call() {
     twenty_domains(&server, "txt");
 }
 
-fn one_zone() -> (NameServer, &'static str) {
+pub fn one_zone() -> (NameServer, &'static str) {
     let zone = Zone::new("a.test", "@ 3600 TXT \"v=spf1 mx -all\"");
     (
         NameServer::bind(&[zone], &Keys::of(&["prevalidate"])),
@@ -163,7 +163,7 @@ fn one_zone() -> (NameServer, &'static str) {
 }
 
 /// The one domain of `status --output json`.
-fn domain(site: &Site, setup: &Setup) -> serde_json::Value {
+pub fn domain(site: &Site, setup: &Setup) -> serde_json::Value {
     let ran = site
         .world
         .run(setup, &["status", "--output", "json"])
@@ -339,63 +339,39 @@ fn on_knot_twenty_common_domains_are_valid_at_both_cas_after_one_run() {
     common_domains(&server, "txt");
 }
 
-#[test]
-fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
-    let (server, name) = one_zone();
-    let site = Site::new(&server, "cname");
-    let mut setup = site.setup(&server, &[name]);
-    let (good, client) = site.sections();
-    let ca =
-        "[ca.sectigo]\nkind = \"sectigo\"\nauth = \"oauth\"\nuser = \"x\"\nmethod = \"http\"\n";
-    setup.instead = Some((ca.to_owned(), client.clone()));
-    site.world
-        .run(&setup, &["config", "check"])
-        .exits(2)
-        .says(&[
-            "ca.sectigo.client_id: is missing",
-            "ca.sectigo.client_secret: is missing",
-            "ca.sectigo.user: is not used with auth = \"oauth\"",
-            "ca.sectigo.method: must be \"cname\" or \"txt\"",
-        ]);
-    let client = client.replace(
-        &format!("\"{ORGANISATION}\""),
-        "\"cli-1\"\ncert_types = [\"TLS\"]",
-    );
-    setup.instead = Some((good, client));
-    site.world
-        .run(&setup, &["config", "check"])
-        .exits(2)
-        .says(&[
-            "client.reference: must be the id of an organisation",
-            "client.cert_types: must hold some of \"SSL\"",
-        ]);
-}
-
-/// The zone of the domain takes no updates at all; the one that its label leads into takes those of
-/// the only key that there is.
+/// The zone of the domain takes no updates at all; the small zone that its label leads into is on
+/// another server, with a key that can write nothing else.
 #[test]
 fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only() {
     let big = Zone::new(
         "big.test",
         "@ 3600 TXT \"v=spf1 mx -all\"\n_pki-validation 300 CNAME big-test.dcv.test.",
     );
-    let small = Zone::new("dcv.test", "");
-    let server = NameServer::bind(
-        &[big.policy(Policy::Closed), small],
-        &Keys::of(&["prevalidate"]),
-    );
-    let contents = || [server.axfr("big.test"), server.axfr("dcv.test")];
+    let server = NameServer::bind(&[big.policy(Policy::Closed)], &Keys::of(&["prevalidate"]));
+    let small = NameServer::knot(&[Zone::new("dcv.test", "")], &Keys::of(&["small"]));
+    let contents = || [server.axfr("big.test"), small.axfr("dcv.test")];
     let before = contents();
-    let site = Site::new(&server, "txt");
+    let (at_big, at_small) = (server.address(), small.address());
+    let site = Site::looking("txt", move |name| {
+        vec![if name.ends_with("dcv.test") {
+            at_small
+        } else {
+            at_big
+        }]
+    });
     let mut setup = site.setup(&server, &["big.test"]);
     setup
         .name_servers
-        .insert("dcv.test".to_owned(), vec![server.address()]);
+        .insert("dcv.test".to_owned(), vec![at_small]);
+    setup.more = format!(
+        "[provider.small]\nkind = \"rfc2136\"\nserver = \"{at_small}\"\nkey_file = {}\n",
+        json!(small.tsig_key_file().display().to_string()),
+    );
     site.scm
         .change(|behaviour| behaviour.orders = OrderEnd::Hang);
     site.world.run(&setup, &["run", "--wait", "6s"]);
     assert_eq!(
-        server.txt("big-test.dcv.test").len(),
+        small.txt("big-test.dcv.test").len(),
         1,
         "written where it leads"
     );
@@ -417,93 +393,5 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only(
         contents(),
         before,
         "nothing is written where nobody follows"
-    );
-}
-
-#[test]
-fn a_record_outside_the_domain_is_refused_and_never_published() {
-    let (server, name) = one_zone();
-    let before = server.axfr(name);
-    for method in ["cname", "txt"] {
-        let site = Site::new(&server, method);
-        let setup = site.setup(&server, &[name]);
-        site.scm.change(|behaviour| behaviour.owner_outside = true);
-        let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
-        assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-        ran.says(&["does not lie in a.test"]);
-        assert_eq!(server.axfr(name), before);
-    }
-}
-
-#[test]
-fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
-    let (server, name) = one_zone();
-    let before = server.axfr(name);
-    type Change = fn(&mut Behaviour);
-    let cases: [(Change, &str); 4] = [
-        (|behaviour| behaviour.no_right = true, "-3"),
-        (|behaviour| behaviour.dcv_off = true, "-1608"),
-        (|behaviour| behaviour.repeats_pages = true, "repeats itself"),
-        (|behaviour| behaviour.delegation = Delegation::NoRight, "-3"),
-    ];
-    for (at, (change, word)) in cases.into_iter().enumerate() {
-        let site = Site::new(&server, "cname");
-        let mut setup = site.setup(&server, &[name]);
-        if word == "repeats itself" {
-            for n in 0..200 {
-                site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
-            }
-        }
-        if at == 3 {
-            let (ca, client) = site.sections();
-            setup.instead = Some((ca, format!("{client}create_domains = true\n")));
-            setup.domains = vec!["new.test".to_owned()];
-        }
-        site.scm.change(change);
-        let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
-        assert_ne!(ran.status.code(), Some(0), "{word}: {}", ran.said());
-        ran.says(&[word]);
-        assert_eq!(server.axfr(name), before, "{word}");
-    }
-}
-
-#[test]
-fn a_list_that_counts_more_rows_than_it_shows_is_believed_as_far_as_it_goes() {
-    let (server, name) = one_zone();
-    let site = Site::new(&server, "cname");
-    let setup = site.setup(&server, &[name]);
-    for n in 0..399 {
-        site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
-    }
-    site.scm.change(|behaviour| behaviour.counts_too_many = 1);
-    site.world
-        .run(&setup, &["run", "--wait", "30s", "-v"])
-        .says(&["401"]);
-    assert_eq!(domain(&site, &setup)["state"], "valid");
-    // Two full pages, and one that is empty: the last row may be on it.
-    site.scm.clear_log();
-    site.world.run(&setup, &["run", "--wait", "3s"]);
-    assert_eq!(site.scm.count("/dcv/v1/validation"), 3);
-}
-
-#[test]
-fn the_commands_about_the_ca_work_at_sectigo() {
-    let (server, name) = one_zone();
-    let site = Site::new(&server, "cname");
-    let mut setup = site.setup(&server, &[name]);
-    site.scm.prove(name, DAY);
-    setup.domains.clear();
-    site.world.run(&setup, &["import", "--from-ca"]).exits(0);
-    site.world
-        .run(&setup, &["status", "--refresh"])
-        .exits(0)
-        .says(&["valid"]);
-    site.world
-        .run(&setup, &["remove", name, "--at-ca", "--yes"])
-        .exits(0);
-    assert!(
-        site.calls()
-            .iter()
-            .any(|call| call.starts_with("DELETE /domain/v1/"))
     );
 }

@@ -1,0 +1,126 @@
+//! Sectigo where something is wrong: the configuration, an answer, a right; and the commands that ask
+//! it.
+
+use prevalidate::sandbox::sectigo::{Behaviour, Delegation};
+
+use super::sectigo::{DAY, ORGANISATION, Site, domain, one_zone};
+
+#[test]
+fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[name]);
+    let (good, client) = site.sections();
+    let ca =
+        "[ca.sectigo]\nkind = \"sectigo\"\nauth = \"oauth\"\nuser = \"x\"\nmethod = \"http\"\n";
+    setup.instead = Some((ca.to_owned(), client.clone()));
+    site.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&[
+            "ca.sectigo.client_id: is missing",
+            "ca.sectigo.client_secret: is missing",
+            "ca.sectigo.user: is not used with auth = \"oauth\"",
+            "ca.sectigo.method: must be \"cname\" or \"txt\"",
+        ]);
+    let client = client.replace(
+        &format!("\"{ORGANISATION}\""),
+        "\"cli-1\"\ncert_types = [\"TLS\"]",
+    );
+    setup.instead = Some((good, client));
+    site.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&[
+            "client.reference: must be the id of an organisation",
+            "client.cert_types: must hold some of \"SSL\"",
+        ]);
+}
+
+#[test]
+fn a_record_outside_the_domain_is_refused_and_never_published() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    for method in ["cname", "txt"] {
+        let site = Site::new(&server, method);
+        let setup = site.setup(&server, &[name]);
+        site.scm.change(|behaviour| behaviour.owner_outside = true);
+        let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
+        assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+        ran.says(&["does not lie in a.test"]);
+        assert_eq!(server.axfr(name), before);
+    }
+}
+
+#[test]
+fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
+    let (server, name) = one_zone();
+    let before = server.axfr(name);
+    type Change = fn(&mut Behaviour);
+    let cases: [(Change, &str); 4] = [
+        (|behaviour| behaviour.no_right = true, "-3"),
+        (|behaviour| behaviour.dcv_off = true, "-1608"),
+        (|behaviour| behaviour.repeats_pages = true, "repeats itself"),
+        (|behaviour| behaviour.delegation = Delegation::NoRight, "-3"),
+    ];
+    for (at, (change, word)) in cases.into_iter().enumerate() {
+        let site = Site::new(&server, "cname");
+        let mut setup = site.setup(&server, &[name]);
+        if word == "repeats itself" {
+            for n in 0..200 {
+                site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
+            }
+        }
+        if at == 3 {
+            let (ca, client) = site.sections();
+            setup.instead = Some((ca, format!("{client}create_domains = true\n")));
+            setup.domains = vec!["new.test".to_owned()];
+        }
+        site.scm.change(change);
+        let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
+        assert_ne!(ran.status.code(), Some(0), "{word}: {}", ran.said());
+        ran.says(&[word]);
+        assert_eq!(server.axfr(name), before, "{word}");
+    }
+}
+
+#[test]
+fn a_list_that_counts_more_rows_than_it_shows_is_believed_as_far_as_it_goes() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let setup = site.setup(&server, &[name]);
+    for n in 0..399 {
+        site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
+    }
+    site.scm.change(|behaviour| behaviour.counts_too_many = 1);
+    site.world
+        .run(&setup, &["run", "--wait", "30s", "-v"])
+        .says(&["401"]);
+    assert_eq!(domain(&site, &setup)["state"], "valid");
+    // Two full pages, and one that is empty: the last row may be on it.
+    site.scm.clear_log();
+    site.world.run(&setup, &["run", "--wait", "3s"]);
+    assert_eq!(site.scm.count("/dcv/v1/validation"), 3);
+}
+
+#[test]
+fn the_commands_about_the_ca_work_at_sectigo() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[name]);
+    site.scm.prove(name, DAY);
+    setup.domains.clear();
+    site.world.run(&setup, &["import", "--from-ca"]).exits(0);
+    site.world
+        .run(&setup, &["status", "--refresh"])
+        .exits(0)
+        .says(&["valid"]);
+    site.world
+        .run(&setup, &["remove", name, "--at-ca", "--yes"])
+        .exits(0);
+    assert!(
+        site.calls()
+            .iter()
+            .any(|call| call.starts_with("DELETE /domain/v1/"))
+    );
+}
