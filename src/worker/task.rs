@@ -412,6 +412,9 @@ impl Task {
             }
             Failure::Refused if effect == Some(Effect::Validate) => {
                 self.not_seen(worker, text, now);
+                if self.is_refused_again(worker) {
+                    self.order_gone(worker, now);
+                }
             }
             Failure::Forbidden | Failure::Refused => self.hold(worker, text, now),
             _ => self.wait(worker, text, error.retry_after, now),

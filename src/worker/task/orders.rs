@@ -85,6 +85,13 @@ impl Task {
         had_order || is_sure && attempt.challenge.is_some()
     }
 
+    /// Whether a submission was refused twice where the CA carries out orders: it may know nothing of
+    /// the challenge any more. An order that is open all the same is gone on with by the start.
+    pub(super) fn is_refused_again(&self, worker: &Worker) -> bool {
+        let attempt = &self.observed.attempt;
+        self.policy(worker).looks_by_itself && attempt.challenge.is_some() && attempt.tries > 1
+    }
+
     /// A registration that is gone, or another one in its place, has nothing to do with the challenge
     /// of this attempt.
     pub(super) fn forget_order_of_another(&mut self, sighting: &Sighting) {
