@@ -213,6 +213,7 @@ fn a_renewal_waits_until_the_date_has_moved_and_the_proof_is_there_all_the_time(
             behaviour.orders = OrderEnd::Fulfilled;
             behaviour.next_look = 1;
         });
+        site.clock.advance(SignedDuration::from_hours(3));
         // Back at the machine's own time, which signed updates need; the guard wonders at that.
         let again = ["run", "--domain", name, "--wait", "30s", "--force"];
         site.world.run(&setup, &again).exits(0);
