@@ -212,9 +212,10 @@ pub async fn views(
         open_entries(store, None).await?,
         Beside::read(store, basis.targets).await?,
     );
-    Ok(put_together(rows, ledger, beside, basis, &covered, now)
-        .into_values()
-        .collect())
+    let all = put_together(rows, ledger, beside, basis, &covered, now);
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by_key(DomainView::key);
+    Ok(all)
 }
 
 /// How one domain stands at each of its clients; nothing of where nobody wants it and nothing of it

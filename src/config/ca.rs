@@ -19,6 +19,13 @@ pub(super) const CA: Schema = Schema {
     keys: registry::REFERENCE_KEYS,
 };
 
+/// The kind of an account, as far as it is written: also of one that has faults.
+pub(super) fn kind(section: &Section<'_>) -> Option<&'static Adapter> {
+    let kind = section.peek("kind")?;
+    let mut all = registry::ADAPTERS.into_iter();
+    all.find(|adapter| adapter.kind.name == kind)
+}
+
 /// Reads one account; `None` only after a fault was reported.
 pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
     let kinds = registry::ADAPTERS.map(|adapter| (adapter.kind.name, adapter));

@@ -74,6 +74,8 @@ struct First {
 pub(super) struct Clients<'a> {
     top: &'a Section<'a>,
     cas: &'a BTreeMap<String, Option<CaSettings>>,
+    /// The kinds of the accounts, of those with faults too.
+    kinds: &'a BTreeMap<String, &'static Adapter>,
     providers: &'a BTreeMap<String, ProviderTable>,
     accept_idn: bool,
     /// Where each name was found first, at each client.
@@ -90,12 +92,14 @@ impl<'a> Clients<'a> {
     pub(super) fn new(
         top: &'a Section<'a>,
         cas: &'a BTreeMap<String, Option<CaSettings>>,
+        kinds: &'a BTreeMap<String, &'static Adapter>,
         providers: &'a BTreeMap<String, ProviderTable>,
         accept_idn: bool,
     ) -> Self {
         Self {
             top,
             cas,
+            kinds,
             providers,
             accept_idn,
             seen: HashMap::new(),
@@ -144,8 +148,7 @@ impl<'a> Clients<'a> {
         let ca = self.ca(section);
         let account = ca.as_ref().and_then(|name| self.cas.get(name)?.as_ref());
         self.is_sandbox = account.is_some_and(|account| is_loopback(&account.url));
-        // Of an account with a fault of its own the kind is not known.
-        let kind = account.map(|account| account.kind);
+        let kind = ca.as_ref().and_then(|name| self.kinds.get(name).copied());
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");

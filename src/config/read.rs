@@ -173,6 +173,10 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
             Some(hint.to_owned()),
         );
     }
+    let kinds = found.iter();
+    let kinds = kinds
+        .filter_map(|(name, section)| Some(((*name).to_owned(), super::ca::kind(section)?)))
+        .collect::<BTreeMap<_, _>>();
     let cas = found
         .into_iter()
         .map(|(name, section)| (name.to_owned(), super::ca::read(section)))
@@ -189,7 +193,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     }
 
     let accept_idn = top.table("policy", &POLICY).flag("accept_idn", false);
-    let clients = Clients::new(top, &cas, &providers, accept_idn).read();
+    let clients = Clients::new(top, &cas, &kinds, &providers, accept_idn).read();
     let propagation = propagation(&top.table("propagation", &PROPAGATION));
     let worker = top.table("worker", &WORKER);
     let worker = WorkerSettings {

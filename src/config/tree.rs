@@ -233,6 +233,15 @@ impl<'a> Section<'a> {
         );
     }
 
+    /// A text as it is written; other values are left to who reads them.
+    pub fn peek(&self, key: &str) -> Option<&'a str> {
+        match self.find(key)?.1 {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A text that says something.
     pub fn text(&self, key: &str) -> Option<&'a str> {
         match self.find(key)?.1 {
             DeValue::String(text) if text.trim().is_empty() => self.fault(key, "must not be empty"),

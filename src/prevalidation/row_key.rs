@@ -126,7 +126,7 @@ mod tests {
             let stored = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<RowKey>(&stored).unwrap(), key);
         }
-        assert!(RowKey::read("not a name").is_err());
+        assert!(RowKey::read("-not-a-name- ca/one").is_err());
         assert!(RowKey::read("").is_err());
     }
 
