@@ -310,7 +310,9 @@ fn a_name_twice_for_two_providers_is_a_fault_and_thousands_of_faults_are_bounded
     folder.write("domains.txt", &names);
     let list = "domains_file = \"domains.txt\"\n";
     let text = GOOD.replace("[[client.domain]]", &format!("{list}[[client.domain]]"));
-    let text = format!("{text}\n[[client]]\nname = \"MPKI0000001 - Muster AG\"\nprovider = \"edge\"\n{list}");
+    let text = format!(
+        "{text}\n[[client]]\nname = \"MPKI0000001 - Muster AG\"\nprovider = \"edge\"\n{list}"
+    );
     let faults = folder.faults(&text);
     assert_eq!(faults.len(), 101);
     assert_eq!(faults[100], "and 19900 more faults");
