@@ -19,6 +19,7 @@ mod history;
 mod hook;
 mod inventory;
 mod man;
+mod names;
 mod notify;
 mod plan;
 mod providers;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::asked::{self, Ground};
-use super::inventory::several;
+use super::names::several;
 use super::{Exit, Failed, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::Failed;
-use super::inventory::several;
+use super::names::several;
 use super::wire;
 use crate::config::Settings;
 use crate::output::{Output, moment};

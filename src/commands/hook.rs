@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::inventory::{list_bytes, list_names, several};
+use super::inventory::{list_bytes, list_names};
+use super::names::several;
 use super::work::{Order, work};
 use super::{Exit, Failed, Global, asked, wire};
 use crate::config::names::{read_any_known, read_known};

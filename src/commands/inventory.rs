@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::by_hand::signed;
+use super::names::several;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -24,7 +25,7 @@ use place::{Place, PlaceArgs, one_client};
 /// In the history: a person took the domain out of the inventory.
 const DROPPED: &str = "dropped";
 
-pub(super) use list::{bytes as list_bytes, names as list_names, several};
+pub(super) use list::{bytes as list_bytes, names as list_names};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AddArgs {

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::inventory::several;
+use super::names::several;
 use super::summary::{Standing, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, wire};
 use crate::clock::{Clock, SystemClock};

@@ -38,11 +38,6 @@ const CIRCLES: &[&[&str]] = &[
         "crate::rfc2136::proof",
         "crate::rfc2136::send",
     ],
-    &[
-        "crate::commands::asked",
-        "crate::commands::held",
-        "crate::commands::inventory",
-    ],
     &["crate::commands::plan", "crate::commands::run"],
     &["crate::commands::summary", "crate::commands::work"],
     &[

@@ -232,6 +232,7 @@ impl World {
         let provider: Arc<dyn Provider> = Arc::new(Watched {
             inner: MemoryProvider::new(self.zones.clone()),
             cas: self.cas().into_iter().map(|(ca, _)| ca).collect(),
+            store: Arc::clone(&self.store),
             clock: self.clock.clone(),
             witness: Arc::clone(&self.witness),
         });
@@ -670,6 +671,7 @@ impl Lookout for Eye {
 struct Watched {
     inner: MemoryProvider,
     cas: Vec<ModelCa>,
+    store: Arc<SqliteStore>,
     clock: SimulatedClock,
     witness: Shared,
 }
@@ -695,6 +697,7 @@ impl Provider for Watched {
         self.inner.ensure_present(records).await
     }
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
+        let open = self.store.open_entries(None).await.unwrap();
         for record in records {
             let RecordData::Txt(value) = &record.data else {
                 continue;
@@ -702,7 +705,16 @@ impl Provider for Watched {
             let domain = DomainName::from_a_labels(&record.owner).unwrap();
             // The value that a CA waits for may not go, whoever else is done with it.
             let now = self.clock.now();
-            let needed = self.cas.iter().any(|ca| {
+            // One that the second client has not published yet it will publish itself.
+            let stands = |place: usize| {
+                let mut own = open.iter().filter(|entry| entry.state.is_open());
+                self.cas.len() == 1
+                    || own.any(|entry| {
+                        let is_further = entry.key.further_client().is_some();
+                        entry.value == *value && is_further == (place == 1)
+                    })
+            };
+            let needed = self.cas.iter().enumerate().any(|(place, ca)| {
                 let proved = ca.valid_until(&domain).is_some();
                 let (mut current, mut under_way) = (false, false);
                 for entry in ca.state.lock().unwrap().entries.values() {
@@ -712,7 +724,7 @@ impl Provider for Watched {
                     // The CA may have proved it by now, without anybody having asked.
                     under_way |= is_it && submitted.is_some_and(|(_, next)| next > now);
                 }
-                current && !proved || under_way
+                current && !proved && stands(place) || under_way
             });
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);

@@ -78,21 +78,3 @@ fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
-
-/// All of a few names, or some of many and their number.
-pub(in crate::commands) fn several(names: &[DomainName]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<_> = names
-        .iter()
-        .take(SHOWN)
-        .map(DomainName::both_forms)
-        .collect();
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!(
-            "{} and {more} more ({} in all)",
-            shown.join(", "),
-            names.len()
-        ),
-    }
-}

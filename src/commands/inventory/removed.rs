@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::DROPPED;
 use super::place::Place;
-use super::{DROPPED, several};
+use crate::commands::names::several;
 use crate::commands::{Failed, wire};
 use crate::config::Settings;
 use crate::output::Output;
