@@ -112,7 +112,15 @@ impl<'a> Clients<'a> {
     pub(super) fn read(mut self) -> Vec<ClientSettings> {
         let reader = self.top.reader;
         let sections = self.top.tables("client", &ANY_CLIENT);
-        if sections.is_empty() {
+        // A CA that only issues has no clients.
+        let only_issues =
+            |account: &CaSettings| account.kind.issuing.is_some_and(|kind| !kind.has_clients);
+        let need_none = !self.cas.is_empty()
+            && self
+                .cas
+                .values()
+                .all(|ca| ca.as_ref().is_some_and(only_issues));
+        if sections.is_empty() && !need_none {
             let hint = "write [[client]] with `name` or `reference`, and its `domains`";
             reader.absent(
                 None,
