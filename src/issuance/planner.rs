@@ -147,6 +147,14 @@ impl Decision {
 /// The next step.
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
+    let removal = progress.leftovers_at.unwrap_or(now);
+    if !progress.leftovers.is_empty() && (removal <= now || observed.is_fresh) {
+        return Decision::new(
+            Step::Withdraw,
+            removal.min(now),
+            "records of an order must leave DNS",
+        );
+    }
     let is_refused = |hold: &Hold| hold.kind == HoldKind::Revocation;
     let is_asked = !progress.hold.as_ref().is_some_and(is_refused);
     if let Some(revocation) = progress.revocation.as_ref().filter(|_| is_asked) {
@@ -263,7 +271,7 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
         Proofs::InOrder if !is_visible(order) => {
             return Decision::new(
                 Step::Publish,
-                retry,
+                order.look_at.map_or(retry, |at| at.max(retry)),
                 "the records of the order are not visible yet",
             );
         }

@@ -22,6 +22,12 @@ pub struct Progress {
     /// A revocation that the CA has not confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
+    /// Records of orders that have come to their end, which must leave DNS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Record>,
+    /// When their removal is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftovers_at: Option<Timestamp>,
     /// What a person must look at before anything is ordered again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,

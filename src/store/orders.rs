@@ -38,11 +38,12 @@ pub trait Orders: Send + Sync {
         claim: &CertificateClaim<'_>,
     ) -> Result<Option<CertificateLease>, StoreError>;
 
-    /// When the next certificate of `home` is due, leased ones too.
+    /// When the next certificate of `home` is due, leased ones too, but not those of some CAs.
     async fn next_certificate_due(
         &self,
         home: &str,
         only: Option<&[String]>,
+        except_cas: &[String],
     ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Lets a lease end `lease` from now. False when another worker has taken over.

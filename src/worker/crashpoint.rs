@@ -24,9 +24,10 @@ pub const POINTS: [&str; 17] = [
 ];
 
 /// The points in the life of a certificate, in its order.
-pub const CERTIFICATE_POINTS: [&str; 9] = [
+pub const CERTIFICATE_POINTS: [&str; 10] = [
     "certificate-claimed",
     "key-made",
+    "order-record-done",
     "order-intended",
     "order-done",
     "certificate-fetched",

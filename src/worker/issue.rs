@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use prevalidate_providers::Provider;
 use tokio_util::sync::CancellationToken;
 
 pub use self::by_hand::ByHand;
@@ -28,6 +29,7 @@ use crate::certificates::Folder;
 use crate::clock::Clock;
 use crate::issuance::{Decision, Live, Observed, Proofs, Step, next_step};
 use crate::prevalidation::Policy;
+use crate::propagation::Lookout;
 use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
 use crate::store::{Store, StoreError};
 
@@ -44,6 +46,10 @@ pub struct IssuePorts {
     pub cas: BTreeMap<String, Arc<dyn Validation>>,
     /// Those that issue.
     pub issuers: BTreeMap<String, Arc<dyn Issuing>>,
+    /// The providers by `[provider.NAME]`, for records that an order brings with it.
+    pub providers: BTreeMap<String, Arc<dyn Provider>>,
+    /// The gate, for the same.
+    pub lookout: Option<Arc<dyn Lookout>>,
     /// What survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -59,6 +65,8 @@ impl IssuePorts {
         Self {
             issuers: issuers.collect(),
             cas: ports.cas.clone(),
+            providers: ports.providers.clone(),
+            lookout: Some(Arc::clone(&ports.lookout)),
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         }
@@ -148,6 +156,55 @@ impl Issuer {
             pauses: Pauses::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// All rows of the store.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn rows(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        self.ports.store.orders().certificates().await
+    }
+
+    /// The certificates of the configuration, by name.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.certificates.values()
+    }
+
+    /// One of them.
+    pub fn certificate(&self, name: &str) -> Option<&Certificate> {
+        self.certificates.get(name)
+    }
+
+    /// What the directory of certificates is called in the store.
+    pub fn home(&self) -> &str {
+        &self.options.home
+    }
+
+    /// Does what is due now, and returns when something is due next. For a process that does not
+    /// end; `looks_at_all` surveys every certificate first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tend(&self, looks_at_all: bool) -> Result<Option<Timestamp>, StoreError> {
+        if looks_at_all {
+            self.survey().await?;
+        }
+        if !self.state().waiting.is_empty() {
+            self.ask_again(self.ports.clock.now()).await?;
+        }
+        let lanes = (0..self.options.lanes.max(1)).map(|_| async {
+            loop {
+                if self.stop.is_cancelled() {
+                    return Ok(None);
+                }
+                if let Did::Idle(next) = self.step().await? {
+                    return Ok::<_, StoreError>(next);
+                }
+            }
+        });
+        let next = futures::future::try_join_all(lanes).await?;
+        Ok(next.into_iter().flatten().min())
     }
 
     /// Whether there is nothing that it could do.
@@ -277,7 +334,7 @@ impl Issuer {
         };
         let Some(lease) = orders.claim_certificate(&claim).await? else {
             let next = orders
-                .next_certificate_due(&self.options.home, self.options.only.as_deref())
+                .next_certificate_due(&self.options.home, self.options.only.as_deref(), &paused)
                 .await?;
             return Ok(Did::Idle(next));
         };

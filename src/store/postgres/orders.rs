@@ -46,8 +46,9 @@ impl Orders for PostgresStore {
         &self,
         home: &str,
         only: Option<&[String]>,
+        except_cas: &[String],
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.told(next_due(self, home, only).await)
+        self.told(next_due(self, home, only, except_cas).await)
     }
 
     async fn extend_certificate(
@@ -80,6 +81,20 @@ pub(super) async fn sync(
 ) -> Result<(), Fault> {
     let names: Vec<&str> = wanted.iter().map(|one| one.name.as_str()).collect();
     let cas: Vec<&str> = wanted.iter().map(|one| one.ca.as_str()).collect();
+    // Most of the time nothing changed, and nothing is written.
+    let differs: (bool,) = reading!(store, |db| Ok(rows(
+        "SELECT EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) AS w (name, ca)
+                        LEFT JOIN certificate c ON c.name = w.name
+                        WHERE c.name IS NULL OR NOT c.wanted OR c.ca <> w.ca)
+             OR EXISTS (SELECT 1 FROM certificate c WHERE c.wanted AND c.name <> ALL($1))"
+    )
+    .bind(&names)
+    .bind(&cas)
+    .fetch_one(db)
+    .await?))?;
+    if !differs.0 {
+        return Ok(());
+    }
     writing!(
         store,
         |db| {
@@ -206,15 +221,17 @@ pub(super) async fn next_due(
     store: &PostgresStore,
     home: &str,
     only: Option<&[String]>,
+    except_cas: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
     let due: Option<(i64,)> = reading!(store, |db| Ok(rows(
         "SELECT due_at FROM certificate
          WHERE due_at IS NOT NULL AND (home IS NULL OR home = $1)
-             AND ($2::text[] IS NULL OR name = ANY($2))
+             AND ($2::text[] IS NULL OR name = ANY($2)) AND ca <> ALL($3)
          ORDER BY due_at LIMIT 1"
     )
     .bind(home)
     .bind(only)
+    .bind(except_cas)
     .fetch_optional(db)
     .await?))?;
     Ok(due.map(|(due,)| row::time(due)).transpose()?)

@@ -46,8 +46,9 @@ impl Orders for SqliteStore {
         &self,
         home: &str,
         only: Option<&[String]>,
+        except_cas: &[String],
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.told(next_due(self, home, only).await)
+        self.told(next_due(self, home, only, except_cas).await)
     }
 
     async fn extend_certificate(
@@ -216,16 +217,19 @@ pub(super) async fn next_due(
     store: &SqliteStore,
     home: &str,
     only: Option<&[String]>,
+    except_cas: &[String],
 ) -> Result<Option<Timestamp>, Fault> {
     let mut db = store.read().await?;
     let due: Option<i64> = sqlx::query_scalar(
         "SELECT due_at FROM certificate
          WHERE due_at IS NOT NULL AND (home IS NULL OR home = ?1)
              AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2)))
+             AND ca NOT IN (SELECT value FROM json_each(?3))
          ORDER BY due_at LIMIT 1",
     )
     .bind(home)
     .bind(only.map(row::encode).transpose()?)
+    .bind(row::encode(except_cas)?)
     .fetch_optional(&mut *db)
     .await?;
     db.end();

@@ -177,7 +177,10 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
                     ));
                 }
             }
-            (progress.order, progress.hold, progress.again) = (None, None, true);
+            if let Some(mut open) = progress.order.take() {
+                progress.leftovers.append(&mut open.records);
+            }
+            (progress.hold, progress.again) = (None, true);
         }
         ByHand::Fetch => fetch_again(progress)?,
         ByHand::Revoke { reason, requestor } => {

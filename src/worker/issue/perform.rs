@@ -1,6 +1,7 @@
 //! The steps themselves. Each stores its intent before its effect, where it has one.
 
 mod ca;
+mod dns;
 mod files;
 
 use super::task::Task;
@@ -21,20 +22,11 @@ impl Task<'_> {
             Step::Deploy => self.deploy().await,
             Step::Revoke => return self.revoke().await,
             Step::Confirm => self.confirm().await,
-            Step::Challenge | Step::Publish | Step::Withdraw => self.not_here(step),
+            Step::Challenge => self.challenge().await,
+            Step::Publish => return self.publish().await,
+            Step::Withdraw => self.withdraw().await,
             Step::Rest | Step::Held | Step::Prove => {}
         }
         Ok(())
-    }
-
-    fn not_here(&mut self, step: Step) {
-        self.hold(
-            crate::issuance::progress::HoldKind::Refused,
-            format!(
-                "orders that bring their own DNS records are not supported yet ({})",
-                step.as_str()
-            ),
-            None,
-        );
     }
 }

@@ -107,6 +107,13 @@ impl<'a> Task<'a> {
             false => Some(at),
         };
         let due_at = due_at.filter(|&at| at < Timestamp::MAX);
+        let due_at = match self.row.progress.leftovers.is_empty() {
+            true => due_at,
+            false => due_at
+                .into_iter()
+                .chain(self.row.progress.leftovers_at)
+                .min(),
+        };
         self.write(due_at, true).await
     }
 
@@ -185,6 +192,12 @@ impl<'a> Task<'a> {
     pub(super) fn succeeded(&mut self) {
         let ca = self.row.ca.clone();
         self.issuer.pauses.answered(&ca);
+        let name = self.row.name.clone();
+        {
+            let mut state = self.issuer.state();
+            state.failures.remove(&name);
+            state.accounts.remove(&ca);
+        }
         let progress = self.progress();
         (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
     }

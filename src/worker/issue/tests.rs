@@ -2,19 +2,16 @@
 //! The whole life of a certificate, with a CA in memory that issues real ones: waiting, lost
 //! answers, deaths at every call, wrong deliveries, renewal, revocation.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod deaths;
+mod machines;
+mod records;
+
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::Notify;
-
 use super::*;
-use crate::ca::in_memory::{CLIENT, InMemory, KIND, PRODUCT, Verb, Way};
-use crate::ca::issuing::{
-    Fetched, Found, Intent, Kind, Order, OrderKey, Orders, Preflight, Product, Revocation,
-    RevocationWish, Subject,
-};
-use crate::ca::{Client, ClientSelector, Failure};
+use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};
+use crate::ca::issuing::Subject;
+use crate::ca::{ClientSelector, Failure};
 use crate::certificates::{Access, KeyKind};
 use crate::clock::SimulatedClock;
 use crate::issuance::{Lead, OrderState, RevocationReason, Wanted};
@@ -90,6 +87,8 @@ impl World {
         let ports = IssuePorts {
             cas: BTreeMap::new(),
             issuers: BTreeMap::from([("memory".to_owned(), ca)]),
+            providers: BTreeMap::new(),
+            lookout: None,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
         };
@@ -425,146 +424,6 @@ async fn files_that_are_gone_order_nothing_and_are_fetched_again_on_request() {
 }
 
 #[tokio::test]
-async fn two_workers_at_once_make_one_order_for_each_certificate() {
-    let world = World::new().await;
-    let wanted: Vec<_> = (0..8)
-        .map(|n| world.certificate(&format!("c{n}")))
-        .collect();
-    world.want(&wanted).await;
-    let over = CancellationToken::new();
-    over.cancel();
-    let deadline = world.clock.now() + SignedDuration::from_secs(60);
-    let ca = || Arc::clone(&world.ca) as Arc<dyn Issuing>;
-    let [one, two] = [(); 2].map(|()| world.issuer(ca(), wanted.clone()));
-    let (a, b) = tokio::join!(one.run(deadline, &over), two.run(deadline, &over));
-    (a.unwrap(), b.unwrap());
-    assert_eq!(world.ca.held().len(), wanted.len());
-    for one in &wanted {
-        assert!(world.live(&one.wanted.name).is_some());
-    }
-}
-
-#[tokio::test]
-async fn another_directory_leaves_an_order_alone_that_it_has_no_key_for() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.ca.change(|ca| ca.becomes = OrderState::Working);
-    world.run(&wanted, 10).await;
-    let mut there = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
-    there.options.home = "there".to_owned();
-    there.options.directory = world.folder.path().join("there");
-    world.ca.change(|ca| ca.becomes = OrderState::Issued);
-    let over = CancellationToken::new();
-    over.cancel();
-    let deadline = world.clock.now() + SignedDuration::from_secs(60);
-    there.run(deadline, &over).await.unwrap();
-    assert!(!world.folder.path().join("there").exists());
-    world.run(&wanted, 60).await;
-    assert_eq!(
-        (world.ca.held().len(), world.live("joe").is_some()),
-        (1, true)
-    );
-}
-
-/// A CA whose caller dies at the n-th moment: before a call, or after it, with its answer.
-#[derive(Debug)]
-struct Deadly {
-    ca: Arc<InMemory>,
-    moments: AtomicUsize,
-    dies_at: usize,
-    died: Notify,
-}
-
-impl Deadly {
-    async fn moment(&self) {
-        if self.moments.fetch_add(1, Ordering::SeqCst) == self.dies_at {
-            self.died.notify_one();
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-macro_rules! through {
-    ($self:ident, $call:expr) => {{
-        $self.moment().await;
-        let answer = $call.await;
-        $self.moment().await;
-        answer
-    }};
-}
-
-#[async_trait]
-impl Issuing for Deadly {
-    fn kind(&self) -> &'static Kind {
-        &KIND
-    }
-    async fn clients(&self) -> Result<Vec<Client>, CaError> {
-        self.ca.clients().await
-    }
-    async fn products(&self, client: &str) -> Result<Vec<Product>, CaError> {
-        self.ca.products(client).await
-    }
-    async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError> {
-        through!(self, self.ca.preflight(intent))
-    }
-    async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
-        through!(self, self.ca.submit(intent))
-    }
-    async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
-        through!(self, self.ca.find(intent))
-    }
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
-        through!(self, self.ca.look(key))
-    }
-    async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
-        through!(self, self.ca.fetch(key))
-    }
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        through!(self, self.ca.revoke(key, wish))
-    }
-    async fn orders(&self, client: &str) -> Result<Orders, CaError> {
-        self.ca.orders(client).await
-    }
-}
-
-#[tokio::test]
-async fn a_worker_that_dies_at_any_call_leaves_one_order_and_a_matching_pair() {
-    for dies_at in 0..12 {
-        let world = World::new().await;
-        let wanted = [world.certificate("joe")];
-        world
-            .ca
-            .change(|ca| ca.works_for = SignedDuration::from_secs(3));
-        world.want(&wanted).await;
-        let ca = Arc::new(Deadly {
-            ca: Arc::clone(&world.ca),
-            moments: AtomicUsize::new(0),
-            dies_at,
-            died: Notify::new(),
-        });
-        let issuer = world.issuer(Arc::clone(&ca) as Arc<dyn Issuing>, wanted.to_vec());
-        let over = CancellationToken::new();
-        over.cancel();
-        let deadline = world.clock.now() + SignedDuration::from_secs(60);
-        tokio::select! {
-            outcome = issuer.run(deadline, &over) => outcome.unwrap(),
-            () = ca.died.notified() => {}
-        }
-        drop(issuer);
-        // The lease of the dead worker ends.
-        world.clock.advance(LEASE + SignedDuration::from_secs(1));
-        world.run(&wanted, 120).await;
-        assert_eq!(world.ca.held().len(), 1, "died at {dies_at}");
-        assert!(world.live("joe").is_some(), "died at {dies_at}");
-        assert_eq!(
-            world.row("joe").await.progress.order,
-            None,
-            "died at {dies_at}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_thousand_quiet_certificates_cost_no_call() {
     let world = World::new().await;
     let wanted: Vec<_> = (0..1_000)
@@ -611,5 +470,4 @@ async fn a_thousand_quiet_certificates_cost_no_call() {
     }
     world.run(&wanted, 600).await;
     assert_eq!(world.ca.calls(), []);
-    let _ = PRODUCT;
 }

@@ -136,7 +136,7 @@ impl Task<'_> {
     }
 
     /// What a call about the order in hand needs; `None` when it is held or put off.
-    async fn call(&mut self) -> Result<Option<(Arc<dyn Issuing>, Intent)>, StoreError> {
+    pub(super) async fn call(&mut self) -> Result<Option<(Arc<dyn Issuing>, Intent)>, StoreError> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(None);
         };
@@ -326,8 +326,10 @@ impl Task<'_> {
             return self.end(words);
         }
         if shown.state == OrderState::Issued {
-            if let Some(order) = self.order() {
+            let progress = self.progress();
+            if let Some(order) = progress.order.as_mut() {
                 order.look_at = None;
+                progress.leftovers.append(&mut order.records);
             }
             return self.say("issued", words);
         }
@@ -338,8 +340,11 @@ impl Task<'_> {
 
     /// The order came to an end without a certificate. A person decides whether another is ordered.
     fn end(&mut self, words: String) {
-        self.progress().order = None;
-        self.progress().again = false;
+        let progress = self.progress();
+        if let Some(mut order) = progress.order.take() {
+            progress.leftovers.append(&mut order.records);
+        }
+        progress.again = false;
         let hint = format!(
             "`prevalidate certificate issue {} --again` orders a new one",
             self.row.name

@@ -88,6 +88,9 @@ impl Task<'_> {
         self.say("key", format!("version {version:04}"));
         let progress = self.progress();
         (progress.hold, progress.again) = (None, false);
+        if let Some(before) = progress.order.as_mut() {
+            progress.leftovers.append(&mut before.records);
+        }
         progress.order = Some(Order {
             tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
             version,

@@ -1,0 +1,45 @@
+//! Several workers, and several machines, on one store.
+
+use super::*;
+
+#[tokio::test]
+async fn two_workers_at_once_make_one_order_for_each_certificate() {
+    let world = World::new().await;
+    let wanted: Vec<_> = (0..8)
+        .map(|n| world.certificate(&format!("c{n}")))
+        .collect();
+    world.want(&wanted).await;
+    let over = CancellationToken::new();
+    over.cancel();
+    let deadline = world.clock.now() + SignedDuration::from_secs(60);
+    let ca = || Arc::clone(&world.ca) as Arc<dyn Issuing>;
+    let [one, two] = [(); 2].map(|()| world.issuer(ca(), wanted.clone()));
+    let (a, b) = tokio::join!(one.run(deadline, &over), two.run(deadline, &over));
+    (a.unwrap(), b.unwrap());
+    assert_eq!(world.ca.held().len(), wanted.len());
+    for one in &wanted {
+        assert!(world.live(&one.wanted.name).is_some());
+    }
+}
+
+#[tokio::test]
+async fn another_directory_leaves_an_order_alone_that_it_has_no_key_for() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.change(|ca| ca.becomes = OrderState::Working);
+    world.run(&wanted, 10).await;
+    let mut there = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    there.options.home = "there".to_owned();
+    there.options.directory = world.folder.path().join("there");
+    world.ca.change(|ca| ca.becomes = OrderState::Issued);
+    let over = CancellationToken::new();
+    over.cancel();
+    let deadline = world.clock.now() + SignedDuration::from_secs(60);
+    there.run(deadline, &over).await.unwrap();
+    assert!(!world.folder.path().join("there").exists());
+    world.run(&wanted, 60).await;
+    assert_eq!(
+        (world.ca.held().len(), world.live("joe").is_some()),
+        (1, true)
+    );
+}
