@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::overview::certificates::CertificateView;
 
 pub(super) use pass::{Certificates, views, voice};
+pub(super) use show::table;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CertificateCommand {

@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, relative, share};
+use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
 use crate::overview::trouble::INVENTORY;
@@ -117,7 +118,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             .filter(|view| view.is_managed() && clients.contain(&view.client));
         wanted.for_each(|view| tally.take(view));
     }
-    if tally.wanted == 0 {
+    let certificates = super::certificate::views(&settings, &store, now).await?;
+    if tally.wanted == 0 && certificates.is_empty() {
         return Err(unknown("the inventory is empty"));
     }
     let mut findings = std::mem::take(&mut tally.findings);
@@ -148,6 +150,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         ));
     }
     findings.extend(tally.put_off());
+    findings.extend(certificates.iter().filter_map(|view| judged(view, now)));
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }
@@ -162,6 +165,20 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             relative(*end, now),
             domain.both_forms()
         ));
+    }
+    if !certificates.is_empty() {
+        let wanted = certificates
+            .iter()
+            .filter(|view| view.state != CertificateState::Unmanaged);
+        let good = |view: &&CertificateView| {
+            matches!(
+                view.state,
+                CertificateState::Valid | CertificateState::Renewing
+            )
+        };
+        let (all, good) = (wanted.clone().count(), wanted.filter(good).count());
+        let words = ("is valid", "are valid");
+        text.push_str(&format!("; {}", share(good, all, "certificate", words)));
     }
     // One line: the gravest first, and not more than fit on a screen.
     findings
@@ -193,6 +210,38 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         text,
         performance,
     })
+}
+
+/// What is wrong with a certificate.
+fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
+    let name = &view.name;
+    if view.state == CertificateState::Unmanaged {
+        return None;
+    }
+    if view.state == CertificateState::Expired {
+        return Some((Word::Critical, format!("the certificate {name} has ended")));
+    }
+    let is_near = view.is_late(now)
+        && view
+            .left(now)
+            .zip(view.not_after.zip(view.renew_at))
+            .is_some_and(|(left, (end, renewal))| left < end.duration_since(renewal) / 5);
+    if view.held || view.failing || view.is_late(now) {
+        let word = match is_near {
+            true => Word::Critical,
+            false => Word::Warning,
+        };
+        let what = if view.held {
+            "is held"
+        } else {
+            "is not renewed"
+        };
+        return Some((
+            word,
+            format!("the certificate {name} {what}: {}", view.reason),
+        ));
+    }
+    None
 }
 
 impl From<Gravity> for Word {

@@ -11,6 +11,7 @@ use crate::config::{Settings, nearest};
 use crate::notify::{Open, Pace, Undelivered};
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::Basis;
+use crate::overview::certificates;
 use crate::overview::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 
@@ -213,7 +214,9 @@ async fn try_tell(
         providers: &providers,
         policy: &policy,
     };
-    let picture = Snapshot::read(&**store, &basis, SystemClock.now()).await?;
+    let mut picture = Snapshot::read(&**store, &basis, SystemClock.now()).await?;
+    let issuer = wire::looking_issuer(settings, store);
+    picture.certificates = certificates::read(&issuer, wire::clock().now()).await?;
     wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
         .tell(&picture)
         .await

@@ -11,8 +11,9 @@ use super::reasons::Cut;
 use super::run::Which;
 use super::summary::{Look, Scope, verdict};
 use super::work::Order;
-use super::{Exit, Failed, Global, OutputFormat, asked, held, wire};
+use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, wire};
 use crate::output::{Output, cause, moment, relative, share};
+use crate::overview::certificates::CertificateView;
 use crate::prevalidation::{Mode, Plan, PlannedStep, State, Step};
 use crate::worker::{Intake, Options, Worker};
 
@@ -37,6 +38,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let rows = store.domains().await?;
     asked::in_inventory(&names, &rows)?;
 
+    let is_whole = names.is_empty() && args.which.part == asked::Part::default();
     let only = (!names.is_empty()).then_some(names);
     let order = Order {
         command: "plan",
@@ -75,13 +77,24 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     plan.steps
         .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
 
+    let certificates = match is_whole {
+        true => certificate::views(&settings, &store, clock.now()).await?,
+        false => Vec::new(),
+    };
     let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
-    output.json(&Document::new(&plan, &looks));
+    output.json(&Document {
+        certificates: &certificates,
+        ..Document::new(&plan, &looks)
+    });
     looks.iter().for_each(|look| look.tell(output));
     if global.output == OutputFormat::Markdown {
         markdown(&plan, output)
     } else {
-        text(&plan, output)
+        text(&plan, output);
+        if !certificates.is_empty() {
+            output.line("");
+            certificate::table(&certificates, clock.now(), output);
+        }
     }
     Ok(if plan.is_refused() {
         Exit::Guard
@@ -225,6 +238,8 @@ struct Document<'a> {
     alarms: Vec<String>,
     looks: &'a [Look],
     steps: Vec<StepDocument<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    certificates: &'a [CertificateView],
 }
 
 #[derive(Serialize)]
@@ -257,6 +272,7 @@ impl<'a> Document<'a> {
             alarms: plan.alarms.iter().map(ToString::to_string).collect(),
             looks,
             steps: steps.collect(),
+            certificates: &[],
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `serve`: the daemon. Scheduler, workers and interface in one process, of which any number may
 //! share a store.
 
+mod certificates;
 mod parts;
 mod voice;
 
@@ -23,6 +24,7 @@ use crate::server::shared::Shared;
 use crate::server::{http, manager};
 use crate::store::Store;
 use crate::worker::Intake;
+use crate::worker::issue::Issuer;
 use parts::Parts;
 
 /// How often what the store could not take is tried again.
@@ -78,7 +80,7 @@ pub(super) async fn serve(
         wire::clock(),
         parts.live.clone(),
     ));
-    let mut daemon = Daemon::new(shared, parts, settings, run, intake);
+    let mut daemon = Daemon::new(shared, parts, settings, run, intake)?;
     daemon.begin().await;
     daemon.tell();
     let interface = daemon.listen().await?;
@@ -159,6 +161,8 @@ struct Daemon {
     address: Option<SocketAddr>,
     /// What waits for its client to be found.
     intake: Intake,
+    /// What keeps certificates, by the settings of the moment.
+    issuers: watch::Sender<Arc<Issuer>>,
 }
 
 impl Daemon {
@@ -168,12 +172,19 @@ impl Daemon {
         settings: Settings,
         run: String,
         intake: Intake,
-    ) -> Self {
+    ) -> Result<Self, Failed> {
+        let issuer = Arc::new(certificates::issuer(
+            &settings,
+            &parts.ports,
+            &run,
+            &shared,
+        )?);
+        shared.keep_certificates(Arc::clone(&issuer));
         let worker = parts.worker(&shared);
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         let notifiers = watch::Sender::new(notifier(&settings, &shared));
-        Self {
+        Ok(Self {
             shared,
             scheduler,
             settings,
@@ -182,7 +193,8 @@ impl Daemon {
             unsynced: true,
             address: None,
             intake,
-        }
+            issuers: watch::Sender::new(issuer),
+        })
     }
 
     /// Whoever is to know is told of each picture.
@@ -248,12 +260,19 @@ impl Daemon {
         let scheduler = Arc::clone(&self.scheduler);
         let work = tokio::spawn(async move { scheduler.run().await });
         tokio::pin!(work);
+        let keeping = certificates::keep(Arc::clone(&self.shared), self.issuers.subscribe());
+        let keeping = tokio::spawn(keeping);
         let mut again = tokio::time::interval(AGAIN);
         let first = tokio::time::Instant::now() + COMPARE;
         let mut compare = tokio::time::interval_at(first, COMPARE);
         loop {
             tokio::select! {
-                ended = &mut work => return self.ended(ended),
+                ended = &mut work => {
+                    // What is under way for a certificate is stored before its effect: cut off,
+                    // it is found by whoever comes next.
+                    let _ = tokio::time::timeout(self.settings.worker.drain, keeping).await;
+                    return self.ended(ended);
+                }
                 _ = compare.tick() => self.unless_it_ends(signals, Self::compare).await,
                 _ = again.tick() => {
                     if self.unsynced && !self.shared.draining.is_cancelled() && self.shared.obstacle().is_none() {
@@ -348,10 +367,24 @@ impl Daemon {
                 }
                 self.unsynced = false;
                 self.scheduler.look_again();
+                self.want_certificates().await;
             }
             Err(failed) => {
                 tracing::warn!(error = %failed.message, "the inventory could not be stored; tries again");
             }
+        }
+    }
+
+    /// Takes the certificates of the configuration into the store.
+    async fn want_certificates(&mut self) {
+        let wanted = wire::wanted_certificates(&self.settings);
+        let orders = self.shared.store.orders();
+        if let Err(error) = orders
+            .sync_certificates(&wanted, self.shared.clock.now())
+            .await
+        {
+            tracing::warn!(%error, "the certificates could not be stored; tries again");
+            self.unsynced = true;
         }
     }
 
@@ -414,11 +447,16 @@ impl Daemon {
         for key in parts::fixed(&self.settings, &settings) {
             tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
+        let issuer = certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
+        let issuer = Arc::new(issuer.map_err(one)?);
         self.shared.reload(parts.live.clone());
         self.notifiers
             .send_replace(notifier(&settings, &self.shared));
         self.scheduler.employ(parts.worker(&self.shared));
         self.settings = settings;
+        self.want_certificates().await;
+        self.shared.keep_certificates(Arc::clone(&issuer));
+        self.issuers.send_replace(issuer);
         Ok(())
     }
 }

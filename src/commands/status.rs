@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::asked::Ground;
 use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
-use super::{Exit, Failed, Global, asked, compare, wire};
+use super::{Exit, Failed, Global, asked, certificate, compare, wire};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, relative};
@@ -136,6 +136,14 @@ pub(super) async fn status(
         }
     }
     list.end()?;
+    if names.is_empty() && args.part == asked::Part::default() && args.state.is_none() {
+        // In JSON the list is that of the domains; `certificate list` has the other one.
+        let certificates = certificate::views(&settings, &store, now).await?;
+        if !certificates.is_empty() {
+            output.line("");
+            certificate::table(&certificates, now, output);
+        }
+    }
     ages(
         &*store,
         &settings,

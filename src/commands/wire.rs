@@ -20,9 +20,7 @@ mod pace;
 mod server;
 mod store;
 
-pub(super) use self::certificates::{
-    certificate_views, certificates, issuer, looking_issuer, wanted_certificates,
-};
+pub(super) use self::certificates::{certificates, issuer, looking_issuer, wanted_certificates};
 pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;

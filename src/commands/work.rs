@@ -176,7 +176,7 @@ pub(super) async fn work(
     let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
     let in_dns = store.open_entries(None).await?;
     let certificates = match order.certificates {
-        true => Some(certificate::Certificates::read(settings, &store, &issuer, None, now).await?),
+        true => Some(certificate::Certificates::read(&issuer, None, now).await?),
         false => None,
     };
     let summary = Summary::new(

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decide::SKEW;
 use super::{Pace, Topic};
+use crate::overview::certificates::CertificateState;
 use crate::overview::clients::Age;
 use crate::overview::danger::Danger;
 use crate::overview::snapshot::{Entry, Snapshot};
@@ -131,6 +132,23 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         if let Some(concern) = said {
             add(Topic::CaUnreachable, whom(), concern);
         }
+    }
+    for view in &picture.certificates {
+        let topic = match view.state {
+            CertificateState::Unmanaged => continue,
+            CertificateState::Expired => Topic::CertificateExpired,
+            _ if view.held => Topic::CertificateHeld,
+            _ if view.failing || view.is_late(picture.at) => Topic::CertificateFailing,
+            _ => continue,
+        };
+        add(
+            topic,
+            Cow::Borrowed(&view.name),
+            Concern {
+                ends: view.not_after,
+                why: Cow::Borrowed(&view.reason),
+            },
+        );
     }
     if !picture.troubles.inventory.is_empty() {
         add(

@@ -78,6 +78,7 @@ impl World {
             at,
             entries: Vec::new(),
             clients: vec![client],
+            certificates: Vec::new(),
             troubles: Troubles::default(),
         };
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());

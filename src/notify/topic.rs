@@ -36,6 +36,12 @@ pub enum Topic {
     MarginWarning,
     /// Other people's TXT values changed while ours stood beside them.
     ForeignTxtChanged,
+    /// Certificates that count no more.
+    CertificateExpired,
+    /// Certificates that wait for a person.
+    CertificateHeld,
+    /// Certificates whose renewal, or whose deploy program, does not succeed.
+    CertificateFailing,
     /// How everything stands, once a day.
     DailySummary,
     /// Only to try a sink.
@@ -58,7 +64,7 @@ impl Severity {
 
 impl Topic {
     /// What a sink may be told of, the gravest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Lapsed,
         Self::MarginCritical,
         Self::GuardTripped,
@@ -67,6 +73,9 @@ impl Topic {
         Self::RenewalFailing,
         Self::MarginWarning,
         Self::ForeignTxtChanged,
+        Self::CertificateExpired,
+        Self::CertificateHeld,
+        Self::CertificateFailing,
         Self::DailySummary,
     ];
 
@@ -81,6 +90,9 @@ impl Topic {
             Self::RenewalFailing => "renewal_failing",
             Self::MarginWarning => "margin_warning",
             Self::ForeignTxtChanged => "foreign_txt_changed",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateHeld => "certificate_held",
+            Self::CertificateFailing => "certificate_failing",
             Self::DailySummary => "daily_summary",
             Self::Test => "test",
         }
@@ -89,11 +101,15 @@ impl Topic {
     /// How grave it is.
     pub fn severity(self) -> Severity {
         match self {
-            Self::Lapsed | Self::MarginCritical | Self::GuardTripped => Severity::Critical,
+            Self::Lapsed | Self::MarginCritical | Self::GuardTripped | Self::CertificateExpired => {
+                Severity::Critical
+            }
             Self::CaUnreachable
             | Self::Held
             | Self::RenewalFailing
             | Self::MarginWarning
+            | Self::CertificateHeld
+            | Self::CertificateFailing
             | Self::ForeignTxtChanged => Severity::Warning,
             Self::DailySummary | Self::Test => Severity::Info,
         }
@@ -137,6 +153,11 @@ impl Topic {
                 "name where others changed their TXT values",
                 "names where others changed their TXT values",
             ),
+            Self::CertificateExpired => {
+                ("certificate counts no more", "certificates count no more")
+            }
+            Self::CertificateHeld => ("held certificate", "held certificates"),
+            Self::CertificateFailing => ("failing certificate", "failing certificates"),
             Self::DailySummary | Self::Test => ("domain", "domains"),
         }
     }
@@ -161,6 +182,10 @@ impl Topic {
             Self::ForeignTxtChanged => {
                 "It was not done here: only values of the CA are ever written or removed. Whoever keeps the zone may want \
                  to know; `prevalidate history DOMAIN` says what was done when."
+            }
+            Self::CertificateExpired | Self::CertificateHeld | Self::CertificateFailing => {
+                "`prevalidate certificate show NAME` says what stands in the way; \
+                 `prevalidate certificate issue NAME` tries again what is held."
             }
             Self::DailySummary | Self::Test => "",
         }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::issuance::{Decision, OrderState, Step};
+use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
-use crate::worker::issue::Certificate;
+use crate::worker::issue::{Certificate, Issuer};
 
 /// How a certificate stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -115,6 +116,41 @@ pub struct CertificateView {
     pub deploy_error: Option<String>,
     /// Whether its files are kept by another machine.
     pub elsewhere: bool,
+}
+
+/// How all certificates stand, by name: those of the store, and those that the configuration wants
+/// and the store does not have yet. No CA is asked.
+///
+/// # Errors
+/// What the store says.
+pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView>, StoreError> {
+    let mut rows = issuer.rows().await?;
+    for one in issuer.certificates() {
+        if !rows.iter().any(|row| row.name == one.wanted.name) {
+            rows.push(CertificateRow {
+                name: one.wanted.name.clone(),
+                ca: one.ca.clone(),
+                wanted: true,
+                home: None,
+                due_at: Some(now),
+                progress: Default::default(),
+            });
+        }
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        let decision = issuer.decide(&row, false).await?;
+        let wanted = issuer.certificate(&row.name);
+        views.push(CertificateView::new(
+            &row,
+            wanted,
+            &decision,
+            issuer.home(),
+            now,
+        ));
+    }
+    Ok(views)
 }
 
 impl CertificateView {

@@ -233,6 +233,7 @@ mod tests {
             at,
             entries,
             clients: Vec::new(),
+            certificates: Vec::new(),
             troubles: Default::default(),
         });
         let day = |date: &str, ends, renewals| Day {

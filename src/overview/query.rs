@@ -521,6 +521,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             entries,
             clients: Vec::new(),
+            certificates: Vec::new(),
             troubles: Default::default(),
         }
     }

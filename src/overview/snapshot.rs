@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::certificates::CertificateView;
 use super::clients::Age;
 use super::danger::{Danger, Gravity};
 use super::trouble::{Trouble, Troubles};
@@ -29,6 +30,9 @@ pub struct Snapshot {
     /// What is wrong, beyond what the entries tell.
     #[serde(skip)]
     pub troubles: Troubles,
+    /// Every certificate, by name.
+    #[serde(skip)]
+    pub certificates: Vec<CertificateView>,
 }
 
 /// One domain in a few words.
@@ -125,6 +129,7 @@ impl Snapshot {
             entries: reading.entries,
             clients,
             troubles,
+            certificates: Vec::new(),
         })
     }
 

@@ -44,6 +44,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/domains/{name}", get(domain))
         .route("/domains/{name}/history", get(history))
         .route("/clients", get(clients))
+        .route("/certificates", get(certificates))
         .route("/calendar", get(days))
         .route_layer(from_fn_with_state(Arc::clone(&shared), for_readers));
     // The description tells nothing about anybody's domains.
@@ -257,6 +258,11 @@ async fn clients(State(shared): State<Arc<Shared>>) -> Answer {
     });
     let clients: Vec<_> = clients.collect();
     answer(&json!({ "at": picture.at, "clients": clients }))
+}
+
+async fn certificates(State(shared): State<Arc<Shared>>) -> Answer {
+    let picture = picture(&shared)?;
+    answer(&json!({ "at": picture.at, "certificates": picture.certificates }))
 }
 
 async fn days(State(shared): State<Arc<Shared>>) -> Answer {

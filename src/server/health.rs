@@ -26,6 +26,7 @@ use super::shared::{Live, Shared};
 use crate::metrics::{
     CLASSIC_TYPE, CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, classic, seconds,
 };
+use crate::overview::certificates::CertificateState;
 use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
@@ -168,6 +169,41 @@ impl Health {
     }
 }
 
+/// How the certificates stand.
+fn certificates(registry: &mut Registry, picture: &Snapshot) {
+    let states = Family::<Label, Gauge>::default();
+    let (ends, attention) = (
+        Family::<Label, Moment>::default(),
+        Family::<Label, Gauge>::default(),
+    );
+    for view in &picture.certificates {
+        states
+            .get_or_create(&[("state", view.state.as_str().to_owned())])
+            .inc();
+        if view.state == CertificateState::Unmanaged {
+            continue;
+        }
+        let label = [("certificate", view.name.clone())];
+        if let Some(end) = view.not_after {
+            ends.get_or_create(&label).set(seconds(end));
+        }
+        let open = view.held || view.failing;
+        attention.get_or_create(&label).set(i64::from(open));
+    }
+    registry.register("certificates", "Certificates by state", states);
+    registry.register_with_unit(
+        "certificate_not_after_timestamp",
+        "When the installed certificate ends",
+        Unit::Seconds,
+        ends,
+    );
+    registry.register(
+        "certificate_needs_attention",
+        "Whether a certificate is held, or something of it fails",
+        attention,
+    );
+}
+
 /// How the domains stand, read off the picture: what is gone from it leaves no trace in the next
 /// answer.
 fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
@@ -199,6 +235,9 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         .map(|(word, count)| (*word, *count))
         .collect();
     registry.register("domains", "Domains by state", by_word("state", &states));
+    if !picture.certificates.is_empty() {
+        certificates(registry, picture);
+    }
     let margins = [
         ("warning", counts.below_margin.warning),
         ("critical", counts.below_margin.critical),

@@ -15,10 +15,12 @@ use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
+use crate::overview::certificates;
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::Policy;
 use crate::store::{Store, StoreError};
 use crate::worker::Target;
+use crate::worker::issue::Issuer;
 
 /// Handed to every part in an `Arc`.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Shared {
     /// more.
     pub draining: CancellationToken,
     ordered_looks: Mutex<BTreeSet<String>>,
+    /// What says how certificates stand.
+    certificates: Mutex<Option<Arc<Issuer>>>,
     live: watch::Sender<Arc<Live>>,
     picture: watch::Sender<Option<Arc<Snapshot>>>,
     obstacle: watch::Sender<Option<Obstacle>>,
@@ -116,6 +120,7 @@ impl Shared {
             metrics: Arc::new(Metrics::new()),
             draining: CancellationToken::new(),
             ordered_looks: Mutex::default(),
+            certificates: Mutex::default(),
             live: watch::Sender::new(Arc::new(live)),
             picture: watch::Sender::new(None),
             obstacle: watch::Sender::new(Some(Obstacle::Uncompared)),
@@ -186,11 +191,28 @@ impl Shared {
         let _ = self.obstacle.subscribe().wait_for(Option::is_none).await;
     }
 
+    /// Whom to ask how certificates stand, from now on.
+    pub fn keep_certificates(&self, issuer: Arc<Issuer>) {
+        *self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(issuer);
+    }
+
     /// Reads the store for a new picture.
     pub async fn look_again(&self) -> Result<Arc<Snapshot>, StoreError> {
         let live = self.live();
-        let picture =
-            Arc::new(Snapshot::read(&*self.store, &live.basis(), self.clock.now()).await?);
+        let now = self.clock.now();
+        let mut picture = Snapshot::read(&*self.store, &live.basis(), now).await?;
+        let issuer = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(issuer) = issuer {
+            picture.certificates = certificates::read(&issuer, now).await?;
+        }
+        let picture = Arc::new(picture);
         self.picture.send_replace(Some(Arc::clone(&picture)));
         Ok(picture)
     }

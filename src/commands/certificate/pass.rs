@@ -52,13 +52,11 @@ pub(in crate::commands) struct Certificates {
 
 impl Certificates {
     pub(in crate::commands) async fn read(
-        settings: &Settings,
-        store: &Arc<dyn Store>,
         issuer: &Issuer,
         only: Option<&[String]>,
         now: Timestamp,
     ) -> Result<Self, Failed> {
-        let mut views = wire::certificate_views(settings, store, issuer, now).await?;
+        let mut views = crate::overview::certificates::read(issuer, now).await?;
         views.retain(|view| only.is_none_or(|only| only.contains(&view.name)));
         Ok(Self {
             views,
@@ -117,7 +115,7 @@ pub(in crate::commands) async fn views(
     now: Timestamp,
 ) -> Result<Vec<CertificateView>, Failed> {
     let issuer = wire::looking_issuer(settings, store);
-    wire::certificate_views(settings, store, &issuer, now).await
+    Ok(crate::overview::certificates::read(&issuer, now).await?)
 }
 
 /// The domains of the inventory that certificates hang on, at their clients.
@@ -216,7 +214,7 @@ pub(super) async fn by_hand(
         output,
     )
     .await?;
-    finish(settings, &store, &issuer, names, output).await
+    finish(&store, &issuer, names, output).await
 }
 
 fn refused(why: String) -> Failed {
@@ -310,14 +308,13 @@ pub(super) async fn go(
 /// Says how the certificates stand. One that was asked for by name and is not there yet is no
 /// success.
 pub(super) async fn finish(
-    settings: &Settings,
     store: &Arc<dyn Store>,
     issuer: &Issuer,
     names: &[String],
     output: &Output,
 ) -> Result<Exit, Failed> {
     let now = wire::clock().now();
-    let all = Certificates::read(settings, store, issuer, Some(names), now).await?;
+    let all = Certificates::read(issuer, Some(names), now).await?;
     output.json(&all.views);
     for (ca, error) in &all.accounts {
         output.error(&format!("{ca}: {error}"), error.hint.as_deref());

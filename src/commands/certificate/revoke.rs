@@ -109,7 +109,7 @@ pub(super) async fn revoke(
     pass::go(None, &issuer, wait, deadline, &stop, settings, output).await?;
     let now = wire::clock().now();
     let names = [name.clone()];
-    let all = pass::Certificates::read(settings, &store, &issuer, Some(&names), now).await?;
+    let all = pass::Certificates::read(&issuer, Some(&names), now).await?;
     store.close().await;
     output.json(&all.views);
     let is_revoked = all

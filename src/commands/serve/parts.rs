@@ -16,7 +16,7 @@ use crate::worker::{Intake, Options, Ports, Worker};
 /// Built from one reading of the configuration and its secrets.
 pub(super) struct Parts {
     pub live: Live,
-    ports: Ports,
+    pub ports: Ports,
     options: Options,
 }
 

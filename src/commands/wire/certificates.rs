@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Failed, policy};
 use crate::config::{CertificateSettings, KeySettings, Settings};
 use crate::issuance::Wanted;
-use crate::overview::certificates::CertificateView;
 use crate::prevalidation::Mode;
 use crate::store::Store;
 use crate::store::orders::{CertificateEvent, WantedCertificate};
@@ -177,6 +176,8 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
     let ports = IssuePorts {
         cas: Default::default(),
         issuers: Default::default(),
+        providers: Default::default(),
+        lookout: None,
         store: Arc::clone(store),
         clock: super::clock(),
     };
@@ -197,36 +198,4 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         CancellationToken::new(),
         Arc::new(|_| {}),
     )
-}
-
-/// How all certificates stand, by the store and the disk; no CA is asked.
-pub(in crate::commands) async fn certificate_views(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-    issuer: &Issuer,
-    now: jiff::Timestamp,
-) -> Result<Vec<CertificateView>, Failed> {
-    let home = home(settings).unwrap_or_default();
-    let wanted = certificates(settings);
-    let mut views = Vec::new();
-    let mut rows = store.orders().certificates().await?;
-    for one in &wanted {
-        if !rows.iter().any(|row| row.name == one.wanted.name) {
-            rows.push(crate::store::orders::CertificateRow {
-                name: one.wanted.name.clone(),
-                ca: one.ca.clone(),
-                wanted: true,
-                home: None,
-                due_at: Some(now),
-                progress: Default::default(),
-            });
-        }
-    }
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
-    for row in rows {
-        let decision = issuer.decide(&row, false).await?;
-        let one = wanted.iter().find(|one| one.wanted.name == row.name);
-        views.push(CertificateView::new(&row, one, &decision, &home, now));
-    }
-    Ok(views)
 }

@@ -15,6 +15,7 @@ use super::session::{Visitor, word_field};
 use super::summary::Summary;
 use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
 use super::{Pages, calendar, danger};
+use crate::overview::certificates::CertificateState;
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
@@ -52,6 +53,7 @@ pub(super) async fn show(
             (counts(&summary))
             (cases(&picture, &summary, now))
             (calendar::section(&summary.calendar))
+            (certificates(&picture, now))
             (clients(&picture, &summary, &visitor, now))
         },
     );
@@ -187,6 +189,42 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                                 span { (link_of(entry)) }
                                 (state(entry.state))
                                 p { (marked(&capital(&said(&entry.reason)))) @if let Some(end) = entry.usable_until { " — its proof ends " (away(end, now)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The certificates, when each ends and what is next; nothing where there are none.
+fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
+    let shown = || {
+        let all = picture.certificates.iter();
+        all.filter(|view| view.state != CertificateState::Unmanaged)
+    };
+    html! {
+        @if shown().next().is_some() {
+            section aria-labelledby="certificates" {
+                h2 #certificates { "Certificates" }
+                div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of the certificates" {
+                    table.clients {
+                        caption.unseen { "Each certificate with its state, its end and what is next" }
+                        thead { tr {
+                            th scope="col" { "Certificate" }
+                            th scope="col" { "State" }
+                            th scope="col" { "Ends" }
+                            th.not-phone scope="col" { "What is next" }
+                        } }
+                        tbody {
+                            @for view in shown() {
+                                tr {
+                                    th scope="row" { (said(&view.name)) br; span.soft { (said(&view.names.join(" "))) } }
+                                    td { @if view.held { "held" } @else { (view.state.as_str()) } }
+                                    td { @match view.not_after { Some(at) => (away(at, now)), None => "-" } }
+                                    td.not-phone { (capital(&said(&view.reason))) }
+                                }
                             }
                         }
                     }
