@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod by_provider;
+mod certificates;
 mod crash;
 mod fleet;
 mod guard;
