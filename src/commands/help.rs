@@ -20,7 +20,7 @@ const RUN: &str = "0 every domain asked for is valid with margin · 1 some are n
 75 temporary, try again";
 
 /// The commands in the order of the help page.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Every night", &["run", "serve", "check"]),
     (
         "Look",
@@ -34,6 +34,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Inventory", &["add", "remove", "import"]),
+    ("Certificates", &["certificate", "products", "clients"]),
     ("By hand", &["reset", "withdraw"]),
     ("Pipelines", &["hook", "records", "providers", "notify"]),
     (
@@ -51,7 +52,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// An example of each command, and its exit statuses where they are not said elsewhere.
-const EXAMPLES: [(&str, &str, Option<&str>); 25] = [
+const EXAMPLES: [(&str, &str, Option<&str>); 28] = [
     (
         "run",
         "prevalidate run --domain example.ch --wait 30m",
@@ -106,6 +107,16 @@ const EXAMPLES: [(&str, &str, Option<&str>); 25] = [
         "prevalidate records --check planned.zone --zone example.ch",
         None,
     ),
+    (
+        "certificate",
+        "prevalidate certificate issue --dry-run",
+        Some(
+            "0 every certificate asked for is installed and valid, or revoked · 1 some are not, or not yet · 2 usage \
+             or configuration · 3 CA or authentication · 75 temporary, try again",
+        ),
+    ),
+    ("products", "prevalidate products --output json", None),
+    ("clients", "prevalidate clients --output json", None),
     ("providers", "prevalidate providers check", None),
     ("notify", "prevalidate notify test", None),
     (
