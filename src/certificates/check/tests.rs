@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used)]
 //! What a CA may deliver, right and wrong, by a CA made for the test.
+
+#![allow(clippy::unwrap_used)]
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,

@@ -1,3 +1,5 @@
+//! Versions, the link to the one that counts, and who may read and write.
+
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::MetadataExt as _;

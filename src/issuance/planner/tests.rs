@@ -1,3 +1,5 @@
+//! Each step of a life, and what nothing may change in it.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -1,6 +1,7 @@
-#![allow(clippy::unwrap_used)]
 //! The whole life of a certificate, with a CA in memory that issues real ones: waiting, lost
 //! answers, deaths at every call, wrong deliveries, renewal, revocation.
+
+#![allow(clippy::unwrap_used)]
 
 mod deaths;
 mod machines;
