@@ -90,7 +90,11 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         }
         let Some(trouble) = trouble else { continue };
         if trouble.held {
-            add(Topic::Held, whom(), Concern::of(&*entry.reason));
+            let why = match hanging_on(picture, entry) {
+                Some(which) => Cow::Owned(format!("{}; {which}", entry.reason)),
+                None => Cow::Borrowed(&*entry.reason),
+            };
+            add(Topic::Held, whom(), Concern::of(why));
         }
         if trouble.failures >= pace.failures {
             add(Topic::RenewalFailing, whom(), Concern::of(&*entry.reason));
@@ -158,6 +162,25 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         );
     }
     found
+}
+
+/// Which certificates cannot be renewed without the proof of a domain, and after which day.
+fn hanging_on(picture: &Snapshot, entry: &Entry) -> Option<String> {
+    let all = picture.certificates.iter();
+    let hang = all.filter(|view| {
+        view.state != CertificateState::Unmanaged && view.hangs_on(entry.domain.as_str())
+    });
+    let hang: Vec<_> = hang.collect();
+    let names: Vec<&str> = hang.iter().map(|view| view.name.as_str()).collect();
+    let names = match names.is_empty() {
+        true => return None,
+        false => names.join(", "),
+    };
+    let until = entry.usable_until.map(moment);
+    let until = until.map_or_else(|| "now".to_owned(), |at| format!("after {at}"));
+    Some(format!(
+        "without its proof no renewal of the certificates {names} {until}"
+    ))
 }
 
 /// Whether a domain stands for itself: one below another shares its proof, and its troubles.

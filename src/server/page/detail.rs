@@ -17,7 +17,7 @@ use super::danger::mark;
 use super::layout::{Frame, Here, by_itself};
 use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
-use super::words::{capital, counted, link, marked, said, state, time, time_and_away};
+use super::words::{away, capital, counted, link, marked, said, state, time, time_and_away};
 use crate::overview::danger::Danger;
 use crate::overview::{DomainView, views_of};
 use crate::prevalidation::{
@@ -87,6 +87,7 @@ pub(super) async fn show(
             div.columns { (proof(&known.view, now)) (token(&known, now)) (at_the_ca(&known, now)) }
             (attempt(&known.view, now))
             (in_dns(&known.ledger, now))
+            (certificates(&pages, &domain, now))
             (history(&known.history))
         },
     );
@@ -98,6 +99,31 @@ pub(super) async fn show(
         page,
         &format!("/domains/{domain}{}", of_client.unwrap_or_default()),
     )
+}
+
+/// The certificates that hang on the proof of the domain; nothing where there are none.
+fn certificates(pages: &Pages, domain: &DomainName, now: Timestamp) -> Markup {
+    let picture = pages.shared.picture();
+    let all = picture.iter().flat_map(|picture| &picture.certificates);
+    let hang: Vec<_> = all.filter(|view| view.hangs_on(domain.as_str())).collect();
+    html! {
+        @if !hang.is_empty() {
+            section aria-labelledby="certificates" {
+                h2 #certificates { "Certificates that need this proof" }
+                ul.cases.card {
+                    @for view in hang {
+                        li {
+                            span { (said(&view.name)) }
+                            p {
+                                (said(&view.names.join(" ")))
+                                @if let Some(end) = view.not_after { " — ends " (away(end, now)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The domain at `client`, or at its first one.
