@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::name::run_name;
 use super::signals::{Signal, Signals};
 use super::wire::{self, Named};
-use super::work::run_name;
 use super::{Exit, Failed, Global, OutputFormat};
 use crate::config::Settings;
 use crate::notify::{self, Notifier};

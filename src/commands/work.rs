@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::name::run_name;
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
 use super::{Exit, Failed, asked, certificate, held, wire};
@@ -213,14 +213,6 @@ pub(super) async fn passed(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// What a run is called in the history; four letters tell two of one second apart.
-pub(super) fn run_name(command: &str, now: Timestamp) -> String {
-    let tag = Alphanumeric
-        .sample_string(&mut rand::rng(), 4)
-        .to_lowercase();
-    format!("{command}-{}-{tag}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 /// Tells what happens as it is stored: lines for who asked for more, else a bar.

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{known, pass, reason};
-use crate::commands::work::run_name;
+use crate::commands::name::run_name;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{self, Settings};
 use crate::issuance::RevocationReason;

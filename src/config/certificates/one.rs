@@ -13,13 +13,18 @@ use crate::certificates::{KeyKind, fingerprint};
 use crate::config::fault::nearest;
 use crate::config::names::read_name;
 use crate::config::quantity::duration;
-use crate::config::read::{DAY, HOUR};
 use crate::config::tree::Section;
 use crate::config::{CaSettings, ClientSettings, bounded};
 use crate::issuance::Lead;
 
 /// How long a deploy program may take, unless the configuration says otherwise.
 const DEPLOY_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+
+/// The longest time that a deploy program may have.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest time before its end at which a certificate is renewed.
+const YEAR: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// Old versions that are kept, unless the configuration says otherwise.
 const KEEP: u32 = 5;
@@ -379,9 +384,7 @@ impl One<'_> {
             return share;
         }
         match duration(text) {
-            Ok(span) if (SignedDuration::from_secs(1)..=DAY * 365).contains(&span) => {
-                Lead::Span(span)
-            }
+            Ok(span) if (SignedDuration::from_secs(1)..=YEAR).contains(&span) => Lead::Span(span),
             _ => {
                 section.fault(
                     "renew_before",
