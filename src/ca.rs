@@ -12,6 +12,7 @@ pub mod digicert;
 pub mod ending;
 pub mod http;
 pub mod in_memory;
+pub mod internetx;
 pub mod issuing;
 pub mod issuing_conformance;
 mod json;

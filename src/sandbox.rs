@@ -10,6 +10,7 @@ pub mod clock;
 pub mod digicert;
 pub mod dns;
 pub mod guests;
+pub mod internetx;
 mod line;
 mod look;
 mod secret;

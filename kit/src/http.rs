@@ -22,7 +22,7 @@ pub use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::causes::chain;
 use crate::fault::{Fault, FaultKind};
-use crate::pace::{Pace, Paced, fingerprint};
+use crate::pace::{Pace, Paced, address, fingerprint};
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
 const TRIES: u32 = 3;
@@ -86,6 +86,8 @@ pub struct Http {
     /// The host that connections go to.
     next_host: String,
     pace: Paced,
+    /// The host with its port: some sides count calls by the address that they come from.
+    address: String,
     timeout: Duration,
     secrets: Vec<SecretString>,
 }
@@ -113,6 +115,11 @@ impl Http {
             client: settings.client()?,
             next_host: settings.next_host().to_owned(),
             pace: Paced::new(pace, whose, here, settings.rate, settings.burst),
+            address: format!(
+                "{}:{}",
+                settings.url.host_str().unwrap_or_default(),
+                settings.url.port_or_known_default().unwrap_or_default()
+            ),
             timeout: settings.timeout,
             secrets,
         })
@@ -178,6 +185,7 @@ impl Http {
                 ));
             }
             self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
+            address::turn_at(&self.address).await;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome.unwrap_or_else(|_| {
                 Err(NoAnswer::Lost(format!(

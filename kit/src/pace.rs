@@ -1,6 +1,7 @@
 //! The pace of a credential: what uses it in this process keeps to its `rate` ([`local`]), and
 //! several machines together to the same one.
 
+pub mod address;
 mod local;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Allowance {
     pub burst: u32,
 }
 
-pub use {local::fingerprint, paced::Paced};
+pub use {address::Address, local::fingerprint, paced::Paced};
 
 mod paced {
     use std::num::NonZeroU32;

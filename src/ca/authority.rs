@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
-    SerialNumber, date_time_ymd,
+    CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
 };
 
 use super::csr::{self, Csr, Sight};
@@ -40,6 +40,8 @@ pub struct Contents {
     pub life: SignedDuration,
     /// The octets of the serial number; the first must be below 0x80 and not 0.
     pub serial: Vec<u8>,
+    /// Where the certificate of its issuer is, as the certificate says; none: it does not say.
+    pub issuer_url: Option<String>,
 }
 
 /// A certificate that was issued.
@@ -133,6 +135,9 @@ impl Authority {
             ExtendedKeyUsagePurpose::EmailProtection
         }];
         params.use_authority_key_identifier_extension = true;
+        params
+            .custom_extensions
+            .extend(contents.issuer_url.as_deref().and_then(issuer_extension));
         params.serial_number = Some(SerialNumber::from_slice(&contents.serial));
         let end = plus(contents.from, contents.life);
         params.not_before = date_time_ymd(1970, 1, 1) + since_1970(contents.from)?;
@@ -158,6 +163,23 @@ impl Authority {
 
 fn plus(at: Timestamp, span: SignedDuration) -> Timestamp {
     at.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// Authority information access (RFC 5280, section 4.2.2.1) with one address, of at most 100
+/// characters: all lengths take one octet.
+fn issuer_extension(url: &str) -> Option<CustomExtension> {
+    const ISSUERS: [u8; 10] = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
+    let length = u8::try_from(url.len())
+        .ok()
+        .filter(|length| *length <= 100)?;
+    let place = [&[0x86, length], url.as_bytes()].concat();
+    let inner = [&ISSUERS[..], &place].concat();
+    let wrapped = |inner: &[u8]| -> Option<Vec<u8>> {
+        Some([&[0x30, u8::try_from(inner.len()).ok()?], inner].concat())
+    };
+    let content = wrapped(&wrapped(&inner)?)?;
+    let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+    Some(CustomExtension::from_oid_content(&oid, content))
 }
 
 /// Since 1970, in whole seconds.

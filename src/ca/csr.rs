@@ -212,6 +212,25 @@ impl Sight {
     }
 }
 
+/// Where a certificate says that its issuer's certificate is (RFC 5280, section 4.2.2.1).
+pub fn issuer_url(der: &[u8]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let access = parsed
+        .extensions()
+        .iter()
+        .find_map(|one| match one.parsed_extension() {
+            ParsedExtension::AuthorityInfoAccess(access) => Some(access),
+            _ => None,
+        })?;
+    let mut places = access.accessdescs.iter();
+    places.find_map(|place| match &place.access_location {
+        GeneralName::URI(url) if place.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2" => {
+            Some((*url).to_owned())
+        }
+        _ => None,
+    })
+}
+
 /// A serial number in one form, however it is written: `0x`, colons, blanks, upper case, zeros in
 /// front.
 pub fn serial(text: &str) -> String {

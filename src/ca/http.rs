@@ -43,6 +43,9 @@ const CAP: usize = 1024 * 1024;
 /// on the sandbox.
 const LIST_CAP: usize = 96 * 1024 * 1024;
 
+/// What a certificate may weigh.
+const FILE_CAP: usize = 64 * 1024;
+
 /// Characters that stand for themselves in a path segment or query value (RFC 3986, section 2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -272,6 +275,22 @@ impl Http {
             _ => self.redactor.strike(body),
         };
         Ok(answer)
+    }
+
+    /// A public file, which nobody is asked who they are for: a certificate of a chain.
+    pub(super) async fn file(&self, url: &str) -> Result<Vec<u8>, String> {
+        let read = async {
+            let response = self.client.inner().get(url).send().await?;
+            response.error_for_status()?.bytes().await
+        };
+        let octets = tokio::time::timeout(self.timeouts.total, read)
+            .await
+            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|error| chain(&error))?;
+        if octets.len() > FILE_CAP {
+            return Err("a file that is too large for a certificate".to_owned());
+        }
+        Ok(octets.to_vec())
     }
 
     fn url(&self, call: &Call<'_>) -> Result<String, CaError> {

@@ -395,6 +395,7 @@ impl Issuing for InMemory {
             from,
             life: state.behaviour.life,
             serial: serial(&key.reference).to_be_bytes().to_vec(),
+            issuer_url: None,
         };
         let issued = if state.behaviour.for_another_key {
             self.authority.issue_for_another_key(&contents)

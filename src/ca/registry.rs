@@ -2,11 +2,12 @@
 //! and makes the adapter for an account of them.
 
 pub use super::adapter::{Adapter, Connect};
+use super::internetx::table as internetx;
 use super::sectigo::table as sectigo;
 use super::swisssign::table as swisssign;
 
 /// Every kind, in the order in which the documentation names them.
-pub static ADAPTERS: [&Adapter; 2] = [&swisssign::ADAPTER, &sectigo::ADAPTER];
+pub static ADAPTERS: [&Adapter; 3] = [&swisssign::ADAPTER, &sectigo::ADAPTER, &internetx::ADAPTER];
 
 /// The keys of the kind that the reference configuration shows.
 pub const REFERENCE_KEYS: &[&str] = swisssign::KEYS;
@@ -21,7 +22,7 @@ mod tests {
             let kind = one.kind;
             assert!(ADAPTERS[at + 1..].iter().all(|other| other != one));
             assert!(
-                !kind.methods.is_empty() && !kind.caa_names.is_empty(),
+                (!kind.methods.is_empty() || one.issuing.is_some()) && !kind.caa_names.is_empty(),
                 "{one:?}"
             );
             assert!(kind.register_batch > 0 && !one.hosts.is_empty(), "{one:?}");

@@ -40,6 +40,8 @@ pub enum Form {
     File,
     /// `true` or `false`, with its default.
     Flag(bool),
+    /// A whole number, with its default.
+    Whole(u32),
     /// A list of some of these words, with its default.
     Words {
         /// What may stand in it.
@@ -89,6 +91,8 @@ pub enum Value {
     File(PathBuf),
     /// Of [`Form::Flag`].
     Flag(bool),
+    /// Of [`Form::Whole`].
+    Whole(u32),
     /// Of [`Form::Words`].
     Words(Vec<String>),
 }
@@ -126,6 +130,14 @@ impl Values {
         match self.get(key) {
             Some(Value::Words(words)) => words,
             _ => &[],
+        }
+    }
+
+    /// A whole number.
+    pub fn whole(&self, key: &str) -> Option<u32> {
+        match self.get(key) {
+            Some(Value::Whole(number)) => Some(*number),
+            _ => None,
         }
     }
 

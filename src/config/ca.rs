@@ -127,6 +127,7 @@ pub(super) fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
         }
         Form::Secret => section.secret(key).map(Value::Secret),
         Form::File => file(section, key).map(Value::File),
+        Form::Whole(default) => Some(Value::Whole(section.whole(key, 0..=u32::MAX, *default))),
         Form::Flag(default) => Some(Value::Flag(section.flag(key, *default))),
         Form::Words { known, default } => Some(Value::Words(words(section, key, known, default))),
     }

@@ -172,6 +172,7 @@ impl Page {
             Stated::Secret(secret) => self.plain(key, source(secret)),
             Stated::File(path) => self.text(key, &path.to_string_lossy()),
             Stated::Flag(flag) => self.plain(key, flag),
+            Stated::Whole(number) => self.plain(key, number),
             Stated::Words(words) => self.plain(key, list(words.iter().cloned())),
         }
     }

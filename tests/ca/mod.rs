@@ -2,5 +2,6 @@
 
 mod certificates;
 mod digicert;
+mod internetx;
 mod sectigo;
 mod swisssign;

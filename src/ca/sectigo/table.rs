@@ -9,7 +9,7 @@ use super::organisations::is_id;
 use super::settings::{
     CERTIFICATE_URL, Creation, Login, OAUTH_URL, PASSWORD_URL, Settings, TOKEN_URL,
 };
-use super::{KIND, Sectigo};
+use super::{KIND, Sectigo, issuing};
 use crate::ca::adapter::Adapter;
 use crate::ca::settings::{Account, Conditions, Form, Setting, Values};
 use crate::ca::validation::Method;
@@ -53,7 +53,7 @@ pub static ADAPTER: Adapter = Adapter {
     caller,
     doubt: |_, _: &SecretString| None,
     connect,
-    issuing: None,
+    issuing: Some(&issuing::KIND),
 };
 
 const SETTINGS: &[Setting] = &[

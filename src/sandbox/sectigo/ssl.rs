@@ -308,6 +308,7 @@ fn issue(
         from: now,
         life: SignedDuration::from_secs(behaviour.certificate_life),
         serial: order.serial.clone(),
+        issuer_url: None,
     };
     let issued = if behaviour.for_another_key {
         authority.issue_for_another_key(&contents)
