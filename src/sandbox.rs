@@ -65,6 +65,8 @@ pub struct Options {
     pub is_first: bool,
     /// A Sectigo beside it, and how it behaves; the domains are those of both.
     pub sectigo: Option<sectigo::Behaviour>,
+    /// An InterNetX beside it, and how it behaves.
+    pub internetx: Option<internetx::Behaviour>,
     /// How proofs end.
     pub lifetimes: Lifetimes,
     /// Of references, tokens, order and perspectives; not of the secrets.
@@ -90,6 +92,7 @@ impl Options {
             behaviour: Behaviour::default(),
             is_first: true,
             sectigo: None,
+            internetx: None,
             lifetimes: published_lifetimes(),
             seed: 1,
         }
@@ -150,17 +153,23 @@ impl Sandbox {
             false => (any, options.ca),
         };
         let mut guests = Vec::new();
+        let table = |listen| guests::Table {
+            directory: &directory,
+            listen,
+            clock: Arc::clone(&clock),
+            dns: Arc::clone(&dns),
+            domains: &domains,
+            seed,
+        };
+        let has_sectigo = options.sectigo.is_some();
         if let Some(behaviour) = options.sectigo {
-            let table = guests::Table {
-                directory: &directory,
-                listen: next,
-                clock: Arc::clone(&clock),
-                dns: Arc::clone(&dns),
-                domains: &domains,
-                seed,
-            };
-            let guest = Guest::sectigo(table, behaviour).await;
+            let guest = Guest::sectigo(table(next), behaviour).await;
             guests.push(guest.map_err(|error| about(error, "listen for Sectigo on", next))?);
+        }
+        if let Some(behaviour) = options.internetx {
+            let listen = if has_sectigo { any } else { next };
+            let guest = Guest::internetx(table(listen), behaviour).await;
+            guests.push(guest.map_err(|error| about(error, "listen for InterNetX on", listen))?);
         }
         let zones = Arc::clone(&dns);
         let ca = Ca::start(CaOptions {

@@ -1,6 +1,8 @@
 //! `prevalidate sandbox`: a CA and its name servers on loopback, until it is stopped, and a
 //! configuration that uses them.
 
+mod switches;
+
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,14 +14,14 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::switches::switches;
 use super::{Exit, Failed};
 use crate::clock::SystemClock;
 use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::sandbox::ca::{Behaviour, REQUESTS};
 use crate::sandbox::dns::Follow;
-use crate::sandbox::sectigo;
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Options, Sandbox, internetx, sectigo};
 
 /// The zones of a sandbox for which nobody named others.
 const DOMAINS: [&str; 2] = ["example.test", "déjà-vu.example"];
@@ -31,7 +33,7 @@ pub(super) struct SandboxArgs {
     /// first one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     ca: SocketAddr,
-    /// Which kind of CA: swisssign or sectigo; may be repeated, then each has the domains
+    /// Which kind of CA: swisssign, sectigo or internetx; may be repeated, then each has the domains
     #[arg(long = "ca-kind", value_name = "KIND", default_value = "swisssign")]
     kinds: Vec<CaKind>,
     /// Where the primary name server listens: a loopback address; port 0 means any port
@@ -48,8 +50,8 @@ pub(super) struct SandboxArgs {
     /// (30s); may be repeated
     #[arg(long = "secondary", value_name = "HOW", default_value = "now")]
     secondaries: Vec<Follow>,
-    /// How the CA behaves, or `sectigo.KEY=VALUE` for a Sectigo; `--fault help` lists the switches;
-    /// may be repeated
+    /// How the CA behaves, or `sectigo.KEY=VALUE` and `internetx.KEY=VALUE` for those; `--fault help`
+    /// lists the switches; may be repeated
     #[arg(long = "fault", value_name = "KEY=VALUE")]
     faults: Vec<String>,
     /// How long every call of the CA takes at least, milliseconds
@@ -66,6 +68,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         output.text(&switches());
         let mut all = json!(Behaviour::default());
         all["sectigo"] = json!(sectigo::Behaviour::default());
+        all["internetx"] = json!(internetx::Behaviour::default());
         output.json(&all);
         return Ok(Exit::Done);
     }
@@ -87,6 +90,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         behaviour: behaviours.0,
         is_first: asked_for(CaKind::Swisssign),
         sectigo: asked_for(CaKind::Sectigo).then_some(behaviours.1),
+        internetx: asked_for(CaKind::Internetx).then_some(behaviours.2),
         ..Options::new(place.path(), Arc::new(SystemClock), domains)
     };
     let sandbox = Sandbox::start(options)
@@ -171,19 +175,25 @@ fn shell_word(text: &str) -> String {
 enum CaKind {
     Swisssign,
     Sectigo,
+    Internetx,
 }
 
-fn behaviours(args: &SandboxArgs) -> Result<(Behaviour, sectigo::Behaviour), Failed> {
+/// How each kind behaves.
+type Behaviours = (Behaviour, sectigo::Behaviour, internetx::Behaviour);
+
+fn behaviours(args: &SandboxArgs) -> Result<Behaviours, Failed> {
     let mut behaviour = Behaviour {
         latency_ms: args.latency,
         ..Behaviour::default()
     };
     let mut of_sectigo = sectigo::Behaviour::default();
+    let mut of_internetx = internetx::Behaviour::default();
     for fault in &args.faults {
         let set = match fault.split_once('=') {
-            Some((key, value)) => match key.trim().strip_prefix("sectigo.") {
-                Some(key) => of_sectigo.set(key, value.trim()),
-                None => behaviour.set(key.trim(), value.trim()),
+            Some((key, value)) => match key.trim().split_once('.') {
+                Some(("sectigo", key)) => of_sectigo.set(key, value.trim()),
+                Some(("internetx", key)) => of_internetx.set(key, value.trim()),
+                _ => behaviour.set(key.trim(), value.trim()),
             },
             None => Err("give it as KEY=VALUE".to_owned()),
         };
@@ -192,7 +202,7 @@ fn behaviours(args: &SandboxArgs) -> Result<(Behaviour, sectigo::Behaviour), Fai
                 .with_hint("`--fault help` lists the switches")
         })?;
     }
-    Ok((behaviour, of_sectigo))
+    Ok((behaviour, of_sectigo, of_internetx))
 }
 
 fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
@@ -221,95 +231,6 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     Err("a sandbox listens on loopback only, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
-}
-
-/// Every switch of the CA with the values it takes and what it means; the default first.
-const SWITCHES: [(&str, &str, &str); 19] = [
-    (
-        "reset_keeps_proof",
-        "true|false",
-        "a reset leaves a valid domain valid",
-    ),
-    ("not_seen", "unchanged|error", "how validate says: not seen"),
-    (
-        "stale_token",
-        "unchanged|error",
-        "how validate says: no token to look for",
-    ),
-    (
-        "register_known",
-        "error|same|new_token",
-        "what register does with a known name",
-    ),
-    (
-        "bad_name_fails_batch",
-        "true|false",
-        "one bad name fails the whole register",
-    ),
-    (
-        "value_has_prefix",
-        "true|false",
-        "the value comes with swiss-pki= in front",
-    ),
-    (
-        "lower_case_status",
-        "false|true",
-        "the status is in lower case",
-    ),
-    ("polls", "false|true", "the CA looks by itself"),
-    ("folds_sharp_s", "false|true", "ß becomes ss"),
-    ("shuffled", "false|true", "lists come in any order"),
-    (
-        "cuts_late",
-        "false|true",
-        "a rule cuts shown dates when it starts",
-    ),
-    (
-        "quoted_jwt",
-        "false|true",
-        "the token helper's JWT is in quotes",
-    ),
-    ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
-    (
-        "client_search_limit",
-        "300|N",
-        "how many clients a search returns",
-    ),
-    (
-        "perspectives",
-        "0|N",
-        "places that look; 0: at every name server",
-    ),
-    (
-        "resolvers",
-        "[]|[\"192.0.2.1:53\"]",
-        "one resolver per place, asked instead",
-    ),
-    ("perspective_failures", "1|N", "how many of them may fail"),
-    (
-        "latency_ms",
-        "0|N",
-        "the least time of a call, as --latency",
-    ),
-    (
-        "calls_per_second",
-        "0|N",
-        "429 for more than this; 0: no limit",
-    ),
-];
-
-/// The switches, one a line.
-fn switches() -> String {
-    let line = |(key, values, meaning): &(&str, &str, &str)| {
-        format!("  {:<37}{meaning}", format!("{key}={values}"))
-    };
-    let own = SWITCHES.iter().map(line);
-    let of_sectigo = serde_json::to_value(sectigo::Behaviour::default()).unwrap_or_default();
-    let of_sectigo = of_sectigo.as_object().cloned().unwrap_or_default();
-    let of_sectigo = of_sectigo
-        .iter()
-        .map(|(key, value)| format!("  sectigo.{key}={value}"));
-    own.chain(of_sectigo).collect::<Vec<_>>().join("\n")
 }
 
 fn help() -> String {
@@ -436,39 +357,7 @@ pub(super) fn stop_on_signal() -> Result<CancellationToken, Failed> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
-
     use super::*;
-
-    #[test]
-    fn the_list_of_switches_is_the_cas_own_with_its_defaults() {
-        let behaviour = serde_json::to_value(Behaviour::default()).unwrap();
-        let known: BTreeSet<&str> = behaviour
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(
-            SWITCHES
-                .iter()
-                .map(|(key, ..)| *key)
-                .collect::<BTreeSet<_>>(),
-            known
-        );
-        for (key, values, _) in SWITCHES {
-            let mut set = Behaviour::default();
-            set.set(key, values.split('|').next().unwrap()).unwrap();
-            assert_eq!(set, Behaviour::default(), "{key} names its default first");
-            for value in values
-                .split('|')
-                .skip(1)
-                .map(|value| if value == "N" { "7" } else { value })
-            {
-                set.set(key, value).unwrap();
-            }
-        }
-    }
 
     #[test]
     fn only_loopback_is_listened_on() {

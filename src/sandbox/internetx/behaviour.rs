@@ -1,7 +1,10 @@
 //! What is not known about the real one, as switches; and what can go wrong on the way to it.
 
+use serde::{Deserialize, Serialize};
+
 /// One switch for each open question. The default is the friendliest answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
     /// Whether a second order with the transaction id of a running one is that one again.
     pub same_tag_is_one_order: bool,
@@ -66,8 +69,25 @@ impl Default for Behaviour {
     }
 }
 
+impl Behaviour {
+    /// Sets one switch by name, as `--fault internetx.key=value` does.
+    ///
+    /// # Errors
+    /// When there is no such switch, or it has no such value: a sentence that says which there are.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
+        let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
+        if let Some(map) = all.as_object_mut() {
+            map.insert(key.to_owned(), value);
+        }
+        *self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
 /// What stands in the place of empty data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Nothing {
     /// `"data": null`
     Null,
@@ -78,7 +98,8 @@ pub enum Nothing {
 }
 
 /// How the lines of certificates end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Lines {
     /// `\n`
     Lf,
