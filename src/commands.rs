@@ -19,11 +19,8 @@ mod history;
 mod hook;
 mod inventory;
 mod man;
-<<<<<<< HEAD
-mod names;
-=======
 mod name;
->>>>>>> 6ae766c (commands: Break two circles of imports)
+mod names;
 mod notify;
 mod plan;
 mod providers;

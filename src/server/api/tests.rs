@@ -246,7 +246,7 @@ async fn a_domain_is_what_status_prints_and_more() {
         .unwrap()
     {
         let mut told = answer(&lab, &format!("/domains/{}", view.domain), DOMAIN).await;
-        for more in ["ledger", "needs_a_person", "renew_at"] {
+        for more in ["also_at", "ledger", "needs_a_person", "renew_at"] {
             assert!(
                 told.as_object_mut().unwrap().remove(more).is_some(),
                 "{}: {told}",
