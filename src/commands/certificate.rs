@@ -82,7 +82,7 @@ pub(super) async fn certificate(
         CertificateCommand::Issue(args) => issue(&settings, args, output).await,
         CertificateCommand::Order(args) => ad_hoc::order(settings, args, output).await,
         CertificateCommand::Fetch { name } => {
-            known(&settings, &[name.clone()])?;
+            known(&settings, std::slice::from_ref(&name))?;
             pass::by_hand(&settings, &[name], pass::Wish::Fetch, None, output).await
         }
         CertificateCommand::Revoke(args) => revoke::revoke(&settings, args, output).await,

@@ -724,7 +724,7 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         dns_names: Vec::new(),
         email: Some("joe@example.ch".to_owned()),
     };
-    let csr = folder.write("joe.csr", &key.request(&wish).unwrap().pem());
+    let csr = folder.write("joe.csr", key.request(&wish).unwrap().pem());
     let text = text.replace("/etc/prevalidate/joe.csr", csr.to_str().unwrap());
     let settings = folder.load(&text).unwrap();
     let certificates = &settings.certificates.certificates;

@@ -225,11 +225,13 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
     }
     if order.reference.is_some() {
         return match &order.state {
-            Some(OrderState::Issued) => Decision::new(
-                Step::Fetch,
-                retry.max(order.look_at.unwrap_or(retry)),
-                "the CA has issued the certificate",
-            ),
+            Some(OrderState::Issued) => {
+                let at = match observed.is_fresh {
+                    true => now,
+                    false => retry.max(order.look_at.unwrap_or(retry)),
+                };
+                Decision::new(Step::Fetch, at, "the CA has issued the certificate")
+            }
             state => {
                 let at = order.look_at.unwrap_or(now);
                 let at = match observed.is_fresh && !order.look_at_is_the_cas {

@@ -40,10 +40,12 @@ impl Held {
 /// A domain at a client.
 type At<'a> = (&'a str, &'a str);
 
+/// The rows to write, each with its key, and the keys of those whose wish is taken back.
+type Difference<'a> = (Vec<(RowKey, &'a Wanted)>, Vec<String>);
+
 impl<'a> Wish<'a> {
-    /// The rows to write, each with its key, and the keys of those whose wish is taken back, in
-    /// order; `None` when nothing differs.
-    pub fn difference(&self, rows: &[Held]) -> Option<(Vec<(RowKey, &'a Wanted)>, Vec<String>)> {
+    /// What is to be written, in order; `None` when nothing differs.
+    pub fn difference(&self, rows: &[Held]) -> Option<Difference<'a>> {
         let by_name: HashMap<&str, &Held> =
             rows.iter().map(|row| (row.name.as_str(), row)).collect();
         let placed = self.placed(rows, &by_name);

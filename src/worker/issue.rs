@@ -397,7 +397,8 @@ impl Issuer {
             };
             let now = self.ports.clock.now();
             let is_over = upkeep.is_cancelled();
-            if !self.state().waiting.is_empty() && !(is_over && was_over) {
+            let asks_again = !is_over || !was_over;
+            if asks_again && !self.state().waiting.is_empty() {
                 // What the upkeep did since the last question counts, also after its end.
                 was_over = is_over;
                 self.ask_again(now).await?;

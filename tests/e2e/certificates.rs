@@ -35,7 +35,7 @@ impl Lab {
 
     fn product(&self, part: &str) -> String {
         let all = self.world.ca.products();
-        let found = all.iter().find(|(_, name)| name.contains(part));
+        let found = all.iter().find(|(name, _)| name.contains(part));
         found.unwrap_or_else(|| panic!("{part}: {all:?}")).1.clone()
     }
 
@@ -424,6 +424,8 @@ fn an_order_by_hand_goes_on_with_the_same_request() {
             "-nodes",
             "-subj",
             "/CN=alpha.test",
+            "-addext",
+            "subjectAltName=DNS:alpha.test",
             "-keyout",
             "/dev/null",
             "-out",

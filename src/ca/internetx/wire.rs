@@ -337,7 +337,7 @@ mod tests {
             format!("-----BEGIN CERTIFICATE-----\r\n{body}\r\n-----END CERTIFICATE-----\r\n"),
             format!("-----BEGIN CERTIFICATE-----{body}-----END CERTIFICATE-----"),
         ] {
-            assert_eq!(certificates(&text).unwrap(), [der.clone()]);
+            assert_eq!(certificates(&text).unwrap(), std::slice::from_ref(&der));
         }
         assert!(
             certificates("-----BEGIN CERTIFICATE-----MA")

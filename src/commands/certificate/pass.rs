@@ -285,21 +285,19 @@ pub(super) async fn go(
     };
     tokio::pin!(both);
     let mut signals = Signals::of_a_command()?;
-    loop {
-        tokio::select! {
-            outcome = &mut both => return Ok(outcome?),
-            code = signals.end_of_command() => {
-                if stop.is_cancelled() {
-                    std::process::exit(code);
-                }
-                stop.cancel();
-                output.warn("ends after the steps under way; the same signal again ends at once", None);
-                let drain = settings.worker.drain;
-                tokio::select! {
-                    outcome = &mut both => return Ok(outcome?),
-                    () = tokio::time::sleep(drain) => return Ok(()),
-                    code = signals.end_of_command() => std::process::exit(code),
-                }
+    tokio::select! {
+        outcome = &mut both => Ok(outcome?),
+        code = signals.end_of_command() => {
+            if stop.is_cancelled() {
+                std::process::exit(code);
+            }
+            stop.cancel();
+            output.warn("ends after the steps under way; the same signal again ends at once", None);
+            let drain = settings.worker.drain;
+            tokio::select! {
+                outcome = &mut both => Ok(outcome?),
+                () = tokio::time::sleep(drain) => Ok(()),
+                code = signals.end_of_command() => std::process::exit(code),
             }
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn revoke(
     args: RevokeArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    known(settings, &[args.name.clone()])?;
+    known(settings, std::slice::from_ref(&args.name))?;
     if settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,

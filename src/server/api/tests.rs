@@ -139,7 +139,13 @@ const HISTORY: &str = "/domains/{name}/history";
 async fn every_answer_is_as_the_description_says() {
     let lab = Lab::with(access()).await;
     let mut asked = BTreeSet::new();
-    for path in ["/overview", "/clients", "/calendar", "/domains"] {
+    for path in [
+        "/overview",
+        "/clients",
+        "/calendar",
+        "/certificates",
+        "/domains",
+    ] {
         answer(&lab, path, path).await;
         asked.insert(path);
     }

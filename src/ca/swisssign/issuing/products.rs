@@ -195,7 +195,7 @@ impl Known {
     pub(super) fn validity(&self, days: u32) -> Result<u32, String> {
         let unit = self.value.get("productValidity");
         let unit = unit.and_then(|validity| validity.get("validityType")?.as_str());
-        let exact = |per: u32| (days % per == 0).then_some(days / per);
+        let exact = |per: u32| days.is_multiple_of(per).then_some(days / per);
         let number = match unit.unwrap_or("DAYS").to_ascii_uppercase().as_str() {
             "YEARS" => exact(365),
             "MONTHS" => exact(365).map(|years| years * 12).or_else(|| exact(30)),

@@ -214,7 +214,7 @@ impl Task<'_> {
             revoked_at: None,
             paid_until: order.paid_until,
         });
-        progress.deployment = deploys.then(|| Deployment {
+        progress.deployment = deploys.then_some(Deployment {
             version: live.version,
             failures: 0,
             at: now,

@@ -15,7 +15,8 @@ async fn two_workers_at_once_make_one_order_for_each_certificate() {
     let ca = || Arc::clone(&world.ca) as Arc<dyn Issuing>;
     let [one, two] = [(); 2].map(|()| world.issuer(ca(), wanted.clone()));
     let (a, b) = tokio::join!(one.run(deadline, &over), two.run(deadline, &over));
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     assert_eq!(world.ca.held().len(), wanted.len());
     for one in &wanted {
         assert!(world.live(&one.wanted.name).is_some());
