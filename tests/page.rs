@@ -267,7 +267,7 @@ async fn the_list_is_searched_filtered_sorted_and_turned_page_by_page() {
     );
     assert_eq!(
         site.get("/domains?state=unmanaged").await.names(),
-        ["stranger.example"]
+        ["stranger.example?client=swisssign%2FMuster+AG"]
     );
     let held = site.get("/domains?state=held&sort=-name").await;
     assert_eq!(
