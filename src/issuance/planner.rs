@@ -236,10 +236,10 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
                 let at = order.look_at.unwrap_or(now);
                 let at = match observed.is_fresh && !order.look_at_is_the_cas {
                     true => now,
-                    false => at,
+                    false => at.max(retry),
                 };
                 let state = state.as_ref().map_or_else(String::new, ToString::to_string);
-                Decision::new(Step::Look, at.max(retry), waiting(order, &state))
+                Decision::new(Step::Look, at, waiting(order, &state))
             }
         };
     }

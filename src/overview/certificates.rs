@@ -140,7 +140,7 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
-        let decision = issuer.decide(&row, false).await?;
+        let decision = issuer.decide(&row, false, now).await?;
         let wanted = issuer.certificate(&row.name);
         views.push(CertificateView::new(
             &row,

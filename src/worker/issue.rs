@@ -245,7 +245,7 @@ impl Issuer {
             {
                 continue;
             }
-            let decision = self.decide(&row, true).await?;
+            let decision = self.decide(&row, true, now).await?;
             let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
             let waits = decision.step == Step::Prove;
             if waits {
@@ -267,13 +267,13 @@ impl Issuer {
         Ok(())
     }
 
-    /// What is next for a certificate, by what is remembered and what lies on the disk.
+    /// What is next for a certificate at `now`, by what is remembered and what lies on the disk.
     pub async fn decide(
         &self,
         row: &CertificateRow,
         is_fresh: bool,
+        now: Timestamp,
     ) -> Result<Decision, StoreError> {
-        let now = self.ports.clock.now();
         let certificate = self.certificates.get(&row.name);
         let live = self.live(row, certificate);
         let proofs = match certificate {

@@ -349,6 +349,24 @@ fn wrong_answers_leave_the_old_pair_and_order_nothing_again() {
 }
 
 #[test]
+fn a_page_in_the_place_of_a_chain_installs_nothing_and_is_asked_for_again() {
+    for what in [What::Html, What::Truncate] {
+        let lab = Lab::new();
+        let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);
+        lab.world.ca.fault(Fault {
+            times: 100,
+            ..Fault::nth(Call::OrderChain, 1, what)
+        });
+        let ran = lab.world.run(&setup, &WAIT);
+        assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+        assert!(!lab.file("www", "cert.pem").exists());
+        lab.world.ca.clear_faults();
+        lab.world.run(&setup, &WAIT).exits(0);
+        assert_eq!(lab.world.ca.orders().len(), 1);
+    }
+}
+
+#[test]
 fn an_order_that_waits_for_a_person_ends_a_run_well() {
     let lab = Lab::new();
     let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);

@@ -63,7 +63,8 @@ impl<'a> Task<'a> {
         }
         let mut is_fresh = self.issuer.is_first_question(&self.row.name);
         loop {
-            let decision = self.issuer.decide(&self.row, is_fresh).await?;
+            let now = self.now();
+            let decision = self.issuer.decide(&self.row, is_fresh, now).await?;
             is_fresh = false;
             let waits = decision.step == Step::Prove;
             {
@@ -78,7 +79,7 @@ impl<'a> Task<'a> {
                 }
             }
             let stops = self.is_given_up || self.issuer.stop.is_cancelled();
-            if stops || !decision.is_due(self.now()) {
+            if stops || !decision.is_due(now) {
                 return self.release(&decision).await;
             }
             self.perform(decision.step).await?;
