@@ -103,7 +103,12 @@ async fn a_process_may_die_before_or_after_every_effect_of_an_order() {
             "the life has no `{expected}`: {names:?}"
         );
     }
-    assert!(!names.iter().any(|name| name == "preflight"), "{names:?}");
+    // A start that keeps the proof risks nothing: it is rehearsed before the record is written.
+    let mut steps = names.split(|name| name == "commit result");
+    assert!(
+        steps.all(|step| !(step.contains(&"preflight".into()) && step.contains(&"reset".into()))),
+        "{names:?}"
+    );
     for first in 0..effects {
         for side in [Side::Before, Side::After] {
             let mut world = World::by_orders(1).await;
