@@ -513,6 +513,30 @@ async fn a_value_that_cannot_be_removed_is_4_says_why_and_is_a_warning() {
         told.out.contains("WARNING") && told.out.contains("could not be removed from a.test"),
         "{told:?}"
     );
+
+    // Who asks about one client hears of what is that client's.
+    world.configure(|text| {
+        format!(
+            "{text}\n[[client]]\nca = \"sandbox\"\nname = \"Other AG\"\ndomains = [\"b.test\"]\n"
+        )
+    });
+    let told = world.tell(&["check", "--client", CLIENT]).await;
+    assert!(told.out.contains("could not be removed"), "{told:?}");
+    let told = world.tell(&["check", "--client", "Other AG"]).await;
+    assert!(
+        told.out.contains("0 of 1 domain") && !told.out.contains("could not be removed"),
+        "{told:?}"
+    );
+    world.configure(|text| {
+        format!(
+            "{text}\n[[certificate]]\nname = \"www\"\nca = \"sandbox\"\n\
+             product = \"OV SSL Gold Multi-Domain\"\nnames = [\"www.a.test\"]\n"
+        )
+    });
+    for (part, counts) in [(["--ca", "sandbox"], true), (["--client", CLIENT], false)] {
+        let told = world.tell(&["check", part[0], part[1]]).await;
+        assert_eq!(told.out.contains("0 of 1 certificate"), counts, "{told:?}");
+    }
 }
 
 /// Dates the waiting back and breaks the zone, as far as the store knows.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
+use crate::overview::certificates::CertificateView;
 use crate::overview::walk::{Walk, Wishes};
 use crate::overview::{Basis, Covered, DomainView};
 use crate::prevalidation::{DomainName, Notice, Policy};
@@ -91,6 +92,12 @@ impl Part {
         }
         let targets = self.targets(settings)?.into_iter();
         Ok(Clients(Some(targets.map(|target| target.key).collect())))
+    }
+
+    /// Whether it is about a certificate: it is ordered at a CA, and its proofs may lie with
+    /// several clients.
+    pub(super) fn concerns_certificate(&self, view: &CertificateView) -> bool {
+        self.client.is_none() && self.ca.as_ref().is_none_or(|ca| *ca == view.ca)
     }
 }
 

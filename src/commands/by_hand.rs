@@ -3,8 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Exit, Failed};
-use crate::clock::{Clock, SystemClock};
+use super::{Exit, Failed, wire};
 use crate::prevalidation::RowKey;
 use crate::store::{Claim, Event, Lease, Store, Write};
 
@@ -37,7 +36,7 @@ pub(super) async fn order(
     keys: &[RowKey],
     change: impl Fn(&mut Lease, Timestamp) -> (&'static str, String),
 ) -> Result<(), Failed> {
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let holder = format!("{command}/{}", std::process::id());
     store.wake(keys, now).await?;
     let mut leases = Vec::with_capacity(keys.len());

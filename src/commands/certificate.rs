@@ -9,7 +9,6 @@ mod show;
 use jiff::SignedDuration;
 
 use super::{Exit, Failed, Global, wire};
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Settings, nearest};
 use crate::issuance::RevocationReason;
 use crate::output::Output;
@@ -92,19 +91,20 @@ pub(super) async fn certificate(
 
 async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
-    let views = pass::views(settings, &store, SystemClock.now()).await?;
+    let now = wire::clock().now();
+    let views = pass::views(settings, &store, now).await?;
     output.json(&views);
     if views.is_empty() {
         output.line("there are no certificates; [[certificate]] in the configuration names them");
     } else {
-        show::table(&views, SystemClock.now(), output);
+        show::table(&views, now, output);
     }
     Ok(Exit::Done)
 }
 
 async fn one(settings: &Settings, name: &str) -> Result<CertificateView, Failed> {
     let store = wire::store_read_only(settings).await?;
-    let views = pass::views(settings, &store, SystemClock.now()).await?;
+    let views = pass::views(settings, &store, wire::clock().now()).await?;
     let names: Vec<String> = views.iter().map(|view| view.name.clone()).collect();
     let found = views.into_iter().find(|view| view.name == name);
     found.ok_or_else(|| unknown(name, &names))

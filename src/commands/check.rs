@@ -3,7 +3,7 @@
 
 mod tally;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,6 @@ use serde::Serialize;
 use self::tally::Tally;
 use super::asked::{Ground, Part};
 use super::{Exit, Failed, Global, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, relative, share};
@@ -107,20 +106,34 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     let store = wire::store_if_there(&settings).await?;
     let store =
         store.ok_or_else(|| unknown("there is no store yet: `prevalidate run` has never run"))?;
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let policy = wire::policy(&settings);
     let mut tally = Tally::new(args, &policy, now);
     let ground = Ground::of(&settings, &policy);
     let mut pages = ground.walk(&*store, Default::default(), now).await?;
+    // The rows that the ledger's entries are for, where only some are asked about.
+    let is_whole = args.part == Part::default();
+    let mut keys = HashSet::new();
     while let Some(page) = pages.next().await? {
-        let wanted = page
-            .iter()
-            .filter(|view| view.is_managed() && clients.contain(&view.client));
-        wanted.for_each(|view| tally.take(view));
+        let asked = page.iter().filter(|view| clients.contain(&view.client));
+        for view in asked {
+            if !is_whole {
+                keys.insert(view.key());
+            }
+            if view.is_managed() {
+                tally.take(view);
+            }
+        }
     }
-    let certificates = super::certificate::views(&settings, &store, now).await?;
+    let mut certificates = super::certificate::views(&settings, &store, now).await?;
+    certificates.retain(|view| {
+        view.state != CertificateState::Unmanaged && args.part.concerns_certificate(view)
+    });
     if tally.wanted == 0 && certificates.is_empty() {
-        return Err(unknown("the inventory is empty"));
+        return Err(unknown(match is_whole {
+            true => "the inventory is empty",
+            false => "no domain of the inventory is there",
+        }));
     }
     let mut findings = std::mem::take(&mut tally.findings);
     for entry in store
@@ -128,6 +141,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         .await?
         .iter()
         .filter(|entry| entry.removal_tries > 0)
+        .filter(|entry| is_whole || keys.contains(&entry.key))
     {
         findings.push((
             Word::Warning,
@@ -167,16 +181,13 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         ));
     }
     if !certificates.is_empty() {
-        let wanted = certificates
-            .iter()
-            .filter(|view| view.state != CertificateState::Unmanaged);
         let good = |view: &&CertificateView| {
             matches!(
                 view.state,
                 CertificateState::Valid | CertificateState::Renewing
             )
         };
-        let (all, good) = (wanted.clone().count(), wanted.filter(good).count());
+        let (all, good) = (certificates.len(), certificates.iter().filter(good).count());
         let words = ("is valid", "are valid");
         text.push_str(&format!("; {}", share(good, all, "certificate", words)));
     }
@@ -215,9 +226,6 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
 /// What is wrong with a certificate.
 fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
     let name = &view.name;
-    if view.state == CertificateState::Unmanaged {
-        return None;
-    }
     if view.state == CertificateState::Expired {
         return Some((Word::Critical, format!("the certificate {name} has ended")));
     }

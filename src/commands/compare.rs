@@ -9,7 +9,6 @@ use serde_json::json;
 use super::asked::{self, Ground};
 use super::names::several;
 use super::{Exit, Failed, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, relative};
 use crate::overview::DomainView;
@@ -65,7 +64,7 @@ pub(super) async fn compare(
         ));
     }
     let store = wire::store_read_only(settings).await?;
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let ground = Ground::of(settings, &wire::policy(settings));
     let mut pages = ground.walk(&*store, Default::default(), now).await?;
     let mut domains: BTreeMap<DomainName, [Side; 2]> = BTreeMap::new();

@@ -9,8 +9,7 @@ use futures::StreamExt;
 use futures::stream;
 use jiff::SignedDuration;
 
-use super::{Exit, Failed, Global, asked};
-use crate::clock::{Clock, SystemClock};
+use super::{Exit, Failed, Global, asked, wire};
 use crate::config::names;
 use crate::output::Output;
 use crate::prevalidation::{Attempt, ChallengeData, DomainName, NameError, RecordName};
@@ -98,7 +97,7 @@ pub(super) async fn diagnose(
     let examined = places.iter().map(|(domain, client)| {
         let (around, given, resolvers) = (&around, &given, &args.resolvers);
         let place = (*domain, client.as_deref());
-        async move { Report::make(around, place, given, resolvers, SystemClock.now()).await }
+        async move { Report::make(around, place, given, resolvers, wire::clock().now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
     let mut reports: Vec<Report> = Vec::with_capacity(places.len());

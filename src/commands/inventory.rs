@@ -14,7 +14,6 @@ use serde_json::json;
 use super::by_hand::signed;
 use super::names::several;
 use super::{Exit, Failed, Global, asked, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
@@ -176,7 +175,7 @@ async fn take_in(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let (store, _) = wire::open_or_make(settings, false, output).await?;
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let rows = store.domains().await?;
     let mut by_name: BTreeMap<&DomainName, Vec<&DomainRow>> = BTreeMap::new();
     for row in &rows {
@@ -364,7 +363,7 @@ fn refuse_strangers(
 
 /// Takes the wish back; returns the domains that were wanted until now.
 async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainName>, Failed> {
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let added = |row: &&&DomainRow| row.origins.contains(&Origin::Added);
     let wanted: Vec<&&DomainRow> = meant.iter().filter(added).collect();
     let keys: Vec<_> = wanted.iter().map(|row| row.key.clone()).collect();

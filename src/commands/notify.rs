@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Exit, Failed, Global, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, nearest};
 use crate::notify::{Open, Pace, Undelivered};
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
@@ -92,7 +91,7 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
 
 async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let mut known = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY)
         .open()
         .await?;
@@ -214,9 +213,10 @@ async fn try_tell(
         providers: &providers,
         policy: &policy,
     };
-    let mut picture = Snapshot::read(&**store, &basis, SystemClock.now()).await?;
+    let now = wire::clock().now();
+    let mut picture = Snapshot::read(&**store, &basis, now).await?;
     let issuer = wire::looking_issuer(settings, store);
-    picture.certificates = certificates::read(&issuer, wire::clock().now()).await?;
+    picture.certificates = certificates::read(&issuer, now).await?;
     wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
         .tell(&picture)
         .await

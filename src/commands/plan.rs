@@ -77,8 +77,9 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     plan.steps
         .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
 
+    let now = clock.now();
     let certificates = match is_whole {
-        true => certificate::views(&settings, &store, clock.now()).await?,
+        true => certificate::views(&settings, &store, now).await?,
         false => Vec::new(),
     };
     let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
@@ -93,7 +94,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         text(&plan, output);
         if !certificates.is_empty() {
             output.line("");
-            certificate::table(&certificates, clock.now(), output);
+            certificate::table(&certificates, now, output);
         }
     }
     Ok(if plan.is_refused() {

@@ -17,7 +17,7 @@ use prevalidate_providers::{Provider, RecordKind};
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, asked, wire};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::overview::DomainView;
@@ -85,10 +85,10 @@ pub(super) async fn readiness(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let on = day(args.on)?;
     let views = asked_for(&settings, &args, now, output).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = wire::clock();
     let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
     let providers = providers(&settings, &clock, &gate);
     let sets = CaaSets::default();

@@ -8,7 +8,6 @@ use jiff::SignedDuration;
 
 use super::work::{Order, work};
 use super::{Exit, Failed, Global, asked, by_hand, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
@@ -142,7 +141,7 @@ fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
 
 /// A proof whose renewal is not due yet is nobody's to risk without a word.
 fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
-    let (policy, now) = (wire::policy(settings), SystemClock.now());
+    let (policy, now) = (wire::policy(settings), wire::clock().now());
     let mut risked = Vec::new();
     for row in rows {
         let Some(registration) = row.sighting.registration() else {

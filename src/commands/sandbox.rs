@@ -6,7 +6,6 @@ mod switches;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -15,8 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::switches::switches;
-use super::{Exit, Failed};
-use crate::clock::SystemClock;
+use super::{Exit, Failed, wire};
 use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::sandbox::ca::{Behaviour, REQUESTS};
@@ -91,7 +89,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         is_first: asked_for(CaKind::Swisssign),
         sectigo: asked_for(CaKind::Sectigo).then_some(behaviours.1),
         internetx: asked_for(CaKind::Internetx).then_some(behaviours.2),
-        ..Options::new(place.path(), Arc::new(SystemClock), domains)
+        ..Options::new(place.path(), wire::clock(), domains)
     };
     let sandbox = Sandbox::start(options)
         .await

@@ -12,7 +12,6 @@ use super::asked::Ground;
 use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
 use super::{Exit, Failed, Global, asked, certificate, compare, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, relative};
 use crate::overview::DomainView;
@@ -70,7 +69,7 @@ pub(super) async fn status(
     let _copy;
     let (store, looks, covered) = if args.refresh {
         let (store, folder, is_ours) = wire::open_to_look(&settings).await?;
-        let run = format!("status-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"));
+        let run = format!("status-{}", wire::clock().now().strftime("%Y%m%dT%H%M%SZ"));
         let worker = Worker::new(
             wire::ports(&settings, Arc::clone(&store))?,
             wire::policy(&settings),
@@ -104,7 +103,7 @@ pub(super) async fn status(
     };
     looks.iter().for_each(|look: &Look| look.tell(output));
 
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let is_shown = |view: &DomainView| {
         let by_name = names.is_empty() || names.contains(&view.domain);
         let by_client = asked.contain(&view.client);

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::names::several;
 use super::summary::{Standing, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, wire};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
@@ -176,7 +175,10 @@ async fn remove(
     keys: &[RowKey],
     wait: SignedDuration,
 ) -> Result<(), Failed> {
-    let run = format!("withdraw-{}", SystemClock.now().strftime("%Y%m%dT%H%M%SZ"));
+    let run = format!(
+        "withdraw-{}",
+        wire::clock().now().strftime("%Y%m%dT%H%M%SZ")
+    );
     let options = Options {
         only: Some(keys.to_vec()),
         lanes: 1,

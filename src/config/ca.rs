@@ -11,6 +11,7 @@ use super::read::{file, is_loopback, plain_url};
 use super::tree::{Schema, Section};
 use crate::ca::registry::{self, Adapter};
 use crate::ca::settings::{Form, Setting, Value, Values};
+use crate::prevalidation::name::is_within;
 use crate::propagation::caa;
 
 /// The keys of the kind that the reference file shows.
@@ -185,13 +186,9 @@ fn ca_url(section: &Section<'_>, adapter: &Adapter, text: &str) -> Option<Url> {
         );
         return None;
     }
-    let is_of = |host: &str, zone: &str| {
-        host.strip_suffix(zone)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
     let known = url
         .domain()
-        .is_some_and(|host| adapter.hosts.iter().any(|zone| is_of(host, zone)));
+        .is_some_and(|host| adapter.hosts.iter().any(|zone| is_within(host, zone)));
     if !known && !loopback {
         let message = format!(
             "is no host of {}; what the account signs or sends goes there",

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::issuance::{Decision, OrderState, Step};
+use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::worker::issue::{Certificate, Issuer};
@@ -263,10 +264,7 @@ impl CertificateView {
         self.names.iter().any(|name| {
             let name = name.strip_prefix("*.").unwrap_or(name);
             let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
-            host == domain
-                || host
-                    .strip_suffix(domain)
-                    .is_some_and(|rest| rest.ends_with('.'))
+            is_within(host, domain)
         })
     }
 }

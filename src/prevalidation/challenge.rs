@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::name::{DomainName, escape};
+use super::name::{DomainName, escape, is_within};
 
 /// The octets that one TXT value may have. Random values have 32 to 240; the rest is room for
 /// values that name an account.
@@ -245,9 +245,7 @@ impl RecordName {
 
     /// Whether this name is `apex` or lies below it, on a label boundary.
     pub fn is_within(&self, apex: &str) -> bool {
-        self.0
-            .strip_suffix(apex)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        is_within(&self.0, apex)
     }
 }
 

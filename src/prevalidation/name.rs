@@ -255,10 +255,14 @@ impl DomainName {
     }
 
     fn is_below_text(&self, parent: &str) -> bool {
-        self.0
-            .strip_suffix(parent)
-            .is_some_and(|rest| rest.ends_with('.'))
+        self.0.len() > parent.len() && is_within(&self.0, parent)
     }
+}
+
+/// Whether `name` is `apex` or lies below it, on a label boundary.
+pub fn is_within(name: &str, apex: &str) -> bool {
+    name.strip_suffix(apex)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 impl fmt::Display for DomainName {
@@ -290,13 +294,7 @@ fn check(ascii: &str, shown: &str) -> Result<(), NameError> {
     if last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") {
         return Err(NameError::Address(shown.to_owned()));
     }
-    let is_or_below = |tree: &str| {
-        ascii == tree
-            || ascii
-                .strip_suffix(tree)
-                .is_some_and(|rest| rest.ends_with('.'))
-    };
-    if let Some(&tree) = RESERVED.iter().find(|tree| is_or_below(tree)) {
+    if let Some(&tree) = RESERVED.iter().find(|tree| is_within(ascii, tree)) {
         return Err(NameError::Reserved(shown.to_owned(), tree));
     }
     if labels.len() < 2 {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ca::issuing::Order;
-use crate::clock::{Clock as _, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
 use crate::output::{Output, moment};
@@ -28,7 +27,7 @@ struct Row {
 
 pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
-    let known = super::views(settings, &store, SystemClock.now()).await?;
+    let known = super::views(settings, &store, wire::clock().now()).await?;
     let ours = |order: &Order| {
         let of = |view: &&crate::overview::certificates::CertificateView| {
             view.order.as_ref() == Some(&order.key.reference)

@@ -9,7 +9,7 @@ use prevalidate_providers::{Provider, ProviderError, RecordKind};
 use serde::Serialize;
 
 use crate::ca::{CaError, Validation};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::commands::asked;
 use crate::commands::{Exit, Failed, Global, held, wire};
 use crate::config::{self, Settings};
@@ -124,8 +124,8 @@ impl Surroundings {
             }
         };
         let gate = Arc::new(match &settings {
-            Some(settings) => wire::gate(settings, Arc::new(SystemClock))?,
-            None => Gate::new(GateSettings::default(), Arc::new(SystemClock)),
+            Some(settings) => wire::gate(settings, wire::clock())?,
+            None => Gate::new(GateSettings::default(), wire::clock()),
         });
         let inside = match &settings {
             Some(settings) if !dns_only => Some(Inside::open(settings, &gate).await?),
@@ -181,7 +181,7 @@ impl Surroundings {
         Ok(Known {
             row: inside.store.domain(&key).await?,
             ledger: inside.store.open_entries(Some(&key)).await?,
-            held: held::tell_of(&*inside.store, &key, SystemClock.now()).await?,
+            held: held::tell_of(&*inside.store, &key, wire::clock().now()).await?,
             view,
         })
     }
@@ -229,7 +229,7 @@ impl Surroundings {
         };
         Some(match fresh {
             Ok(Some(fresh)) => (
-                CaReport::of(&view.ca, Some(&fresh), Some(SystemClock.now())),
+                CaReport::of(&view.ca, Some(&fresh), Some(wire::clock().now())),
                 Some(fresh),
             ),
             Ok(None) => (CaReport::of(&view.ca, None, read_at), None),
@@ -340,7 +340,7 @@ impl Inside {
     async fn open(settings: &Settings, gate: &Arc<Gate>) -> Result<Self, Failed> {
         let store = wire::store_read_only(settings).await?;
         let policy = wire::policy(settings);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = wire::clock();
         let views = asked::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
         let provider = |(name, table): (&String, &config::ProviderTable)| {
             (

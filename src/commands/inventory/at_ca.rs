@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
 use crate::ca::{CaError, ClientSelector, Failure, Listing, Validation};
-use crate::clock::{Clock, SystemClock};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
@@ -52,7 +51,7 @@ async fn list(
     settings: &Settings,
     target: &Target,
 ) -> Result<(Arc<dyn Validation>, Listing), Failed> {
-    let ca = wire::ca(settings, &target.ca, Arc::new(SystemClock))?;
+    let ca = wire::ca(settings, &target.ca, wire::clock())?;
     let reference = match &target.selector {
         ClientSelector::Reference(reference) => reference.clone(),
         ClientSelector::Name(_) => ca.find_client(&target.selector).await?.reference,
@@ -231,7 +230,7 @@ async fn read(ca: &dyn Validation, reference: &str) -> Result<Option<Registratio
 
 /// Says what is lost.
 fn warn(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow], output: &Output) {
-    let (reuse, now) = (wire::policy(settings).reuse, SystemClock.now());
+    let (reuse, now) = (wire::policy(settings).reuse, wire::clock().now());
     for one in doomed {
         let name = &one.domain;
         let reference = &one.registration.reference;
@@ -288,7 +287,7 @@ async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
         },
         outcome => outcome,
     };
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let event = match &outcome {
         Ok(()) => event(
             now,
@@ -314,7 +313,7 @@ async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
 }
 
 async fn claim(store: &dyn Store, key: &RowKey) -> Result<Option<Lease>, Failed> {
-    let now = SystemClock.now();
+    let now = wire::clock().now();
     let only = [key.clone()];
     let claim = Claim {
         holder: &format!("remove/{}", std::process::id()),

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::{Exit, Failed, differs, fingerprint, pretend, refused, sync};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Output, moment};
 use crate::store::postgres::PostgresStore;
@@ -246,7 +246,7 @@ pub(in crate::commands) async fn open_to_look(
 ) -> Result<(Arc<dyn Store>, Option<TempDir>, bool), Failed> {
     if !Named::of(settings).is_there().await? {
         let store = memory().await?;
-        pretend(&*store, settings, SystemClock.now()).await?;
+        pretend(&*store, settings, super::clock().now()).await?;
         return Ok((store, None, true));
     }
     let store = open_as_it_is(settings).await?;
@@ -256,7 +256,7 @@ pub(in crate::commands) async fn open_to_look(
     }
     store.close().await;
     let (copy, folder) = store_copy(settings).await?;
-    pretend(&*copy, settings, SystemClock.now()).await?;
+    pretend(&*copy, settings, super::clock().now()).await?;
     Ok((copy, folder, false))
 }
 

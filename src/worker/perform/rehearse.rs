@@ -16,6 +16,7 @@ use super::super::Worker;
 use super::super::route::Routed;
 use super::super::task::Task;
 use crate::ca::validation::Method;
+use crate::prevalidation::name::is_within;
 use crate::prevalidation::planner::PREFLIGHT_COUNTS;
 use crate::prevalidation::{ChallengeData, RecordName};
 use crate::store::StoreError;
@@ -139,12 +140,6 @@ impl Zones {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(zones.entry((provider.to_owned(), domain)).or_default())
     }
-}
-
-/// Whether a name is an apex or below it.
-fn is_within(owner: &str, apex: &str) -> bool {
-    let above = owner.strip_suffix(apex);
-    above.is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
 }
 
 fn is_fresh(proven_at: Option<Timestamp>, now: Timestamp) -> bool {
