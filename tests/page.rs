@@ -429,7 +429,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
     ] {
         let page = site.get(&format!("/domains/{nobody}")).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nobody}");
-        assert!(page.has("There is no such page") && page.has("style.css"));
+        assert!(page.has("Unknown domain") && page.has("style.css"));
     }
 }
 

@@ -33,6 +33,7 @@ use maud::html;
 
 use self::doorkeeper::Doorkeeper;
 use self::layout::{Frame, Here};
+use self::session::Visitor;
 use self::summary::Summary;
 use self::words::capital;
 use super::shared::Shared;
@@ -104,7 +105,8 @@ fn sealed(mut response: Response) -> Response {
 /// The page for an error that no page of ours has written.
 pub(super) fn error(status: StatusCode, what: &str, now: Timestamp) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    sealed(trouble(status, title, &format!("{}.", capital(what)), now))
+    let advice = format!("{}.", capital(what));
+    sealed(trouble(None, status, title, &advice, now))
 }
 
 impl Pages {
@@ -150,21 +152,38 @@ impl Pages {
         )
     }
 
+    /// A page that says what is wrong, for somebody of whom nothing has to be known.
     fn trouble(&self, status: StatusCode, title: &str, advice: &str) -> Response {
-        trouble(status, title, advice, self.now())
+        trouble(None, status, title, advice, self.now())
     }
 
-    fn not_found(&self, what: &str) -> Response {
-        self.trouble(StatusCode::NOT_FOUND, "There is no such page", what)
+    /// The same for somebody who has signed in, and is told so.
+    fn trouble_for(
+        &self,
+        visitor: &Visitor,
+        status: StatusCode,
+        title: &str,
+        advice: &str,
+    ) -> Response {
+        trouble(Some(visitor), status, title, advice, self.now())
+    }
+
+    fn unknown_domain(&self, visitor: &Visitor, what: &str) -> Response {
+        self.trouble_for(visitor, StatusCode::NOT_FOUND, "Unknown domain", what)
     }
 }
 
-/// A page that says what is wrong, for somebody of whom nothing has to be known.
-fn trouble(status: StatusCode, title: &str, advice: &str, now: Timestamp) -> Response {
+fn trouble(
+    visitor: Option<&Visitor>,
+    status: StatusCode,
+    title: &str,
+    advice: &str,
+    now: Timestamp,
+) -> Response {
     let frame = Frame {
         title,
         here: Here::Elsewhere,
-        visitor: None,
+        visitor,
         picture: None,
         now,
         copies: false,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use prevalidate::store::Store;
 use prevalidate::store::sqlite::SqliteStore;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::webdriver::Browser;
@@ -55,19 +55,22 @@ impl Visit {
     /// Waits until the browser shows this page: a click may come back before the answer to a form
     /// does.
     async fn arrives(&self, path: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
         let expected = json!([format!("{}{path}", self.origin), "complete"]);
+        self.comes_to("return [location.href, document.readyState]", expected)
+            .await;
+    }
+
+    /// Waits until a script returns this.
+    async fn comes_to(&self, script: &str, expected: Value) {
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let shown = self
-                .browser
-                .try_run("return [location.href, document.readyState]")
-                .await;
-            if shown == expected {
+            let returned = self.browser.try_run(script).await;
+            if returned == expected {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "the browser shows {shown}, not {path}"
+                "`{script}` returns {returned}, not {expected}"
             );
             tokio::task::yield_now().await;
         }
@@ -75,6 +78,9 @@ impl Visit {
 
     async fn sign_in(&self) {
         self.open("/session").await;
+        // The browser puts the focus there itself, some time after the page has come.
+        self.comes_to("return document.activeElement.id", json!("token"))
+            .await;
         self.browser.write("#token", OPERATE).await;
         self.browser.click("form.login button").await;
         self.arrives("/").await;
@@ -238,7 +244,7 @@ async fn a_keyboard_is_enough() {
     );
     // Everything that can be clicked is reached, in the order of the page, and shows that it has
     // the focus.
-    let reach = "return [...document.querySelectorAll('main a, main button, main input:not([type=hidden]), main select')].length";
+    let reach = "return [...document.querySelectorAll('main a, main button, main summary, main input:not([type=hidden]), main select')].filter(e => e.checkVisibility()).length";
     let count = browser.run(reach).await.as_u64().unwrap();
     for place in 1..count {
         browser.press(TAB).await;

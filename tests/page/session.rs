@@ -149,6 +149,12 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
     let cookie = cookie.split(';').next().unwrap();
     let page = site.get_as("/", cookie).await;
     assert!(page.has("anna · operate") && page.has("Sign out") && page.has("Look now"));
+    let page = site.get_as("/domains/nobody.example", cookie).await;
+    assert!(
+        page.has("Unknown domain") && page.has("anna · operate") && page.has("Sign out"),
+        "an error forgets nobody: {}",
+        page.text
+    );
 
     let value = cookie.split_once('=').unwrap().1;
     let parts: Vec<&str> = value.split('.').collect();

@@ -5,8 +5,8 @@
 use std::sync::LazyLock;
 
 use axum::extract::{Path, State};
-use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +51,13 @@ pub(super) async fn serve(
     let (content, kind, path) = match file.as_str() {
         "style.css" => (STYLE, "text/css; charset=utf-8", style_path()),
         "copy.js" => (SCRIPT, "text/javascript; charset=utf-8", script_path()),
-        _ => return pages.not_found("Nothing lies at this address."),
+        _ => {
+            return pages.trouble(
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "Nothing lies at this address.",
+            );
+        }
     };
     let is_its_address = uri
         .path_and_query()

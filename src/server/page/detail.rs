@@ -52,7 +52,7 @@ pub(super) async fn show(
         Ok(domain) => return see_other(&format!("/domains/{domain}")),
         Err(_) => match DomainName::parse(&name) {
             Ok(parsed) => return see_other(&format!("/domains/{}", parsed.name)),
-            Err(_) => return pages.not_found("This is no name of a domain."),
+            Err(_) => return pages.unknown_domain(&visitor, "This is no name of a domain."),
         },
     };
     let asked = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
@@ -62,8 +62,10 @@ pub(super) async fn show(
     let known = match known(&pages, &domain, client.as_deref()).await {
         Ok(Some(known)) => known,
         Ok(None) => {
-            return pages
-                .not_found("This domain is neither in the inventory nor at the CA, and nothing was ever done for it.");
+            return pages.unknown_domain(
+                &visitor,
+                "It is neither in the inventory nor at the CA, and nothing was ever done for it.",
+            );
         }
         Err(error) => return pages.store_failed(&error),
     };

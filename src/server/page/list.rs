@@ -86,7 +86,7 @@ pub(super) async fn show(
 /// `GET /domains.csv`
 pub(super) async fn download(
     State(pages): State<Arc<Pages>>,
-    _: Visitor,
+    visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Response {
     let picture = match pages.picture() {
@@ -95,7 +95,8 @@ pub(super) async fn download(
     };
     let (query, faults) = read(raw.as_deref(), Sort::Name);
     if let Some(fault) = faults.first() {
-        return pages.trouble(
+        return pages.trouble_for(
+            &visitor,
             StatusCode::BAD_REQUEST,
             "The address asks for something that there is not",
             &said(fault),
@@ -195,22 +196,32 @@ fn filters<'a>(
     providers: impl Iterator<Item = &'a str>,
 ) -> Markup {
     let clients = picture.clients.iter().map(|client| &*client.key);
+    let is_filtered = query.state.is_some()
+        || query.client.is_some()
+        || query.provider.is_some()
+        || query.needs_a_person == Some(true);
     html! {
         form.filters method="get" action="/domains" role="search" aria-label="Domains" {
             div.field.search {
                 label for="q" { "Name" }
                 input #q type="search" name="q" value=(said(&query.text)) maxlength="253" spellcheck="false" autocapitalize="none" autocomplete="off";
             }
-            (choice("state", "State", query.state.map(Standing::as_str), Standing::ALL.into_iter().map(Standing::as_str)))
-            (choice("client", "Client", query.client.as_deref(), clients))
-            (choice("provider", "Provider", query.provider.as_deref(), providers))
+            div.go { button.button type="submit" { "Search" } }
             @if query.sort != Sort::Danger || query.descending {
                 input type="hidden" name="sort" value={ @if query.descending { "-" } (query.sort.as_str()) };
             }
-            div.go { button.button type="submit" { "Search" } }
-            label.check {
-                input type="checkbox" name="needs_a_person" value="true" checked[query.needs_a_person == Some(true)];
-                "Only what needs a person"
+            // Folded, it costs a phone one line.
+            details.more open[is_filtered] {
+                summary { "Filters" }
+                div.choices {
+                    (choice("state", "State", query.state.map(Standing::as_str), Standing::ALL.into_iter().map(Standing::as_str)))
+                    (choice("client", "Client", query.client.as_deref(), clients))
+                    (choice("provider", "Provider", query.provider.as_deref(), providers))
+                    label.check {
+                        input type="checkbox" name="needs_a_person" value="true" checked[query.needs_a_person == Some(true)];
+                        "Only what needs a person"
+                    }
+                }
             }
         }
     }

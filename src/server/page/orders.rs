@@ -98,7 +98,8 @@ pub(super) async fn look_now(
     };
     let live = pages.shared.live();
     let Some(target) = live.targets.iter().find(|target| target.key == form.client) else {
-        return pages.trouble(
+        return pages.trouble_for(
+            &visitor,
             StatusCode::NOT_FOUND,
             "This was not done",
             "The configuration has no such client.",
@@ -136,7 +137,7 @@ pub(super) async fn try_now(
         return *response;
     }
     let Ok(domain) = DomainName::from_a_labels(&name) else {
-        return pages.not_found("This is no name of a domain.");
+        return pages.unknown_domain(&visitor, "This is no name of a domain.");
     };
     match order_all(&*pages.shared.store, &domain, &run(&visitor), pages.now()).await {
         Ok(Some(outcome)) => {
@@ -144,7 +145,7 @@ pub(super) async fn try_now(
             tracing::info!(%domain, by = visitor.name(), outcome = outcome.word(), "a try was ordered");
             after(&format!("/domains/{domain}"), outcome)
         }
-        Ok(None) => pages.not_found("This domain is not in the inventory."),
+        Ok(None) => pages.unknown_domain(&visitor, "It is not in the inventory."),
         Err(error) => pages.store_failed(&error),
     }
 }
@@ -238,8 +239,10 @@ fn allowed<T>(
     form: Result<Form<T>, FormRejection>,
     word: impl Fn(&T) -> &str,
 ) -> Result<T, Box<Response>> {
-    let trouble =
-        |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
+    let trouble = |status, advice| {
+        let title = "This was not done";
+        Err(Box::new(pages.trouble_for(visitor, status, title, advice)))
+    };
     if is_from_elsewhere(headers) {
         return trouble(StatusCode::FORBIDDEN, "Another site sent this form.");
     }

@@ -67,8 +67,10 @@ impl Visitor {
     /// Passes an order that was given in this session, by somebody who may give it: the form
     /// repeats the word.
     pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Box<Response>> {
-        let denied =
-            |status, advice| Err(Box::new(pages.trouble(status, "This was not done", advice)));
+        let denied = |status, advice| {
+            let title = "This was not done";
+            Err(Box::new(pages.trouble_for(self, status, title, advice)))
+        };
         let Some(own) = self.word() else {
             return denied(
                 StatusCode::FORBIDDEN,
