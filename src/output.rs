@@ -23,9 +23,9 @@ use serde::Serialize;
 pub use progress::Progress;
 pub use table::{Cell, Tone};
 
+use self::list::Document;
 pub use self::list::JsonList;
 pub use crate::prevalidation::words::{counted, share};
-use crate::text::in_json;
 pub use crate::text::{cause, escape, hint, moment, relative};
 
 /// How results are printed.
@@ -219,14 +219,13 @@ impl Output {
             return;
         }
         self.documented.store(true, Ordering::Relaxed);
-        let pretty = self.stdout.terminal.is_terminal;
-        let document = if pretty {
-            serde_json::to_string_pretty(result)
-        } else {
-            serde_json::to_string(result)
+        let mut document = Document::new(self);
+        let written = match self.stdout.terminal.is_terminal {
+            true => serde_json::to_writer_pretty(&mut document, result),
+            false => serde_json::to_writer(&mut document, result),
         };
-        match document {
-            Ok(text) => self.print(&self.stdout, &format!("{}\n", in_json(&text))),
+        match written {
+            Ok(()) => document.end(),
             Err(error) => self.error(
                 &format!("the result cannot be written as JSON: {error}"),
                 None,

@@ -195,7 +195,8 @@ pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<Domain
     rows
 }
 
-fn wishes(settings: &Settings) -> Wishes {
+/// What the configuration wants, to lie over the rows of the store.
+pub(super) fn wishes(settings: &Settings) -> Wishes {
     Wishes::new(wire::wanted(settings), settings.left_out.is_empty())
 }
 

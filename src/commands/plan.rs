@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
 use super::reasons::Cut;
@@ -35,8 +35,9 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let shrunk = wire::pretend(&*store, &settings, clock.now()).await?;
-    let rows = store.domains().await?;
-    asked::in_inventory(&names, &rows)?;
+    if !names.is_empty() {
+        asked::in_inventory(&names, &store.domains().await?)?;
+    }
 
     let is_whole = names.is_empty() && args.which.part == asked::Part::default();
     let only = (!names.is_empty()).then_some(names);
@@ -49,7 +50,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         intake: Intake::default(),
         certificates: false,
     };
-    let scope = Scope::new(&settings, &rows, &order);
+    let scope = Scope::read(&settings, &*store, &order).await?;
     scope.warn(output);
     let options = Options {
         only: scope.only.filter(|_| order.only.is_some()),
@@ -238,7 +239,8 @@ struct Document<'a> {
     refused: bool,
     alarms: Vec<String>,
     looks: &'a [Look],
-    steps: Vec<StepDocument<'a>>,
+    #[serde(serialize_with = "steps")]
+    steps: &'a Plan,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     certificates: &'a [CertificateView],
 }
@@ -257,23 +259,27 @@ struct StepDocument<'a> {
 
 impl<'a> Document<'a> {
     fn new(plan: &'a Plan, looks: &'a [Look]) -> Self {
-        let steps = plan.steps.iter().map(|step| StepDocument {
-            domain: step.domain.as_str(),
-            unicode: step.domain.unicode(),
-            client: &step.client,
-            state: step.state,
-            step: step.decision.step.as_str(),
-            due: step.decision.is_due(plan.made_at),
-            due_at: Some(step.decision.at).filter(|&at| at < Timestamp::MAX),
-            reason: &step.decision.why,
-        });
         Self {
             made_at: plan.made_at,
             refused: plan.is_refused(),
             alarms: plan.alarms.iter().map(ToString::to_string).collect(),
             looks,
-            steps: steps.collect(),
+            steps: plan,
             certificates: &[],
         }
     }
+}
+
+/// One after another as they are written: there may be 100,000.
+fn steps<S: Serializer>(plan: &Plan, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(plan.steps.iter().map(|step| StepDocument {
+        domain: step.domain.as_str(),
+        unicode: step.domain.unicode(),
+        client: &step.client,
+        state: step.state,
+        step: step.decision.step.as_str(),
+        due: step.decision.is_due(plan.made_at),
+        due_at: Some(step.decision.at).filter(|&at| at < Timestamp::MAX),
+        reason: &step.decision.why,
+    }))
 }

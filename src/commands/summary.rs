@@ -6,19 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Exit;
 use super::certificate::Certificates;
 use super::reasons::Cut;
 use super::records::is_manual;
-use super::wire;
 use super::work::Order;
+use super::{Exit, Failed, asked, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::DomainView;
+use crate::overview::walk::Rows;
 use crate::prevalidation::{
     DomainName, Lateness, LedgerEntry, LedgerState, RecordType, RowKey, State,
 };
-use crate::store::DomainRow;
+use crate::store::{DomainRow, Store};
 use crate::worker::LookState;
 
 /// Which domains a pass is about.
@@ -57,7 +57,12 @@ impl Writers {
 }
 
 impl Scope {
-    pub(super) fn new(settings: &Settings, rows: &[DomainRow], order: &Order) -> Self {
+    /// Reads the inventory page by page: nobody holds the rows of 100,000 domains.
+    pub(super) async fn read(
+        settings: &Settings,
+        store: &dyn Store,
+        order: &Order,
+    ) -> Result<Self, Failed> {
         let known: BTreeSet<String> = wire::targets(settings)
             .into_iter()
             .map(|target| target.key)
@@ -67,13 +72,6 @@ impl Scope {
             .iter()
             .map(|target| target.key.clone())
             .collect();
-        let mut strays = BTreeMap::new();
-        for row in rows
-            .iter()
-            .filter(|row| !row.origins.is_empty() && !known.contains(&row.client))
-        {
-            *strays.entry(row.client.clone()).or_default() += 1;
-        }
         let all_clients = clients == known;
         let named: Option<BTreeSet<DomainName>> = order
             .only
@@ -86,20 +84,25 @@ impl Scope {
                     .as_ref()
                     .is_none_or(|named| named.contains(&row.domain))
         };
+        let (mut strays, mut only) = (BTreeMap::new(), Vec::new());
+        let wishes = asked::wishes(settings);
+        let mut rows = Rows::new(store, &wishes);
+        while let Some(page) = rows.next().await? {
+            let wanted = page.iter().filter(|row| !row.origins.is_empty());
+            for row in wanted.filter(|row| !known.contains(&row.client)) {
+                *strays.entry(row.client.clone()).or_default() += 1;
+            }
+            only.extend(page.iter().filter(allowed).map(|row| row.key.clone()));
+        }
         let everything = all_clients && strays.is_empty() && named.is_none();
-        Self {
-            only: (!everything).then(|| {
-                rows.iter()
-                    .filter(allowed)
-                    .map(|row| row.key.clone())
-                    .collect()
-            }),
+        Ok(Self {
+            only: (!everything).then_some(only),
             named,
             strays,
             clients,
             all_clients,
             writers: Writers::of(settings),
-        }
+        })
     }
 
     /// Tells about domains that nobody can look after.

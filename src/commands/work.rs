@@ -50,11 +50,7 @@ pub(super) async fn work(
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let policy = wire::policy(settings);
-    // What is read here is not held during the pass: there may be 100,000.
-    let scope = {
-        let rows = asked::inventory(store.domains().await?, settings);
-        Scope::new(settings, &rows, &order)
-    };
+    let scope = Scope::read(settings, &*store, &order).await?;
     scope.warn(output);
 
     let run = run_name(order.command, clock.now());

@@ -1,11 +1,54 @@
-//! A list of results as one JSON document, written item by item: nobody holds a list of 100,000.
+//! JSON documents that are written piece by piece: nobody holds a list of 100,000.
+
+use std::io;
 
 use serde::Serialize;
 
-use super::{Output, in_json};
+use super::Output;
+use crate::text::in_json;
 
 /// So much is written at once.
 const AT_ONCE: usize = 64 * 1024;
+
+/// A document that is written piece by piece.
+pub(super) struct Document<'a> {
+    output: &'a Output,
+    /// Not written yet.
+    text: String,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(output: &'a Output) -> Self {
+        let text = String::new();
+        Self { output, text }
+    }
+
+    pub(super) fn end(mut self) {
+        self.text.push('\n');
+        self.write_out();
+    }
+
+    fn write_out(&mut self) {
+        self.output.print(&self.output.stdout, &in_json(&self.text));
+        self.text.clear();
+    }
+}
+
+impl io::Write for Document<'_> {
+    /// serde_json hands over whole characters.
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(piece).map_err(io::Error::other)?;
+        self.text.push_str(text);
+        if self.text.len() >= AT_ONCE {
+            self.write_out();
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// The document, as far as it is written; nothing is when JSON was not asked for.
 pub struct JsonList<'a> {

@@ -89,7 +89,7 @@ pub struct Walk<'a> {
     strangers: BTreeMap<At, Target>,
     cover: Cover,
     covered: Covered,
-    rows: Laid<'a>,
+    rows: Rows<'a>,
     /// Domains above others, as they are met.
     parents: BTreeMap<At, Option<DomainView>>,
 }
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         let ledger = open_entries(store, None).await?;
         let beside = Beside::read(store, basis.targets).await?;
         let mut cover = Cover::new(basis.policy);
-        let mut rows = Laid::new(store, wishes);
+        let mut rows = Rows::new(store, wishes);
         while let Some(page) = rows.next().await? {
             page.iter()
                 .for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
             strangers,
             cover,
             covered,
-            rows: Laid::new(store, wishes),
+            rows: Rows::new(store, wishes),
             parents: BTreeMap::new(),
         })
     }
@@ -194,9 +194,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The rows of the store, by name, as the configuration wants them; all rows of a domain come
-/// together.
-struct Laid<'a> {
+/// The rows of the store, page by page and by name, as the configuration wants them; all rows of a
+/// domain come together.
+pub struct Rows<'a> {
     store: &'a dyn Store,
     pages: Pages<'a, dyn Store + 'a>,
     wishes: &'a Wishes,
@@ -207,8 +207,9 @@ struct Laid<'a> {
     ended: bool,
 }
 
-impl<'a> Laid<'a> {
-    fn new(store: &'a dyn Store, wishes: &'a Wishes) -> Self {
+impl<'a> Rows<'a> {
+    /// From the first one on.
+    pub fn new(store: &'a dyn Store, wishes: &'a Wishes) -> Self {
         Self {
             store,
             pages: Pages::of(store),
@@ -219,7 +220,11 @@ impl<'a> Laid<'a> {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
+    /// The next page, which may be empty; `None` after the last.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
         if self.ended {
             return Ok(None);
         }
