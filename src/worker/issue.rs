@@ -90,6 +90,8 @@ pub struct IssueOptions {
     pub home: String,
     /// How many certificates are worked on at once.
     pub lanes: usize,
+    /// The policy only observes: nothing is ordered, installed, revoked or told to servers.
+    pub observes: bool,
 }
 
 /// What one step did.
@@ -182,11 +184,14 @@ impl Issuer {
     }
 
     /// Does what is due now, and returns when something is due next. For a process that does not
-    /// end; `looks_at_all` surveys every certificate first.
+    /// end; `looks_at_all` surveys every certificate first. A job that is idle does nothing.
     ///
     /// # Errors
     /// What the store says.
     pub async fn tend(&self, looks_at_all: bool) -> Result<Option<Timestamp>, StoreError> {
+        if self.is_idle() {
+            return Ok(None);
+        }
         if looks_at_all {
             self.survey().await?;
         }
@@ -207,9 +212,10 @@ impl Issuer {
         Ok(next.into_iter().flatten().min())
     }
 
-    /// Whether there is nothing that it could do.
+    /// Whether there is nothing that it could do: no certificate is wanted, or the policy only
+    /// observes.
     pub fn is_idle(&self) -> bool {
-        self.certificates.is_empty()
+        self.options.observes || self.certificates.is_empty()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -147,8 +147,8 @@ pub(in crate::commands) fn issuer(
     stop: CancellationToken,
     tell: Arc<dyn Fn(&CertificateEvent) + Send + Sync>,
 ) -> Result<Issuer, Failed> {
-    let is_idle = certificates.is_empty() || settings.policy.mode == Mode::Observe;
-    let home = match is_idle {
+    let observes = settings.policy.mode == Mode::Observe;
+    let home = match certificates.is_empty() || observes {
         true => home(settings).unwrap_or_default(),
         false => home_or_made(settings)?,
     };
@@ -160,6 +160,7 @@ pub(in crate::commands) fn issuer(
         directory: settings.certificates.directory.clone(),
         home,
         lanes: LANES,
+        observes,
     };
     Ok(Issuer::new(
         IssuePorts::of(ports),
@@ -189,6 +190,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         directory: settings.certificates.directory.clone(),
         home: home(settings).unwrap_or_default(),
         lanes: 1,
+        observes: true,
     };
     Issuer::new(
         ports,

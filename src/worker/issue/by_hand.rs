@@ -43,6 +43,10 @@ impl Issuer {
         name: &str,
         order: ByHand,
     ) -> Result<Result<(), String>, StoreError> {
+        if self.options.observes {
+            let why = "the policy's mode is `observe`: nothing is done for certificates";
+            return Ok(Err(why.to_owned()));
+        }
         let orders = self.ports.store.orders();
         let now = self.ports.clock.now();
         let names = [name.to_owned()];

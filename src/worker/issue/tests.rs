@@ -101,6 +101,7 @@ impl World {
             directory: self.folder.path().join("certificates"),
             home: "here".to_owned(),
             lanes: 1,
+            observes: false,
         };
         let policy = Policy::new(Mode::Manage);
         let stop = CancellationToken::new();
@@ -421,6 +422,35 @@ async fn files_that_are_gone_order_nothing_and_are_fetched_again_on_request() {
     issuer.by_hand("joe", ByHand::Fetch).await.unwrap().unwrap();
     world.run(&wanted, 60).await;
     assert_eq!(world.live("joe").unwrap().version, 1);
+    assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_that_only_observes_orders_nothing_in_a_run_or_a_daemon() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.want(&wanted).await;
+    let mut issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    issuer.options.observes = true;
+    assert!(issuer.is_idle());
+    assert_eq!(issuer.tend(true).await.unwrap(), None);
+    let over = CancellationToken::new();
+    over.cancel();
+    let deadline = world.clock.now() + SignedDuration::from_secs(60);
+    issuer.run(deadline, &over).await.unwrap();
+    issuer
+        .by_hand("joe", ByHand::Again)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(world.ca.calls(), []);
+    assert_eq!(world.kinds("joe").await, [] as [&str; 0]);
+    assert_eq!(world.row("joe").await.progress, Default::default());
+    assert!(!world.folder.path().join("certificates").exists());
+
+    // The same certificate is ordered once the policy manages.
+    issuer.options.observes = false;
+    issuer.tend(true).await.unwrap();
     assert_eq!(world.ca.held().len(), 1);
 }
 
