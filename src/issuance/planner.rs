@@ -50,6 +50,19 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it leads to an order that is not made yet.
+    pub fn leads_to_an_order(self) -> bool {
+        matches!(
+            self,
+            Self::Key
+                | Self::Preflight
+                | Self::Prove
+                | Self::Challenge
+                | Self::Publish
+                | Self::Submit
+        )
+    }
+
     /// The word in tables and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -197,7 +210,8 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
     // What was held is over, because something else is wanted; an order without an answer is not.
     let is_answered = |order: &Order| order.submitted_at.is_none() || order.reference.is_some();
-    if progress.hold.is_some() && progress.order.as_ref().is_none_or(is_answered) {
+    let is_open = progress.order.as_ref().is_none_or(is_answered) && !is_fetched_again(progress);
+    if progress.hold.is_some() && is_open {
         let at = progress.not_before.unwrap_or(now);
         return Decision::new(Step::Key, at, "the configuration wants another certificate");
     }
@@ -207,14 +221,23 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
 }
 
-/// A hold ends when something else is wanted, or when a person says so.
+/// A hold ends when something else is wanted, or when a person says so. What is fetched once more
+/// orders nothing, and so no hold stands in its way.
 fn is_held(observed: Observed<'_>) -> bool {
     let hold = observed.progress.hold.as_ref();
+    if is_fetched_again(observed.progress) {
+        return false;
+    }
     hold.is_some_and(|hold| {
         observed
             .wanted
             .is_none_or(|wanted| wanted.print == hold.print)
     })
+}
+
+fn is_fetched_again(progress: &Progress) -> bool {
+    let order = progress.order.as_ref();
+    order.is_some_and(|order| order.is_fetched_again)
 }
 
 fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision {

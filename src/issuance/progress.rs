@@ -112,6 +112,9 @@ pub struct Order {
     /// When the paid period ends, where it is another moment than the certificate's end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid_until: Option<Timestamp>,
+    /// It was carried out and installed before: a person wants its certificate once more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_fetched_again: bool,
 }
 
 /// The first look at an order comes after this time.
@@ -281,6 +284,12 @@ pub enum HoldKind {
 }
 
 impl HoldKind {
+    /// Whether only an explicit order of a person ends it: the one before came to its end at the CA,
+    /// and the next one may cost money.
+    pub fn orders_by_hand_only(self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
     /// The word in JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -92,6 +92,8 @@ pub struct IssueOptions {
     pub lanes: usize,
     /// The policy only observes: nothing is ordered, installed, revoked or told to servers.
     pub observes: bool,
+    /// Whether orders are made. Without, those that are made are followed to their end.
+    pub orders: bool,
 }
 
 /// What one step did.
@@ -158,6 +160,13 @@ impl Issuer {
             pauses: Pauses::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// The same job, which follows orders that are made and makes none.
+    #[must_use]
+    pub fn without_orders(mut self) -> Self {
+        self.options.orders = false;
+        self
     }
 
     /// All rows of the store.

@@ -178,6 +178,10 @@ pub(super) async fn by_hand(
         stop.clone(),
         voice(output),
     )?;
+    let issuer = match wish {
+        Wish::Fetch => issuer.without_orders(),
+        Wish::Due | Wish::Afresh | Wish::Again => issuer,
+    };
     if wish != Wish::Due {
         let order = match wish {
             Wish::Again => crate::worker::issue::ByHand::Again,

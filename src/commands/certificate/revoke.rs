@@ -93,7 +93,8 @@ pub(super) async fn revoke(
         Some(vec![name.clone()]),
         stop.clone(),
         pass::voice(output),
-    )?;
+    )?
+    .without_orders();
     let order = ByHand::Revoke {
         reason: args.reason,
         requestor,

@@ -161,6 +161,7 @@ pub(in crate::commands) fn issuer(
         home,
         lanes: LANES,
         observes,
+        orders: true,
     };
     Ok(Issuer::new(
         IssuePorts::of(ports),
@@ -191,6 +192,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         home: home(settings).unwrap_or_default(),
         lanes: 1,
         observes: true,
+        orders: false,
     };
     Issuer::new(
         ports,

@@ -79,8 +79,11 @@ impl Issuer {
             )));
         };
         let mut task = Task::new(self, lease);
-        let outcome = change(task.progress(), &order);
+        // What cannot be done changes nothing: a hold that went with a refusal would order again.
+        let mut changed = task.progress().clone();
+        let outcome = change(&mut changed, &order);
         if outcome.is_ok() {
+            *task.progress() = changed;
             task.say("by-hand", words(&order));
         }
         task.let_go(now).await?;
@@ -169,11 +172,16 @@ fn words(order: &ByHand) -> String {
 fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
     let is_unanswered = |one: &Order| one.submitted_at.is_some() && one.reference.is_none();
     match order {
-        ByHand::Afresh => progress.hold = None,
+        ByHand::Afresh => {
+            // An order that has ended is made again when a person says just that.
+            let hold = progress.hold.take();
+            progress.hold = hold.filter(|hold| hold.kind.orders_by_hand_only());
+        }
         ByHand::Again => {
             let is_held = progress.hold.is_some();
             if let Some(open) = progress.order.as_ref() {
                 let is_open = open.submitted_at.is_some() && !open.is_fetched;
+                let is_open = is_open && !open.is_fetched_again;
                 if is_unanswered(open) || is_open && !is_held {
                     let reference = open.reference.as_deref().unwrap_or("without an answer yet");
                     return Err(format!(
@@ -216,14 +224,17 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
 }
 
 fn fetch_again(progress: &mut Progress) -> Result<(), String> {
-    progress.hold = None;
     if let Some(open) = progress.order.as_mut() {
         if open.reference.is_none() {
             return Err("its order has no answer yet: there is nothing to fetch".to_owned());
         }
         open.is_fetched = false;
+        if !open.is_fetched_again {
+            progress.hold = None;
+        }
         return Ok(());
     }
+    // What is held orders nothing, and does not stand in the way of what was ordered: the hold stays.
     let one = progress
         .installed
         .as_ref()
@@ -242,6 +253,7 @@ fn fetch_again(progress: &mut Progress) -> Result<(), String> {
         certificate: one.certificate.clone(),
         state: Some(OrderState::Issued),
         paid_until: one.paid_until,
+        is_fetched_again: true,
         ..Order::default()
     });
     Ok(())

@@ -66,7 +66,10 @@ impl<'a> Task<'a> {
             let now = self.now();
             let decision = self.issuer.decide(&self.row, is_fresh, now).await?;
             is_fresh = false;
-            let waits = decision.step == Step::Prove;
+            if decision.step.leads_to_an_order() && !self.issuer.options.orders {
+                self.leave();
+            }
+            let waits = decision.step == Step::Prove && self.issuer.options.orders;
             {
                 let mut state = self.issuer.state();
                 match waits {

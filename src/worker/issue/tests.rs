@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod by_hand;
 mod deaths;
 mod machines;
 mod records;
@@ -102,6 +103,7 @@ impl World {
             home: "here".to_owned(),
             lanes: 1,
             observes: false,
+            orders: true,
         };
         let policy = Policy::new(Mode::Manage);
         let stop = CancellationToken::new();
@@ -135,6 +137,14 @@ impl World {
         let deadline = self.clock.now() + SignedDuration::from_secs(wait);
         issuer.run(deadline, &over).await.unwrap();
         issuer
+    }
+
+    /// What a person orders; the next run does it.
+    async fn by_hand(&self, wanted: &[Certificate], order: ByHand) -> Result<(), String> {
+        let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
+        let issuer = self.issuer(ca, wanted.to_vec());
+        let name = &wanted[0].wanted.name;
+        issuer.by_hand(name, order).await.unwrap()
     }
 
     async fn row(&self, name: &str) -> CertificateRow {

@@ -146,7 +146,10 @@ impl Task<'_> {
                     "nothing was installed; ask the CA, then `prevalidate certificate fetch {name}`, or `prevalidate certificate issue {name} --again` orders a new one",
                     name = self.row.name
                 );
-                return self.hold(HoldKind::Check, words, Some(hint));
+                return match order.is_fetched_again {
+                    true => self.not_fetched_again(words),
+                    false => self.hold(HoldKind::Check, words, Some(hint)),
+                };
             }
         };
         let password = match &certificate.p12_password {
@@ -168,6 +171,15 @@ impl Task<'_> {
         if let Some(order) = self.progress().order.as_mut() {
             order.is_fetched = true;
         }
+    }
+
+    /// What was to be fetched once more is not what was ordered: what is installed stays as it is.
+    fn not_fetched_again(&mut self, words: String) {
+        self.say("refused", words.clone());
+        let progress = self.progress();
+        progress.order = None;
+        progress.trouble = Some(words);
+        self.leave();
     }
 
     /// Makes the new version count.
@@ -220,7 +232,10 @@ impl Task<'_> {
             at: now,
             trouble: None,
         });
-        (progress.order, progress.hold) = (None, None);
+        // What was fetched once more ends no hold: it says nothing of the order that is held.
+        let hold = progress.hold.take();
+        progress.hold = hold.filter(|_| order.is_fetched_again);
+        progress.order = None;
     }
 
     /// Runs the program that tells the servers.
