@@ -11,7 +11,7 @@ pub mod key;
 pub use check::{Checked, Expected, Wrong, check};
 pub use deploy::Deployment;
 pub use facts::Facts;
-pub use folder::{Access, Folder, Trouble};
+pub use folder::{Access, Folder, KeyPlace, Trouble};
 pub use key::{KeyKind, PrivateKey};
 
 use sha2::{Digest, Sha256};

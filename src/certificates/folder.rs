@@ -75,6 +75,15 @@ pub struct Folder {
     access: Access,
 }
 
+/// Where the key of a certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In its version of the folder.
+    Here,
+    /// Where its request came from.
+    Elsewhere,
+}
+
 /// What lies in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
@@ -148,6 +157,29 @@ impl Folder {
         sync(&self.path)
     }
 
+    /// Begins another version for the key of this one: what servers read is never written over.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin_again(&self, version: u32) -> Result<u32, Trouble> {
+        let (next, key) = (self.next_version()?, self.key(version)?);
+        self.begin(next, key.as_ref())?;
+        Ok(next)
+    }
+
+    /// The key of a version, where it must have one.
+    fn key_at(&self, version: u32, place: KeyPlace) -> Result<Option<PrivateKey>, Trouble> {
+        let key = self.key(version)?;
+        if key.is_none() && place == KeyPlace::Here {
+            let path = self.version(version).join(KEY);
+            let shown = path.display();
+            return Err(Trouble::lasting(format!(
+                "{shown} is gone: a certificate without its key serves nobody"
+            )));
+        }
+        Ok(key)
+    }
+
     /// The key of a version, where it has one.
     ///
     /// # Errors
@@ -166,15 +198,24 @@ impl Folder {
     /// Puts what came into a version that does not count yet.
     ///
     /// # Errors
-    /// When it cannot be written; the key of the version stays.
+    /// When it cannot be written, its key is not there, or the version counts; the key of the
+    /// version stays.
     pub fn put(
         &self,
         version: u32,
         name: &str,
         came: &Checked,
+        place: KeyPlace,
         password: Option<&SecretString>,
     ) -> Result<(), Trouble> {
         let folder = self.version(version);
+        if self.current() == Some(version) {
+            let shown = folder.display();
+            return Err(Trouble::lasting(format!(
+                "{shown} counts already and is not written over"
+            )));
+        }
+        let own = self.key_at(version, place)?;
         if !folder.is_dir() {
             // With a request from a file nothing was put there before.
             self.begin(version, None)?;
@@ -190,7 +231,7 @@ impl Folder {
             (CHAIN, chain.clone().into_bytes()),
             (FULL_CHAIN, (leaf + &chain).into_bytes()),
         ];
-        if let (Some(password), Some(key)) = (password, self.key(version)?) {
+        if let (Some(password), Some(key)) = (password, own) {
             let mut all: Vec<&[u8]> = vec![&came.leaf];
             all.extend(came.chain.iter().map(Vec::as_slice));
             let bytes = bundle::pkcs12(name, &key, &all, password).map_err(Trouble::lasting)?;
@@ -204,14 +245,14 @@ impl Folder {
         sync(&folder)
     }
 
-    /// Makes a version count, by one rename, once its key and its certificate match.
+    /// Makes a version count, by one rename, once its key is there and matches its certificate.
     ///
     /// # Errors
     /// When it cannot be; what counted before goes on to count.
-    pub fn switch(&self, version: u32) -> Result<(), Trouble> {
+    pub fn switch(&self, version: u32, place: KeyPlace) -> Result<(), Trouble> {
         let folder = self.version(version);
         let facts = self.facts(version)?;
-        if let Some(key) = self.key(version)?
+        if let Some(key) = self.key_at(version, place)?
             && key.fingerprint() != facts.fingerprint
         {
             let shown = folder.display();

@@ -115,6 +115,9 @@ pub struct Order {
     /// It was carried out and installed before: a person wants its certificate once more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_fetched_again: bool,
+    /// Whether its key was made here; `None`: an older version stored it, and the configuration tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_key: Option<bool>,
 }
 
 /// The first look at an order comes after this time.
@@ -208,6 +211,9 @@ pub struct Installed {
     /// When the paid period ends, where it is another moment than its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_until: Option<Timestamp>,
+    /// Whether its key was made here; `None`: an older version stored it, and the configuration tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_key: Option<bool>,
 }
 
 /// A change that servers do not know of.

@@ -39,8 +39,10 @@ fn installed(folder: &Folder, password: Option<&SecretString>) -> u32 {
     let version = folder.next_version().unwrap();
     let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
     folder.begin(version, Some(&key)).unwrap();
-    folder.put(version, "www", &came(&key), password).unwrap();
-    folder.switch(version).unwrap();
+    folder
+        .put(version, "www", &came(&key), KeyPlace::Here, password)
+        .unwrap();
+    folder.switch(version, KeyPlace::Here).unwrap();
     version
 }
 
@@ -57,7 +59,7 @@ fn a_version_counts_only_once_it_is_whole_and_old_ones_are_kept() {
     // A key alone is no certificate yet.
     let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
     folder.begin(5, Some(&key)).unwrap();
-    folder.switch(5).unwrap_err();
+    folder.switch(5, KeyPlace::Here).unwrap_err();
     assert_eq!(folder.current(), Some(4));
     folder.prune(0).unwrap();
     assert_eq!(folder.versions().unwrap(), [4, 5]);
@@ -69,8 +71,10 @@ fn a_certificate_for_another_key_never_counts() {
     installed(&folder, None);
     let [key, other] = [(); 2].map(|()| PrivateKey::generate(KeyKind::EcdsaP256).unwrap());
     folder.begin(2, Some(&key)).unwrap();
-    folder.put(2, "www", &came(&other), None).unwrap();
-    let trouble = folder.switch(2).unwrap_err();
+    folder
+        .put(2, "www", &came(&other), KeyPlace::Here, None)
+        .unwrap();
+    let trouble = folder.switch(2, KeyPlace::Here).unwrap_err();
     assert!(trouble.message.contains("do not match"), "{trouble}");
     assert_eq!(folder.current(), Some(1));
 }
@@ -97,8 +101,10 @@ fn only_the_owner_reads_a_key_until_the_settings_say_otherwise() {
     folder.begin(1, Some(&key)).unwrap();
     let mode = |file: &str| fs::metadata(folder.version(1).join(file)).unwrap().mode() & 0o777;
     assert_eq!(mode(KEY), 0o600, "not before it counts");
-    folder.put(1, "www", &came(&key), None).unwrap();
-    folder.switch(1).unwrap();
+    folder
+        .put(1, "www", &came(&key), KeyPlace::Here, None)
+        .unwrap();
+    folder.switch(1, KeyPlace::Here).unwrap();
     assert_eq!(mode(KEY), 0o640);
     assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o750);
 }
@@ -124,4 +130,60 @@ fn a_key_that_is_there_is_never_written_over() {
     folder.begin(1, Some(&other)).unwrap_err();
     let found = folder.key(1).unwrap().unwrap();
     assert_eq!(found.fingerprint(), key.fingerprint());
+}
+
+#[test]
+fn a_certificate_whose_key_is_gone_never_counts() {
+    let Place { folder, _root } = place(Access::default());
+    installed(&folder, None);
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    folder.begin(2, Some(&key)).unwrap();
+    let path = folder.version(2).join(KEY);
+    fs::remove_file(&path).unwrap();
+    let gone = |outcome: Result<(), Trouble>| {
+        let trouble = outcome.unwrap_err();
+        assert!(trouble.message.contains("privkey.pem is gone"), "{trouble}");
+        assert!(!trouble.may_pass);
+    };
+    gone(folder.put(2, "www", &came(&key), KeyPlace::Here, None));
+    assert!(!folder.version(2).join(CERTIFICATE).exists());
+    // The whole version is gone: it is not made again without its key.
+    fs::remove_dir(folder.version(2)).unwrap();
+    gone(folder.put(2, "www", &came(&key), KeyPlace::Here, None));
+    // Gone between the delivery and the switch.
+    folder.begin(3, Some(&key)).unwrap();
+    folder
+        .put(3, "www", &came(&key), KeyPlace::Here, None)
+        .unwrap();
+    fs::remove_file(folder.version(3).join(KEY)).unwrap();
+    gone(folder.switch(3, KeyPlace::Here));
+    assert_eq!(folder.current(), Some(1));
+    // With a request from elsewhere there is no key to look for.
+    folder.switch(3, KeyPlace::Elsewhere).unwrap();
+    assert_eq!(folder.current(), Some(3));
+}
+
+#[test]
+fn what_servers_read_is_never_written_over_and_its_key_goes_on_beside_it() {
+    let Place { folder, _root } = place(Access::default());
+    let version = installed(&folder, None);
+    let key = folder.key(version).unwrap().unwrap();
+    let before = fs::read(folder.version(version).join(FULL_CHAIN)).unwrap();
+    let trouble = folder.put(version, "www", &came(&key), KeyPlace::Here, None);
+    assert!(trouble.unwrap_err().message.contains("counts already"));
+    let next = folder.begin_again(version).unwrap();
+    folder
+        .put(next, "www", &came(&key), KeyPlace::Here, None)
+        .unwrap();
+    assert_eq!(folder.current(), Some(version), "not before the switch");
+    assert_eq!(
+        fs::read(folder.version(version).join(FULL_CHAIN)).unwrap(),
+        before
+    );
+    folder.switch(next, KeyPlace::Here).unwrap();
+    let live = folder.live().unwrap().unwrap();
+    assert_eq!(
+        (live.version, live.facts.fingerprint),
+        (2, key.fingerprint())
+    );
 }

@@ -42,6 +42,7 @@ fn installed() -> Installed {
         at: at("2026-11-01T00:00:00Z"),
         revoked_at: None,
         paid_until: None,
+        has_key: None,
     }
 }
 

@@ -254,6 +254,7 @@ fn fetch_again(progress: &mut Progress) -> Result<(), String> {
         state: Some(OrderState::Issued),
         paid_until: one.paid_until,
         is_fetched_again: true,
+        has_key: one.has_key,
         ..Order::default()
     });
     Ok(())

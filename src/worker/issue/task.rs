@@ -157,6 +157,9 @@ impl<'a> Task<'a> {
     /// A person must look at it before anything is ordered again.
     pub(super) fn hold(&mut self, kind: HoldKind, words: impl Into<String>, hint: Option<String>) {
         let words = words.into();
+        if self.is_fetched_again() {
+            return self.not_fetched_again(words);
+        }
         self.say("held", words.clone());
         let print = self
             .certificate()
@@ -171,6 +174,21 @@ impl<'a> Task<'a> {
             print,
         });
         progress.not_before = None;
+    }
+
+    fn is_fetched_again(&self) -> bool {
+        let order = self.row.progress.order.as_ref();
+        order.is_some_and(|order| order.is_fetched_again)
+    }
+
+    /// What was wanted once more cannot be had: what is installed stays as it is, and what is held
+    /// stays held.
+    fn not_fetched_again(&mut self, words: String) {
+        self.say("failed", words.clone());
+        let progress = self.progress();
+        progress.order = None;
+        progress.trouble = Some(words);
+        self.leave();
     }
 
     /// Something failed that may pass by itself.

@@ -486,6 +486,7 @@ async fn a_thousand_quiet_certificates_cost_no_call() {
         at: world.clock.now(),
         revoked_at: None,
         paid_until: None,
+        has_key: None,
     };
     for _ in 0..wanted.len() {
         let claim = CertificateClaim {

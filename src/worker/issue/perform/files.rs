@@ -8,7 +8,7 @@ use super::ca::key_of;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::{
-    Deployment as Run, Expected, Folder, PrivateKey, Trouble, Wrong, check, fingerprint,
+    Deployment as Run, Expected, Folder, KeyPlace, PrivateKey, Trouble, Wrong, check, fingerprint,
 };
 use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
 use crate::worker::crashpoint::reach;
@@ -20,6 +20,17 @@ const DEPLOY_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 impl Task<'_> {
     fn folder(&self) -> Option<Folder> {
         self.certificate().map(|one| self.issuer.folder(one))
+    }
+
+    /// Where the key of an order is.
+    fn key_place(&self, order: &Order) -> KeyPlace {
+        let made_here = self
+            .certificate()
+            .is_some_and(|one| matches!(one.key, KeySource::Made(_)));
+        match order.has_key.unwrap_or(made_here) {
+            true => KeyPlace::Here,
+            false => KeyPlace::Elsewhere,
+        }
     }
 
     fn trouble(&mut self, trouble: Trouble) {
@@ -103,6 +114,7 @@ impl Task<'_> {
                 Subject::Names(_) => None,
             },
             after,
+            has_key: Some(key.is_some()),
             ..Order::default()
         });
     }
@@ -146,10 +158,7 @@ impl Task<'_> {
                     "nothing was installed; ask the CA, then `prevalidate certificate fetch {name}`, or `prevalidate certificate issue {name} --again` orders a new one",
                     name = self.row.name
                 );
-                return match order.is_fetched_again {
-                    true => self.not_fetched_again(words),
-                    false => self.hold(HoldKind::Check, words, Some(hint)),
-                };
+                return self.hold(HoldKind::Check, words, Some(hint));
             }
         };
         let password = match &certificate.p12_password {
@@ -159,9 +168,20 @@ impl Task<'_> {
             },
             None => None,
         };
-        if let Err(trouble) = folder.put(order.version, &self.row.name, &came, password.as_ref()) {
-            return self.trouble(trouble);
-        }
+        let version = match folder.current() == Some(order.version) {
+            true => folder.begin_again(order.version),
+            false => Ok(order.version),
+        };
+        let place = self.key_place(&order);
+        let put = version.and_then(|version| {
+            folder
+                .put(version, &self.row.name, &came, place, password.as_ref())
+                .map(|()| version)
+        });
+        let version = match put {
+            Ok(version) => version,
+            Err(trouble) => return self.trouble(trouble),
+        };
         reach("certificate-fetched");
         self.succeeded();
         self.say(
@@ -169,17 +189,8 @@ impl Task<'_> {
             format!("{key}: serial number {}", came.facts.serial),
         );
         if let Some(order) = self.progress().order.as_mut() {
-            order.is_fetched = true;
+            (order.version, order.is_fetched) = (version, true);
         }
-    }
-
-    /// What was to be fetched once more is not what was ordered: what is installed stays as it is.
-    fn not_fetched_again(&mut self, words: String) {
-        self.say("refused", words.clone());
-        let progress = self.progress();
-        progress.order = None;
-        progress.trouble = Some(words);
-        self.leave();
     }
 
     /// Makes the new version count.
@@ -190,7 +201,9 @@ impl Task<'_> {
         let Some(order) = self.row.progress.order.clone() else {
             return;
         };
-        let switched = folder.switch(order.version).and_then(|()| folder.live());
+        let switched = folder
+            .switch(order.version, self.key_place(&order))
+            .and_then(|()| folder.live());
         let live = match switched {
             Ok(Some(live)) => live,
             Ok(None) => return self.failed("the new version cannot be read", None),
@@ -211,6 +224,9 @@ impl Task<'_> {
         let mut names = facts.dns_names;
         names.extend(facts.emails);
         let progress = self.progress();
+        // Installed once more, a certificate is as revoked as it was.
+        let before = progress.installed.take();
+        let before = before.filter(|one| one.serial == facts.serial);
         progress.installed = Some(Installed {
             version: live.version,
             serial: facts.serial,
@@ -223,8 +239,9 @@ impl Task<'_> {
             reference: order.reference.unwrap_or_default(),
             certificate: order.certificate,
             at: now,
-            revoked_at: None,
+            revoked_at: before.and_then(|one| one.revoked_at),
             paid_until: order.paid_until,
+            has_key: order.has_key,
         });
         progress.deployment = deploys.then_some(Deployment {
             version: live.version,

@@ -83,3 +83,66 @@ async fn a_fetch_of_what_is_installed_orders_nothing_whatever_is_held_or_due() {
     world.run(&wanted, 60).await;
     assert_eq!(world.ca.held().len(), 2, "the next run renews it");
 }
+
+#[tokio::test]
+async fn a_fetch_makes_a_new_version_beside_the_one_that_servers_read() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let folder = world.folder.path().join("certificates/joe");
+    let before = std::fs::read(folder.join("0001/fullchain.pem")).unwrap();
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 2, "key and all");
+    assert_eq!(
+        std::fs::read(folder.join("0001/fullchain.pem")).unwrap(),
+        before
+    );
+    assert_eq!(
+        world.row("joe").await.progress.installed.unwrap().version,
+        2
+    );
+
+    // What comes is wrong this time: what counts stays, and nothing is held or ordered.
+    world.ca.change(|ca| ca.for_another_key = true);
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 2);
+    let progress = world.row("joe").await.progress;
+    assert_eq!((progress.order, progress.hold), (None, None));
+    assert!(progress.trouble.unwrap().contains("another key"));
+    assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_gone_before_its_certificate_comes_is_held() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.change(|ca| ca.becomes = OrderState::Working);
+    world.run(&wanted, 10).await;
+    let folder = world.folder.path().join("certificates/joe");
+    std::fs::remove_file(folder.join("0001/privkey.pem")).unwrap();
+    world.ca.change(|ca| ca.becomes = OrderState::Issued);
+    world.run(&wanted, 60).await;
+    assert!(!folder.join("current").exists());
+    let hold = world.row("joe").await.progress.hold.unwrap();
+    assert_eq!(hold.kind, HoldKind::Folder);
+    assert!(hold.words.contains("privkey.pem is gone"), "{}", hold.words);
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_that_is_fetched_again_stays_revoked() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let revoke = ByHand::Revoke {
+        reason: RevocationReason::KeyCompromise,
+        requestor: "prevalidate".to_owned(),
+    };
+    world.by_hand(&wanted, revoke).await.unwrap();
+    world.run(&wanted, 60).await;
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    let installed = world.row("joe").await.progress.installed.unwrap();
+    assert!(installed.revoked_at.is_some());
+}
