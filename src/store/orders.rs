@@ -32,7 +32,7 @@ pub trait Orders: Send + Sync {
     async fn wake_certificates(&self, names: &[String], now: Timestamp) -> Result<(), StoreError>;
 
     /// Leases the certificate that is due first and whose files are at `home`, or nowhere yet; the
-    /// epoch grows by one, and the row is `home`'s from now on.
+    /// epoch grows by one, and a row of nobody is `home`'s from now on.
     async fn claim_certificate(
         &self,
         claim: &CertificateClaim<'_>,
@@ -59,8 +59,13 @@ pub trait Orders: Send + Sync {
     async fn commit_certificate(&self, write: &CertificateWrite) -> Result<(), StoreError>;
 
     /// Lets another directory have a certificate: a person says that its files are gone for good,
-    /// or that it is to be kept here.
-    async fn move_certificate(&self, name: &str, home: &str) -> Result<(), StoreError>;
+    /// or that it is to be kept here. [`StoreError::CertificateLost`] when another worker has taken
+    /// over: a worker at the other directory may be at work.
+    async fn move_certificate(
+        &self,
+        fence: &CertificateFence,
+        home: &str,
+    ) -> Result<(), StoreError>;
 
     /// Everything that was done for a certificate, oldest first.
     async fn certificate_history(&self, name: &str) -> Result<Vec<CertificateEvent>, StoreError>;
@@ -99,6 +104,8 @@ pub struct CertificateClaim<'a> {
     pub holder: &'a str,
     /// The directory that the claimer keeps files in.
     pub home: &'a str,
+    /// Another directory whose certificates are claimed too; they stay there until they are moved.
+    pub also_of: Option<&'a str>,
     /// Only these certificates, when given.
     pub only: Option<&'a [String]>,
     /// Not the certificates of these CAs.

@@ -342,6 +342,7 @@ impl Issuer {
         let claim = CertificateClaim {
             holder: &self.options.holder,
             home: &self.options.home,
+            also_of: None,
             only: self.options.only.as_deref(),
             except_cas: &paused,
             now,

@@ -65,8 +65,12 @@ impl Orders for PostgresStore {
         self.told(commit(self, write).await)
     }
 
-    async fn move_certificate(&self, name: &str, home: &str) -> Result<(), StoreError> {
-        self.told(settle_at(self, name, home).await)
+    async fn move_certificate(
+        &self,
+        fence: &CertificateFence,
+        home: &str,
+    ) -> Result<(), StoreError> {
+        self.told(settle_at(self, fence, home).await)
     }
 
     async fn certificate_history(&self, name: &str) -> Result<Vec<CertificateEvent>, StoreError> {
@@ -173,12 +177,12 @@ pub(super) async fn claim(
             let claimed: Option<(String, i64, i64)> = rows(
                 "WITH picked AS MATERIALIZED (
                      SELECT name FROM certificate
-                     WHERE due_at <= $3 AND (home IS NULL OR home = $4)
+                     WHERE due_at <= $3 AND (home IS NULL OR home = $4 OR home = $7)
                          AND (lease_until IS NULL OR lease_until <= clock_timestamp())
                          AND ($5::text[] IS NULL OR name = ANY($5)) AND ca <> ALL($6)
                      ORDER BY due_at, name LIMIT 1 FOR UPDATE SKIP LOCKED)
                  UPDATE certificate c SET lease_epoch = lease_epoch + 1, lease_holder = $1, claims = claims + 1,
-                     home = $4, lease_until = clock_timestamp() + $2 * interval '1 microsecond'
+                     home = coalesce(home, $4), lease_until = clock_timestamp() + $2 * interval '1 microsecond'
                  FROM picked WHERE c.name = picked.name
                  RETURNING c.name, c.lease_epoch, c.claims",
             )
@@ -188,6 +192,7 @@ pub(super) async fn claim(
             .bind(claim.home)
             .bind(claim.only)
             .bind(claim.except_cas)
+            .bind(claim.also_of)
             .fetch_optional(&mut *db)
             .await?;
             let Some((name, epoch, claims)) = claimed else {
@@ -289,14 +294,23 @@ pub(super) async fn commit(store: &PostgresStore, write: &CertificateWrite) -> R
     })
 }
 
-pub(super) async fn settle_at(store: &PostgresStore, name: &str, home: &str) -> Result<(), Fault> {
+pub(super) async fn settle_at(
+    store: &PostgresStore,
+    fence: &CertificateFence,
+    home: &str,
+) -> Result<(), Fault> {
     writing!(store, |db| {
-        sql("UPDATE certificate SET home = $2 WHERE name = $1")
-            .bind(name)
-            .bind(home)
-            .execute(db)
-            .await?;
-        Ok(())
+        let done = sql("UPDATE certificate SET home = $3
+             WHERE name = $1 AND lease_epoch = $2 AND lease_until IS NOT NULL")
+        .bind(&fence.name)
+        .bind(fence.epoch)
+        .bind(home)
+        .execute(db)
+        .await?;
+        match done.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::CertificateLost(fence.name.clone()).into()),
+        }
     })
 }
 

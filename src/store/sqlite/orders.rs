@@ -64,8 +64,12 @@ impl Orders for SqliteStore {
         self.told(commit(self, write).await)
     }
 
-    async fn move_certificate(&self, name: &str, home: &str) -> Result<(), StoreError> {
-        self.told(settle_at(self, name, home).await)
+    async fn move_certificate(
+        &self,
+        fence: &CertificateFence,
+        home: &str,
+    ) -> Result<(), StoreError> {
+        self.told(settle_at(self, fence, home).await)
     }
 
     async fn certificate_history(&self, name: &str) -> Result<Vec<CertificateEvent>, StoreError> {
@@ -173,10 +177,10 @@ pub(super) async fn claim(
         .collect();
     let claimed: Option<(String, i64, u32)> = sqlx::query_as(
         "UPDATE certificate SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2,
-             claims = claims + 1, home = ?3
+             claims = claims + 1, home = coalesce(home, ?3)
          WHERE name = (
              SELECT name FROM certificate
-             WHERE due_at <= ?4 AND (home IS NULL OR home = ?3)
+             WHERE due_at <= ?4 AND (home IS NULL OR home = ?3 OR home = ?8)
                  AND (lease_until IS NULL OR lease_until <= ?4
                       OR lease_holder IN (SELECT value FROM json_each(?7)))
                  AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
@@ -191,6 +195,7 @@ pub(super) async fn claim(
     .bind(claim.only.map(row::encode).transpose()?)
     .bind(row::encode(claim.except_cas)?)
     .bind(row::encode(&gone)?)
+    .bind(claim.also_of)
     .fetch_optional(&mut *tx)
     .await?;
     let Some((name, epoch, claims)) = claimed else {
@@ -290,13 +295,24 @@ pub(super) async fn commit(store: &SqliteStore, write: &CertificateWrite) -> Res
     tx.commit().await
 }
 
-pub(super) async fn settle_at(store: &SqliteStore, name: &str, home: &str) -> Result<(), Fault> {
+pub(super) async fn settle_at(
+    store: &SqliteStore,
+    fence: &CertificateFence,
+    home: &str,
+) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
-    sqlx::query("UPDATE certificate SET home = ?2 WHERE name = ?1")
-        .bind(name)
-        .bind(home)
-        .execute(&mut *tx)
-        .await?;
+    let done = sqlx::query(
+        "UPDATE certificate SET home = ?3
+         WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",
+    )
+    .bind(&fence.name)
+    .bind(fence.epoch)
+    .bind(home)
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() != 1 {
+        return Err(StoreError::CertificateLost(fence.name.clone()).into());
+    }
     tx.commit().await
 }
 

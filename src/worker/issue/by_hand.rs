@@ -12,7 +12,7 @@ use crate::certificates::{KeyKind, PrivateKey};
 use crate::issuance::progress::{HoldKind, Order, Progress, Revocation};
 use crate::issuance::{OrderState, Proofs, RevocationReason};
 use crate::store::StoreError;
-use crate::store::orders::CertificateClaim;
+use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::reference_fact;
 
 /// What a person orders.
@@ -50,24 +50,25 @@ impl Issuer {
         let orders = self.ports.store.orders();
         let now = self.ports.clock.now();
         let names = [name.to_owned()];
-        if let Some(row) = orders.certificate(name).await?
-            && row
-                .home
-                .as_ref()
-                .is_some_and(|home| *home != self.options.home)
-        {
-            let has_order = row.progress.order.is_some();
-            if order != ByHand::Again || has_order {
-                return Ok(Err(format!(
-                    "the files of {name} are kept by another machine, or in another directory; `prevalidate certificate issue {name} --again` orders a new one here"
-                )));
-            }
-            orders.move_certificate(name, &self.options.home).await?;
+        let foreign = |row: &CertificateRow| {
+            let home = row.home.clone();
+            home.filter(|home| *home != self.options.home)
+        };
+        let elsewhere = || {
+            format!(
+                "the files of {name} are kept by another machine, or in another directory; `prevalidate certificate issue {name} --again` orders a new one here"
+            )
+        };
+        let row = orders.certificate(name).await?;
+        let home = row.as_ref().and_then(foreign);
+        if home.is_some() && order != ByHand::Again {
+            return Ok(Err(elsewhere()));
         }
         orders.wake_certificates(&names, now).await?;
         let claim = CertificateClaim {
             holder: &self.options.holder,
             home: &self.options.home,
+            also_of: home.as_deref(),
             only: Some(&names),
             except_cas: &[],
             now,
@@ -79,6 +80,16 @@ impl Issuer {
             )));
         };
         let mut task = Task::new(self, lease);
+        if foreign(&task.row).is_some() {
+            // Under the lease: nobody at the other directory is at work, or begins to be.
+            if task.row.progress.order.is_some() {
+                task.let_go(now).await?;
+                return Ok(Err(elsewhere()));
+            }
+            orders
+                .move_certificate(&task.fence, &self.options.home)
+                .await?;
+        }
         // What cannot be done changes nothing: a hold that went with a refusal would order again.
         let mut changed = task.progress().clone();
         let outcome = change(&mut changed, &order);

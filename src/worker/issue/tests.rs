@@ -492,6 +492,7 @@ async fn a_thousand_quiet_certificates_cost_no_call() {
         let claim = CertificateClaim {
             holder: "test/1",
             home: "elsewhere",
+            also_of: None,
             only: None,
             except_cas: &[],
             now: world.clock.now(),

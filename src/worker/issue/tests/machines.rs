@@ -44,3 +44,52 @@ async fn another_directory_leaves_an_order_alone_that_it_has_no_key_for() {
         (1, true)
     );
 }
+
+#[tokio::test]
+async fn another_directory_takes_over_only_what_nobody_works_on() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let mut there = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    there.options.home = "there".to_owned();
+    there.options.directory = world.folder.path().join("there");
+    let orders = world.store.orders();
+    let names = ["joe".to_owned()];
+    orders
+        .wake_certificates(&names, world.clock.now())
+        .await
+        .unwrap();
+    let claim = CertificateClaim {
+        holder: "test/1",
+        home: "here",
+        also_of: None,
+        only: None,
+        except_cas: &[],
+        now: world.clock.now(),
+        lease: LEASE,
+    };
+    let lease = orders.claim_certificate(&claim).await.unwrap().unwrap();
+    let again = || there.by_hand("joe", ByHand::Again);
+    let why = again().await.unwrap().unwrap_err();
+    assert!(why.contains("another process"), "{why}");
+    assert_eq!(world.row("joe").await.home.as_deref(), Some("here"));
+    // The worker that had it goes on as if nothing had been.
+    let write = crate::store::orders::CertificateWrite {
+        fence: lease.fence.clone(),
+        progress: lease.row.progress,
+        due_at: None,
+        events: Vec::new(),
+        release: true,
+    };
+    orders.commit_certificate(&write).await.unwrap();
+    let other = orders.move_certificate(&lease.fence, "there").await;
+    assert!(matches!(other, Err(StoreError::CertificateLost(_))));
+    again().await.unwrap().unwrap();
+    assert_eq!(world.row("joe").await.home.as_deref(), Some("there"));
+    let over = CancellationToken::new();
+    over.cancel();
+    let deadline = world.clock.now() + SignedDuration::from_secs(60);
+    there.run(deadline, &over).await.unwrap();
+    assert!(world.folder.path().join("there/joe/current").exists());
+    assert_eq!(world.ca.held().len(), 2);
+}
