@@ -104,6 +104,11 @@ impl Http {
         })
     }
 
+    /// How long a call that orders something takes at most.
+    pub(super) fn longest_effect(&self) -> Duration {
+        self.timeouts.slow_total
+    }
+
     pub(super) fn host(&self) -> &str {
         &self.host
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +32,8 @@ pub static KIND: Kind = Kind {
 
 /// The client of the account.
 pub const CLIENT: &str = "cli-memory";
+/// How long a call to `submit` may take at most.
+const LIMIT: Duration = Duration::from_secs(120);
 /// The product that it sells.
 pub const PRODUCT: &str = "pma-memory";
 
@@ -78,8 +81,10 @@ pub struct Behaviour {
     pub leaves_out: Option<String>,
     /// How long after `submit` an order cannot be found by its tag.
     pub found_after: SignedDuration,
-    /// From when on an empty search is a clean no, after `submit`.
+    /// From when on an empty search is a clean no, after the end of `submit`.
     pub sure_after: SignedDuration,
+    /// How long `submit` takes.
+    pub submit_takes: SignedDuration,
     /// Whether a revocation is done at once, or seen at a later look.
     pub revokes_at_once: bool,
     /// What an order wants in DNS.
@@ -97,6 +102,7 @@ impl Default for Behaviour {
             leaves_out: None,
             found_after: SignedDuration::ZERO,
             sure_after: SignedDuration::from_secs(30),
+            submit_takes: SignedDuration::ZERO,
             revokes_at_once: false,
             wants: Wanted::default(),
         }
@@ -327,7 +333,12 @@ impl Issuing for InMemory {
     }
 
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
-        let is_lost = self.come(Verb::Submit, &intent.tag)?;
+        let came = self.come(Verb::Submit, &intent.tag);
+        let takes = self.state().behaviour.submit_takes;
+        if let Ok(until) = self.clock.now().saturating_add(takes) {
+            self.clock.sleep_until(until).await;
+        }
+        let is_lost = came?;
         let reference = {
             let mut state = self.state();
             let reference = format!("ord-{:06}", state.orders.len() + 1);
@@ -361,13 +372,7 @@ impl Issuing for InMemory {
         if let Some(reference) = found {
             return Ok(Found::Order(Box::new(self.order(&reference)?)));
         }
-        let sure_at = intent
-            .submitted_at
-            .and_then(|at| at.saturating_add(behaviour.sure_after).ok());
-        Ok(match sure_at.filter(|&at| at > now) {
-            Some(look_at) => Found::NotYet { look_at },
-            None => Found::No,
-        })
+        Ok(intent.not_found(behaviour.sure_after, LIMIT, now))
     }
 
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {

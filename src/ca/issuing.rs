@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::csr::Csr;
@@ -50,7 +51,9 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError>;
 
     /// Looks for the order of an intent whose `submit` brought no answer. It is recognised by its
-    /// tag or by its public key, never by its names alone.
+    /// tag or by its public key, never by its names alone. [`Found::No`] is the word that an order
+    /// is made again on: an entry that cannot be read and may be the order, or a list that broke
+    /// off, is [`Found::NotYet`].
     async fn find(&self, intent: &Intent) -> Result<Found, CaError>;
 
     /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
@@ -157,8 +160,43 @@ pub struct Intent {
     pub after: Option<Predecessor>,
     /// [`Wanted::answer`], once its records are in DNS.
     pub answer: Option<String>,
-    /// When `submit` was called first, by our clock; none: it was not. `find` counts from it.
+    /// When `submit` was called, by our clock; none: it was not.
     pub submitted_at: Option<Timestamp>,
+    /// When that call ended, or was cut off; none: that is not known. `find` counts from it.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Intent {
+    /// From when on an empty search shows that the order does not exist: `span` after the call to
+    /// `submit` ended or was cut off. A call may be carried out until then, so nothing is sure while
+    /// its end is not known but by its time limit. `None`: it was not submitted.
+    pub(in crate::ca) fn sure_at(
+        &self,
+        span: SignedDuration,
+        limit: Duration,
+    ) -> Option<Timestamp> {
+        let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+        let at_most = self.submitted_at.map(|at| later(at, limit));
+        let end = self.ended_at.or(at_most)?;
+        Some(later(end, span))
+    }
+
+    /// What an empty search comes to at `now`.
+    pub(in crate::ca) fn not_found(
+        &self,
+        span: SignedDuration,
+        limit: Duration,
+        now: Timestamp,
+    ) -> Found {
+        match self.sure_at(span, limit).filter(|&at| at > now) {
+            Some(look_at) => Found::NotYet { look_at },
+            None => Found::No,
+        }
+    }
+}
+
+fn later(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// For what a certificate is.

@@ -54,6 +54,7 @@ pub async fn all(stage: &dyn Stage) {
     delivers_a_certificate_for_the_key_of_the_request(stage).await;
     finds_an_order_whose_answer_was_lost(stage).await;
     says_no_for_an_order_that_never_arrived(stage).await;
+    is_sure_only_some_time_after_the_call_has_ended(stage).await;
     tells_two_orders_for_the_same_names_apart(stage).await;
     issues_nothing_for_a_name_that_is_not_validated(stage).await;
     says_not_found_for_an_order_that_nobody_made(stage).await;
@@ -96,6 +97,7 @@ pub fn intent(stage: &dyn Stage, tag: &str, names: &[&str]) -> Intent {
         after: None,
         answer: None,
         submitted_at: None,
+        ended_at: None,
     }
 }
 
@@ -112,8 +114,10 @@ pub async fn prepare(stage: &dyn Stage, intent: &mut Intent) {
 
 /// Submits an intent that is ready.
 pub async fn submit(stage: &dyn Stage, intent: &mut Intent) -> Result<Order, CaError> {
-    intent.submitted_at = Some(stage.now());
-    stage.ca().submit(intent).await
+    (intent.submitted_at, intent.ended_at) = (Some(stage.now()), None);
+    let answer = stage.ca().submit(intent).await;
+    intent.ended_at = Some(stage.now());
+    answer
 }
 
 /// Looks until the order has ended or so many looks are over.
@@ -233,6 +237,30 @@ async fn says_no_for_an_order_that_never_arrived(stage: &dyn Stage) {
     assert!(error.is_retryable(), "{error}");
     assert_eq!(looked_for(stage, &intent).await, None);
     assert_eq!(stage.held(), before);
+}
+
+async fn is_sure_only_some_time_after_the_call_has_ended(stage: &dyn Stage) {
+    stage.make_ready("slow.test");
+    let mut intent = intent(stage, "slow", &["slow.test"]);
+    prepare(stage, &mut intent).await;
+    stage.lose_the_next_submit();
+    submit(stage, &mut intent).await.unwrap_err();
+    let look_at = |found: Found| match found {
+        Found::NotYet { look_at } => look_at,
+        other => panic!("nobody can know that yet: {other:?}"),
+    };
+    // The call took two minutes, and was cut off just now: it may be carried out at this moment.
+    let now = stage.now();
+    intent.submitted_at = Some(now - SignedDuration::from_mins(2));
+    intent.ended_at = Some(now);
+    let after_the_end = look_at(stage.ca().find(&intent).await.unwrap());
+    assert!(after_the_end >= now + SignedDuration::from_secs(30));
+    // Its end is not known: it may last as long as a call may last.
+    (intent.submitted_at, intent.ended_at) = (Some(now), None);
+    let after_its_limit = look_at(stage.ca().find(&intent).await.unwrap());
+    assert!(after_its_limit > after_the_end);
+    stage.advance(after_its_limit.duration_since(now));
+    assert_eq!(stage.ca().find(&intent).await.unwrap(), Found::No);
 }
 
 /// What comes of looking for an order as often as the CA asks for.

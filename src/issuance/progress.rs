@@ -83,9 +83,15 @@ pub struct Order {
     /// The order that this one comes after: its keys, and whether it is a reissue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<After>,
-    /// When `submit` was called first. It is stored before the call.
+    /// When `submit` was called. It is stored before the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Timestamp>,
+    /// When that call ended or was cut off, as far as it brought no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How often the CA did not have the order after `submit` brought no answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_found: u32,
     /// The CA's key for it: the answer came, or it was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
@@ -355,28 +356,38 @@ impl Issuer {
             return Ok(Did::Idle(next));
         };
         super::crashpoint::reach("certificate-claimed");
-        match self.work(lease).await {
+        match self.work(lease, now).await {
             // Another worker has it, and goes on from what is stored.
             Err(StoreError::CertificateLost(_)) | Ok(()) => Ok(Did::Worked),
             Err(error) => Err(error),
         }
     }
 
-    async fn work(&self, lease: CertificateLease) -> Result<(), StoreError> {
+    /// Works under the lease that was asked for at `claimed`, for as long as it holds: another
+    /// worker that has the certificate counts on it that the calls of this one have ended.
+    async fn work(&self, lease: CertificateLease, claimed: Timestamp) -> Result<(), StoreError> {
         let fence = lease.fence.clone();
         let keep = async {
-            let every = self.options.lease.unsigned_abs() / 3;
+            let length = self.options.lease.unsigned_abs();
+            let mut since = (Instant::now(), claimed);
             loop {
-                tokio::time::sleep(every).await;
+                tokio::time::sleep(length / 3).await;
                 let now = self.ports.clock.now();
+                let asked = (Instant::now(), now);
                 let orders = self.ports.store.orders();
                 match orders
                     .extend_certificate(&fence, now, self.options.lease)
                     .await
                 {
-                    Ok(true) => {}
+                    Ok(true) => since = asked,
                     Ok(false) => break,
-                    Err(error) => tracing::warn!(%error, "a lease could not be extended"),
+                    Err(error) => {
+                        tracing::warn!(%error, "a lease could not be extended");
+                        let by_clock = Duration::try_from(now.duration_since(since.1));
+                        if since.0.elapsed().max(by_clock.unwrap_or_default()) >= length {
+                            break;
+                        }
+                    }
                 }
             }
         };

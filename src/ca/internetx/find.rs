@@ -15,6 +15,8 @@ use crate::ca::{CaError, Failure};
 
 /// Differences between our clock and InterNetX' that are allowed for.
 const SKEW: SignedDuration = SignedDuration::from_mins(15);
+/// The longest list of jobs that is asked for.
+const ROWS: usize = 100;
 /// Jobs of one name that are looked at.
 const MOST: usize = 30;
 /// When to look again for an order that shows neither tag nor key.
@@ -28,10 +30,16 @@ impl InterNetX {
         let finished = ["job", "history", "_search"];
         let paths: [&[&str]; 2] = [&running, &finished];
         for path in paths {
-            for reference in self.jobs(intent, path).await? {
+            let (jobs, is_whole) = self.jobs(intent, path).await?;
+            unclear |= !is_whole;
+            for reference in jobs {
                 let entry = match self.job(&reference).await {
                     Ok(entry) => entry,
-                    Err(error) if error.failure == Failure::NotFound => continue,
+                    // On its way to the history a job is in neither place.
+                    Err(error) if error.failure == Failure::NotFound => {
+                        unclear = true;
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
                 match self.is_ours(intent, &entry).await? {
@@ -44,9 +52,11 @@ impl InterNetX {
                 }
             }
         }
-        if let Some(order) = self.certificate_with_key(intent).await? {
+        let (found, is_whole) = self.certificate_with_key(intent).await?;
+        if let Some(order) = found {
             return Ok(Found::Order(Box::new(order)));
         }
+        unclear |= !is_whole;
         let now = self.http.clock.now();
         let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
         if unclear {
@@ -54,42 +64,22 @@ impl InterNetX {
                 look_at: after(now, UNCLEAR),
             });
         }
-        let sure_at = intent.submitted_at.map(|at| after(at, SURE_AFTER));
-        Ok(match sure_at.filter(|&at| at > now) {
-            Some(look_at) => Found::NotYet { look_at },
-            None => Found::No,
-        })
+        Ok(intent.not_found(SURE_AFTER, self.http.longest_effect(), now))
     }
 
-    /// Jobs about the name, not older than the order.
-    async fn jobs(&self, intent: &Intent, path: &[&str]) -> Result<Vec<String>, CaError> {
+    /// Jobs about the name, not older than the order, the newest first; false where some may be
+    /// missing.
+    async fn jobs(&self, intent: &Intent, path: &[&str]) -> Result<(Vec<String>, bool), CaError> {
         let name = intent.subject.common_name();
         let mut call = Call::new(Kind::Read, "look for the order", clean(&intent.tag), path);
         call.body = Body::Json(json!({
             "filters": [{"key": "object", "value": name, "operator": "EQUAL"}],
-            "view": {"limit": 100, "offset": 0},
+            "view": {"limit": ROWS, "offset": 0},
         }));
         let rows = self.call(&call).await?.data;
-        let since = intent.submitted_at.and_then(|at| at.checked_sub(SKEW).ok());
-        let is_recent = |job: &Value| {
-            let at = job
-                .get("created")
-                .and_then(Value::as_str)
-                .and_then(wire::moment);
-            since.is_none_or(|since| at.is_none_or(|at| at >= since))
-        };
-        let mut ids: Vec<u64> = rows
-            .iter()
-            .map(wire::job)
-            .filter(|job| is_recent(job))
-            .filter_map(|job| job.get("id").and_then(wire::id)?.parse().ok())
-            .collect();
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(ids
-            .into_iter()
-            .take(MOST)
-            .map(|id| id.to_string())
-            .collect())
+        let is_whole = rows.len() < ROWS;
+        let (ids, is_all) = newest(rows.iter().map(wire::job), since(intent));
+        Ok((ids, is_all && is_whole))
     }
 
     /// Whether a job is ours: by our transaction id, else by the key of its request; `None` where it
@@ -122,26 +112,59 @@ impl InterNetX {
         }
     }
 
-    /// A certificate of this name whose request has our key.
-    async fn certificate_with_key(&self, intent: &Intent) -> Result<Option<Order>, CaError> {
+    /// A certificate of this name whose request has our key; false where some may be missing.
+    async fn certificate_with_key(
+        &self,
+        intent: &Intent,
+    ) -> Result<(Option<Order>, bool), CaError> {
         let name = intent.subject.common_name();
         let filters = json!([{"key": "name", "value": name, "operator": "EQUAL"}]);
-        let rows = self
+        let (rows, is_whole) = self
             .certificates("look for the certificate", name, filters)
             .await?;
-        let mut ids: Vec<String> = rows
-            .iter()
-            .filter_map(|row| row.get("id").and_then(wire::id))
-            .collect();
-        ids.reverse();
-        for id in ids.iter().take(MOST) {
+        let (ids, is_all) = newest(rows.iter(), since(intent));
+        let mut is_clear = is_whole && is_all;
+        for id in &ids {
             let value = self.certificate(id).await?;
-            if has_key(&value, intent) == Some(true) {
-                return Ok(wire::certificate(&value));
+            match (has_key(&value, intent), wire::certificate(&value)) {
+                (Some(true), Some(order)) => return Ok((Some(order), true)),
+                (Some(true), None) => is_clear = false,
+                _ => {}
             }
         }
-        Ok(None)
+        Ok((None, is_clear))
     }
+}
+
+/// Nothing of an order is older than that.
+fn since(intent: &Intent) -> Option<Timestamp> {
+    let at = intent.submitted_at?;
+    at.checked_sub(SKEW).ok()
+}
+
+/// The numbers of what was made since then, the newest first; false where there are more than are
+/// looked at, or one has no number.
+fn newest<'a>(
+    rows: impl Iterator<Item = &'a Value>,
+    since: Option<Timestamp>,
+) -> (Vec<String>, bool) {
+    let is_recent = |row: &&Value| {
+        let at = row.get("created").and_then(Value::as_str);
+        let at = at.and_then(wire::moment);
+        since.is_none_or(|since| at.is_none_or(|at| at >= since))
+    };
+    let (mut ids, mut is_all) = (Vec::new(), true);
+    for row in rows.filter(is_recent) {
+        let id = row.get("id").and_then(wire::id);
+        match id.and_then(|id| id.parse::<u64>().ok()) {
+            Some(id) => ids.push(id),
+            None => is_all = false,
+        }
+    }
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    is_all &= ids.len() <= MOST;
+    let ids = ids.into_iter().take(MOST).map(|id| id.to_string());
+    (ids.collect(), is_all)
 }
 
 /// Whether a certificate or its request has our key; `None` where neither is there.
@@ -154,4 +177,31 @@ fn has_key(value: &Value, intent: &Intent) -> Option<bool> {
     let found = text("server").and_then(|pem| wire::certificates(pem).ok())?;
     let mut sights = found.iter().filter_map(|der| Sight::of(der).ok());
     Some(sights.any(|sight| sight.public_key == ours))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_job_without_a_number_or_too_many_of_them_may_hide_the_order() {
+        let since = Some("2026-12-01T00:00:00Z".parse().unwrap());
+        let row = |id: Value, day: u8| {
+            let created = format!("2026-12-{day:02}T00:00:00.000+0000");
+            json!({"id": id, "created": created})
+        };
+        let rows = [row(json!(3), 1), row(json!("12"), 2), row(json!(null), 2)];
+        let of = |rows: &[Value]| newest(rows.iter(), since);
+        assert_eq!(
+            of(&rows[..2]),
+            (vec!["12".to_owned(), "3".to_owned()], true)
+        );
+        assert!(!of(&rows).1);
+        let old = json!({"id": null, "created": "2026-11-01T00:00:00.000+0000"});
+        assert_eq!(of(&[old]), (Vec::new(), true), "older than the order");
+        let many: Vec<Value> = (0..=MOST).map(|id| row(json!(id), 1)).collect();
+        let (ids, is_all) = of(&many);
+        assert_eq!((ids.len(), is_all), (MOST, false));
+    }
 }

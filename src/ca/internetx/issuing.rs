@@ -39,7 +39,7 @@ const PAGE: usize = 500;
 const PAGES: usize = 200;
 /// Certificates between a leaf and its root at most.
 const LEVELS: usize = 3;
-/// After this time an order that is found nowhere was not made.
+/// After this time from the end of the call an order that is found nowhere was not made.
 pub(super) const SURE_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 #[async_trait]
@@ -268,10 +268,14 @@ impl Issuing for InterNetX {
     }
 
     async fn orders(&self, _: &str) -> Result<Orders, CaError> {
-        let rows = self
+        let (rows, is_whole) = self
             .certificates("list the certificates of", "the user", json!([]))
             .await?;
         let mut listed = Orders::default();
+        if !is_whole {
+            let words = "the list broke off before its end".to_owned();
+            listed.unreadable.push(words);
+        }
         for row in &rows {
             match wire::certificate(row) {
                 Some(order) => listed.orders.push(order),
@@ -306,13 +310,13 @@ impl InterNetX {
         }
     }
 
-    /// Every certificate that a search finds, page by page.
+    /// Every certificate that a search finds, page by page; false where the list broke off.
     pub(super) async fn certificates(
         &self,
         verb: &'static str,
         subject: &str,
         filters: Value,
-    ) -> Result<Vec<Value>, CaError> {
+    ) -> Result<(Vec<Value>, bool), CaError> {
         let path = ["certificate", "_search"];
         let mut found: Vec<Value> = Vec::new();
         for _ in 0..PAGES {
@@ -332,15 +336,16 @@ impl InterNetX {
             call.body = Body::Json(json!({"filters": filters, "view": view}));
             let rows = self.call(&call).await?.data;
             let count = rows.len();
-            if count == 0 || rows.first().is_some_and(|first| found.contains(first)) {
-                break;
+            if rows.first().is_some_and(|first| found.contains(first)) {
+                // The same page again: what is behind it is not shown.
+                return Ok((found, count < PAGE));
             }
             found.extend(rows);
             if count < PAGE {
-                break;
+                return Ok((found, true));
             }
         }
-        Ok(found)
+        Ok((found, false))
     }
 }
 

@@ -47,7 +47,7 @@ const PENDING: [i64; 5] = [0, -103, -109, -183, -1400];
 const WRONG_STATE: [i64; 3] = [-102, -130, -159];
 /// What stands before the serial number of a certificate that is to be replaced.
 const NOT: &str = "not:";
-/// From then on an empty search shows that the order does not exist.
+/// From then on, after the end of the call, an empty search shows that the order does not exist.
 const SURE_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 #[async_trait]
@@ -226,10 +226,14 @@ impl Issuing for Sectigo {
     }
 
     async fn orders(&self, client: &str) -> Result<Orders, CaError> {
-        let rows = self
+        let (rows, broken) = self
             .rows("list the orders of organisation", client, Vec::new())
             .await?;
         let mut listed = Orders::default();
+        if broken > 0 {
+            let words = format!("{broken} entries cannot be read");
+            listed.unreadable.push(words);
+        }
         for row in &rows {
             match wire::row(row) {
                 Ok(order) => listed.orders.push(order),

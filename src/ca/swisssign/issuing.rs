@@ -4,18 +4,18 @@
 //! The API has no call to withdraw an order and none to renew one: a renewal is a new order. An
 //! order for a name that was not validated in advance waits, and no field of it says for what.
 
+mod find;
 mod products;
 mod wire;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use self::products::Known;
 use super::error::{self, ApiError};
 use super::{SwissSign, wire as domains};
-use crate::ca::csr::{self, Sight};
+use crate::ca::csr;
 use crate::ca::http::answer::Answer;
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
@@ -37,17 +37,6 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_fields: false,
     issues_for_mailboxes: true,
 };
-
-/// From then on an empty search by tag shows that the order does not exist.
-const SURE_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// When to look again for an order that carries no tag and shows no key yet.
-const UNTAGGED: SignedDuration = SignedDuration::from_secs(60);
-/// Differences between our clock and the CA's that are allowed for.
-const SKEW: SignedDuration = SignedDuration::from_mins(10);
-/// The CA cuts a page at 300 however many are asked for.
-const PAGE: usize = 300;
-/// A search that goes on for more pages is answered wrongly.
-const PAGES: usize = 400;
 
 #[async_trait]
 impl Issuing for SwissSign {
@@ -129,48 +118,7 @@ impl Issuing for SwissSign {
     }
 
     async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
-        let mut wanted = json!({"clientReferences": [intent.client]});
-        if !self.issues_by_csr {
-            wanted["tags"] = json!([intent.tag]);
-        }
-        let since = intent.submitted_at.and_then(|at| at.checked_sub(SKEW).ok());
-        let entries = self
-            .search_orders(wanted, "find the order", &intent.tag)
-            .await?;
-        let mut open = false;
-        let mut best: Option<Order> = None;
-        for value in &entries {
-            let Ok(order) = wire::order(value) else {
-                continue;
-            };
-            // The search may be inexact, or may take several words for "any of them".
-            let is_ours = wire::tags(value).any(|tag| tag == intent.tag)
-                || wire::leaf(value)
-                    .and_then(|der| Sight::of(&der).ok())
-                    .is_some_and(|sight| sight.public_key == intent.csr.public_key());
-            let is_recent = since.is_none_or(|since| order.ordered_at.is_none_or(|at| at >= since));
-            let has_no_key = order.state.is_open() && wire::tags(value).next().is_none();
-            open |= self.issues_by_csr && has_no_key && is_recent;
-            let is_better = best
-                .as_ref()
-                .is_none_or(|best| !best.state.is_open() && order.state.is_open());
-            if is_ours && is_recent && is_better {
-                best = Some(order);
-            }
-        }
-        let now = self.http.clock.now();
-        let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
-        let sure_at = intent.submitted_at.map(|at| after(at, SURE_AFTER));
-        Ok(match best {
-            Some(order) => Found::Order(Box::new(order)),
-            None if open => Found::NotYet {
-                look_at: after(now, UNTAGGED),
-            },
-            None => match sure_at.filter(|&at| at > now) {
-                Some(look_at) => Found::NotYet { look_at },
-                None => Found::No,
-            },
-        })
+        self.found(intent).await
     }
 
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
@@ -270,11 +218,12 @@ impl Issuing for SwissSign {
 
     async fn orders(&self, client: &str) -> Result<Orders, CaError> {
         let wanted = json!({"clientReferences": [client]});
-        let entries = self
+        let found = self
             .search_orders(wanted, "list the orders of", client)
             .await?;
         let mut listed = Orders::default();
-        for value in &entries {
+        listed.unreadable.extend(found.troubles());
+        for value in &found.entries {
             match wire::order(value) {
                 Ok(order) => listed.orders.push(order),
                 Err(why) => listed.unreadable.push(why),
@@ -347,45 +296,6 @@ impl SwissSign {
         let tasks = entries.iter().filter_map(|entry| text::read(entry).ok());
         let words: Vec<_> = tasks.filter_map(|task| wire::task(&task.value)).collect();
         (!words.is_empty()).then(|| words.join("; "))
-    }
-
-    /// All orders that a search finds, page by page.
-    async fn search_orders(
-        &self,
-        wanted: Value,
-        verb: &'static str,
-        subject: &str,
-    ) -> Result<Vec<Value>, CaError> {
-        let path = ["orders", "paged"];
-        let mut found: Vec<Value> = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
-        let mut start = 0;
-        for _ in 0..PAGES {
-            let mut call = Call::new(Kind::Read, verb, clean(subject), &path);
-            call.query = vec![("length", PAGE.to_string()), ("start", start.to_string())];
-            call.body = Body::Json(wanted.clone());
-            let answer = self.call(&call).await?;
-            let entries = error::entries(&self.http, &call, &answer, Some("data"))?;
-            let before = found.len();
-            for entry in &entries {
-                let Ok(read) = text::read(entry) else {
-                    continue;
-                };
-                if seen.insert(wire::reference(&read.value)) {
-                    found.push(read.value);
-                }
-            }
-            start += entries.len();
-            let page = text::read(answer.body.as_bytes()).map(|page| page.value);
-            let total = page
-                .ok()
-                .and_then(|page| page.get("recordsFiltered").and_then(Value::as_u64));
-            let is_all = total.map_or(entries.len() < PAGE, |total| start as u64 >= total);
-            if entries.is_empty() || found.len() == before || is_all {
-                break;
-            }
-        }
-        Ok(found)
     }
 }
 

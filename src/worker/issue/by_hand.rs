@@ -165,6 +165,7 @@ impl Issuer {
             after: None,
             answer: None,
             submitted_at: None,
+            ended_at: None,
         };
         let ca = Arc::clone(ca);
         Ok(ca.preflight(&intent).await)

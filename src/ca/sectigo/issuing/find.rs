@@ -44,25 +44,17 @@ impl Sectigo {
             return self.replaced(intent, key).await;
         }
         let wanted = vec![("commonName", intent.subject.common_name().to_owned())];
-        let rows = self
+        let (rows, broken) = self
             .rows("look for the order", &intent.client, wanted)
             .await?;
         let before = intent.after.as_ref().map(|one| number(&one.key));
-        let mut keys: Vec<OrderKey> = rows
-            .iter()
-            .filter_map(|row| wire::row(row).ok())
-            .map(|order| order.key)
-            .filter(|key| before.is_none_or(|before| number(key) > before))
-            .collect();
-        keys.sort_by_key(|key| std::cmp::Reverse(number(key)));
-        let mut unclear = false;
+        let (keys, unreadable) = candidates(&rows, before, since(intent));
+        // What cannot be read may be the order.
+        let mut unclear = broken > 0 || unreadable > 0;
         for key in keys {
             let details = self.details("look for the order", &key).await?;
             let order = wire::details(key.clone(), &details);
-            let since = intent
-                .submitted_at
-                .and_then(|at| at.checked_sub(A_DAY).ok());
-            if let (Some(since), Some(at)) = (since, order.ordered_at)
+            if let (Some(since), Some(at)) = (since(intent), order.ordered_at)
                 && at < since
             {
                 // Numbers grow: what follows is older still.
@@ -133,28 +125,26 @@ impl Sectigo {
                 look_at: after(now, UNTAGGED),
             };
         }
-        let sure_at = intent.submitted_at.map(|at| after(at, SURE_AFTER));
-        match sure_at.filter(|&at| at > now) {
-            Some(look_at) => Found::NotYet { look_at },
-            None => Found::No,
-        }
+        intent.not_found(SURE_AFTER, self.http.longest_effect(), now)
     }
 
-    /// Every row of the list of orders of an organisation, page by page.
+    /// Every row of the list of orders of an organisation, page by page, and how many entries are
+    /// not even JSON.
     pub(super) async fn rows(
         &self,
         verb: &'static str,
         client: &str,
         wanted: Vec<(&'static str, String)>,
-    ) -> Result<Vec<Value>, CaError> {
+    ) -> Result<(Vec<Value>, usize), CaError> {
         let path = ["ssl", "v1"];
         let mut found: Vec<Value> = Vec::new();
+        let mut broken = 0;
         loop {
             let mut call = Call::new(Kind::List, verb, clean(client), &path).by_get();
             self.check(client, &call)?;
             call.query = vec![
                 ("size", PAGE.to_string()),
-                ("position", found.len().to_string()),
+                ("position", (found.len() + broken).to_string()),
                 ("orgId", client.to_owned()),
             ];
             call.query.extend(wanted.iter().cloned());
@@ -174,16 +164,50 @@ impl Sectigo {
                 return malformed("the list repeats itself");
             }
             let count = entries.len();
+            broken += count - rows.len();
             found.extend(rows);
             let total = answer.total.and_then(|total| usize::try_from(total).ok());
-            if count < PAGE || total.is_some_and(|total| found.len() >= total) {
-                return Ok(found);
+            let so_far = found.len() + broken;
+            if total.map_or(count < PAGE, |total| so_far >= total) {
+                return Ok((found, broken));
             }
-            if found.len() > MOST_ROWS {
+            if count == 0 {
+                return malformed("the list breaks off before its end");
+            }
+            if so_far > MOST_ROWS {
                 return malformed("the list does not end");
             }
         }
     }
+}
+
+/// Orders are not older than that.
+fn since(intent: &Intent) -> Option<Timestamp> {
+    let at = intent.submitted_at?;
+    at.checked_sub(A_DAY).ok()
+}
+
+/// The orders that may be the one, the newest first, and how many rows of the time of the order
+/// cannot be read.
+fn candidates(
+    rows: &[Value],
+    before: Option<u64>,
+    since: Option<Timestamp>,
+) -> (Vec<OrderKey>, usize) {
+    let (mut keys, mut unreadable) = (Vec::new(), 0);
+    for row in rows {
+        match wire::row(row) {
+            Ok(order) => keys.push(order.key),
+            Err(_) => {
+                let made = wire::requested(row);
+                let is_older = since.zip(made).is_some_and(|(since, at)| at < since);
+                unreadable += usize::from(!is_older);
+            }
+        }
+    }
+    keys.retain(|key| before.is_none_or(|before| number(key) > before));
+    keys.sort_by_key(|key| std::cmp::Reverse(number(key)));
+    (keys, unreadable)
 }
 
 fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {
@@ -191,4 +215,32 @@ fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {
     sights
         .into_iter()
         .any(|sight| sight.public_key == intent.csr.public_key())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_that_cannot_be_read_may_be_the_order_unless_it_is_older() {
+        let since = Some("2026-11-30T00:00:00Z".parse().unwrap());
+        let rows = [
+            json!({"sslId": 7}),
+            json!({"sslId": "12"}),
+            json!({"sslId": "x-13", "requested": "2026-11-01T00:00:00Z"}),
+        ];
+        let (keys, unreadable) = candidates(&rows, Some(6), since);
+        let numbers: Vec<u64> = keys.iter().map(number).collect();
+        assert_eq!((numbers, unreadable), (vec![12, 7], 0));
+        for row in [
+            json!({"sslId": "x-13"}),
+            json!({"sslId": null, "requested": "2026-12-01T00:00:00Z"}),
+            json!([]),
+        ] {
+            assert_eq!(candidates(&[row.clone()], None, since).1, 1, "{row}");
+        }
+    }
 }

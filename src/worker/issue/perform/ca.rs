@@ -20,6 +20,12 @@ use crate::worker::reference_fact;
 /// After a call without an answer, the order is first looked for after this time.
 const FIRST_SEARCH: SignedDuration = SignedDuration::from_secs(2);
 
+/// How often an order is sent at most while no answer comes.
+const ORDERS: u32 = 2;
+
+/// When the CA does not tell for so long whether it has an order, people hear of it.
+const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
+
 /// A revocation whose answer was lost is asked for again when the CA does not show it after this
 /// time. It is harmless: one that is revoked already is a success.
 const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -132,6 +138,7 @@ impl Task<'_> {
             after,
             answer: order.answer.clone().filter(|answer| !answer.is_empty()),
             submitted_at: order.submitted_at,
+            ended_at: order.ended_at,
         })
     }
 
@@ -192,12 +199,12 @@ impl Task<'_> {
         };
         let now = self.now();
         if let Some(order) = self.order() {
-            order.submitted_at = Some(now);
+            (order.submitted_at, order.ended_at) = (Some(now), None);
             order.look_at = now.saturating_add(FIRST_SEARCH).ok();
         }
         self.commit().await?;
         reach("order-intended");
-        intent.submitted_at = Some(now);
+        (intent.submitted_at, intent.ended_at) = (Some(now), None);
         let answer = ca.submit(&intent).await;
         reach("order-done");
         match answer {
@@ -210,6 +217,7 @@ impl Task<'_> {
                 let now = self.now();
                 self.say("unanswered", error.message.clone());
                 if let Some(order) = self.order() {
+                    order.ended_at = Some(now);
                     order.look_at = now.saturating_add(FIRST_SEARCH).ok();
                 }
                 self.progress().trouble = Some(error.message);
@@ -227,6 +235,11 @@ impl Task<'_> {
 
     /// Looks for the order whose answer was lost.
     pub(super) async fn find(&mut self) {
+        let now = self.now();
+        if let Some(order) = self.order() {
+            // A worker that died, or lost its lease, was cut off before this one has it.
+            order.ended_at = order.ended_at.or(Some(now));
+        }
         let (ca, intent) = match self.call().await {
             Ok(Some(call)) => call,
             Ok(None) => return,
@@ -243,21 +256,20 @@ impl Task<'_> {
             }
             Ok(Found::NotYet { look_at }) => {
                 self.succeeded();
-                let least = self.now().saturating_add(FIRST_SEARCH).unwrap_or(look_at);
-                if let Some(order) = self.order() {
-                    order.look_at = Some(look_at.max(least));
+                let now = self.now();
+                let least = now.saturating_add(FIRST_SEARCH).unwrap_or(look_at);
+                let Some(order) = self.order() else { return };
+                order.look_at = Some(look_at.max(least));
+                let since = order.ended_at.unwrap_or(now);
+                if now.duration_since(since) > UNCLEAR {
+                    let words = format!(
+                        "the CA does not tell whether it has the order {}; no answer came to it on {since}",
+                        order.tag
+                    );
+                    self.progress().trouble = Some(words);
                 }
             }
-            Ok(Found::No) => {
-                self.say(
-                    "not-found",
-                    "the CA does not have the order: it is made again",
-                );
-                if let Some(order) = self.order() {
-                    (order.submitted_at, order.look_at) = (None, None);
-                }
-                self.progress().trouble = None;
-            }
+            Ok(Found::No) => self.not_found(),
             Err(error) => {
                 // Whatever it says of this question, it says nothing of the order.
                 let wait = error.retry_after;
@@ -267,6 +279,27 @@ impl Task<'_> {
                 }
             }
         }
+    }
+
+    /// The CA does not have the order. It is made again once: a second call that brings no answer
+    /// and leaves nothing behind is a matter for a person, because each may cost money.
+    fn not_found(&mut self) {
+        self.progress().trouble = None;
+        let Some(order) = self.order() else { return };
+        order.not_found += 1;
+        if order.not_found < ORDERS {
+            (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
+            return self.say(
+                "not-found",
+                "the CA does not have the order: it is made again",
+            );
+        }
+        let words = format!(
+            "the order was sent {ORDERS} times without an answer, and the CA shows none; ask the CA whether it has the order {}",
+            order.tag
+        );
+        self.say("not-found", "the CA does not have the order");
+        self.end(words);
     }
 
     pub(super) async fn look(&mut self) {
