@@ -138,7 +138,8 @@ impl Csr {
 }
 
 impl KeyKind {
-    fn of(info: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Self {
+    /// The kind of a public key.
+    pub fn of(info: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Self {
         let curve = info
             .algorithm
             .parameters

@@ -7,9 +7,11 @@ use rcgen::{
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::fingerprint;
-use crate::ca::csr::Csr;
+use crate::ca::csr::{self, Csr};
 use crate::text::pem;
 
 /// The kinds of key that are made here.
@@ -119,6 +121,20 @@ impl PrivateKey {
         fingerprint(&self.0.subject_public_key_info())
     }
 
+    /// Its kind; `None` where it is of a kind that is not made here.
+    pub fn kind(&self) -> Option<KeyKind> {
+        let info = self.0.subject_public_key_info();
+        let (_, info) = SubjectPublicKeyInfo::from_der(&info).ok()?;
+        match csr::KeyKind::of(&info) {
+            csr::KeyKind::P256 => Some(KeyKind::EcdsaP256),
+            csr::KeyKind::P384 => Some(KeyKind::EcdsaP384),
+            csr::KeyKind::Rsa(2048) => Some(KeyKind::Rsa2048),
+            csr::KeyKind::Rsa(3072) => Some(KeyKind::Rsa3072),
+            csr::KeyKind::Rsa(4096) => Some(KeyKind::Rsa4096),
+            csr::KeyKind::Rsa(_) | csr::KeyKind::Other => None,
+        }
+    }
+
     /// A request for a certificate on this key.
     ///
     /// # Errors
@@ -178,6 +194,7 @@ mod tests {
             );
             assert_eq!(request.names(), ["www.example.ch", "*.example.ch"]);
             assert_eq!(kind.as_str(), word);
+            assert_eq!(again.kind(), Some(kind));
         }
     }
 

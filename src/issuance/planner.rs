@@ -9,7 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::{Hold, HoldKind, Order, Progress, RecordState};
+use super::progress::{Hold, Order, Progress, RecordState};
 use super::{OrderState, Wanted};
 
 /// The next thing to do.
@@ -140,6 +140,8 @@ pub struct Decision {
     pub at: Timestamp,
     /// In words.
     pub why: String,
+    /// When something beside it is due, where it waits for a person or for a proof.
+    pub beside: Option<Timestamp>,
 }
 
 impl Decision {
@@ -148,6 +150,21 @@ impl Decision {
             step,
             at,
             why: why.into(),
+            beside: None,
+        }
+    }
+
+    /// The one that is due first of two that are not due. What waits for a person, or for a proof,
+    /// stays the answer.
+    fn beside(self, other: Self) -> Self {
+        let waits = matches!(self.step, Step::Held | Step::Prove);
+        match waits {
+            true => Self {
+                beside: self.beside.into_iter().chain([other.at]).min(),
+                ..self
+            },
+            false if other.at < self.at => other,
+            false => self,
         }
     }
 
@@ -157,7 +174,8 @@ impl Decision {
     }
 }
 
-/// The next step.
+/// The next step. A revocation comes first, then what leads to a certificate, then the servers that
+/// do not know of one: none of them waits for another that is not due.
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
     let removal = progress.leftovers_at.unwrap_or(now);
@@ -168,24 +186,62 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
             "records of an order must leave DNS",
         );
     }
-    let is_refused = |hold: &Hold| hold.kind == HoldKind::Revocation;
-    let is_asked = !progress.hold.as_ref().is_some_and(is_refused);
-    if let Some(revocation) = progress.revocation.as_ref().filter(|_| is_asked) {
-        let at = progress.not_before.unwrap_or(now);
-        return match (revocation.asked_at, revocation.look_at) {
-            (Some(_), Some(look_at)) if observed.is_fresh => Decision::new(
-                Step::Confirm,
-                look_at.min(now),
-                "the CA has not said yet that it is revoked",
-            ),
-            (Some(_), look_at) => Decision::new(
-                Step::Confirm,
-                look_at.unwrap_or(now),
-                "the CA has not said yet that it is revoked",
-            ),
-            (None, _) => Decision::new(Step::Revoke, at, "a person asked to revoke it"),
-        };
+    let revocation = revocation(observed, now);
+    if let Some(due) = revocation.as_ref().filter(|one| one.is_due(now)) {
+        return due.clone();
     }
+    let own = own_step(observed, now);
+    if own.is_due(now) {
+        return own;
+    }
+    let deployment = deployment(observed, now);
+    if let Some(due) = deployment.as_ref().filter(|one| one.is_due(now)) {
+        return due.clone();
+    }
+    let beside = [revocation, deployment].into_iter().flatten();
+    beside.fold(own, Decision::beside)
+}
+
+/// What a revocation wants that a person asked for, and the CA did not refuse.
+fn revocation(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
+    let progress = observed.progress;
+    let open = progress.revocation.as_ref();
+    let open = open.filter(|one| one.refused.is_none())?;
+    if open.asked_at.is_none() {
+        let at = progress.not_before.unwrap_or(now);
+        return Some(Decision::new(
+            Step::Revoke,
+            at,
+            "a person asked to revoke it",
+        ));
+    }
+    let at = open.look_at.unwrap_or(now);
+    let at = match observed.is_fresh {
+        true => at.min(now),
+        false => at,
+    };
+    let why = "the CA has not said yet that it is revoked";
+    Some(Decision::new(Step::Confirm, at, why))
+}
+
+/// What servers want that do not know of a change.
+fn deployment(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
+    let open = observed.progress.deployment.as_ref()?;
+    observed.wanted.filter(|wanted| wanted.deploys)?;
+    let at = match observed.is_fresh {
+        true => now,
+        false => open.at,
+    };
+    let why = match &open.trouble {
+        Some(trouble) => format!("the deploy program failed: {trouble}"),
+        None => "the servers do not know the new certificate".to_owned(),
+    };
+    Some(Decision::new(Step::Deploy, at, why))
+}
+
+/// The next step on the way to a certificate.
+fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
+    let progress = observed.progress;
     let Some(wanted) = observed.wanted else {
         return Decision::new(
             Step::Rest,
@@ -193,19 +249,7 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
             "the configuration does not want it",
         );
     };
-    if let Some(deployment) = progress.deployment.as_ref().filter(|_| wanted.deploys) {
-        let at = if observed.is_fresh {
-            now
-        } else {
-            deployment.at
-        };
-        return Decision::new(
-            Step::Deploy,
-            at,
-            "the servers do not know the new certificate",
-        );
-    }
-    if let Some(hold) = progress.hold.as_ref().filter(|_| is_held(observed)) {
+    if let Some(hold) = holds(wanted, progress) {
         return Decision::new(Step::Held, Timestamp::MAX, hold.words.clone());
     }
     // What was held is over, because something else is wanted; an order without an answer is not.
@@ -221,18 +265,11 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
 }
 
-/// A hold ends when something else is wanted, or when a person says so. What is fetched once more
-/// orders nothing, and so no hold stands in its way.
-fn is_held(observed: Observed<'_>) -> bool {
-    let hold = observed.progress.hold.as_ref();
-    if is_fetched_again(observed.progress) {
-        return false;
-    }
-    hold.is_some_and(|hold| {
-        observed
-            .wanted
-            .is_none_or(|wanted| wanted.print == hold.print)
-    })
+/// What a person must look at before anything goes on. A hold ends when something else is wanted, or
+/// when a person says so. What is fetched once more orders nothing, and so no hold stands in its way.
+pub fn holds<'a>(wanted: &Wanted, progress: &'a Progress) -> Option<&'a Hold> {
+    let hold = progress.hold.as_ref()?;
+    (hold.print == wanted.print && !is_fetched_again(progress)).then_some(hold)
 }
 
 fn is_fetched_again(progress: &Progress) -> bool {

@@ -34,6 +34,9 @@ pub struct Progress {
     /// A person asked for a new one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// What was installed last was due for its renewal already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub was_due_at_once: bool,
     /// Failures in a row that may pass by themselves.
     #[serde(skip_serializing_if = "is_zero")]
     pub failures: u32,
@@ -49,10 +52,56 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+impl Progress {
+    /// What an older version stored, as this one reads it; `ca` is the account of the row.
+    ///
+    /// It did not say at which CA an order was made: the first line of its print does. It put a
+    /// revocation that the CA refused into the hold, where it stood in the way of every renewal.
+    #[must_use]
+    pub fn brought_up(mut self, ca: &str) -> Self {
+        let of = |print: &str| match print.split_once('\n') {
+            Some((first, _)) => first.to_owned(),
+            None => ca.to_owned(),
+        };
+        if let Some(order) = self.order.as_mut().filter(|one| one.ca.is_empty()) {
+            order.ca = of(&order.print);
+        }
+        if let Some(installed) = self.installed.as_mut().filter(|one| one.ca.is_empty()) {
+            installed.ca = of(&installed.print);
+        }
+        let installed = self.installed.as_ref().map(|one| one.ca.clone());
+        let Some(revocation) = self.revocation.as_mut() else {
+            return self;
+        };
+        if revocation.ca.is_empty() {
+            revocation.ca = installed.unwrap_or_else(|| ca.to_owned());
+        }
+        if self.hold.as_ref().is_some_and(Hold::is_about_a_revocation)
+            && let Some(hold) = self.hold.take()
+        {
+            revocation.refused = Some(Refusal {
+                since: hold.since,
+                words: hold.words,
+                hint: hold.hint,
+            });
+        }
+        self
+    }
+
+    /// The revocation that the CA refused, while the certificate still counts.
+    pub fn refused_revocation(&self, now: Timestamp) -> Option<&Refusal> {
+        let revocation = self.revocation.as_ref()?;
+        let is_over = revocation.not_after.is_some_and(|end| end <= now);
+        revocation.refused.as_ref().filter(|_| !is_over)
+    }
+}
+
 /// An order under way, from the key on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Order {
+    /// The `[ca.NAME]` at which it is made, whatever the configuration says later.
+    pub ca: String,
     /// Names it at the CA and nowhere else.
     pub tag: String,
     /// The version of the files that its key lies in.
@@ -188,6 +237,9 @@ pub struct After {
 /// A certificate in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
+    /// The `[ca.NAME]` that issued it.
+    #[serde(default)]
+    pub ca: String,
     /// The version of the files.
     pub version: u32,
     /// Its serial number, lower-case hexadecimal digits.
@@ -239,6 +291,9 @@ pub struct Deployment {
 /// A revocation that the CA has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
+    /// The `[ca.NAME]` that issued the certificate.
+    #[serde(default)]
+    pub ca: String,
     /// The serial number of the certificate.
     pub serial: String,
     /// The CA's key for its order.
@@ -259,6 +314,24 @@ pub struct Revocation {
     /// How often that was.
     #[serde(default)]
     pub looks: u32,
+    /// When the certificate ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// Why the CA refused it. It is not asked for again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
+}
+
+/// What a CA refused, in its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub words: String,
+    /// What to do, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What a person must look at.
@@ -277,6 +350,12 @@ pub struct Hold {
     pub print: String,
 }
 
+impl Hold {
+    fn is_about_a_revocation(&self) -> bool {
+        self.kind == HoldKind::Revocation
+    }
+}
+
 /// What a hold is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -291,7 +370,9 @@ pub enum HoldKind {
     Folder,
     /// The request or the key cannot be used.
     Key,
-    /// The CA refuses the revocation.
+    /// What came was due for its renewal when it was installed, and so would the next one be.
+    Short,
+    /// The CA refuses the revocation. Older versions stored it so: see [`Revocation::refused`].
     Revocation,
 }
 
@@ -299,7 +380,7 @@ impl HoldKind {
     /// Whether only an explicit order of a person ends it: the one before came to its end at the CA,
     /// and the next one may cost money.
     pub fn orders_by_hand_only(self) -> bool {
-        matches!(self, Self::Ended)
+        matches!(self, Self::Ended | Self::Short)
     }
 
     /// The word in JSON and tables.
@@ -310,6 +391,7 @@ impl HoldKind {
             Self::Check => "check",
             Self::Folder => "folder",
             Self::Key => "key",
+            Self::Short => "short",
             Self::Revocation => "revocation",
         }
     }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::issuance::planner::holds;
 use crate::issuance::{Decision, OrderState, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
@@ -176,21 +177,27 @@ impl CertificateView {
             (Some(_), None) if order.is_some() => CertificateState::Ordering,
             (Some(_), None) => CertificateState::Missing,
         };
-        let hold = progress
-            .hold
-            .as_ref()
-            .filter(|_| decision.step == Step::Held);
+        let hold = wanted.and_then(|one| holds(&one.wanted, progress));
+        let refused = progress.refused_revocation(now).filter(|_| hold.is_none());
         let deploy_error = progress
             .deployment
             .as_ref()
             .and_then(|one| one.trouble.clone());
         let failing = progress.trouble.is_some() || deploy_error.is_some();
-        let reason = match (&deploy_error, &progress.trouble, hold) {
-            (_, _, Some(hold)) => hold.words.clone(),
-            (Some(why), _, _) => format!("the deploy program failed: {why}"),
-            (None, Some(why), _) => why.clone(),
-            (None, None, None) => decision.why.clone(),
+        let reason = match (&deploy_error, &progress.trouble, hold, refused) {
+            (_, _, Some(hold), _) => hold.words.clone(),
+            (_, _, _, Some(refused)) => {
+                format!("the CA refuses its revocation: {}", refused.words)
+            }
+            (Some(why), _, _, _) => format!("the deploy program failed: {why}"),
+            (None, Some(why), _, _) => why.clone(),
+            (None, None, None, None) => decision.why.clone(),
         };
+        let hint = match (hold, refused) {
+            (Some(hold), _) => hold.hint.clone(),
+            (None, refused) => refused.and_then(|refused| refused.hint.clone()),
+        };
+        let held = decision.step == Step::Held || hold.is_some() || refused.is_some();
         Self {
             name: row.name.clone(),
             ca: row.ca.clone(),
@@ -204,10 +211,10 @@ impl CertificateView {
                 (None, None) => Vec::new(),
             },
             state,
-            held: wanted.is_some() && decision.step == Step::Held,
+            held: wanted.is_some() && held,
             failing: wanted.is_some() && failing,
             reason,
-            hint: hold.and_then(|hold| hold.hint.clone()),
+            hint,
             next: decision.step.as_str(),
             due_at: Some(decision.at).filter(|&at| at < Timestamp::MAX),
             not_before: installed.map(|one| one.not_before),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
+use crate::issuance::Progress;
 use crate::prevalidation::{
     Attempt, DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting,
 };
@@ -197,8 +198,9 @@ impl TryFrom<RawCertificate> for CertificateRow {
     type Error = StoreError;
 
     fn try_from(raw: RawCertificate) -> Result<Self, StoreError> {
+        let progress: Progress = decode(&raw.progress, "progress", &raw.name)?;
         Ok(Self {
-            progress: decode(&raw.progress, "progress", &raw.name)?,
+            progress: progress.brought_up(&raw.ca),
             due_at: raw.due_at.map(time).transpose()?,
             name: raw.name,
             ca: raw.ca,

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::issuance::RevocationReason;
-use crate::issuance::progress::{Deployment, Hold, HoldKind, Installed, Revocation};
+use crate::issuance::progress::{Deployment, Hold, HoldKind, Installed, Refusal, Revocation};
 use crate::issuance::wanted::Lead;
 
 fn at(text: &str) -> Timestamp {
@@ -29,6 +29,7 @@ fn wanted() -> Wanted {
 
 fn installed() -> Installed {
     Installed {
+        ca: "swisssign".to_owned(),
         version: 1,
         serial: "0a".to_owned(),
         issuer: "CN=Test".to_owned(),
@@ -43,6 +44,29 @@ fn installed() -> Installed {
         revoked_at: None,
         paid_until: None,
         has_key: None,
+    }
+}
+
+fn revocation() -> Revocation {
+    Revocation {
+        ca: "swisssign".to_owned(),
+        serial: "0a".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        reason: RevocationReason::Superseded,
+        requestor: "pki@example.ch".to_owned(),
+        asked_at: None,
+        look_at: None,
+        looks: 0,
+        not_after: None,
+        refused: None,
+    }
+}
+
+fn due() -> Installed {
+    Installed {
+        not_after: at("2026-12-10T00:00:00Z"),
+        ..installed()
     }
 }
 
@@ -202,16 +226,7 @@ fn a_revoked_certificate_and_lost_files_order_nothing_by_themselves() {
 fn a_revocation_comes_first_and_is_read_back() {
     let mut progress = Progress {
         installed: Some(installed()),
-        revocation: Some(Revocation {
-            serial: "0a".to_owned(),
-            reference: "ord-1".to_owned(),
-            certificate: None,
-            reason: RevocationReason::Superseded,
-            requestor: "pki@example.ch".to_owned(),
-            asked_at: None,
-            look_at: None,
-            looks: 0,
-        }),
+        revocation: Some(revocation()),
         ..Progress::default()
     };
     assert_eq!(step(&progress), Step::Revoke);
@@ -296,4 +311,105 @@ fn records_of_an_order_are_asked_for_published_and_visible_before_it_is_submitte
     assert_eq!(step(&progress), Step::Publish);
     progress.order.as_mut().unwrap().records[0].state = RecordState::Visible;
     assert_eq!(step(&progress), Step::Submit);
+}
+
+#[test]
+fn a_revocation_that_is_refused_or_waits_stands_in_the_way_of_no_renewal() {
+    let later = now() + SignedDuration::from_hours(1);
+    let refused = Revocation {
+        refused: Some(Refusal {
+            since: now(),
+            words: "the certificate is unknown".to_owned(),
+            hint: None,
+        }),
+        ..revocation()
+    };
+    let waiting = Revocation {
+        asked_at: Some(now()),
+        look_at: Some(later),
+        ..revocation()
+    };
+    for open in [refused, waiting] {
+        let mut progress = Progress {
+            installed: Some(due()),
+            revocation: Some(open.clone()),
+            ..Progress::default()
+        };
+        assert_eq!(step(&progress), Step::Key, "{open:?}");
+        progress.again = true;
+        assert_eq!(step(&progress), Step::Key, "{open:?}");
+        progress.again = false;
+        progress.installed = Some(installed());
+        let next = decided(&progress, &Proofs::Enough);
+        let expected = match open.refused {
+            Some(_) => (Step::Rest, at("2026-12-31T00:00:00Z")),
+            None => (Step::Confirm, later),
+        };
+        assert_eq!((next.step, next.at), expected);
+    }
+}
+
+#[test]
+fn a_deploy_program_that_fails_stands_in_the_way_of_no_renewal() {
+    let later = now() + SignedDuration::from_hours(6);
+    let deployment = |at| {
+        Some(Deployment {
+            version: 1,
+            failures: 9,
+            at,
+            trouble: Some("exit status: 1".to_owned()),
+        })
+    };
+    let mut progress = Progress {
+        installed: Some(due()),
+        deployment: deployment(later),
+        ..Progress::default()
+    };
+    assert_eq!(step(&progress), Step::Key);
+    progress.deployment = deployment(now());
+    assert_eq!(step(&progress), Step::Key, "the renewal goes first");
+    progress.installed = Some(installed());
+    assert_eq!(step(&progress), Step::Deploy);
+    progress.deployment = deployment(later);
+    let next = decided(&progress, &Proofs::Enough);
+    assert_eq!((next.step, next.at), (Step::Deploy, later));
+
+    // What is held stays held, and the servers are told all the same.
+    progress.hold = Some(Hold {
+        since: now(),
+        kind: HoldKind::Ended,
+        words: "rejected".to_owned(),
+        hint: None,
+        print: "one".to_owned(),
+    });
+    let next = decided(&progress, &Proofs::Enough);
+    assert_eq!((next.step, next.beside), (Step::Held, Some(later)));
+    progress.deployment = deployment(now());
+    assert_eq!(step(&progress), Step::Deploy);
+}
+
+#[test]
+fn what_an_older_version_stored_keeps_its_ca_and_its_refused_revocation() {
+    let text = r#"{
+        "order": {"tag": "t", "print": "old\ncli-1\nOV", "reference": "ord-2"},
+        "installed": {"version": 1, "serial": "0a", "issuer": "", "names": [], "fingerprint": "",
+            "not_before": "2026-11-01T00:00:00Z", "not_after": "2027-01-30T00:00:00Z",
+            "print": "older\ncli-1\nOV", "reference": "ord-1", "at": "2026-11-01T00:00:00Z"},
+        "revocation": {"serial": "0a", "reference": "ord-1", "reason": "superseded", "requestor": "x"},
+        "hold": {"since": "2026-11-30T00:00:00Z", "kind": "revocation", "words": "no", "print": "one"}
+    }"#;
+    let stored: Progress = serde_json::from_str(text).unwrap();
+    let read = stored.brought_up("new");
+    let revocation = read.revocation.as_ref().unwrap();
+    let cas = [
+        &read.order.as_ref().unwrap().ca,
+        &read.installed.as_ref().unwrap().ca,
+        &revocation.ca,
+    ];
+    assert_eq!(cas, ["old", "older", "older"]);
+    assert_eq!(revocation.refused.as_ref().unwrap().words, "no");
+    assert_eq!(read.hold, None);
+    assert_eq!(read.clone().brought_up("new"), read, "once is enough");
+    let bare: Progress = serde_json::from_str(r#"{"order": {"print": "one"}}"#).unwrap();
+    assert_eq!(bare.brought_up("new").order.unwrap().ca, "new");
 }

@@ -9,7 +9,7 @@ use crate::ca::csr::Csr;
 use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
 use crate::certificates::{KeyKind, PrivateKey};
-use crate::issuance::progress::{HoldKind, Order, Progress, Revocation};
+use crate::issuance::progress::{Order, Progress, Revocation};
 use crate::issuance::{OrderState, Proofs, RevocationReason};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
@@ -188,6 +188,9 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
             // An order that has ended is made again when a person says just that.
             let hold = progress.hold.take();
             progress.hold = hold.filter(|hold| hold.kind.orders_by_hand_only());
+            if let Some(open) = progress.revocation.as_mut() {
+                open.refused = None;
+            }
         }
         ByHand::Again => {
             let is_held = progress.hold.is_some();
@@ -209,14 +212,8 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
         ByHand::Fetch => fetch_again(progress)?,
         ByHand::Revoke { reason, requestor } => {
             let installed = progress.installed.as_ref().ok_or("nothing is installed")?;
-            if progress
-                .hold
-                .as_ref()
-                .is_some_and(|hold| hold.kind == HoldKind::Revocation)
-            {
-                progress.hold = None;
-            }
             progress.revocation = Some(Revocation {
+                ca: installed.ca.clone(),
                 serial: installed.serial.clone(),
                 reference: installed.reference.clone(),
                 certificate: installed.certificate.clone(),
@@ -225,6 +222,8 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
                 asked_at: None,
                 look_at: None,
                 looks: 0,
+                not_after: Some(installed.not_after),
+                refused: None,
             });
         }
     }
@@ -254,6 +253,7 @@ fn fetch_again(progress: &mut Progress) -> Result<(), String> {
     let (emails, names): (Vec<&String>, Vec<&String>) =
         one.names.iter().partition(|name| name.contains('@'));
     progress.order = Some(Order {
+        ca: one.ca.clone(),
         version: one.version,
         print: one.print.clone(),
         fingerprint: one.fingerprint.clone(),

@@ -85,7 +85,13 @@ impl<'a> Task<'a> {
             if stops || !decision.is_due(now) {
                 return self.release(&decision).await;
             }
+            let before = self.row.progress.clone();
             self.perform(decision.step).await?;
+            if self.row.progress == before && !self.is_given_up {
+                // It would be due again at once, and so for ever.
+                let step = decision.step.as_str();
+                self.failed(format!("the step `{step}` changed nothing"), None);
+            }
             self.commit().await?;
         }
     }
@@ -96,9 +102,11 @@ impl<'a> Task<'a> {
     }
 
     async fn release(&mut self, decision: &Decision) -> Result<(), StoreError> {
-        let at = decision
-            .at
-            .max(self.row.progress.not_before.unwrap_or(decision.at));
+        let mut at = decision.at;
+        if !matches!(decision.step, Step::Deploy | Step::Confirm) {
+            at = at.max(self.row.progress.not_before.unwrap_or(at));
+        }
+        let at = decision.beside.map_or(at, |beside| at.min(beside));
         let due_at = match self.is_given_up {
             // The next run wakes it.
             true => Some(
@@ -210,38 +218,51 @@ impl<'a> Task<'a> {
         self.is_given_up = true;
     }
 
-    /// A step came to its end.
-    pub(super) fn succeeded(&mut self) {
-        let ca = self.row.ca.clone();
-        self.issuer.pauses.answered(&ca);
-        let name = self.row.name.clone();
-        {
-            let mut state = self.issuer.state();
-            state.failures.remove(&name);
-            state.accounts.remove(&ca);
-        }
+    /// A step came to its end. It says nothing of the account: see [`Task::answered`].
+    pub(super) fn stepped(&mut self) {
+        self.issuer.state().failures.remove(&self.row.name);
         let progress = self.progress();
         (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
     }
 
-    /// The CA refused a call that has no effect, or that certainly had none.
-    pub(super) fn refused(&mut self, kind: HoldKind, error: &CaError) {
+    /// The CA answered a call as it should.
+    pub(super) fn answered(&mut self, ca: &str) {
+        self.issuer.pauses.answered(ca);
+        self.issuer.state().accounts.remove(ca);
+        self.stepped();
+    }
+
+    /// The CA refused a call that has no effect, or that certainly had none. True where the same
+    /// would be refused again, and a person must see why.
+    pub(super) fn refused_for_good(&mut self, ca: &str, error: &CaError) -> bool {
         let now = self.now();
-        let ca = self.row.ca.clone();
-        self.issuer.pauses.failed(&ca, error, now);
+        self.issuer.pauses.failed(ca, error, now);
         if error.is_account_wide() {
             // Not this certificate's fault: it goes on when the account does.
-            self.issuer.state().accounts.insert(ca, error.clone());
+            self.issuer
+                .state()
+                .accounts
+                .insert(ca.to_owned(), error.clone());
             self.say("failed", error.message.clone());
             self.progress().trouble = Some(error.message.clone());
             self.is_given_up = true;
-            return;
+            return false;
         }
-        match error.failure {
-            Failure::Refused | Failure::Forbidden | Failure::NotFound | Failure::Untrusted => {
-                self.hold(kind, error.message.clone(), error.hint.clone());
-            }
-            _ => self.failed(error.message.clone(), error.retry_after),
+        let is_lasting = matches!(
+            error.failure,
+            Failure::Refused | Failure::Forbidden | Failure::NotFound | Failure::Untrusted
+        );
+        if !is_lasting {
+            self.failed(error.message.clone(), error.retry_after);
+        }
+        is_lasting
+    }
+
+    /// The same, and what is refused for good is held.
+    pub(super) fn refused(&mut self, ca: &str, error: &CaError) {
+        if self.refused_for_good(ca, error) {
+            let hint = error.hint.clone();
+            self.hold(HoldKind::Refused, error.message.clone(), hint);
         }
     }
 }

@@ -512,6 +512,7 @@ async fn a_thousand_quiet_certificates_cost_no_call() {
     world.want(&wanted).await;
     let orders = world.store.orders();
     let installed = crate::issuance::progress::Installed {
+        ca: "memory".to_owned(),
         version: 1,
         serial: "1".to_owned(),
         issuer: String::new(),

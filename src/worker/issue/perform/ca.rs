@@ -12,7 +12,7 @@ use crate::ca::issuing::{
 };
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
-use crate::issuance::progress::{HoldKind, Order};
+use crate::issuance::progress::{HoldKind, Order, Refusal, Revocation as Wish};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 use crate::worker::reference_fact;
@@ -31,20 +31,30 @@ const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
 const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
 impl Task<'_> {
-    fn issuer_port(&mut self) -> Option<Arc<dyn Issuing>> {
-        let found = self.issuer.ports.issuers.get(&self.row.ca).cloned();
+    /// The account of this name; `None` after a hold.
+    pub(super) fn issuer_port(&mut self, ca: &str) -> Option<Arc<dyn Issuing>> {
+        let found = self.issuer.ports.issuers.get(ca).cloned();
         if found.is_none() {
-            let words = format!(
-                "[ca.{}] issues no certificates, or is not configured",
-                self.row.ca
-            );
+            let words = format!("[ca.{ca}] issues no certificates, or is not configured");
             self.hold(HoldKind::Refused, words, None);
         }
         found
     }
 
+    /// The account at which the order in hand is made.
+    pub(super) fn ca_of_order(&self) -> String {
+        let order = self.row.progress.order.as_ref();
+        let own = order.map(|order| order.ca.clone());
+        own.filter(|ca| !ca.is_empty())
+            .unwrap_or_else(|| self.row.ca.clone())
+    }
+
     /// The CA's key for the client of the certificate; the stored one while there is one.
-    async fn client(&mut self, ca: &Arc<dyn Issuing>) -> Result<Option<String>, StoreError> {
+    async fn client(
+        &mut self,
+        name: &str,
+        ca: &Arc<dyn Issuing>,
+    ) -> Result<Option<String>, StoreError> {
         if !ca.kind().has_clients {
             return Ok(Some(String::new()));
         }
@@ -65,17 +75,17 @@ impl Task<'_> {
         if let Some(reference) = fact.filter(|reference| !reference.is_empty()) {
             return Ok(Some(reference));
         }
-        let found = match self.issuer.ports.cas.get(&self.row.ca) {
+        let found = match self.issuer.ports.cas.get(name) {
             Some(account) => account.find_client(&target.selector).await,
             None => Err(CaError::new(
                 Failure::Settings,
-                format!("there is no [ca.{}]", self.row.ca),
+                format!("there is no [ca.{name}]"),
             )),
         };
         match found {
             Ok(client) => Ok(Some(client.reference)),
             Err(error) => {
-                self.refused(HoldKind::Refused, &error);
+                self.refused(name, &error);
                 Ok(None)
             }
         }
@@ -147,12 +157,13 @@ impl Task<'_> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(None);
         };
-        let Some(ca) = self.issuer_port() else {
+        let name = self.ca_of_order();
+        let Some(ca) = self.issuer_port(&name) else {
             return Ok(None);
         };
         let client = match &order.client {
             Some(client) => Some(client.clone()),
-            None => self.client(&ca).await?,
+            None => self.client(&name, &ca).await?,
         };
         let Some(client) = client else {
             return Ok(None);
@@ -173,9 +184,10 @@ impl Task<'_> {
             Ok(None) => return,
             Err(error) => return self.failed(error.to_string(), None),
         };
+        let name = self.ca_of_order();
         match ca.preflight(&intent).await {
             Ok(found) => {
-                self.succeeded();
+                self.answered(&name);
                 for warning in &found.warnings {
                     self.say("warning", warning.clone());
                 }
@@ -187,7 +199,7 @@ impl Task<'_> {
                     order.product = Some(product);
                 }
             }
-            Err(error) => self.refused(HoldKind::Refused, &error),
+            Err(error) => self.refused(&name, &error),
         }
     }
 
@@ -207,9 +219,10 @@ impl Task<'_> {
         (intent.submitted_at, intent.ended_at) = (Some(now), None);
         let answer = ca.submit(&intent).await;
         reach("order-done");
+        let name = self.ca_of_order();
         match answer {
             Ok(shown) => {
-                self.succeeded();
+                self.answered(&name);
                 self.say("ordered", format!("{} ({})", shown.key, intent.product));
                 self.saw(&shown);
             }
@@ -227,7 +240,7 @@ impl Task<'_> {
                 if let Some(order) = self.order() {
                     (order.submitted_at, order.look_at) = (None, None);
                 }
-                self.refused(HoldKind::Refused, &error);
+                self.refused(&name, &error);
             }
         }
         Ok(())
@@ -245,9 +258,10 @@ impl Task<'_> {
             Ok(None) => return,
             Err(error) => return self.failed(error.to_string(), None),
         };
+        let name = self.ca_of_order();
         match ca.find(&intent).await {
             Ok(Found::Order(shown)) => {
-                self.succeeded();
+                self.answered(&name);
                 self.say(
                     "found",
                     format!("{}: the answer to its order was lost", shown.key),
@@ -255,7 +269,7 @@ impl Task<'_> {
                 self.saw(&shown);
             }
             Ok(Found::NotYet { look_at }) => {
-                self.succeeded();
+                self.answered(&name);
                 let now = self.now();
                 let least = now.saturating_add(FIRST_SEARCH).unwrap_or(look_at);
                 let Some(order) = self.order() else { return };
@@ -270,14 +284,8 @@ impl Task<'_> {
                 }
             }
             Ok(Found::No) => self.not_found(),
-            Err(error) => {
-                // Whatever it says of this question, it says nothing of the order.
-                let wait = error.retry_after;
-                match error.is_account_wide() {
-                    true => self.refused(HoldKind::Refused, &error),
-                    false => self.failed(error.message, wait),
-                }
-            }
+            // Whatever it says of this question, it says nothing of the order.
+            Err(error) => self.unread(&name, &error),
         }
     }
 
@@ -306,10 +314,13 @@ impl Task<'_> {
         let Some(key) = self.order().and_then(|order| key_of(order)) else {
             return;
         };
-        let Some(ca) = self.issuer_port() else { return };
+        let name = self.ca_of_order();
+        let Some(ca) = self.issuer_port(&name) else {
+            return;
+        };
         match ca.look(&key).await {
             Ok(shown) => {
-                self.succeeded();
+                self.answered(&name);
                 self.saw(&shown);
             }
             Err(error) if error.failure == Failure::NotFound => {
@@ -318,15 +329,16 @@ impl Task<'_> {
                     error.message
                 ));
             }
-            Err(error) => self.unread(&error),
+            Err(error) => self.unread(&name, &error),
         }
     }
 
     /// A question that brought no answer: it is asked again, whatever the CA says of it.
-    pub(super) fn unread(&mut self, error: &CaError) {
-        match error.is_account_wide() {
-            true => self.refused(HoldKind::Refused, error),
-            false => self.failed(error.message.clone(), error.retry_after),
+    pub(super) fn unread(&mut self, ca: &str, error: &CaError) {
+        if error.is_account_wide() || error.is_retryable() {
+            self.refused(ca, error);
+        } else {
+            self.failed(error.message.clone(), error.retry_after);
         }
     }
 
@@ -389,7 +401,9 @@ impl Task<'_> {
         let Some(revocation) = self.row.progress.revocation.clone() else {
             return Ok(());
         };
-        let Some(ca) = self.issuer_port() else {
+        let name = self.ca_of(&revocation);
+        let Some(ca) = self.issuer.ports.issuers.get(&name).cloned() else {
+            self.no_such_ca(&name);
             return Ok(());
         };
         let key = OrderKey {
@@ -408,11 +422,11 @@ impl Task<'_> {
         let now = self.now();
         match answer {
             Ok(Revocation::Done) => {
-                self.succeeded();
+                self.answered(&name);
                 self.revoked();
             }
             Ok(Revocation::Taken(key)) => {
-                self.succeeded();
+                self.answered(&name);
                 self.say("revoking", format!("{key}: the CA has taken the wish"));
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
@@ -428,9 +442,36 @@ impl Task<'_> {
                     open.look_at = now.saturating_add(FIRST_SEARCH).ok();
                 }
             }
-            Err(error) => self.refused(HoldKind::Revocation, &error),
+            Err(error) => {
+                if self.refused_for_good(&name, &error) {
+                    self.revocation_refused(error.message, error.hint);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn ca_of(&self, revocation: &Wish) -> String {
+        match revocation.ca.is_empty() {
+            true => self.row.ca.clone(),
+            false => revocation.ca.clone(),
+        }
+    }
+
+    fn no_such_ca(&mut self, name: &str) {
+        let words = format!("[ca.{name}], which issued it, is not configured");
+        self.revocation_refused(words, None);
+    }
+
+    /// People hear of it, and everything else of the certificate goes on.
+    fn revocation_refused(&mut self, words: String, hint: Option<String>) {
+        self.say("held", format!("the revocation: {words}"));
+        let since = self.now();
+        let progress = self.progress();
+        progress.not_before = None;
+        if let Some(open) = progress.revocation.as_mut() {
+            open.refused = Some(Refusal { since, words, hint });
+        }
     }
 
     /// Whether the CA says that it is revoked.
@@ -438,7 +479,10 @@ impl Task<'_> {
         let Some(revocation) = self.row.progress.revocation.clone() else {
             return;
         };
-        let Some(ca) = self.issuer_port() else { return };
+        let name = self.ca_of(&revocation);
+        let Some(ca) = self.issuer.ports.issuers.get(&name).cloned() else {
+            return self.no_such_ca(&name);
+        };
         let key = OrderKey {
             reference: revocation.reference,
             certificate: revocation.certificate,
@@ -446,11 +490,11 @@ impl Task<'_> {
         let now = self.now();
         match ca.look(&key).await {
             Ok(shown) if shown.state == OrderState::Revoked => {
-                self.succeeded();
+                self.answered(&name);
                 self.revoked();
             }
             Ok(_) => {
-                self.succeeded();
+                self.answered(&name);
                 let Some(open) = self.progress().revocation.as_mut() else {
                     return;
                 };
@@ -466,7 +510,7 @@ impl Task<'_> {
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.look_at = now.saturating_add(FIRST_SEARCH * 5).ok();
                 }
-                self.unread(&error);
+                self.unread(&name, &error);
             }
         }
     }

@@ -29,9 +29,10 @@ impl Task<'_> {
             Ok(None) => return,
             Err(error) => return self.failed(error.to_string(), None),
         };
+        let name = self.ca_of_order();
         match ca.challenges(&intent).await {
             Ok(wanted) => {
-                self.succeeded();
+                self.answered(&name);
                 let records = wanted.challenges.iter().map(|challenge| {
                     let (kind, data) = match &challenge.data {
                         ChallengeData::Txt(value) => ("TXT", value.clone()),
@@ -57,7 +58,7 @@ impl Task<'_> {
                     order.answer = Some(wanted.answer.unwrap_or_default());
                 }
             }
-            Err(error) => self.refused(HoldKind::Refused, &error),
+            Err(error) => self.refused(&name, &error),
         }
     }
 
@@ -131,7 +132,7 @@ impl Task<'_> {
                 false => now.saturating_add(LOOK_AGAIN).ok(),
             };
         }
-        self.succeeded();
+        self.stepped();
         Ok(())
     }
 

@@ -1,14 +1,15 @@
 //! Keys, files and the program that tells servers of a change.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::super::certificate::KeySource;
+use super::super::certificate::{Certificate, KeySource};
 use super::super::task::Task;
 use super::ca::key_of;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::{
-    Deployment as Run, Expected, Folder, KeyPlace, PrivateKey, Trouble, Wrong, check, fingerprint,
+    Deployment as Run, Expected, Folder, KeyKind, KeyPlace, PrivateKey, Trouble, Wrong, check,
+    fingerprint,
 };
 use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
 use crate::worker::crashpoint::reach;
@@ -40,6 +41,25 @@ impl Task<'_> {
         }
     }
 
+    /// The key that a new order takes: the one in use, if that is wanted. One that was revoked, or
+    /// is to be, is never used again; neither is one of another kind than the wanted one.
+    fn kept_key(
+        &self,
+        certificate: &Certificate,
+        folder: &Folder,
+        kind: KeyKind,
+    ) -> Result<Option<PrivateKey>, Trouble> {
+        let progress = &self.row.progress;
+        let installed = progress.installed.as_ref();
+        let is_revoked = installed.is_some_and(|one| one.revoked_at.is_some());
+        let current = folder.current().filter(|_| certificate.wanted.keeps_key);
+        let Some(current) = current.filter(|_| !is_revoked && progress.revocation.is_none()) else {
+            return Ok(None);
+        };
+        let key = folder.key(current)?;
+        Ok(key.filter(|key| key.kind() == Some(kind)))
+    }
+
     /// Begins an order: a key in a new version of the files, and the request that it signs. Nobody
     /// but this program can read it.
     pub(super) async fn make_key(&mut self) {
@@ -62,11 +82,16 @@ impl Task<'_> {
                 .map(|csr| (None, csr))
                 .map_err(|why| format!("{}: {why}", path.display())),
             KeySource::Made(kind) => {
-                let known = match (certificate.wanted.keeps_key, folder.current()) {
-                    (true, Some(current)) => folder.key(current).ok().flatten(),
-                    _ => None,
-                };
                 let kind = *kind;
+                let known = match self.kept_key(certificate, &folder, kind) {
+                    Ok(known) => known,
+                    Err(trouble) if trouble.may_pass => return self.failed(trouble.message, None),
+                    Err(trouble) => {
+                        let hint = "mend the file, or set `reuse_key = false`";
+                        let words = format!("the key to be used again: {trouble}");
+                        return self.hold(HoldKind::Key, words, Some(hint.to_owned()));
+                    }
+                };
                 let wish = certificate.wish();
                 // RSA takes seconds of computing.
                 let made = tokio::task::spawn_blocking(move || {
@@ -87,10 +112,11 @@ impl Task<'_> {
             return self.trouble(trouble);
         }
         reach("key-made");
-        self.succeeded();
+        self.stepped();
         let print = certificate.wanted.print.clone();
+        let ca = certificate.ca.clone();
         let after = installed
-            .filter(|one| one.print == print && one.revoked_at.is_none())
+            .filter(|one| one.print == print && one.ca == ca && one.revoked_at.is_none())
             .map(|one| After {
                 is_reissue: one.paid_until.is_some_and(|until| until > one.not_after),
                 reference: one.reference,
@@ -103,6 +129,7 @@ impl Task<'_> {
             progress.leftovers.append(&mut before.records);
         }
         progress.order = Some(Order {
+            ca,
             tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
             version,
             print,
@@ -128,12 +155,14 @@ impl Task<'_> {
             return;
         };
         let Some(key) = key_of(&order) else { return };
-        let Some(ca) = self.issuer.ports.issuers.get(&self.row.ca).cloned() else {
+        let name = self.ca_of_order();
+        let Some(ca) = self.issuer_port(&name) else {
             return;
         };
         let delivered = match ca.fetch(&key).await {
             Ok(Fetched::Certificates(delivered)) => delivered,
             Ok(Fetched::NotYet) => {
+                self.answered(&name);
                 let now = self.now();
                 if let Some(order) = self.progress().order.as_mut() {
                     order.look_at = Some(order.next_look(now));
@@ -141,8 +170,9 @@ impl Task<'_> {
                 }
                 return;
             }
-            Err(error) => return self.unread(&error),
+            Err(error) => return self.unread(&name, &error),
         };
+        self.answered(&name);
         let emails: Vec<String> = order.email.iter().cloned().collect();
         let expected = Expected {
             fingerprint: &order.fingerprint,
@@ -183,7 +213,7 @@ impl Task<'_> {
             Err(trouble) => return self.trouble(trouble),
         };
         reach("certificate-fetched");
-        self.succeeded();
+        self.stepped();
         self.say(
             "fetched",
             format!("{key}: serial number {}", came.facts.serial),
@@ -213,7 +243,7 @@ impl Task<'_> {
         if let Err(trouble) = folder.prune(certificate.keep) {
             tracing::warn!(%trouble, "an old version could not be removed");
         }
-        self.succeeded();
+        self.stepped();
         let now = self.now();
         let deploys = certificate.wanted.deploys;
         let facts = live.facts;
@@ -228,6 +258,7 @@ impl Task<'_> {
         let before = progress.installed.take();
         let before = before.filter(|one| one.serial == facts.serial);
         progress.installed = Some(Installed {
+            ca: order.ca,
             version: live.version,
             serial: facts.serial,
             issuer: facts.issuer,
@@ -253,6 +284,32 @@ impl Task<'_> {
         let hold = progress.hold.take();
         progress.hold = hold.filter(|_| order.is_fetched_again);
         progress.order = None;
+        if !order.is_fetched_again {
+            let renewal = certificate.wanted.renew_before;
+            let renewal = renewal.renew_at(facts.not_before, facts.not_after);
+            self.judge_life(renewal, facts.not_after, order.submitted_at);
+        }
+    }
+
+    /// Holds a certificate that is due again when it is installed, where the next one would be too:
+    /// each costs an order.
+    fn judge_life(&mut self, renewal: Timestamp, end: Timestamp, ordered: Option<Timestamp>) {
+        let is_due = renewal <= self.now();
+        let progress = self.progress();
+        let was_due = std::mem::replace(&mut progress.was_due_at_once, is_due);
+        // One that only came late is renewed once.
+        let is_born_so = ordered.is_none_or(|at| renewal <= at);
+        if !is_due || !(is_born_so || was_due) {
+            return;
+        }
+        let words = format!(
+            "the CA issued a certificate until {end}, which is due for renewal since {renewal}: already when it was installed"
+        );
+        let hint = format!(
+            "make `renew_before` shorter, or ask the CA; `prevalidate certificate issue {} --again` orders a new one",
+            self.row.name
+        );
+        self.hold(HoldKind::Short, words, Some(hint));
     }
 
     /// Runs the program that tells the servers.
@@ -277,7 +334,9 @@ impl Task<'_> {
         let now = self.now();
         match outcome {
             Ok(()) => {
-                self.say("deployed", certificate.deploy.join(" "));
+                // Never its arguments: they may hold secrets.
+                let program = certificate.deploy.first().cloned();
+                self.say("deployed", program.unwrap_or_default());
                 self.progress().deployment = None;
             }
             Err(why) => {
@@ -288,8 +347,11 @@ impl Task<'_> {
                     open.at = now.saturating_add(wait).unwrap_or(now);
                     open.trouble = Some(why);
                 }
-                // People hear of it at the end of this run, and the next one tries again.
-                self.leave();
+                // People hear of it at the end of this run, and the next one tries again. An order
+                // under way goes on.
+                if self.row.progress.order.is_none() {
+                    self.leave();
+                }
             }
         }
     }
