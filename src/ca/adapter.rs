@@ -26,6 +26,8 @@ pub struct Adapter {
     pub url_hint: &'static str,
     /// The address that counts where none is written.
     pub default_url: fn(&Values) -> Option<&'static str>,
+    /// How many calls a second are made where the configuration does not say.
+    pub rate: u32,
     /// What the values ask for beyond their rows.
     pub conditions: fn(&Values) -> Conditions,
     /// The kind's own keys of a `[[client]]`.

@@ -17,6 +17,7 @@ mod login;
 mod organisations;
 mod record;
 mod settings;
+pub mod table;
 mod wire;
 
 use std::fmt;
@@ -37,6 +38,7 @@ use self::wire::Detail;
 use super::http::answer::Answer;
 use super::http::redact::clean;
 use super::http::{Call, Http, Kind};
+use super::selector::PerClient;
 use super::validation::{self, Method};
 use super::{
     CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
@@ -99,6 +101,8 @@ pub struct DigiCert {
     http: Http,
     login: Login,
     settings: Settings,
+    /// What is configured for an organisation.
+    organisations: PerClient<Organisation>,
     /// How many answers in a row were 429.
     throttled: AtomicUsize,
 }
@@ -113,6 +117,7 @@ impl DigiCert {
         Ok(Self {
             http: Http::new(&settings.reach, clock)?,
             login: Login::new(settings.api_key.clone()),
+            organisations: PerClient::new(settings.organisations.clone()),
             settings,
             throttled: AtomicUsize::new(0),
         })

@@ -2,12 +2,18 @@
 //! and makes the adapter for an account of them.
 
 pub use super::adapter::{Adapter, Connect};
+use super::digicert::table as digicert;
 use super::internetx::table as internetx;
 use super::sectigo::table as sectigo;
 use super::swisssign::table as swisssign;
 
 /// Every kind, in the order in which the documentation names them.
-pub static ADAPTERS: [&Adapter; 3] = [&swisssign::ADAPTER, &sectigo::ADAPTER, &internetx::ADAPTER];
+pub static ADAPTERS: &[&Adapter] = &[
+    &swisssign::ADAPTER,
+    &sectigo::ADAPTER,
+    &internetx::ADAPTER,
+    &digicert::ADAPTER,
+];
 
 /// The keys of the kind that the reference configuration shows.
 pub const REFERENCE_KEYS: &[&str] = swisssign::KEYS;

@@ -20,7 +20,6 @@ mod settings;
 pub mod table;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +36,7 @@ pub use self::settings::{
 use super::http::answer::Answer;
 use super::http::redact::clean;
 use super::http::{Body, Call, Http, Kind};
+use super::selector::PerClient;
 use super::validation::{self, Method};
 use super::{
     CaError, Client, ClientSelector, Failure, Issuing, Listing, Started, Submission, Validation,
@@ -70,8 +70,8 @@ pub struct Sectigo {
     settings: Settings,
     /// When the password's end was last asked for.
     password_read_at: Mutex<Option<Timestamp>>,
-    /// The ids of organisations that the settings name.
-    ids: Mutex<BTreeMap<ClientSelector, String>>,
+    /// How missing domains of an organisation are created.
+    creation: PerClient<Creation>,
 }
 
 impl Sectigo {
@@ -84,9 +84,9 @@ impl Sectigo {
         Ok(Self {
             http: Http::new(&settings.reach, Arc::clone(&clock))?,
             credentials: Credentials::new(&settings, clock)?,
+            creation: PerClient::new(settings.creation.clone()),
             settings,
             password_read_at: Mutex::default(),
-            ids: Mutex::default(),
         })
     }
 

@@ -1,8 +1,11 @@
 //! Which of several clients a person means by a name: the exact one, or by a pattern the only one
-//! that fits.
+//! that fits; and what is configured for a client.
 
-use super::Client;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::http::redact::clean;
+use super::{CaError, Client, ClientSelector, Validation};
 
 /// What came of looking for a name among clients.
 pub(super) enum Found {
@@ -84,6 +87,53 @@ fn names(clients: &[Client]) -> String {
         shown.join(", ")
     } else {
         format!("{} and {more} more", shown.join(", "))
+    }
+}
+
+/// What the configuration says of each client, to be found by the CA's key for it.
+pub(super) struct PerClient<T> {
+    rows: Vec<(ClientSelector, T)>,
+    /// The keys of the clients that are configured by name.
+    keys: Mutex<BTreeMap<ClientSelector, String>>,
+}
+
+impl<T> PerClient<T> {
+    pub(super) fn new(rows: Vec<(ClientSelector, T)>) -> Self {
+        Self {
+            rows,
+            keys: Mutex::default(),
+        }
+    }
+
+    /// What is configured for the client with this key. A client that is configured by name is found
+    /// once.
+    pub(super) async fn of(
+        &self,
+        client: &str,
+        ca: &dyn Validation,
+    ) -> Result<Option<&T>, CaError> {
+        for (selector, row) in &self.rows {
+            if let ClientSelector::Reference(key) = selector {
+                if key == client {
+                    return Ok(Some(row));
+                }
+                continue;
+            }
+            let lock = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = lock().get(selector).cloned();
+            let key = match known {
+                Some(key) => key,
+                None => {
+                    let key = ca.find_client(selector).await?.reference;
+                    lock().insert(selector.clone(), key.clone());
+                    key
+                }
+            };
+            if key == client {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 }
 

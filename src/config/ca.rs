@@ -23,13 +23,16 @@ pub(super) const CA: Schema = Schema {
 /// The kind of an account, as far as it is written: also of one that has faults.
 pub(super) fn kind(section: &Section<'_>) -> Option<&'static Adapter> {
     let kind = section.peek("kind")?;
-    let mut all = registry::ADAPTERS.into_iter();
-    all.find(|adapter| adapter.kind.name == kind)
+    let mut all = registry::ADAPTERS.iter();
+    all.find(|adapter| adapter.kind.name == kind).copied()
 }
 
 /// Reads one account; `None` only after a fault was reported.
 pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
-    let kinds = registry::ADAPTERS.map(|adapter| (adapter.kind.name, adapter));
+    let kinds: Vec<_> = registry::ADAPTERS
+        .iter()
+        .map(|adapter| (adapter.kind.name, *adapter))
+        .collect();
     let kind = section.choice("kind", &kinds);
     // Without a kind the keys are those of the first: most accounts are of it.
     let shape = kind.unwrap_or(registry::ADAPTERS[0]);
@@ -78,10 +81,9 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
     Some(CaSettings {
         kind: kind.filter(|_| whole)?,
         url: url?,
-        // No CA documents a limit; this one is kind.
         rate: rate
             .unwrap_or(Ok(Rate {
-                count: 2,
+                count: shape.rate,
                 per: Duration::from_secs(1),
             }))
             .ok()?,

@@ -1,7 +1,7 @@
 //! `[[client]]`: whose domains, which CA, which provider; and that every name stands once at each
 //! client (faults G04).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -31,6 +31,7 @@ pub(super) const CLIENT: Schema = Schema {
 static ANY_CLIENT: LazyLock<Schema> = LazyLock::new(|| {
     let own = registry::ADAPTERS.iter();
     let own = own.flat_map(|adapter| adapter.client_settings.iter().map(|setting| setting.key));
+    let own: BTreeSet<&'static str> = own.collect();
     let keys: Vec<&'static str> = CLIENT.keys.iter().copied().chain(own).collect();
     Schema {
         path: CLIENT.path,
@@ -51,13 +52,21 @@ fn own_settings(section: &Section<'_>, kind: &Adapter) -> Values {
         }
     }
     let own = |key: &str| kind.client_settings.iter().any(|own| own.key == key);
-    for other in registry::ADAPTERS {
-        for setting in other.client_settings {
-            if section.has(setting.key) && !own(setting.key) {
-                let message = format!("is for clients of the kind \"{}\"", other.kind.name);
-                section.fault(setting.key, message);
-            }
-        }
+    let all = registry::ADAPTERS.iter();
+    let others: BTreeSet<&str> = all
+        .flat_map(|other| other.client_settings.iter().map(|setting| setting.key))
+        .filter(|key| section.has(key) && !own(key))
+        .collect();
+    for key in others {
+        let kinds = registry::ADAPTERS.iter().filter(|other| {
+            let mut known = other.client_settings.iter();
+            known.any(|setting| setting.key == key)
+        });
+        let kinds: Vec<_> = kinds
+            .map(|other| format!("\"{}\"", other.kind.name))
+            .collect();
+        let message = format!("is for clients of the kind {}", kinds.join(" or "));
+        section.fault(key, message);
     }
     values
 }
@@ -134,14 +143,19 @@ impl<'a> Clients<'a> {
             .iter()
             .filter_map(|section| self.client(section, &mut used))
             .collect();
-        // A domain that names none may be any provider's.
+        // A domain that names none may be any provider's, and so may the record of an order.
+        let brings_records = self.cas.values().flatten().any(|account| {
+            let issuing = account.kind.issuing;
+            issuing.is_some_and(|kind| kind.validates_in_order)
+        });
         let auto = |client: &ClientSettings| {
             client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none())
         };
         let unused = self
             .providers
             .iter()
-            .filter(|(name, _)| !used.contains(name) && !clients.iter().any(auto));
+            .filter(|(name, _)| !used.contains(name) && !brings_records)
+            .filter(|_| !clients.iter().any(auto));
         for (name, table) in unused {
             reader.notice(
                 Some(table.line),
@@ -157,6 +171,10 @@ impl<'a> Clients<'a> {
         let account = ca.as_ref().and_then(|name| self.cas.get(name)?.as_ref());
         self.is_sandbox = account.is_some_and(|account| is_loopback(&account.url));
         let kind = ca.as_ref().and_then(|name| self.kinds.get(name).copied());
+        if kind.is_some_and(|kind| kind.issuing.is_some_and(|kind| !kind.has_clients)) {
+            let why = "needs no [[client]]: each order there brings its own record";
+            section.fault("ca", why);
+        }
         let selector = match (section.has("reference"), section.has("name")) {
             (true, true) => {
                 section.fault("reference", "give `name` or `reference`, not both");

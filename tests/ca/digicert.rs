@@ -13,7 +13,7 @@ use prevalidate::ca::conformance::{self, Stage};
 use prevalidate::ca::digicert::{DigiCert, Label, Organisation, Settings};
 use prevalidate::ca::http::{Reach, SecretReader};
 use prevalidate::ca::validation::Method;
-use prevalidate::ca::{CaError, Failure, Validation, Verdict};
+use prevalidate::ca::{CaError, ClientSelector, Failure, Validation, Verdict};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{Challenge, ChallengeData, DomainName, Registration};
 use prevalidate::sandbox::clock::ShiftedClock;
@@ -90,7 +90,7 @@ impl Lab {
             method,
             label,
             organisations: vec![(
-                client(),
+                ClientSelector::Reference(client()),
                 Organisation {
                     creates: true,
                     validations: vec!["ov".to_owned()],

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::wire::{self, Detail};
-use super::{DigiCert, after_the_call};
+use super::{DigiCert, Organisation, after_the_call};
 use super::{entry, record};
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
@@ -30,11 +30,8 @@ impl DigiCert {
         if let Some(found) = self.find(name).await? {
             return self.adopt(client, name, found);
         }
-        if !self
-            .settings
-            .organisation(client)
-            .is_some_and(|one| one.creates)
-        {
+        let configured = self.configured(client).await?;
+        if !configured.is_some_and(|one| one.creates) {
             let why = format!("DigiCert does not have the domain for organisation {client}");
             return Err(self.http.error(Failure::Refused, &call, &why).with_hint(
                 "Add it in CertCentral, or set `create_domains = true` for the client.",
@@ -116,7 +113,7 @@ impl DigiCert {
         let mut body = json!({
             "name": name.as_str(),
             "organization": {"id": id},
-            "validations": self.validations(Some(client), &[]),
+            "validations": validations(self.configured(client).await?, &[]),
             // Without a method DigiCert sends mail to the domain's addresses at once.
             "dcv_method": self.settings.form().word(),
         });
@@ -161,9 +158,12 @@ impl DigiCert {
         if known.registration.challenge.is_some() {
             return Ok(known.registration);
         }
-        let organisation = known.organisation.as_ref().map(|(id, _)| id.as_str());
+        let configured = match &known.organisation {
+            Some((id, _)) => self.configured(id).await?,
+            None => None,
+        };
         call.body = Body::Json(json!({
-            "validations": self.validations(organisation, &known.types),
+            "validations": validations(configured, &known.types),
             "dcv_method": self.settings.form().word(),
         }));
         let answer = self.call(&call).await?;
@@ -244,22 +244,24 @@ impl DigiCert {
         })
     }
 
-    /// The types to submit for: those of the configuration, else those that the domain has.
-    fn validations(
-        &self,
-        organisation: Option<&str>,
-        known: &[(String, Option<jiff::Timestamp>)],
-    ) -> Value {
-        let configured = organisation
-            .and_then(|id| self.settings.organisation(id))
-            .map(|one| one.validations.iter().map(String::as_str).collect());
-        let mut types: Vec<&str> = configured.unwrap_or_default();
-        if types.is_empty() {
-            types = known.iter().map(|(one, _)| one.as_str()).collect();
-        }
-        if types.is_empty() {
-            types.push(USUAL);
-        }
-        types.iter().map(|one| json!({"type": one})).collect()
+    /// What the configuration says of an organisation.
+    async fn configured(&self, organisation: &str) -> Result<Option<&Organisation>, CaError> {
+        self.organisations.of(organisation, self).await
     }
+}
+
+/// The types to submit for: those of the configuration, else those that the domain has.
+fn validations(
+    configured: Option<&Organisation>,
+    known: &[(String, Option<jiff::Timestamp>)],
+) -> Value {
+    let configured = configured.map(|one| one.validations.iter().map(String::as_str).collect());
+    let mut types: Vec<&str> = configured.unwrap_or_default();
+    if types.is_empty() {
+        types = known.iter().map(|(one, _)| one.as_str()).collect();
+    }
+    if types.is_empty() {
+        types.push(USUAL);
+    }
+    types.iter().map(|one| json!({"type": one})).collect()
 }

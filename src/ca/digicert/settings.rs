@@ -6,7 +6,7 @@ use std::fmt;
 use super::record::{Form, Label};
 use crate::ca::http::{Reach, SecretReader, is_loopback};
 use crate::ca::validation::Method;
-use crate::ca::{CaError, Failure};
+use crate::ca::{CaError, ClientSelector, Failure};
 
 /// The instance in the United States.
 pub const URL: &str = "https://www.digicert.com/services/v2";
@@ -18,7 +18,7 @@ const MOST_RATE: f64 = 1000.0 / 180.0;
 
 /// The types of validation that an organisation can have for a domain. DigiCert takes lower case
 /// only.
-const TYPES: [&str; 4] = ["ov", "ev", "cs", "ev_cs"];
+pub(super) const TYPES: [&str; 4] = ["ov", "ev", "cs", "ev_cs"];
 
 /// One account.
 #[derive(Clone)]
@@ -31,8 +31,8 @@ pub struct Settings {
     pub method: Method,
     /// Where a TXT record is.
     pub label: Label,
-    /// What is configured for organisations, by id.
-    pub organisations: Vec<(String, Organisation)>,
+    /// What is configured for organisations.
+    pub organisations: Vec<(ClientSelector, Organisation)>,
 }
 
 /// What is configured for an organisation.
@@ -76,11 +76,11 @@ impl Settings {
                 "`rate` is more than DigiCert allows, 1000 calls in 3 minutes: write at most \"5/s\"",
             );
         }
-        for (id, organisation) in &self.organisations {
+        for (selector, organisation) in &self.organisations {
             let wrong = organisation.validations.iter();
             let wrong = wrong.filter_map(|one| Organisation::check_type(one).err());
             if let Some(why) = wrong.into_iter().next() {
-                return refused(&format!("`validations` of organisation {id} {why}"));
+                return refused(&format!("`validations` of organisation {selector} {why}"));
             }
         }
         Ok(())
@@ -92,11 +92,6 @@ impl Settings {
             method: self.method,
             label: self.label,
         }
-    }
-
-    pub(super) fn organisation(&self, id: &str) -> Option<&Organisation> {
-        let found = self.organisations.iter().find(|(known, _)| known == id);
-        found.map(|(_, organisation)| organisation)
     }
 }
 

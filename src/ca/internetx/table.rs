@@ -34,6 +34,7 @@ pub static ADAPTER: Adapter = Adapter {
     settings: SETTINGS,
     url_hint: "for InterNetX https://api.autodns.com/v1, or https://api.demo.autodns.com/v1",
     default_url: |_| None,
+    rate: 2,
     conditions: |_| Conditions::default(),
     client_settings: &[],
     hosts: &["autodns.com"],

@@ -1,8 +1,6 @@
 //! Domains as SCM keeps them beside their validations: found by name, created and delegated where
 //! the configuration says so, deleted by order of a person.
 
-use std::sync::PoisonError;
-
 use serde_json::{Value, json};
 
 use super::error::Endpoint;
@@ -11,7 +9,7 @@ use super::{Creation, Sectigo};
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::json as lenient;
-use crate::ca::{CaError, ClientSelector, Failure};
+use crate::ca::{CaError, Failure};
 use crate::prevalidation::{DomainName, Registration};
 
 /// What decides whether a domain can be validated for an organisation.
@@ -31,7 +29,7 @@ impl Sectigo {
         client: &str,
         name: &DomainName,
     ) -> Result<Registration, CaError> {
-        let creation = self.creation_for(client).await?;
+        let creation = self.creation.of(client, self).await?;
         let call = Call::new(Kind::Effect, "add", name.as_str(), &[]);
         let mut domain = self.find(name).await?;
         if domain.is_none() {
@@ -71,33 +69,6 @@ impl Sectigo {
             ));
         }
         self.status(name).await
-    }
-
-    /// How missing domains of an organisation are created; an organisation that the settings name is
-    /// found once.
-    async fn creation_for(&self, client: &str) -> Result<Option<&Creation>, CaError> {
-        for (selector, creation) in &self.settings.creation {
-            if let ClientSelector::Reference(id) = selector {
-                if id == client {
-                    return Ok(Some(creation));
-                }
-                continue;
-            }
-            let lock = || self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = lock().get(selector).cloned();
-            let id = match known {
-                Some(id) => id,
-                None => {
-                    let id = self.organisation(selector).await?.reference;
-                    lock().insert(selector.clone(), id.clone());
-                    id
-                }
-            };
-            if id == client {
-                return Ok(Some(creation));
-            }
-        }
-        Ok(None)
     }
 
     /// Deletes the domain with its validation.

@@ -46,6 +46,7 @@ pub static ADAPTER: Adapter = Adapter {
     settings: SETTINGS,
     url_hint: "for Sectigo https://cert-manager.com/api",
     default_url,
+    rate: 2,
     conditions,
     client_settings: CLIENT_SETTINGS,
     hosts: &["cert-manager.com", "sectigo.com"],

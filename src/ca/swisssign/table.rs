@@ -38,6 +38,7 @@ pub static ADAPTER: Adapter = Adapter {
     settings: SETTINGS,
     url_hint: "for SwissSign https://api.ra.swisssign.ch, or its pre-production",
     default_url: |_| None,
+    rate: 2,
     conditions: |_| Conditions::default(),
     client_settings: &[],
     hosts: &["swisssign.ch"],

@@ -1,7 +1,6 @@
 //! Who calls, and what happens when the answer does not come from the API.
 
 use super::*;
-use prevalidate::ca::ClientSelector;
 use prevalidate::sandbox::digicert::Rights;
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! The list page by page, and organisations.
 
 use super::*;
-use prevalidate::ca::ClientSelector;
 use prevalidate::prevalidation::Status;
 
 async fn with_domains(count: usize, change: impl FnOnce(&mut Behaviour)) -> Lab {

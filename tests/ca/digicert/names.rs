@@ -91,7 +91,8 @@ async fn a_name_that_is_created_meanwhile_is_found_and_one_that_is_not_visible_i
         assert_eq!(lab.cc.names(), ["new.test"]);
     }
     let lab = Lab::start(|_| {}).await;
-    let stranger = lab.other(|settings| settings.organisations[0].0 = "5".to_owned());
+    let stranger = lab
+        .other(|settings| settings.organisations[0].0 = ClientSelector::Reference("5".to_owned()));
     let error = stranger
         .register("5", &[name("new.test")])
         .await
