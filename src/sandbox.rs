@@ -9,13 +9,16 @@ pub mod ca;
 pub mod clock;
 pub mod digicert;
 pub mod dns;
-pub mod guests;
 pub mod internetx;
+pub mod kind;
 mod line;
 mod look;
+pub mod registry;
 mod secret;
 pub mod sectigo;
+pub mod service;
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,22 +27,18 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rand::distr::{Alphanumeric, SampleString};
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use secrecy::SecretString;
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::prevalidation::DomainName;
-use ca::{Behaviour, Ca, CaOptions, Lifetimes, published_lifetimes};
+use ca::Ca;
+pub use ca::kind::{CLIENT, USER};
 use clock::ShiftedClock;
 use dns::{Dns, Follow, Zone};
-use guests::Guest;
+use kind::{Guest, Kind, Table, path_of};
 use secret::{about, write_secret};
 
-/// The service account of a sandbox.
-pub const USER: &str = "MPKI0000001.AutoRAO";
-/// The client of a sandbox.
-pub const CLIENT: &str = "MPKI0000001 - Muster AG";
 /// The name of the key that signs updates.
 pub const TSIG_KEY: &str = "prevalidate";
 
@@ -49,32 +48,25 @@ pub struct Options {
     pub directory: PathBuf,
     /// What time it is; the sandbox may shift its own away from it.
     pub clock: Arc<dyn Clock>,
-    /// Where the CA listens; port 0: any.
+    /// Where the first CA listens; port 0: any.
     pub ca: SocketAddr,
     /// Where the primary name server listens; port 0: any.
     pub dns: SocketAddr,
-    /// The key of the CA's account; none: a random one.
+    /// The secret of the first CA's account; none: a random one.
     pub api_key: Option<SecretString>,
     /// One zone for each: SOA, NS, A and a TXT record with SPF at the apex.
     pub domains: Vec<DomainName>,
     /// The secondaries of all zones.
     pub secondaries: Vec<Follow>,
-    /// What is unknown about the real CA.
-    pub behaviour: Behaviour,
-    /// Whether the configuration names the CA of the first kind.
-    pub is_first: bool,
-    /// A Sectigo beside it, and how it behaves; the domains are those of both.
-    pub sectigo: Option<sectigo::Behaviour>,
-    /// An InterNetX beside it, and how it behaves.
-    pub internetx: Option<internetx::Behaviour>,
-    /// How proofs end.
-    pub lifetimes: Lifetimes,
+    /// The kinds of CA that the configuration names, each with its switches. All of them have the
+    /// domains; the first has the address and the key.
+    pub kinds: Vec<(&'static Kind, Value)>,
     /// Of references, tokens, order and perspectives; not of the secrets.
     pub seed: u64,
 }
 
 impl Options {
-    /// Any ports, one secondary that follows at once, friendly behaviour, published lifetimes.
+    /// Any ports, one secondary that follows at once, a SwissSign that behaves in a friendly way.
     pub fn new(
         directory: impl Into<PathBuf>,
         clock: Arc<dyn Clock>,
@@ -89,11 +81,7 @@ impl Options {
             api_key: None,
             domains,
             secondaries: vec![Follow::Now],
-            behaviour: Behaviour::default(),
-            is_first: true,
-            sectigo: None,
-            internetx: None,
-            lifetimes: published_lifetimes(),
+            kinds: vec![(&ca::kind::KIND, (ca::kind::KIND.switches)())],
             seed: 1,
         }
     }
@@ -102,15 +90,14 @@ impl Options {
 /// A running sandbox. Dropping it stops it; the secrets stay in the directory.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The CA.
-    pub ca: Ca,
+    /// The SwissSign. It runs even where the configuration does not name it.
+    pub ca: Arc<Ca>,
     /// The name servers.
     pub dns: Arc<Dns>,
-    /// The CAs of other kinds.
-    pub guests: Vec<Guest>,
+    /// The CAs that the configuration names, each with its kind.
+    pub guests: Vec<(&'static Kind, Arc<dyn Guest>)>,
     /// The time of all.
     pub clock: Arc<ShiftedClock>,
-    is_first: bool,
     directory: PathBuf,
     domains: Vec<DomainName>,
 }
@@ -124,9 +111,7 @@ impl Sandbox {
         let Options {
             directory,
             domains,
-            behaviour,
-            lifetimes,
-            seed,
+            mut kinds,
             ..
         } = options;
         let clock = ShiftedClock::over(options.clock);
@@ -140,87 +125,61 @@ impl Sandbox {
         for domain in &domains {
             dns.add_zone(Zone::new(domain.as_str()).txt(domain.as_str(), "v=spf1 mx -all"));
         }
-        let random = || SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), 64));
-        let api_key = options.api_key.unwrap_or_else(random);
         let tsig: [u8; 32] = rand::random();
         dns.add_key(TSIG_KEY, &tsig);
-        write_secret(&directory.join("api.key"), api_key.expose_secret())?;
         write_secret(&directory.join("tsig.key"), &tsig_keygen(TSIG_KEY, &tsig))?;
+        let named = kinds.len();
+        if kinds
+            .iter()
+            .all(|(kind, _)| kind.name != ca::kind::KIND.name)
+        {
+            kinds.push((&ca::kind::KIND, (ca::kind::KIND.switches)()));
+        }
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        // The address is for the CA that was asked for first.
-        let (first, next) = match options.is_first {
-            true => (options.ca, any),
-            false => (any, options.ca),
-        };
         let mut guests = Vec::new();
-        let table = |listen| guests::Table {
-            directory: &directory,
-            listen,
-            clock: Arc::clone(&clock),
-            dns: Arc::clone(&dns),
-            domains: &domains,
-            seed,
-        };
-        let has_sectigo = options.sectigo.is_some();
-        if let Some(behaviour) = options.sectigo {
-            let guest = Guest::sectigo(table(next), behaviour).await;
-            guests.push(guest.map_err(|error| about(error, "listen for Sectigo on", next))?);
+        for (at, (kind, switches)) in kinds.into_iter().enumerate() {
+            let table = Table {
+                directory: &directory,
+                listen: if at == 0 { options.ca } else { any },
+                key: options.api_key.clone().filter(|_| at == 0),
+                clock: Arc::clone(&clock),
+                dns: Arc::clone(&dns),
+                domains: &domains,
+                seed: options.seed,
+            };
+            guests.push((kind, (kind.start)(table, switches).await?));
         }
-        if let Some(behaviour) = options.internetx {
-            let listen = if has_sectigo { any } else { next };
-            let guest = Guest::internetx(table(listen), behaviour).await;
-            guests.push(guest.map_err(|error| about(error, "listen for InterNetX on", listen))?);
-        }
-        let zones = Arc::clone(&dns);
-        let ca = Ca::start(CaOptions {
-            clock: Arc::clone(&clock),
-            listen: first,
-            user: USER.to_owned(),
-            api_key,
-            clients: vec![CLIENT.to_owned()],
-            lifetimes,
-            behaviour,
-            seed,
-            name_servers: Arc::new(move |name| zones.servers_for(name)),
-            dns: Some(Arc::clone(&dns)),
+        let ca = guests.iter().find_map(|(_, guest)| {
+            let guest: Arc<dyn Any + Send + Sync> = Arc::<dyn Guest>::clone(guest);
+            guest.downcast::<Ca>().ok()
         });
-        let ca = ca
-            .await
-            .map_err(|error| about(error, "listen for the CA on", first))?;
-        let root = directory.join("root.pem");
-        std::fs::write(&root, ca.root_pem())
-            .map_err(|error| about(error, "write the root", root.display()))?;
+        let ca = ca.ok_or_else(|| io::Error::other("the sandbox has no SwissSign"))?;
+        guests.truncate(named);
         Ok(Self {
             ca,
             dns,
             guests,
             clock,
-            is_first: options.is_first,
             directory,
             domains,
         })
     }
 
-    /// Stops both parts. Dropping does the same.
+    /// Stops all parts. Dropping does the same.
     pub fn stop(&self) {
         self.ca.stop();
-        self.guests.iter().for_each(Guest::stop);
+        self.guests.iter().for_each(|(_, guest)| guest.stop());
         self.dns.stop();
     }
 
     /// A configuration (TOML) for `prevalidate` that uses this sandbox.
     pub fn configuration(&self) -> String {
-        // Strings and arrays of strings are written alike in JSON and TOML.
-        let path = |before: &str, file: &str| {
-            json!(format!("{before}{}", self.directory.join(file).display()))
-        };
+        // Arrays of strings are written alike in JSON and TOML.
         let servers = json!(self.dns.addresses());
-        let mut cas = Vec::new();
-        if self.is_first {
-            cas.push(self.first());
-        }
         let guests = self.guests.iter();
-        cas.extend(guests.map(|guest| guest.sections(&self.directory, &self.domains)));
+        let cas: Vec<_> = guests
+            .map(|(_, guest)| guest.sections(&self.directory, &self.domains))
+            .collect();
         let mut text = format!(
             r#"[policy]
 mode = "manage"
@@ -241,8 +200,11 @@ settle = "0s"
 "#,
             cas = cas.join("\n"),
             primary = self.dns.address(),
-            store = path("sqlite:", "prevalidate.db"),
-            tsig = path("", "tsig.key"),
+            store = json!(format!(
+                "sqlite:{}",
+                self.directory.join("prevalidate.db").display()
+            )),
+            tsig = path_of(&self.directory, "tsig.key"),
         );
         for domain in &self.domains {
             // Writing to a String cannot fail.
@@ -254,33 +216,12 @@ settle = "0s"
         text
     }
 
-    /// The sections of the first CA and its client.
-    fn first(&self) -> String {
-        format!(
-            r#"[ca.sandbox]
-kind = "swisssign"
-url = "{url}"
-user = "{USER}"
-api_key = {{ file = {api_key} }}
-rate = "50/s"
-
-[[client]]
-ca = "sandbox"
-name = "{CLIENT}"
-provider = "sandbox"
-domains = {domains}
-"#,
-            url = self.ca.url(),
-            api_key = json!(self.directory.join("api.key").display().to_string()),
-            domains = json!(self.domains),
-        )
-    }
-
     /// Where the CAs of the configuration are called, each with its kind.
     pub fn urls(&self) -> Vec<(&'static str, String)> {
-        let first = self.is_first.then(|| ("swisssign", self.ca.url()));
-        let guests = self.guests.iter().map(|guest| (guest.kind(), guest.url()));
-        first.into_iter().chain(guests).collect()
+        let guests = self.guests.iter();
+        guests
+            .map(|(kind, guest)| (kind.name, guest.url()))
+            .collect()
     }
 }
 

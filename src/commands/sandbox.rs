@@ -7,19 +7,22 @@ use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::switches::switches;
+use self::switches::{Switches, listed};
 use super::{Exit, Failed, wire};
 use crate::output::Output;
 use crate::prevalidation::DomainName;
-use crate::sandbox::ca::{Behaviour, REQUESTS};
+use crate::sandbox::ca::REQUESTS;
 use crate::sandbox::dns::Follow;
-use crate::sandbox::{Options, Sandbox, internetx, sectigo};
+use crate::sandbox::kind::Kind;
+use crate::sandbox::registry::KINDS;
+use crate::sandbox::{Options, Sandbox};
 
 /// The zones of a sandbox for which nobody named others.
 const DOMAINS: [&str; 2] = ["example.test", "déjà-vu.example"];
@@ -31,13 +34,14 @@ pub(super) struct SandboxArgs {
     /// first one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     ca: SocketAddr,
-    /// Which kind of CA: swisssign, sectigo or internetx; may be repeated, then each has the domains
-    #[arg(long = "ca-kind", value_name = "KIND", default_value = "swisssign")]
-    kinds: Vec<CaKind>,
+    /// Which kind of CA; may be repeated, then each has the domains
+    #[arg(long = "ca-kind", value_name = "KIND", default_value = KINDS[0].name, value_parser = kinds())]
+    kinds: Vec<&'static Kind>,
     /// Where the primary name server listens: a loopback address; port 0 means any port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     dns: SocketAddr,
-    /// The API key of the CA's account; a random one otherwise
+    /// The secret of the CA's account, an API key or a password; a random one otherwise. Of several
+    /// CAs this is the first one's
     #[arg(long, value_name = "KEY", value_parser = |text: &str| Ok::<_, String>(SecretString::from(text)))]
     key: Option<SecretString>,
     /// A domain, with a zone of its own that holds SPF; may be repeated [default: example.test,
@@ -48,8 +52,8 @@ pub(super) struct SandboxArgs {
     /// (30s); may be repeated
     #[arg(long = "secondary", value_name = "HOW", default_value = "now")]
     secondaries: Vec<Follow>,
-    /// How the CA behaves, or `sectigo.KEY=VALUE` and `internetx.KEY=VALUE` for those; `--fault help`
-    /// lists the switches; may be repeated
+    /// How the CA behaves: KEY=VALUE for swisssign, KIND.KEY=VALUE for the others, such as
+    /// `sectigo.orders=hang`; `--fault help` lists the switches; may be repeated
     #[arg(long = "fault", value_name = "KEY=VALUE")]
     faults: Vec<String>,
     /// How long every call of the CA takes at least, milliseconds
@@ -63,15 +67,16 @@ pub(super) struct SandboxArgs {
 
 pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, Failed> {
     if args.faults.iter().any(|fault| fault == "help") {
-        output.text(&switches());
-        let mut all = json!(Behaviour::default());
-        all["sectigo"] = json!(sectigo::Behaviour::default());
-        all["internetx"] = json!(internetx::Behaviour::default());
-        output.json(&all);
+        output.text(&listed());
+        output.json(&Switches::new().json());
         return Ok(Exit::Done);
     }
-    let (behaviours, domains) = (behaviours(&args)?, domains(&args.domains)?);
-    let asked_for = |kind| args.kinds.contains(&kind);
+    let (switches, domains) = (switched(&args)?, domains(&args.domains)?);
+    let kinds = KINDS.iter().filter(|kind| {
+        let mut asked_for = args.kinds.iter();
+        asked_for.any(|asked| asked.name == kind.name)
+    });
+    let kinds = kinds.map(|kind| (*kind, switches.of(kind))).collect();
     let stop = stop_on_signal()?;
     let place = Place::make(args.dir.as_deref(), "sandbox")?;
     if place.path().join("prevalidate.db").exists() {
@@ -85,10 +90,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         dns: args.dns,
         api_key: args.key,
         secondaries: args.secondaries,
-        behaviour: behaviours.0,
-        is_first: asked_for(CaKind::Swisssign),
-        sectigo: asked_for(CaKind::Sectigo).then_some(behaviours.1),
-        internetx: asked_for(CaKind::Internetx).then_some(behaviours.2),
+        kinds,
         ..Options::new(place.path(), wire::clock(), domains)
     };
     let sandbox = Sandbox::start(options)
@@ -142,9 +144,13 @@ fn introduce(sandbox: &Sandbox, directory: &Path, output: &Output) {
         "  {program} --config {file} plan     shows what would be done"
     ));
     output.notice(&format!("  {program} --config {file} run      does it"));
-    if urls.iter().any(|(kind, _)| *kind == "swisssign") {
+    for url in sandbox
+        .guests
+        .iter()
+        .filter_map(|(_, guest)| guest.back_door())
+    {
         output.notice(&format!(
-            "  curl {ca}/_sandbox/state     what the CA knows; `sandbox --help` lists what else it takes"
+            "  curl {url}     what the CA knows; `sandbox --help` lists what else it takes"
         ));
     }
 }
@@ -168,39 +174,26 @@ fn shell_word(text: &str) -> String {
     }
 }
 
-/// The kinds of CA that a sandbox has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum CaKind {
-    Swisssign,
-    Sectigo,
-    Internetx,
+/// Reads the name of a kind.
+fn kinds() -> impl TypedValueParser<Value = &'static Kind> {
+    let names = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name));
+    names.try_map(|name| {
+        let found = KINDS.iter().find(|kind| kind.name == name);
+        found.copied().ok_or("there is no such kind")
+    })
 }
 
 /// How each kind behaves.
-type Behaviours = (Behaviour, sectigo::Behaviour, internetx::Behaviour);
-
-fn behaviours(args: &SandboxArgs) -> Result<Behaviours, Failed> {
-    let mut behaviour = Behaviour {
-        latency_ms: args.latency,
-        ..Behaviour::default()
-    };
-    let mut of_sectigo = sectigo::Behaviour::default();
-    let mut of_internetx = internetx::Behaviour::default();
+fn switched(args: &SandboxArgs) -> Result<Switches, Failed> {
+    let mut switches = Switches::new();
+    switches.slow_down(args.latency);
     for fault in &args.faults {
-        let set = match fault.split_once('=') {
-            Some((key, value)) => match key.trim().split_once('.') {
-                Some(("sectigo", key)) => of_sectigo.set(key, value.trim()),
-                Some(("internetx", key)) => of_internetx.set(key, value.trim()),
-                _ => behaviour.set(key.trim(), value.trim()),
-            },
-            None => Err("give it as KEY=VALUE".to_owned()),
-        };
-        set.map_err(|why| {
+        switches.set(fault).map_err(|why| {
             Failed::new(Exit::Usage, format!("--fault {fault}: {why}"))
                 .with_hint("`--fault help` lists the switches")
         })?;
     }
-    Ok((behaviour, of_sectigo, of_internetx))
+    Ok(switches)
 }
 
 fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
@@ -236,7 +229,7 @@ fn help() -> String {
         "Switches for --fault, the default first:\n{}\n\nMore while it runs, at the CA under /_sandbox/ \
          (curl -X POST CA/_sandbox/expire -d '{{\"domain\": \"example.test\"}}'):\n{}\n\nTry it, in two terminals:\n  \
          prevalidate sandbox --dir lab\n  prevalidate --config lab/prevalidate.toml run",
-        switches(),
+        listed(),
         requests()
     )
 }

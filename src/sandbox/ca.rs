@@ -11,6 +11,7 @@ mod auth;
 mod behaviour;
 mod book;
 mod calls;
+pub mod kind;
 mod log;
 mod order_calls;
 mod orders;
@@ -24,12 +25,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub use admin::REQUESTS;
 pub use behaviour::{
@@ -42,12 +40,9 @@ pub use wire::ClientDns;
 
 use super::clock::ShiftedClock;
 use super::dns::Dns;
-use super::{line, look};
+use super::look;
+use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
-
-/// Which addresses the CA asks about a domain (A-labels): those of the authoritative servers of its
-/// zone.
-pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
 /// How to start a CA.
 pub struct CaOptions {
@@ -76,14 +71,13 @@ pub struct CaOptions {
 /// A running CA. Dropping it stops it.
 pub struct Ca {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    cancel: CancellationToken,
+    service: Service,
 }
 
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ca")
-            .field("address", &self.address)
+            .field("service", &self.service)
             .finish_non_exhaustive()
     }
 }
@@ -113,8 +107,7 @@ impl Ca {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(options: CaOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
-        let address = listener.local_addr()?;
+        let bound = service::bind(options.listen).await?;
         let mut book = book::Book::new(options.seed, options.lifetimes);
         for name in &options.clients {
             book.add_client(name, true);
@@ -143,34 +136,23 @@ impl Ca {
             seed,
             state: Mutex::new(state),
         });
-        let router = Router::new()
-            .fallback(serve::answer)
-            .with_state(Arc::clone(&shared));
-        let service = router.into_make_service_with_connect_info::<line::Line>();
-        let cancel = CancellationToken::new();
-        let stopped = cancel.clone().cancelled_owned();
-        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
-        tokio::spawn(server.into_future());
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-        })
+        let service = bound.serve(&shared, serve::work);
+        Ok(Self { shared, service })
     }
 
     /// Stops taking connections; calls that are under way are finished. Dropping does the same.
     pub fn stop(&self) {
-        self.cancel.cancel();
+        self.service.stop();
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.service.address()
     }
 
     /// The base URL, without `/v2`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.service.address())
     }
 
     /// Changes switches.
@@ -334,12 +316,6 @@ impl Ca {
             act(&mut state.book, reference, now);
         }
         reference.is_some()
-    }
-}
-
-impl Drop for Ca {
-    fn drop(&mut self) {
-        self.cancel.cancel();
     }
 }
 

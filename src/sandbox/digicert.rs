@@ -9,6 +9,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod dcv;
+pub mod kind;
 mod serve;
 mod wire;
 
@@ -17,21 +18,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use behaviour::{Behaviour, Dates, Existing, Fault, Rights, Submitted, What};
 pub use serve::Request;
 
 use super::clock::ShiftedClock;
-use super::line;
+use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
-
-/// Which addresses the CA asks about a name: those of the authoritative servers of its zone.
-pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
 /// How to start one.
 pub struct CertCentralOptions {
@@ -54,14 +49,13 @@ pub struct CertCentralOptions {
 /// A running CA. Dropping it stops it.
 pub struct CertCentral {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    cancel: CancellationToken,
+    service: Service,
 }
 
 impl fmt::Debug for CertCentral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CertCentral")
-            .field("address", &self.address)
+            .field("service", &self.service)
             .finish_non_exhaustive()
     }
 }
@@ -100,8 +94,7 @@ impl CertCentral {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(options: CertCentralOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
-        let address = listener.local_addr()?;
+        let bound = service::bind(options.listen).await?;
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
@@ -115,29 +108,18 @@ impl CertCentral {
                 mails: 0,
             }),
         });
-        let router = Router::new()
-            .fallback(serve::answer)
-            .with_state(Arc::clone(&shared));
-        let service = router.into_make_service_with_connect_info::<line::Line>();
-        let cancel = CancellationToken::new();
-        let stopped = cancel.clone().cancelled_owned();
-        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
-        tokio::spawn(server.into_future());
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-        })
+        let service = bound.serve(&shared, serve::work);
+        Ok(Self { shared, service })
     }
 
     /// Stops taking connections; calls that are under way are finished. Dropping does the same.
     pub fn stop(&self) {
-        self.cancel.cancel();
+        self.service.stop();
     }
 
     /// The base URL.
     pub fn url(&self) -> String {
-        format!("http://{}/services/v2", self.address)
+        format!("http://{}/services/v2", self.service.address())
     }
 
     /// Changes switches.
@@ -228,11 +210,5 @@ impl CertCentral {
         if let Some(domain) = self.shared.state().book.named_mut(name) {
             change(domain);
         }
-    }
-}
-
-impl Drop for CertCentral {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

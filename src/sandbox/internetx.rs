@@ -9,6 +9,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod contacts;
+pub mod kind;
 mod serve;
 
 use std::fmt;
@@ -16,22 +17,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use behaviour::{Behaviour, Fault, Lines, Nothing, What};
 pub use book::JobView;
 pub use serve::Request;
 
 use super::clock::ShiftedClock;
-use super::line;
+use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
-
-/// Which addresses are asked about a name: those of the authoritative servers of its zone.
-pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
 /// How to start one.
 pub struct RobotOptions {
@@ -56,14 +51,13 @@ pub struct RobotOptions {
 /// A running one. Dropping it stops it.
 pub struct Robot {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    cancel: CancellationToken,
+    service: Service,
 }
 
 impl fmt::Debug for Robot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Robot")
-            .field("address", &self.address)
+            .field("service", &self.service)
             .finish_non_exhaustive()
     }
 }
@@ -98,11 +92,10 @@ impl Robot {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(options: RobotOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
-        let address = listener.local_addr()?;
+        let bound = service::bind(options.listen).await?;
         let book = book::Book::new(options.seed, options.clock.now());
         let mut book = book.map_err(io::Error::other)?;
-        book.issuer_url = format!("http://{address}/issuer.der");
+        book.issuer_url = format!("http://{}/issuer.der", bound.address());
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
@@ -118,29 +111,18 @@ impl Robot {
                 log: Vec::new(),
             }),
         });
-        let router = Router::new()
-            .fallback(serve::answer)
-            .with_state(Arc::clone(&shared));
-        let service = router.into_make_service_with_connect_info::<line::Line>();
-        let cancel = CancellationToken::new();
-        let stopped = cancel.clone().cancelled_owned();
-        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
-        tokio::spawn(server.into_future());
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-        })
+        let service = bound.serve(&shared, serve::work);
+        Ok(Self { shared, service })
     }
 
     /// Stops taking connections. Dropping does the same.
     pub fn stop(&self) {
-        self.cancel.cancel();
+        self.service.stop();
     }
 
     /// The base URL.
     pub fn url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}/v1", self.service.address())
     }
 
     /// Changes switches.
@@ -199,11 +181,5 @@ impl Robot {
     /// The root that its certificates lead to, PEM.
     pub fn root_pem(&self) -> String {
         self.shared.state().book.authority.root_pem()
-    }
-}
-
-impl Drop for Robot {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

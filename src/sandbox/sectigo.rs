@@ -10,6 +10,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod dcv;
+pub mod kind;
 mod serve;
 mod ssl;
 mod ssl_calls;
@@ -20,22 +21,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use behaviour::{Behaviour, Dates, Delegation, Fault, OrderEnd, Pending, Spelling, What};
 pub use serve::Request;
 pub use ssl::SslView;
 
 use super::clock::ShiftedClock;
-use super::line;
+use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
-
-/// Which addresses the CA asks about a name: those of the authoritative servers of its zone.
-pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
 /// How to start one.
 pub struct ScmOptions {
@@ -62,14 +57,13 @@ pub struct ScmOptions {
 /// A running CA. Dropping it stops it.
 pub struct Scm {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    cancel: CancellationToken,
+    service: Service,
 }
 
 impl fmt::Debug for Scm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scm")
-            .field("address", &self.address)
+            .field("service", &self.service)
             .finish_non_exhaustive()
     }
 }
@@ -106,8 +100,7 @@ impl Scm {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(options: ScmOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
-        let address = listener.local_addr()?;
+        let bound = service::bind(options.listen).await?;
         let ssl = ssl::Ssl::new(options.seed, options.clock.now()).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             clock: options.clock,
@@ -126,34 +119,23 @@ impl Scm {
                 tokens: Vec::new(),
             }),
         });
-        let router = Router::new()
-            .fallback(serve::answer)
-            .with_state(Arc::clone(&shared));
-        let service = router.into_make_service_with_connect_info::<line::Line>();
-        let cancel = CancellationToken::new();
-        let stopped = cancel.clone().cancelled_owned();
-        let server = axum::serve(line::Lines(listener), service).with_graceful_shutdown(stopped);
-        tokio::spawn(server.into_future());
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-        })
+        let service = bound.serve(&shared, serve::work);
+        Ok(Self { shared, service })
     }
 
     /// Stops taking connections; calls that are under way are finished. Dropping does the same.
     pub fn stop(&self) {
-        self.cancel.cancel();
+        self.service.stop();
     }
 
     /// The base URL of the header login, and of OAuth.
     pub fn url(&self) -> String {
-        format!("http://{}/api", self.address)
+        format!("http://{}/api", self.service.address())
     }
 
     /// Where the OAuth login fetches its token.
     pub fn token_url(&self) -> String {
-        format!("http://{}/token", self.address)
+        format!("http://{}/token", self.service.address())
     }
 
     /// Changes switches.
@@ -233,11 +215,5 @@ impl Scm {
     /// Ends every token of the OAuth login.
     pub fn end_tokens(&self) {
         self.shared.state().tokens.clear();
-    }
-}
-
-impl Drop for Scm {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -159,6 +159,7 @@ impl Stage for Lab {
 fn fault(on: &str, what: What) -> Fault {
     Fault {
         on: on.to_owned(),
+        times: 1,
         what,
     }
 }

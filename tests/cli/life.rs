@@ -7,6 +7,7 @@ use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
 use prevalidate::sandbox::ca::Call;
 use prevalidate::sandbox::dns::Follow;
+use prevalidate::sandbox::registry::KINDS;
 use prevalidate::sandbox::{Options, Sandbox};
 
 use super::{Said, command};
@@ -19,14 +20,22 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) async fn of(domains: &[&str]) -> Self {
+        Self::with(domains, &["swisssign"]).await
+    }
+
+    /// With CAs of these kinds.
+    pub(super) async fn with(domains: &[&str], kinds: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = domains
             .iter()
             .map(|name| DomainName::from_a_labels(name).unwrap())
             .collect();
-        let sandbox = Sandbox::start(Options::new(folder.path(), Arc::new(SystemClock), names))
-            .await
-            .unwrap();
+        let kinds = KINDS.iter().filter(|kind| kinds.contains(&kind.name));
+        let options = Options {
+            kinds: kinds.map(|kind| (*kind, (kind.switches)())).collect(),
+            ..Options::new(folder.path(), Arc::new(SystemClock), names)
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
         std::fs::write(
             folder.path().join("prevalidate.toml"),
             sandbox.configuration(),

@@ -1,205 +1,128 @@
-//! The switches of the CAs, as `--fault help` lists them.
+//! The switches of the CAs, as `--fault` sets and `--fault help` lists them. Those of the first kind
+//! are called by their name alone, those of the others by `KIND.NAME`.
 
-use serde_json::json;
+use serde_json::Value;
 
-use crate::sandbox::{internetx, sectigo};
+use crate::sandbox::kind::Kind;
+use crate::sandbox::registry::KINDS;
 
-/// Every switch of the CA with the values it takes and what it means; the default first.
-const SWITCHES: [(&str, &str, &str); 36] = [
-    (
-        "reset_keeps_proof",
-        "true|false",
-        "a reset leaves a valid domain valid",
-    ),
-    ("not_seen", "unchanged|error", "how validate says: not seen"),
-    (
-        "stale_token",
-        "unchanged|error",
-        "how validate says: no token to look for",
-    ),
-    (
-        "register_known",
-        "error|same|new_token",
-        "what register does with a known name",
-    ),
-    (
-        "bad_name_fails_batch",
-        "true|false",
-        "one bad name fails the whole register",
-    ),
-    (
-        "value_has_prefix",
-        "true|false",
-        "the value comes with swiss-pki= in front",
-    ),
-    (
-        "lower_case_status",
-        "false|true",
-        "the status is in lower case",
-    ),
-    ("polls", "false|true", "the CA looks by itself"),
-    ("folds_sharp_s", "false|true", "ß becomes ss"),
-    ("shuffled", "false|true", "lists come in any order"),
-    (
-        "cuts_late",
-        "false|true",
-        "a rule cuts shown dates when it starts",
-    ),
-    (
-        "quoted_jwt",
-        "false|true",
-        "the token helper's JWT is in quotes",
-    ),
-    ("issuer", "SwissPKI|TEXT", "the `iss` that is accepted"),
-    (
-        "client_search_limit",
-        "300|N",
-        "how many clients a search returns",
-    ),
-    (
-        "perspectives",
-        "0|N",
-        "places that look; 0: at every name server",
-    ),
-    (
-        "resolvers",
-        "[]|[\"192.0.2.1:53\"]",
-        "one resolver per place, asked instead",
-    ),
-    ("perspective_failures", "1|N", "how many of them may fail"),
-    (
-        "issued_after",
-        "0|N",
-        "seconds from an order to its certificate",
-    ),
-    (
-        "orders_become",
-        "ISSUED|WORD",
-        "the state that an order reaches",
-    ),
-    (
-        "certificate_life",
-        "7776000|N",
-        "how long certificates live, seconds",
-    ),
-    (
-        "unproven",
-        "waits|hangs|fails",
-        "an order for a name without validation",
-    ),
-    (
-        "validate_sees_domains",
-        "false|true",
-        "the rehearsal of orders sees domains",
-    ),
-    (
-        "tags_are_exact",
-        "true|false",
-        "a search by tag finds that very tag only",
-    ),
-    (
-        "tags_found_after",
-        "0|N",
-        "seconds until a search by tag finds an order",
-    ),
-    (
-        "submit_fails",
-        "no|without_order|with_order",
-        "0239, and the order exists or not",
-    ),
-    (
-        "chain_order",
-        "leaf_first|root_first|any",
-        "in which order a chain comes",
-    ),
-    ("chain_has_root", "true|false", "a chain holds the root"),
-    ("chain_in_pem", "false|true", "a chain is PEM, not DER"),
-    ("bare_status", "false|true", "a state is a bare word"),
-    (
-        "for_another_key",
-        "false|true",
-        "certificates are for another key",
-    ),
-    (
-        "leaves_a_name_out",
-        "false|true",
-        "certificates lack the last name",
-    ),
-    (
-        "revoked_at_once",
-        "false|true",
-        "certificates are revoked as they are issued",
-    ),
-    ("revoked_after", "0|N", "seconds until a revocation shows"),
-    (
-        "wants_requestor",
-        "true|false",
-        "a revocation names who asks for it",
-    ),
-    (
-        "latency_ms",
-        "0|N",
-        "the least time of a call, as --latency",
-    ),
-    (
-        "calls_per_second",
-        "0|N",
-        "429 for more than this; 0: no limit",
-    ),
-];
+/// The switches of every kind, as they are set.
+pub(super) struct Switches(Vec<(&'static Kind, Value)>);
 
-/// The switches, one a line.
-pub(super) fn switches() -> String {
-    let line = |(key, values, meaning): &(&str, &str, &str)| {
-        format!("  {:<37}{meaning}", format!("{key}={values}"))
-    };
-    let own = SWITCHES.iter().map(line);
-    let guests = [
-        ("sectigo", json!(sectigo::Behaviour::default())),
-        ("internetx", json!(internetx::Behaviour::default())),
-    ];
-    let of_guests = guests.iter().flat_map(|(kind, switches)| {
-        let switches = switches.as_object().into_iter().flatten();
-        switches.map(move |(key, value)| format!("  {kind}.{key}={value}"))
-    });
-    own.chain(of_guests).collect::<Vec<_>>().join("\n")
+impl Switches {
+    /// All with their defaults.
+    pub(super) fn new() -> Self {
+        Self(
+            KINDS
+                .iter()
+                .map(|kind| (*kind, (kind.switches)()))
+                .collect(),
+        )
+    }
+
+    /// Sets one, as `--fault KEY=VALUE` does.
+    ///
+    /// # Errors
+    /// A sentence that says which there are.
+    pub(super) fn set(&mut self, fault: &str) -> Result<(), String> {
+        let (key, value) = fault.split_once('=').ok_or("give it as KEY=VALUE")?;
+        let (key, value) = (key.trim(), value.trim());
+        let of = key.split_once('.');
+        let of = of.and_then(|(kind, key)| {
+            let at = self.0.iter().position(|(known, _)| known.name == kind)?;
+            Some((at, key))
+        });
+        let (at, key) = of.unwrap_or((0, key));
+        let (kind, switches) = &mut self.0[at];
+        *switches = (kind.set)(switches, key, value)?;
+        Ok(())
+    }
+
+    /// Sets the least time of a call, at every kind that has such a switch.
+    pub(super) fn slow_down(&mut self, milliseconds: u64) {
+        for (_, switches) in &mut self.0 {
+            if let Some(latency) = switches.get_mut("latency_ms") {
+                *latency = Value::from(milliseconds);
+            }
+        }
+    }
+
+    /// Those of a kind.
+    pub(super) fn of(&self, kind: &Kind) -> Value {
+        let found = self.0.iter().find(|(known, _)| known.name == kind.name);
+        found
+            .map(|(_, switches)| switches.clone())
+            .unwrap_or_default()
+    }
+
+    /// One object: the first kind's switches, and an object for each of the others.
+    pub(super) fn json(&self) -> Value {
+        let mut kinds = self.0.iter();
+        let mut all = kinds.next().map(|(_, own)| own.clone()).unwrap_or_default();
+        for (kind, switches) in kinds {
+            all[kind.name] = switches.clone();
+        }
+        all
+    }
+}
+
+/// The switches, one a line, the default first.
+pub(super) fn listed() -> String {
+    let mut lines = Vec::new();
+    for (at, kind) in KINDS.iter().enumerate() {
+        let before = match at {
+            0 => String::new(),
+            _ => format!("{}.", kind.name),
+        };
+        for (key, values, meaning) in kind.explained {
+            let written = format!("{before}{key}={values}");
+            lines.push(format!("  {written:<37}{meaning}"));
+        }
+        if kind.explained.is_empty() {
+            let all = (kind.switches)();
+            let all = all.as_object().into_iter().flatten();
+            lines.extend(all.map(|(key, value)| format!("  {before}{key}={value}")));
+        }
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::sandbox::ca::Behaviour;
 
     #[test]
-    fn the_list_of_switches_is_the_cas_own_with_its_defaults() {
-        let behaviour = serde_json::to_value(Behaviour::default()).unwrap();
-        let known: BTreeSet<&str> = behaviour
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(
-            SWITCHES
-                .iter()
-                .map(|(key, ..)| *key)
-                .collect::<BTreeSet<_>>(),
-            known
-        );
-        for (key, values, _) in SWITCHES {
-            let mut set = Behaviour::default();
-            set.set(key, values.split('|').next().unwrap()).unwrap();
-            assert_eq!(set, Behaviour::default(), "{key} names its default first");
-            for value in values
-                .split('|')
-                .skip(1)
-                .map(|value| if value == "N" { "7" } else { value })
-            {
-                set.set(key, value).unwrap();
-            }
+    fn a_switch_is_set_at_its_own_kind_only() {
+        let mut switches = Switches::new();
+        switches.set("polls=true").unwrap();
+        switches.set("sectigo.orders = hang").unwrap();
+        let all = switches.json();
+        assert_eq!(all["polls"], true);
+        assert_eq!(all["sectigo"]["orders"], "hang");
+        assert_eq!(all["digicert"], (KINDS[3].switches)());
+        for (wrong, why) in [
+            ("polls", "KEY=VALUE"),
+            ("pols=true", "pols"),
+            ("nobody.polls=true", "nobody.polls"),
+            ("sectigo.orders=perhaps", "perhaps"),
+            ("digicert.orders=hang", "orders"),
+        ] {
+            let said = switches.set(wrong).unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
+        assert_eq!(switches.json(), all, "nothing is half set");
+    }
+
+    #[test]
+    fn every_switch_is_listed_with_its_kind() {
+        let text = listed();
+        for line in [
+            "  polls=false|true",
+            "  sectigo.orders=\"fulfilled\"",
+            "  digicert.polls=true",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
         }
     }
 }

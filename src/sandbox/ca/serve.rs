@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::extract::Request;
+use axum::http::Method;
 use axum::response::Response;
 
 use super::asked::Asked;
@@ -18,22 +18,8 @@ use crate::sandbox::line::Line;
 /// The largest body that is read, octets: 100,000 names.
 const BODY_LIMIT: usize = 8 << 20;
 
-/// Answers one request. What has begun is finished, whether or not the client still waits for it.
-pub(super) async fn answer(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    request: Request,
-) -> Response {
-    tokio::spawn(work(shared, line, request))
-        .await
-        .unwrap_or_else(|_| {
-            let mut broken = Response::default();
-            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            broken
-        })
-}
-
-async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
+/// Answers one request.
+pub(super) async fn work(shared: Arc<Shared>, line: Line, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await;
     let path = parts.uri.path();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::service;
+
 /// One switch for each open question about the CA. The default is the friendliest answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -134,16 +136,8 @@ pub enum Submitted {
     OrderValue,
 }
 
-/// Something that goes wrong with the next calls of this method and path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The end of `POST /domain`; empty: every call.
-    pub on: String,
-    /// For how many calls.
-    pub times: u32,
-    /// What happens.
-    pub what: What,
-}
+/// Something that goes wrong on the way to it.
+pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Request as HttpRequest, State};
-use axum::http::StatusCode;
+use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
@@ -14,6 +13,7 @@ use super::behaviour::What;
 use super::calls::{Asked, perform};
 use super::wire::Reply;
 use crate::sandbox::line::Line;
+use crate::sandbox::service;
 
 /// The largest body that is read, octets.
 const BODY_LIMIT: usize = 1 << 20;
@@ -36,27 +36,16 @@ pub struct Request {
     pub status: u16,
 }
 
-/// Answers one request. What has begun is finished, whether or not the client still waits for it.
-pub(super) async fn answer(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    request: HttpRequest,
-) -> Response {
-    tokio::spawn(work(shared, line, request))
-        .await
-        .unwrap_or_else(|_| {
-            let mut broken = Response::default();
-            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            broken
-        })
-}
-
-async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
+/// Answers one request.
+pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let whole = parts.uri.path();
     let path = whole.strip_prefix("/services/v2");
-    let fault = shared.fault(&format!("{} {}", parts.method, path.unwrap_or(whole)));
+    let fault = service::strike(
+        &mut shared.state().faults,
+        &format!("{} {}", parts.method, path.unwrap_or(whole)),
+    );
     let key = parts.headers.get("x-dc-devkey");
     let is_known =
         key.is_some_and(|key| key.as_bytes() == shared.api_key.expose_secret().as_bytes());
@@ -109,22 +98,6 @@ fn too_many() -> Reply {
 }
 
 impl Shared {
-    /// What goes wrong with this call.
-    fn fault(&self, call: &str) -> Option<What> {
-        let mut state = self.state();
-        let at = state
-            .faults
-            .iter()
-            .position(|fault| call.ends_with(&fault.on))?;
-        let fault = &mut state.faults[at];
-        let what = fault.what;
-        fault.times -= 1;
-        if fault.times == 0 {
-            state.faults.remove(at);
-        }
-        Some(what)
-    }
-
     /// Counts a call, and says whether it is over one of the two limits.
     fn is_too_many(&self) -> bool {
         let now = self.now();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::service;
+
 /// One switch for each open question. The default is the friendliest answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -69,22 +71,6 @@ impl Default for Behaviour {
     }
 }
 
-impl Behaviour {
-    /// Sets one switch by name, as `--fault internetx.key=value` does.
-    ///
-    /// # Errors
-    /// When there is no such switch, or it has no such value: a sentence that says which there are.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
-        let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
-        if let Some(map) = all.as_object_mut() {
-            map.insert(key.to_owned(), value);
-        }
-        *self = serde_json::from_value(all).map_err(|error| error.to_string())?;
-        Ok(())
-    }
-}
-
 /// What stands in the place of empty data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,14 +95,8 @@ pub enum Lines {
     One,
 }
 
-/// Something that goes wrong with the next calls of this method and path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The end of `POST /certificate`.
-    pub on: String,
-    /// What happens.
-    pub what: What,
-}
+/// Something that goes wrong on the way to it.
+pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine as _;
@@ -17,6 +17,7 @@ use super::asked::{Asked, Refused};
 use super::behaviour::{Nothing, What};
 use super::calls::perform;
 use crate::sandbox::line::Line;
+use crate::sandbox::service;
 
 /// The largest body that is read, octets.
 const BODY_LIMIT: usize = 1 << 20;
@@ -43,22 +44,8 @@ pub(super) struct Account {
     pub(super) context: u32,
 }
 
-/// Answers one request. What has begun is finished, whether or not the client still waits for it.
-pub(super) async fn answer(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    request: HttpRequest,
-) -> Response {
-    tokio::spawn(work(shared, line, request))
-        .await
-        .unwrap_or_else(|_| {
-            let mut broken = Response::default();
-            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            broken
-        })
-}
-
-async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
+/// Answers one request.
+pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
     let at = Instant::now();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
@@ -68,7 +55,7 @@ async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let path = parts.uri.path().strip_prefix("/v1").unwrap_or_default();
     let name = format!("{} {path}", parts.method);
-    let fault = shared.fault(&name);
+    let fault = service::strike(&mut shared.state().faults, &name);
     let outcome = match shared.admit(&parts.headers, at) {
         Err(refused) => Err(refused),
         Ok(()) if matches!(fault, Some(What::Lost | What::Page)) => Ok(Vec::new()),
@@ -149,16 +136,6 @@ fn envelope(outcome: Result<Vec<Value>, Refused>, nothing: Nothing) -> (u16, Val
 }
 
 impl Shared {
-    /// What goes wrong with this call.
-    fn fault(&self, call: &str) -> Option<What> {
-        let mut state = self.state();
-        let at = state
-            .faults
-            .iter()
-            .position(|fault| call.ends_with(&fault.on))?;
-        Some(state.faults.remove(at).what)
-    }
-
     /// The login and the limit.
     fn admit(&self, headers: &HeaderMap, at: Instant) -> Result<(), Refused> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

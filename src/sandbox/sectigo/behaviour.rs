@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::service;
+
 /// One switch for each open question about the CA. The default is the friendliest answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -120,22 +122,6 @@ impl Default for Behaviour {
     }
 }
 
-impl Behaviour {
-    /// Sets a switch by its name; a value that is no JSON is a text.
-    ///
-    /// # Errors
-    /// When there is no such switch, or it has no such value: a sentence that says which there are.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
-        let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
-        if let Some(map) = all.as_object_mut() {
-            map.insert(key.to_owned(), value);
-        }
-        *self = serde_json::from_value(all).map_err(|error| error.to_string())?;
-        Ok(())
-    }
-}
-
 /// How a certificate that is not ready is answered at `collect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -196,16 +182,8 @@ pub enum Delegation {
     WebApiOff,
 }
 
-/// Something that goes wrong with the next calls of this method and path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The end of `POST /domain/v1`.
-    pub on: String,
-    /// For how many calls.
-    pub times: u32,
-    /// What happens.
-    pub what: What,
-}
+/// Something that goes wrong on the way to it.
+pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Request as HttpRequest, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use rand::distr::{Alphanumeric, SampleString};
@@ -18,6 +18,7 @@ use super::behaviour::What;
 use super::calls::perform;
 use super::wire::Reply;
 use crate::sandbox::line::Line;
+use crate::sandbox::service;
 
 /// The largest body that is read, octets.
 const BODY_LIMIT: usize = 1 << 20;
@@ -42,22 +43,8 @@ pub(super) struct Account {
     pub(super) customer_uri: String,
 }
 
-/// Answers one request. What has begun is finished, whether or not the client still waits for it.
-pub(super) async fn answer(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    request: HttpRequest,
-) -> Response {
-    tokio::spawn(work(shared, line, request))
-        .await
-        .unwrap_or_else(|_| {
-            let mut broken = Response::default();
-            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            broken
-        })
-}
-
-async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
+/// Answers one request.
+pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let whole = parts.uri.path();
@@ -66,7 +53,10 @@ async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response
         .unwrap_or(whole)
         .strip_prefix("/api")
         .unwrap_or(whole);
-    let fault = shared.fault(&format!("{} {path}", parts.method));
+    let fault = service::strike(
+        &mut shared.state().faults,
+        &format!("{} {path}", parts.method),
+    );
     let query = parts.uri.query().unwrap_or_default();
     let reply = match fault {
         Some(What::Gateway(status)) => Reply::gateway(status),
@@ -105,22 +95,6 @@ async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) -> Response
 }
 
 impl Shared {
-    /// What goes wrong with this call.
-    fn fault(&self, call: &str) -> Option<What> {
-        let mut state = self.state();
-        let at = state
-            .faults
-            .iter()
-            .position(|fault| call.ends_with(&fault.on))?;
-        let fault = &mut state.faults[at];
-        let what = fault.what;
-        fault.times -= 1;
-        if fault.times == 0 {
-            state.faults.remove(at);
-        }
-        Some(what)
-    }
-
     /// Whether the caller shows a token, or the refusal of a wrong login.
     fn who(&self, headers: &HeaderMap) -> Result<bool, Reply> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
