@@ -11,6 +11,7 @@ use serde::Serialize;
 use url::Host;
 
 use super::{Exit, Failed, Global, asked, config, providers, wire};
+use crate::ca::{ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::door::Door;
 use crate::notify::carrier::web::Receiver;
@@ -124,7 +125,10 @@ fn configuration(settings: &Settings) -> Finding {
 
 /// Logs in, and finds each client.
 async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
-    let asked = futures::stream::iter(wire::targets(settings)).map(async |target| {
+    let targets = wire::targets(settings);
+    let is_lone = |name: &&String| targets.iter().all(|target| target.ca != **name);
+    let lone: Vec<_> = settings.cas.keys().filter(is_lone).cloned().collect();
+    let asked = futures::stream::iter(targets).map(async |target| {
         let Some(ca) = ports.cas.get(&target.ca) else {
             let text = format!("there is no [ca.{}]", target.ca);
             return Finding::bad("ca", target.key, Failed::new(Exit::Usage, text));
@@ -140,7 +144,43 @@ async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
             Err(error) => Finding::bad("ca", target.key, Failed::from(error)),
         }
     });
-    asked.buffered(AT_ONCE).collect().await
+    let mut findings: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+    let asked = futures::stream::iter(lone).map(async |name| match ports.cas.get(&name) {
+        Some(ca) => without_client(name, Arc::clone(ca)).await,
+        None => {
+            let failed = Failed::new(Exit::Usage, "the account cannot be used");
+            Finding::bad("ca", name, failed)
+        }
+    });
+    findings.extend(asked.buffered(AT_ONCE).collect::<Vec<_>>().await);
+    findings
+}
+
+/// Logs in to an account that has no `[[client]]`: one that only takes orders, or one whose client is
+/// still to come.
+async fn without_client(name: String, ca: Arc<dyn Validation>) -> Finding {
+    let issuer = Arc::clone(&ca).issuing();
+    let said = match issuer.filter(|issuer| !issuer.kind().has_clients) {
+        Some(issuer) => issuer.orders("").await.map(|found| {
+            let count = found.orders.len();
+            format!("logged in; the account shows {count} orders")
+        }),
+        None => match ca.find_client(&ClientSelector::Name("*".to_owned())).await {
+            Ok(client) => Ok(format!(
+                "logged in; no [[client]] is {} ({})",
+                client.name, client.reference
+            )),
+            // There are several clients, or none: that was said to a known account.
+            Err(error) if matches!(error.failure, Failure::NotFound | Failure::Refused) => {
+                Ok("logged in; no [[client]] is of this account".to_owned())
+            }
+            Err(error) => Err(error),
+        },
+    };
+    match said {
+        Ok(said) => Finding::good("ca", name, said),
+        Err(error) => Finding::bad("ca", name, Failed::from(error)),
+    }
 }
 
 fn of_provider(row: &providers::Row) -> Finding {

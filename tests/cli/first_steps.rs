@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use prevalidate::ca::registry::ADAPTERS;
+use prevalidate::ca::settings::Form;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -180,4 +182,104 @@ async fn the_doctor_tries_everything_and_changes_nothing() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&key, open).unwrap();
     lab.run(&["doctor"]).await.ends(2).says("chmod 600");
+}
+
+#[test]
+fn every_kind_of_ca_can_be_begun_with_and_its_keys_are_in_the_reference() {
+    let folder = TempDir::with_prefix("prevalidate-kinds-").unwrap();
+    let client = run(&folder, &["config", "reference", "client"]).out;
+    assert_eq!(ADAPTERS.len(), 4);
+    for adapter in ADAPTERS {
+        let kind = adapter.kind.name;
+        let wish = ["config", "init", "--ca", kind, "--domain", "example.ch"];
+        let said = run(&folder, &[&wish[..], &["--file", "-"]].concat());
+        assert_eq!(said.code, Some(0), "{kind}: {}", said.err);
+        assert!(
+            said.out.contains(&format!("\nkind = \"{kind}\"")),
+            "{}",
+            said.out
+        );
+
+        let block = run(&folder, &["config", "reference", kind]).out;
+        let shows = |text: &str, key: &str| {
+            let keys = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
+            let mut keys = keys.filter_map(|line| line.split_once(" = "));
+            keys.any(|(known, _)| known == key)
+        };
+        let own = adapter.settings.iter();
+        for setting in own.filter(|setting| !matches!(setting.form, Form::Common)) {
+            assert!(
+                shows(&block, setting.key),
+                "{kind}: {}: {block}",
+                setting.key
+            );
+        }
+        for setting in adapter.client_settings {
+            assert!(
+                shows(&client, setting.key),
+                "{kind}: {}: {client}",
+                setting.key
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_logs_in_to_every_kind_of_ca_also_where_no_client_is_of_it() {
+    let kinds = ["swisssign", "sectigo", "internetx", "digicert"];
+    let lab = Lab::with(&["one.test"], &kinds).await;
+    let found = lab
+        .run(&["doctor", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
+    let of_cas = |found: &Value| -> Vec<(String, bool)> {
+        let found = found.as_array().unwrap().iter();
+        let of_cas = found.filter(|one| one["what"] == "ca");
+        let shown = of_cas.map(|one| {
+            let subject = one["subject"].as_str().unwrap();
+            let ca = subject.split('/').next().unwrap();
+            (ca.to_owned(), one["ok"] == true)
+        });
+        shown.collect()
+    };
+    let mut all = of_cas(&found);
+    all.sort();
+    let names = ["digicert", "internetx", "sandbox", "sectigo"];
+    assert_eq!(all, names.map(|name| (name.to_owned(), true)), "{found}");
+
+    // Accounts whose clients are still to come.
+    let file = lab.folder.path().join("prevalidate.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let sections = whole.split("[[client]]");
+    let without: Vec<_> = sections
+        .enumerate()
+        .map(|(at, section)| match section.split_once("\n\n[") {
+            // Up to the next heading is the client.
+            Some((_, rest)) if at > 0 => format!("[{rest}"),
+            _ => section.to_owned(),
+        })
+        .collect();
+    let first = "[[client]]\nca = \"sandbox\"\nname = \"*\"\nprovider = \"sandbox\"\ndomains = [\"one.test\"]\n";
+    std::fs::write(&file, format!("{}\n{first}", without.concat())).unwrap();
+    let found = lab
+        .run(&["doctor", "--output", "json"])
+        .await
+        .ends(0)
+        .json();
+    let mut all = of_cas(&found);
+    all.sort();
+    assert_eq!(all, names.map(|name| (name.to_owned(), true)), "{found}");
+
+    for file in ["internetx.password", "digicert.key"] {
+        std::fs::write(lab.folder.path().join(file), "wrong").unwrap();
+    }
+    let found = lab
+        .run(&["doctor", "--output", "json"])
+        .await
+        .ends(3)
+        .json();
+    let wrong: Vec<_> = of_cas(&found).into_iter().filter(|(_, ok)| !ok).collect();
+    let wrong: Vec<_> = wrong.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(wrong, ["digicert", "internetx"], "{found}");
 }
