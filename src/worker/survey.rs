@@ -54,8 +54,39 @@ impl Sight {
     }
 }
 
-/// The entries of the list, by name.
-type Listed = BTreeMap<DomainName, Registration>;
+/// The entries of the list, by name: the vector that they came in, and no second one.
+struct Listed(Vec<Registration>);
+
+impl Listed {
+    /// Of several entries of one name the last one counts.
+    fn new(mut entries: Vec<Registration>) -> Self {
+        entries.sort_by(|a, b| a.domain.cmp(&b.domain));
+        entries.dedup_by(|later, kept| {
+            let is_same = later.domain == kept.domain;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        Self(entries)
+    }
+
+    fn place(&self, domain: &DomainName) -> Option<usize> {
+        self.0.binary_search_by(|one| one.domain.cmp(domain)).ok()
+    }
+
+    fn get(&self, domain: &DomainName) -> Option<&Registration> {
+        self.place(domain).map(|place| &self.0[place])
+    }
+
+    /// The entry of a domain that is not asked for again. Its name stays, so that the others are
+    /// found.
+    fn take(&mut self, domain: &DomainName) -> Option<Registration> {
+        let place = self.place(domain)?;
+        let left = Registration::bare("", domain.clone(), self.0[place].status.clone());
+        Some(std::mem::replace(&mut self.0[place], left))
+    }
+}
 
 impl Worker {
     /// The list call and what it means; `keep` is given each domain. Stores nothing but the client's
@@ -94,8 +125,7 @@ impl Worker {
         let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
             .into_iter()
             .collect();
-        let found = listing.registrations.into_iter();
-        let mut listed: Listed = found.map(|found| (found.domain.clone(), found)).collect();
+        let mut listed = Listed::new(listing.registrations);
 
         let policy = self.policy.of(&target.ca);
         let (mut cover, mut managed) = (Cover::new(policy), BTreeSet::new());
@@ -110,9 +140,8 @@ impl Worker {
             }
         }
         let unmanaged = || {
-            listed
-                .values()
-                .filter(|found| !managed.contains(&found.domain))
+            let all = listed.0.iter();
+            all.filter(|found| !managed.contains(&found.domain))
         };
         let covers = |found: &Registration| {
             let until = covers_until(found, policy, now)?;
@@ -157,7 +186,7 @@ impl Worker {
         while let Some(page) = pages.next().await? {
             let now = self.ports.clock.now();
             for row in page.into_iter().filter(|row| row.client == target.key) {
-                let sighting = sighting_of(listed.remove(&row.domain), &row);
+                let sighting = sighting_of(listed.take(&row.domain), &row);
                 let entries = ledger.remove(&row.key).unwrap_or_default();
                 let key = row.key.clone();
                 let known = self.observed(row, entries, Some(covering));

@@ -173,6 +173,10 @@ impl Sink for Reader<'_> {
 /// One registration for each name; of several one is chosen, and the others are named.
 fn one_each(mut found: Vec<Found>, now: Timestamp, faults: &mut Faults) -> Vec<Registration> {
     found.sort_by(|(_, one), (_, other)| one.domain.cmp(&other.domain));
+    if found.is_sorted_by(|(_, one), (_, other)| one.domain < other.domain) {
+        // Each stays where it is.
+        return found.into_iter().map(|(_, one)| one).collect();
+    }
     let mut registrations = Vec::with_capacity(found.len());
     let mut found = found.into_iter().peekable();
     while let Some(first) = found.next() {

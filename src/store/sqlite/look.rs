@@ -9,16 +9,16 @@ use super::fault::Fault;
 use super::{SqliteStore, holder, lease};
 use crate::store::{FAR, SKEW, Seen, StoreError, next_look, row};
 
+/// The entries of so many domains are in memory as text at once.
+const AT_ONCE: usize = 1_000;
+
 pub(super) async fn record(
     store: &SqliteStore,
     client: &str,
     seen: &[Seen],
     read_at: Timestamp,
 ) -> Result<(), Fault> {
-    let mut changed = Vec::new();
-    for one in seen.iter().filter(|one| one.changed) {
-        changed.push((one.key.text(), row::encode(&one.sighting)?));
-    }
+    let changed: Vec<&Seen> = seen.iter().filter(|one| one.changed).collect();
     let dues: Vec<_> = seen
         .iter()
         .map(|one| (one.key.text(), one.due_at.map(Timestamp::as_microsecond)))
@@ -31,17 +31,23 @@ pub(super) async fn record(
     disbelieve(&mut tx, client, at).await?;
     // A lease that has ended goes with the change: its holder, should it wake, decided on what is
     // no longer true.
-    sqlx::query(
-        "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),
+    for some in changed.chunks(AT_ONCE) {
+        let some: Result<Vec<_>, _> = some
+            .iter()
+            .map(|one| Ok::<_, StoreError>((one.key.text(), row::encode(&one.sighting)?)))
+            .collect();
+        sqlx::query(
+            "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),
              lease_until = NULL, lease_holder = NULL
          FROM (SELECT value ->> 0 AS name, value ->> 1 AS sighting FROM json_each(?1)) AS seen
          WHERE domain.name = seen.name AND client = ?2 AND coalesce(lease_until <= ?3, true) AND coalesce(read_at <= ?3, true)",
     )
-    .bind(row::encode(&changed)?)
-    .bind(client)
-    .bind(at)
-    .execute(&mut *tx)
-    .await?;
+        .bind(row::encode(&some?)?)
+        .bind(client)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    }
     sqlx::query(
         "UPDATE domain SET due_at = min(seen.due_at, coalesce(woken_at, seen.due_at))
          FROM (SELECT value ->> 0 AS name, value ->> 1 AS due_at FROM json_each(?1)) AS seen
