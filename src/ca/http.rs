@@ -282,20 +282,26 @@ impl Http {
         Ok(answer)
     }
 
-    /// A public file, which nobody is asked who they are for: a certificate of a chain.
+    /// A public file, which nobody is asked who they are for: a certificate of a chain. Its address
+    /// comes from a certificate, so it is judged first, and no more is read than a certificate has.
     pub(super) async fn file(&self, url: &str) -> Result<Vec<u8>, String> {
+        let url = reach::public_file(url, &self.host)?;
         let read = async {
-            let response = self.client.inner().get(url).send().await?;
-            response.error_for_status()?.bytes().await
+            let words = |error: reqwest::Error| chain(&error.without_url());
+            let response = self.client.inner().get(url).send().await.map_err(words)?;
+            let mut response = response.error_for_status().map_err(words)?;
+            let mut octets = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(words)? {
+                octets.extend_from_slice(&chunk);
+                if octets.len() > FILE_CAP {
+                    return Err("a file that is too large for a certificate".to_owned());
+                }
+            }
+            Ok(octets)
         };
-        let octets = tokio::time::timeout(self.timeouts.total, read)
+        tokio::time::timeout(self.timeouts.total, read)
             .await
             .map_err(|_| "no answer in time".to_owned())?
-            .map_err(|error| chain(&error))?;
-        if octets.len() > FILE_CAP {
-            return Err("a file that is too large for a certificate".to_owned());
-        }
-        Ok(octets.to_vec())
     }
 
     fn url(&self, call: &Call<'_>) -> Result<String, CaError> {

@@ -28,6 +28,7 @@ pub static KIND: Kind = Kind {
     takes_term: true,
     takes_fields: true,
     issues_for_mailboxes: true,
+    takes_reason: true,
 };
 
 /// The client of the account.
@@ -83,6 +84,8 @@ pub struct Behaviour {
     pub found_after: SignedDuration,
     /// From when on an empty search is a clean no, after the end of `submit`.
     pub sure_after: SignedDuration,
+    /// How long before its making a certificate begins.
+    pub backdated: SignedDuration,
     /// How long `submit` takes.
     pub submit_takes: SignedDuration,
     /// Whether a revocation is done at once, or seen at a later look.
@@ -102,6 +105,7 @@ impl Default for Behaviour {
             leaves_out: None,
             found_after: SignedDuration::ZERO,
             sure_after: SignedDuration::from_secs(30),
+            backdated: SignedDuration::ZERO,
             submit_takes: SignedDuration::ZERO,
             revokes_at_once: false,
             wants: Wanted::default(),
@@ -242,7 +246,7 @@ impl InMemory {
             .ok_or_else(|| gone(reference))?;
         let word = state_of(held, &behaviour, now);
         if word == OrderState::Issued && held.issued_at.is_none() {
-            held.issued_at = Some(now);
+            held.issued_at = now.checked_sub(behaviour.backdated).ok();
         }
         let mut order = Order::new(OrderKey::new(reference), word);
         order.words = behaviour

@@ -103,6 +103,8 @@ pub struct Kind {
     pub takes_fields: bool,
     /// Whether certificates for mailboxes (S/MIME) can be ordered.
     pub issues_for_mailboxes: bool,
+    /// Whether a revocation may say why.
+    pub takes_reason: bool,
 }
 
 /// What finds an order at the CA again.

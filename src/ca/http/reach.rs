@@ -113,3 +113,47 @@ pub(in crate::ca) fn is_loopback(url: &Url) -> Option<bool> {
         Host::Ipv6(address) => address.is_loopback(),
     })
 }
+
+/// The address of a file that a certificate names (RFC 5280, section 4.2.2.1): by HTTP, with no
+/// credentials, and at this machine only where the CA itself, at `host`, is.
+pub(in crate::ca) fn public_file(text: &str, host: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "no address of a file")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("an address that is not fetched by HTTP");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an address with credentials");
+    }
+    let is_here = |host: &str| host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    match is_loopback(&url) {
+        None => Err("an address without a host"),
+        Some(true) if !is_here(host) => Err("an address on this machine"),
+        Some(_) => Ok(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_certificate_names_is_fetched_by_http_and_not_from_this_machine() {
+        let of = |url, host| public_file(url, host).is_ok();
+        assert!(of("http://cacerts.example.com/ca.der", "api.example.com"));
+        assert!(of("https://cacerts.example.com/ca.der", "api.example.com"));
+        assert!(of("http://127.0.0.1:8080/ca.der", "127.0.0.1"));
+        for url in [
+            "ldap://directory.example.com/cn=CA",
+            "file:///etc/passwd",
+            "ftp://cacerts.example.com/ca.der",
+            "http://user:word@cacerts.example.com/ca.der",
+            "http://127.0.0.1:8080/ca.der",
+            "http://localhost/ca.der",
+            "http://[::1]/ca.der",
+            "data:application/pkix-cert;base64,AA",
+            "cacerts",
+        ] {
+            assert!(!of(url, "api.example.com"), "{url}");
+        }
+    }
+}

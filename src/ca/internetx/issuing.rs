@@ -31,6 +31,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_term: true,
     takes_fields: false,
     issues_for_mailboxes: true,
+    takes_reason: false,
 };
 
 /// The longest list of one call.
@@ -225,20 +226,20 @@ impl Issuing for InterNetX {
         match self.certificate(&id).await {
             Ok(value) if is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(_) => {}
-            // What was deleted is not there any more.
-            Err(error) if error.failure == Failure::NotFound => return Ok(Revocation::Done),
+            // Deleted, or of another user: only the first is a revocation, and nobody can tell.
+            Err(error) if error.failure == Failure::NotFound => {
+                let hint = "Ask InterNetX whether it is revoked.";
+                return Err(error.with_hint(hint));
+            }
             Err(error) => return Err(error),
         }
         let path = ["certificate", &id, "_revoke"];
         let mut call = Call::new(Kind::Effect, "revoke certificate", clean(&id), &path);
         call.body = Body::Json(json!({"serialNumber": wanted}));
         let made = match self.call(&call).await {
-            Err(error)
-                if matches!(
-                    error.failure,
-                    Failure::Refused | Failure::NotFound | Failure::Malformed
-                ) =>
-            {
+            // An answer that cannot be understood may be that of a revocation: nothing is deleted
+            // after it.
+            Err(error) if matches!(error.failure, Failure::Refused | Failure::NotFound) => {
                 let path = ["certificate", id.as_str()];
                 let mut call = Call::new(Kind::Effect, "delete certificate", clean(&id), &path);
                 call.method = Method::DELETE;

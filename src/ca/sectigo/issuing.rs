@@ -35,6 +35,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_term: true,
     takes_fields: true,
     issues_for_mailboxes: false,
+    takes_reason: true,
 };
 
 /// What `comments` may hold.

@@ -36,6 +36,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_term: true,
     takes_fields: false,
     issues_for_mailboxes: true,
+    takes_reason: true,
 };
 
 #[async_trait]

@@ -72,6 +72,13 @@ pub(super) async fn revoke(
             }
         }
     }
+    let ca = settings.cas.get(&view.ca);
+    let kind = ca.and_then(|ca| ca.kind.issuing);
+    if kind.is_some_and(|kind| !kind.takes_reason) && args.reason != RevocationReason::Unspecified {
+        let why = format!("[ca.{}] takes no reason for a revocation", view.ca);
+        let hint = format!("tell the CA's support that it is {}", args.reason);
+        output.warn(&why, Some(&hint));
+    }
     let store = wire::open_as_it_is(settings).await?;
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let now = ports.clock.now();
