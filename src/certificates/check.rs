@@ -50,6 +50,8 @@ pub enum Wrong {
     Over(Timestamp),
     /// A certificate of the chain does not count at this moment.
     ChainOver(String),
+    /// It names itself as its issuer: no CA has signed it.
+    SelfIssued,
     /// The certificate of the issuer did not come.
     NoIssuer(String),
     /// A certificate is not signed by the one that bears its issuer's name.
@@ -73,6 +75,7 @@ impl fmt::Display for Wrong {
                     "the certificate of the issuer \"{subject}\" does not count now"
                 )
             }
+            Self::SelfIssued => f.write_str("the certificate is issued by itself, and by no CA"),
             Self::NoIssuer(issuer) => {
                 write!(
                     f,
@@ -160,6 +163,9 @@ fn chain_of<'a, 'b>(
     all: &'a [X509Certificate<'b>],
     now: Timestamp,
 ) -> Result<Vec<&'a X509Certificate<'b>>, Wrong> {
+    if is_root(leaf) {
+        return Err(Wrong::SelfIssued);
+    }
     let (mut chain, mut at) = (Vec::new(), leaf);
     while chain.len() < LONGEST && !is_root(at) {
         let named: Vec<_> = all

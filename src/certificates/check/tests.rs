@@ -155,6 +155,16 @@ fn what_was_not_ordered_is_refused_and_says_why() {
         only(&[&half], &["www.example.ch"]),
         Wrong::Unreadable(_)
     ));
+    // Signed by its own key: it verifies, and no CA has anything to do with it.
+    let mut alone = CertificateParams::new(names(&["www.example.ch"])).unwrap();
+    (alone.not_before, alone.not_after) = (
+        rcgen::date_time_ymd(2026, 1, 1),
+        rcgen::date_time_ymd(2027, 1, 1),
+    );
+    let alone = alone.self_signed(&key).unwrap().der().to_vec();
+    for delivered in [vec![&alone], vec![&alone, &ca.middle]] {
+        assert_eq!(only(&delivered, &["www.example.ch"]), Wrong::SelfIssued);
+    }
     // A wildcard is not the name that was ordered.
     let wild = ca.leaf(&key, &["*.example.ch"], 2027);
     assert!(matches!(
