@@ -18,6 +18,12 @@ use super::folder::{self, Folder};
 /// Octets of what it says on standard error that are kept.
 const HEARD: u64 = 2_048;
 
+/// Characters of its last line that are told.
+const TOLD: usize = 200;
+
+/// An argument of so many characters, or the value of one, is told to nobody.
+const LONG: usize = 12;
+
 /// How long, after its end, what it left running may go on saying something.
 const ECHO: Duration = Duration::from_millis(200);
 
@@ -94,7 +100,10 @@ impl Deployment<'_> {
             Ok(Ok((status, words))) if words.is_empty() => {
                 Err(format!("{program} ended with {status}"))
             }
-            Ok(Ok((status, words))) => Err(format!("{program} ended with {status}: {words}")),
+            Ok(Ok((status, words))) => {
+                let words = told(&words, arguments);
+                Err(format!("{program} ended with {status}: {words}"))
+            }
             Ok(Err(error)) => Err(format!("{program}: its end cannot be seen: {error}")),
             Err(_) => {
                 if let Some(group) = group {
@@ -134,6 +143,58 @@ async fn hear(child: &mut Child) -> std::io::Result<(std::process::ExitStatus, S
     let text = String::from_utf8_lossy(&words);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     Ok((status, last.unwrap_or_default().trim().to_owned()))
+}
+
+/// A line for logs and the history: one that shows the arguments of the program, or what looks like
+/// a secret, does not show it there.
+fn told(line: &str, arguments: &[String]) -> String {
+    const STRUCK: &str = "[…]";
+    let mut line: String = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let mut values: Vec<&str> = Vec::new();
+    for argument in arguments {
+        let value = argument.split_once('=').map(|(_, value)| value);
+        values.extend([Some(argument.as_str()), value].into_iter().flatten());
+    }
+    values.retain(|value| value.chars().count() >= LONG);
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    for value in values {
+        line = line.replace(value, STRUCK);
+    }
+    let mut is_next = false;
+    let words: Vec<String> = line
+        .split_whitespace()
+        .map(|word| {
+            let is_secret = std::mem::take(&mut is_next);
+            let lower = word.to_ascii_lowercase();
+            is_next = matches!(lower.trim_end_matches(':'), "bearer" | "basic" | "password");
+            if is_secret {
+                return STRUCK.to_owned();
+            }
+            let named = ["password", "passwd", "secret", "token", "key"];
+            match word.split_once('=') {
+                Some((name, _)) if named.iter().any(|one| lower.contains(one)) => {
+                    format!("{name}={STRUCK}")
+                }
+                _ if is_code(word) => STRUCK.to_owned(),
+                _ => word.to_owned(),
+            }
+        })
+        .collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(TOLD) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// Whether a word looks like a key or a token: long, and nothing but letters, digits and the signs
+/// of Base64.
+fn is_code(word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+=_-".contains(c);
+    word.len() >= 32 && word.chars().all(plain)
 }
 
 #[cfg(test)]
@@ -184,6 +245,30 @@ mod tests {
         .await;
         let why = why.unwrap_err();
         assert!(why.contains("exit status: 3: no such unit"), "{why}");
+    }
+
+    #[test]
+    fn what_a_program_says_shows_neither_its_arguments_nor_a_secret() {
+        let arguments = ["--token=canary-4711-abcdef", "reload"].map(str::to_owned);
+        for (said, expected) in [
+            ("401 for canary-4711-abcdef at host", "401 for […] at host"),
+            ("usage: --token=canary-4711-abcdef", "usage: […]"),
+            ("password=x is wrong", "password=[…] is wrong"),
+            (
+                "sent Authorization: Bearer abc",
+                "sent Authorization: Bearer […]",
+            ),
+            ("MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQ", "[…]"),
+            (
+                "Failed to reload nginx.service: Unit not found.",
+                "Failed to reload nginx.service: Unit not found.",
+            ),
+            ("a\u{1b}[2Jb", "a [2Jb"),
+        ] {
+            assert_eq!(told(said, &arguments), expected);
+        }
+        let long = told(&"word ".repeat(1000), &[]);
+        assert_eq!(long.chars().count(), TOLD + 1);
     }
 
     #[tokio::test]
