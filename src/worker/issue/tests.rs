@@ -7,6 +7,7 @@ mod by_hand;
 mod deaths;
 mod machines;
 mod records;
+mod renewals;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};
