@@ -1,6 +1,6 @@
 //! What every back end of [`Store`] must do, as cases over a fresh, empty store.
 //! [`store_conformance!`](crate::store_conformance) makes one test of each. Those of a fleet, and
-//! copies, stand in [`fleet`], what only a daemon asks for in [`serving`].
+//! copies, stand in [`fleet`], what only a daemon asks for in [`serving`], certificates in [`orders`].
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -9,6 +9,7 @@
 )]
 
 pub mod fleet;
+pub mod orders;
 pub mod serving;
 
 use std::collections::BTreeSet;
@@ -75,6 +76,13 @@ macro_rules! store_conformance {
             a_message_is_new_once_and_its_domains_are_woken
             a_message_sent_to_many_at_once_is_new_to_one
             a_notice_moves_once_from_each_state
+            certificates_are_claimed_in_order_of_due_by_their_directory
+            a_certificate_woken_during_the_work_is_due_again
+            a_stale_epoch_of_a_certificate_stores_nothing
+            an_ended_lease_of_a_certificate_is_taken_over
+            a_certificate_moves_only_under_its_lease
+            certificates_that_are_not_wanted_stay_and_are_due_no_more
+            eight_claimers_share_forty_certificates_without_a_double
         );
     };
     (@ $fresh:expr; $($case:ident)*) => {
@@ -87,6 +95,7 @@ macro_rules! store_conformance {
 }
 
 pub use fleet::*;
+pub use orders::*;
 pub use serving::*;
 
 /// A store, and a way to let time pass for its leases and buckets.

@@ -105,7 +105,7 @@ pub(super) async fn sync(
             let added = sql(
                 "INSERT INTO certificate (name, ca, wanted, due_at)
                  SELECT name, ca, true, $3 FROM unnest($1::text[], $2::text[]) AS w (name, ca) ORDER BY name
-                 ON CONFLICT (name) DO UPDATE SET ca = excluded.ca, wanted = true, due_at = $3
+                 ON CONFLICT (name) DO UPDATE SET ca = excluded.ca, wanted = true, due_at = $3, woken_at = $3
                  WHERE NOT certificate.wanted OR certificate.ca <> excluded.ca",
             )
             .bind(&names)
@@ -157,8 +157,9 @@ pub(super) async fn wake(
     now: Timestamp,
 ) -> Result<(), Fault> {
     writing!(store, |db| {
-        sql("UPDATE certificate SET due_at = $2
-             WHERE name = ANY($1) AND (due_at IS NULL OR due_at > $2)")
+        sql(
+            "UPDATE certificate SET woken_at = $2, due_at = least(due_at, $2) WHERE name = ANY($1)",
+        )
         .bind(names)
         .bind(now.as_microsecond())
         .execute(db)
@@ -182,7 +183,7 @@ pub(super) async fn claim(
                          AND ($5::text[] IS NULL OR name = ANY($5)) AND ca <> ALL($6)
                      ORDER BY due_at, name LIMIT 1 FOR UPDATE SKIP LOCKED)
                  UPDATE certificate c SET lease_epoch = lease_epoch + 1, lease_holder = $1, claims = claims + 1,
-                     home = coalesce(home, $4), lease_until = clock_timestamp() + $2 * interval '1 microsecond'
+                     home = coalesce(home, $4), woken_at = NULL, lease_until = clock_timestamp() + $2 * interval '1 microsecond'
                  FROM picked WHERE c.name = picked.name
                  RETURNING c.name, c.lease_epoch, c.claims",
             )
@@ -263,7 +264,8 @@ pub(super) async fn extend(
 pub(super) async fn commit(store: &PostgresStore, write: &CertificateWrite) -> Result<(), Fault> {
     let progress = row::encode(&write.progress)?;
     writing!(store, |db| {
-        let done = sql("UPDATE certificate SET progress = $3, due_at = $4,
+        let done = sql("UPDATE certificate SET progress = $3,
+                 due_at = CASE WHEN woken_at IS NULL THEN $4 ELSE least($4, woken_at) END,
                  lease_until = CASE WHEN $5 THEN NULL ELSE lease_until END,
                  lease_holder = CASE WHEN $5 THEN NULL ELSE lease_holder END,
                  claims = CASE WHEN $5 THEN 0 ELSE claims END

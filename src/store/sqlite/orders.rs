@@ -104,7 +104,7 @@ pub(super) async fn sync(
     sqlx::query(
         "INSERT INTO certificate (name, ca, wanted, due_at)
          SELECT value ->> 0, value ->> 1, 1, ?2 FROM json_each(?1) WHERE true
-         ON CONFLICT (name) DO UPDATE SET ca = excluded.ca, wanted = 1, due_at = ?2
+         ON CONFLICT (name) DO UPDATE SET ca = excluded.ca, wanted = 1, due_at = ?2, woken_at = ?2
          WHERE certificate.wanted = 0 OR certificate.ca <> excluded.ca",
     )
     .bind(&rows)
@@ -148,8 +148,8 @@ pub(super) async fn wake(
 ) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     sqlx::query(
-        "UPDATE certificate SET due_at = ?2
-         WHERE name IN (SELECT value FROM json_each(?1)) AND (due_at IS NULL OR due_at > ?2)",
+        "UPDATE certificate SET woken_at = ?2, due_at = min(coalesce(due_at, ?2), ?2)
+         WHERE name IN (SELECT value FROM json_each(?1))",
     )
     .bind(row::encode(names)?)
     .bind(now.as_microsecond())
@@ -177,7 +177,7 @@ pub(super) async fn claim(
         .collect();
     let claimed: Option<(String, i64, u32)> = sqlx::query_as(
         "UPDATE certificate SET lease_epoch = lease_epoch + 1, lease_holder = ?1, lease_until = ?2,
-             claims = claims + 1, home = coalesce(home, ?3)
+             claims = claims + 1, home = coalesce(home, ?3), woken_at = NULL
          WHERE name = (
              SELECT name FROM certificate
              WHERE due_at <= ?4 AND (home IS NULL OR home = ?3 OR home = ?8)
@@ -265,7 +265,8 @@ pub(super) async fn extend(
 pub(super) async fn commit(store: &SqliteStore, write: &CertificateWrite) -> Result<(), Fault> {
     let mut tx = store.begin().await?;
     let done = sqlx::query(
-        "UPDATE certificate SET progress = ?3, due_at = ?4,
+        "UPDATE certificate SET progress = ?3,
+             due_at = iif(woken_at IS NULL, ?4, min(coalesce(?4, woken_at), woken_at)),
              lease_until = iif(?5, NULL, lease_until), lease_holder = iif(?5, NULL, lease_holder),
              claims = iif(?5, 0, claims)
          WHERE name = ?1 AND lease_epoch = ?2 AND lease_until IS NOT NULL",

@@ -1,0 +1,2 @@
+-- A certificate that is woken while it is worked on is due when its holder lets go of it.
+ALTER TABLE certificate ADD COLUMN woken_at INTEGER;  -- a wake-up no claim has answered yet
