@@ -223,33 +223,37 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     })
 }
 
-/// What is wrong with a certificate.
+/// What is wrong with a certificate. One that servers cannot use is critical.
 fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
-    let name = &view.name;
-    if view.state == CertificateState::Expired {
-        return Some((Word::Critical, format!("the certificate {name} has ended")));
+    if !view.needs_attention() {
+        return None;
     }
-    let is_near = view.is_late(now)
+    let (name, reason) = (&view.name, &view.reason);
+    let critical = |what: &str| Some((Word::Critical, format!("the certificate {name} {what}")));
+    match view.state {
+        CertificateState::Expired => return critical("has ended"),
+        CertificateState::Revoked => return critical("is revoked"),
+        CertificateState::Missing if view.serial.is_some() => {
+            return critical(&format!("is not in its directory: {reason}"));
+        }
+        _ => {}
+    }
+    let is_near = view.late
         && view
             .left(now)
             .zip(view.not_after.zip(view.renew_at))
             .is_some_and(|(left, (end, renewal))| left < end.duration_since(renewal) / 5);
-    if view.held || view.failing || view.is_late(now) {
-        let word = match is_near {
-            true => Word::Critical,
-            false => Word::Warning,
-        };
-        let what = if view.held {
-            "is held"
-        } else {
-            "is not renewed"
-        };
-        return Some((
-            word,
-            format!("the certificate {name} {what}: {}", view.reason),
-        ));
-    }
-    None
+    let word = match is_near {
+        true => Word::Critical,
+        false => Word::Warning,
+    };
+    let what = match view.state {
+        _ if view.held => "is held",
+        _ if view.deploy_error.is_some() => "is not known to its servers",
+        CertificateState::Missing | CertificateState::Ordering => "is not there yet",
+        _ => "is not renewed",
+    };
+    Some((word, format!("the certificate {name} {what}: {reason}")))
 }
 
 impl From<Gravity> for Word {
@@ -310,4 +314,28 @@ async fn ages(
         );
     }
     Ok(oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::overview::certificates::tests::{now, samples};
+
+    #[test]
+    fn a_check_finds_each_certificate_that_needs_attention_and_no_other() {
+        for (what, view, expected) in samples() {
+            let found = judged(&view, now());
+            assert_eq!(found.is_some(), expected, "{what}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_servers_cannot_use_is_critical() {
+        for (what, view, _) in samples() {
+            let is_critical = judged(&view, now()).is_some_and(|(word, _)| word == Word::Critical);
+            let expected = matches!(what, "revoked" | "files gone" | "ended");
+            assert_eq!(is_critical, expected, "{what}");
+        }
+    }
 }

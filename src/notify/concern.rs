@@ -140,9 +140,10 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
     for view in &picture.certificates {
         let topic = match view.state {
             CertificateState::Unmanaged => continue,
-            CertificateState::Expired => Topic::CertificateExpired,
+            // Servers have none that counts.
+            CertificateState::Expired | CertificateState::Revoked => Topic::CertificateExpired,
             _ if view.held => Topic::CertificateHeld,
-            _ if view.failing || view.is_late(picture.at) => Topic::CertificateFailing,
+            _ if view.failing || view.late => Topic::CertificateFailing,
             _ => continue,
         };
         add(

@@ -118,6 +118,9 @@ pub struct CertificateView {
     pub deploy_error: Option<String>,
     /// Whether its files are kept by another machine.
     pub elsewhere: bool,
+    /// Whether half of the time that a renewal has is over, and there is no new certificate.
+    #[serde(skip)]
+    pub late: bool,
 }
 
 /// How all certificates stand, by name: those of the store, and those that the configuration wants
@@ -167,9 +170,13 @@ impl CertificateView {
         let progress = &row.progress;
         let installed = progress.installed.as_ref();
         let order = progress.order.as_ref();
+        // Nothing else has a person wait without a hold.
+        let hold = wanted.and_then(|one| holds(&one.wanted, progress));
+        let is_gone = decision.step == Step::Held && hold.is_none();
         let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
         let state = match (wanted, installed) {
             (None, _) => CertificateState::Unmanaged,
+            (Some(_), Some(_)) if counts && is_gone => CertificateState::Missing,
             (Some(_), Some(_)) if counts && order.is_some() => CertificateState::Renewing,
             (Some(_), Some(_)) if counts => CertificateState::Valid,
             (Some(_), Some(one)) if one.revoked_at.is_some() => CertificateState::Revoked,
@@ -177,7 +184,6 @@ impl CertificateView {
             (Some(_), None) if order.is_some() => CertificateState::Ordering,
             (Some(_), None) => CertificateState::Missing,
         };
-        let hold = wanted.and_then(|one| holds(&one.wanted, progress));
         let refused = progress.refused_revocation(now).filter(|_| hold.is_none());
         let deploy_error = progress
             .deployment
@@ -198,6 +204,16 @@ impl CertificateView {
             (None, refused) => refused.and_then(|refused| refused.hint.clone()),
         };
         let held = decision.step == Step::Held || hold.is_some() || refused.is_some();
+        let renew_at = installed
+            .zip(wanted)
+            .filter(|(one, _)| one.revoked_at.is_none())
+            .map(|(one, wanted)| {
+                let lead = wanted.wanted.renew_before;
+                lead.renew_at(one.not_before, one.not_after)
+            });
+        let late = renew_at
+            .zip(installed)
+            .is_some_and(|(renew_at, one)| is_late(renew_at, one.not_after, now));
         Self {
             name: row.name.clone(),
             ca: row.ca.clone(),
@@ -219,15 +235,7 @@ impl CertificateView {
             due_at: Some(decision.at).filter(|&at| at < Timestamp::MAX),
             not_before: installed.map(|one| one.not_before),
             not_after: installed.map(|one| one.not_after),
-            renew_at: installed
-                .zip(wanted)
-                .filter(|(one, _)| one.revoked_at.is_none())
-                .map(|(one, wanted)| {
-                    wanted
-                        .wanted
-                        .renew_before
-                        .renew_at(one.not_before, one.not_after)
-                }),
+            renew_at,
             serial: installed.map(|one| one.serial.clone()),
             issuer: installed.map(|one| one.issuer.clone()),
             version: installed.map(|one| one.version),
@@ -240,30 +248,24 @@ impl CertificateView {
             revoked_at: installed.and_then(|one| one.revoked_at),
             deploy_error,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
+            late,
         }
     }
 
-    /// Whether a person must do something, or something fails.
+    /// Whether a person must do something, something fails, or servers have no certificate that
+    /// counts. `status`, `check`, the metrics and the page all ask this.
     pub fn needs_attention(&self) -> bool {
         let is_bad = matches!(
             self.state,
-            CertificateState::Expired | CertificateState::Missing
+            CertificateState::Expired | CertificateState::Missing | CertificateState::Revoked
         );
-        self.held || self.failing || is_bad || self.next == Step::Prove.as_str()
+        let is_open = self.held || self.failing || self.late || self.next == Step::Prove.as_str();
+        self.state != CertificateState::Unmanaged && (is_bad || is_open)
     }
 
     /// How much of its life is left.
     pub fn left(&self, now: Timestamp) -> Option<SignedDuration> {
         Some(self.not_after?.duration_since(now))
-    }
-
-    /// Whether half of the time that a renewal has is over, and there is no new certificate.
-    pub fn is_late(&self, now: Timestamp) -> bool {
-        let (Some(renew_at), Some(not_after)) = (self.renew_at, self.not_after) else {
-            return false;
-        };
-        let half = not_after.duration_since(renew_at) / 2;
-        renew_at.saturating_add(half).is_ok_and(|at| at <= now)
     }
 
     /// Whether it hangs on the proof of a domain: one of its names is the domain or lies below it.
@@ -275,3 +277,12 @@ impl CertificateView {
         })
     }
 }
+
+/// Whether half of the time between a renewal's moment and the end is over.
+fn is_late(renew_at: Timestamp, end: Timestamp, now: Timestamp) -> bool {
+    let half = end.duration_since(renew_at) / 2;
+    renew_at.saturating_add(half).is_ok_and(|at| at <= now)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -187,7 +187,7 @@ fn certificates(registry: &mut Registry, picture: &Snapshot) {
         if let Some(end) = view.not_after {
             ends.get_or_create(&label).set(seconds(end));
         }
-        let open = view.held || view.failing;
+        let open = view.needs_attention();
         attention.get_or_create(&label).set(i64::from(open));
     }
     registry.register("certificates", "Certificates by state", states);
@@ -199,7 +199,7 @@ fn certificates(registry: &mut Registry, picture: &Snapshot) {
     );
     registry.register(
         "certificate_needs_attention",
-        "Whether a certificate is held, or something of it fails",
+        "Whether a certificate is held, failing, late, missing, revoked or ended",
         attention,
     );
 }

@@ -221,7 +221,8 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
                             @for view in shown() {
                                 tr {
                                     th scope="row" { (said(&view.name)) br; span.soft { (said(&view.names.join(" "))) } }
-                                    td { @if view.held { "held" } @else { (view.state.as_str()) } }
+                                    @let word = if view.held { "held" } else { view.state.as_str() };
+                                    td { @if view.needs_attention() { strong { (word) } } @else { (word) } }
                                     td { @match view.not_after { Some(at) => (away(at, now)), None => "-" } }
                                     td.not-phone { (capital(&said(&view.reason))) }
                                 }

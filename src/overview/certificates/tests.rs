@@ -1,0 +1,225 @@
+//! What a person must hear of, and a sample of each way in which a certificate may be.
+
+#![allow(clippy::unwrap_used)]
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::ca::issuing::Subject;
+use crate::certificates::{Access, KeyKind};
+use crate::issuance::progress::{
+    Deployment, Hold, HoldKind, Installed, Order, Refusal, Revocation,
+};
+use crate::issuance::{
+    Lead, Live, Observed, Progress, Proofs, RevocationReason, Wanted, next_step,
+};
+use crate::worker::issue::KeySource;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The moment that the samples are about.
+pub(crate) fn now() -> Timestamp {
+    "2026-12-01T12:00:00Z".parse().unwrap()
+}
+
+fn certificate() -> Certificate {
+    Certificate {
+        wanted: Wanted {
+            name: "www".to_owned(),
+            print: "one".to_owned(),
+            renew_before: Lead::default(),
+            deploys: true,
+            keeps_key: false,
+        },
+        ca: "swisssign".to_owned(),
+        client: None,
+        product: "OV".to_owned(),
+        validates_in_order: false,
+        subject: Subject::Names(vec!["www.example.ch".to_owned()]),
+        key: KeySource::Made(KeyKind::default()),
+        deploy: Vec::new(),
+        deploy_timeout: std::time::Duration::from_secs(60),
+        access: Access::default(),
+        keep: 5,
+        p12_password: None,
+        term: None,
+        comments: None,
+        requester: None,
+        fields: Default::default(),
+        contact: None,
+    }
+}
+
+fn installed(age: i64) -> Installed {
+    let begin = now() - DAY * i32::try_from(age).unwrap();
+    Installed {
+        ca: "swisssign".to_owned(),
+        version: 1,
+        serial: "0a".to_owned(),
+        issuer: String::new(),
+        not_before: begin,
+        not_after: begin + DAY * 90,
+        names: Vec::new(),
+        fingerprint: String::new(),
+        print: "one".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        at: begin,
+        revoked_at: None,
+        paid_until: None,
+        has_key: None,
+    }
+}
+
+fn hold() -> Hold {
+    Hold {
+        since: now(),
+        kind: HoldKind::Ended,
+        words: "rejected".to_owned(),
+        hint: None,
+        print: "one".to_owned(),
+    }
+}
+
+fn view(progress: Progress, has_files: bool, proofs: &Proofs) -> CertificateView {
+    let certificate = certificate();
+    let live = match &progress.installed {
+        Some(one) if has_files => Live::There {
+            serial: one.serial.clone(),
+            not_before: one.not_before,
+            not_after: one.not_after,
+        },
+        _ => Live::Nothing,
+    };
+    let observed = Observed {
+        wanted: Some(&certificate.wanted),
+        progress: &progress,
+        live: &live,
+        proofs,
+        is_fresh: false,
+    };
+    let decision = next_step(observed, now());
+    let row = CertificateRow {
+        name: "www".to_owned(),
+        ca: "swisssign".to_owned(),
+        wanted: true,
+        home: Some("here".to_owned()),
+        due_at: None,
+        progress,
+    };
+    CertificateView::new(&row, Some(&certificate), &decision, "here", now())
+}
+
+/// Ways in which a certificate may be: what to call it, how it looks, and whether a person must hear
+/// of it.
+pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
+    let with = |one: Installed, change: &dyn Fn(&mut Progress)| {
+        let mut progress = Progress {
+            installed: Some(one),
+            ..Progress::default()
+        };
+        change(&mut progress);
+        view(progress, true, &Proofs::Enough)
+    };
+    let fresh = |change: &dyn Fn(&mut Progress)| with(installed(10), change);
+    let order = Order {
+        print: "one".to_owned(),
+        product: Some("pma".to_owned()),
+        ..Order::default()
+    };
+    let open = Order {
+        submitted_at: Some(now()),
+        reference: Some("ord-2".to_owned()),
+        ..order.clone()
+    };
+    let waiting = Progress {
+        order: Some(order),
+        ..Progress::default()
+    };
+    let ordering = Progress {
+        order: Some(open.clone()),
+        ..Progress::default()
+    };
+    let there = Progress {
+        installed: Some(installed(10)),
+        ..Progress::default()
+    };
+    let missing = Proofs::Missing("example.ch is not proven".to_owned());
+    let refused = Revocation {
+        ca: "swisssign".to_owned(),
+        serial: "0a".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        reason: RevocationReason::Superseded,
+        requestor: String::new(),
+        asked_at: None,
+        look_at: None,
+        looks: 0,
+        not_after: Some(now() + DAY),
+        refused: Some(Refusal {
+            since: now(),
+            words: "unknown".to_owned(),
+            hint: None,
+        }),
+    };
+    let deployment = Deployment {
+        version: 1,
+        failures: 1,
+        at: now() + DAY,
+        trouble: Some("exit status: 1".to_owned()),
+    };
+    vec![
+        ("valid", fresh(&|_| {}), false),
+        (
+            "renewing",
+            with(installed(61), &|one| one.order = Some(open.clone())),
+            false,
+        ),
+        ("ordering", view(ordering, true, &Proofs::Enough), false),
+        (
+            "revoked",
+            fresh(&|one| one.installed.as_mut().unwrap().revoked_at = Some(now())),
+            true,
+        ),
+        ("files gone", view(there, false, &Proofs::Enough), true),
+        (
+            "never ordered",
+            view(Progress::default(), false, &Proofs::Enough),
+            true,
+        ),
+        ("waits for a proof", view(waiting, false, &missing), true),
+        ("ended", with(installed(91), &|_| {}), true),
+        ("late", with(installed(80), &|_| {}), true),
+        ("held", fresh(&|one| one.hold = Some(hold())), true),
+        (
+            "revocation refused",
+            fresh(&|one| one.revocation = Some(refused.clone())),
+            true,
+        ),
+        (
+            "not deployed",
+            fresh(&|one| one.deployment = Some(deployment.clone())),
+            true,
+        ),
+        (
+            "failing",
+            fresh(&|one| one.trouble = Some("no answer".to_owned())),
+            true,
+        ),
+    ]
+}
+
+#[test]
+fn everything_that_servers_may_suffer_from_needs_attention() {
+    for (what, view, expected) in samples() {
+        assert_eq!(view.needs_attention(), expected, "{what}: {view:?}");
+    }
+    let state = |what: &str| {
+        let all = samples();
+        let found = all.into_iter().find(|(name, ..)| *name == what);
+        found.unwrap().1.state
+    };
+    assert_eq!(state("files gone"), CertificateState::Missing);
+    assert_eq!(state("revoked"), CertificateState::Revoked);
+    assert_eq!(state("held"), CertificateState::Valid);
+}
