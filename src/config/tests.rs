@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod auto;
+mod certificates;
 mod find;
 mod hooks;
 mod notify;

@@ -168,6 +168,9 @@ impl One<'_> {
     ) -> Option<Option<ClientSelector>> {
         let section = self.section;
         if kind.is_some_and(|kind| !kind.has_clients) {
+            if section.has("client") {
+                section.fault("client", "this kind of CA has no clients: leave it out");
+            }
             return Some(None);
         }
         let of_ca: Vec<&ClientSelector> = self
@@ -431,6 +434,14 @@ impl One<'_> {
             }
             return None;
         };
+        if kind.is_some_and(|kind| !kind.wants_contact) {
+            // It does no harm, and configurations that have it go on.
+            let words = "this kind of CA takes no contact with an order: it is not used";
+            let key = section.key("contact");
+            section
+                .reader
+                .notice(section.line_of("contact"), &key, words);
+        }
         if !self.contacts.contains_key(text) {
             section.reader.absent(
                 section.line_of("contact"),

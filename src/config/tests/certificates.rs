@@ -1,0 +1,44 @@
+//! `[[certificate]]`: keys that a kind of CA has no use for are told.
+
+use super::*;
+
+const WWW: &str = "[[certificate]]\nname = \"www\"\nproduct = \"OV\"\nnames = [\"example.ch\"]\n";
+const CONTACT: &str = "[[contact]]\nname = \"pki\"\nfirst_name = \"P\"\nlast_name = \"M\"\nemail = \"p@example.ch\"\n";
+
+fn good(folder: &Folder, lines: &str) -> Settings {
+    folder
+        .load(&format!("{GOOD}{WWW}{lines}\n{CONTACT}"))
+        .unwrap()
+}
+
+#[test]
+fn a_contact_that_the_ca_does_not_take_is_told_and_does_no_harm() {
+    let folder = Folder::new();
+    assert_eq!(good(&folder, "").notices, []);
+    let settings = good(&folder, "contact = \"pki\"");
+    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(
+        notices[0].contains("certificate.contact") && notices[0].contains("is not used"),
+        "{notices:?}"
+    );
+}
+
+#[test]
+fn a_client_at_a_ca_that_has_none_is_refused() {
+    let folder = Folder::new();
+    let robot = "[ca.robot]\nkind = \"internetx\"\nurl = \"https://api.autodns.com/v1\"\nuser = \"u\"\npassword = { file = \"api.key\" }\n";
+    let good = GOOD.replace("[[client]]", "[[client]]\nca = \"swisssign\"");
+    let at = |lines: &str| {
+        format!("{good}{robot}{WWW}ca = \"robot\"\ncontact = \"pki\"\n{lines}\n{CONTACT}")
+    };
+    let settings = folder.load(&at("")).unwrap();
+    assert_eq!(settings.certificates.certificates[0].client, None);
+    assert_eq!(settings.notices, [], "this one takes the contact");
+    let faults = folder.faults(&at("client = \"MPKI0000001 - Muster AG\""));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].contains("certificate.client") && faults[0].contains("has no clients"),
+        "{faults:?}"
+    );
+}
