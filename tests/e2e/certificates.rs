@@ -1,8 +1,10 @@
-//! Certificates at SwissSign's sandbox: from a request or a key made here to a chain that
+//! Certificates at the sandboxes, SwissSign's in this file: from a request or a key made here to a chain that
 //! `openssl verify` and a TLS server take, and everything that may go wrong on the way.
 
 mod deaths;
+mod internetx;
 mod refusals;
+mod sectigo;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -68,42 +70,41 @@ impl Lab {
 
     /// That another program takes what is installed for this host name.
     fn verifies(&self, name: &str, host: &str) {
-        let (root, chain, leaf) = (
-            self.trust(),
-            self.file(name, "chain.pem"),
-            self.file(name, "cert.pem"),
-        );
-        let text = |path: &Path| path.display().to_string();
-        run(
-            "openssl",
-            &[
-                "verify",
-                "-CAfile",
-                &text(&root),
-                "-untrusted",
-                &text(&chain),
-                "-verify_hostname",
-                host,
-                &text(&leaf),
-            ],
-            "",
-        );
+        let (chain, leaf) = (self.file(name, "chain.pem"), self.file(name, "cert.pem"));
+        verify(&self.trust(), &chain, &leaf, host);
     }
 
     fn matches(&self, name: &str) {
-        let text = |file| self.file(name, file).display().to_string();
-        let key = run(
-            "openssl",
-            &["pkey", "-in", &text("privkey.pem"), "-pubout"],
-            "",
-        );
-        let leaf = run(
-            "openssl",
-            &["x509", "-in", &text("cert.pem"), "-noout", "-pubkey"],
-            "",
-        );
-        assert_eq!(key, leaf);
+        let (key, leaf) = (self.file(name, "privkey.pem"), self.file(name, "cert.pem"));
+        key_matches(&key, &leaf);
     }
+}
+
+/// That `openssl verify` takes a leaf for a host name.
+fn verify(root: &Path, chain: &Path, leaf: &Path, host: &str) {
+    let text = |path: &Path| path.display().to_string();
+    run(
+        "openssl",
+        &[
+            "verify",
+            "-CAfile",
+            &text(root),
+            "-untrusted",
+            &text(chain),
+            "-verify_hostname",
+            host,
+            &text(leaf),
+        ],
+        "",
+    );
+}
+
+/// That a key is the one of a leaf.
+fn key_matches(key: &Path, leaf: &Path) {
+    let (key, leaf) = (key.display().to_string(), leaf.display().to_string());
+    let key = run("openssl", &["pkey", "-in", &key, "-pubout"], "");
+    let leaf = run("openssl", &["x509", "-in", &leaf, "-noout", "-pubkey"], "");
+    assert_eq!(key, leaf);
 }
 
 #[test]

@@ -1,0 +1,252 @@
+//! Certificates at InterNetX, where each order brings its own validation: the record is published
+//! for the order, and gone when its job is done.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prevalidate::clock::SystemClock;
+use prevalidate::sandbox::clock::ShiftedClock;
+use prevalidate::sandbox::internetx::{Behaviour, Fault, Robot, RobotOptions, What};
+
+use super::*;
+
+const PASSWORD: &str = "canary-robot-71c3";
+const PHONE: &str = "+41-44-7654321";
+
+struct Office {
+    lab: Lab,
+    robot: Robot,
+}
+
+impl Office {
+    fn new() -> Self {
+        let lab = Lab::new();
+        let address = lab.server.address();
+        let options = RobotOptions {
+            clock: ShiftedClock::over(Arc::new(SystemClock)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            user: "ssl-user".to_owned(),
+            password: PASSWORD.into(),
+            context: 9,
+            behaviour: Behaviour::default(),
+            seed: 3,
+            name_servers: Arc::new(move |_: &str| vec![address]),
+        };
+        let robot = lab.world.wait_for(Robot::start(options)).unwrap();
+        let password = lab.world.path("robot.password");
+        crate::support::name_server::write_secret(&password, PASSWORD);
+        Self { lab, robot }
+    }
+
+    /// The world's own CA with its domains, and this account with these certificates.
+    fn setup(&self, certificates: &[(&str, &str, &str)]) -> Setup {
+        let mut setup = self.lab.setup(&[]);
+        setup.more.push_str(&format!(
+            "[ca.robot]\nkind = \"internetx\"\nurl = \"{}\"\nuser = \"ssl-user\"\n\
+             password = {{ file = \"{}\" }}\npoll = \"own\"\n\
+             [[contact]]\nname = \"pki\"\nfirst_name = \"Petra\"\nlast_name = \"Muster\"\n\
+             organization = \"Muster AG\"\naddress = [\"Weg 1\"]\npostal_code = \"8000\"\n\
+             city = \"Bern\"\ncountry = \"CH\"\nphone = \"{PHONE}\"\nemail = \"pki@alpha.test\"\n",
+            self.robot.url(),
+            self.lab.world.path("robot.password").display(),
+        ));
+        for (name, product, lines) in certificates {
+            setup.more.push_str(&format!(
+                "[[certificate]]\nname = \"{name}\"\nca = \"robot\"\nproduct = \"{product}\"\n\
+                 contact = \"pki\"\n{lines}\n"
+            ));
+        }
+        setup
+    }
+
+    fn run(&self, setup: &Setup) -> crate::e2e::world::Ran {
+        self.lab.world.run(setup, &["run", "--wait", "60s"])
+    }
+
+    fn verifies(&self, name: &str, host: &str) {
+        let root = self.lab.world.path("robot.pem");
+        std::fs::write(&root, self.robot.root_pem()).unwrap();
+        let file = |file| self.lab.file(name, file);
+        verify(&root, &file("chain.pem"), &file("cert.pem"), host);
+        key_matches(&file("privkey.pem"), &file("cert.pem"));
+    }
+
+    fn zones(&self) -> Vec<Vec<String>> {
+        let zones = ["alpha.test", "beta.test"];
+        zones.map(|zone| self.lab.server.axfr(zone)).to_vec()
+    }
+
+    fn orders(&self) -> usize {
+        self.robot.jobs().len()
+    }
+}
+
+#[test]
+fn a_txt_and_a_cname_of_an_order_are_published_seen_and_gone_and_a_contact_is_made_once() {
+    let office = Office::new();
+    let before = office.zones();
+    office.robot.add_foreign_message();
+    let setup = office.setup(&[
+        ("by-txt", "BASIC_SSL", "names = [\"www.alpha.test\"]"),
+        ("by-cname", "COMODO_SSL", "names = [\"beta.test\"]"),
+    ]);
+    let ran = office.run(&setup).exits(0);
+    ran.says(&["2 certificates: 2 valid"]);
+    office.verifies("by-txt", "www.alpha.test");
+    office.verifies("by-cname", "beta.test");
+    assert_eq!(office.zones(), before, "nothing is left in DNS");
+    assert_eq!((office.orders(), office.robot.contacts()), (2, 1));
+    assert!(
+        office.robot.messages() >= 1,
+        "the message of somebody else is theirs to confirm"
+    );
+    assert!(office.robot.busiest_second() <= 3);
+
+    let calls = office.robot.log().len();
+    office.run(&setup).exits(0);
+    assert_eq!(office.robot.log().len(), calls, "a quiet run asks nothing");
+    let again = ["certificate", "issue", "by-txt", "--again", "--wait", "60s"];
+    office.lab.world.run(&setup, &again).exits(0);
+    assert_eq!((office.orders(), office.robot.contacts()), (3, 1));
+    assert_eq!(office.zones(), before);
+}
+
+#[test]
+fn a_mailbox_gets_its_certificate_when_its_owner_has_said_yes() {
+    let office = Office::new();
+    let lines = "email = \"joe@alpha.test\"\nfirst_name = \"Joe\"\nlast_name = \"Muster\"";
+    let setup = office.setup(&[("joe", "GLOBALSIGN_PERSONALSIGN_1", lines)]);
+    office
+        .lab
+        .world
+        .run(&setup, &["run", "--wait", "5s"])
+        .exits(0)
+        .says(&["1 ordering"]);
+    let job = &office.robot.jobs()[0];
+    office.robot.decide(job.id, "RUNNING");
+    office
+        .run(&setup)
+        .exits(0)
+        .says(&["1 certificate: 1 valid"]);
+    let file = |file| office.lab.file("joe", file);
+    key_matches(&file("privkey.pem"), &file("cert.pem"));
+    let leaf = file("cert.pem").display().to_string();
+    let text = run("openssl", &["x509", "-in", &leaf, "-noout", "-email"], "");
+    assert_eq!(text.trim(), "joe@alpha.test");
+    assert_eq!(office.orders(), 1);
+}
+
+#[test]
+fn an_answer_that_internetx_lost_is_looked_for_and_no_second_order_is_made() {
+    let office = Office::new();
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    office.robot.fault(Fault {
+        on: "POST /certificate".to_owned(),
+        times: 1,
+        what: What::DoneButLost,
+    });
+    office.run(&setup).exits(0);
+    assert_eq!(office.orders(), 1);
+    office.verifies("www", "alpha.test");
+}
+
+#[test]
+fn a_job_that_fails_is_held_and_takes_its_record_along() {
+    let office = Office::new();
+    let before = office.zones();
+    office.robot.change(|robot| robot.look_after = 5);
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    let wait = ["run", "--wait", "2s"];
+    office.lab.world.run(&setup, &wait);
+    let job = &office.robot.jobs()[0];
+    office.robot.decide(job.id, "FAILED");
+    let ran = office.run(&setup);
+    assert_eq!(ran.status.code(), Some(1), "{}", ran.said());
+    assert_eq!(office.zones(), before);
+    office.run(&setup).exits(1);
+    assert_eq!(office.orders(), 1, "no order by itself");
+}
+
+#[test]
+fn a_revocation_at_internetx_is_read_back() {
+    let office = Office::new();
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    office.run(&setup).exits(0);
+    let arguments = [
+        "certificate",
+        "revoke",
+        "www",
+        "--reason",
+        "superseded",
+        "--yes",
+        "--wait",
+        "60s",
+    ];
+    office
+        .lab
+        .world
+        .run(&setup, &arguments)
+        .exits(0)
+        .says(&["is revoked"]);
+}
+
+#[test]
+fn no_password_and_no_telephone_number_of_a_contact_stands_in_any_artefact() {
+    let office = Office::new();
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    let ran = office
+        .lab
+        .world
+        .run(&setup, &["run", "--wait", "60s", "-vvv"])
+        .exits(0);
+    let store = std::fs::read(setup.store(&office.lab.world)).unwrap();
+    let store = String::from_utf8_lossy(&store);
+    for secret in [PASSWORD, PHONE, "7654321"] {
+        assert!(!ran.said().contains(secret), "said: {secret}");
+        assert!(!store.contains(secret), "stored: {secret}");
+    }
+    let sent = office.robot.log();
+    assert!(
+        sent.iter()
+            .any(|call| call.body.to_string().contains("7654321")),
+        "the CA was told the number"
+    );
+}
+
+#[cfg(feature = "crashpoints")]
+#[test]
+fn a_run_killed_around_its_order_at_internetx_leaves_one_order_and_no_record() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    for point in ["order-done", "order-record-done", "certificate-switched"] {
+        let office = Office::new();
+        let before = office.zones();
+        let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+        let variable = format!("{point}:1");
+        let variable = ("PREVALIDATE_CRASH", variable.as_str());
+        let wait = ["run", "--wait", "60s"];
+        let first = office.lab.world.run_with(&setup, &wait, variable);
+        assert_eq!(first.status.signal(), Some(9), "{point}: {}", first.said());
+        office.run(&setup).exits(0);
+        assert_eq!(office.orders(), 1, "killed at {point}");
+        office.verifies("www", "alpha.test");
+        assert_eq!(office.zones(), before, "killed at {point}");
+    }
+}
+
+#[cfg(feature = "crashpoints")]
+#[test]
+fn an_order_that_may_have_reached_internetx_is_not_sent_again_before_its_search_is_sure() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let office = Office::new();
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    let variable = ("PREVALIDATE_CRASH", "order-intended:1");
+    let wait = ["run", "--wait", "60s"];
+    let first = office.lab.world.run_with(&setup, &wait, variable);
+    assert_eq!(first.status.signal(), Some(9), "{}", first.said());
+    let wait = ["run", "--wait", "10s"];
+    let ran = office.lab.world.run(&setup, &wait).exits(0);
+    ran.says(&["1 ordering"]);
+    assert_eq!(office.orders(), 0, "two minutes are not over");
+}
