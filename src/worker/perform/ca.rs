@@ -72,7 +72,7 @@ impl Worker {
                     let unanswered = task.observed.attempt.unanswered;
                     task.went_well();
                     task.saw(self, Sighting::Present(registration), now);
-                    task.was_not_submitted(unanswered);
+                    task.lost_submission(unanswered);
                     task.goes_on(self, now);
                 }
                 Err(error) if error.failure == Failure::NotFound => {

@@ -59,7 +59,14 @@ impl Task {
         }
         let by_itself = self.policy(worker).looks_by_itself;
         match verdict {
-            Some(Verdict::Taken { look_at }) => self.taken(worker, Some(look_at), now),
+            Some(Verdict::Taken { look_at }) => {
+                let attempt = &mut self.observed.attempt;
+                if attempt.tries == 0 {
+                    // The answer names another record: that order was submitted by this call.
+                    (attempt.tries, attempt.submitted_at) = (1, Some(now));
+                }
+                self.taken(worker, Some(look_at), now);
+            }
             // The word was true before; the date has not moved, so the CA has not looked yet.
             Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
             Some(Verdict::NotSeen) if self.has_lost_its_order(by_itself) => {
@@ -149,15 +156,26 @@ impl Task {
         self.waits_for(worker, subject, &words, now);
     }
 
-    /// The answer to a submission was lost, and a read shows that the order still waits to be
-    /// submitted: the CA was never asked, so it is asked now.
-    pub(in crate::worker) fn was_not_submitted(&mut self, unanswered: Option<Effect>) {
+    /// The answer to a submission was lost, and a read shows what has come of it. An order that still
+    /// waits to be submitted was never submitted, so the CA is asked now.
+    pub(in crate::worker) fn lost_submission(&mut self, unanswered: Option<Effect>) {
         let order = self.registration().and_then(|found| found.order.as_ref());
-        let waits = order.is_some_and(|order| order.state == OrderState::Begun);
+        let state = order.map(|order| &order.state);
+        let (waits, is_taken) = (
+            state == Some(&OrderState::Begun),
+            state == Some(&OrderState::Submitted),
+        );
         let attempt = &mut self.observed.attempt;
-        if unanswered == Some(Effect::Validate) && waits && attempt.challenge.is_some() {
+        if unanswered != Some(Effect::Validate) || attempt.challenge.is_none() {
+            return;
+        }
+        if waits {
             attempt.tries = attempt.tries.saturating_sub(1);
             attempt.submitted_at = self.looked_before.filter(|_| attempt.tries > 0);
+        } else if is_taken && attempt.tries == 0 {
+            // It was about an order that another hand has begun meanwhile: that one is submitted.
+            attempt.tries = 1;
+            attempt.submitted_at = self.observed.read_at;
         }
     }
 
