@@ -12,7 +12,7 @@ use self::asking::submission;
 use self::wanted::{challenge, proof_may_still_count};
 use super::attempt::{Attempt, Effect};
 use super::challenge::Challenge;
-use super::ledger::{LedgerEntry, LedgerState};
+use super::ledger::{LedgerEntry, LedgerState, RecordType};
 use super::observed::{Observed, Sighting};
 use super::policy::{Mode, Policy};
 use super::registration::Registration;
@@ -331,7 +331,14 @@ fn towards_proof(
         !entry.carries(&challenge) && entry.state.is_open() && entry.removal_tries < 3
     };
     let dead = seen.ledger.iter().filter(removable).count();
-    if (stands || dead >= 2)
+    // A CNAME stands beside nothing else at its name: the one that was replaced goes first.
+    let is_alias = |kind: RecordType| kind == RecordType::Cname;
+    let is_in_the_way = seen.ledger.iter().any(|entry| {
+        let either = is_alias(entry.kind) || is_alias((&challenge.data).into());
+        let here = entry.owner == challenge.owner.as_str();
+        either && here && entry.state.is_open() && !entry.carries(&challenge)
+    });
+    if (stands || dead >= 2 || is_in_the_way)
         && let Some(removal) = cleanup(
             &seen.ledger,
             |entry| !entry.carries(&challenge),

@@ -151,6 +151,32 @@ fn a_renewal_begins_without_a_preflight_and_leaves_the_proof_alone() {
 }
 
 #[test]
+fn a_cname_that_was_replaced_goes_before_the_next_one_at_its_name() {
+    let at = |label: &str, target: &str| {
+        let owner = format!("{label}.example.ch");
+        Challenge::cname(&name(), &owner, target, Counts::Published).unwrap()
+    };
+    let old = at("_dnsauth", "a1.dcv.example.net");
+    for (next, expected) in [
+        (at("_dnsauth", "b2.dcv.example.net"), "remove"),
+        (at("_other", "b2.dcv.example.net"), "publish"),
+    ] {
+        let mut seen = observed(registration(None), begun(&next, None));
+        seen.ledger = vec![entry(&old, LedgerState::Published)];
+        assert_eq!(step(&seen), expected);
+        // It could not be removed so far: there is no room for the next one.
+        seen.ledger[0].removal_tries = 5;
+        seen.ledger[0].retry_at = Some(after(now(), SignedDuration::from_mins(5)));
+        let expected = if expected == "remove" {
+            "wait"
+        } else {
+            expected
+        };
+        assert_eq!(step(&seen), expected);
+    }
+}
+
+#[test]
 fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
     let mut outside = cname("_a1");
     outside.owner = (&DomainName::from_a_labels("example.org").unwrap()).into();
