@@ -6,6 +6,7 @@
 //! steps, like with like. Intents are committed before an effect and results after it, so a worker
 //! may die anywhere: the next look finds out what is true.
 
+mod beside;
 mod budget;
 mod covering;
 pub mod crashpoint;

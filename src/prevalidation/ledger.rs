@@ -142,10 +142,14 @@ impl LedgerEntry {
         self.kind == RecordType::from(&challenge.data) && self.value == challenge.data.as_str()
     }
 
+    /// Whether both name the same record, whoever writes it.
+    pub fn is_same_data(&self, other: &Self) -> bool {
+        (self.kind, &self.owner, &self.value) == (other.kind, &other.owner, &other.value)
+    }
+
     /// Whether both name the same record in the same zone's provider.
     pub fn is_same_record(&self, other: &Self) -> bool {
-        (self.kind, &self.owner, &self.value, &self.provider)
-            == (other.kind, &other.owner, &other.value, &other.provider)
+        self.is_same_data(other) && self.provider == other.provider
     }
 
     /// Whether it is a TXT value at the domain itself, which is all that older programs know.

@@ -7,13 +7,14 @@ mod entries;
 mod orders;
 
 use super::Worker;
+use super::beside::Beside;
 use super::covering::Covering;
 use super::look::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, LedgerEntry, Observed, Policy, Progress, Proof, Registration,
-    Sighting, Status, Step, Waiting, next_step,
+    Bogus, Decision, Effect, Hold, Observed, Policy, Progress, Proof, Registration, Sighting,
+    Status, Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -29,8 +30,8 @@ pub(super) struct Task {
     pub(super) row: DomainRow,
     pub(super) observed: Observed,
     pub(super) decision: Decision,
-    /// Open entries of the same domain at other clients, as far as they were read.
-    pub(super) beside: Vec<LedgerEntry>,
+    /// The same domain at other clients, as far as it was read.
+    pub(super) beside: Beside,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
     /// When the CA was last asked to look, before this round.
@@ -75,7 +76,7 @@ impl Task {
             row: lease.row,
             observed,
             decision,
-            beside: Vec::new(),
+            beside: Beside::default(),
             chosen: Vec::new(),
             looked_before: None,
             won: false,

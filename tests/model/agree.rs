@@ -20,7 +20,7 @@ use prevalidate::server::shared::{Live, Shared};
 use prevalidate::store::Store;
 use tower::ServiceExt as _;
 
-use super::world::{World, target};
+use super::world::{SECOND, World, target};
 
 /// The names that one of the five tells of.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Daemon {
         let live = Live {
             policy: world.policy.clone(),
             targets: world.targets(),
-            providers: ["memory".to_owned()].into(),
+            providers: ["memory", SECOND].map(str::to_owned).into(),
             access: Access::new(true),
             hook_keys: Vec::new(),
             tls: None,
@@ -69,7 +69,8 @@ impl Daemon {
 impl World {
     pub async fn all_five_agree(&self) {
         let (now, rows) = (self.clock.now(), self.rows().await);
-        let (targets, providers) = (self.targets(), ["memory".to_owned()].into());
+        let names = ["memory", SECOND].map(str::to_owned);
+        let (targets, providers) = (self.targets(), names.into());
         let basis = Basis {
             targets: &targets,
             providers: &providers,

@@ -1,21 +1,27 @@
 //! The model of a CA that begins a validation by a start, keeps the proof meanwhile, and carries the
 //! order out by itself.
 
-use prevalidate::ca::validation::Kind;
+use prevalidate::ca::validation::{Kind, Method};
 use prevalidate::ca::{CaError, Failure, Started, Submission, Verdict};
 use prevalidate::clock::Clock;
-use prevalidate::prevalidation::{
-    Challenge, Counts, Effect, Order, OrderState, Registration, Status,
-};
+use prevalidate::prevalidation::{Effect, Order, OrderState, Registration, Status};
 
 use super::ca::{Behaviour, Course, Entry, KIND, ModelCa, State};
 
 /// One that begins by a start, keeps the proof meanwhile, and looks by itself, as Sectigo does.
-pub static BY_ORDERS: Kind = Kind {
+pub static BY_ORDERS: Kind = BY_ORDERS_KIND;
+const BY_ORDERS_KIND: Kind = Kind {
     name: "model-orders",
     start_keeps_proof: Some(true),
     looks_by_itself: true,
     ..KIND
+};
+
+/// The same with a CNAME for its record.
+pub static BY_CNAMES: Kind = Kind {
+    name: "model-cnames",
+    methods: &[Method::Cname],
+    ..BY_ORDERS_KIND
 };
 
 impl ModelCa {
@@ -88,17 +94,20 @@ impl ModelCa {
     pub(super) fn settle(&self, state: &mut State) {
         let now = self.clock.now();
         let behaviour = state.behaviour.clone();
-        for entry in state.entries.values_mut() {
+        let State {
+            entries, proofs, ..
+        } = state;
+        for entry in entries.values_mut() {
             let Some((_, next)) = entry.order.as_ref().and_then(|order| order.submitted) else {
                 continue;
             };
             if next > now {
                 continue;
             }
-            let seen = (self.eyes)(entry.domain.as_str());
-            let visible = seen.iter().any(|value| value == entry.token.as_bytes());
+            let visible = self.sees(entry);
             if visible && !behaviour.sees_nothing {
                 (entry.validated_at, entry.proof, entry.order) = (Some(now), true, None);
+                proofs.push(now);
             } else if let Some(order) = &mut entry.order {
                 order.submitted = order
                     .submitted
@@ -114,10 +123,8 @@ impl ModelCa {
         behaviour: &Behaviour,
         is_summary: bool,
     ) -> Registration {
-        let challenge = entry.order.as_ref().filter(|_| !is_summary).map(|_| {
-            let owner = entry.domain.as_str();
-            Challenge::txt(&entry.domain, owner, &entry.token, Counts::Published).unwrap()
-        });
+        let order = entry.order.as_ref().filter(|_| !is_summary);
+        let challenge = order.map(|_| self.wanted(entry));
         let order = entry.order.as_ref().map(|order| Order {
             id: (!is_summary).then(|| order.id.clone()),
             state: match order.submitted {

@@ -12,10 +12,11 @@ use prevalidate::ca::{
 };
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::{
-    DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
+    Challenge, DomainName, Effect, Proof, Registration, ReuseTable, Status, Token,
 };
 
-use super::by_orders::BY_ORDERS;
+use super::by_orders::{BY_CNAMES, BY_ORDERS};
+use super::shape::Shape;
 
 /// What is written nowhere about the real CA.
 #[derive(Debug, Clone)]
@@ -96,6 +97,10 @@ pub struct State {
     pub gets: usize,
     pub behaviour: Behaviour,
     pub ways: Vec<Way>,
+    /// Every record that it ever asked for.
+    pub asked_for: Vec<Challenge>,
+    /// When orders were carried out with success.
+    pub proofs: Vec<Timestamp>,
     /// What a client may never do while an order is under way.
     pub trespasses: Vec<String>,
     pub(super) serial: u64,
@@ -108,7 +113,7 @@ impl State {
     }
 }
 
-/// The answers of the authoritative servers: the values at a name, or nothing.
+/// The answers of the authoritative servers: the TXT values at a name, or the target of its CNAME.
 pub type Eyes = Arc<dyn Fn(&str) -> Vec<Vec<u8>> + Send + Sync>;
 
 #[derive(Clone)]
@@ -119,6 +124,7 @@ pub struct ModelCa {
     pub reuse: ReuseTable,
     /// It begins validations by a start that keeps the proof, and looks by itself.
     pub by_orders: bool,
+    pub shape: Shape,
 }
 
 impl fmt::Debug for ModelCa {
@@ -137,6 +143,7 @@ impl ModelCa {
             eyes,
             reuse: ReuseTable::default(),
             by_orders: false,
+            shape: Shape::Domain,
         }
     }
 
@@ -242,6 +249,12 @@ impl ModelCa {
         });
         let reached = matches!(way, Way::Clear | Way::AnswerLost);
         let result = reached.then(|| act(&mut state));
+        let asked_for: Vec<_> = state.entries.values().map(|it| self.wanted(it)).collect();
+        for record in asked_for {
+            if !state.asked_for.contains(&record) {
+                state.asked_for.push(record);
+            }
+        }
         if let Some((effect, domain)) = effect {
             let after = state
                 .entries
@@ -333,10 +346,10 @@ pub const KIND: Kind = Kind {
 #[async_trait]
 impl Validation for ModelCa {
     fn kind(&self) -> &'static Kind {
-        if self.by_orders {
-            &BY_ORDERS
-        } else {
-            &BY_TOKENS
+        match (self.by_orders, self.shape) {
+            (false, _) => &BY_TOKENS,
+            (true, Shape::Domain) => &BY_ORDERS,
+            (true, _) => &BY_CNAMES,
         }
     }
 
@@ -405,10 +418,6 @@ impl Validation for ModelCa {
             return self.take(reference);
         }
         let name = self.name_of(reference);
-        let seen = name
-            .as_ref()
-            .map(|name| (self.eyes)(name.as_str()))
-            .unwrap_or_default();
         let now = self.clock.now();
         let answer = self.travel(
             name.as_ref().map(|name| (Effect::Validate, name)),
@@ -420,8 +429,7 @@ impl Validation for ModelCa {
                 } = state.behaviour;
                 let forgot = state.behaviour.forgot.clone();
                 let entry = Self::entry_of(state, reference)?;
-                let visible =
-                    !sees_nothing && seen.iter().any(|value| value == entry.token.as_bytes());
+                let visible = !sees_nothing && self.sees(entry);
                 let is_forgotten =
                     forgot.is_some_and(|forgot| forgot == entry.token || forgot == "*");
                 let usable = !is_forgotten

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;
-use prevalidate::prevalidation::RowKey;
+use prevalidate::prevalidation::{LedgerState, RowKey};
 use prevalidate::store::Store;
 use prevalidate::worker::Outcome;
 
@@ -104,18 +104,53 @@ fn target_key() -> String {
     super::world::target().key
 }
 
+/// A world of one domain that each process may die in.
+async fn mortal(same_values: bool, two_sections: bool) -> World {
+    let mut world = World::at_two_cas(1, same_values).await;
+    world.two_sections = two_sections;
+    world.sync().await;
+    world
+}
+
 #[tokio::test]
 async fn a_process_may_die_at_every_effect_for_two_clients() {
-    for same_values in [false, true] {
-        let mut world = World::at_two_cas(1, same_values).await;
+    for (same_values, two_sections) in [(false, false), (true, false), (true, true)] {
+        let mut world = mortal(same_values, two_sections).await;
         live(&mut world, None).await;
         let effects = world.fuse.effects();
         for index in 0..effects {
             for side in [Side::Before, Side::After] {
-                let mut world = World::at_two_cas(1, same_values).await;
+                let mut world = mortal(same_values, two_sections).await;
                 live(&mut world, Some((index, side))).await;
             }
         }
+    }
+}
+
+/// The first client proves at once, the second later: what it has found in the zone, written by
+/// another section, is not for the first one to take away, and no foreign record.
+#[tokio::test]
+async fn of_two_sections_that_write_one_zone_none_takes_away_what_the_other_needs() {
+    for two_sections in [false, true] {
+        let mut world = mortal(true, two_sections).await;
+        let second = world.other.clone().unwrap();
+        second.set(|state| state.behaviour.sees_nothing = true);
+        world.nights(1).await;
+        let owner = world.domains[0].as_str().to_owned();
+        let foreign = world.foreign[&world.domains[0]].len();
+        let ours = |world: &World| world.zones.values(&owner).len() - foreign;
+        assert!(world.ca.valid_until(&world.domains[0]).is_some());
+        assert_eq!(ours(&world), 1, "two sections: {two_sections}");
+        let open = world.store.open_entries(None).await.unwrap();
+        let states: Vec<_> = open.iter().map(|entry| entry.state).collect();
+        assert!(!states.contains(&LedgerState::Foreign), "{open:?}");
+        assert_eq!(open.len(), if two_sections { 2 } else { 1 }, "{open:?}");
+
+        second.set(|state| state.behaviour.sees_nothing = false);
+        world.nights(1).await;
+        assert!(world.all_valid());
+        assert_eq!(ours(&world), 0);
+        world.is_clean().await;
     }
 }
 

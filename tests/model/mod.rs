@@ -11,5 +11,6 @@ mod matrix;
 mod months;
 mod others;
 mod random;
+mod shape;
 mod waiting;
 mod world;

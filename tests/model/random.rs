@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;
+use prevalidate::prevalidation::Effect;
+use prevalidate::store::Store;
 use prevalidate::worker::{Outcome, Worker};
 use prevalidate_providers::TxtRecord;
 use prevalidate_providers::memory::MemoryFault;
@@ -12,8 +14,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::ca::Way;
+use super::ca::{ModelCa, Way};
 use super::crash::Side;
+use super::shape::Shape;
 use super::world::World;
 
 const CASES: u64 = 300;
@@ -37,11 +40,10 @@ async fn random_histories_of_two_workers_keep_the_invariants() {
     let whole = seeds.end - seeds.start > 1;
     for seed in seeds {
         let told = Told(seed);
-        // Every third world has a CA that carries orders out by itself.
-        let world = match seed % 3 {
-            2 => World::by_orders(3).await,
-            _ => World::new(3).await,
-        };
+        let mut world = world_of(seed).await;
+        // In some of them the second client's zones are written through a section of its own.
+        world.two_sections = seed % 24 >= 12;
+        world.sync().await;
         history(world, seed, &mut coverage).await;
         std::mem::forget(told);
     }
@@ -55,11 +57,30 @@ async fn random_histories_of_two_workers_keep_the_invariants() {
         "another TTL",
         "unwanted",
         "deleted at the CA",
+        "begun anew in the portal",
+        "needed at another client",
+        "waited for its turn",
     ] {
         assert!(
             !whole || coverage.get(must).copied().unwrap_or(0) > 0,
             "never happened: {must}; {coverage:?}"
         );
+    }
+}
+
+/// Every third world has a CA that carries orders out by itself; in every second one the domains
+/// are at two clients.
+async fn world_of(seed: u64) -> World {
+    match seed % 12 {
+        0 | 4 | 6 => World::new(3).await,
+        2 | 8 => World::by_orders(3).await,
+        1 => World::of_two_kinds(2, Shape::OwnLabel).await,
+        7 => World::of_two_kinds(2, Shape::OneLabel).await,
+        3 => World::at_two_cas(2, false).await,
+        9 => World::at_two_cas(2, true).await,
+        5 => World::at_two_cas_by_orders(2, Shape::OwnLabel, true).await,
+        11 => World::at_two_cas_by_orders(2, Shape::OneLabel, false).await,
+        _ => World::at_two_cas_by_orders(2, Shape::OneLabel, true).await,
     }
 }
 
@@ -77,11 +98,13 @@ async fn history(mut world: World, seed: u64, coverage: &mut Coverage) {
     let mut rng = StdRng::seed_from_u64(seed);
     world.compares_five = seed.is_multiple_of(3);
     let may_freeze = rng.random_bool(0.3);
-    world.ca.set(|state| {
-        state.behaviour.reset_keeps_proof = rng.random_bool(0.5);
-        state.behaviour.unseen_is_an_error = rng.random_bool(0.5);
-        state.behaviour.duplicates = !may_freeze && rng.random_bool(0.5);
-    });
+    for (ca, _) in world.cas() {
+        ca.set(|state| {
+            state.behaviour.reset_keeps_proof = rng.random_bool(0.5);
+            state.behaviour.unseen_is_an_error = rng.random_bool(0.5);
+            state.behaviour.duplicates = !may_freeze && rng.random_bool(0.5);
+        });
+    }
     let mut workers = [world.worker("w0"), world.worker("w1")];
     let mut hit = |what: &'static str| *coverage.entry(what).or_default() += 1;
     for _ in 0..STEPS {
@@ -115,7 +138,7 @@ async fn history(mut world: World, seed: u64, coverage: &mut Coverage) {
                 ]
                 .choose(&mut rng)
                 .unwrap();
-                world.ca.set(|state| state.ways.push(way));
+                one_of(&world, &mut rng).set(|state| state.ways.push(way));
                 if way == Way::AnswerLost {
                     hit("answer lost");
                 }
@@ -153,6 +176,13 @@ async fn step(world: &World, workers: &mut [Worker; 2], who: usize) {
     }
 }
 
+/// One of the CAs.
+fn one_of(world: &World, rng: &mut StdRng) -> ModelCa {
+    let mut cas = world.cas();
+    let place = rng.random_range(0..cas.len());
+    cas.swap_remove(place).0
+}
+
 /// A worker stops before an effect; the other works on past its lease; then it wakes.
 async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: usize) {
     world.fuse.set(Some((effect, Side::FrozenBefore)));
@@ -181,7 +211,7 @@ async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: us
 async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'static str)) {
     let domain = world.domains.choose(rng).unwrap().clone();
     let owner = domain.as_str();
-    match rng.random_range(0..9) {
+    match rng.random_range(0..10) {
         0 => {
             let value = format!("site-verification={}", rng.random_range(0..1000));
             world
@@ -201,24 +231,34 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
                     hit("vanished");
                 }
             }
+            for (owner, _) in world.cnames_below(&domain) {
+                world.zones.take_cname(&owner);
+                hit("vanished");
+            }
         }
         2 => {
             let values = world.zones.values(owner);
-            world
-                .witness
-                .lock()
-                .unwrap()
+            let mut witness = world.witness.lock().unwrap();
+            witness.stale.insert(owner.to_owned(), values);
+            let one_label = format!("_dnsauth.{domain}");
+            let target = world.zones.cname(&one_label).map(String::into_bytes);
+            witness
                 .stale
-                .insert(owner.to_owned(), values);
+                .insert(one_label, target.into_iter().collect());
         }
         3 | 4 => {
-            world.witness.lock().unwrap().stale.remove(owner);
+            let mut witness = world.witness.lock().unwrap();
+            witness.stale.remove(owner);
+            witness.stale.remove(&format!("_dnsauth.{domain}"));
         }
         5 => {
-            world
-                .ca
-                .set(|state| state.entries.retain(|_, entry| entry.domain != domain));
+            one_of(world, rng).set(|state| state.entries.retain(|_, entry| entry.domain != domain));
             hit("deleted at the CA");
+        }
+        8 => {
+            // A colleague begins the validation anew: the random value that is there dies.
+            one_of(world, rng).begin_anew(&domain);
+            hit("begun anew in the portal");
         }
         6 => {
             // Others give all values at the name another TTL, ours among them.
@@ -243,7 +283,9 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
 /// The faults end: in bounded time everything wanted is valid and every zone as if we had never
 /// been there.
 async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
-    world.ca.set(|state| state.ways.clear());
+    for (ca, _) in world.cas() {
+        ca.set(|state| state.ways.clear());
+    }
     world.zones.heal();
     world.witness.lock().unwrap().stale.clear();
     let all = world.domains.clone();
@@ -268,12 +310,23 @@ async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
         world.clock.advance(SignedDuration::from_hours(7));
     }
     world.is_clean().await;
-    let state = world.ca.state.lock().unwrap();
-    for call in &state.calls {
-        match call.effect {
-            prevalidate::prevalidation::Effect::Validate if call.valid_after => hit("validated"),
-            prevalidate::prevalidation::Effect::ResetToken => hit("reset"),
-            _ => {}
+    for (ca, _) in world.cas() {
+        for call in &ca.state.lock().unwrap().calls {
+            match call.effect {
+                Effect::Validate if call.valid_after => hit("validated"),
+                Effect::ResetToken => hit("reset"),
+                _ => {}
+            }
+        }
+    }
+    for domain in &world.domains {
+        for event in world.store.history(domain).await.unwrap() {
+            if event.kind == "needed" {
+                hit("needed at another client");
+            }
+            if event.detail.contains("its turn comes first") {
+                hit("waited for its turn");
+            }
         }
     }
 }

@@ -10,8 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::{ClientSelector, Validation};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::prevalidation::planner::SEEN_COUNTS;
+use prevalidate::prevalidation::policy::Terms;
 use prevalidate::prevalidation::{
-    DomainName, Effect, Mode, Observed, Policy, Proof, RecordName, RowKey,
+    Challenge, DomainName, Effect, Mode, Observed, Policy, Proof, RecordName, RecordType, RowKey,
 };
 use prevalidate::propagation::{
     Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
@@ -28,17 +29,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::ca::ModelCa;
 use super::crash::{Fuse, Mortal};
+use super::shape::{Shape, TARGETS};
 
 pub const START: &str = "2026-11-22T02:00:00Z";
 const SPF: &str = "v=spf1 include:_spf.example.ch -all";
 pub const SPF_TTL: u32 = 3600;
+/// Another section of the configuration that writes the zones of `memory`.
+pub const SECOND: &str = "memory-2";
 
 /// What the ports saw, for the invariants.
 #[derive(Default)]
 pub struct Witness {
-    /// When the gate said go.
-    pub go: Vec<(DomainName, Timestamp)>,
+    /// When the gate said go: the owner and the data of each record.
+    pub go: Vec<(String, String, Timestamp)>,
     pub preflights: Vec<(String, Timestamp)>,
+    /// The type of record that each of them was about.
+    pub preflight_kinds: Vec<RecordKind>,
     /// Removals that were sent when they should not have been.
     pub bad_removals: Vec<String>,
     pub desired: BTreeSet<DomainName>,
@@ -84,6 +90,8 @@ pub struct World {
     pub ttls: BTreeMap<DomainName, u32>,
     /// The provider that all domains name.
     pub provider: Option<String>,
+    /// The second client's domains name a section of their own, which writes the same zones.
+    pub two_sections: bool,
     /// Providers beside `memory`.
     pub beside: BTreeMap<String, Arc<dyn Provider>>,
     /// Steps that were stopped in their middle and went on later: no CA can fence them off.
@@ -113,7 +121,7 @@ impl World {
         witness.lock().unwrap().desired = domains.iter().cloned().collect();
         let (eyes_zones, eyes_witness) = (zones.clone(), Arc::clone(&witness));
         let eyes = Arc::new(move |owner: &str| {
-            let primary = eyes_zones.values(owner);
+            let primary = at_name(&eyes_zones, owner);
             let stale = eyes_witness.lock().unwrap().stale.get(owner).cloned();
             stale.map_or(primary.clone(), |old| {
                 primary
@@ -139,6 +147,7 @@ impl World {
             ttls,
             foreign,
             provider: Some("memory".to_owned()),
+            two_sections: false,
             beside: BTreeMap::new(),
             thawed: false,
             checked_calls: [0; 2],
@@ -180,6 +189,33 @@ impl World {
         world
     }
 
+    /// Every domain at a CA that gives random values for TXT at the domain itself, and at one that
+    /// carries orders out and wants a CNAME below it. The random values are the same.
+    pub async fn of_two_kinds(count: usize, shape: Shape) -> Self {
+        let mut world = Self::new(count).await;
+        let mut other = world.ca.beside();
+        (other.by_orders, other.shape) = (true, shape);
+        world.other = Some(other);
+        world.policy.differ(&other_target().ca, by_orders_terms());
+        world.sync().await;
+        world
+    }
+
+    /// Every domain at two CAs that carry orders out and want a CNAME, with the same random values
+    /// or with values of their own.
+    pub async fn at_two_cas_by_orders(count: usize, shape: Shape, same_values: bool) -> Self {
+        let mut world = Self::by_orders(count).await;
+        world.ca.shape = shape;
+        let other = world.ca.beside();
+        if !same_values {
+            other.set(|state| state.begin_at(1_000));
+        }
+        world.other = Some(other);
+        world.policy.differ(&other_target().ca, by_orders_terms());
+        world.sync().await;
+        world
+    }
+
     /// The inventory as the configuration has it now.
     pub async fn sync(&self) {
         let desired = self.witness.lock().unwrap().desired.clone();
@@ -188,9 +224,12 @@ impl World {
             .flat_map(|domain| {
                 self.targets().into_iter().map(move |target| Wanted {
                     domain: domain.clone(),
+                    provider: match target == other_target() && self.two_sections {
+                        true => Some(SECOND.to_owned()),
+                        false => self.provider.clone(),
+                    },
                     client: target.key,
                     ca: target.ca,
-                    provider: self.provider.clone(),
                 })
             })
             .collect();
@@ -238,10 +277,12 @@ impl World {
         });
         let store: Arc<dyn Store> = self.store.clone();
         let mut providers = self.beside.clone();
-        providers.insert(
-            "memory".to_owned(),
-            Mortal::new(provider, &self.fuse) as Arc<dyn Provider>,
-        );
+        let mut sections = vec!["memory"];
+        sections.extend(self.two_sections.then_some(SECOND));
+        for section in sections {
+            let provider = Mortal::new(Arc::clone(&provider), &self.fuse);
+            providers.insert(section.to_owned(), provider as Arc<dyn Provider>);
+        }
         let mortal = |(ca, target): (ModelCa, Target)| {
             let ca: Arc<dyn Validation> = Arc::new(ca);
             (
@@ -342,8 +383,22 @@ impl World {
 
     async fn zones_hold_what_they_should(&self) {
         let open = self.store.open_entries(None).await.unwrap();
+        let cas = self.cas().len();
         for domain in &self.domains {
             let owner = domain.as_str();
+            let cnames = self.cnames_below(domain);
+            for (owner, target) in &cnames {
+                let ends_so = target.ends_with(TARGETS);
+                assert!(ends_so, "I1: a CNAME of others at {owner}: {target}");
+                assert!(
+                    open.iter().any(|entry| entry.owner == *owner
+                        && entry.kind == RecordType::Cname
+                        && entry.value == *target
+                        && entry.state.is_open()),
+                    "I2: {owner} CNAME {target} is in no open ledger entry: {open:?}"
+                );
+            }
+            assert!(cnames.len() <= 2 * cas, "I3: {cnames:?} below {owner}");
             let values: Vec<String> = self
                 .zones
                 .values(owner)
@@ -372,18 +427,18 @@ impl World {
                     "I2: {value} at {owner} is in no open ledger entry: {open:?}"
                 );
             }
-            let cas = self.cas().len();
             assert!(ours.len() <= 2 * cas, "I3: {ours:?} at {owner}");
         }
     }
 
     fn calls_were_right(&mut self) {
-        for (place, (ca, _)) in self.cas().into_iter().enumerate() {
-            self.calls_to_one_were_right(place, &ca);
+        for (place, (ca, target)) in self.cas().into_iter().enumerate() {
+            self.calls_to_one_were_right(place, &ca, &target);
         }
     }
 
-    fn calls_to_one_were_right(&mut self, place: usize, ca: &ModelCa) {
+    fn calls_to_one_were_right(&mut self, place: usize, ca: &ModelCa, target: &Target) {
+        let policy = self.policy.of(&target.ca).clone();
         let state = ca.state.lock().unwrap();
         let witness = self.witness.lock().unwrap();
         for call in &state.calls[self.checked_calls[place]..] {
@@ -394,7 +449,7 @@ impl World {
                 .filter(|c| c.domain == *domain && c.at <= at)
                 .map(|c| at.duration_since(c.at))
                 .collect();
-            let (hour, day) = self.policy.effects_per_domain;
+            let (hour, day) = policy.effects_per_domain;
             let spare = usize::from(self.thawed) * 2;
             assert!(
                 recent.iter().filter(|age| age.as_secs() < 3_600).count() <= hour + spare,
@@ -409,8 +464,16 @@ impl World {
             }
             match call.effect {
                 Effect::Validate => {
-                    let seen = witness.go.iter().any(|(name, seen)| {
-                        name == domain && *seen <= at && at.duration_since(*seen) <= SEEN_COUNTS
+                    let is_asked_for = |owner: &str, data: &str| {
+                        state.asked_for.iter().any(|record| {
+                            record.is_for(domain)
+                                && record.owner.as_str() == owner
+                                && record.data.as_str() == data
+                        })
+                    };
+                    let seen = witness.go.iter().any(|(owner, data, seen)| {
+                        let is_young = *seen <= at && at.duration_since(*seen) <= SEEN_COUNTS;
+                        is_young && is_asked_for(owner, data)
                     });
                     assert!(
                         seen,
@@ -425,7 +488,7 @@ impl World {
                             method: None,
                             first_seen: None,
                         };
-                        let renew_at = self.policy.renew_at(domain, &proof).unwrap();
+                        let renew_at = policy.renew_at(domain, &proof).unwrap();
                         assert!(
                             at >= renew_at,
                             "I8: {domain} was reset at {at}, its renewal is due at {renew_at}"
@@ -446,7 +509,7 @@ impl World {
                             method: None,
                             first_seen: None,
                         };
-                        let renew_at = self.policy.renew_at(domain, &proof).unwrap();
+                        let renew_at = policy.renew_at(domain, &proof).unwrap();
                         assert!(
                             at >= renew_at,
                             "{domain}: started at {at}, due at {renew_at}"
@@ -478,8 +541,9 @@ impl World {
 
     /// A domain that was once seen proven and that has no proof now has lapsed (invariant I20).
     async fn no_lapse_is_forgotten(&mut self) {
-        let (reuse, now) = (self.policy.reuse.clone(), self.clock.now());
+        let now = self.clock.now();
         for row in self.rows().await {
+            let reuse = self.policy.of(&row.ca).reuse.clone();
             let found = row.sighting.registration();
             let counts = found.and_then(|found| found.usable_until(&reuse, now));
             if counts.is_some() {
@@ -514,10 +578,10 @@ impl World {
         {
             let soon = self.clock.now() + SignedDuration::from_hours(6);
             // As far as the last look knows; the next one will know better.
-            let known = row
-                .sighting
-                .registration()
-                .and_then(|r| r.usable_until(&self.policy.reuse, self.clock.now()));
+            let known = row.sighting.registration().and_then(|r| {
+                let reuse = &self.policy.of(&row.ca).reuse;
+                r.usable_until(reuse, self.clock.now())
+            });
             let valid = known.is_some() && row.due_at.is_some();
             if row.read_at.is_none() {
                 continue; // every look at the CA failed so far, and each run says so
@@ -550,8 +614,37 @@ impl World {
         for domain in &self.domains {
             let left: Vec<_> = self.zones.values(domain.as_str());
             assert_eq!(left.len(), self.foreign[domain].len(), "L-2: {domain}");
+            assert_eq!(self.cnames_below(domain), [], "L-2: {domain}");
         }
     }
+
+    /// The CNAMEs in the zone of a domain: owner and target.
+    pub fn cnames_below(&self, domain: &DomainName) -> Vec<(String, String)> {
+        let lines = self.zones.dump(domain.as_str()).into_iter();
+        let words = lines.filter_map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                [owner, _, "CNAME", target] => Some((owner.to_owned(), target.to_owned())),
+                _ => None,
+            }
+        });
+        words.collect()
+    }
+}
+
+/// What is fixed for a CA that carries orders out.
+fn by_orders_terms() -> Terms {
+    Terms {
+        start_keeps_proof: Some(true),
+        looks_by_itself: true,
+        ..Policy::new(Mode::Manage).terms()
+    }
+}
+
+/// What a name server answers for TXT at a name, or the target of its CNAME.
+fn at_name(zones: &MemoryZones, owner: &str) -> Vec<Vec<u8>> {
+    let target = zones.cname(owner).map(String::into_bytes);
+    zones.values(owner).into_iter().chain(target).collect()
 }
 
 pub fn target() -> Target {
@@ -582,26 +675,22 @@ impl Lookout for Eye {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(
-        &self,
-        &Question {
+    async fn look(&self, question: &Question<'_>) -> Verdict {
+        let &Question {
             domain,
             wanted,
             published_for,
             in_sync,
             by_others,
             ..
-        }: &Question<'_>,
-    ) -> Verdict {
+        } = question;
+        let owner = question.owner();
         let value = wanted.as_str();
-        let primary = self
-            .zones
-            .values(domain.as_str())
-            .contains(&value.as_bytes().to_vec());
+        let primary = at_name(&self.zones, owner.as_str()).contains(&value.as_bytes().to_vec());
         let mut witness = self.witness.lock().unwrap();
         let secondary = witness
             .stale
-            .get(domain.as_str())
+            .get(owner.as_str())
             .map_or(primary, |old| old.contains(&value.as_bytes().to_vec()));
         let mode = match witness.mode {
             GateMode::Provider | GateMode::Delay if by_others => GateMode::Authoritative,
@@ -628,7 +717,8 @@ impl Lookout for Eye {
             self.clock.advance(*time);
         }
         if go && bogus.is_none() {
-            witness.go.push((domain.clone(), self.clock.now()));
+            let record = (owner.as_str().to_owned(), value.to_owned());
+            witness.go.push((record.0, record.1, self.clock.now()));
         }
         Verdict {
             mode,
@@ -667,6 +757,12 @@ impl Lookout for Eye {
     }
 }
 
+/// The domain that a record belongs to: all of them have two labels.
+fn domain_of(owner: &str) -> DomainName {
+    let labels: Vec<&str> = owner.rsplit('.').take(2).collect();
+    DomainName::from_a_labels(&format!("{}.{}", labels[1], labels[0])).unwrap()
+}
+
 /// The provider, with a witness of what is removed and when.
 struct Watched {
     inner: MemoryProvider,
@@ -699,37 +795,52 @@ impl Provider for Watched {
     async fn ensure_absent(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
         let open = self.store.open_entries(None).await.unwrap();
         for record in records {
-            let RecordData::Txt(value) = &record.data else {
-                continue;
+            let (RecordData::Txt(value) | RecordData::Cname(value)) = &record.data;
+            let domain = domain_of(&record.owner);
+            let rows = self.store.rows_of(std::slice::from_ref(&domain)).await;
+            let rows = rows.unwrap();
+            let is_it = |challenge: &Challenge| {
+                challenge.owner.as_str() == record.owner && challenge.data.as_str() == value
             };
-            let domain = DomainName::from_a_labels(&record.owner).unwrap();
             // The value that a CA waits for may not go, whoever else is done with it.
             let now = self.clock.now();
-            // One that the second client has not published yet it will publish itself.
-            let stands = |place: usize| {
+            // What a client knows that its CA waits for, published or not. A client that waits for a
+            // person publishes its record when the person has come.
+            let knows = |place: usize| {
+                let is_own = |key: &RowKey| key.further_client().is_some() == (place == 1);
                 let mut own = open.iter().filter(|entry| entry.state.is_open());
-                self.cas.len() == 1
-                    || own.any(|entry| {
-                        let is_further = entry.key.further_client().is_some();
-                        entry.value == *value && is_further == (place == 1)
-                    })
+                let has_entry = own.any(|entry| {
+                    let is_here = entry.owner == record.owner && entry.value == *value;
+                    is_here && is_own(&entry.key)
+                });
+                let row = rows.iter().find(|row| is_own(&row.key));
+                let is_shown = row.is_some_and(|row| {
+                    let found = row.sighting.registration();
+                    let token = found.and_then(|it| it.token.as_ref().map(|t| it.challenge_of(t)));
+                    let shown = found.and_then(|found| found.challenge.clone());
+                    let known = [token, shown, row.attempt.challenge.clone()];
+                    let waits = row.attempt.hold.is_some() || row.attempt.unanswered.is_some();
+                    !waits && known.iter().flatten().any(is_it)
+                });
+                has_entry || is_shown
             };
             let needed = self.cas.iter().enumerate().any(|(place, ca)| {
                 let proved = ca.valid_until(&domain).is_some();
                 let (mut current, mut under_way) = (false, false);
                 for entry in ca.state.lock().unwrap().entries.values() {
-                    let is_it = entry.domain == domain && entry.token == *value;
+                    let is_it = entry.domain == domain && is_it(&ca.wanted(entry));
                     current |= is_it && (!ca.by_orders || entry.order.is_some());
                     let submitted = entry.order.as_ref().and_then(|order| order.submitted);
                     // The CA may have proved it by now, without anybody having asked.
                     under_way |= is_it && submitted.is_some_and(|(_, next)| next > now);
                 }
-                current && !proved && stands(place) || under_way
+                current && !proved && (self.cas.len() == 1 || knows(place)) || under_way
             });
             let witness = self.witness.lock().unwrap();
             let wanted = witness.desired.contains(&domain) && !witness.withdrawn.contains(&domain);
             drop(witness);
-            if (wanted && needed) || !value.starts_with("swiss-pki=model") {
+            let is_ours = value.starts_with("swiss-pki=model") || value.ends_with(TARGETS);
+            if (wanted && needed) || !is_ours {
                 let what = format!("{record} at {}", self.clock.now());
                 self.witness.lock().unwrap().bad_removals.push(what);
             }
@@ -738,11 +849,11 @@ impl Provider for Watched {
     }
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let proven = self.inner.preflight(owner, kind).await?;
-        self.witness
-            .lock()
-            .unwrap()
-            .preflights
-            .push((owner.to_owned(), self.clock.now()));
+        let mut witness = self.witness.lock().unwrap();
+        let at = self.clock.now();
+        witness.preflights.push((owner.to_owned(), at));
+        witness.preflight_kinds.push(kind);
+        drop(witness);
         Ok(proven)
     }
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {

@@ -118,7 +118,7 @@ impl Worker {
                 new.insert(id);
             }
         }
-        let tasks = self
+        let mut tasks = self
             .intend(
                 routed.into_iter().map(|routed| routed.task).collect(),
                 hold,
@@ -126,6 +126,8 @@ impl Worker {
             )
             .await?;
         crashpoint::reach("publish-intended");
+        self.read_beside(tasks.iter_mut()).await?;
+        let tasks = self.in_their_turn(tasks).await?;
         let mut answered = self.change(tasks, Verb::Present).await;
         crashpoint::reach("publish-done");
         self.read_beside(answered.iter_mut().map(|(task, _)| task))
@@ -141,7 +143,7 @@ impl Worker {
                     // else's (faults D17).
                     Ok(receipt) => {
                         let mut entries = task.observed.ledger.iter();
-                        let is_ours = entries.any(|entry| entry.id == id && task.is_shared(entry));
+                        let is_ours = entries.any(|entry| entry.id == id && task.beside.has(entry));
                         let foreign = !receipt.changed && new.contains(&id) && !is_ours;
                         self.published(&mut task, id, &receipt, foreign, now);
                     }
@@ -253,8 +255,9 @@ impl Worker {
         let mut tasks = self.intend(tasks, hold, |_| None).await?;
         crashpoint::reach("remove-intended");
         self.read_beside(tasks.iter_mut()).await?;
+        let now = self.ports.clock.now();
         for task in &mut tasks {
-            task.leave_shared(self);
+            task.leave_shared(self, now);
         }
         let mut answered = self.change(tasks, Verb::Absent).await;
         crashpoint::reach("remove-done");

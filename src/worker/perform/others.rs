@@ -13,7 +13,7 @@ impl Task {
     /// How many values of others stand in `rrset`, beside all of ours.
     pub(super) fn others_in(&self, rrset: &TxtRrset) -> usize {
         let ours = |octets: &[u8]| {
-            let mut ours = self.observed.ledger.iter().chain(&self.beside);
+            let mut ours = self.observed.ledger.iter().chain(&self.beside.entries);
             ours.any(|entry| {
                 entry.state != LedgerState::Foreign && entry.value.as_bytes() == octets
             })
@@ -27,7 +27,7 @@ impl Task {
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {
         let ledger = &self.observed.ledger;
         let ours = |octets: &[u8]| {
-            let mut ours = ledger.iter().chain(&self.beside);
+            let mut ours = ledger.iter().chain(&self.beside.entries);
             ours.any(|entry| entry.value.as_bytes() == octets)
         };
         let found = receipt

@@ -1,0 +1,87 @@
+//! What the other clients of a domain have in DNS, or are about to write there.
+
+use jiff::Timestamp;
+
+use crate::prevalidation::{Challenge, LedgerEntry, LedgerState, RecordType};
+
+/// What was read of them.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// Their entries. One that was open at an earlier read and is closed now stays here as removed:
+    /// a receipt of the time between shows its record.
+    pub(super) entries: Vec<LedgerEntry>,
+    /// What they publish next.
+    pub(super) wanted: Vec<Challenge>,
+}
+
+impl Beside {
+    /// All of it is read again.
+    pub(super) fn forget(&mut self) {
+        self.wanted.clear();
+        for entry in &mut self.entries {
+            entry.state = LedgerState::Removed;
+        }
+    }
+
+    /// Takes one of the other clients in: its open entries and what it publishes next.
+    pub(super) fn take(&mut self, entries: &[LedgerEntry], wanted: Option<&Challenge>) {
+        self.wanted.extend(wanted.cloned());
+        for entry in entries {
+            let mut known = self.entries.iter_mut();
+            match known.find(|known| known.id == entry.id) {
+                Some(known) => known.clone_from(entry),
+                None => self.entries.push(entry.clone()),
+            }
+        }
+    }
+
+    /// Whether another client has written, or means to write, this record. Two sections may write
+    /// one zone, so the provider does not matter.
+    pub(super) fn has(&self, entry: &LedgerEntry) -> bool {
+        let ours = |other: &&LedgerEntry| other.state != LedgerState::Foreign;
+        let mut ours = self.entries.iter().filter(ours);
+        ours.any(|other| other.is_same_data(entry))
+    }
+
+    /// Whether the removal of this record by another client may be under way.
+    pub(super) fn is_going(&self, entry: &LedgerEntry, now: Timestamp) -> bool {
+        self.entries.iter().any(|other| {
+            let is_in_flight = other.retry_at.is_none_or(|retry| retry <= now);
+            other.state == LedgerState::Removing && is_in_flight && other.is_same_data(entry)
+        })
+    }
+
+    /// The entry of another client that has the name of this record for itself: a CNAME stands
+    /// beside nothing else. Of two that were intended at the same moment the earlier number goes
+    /// first; one that was intended before `since` and not written is no reason to wait.
+    pub(super) fn in_the_way(&self, entry: &LedgerEntry, since: Timestamp) -> Option<&LedgerEntry> {
+        let mut open = self.entries.iter().filter(|other| other.state.is_open());
+        open.find(|other| {
+            let has_alias = [other.kind, entry.kind].contains(&RecordType::Cname);
+            let goes_first = match other.state {
+                LedgerState::Intended => other.id < entry.id && other.created_at > since,
+                _ => true,
+            };
+            has_alias && goes_first && other.owner == entry.owner && !other.is_same_data(entry)
+        })
+    }
+
+    /// Whether another client's entry goes on for this record by the same provider, and removes it
+    /// at its end.
+    pub(super) fn takes_over(&self, entry: &LedgerEntry) -> bool {
+        self.entries.iter().any(|other| {
+            other.is_same_record(entry)
+                && matches!(other.state, LedgerState::Intended | LedgerState::Published)
+        })
+    }
+
+    /// Whether another client needs this record and does not take it over: by another section of
+    /// the configuration, or with an entry that is still to come.
+    pub(super) fn needs(&self, entry: &LedgerEntry) -> bool {
+        let by_another = self.entries.iter().any(|other| {
+            let stays = !matches!(other.state, LedgerState::Removing | LedgerState::Removed);
+            stays && other.is_same_data(entry)
+        });
+        by_another || self.wanted.iter().any(|challenge| entry.carries(challenge))
+    }
+}
