@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use prevalidate::clock::Clock;
 use prevalidate::prevalidation::forecast::{Forecast, Question, Rhythm, Start, forecast};
+use prevalidate::prevalidation::policy::Terms;
 use prevalidate::prevalidation::{
     Attempt, DomainName, Effect, LedgerEntry, LedgerState, Mode, Observed, Policy, Proof,
-    RecordType, Registration, Sighting, Status, Step, Token, next_step,
+    RecordType, Registration, ReuseRow, ReuseTable, Sighting, Status, Step, Token, next_step,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -147,6 +148,77 @@ async fn the_forecast_is_what_the_worker_does_night_by_night() {
         );
     }
     assert_eq!(foretold.cas["model"].lapses, []);
+}
+
+/// A CA that keeps the proof has no canary and no turns, and a table of its own: here every proof
+/// was made on one day, and all of them are renewed in the same few nights.
+#[tokio::test]
+async fn the_forecast_for_a_ca_that_keeps_the_proof_is_what_the_worker_does() {
+    const LAST: &str = "2027-06-01T00:00:00Z";
+    let mut rng = StdRng::seed_from_u64(2027);
+    let mut world = World::by_orders(40).await;
+    let terms = Terms {
+        reuse: ninety_days(),
+        ..world.policy.terms()
+    };
+    world.ca.reuse = terms.reuse.clone();
+    // As in every forecast, the CA looks as soon as it is asked.
+    world
+        .ca
+        .set(|state| state.behaviour.looks_every = SignedDuration::ZERO);
+    world.policy = Policy {
+        max_at_risk: 1,
+        renew_before: SignedDuration::from_hours(96),
+        critical: SignedDuration::from_hours(1),
+        ..Policy::new(Mode::Manage)
+    };
+    world.policy.differ("model", terms);
+    let mut starts = Vec::new();
+    for domain in world.domains.clone() {
+        let day = at(START) - SignedDuration::from_hours(24 * 60);
+        let made = day + SignedDuration::from_secs(rng.random_range(0..3600));
+        let asked = made - SignedDuration::from_hours(1);
+        world.ca.seed(domain.as_str(), Some(made), asked);
+        starts.push(start(&domain, made));
+    }
+    let question = Question {
+        policy: &world.policy,
+        from: at(START),
+        until: at(LAST),
+        rhythm: Rhythm::nightly(WAIT),
+        rates: &BTreeMap::new(),
+    };
+    let foretold = forecast(&starts, &question);
+    let mut night = at(START);
+    while night < at(LAST) {
+        world.clock.set(night);
+        world.worker("night").run(WAIT).await.unwrap();
+        night += NIGHT;
+    }
+    let mut happened: BTreeMap<Date, u64> = BTreeMap::new();
+    for proof in &world.ca.state.lock().unwrap().proofs {
+        let day = proof.to_zoned(TimeZone::UTC).date();
+        *happened.entry(day).or_default() += 1;
+    }
+    let days: BTreeMap<Date, u64> = foretold.cas["model"]
+        .days
+        .iter()
+        .map(|(&day, counts)| (day, counts.renewals))
+        .collect();
+    assert_eq!(days, happened);
+    assert!(happened.values().any(|&count| count > 10), "{happened:?}");
+    assert_eq!(foretold.cas["model"].lapses, []);
+    let late: u64 = foretold.cas["model"].weeks.values().map(|it| it.late).sum();
+    assert_eq!(late, 0);
+}
+
+/// Shorter than what any rule asks for.
+fn ninety_days() -> ReuseTable {
+    ReuseTable::new(vec![ReuseRow {
+        start: Timestamp::UNIX_EPOCH,
+        limit: SignedDuration::from_hours(24 * 90),
+        source: "this test".to_owned(),
+    }])
 }
 
 /// One domain and the CA's word about it, moved by every step of the planner.

@@ -162,7 +162,7 @@ fn of_ca(name: &str, found: &CaForecast, question: &Question<'_>) -> CaReport {
         busiest_day: found
             .busiest()
             .map(|day| busy(day, CALLS_PER_RENEWAL, rate)),
-        periods: periods(&found.days, rate, question),
+        periods: periods(name, &found.days, rate, question),
         weeks: found.weeks.iter().map(week).collect(),
         lapses: found.lapses.iter().map(lapse).collect(),
     }
@@ -178,10 +178,15 @@ fn busy((day, counts): (Date, Day), calls: u64, rate: Option<f64>) -> Busiest {
     }
 }
 
-/// The time of the forecast, cut at each change of the rules.
-fn periods(days: &BTreeMap<Date, Day>, rate: Option<f64>, question: &Question<'_>) -> Vec<Period> {
+/// The time of the forecast, cut at each change of the rules of one CA.
+fn periods(
+    ca: &str,
+    days: &BTreeMap<Date, Day>,
+    rate: Option<f64>,
+    question: &Question<'_>,
+) -> Vec<Period> {
     let date = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
-    let reuse = &question.policy.reuse;
+    let reuse = &question.policy.of(ca).reuse;
     let inside = |at: Timestamp| question.from < at && at < question.until;
     let mut cuts: Vec<Timestamp> = reuse.rows().iter().map(|row| row.start).collect();
     cuts.retain(|&at| inside(at));

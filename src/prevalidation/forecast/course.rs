@@ -45,6 +45,8 @@ struct Client {
 /// One CA and what is counted for it.
 struct Authority {
     name: String,
+    /// What holds for its domains: its reuse table, and what its kind fixes.
+    policy: Policy,
     tally: Tally,
     found: CaForecast,
 }
@@ -52,7 +54,6 @@ struct Authority {
 /// The state of the whole play.
 struct Play<'a> {
     question: &'a Question<'a>,
-    policy: Policy,
     courses: Vec<Course>,
     cas: Vec<Authority>,
     providers: Vec<(String, Tally)>,
@@ -63,8 +64,6 @@ pub(super) fn play(starts: &[Start], question: &Question<'_>) -> Forecast {
     order.sort_by(|a, b| a.domain.cmp(&b.domain));
     let mut play = Play {
         question,
-        // A forecast says what would be done.
-        policy: question.policy.clone().in_mode(Mode::Manage),
         courses: Vec::with_capacity(order.len()),
         cas: Vec::new(),
         providers: Vec::new(),
@@ -107,8 +106,11 @@ impl Play<'_> {
     fn ca(&mut self, name: &str) -> usize {
         let known = self.cas.iter().position(|ca| ca.name == name);
         known.unwrap_or_else(|| {
+            // A forecast says what would be done.
+            let policy = self.question.policy.of(name).clone().in_mode(Mode::Manage);
             self.cas.push(Authority {
                 name: name.to_owned(),
+                policy,
                 tally: Tally::new(self.question.from, self.question.until),
                 found: CaForecast::default(),
             });
@@ -136,16 +138,21 @@ impl Play<'_> {
             plays: !start.waits_for_person,
             lapse: None,
         };
-        course.end = course.seen.usable_until(&self.policy.reuse, question.from);
         let place = self.courses.len();
-        let Authority { tally, found, .. } = &mut self.cas[client.ca];
+        let Authority {
+            policy,
+            tally,
+            found,
+            ..
+        } = &mut self.cas[client.ca];
+        course.end = course.seen.usable_until(&policy.reuse, question.from);
         found.domains += 1;
         found.waiting_for_person += usize::from(start.waits_for_person);
         if let Some(end) = course.end {
             tally.count(Event::End, end);
         }
         if course.plays {
-            let due = next_step(&course.seen, &self.policy, question.from).at;
+            let due = next_step(&course.seen, policy, question.from).at;
             client.later.push(Reverse((due, place)));
         }
         self.courses.push(course);
@@ -180,7 +187,7 @@ impl Play<'_> {
                 if takes_turn {
                     turns.push_back(after(moment, turn));
                 }
-                let settled = after(moment, self.policy.settle);
+                let settled = after(moment, self.question.policy.settle);
                 if settled <= deadline {
                     self.prove(client, place, settled);
                 } else {
@@ -203,16 +210,11 @@ impl Play<'_> {
     /// How long a turn of `max_at_risk` lasts: the record settles, and those that were denied ask
     /// again from time to time; or the calls of all turns take longer.
     fn turn(&self, ca: usize) -> SignedDuration {
-        let (settle, retry) = (
-            self.policy.settle,
-            self.policy
-                .poll
-                .max(self.policy.settle / 2)
-                .as_secs()
-                .max(1),
-        );
+        let policy = self.question.policy;
+        let settle = policy.settle;
+        let retry = policy.poll.max(settle / 2).as_secs().max(1);
         let asked = (settle.as_secs() + retry - 1) / retry;
-        let calls = f64::from(self.policy.max_at_risk) * CALLS_PER_RENEWAL as f64;
+        let calls = f64::from(policy.max_at_risk) * CALLS_PER_RENEWAL as f64;
         let rate = self.question.rates.get(&self.cas[ca].name);
         let at_rate = rate.map_or(0.0, |rate| calls / rate);
         SignedDuration::from_secs((asked * retry).max(at_rate.ceil() as i64).max(1))
@@ -229,10 +231,14 @@ impl Play<'_> {
         mut at_risk: usize,
         is_first: bool,
     ) -> Vec<(usize, bool)> {
-        let limit = if client.canary_is_back {
-            self.policy.max_at_risk as usize
-        } else {
-            1
+        let Authority { policy, tally, .. } = &mut self.cas[client.ca];
+        // A CA that keeps the proof puts none at risk: no turns are taken there, and no canary is
+        // waited for.
+        let limit = match policy.start_keeps_proof {
+            Some(true) => usize::MAX,
+            Some(false) => policy.max_at_risk as usize,
+            None if client.canary_is_back => policy.max_at_risk as usize,
+            None => 1,
         };
         let mut chosen = Vec::new();
         for &place in &client.waiting {
@@ -240,18 +246,19 @@ impl Play<'_> {
                 break;
             }
             let end = self.courses[place].end.filter(|&end| now < end);
-            let is_free =
-                end.is_none_or(|end| end.duration_since(now) <= self.policy.critical_margin(end));
-            if !is_free {
+            let is_late =
+                end.is_none_or(|end| end.duration_since(now) <= policy.critical_margin(end));
+            let takes_turn = !is_late && policy.start_keeps_proof != Some(true);
+            if takes_turn {
                 if at_risk >= limit {
                     continue;
                 }
                 at_risk += 1;
             }
             *calls -= CALLS_PER_RENEWAL;
-            chosen.push((place, !is_free));
-            if is_free && end.is_some() {
-                self.cas[client.ca].tally.count(Event::Late, now);
+            chosen.push((place, takes_turn));
+            if is_late && end.is_some() {
+                tally.count(Event::Late, now);
             }
         }
         chosen
@@ -286,10 +293,15 @@ impl Play<'_> {
             registration.proof = Some(proof_of(at));
         }
         course.seen.attempt.proved_at = Some(at);
-        course.end = course.seen.usable_until(&self.policy.reuse, at);
-        let due = next_step(&course.seen, &self.policy, at).at;
+        let Authority {
+            policy,
+            tally,
+            found,
+            ..
+        } = &mut self.cas[client.ca];
+        course.end = course.seen.usable_until(&policy.reuse, at);
+        let due = next_step(&course.seen, policy, at).at;
         client.later.push(Reverse((due, place)));
-        let Authority { tally, found, .. } = &mut self.cas[client.ca];
         tally.count(Event::Renewal, at);
         self.providers[course.provider].1.count(Event::Renewal, at);
         if let Some(end) = course.end {
