@@ -30,7 +30,7 @@ pub use attempt::{Attempt, Bogus, Effect, Hold, OthersChanged, Stage};
 pub use challenge::{Challenge, ChallengeData, ChallengeError, Counts, RecordName};
 pub use guard::Alarm;
 pub use lateness::Lateness;
-pub use ledger::{LedgerEntry, LedgerState, RecordType};
+pub use ledger::{LedgerEntry, LedgerState, RecordForm, RecordType};
 pub use name::{DomainName, NameError, Notice};
 pub use observed::{Observed, Sighting, State};
 pub use order::{Order, OrderState};

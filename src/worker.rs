@@ -16,6 +16,7 @@ pub mod issue;
 mod look;
 mod looks;
 mod perform;
+pub mod place;
 pub mod route;
 mod survey;
 mod target;
@@ -194,7 +195,7 @@ pub struct Worker {
     pauses: Pauses,
     /// The domains that were taken up afresh in this run: once is enough.
     refreshed: Mutex<BTreeSet<RowKey>>,
-    routes: route::Routes,
+    routes: place::Routes,
 }
 
 impl fmt::Debug for Worker {

@@ -8,8 +8,9 @@ use secrecy::SecretString;
 use super::CaError;
 use super::issuing;
 use super::settings::{Account, Conditions, Setting, Values};
-use super::validation::{Kind, Validation};
+use super::validation::{Kind, Method, Validation};
 use crate::clock::Clock;
+use crate::prevalidation::{RecordForm, RecordType};
 
 /// A kind of CA, as the configuration sees it.
 pub struct Adapter {
@@ -42,6 +43,33 @@ pub struct Adapter {
     pub doubt: fn(&str, &SecretString) -> Option<String>,
     /// Makes the adapter for an account.
     pub connect: Connect,
+}
+
+impl Adapter {
+    /// The record by which an account with these settings validates. `method` is one of the kind's,
+    /// the first where none is written; `label` says where, for kinds that leave the choice.
+    pub fn record(&self, values: &Values) -> RecordForm {
+        let methods = self.kind.methods;
+        let method = match values.text("method") {
+            "txt" => Some(Method::Txt),
+            "cname" => Some(Method::Cname),
+            _ => methods.first().copied(),
+        };
+        let kind = match method {
+            Some(Method::Cname) => RecordType::Cname,
+            Some(Method::Txt) | None => RecordType::Txt,
+        };
+        let mut labels = self.kind.labels.iter();
+        let label = labels.find(|(known, _)| Some(*known) == method);
+        let below = methods.len() > 1 && values.text("label") != "apex";
+        RecordForm {
+            kind,
+            below,
+            label: label
+                .filter(|_| below)
+                .map(|(_, label)| (*label).to_owned()),
+        }
+    }
 }
 
 /// Makes the adapter for an account, with the clock that its logins are dated by.

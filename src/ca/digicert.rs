@@ -54,6 +54,7 @@ pub static KIND: validation::Kind = validation::Kind {
     start_keeps_proof: Some(true),
     looks_by_itself: true,
     methods: &[Method::Txt, Method::Cname],
+    labels: &[(Method::Txt, "_dnsauth"), (Method::Cname, "_dnsauth")],
     caa_names: &[
         "digicert.com",
         "www.digicert.com",

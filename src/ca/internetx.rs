@@ -46,6 +46,7 @@ pub static KIND: validation::Kind = validation::Kind {
     start_keeps_proof: None,
     looks_by_itself: false,
     methods: &[],
+    labels: &[],
     caa_names: &["digicert.com", "sectigo.com", "globalsign.com"],
     reuse: ReuseTable::default,
 };

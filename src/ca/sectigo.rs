@@ -52,6 +52,7 @@ pub static KIND: validation::Kind = validation::Kind {
     start_keeps_proof: Some(true),
     looks_by_itself: true,
     methods: &[Method::Cname, Method::Txt],
+    labels: &[(Method::Txt, "_pki-validation")],
     caa_names: &["sectigo.com"],
     reuse: ReuseTable::sectigo,
 };

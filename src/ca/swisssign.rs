@@ -54,6 +54,7 @@ pub static KIND: validation::Kind = validation::Kind {
     start_keeps_proof: None,
     looks_by_itself: false,
     methods: &[validation::Method::Txt],
+    labels: &[],
     caa_names: &["swisssign.com"],
     reuse: ReuseTable::default,
 };

@@ -77,6 +77,8 @@ pub struct Kind {
     pub looks_by_itself: bool,
     /// The records by which it validates.
     pub methods: &'static [Method],
+    /// The label of the record below the domain, by method, where it is the same each time.
+    pub labels: &'static [(Method, &'static str)],
     /// What the CA is called in CAA records.
     pub caa_names: &'static [&'static str],
     /// How long its proofs may be used.

@@ -13,7 +13,7 @@ use futures::stream;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use prevalidate_providers::{Provider, RecordKind};
+use prevalidate_providers::Provider;
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, asked, wire};
@@ -21,11 +21,12 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::overview::DomainView;
+use crate::prevalidation::Policy;
 use crate::propagation::Gate;
 use crate::propagation::caa::METHODS_COUNT_FROM;
 use crate::propagation::finding::Severity;
 use crate::propagation::survey::CaaSets;
-use crate::worker::route::route;
+use crate::worker::place::{next_owner, route_owner};
 use judge::{Judged, Seen, judge};
 
 /// Domains that are asked about at once: name servers are asked gently.
@@ -92,17 +93,19 @@ pub(super) async fn readiness(
     let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
     let providers = providers(&settings, &clock, &gate);
     let sets = CaaSets::default();
+    let policy = wire::policy(&settings);
 
     let progress = output.progress(views.len() as u64, "domains");
     let mut looked = stream::iter(&views)
         .map(|view| {
             let (settings, gate, providers, sets) = (&settings, &gate, &providers, &sets);
+            let policy = &policy;
             async move {
                 let ca_names = settings.cas.get(&view.ca).map(|ca| ca.caa_names.clone());
                 let ca_names = ca_names.unwrap_or_default();
                 let (survey, provider) = futures::join!(
                     gate.survey(&view.domain, &ca_names, on, sets),
-                    refusal(providers, gate, view)
+                    refusal(providers, gate, view, policy.of(&view.ca))
                 );
                 let seen = Seen {
                     domain: &view.domain,
@@ -195,20 +198,29 @@ fn providers(settings: &Settings, clock: &Arc<dyn Clock>, gate: &Arc<Gate>) -> P
 
 /// Why the domain's provider could not write it now; `None` where it could, or where it may pass
 /// without anybody doing anything.
-async fn refusal(providers: &Providers, gate: &Arc<Gate>, view: &DomainView) -> Option<String> {
+async fn refusal(
+    providers: &Providers,
+    gate: &Arc<Gate>,
+    view: &DomainView,
+    policy: &Policy,
+) -> Option<String> {
     let usable: BTreeMap<String, Arc<dyn Provider>> = providers
         .iter()
         .filter_map(|(name, made)| Some((name.clone(), Arc::clone(made.as_ref().ok()?))))
         .collect();
     let named = view.provider.as_deref();
-    let name = match route(&usable, &**gate, &view.domain, named).await {
+    let owner = match next_owner(policy, &**gate, &view.domain).await {
+        Ok(owner) => owner,
+        Err(error) => return (!error.is_retryable()).then(|| error.to_string()),
+    };
+    let name = match route_owner(&usable, &**gate, &view.domain, &owner, named).await {
         Ok(name) => name,
         Err(error) => return (!error.is_retryable()).then(|| error.to_string()),
     };
     match providers.get(&name)? {
         Err(failed) => Some(format!("provider `{name}`: {}", failed.message)),
         Ok(provider) => match provider
-            .preflight(view.domain.as_str(), RecordKind::Txt)
+            .preflight(owner.as_str(), policy.record.kind.into())
             .await
         {
             Err(error) if !error.is_retryable() => Some(format!("provider `{name}`: {error}")),

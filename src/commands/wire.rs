@@ -175,6 +175,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
             start_keeps_proof: kind.start_keeps_proof,
             looks_by_itself: kind.looks_by_itself,
             follow_aliases: ca.follow_aliases,
+            record: ca.kind.record(&ca.values),
         };
         if terms != policy.terms() {
             policy.differ(name, terms);

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::challenge::{Challenge, ChallengeData, RecordName};
+use super::name::DomainName;
 use super::row_key::RowKey;
 
 /// One record at one name in one provider's zone, for one domain at one client. Two entries may name
@@ -82,6 +83,28 @@ impl From<&ChallengeData> for RecordType {
             ChallengeData::Txt(_) => Self::Txt,
             ChallengeData::Cname(_) => Self::Cname,
         }
+    }
+}
+
+/// The record by which a CA validates, as far as it is known before the CA names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RecordForm {
+    /// Its type.
+    pub kind: RecordType,
+    /// Its name lies below the domain.
+    pub below: bool,
+    /// The label there, where it is the same each time.
+    pub label: Option<String>,
+}
+
+impl RecordForm {
+    /// Where such a record of `domain` is. For a label that the CA has not named yet another one
+    /// stands: a key that may write the one may write the other.
+    pub fn at(&self, domain: &DomainName) -> RecordName {
+        let label = self.label.as_deref().unwrap_or("_prevalidate");
+        let below = format!("{label}.{domain}");
+        let below = RecordName::parse(&below).ok().filter(|_| self.below);
+        below.unwrap_or_else(|| domain.into())
     }
 }
 

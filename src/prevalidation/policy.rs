@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::ledger::RecordForm;
 use super::name::DomainName;
 use super::registration::Proof;
 use super::reuse::{ReuseTable, after, before, days_long};
@@ -43,6 +44,9 @@ pub struct Policy {
     /// Whether a TXT value below the domain may stand where an alias of its name leads.
     #[serde(default = "yes")]
     pub follow_aliases: bool,
+    /// The record by which the CA validates.
+    #[serde(default)]
+    pub record: RecordForm,
     /// The same for CAs where something differs, by their names.
     #[serde(default)]
     pub of_ca: BTreeMap<String, Policy>,
@@ -75,6 +79,8 @@ pub struct Terms {
     pub looks_by_itself: bool,
     /// See [`Policy::follow_aliases`].
     pub follow_aliases: bool,
+    /// See [`Policy::record`].
+    pub record: RecordForm,
 }
 
 fn yes() -> bool {
@@ -95,6 +101,7 @@ impl Policy {
             start_keeps_proof: self.start_keeps_proof,
             looks_by_itself: self.looks_by_itself,
             follow_aliases: self.follow_aliases,
+            record: self.record.clone(),
         }
     }
 
@@ -105,6 +112,7 @@ impl Policy {
             start_keeps_proof: terms.start_keeps_proof,
             looks_by_itself: terms.looks_by_itself,
             follow_aliases: terms.follow_aliases,
+            record: terms.record,
             of_ca: BTreeMap::new(),
             ..self.clone()
         };
@@ -132,6 +140,7 @@ impl Policy {
             start_keeps_proof: None,
             looks_by_itself: false,
             follow_aliases: true,
+            record: RecordForm::default(),
             of_ca: BTreeMap::new(),
             settle: SignedDuration::from_secs(60),
             poll: SignedDuration::from_secs(10),

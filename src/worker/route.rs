@@ -5,20 +5,14 @@
 //! ledger keeps who wrote a value, and who wrote it removes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::future::join_all;
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Zone};
 
-use super::task::Task;
-use super::{Ports, Worker};
-use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
+use super::Ports;
+use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::{LiveZone, Lookout};
-use crate::store::StoreError;
-
-/// What was chosen in this run.
-pub(super) type Routes = Mutex<BTreeMap<RecordName, String>>;
 
 /// A provider that says it has a zone for the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +156,7 @@ pub async fn route(
 }
 
 /// The same for the owner of a record.
-async fn route_record(
+pub(super) async fn route_record(
     providers: &BTreeMap<String, Arc<dyn Provider>>,
     lookout: &dyn Lookout,
     owner: &RecordName,
@@ -209,17 +203,6 @@ async fn route_record(
     choose(shown, live.as_ref(), &candidates, &unanswered)
 }
 
-/// A task whose record is to be written, and where.
-pub(super) struct Routed {
-    pub(super) task: Task,
-    /// What the CA wants to find.
-    pub(super) challenge: Challenge,
-    /// Where it is written.
-    pub(super) owner: RecordName,
-    /// By which provider.
-    pub(super) provider: String,
-}
-
 impl Ports {
     /// [`route`] among these.
     ///
@@ -231,115 +214,6 @@ impl Ports {
         named: Option<&str>,
     ) -> Result<String, ProviderError> {
         route(&self.providers, &*self.lookout, domain, named).await
-    }
-}
-
-impl Worker {
-    /// The provider that writes a name of a task's domain; found out once in a run.
-    pub(super) async fn provider_of(
-        &self,
-        task: &Task,
-        owner: &RecordName,
-    ) -> Result<String, ProviderError> {
-        let named = self.named_for(task, owner).await?;
-        if let Some(named) = named {
-            return Ok(named.to_owned());
-        }
-        let known = self
-            .routes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(owner)
-            .cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let shown = match owner.as_str() == task.fence.domain.as_str() {
-            true => task.fence.domain.both_forms(),
-            false => owner.to_string(),
-        };
-        let (providers, lookout) = (&self.ports.providers, &*self.ports.lookout);
-        let found = route_record(providers, lookout, owner, &shown, None).await?;
-        self.routes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(owner.clone(), found.clone());
-        Ok(found)
-    }
-
-    /// The provider that the domain names, where it writes this owner too: a name below the domain
-    /// may lie in a zone of its own, and an alias leads anywhere.
-    async fn named_for<'a>(
-        &self,
-        task: &'a Task,
-        owner: &RecordName,
-    ) -> Result<Option<&'a str>, ProviderError> {
-        let Some(named) = task.row.provider.as_deref() else {
-            return Ok(None);
-        };
-        let domain = &task.fence.domain;
-        if owner.as_str() == domain.as_str() || self.ports.providers.len() < 2 {
-            return Ok(Some(named));
-        }
-        let live = self.ports.lookout.live_zone(owner).await;
-        let live = live.map_err(|error| {
-            let text = format!("which zone holds {owner} cannot be told: {error}");
-            ProviderError::new(ErrorKind::Unavailable, text)
-        })?;
-        let is_of_domain = match live {
-            Some(live) => RecordName::from(domain).is_within(&live.apex),
-            None => owner.is_within(domain.as_str()),
-        };
-        Ok(is_of_domain.then_some(named))
-    }
-
-    /// Where the record of a challenge is written, and by which provider: at its owner, or where a
-    /// person has made an alias of that name lead.
-    pub(super) async fn place_of(
-        &self,
-        task: &Task,
-        challenge: &Challenge,
-    ) -> Result<(RecordName, String), ProviderError> {
-        let is_text = matches!(challenge.data, ChallengeData::Txt(_));
-        let is_below = challenge.owner.as_str() != task.fence.domain.as_str();
-        let mut owner = challenge.owner.clone();
-        if is_text && is_below && task.policy(self).follow_aliases {
-            owner = self.ports.lookout.target(&owner).await.map_err(|error| {
-                let text = format!("where {} leads cannot be told: {error}", challenge.owner);
-                ProviderError::new(ErrorKind::Unavailable, text)
-            })?;
-        }
-        let provider = self.provider_of(task, &owner).await?;
-        Ok((owner, provider))
-    }
-
-    /// The tasks with their providers; those without one wait, or are held, and are done with.
-    pub(super) async fn routed(
-        &self,
-        tasks: Vec<(Task, Challenge)>,
-    ) -> Result<Vec<Routed>, StoreError> {
-        let asked = futures::stream::iter(tasks).map(async |(task, challenge)| {
-            (self.place_of(&task, &challenge).await, task, challenge)
-        });
-        let found: Vec<_> = asked.buffered(self.options.concurrency).collect().await;
-        let now = self.ports.clock.now();
-        let (mut routed, mut failed) = (Vec::with_capacity(found.len()), Vec::new());
-        for (place, mut task, challenge) in found {
-            match place {
-                Ok((owner, provider)) => routed.push(Routed {
-                    task,
-                    challenge,
-                    owner,
-                    provider,
-                }),
-                Err(error) => {
-                    self.dns_failed(&mut task, &error, now);
-                    failed.push(task);
-                }
-            }
-        }
-        self.finish(failed).await?;
-        Ok(routed)
     }
 }
 

@@ -4,6 +4,7 @@
 use prevalidate::sandbox::sectigo::{Behaviour, Delegation};
 
 use super::sectigo::{DAY, ORGANISATION, Site, domain, one_zone};
+use crate::support::{Keys, NameServer, Zone};
 
 #[test]
 fn what_the_configuration_gets_wrong_about_sectigo_is_said_at_once() {
@@ -123,4 +124,44 @@ fn the_commands_about_the_ca_work_at_sectigo() {
             .iter()
             .any(|call| call.starts_with("DELETE /domain/v1/"))
     );
+}
+
+/// The domain itself is an alias, beside which no TXT value can be; the CNAME below it can.
+#[test]
+fn what_a_provider_is_asked_about_is_the_record_of_each_ca() {
+    let zone = Zone::new(
+        "a.test",
+        "@ 3600 TXT \"v=spf1 mx -all\"\nwww 3600 CNAME web.a.test.\nweb 3600 A 192.0.2.1",
+    );
+    let server = NameServer::bind(&[zone], &Keys::of(&["prevalidate"]));
+    let site = Site::new(&server, "cname");
+    site.scm.add_domain("www.a.test", ORGANISATION);
+    let mut setup = site.world.setup(&server, &["a.test"]);
+    setup.domains = vec!["www.a.test".to_owned()];
+    let (ca, client) = site.sections();
+    setup.more = format!("{ca}{client}provider = \"dns\"\ndomains = [\"www.a.test\"]\n");
+    let before = server.axfr("a.test");
+    let ran = site.world.run(&setup, &["run", "--wait", "30s"]);
+    assert!(
+        site.scm.validated_at("www.a.test").is_some(),
+        "{}",
+        ran.said()
+    );
+
+    let found = site.world.run(&setup, &["readiness", "-o", "json"]).json();
+    let refused: Vec<_> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["code"] == "provider-refuses")
+        .map(|finding| finding["ca"].as_str().unwrap())
+        .collect();
+    assert_eq!(refused, ["sandbox"], "{found}");
+    for (ca, is_refused) in [("sectigo", false), ("sandbox", true)] {
+        let asked = ["diagnose", "www.a.test", "--ca", ca, "-o", "json"];
+        let found = site.world.run(&setup, &asked).json();
+        let error = &found[0]["provider"]["error"];
+        assert_eq!(error.is_string(), is_refused, "{ca}: {found}");
+    }
+    assert_eq!(server.axfr("a.test"), before);
 }

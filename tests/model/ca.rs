@@ -339,6 +339,7 @@ pub const KIND: Kind = Kind {
     start_keeps_proof: None,
     looks_by_itself: false,
     methods: &[Method::Txt],
+    labels: &[],
     caa_names: &["swisssign.com"],
     reuse: ReuseTable::default,
 };

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::clock::Clock;
-use prevalidate::prevalidation::{DomainName, Effect, Proof};
+use prevalidate::prevalidation::{DomainName, Effect, Proof, RecordForm, RecordType};
 use prevalidate::worker::Outcome;
-use prevalidate_providers::TxtRecord;
+use prevalidate_providers::{RecordKind, TxtRecord};
 
 use super::world::{SPF_TTL, World};
 
@@ -321,4 +321,49 @@ async fn a_token_that_a_colleague_published_stays_after_the_proof() {
         [token.into_bytes()],
         "it was not ours to remove"
     );
+}
+
+/// What is tried before a renewal is the record that the CA asks for, and nothing else is read.
+#[tokio::test]
+async fn a_preflight_asks_for_the_name_and_type_of_the_cas_record() {
+    for (form, owner) in [
+        (RecordForm::default(), "d0.ch"),
+        (
+            RecordForm {
+                kind: RecordType::Cname,
+                below: true,
+                label: None,
+            },
+            "_prevalidate.d0.ch",
+        ),
+        (
+            RecordForm {
+                kind: RecordType::Txt,
+                below: true,
+                label: Some("_pki-validation".to_owned()),
+            },
+            "_pki-validation.d0.ch",
+        ),
+    ] {
+        let mut world = World::new(1).await;
+        world.nights(1).await;
+        world.policy.record = form.clone();
+        world.clock.advance(SignedDuration::from_hours(24 * 110));
+        let before = world.zones.calls("preflight");
+        let known = world.witness.lock().unwrap().preflights.len();
+        let worker = world.worker("renewal");
+        worker.run(SignedDuration::from_mins(10)).await.unwrap();
+        let state = world.ca.state.lock().unwrap();
+        let resets = state.calls.iter();
+        let resets = resets.filter(|call| call.effect == Effect::ResetToken);
+        assert_eq!(resets.count(), 1, "{form:?}");
+        assert_eq!(world.zones.calls("preflight") - before, 1, "{form:?}");
+        let witness = world.witness.lock().unwrap();
+        let asked: Vec<_> = witness.preflights[known..]
+            .iter()
+            .map(|(owner, _)| owner.as_str())
+            .zip(witness.preflight_kinds[known..].iter().copied())
+            .collect();
+        assert_eq!(asked, [(owner, RecordKind::from(form.kind))]);
+    }
 }

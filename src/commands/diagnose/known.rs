@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use prevalidate_providers::{Provider, ProviderError, RecordKind};
+use prevalidate_providers::{Provider, ProviderError, RecordData, RecordKind};
 use serde::Serialize;
 
 use crate::ca::{CaError, Validation};
@@ -15,11 +15,11 @@ use crate::commands::{Exit, Failed, Global, held, wire};
 use crate::config::{self, Settings};
 use crate::output::Output;
 use crate::overview::DomainView;
-use crate::prevalidation::{DomainName, LedgerEntry, Policy, Registration, RowKey};
+use crate::prevalidation::{DomainName, LedgerEntry, Policy, RecordName, Registration, RowKey};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{DomainRow, Store};
-use crate::worker::route::route;
+use crate::worker::place::{next_owner, route_owner};
 
 /// The configuration and what it leads to; empty without one.
 pub(super) struct Surroundings {
@@ -201,14 +201,37 @@ impl Surroundings {
         }
     }
 
-    /// Whether a registration has a proof that counts now.
-    pub(super) fn is_proven(&self, registration: &Registration, now: Timestamp) -> bool {
-        let inside = self.inside.as_ref();
-        inside.is_some_and(|inside| {
-            registration
-                .usable_until(&inside.policy.reuse, now)
-                .is_some()
-        })
+    /// Whether a registration of a domain has a proof that counts now.
+    pub(super) fn is_proven(
+        &self,
+        known: &Known,
+        registration: &Registration,
+        now: Timestamp,
+    ) -> bool {
+        let reuse = self.policy(known).map(|policy| &policy.reuse);
+        reuse.is_some_and(|reuse| registration.usable_until(reuse, now).is_some())
+    }
+
+    /// What holds for the domain's CA.
+    fn policy(&self, known: &Known) -> Option<&Policy> {
+        let policy = &self.inside.as_ref()?.policy;
+        let view = known.view.as_ref();
+        Some(view.map_or(policy, |view| policy.of(&view.ca)))
+    }
+
+    /// The name and the type of the record that the domain's CA will ask for.
+    pub(super) async fn place(
+        &self,
+        known: &Known,
+        domain: &DomainName,
+    ) -> (RecordName, RecordKind) {
+        let Some(policy) = self.policy(known) else {
+            return (domain.into(), RecordKind::Txt);
+        };
+        // An alias that cannot be followed is told of by the examination itself.
+        let owner = next_owner(policy, &*self.gate, domain).await;
+        let owner = owner.unwrap_or_else(|_| policy.record.at(domain));
+        (owner, policy.record.kind.into())
     }
 
     /// Asks the CA for the registration of a domain: one read.
@@ -271,6 +294,7 @@ impl Surroundings {
         &self,
         known: &Known,
         domain: &DomainName,
+        (owner, kind): (RecordName, RecordKind),
         value: Option<&str>,
     ) -> Option<ProviderReport> {
         let inside = self.inside.as_ref()?;
@@ -284,7 +308,8 @@ impl Surroundings {
             .providers
             .iter()
             .filter_map(|(name, made)| Some((name.clone(), made.as_ref().ok()?.clone())));
-        let name = match route(&usable.collect(), &*self.gate, domain, named).await {
+        let usable = usable.collect();
+        let name = match route_owner(&usable, &*self.gate, domain, &owner, named).await {
             Ok(name) => name,
             Err(error) => {
                 let mut report = ProviderReport {
@@ -310,8 +335,8 @@ impl Surroundings {
             }
             Some(Ok(provider)) => {
                 let (proof, there) = tokio::join!(
-                    provider.preflight(domain.as_str(), RecordKind::Txt),
-                    provider.inspect(domain.as_str())
+                    provider.preflight(owner.as_str(), kind),
+                    provider.inspect(owner.as_str())
                 );
                 match proof {
                     Ok(proof) => {
@@ -328,7 +353,10 @@ impl Surroundings {
                         .map(|record| record.display())
                         .collect();
                     report.ttl = there.ttl;
-                    report.holds_value = value.map(|value| there.holds(value));
+                    report.holds_value = value.map(|value| match kind {
+                        RecordKind::Txt => there.holds(value),
+                        RecordKind::Cname => there.has(&RecordData::Cname(value.to_owned())),
+                    });
                 }
             }
         }

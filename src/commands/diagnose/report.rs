@@ -69,7 +69,7 @@ impl Report {
         let (ca, registration) = around.ask_ca(&known).await.unzip();
         let registration = registration
             .flatten()
-            .filter(|registration| !around.is_proven(registration, now));
+            .filter(|registration| !around.is_proven(&known, registration, now));
         let unproven = registration.as_ref();
         let mut wanted = Wanted::of(given, &known, registration.as_ref(), now);
         if of_attempt.is_some() {
@@ -95,9 +95,15 @@ impl Report {
             resolvers: (!resolvers.is_empty()).then_some(resolvers),
             caa_names: &caa_names,
         };
+        let mut place = around.place(&known, domain).await;
+        let known_kind = subject.wanted.as_ref();
+        if let Some(owner) = &given.owner {
+            let kind = known_kind.map_or(place.1, |wanted| wanted.kind());
+            place = (owner.clone(), kind);
+        }
         let (dns, provider) = tokio::join!(
             around.gate.examine(&subject, now),
-            around.ask_provider(&known, domain, wanted.value.as_deref())
+            around.ask_provider(&known, domain, place, wanted.value.as_deref())
         );
 
         let mut found = findings(&dns);

@@ -22,7 +22,7 @@ impl Worker {
             let entry = task.observed.ledger.iter().find(|entry| entry.id == id);
             let owner = entry.and_then(|entry| RecordName::parse(&entry.owner).ok());
             let owner = owner.unwrap_or_else(|| RecordName::from(&task.fence.domain));
-            let kind = entry.map_or(RecordKind::Txt, |entry| kind_of(entry.kind));
+            let kind = entry.map_or(RecordKind::Txt, |entry| entry.kind.into());
             let (live, lifetimes) = futures::join!(
                 self.ports.lookout.live_zone(&owner),
                 self.ports.lookout.lifetimes(&owner, kind)
@@ -140,13 +140,6 @@ impl Worker {
                 format!("{value} is done with; others may take it away"),
             );
         }
-    }
-}
-
-fn kind_of(kind: RecordType) -> RecordKind {
-    match kind {
-        RecordType::Txt => RecordKind::Txt,
-        RecordType::Cname => RecordKind::Cname,
     }
 }
 

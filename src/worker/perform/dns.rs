@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind};
+use prevalidate_providers::{ErrorKind, Preflight, Provider, ProviderError, Receipt, Record};
 
+use super::super::place::next_owner;
 use super::super::task::{Task, with_hint};
 use super::super::{Hold, Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::words::counted;
-use crate::prevalidation::{LedgerEntry, LedgerState, RecordName, RecordType, Step};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, Step};
 use crate::store::StoreError;
 
 impl Worker {
@@ -40,20 +41,7 @@ impl Worker {
         self.finish(later).await?;
         let proved = futures::stream::iter(tasks)
             .map(|task| async move {
-                let provider = match self
-                    .provider_of(&task, &RecordName::from(&task.fence.domain))
-                    .await
-                {
-                    Ok(name) => self.provider(&name),
-                    Err(error) => Err(error),
-                };
-                let answer = match provider {
-                    Ok(provider) => {
-                        let owner = task.fence.domain.as_str();
-                        provider.preflight(owner, RecordKind::Txt).await
-                    }
-                    Err(error) => Err(error),
-                };
+                let answer = self.try_next_record(&task).await;
                 (task, answer)
             })
             .buffer_unordered(self.options.concurrency)
@@ -77,6 +65,15 @@ impl Worker {
             done.push(task);
         }
         self.finish(done).await
+    }
+
+    /// Asks the provider whether the record of the next validation could be written.
+    async fn try_next_record(&self, task: &Task) -> Result<Preflight, ProviderError> {
+        let policy = task.policy(self);
+        let owner = next_owner(policy, &*self.ports.lookout, &task.fence.domain).await?;
+        let named = self.provider_of(task, &owner).await?;
+        let kind = policy.record.kind.into();
+        self.provider(&named)?.preflight(owner.as_str(), kind).await
     }
 
     /// Makes the tokens present, one call per provider.

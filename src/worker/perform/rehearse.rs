@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::{ProviderError, RecordKind};
 
 use super::super::Worker;
-use super::super::route::Routed;
+use super::super::place::Routed;
 use super::super::task::Task;
 use crate::ca::validation::Method;
 use crate::prevalidation::name::is_within;
