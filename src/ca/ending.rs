@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::validation::Kind;
@@ -54,6 +55,11 @@ impl Validation for Ending {
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
         let what = format!("list the domains of {client}");
         self.read(&what, self.ca.list(client)).await
+    }
+
+    async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
+        self.read("read the state of the login", self.ca.warnings(asked_at))
+            .await
     }
 
     async fn register(

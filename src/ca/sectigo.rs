@@ -21,7 +21,7 @@ pub mod table;
 mod wire;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -61,6 +61,8 @@ pub static KIND: validation::Kind = validation::Kind {
 const SOON: SignedDuration = SignedDuration::from_secs(10);
 /// A first look that SCM means to take within this time is waited for.
 const NEAR: SignedDuration = SignedDuration::from_mins(2);
+/// So long after the password's end was asked for, it is asked for again.
+const DAILY: SignedDuration = SignedDuration::from_hours(20);
 /// When to look again at an order of which SCM names no moment.
 const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
 
@@ -69,8 +71,6 @@ pub struct Sectigo {
     http: Http,
     credentials: Credentials,
     settings: Settings,
-    /// When the password's end was last asked for.
-    password_read_at: Mutex<Option<Timestamp>>,
     /// How missing domains of an organisation are created.
     creation: PerClient<Creation>,
 }
@@ -87,7 +87,6 @@ impl Sectigo {
             credentials: Credentials::new(&settings, clock)?,
             creation: PerClient::new(settings.creation.clone()),
             settings,
-            password_read_at: Mutex::default(),
         })
     }
 
@@ -253,23 +252,10 @@ impl Sectigo {
         }
     }
 
-    /// Once a day, how long the password is good for: a warning in words.
+    /// How long the password is good for: a warning in words.
     async fn password_warning(&self) -> Result<Option<String>, CaError> {
-        const DAILY: SignedDuration = SignedDuration::from_hours(24);
         const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 14);
         let now = self.http.clock.now();
-        {
-            let mut read_at = self
-                .password_read_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let is_due =
-                read_at.is_none_or(|read| !(read <= now && now.duration_since(read) < DAILY));
-            if !self.credentials.has_password() || !is_due {
-                return Ok(None);
-            }
-            *read_at = Some(now);
-        }
         let path = ["admin", "v1", "password"];
         let call = Call::new(
             Kind::Read,
@@ -355,13 +341,21 @@ impl Validation for Sectigo {
     }
 
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
-        let warning = self.password_warning().await?;
-        let mut listing = self.pages(client).await?;
-        if let Some(warning) = warning {
-            tracing::warn!(ca = self.http.ca, warning, "Sectigo's login needs a person");
-            listing.warnings.push(warning);
+        self.pages(client).await
+    }
+
+    async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
+        let now = self.http.clock.now();
+        // Each nightly run asks, also one that begins a little earlier than the one before.
+        let is_due = asked_at.is_none_or(|at| !(at <= now && now.duration_since(at) < DAILY));
+        if !self.credentials.has_password() || !is_due {
+            return Ok(None);
         }
-        Ok(listing)
+        let warning = self.password_warning().await?;
+        if let Some(warning) = &warning {
+            tracing::warn!(ca = self.http.ca, warning, "Sectigo's login needs a person");
+        }
+        Ok(Some(warning.into_iter().collect()))
     }
 
     async fn register(

@@ -53,6 +53,14 @@ pub trait Validation: Send + Sync + fmt::Debug {
     /// no error. [`Verdict::Taken`] is not to be asked again before its moment.
     async fn submit(&self, reference: &str) -> Result<Submission, CaError>;
 
+    /// What a person should do about the login before long, in words, such as a password that ends.
+    /// `asked_at` is when this was last asked; `None` is answered where that is not long enough ago,
+    /// or where there is nothing to ask.
+    async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
+        let _ = asked_at;
+        Ok(None)
+    }
+
     /// Removes the registration and its proof. Only ever by explicit order of a person.
     async fn delete(&self, reference: &str) -> Result<(), CaError>;
 

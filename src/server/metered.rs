@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use prevalidate_providers::Provider;
 use prevalidate_providers::provider::{ErrorKind, Preflight, ProviderError};
 use prevalidate_providers::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
@@ -90,6 +91,10 @@ impl Validation for Metered<dyn Validation> {
 
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
         self.call("list", self.inner.list(client), of_ca).await
+    }
+
+    async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
+        self.inner.warnings(asked_at).await
     }
 
     async fn register(

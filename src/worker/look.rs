@@ -112,7 +112,8 @@ impl Worker {
             .iter()
             .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
             .collect();
-        let warnings = survey.warnings.iter();
+        let of_login = self.login_warnings(target).await?;
+        let warnings = survey.warnings.iter().chain(&of_login);
         events.extend(
             warnings.map(|what| self.event(None, "ca-warning", format!("{}: {what}", target.key))),
         );
@@ -269,6 +270,27 @@ impl Worker {
             .await
     }
 
+    /// What a person should do about the login at the client's CA. The store knows when it was last
+    /// asked for, so that nightly processes and machines share one question a day.
+    async fn login_warnings(&self, target: &Target) -> Result<Vec<String>, StoreError> {
+        let (store, key) = (&*self.ports.store, login_fact(&target.ca));
+        let asked_at = store.fact(&key).await?;
+        let asked_at = asked_at.and_then(|text| text.parse().ok());
+        match self.ca(&target.ca).warnings(asked_at).await {
+            Ok(Some(warnings)) => {
+                let now = self.ports.clock.now().to_string();
+                store.set_fact(&key, &now).await?;
+                Ok(warnings)
+            }
+            Ok(None) => Ok(Vec::new()),
+            // The calls that matter say for themselves whether the login works.
+            Err(error) => {
+                tracing::debug!(ca = target.ca, %error, "the state of the login is not known");
+                Ok(Vec::new())
+            }
+        }
+    }
+
     async fn remember(&self, key: &str, value: &str) -> Result<(), StoreError> {
         if self.ports.store.fact(key).await?.as_deref() != Some(value) {
             self.ports.store.set_fact(key, value).await?;
@@ -290,6 +312,11 @@ pub fn reference_fact(client: &str) -> String {
 /// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
 pub fn failure_fact(client: &str) -> String {
     format!("unreachable/{client}")
+}
+
+/// When the state of the login at a CA was last asked for.
+fn login_fact(ca: &str) -> String {
+    format!("login/{ca}")
 }
 
 /// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.

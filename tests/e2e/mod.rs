@@ -18,6 +18,7 @@ mod renewal;
 mod secrets;
 mod sectigo;
 mod sectigo_answers;
+mod sectigo_logins;
 mod serve;
 mod signal;
 mod states;

@@ -106,6 +106,9 @@ impl Validation for Mortal<dyn Validation> {
     async fn list(&self, client: &str) -> Result<Listing, CaError> {
         self.fuse.effect("list", self.inner.list(client)).await
     }
+    async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
+        self.inner.warnings(asked_at).await
+    }
     async fn register(
         &self,
         client: &str,

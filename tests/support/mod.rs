@@ -27,6 +27,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod tls;
 pub mod wire;
 pub mod zones;
 

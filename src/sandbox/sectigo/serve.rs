@@ -67,7 +67,7 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
         _ if path == "/token" => shared.token(&body),
         _ => {
             let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-            match shared.who(&parts.headers) {
+            match shared.who(&parts.headers, whole.starts_with("/private/")) {
                 Err(refused) => refused,
                 Ok(oauth) => {
                     let asked = Asked {
@@ -95,8 +95,9 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
 }
 
 impl Shared {
-    /// Whether the caller shows a token, or the refusal of a wrong login.
-    fn who(&self, headers: &HeaderMap) -> Result<bool, Reply> {
+    /// Whether the caller shows a token, or the refusal of a wrong login. Below `/private` what ends
+    /// TLS has asked for a client certificate, and no password is taken.
+    fn who(&self, headers: &HeaderMap, is_private: bool) -> Result<bool, Reply> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let refused = || Reply::refused(401, -16, "Unknown user");
         if let Some(bearer) = text(header::AUTHORIZATION.as_str()) {
@@ -110,8 +111,9 @@ impl Shared {
             return if is_good { Ok(true) } else { Err(refused()) };
         }
         let login = &self.login;
+        let password = (!is_private).then(|| login.password.expose_secret());
         let right = text("login") == Some(&login.user)
-            && text("password") == Some(login.password.expose_secret())
+            && text("password") == password
             && text("customeruri") == Some(&login.customer_uri);
         if right { Ok(false) } else { Err(refused()) }
     }

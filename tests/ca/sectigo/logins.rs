@@ -78,7 +78,6 @@ async fn the_version_of_the_calls_goes_by_the_login() {
 
 #[tokio::test]
 async fn the_end_of_the_password_is_told_two_weeks_ahead_and_asked_for_once_a_day() {
-    let client = ORGANISATION.to_string();
     for (ends, state, told) in [
         (Some("2027-03-01"), "ALIVE", None),
         (Some("2026-12-10"), "ALIVE", Some("ends on 2026-12-10")),
@@ -91,15 +90,23 @@ async fn the_end_of_the_password_is_told_two_weeks_ahead_and_asked_for_once_a_da
             behaviour.password_state = state.to_owned();
         })
         .await;
-        let warnings = lab.ca.list(&client).await.unwrap().warnings;
+        let warnings = lab.ca.warnings(None).await.unwrap().unwrap();
         let said = warnings.first().map(String::as_str).unwrap_or_default();
         assert!(said.contains(told.unwrap_or_default()), "{said}");
         assert_eq!(warnings.len(), usize::from(told.is_some()));
-        lab.ca.list(&client).await.unwrap();
+        let asked_at = lab.clock.now();
+        lab.clock.advance(SignedDuration::from_hours(19));
+        assert_eq!(lab.ca.warnings(Some(asked_at)).await.unwrap(), None);
         assert_eq!(lab.scm.count("/admin/v1/password"), 1);
-        lab.clock.advance(SignedDuration::from_hours(25));
-        lab.ca.list(&client).await.unwrap();
-        assert_eq!(lab.scm.count("/admin/v1/password"), 2);
+        lab.clock.advance(SignedDuration::from_hours(1));
+        let again = lab.ca.warnings(Some(asked_at)).await.unwrap();
+        assert_eq!(again, Some(warnings));
+        // A moment that a wrong clock has put into the future is none.
+        let ahead = lab.clock.now() + SignedDuration::from_hours(1);
+        assert!(lab.ca.warnings(Some(ahead)).await.unwrap().is_some());
+        assert_eq!(lab.scm.count("/admin/v1/password"), 3);
+        let other = lab.by_oauth(PASSWORD);
+        assert_eq!(other.warnings(None).await.unwrap(), None, "no password");
     }
 }
 
