@@ -16,7 +16,7 @@ mod armed {
     use prevalidate::sandbox::ca::Call;
     use prevalidate::worker::crashpoint::POINTS;
 
-    use super::super::sectigo::Site;
+    use super::super::sectigo::{ORGANISATION, Site};
     use super::super::world::World;
     use crate::support::postgres::Cluster;
     use crate::support::{Keys, NameServer, Zone};
@@ -204,6 +204,79 @@ mod armed {
                 let database = Cluster::shared().database_now().url;
                 two_lives_at_sectigo(server, domain, point, Some(database));
             }
+        });
+    }
+
+    /// One domain at SwissSign and at Sectigo: the process dies with both under way.
+    fn two_lives_at_both(server: &NameServer, domain: &str, point: &str, database: Option<String>) {
+        let site = Site::new(server, "cname");
+        let world = &site.world;
+        site.scm.add_domain(domain, ORGANISATION);
+        let renews = OF_RENEWAL.contains(&point);
+        let made = renews.then(|| world.make_due(domain));
+        let before = server.axfr(domain);
+        let mut setup = world.setup(server, &[domain]);
+        let (ca, client) = site.sections();
+        setup.more = format!("{ca}{client}provider = \"dns\"\ndomains = [\"{domain}\"]\n");
+        setup.worker = "lease = \"2s\"".to_owned();
+        setup.database = database;
+        let crash = format!("{point}:1");
+        let crash = ("PREVALIDATE_CRASH", crash.as_str());
+        let first = world.run_with(&setup, &["run", "--wait", "30s"], crash);
+        assert_eq!(
+            first.status.signal(),
+            Some(9),
+            "not killed at {point}: {}",
+            first.said()
+        );
+        if point == "validate-intended" {
+            world.ca.change(|behaviour| behaviour.polls = true);
+        }
+        let second = world.run(&setup, &["run", "--wait", "50s", "--output", "json"]);
+        let said = || format!("after {point}: {}", second.said());
+        assert_eq!(second.status.code(), Some(0), "{}", said());
+        let summary = second.json();
+        assert_eq!(
+            summary["counts"],
+            serde_json::json!({ "valid": 2 }),
+            "{}",
+            said()
+        );
+        assert_eq!(summary["in_dns"], serde_json::json!([]), "{}", said());
+        assert_eq!(server.axfr(domain), before, "after {point}");
+
+        let proved = world.ca.domain(domain).unwrap().time_validated;
+        assert!(proved.is_some() && proved > made, "after {point}");
+        assert!(site.scm.validated_at(domain).is_some(), "after {point}");
+        let calls = world.calls_about(domain);
+        let count = |call| calls.iter().filter(|&&made| made == call).count();
+        assert_eq!(
+            (count(Call::Register), count(Call::ResetToken)),
+            (usize::from(!renews), usize::from(renews)),
+            "after {point}: {calls:?}"
+        );
+        assert!(count(Call::Validate) <= 1, "after {point}: {calls:?}");
+        for (effect, times) in [
+            ("/start/domain/cname", 1),
+            ("/submit/domain/cname", 1),
+            ("/clear", 0),
+            ("/delete", 0),
+        ] {
+            let made = site.scm.count(effect);
+            assert_eq!(made, times, "{effect} after {point}: {:?}", site.calls());
+        }
+    }
+
+    #[test]
+    fn after_kill_9_at_every_crash_point_both_cas_of_a_domain_are_finished() {
+        every_point(|server, domain, point| two_lives_at_both(server, domain, point, None));
+    }
+
+    #[test]
+    fn after_kill_9_over_postgresql_both_cas_of_a_domain_are_finished() {
+        every_point(|server, domain, point| {
+            let database = Cluster::shared().database_now().url;
+            two_lives_at_both(server, domain, point, Some(database));
         });
     }
 
