@@ -12,6 +12,7 @@ mod mixed;
 mod notify;
 mod orders;
 mod pipeline;
+mod pipeline_cname;
 mod rebuild;
 mod refusals;
 mod renewal;
