@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use prevalidate::clock::SystemClock;
 use prevalidate::sandbox::ca::{Behaviour, Ca, CaOptions, published_lifetimes};
 use prevalidate::sandbox::clock::ShiftedClock;
+use prevalidate::sandbox::sectigo::{Scm, ScmOptions};
 use prevalidate::sandbox::{CLIENT, USER};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -18,12 +19,14 @@ use tempfile::TempDir;
 use crate::support::NameServer;
 use crate::support::name_server::write_secret;
 
+const PASSWORD: &str = "correct horse battery";
+
 /// A CA in this process, and a folder with what the program needs to talk to it.
 pub struct Lab {
     pub ca: Ca,
     pub folder: TempDir,
     // Dropped last: the CA lives on it.
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Lab {
@@ -52,7 +55,7 @@ impl Lab {
         Self {
             ca,
             folder,
-            _runtime: runtime,
+            runtime,
         }
     }
 
@@ -82,6 +85,34 @@ impl Lab {
         }
         fs::write(folder.join("prevalidate.toml"), text).unwrap();
         fs::write(folder.join("domains"), domains.join("\n")).unwrap();
+    }
+
+    /// A Sectigo beside the CA, with one organisation.
+    pub fn sectigo(&self, organisation: u64) -> Scm {
+        write_secret(&self.folder.path().join("scm.password"), PASSWORD);
+        let options = ScmOptions {
+            clock: ShiftedClock::over(Arc::new(SystemClock)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            user: USER.to_owned(),
+            password: PASSWORD.into(),
+            customer_uri: "bench".to_owned(),
+            organisations: vec![(organisation, CLIENT.to_owned())],
+            behaviour: Default::default(),
+            seed: 1,
+            name_servers: Arc::new(|_| Vec::new()),
+        };
+        self.runtime.block_on(Scm::start(options)).unwrap()
+    }
+
+    /// Its account, and its client with the domains of the other one.
+    pub fn sectigo_sections(&self, scm: &Scm, organisation: u64) -> String {
+        format!(
+            "[ca.second]\nkind = \"sectigo\"\nurl = \"{}\"\nuser = \"{USER}\"\n\
+             password = {{ file = \"scm.password\" }}\ncustomer_uri = \"bench\"\n\
+             rate = \"1000/s\"\n[[client]]\nca = \"second\"\nreference = \"{organisation}\"\n\
+             provider = \"bench\"\ndomains_file = \"domains\"\n",
+            scm.url(),
+        )
     }
 
     /// Edits the configuration.

@@ -76,12 +76,14 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 13] = [
+const CASES: [(&str, Case); 15] = [
     ("quiet", night::quiet),
+    ("quiet-at-two", night::quiet_at_two_cas),
     ("one-client", one_client::hundred_thousand),
     ("first", night::first),
     ("looks", looks::thousand),
     ("planner", planner::plan),
+    ("planner-at-two", planner::two_cas),
     ("forecast", forecast::ten_thousand),
     ("calls", calls::count),
     ("store", store::hundred_thousand),
