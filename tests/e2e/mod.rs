@@ -24,4 +24,5 @@ mod serve;
 mod signal;
 mod states;
 mod store;
+mod upgrade;
 pub mod world;
