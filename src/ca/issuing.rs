@@ -170,17 +170,18 @@ pub struct Intent {
 
 impl Intent {
     /// From when on an empty search shows that the order does not exist: `span` after the call to
-    /// `submit` ended or was cut off. A call may be carried out until then, so nothing is sure while
-    /// its end is not known but by its time limit. `None`: it was not submitted.
+    /// `submit` ended or was cut off. Where that is not known, nothing is sure before the time limit
+    /// of the call is over. `None`: it was not submitted.
     pub(in crate::ca) fn sure_at(
         &self,
         span: SignedDuration,
         limit: Duration,
     ) -> Option<Timestamp> {
+        if let Some(end) = self.ended_at {
+            return Some(later(end, span));
+        }
         let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
-        let at_most = self.submitted_at.map(|at| later(at, limit));
-        let end = self.ended_at.or(at_most)?;
-        Some(later(end, span))
+        Some(later(self.submitted_at?, span.max(limit)))
     }
 
     /// What an empty search comes to at `now`.

@@ -7,95 +7,36 @@
 
 mod by_hand;
 mod certificate;
+mod options;
 mod perform;
 mod proofs;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use prevalidate_providers::Provider;
 use tokio_util::sync::CancellationToken;
 
 pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
+pub use self::options::{IssueOptions, IssuePorts};
 use self::task::Task;
 use super::budget::Pauses;
-use crate::ca::{CaError, Issuing, Validation};
+use crate::ca::CaError;
 use crate::certificates::Folder;
-use crate::clock::Clock;
 use crate::issuance::{Decision, Live, Observed, Proofs, Step, next_step};
 use crate::prevalidation::Policy;
-use crate::propagation::Lookout;
+use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
-use crate::store::{Store, StoreError};
 
 /// A certificate that fails so often in one run is left to the next one.
 const FAILURES_PER_RUN: u32 = 3;
 
 /// How often proofs are asked about that a certificate waits for.
 const PROOFS_AGAIN: SignedDuration = SignedDuration::from_millis(500);
-
-/// Everything outside that the job touches.
-#[derive(Debug, Clone)]
-pub struct IssuePorts {
-    /// The accounts by `[ca.NAME]`, for finding clients.
-    pub cas: BTreeMap<String, Arc<dyn Validation>>,
-    /// Those that issue.
-    pub issuers: BTreeMap<String, Arc<dyn Issuing>>,
-    /// The providers by `[provider.NAME]`, for records that an order brings with it.
-    pub providers: BTreeMap<String, Arc<dyn Provider>>,
-    /// The gate, for the same.
-    pub lookout: Option<Arc<dyn Lookout>>,
-    /// What survives a crash.
-    pub store: Arc<dyn Store>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl IssuePorts {
-    /// The ports that an upkeep worker has, with those of its accounts that issue.
-    pub fn of(ports: &super::Ports) -> Self {
-        let issuers = ports.cas.iter();
-        let issuers =
-            issuers.filter_map(|(name, ca)| Some((name.clone(), Arc::clone(ca).issuing()?)));
-        Self {
-            issuers: issuers.collect(),
-            cas: ports.cas.clone(),
-            providers: ports.providers.clone(),
-            lookout: Some(Arc::clone(&ports.lookout)),
-            store: Arc::clone(&ports.store),
-            clock: Arc::clone(&ports.clock),
-        }
-    }
-}
-
-/// How the job goes about it.
-#[derive(Debug, Clone)]
-pub struct IssueOptions {
-    /// Names this worker in leases.
-    pub holder: String,
-    /// Names this run in the history.
-    pub run: String,
-    /// Only these certificates.
-    pub only: Option<Vec<String>>,
-    /// How long a lease lives without being extended.
-    pub lease: SignedDuration,
-    /// The directory that certificates are kept in.
-    pub directory: PathBuf,
-    /// What the directory is called in the store: the same on every machine that shares it.
-    pub home: String,
-    /// How many certificates are worked on at once.
-    pub lanes: usize,
-    /// The policy only observes: nothing is ordered, installed, revoked or told to servers.
-    pub observes: bool,
-    /// Whether orders are made. Without, those that are made are followed to their end.
-    pub orders: bool,
-}
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

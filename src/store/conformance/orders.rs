@@ -210,16 +210,19 @@ pub async fn a_stale_epoch_of_a_certificate_stores_nothing(store: Subject) {
 
 pub async fn an_ended_lease_of_a_certificate_is_taken_over(store: Subject) {
     want(&store, &["a"], 0).await;
-    let old = claim(&store, 1).await.unwrap();
-    store.pass(6).await;
-    let new = claim(&store, 7).await.unwrap();
+    let orders = store.orders();
+    // It ends when it begins, by whatever clock.
+    let short = CertificateClaim {
+        lease: SignedDuration::ZERO,
+        ..claim_at(1, HERE)
+    };
+    let old = orders.claim_certificate(&short).await.unwrap().unwrap();
+    let new = claim(&store, 2).await.unwrap();
     assert_eq!(new.claims, 2, "the first was never released");
     assert!(new.fence.epoch > old.fence.epoch);
-    let late = store
-        .orders()
-        .commit_certificate(&result(&old.fence, None))
-        .await;
+    let late = orders.commit_certificate(&result(&old.fence, None)).await;
     assert!(matches!(late, Err(StoreError::CertificateLost(_))));
+    assert_eq!(claim(&store, 2).await, None, "the second lives");
     let_go(&store, &new, Some(at(8))).await;
     assert_eq!(claim(&store, 9).await.unwrap().claims, 1);
 }

@@ -3,6 +3,7 @@
 mod ca;
 mod dns;
 mod files;
+mod revocation;
 
 use super::task::Task;
 use crate::issuance::Step;

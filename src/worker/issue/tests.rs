@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod by_hand;
 mod deaths;
 mod machines;
@@ -12,11 +13,12 @@ mod renewals;
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};
 use crate::ca::issuing::Subject;
-use crate::ca::{ClientSelector, Failure};
+use crate::ca::{ClientSelector, Failure, Issuing};
 use crate::certificates::{Access, KeyKind};
-use crate::clock::SimulatedClock;
+use crate::clock::{Clock, SimulatedClock};
 use crate::issuance::{Lead, OrderState, RevocationReason, Wanted};
 use crate::prevalidation::Mode;
+use crate::store::Store;
 use crate::store::orders::WantedCertificate;
 use crate::store::sqlite::SqliteStore;
 use crate::worker::{Target, reference_fact};
@@ -216,81 +218,6 @@ async fn an_order_that_waits_is_no_failure_and_the_next_run_goes_on_with_it() {
     world.run(&wanted, 1).await;
     assert!(world.live("joe").is_some(), "a run looks at once");
     assert_eq!(world.ca.count(Verb::Submit), 1);
-}
-
-#[tokio::test]
-async fn an_order_whose_answer_was_lost_is_found_and_not_made_twice() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.ca.next(Verb::Submit, Way::AnswerLost);
-    world
-        .ca
-        .change(|ca| ca.found_after = SignedDuration::from_secs(10));
-    world.run(&wanted, 120).await;
-    assert!(world.live("joe").is_some());
-    assert_eq!(
-        (world.ca.held().len(), world.ca.count(Verb::Submit)),
-        (1, 1)
-    );
-}
-
-#[tokio::test]
-async fn an_order_that_never_reached_the_ca_is_made_again_after_a_clean_no() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.ca.next(Verb::Submit, Way::RequestLost);
-    let begin = world.clock.now();
-    world.run(&wanted, 120).await;
-    assert!(world.live("joe").is_some());
-    assert_eq!(
-        (world.ca.held().len(), world.ca.count(Verb::Submit)),
-        (1, 2)
-    );
-    let calls = world.ca.calls();
-    let second = calls.iter().filter(|call| call.verb == Verb::Submit).nth(1);
-    let waited = second.unwrap().at.duration_since(begin);
-    assert!(waited >= SignedDuration::from_secs(30), "{waited:?}");
-}
-
-#[tokio::test]
-async fn an_order_that_is_carried_out_after_a_slow_call_was_cut_off_is_not_made_twice() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.ca.next(Verb::Submit, Way::AnswerLost);
-    world.ca.change(|ca| {
-        ca.submit_takes = SignedDuration::from_secs(120);
-        ca.found_after = SignedDuration::from_secs(20);
-    });
-    world.run(&wanted, 400).await;
-    assert!(world.live("joe").is_some());
-    assert_eq!(
-        (world.ca.held().len(), world.ca.count(Verb::Submit)),
-        (1, 1)
-    );
-}
-
-#[tokio::test]
-async fn an_order_that_the_ca_does_not_have_twice_is_held_and_not_sent_a_third_time() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    for _ in 0..2 {
-        world.ca.next(Verb::Submit, Way::RequestLost);
-    }
-    world.run(&wanted, 600).await;
-    let tag = world.ca.calls().iter().find_map(|call| {
-        let is_order = call.verb == Verb::Submit;
-        is_order.then(|| call.about.clone())
-    });
-    let hold = world.row("joe").await.progress.hold.unwrap();
-    assert!(hold.words.contains(&tag.unwrap()), "{}", hold.words);
-    assert!(hold.hint.unwrap().contains("--again"));
-    world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
-    world.run(&wanted, 600).await;
-    assert_eq!(world.ca.count(Verb::Submit), 2);
-    world.by_hand(&wanted, ByHand::Again).await.unwrap();
-    world.run(&wanted, 600).await;
-    assert!(world.live("joe").is_some());
-    assert_eq!(world.ca.held().len(), 1);
 }
 
 #[tokio::test]

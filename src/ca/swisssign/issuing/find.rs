@@ -293,7 +293,7 @@ mod tests {
         let sure = |intent: &Intent| intent.sure_at(SURE_AFTER, limit).unwrap();
         assert_eq!(sure(&intent), at("2026-12-01T12:02:20Z"));
         intent.ended_at = None;
-        assert_eq!(sure(&intent), at("2026-12-01T12:02:30Z"));
+        assert_eq!(sure(&intent), at("2026-12-01T12:02:00Z"));
         intent.submitted_at = None;
         assert_eq!(intent.sure_at(SURE_AFTER, limit), None);
     }

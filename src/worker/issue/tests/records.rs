@@ -1,11 +1,12 @@
 //! Orders that bring records for DNS with them.
 
 use async_trait::async_trait;
+use prevalidate_providers::Provider;
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 
 use super::*;
 use crate::prevalidation::{Challenge, Counts, DomainName};
-use crate::propagation::{GateMode, Question, Verdict, Wanted as DnsWanted};
+use crate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWanted};
 
 /// A gate that sees what is in the zones.
 #[derive(Debug)]

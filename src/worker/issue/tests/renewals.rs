@@ -28,15 +28,10 @@ async fn a_revocation_that_is_refused_is_told_and_the_renewal_goes_on() {
     let refusal = Way::Refused(Failure::Refused, words.clone());
     world.ca.next(Verb::Revoke, refusal);
     world.by_hand(&wanted, revoke()).await.unwrap();
-    let issuer = world.run(&wanted, 60).await;
-    let now = world.clock.now();
-    let view = |views: Vec<crate::overview::certificates::CertificateView>| views[0].clone();
-    let shown = view(
-        crate::overview::certificates::read(&issuer, now)
-            .await
-            .unwrap(),
-    );
-    assert!(shown.held && shown.needs_attention() && shown.reason.contains(&words));
+    world.run(&wanted, 60).await;
+    let progress = world.row("joe").await.progress;
+    let told = progress.refused_revocation(world.clock.now());
+    assert_eq!(told.unwrap().words, words);
 
     world.clock.advance(DAY * 70);
     world.run(&wanted, 60).await;

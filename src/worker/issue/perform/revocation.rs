@@ -1,0 +1,152 @@
+//! Revocation: asked for by a person, and read back from the CA.
+
+use jiff::SignedDuration;
+
+use super::super::task::Task;
+use super::ca::FIRST_SEARCH;
+use crate::ca::issuing::{OrderKey, Revocation, RevocationWish};
+use crate::issuance::OrderState;
+use crate::issuance::progress::{Refusal, Revocation as Wish};
+use crate::store::StoreError;
+use crate::worker::crashpoint::reach;
+
+/// A revocation whose answer was lost is asked for again when the CA does not show it after this
+/// time. It is harmless: one that is revoked already is a success.
+const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+impl Task<'_> {
+    pub(super) async fn revoke(&mut self) -> Result<(), StoreError> {
+        let Some(revocation) = self.row.progress.revocation.clone() else {
+            return Ok(());
+        };
+        let name = self.ca_of(&revocation);
+        let Some(ca) = self.issuer.ports.issuers.get(&name).cloned() else {
+            self.no_such_ca(&name);
+            return Ok(());
+        };
+        let key = OrderKey {
+            reference: revocation.reference.clone(),
+            certificate: revocation.certificate.clone(),
+        };
+        let wish = RevocationWish {
+            serial: revocation.serial.clone(),
+            reason: revocation.reason,
+            requestor: revocation.requestor.clone(),
+            comment: None,
+        };
+        reach("revoke-intended");
+        let answer = ca.revoke(&key, &wish).await;
+        reach("revoke-done");
+        let now = self.now();
+        match answer {
+            Ok(Revocation::Done) => {
+                self.answered(&name);
+                self.revoked();
+            }
+            Ok(Revocation::Taken(key)) => {
+                self.answered(&name);
+                self.say("revoking", format!("{key}: the CA has taken the wish"));
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.asked_at = Some(now);
+                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                    open.reference = key.reference;
+                    open.certificate = key.certificate;
+                }
+            }
+            Err(error) if error.outcome_unknown() => {
+                self.say("unanswered", error.message.clone());
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.asked_at = Some(now);
+                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                }
+            }
+            Err(error) => {
+                if self.refused_for_good(&name, &error) {
+                    self.revocation_refused(error.message, error.hint);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ca_of(&self, revocation: &Wish) -> String {
+        match revocation.ca.is_empty() {
+            true => self.row.ca.clone(),
+            false => revocation.ca.clone(),
+        }
+    }
+
+    fn no_such_ca(&mut self, name: &str) {
+        let words = format!("[ca.{name}], which issued it, is not configured");
+        self.revocation_refused(words, None);
+    }
+
+    /// People hear of it, and everything else of the certificate goes on.
+    fn revocation_refused(&mut self, words: String, hint: Option<String>) {
+        self.say("held", format!("the revocation: {words}"));
+        let since = self.now();
+        let progress = self.progress();
+        progress.not_before = None;
+        if let Some(open) = progress.revocation.as_mut() {
+            open.refused = Some(Refusal { since, words, hint });
+        }
+    }
+
+    /// Whether the CA says that it is revoked.
+    pub(super) async fn confirm(&mut self) {
+        let Some(revocation) = self.row.progress.revocation.clone() else {
+            return;
+        };
+        let name = self.ca_of(&revocation);
+        let Some(ca) = self.issuer.ports.issuers.get(&name).cloned() else {
+            return self.no_such_ca(&name);
+        };
+        let key = OrderKey {
+            reference: revocation.reference,
+            certificate: revocation.certificate,
+        };
+        let now = self.now();
+        match ca.look(&key).await {
+            Ok(shown) if shown.state == OrderState::Revoked => {
+                self.answered(&name);
+                self.revoked();
+            }
+            Ok(_) => {
+                self.answered(&name);
+                let Some(open) = self.progress().revocation.as_mut() else {
+                    return;
+                };
+                let span = FIRST_SEARCH * i32::try_from((open.looks + 1).min(150)).unwrap_or(1);
+                open.looks += 1;
+                open.look_at = now.saturating_add(span).ok();
+                let asked = open.asked_at;
+                if asked.is_some_and(|at| now.duration_since(at) > REVOKE_AGAIN) {
+                    open.asked_at = None;
+                }
+            }
+            Err(error) => {
+                if let Some(open) = self.progress().revocation.as_mut() {
+                    open.look_at = now.saturating_add(FIRST_SEARCH * 5).ok();
+                }
+                self.unread(&name, &error);
+            }
+        }
+    }
+
+    fn revoked(&mut self) {
+        let now = self.now();
+        let progress = self.progress();
+        let Some(done) = progress.revocation.take() else {
+            return;
+        };
+        if let Some(installed) = progress
+            .installed
+            .as_mut()
+            .filter(|one| one.serial == done.serial)
+        {
+            installed.revoked_at = Some(now);
+        }
+        let words = format!("serial number {}, {}", done.serial, done.reason);
+        self.say("revoked", words);
+    }
+}
