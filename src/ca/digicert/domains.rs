@@ -207,7 +207,8 @@ impl DigiCert {
         }
         let doubt = found.registration.doubt;
         let why = doubt.unwrap_or_else(|| "DigiCert shows no value for DNS".to_owned());
-        let error = self.http.error(Failure::Malformed, &call, &why);
+        // Submitting again would give the same: a person has to look.
+        let error = self.http.error(Failure::Refused, &call, &why);
         Err(error.with_hint("Nothing is published. Look at the domain in CertCentral."))
     }
 

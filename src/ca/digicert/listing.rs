@@ -135,7 +135,9 @@ impl Rows {
     }
 
     fn add(&mut self, detail: Detail, client: &str) {
-        let registration = detail.registration;
+        let mut registration = detail.registration;
+        // It has no value, and does not say whether one was given.
+        registration.is_summary = true;
         // The list changes between two pages: then a row may come twice.
         if !self.seen.insert(registration.reference.clone()) {
             return;
@@ -180,9 +182,10 @@ impl Rows {
         self.tell(why);
     }
 
-    /// Rows that DigiCert counts and did not show: a name that is missing is not taken for gone.
+    /// Rows that DigiCert counts and did not show, where a page came twice too: a name that is missing
+    /// is not taken for gone.
     fn miss(&mut self, total: Option<usize>) {
-        let rows = self.rows;
+        let rows = self.seen.len() + self.unreadable;
         if let Some(total) = total.filter(|&total| total > rows) {
             self.tell(format!("DigiCert counts {total} rows and showed {rows}"));
         }

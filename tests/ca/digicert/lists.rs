@@ -47,6 +47,17 @@ async fn rows_that_are_counted_and_not_shown_are_told_and_a_list_without_end_end
         listing.unreadable,
         ["DigiCert counts 12 rows and showed 10"]
     );
+    let lab = with_domains(11, |behaviour| {
+        behaviour.largest_page = 10;
+        behaviour.repeats_pages = true;
+    })
+    .await;
+    let listing = lab.ca.list(&client()).await.unwrap();
+    assert_eq!(
+        listing.unreadable,
+        ["DigiCert counts 11 rows and showed 10"],
+        "the second page is the first again"
+    );
     let lab = with_domains(30, |behaviour| {
         behaviour.largest_page = 10;
         behaviour.repeats_pages = true;
