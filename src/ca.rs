@@ -10,6 +10,8 @@ pub mod conformance;
 pub mod csr;
 pub mod digicert;
 pub mod ending;
+#[cfg(test)]
+pub mod hello;
 pub mod http;
 pub mod in_memory;
 pub mod internetx;

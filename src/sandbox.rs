@@ -9,6 +9,8 @@ pub mod ca;
 pub mod clock;
 pub mod digicert;
 pub mod dns;
+#[cfg(test)]
+mod hello;
 pub mod internetx;
 pub mod kind;
 mod line;

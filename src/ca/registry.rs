@@ -13,6 +13,8 @@ pub static ADAPTERS: &[&Adapter] = &[
     &sectigo::ADAPTER,
     &internetx::ADAPTER,
     &digicert::ADAPTER,
+    #[cfg(test)]
+    &super::hello::table::ADAPTER,
 ];
 
 /// The keys of the kind that the reference configuration shows.

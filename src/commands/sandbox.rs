@@ -350,6 +350,33 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// What the list of the sandbox and that of the configuration say fits together.
+    #[tokio::test]
+    async fn the_configuration_of_every_kind_is_read_and_its_account_knows_its_client() {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = DomainName::from_a_labels("example.test").unwrap();
+        let kinds = KINDS.iter().map(|kind| (*kind, (kind.switches)()));
+        let options = Options {
+            kinds: kinds.collect(),
+            ..Options::new(folder.path(), wire::clock(), vec![domain])
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let file = folder.path().join("prevalidate.toml");
+        std::fs::write(&file, sandbox.configuration()).unwrap();
+        let settings = crate::config::load(&file).unwrap();
+        let named: Vec<_> = settings.cas.values().map(|ca| ca.kind.kind.name).collect();
+        assert!(
+            KINDS.iter().all(|kind| named.contains(&kind.name)),
+            "{named:?}"
+        );
+        for target in wire::targets(&settings) {
+            let ca = wire::ca(&settings, &target.ca, wire::clock()).unwrap();
+            ca.find_client(&target.selector).await.unwrap();
+        }
+        let clients = wire::targets(&settings).len();
+        assert_eq!(clients, KINDS.len() - 1, "InterNetX has none");
+    }
+
     #[test]
     fn only_loopback_is_listened_on() {
         assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:8080").is_ok());

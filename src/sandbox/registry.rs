@@ -13,6 +13,8 @@ pub static KINDS: &[&Kind] = &[
     &sectigo::KIND,
     &internetx::KIND,
     &digicert::KIND,
+    #[cfg(test)]
+    &super::hello::kind::KIND,
 ];
 
 #[cfg(test)]
