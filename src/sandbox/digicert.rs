@@ -132,6 +132,11 @@ impl CertCentral {
         self.shared.state().faults.push(fault);
     }
 
+    /// Cancels the faults that have not struck yet.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
     /// All requests since the start or the last [`CertCentral::clear_log`].
     pub fn log(&self) -> Vec<Request> {
         self.shared.state().log.clone()
@@ -182,6 +187,11 @@ impl CertCentral {
         let domain = state.book.named_mut(name)?;
         domain.values.push(book::Value::new(&value, now, true));
         Some(value)
+    }
+
+    /// Lets the CA look by itself now. Whether it counts the domain.
+    pub async fn look_now(&self, name: &str) -> bool {
+        dcv::look(&self.shared, name).await
     }
 
     /// Switches a domain off, as a person does in the portal.

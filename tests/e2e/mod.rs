@@ -4,6 +4,8 @@ mod bad_input;
 mod by_provider;
 mod certificates;
 mod crash;
+mod digicert;
+mod digicert_answers;
 mod fleet;
 mod guard;
 mod hooks;

@@ -271,6 +271,27 @@ impl NameServer {
             .unwrap_or_else(|| panic!("no SOA of {zone}:\n{}", self.log()))
     }
 
+    /// The records, without SOA, that updates have removed from a zone of BIND and added to it, as its
+    /// journal has them: `add NAME TTL CLASS TYPE DATA`, oldest first.
+    pub fn journal(&self, zone: &str) -> Vec<String> {
+        let number = self.zones.iter().position(|known| known.apex == zone);
+        let number = number.unwrap_or_else(|| panic!("there is no zone {zone}"));
+        let file = self.directory.path().join(format!("{number}.zone.jnl"));
+        if !file.exists() {
+            return Vec::new();
+        }
+        let file = file.display().to_string();
+        let text = process::run("named-journalprint", &[&file], "");
+        let lines = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let is_soa = |line: &String| line.split(' ').nth(4) == Some("SOA");
+        lines
+            .filter(|line| line.starts_with("add ") || line.starts_with("del "))
+            .filter(|line| !is_soa(line))
+            .collect()
+    }
+
     /// Somebody else changes a zone: lines of `nsupdate` (`update add …`), signed with the server's
     /// first key.
     pub fn nsupdate(&self, lines: &str) {

@@ -112,7 +112,7 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
 
 /// Looks for any value that counts, and counts the domain when it is there. No lock is held while
 /// looking.
-async fn look(shared: &Shared, name: &str) -> bool {
+pub(super) async fn look(shared: &Shared, name: &str) -> bool {
     let now = shared.now();
     let (values, with_cname) = {
         let state = shared.state();
