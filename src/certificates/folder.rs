@@ -149,9 +149,16 @@ impl Folder {
     /// When it cannot be written; then nothing of it is left.
     pub fn begin(&self, version: u32, key: Option<&PrivateKey>) -> Result<(), Trouble> {
         let folder = self.version(version);
+        let is_new = !folder.is_dir();
         make(&folder, 0o700)?;
-        if let Some(key) = key {
-            write(&folder.join(KEY), key.pem().expose_secret().as_bytes())?;
+        if let Some(key) = key
+            && let Err(trouble) = write(&folder.join(KEY), key.pem().expose_secret().as_bytes())
+        {
+            if is_new {
+                // Else each try on a full disk would leave a folder behind.
+                let _ = fs::remove_dir(&folder);
+            }
+            return Err(trouble);
         }
         sync(&folder)?;
         sync(&self.path)

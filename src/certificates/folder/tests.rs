@@ -187,3 +187,76 @@ fn what_servers_read_is_never_written_over_and_its_key_goes_on_beside_it() {
         (2, key.fingerprint())
     );
 }
+
+/// A file system of a few pages, where the user of the tests may mount one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Result<Self, String> {
+        fs::create_dir(at).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs"])
+            .arg(at)
+            .output()
+            .map_err(|error| error.to_string())?;
+        match mounted.status.success() {
+            true => Ok(Self(at.to_owned())),
+            false => Err(String::from_utf8_lossy(&mounted.stderr).into_owned()),
+        }
+    }
+
+    /// Fills it to its last octet.
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_pair_that_counts_and_passes_by_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = match SmallDisk::mount(&root.path().join("disk")) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("skipped: no file system can be mounted: {why}"),
+    };
+    let folder = Folder::at(&disk.0.join("certificates"), "www", Access::default());
+    folder.prepare().unwrap();
+    installed(&folder, None);
+    let before = folder.live().unwrap();
+    let full = |outcome: Result<(), Trouble>| {
+        let trouble = outcome.unwrap_err();
+        assert!(trouble.may_pass, "{trouble}");
+        assert!(trouble.message.contains("No space left"), "{trouble}");
+        assert_eq!(folder.live().unwrap(), before);
+    };
+    let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    disk.fill();
+    for _ in 0..3 {
+        full(folder.begin(2, Some(&key)));
+        assert_eq!(folder.versions().unwrap(), [1], "no empty version stays");
+    }
+    disk.free();
+    folder.begin(2, Some(&key)).unwrap();
+    disk.fill();
+    let put = || folder.put(2, "www", &came(&key), KeyPlace::Here, None);
+    full(put());
+    folder.switch(2, KeyPlace::Here).unwrap_err();
+    disk.free();
+    put().unwrap();
+    folder.switch(2, KeyPlace::Here).unwrap();
+    let live = folder.live().unwrap().unwrap();
+    assert_eq!(
+        (live.version, live.facts.fingerprint),
+        (2, key.fingerprint())
+    );
+}
