@@ -273,8 +273,7 @@ impl fmt::Debug for SwissSign {
 /// more counts as ended, whatever its dates say.
 fn looked(mut registration: Registration) -> Submission {
     let words = registration.last_words.as_deref().unwrap_or_default();
-    if registration.status != Status::Valid
-        && words.to_ascii_lowercase().contains(NO_RANDOM_VALUE)
+    if words.to_ascii_lowercase().contains(NO_RANDOM_VALUE)
         && let Some(token) = &mut registration.token
     {
         token.expired = true;

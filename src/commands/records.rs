@@ -80,12 +80,21 @@ pub(super) async fn records(
         .map_err(|message| Failed::new(Exit::Usage, message))?
         .map(|zone| zone.as_str().to_owned());
     let store = wire::store_read_only(&settings).await?;
+    // A list that was emptied by mistake must take no value out of DNS.
+    if let Some(alarm) = wire::alarm(&*store, &settings).await? {
+        return Err(wire::refused(&alarm));
+    }
     let rows = asked::inventory(store.domains().await?, &settings);
     let mut records = Records::new(store.open_entries(None).await?, &rows, &settings);
     if let Some(file) = &args.check {
         return check(file, zone, &records, output);
     }
-    let by_others = |value: &Value| args.all || is_manual(&settings, &value.provider);
+    // Whom the configuration does not name any more, nobody writes for but the others.
+    let by_others = |value: &Value| {
+        args.all
+            || is_manual(&settings, &value.provider)
+            || !settings.providers.contains_key(&value.provider)
+    };
     let keep = |value: &Value| {
         by_others(value)
             && zone

@@ -22,7 +22,7 @@ mod store;
 
 pub(super) use self::certificates::{certificates, issuer, looking_issuer, wanted_certificates};
 pub(super) use self::hooks::hook_keys;
-pub(super) use self::inventory::{differs, pretend, sync, wanted};
+pub(super) use self::inventory::{alarm, differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
 use self::pace::FleetPace;
 pub(super) use self::server::{access, tls};

@@ -36,12 +36,13 @@ fn believe(attempt: &mut Attempt, now: Timestamp) {
         &mut attempt.visible_at,
         &mut attempt.withdrawn_at,
         &mut attempt.proved_at,
-        &mut attempt.lapsed_at,
     ] {
         clamp(past, now, SKEW);
     }
-    // These prove something only while they are young.
+    // These prove something only while they are young; a lapse that is still to come has not been
+    // noted.
     for proof in [
+        &mut attempt.lapsed_at,
         &mut attempt.seen_at,
         &mut attempt.preflight_at,
         &mut attempt.taken_up_at,

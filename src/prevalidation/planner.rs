@@ -256,9 +256,11 @@ fn valid(
         .as_ref()
         .and_then(|proof| policy.renew_at(&seen.domain, proof))
         .unwrap_or(end);
-    // Never a new cycle within a day of a success, also where the CA shows no date for it.
+    // Never a new cycle within a day of a success, also where the CA shows no date for it; of a proof
+    // that ends sooner, half of what is left.
     let renew_at = attempt.proved_at.map_or(renew_at, |won| {
-        renew_at.max(after(won, SignedDuration::from_hours(24)))
+        let half = end.duration_since(won) / 2;
+        renew_at.max(after(won, half.min(SignedDuration::from_hours(24))))
     });
     // An order that was begun is seen through, wherever the dates have moved meanwhile.
     let wanted = challenge(registration, attempt, policy, now);

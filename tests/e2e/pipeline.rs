@@ -247,6 +247,20 @@ fn every_format_says_the_same() {
     }
     let read: serde_json::Value = serde_json::from_str(&printed("json")).unwrap();
     assert_eq!(read["must_stand"][1]["value"], json!(b));
+
+    // A pipeline renders from what is printed: what is still needed is printed, whatever became of
+    // the name of its provider, and a list that was emptied by mistake prints nothing at all.
+    let mut renamed = setup.clone();
+    renamed.more = renamed.more.replace("gitops", "pipeline");
+    let ran = world.run(&renamed, &["records", "--format", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&ran.exits(0).stdout).unwrap();
+    assert_eq!(read["must_stand"][1]["value"], json!(b));
+    let mut emptied = setup.clone();
+    emptied.domains.clear();
+    for arguments in [&["records"][..], &["records", "--check", "-"]] {
+        let ran = world.run(&emptied, arguments).exits(5);
+        assert_eq!(ran.stdout, "", "{}", ran.said());
+    }
 }
 
 /// octoDNS itself, from one folder of YAML to another, without writing.

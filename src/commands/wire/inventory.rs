@@ -107,6 +107,11 @@ impl Known {
         }
         Ok(known)
     }
+
+    fn alarm(&self) -> Option<Alarm> {
+        examine_inventory(INVENTORY, self.count, &self.gone)
+            .or_else(|| examine_moves(INVENTORY, self.count, self.moved))
+    }
 }
 
 /// Those wishes for a domain that none of its rows is for.
@@ -147,9 +152,7 @@ pub(in crate::commands) async fn sync(
     let all = wanted(settings);
     let found = found(store, settings).await?;
     let known = Known::read(store, settings, &by_name(&all), &found).await?;
-    let alarm = examine_inventory(INVENTORY, known.count, &known.gone)
-        .or_else(|| examine_moves(INVENTORY, known.count, known.moved))
-        .filter(|_| !force);
+    let alarm = known.alarm().filter(|_| !force);
     let (fact, refusal) = (
         refusal_fact(INVENTORY),
         alarm.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -180,10 +183,21 @@ pub(in crate::commands) async fn pretend(
     let all = wanted(settings);
     let everywhere = all.iter().map(|row| row.client.clone()).collect();
     let known = Known::read(store, settings, &by_name(&all), &everywhere).await?;
+    let alarm = known.alarm();
     let stored: Vec<_> = all.iter().cloned().chain(known.kept).collect();
     store.sync_inventory(Origin::Config, &stored, now).await?;
-    Ok(examine_inventory(INVENTORY, known.count, &known.gone)
-        .or_else(|| examine_moves(INVENTORY, known.count, known.moved)))
+    Ok(alarm)
+}
+
+/// What the guard says of the configuration's inventory. Nothing is stored.
+pub(in crate::commands) async fn alarm(
+    store: &dyn Store,
+    settings: &Settings,
+) -> Result<Option<Alarm>, Failed> {
+    let all = wanted(settings);
+    let everywhere = all.iter().map(|row| row.client.clone()).collect();
+    let known = Known::read(store, settings, &by_name(&all), &everywhere).await?;
+    Ok(known.alarm())
 }
 
 /// Whether the store's inventory is not that of the configuration.

@@ -173,3 +173,15 @@ fn a_store_of_an_older_version_is_read_and_one_of_this_version_keeps_the_memory(
     let stored = serde_json::to_string(&known).unwrap();
     assert_eq!(serde_json::from_str::<Observed>(&stored).unwrap(), known);
 }
+
+#[test]
+fn a_lapse_that_a_wrong_clock_has_noted_for_the_future_is_noted_when_it_comes() {
+    let reuse = ReuseTable::default();
+    let proven = answer(Status::Valid, Some((Some(at("2026-01-10")), None)));
+    let gone = answer(Status::Pending, None);
+    let mut known = after(&[("2026-01-10", proven), ("2026-02-01", gone)]);
+    known.attempt.lapsed_at = Some(at("2028-01-04"));
+    let now = at("2026-11-29");
+    assert!(known.is_lapsed(&reuse, now));
+    assert!(known.believed(now).has_unnoted_lapse(&reuse, now));
+}

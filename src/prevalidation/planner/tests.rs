@@ -110,6 +110,19 @@ fn a_life_goes_one_step_at_a_time() {
 }
 
 #[test]
+fn a_proof_that_ends_within_a_day_of_a_success_is_renewed_while_it_counts() {
+    let end = after(now(), SignedDuration::from_hours(16));
+    let mut found = registration(Some(ago(10 * DAY)), ago(20 * DAY));
+    found.proof.as_mut().unwrap().expires_at = Some(end);
+    let mut seen = observed(Sighting::Present(found));
+    seen.attempt.proved_at = Some(now());
+    let policy = Policy::new(Mode::Manage);
+    let decision = next_step(&seen, &policy, now());
+    assert_eq!(decision.at, after(now(), SignedDuration::from_hours(8)));
+    assert!(!decision.is_due(now()), "no new cycle at once");
+}
+
+#[test]
 fn a_lost_answer_is_read_before_anything_else() {
     let mut seen = pending();
     seen.attempt.unanswered = Some(Effect::Validate);

@@ -65,6 +65,16 @@ async fn not_seen_yet_is_no_error_in_either_of_its_two_forms() {
     assert_eq!(server.log().len(), 2);
 }
 
+/// An entry whose proof counts, with the words of a look that found no value.
+fn unchanged_valid(words: &str) -> String {
+    let proof = format!(
+        "\"validated\":true,\"timeValidated\":\"2026-10-01T00:00:00Z\",\"validationResult\":\"{words}\""
+    );
+    pending(DOMAIN, "a.ch")
+        .replace("\"validated\":false", &proof)
+        .replace("\"PENDING\"", "\"VALID\"")
+}
+
 #[tokio::test]
 async fn a_random_value_that_the_ca_says_it_has_not_counts_as_ended() {
     let words = "There is no valid random value; reset the token first";
@@ -83,6 +93,12 @@ async fn a_random_value_that_the_ca_says_it_has_not_counts_as_ended() {
         let registration = client(&server).submit(DOMAIN).await.unwrap().registration;
         assert!(registration.token.unwrap().expired);
     }
+    // In a renewal, too: the old proof still counts, and the value that is to make the next one does
+    // not.
+    let renewing = unchanged_valid(words);
+    let server = Server::turns(vec![json(200, renewing)]).await;
+    let registration = client(&server).submit(DOMAIN).await.unwrap().registration;
+    assert!(registration.token.unwrap().expired);
     // A listing repeats the words of long ago; there they say nothing about the value of today.
     let server = Server::always(json(200, pending(DOMAIN, "a.ch"))).await;
     let registration = client(&server).get(DOMAIN).await.unwrap();
