@@ -1,5 +1,6 @@
 //! The binary at Sectigo by its other logins, and the end of the password over several nights.
 
+use prevalidate::clock::{Clock, SystemClock};
 use serde_json::json;
 
 use super::sectigo::{Site, one_zone};
@@ -130,7 +131,7 @@ fn the_end_of_the_password_is_asked_for_once_a_day_by_separate_processes() {
     let (server, name) = one_zone();
     let site = Site::new(&server, "cname");
     let setup = site.setup(&server, &[name]);
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 10);
+    let soon = SystemClock.now() + jiff::SignedDuration::from_hours(24 * 10);
     let day = soon.strftime("%Y-%m-%d").to_string();
     site.scm.change(|behaviour| {
         behaviour.password_state = "ALIVE".to_owned();
