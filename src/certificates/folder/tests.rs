@@ -223,6 +223,10 @@ impl Drop for SmallDisk {
 }
 
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever runs the tests must hear of it"
+)]
 fn a_full_disk_leaves_the_pair_that_counts_and_passes_by_itself() {
     let root = tempfile::tempdir().unwrap();
     let disk = match SmallDisk::mount(&root.path().join("disk")) {

@@ -240,7 +240,11 @@ mod tests {
             json!({"sslId": null, "requested": "2026-12-01T00:00:00Z"}),
             json!([]),
         ] {
-            assert_eq!(candidates(&[row.clone()], None, since).1, 1, "{row}");
+            assert_eq!(
+                candidates(std::slice::from_ref(&row), None, since).1,
+                1,
+                "{row}"
+            );
         }
     }
 }

@@ -255,7 +255,11 @@ mod tests {
             order("NEW", &json!(["prevalidate:2"])),
             order("NEW", &json!([])),
         ] {
-            assert_eq!(found(&[entry.clone()], false), Found::No, "{entry}");
+            assert_eq!(
+                found(std::slice::from_ref(&entry), false),
+                Found::No,
+                "{entry}"
+            );
         }
         assert!(matches!(
             found(&[order("NEW", &json!([]))], true),
