@@ -42,3 +42,25 @@ fn a_client_at_a_ca_that_has_none_is_refused() {
         "{faults:?}"
     );
 }
+
+#[test]
+fn a_section_of_a_client_at_a_ca_that_has_none_is_refused() {
+    let folder = Folder::new();
+    let robot = "[ca.robot]\nkind = \"internetx\"\nurl = \"https://api.autodns.com/v1\"\nuser = \"u\"\npassword = { file = \"api.key\" }\n";
+    let good = GOOD.replace("[[client]]", "[[client]]\nca = \"swisssign\"");
+    assert_eq!(
+        folder
+            .load(&format!("{good}{robot}"))
+            .unwrap()
+            .clients
+            .len(),
+        1
+    );
+    let client = "[[client]]\nca = \"robot\"\nname = \"*\"\ndomains = [\"example.net\"]\n";
+    let faults = folder.faults(&format!("{good}{robot}{client}"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].contains("client.ca: needs no [[client]]"),
+        "{faults:?}"
+    );
+}
