@@ -137,6 +137,10 @@ pub fn is_mass(affected: usize, known: usize) -> bool {
         }
 }
 
+/// An end that is shown by its day alone is read as the beginning of that day. So where a CA cuts its
+/// proofs to what a rule has, the shown end is up to a day before the rule's.
+const SHOWN_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// What a list call means against what was known before it, for one client: domain by domain, none
 /// of which is kept.
 #[derive(Debug, Default)]
@@ -176,7 +180,11 @@ impl Comparison {
                 self.lost += 1;
                 self.doubt = self.doubt.take().or_else(|| new.doubt.clone());
             }
-            Some(new_end) if new_end < end && is_dated_alike(new, old) => self.shortened += 1,
+            Some(new_end)
+                if end.duration_since(new_end) >= SHOWN_DAY && is_dated_alike(new, old) =>
+            {
+                self.shortened += 1;
+            }
             _ => {}
         }
     }
@@ -265,6 +273,7 @@ pub fn examine_clock(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::prevalidation::{Attempt, Mode, Proof, Status};
 
     #[test]
     fn a_mass_is_a_third_of_many_or_all_of_few() {
@@ -282,6 +291,47 @@ mod tests {
         ] {
             assert_eq!(is_mass(affected, known), mass, "{affected} of {known}");
         }
+    }
+
+    #[test]
+    fn a_day_that_a_rule_explains_is_no_shortening_and_an_earlier_one_is() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let policy = Policy::new(Mode::Manage);
+        let shown = |expires_at: &str| {
+            let domain = DomainName::from_a_labels("example.ch").unwrap();
+            let proof = Proof {
+                validated_at: Some("2026-07-13T09:18:00Z".parse().unwrap()),
+                expires_at: Some(expires_at.parse().unwrap()),
+                method: None,
+                first_seen: None,
+            };
+            Registration {
+                proof: Some(proof),
+                ..Registration::bare("1", domain, Status::Valid)
+            }
+        };
+        let alarms = |ends: &str| {
+            let found = shown("2027-08-14T00:00:00Z");
+            let before = Observed {
+                domain: found.domain.clone(),
+                desired: true,
+                covered_by: None,
+                has_provider: true,
+                sighting: Sighting::Present(found),
+                read_at: None,
+                attempt: Attempt::default(),
+                ledger: Vec::new(),
+            };
+            let mut comparison = Comparison::default();
+            let seen = Sighting::Present(shown(ends));
+            comparison.take(&before, &seen, &policy, now);
+            comparison.alarms("client").len()
+        };
+        // 198 days end in the morning of the 27th.
+        let rule = policy.reuse.end_of("2026-07-13T09:18:00Z".parse().unwrap());
+        assert_eq!(rule.to_string(), "2027-01-27T09:18:00Z");
+        assert_eq!(alarms("2027-01-27T00:00:00Z"), 0, "its day");
+        assert_eq!(alarms("2027-01-26T00:00:00Z"), 1);
     }
 
     #[test]
