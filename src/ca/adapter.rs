@@ -61,7 +61,9 @@ impl Adapter {
         };
         let mut labels = self.kind.labels.iter();
         let label = labels.find(|(known, _)| Some(*known) == method);
-        let below = methods.len() > 1 && values.text("label") != "apex";
+        // A CNAME cannot be at the domain itself, beside its SOA or its other records.
+        let is_below = label.is_some() || method == Some(Method::Cname);
+        let below = is_below && values.text("label") != "apex";
         RecordForm {
             kind,
             below,

@@ -70,6 +70,10 @@ async fn the_toy_keeps_the_contract() {
     let mut values = Values::default();
     let greeting = SecretSource::File(folder.path().join("hello.greeting"));
     values.set("greeting", Value::Secret(greeting));
+    let adapter = adapter.unwrap();
+    let record = adapter.record(&values);
+    assert!(record.below, "it has one method, and a label");
+    assert_eq!(record.label.as_deref(), Some("_hello"));
     let account = Account {
         reach: Reach {
             rate: 1000.0,
@@ -78,7 +82,7 @@ async fn the_toy_keeps_the_contract() {
         values: &values,
         clients: Vec::new(),
     };
-    let ca = (adapter.unwrap().connect)(account, Arc::new(clock.clone())).unwrap();
+    let ca = (adapter.connect)(account, Arc::new(clock.clone())).unwrap();
     let lab = Lab {
         sandbox,
         clock,
