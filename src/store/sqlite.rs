@@ -94,6 +94,7 @@ impl SqliteStore {
             Place::File(path) => {
                 // What is not ours is refused before its mode or its journal changes.
                 place::refuse_no_file(path)?;
+                place::refuse_foreign(path)?;
                 if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
                     let probe = Self::reading(&place, path, false);
                     probe.told(probe.look_in(endpoint_fingerprint).await)?;

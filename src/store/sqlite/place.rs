@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
@@ -75,6 +75,51 @@ pub(super) fn refuse_no_file(path: &Path) -> Result<(), StoreError> {
             "correct `url` of [store]",
         )),
         _ => Ok(()),
+    }
+}
+
+/// How many links lead to a file at most.
+const LINKS: usize = 40;
+
+/// Refuses files, and links that lead to them, that another user has put into the place of a store.
+/// Root can open them all. Whoever owns the folder may own the store: root looks at the store of a
+/// service so.
+pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    let caller = rustix::process::geteuid().as_raw();
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = beside(path, suffix);
+        for _ in 0..LINKS {
+            let Ok(found) = fs::symlink_metadata(&file) else {
+                break;
+            };
+            let what = if found.is_symlink() {
+                "the link to the store"
+            } else {
+                "the store"
+            };
+            let folder = fs::metadata(directory(&file));
+            let keeper = folder.map_or(0, |folder| folder.uid());
+            if ![0, caller, keeper].contains(&found.uid()) {
+                return Err(foreign(&file, what, found.uid(), caller));
+            }
+            match fs::read_link(&file) {
+                Ok(target) => file = directory(&file).join(target),
+                Err(_) => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn foreign(path: &Path, what: &str, owner: u32, caller: u32) -> StoreError {
+    let shown = path.display();
+    StoreError::Unfit {
+        message: format!(
+            "{what} {shown} belongs to user {owner}, and this process is user {caller}"
+        ),
+        hint: format!(
+            "run it as that user (sudo -u '#{owner}' prevalidate …), or, if it is yours: chown -h {caller} {shown}"
+        ),
     }
 }
 
