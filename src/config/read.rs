@@ -345,7 +345,7 @@ fn store_url(section: &Section<'_>) -> Option<String> {
     }
     match named {
         Named::File(path) => Some(format!("sqlite:{}", path.display())),
-        _ => Some(text.to_owned()),
+        _ => Some("sqlite::memory:".to_owned()),
     }
 }
 

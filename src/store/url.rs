@@ -32,7 +32,10 @@ impl Named {
     /// # Errors
     /// When it names no database.
     pub fn read(text: &str) -> Result<Self, Unreadable> {
-        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+        // The case of a scheme does not matter (RFC 3986, section 3.1).
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+        if is("postgres") || is("postgresql") {
             return Ok(Self::Postgres);
         }
         let no = |message: &str, hint: String| {
@@ -42,12 +45,12 @@ impl Named {
             })
         };
         let example = || format!("write it as \"{EXAMPLE}\"");
-        let Some(rest) = text.strip_prefix("sqlite:") else {
+        if !is("sqlite") {
             return no(
                 "must be sqlite: and the path of a file, without parameters, or postgres://…",
                 example(),
             );
-        };
+        }
         if rest == ":memory:" {
             return Ok(Self::Memory);
         }
@@ -76,6 +79,19 @@ impl Named {
                 "names a folder, not a file",
                 format!("name a file in it: \"sqlite:{path}prevalidate.db\""),
             ),
+            path if path
+                .get(..5)
+                .is_some_and(|start| start.eq_ignore_ascii_case("file:")) =>
+            {
+                let path = match path[5..].trim_start_matches('/') {
+                    bare if path[5..].starts_with('/') => format!("/{bare}"),
+                    bare => bare.to_owned(),
+                };
+                no(
+                    "holds a URI of SQLite's own",
+                    format!("write \"sqlite:{path}\", without file:"),
+                )
+            }
             path => Ok(Self::File(PathBuf::from(path))),
         }
     }
@@ -132,6 +148,11 @@ mod tests {
             ("sqlite://:memory:", "sqlite::memory:"),
             ("sqlite+aiosqlite:///x.db", "prevalidate.db"),
             ("file:x.db", "prevalidate.db"),
+            ("sqlite:file:/x.db", "\"sqlite:/x.db\""),
+            ("sqlite:file:///x.db", "\"sqlite:/x.db\""),
+            ("sqlite:FILE:x.db", "\"sqlite:x.db\""),
+            ("sqlite://file:x.db", "\"sqlite:x.db\""),
+            ("sqlite:file:x.db?mode=ro", "x.db"),
             ("/var/lib/p/s.db", "prevalidate.db"),
             ("", "prevalidate.db"),
         ] {
@@ -143,6 +164,9 @@ mod tests {
             }
         }
         assert_eq!(Named::read("sqlite::memory:"), Ok(Named::Memory));
+        assert_eq!(Named::read("SQLite::memory:"), Ok(Named::Memory));
+        assert_eq!(Named::read("SQLite:/x"), Ok(Named::File("/x".into())));
+        assert_eq!(Named::read("PostgreSQL://db/p"), Ok(Named::Postgres));
         assert_eq!(Named::read("postgresql://db/p"), Ok(Named::Postgres));
     }
 }
