@@ -45,6 +45,9 @@ pub struct ConfigError {
     pub faults: Vec<Fault>,
 }
 
+/// In the place of the faults of a file that was read no further.
+pub(super) const UNREAD: &str = "and more faults; the rest was not read";
+
 /// After so many faults more of them help nobody.
 const MOST_FAULTS: usize = 100;
 
@@ -52,13 +55,18 @@ impl ConfigError {
     /// The first faults, and how many more there are.
     pub(super) fn all(mut faults: Vec<Fault>) -> Self {
         let more = faults.len().saturating_sub(MOST_FAULTS);
+        let are_counted = faults.iter().all(|fault| fault.message != UNREAD);
         faults.truncate(MOST_FAULTS);
         if more > 0 {
             faults.push(Fault {
                 file: PathBuf::new(),
                 line: None,
                 key: String::new(),
-                message: format!("and {more} more faults"),
+                message: match more {
+                    _ if !are_counted => "and more faults".to_owned(),
+                    1 => "and 1 more fault".to_owned(),
+                    _ => format!("and {more} more faults"),
+                },
                 hint: None,
             });
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use prevalidate_kit::secret::looks_like_a_secret;
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::fault::{Fault, UNREAD};
 use crate::prevalidation::{DomainName, NameError, Notice};
 use crate::text::{NotText, decode};
 
@@ -179,11 +179,7 @@ impl NameList {
             }),
             Err((message, hint)) => {
                 let full = self.faults.len() >= MOST_FAULTS;
-                let message = if full {
-                    "and more faults; the rest was not read".to_owned()
-                } else {
-                    message
-                };
+                let message = if full { UNREAD.to_owned() } else { message };
                 let hint = if full { None } else { hint };
                 let file = origin.to_owned();
                 self.faults.push(Fault {
