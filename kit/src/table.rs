@@ -125,6 +125,14 @@ impl<'a> Reader<'a> {
 
     /// The TTL of an RRset that does not exist yet.
     pub fn ttl(&mut self) -> Option<u32> {
+        if self.table.get("ttl").is_some_and(|ttl| !ttl.is_number()) {
+            let range = format!("from {} to {}", TTL_RANGE.start(), TTL_RANGE.end());
+            self.fault(
+                "ttl",
+                format!("expected a number of seconds, without a unit and quotes, {range}"),
+            );
+            return None;
+        }
         let ttl = self.number("ttl").unwrap_or(DEFAULT_TTL.into());
         let ttl = u32::try_from(ttl)
             .ok()

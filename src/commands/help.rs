@@ -1,7 +1,7 @@
 //! The command line as people read it: groups of commands, an example for each, exit statuses where
 //! scripts need them, and no tip that destroys something.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
@@ -180,8 +180,23 @@ pub(super) fn parse<T>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::E
 where
     T: Into<OsString> + Clone,
 {
-    let matches = command().try_get_matches_from(args).map_err(without_harm);
-    Cli::from_arg_matches(&matches?)
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let matches = command().try_get_matches_from(&args).or_else(|error| {
+        // After `help`, clap takes every word for a command's name.
+        if !matches!(
+            error.get(ContextKind::InvalidSubcommand),
+            Some(ContextValue::String(word)) if is_help(word.as_ref())
+        ) {
+            return Err(error);
+        }
+        let words = args.iter().filter(|word| !is_help(word));
+        command().try_get_matches_from(words)
+    });
+    Cli::from_arg_matches(&matches.map_err(without_harm)?)
+}
+
+fn is_help(word: &OsStr) -> bool {
+    word == "--help" || word == "-h"
 }
 
 fn without_harm(mut error: clap::Error) -> clap::Error {
@@ -253,6 +268,20 @@ mod tests {
                 outcome.as_ref().err().is_none_or(is_help),
                 "{name}: {outcome:?}"
             );
+        }
+    }
+
+    #[test]
+    fn help_may_be_asked_for_twice() {
+        let said = |line: &str| parse(line.split(' ')).unwrap_err();
+        for (twice, once) in [
+            ("prevalidate help --help", "prevalidate help"),
+            ("prevalidate help -h", "prevalidate help"),
+            ("prevalidate help run --help", "prevalidate help run"),
+        ] {
+            let (twice, once) = (said(twice), said(once));
+            assert_eq!(twice.kind(), clap::error::ErrorKind::DisplayHelp);
+            assert_eq!(twice.to_string(), once.to_string());
         }
     }
 

@@ -28,6 +28,12 @@ impl ServerAddress {
     pub fn read(text: &str) -> Result<Self, String> {
         let expected =
             || "expected a host name or an address, with `:port` if it is not 53".to_owned();
+        // An address of IPv6 has its port after the bracket.
+        if let Some((_, port)) = text.split_once("]:")
+            && let Some(Err(too_large)) = read_port(port)
+        {
+            return Err(too_large);
+        }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Self {
                 host: address.ip().to_string(),
@@ -46,7 +52,7 @@ impl ServerAddress {
             });
         }
         let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| expected())?),
+            Some((host, port)) => (host, read_port(port).ok_or_else(expected)??),
             None => (text, 53),
         };
         let is_name = !host.is_empty()
@@ -79,6 +85,15 @@ impl ServerAddress {
     pub fn host(&self) -> &str {
         &self.host
     }
+}
+
+/// `None`: no number.
+fn read_port(text: &str) -> Option<Result<u16, String>> {
+    let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    is_number.then(|| {
+        text.parse()
+            .map_err(|_| format!("port {text} is too large; ports end at {}", u16::MAX))
+    })
 }
 
 impl fmt::Display for ServerAddress {
@@ -247,6 +262,10 @@ mod tests {
             "192.0.2",
         ] {
             assert!(ServerAddress::read(text).is_err(), "{text}");
+        }
+        for text in ["ns1:99999", "192.0.2.1:65536", "[2001:db8::1]:99999999999"] {
+            let said = ServerAddress::read(text).unwrap_err();
+            assert!(said.contains("is too large"), "{text}: {said}");
         }
     }
 }

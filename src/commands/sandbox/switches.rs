@@ -76,7 +76,7 @@ pub(super) fn listed() -> String {
         };
         for (key, values, meaning) in kind.explained {
             let written = format!("{before}{key}={values}");
-            lines.push(format!("  {written:<37}{meaning}"));
+            lines.push(format!("  {written:<35}  {meaning}"));
         }
         if kind.explained.is_empty() {
             let all = (kind.switches)();
@@ -91,6 +91,19 @@ pub(super) fn listed() -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn between_a_switch_and_its_meaning_is_room() {
+        let text = listed();
+        for (_, values, meaning) in KINDS.iter().flat_map(|kind| kind.explained) {
+            let one = format!("{values}  ");
+            assert!(
+                text.lines()
+                    .any(|line| line.contains(&one) && line.ends_with(meaning)),
+                "{values} {meaning}: {text}"
+            );
+        }
+    }
 
     #[test]
     fn a_switch_is_set_at_its_own_kind_only() {
