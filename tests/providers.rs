@@ -81,6 +81,12 @@ impl Setup {
     }
 
     fn build(self) -> Arc<dyn Provider> {
+        let ahead = Arc::new(Mutex::new(self.ahead));
+        self.build_with(ahead)
+    }
+
+    /// With a clock that can be set ahead.
+    fn build_with(self, ahead: Arc<Mutex<SignedDuration>>) -> Arc<dyn Provider> {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("tsig.key");
         write_secret(&path, &self.key.file_text());
@@ -91,9 +97,8 @@ impl Setup {
             .unwrap()
             .extend(self.more.as_object().unwrap().clone());
         let settings = ProviderSettings::read(table.as_object().unwrap()).unwrap();
-        let ahead = self.ahead;
         settings
-            .build_at(Arc::new(move || SystemClock.now() + ahead))
+            .build_at(Arc::new(move || SystemClock.now() + *ahead.lock().unwrap()))
             .unwrap()
     }
 }

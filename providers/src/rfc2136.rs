@@ -9,10 +9,11 @@
 //!
 //! [`ask`] asks, [`look`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
 //! [`change`] goes through these steps, [`rehearse`] without the change, [`findings`] and [`place`]
-//! learn from refused guards, [`cname`] has what is special to CNAMEs, [`tsig`] signs and judges
+//! learn from refused guards, [`caches`] knows those of PowerDNS, [`cname`] has what is special to CNAMEs, [`tsig`] signs and judges
 //! replies, [`refusal`] and [`outcome`] have the words, [`table`] reads the settings.
 
 mod ask;
+mod caches;
 mod change;
 mod cname;
 mod exchange;
@@ -33,7 +34,7 @@ mod tsig;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -90,6 +91,8 @@ pub struct Rfc2136 {
     queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Until when questions go without the key, because the server refused it.
     without_key_until: Mutex<Option<Timestamp>>,
+    /// By zone: what PowerDNS shows and says it has not.
+    disowned: Mutex<HashMap<String, caches::Disowned>>,
 }
 
 impl fmt::Debug for Rfc2136 {
@@ -108,7 +111,12 @@ impl Rfc2136 {
             now,
             queues: Mutex::default(),
             without_key_until: Mutex::default(),
+            disowned: Mutex::default(),
         }
+    }
+
+    fn disowned(&self) -> MutexGuard<'_, HashMap<String, caches::Disowned>> {
+        self.disowned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
@@ -146,11 +154,16 @@ impl Rfc2136 {
     }
 }
 
+/// How long PowerDNS keeps what it has read, as packaged.
+const CACHES_LAST: &str = "up to 40 s (query-cache-ttl, packet-cache-ttl)";
+
 /// What PowerDNS does that no answer of it shows.
 fn powerdns_warning(owner: &str) -> String {
     format!(
         "the server is PowerDNS: a change of the TXT values of {owner} deletes rows of its database that it does \
-         not serve (TXT rows with `disabled` set); where there are such rows, use a provider of the kind `manual`"
+         not serve (TXT rows with `disabled` set); where there are such rows, use a provider of the kind `manual`. \
+         A TTL that is changed in the database without a new serial shows only after {CACHES_LAST}, and a value \
+         that is added before that sets it back; query-cache-ttl=0 and packet-cache-ttl=0 in pdns.conf avoid that"
     )
 }
 

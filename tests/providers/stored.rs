@@ -106,11 +106,13 @@ async fn a_check_says_that_powerdns_deletes_rows_that_it_does_not_serve() {
         .unwrap();
     let said = proof.warnings.join("\n");
     assert!(
-        said.contains("PowerDNS") && said.contains("manual"),
+        said.contains("PowerDNS") && said.contains("manual") && said.contains("query-cache-ttl"),
         "{said}"
     );
     let page = include_str!("../../docs/providers.md");
-    assert!(page.contains("disabled"), "the page says it, too");
+    for word in ["disabled", "query-cache-ttl=0", "packet-cache-ttl=0"] {
+        assert!(page.contains(word), "the page says it, too: {word}");
+    }
     let server = NameServer::bind(&[prepared_zone()], &Keys::of(&["prevalidate"]));
     let proof = Setup::of(&server)
         .build()
@@ -120,34 +122,89 @@ async fn a_check_says_that_powerdns_deletes_rows_that_it_does_not_serve() {
     assert!(!proof.warnings.join("").contains("PowerDNS"));
 }
 
+/// PowerDNS as packaged with `SOA-EDIT` for the zone.
+fn powerdns_with(edit: &str) -> NameServer {
+    let mut server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
+    server.sql(&format!(
+        "INSERT INTO domainmetadata (domain_id, kind, content) SELECT id, 'SOA-EDIT', '{edit}' FROM domains;"
+    ));
+    server.restart();
+    server
+}
+
 #[tokio::test]
-async fn powerdns_that_shows_another_soa_than_it_stores_is_written() {
+async fn powerdns_that_shows_another_soa_than_it_stores_is_written_after_a_minute() {
     for edit in ["INCEPTION-INCREMENT", "EPOCH", "INCREMENT-WEEKS"] {
-        let server = powerdns(&[("TXT", "\"v=spf1 -all\"", 3600, 0)]);
-        let folder = server
-            .tsig_key_file()
-            .parent()
-            .unwrap()
-            .display()
-            .to_string();
-        let mut server = server;
-        process::run(
-            "pdnsutil",
-            &["--config-dir", &folder, "set-meta", APEX, "SOA-EDIT", edit],
-            "",
+        let server = powerdns_with(edit);
+        let ahead = Arc::new(Mutex::new(SignedDuration::ZERO));
+        let (provider, before) = (
+            Setup::of(&server).build_with(Arc::clone(&ahead)),
+            rows(&server),
         );
-        server.restart();
-        let (provider, before) = (Setup::of(&server).build(), rows(&server));
         provider.preflight(APEX, RecordKind::Txt).await.unwrap();
+        // What is shown may still come from a cache.
+        let error = add(&*provider, APEX, OURS).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{}", shown(&error));
+        for word in ["nothing was written", "SOA-EDIT", "query-cache-ttl"] {
+            assert!(shown(&error).contains(word), "{word}: {}", shown(&error));
+        }
+        assert_eq!(rows(&server), before, "{edit}");
+        *ahead.lock().unwrap() = SignedDuration::from_secs(61);
         let receipt = add(&*provider, APEX, OURS).await.unwrap();
         assert_eq!(
             (receipt.before.ttl, receipt.after.ttl),
             (Some(3600), Some(3600))
         );
+        // The serial that is shown has changed, and that is no reason to wait again.
+        assert!(add(&*provider, APEX, "another").await.unwrap().changed);
+        server.sql(&format!(
+            "DELETE FROM records WHERE content = '\"another\"' AND name = '{APEX}';"
+        ));
+        server.purge();
         assert!(remove(&*provider).await.unwrap().changed, "{edit}");
         assert!(!remove(&*provider).await.unwrap().changed, "{edit}");
         assert_eq!(rows(&server), before, "{edit}");
     }
+}
+
+/// Two values of others at the apex with a TTL of an hour.
+const OTHERS: [(&str, &str, u32, u8); 2] = [
+    ("TXT", "\"other\"", 3600, 0),
+    ("TXT", "\"v=spf1 -all\"", 3600, 0),
+];
+
+/// Both caches of PowerDNS hold the TXT values and the SOA now, as they are shown.
+fn fill_caches(server: &NameServer) {
+    for record_type in ["TXT", "SOA"] {
+        server.dig_with_key(APEX, record_type);
+    }
+    server.txt(APEX);
+}
+
+#[tokio::test]
+async fn while_powerdns_keeps_an_old_soa_nothing_is_written() {
+    let server = powerdns(&OTHERS);
+    fill_caches(&server);
+    server.sql(
+        "UPDATE records SET ttl = 60 WHERE type = 'TXT';
+         UPDATE records SET content = replace(content, ' 1 ', ' 2 ') WHERE type = 'SOA';",
+    );
+    let (provider, before) = (Setup::of(&server).build(), rows(&server));
+    let error = add(&*provider, APEX, OURS).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{}", shown(&error));
+    for word in ["nothing was written", "query-cache-ttl"] {
+        assert!(shown(&error).contains(word), "{word}: {}", shown(&error));
+    }
+    assert_eq!(rows(&server), before);
+    // As after the time of the caches.
+    server.purge();
+    let receipt = add(&*provider, APEX, OURS).await.unwrap();
+    assert_eq!(
+        (receipt.before.ttl, receipt.after.ttl),
+        (Some(60), Some(60))
+    );
+    assert!(remove(&*provider).await.unwrap().changed);
+    assert_eq!(rows(&server), before);
 }
 
 /// BIND with `policy` for the zone, and `count` TXT values at its apex.

@@ -70,6 +70,16 @@ impl NameServer {
         Self::start(zones, keys, prepare, pdns::command)
     }
 
+    /// Makes PowerDNS forget what it keeps of all zones.
+    pub fn purge(&self) {
+        let here = self.directory.path().display().to_string();
+        process::run(
+            "pdns_control",
+            &[&format!("--socket-dir={here}"), "purge"],
+            "",
+        );
+    }
+
     /// What the database of PowerDNS says to `sql`, line by line.
     pub fn sql(&self, sql: &str) -> Vec<String> {
         let said = pdns::sql(self.directory.path(), sql);

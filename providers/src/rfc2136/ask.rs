@@ -15,6 +15,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::exchange::{Line, NoAnswer};
 use super::message::{self, plain_name, wire_name};
@@ -32,6 +33,7 @@ pub(super) struct Visit<'a> {
     address: OnceLock<SocketAddr>,
     /// Whether the server was behind for as long as it is waited for.
     is_behind: AtomicBool,
+    pub(super) is_powerdns: OnceCell<bool>,
 }
 
 impl<'a> Visit<'a> {
@@ -40,6 +42,7 @@ impl<'a> Visit<'a> {
             provider,
             address: OnceLock::new(),
             is_behind: AtomicBool::new(false),
+            is_powerdns: OnceCell::new(),
         }
     }
 

@@ -338,7 +338,7 @@ impl Visit<'_> {
                 findings.new_name = self.is_empty_non_terminal(&look.name).await?;
             }
             if findings.is_unmoved(&look) || findings.others >= OTHERS_BEFORE_INCOMPARABLE {
-                self.find_place(zone, &wish.owner, &look, &mut findings)
+                self.find_place(zone, wish, verb, &look, &mut findings)
                     .await?;
                 if findings.place == Place::Other {
                     if !self.waits() {

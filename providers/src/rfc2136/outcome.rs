@@ -72,6 +72,20 @@ pub(super) fn behind(server: &str, zone: &Zone, owner: &str, serial: u32) -> Pro
     )
 }
 
+/// PowerDNS does not show the state that it stores.
+pub(super) fn kept(server: &str, zone: &Zone, owner: &str, serial: u32) -> ProviderError {
+    let apex = &zone.apex;
+    let text = format!(
+        "{server} (PowerDNS) shows the zone {apex} with serial {serial} and stores another state: it \
+         answers from its caches, or changes the SOA in its answers (SOA-EDIT); which TTL the values \
+         at {owner} have is not known for certain, and nothing was written"
+    );
+    ProviderError::new(ErrorKind::Unavailable, text).with_hint(
+        "it is tried again: the caches last up to 40 s as packaged (packet-cache-ttl, \
+         query-cache-ttl), and after a minute SOA-EDIT is taken for the reason",
+    )
+}
+
 /// Others write faster than we do.
 pub(super) fn changing(server: &str, owner: &str, last: &str) -> ProviderError {
     let text = format!(

@@ -6,7 +6,7 @@ use super::change::OTHERS_BEFORE_INCOMPARABLE;
 use super::findings::{Findings, Place};
 use super::look::Look;
 use super::message::{Update, wire_name};
-use super::outcome::{behind, changing};
+use super::outcome::{behind, changing, kept};
 use super::plan::{Verb, Wish};
 use super::proof::undecided;
 use super::send::{About, Sent};
@@ -19,21 +19,25 @@ impl Visit<'_> {
     pub(super) async fn find_place(
         &self,
         zone: &Zone,
-        owner: &str,
+        wish: &Wish,
+        verb: Verb,
         look: &Look,
         findings: &mut Findings,
     ) -> Result<(), ProviderError> {
         if matches!(findings.place, Place::Same | Place::Incomparable) {
             return Ok(());
         }
-        let (owners, mname) = ([owner], look.mname());
+        let (owners, mname) = ([wish.owner.as_str()], look.mname());
         let about = About::one(zone, &owners, &mname, look);
         findings.place = match self.compare_soa(&about, look, &look.soa).await {
-            Sent::Done => Place::Same,
+            Sent::Done => {
+                self.provider.owns_soa(zone);
+                Place::Same
+            }
             Sent::Conflict(_) => {
                 findings.others += 1;
                 if findings.others >= OTHERS_BEFORE_INCOMPARABLE
-                    && self.may_store_another_soa(zone).await
+                    && self.may_store_another_soa(zone, look, wish, verb).await
                 {
                     Place::Incomparable
                 } else {
@@ -51,14 +55,21 @@ impl Visit<'_> {
     }
 
     /// Whether the server may show another SOA than it compares: it signs the zone, or it is
-    /// PowerDNS, which can be told to (SOA-EDIT).
-    async fn may_store_another_soa(&self, zone: &Zone) -> bool {
-        self.is_signed(zone).await || self.is_powerdns().await
-    }
-
-    pub(super) async fn is_powerdns(&self) -> bool {
-        let software = self.questions().software().await;
-        software.is_some_and(|software| software.contains("PowerDNS"))
+    /// PowerDNS, which can be told to (SOA-EDIT). What PowerDNS shows may come from a cache, too, and
+    /// the TTL with it: before one is taken over, that must be out of the question.
+    async fn may_store_another_soa(
+        &self,
+        zone: &Zone,
+        look: &Look,
+        wish: &Wish,
+        verb: Verb,
+    ) -> bool {
+        if self.is_powerdns().await {
+            let is_lasting = self.provider.disowns_for_long(zone, &look.soa);
+            let takes_ttl = verb == Verb::Present && wish.kind == RecordKind::Txt;
+            return is_lasting || !takes_ttl;
+        }
+        self.is_signed(zone).await
     }
 
     /// Why nothing came of all attempts.
@@ -76,6 +87,9 @@ impl Visit<'_> {
         }
         let shown = findings.serial().unwrap_or_default();
         self.waits_no_more();
+        if verb == Verb::Present && self.is_powerdns().await {
+            return kept(&server, zone, owner, shown);
+        }
         if verb != Verb::Absent {
             return behind(&server, zone, owner, shown);
         }
