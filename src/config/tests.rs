@@ -318,7 +318,7 @@ fn a_name_twice_for_two_providers_is_a_fault_and_thousands_of_faults_are_bounded
     assert_eq!(faults.len(), 101);
     assert_eq!(faults[100], "and 19900 more faults");
     // How many are bad is not known where the file was not read to its end.
-    folder.write("domains.txt", &"no name\n".repeat(100_000));
+    folder.write("domains.txt", "no name\n".repeat(100_000));
     let text = GOOD.replace("[[client.domain]]", &format!("{list}[[client.domain]]"));
     let faults = folder.faults(&text);
     assert_eq!(faults.len(), 101);
