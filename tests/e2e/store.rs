@@ -83,8 +83,8 @@ fn what_a_living_process_holds_is_said_to_be_held_by_it() {
     let who = format!("the process {pid}");
     for arguments in [
         &["run", "--wait", "0s"][..],
-        &["status"],
-        &["plan"],
+        &["status", "-v"],
+        &["plan", "-v"],
         &["check"],
         &["diagnose", "held.test"],
     ] {
