@@ -132,7 +132,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     if tally.wanted == 0 && certificates.is_empty() {
         return Err(unknown(match is_whole {
             true => "the inventory is empty",
-            false => "no domain of the inventory is there",
+            false => "the inventory has no domain at this CA or client",
         }));
     }
     let mut findings = std::mem::take(&mut tally.findings);

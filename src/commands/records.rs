@@ -30,7 +30,8 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 #[command(
     after_help = "Values come beside what is there: never replace a TXT record set by them.\n\n\
 Exit status: 0 done, or the planned zone keeps all that is needed · 2 usage, configuration, or the file cannot be read · \
-4 the planned zone lacks a value that is needed · 75 temporary, try again."
+4 the planned zone lacks a value that is needed · \
+5 the guard refuses the configuration · 75 temporary, try again."
 )]
 pub(super) struct RecordsArgs {
     /// For which tool
@@ -39,7 +40,7 @@ pub(super) struct RecordsArgs {
     /// Only of this zone; with --check, the zone of the file where it does not say so itself
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
-    /// The values of all providers, not only of those that write nothing themselves
+    /// The values of all providers, also of those that prevalidate writes through
     #[arg(long, conflicts_with = "check")]
     all: bool,
     /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt":
