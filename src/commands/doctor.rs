@@ -87,19 +87,13 @@ pub(super) async fn doctor(
     // What is wrong with the secrets was said; the rest is tried as far as it can be.
     let store = wire::store_read_only(&settings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);
-    let wanted: Vec<_> = rows
-        .into_iter()
-        .filter(|row| !row.origins.is_empty())
-        .collect();
     match wire::ports(&settings, Arc::clone(&store)) {
         Err(failed) if findings[0].ok => findings.push(Finding::bad("configuration", "-", failed)),
         Err(_) => {}
         Ok(ports) => {
             findings.extend(cas(&settings, &ports).await);
-            let domains = wanted
-                .iter()
-                .map(|row| (row.domain.clone(), row.provider.clone()));
-            let tables = providers::tried(&ports, domains.collect(), Some(args.all)).await;
+            let policy = wire::policy(&settings);
+            let tables = providers::tried(&ports, &policy, &rows, Some(args.all)).await;
             findings.extend(tables.iter().map(of_provider));
             let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
             findings.extend(name_servers(&settings, zones.collect()).await);

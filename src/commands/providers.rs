@@ -1,17 +1,19 @@
 //! `providers`: the instances, their kinds, the zones of the inventory they have; with `check`, a
-//! preflight. Writes nothing.
+//! preflight of the record that each CA is going to want. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use prevalidate_providers::{ErrorKind, Preflight, ProviderError, RecordKind};
+use prevalidate_providers::{ErrorKind, Preflight, ProviderError};
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, asked, wire};
 use crate::output::{Cell, Output, Tone};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName};
+use crate::store::DomainRow;
 use crate::worker::Ports;
+use crate::worker::place::{next_owner, route_owner};
 
 /// Domains that are asked about at once.
 const AT_ONCE: usize = 16;
@@ -29,8 +31,8 @@ pub(super) struct ProvidersArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Proves, as far as each provider can, that values could be written now: one domain of each
-    /// zone
+    /// Proves, as far as each provider can, that the records of the CAs could be written now: one
+    /// domain of each zone for each kind of record
     Check {
         /// Every domain, not one of each zone
         #[arg(long)]
@@ -38,11 +40,18 @@ enum Verb {
     },
 }
 
-/// What was found for a domain.
+/// What was found for a domain and a CA.
 struct Found {
     domain: DomainName,
     provider: Option<String>,
-    zone: Result<String, ProviderError>,
+    zone: Result<(String, Record), ProviderError>,
+}
+
+/// The record by which a CA validates next, as far as it is known before the CA names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    owner: RecordName,
+    form: RecordForm,
 }
 
 /// One zone at one provider.
@@ -52,7 +61,10 @@ pub(super) struct Row {
     pub(super) kind: &'static str,
     pub(super) zone: Option<String>,
     pub(super) domains: Vec<DomainName>,
-    /// What `check` proved, per domain; empty without it.
+    /// What is to be written for them.
+    #[serde(skip)]
+    records: Vec<(DomainName, Record)>,
+    /// What `check` proved, per record; empty without it.
     pub(super) checks: Vec<Check>,
     /// Why there is no zone.
     pub(super) error: Option<String>,
@@ -61,6 +73,8 @@ pub(super) struct Row {
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) domain: DomainName,
+    /// What was asked about: `_dnsauth.example.ch TXT`.
+    pub(super) record: String,
     pub(super) ok: bool,
     pub(super) evidence: String,
     pub(super) warnings: Vec<String>,
@@ -76,10 +90,8 @@ pub(super) async fn providers(
     let store = wire::store_read_only(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let rows = asked::inventory(store.domains().await?, &settings);
-    let wanted = rows.into_iter().filter(|row| !row.origins.is_empty());
-    let wanted = wanted.map(|row| (row.domain, row.provider)).collect();
     let all = args.verb.as_ref().map(|Verb::Check { all }| *all);
-    let table = tried(&ports, wanted, all).await;
+    let table = tried(&ports, &wire::policy(&settings), &rows, all).await;
     output.json(&table);
     print(&table, args.verb.is_some(), output);
     let failed = table
@@ -88,17 +100,17 @@ pub(super) async fn providers(
     Ok(if failed { Exit::Dns } else { Exit::Done })
 }
 
-/// The zones of these domains at their providers; with `Some`, tried: all domains, or one of each
-/// zone.
+/// The zones of the domains of these rows at their providers; with `Some`, tried: all domains, or
+/// one of each zone.
 pub(super) async fn tried(
     ports: &Ports,
-    wanted: Vec<(DomainName, Option<String>)>,
+    policy: &Policy,
+    rows: &[DomainRow],
     check_all: Option<bool>,
 ) -> Vec<Row> {
-    // A domain at two clients has one zone.
-    let wanted: BTreeSet<_> = wanted.into_iter().collect();
+    let wanted = rows.iter().filter(|row| !row.origins.is_empty());
     let found: Vec<Found> = futures::stream::iter(wanted)
-        .map(async |(domain, provider)| find(ports, domain, provider).await)
+        .map(async |row| find(ports, policy, row).await)
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -111,36 +123,45 @@ pub(super) async fn tried(
     table
 }
 
-async fn find(ports: &Ports, domain: DomainName, named: Option<String>) -> Found {
-    let provider = match ports.route(&domain, named.as_deref()).await {
-        Ok(provider) => provider,
-        Err(error) => {
-            return Found {
-                domain,
-                provider: None,
-                zone: Err(error),
-            };
-        }
+async fn find(ports: &Ports, policy: &Policy, row: &DomainRow) -> Found {
+    let mut found = Found {
+        domain: row.domain.clone(),
+        provider: None,
+        zone: Err(ProviderError::new(ErrorKind::NoZone, "not looked for")),
     };
-    let zone = match ports.providers.get(&provider) {
-        None => {
-            let text = format!("provider `{provider}` is not in the configuration");
-            Err(ProviderError::new(ErrorKind::Settings, text))
-        }
+    found.zone = zone_of(ports, policy, row, &mut found.provider).await;
+    found
+}
+
+/// Where the next record of a row is written; the provider is said even where it has no zone for
+/// it.
+async fn zone_of(
+    ports: &Ports,
+    policy: &Policy,
+    row: &DomainRow,
+    provider: &mut Option<String>,
+) -> Result<(String, Record), ProviderError> {
+    let (policy, gate) = (policy.of(&row.ca), &*ports.lookout);
+    let owner = next_owner(policy, gate, &row.domain).await?;
+    let named = row.provider.as_deref();
+    let name = route_owner(&ports.providers, gate, &row.domain, &owner, named).await?;
+    let Some(writer) = ports.providers.get(provider.insert(name)) else {
+        let text = format!(
+            "provider `{}` is not in the configuration",
+            provider.as_deref().unwrap_or_default()
+        );
+        return Err(ProviderError::new(ErrorKind::Settings, text));
+    };
+    let form = policy.record.clone();
+    let zone = match writer.find_zone(owner.as_str()).await {
         // Any name may be routed to where others write; nobody there knows zones.
-        Some(writer) => match writer.find_zone(domain.as_str()).await {
-            Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => writer
-                .preflight(domain.as_str(), RecordKind::Txt)
-                .await
-                .map(|proof| proof.zone.apex),
-            found => found.map(|zone| zone.apex),
-        },
+        Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => writer
+            .preflight(owner.as_str(), form.kind.into())
+            .await
+            .map(|proof| proof.zone.apex),
+        found => found.map(|zone| zone.apex),
     };
-    Found {
-        domain,
-        provider: Some(provider),
-        zone,
-    }
+    Ok((zone?, Record { owner, form }))
 }
 
 /// One row for each zone, one for each domain without one, one for each provider that has nothing.
@@ -151,7 +172,7 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
             .get(name)
             .map_or("-", |provider| provider.kind())
     };
-    let mut zones: BTreeMap<(String, String), Vec<DomainName>> = BTreeMap::new();
+    let mut zones: BTreeMap<(String, String), Vec<(DomainName, Record)>> = BTreeMap::new();
     let mut unused: BTreeSet<&String> = ports.providers.keys().collect();
     let mut faults = Vec::new();
     for Found {
@@ -163,7 +184,14 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
         unused.retain(|name| Some(*name) != provider.as_ref());
         let provider = provider.unwrap_or_else(|| "-".to_owned());
         match zone {
-            Ok(zone) => zones.entry((provider, zone)).or_default().push(domain),
+            Ok((zone, record)) => {
+                let records = zones.entry((provider, zone)).or_default();
+                // A domain at two clients of a CA has one record; the rows come by domain.
+                let mut own = records.iter().rev().take_while(|(of, _)| *of == domain);
+                if !own.any(|(_, known)| *known == record) {
+                    records.push((domain, record));
+                }
+            }
             Err(error) => {
                 let hint = error
                     .hint
@@ -176,19 +204,22 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
                     kind,
                     zone: None,
                     domains: vec![domain],
+                    records: Vec::new(),
                     checks: Vec::new(),
                     error,
                 });
             }
         }
     }
-    let row = |((provider, zone), domains): ((String, String), Vec<DomainName>)| {
+    let row = |((provider, zone), records): ((String, String), Vec<(DomainName, Record)>)| {
         let kind = kind(&provider);
+        let domains: BTreeSet<_> = records.iter().map(|(domain, _)| domain.clone()).collect();
         Row {
             provider,
             kind,
             zone: Some(zone),
-            domains,
+            domains: domains.into_iter().collect(),
+            records,
             checks: Vec::new(),
             error: None,
         }
@@ -199,6 +230,7 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
         kind: kind(name),
         zone: None,
         domains: Vec::new(),
+        records: Vec::new(),
         checks: Vec::new(),
         error: None,
     }));
@@ -216,21 +248,31 @@ impl Row {
         else {
             return;
         };
-        let count = if all { self.domains.len() } else { 1 };
-        let asked =
-            futures::stream::iter(self.domains.iter().take(count).cloned()).map(async |domain| {
-                let proof = provider.preflight(domain.as_str(), RecordKind::Txt).await;
-                Check::new(domain, proof)
-            });
+        // A key that may write a TXT record at the domain may not be one for a CNAME below it.
+        let mut forms = Vec::new();
+        let chosen = self.records.iter().filter(|(_, record)| {
+            let is_new = !forms.contains(&&record.form);
+            if is_new {
+                forms.push(&record.form);
+            }
+            all || is_new
+        });
+        let chosen: Vec<_> = chosen.cloned().collect();
+        let asked = futures::stream::iter(chosen).map(async |(domain, record)| {
+            let kind = record.form.kind;
+            let proof = provider.preflight(record.owner.as_str(), kind.into()).await;
+            Check::new(domain, format!("{} {kind}", record.owner), proof)
+        });
         self.checks = asked.buffered(AT_ONCE).collect().await;
     }
 }
 
 impl Check {
-    fn new(domain: DomainName, proof: Result<Preflight, ProviderError>) -> Self {
+    fn new(domain: DomainName, record: String, proof: Result<Preflight, ProviderError>) -> Self {
         match proof {
             Ok(proof) => Self {
                 domain,
+                record,
                 ok: true,
                 evidence: proof.evidence,
                 warnings: proof.warnings,
@@ -238,11 +280,21 @@ impl Check {
             },
             Err(error) => Self {
                 domain,
+                record,
                 ok: false,
                 evidence: error.message,
                 warnings: Vec::new(),
                 hint: error.hint,
             },
+        }
+    }
+
+    /// The domain, and its record where that is another name or a CNAME.
+    fn subject(&self) -> String {
+        let domain = self.domain.both_forms();
+        match self.record == format!("{} TXT", self.domain) {
+            true => domain,
+            false => format!("{domain} ({})", self.record),
         }
     }
 }
@@ -286,17 +338,11 @@ fn print(table: &[Row], checked: bool, output: &Output) {
         cells.collect(),
     );
     for check in table.iter().flat_map(|row| &row.checks) {
+        let said = format!("{}: {}", check.subject(), check.evidence);
         if !check.ok {
-            output.error(
-                &format!("{}: {}", check.domain.both_forms(), check.evidence),
-                check.hint.as_deref(),
-            );
+            output.error(&said, check.hint.as_deref());
         } else {
-            output.detail(&format!(
-                "{}: {}",
-                check.domain.both_forms(),
-                check.evidence
-            ));
+            output.detail(&said);
         }
         check
             .warnings

@@ -368,6 +368,12 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only(
         "[provider.small]\nkind = \"rfc2136\"\nserver = \"{at_small}\"\nkey_file = {}\n",
         json!(small.tsig_key_file().display().to_string()),
     );
+    let arguments = ["providers", "check", "--output", "json"];
+    let tried = site.world.run(&setup, &arguments).exits(0).json();
+    let tried: Vec<_> = tried.as_array().unwrap().iter().collect();
+    let of_small = tried.iter().find(|row| row["provider"] == "small").unwrap();
+    assert_eq!(of_small["domains"], json!(["big.test"]));
+    assert_eq!(of_small["checks"][0]["record"], "big-test.dcv.test TXT");
     site.scm
         .change(|behaviour| behaviour.orders = OrderEnd::Hang);
     site.world.run(&setup, &["run", "--wait", "6s"]);
