@@ -1,5 +1,5 @@
-//! Domains that another process works on: nothing else is done for them before it lets go, and that
-//! is said instead of "now".
+//! Domains that another process works on: nothing else is done for them before it lets go. That is
+//! said in the place of the next step, which is the other process's to take.
 
 use jiff::Timestamp;
 
@@ -52,7 +52,7 @@ pub(super) fn tell_views(held: &[Held], views: &mut [DomainView], now: Timestamp
         };
         if view.is_managed() && view.due_at.is_none_or(|due| due <= now) {
             view.due_at = Some(held.until);
-            view.reason = format!("{}: {}", said(held), view.reason);
+            view.reason = said(held);
         }
     }
 }
@@ -72,7 +72,7 @@ pub(super) async fn tell_plan(settings: &Settings, plan: &mut Plan) -> Result<()
             .filter(|step| step.key == held.key && step.decision.at <= plan.made_at);
         for step in steps {
             step.decision.at = held.until;
-            step.decision.why = format!("{}: {}", said(&held), step.decision.why);
+            step.decision.why = said(&held);
             moved = true;
         }
     }
