@@ -358,9 +358,10 @@ fn a_page_in_the_place_of_a_chain_installs_nothing_and_is_asked_for_again() {
             times: 100,
             ..Fault::nth(Call::OrderChain, 1, what)
         });
-        let ran = lab.world.run(&setup, &WAIT);
+        let ran = lab.world.run(&setup, &["run", "--wait", "4s"]);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
         assert!(!lab.file("www", "cert.pem").exists());
+        assert_eq!(lab.world.ca.orders().len(), 1);
         lab.world.ca.clear_faults();
         lab.world.run(&setup, &WAIT).exits(0);
         assert_eq!(lab.world.ca.orders().len(), 1);
