@@ -110,6 +110,9 @@ pub struct CertificateView {
     /// How far the order under way is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_state: Option<String>,
+    /// When the order under way was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<Timestamp>,
     /// When the CA said that it is revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
@@ -245,6 +248,9 @@ impl CertificateView {
             order_state: order
                 .and_then(|one| one.state.as_ref())
                 .map(OrderState::to_string),
+            ordered_at: order
+                .filter(|one| !one.is_fetched_again)
+                .and_then(|one| one.submitted_at),
             revoked_at: installed.and_then(|one| one.revoked_at),
             deploy_error,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),

@@ -26,7 +26,7 @@ use super::shared::{Live, Shared};
 use crate::metrics::{
     CLASSIC_TYPE, CONTENT_TYPE as OPEN_METRICS, Moment, PREFIX, classic, seconds,
 };
-use crate::overview::certificates::CertificateState;
+use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
@@ -170,13 +170,12 @@ impl Health {
 }
 
 /// How the certificates stand.
-fn certificates(registry: &mut Registry, picture: &Snapshot) {
+fn certificates(registry: &mut Registry, views: &[CertificateView]) {
     let states = Family::<Label, Gauge>::default();
-    let (ends, attention) = (
-        Family::<Label, Moment>::default(),
-        Family::<Label, Gauge>::default(),
-    );
-    for view in &picture.certificates {
+    let attention = Family::<Label, Gauge>::default();
+    let [ends, renewals, orders] = [(); 3].map(|()| Family::<Label, Moment>::default());
+    let held = Gauge::<i64>::default();
+    for view in views {
         states
             .get_or_create(&[("state", view.state.as_str().to_owned())])
             .inc();
@@ -184,23 +183,49 @@ fn certificates(registry: &mut Registry, picture: &Snapshot) {
             continue;
         }
         let label = [("certificate", view.name.clone())];
-        if let Some(end) = view.not_after {
-            ends.get_or_create(&label).set(seconds(end));
+        for (moments, at) in [
+            (&ends, view.not_after),
+            (&renewals, view.renew_at),
+            // One that is held waits for a person, and no more for the CA.
+            (&orders, view.ordered_at.filter(|_| !view.held)),
+        ] {
+            if let Some(at) = at {
+                moments.get_or_create(&label).set(seconds(at));
+            }
         }
         let open = view.needs_attention();
         attention.get_or_create(&label).set(i64::from(open));
+        held.inc_by(i64::from(view.held));
     }
     registry.register("certificates", "Certificates by state", states);
-    registry.register_with_unit(
-        "certificate_not_after_timestamp",
-        "When the installed certificate ends",
-        Unit::Seconds,
-        ends,
-    );
+    for (name, help, moments) in [
+        (
+            "certificate_not_after_timestamp",
+            "When the installed certificate ends",
+            ends,
+        ),
+        (
+            "certificate_renewal_timestamp",
+            "When the renewal of the installed certificate begins",
+            renewals,
+        ),
+        (
+            "certificate_ordered_timestamp",
+            "When the order was made that has brought no certificate yet",
+            orders,
+        ),
+    ] {
+        registry.register_with_unit(name, help, Unit::Seconds, moments);
+    }
     registry.register(
         "certificate_needs_attention",
         "Whether a certificate is held, failing, late, missing, revoked or ended",
         attention,
+    );
+    registry.register(
+        "certificates_needing_a_person",
+        "Certificates that wait for a person",
+        held,
     );
 }
 
@@ -236,7 +261,7 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         .collect();
     registry.register("domains", "Domains by state", by_word("state", &states));
     if !picture.certificates.is_empty() {
-        certificates(registry, picture);
+        certificates(registry, &picture.certificates);
     }
     let margins = [
         ("warning", counts.below_margin.warning),
@@ -326,4 +351,51 @@ fn first_ends(picture: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)> 
     ends.retain(|(_, domain)| seen.insert(*domain));
     ends.truncate(most);
     ends
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::overview::certificates::tests::{now, samples};
+
+    #[test]
+    fn metrics_say_of_each_certificate_what_the_alerts_ask() {
+        let views = samples().into_iter().map(|(what, mut view, _)| {
+            view.name = what.to_owned();
+            view
+        });
+        let views: Vec<_> = views.collect();
+        let mut registry = Registry::with_prefix(PREFIX);
+        certificates(&mut registry, &views);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let held = views.iter().filter(|view| view.held).count();
+        let at = seconds(now());
+        let day = 86_400.0;
+        for line in [
+            format!("prevalidate_certificates_needing_a_person {held}"),
+            "prevalidate_certificates{state=\"expired\"} 1".to_owned(),
+            "prevalidate_certificates{state=\"revoked\"} 1".to_owned(),
+            format!(
+                "prevalidate_certificate_not_after_timestamp_seconds{{certificate=\"valid\"}} {:?}",
+                at + 80.0 * day
+            ),
+            format!(
+                "prevalidate_certificate_renewal_timestamp_seconds{{certificate=\"valid\"}} {:?}",
+                at + 50.0 * day
+            ),
+            format!(
+                "prevalidate_certificate_ordered_timestamp_seconds{{certificate=\"ordering\"}} {at:?}"
+            ),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        for silent in [
+            "renewal_timestamp_seconds{certificate=\"revoked\"}",
+            "ordered_timestamp_seconds{certificate=\"valid\"}",
+        ] {
+            assert!(!text.contains(silent), "{silent}\n{text}");
+        }
+    }
 }

@@ -85,6 +85,7 @@ pub(super) fn one(settings: &Settings, view: &CertificateView, output: &Output) 
         ("from", view.not_before),
         ("until", view.not_after),
         ("renewal", view.renew_at),
+        ("ordered", view.ordered_at),
         ("revoked", view.revoked_at),
     ];
     for (key, at) in times {
