@@ -144,6 +144,45 @@ async fn an_order_says_its_names_as_a_list_and_its_tag_in_the_comments() {
 }
 
 #[tokio::test]
+async fn a_declined_order_that_hides_its_comments_is_not_made_again() {
+    let lab = lab(|behaviour| {
+        behaviour.shows_comments = false;
+        behaviour.waits_for_approval = true;
+    });
+    let lab = lab.await;
+    lab.make_ready("declined.test");
+    let mut ours = suite::intent(&lab, "ours", &["declined.test"]);
+    lab.lose_the_answer_to_submit();
+    suite::submit(&lab, &mut ours).await.unwrap_err();
+    let order = lab.scm.orders().remove(0);
+    assert!(lab.scm.decide_order(order.id, Some("Declined")));
+    lab.clock.advance(SignedDuration::from_secs(61));
+    let ca = Stage::ca(&lab);
+    let found = ca.find(&ours).await.unwrap();
+    let Found::Order(found) = found else {
+        panic!("{found:?}");
+    };
+    assert_eq!(found.state, OrderState::Rejected);
+    assert!(found.words.unwrap().contains("Declined"));
+    // One that waits may be ours as well, and comes before one that has ended.
+    let mut again = suite::intent(&lab, "again", &["declined.test"]);
+    lab.lose_the_answer_to_submit();
+    suite::submit(&lab, &mut again).await.unwrap_err();
+    let found = ca.find(&again).await.unwrap();
+    assert!(matches!(found, Found::NotYet { .. }), "{found:?}");
+    // One for other names is not.
+    let mut other = suite::intent(&lab, "other", &["declined.test", "www.declined.test"]);
+    let submitted = lab.now();
+    (other.submitted_at, other.ended_at) = (Some(submitted), Some(submitted));
+    assert!(
+        lab.scm
+            .decide_order(lab.scm.orders()[1].id, Some("Declined"))
+    );
+    lab.clock.advance(SignedDuration::from_secs(61));
+    assert_eq!(ca.find(&other).await.unwrap(), Found::No);
+}
+
+#[tokio::test]
 async fn a_renewal_is_made_with_a_fresh_key_and_found_by_it() {
     let lab = lab(|_| {}).await;
     lab.make_ready("renewed.test");

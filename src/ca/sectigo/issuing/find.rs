@@ -1,5 +1,7 @@
 //! Looking for an order whose answer was lost, and the pages of the list of orders.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -31,6 +33,8 @@ enum Kinship {
     NotOurs,
     /// It may be: it shows neither tag nor key.
     Unclear,
+    /// It may be, and has ended without a certificate.
+    Ended,
 }
 
 impl Sectigo {
@@ -51,6 +55,7 @@ impl Sectigo {
         let (keys, unreadable) = candidates(&rows, before, since(intent));
         // What cannot be read may be the order.
         let mut unclear = broken > 0 || unreadable > 0;
+        let mut ended = None;
         for key in keys {
             let details = self.details("look for the order", &key).await?;
             let order = wire::details(key.clone(), &details);
@@ -64,9 +69,14 @@ impl Sectigo {
                 Kinship::Ours => return Ok(Found::Order(Box::new(order))),
                 Kinship::NotOurs => {}
                 Kinship::Unclear => unclear = true,
+                Kinship::Ended => ended = ended.or(Some(order)),
             }
         }
-        Ok(self.not_found(intent, unclear))
+        match ended.filter(|_| !unclear) {
+            // It is taken for ours: a person decides whether another one is made.
+            Some(order) => Ok(Found::Order(Box::new(order))),
+            None => Ok(self.not_found(intent, unclear)),
+        }
     }
 
     async fn kinship(
@@ -89,6 +99,7 @@ impl Sectigo {
         match order.state {
             OrderState::Issued => {}
             _ if order.state.is_open() => return Ok(Kinship::Unclear),
+            _ if may_be_ended(intent, order, comments) => return Ok(Kinship::Ended),
             _ => return Ok(Kinship::NotOurs),
         }
         Ok(match self.fetch(&order.key).await? {
@@ -208,6 +219,18 @@ fn candidates(
     keys.retain(|key| before.is_none_or(|before| number(key) > before));
     keys.sort_by_key(|key| std::cmp::Reverse(number(key)));
     (keys, unreadable)
+}
+
+/// Whether an order that has ended without a certificate, and so without a key, may be ours: it is
+/// for the same names, and hides its comments.
+fn may_be_ended(intent: &Intent, order: &Order, comments: &str) -> bool {
+    let names = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+    let (shown, wanted) = (names(&order.names), names(intent.subject.names()));
+    let hides = comments.is_empty() || intent.after.is_some();
+    order.state.has_failed()
+        && order.serial.is_none()
+        && hides
+        && (shown.is_empty() || shown == wanted)
 }
 
 fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {
