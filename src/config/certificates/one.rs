@@ -341,6 +341,11 @@ impl One<'_> {
                 "this kind of CA issues no S/MIME certificates here",
             );
         }
+        for (key, other) in [("first_name", "last_name"), ("last_name", "first_name")] {
+            if section.has(key) && !section.has(other) {
+                section.fault(key, format!("goes with `{other}`: a person has both"));
+            }
+        }
         let email = section.text("email")?;
         let good = email.split_once('@').is_some_and(|(local, host)| {
             !local.is_empty()
