@@ -18,6 +18,7 @@ pub mod ask;
 pub mod bind;
 pub mod certificate;
 pub mod daemon;
+pub mod door;
 pub mod hooks;
 pub mod inventory;
 pub mod knot;

@@ -10,7 +10,7 @@ use prevalidate::sandbox::internetx::{Behaviour, Fault, Robot, RobotOptions, Wha
 
 use super::*;
 
-const PASSWORD: &str = "canary-robot-71c3";
+pub(super) const PASSWORD: &str = "canary-robot-71c3";
 const PHONE: &str = "+41-44-7654321";
 
 struct Office {
@@ -21,18 +21,7 @@ struct Office {
 impl Office {
     fn new() -> Self {
         let lab = Lab::new();
-        let address = lab.server.address();
-        let options = RobotOptions {
-            clock: ShiftedClock::over(Arc::new(SystemClock)),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            user: "ssl-user".to_owned(),
-            password: PASSWORD.into(),
-            context: 9,
-            behaviour: Behaviour::default(),
-            seed: 3,
-            name_servers: Arc::new(move |_: &str| vec![address]),
-        };
-        let robot = lab.world.wait_for(Robot::start(options)).unwrap();
+        let robot = lab.world.wait_for(robot(lab.server.address()));
         let password = lab.world.path("robot.password");
         crate::support::name_server::write_secret(&password, PASSWORD);
         Self { lab, robot }
@@ -41,21 +30,10 @@ impl Office {
     /// The world's own CA with its domains, and this account with these certificates.
     fn setup(&self, certificates: &[(&str, &str, &str)]) -> Setup {
         let mut setup = self.lab.setup(&[]);
-        setup.more.push_str(&format!(
-            "[ca.robot]\nkind = \"internetx\"\nurl = \"{}\"\nuser = \"ssl-user\"\n\
-             password = {{ file = \"{}\" }}\npoll = \"own\"\n\
-             [[contact]]\nname = \"pki\"\nfirst_name = \"Petra\"\nlast_name = \"Muster\"\n\
-             organization = \"Muster AG\"\naddress = [\"Weg 1\"]\npostal_code = \"8000\"\n\
-             city = \"Bern\"\ncountry = \"CH\"\nphone = \"{PHONE}\"\nemail = \"pki@alpha.test\"\n",
-            self.robot.url(),
-            self.lab.world.path("robot.password").display(),
-        ));
-        for (name, product, lines) in certificates {
-            setup.more.push_str(&format!(
-                "[[certificate]]\nname = \"{name}\"\nca = \"robot\"\nproduct = \"{product}\"\n\
-                 contact = \"pki\"\n{lines}\n"
-            ));
-        }
+        let password = self.lab.world.path("robot.password");
+        setup
+            .more
+            .push_str(&account(&self.robot.url(), &password, certificates));
         setup
     }
 
@@ -79,6 +57,40 @@ impl Office {
     fn orders(&self) -> usize {
         self.robot.jobs().len()
     }
+}
+
+/// The account at this URL, its contact, and these certificates: name, product and further lines.
+pub(super) fn account(url: &str, password: &Path, certificates: &[(&str, &str, &str)]) -> String {
+    let mut text = format!(
+        "[ca.robot]\nkind = \"internetx\"\nurl = \"{url}\"\nuser = \"ssl-user\"\n\
+         password = {{ file = \"{}\" }}\npoll = \"own\"\n\
+         [[contact]]\nname = \"pki\"\nfirst_name = \"Petra\"\nlast_name = \"Muster\"\n\
+         organization = \"Muster AG\"\naddress = [\"Weg 1\"]\npostal_code = \"8000\"\n\
+         city = \"Bern\"\ncountry = \"CH\"\nphone = \"{PHONE}\"\nemail = \"pki@alpha.test\"\n",
+        password.display(),
+    );
+    for (name, product, lines) in certificates {
+        text.push_str(&format!(
+            "[[certificate]]\nname = \"{name}\"\nca = \"robot\"\nproduct = \"{product}\"\n\
+             contact = \"pki\"\n{lines}\n"
+        ));
+    }
+    text
+}
+
+/// A sandbox of the SSL Manager that looks for records at this name server.
+pub(super) async fn robot(name_server: SocketAddr) -> Robot {
+    let options = RobotOptions {
+        clock: ShiftedClock::over(Arc::new(SystemClock)),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        user: "ssl-user".to_owned(),
+        password: PASSWORD.into(),
+        context: 9,
+        behaviour: Behaviour::default(),
+        seed: 3,
+        name_servers: Arc::new(move |_: &str| vec![name_server]),
+    };
+    Robot::start(options).await.unwrap()
 }
 
 #[test]
