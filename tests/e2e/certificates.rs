@@ -4,7 +4,9 @@
 mod autodns;
 mod deaths;
 mod internetx;
+mod proofs;
 mod refusals;
+mod requests;
 mod sectigo;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -108,6 +110,56 @@ fn key_matches(key: &Path, leaf: &Path) {
     assert_eq!(key, leaf);
 }
 
+/// That a TLS server of another program takes key and chain of a folder, and a client what it serves.
+fn tls_server_takes(root: &Path, folder: &Path, host: &str) {
+    let port = crate::support::ports::Port::take();
+    let mut server = std::process::Command::new("openssl")
+        .args(["s_server", "-www", "-accept", &port.address().to_string()])
+        .arg("-cert")
+        .arg(folder.join("cert.pem"))
+        .arg("-cert_chain")
+        .arg(folder.join("chain.pem"))
+        .arg("-key")
+        .arg(folder.join("privkey.pem"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let (root, connect) = (root.display().to_string(), port.address().to_string());
+    let arguments = [
+        "s_client",
+        "-connect",
+        &connect,
+        "-servername",
+        host,
+        "-CAfile",
+        &root,
+        "-verify_return_error",
+        "-verify_hostname",
+        host,
+        "-brief",
+    ];
+    let mut said = String::new();
+    let reached = (0..100).any(|_| {
+        let client = std::process::Command::new("openssl")
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        said = String::from_utf8_lossy(&[client.stdout, client.stderr].concat()).into_owned();
+        let is_up = client.status.success();
+        if !is_up {
+            std::thread::yield_now();
+        }
+        is_up
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(reached, "{said}");
+    assert!(said.contains("Verification: OK"), "{said}");
+}
+
 #[test]
 fn one_run_proves_the_domains_orders_and_installs_and_the_next_asks_for_nothing() {
     let lab = Lab::new();
@@ -184,34 +236,6 @@ fn one_run_proves_the_domains_orders_and_installs_and_the_next_asks_for_nothing(
 }
 
 #[test]
-fn a_request_from_a_file_becomes_a_chain_and_its_key_stays_where_it_is() {
-    let lab = Lab::new();
-    let (key, csr) = (lab.world.path("own.key"), lab.world.path("own.csr"));
-    run(
-        "openssl",
-        &[
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=alpha.test",
-            "-addext",
-            "subjectAltName=DNS:alpha.test,DNS:www.alpha.test",
-            "-keyout",
-            &key.display().to_string(),
-            "-out",
-            &csr.display().to_string(),
-        ],
-        "",
-    );
-    let setup = lab.setup(&[("own", &format!("csr = \"{}\"", csr.display()))]);
-    lab.world.run(&setup, &WAIT).exits(0);
-    lab.verifies("own", "www.alpha.test");
-    assert!(!lab.file("own", "privkey.pem").exists());
-}
-
-#[test]
 fn a_tls_server_of_another_program_takes_key_and_chain() {
     let lab = Lab::new();
     let password = lab.world.path("p12.password");
@@ -238,53 +262,7 @@ fn a_tls_server_of_another_program_takes_key_and_chain() {
     assert_eq!(listed.matches("BEGIN CERTIFICATE").count(), 2);
     assert_eq!(listed.matches("BEGIN PRIVATE KEY").count(), 1);
 
-    let port = crate::support::ports::Port::take();
-    let mut server = std::process::Command::new("openssl")
-        .args(["s_server", "-www", "-accept", &port.address().to_string()])
-        .arg("-cert")
-        .arg(lab.file("tls", "cert.pem"))
-        .arg("-cert_chain")
-        .arg(lab.file("tls", "chain.pem"))
-        .arg("-key")
-        .arg(lab.file("tls", "privkey.pem"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let root = text(lab.trust());
-    let connect = port.address().to_string();
-    let arguments = [
-        "s_client",
-        "-connect",
-        &connect,
-        "-servername",
-        "alpha.test",
-        "-CAfile",
-        &root,
-        "-verify_return_error",
-        "-verify_hostname",
-        "alpha.test",
-        "-brief",
-    ];
-    let mut said = String::new();
-    let reached = (0..100).any(|_| {
-        let client = std::process::Command::new("openssl")
-            .args(arguments)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
-        said = String::from_utf8_lossy(&[client.stdout, client.stderr].concat()).into_owned();
-        let is_up = client.status.success();
-        if !is_up {
-            std::thread::yield_now();
-        }
-        is_up
-    });
-    server.kill().unwrap();
-    server.wait().unwrap();
-    assert!(reached, "{said}");
-    assert!(said.contains("Verification: OK"), "{said}");
+    tls_server_takes(&lab.trust(), &lab.file("tls", ""), "alpha.test");
 }
 
 #[test]

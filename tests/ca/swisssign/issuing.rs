@@ -133,9 +133,14 @@ async fn a_submission_that_the_backend_did_not_take_is_looked_for() {
         let error = suite::submit(&lab, &mut intent).await.unwrap_err();
         assert_eq!(error.failure, Failure::Unknown, "{error}");
         assert!(error.message.contains("0239"), "{error}");
-        lab.clock.advance(SignedDuration::from_secs(31));
+        // Then an empty search is a clean no, and not a moment before.
+        lab.clock.advance(SignedDuration::from_secs(29));
+        let early = Stage::ca(&lab).find(&intent).await.unwrap();
+        assert_ne!(early, Found::No);
+        lab.clock.advance(SignedDuration::from_secs(1));
         let found = Stage::ca(&lab).find(&intent).await.unwrap();
         assert_eq!(matches!(found, Found::Order(_)), held == 1, "{found:?}");
+        assert_eq!(found == Found::No, held == 0, "{found:?}");
         assert_eq!(lab.held(), held);
     }
 }

@@ -53,6 +53,10 @@ fn two_machines_at_once_make_one_order_for_each_certificate() {
     lab.world.run(&setup, &WAIT).exits(0);
     assert_eq!(lab.world.ca.orders().len(), names.len());
     names.iter().for_each(|name| lab.matches(name));
+    lab.world.ca.clear_log();
+    lab.world.run(&setup, &WAIT).exits(0);
+    let calls: Vec<Call> = lab.world.ca.log().iter().map(|one| one.call).collect();
+    assert_eq!(calls, [Call::List], "no call for a certificate that rests");
 }
 
 #[cfg(feature = "crashpoints")]

@@ -13,13 +13,13 @@ use super::*;
 pub(super) const PASSWORD: &str = "canary-robot-71c3";
 const PHONE: &str = "+41-44-7654321";
 
-struct Office {
-    lab: Lab,
+pub(super) struct Office {
+    pub(super) lab: Lab,
     robot: Robot,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let lab = Lab::new();
         let robot = lab.world.wait_for(robot(lab.server.address()));
         let password = lab.world.path("robot.password");
@@ -28,7 +28,7 @@ impl Office {
     }
 
     /// The world's own CA with its domains, and this account with these certificates.
-    fn setup(&self, certificates: &[(&str, &str, &str)]) -> Setup {
+    pub(super) fn setup(&self, certificates: &[(&str, &str, &str)]) -> Setup {
         let mut setup = self.lab.setup(&[]);
         let password = self.lab.world.path("robot.password");
         setup
@@ -37,7 +37,7 @@ impl Office {
         setup
     }
 
-    fn run(&self, setup: &Setup) -> crate::e2e::world::Ran {
+    pub(super) fn run(&self, setup: &Setup) -> crate::e2e::world::Ran {
         self.lab.world.run(setup, &["run", "--wait", "60s"])
     }
 
@@ -49,12 +49,12 @@ impl Office {
         key_matches(&file("privkey.pem"), &file("cert.pem"));
     }
 
-    fn zones(&self) -> Vec<Vec<String>> {
-        let zones = ["alpha.test", "beta.test"];
+    pub(super) fn zones(&self) -> Vec<Vec<String>> {
+        let zones = ["alpha.test", "beta.test", "xn--mller-kva.test"];
         zones.map(|zone| self.lab.server.axfr(zone)).to_vec()
     }
 
-    fn orders(&self) -> usize {
+    pub(super) fn orders(&self) -> usize {
         self.robot.jobs().len()
     }
 }
@@ -106,6 +106,8 @@ fn a_txt_and_a_cname_of_an_order_are_published_seen_and_gone_and_a_contact_is_ma
     ran.says(&["2 certificates: 2 valid"]);
     office.verifies("by-txt", "www.alpha.test");
     office.verifies("by-cname", "beta.test");
+    let root = office.lab.world.path("robot.pem");
+    tls_server_takes(&root, &office.lab.file("by-txt", ""), "www.alpha.test");
     assert_eq!(office.zones(), before, "nothing is left in DNS");
     assert_eq!((office.orders(), office.robot.contacts()), (2, 1));
     assert!(
@@ -120,6 +122,8 @@ fn a_txt_and_a_cname_of_an_order_are_published_seen_and_gone_and_a_contact_is_ma
     let again = ["certificate", "issue", "by-txt", "--again", "--wait", "60s"];
     office.lab.world.run(&setup, &again).exits(0);
     assert_eq!((office.orders(), office.robot.contacts()), (3, 1));
+    let last = office.robot.jobs().pop().unwrap();
+    assert_eq!(last.action, "renew", "of the certificate that is there");
     assert_eq!(office.zones(), before);
 }
 
@@ -261,4 +265,23 @@ fn an_order_that_may_have_reached_internetx_is_not_sent_again_before_its_search_
     let ran = office.lab.world.run(&setup, &wait).exits(0);
     ran.says(&["1 ordering"]);
     assert_eq!(office.orders(), 0, "two minutes are not over");
+}
+
+#[test]
+fn two_machines_at_once_make_one_order_at_internetx() {
+    let office = Office::new();
+    let before = office.zones();
+    let mut setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
+    let database = crate::support::postgres::Cluster::shared().database_now();
+    setup.database = Some(database.url);
+    let wait = ["run", "--wait", "60s"];
+    let both = [(); 2].map(|()| office.lab.world.start(&setup, &wait));
+    for one in both {
+        crate::e2e::world::finish(one, &wait);
+    }
+    office.run(&setup).exits(0);
+    assert_eq!((office.orders(), office.robot.contacts()), (1, 1));
+    office.verifies("www", "alpha.test");
+    assert_eq!(office.zones(), before);
+    assert!(office.robot.busiest_second() <= 3, "the machines share it");
 }

@@ -8,20 +8,20 @@ use crate::e2e::sectigo::{ORGANISATION, Site};
 
 const ENROLL: &str = "/ssl/v1/enroll";
 
-struct Scm {
+pub(super) struct Scm {
     server: NameServer,
-    site: Site,
+    pub(super) site: Site,
 }
 
 impl Scm {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let zones = ["alpha.test", "xn--mller-kva.test"].map(|zone| Zone::new(zone, ""));
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
         let site = Site::new(&server, "cname");
         Self { server, site }
     }
 
-    fn setup(&self, lines: &str) -> Setup {
+    pub(super) fn setup(&self, lines: &str) -> Setup {
         let mut setup = self
             .site
             .setup(&self.server, &["alpha.test", "xn--mller-kva.test"]);
@@ -37,7 +37,7 @@ impl Scm {
         self.site.world.run(setup, &WAIT)
     }
 
-    fn file(&self, file: &str) -> PathBuf {
+    pub(super) fn file(&self, file: &str) -> PathBuf {
         self.site
             .world
             .path("certificates")
@@ -60,6 +60,8 @@ fn at_sectigo_one_run_proves_orders_and_installs_and_the_next_is_one_list_call()
     scm.run(&setup).exits(0).says(&["1 certificate: 1 valid"]);
     scm.verifies("www.alpha.test");
     scm.verifies("xn--mller-kva.test");
+    let root = scm.site.world.path("root.pem");
+    tls_server_takes(&root, &scm.file(""), "www.alpha.test");
     let orders = scm.site.scm.orders();
     assert_eq!(orders.len(), 1);
     assert_eq!(orders[0].names, ["www.alpha.test", "xn--mller-kva.test"]);
@@ -215,4 +217,22 @@ fn an_organisation_that_is_no_client_is_named_and_nothing_is_ordered() {
     let ran = scm.run(&setup);
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
     assert_eq!(scm.site.scm.orders().len(), 0);
+}
+
+#[test]
+fn two_machines_at_once_make_one_order_at_sectigo() {
+    let scm = Scm::new();
+    let mut setup = scm.setup("names = [\"alpha.test\"]");
+    for name in ["alpha.test", "xn--mller-kva.test"] {
+        scm.site.scm.prove(name, SignedDuration::ZERO);
+    }
+    let database = crate::support::postgres::Cluster::shared().database_now();
+    setup.database = Some(database.url);
+    let both = [(); 2].map(|()| scm.site.world.start(&setup, &WAIT));
+    for one in both {
+        crate::e2e::world::finish(one, &WAIT);
+    }
+    scm.run(&setup).exits(0);
+    assert_eq!(scm.site.scm.orders().len(), 1);
+    scm.verifies("alpha.test");
 }

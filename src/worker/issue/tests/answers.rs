@@ -76,3 +76,32 @@ async fn an_order_that_the_ca_does_not_have_twice_is_held_and_not_sent_a_third_t
     assert!(world.live("joe").is_some());
     assert_eq!(world.ca.held().len(), 1);
 }
+
+#[tokio::test]
+async fn an_order_costs_each_call_once_and_is_looked_at_after_two_seconds() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world
+        .ca
+        .change(|ca| ca.works_for = SignedDuration::from_secs(1));
+    world.run(&wanted, 60).await;
+    let calls = world.ca.calls();
+    let verbs: Vec<Verb> = calls.iter().map(|call| call.verb).collect();
+    assert_eq!(
+        verbs,
+        [Verb::Preflight, Verb::Submit, Verb::Look, Verb::Fetch]
+    );
+    let waited = calls[2].at.duration_since(calls[1].at);
+    assert!(waited <= SignedDuration::from_secs(2), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_fetch_whose_answer_was_lost_is_made_again_and_orders_nothing() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.next(Verb::Fetch, Way::AnswerLost);
+    world.ca.next(Verb::Fetch, Way::RequestLost);
+    world.run(&wanted, 120).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!((world.ca.held().len(), world.ca.count(Verb::Fetch)), (1, 3));
+}
