@@ -15,6 +15,7 @@ use super::{Exit, Failed, Global, asked, certificate, compare, wire};
 use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, relative};
 use crate::overview::DomainView;
+use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
 use crate::overview::clients::Age;
 use crate::prevalidation::{DomainName, State};
 use crate::store::Store;
@@ -122,7 +123,12 @@ pub(super) async fn status(
     let ground = Ground::of(&settings, &wire::policy(&settings));
     let mut verdict = Verdict::new(&looks);
     let mut pages = ground.walk(&*store, covered, now).await?;
-    let mut list = Listing::new(output, now, &names);
+    let is_whole = names.is_empty() && args.part == asked::Part::default() && args.state.is_none();
+    let certificates = match is_whole || !settings.certificates.certificates.is_empty() {
+        true => certificate::views(&settings, &store, now).await?,
+        false => Vec::new(),
+    };
+    let mut list = Listing::new(output, now, &names, &certificates);
     while let Some(page) = pages.next().await? {
         for view in page {
             list.met(&view);
@@ -135,13 +141,10 @@ pub(super) async fn status(
         }
     }
     list.end()?;
-    if names.is_empty() && args.part == asked::Part::default() && args.state.is_none() {
-        // In JSON the list is that of the domains; `certificate list` has the other one.
-        let certificates = certificate::views(&settings, &store, now).await?;
-        if !certificates.is_empty() {
-            output.line("");
-            certificate::table(&certificates, now, output);
-        }
+    // In JSON the list is that of the domains; `certificate list` has the other one.
+    if is_whole && !certificates.is_empty() {
+        output.line("");
+        certificate::table(&certificates, now, output);
     }
     ages(
         &*store,
@@ -171,14 +174,27 @@ struct Listing<'a> {
     cut: Cut,
     bogus: Vec<DomainView>,
     waiting: Vec<DomainView>,
+    certificates: &'a [CertificateView],
+    /// What hangs on the proofs of domains that were asked for by name.
+    needed: Vec<String>,
+    /// What cannot be renewed, because the proof of a domain is held.
+    at_stake: Vec<String>,
 }
 
 impl<'a> Listing<'a> {
-    fn new(output: &'a Output, now: Timestamp, names: &'a [DomainName]) -> Self {
+    fn new(
+        output: &'a Output,
+        now: Timestamp,
+        names: &'a [DomainName],
+        certificates: &'a [CertificateView],
+    ) -> Self {
         Self {
             output,
             now,
             names,
+            certificates,
+            needed: Vec::new(),
+            at_stake: Vec::new(),
             known: BTreeSet::new(),
             json: output.json_list(),
             rows: Vec::new(),
@@ -204,12 +220,33 @@ impl<'a> Listing<'a> {
 
     fn write(&mut self, view: DomainView) {
         self.json.item(&view);
+        self.weigh(&view);
         if !self.output.is_json() {
             self.rows.push((view.ca.clone(), row(&view, self.now)));
             self.cut.take(&view, self.now);
         }
         if view.bogus.is_some() {
             self.bogus.push(view);
+        }
+    }
+
+    /// What hangs on the proof of the domain.
+    fn weigh(&mut self, view: &DomainView) {
+        let (domain, shown) = (view.domain.as_str(), view.domain.both_forms());
+        if view.state == State::Held {
+            let until = view.usable_until();
+            let stake = at_stake(self.certificates, domain, &view.client, until);
+            self.at_stake
+                .extend(stake.map(|stake| format!("{shown}: {stake}")));
+        }
+        if self.names.is_empty() {
+            return;
+        }
+        let hang = hanging_on(self.certificates, domain, &view.client);
+        let names: Vec<&str> = hang.iter().map(|one| one.name.as_str()).collect();
+        if !names.is_empty() {
+            let line = format!("{shown}: its proof is needed by the certificates ");
+            self.needed.push(line + &names.join(", "));
         }
     }
 
@@ -234,6 +271,10 @@ impl<'a> Listing<'a> {
             });
             self.output.table(&headers, rows.collect());
             self.cut.tell(self.output);
+        }
+        self.needed.iter().for_each(|line| self.output.line(line));
+        for stake in &self.at_stake {
+            self.output.warn(stake, None);
         }
         Ok(())
     }

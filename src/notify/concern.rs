@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decide::SKEW;
 use super::{Pace, Topic};
-use crate::overview::certificates::CertificateState;
+use crate::overview::certificates::{CertificateState, at_stake};
 use crate::overview::clients::Age;
 use crate::overview::danger::Danger;
 use crate::overview::snapshot::{Entry, Snapshot};
@@ -90,8 +90,11 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         }
         let Some(trouble) = trouble else { continue };
         if trouble.held {
-            let why = match hanging_on(picture, entry) {
-                Some(which) => Cow::Owned(format!("{}; {which}", entry.reason)),
+            let domain = entry.domain.as_str();
+            let (all, until) = (&picture.certificates, entry.usable_until);
+            let why = match at_stake(all, domain, &entry.client, until) {
+                // First: a long reason is cut at its end.
+                Some(stake) => Cow::Owned(format!("{stake}; {}", entry.reason)),
                 None => Cow::Borrowed(&*entry.reason),
             };
             add(Topic::Held, whom(), Concern::of(why));
@@ -163,25 +166,6 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         );
     }
     found
-}
-
-/// Which certificates cannot be renewed without the proof of a domain, and after which day.
-fn hanging_on(picture: &Snapshot, entry: &Entry) -> Option<String> {
-    let all = picture.certificates.iter();
-    let hang = all.filter(|view| {
-        view.state != CertificateState::Unmanaged && view.hangs_on(entry.domain.as_str())
-    });
-    let hang: Vec<_> = hang.collect();
-    let names: Vec<&str> = hang.iter().map(|view| view.name.as_str()).collect();
-    let names = match names.is_empty() {
-        true => return None,
-        false => names.join(", "),
-    };
-    let until = entry.usable_until.map(moment);
-    let until = until.map_or_else(|| "now".to_owned(), |at| format!("after {at}"));
-    Some(format!(
-        "without its proof no renewal of the certificates {names} {until}"
-    ))
 }
 
 /// Whether a domain stands for itself: one below another shares its proof, and its troubles.

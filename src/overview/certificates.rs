@@ -8,6 +8,7 @@ use crate::issuance::{Decision, OrderState, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
+use crate::text::moment;
 use crate::worker::issue::{Certificate, Issuer};
 
 /// How a certificate stands, in one word.
@@ -274,14 +275,51 @@ impl CertificateView {
         Some(self.not_after?.duration_since(now))
     }
 
-    /// Whether it hangs on the proof of a domain: one of its names is the domain or lies below it.
-    pub fn hangs_on(&self, domain: &str) -> bool {
-        self.names.iter().any(|name| {
-            let name = name.strip_prefix("*.").unwrap_or(name);
-            let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
-            is_within(host, domain)
-        })
+    /// Whether it hangs on the proof of a domain at this client (`CA/SELECTOR`): it is ordered there,
+    /// and one of its names is the domain or lies below it.
+    pub fn hangs_on(&self, domain: &str, client: &str) -> bool {
+        let own = self.client.as_ref();
+        own.is_some_and(|own| format!("{}/{own}", self.ca) == client)
+            && self.names.iter().any(|name| {
+                let name = name.strip_prefix("*.").unwrap_or(name);
+                let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
+                is_within(host, domain)
+            })
     }
+}
+
+/// Which certificates hang on the proof of a domain at this client.
+pub fn hanging_on<'a>(
+    views: &'a [CertificateView],
+    domain: &str,
+    client: &str,
+) -> Vec<&'a CertificateView> {
+    let wanted = views
+        .iter()
+        .filter(|view| view.state != CertificateState::Unmanaged);
+    wanted
+        .filter(|view| view.hangs_on(domain, client))
+        .collect()
+}
+
+/// Which certificates cannot be renewed without the proof of a domain, which counts `until` then;
+/// `None`: none hangs on it.
+pub fn at_stake(
+    views: &[CertificateView],
+    domain: &str,
+    client: &str,
+    until: Option<Timestamp>,
+) -> Option<String> {
+    let hang = hanging_on(views, domain, client);
+    let names: Vec<&str> = hang.iter().map(|view| view.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let until = until.map_or_else(|| "now".to_owned(), |at| format!("after {}", moment(at)));
+    Some(format!(
+        "without a new proof the certificates {} cannot be renewed {until}",
+        names.join(", ")
+    ))
 }
 
 /// Whether half of the time between a renewal's moment and the end is over.

@@ -8,6 +8,7 @@ mod proofs;
 mod refusals;
 mod requests;
 mod sectigo;
+mod shown;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -223,3 +223,32 @@ fn everything_that_servers_may_suffer_from_needs_attention() {
     assert_eq!(state("revoked"), CertificateState::Revoked);
     assert_eq!(state("held"), CertificateState::Valid);
 }
+
+#[test]
+fn what_hangs_on_a_proof_is_ordered_at_its_client_and_lies_below_it() {
+    let mut view = view(Progress::default(), false, &Proofs::Enough);
+    let own = "swisssign/Muster AG";
+    assert!(!view.hangs_on("example.ch", own), "its CA has no clients");
+    view.client = Some("Muster AG".to_owned());
+    for (domain, client, expected) in [
+        ("example.ch", own, true),
+        ("www.example.ch", own, true),
+        ("ample.ch", own, false),
+        ("a.www.example.ch", own, false),
+        ("example.ch", "sectigo/Muster AG", false),
+    ] {
+        assert_eq!(view.hangs_on(domain, client), expected, "{domain} {client}");
+    }
+    let mut gone = view.clone();
+    (gone.name, gone.state) = ("old".to_owned(), CertificateState::Unmanaged);
+    let all = [view, gone];
+    let until = "2027-03-15T08:00:00Z".parse().ok();
+    let said = at_stake(&all, "example.ch", own, until).unwrap();
+    assert_eq!(
+        said,
+        "without a new proof the certificates www cannot be renewed after 2027-03-15 08:00 UTC"
+    );
+    let said = at_stake(&all, "example.ch", own, None).unwrap();
+    assert!(said.ends_with("cannot be renewed now"), "{said}");
+    assert_eq!(at_stake(&all, "example.org", own, until), None);
+}

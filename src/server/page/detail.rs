@@ -18,6 +18,7 @@ use super::layout::{Frame, Here, by_itself};
 use super::orders::note;
 use super::session::{Visitor, see_other, word_field};
 use super::words::{away, capital, counted, link, marked, said, state, time, time_and_away};
+use crate::overview::certificates::{at_stake, hanging_on};
 use crate::overview::danger::Danger;
 use crate::overview::{DomainView, views_of};
 use crate::prevalidation::{
@@ -89,7 +90,7 @@ pub(super) async fn show(
             div.columns { (proof(&known.view, now)) (token(&known, now)) (at_the_ca(&known, now)) }
             (attempt(&known.view, now))
             (in_dns(&known.ledger, now))
-            (certificates(&pages, &domain, now))
+            (certificates(&pages, &known.view, now))
             (history(&known.history))
         },
     );
@@ -104,14 +105,20 @@ pub(super) async fn show(
 }
 
 /// The certificates that hang on the proof of the domain; nothing where there are none.
-fn certificates(pages: &Pages, domain: &DomainName, now: Timestamp) -> Markup {
+fn certificates(pages: &Pages, view: &DomainView, now: Timestamp) -> Markup {
     let picture = pages.shared.picture();
-    let all = picture.iter().flat_map(|picture| &picture.certificates);
-    let hang: Vec<_> = all.filter(|view| view.hangs_on(domain.as_str())).collect();
+    let all = picture
+        .as_ref()
+        .map_or(&[][..], |picture| &picture.certificates[..]);
+    let hang = hanging_on(all, view.domain.as_str(), &view.client);
+    let is_held = view.state == Standing::Held;
+    let until = view.usable_until();
+    let stake = is_held.then(|| at_stake(all, view.domain.as_str(), &view.client, until));
     html! {
         @if !hang.is_empty() {
             section aria-labelledby="certificates" {
                 h2 #certificates { "Certificates that need this proof" }
+                @if let Some(stake) = stake.flatten() { p { (said(&stake)) } }
                 ul.cases.card {
                     @for view in hang {
                         li {
