@@ -25,6 +25,8 @@ use prevalidate_providers::registry::ProviderSettings;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use secrecy::SecretString;
 
+use super::{counted, documented};
+
 const USER: &str = "ssl-user";
 const PASSWORD: &str = "correct horse battery";
 
@@ -250,6 +252,15 @@ async fn a_contact_is_made_once_and_its_data_stand_in_no_error() {
         !format!("{error:?} {intent:?}").contains("canary"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn an_order_at_internetx_costs_the_calls_that_are_documented() {
+    let lab = Lab::start("BASIC_SSL", |_| {}).await;
+    // From the second order on, the contact is there.
+    lab.ordered("first", "first.test").await;
+    let counted = counted(&lab, "counted.test", || lab.robot.log().len()).await;
+    assert_eq!(counted, documented("InterNetX"));
 }
 
 #[tokio::test]

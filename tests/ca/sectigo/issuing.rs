@@ -15,6 +15,7 @@ use prevalidate::issuance::{OrderState, RevocationReason};
 use prevalidate::prevalidation::Challenge;
 use prevalidate::sandbox::sectigo::{Behaviour, Dates, Fault, Pending, What};
 
+use super::super::{counted, documented};
 use super::{Lab, ORGANISATION, PASSWORD};
 
 const PRODUCT: &str = "OV Multi-Domain SSL";
@@ -141,6 +142,14 @@ async fn an_order_says_its_names_as_a_list_and_its_tag_in_the_comments() {
     let seen = lab.scm.orders().remove(0);
     assert_eq!(seen.names, names);
     assert_eq!(seen.comments, "for the web team [prevalidate:names]");
+}
+
+#[tokio::test]
+async fn an_order_at_sectigo_costs_the_calls_that_are_documented() {
+    let lab = lab(|_| {}).await;
+    let calls = || lab.scm.log().len();
+    let counted = counted(&lab, "counted.test", calls).await;
+    assert_eq!(counted, documented("Sectigo"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use prevalidate::issuance::{OrderState, RevocationReason};
 use prevalidate::prevalidation::Challenge;
 use prevalidate::sandbox::ca::{Call, ChainOrder, Fault, SubmitFault, Unproven, What};
 
+use super::super::{counted, documented};
 use super::Lab;
 
 const PRODUCT: &str = "OV SSL Gold Multi-Domain";
@@ -188,6 +189,14 @@ async fn an_order_costs_no_more_calls_than_the_api_asks_for() {
     ca.fetch(&order.key).await.unwrap();
     let calls: Vec<_> = lab.sandbox.ca.log().iter().map(|one| one.call).collect();
     assert_eq!(calls, [Call::Issue, Call::OrderStatus, Call::OrderChain]);
+}
+
+#[tokio::test]
+async fn an_order_at_swisssign_costs_the_calls_that_are_documented() {
+    let lab = Lab::start(|_| {}).await;
+    let calls = || lab.sandbox.ca.log().len();
+    let counted = counted(&lab, "counted.test", calls).await;
+    assert_eq!(counted, documented("SwissSign"));
 }
 
 #[tokio::test]
