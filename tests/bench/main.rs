@@ -16,6 +16,7 @@
 mod support;
 
 mod calls;
+mod certificates;
 mod daemon;
 mod fleet;
 mod forecast;
@@ -76,7 +77,7 @@ fn seconds(time: Duration) -> String {
 }
 
 type Case = fn() -> Vec<Row>;
-const CASES: [(&str, Case); 15] = [
+const CASES: [(&str, Case); 17] = [
     ("quiet", night::quiet),
     ("quiet-at-two", night::quiet_at_two_cas),
     ("one-client", one_client::hundred_thousand),
@@ -84,6 +85,8 @@ const CASES: [(&str, Case); 15] = [
     ("looks", looks::thousand),
     ("planner", planner::plan),
     ("planner-at-two", planner::two_cas),
+    ("certificates", certificates::quiet),
+    ("planner-of-orders", certificates::plan),
     ("forecast", forecast::ten_thousand),
     ("calls", calls::count),
     ("store", store::hundred_thousand),
