@@ -6,6 +6,7 @@ mod ca;
 mod clients;
 mod crash;
 mod forecast;
+mod issuing;
 mod lapse;
 mod matrix;
 mod months;

@@ -85,7 +85,7 @@ async fn world_of(seed: u64) -> World {
 }
 
 /// Names the seed when a history fails.
-struct Told(u64);
+pub struct Told(pub u64);
 
 impl Drop for Told {
     fn drop(&mut self) {
