@@ -59,6 +59,7 @@ pub enum Verb {
     Submit,
     Find,
     Look,
+    CheckRecords,
     Fetch,
     Revoke,
     Withdraw,
@@ -92,6 +93,8 @@ pub struct Behaviour {
     pub revokes_at_once: bool,
     /// What an order wants in DNS.
     pub wants: Wanted,
+    /// Whether it says so only once it has the order.
+    pub brings_records: bool,
 }
 
 impl Default for Behaviour {
@@ -109,6 +112,7 @@ impl Default for Behaviour {
             submit_takes: SignedDuration::ZERO,
             revokes_at_once: false,
             wants: Wanted::default(),
+            brings_records: false,
         }
     }
 }
@@ -124,6 +128,8 @@ pub struct Held {
     pub decided: Option<OrderState>,
     /// When its certificate began, once it was issued.
     pub issued_at: Option<Timestamp>,
+    /// Whether its records were checked.
+    pub is_checked: bool,
 }
 
 /// A call that came.
@@ -223,6 +229,15 @@ impl InMemory {
         self.authority.root_pem()
     }
 
+    fn product(&self) -> Product {
+        Product {
+            reference: PRODUCT.to_owned(),
+            name: "Memory SSL".to_owned(),
+            brings_records: self.state().behaviour.brings_records,
+            ..Product::default()
+        }
+    }
+
     /// Counts a call; the error of one that never arrives, and whether its answer will be lost.
     fn come(&self, verb: Verb, about: &str) -> Result<bool, CaError> {
         let at = self.clock.now();
@@ -249,7 +264,11 @@ impl InMemory {
             .orders
             .get_mut(reference)
             .ok_or_else(|| gone(reference))?;
-        let word = state_of(held, &behaviour, now);
+        let mut word = state_of(held, &behaviour, now);
+        let waits = behaviour.brings_records && !held.is_checked && held.decided.is_none();
+        if waits {
+            word = OrderState::AwaitsValidation;
+        }
         if word == OrderState::Issued && held.issued_at.is_none() {
             held.issued_at = now.checked_sub(behaviour.backdated).ok();
         }
@@ -257,6 +276,9 @@ impl InMemory {
         order.words = behaviour
             .words
             .filter(|_| order.state != OrderState::Issued);
+        if waits {
+            order.challenges = behaviour.wants.challenges;
+        }
         order.ordered_at = Some(held.at);
         order.product = Some(PRODUCT.to_owned());
         if let Some(from) = held.issued_at {
@@ -312,11 +334,7 @@ impl Issuing for InMemory {
 
     async fn products(&self, client: &str) -> Result<Vec<Product>, CaError> {
         self.come(Verb::Products, client)?;
-        Ok(vec![Product {
-            reference: PRODUCT.to_owned(),
-            name: "Memory SSL".to_owned(),
-            ..Product::default()
-        }])
+        Ok(vec![self.product()])
     }
 
     async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError> {
@@ -327,18 +345,18 @@ impl Issuing for InMemory {
             return Err(CaError::new(Failure::Refused, what));
         }
         Ok(Preflight {
-            product: Product {
-                reference: PRODUCT.to_owned(),
-                name: "Memory SSL".to_owned(),
-                ..Product::default()
-            },
+            product: self.product(),
             warnings: Vec::new(),
         })
     }
 
     async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
         self.come(Verb::Challenges, &intent.tag)?;
-        Ok(self.state().behaviour.wants.clone())
+        let behaviour = &self.state().behaviour;
+        Ok(match behaviour.brings_records {
+            true => Wanted::default(),
+            false => behaviour.wants.clone(),
+        })
     }
 
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
@@ -356,6 +374,7 @@ impl Issuing for InMemory {
                 at: self.clock.now(),
                 decided: None,
                 issued_at: None,
+                is_checked: false,
             };
             state.orders.insert(reference.clone(), held);
             reference
@@ -387,6 +406,17 @@ impl Issuing for InMemory {
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
         self.come(Verb::Look, &key.reference)?;
         self.order(&key.reference)
+    }
+
+    async fn check_records(&self, key: &OrderKey) -> Result<(), CaError> {
+        let is_lost = self.come(Verb::CheckRecords, &key.reference)?;
+        let mut state = self.state();
+        let held = state.orders.get_mut(&key.reference);
+        held.ok_or_else(|| gone(&key.reference))?.is_checked = true;
+        match is_lost {
+            true => Err(lost(&key.reference)),
+            false => Ok(()),
+        }
     }
 
     async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {

@@ -59,6 +59,13 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError>;
 
+    /// Has the CA look at the records of an order, [`Order::challenges`], which every name server has
+    /// now. It may be repeated; `look` tells what came of it.
+    async fn check_records(&self, key: &OrderKey) -> Result<(), CaError> {
+        let _ = key;
+        Ok(())
+    }
+
     /// The certificate with the intermediate certificates that the CA sends: DER, in any order,
     /// roots left out. Nothing of it is checked here: the certificate may be for another key, the
     /// chain may be incomplete.
@@ -91,7 +98,7 @@ pub struct Kind {
     /// Whether orders belong to a client of the account.
     pub has_clients: bool,
     /// Whether an order brings its own record for DNS (`challenges`), in place of domains that were
-    /// validated in advance.
+    /// validated in advance. Where that depends on the product, see [`Product::brings_records`].
     pub validates_in_order: bool,
     /// Whether an order can be cancelled.
     pub withdraws: bool,
@@ -294,6 +301,9 @@ pub struct Product {
     pub keys: Vec<String>,
     /// Fields that an order must or may carry.
     pub fields: Vec<Field>,
+    /// Whether an order for it brings records for DNS, in place of domains that were validated in
+    /// advance: the CA names them once it has the order ([`Order::challenges`]).
+    pub brings_records: bool,
     /// What stands in the way of an order without people: an approval, a mail, documents.
     pub warnings: Vec<String>,
     /// Why it cannot be ordered by CSR at all: retired, other keys only.

@@ -5,6 +5,8 @@
 //! key → preflight → (prove) → submit → look → fetch → install → deploy → rest
 //!                               ↓  ↑
 //!                               find       after a lost answer, and never a second submit before
+//!                                  ↑↓
+//!                                publish   where the CA names records once it has the order
 //! ```
 
 use jiff::{SignedDuration, Timestamp};
@@ -292,6 +294,10 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
                 };
                 Decision::new(Step::Fetch, at, "the CA has issued the certificate")
             }
+            // A run asks first how the order stands: it may not want them any more.
+            _ if order.brings_records && !observed.is_fresh && !is_visible(order) => {
+                publication(order, retry)
+            }
             state => {
                 let at = order.look_at.unwrap_or(now);
                 let at = match observed.is_fresh && !order.look_at_is_the_cas {
@@ -330,16 +336,18 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
         Proofs::InOrder if order.answer.is_none() => {
             return Decision::new(Step::Challenge, retry, "the order wants records in DNS");
         }
-        Proofs::InOrder if !is_visible(order) => {
-            return Decision::new(
-                Step::Publish,
-                order.look_at.map_or(retry, |at| at.max(retry)),
-                "the records of the order are not visible yet",
-            );
-        }
+        Proofs::InOrder if !is_visible(order) => return publication(order, retry),
         Proofs::InOrder | Proofs::Enough => {}
     }
     Decision::new(Step::Submit, retry, "everything is ready for the order")
+}
+
+fn publication(order: &Order, retry: Timestamp) -> Decision {
+    Decision::new(
+        Step::Publish,
+        order.look_at.map_or(retry, |at| at.max(retry)),
+        "the records of the order are not visible yet",
+    )
 }
 
 fn is_visible(order: &Order) -> bool {

@@ -123,6 +123,9 @@ pub struct Order {
     /// The client by the CA's own key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Whether the CA names records for DNS once it has the order, so that no proof is waited for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub brings_records: bool,
     /// What goes back with the order, once its records are in DNS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,

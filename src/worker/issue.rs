@@ -459,7 +459,7 @@ impl Issuer {
 /// Whether the next step may depend on proofs: most certificates rest, and cost no question.
 fn wants_proofs(row: &CertificateRow) -> bool {
     let order = row.progress.order.as_ref();
-    order.is_some_and(|order| order.submitted_at.is_none())
+    order.is_some_and(|order| order.submitted_at.is_none() && !order.brings_records)
 }
 
 #[cfg(test)]

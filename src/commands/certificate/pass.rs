@@ -377,10 +377,11 @@ pub(super) async fn rehearse(
         }
         let name = one.wanted.name.clone();
         let (mut warnings, mut product, mut fault) = (Vec::new(), None, None);
-        let missing = looking.lacking_proofs(&one, now).await?;
+        let mut missing = looking.lacking_proofs(&one, now).await?;
         match looking.rehearse(&issue, &one, PrivateKey::generate).await? {
             Ok(found) => {
                 warnings.extend(found.warnings);
+                missing = missing.filter(|_| !found.product.brings_records);
                 product = Some(found.product.reference);
             }
             Err(error) => fault = Some(error),

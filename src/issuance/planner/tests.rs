@@ -314,6 +314,42 @@ fn records_of_an_order_are_asked_for_published_and_visible_before_it_is_submitte
 }
 
 #[test]
+fn records_that_the_ca_names_with_the_order_are_published_and_a_run_asks_first() {
+    let record = crate::issuance::progress::Record {
+        owner: "_dnsauth.example.ch".to_owned(),
+        kind: "TXT".to_owned(),
+        data: "x".to_owned(),
+        state: RecordState::Intended,
+        provider: None,
+    };
+    let mut progress = Progress {
+        order: Some(Order {
+            product: Some("DV".to_owned()),
+            brings_records: true,
+            reference: Some("7".to_owned()),
+            submitted_at: Some(now()),
+            state: Some(OrderState::AwaitsValidation),
+            records: vec![record],
+            ..order()
+        }),
+        ..Progress::default()
+    };
+    assert_eq!(step(&progress), Step::Publish);
+    let observed = Observed {
+        wanted: Some(&wanted()),
+        progress: &progress,
+        live: &Live::Nothing,
+        proofs: &Proofs::Enough,
+        is_fresh: true,
+    };
+    assert_eq!(next_step(observed, now()).step, Step::Look);
+    progress.order.as_mut().unwrap().records[0].state = RecordState::Visible;
+    assert_eq!(step(&progress), Step::Look);
+    progress.order.as_mut().unwrap().state = Some(OrderState::Issued);
+    assert_eq!(step(&progress), Step::Fetch);
+}
+
+#[test]
 fn a_revocation_that_is_refused_or_waits_stands_in_the_way_of_no_renewal() {
     let later = now() + SignedDuration::from_hours(1);
     let refused = Revocation {

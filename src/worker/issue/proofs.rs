@@ -61,7 +61,7 @@ impl Issuer {
     }
 
     /// The rows of the client at a name and above it, the nearest first.
-    async fn rows_above(
+    pub(super) async fn rows_above(
         &self,
         name: &str,
         certificate: &Certificate,

@@ -162,6 +162,12 @@ impl World {
         events.into_iter().map(|event| event.kind).collect()
     }
 
+    /// What the history says, in its own words.
+    async fn history(&self, name: &str) -> Vec<String> {
+        let events = self.store.orders().certificate_history(name).await.unwrap();
+        events.into_iter().map(|event| event.detail).collect()
+    }
+
     fn live(&self, name: &str) -> Option<crate::certificates::folder::Live> {
         let directory = self.folder.path().join("certificates");
         let folder = Folder::at(&directory, name, Access::default());

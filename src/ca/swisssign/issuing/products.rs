@@ -137,6 +137,7 @@ impl Known {
             ));
         }
         Product {
+            brings_records: false,
             reference: self.reference.clone(),
             name: self.name(),
             description: self.text("productDescription").map(clean),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::super::task::Task;
+use super::dns::has_records_to_check;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{
     Found, Intent, Issuing, Order as Shown, OrderKey, Predecessor, Subject, Succession,
@@ -192,6 +193,7 @@ impl Task<'_> {
                 };
                 if let Some(order) = self.order() {
                     order.product = Some(product);
+                    order.brings_records = found.product.brings_records;
                 }
             }
             Err(error) => self.refused(&name, &error),
@@ -306,13 +308,19 @@ impl Task<'_> {
     }
 
     pub(super) async fn look(&mut self) {
-        let Some(key) = self.order().and_then(|order| key_of(order)) else {
+        let Some(order) = self.row.progress.order.clone() else {
             return;
         };
+        let Some(key) = key_of(&order) else { return };
         let name = self.ca_of_order();
         let Some(ca) = self.issuer_port(&name) else {
             return;
         };
+        if has_records_to_check(&order)
+            && let Err(error) = ca.check_records(&key).await
+        {
+            return self.unread(&name, &error);
+        }
         match ca.look(&key).await {
             Ok(shown) => {
                 self.answered(&name);
@@ -357,6 +365,9 @@ impl Task<'_> {
         order.looks += 1;
         if shown.paid_until.is_some() {
             order.paid_until = shown.paid_until;
+        }
+        if order.brings_records {
+            self.wants_records(&shown.challenges);
         }
         let words = match &shown.words {
             Some(words) => format!("{}: {}: {words}", shown.key, shown.state),

@@ -8,8 +8,8 @@ use prevalidate_providers::{Provider, ProviderError, Record as DnsRecord};
 use std::sync::Arc;
 
 use super::super::task::Task;
-use crate::issuance::progress::{HoldKind, Record, RecordState};
-use crate::prevalidation::{ChallengeData, DomainName, RecordName};
+use crate::issuance::progress::{HoldKind, Order, Record, RecordState};
+use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
 use crate::propagation::{Question, Wanted};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
@@ -33,26 +33,8 @@ impl Task<'_> {
         match ca.challenges(&intent).await {
             Ok(wanted) => {
                 self.answered(&name);
-                let records = wanted.challenges.iter().map(|challenge| {
-                    let (kind, data) = match &challenge.data {
-                        ChallengeData::Txt(value) => ("TXT", value.clone()),
-                        ChallengeData::Cname(target) => ("CNAME", target.as_str().to_owned()),
-                    };
-                    Record {
-                        owner: challenge.owner.as_str().to_owned(),
-                        kind: kind.to_owned(),
-                        data,
-                        state: RecordState::Intended,
-                        provider: None,
-                    }
-                });
-                let records: Vec<Record> = records.collect();
-                for record in &records {
-                    self.say(
-                        "challenge",
-                        format!("{} {} {}", record.owner, record.kind, record.data),
-                    );
-                }
+                let records: Vec<Record> = wanted.challenges.iter().map(wished).collect();
+                self.say_challenges(&records);
                 if let Some(order) = self.progress().order.as_mut() {
                     order.records = records;
                     order.answer = Some(wanted.answer.unwrap_or_default());
@@ -60,6 +42,38 @@ impl Task<'_> {
             }
             Err(error) => self.refused(&name, &error),
         }
+    }
+
+    fn say_challenges(&mut self, records: &[Record]) {
+        for record in records {
+            self.say(
+                "challenge",
+                format!("{} {} {}", record.owner, record.kind, record.data),
+            );
+        }
+    }
+
+    /// What an order that the CA has wants in DNS now. A record that it does not name any more has to
+    /// leave; while it names none, those that are there stay.
+    pub(super) fn wants_records(&mut self, challenges: &[Challenge]) {
+        let wanted: Vec<Record> = challenges.iter().map(wished).collect();
+        let progress = self.progress();
+        let Some(order) = progress.order.as_mut().filter(|_| !wanted.is_empty()) else {
+            return;
+        };
+        let is_in = |one: &Record, all: &[Record]| all.iter().any(|other| is_same(one, other));
+        let known = std::mem::take(&mut order.records).into_iter();
+        let (kept, gone): (Vec<_>, Vec<_>) = known.partition(|one| is_in(one, &wanted));
+        let fresh: Vec<_> = wanted
+            .into_iter()
+            .filter(|one| !is_in(one, &kept))
+            .collect();
+        order.records = [kept, fresh.clone()].concat();
+        if !fresh.is_empty() {
+            order.look_at = None;
+        }
+        progress.leftovers.extend(gone);
+        self.say_challenges(&fresh);
     }
 
     /// Writes the records, and looks whether every name server has them.
@@ -78,7 +92,8 @@ impl Task<'_> {
                 return Ok(());
             };
             if record.state == RecordState::Intended {
-                let (name, provider) = match self.provider(&domain).await {
+                let named = self.named_provider(&domain).await?;
+                let (name, provider) = match self.provider(&domain, named.as_deref()).await {
                     Ok(found) => found,
                     Err(error) => {
                         self.failed(error.to_string(), None);
@@ -136,9 +151,19 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// The provider that the configuration names for the domain, where the client keeps it.
+    async fn named_provider(&self, domain: &DomainName) -> Result<Option<String>, StoreError> {
+        let Some(certificate) = self.certificate() else {
+            return Ok(None);
+        };
+        let rows = self.issuer.rows_above(domain.as_str(), certificate).await?;
+        Ok(rows.into_iter().find_map(|row| row.provider))
+    }
+
     async fn provider(
         &self,
         domain: &DomainName,
+        named: Option<&str>,
     ) -> Result<(String, Arc<dyn Provider>), ProviderError> {
         let ports = &self.issuer.ports;
         let unfit =
@@ -147,7 +172,7 @@ impl Task<'_> {
             .lookout
             .as_ref()
             .ok_or_else(|| unfit("no gate is configured"))?;
-        let name = route(&ports.providers, &**lookout, domain, None).await?;
+        let name = route(&ports.providers, &**lookout, domain, named).await?;
         let provider = ports.providers.get(&name).cloned();
         provider
             .map(|one| (name, one))
@@ -220,6 +245,39 @@ impl Task<'_> {
         };
         progress.leftovers = left;
     }
+}
+
+/// A challenge as a record that is not written yet.
+fn wished(challenge: &Challenge) -> Record {
+    let (kind, data) = match &challenge.data {
+        ChallengeData::Txt(value) => ("TXT", value.clone()),
+        ChallengeData::Cname(target) => ("CNAME", target.as_str().to_owned()),
+    };
+    Record {
+        owner: challenge.owner.as_str().to_owned(),
+        kind: kind.to_owned(),
+        data,
+        state: RecordState::Intended,
+        provider: None,
+    }
+}
+
+fn is_same(one: &Record, other: &Record) -> bool {
+    let told = |record: &Record| {
+        (
+            record.owner.clone(),
+            record.kind.clone(),
+            record.data.clone(),
+        )
+    };
+    told(one) == told(other)
+}
+
+/// Whether the CA has to be told that the records of an order are there.
+pub(super) fn has_records_to_check(order: &Order) -> bool {
+    let mut records = order.records.iter();
+    let are_visible = records.all(|record| record.state == RecordState::Visible);
+    order.brings_records && !order.records.is_empty() && are_visible
 }
 
 fn in_dns(record: &Record) -> DnsRecord {

@@ -27,10 +27,8 @@ impl Lookout for Gate {
     }
 }
 
-#[tokio::test]
-async fn records_of_an_order_are_visible_before_it_is_made_and_gone_afterwards() {
-    let world = World::new().await;
-    let zones = MemoryZones::new().with_zone("example.ch");
+/// A certificate for a name of a zone, and the job that writes the zone.
+async fn office(world: &World, zones: &MemoryZones, in_order: bool) -> (Issuer, Certificate) {
     let domain = DomainName::from_a_labels("example.ch").unwrap();
     let by = Counts::Published;
     world.ca.change(|ca| {
@@ -43,28 +41,100 @@ async fn records_of_an_order_are_visible_before_it_is_made_and_gone_afterwards()
         };
     });
     let mut one = world.certificate("www");
-    one.validates_in_order = true;
+    one.validates_in_order = in_order;
     one.subject = Subject::Names(vec!["www.example.ch".to_owned()]);
-    let wanted = [one];
-    world.want(&wanted).await;
-    let mut issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    world.want(std::slice::from_ref(&one)).await;
+    (job(world, zones, &one), one)
+}
+
+fn job(world: &World, zones: &MemoryZones, one: &Certificate) -> Issuer {
+    let mut issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, vec![one.clone()]);
     let provider = Arc::new(MemoryProvider::new(zones.clone())) as Arc<dyn Provider>;
     issuer.ports.providers = BTreeMap::from([("memory".to_owned(), provider)]);
     issuer.ports.lookout = Some(Arc::new(Gate(zones.clone())));
+    issuer
+}
+
+async fn go(world: &World, issuer: &Issuer, seconds: i64) {
     let over = CancellationToken::new();
     over.cancel();
-    let deadline = world.clock.now() + SignedDuration::from_secs(60);
+    let deadline = world.clock.now() + SignedDuration::from_secs(seconds);
     issuer.run(deadline, &over).await.unwrap();
+}
+
+/// Where each of these events is in the history.
+async fn places<const N: usize>(world: &World, kinds: [&str; N]) -> [usize; N] {
+    let all = world.kinds("www").await;
+    kinds.map(|kind| {
+        let at = all.iter().position(|one| one == kind);
+        at.unwrap_or_else(|| panic!("no `{kind}` in {all:?}"))
+    })
+}
+
+#[tokio::test]
+async fn records_of_an_order_are_visible_before_it_is_made_and_gone_afterwards() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    let (issuer, _) = office(&world, &zones, true).await;
+    go(&world, &issuer, 60).await;
     assert!(world.live("www").is_some());
+    let [visible, ordered, issued, removed] =
+        places(&world, ["visible", "ordered", "issued", "removed"]).await;
+    assert!(visible < ordered && issued < removed);
     let kinds = world.kinds("www").await;
-    let at = |kind: &str| kinds.iter().position(|one| one == kind).unwrap();
-    assert!(
-        at("visible") < at("ordered") && at("issued") < at("removed"),
-        "{kinds:?}"
-    );
     assert_eq!(kinds.iter().filter(|kind| *kind == "removed").count(), 2);
     assert!(zones.values("_dnsauth.example.ch").is_empty());
     assert_eq!(zones.cname("_abc.www.example.ch"), None);
     let held = world.ca.held();
     assert_eq!(held[0].intent.answer.as_deref(), Some("opaque"));
+}
+
+#[tokio::test]
+async fn records_that_the_ca_names_after_the_order_are_checked_once_visible_and_leave() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    world.ca.change(|ca| ca.brings_records = true);
+    let (issuer, _) = office(&world, &zones, false).await;
+    go(&world, &issuer, 60).await;
+    assert!(
+        world.live("www").is_some(),
+        "no proof of a domain is waited for"
+    );
+    let [ordered, visible, issued, removed] =
+        places(&world, ["ordered", "visible", "issued", "removed"]).await;
+    assert!(ordered < visible && visible < issued && issued < removed);
+    assert_eq!(world.ca.count(Verb::CheckRecords), 1, "once they are there");
+    assert!(zones.values("_dnsauth.example.ch").is_empty());
+    assert_eq!(zones.cname("_abc.www.example.ch"), None);
+}
+
+#[tokio::test]
+async fn a_record_that_an_order_wants_no_more_leaves_and_an_answer_that_was_lost_costs_nothing() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    world.ca.change(|ca| ca.brings_records = true);
+    let (mut issuer, one) = office(&world, &zones, false).await;
+    world.ca.next(Verb::Submit, Way::AnswerLost);
+    // These name servers do not have it.
+    issuer.ports.lookout = Some(Arc::new(Gate(MemoryZones::new())));
+    go(&world, &issuer, 30).await;
+    assert_eq!(zones.values("_dnsauth.example.ch"), [b"a-value".to_vec()]);
+    assert!(world.live("www").is_none());
+    assert_eq!(world.ca.count(Verb::CheckRecords), 0);
+    // The value ended, and the CA names another one.
+    let domain = DomainName::from_a_labels("example.ch").unwrap();
+    let other = Challenge::txt(&domain, "_dnsauth.example.ch", "another", Counts::Published);
+    world
+        .ca
+        .change(|ca| ca.wants.challenges = vec![other.unwrap()]);
+    go(&world, &job(&world, &zones, &one), 3_600).await;
+    assert!(world.live("www").is_some());
+    assert_eq!(world.ca.held().len(), 1, "one order");
+    let published = world.history("www").await;
+    assert!(
+        published.iter().any(|told| told.contains("another")),
+        "{published:?}"
+    );
+    assert!(zones.values("_dnsauth.example.ch").is_empty());
+    assert_eq!(zones.cname("_abc.www.example.ch"), None);
 }
