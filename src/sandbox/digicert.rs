@@ -1,15 +1,22 @@
-//! A stand-in for DigiCert CertCentral's Services API: the calls about organisations, domains and
-//! their validations, in the shapes of DigiCert's documents, with every open question as a switch.
+//! A stand-in for DigiCert CertCentral's Services API: the calls about organisations, domains, their
+//! validations and orders, in the shapes of DigiCert's documents, with every open question as a switch.
 //!
 //! `book` is what the CA knows, `calls` what each call does to it, `dcv` the validations: it really
-//! asks the name servers before it counts a domain, when it is told to and by itself. `behaviour`
-//! holds the switches, `serve` the HTTP around it with the key and the two limits on calls.
+//! asks the name servers before it counts a domain, when it is told to and by itself. `orders` has
+//! the certificates, `order_calls` the calls about them, `order_wire` their shapes, `order_dcv` what
+//! they wait for. `behaviour` holds the switches, `serve` the HTTP around it with the key and the two
+//! limits on calls.
 
+mod asked;
 mod behaviour;
 mod book;
 mod calls;
 mod dcv;
 pub mod kind;
+mod order_calls;
+mod order_dcv;
+mod order_wire;
+mod orders;
 mod serve;
 mod wire;
 
@@ -21,7 +28,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-pub use behaviour::{Behaviour, Dates, Existing, Fault, Rights, Submitted, What};
+pub use behaviour::{Approval, Behaviour, Dates, Existing, Fault, Rights, Submitted, What};
+pub use orders::OrderView;
 pub use serve::Request;
 
 use super::clock::ShiftedClock;
@@ -69,6 +77,7 @@ struct Shared {
 
 struct State {
     book: book::Book,
+    orders: orders::Orders,
     behaviour: Behaviour,
     faults: Vec<Fault>,
     log: Vec<Request>,
@@ -76,6 +85,8 @@ struct State {
     calls: Vec<Timestamp>,
     /// How many mails the default method would have sent.
     mails: usize,
+    /// Values of orders that were offered for domains.
+    offered: Vec<String>,
 }
 
 impl Shared {
@@ -95,17 +106,21 @@ impl CertCentral {
     /// When the address cannot be bound.
     pub async fn start(options: CertCentralOptions) -> io::Result<Self> {
         let bound = service::bind(options.listen).await?;
+        let now = options.clock.now();
+        let orders = orders::Orders::new(options.seed, now).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
             api_key: options.api_key,
             state: Mutex::new(State {
                 book: book::Book::new(options.seed, options.organisations),
+                orders,
                 behaviour: options.behaviour,
                 faults: Vec::new(),
                 log: Vec::new(),
                 calls: Vec::new(),
                 mails: 0,
+                offered: Vec::new(),
             }),
         });
         let service = bound.serve(&shared, serve::work);
@@ -205,6 +220,18 @@ impl CertCentral {
         state.book.named(name)?.approved_at
     }
 
+    /// The random value of a domain.
+    pub fn value_of(&self, name: &str) -> Option<String> {
+        let state = self.shared.state();
+        let value = state.book.named(name)?.value()?;
+        Some(value.text.clone())
+    }
+
+    /// The values of orders that were offered for domains by mistake.
+    pub fn offered(&self) -> Vec<String> {
+        self.shared.state().offered.clone()
+    }
+
     /// The names of all domains.
     pub fn names(&self) -> Vec<String> {
         let state = self.shared.state();
@@ -214,6 +241,40 @@ impl CertCentral {
             .iter()
             .map(|one| one.name.clone())
             .collect()
+    }
+
+    /// Every order for a certificate, oldest first.
+    pub fn orders(&self) -> Vec<OrderView> {
+        let state = self.shared.state();
+        let ids = state.orders.ids().into_iter();
+        let found = ids.filter_map(|id| state.orders.order(id));
+        found.map(|order| order.view(&state.behaviour)).collect()
+    }
+
+    /// Decides what becomes of an order, as a person at the CA does; none: it goes its way.
+    pub fn decide_order(&self, id: u64, word: Option<&str>) -> bool {
+        let mut state = self.shared.state();
+        let order = state.orders.order_mut(id);
+        order
+            .map(|order| order.decided = word.map(str::to_owned))
+            .is_some()
+    }
+
+    /// An administrator approves or rejects every request that is open.
+    pub fn decide_requests(&self, approves: bool) {
+        self.shared.state().orders.decide_requests(approves);
+    }
+
+    /// The random value of an order.
+    pub fn value_of_order(&self, id: u64) -> Option<String> {
+        let state = self.shared.state();
+        let value = state.orders.order(id)?.value.as_ref();
+        value.map(|value| value.text.clone())
+    }
+
+    /// The root that its certificates lead to, PEM.
+    pub fn root_pem(&self) -> String {
+        self.shared.state().orders.root_pem()
     }
 
     fn edit(&self, name: &str, change: impl FnOnce(&mut book::Domain)) {

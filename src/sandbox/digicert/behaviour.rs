@@ -55,8 +55,46 @@ pub struct Behaviour {
     pub blind_checks: u32,
     /// `status` of a check that has found the record; `None`: an empty answer.
     pub check_says: Option<String>,
-    /// Whether the CA looks by itself after a submission.
+    /// Whether the CA looks by itself after a submission or an order.
     pub polls: bool,
+    /// What becomes of orders and revocations that ask to skip their approval.
+    pub approval: Approval,
+    /// The word of an order that has no certificate yet.
+    pub waiting_word: String,
+    /// Seconds from an order to its certificate.
+    pub issued_after: i64,
+    /// How long certificates live at most, in seconds.
+    pub certificate_life: i64,
+    /// Whether orders and their answers say until when they are paid for.
+    pub shows_order_end: bool,
+    /// Whether a certificate that is issued at once is in the answer to its order.
+    pub chain_in_answer: bool,
+    /// Whether a download begins with the root, or with what is nearest to it.
+    pub chain_root_first: bool,
+    /// Whether every certificate of an order is downloaded as its first one.
+    pub same_certificate_for_all: bool,
+    /// Seconds from a certificate until it can be downloaded.
+    pub download_lags: i64,
+    /// Whether certificates are for another key than the ordered one.
+    pub for_another_key: bool,
+    /// Whether certificates lack the last name.
+    pub leaves_a_name_out: bool,
+    /// Whether details show the comments of the order.
+    pub shows_comments: bool,
+    /// Whether details show the request (CSR) of the order.
+    pub shows_csr: bool,
+    /// Whether an order of its own value is validated at each name, not at the base domain.
+    pub fqdn_scope: bool,
+    /// Whether what an order waits for is not shown.
+    pub hides_waits: bool,
+    /// Whether a check of an order that finds nothing is refused.
+    pub check_refuses: bool,
+    /// Whether an order stays issued when its certificates are revoked.
+    pub revoking_keeps_orders: bool,
+    /// The types for which the organisations are validated.
+    pub organisation_types: Vec<String>,
+    /// A field that every order must carry.
+    pub required_field: Option<String>,
 }
 
 impl Default for Behaviour {
@@ -86,6 +124,25 @@ impl Default for Behaviour {
             blind_checks: 0,
             check_says: Some("active".to_owned()),
             polls: true,
+            approval: Approval::Skipped,
+            waiting_word: "pending".to_owned(),
+            issued_after: 0,
+            certificate_life: 90 * 86_400,
+            shows_order_end: true,
+            chain_in_answer: true,
+            chain_root_first: true,
+            same_certificate_for_all: false,
+            download_lags: 0,
+            for_another_key: false,
+            leaves_a_name_out: false,
+            shows_comments: true,
+            shows_csr: true,
+            fqdn_scope: false,
+            hides_waits: false,
+            check_refuses: false,
+            revoking_keeps_orders: false,
+            organisation_types: vec!["ov".to_owned(), "ev".to_owned()],
+            required_field: None,
         }
     }
 }
@@ -100,6 +157,18 @@ pub enum Rights {
     ViewOnly,
     /// Orders, and nothing of domains.
     Orders,
+}
+
+/// What becomes of orders and revocations that ask to skip their approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// They need none: the key may approve.
+    Skipped,
+    /// They wait for an administrator all the same.
+    Needed,
+    /// 403.
+    Refused,
 }
 
 /// How ends are written.

@@ -64,6 +64,11 @@ impl Domain {
         self.values.iter().rev().find(|value| !value.of_order)
     }
 
+    /// Whether its validation counts.
+    pub(super) fn is_valid(&self, reuse_days: i64, now: Timestamp) -> bool {
+        self.is_active && self.expires(reuse_days).is_some_and(|end| end > now)
+    }
+
     pub(super) fn expires(&self, reuse_days: i64) -> Option<Timestamp> {
         let life = SignedDuration::from_hours(24 * reuse_days);
         self.approved_at.and_then(|at| at.saturating_add(life).ok())

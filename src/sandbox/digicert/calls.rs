@@ -1,43 +1,11 @@
 //! What each call does, once it is known who calls.
 
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
+use super::asked::{Asked, page};
 use super::behaviour::{Existing, Rights, Submitted};
 use super::wire::{Flags, Reply, row, shown, token};
-use super::{Shared, dcv};
-
-/// One request, taken apart.
-pub(super) struct Asked<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a [&'a str],
-    pub(super) query: &'a str,
-    pub(super) body: &'a [u8],
-}
-
-impl Asked<'_> {
-    fn parameter(&self, wanted: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .find(|(key, _)| key == wanted)
-            .map(|(_, value)| value.into_owned())
-    }
-
-    fn number(&self, wanted: &str) -> Result<Option<usize>, Reply> {
-        let number = self.parameter(wanted).map(|text| text.parse());
-        number
-            .transpose()
-            .map_err(|_| Reply::refused(400, "invalid_parameter", wanted))
-    }
-
-    fn is(&self, flag: &str) -> bool {
-        self.parameter(flag).as_deref() == Some("true")
-    }
-
-    fn json(&self) -> Result<Value, Reply> {
-        serde_json::from_slice(self.body)
-            .map_err(|_| Reply::refused(400, "malformed_request", "The body is not JSON."))
-    }
-}
+use super::{Shared, dcv, order_calls};
 
 /// Performs a call.
 pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Reply {
@@ -45,7 +13,7 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Reply {
     let may = match rights {
         Rights::All => true,
         Rights::ViewOnly => asked.method == "GET",
-        Rights::Orders => asked.path.first() == Some(&"order"),
+        Rights::Orders => asked.path.first() != Some(&"domain"),
     };
     if !may {
         let words = "You do not have access to this operation.";
@@ -64,32 +32,9 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Reply {
             Ok(id) => Ok(dcv::check(shared, id).await),
             Err(_) => Ok(Reply::unknown()),
         },
-        _ => Ok(Reply::refused(
-            404,
-            "not_found|route",
-            "The route was not found.",
-        )),
+        _ => order_calls::perform(shared, asked).await,
     };
     outcome.unwrap_or_else(|refused| refused)
-}
-
-/// A page of rows under a key, with `page`.
-fn page(shared: &Shared, asked: &Asked<'_>, key: &str, rows: &[Value]) -> Result<Reply, Reply> {
-    let behaviour = shared.state().behaviour.clone();
-    let largest = behaviour.largest_page;
-    let limit = asked.number("limit")?.unwrap_or(largest).min(largest);
-    let offset = asked.number("offset")?.unwrap_or(0);
-    let mut from = offset;
-    if behaviour.repeats_pages {
-        from = 0;
-    } else if behaviour.overlapping_pages {
-        from = offset.saturating_sub(1);
-    }
-    let shown: Vec<_> = rows.iter().skip(from).take(limit).collect();
-    let total = rows.len() + behaviour.counts_too_many;
-    let mut body = json!({"page": {"total": total, "limit": limit, "offset": offset}});
-    body[key] = json!(shown);
-    Ok(Reply::json(body))
 }
 
 fn organisations(shared: &Shared, asked: &Asked<'_>) -> Result<Reply, Reply> {
@@ -234,6 +179,9 @@ fn submit(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, Reply> 
     let kind = state.behaviour.submitted;
     dcv::submit(&mut state, &name, method.unwrap_or("email"), now);
     let order_value = state.book.value(false);
+    if kind == Submitted::OrderValue {
+        state.offered.push(order_value.clone());
+    }
     let domain = state.book.domain_mut(id).ok_or_else(Reply::unknown)?;
     for one in types {
         if !domain.types.contains(&one) {

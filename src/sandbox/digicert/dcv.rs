@@ -150,7 +150,7 @@ pub(super) async fn look(shared: &Shared, name: &str) -> bool {
 }
 
 /// Whether all name servers show the record. A TXT record may be behind aliases.
-async fn sees(shared: &Shared, owner: &str, data: Data<'_>) -> bool {
+pub(super) async fn sees(shared: &Shared, owner: &str, data: Data<'_>) -> bool {
     let every = Perspectives {
         count: 0,
         may_fail: 0,

@@ -50,6 +50,7 @@ async fn start(table: Table<'_>, switches: Value) -> io::Result<Arc<dyn Guest>> 
     for domain in table.domains {
         cc.add_domain(domain.as_str(), ORGANISATION);
     }
+    table.write_root("digicert-root.pem", &cc.root_pem())?;
     Ok(Arc::new(cc))
 }
 

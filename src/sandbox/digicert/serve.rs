@@ -9,8 +9,9 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 
 use super::Shared;
+use super::asked::Asked;
 use super::behaviour::What;
-use super::calls::{Asked, perform};
+use super::calls::perform;
 use super::wire::Reply;
 use crate::sandbox::line::Line;
 use crate::sandbox::service;

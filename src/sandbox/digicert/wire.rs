@@ -16,6 +16,8 @@ use super::book::{Domain, TARGET};
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Option<Value>,
+    /// A body that is no JSON.
+    pub(super) text: Option<String>,
     pub(super) is_page: bool,
 }
 
@@ -31,7 +33,16 @@ impl Reply {
         Self {
             status,
             body: None,
+            text: None,
             is_page: false,
+        }
+    }
+
+    /// Certificates.
+    pub(super) fn text(text: String) -> Self {
+        Self {
+            text: Some(text),
+            ..Self::empty(200)
         }
     }
 
@@ -75,6 +86,10 @@ impl Reply {
                     .to_owned(),
             ),
             Some(body) => (Some("application/json"), body.to_string()),
+            None if self.text.is_some() => (
+                Some("application/x-pem-file"),
+                self.text.unwrap_or_default(),
+            ),
             None => (None, String::new()),
         };
         let mut response = Response::new(Body::from(body));
@@ -102,7 +117,7 @@ fn end(at: Timestamp, behaviour: &Behaviour) -> String {
     zoned.strftime(form).to_string()
 }
 
-fn instant(at: Timestamp) -> String {
+pub(super) fn instant(at: Timestamp) -> String {
     let zoned = at.to_zoned(TimeZone::UTC);
     zoned.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
