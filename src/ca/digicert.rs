@@ -2,7 +2,7 @@
 //!
 //! The parts, from the wire up: `login` shows the key, `error` puts codes into words, `wire` reads
 //! rows and details, `listing` goes through the pages, `domains` finds, creates, submits and
-//! deletes domains, `organisations` finds the client.
+//! deletes domains, `organisations` finds the client, `issuing` orders certificates.
 //!
 //! The state of a domain has two dimensions: a proof that counts until a day, and a validation that
 //! may be pending beside it. "Pending" never says that the proof is gone. A renewal is a new
@@ -12,6 +12,7 @@
 mod domains;
 mod entry;
 mod error;
+mod issuing;
 mod listing;
 mod login;
 mod organisations;
@@ -41,7 +42,8 @@ use super::http::{Call, Http, Kind};
 use super::selector::PerClient;
 use super::validation::{self, Method};
 use super::{
-    CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
+    CaError, Client, ClientSelector, Failure, Issuing, Listing, Started, Submission, Validation,
+    Verdict,
 };
 use crate::clock::Clock;
 use crate::prevalidation::{DomainName, Registration, ReuseRow, ReuseTable, Status};
@@ -265,6 +267,10 @@ impl Validation for DigiCert {
 
     async fn delete(&self, reference: &str) -> Result<(), CaError> {
         self.remove(reference).await
+    }
+
+    fn issuing(self: Arc<Self>) -> Option<Arc<dyn Issuing>> {
+        Some(self)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The adapter against the sandbox: every switch of it.
 
 mod access;
+mod issuing;
 mod lists;
 mod names;
+mod orders;
 mod proofs;
 
 use std::sync::Arc;
@@ -89,6 +91,7 @@ impl Lab {
             api_key: secret(KEY),
             method,
             label,
+            skip_approval: true,
             organisations: vec![(
                 ClientSelector::Reference(client()),
                 Organisation {

@@ -61,7 +61,7 @@ impl ApiError {
 
 const LOGIN: &str = "Check `api_key` and `url`. A key of https://www.digicert.com does not work at \
     https://certcentral.digicert.eu, nor the other way round.";
-const RIGHTS: &str = "In CertCentral, under Automation > API Keys, the key needs no restriction or \
+pub(super) const RIGHTS: &str = "In CertCentral, under Automation > API Keys, the key needs no restriction or \
     `Orders, Domains, Organizations`, and its user a role that manages domains. A `View Only` key is \
     enough for status, plan, check and forecast (`mode = \"observe\"`).";
 const ADDRESS: &str =

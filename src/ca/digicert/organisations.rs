@@ -54,7 +54,7 @@ impl DigiCert {
         }
     }
 
-    async fn organisations(&self, call: &Call<'_>) -> Result<Vec<Client>, CaError> {
+    pub(super) async fn organisations(&self, call: &Call<'_>) -> Result<Vec<Client>, CaError> {
         let mut found: Vec<Client> = Vec::new();
         let mut rows = 0;
         loop {

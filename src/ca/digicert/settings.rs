@@ -31,6 +31,9 @@ pub struct Settings {
     pub method: Method,
     /// Where a TXT record is.
     pub label: Label,
+    /// Whether orders and revocations go without the approval of an administrator, which is for keys
+    /// that may approve.
+    pub skip_approval: bool,
     /// What is configured for organisations.
     pub organisations: Vec<(ClientSelector, Organisation)>,
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::entry::is_id;
 use super::settings::{TYPES, URL};
-use super::{DigiCert, KIND, Label, Organisation, Settings};
+use super::{DigiCert, KIND, Label, Organisation, Settings, issuing};
 use crate::ca::adapter::Adapter;
 use crate::ca::settings::{Account, Conditions, Form, Setting, Values};
 use crate::ca::validation::Method;
@@ -21,6 +21,7 @@ pub const KEYS: &[&str] = &[
     "label",
     "method",
     "follow_aliases",
+    "skip_approval",
     "rate",
     "caa_names",
     "ca_file",
@@ -32,7 +33,7 @@ pub const KEYS: &[&str] = &[
 /// DigiCert, as the configuration sees it.
 pub static ADAPTER: Adapter = Adapter {
     kind: &KIND,
-    issuing: None,
+    issuing: Some(&issuing::KIND),
     keys: KEYS,
     settings: SETTINGS,
     url_hint: "for DigiCert https://www.digicert.com/services/v2, in the EU https://certcentral.digicert.eu/services/v2",
@@ -59,6 +60,7 @@ const SETTINGS: &[Setting] = &[
     Setting::optional("label", Form::Choice(&["_dnsauth", "apex"])),
     Setting::optional("method", Form::Choice(&["txt", "cname"])),
     Setting::common("follow_aliases"),
+    Setting::optional("skip_approval", Form::Flag(true)),
     Setting::common("rate"),
     Setting::common("caa_names"),
     Setting::common("ca_file"),
@@ -116,6 +118,7 @@ fn connect(account: Account<'_>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Valida
             "apex" => Label::Apex,
             _ => Label::DnsAuth,
         },
+        skip_approval: values.flag("skip_approval"),
         organisations: organisations.collect(),
         reach,
     };

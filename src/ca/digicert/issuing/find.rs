@@ -1,0 +1,203 @@
+//! Looking for an order whose answer was lost, and the pages of the list of orders.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::super::DigiCert;
+use super::super::entry::number;
+use super::SURE_AFTER;
+use super::wire::{self, Kinship, NOT};
+use crate::ca::CaError;
+use crate::ca::csr::Sight;
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Call, Kind};
+use crate::ca::issuing::{Fetched, Found, Intent, Issuing, OrderKey, Predecessor, Succession};
+use crate::ca::json;
+use crate::issuance::OrderState;
+
+/// A list that goes on for more rows is answered wrongly.
+const MOST_ROWS: usize = 500_000;
+/// Dates may be days in a time zone that is not named.
+const A_DAY: SignedDuration = SignedDuration::from_hours(36);
+/// When to look again for an order that shows neither tag nor key yet.
+const UNCLEAR: SignedDuration = SignedDuration::from_secs(60);
+
+/// The rows of a list on all its pages.
+pub(super) struct Listed {
+    /// Each once; or why it cannot be read.
+    pub(super) rows: Vec<Result<Value, String>>,
+    /// Whether the list came to its end.
+    pub(super) is_whole: bool,
+}
+
+impl DigiCert {
+    /// See [`Issuing::find`].
+    pub(super) async fn found(&self, intent: &Intent) -> Result<Found, CaError> {
+        if let Some(Predecessor {
+            key,
+            way: Succession::Reissue,
+        }) = &intent.after
+        {
+            return self.reissued(intent, key).await;
+        }
+        let name = intent.subject.common_name();
+        // How DigiCert writes an internationalised name is not known: then every order is looked at.
+        let by_name = [("filters[common_name]", name.to_owned())];
+        let filters: &[_] = match name.contains("xn--") {
+            true => &[],
+            false => &by_name,
+        };
+        let subject = clean(&intent.tag);
+        let listed = self
+            .order_rows("look for the order", subject, filters)
+            .await?;
+        let (keys, unreadable) = candidates(&listed.rows, intent);
+        // What cannot be read may be the order.
+        let mut unclear = unreadable > 0 || !listed.is_whole;
+        for key in keys {
+            let details = self.order_details("look for the order", &key).await?;
+            let order = self.seen(&key, &details)?;
+            let mut kinship = wire::kinship(intent, &details);
+            if kinship == Kinship::Unclear && order.state == OrderState::Issued {
+                kinship = self.by_certificate(intent, &key).await?;
+            }
+            match kinship {
+                Kinship::Ours => {
+                    let order = self.with_reasons(order, &details).await?;
+                    return Ok(Found::Order(Box::new(order)));
+                }
+                Kinship::NotOurs => {}
+                Kinship::Unclear => unclear |= !order.state.has_failed(),
+            }
+        }
+        Ok(self.not_found(intent, unclear))
+    }
+
+    /// What the certificate of an order tells, whose details show neither tag nor request.
+    async fn by_certificate(&self, intent: &Intent, key: &OrderKey) -> Result<Kinship, CaError> {
+        Ok(match self.fetch(key).await? {
+            Fetched::NotYet => Kinship::Unclear,
+            Fetched::Certificates(found) if has_key(&found, intent) => Kinship::Ours,
+            Fetched::Certificates(_) => Kinship::NotOurs,
+        })
+    }
+
+    /// Whether a reissue was taken: the order shows our request, is at work on one, or has a
+    /// certificate for our key.
+    async fn reissued(&self, intent: &Intent, before: &OrderKey) -> Result<Found, CaError> {
+        let key = OrderKey {
+            reference: before.reference.clone(),
+            certificate: before.certificate.as_ref().map(|old| format!("{NOT}{old}")),
+        };
+        let details = self.order_details("look for the reissue of", &key).await?;
+        let order = self.seen(&key, &details)?;
+        let is_at_work = details["status"] == "reissue_pending";
+        let kinship = match wire::kinship(intent, &details) {
+            Kinship::Ours => Kinship::Ours,
+            // The tag that it shows may be that of the order before.
+            _ if is_at_work => Kinship::Ours,
+            _ if order.state == OrderState::Issued => {
+                let plain = OrderKey::new(before.reference.clone());
+                self.by_certificate(intent, &plain).await?
+            }
+            other => other,
+        };
+        Ok(match kinship {
+            Kinship::Ours => Found::Order(Box::new(order)),
+            Kinship::NotOurs => self.not_found(intent, false),
+            Kinship::Unclear => self.not_found(intent, true),
+        })
+    }
+
+    fn not_found(&self, intent: &Intent, unclear: bool) -> Found {
+        let now = self.http.clock.now();
+        if unclear {
+            return Found::NotYet {
+                look_at: now.saturating_add(UNCLEAR).unwrap_or(Timestamp::MAX),
+            };
+        }
+        intent.not_found(SURE_AFTER, self.http.longest_effect(), now)
+    }
+
+    /// Every row of the list of orders, page by page until `page.total`.
+    pub(super) async fn order_rows(
+        &self,
+        verb: &'static str,
+        subject: String,
+        filters: &[(&'static str, String)],
+    ) -> Result<Listed, CaError> {
+        let path = ["order", "certificate"];
+        let mut call = Call::new(Kind::List, verb, subject, &path).by_get();
+        call.query = filters.to_vec();
+        let mut seen = BTreeSet::new();
+        let (mut listed, mut count, mut unreadable) = (Vec::new(), 0, 0);
+        loop {
+            let page = self.page(&call, "orders", count).await?;
+            let known = seen.len() + unreadable;
+            for row in &page.rows {
+                count += 1;
+                let row = json::read(row).map(|read| read.value);
+                match row.as_ref().map(|row| row.get("id").and_then(number)) {
+                    // A list that changes between two pages shows a row twice.
+                    Ok(Some(id)) if !seen.insert(id.clone()) => continue,
+                    Ok(Some(_)) => {}
+                    _ => unreadable += 1,
+                }
+                listed.push(row);
+            }
+            let shown = seen.len() + unreadable;
+            let is_over = page.total.is_some_and(|total| count >= total);
+            if page.rows.is_empty() || is_over {
+                let is_whole = page.total.is_none_or(|total| shown >= total);
+                return Ok(Listed {
+                    rows: listed,
+                    is_whole,
+                });
+            }
+            if shown == known || count > MOST_ROWS {
+                return Ok(Listed {
+                    rows: listed,
+                    is_whole: false,
+                });
+            }
+        }
+    }
+}
+
+/// The orders that may be the one, the newest first, and how many rows of the time of the order
+/// cannot be read.
+fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<OrderKey>, usize) {
+    let since = intent
+        .submitted_at
+        .and_then(|at| at.checked_sub(A_DAY).ok());
+    let before = intent.after.as_ref().map(|one| one.key.reference.as_str());
+    let wanted = intent.subject.common_name();
+    let (mut found, mut unreadable) = (Vec::new(), 0);
+    for row in rows {
+        let Ok(row) = row else {
+            unreadable += 1;
+            continue;
+        };
+        let made = wire::created(row);
+        if since.zip(made).is_some_and(|(since, at)| at < since) {
+            continue;
+        }
+        match wire::order(row) {
+            Ok(order) if before == Some(&*order.key.reference) => {}
+            Ok(order) if order.names.is_empty() || order.names.iter().any(|one| one == wanted) => {
+                found.push((made, OrderKey::new(order.key.reference)));
+            }
+            Ok(_) => {}
+            Err(_) => unreadable += 1,
+        }
+    }
+    found.sort_by_key(|(made, key)| std::cmp::Reverse((*made, key.reference.parse::<u64>().ok())));
+    (found.into_iter().map(|(_, key)| key).collect(), unreadable)
+}
+
+fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {
+    let mut sights = found.iter().filter_map(|der| Sight::of(der).ok());
+    sights.any(|sight| sight.public_key == intent.csr.public_key())
+}

@@ -1,0 +1,154 @@
+//! Revocation: of one certificate by its id or its serial number, since revoking an order revokes its
+//! duplicates too. Without the right to approve it is a request, which is read until an administrator
+//! has decided.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::super::DigiCert;
+use super::super::entry::{is_id, number};
+use super::wire::{self, REQUEST};
+use crate::ca::csr;
+use crate::ca::http::redact::clean;
+use crate::ca::http::{Body, Call, Kind};
+use crate::ca::issuing::{Order, OrderKey, Revocation, RevocationWish};
+use crate::ca::{CaError, Failure};
+use crate::issuance::{OrderState, RevocationReason};
+
+/// The request that a key names, where it is that of a revocation.
+pub(super) fn request_of(key: &OrderKey) -> Option<&str> {
+    key.certificate.as_deref()?.strip_prefix(REQUEST)
+}
+
+impl DigiCert {
+    /// See [`crate::ca::issuing::Issuing::revoke`].
+    pub(super) async fn revocation(
+        &self,
+        key: &OrderKey,
+        wish: &RevocationWish,
+    ) -> Result<Revocation, CaError> {
+        if let Some(request) = request_of(key) {
+            return self.asked_before(key, request).await;
+        }
+        let details = self.order_details("read the order", key).await?;
+        let known = self.seen(&OrderKey::new(key.reference.clone()), &details)?;
+        let wanted = csr::serial(&wish.serial);
+        let is_present = known.serial.as_ref() == Some(&wanted);
+        let is_over = details["status"] == "revoked";
+        if is_over || known.state == OrderState::Revoked && is_present {
+            return Ok(Revocation::Done);
+        }
+        if let Some(request) = open_request(&details) {
+            return Ok(taken(key, &request));
+        }
+        let id = wire::certificate_id(&details).filter(|_| is_present);
+        let digits = wanted.to_uppercase();
+        let number = match digits.len() % 2 {
+            0 => digits,
+            _ => format!("0{digits}"),
+        };
+        let path = ["certificate", id.as_ref().unwrap_or(&number), "revoke"];
+        let verb = "revoke the certificate of";
+        let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), &path);
+        call.method = Method::PUT;
+        let mut body = json!({
+            "revocation_reason": word(wish.reason),
+            "comments": wish.comment.clone().unwrap_or_else(|| wish.reason.to_string()),
+        });
+        if self.settings.skip_approval {
+            body["skip_approval"] = json!(true);
+        }
+        call.body = Body::Json(body);
+        let answer = match self.order_call(&call).await {
+            Ok(answer) => answer,
+            Err(error) if is_revoked_already(&error) => return Ok(Revocation::Done),
+            Err(error) => return Err(error),
+        };
+        // 204 is done; 201 is a request that waits for an administrator.
+        if answer.body.trim().is_empty() {
+            return Ok(Revocation::Done);
+        }
+        let made = self.json(&call, &answer)?.value;
+        let request = made.get("id").and_then(self::number);
+        Ok(match request {
+            Some(request) => taken(key, &request),
+            None => Revocation::Taken(OrderKey::new(key.reference.clone())),
+        })
+    }
+
+    async fn asked_before(&self, key: &OrderKey, request: &str) -> Result<Revocation, CaError> {
+        let found = self.revocation_request(key, request).await?;
+        match found.state {
+            OrderState::Revoked => Ok(Revocation::Done),
+            OrderState::Rejected => {
+                let call = Call::new(Kind::Read, "revoke", clean(&key.reference), &[]);
+                let why = format!("an administrator rejected request {request}");
+                let error = self.http.error(Failure::Refused, &call, &why);
+                Err(error.with_hint("Ask the administrators of CertCentral, then ask again."))
+            }
+            _ => Ok(Revocation::Taken(key.clone())),
+        }
+    }
+
+    /// How the request for a revocation stands, told as an order.
+    pub(super) async fn revocation_request(
+        &self,
+        key: &OrderKey,
+        request: &str,
+    ) -> Result<Order, CaError> {
+        let path = ["request", request];
+        let call = Call::new(Kind::Read, "read request", clean(request), &path).by_get();
+        if !is_id(request) {
+            let why = "the id of a request is a number";
+            return Err(self.http.error(Failure::Refused, &call, why));
+        }
+        let answer = self.order_call(&call).await?;
+        let value = self.json(&call, &answer)?.value;
+        let status = value["status"].as_str().unwrap_or_default().to_owned();
+        let waits =
+            "an administrator must approve it in CertCentral, under Certificates > Requests";
+        let (state, words) = match status.as_str() {
+            "approved" => (OrderState::Revoked, None),
+            "rejected" => (OrderState::Rejected, Some("rejected".to_owned())),
+            "pending" | "needs_approval" | "submitted" => {
+                (OrderState::AwaitsPerson, Some(format!("{status}: {waits}")))
+            }
+            _ => (OrderState::Unknown(clean(&status)), None),
+        };
+        let mut order = Order::new(key.clone(), state);
+        order.words = words;
+        Ok(order)
+    }
+}
+
+fn taken(key: &OrderKey, request: &str) -> Revocation {
+    Revocation::Taken(OrderKey {
+        reference: key.reference.clone(),
+        certificate: Some(format!("{REQUEST}{request}")),
+    })
+}
+
+/// A request for a revocation that nobody has decided.
+fn open_request(details: &Value) -> Option<String> {
+    let requests = details["requests"].as_array()?;
+    let is_open = |one: &&Value| one["type"] == "revoke" && one["status"] == "pending";
+    number(&requests.iter().find(is_open)?["id"])
+}
+
+/// Its code is not documented.
+fn is_revoked_already(error: &CaError) -> bool {
+    let words = error.message.to_lowercase();
+    let says = |text: &str| words.contains(text);
+    error.failure == Failure::Refused && (says("already revoked") || says("already_revoked"))
+}
+
+/// DigiCert, "Revoke certificate".
+fn word(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::Unspecified => "unspecified",
+        RevocationReason::KeyCompromise => "keyCompromise",
+        RevocationReason::AffiliationChanged => "affiliationChanged",
+        RevocationReason::Superseded => "superseded",
+        RevocationReason::CessationOfOperation => "cessationOfOperation",
+    }
+}
