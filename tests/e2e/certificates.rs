@@ -3,6 +3,7 @@
 
 mod autodns;
 mod deaths;
+mod digicert;
 mod internetx;
 mod proofs;
 mod refusals;
