@@ -45,6 +45,13 @@ impl Named {
             })
         };
         let example = || format!("write it as \"{EXAMPLE}\"");
+        if let Some(extra) = named_driver(scheme, rest) {
+            // The rest may hold a password.
+            return no(
+                "names a driver of another program",
+                format!("write it without `{extra}`: \"postgres://…\""),
+            );
+        }
         if !is("sqlite") {
             return no(
                 "must be sqlite: and the path of a file, without parameters, or postgres://…",
@@ -55,6 +62,7 @@ impl Named {
             return Ok(Self::Memory);
         }
         if let Some((path, _)) = rest.split_once(['?', '#']) {
+            let path = without_file_scheme(path);
             return no(
                 "must be sqlite: and the path of a file, without parameters",
                 format!(
@@ -79,20 +87,14 @@ impl Named {
                 "names a folder, not a file",
                 format!("name a file in it: \"sqlite:{path}prevalidate.db\""),
             ),
-            path if path
-                .get(..5)
-                .is_some_and(|start| start.eq_ignore_ascii_case("file:")) =>
-            {
-                let path = match path[5..].trim_start_matches('/') {
-                    bare if path[5..].starts_with('/') => format!("/{bare}"),
-                    bare => bare.to_owned(),
-                };
-                no(
+            path => match without_file_scheme(path) {
+                bare if bare == path => Ok(Self::File(PathBuf::from(path))),
+                bare if bare.is_empty() || bare == "/" => no("names no file", example()),
+                bare => no(
                     "holds a URI of SQLite's own",
-                    format!("write \"sqlite:{path}\", without file:"),
-                )
-            }
-            path => Ok(Self::File(PathBuf::from(path))),
+                    format!("write \"sqlite:{bare}\", without file:"),
+                ),
+            },
         }
     }
 
@@ -104,6 +106,39 @@ impl Named {
             other => other,
         }
     }
+}
+
+/// What stands in a URL of PostgreSQL for another program: SQLAlchemy's `postgresql+psycopg://` and
+/// Java's `jdbc:postgresql://`.
+fn named_driver(scheme: &str, rest: &str) -> Option<String> {
+    let is_postgres = |scheme: &str| {
+        ["postgres", "postgresql"]
+            .iter()
+            .any(|name| scheme.eq_ignore_ascii_case(name))
+    };
+    if scheme.eq_ignore_ascii_case("jdbc") {
+        let inner = rest.split_once(':').map(|(inner, _)| inner);
+        return inner
+            .filter(|inner| is_postgres(inner))
+            .map(|_| "jdbc:".to_owned());
+    }
+    let (name, driver) = scheme.split_once('+')?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric();
+    let is_driver = driver.len() <= 20 && driver.chars().all(is_plain);
+    (is_postgres(name) && is_driver).then(|| format!("+{driver}"))
+}
+
+/// The path of a URI of SQLite's own, `file:PATH` or `file:///PATH`, also behind `//`; any other
+/// text as it is.
+fn without_file_scheme(text: &str) -> String {
+    let uri = text.trim_start_matches('/');
+    let scheme = uri.get(..5);
+    if !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:")) {
+        return text.to_owned();
+    }
+    let path = &uri[5..];
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", path.trim_start_matches('/'))
 }
 
 #[cfg(test)]
@@ -152,7 +187,16 @@ mod tests {
             ("sqlite:file:///x.db", "\"sqlite:/x.db\""),
             ("sqlite:FILE:x.db", "\"sqlite:x.db\""),
             ("sqlite://file:x.db", "\"sqlite:x.db\""),
-            ("sqlite:file:x.db?mode=ro", "x.db"),
+            ("sqlite:file:x.db?mode=ro", "\"sqlite:x.db\""),
+            ("sqlite:file:///x.db?mode=ro", "\"sqlite:/x.db\""),
+            ("sqlite:///FILE:/x.db?cache=shared#1", "\"sqlite:/x.db\""),
+            ("sqlite:file:", "prevalidate.db"),
+            ("postgresql+psycopg2://u:p@db/x", "without `+psycopg2`"),
+            ("Postgres+asyncpg://db/x", "without `+asyncpg`"),
+            ("jdbc:postgresql://db/x?user=u", "without `jdbc:`"),
+            ("jdbc:oracle:thin:@db", "prevalidate.db"),
+            ("sqlite:file::memory:", "sqlite::memory:"),
+            ("sqlite:file::memory:?cache=shared", "sqlite::memory:"),
             ("/var/lib/p/s.db", "prevalidate.db"),
             ("", "prevalidate.db"),
         ] {
