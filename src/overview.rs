@@ -344,6 +344,13 @@ fn view(
         (None, None, Some(error)) => error.clone(),
         (None, None, None) => decision.why.clone(),
     };
+    let reason = match finding::unsaid_doubt(&observed, &reason) {
+        // What the CA says of a domain whose proof counts changes nothing about it.
+        Some(doubt) if !rests && end.is_none() => {
+            format!("{reason}; the CA's answer is in doubt: {doubt}")
+        }
+        _ => reason,
+    };
     let bogus = attempt.bogus.clone().filter(|_| !rests);
     let is_dns_step = attempt.dns_failed || finding::is_dns(&decision.step);
     let registration = observed.sighting.registration();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::DomainView;
 use super::danger::{Danger, Gravity};
-use crate::prevalidation::{Lateness, State, Step};
+use crate::prevalidation::{Lateness, Observed, State, Step};
 use crate::text::{cause, relative};
 
 /// Whether a step is one in DNS.
@@ -14,6 +14,12 @@ pub(super) fn is_dns(step: &Step) -> bool {
         step,
         Preflight | Publish { .. } | Look { .. } | Remove { .. }
     )
+}
+
+/// What the CA's answer says yes and no to, where `reason` does not tell it.
+pub(super) fn unsaid_doubt<'a>(observed: &'a Observed, reason: &str) -> Option<&'a str> {
+    let doubt = observed.sighting.registration()?.doubt.as_deref()?;
+    (!reason.contains(doubt)).then_some(doubt)
 }
 
 impl DomainView {

@@ -265,10 +265,12 @@ impl Task {
     /// again.
     pub(super) fn not_seen(&mut self, worker: &Worker, mut words: String, now: Timestamp) {
         let found = self.registration();
-        // VALID was true before a renewal too: these words must not contradict the CA's.
-        let verdict = match found.map(|found| &found.status) {
-            Some(Status::Valid) => "shows no newer proof yet",
-            _ => "does not see it yet",
+        // VALID was true before a renewal too: these words must not contradict the CA's. Neither
+        // may they where it says yes and no at once.
+        let verdict = match found {
+            Some(found) if found.status == Status::Valid => "shows no newer proof yet".to_owned(),
+            Some(found) if found.doubt.is_some() => format!("says {}", found.status),
+            _ => "does not see it yet".to_owned(),
         };
         if let Some(doubt) = found.and_then(|found| found.doubt.as_ref()) {
             words = format!("{words}; its answer is in doubt: {doubt}");

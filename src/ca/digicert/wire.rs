@@ -161,7 +161,13 @@ fn status(
         ));
     }
     match end {
-        Some(end) if end > now => Status::Valid,
+        Some(end) if end > now => {
+            if word == Some("expired") {
+                let why = "the status is expired but the end of the proof is to come";
+                entry.doubts.push(why.to_owned());
+            }
+            Status::Valid
+        }
         Some(_) => Status::Expired,
         // Validated once, and no end is stated: then the rules alone tell it.
         None if proof.is_some() && word == Some("expired") => Status::Expired,
@@ -250,6 +256,21 @@ mod tests {
             "dcv_approval_datetime": "2026-11-01", "status": "active",
         }));
         assert_eq!((status, end), (Status::Valid, None));
+    }
+
+    #[test]
+    fn a_word_that_the_dates_contradict_is_told() {
+        let found = |word: &str| {
+            let fields = json!({"status": word, "dcv_expiration_datetime": "2027-03-01T00:00:00Z"});
+            read(&fields, &TXT).registration
+        };
+        let odd = found("expired");
+        let words = "the status is expired but the end of the proof is to come";
+        assert_eq!(
+            (odd.status, odd.doubt.as_deref()),
+            (Status::Valid, Some(words))
+        );
+        assert_eq!(found("active").doubt, None);
     }
 
     #[test]

@@ -199,9 +199,20 @@ fn registration(
         None => Status::NotValidated,
         Some(written) => match word(written).as_str() {
             "VALIDATED" => Status::Valid,
-            "EXPIRED" => Status::Expired,
-            "NOTVALIDATED" if challenge.is_some() => Status::Pending,
-            "NOTVALIDATED" => Status::NotValidated,
+            word @ ("EXPIRED" | "NOTVALIDATED") => {
+                let is_proven = validated_at.is_some_and(|at| at <= now) || word == "EXPIRED";
+                if is_proven && expires_at.is_some_and(|end| end > now) {
+                    entry.doubts.push(format!(
+                        "the status is {} but `expirationDate` is to come",
+                        clean(written)
+                    ));
+                }
+                match word {
+                    "EXPIRED" => Status::Expired,
+                    _ if challenge.is_some() => Status::Pending,
+                    _ => Status::NotValidated,
+                }
+            }
             _ => {
                 let unknown = clean(written);
                 entry.doubts.push(format!(
@@ -308,6 +319,26 @@ mod tests {
         let odd = status_of(&json!({"status": "Revalidating"}));
         assert_eq!(odd.status, Status::Unknown("Revalidating".to_owned()));
         assert!(odd.doubt.unwrap().contains("not known to this version"));
+    }
+
+    #[test]
+    fn a_no_beside_dates_that_show_a_proof_is_told_in_the_words_of_both() {
+        let dates = |status: &str, made: &str, end: &str| {
+            let fields = json!({"status": status, "validationDate": made, "expirationDate": end});
+            let found = status_of(&fields);
+            (found.status, found.doubt)
+        };
+        for (written, meant) in [
+            ("EXPIRED", Status::Expired),
+            ("NOT_VALIDATED", Status::NotValidated),
+        ] {
+            let words = format!("the status is {written} but `expirationDate` is to come");
+            assert_eq!(
+                dates(written, "2026-11-01", "2027-03-01"),
+                (meant.clone(), Some(words))
+            );
+            assert_eq!(dates(written, "2026-05-01", "2026-11-01"), (meant, None));
+        }
     }
 
     #[test]

@@ -265,19 +265,22 @@ impl<'a> Entry<'a> {
                 Status::Expired
             }
             "VALID" => Status::Valid,
-            "PENDING" => Status::Pending,
+            "PENDING" => {
+                self.doubt_a_no("PENDING", validated, has_ended, dates);
+                Status::Pending
+            }
             "EXPIRED" => {
                 if ended == Some(false) && ends_at.is_some_and(|end| end > now) {
                     self.doubt(
                         "the status is EXPIRED but `expired` is false and `timeExpired` is to come",
                     );
+                } else if ended != Some(true) {
+                    self.doubt_a_no("EXPIRED", validated, has_ended, dates);
                 }
                 Status::Expired
             }
             "NOT_VALIDATED" => {
-                if validated == Some(true) && !has_ended {
-                    self.doubt("the status is NOT_VALIDATED but `validated` is true");
-                }
+                self.doubt_a_no("NOT_VALIDATED", validated, has_ended, dates);
                 Status::NotValidated
             }
             _ => {
@@ -287,6 +290,18 @@ impl<'a> Entry<'a> {
                 ));
                 Status::Unknown(unknown)
             }
+        }
+    }
+
+    /// A status that says no beside fields that say yes.
+    fn doubt_a_no(&mut self, word: &str, validated: Option<bool>, has_ended: bool, dates: &Dates) {
+        if has_ended {
+            return;
+        }
+        if validated == Some(true) {
+            self.doubt(format!("the status is {word} but `validated` is true"));
+        } else if validated.is_none() && dates.show_a_proof() {
+            self.doubt(format!("the status is {word} but the dates show a proof"));
         }
     }
 

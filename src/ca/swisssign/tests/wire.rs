@@ -150,7 +150,37 @@ fn a_status_is_compared_without_case_and_the_safest_reading_of_a_contradiction_c
         (
             json!({"status": "PENDING", "validated": true, "timeExpired": future}),
             Status::Pending,
+            true,
+        ),
+        (
+            json!({"status": "PENDING", "validated": true, "randomValue": RANDOM}),
+            Status::Pending,
+            true,
+        ),
+        (
+            json!({"status": "PENDING", "validated": true, "expired": true}),
+            Status::Pending,
             false,
+        ),
+        (
+            json!({"status": "PENDING", "validated": false, "timeValidated": past, "timeExpired": future}),
+            Status::Pending,
+            false,
+        ),
+        (
+            json!({"status": "PENDING", "timeValidated": past, "timeExpired": future}),
+            Status::Pending,
+            true,
+        ),
+        (
+            json!({"status": "NOT_VALIDATED", "timeValidated": past, "timeExpired": future}),
+            Status::NotValidated,
+            true,
+        ),
+        (
+            json!({"status": "EXPIRED", "validated": true}),
+            Status::Expired,
+            true,
         ),
         (
             json!({"status": "REVIEW"}),
@@ -187,6 +217,22 @@ fn a_status_is_compared_without_case_and_the_safest_reading_of_a_contradiction_c
             "{fields}: {:?}",
             got.doubt
         );
+    }
+}
+
+#[test]
+fn a_no_beside_a_yes_is_told_in_the_words_of_both_fields() {
+    for (fields, words) in [
+        (
+            json!({"status": "PENDING", "validated": true}),
+            "the status is PENDING but `validated` is true",
+        ),
+        (
+            json!({"status": "Expired", "validated": true}),
+            "the status is EXPIRED but `validated` is true",
+        ),
+    ] {
+        assert_eq!(read(fields).doubt.as_deref(), Some(words));
     }
 }
 
