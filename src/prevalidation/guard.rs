@@ -66,7 +66,7 @@ impl Count {
     fn in_doubt(&self) -> String {
         let doubt = self.doubt.as_ref();
         doubt.map_or_else(String::new, |doubt| {
-            format!(" (the CA's answer cannot be read: {doubt})")
+            format!(" (the CA's answer is in doubt: {doubt})")
         })
     }
 }
@@ -77,9 +77,10 @@ impl fmt::Display for Alarm {
             Self::RegistrationsVanished(c) => {
                 write!(
                     f,
-                    "{} no longer in the CA's list for {}",
+                    "{} no longer in the CA's list for {}{}",
                     c.share("registration", ("is", "are")),
-                    c.among
+                    c.among,
+                    c.in_doubt()
                 )
             }
             Self::ProofsVanished(c) => {
@@ -189,8 +190,9 @@ impl Comparison {
         }
     }
 
-    /// What of it concerns too many of the client's domains.
-    pub fn alarms(&self, client: &str) -> Vec<Alarm> {
+    /// What of it concerns too many of the client's domains. `unreadable`: the first entry of the
+    /// list that could not be read, and may be one of those that vanished.
+    pub fn alarms(&self, client: &str, unreadable: Option<&String>) -> Vec<Alarm> {
         let count = |affected, known| Count {
             among: client.to_owned(),
             affected,
@@ -199,10 +201,10 @@ impl Comparison {
         };
         let mut alarms = Vec::new();
         if is_mass(self.vanished, self.registered) {
-            alarms.push(Alarm::RegistrationsVanished(count(
-                self.vanished,
-                self.registered,
-            )));
+            alarms.push(Alarm::RegistrationsVanished(Count {
+                doubt: unreadable.cloned(),
+                ..count(self.vanished, self.registered)
+            }));
         }
         if is_mass(self.lost, self.proved) {
             alarms.push(Alarm::ProofsVanished(Count {
@@ -325,7 +327,7 @@ mod tests {
             let mut comparison = Comparison::default();
             let seen = Sighting::Present(shown(ends));
             comparison.take(&before, &seen, &policy, now);
-            comparison.alarms("client").len()
+            comparison.alarms("client", None).len()
         };
         // 198 days end in the morning of the 27th.
         let rule = policy.reuse.end_of("2026-07-13T09:18:00Z".parse().unwrap());

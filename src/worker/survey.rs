@@ -156,7 +156,7 @@ impl Worker {
         let comparison = self
             .compare(target, &mut listed, &covering, listing.read_at, keep)
             .await?;
-        alarms.extend(comparison.alarms(&target.key));
+        alarms.extend(comparison.alarms(&target.key, listing.unreadable.first()));
         Ok(Survey {
             alarms,
             unmanaged,

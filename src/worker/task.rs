@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 mod entries;
+mod listed;
 mod orders;
 
 use super::Worker;
@@ -360,24 +361,6 @@ impl Task {
                 format!("the CA gave no random value that can be published: {doubt}"),
                 now,
             );
-        }
-    }
-
-    /// The answer to `register` was lost or said "exists", and the client's list does not show the
-    /// name.
-    pub(super) fn not_registered(&mut self, worker: &Worker, now: Timestamp) {
-        // Without an error it was a process that died before it asked: nothing speaks against
-        // asking.
-        let Some(last) = self.observed.attempt.last_error.clone() else {
-            return self.went_well();
-        };
-        let text = format!("not in the CA's list after `register`: {last}");
-        if self.observed.attempt.failures >= 2 {
-            self.observed.attempt.failures = 0;
-            self.hold(worker, text, now);
-        } else {
-            self.wait(worker, text, None, now);
-            self.observed.attempt.last_error = Some(last);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod by_provider;
+mod ca_answers;
 mod certificates;
 mod crash;
 mod digicert;

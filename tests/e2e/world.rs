@@ -285,6 +285,13 @@ timeout = "1s"
         text
     }
 
+    /// The same with the world's CA at another address.
+    pub fn with_ca_at(mut self, world: &World, url: &str) -> Self {
+        let (ca, client) = self.own(world);
+        self.instead = Some((ca.replace(&world.ca.url(), url), client));
+        self
+    }
+
     /// The section of the world's own CA, and the head of its client.
     fn own(&self, world: &World) -> (String, String) {
         let ca = format!(

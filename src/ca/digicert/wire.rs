@@ -34,8 +34,11 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
         shown
     };
     let reference = value.get("id").and_then(number);
-    let reference = reference.ok_or_else(|| format!("a domain without an `id`: {}", excerpt()))?;
     let written = value.get("name").and_then(Value::as_str);
+    let reference = reference.ok_or_else(|| {
+        let named = written.map_or_else(String::new, |name| format!(" {}", clean(name)));
+        format!("a domain{named} without an `id`: {}", excerpt())
+    })?;
     let written = written.ok_or_else(|| format!("a domain without a `name`: {}", excerpt()))?;
     let domain = name_of(written).ok_or_else(|| format!("`{}` is no domain", clean(written)))?;
     if let Some(fault) = &text.fault {

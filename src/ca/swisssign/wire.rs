@@ -54,7 +54,11 @@ pub(super) fn registration(
         .and_then(Value::as_str)
         .filter(|text| is_reference(text));
     let reference = uuid
-        .ok_or_else(|| format!("an entry without a usable `uuid`: {}", excerpt(value)))?
+        .ok_or_else(|| {
+            let of = value.get("domain").and_then(Value::as_str);
+            let of = of.map_or_else(String::new, |name| format!(" of {}", clean(name)));
+            format!("an entry{of} without a usable `uuid`: {}", excerpt(value))
+        })?
         .to_owned();
     let written = value.get("domain").and_then(Value::as_str);
     let written = written.ok_or_else(|| format!("entry {reference} has no `domain`"))?;

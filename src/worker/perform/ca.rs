@@ -122,6 +122,7 @@ impl Worker {
         match answer {
             Ok(listing) => {
                 self.pauses.answered(&target.ca);
+                let unreadable = listing.unreadable;
                 let mut listed: BTreeMap<_, _> = listing
                     .registrations
                     .into_iter()
@@ -150,7 +151,7 @@ impl Worker {
                         task.observed.attempt.unanswered = unanswered;
                     }
                     if unregistered {
-                        task.not_registered(self, now);
+                        task.not_registered(self, &unreadable, now);
                     }
                     if task.is_unclear() {
                         unclear.push(task);
