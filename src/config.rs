@@ -8,6 +8,7 @@ mod ca;
 mod certificates;
 mod clients;
 mod fault;
+mod files;
 mod find;
 mod hooks;
 pub mod names;
@@ -37,7 +38,7 @@ pub use certificates::{
 };
 pub use fault::{ConfigError, Fault, nearest};
 use find::bounded;
-pub use find::{ENV, Found, find, load, look_for};
+pub use find::{ENV, Found, find, load, load_as_it_stands, look_for};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
@@ -86,6 +87,9 @@ pub struct Settings {
     /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and
     /// while there is such a line no domain leaves the inventory: the bad line may have meant it.
     pub left_out: Vec<Fault>,
+    /// Files of certificates and of trust anchors that are there and cannot be used. Only
+    /// [`load_as_it_stands`] leaves any here.
+    pub unusable: Vec<Fault>,
     /// The lines of keys whose files and secrets are read later; see [`Settings::line_of`].
     lines: BTreeMap<String, usize>,
 }

@@ -2,12 +2,10 @@
 //! message: times as they say them, and no character that does harm.
 
 mod cause;
-mod encoding;
 mod escape;
-pub mod pem;
 mod time;
 
 pub use cause::{cause, hint};
-pub use encoding::{NotText, decode};
 pub use escape::{escape, in_json};
+pub use prevalidate_kit::text::{NotText, decode, pem};
 pub use time::{moment, relative};

@@ -17,7 +17,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-pub use client::{Client, Way, is_not_sent};
+pub use client::{Client, Way, check_identity, check_trusted, is_forbidden, is_not_sent, trusted};
 pub use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::causes::chain;

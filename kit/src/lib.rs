@@ -7,6 +7,7 @@
 //! secret                        where a secret comes from, and reading it
 //! fault                         why something does not work, and what a person can do about it
 //! trust · dial · json · causes  who may change a file; hosts of several addresses; JSON of others; errors in words
+//! text                          files of any encoding, and the certificates and keys in them
 //! ```
 
 pub mod causes;
@@ -18,6 +19,7 @@ mod nearest;
 pub mod pace;
 pub mod secret;
 pub mod table;
+pub mod text;
 pub mod trust;
 
 pub use fault::{Fault, FaultKind};

@@ -9,7 +9,7 @@ use self::init::InitArgs;
 use super::wire::{self, Named};
 use super::{Exit, Failed, Global};
 use crate::ca::settings::read_secret;
-use crate::config::{NotifyBy, Settings};
+use crate::config::{Fault, NotifyBy, Settings};
 use crate::notify::carrier::mail::Letter;
 use crate::notify::carrier::web::Receiver;
 use crate::output::Output;
@@ -39,10 +39,12 @@ pub(super) fn config(
     command: ConfigCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = || wire::settings(global, output);
     match command {
-        ConfigCommand::Check { without_secrets } => check(&settings()?, !without_secrets, output),
-        ConfigCommand::Show => show(&settings()?, output),
+        ConfigCommand::Check { without_secrets } => {
+            let settings = wire::settings_as_they_stand(global, output)?;
+            check(&settings, !without_secrets, output)
+        }
+        ConfigCommand::Show => show(&wire::settings(global, output)?, output),
         ConfigCommand::Init(args) => init::init(global, args, output),
         ConfigCommand::Reference { section } => init::reference(section.as_deref(), output),
     }
@@ -138,7 +140,7 @@ fn doubtful_keys(settings: &Settings) -> Vec<String> {
 
 /// Every secret and file that `run` and `serve` would not get at, with the key that names it.
 fn unreadable_secrets(settings: &Settings) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut faults: Vec<_> = settings.unusable.iter().map(ToString::to_string).collect();
     let told = |failed: Failed| {
         let hint = failed
             .hint
@@ -159,13 +161,15 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             }
         }
     }
-    faults.extend(
-        settings
-            .cas
-            .keys()
-            .filter_map(|name| wire::ca(settings, name, wire::clock()).err().map(told)),
-    );
-    faults.extend(wire::gate(settings, wire::clock()).err().map(told));
+    // What is made of a file that cannot be used fails by it.
+    let is_news = |failed: &Failed| {
+        let mut known = settings.unusable.iter();
+        !known.any(|fault| failed.message.contains(file_of(fault)))
+    };
+    let cas = settings.cas.keys();
+    let cas = cas.filter_map(|name| wire::ca(settings, name, wire::clock()).err());
+    let gate = wire::gate(settings, wire::clock()).err();
+    faults.extend(cas.chain(gate).filter(is_news).map(told));
     for (name, provider) in &settings.providers {
         // What the tables themselves get wrong was said when the configuration was read.
         let built = ProviderSettings::read(&provider.table).map(|adapter| adapter.build());
@@ -207,6 +211,12 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
     faults.extend(wire::hook_keys(settings).err().unwrap_or_default());
     faults.extend(wire::tls(settings).err());
     faults
+}
+
+/// The file that such a fault begins with.
+fn file_of(fault: &Fault) -> &str {
+    let message = fault.message.as_str();
+    message.split_once(": ").map_or(message, |(file, _)| file)
 }
 
 fn show(settings: &Settings, output: &Output) -> Result<Exit, Failed> {

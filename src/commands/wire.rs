@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use prevalidate_kit::http::trusted;
 use prevalidate_kit::pace::Pace;
 use prevalidate_providers::Provider;
 use prevalidate_providers::provider::LiveNameServers;
@@ -33,7 +34,7 @@ pub(super) use self::store::{
 use super::{Exit, Failed, Global};
 use crate::ca::http::Reach;
 use crate::ca::settings::Account;
-use crate::ca::{CaError, Validation};
+use crate::ca::{CaError, Failure, Validation};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
 use crate::output::Output;
@@ -42,11 +43,23 @@ use crate::prevalidation::{Alarm, Policy, RecordName, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
 use crate::store::{Store, StoreError};
-use crate::text::pem;
 use crate::worker::{Ports, Target};
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
+    settings_by(config::load, global, output)
+}
+
+/// The same with files that cannot be used, which the caller tells.
+pub(super) fn settings_as_they_stand(global: &Global, output: &Output) -> Result<Settings, Failed> {
+    settings_by(config::load_as_it_stands, global, output)
+}
+
+fn settings_by(
+    load: impl Fn(&Path) -> Result<Settings, config::ConfigError>,
+    global: &Global,
+    output: &Output,
+) -> Result<Settings, Failed> {
     // One that is not UTF-8 names no file, and says so; it is not as good as absent.
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let refused = |error: config::ConfigError| Failed::new(Exit::Usage, error.to_string());
@@ -57,7 +70,7 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
             Some("name it with --config, or make it root's or your own"),
         );
     }
-    let settings = config::load(&found.path).map_err(refused)?;
+    let settings = load(&found.path).map_err(refused)?;
     let read = format!("the configuration is {}", settings.file.display());
     if found.is_here {
         output.notice(&read);
@@ -222,10 +235,19 @@ pub(super) fn ca(
         .cas
         .get(name)
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    Ok((from.kind.connect)(
-        account(settings, name, from, None)?,
-        clock,
-    )?)
+    (from.kind.connect)(account(settings, name, from, None)?, clock).map_err(unusable)
+}
+
+/// A setting that no call can be made with is wrong here, whatever the CA says.
+fn unusable(error: CaError) -> Failed {
+    let exit = match error.failure {
+        Failure::Settings => Exit::Usage,
+        _ => return error.into(),
+    };
+    Failed {
+        exit,
+        ..error.into()
+    }
 }
 
 /// Everything a worker touches.
@@ -243,7 +265,7 @@ pub(super) fn ports_at(
     let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
     for (name, from) in &settings.cas {
         let account = account(settings, name, from, fleet.as_ref())?;
-        let ca = (from.kind.connect)(account, Arc::clone(&clock))?;
+        let ca = (from.kind.connect)(account, Arc::clone(&clock)).map_err(unusable)?;
         cas.insert(name.clone(), ca);
     }
     let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
@@ -331,20 +353,12 @@ pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, F
             format!("propagation.{key} {}: {why}", path.display()),
         )
     };
-    let read = |key: &str, path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| refused(key, path, &error.to_string()))
-    };
     let extra_roots = match &from.extra_ca_file {
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| refused("extra_ca_file", path, &error.to_string()))?;
-            pem::certificates(&bytes).map_err(|why| refused("extra_ca_file", path, &why))?
-        }
+        Some(path) => trusted(path).map_err(|why| refused("extra_ca_file", path, &why))?,
         None => Vec::new(),
     };
     let trust_anchors = match &from.trust_anchors {
-        Some(path) => Anchors::parse(&read("trust_anchors", path)?)
-            .map_err(|error| refused("trust_anchors", path, &error.to_string()))?,
+        Some(path) => Anchors::read(path).map_err(|why| refused("trust_anchors", path, &why))?,
         None => defaults.trust_anchors,
     };
     let settings = GateSettings {

@@ -6,8 +6,9 @@ use prevalidate_kit::secret::SecretSource;
 use url::Url;
 
 use super::CaSettings;
+use super::files::{self, file};
 use super::quantity::Rate;
-use super::read::{file, is_loopback, plain_url};
+use super::read::{is_loopback, plain_url};
 use super::tree::{Schema, Section};
 use crate::ca::registry::{self, Adapter};
 use crate::ca::settings::{Form, Setting, Value, Values};
@@ -52,6 +53,9 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
             None => whole &= setting.required.is_none(),
         }
     }
+    if let (Some(certificate), Some(key)) = (values.file("certificate"), values.file("key")) {
+        files::identity(&section, certificate, key);
+    }
     let conditions = (shape.conditions)(&values);
     for (key, hint) in conditions.needed {
         section.must_have(key, hint);
@@ -74,7 +78,7 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
         .text("rate")
         .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
     let caa_names = caa_names(&section, shape);
-    let ca_file = file(&section, "ca_file");
+    let ca_file = files::roots(&section, "ca_file");
     let proxy = section
         .text("proxy")
         .and_then(|text| proxy_url(&section, text));

@@ -124,8 +124,19 @@ fn named_file(path: PathBuf, by: &str) -> Result<Found, ConfigError> {
     }
 }
 
-/// Reads a configuration. The error holds every fault of it and of the lists it names.
+/// Reads a configuration. The error holds every fault of it, of the lists and of the files of
+/// certificates that it names.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
+    let settings = load_as_it_stands(path)?;
+    match settings.unusable.is_empty() {
+        true => Ok(settings),
+        false => Err(ConfigError::all(settings.unusable)),
+    }
+}
+
+/// The same with the files that cannot be used in [`Settings::unusable`], for whoever names all that
+/// the service would miss.
+pub fn load_as_it_stands(path: &Path) -> Result<Settings, ConfigError> {
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let one = |cause: String| ConfigError::one(path, cause, "the configuration is one TOML file");
     trust::of_the_configuration(&file)
@@ -136,10 +147,11 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     match std::str::from_utf8(&bytes) {
         Ok(text) => {
             let settings = read::read(path, &file, text)?;
-            let faults = trust::of_its_programs(path, &settings);
+            let mut faults = trust::of_its_programs(path, &settings);
             if faults.is_empty() {
                 Ok(settings)
             } else {
+                faults.extend(settings.unusable);
                 Err(ConfigError::all(faults))
             }
         }

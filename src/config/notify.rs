@@ -7,7 +7,8 @@ use lettre::message::Mailbox;
 use url::{Host, Url};
 
 use super::fault::nearest;
-use super::read::{DAY, HOUR, file, plain_url};
+use super::files;
+use super::read::{DAY, HOUR, plain_url};
 use super::tree::{Schema, Section};
 use crate::notify::carrier::mail::{Begin, Letter};
 use crate::notify::carrier::program::Program;
@@ -169,7 +170,7 @@ fn one(section: &Section<'_>, names: &mut BTreeSet<String>) -> Option<NotifySett
         }
     }
     let allow_private = section.flag("allow_private", false);
-    let ca_file = file(section, "ca_file");
+    let ca_file = files::roots(section, "ca_file");
     let by = match kind {
         Kind::Webhook => webhook(section, allow_private).map(NotifyBy::Web),
         Kind::Chat => {

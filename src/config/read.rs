@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +17,7 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
+use super::files;
 use super::quantity::{Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
@@ -142,15 +143,19 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
     });
     faults.dedup();
     let left_out = reader.left_out.into_inner();
+    let mut unusable = reader.unusable.into_inner();
+    unusable.sort();
     let lines = reader.lines.into_inner();
     match settings {
         Some(settings) if faults.is_empty() => Ok(Settings {
             notices: reader.notices.into_inner(),
             left_out,
+            unusable,
             lines,
             ..settings
         }),
         _ => {
+            faults.extend(unusable);
             faults.extend(left_out);
             Err(ConfigError::all(faults))
         }
@@ -234,6 +239,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         certificates,
         notices: Vec::new(),
         left_out: Vec::new(),
+        unusable: Vec::new(),
         lines: BTreeMap::new(),
     })
 }
@@ -369,21 +375,6 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
     None
 }
 
-/// The path of a file that is there.
-pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
-    let path = section.path(key)?;
-    if !path.is_file() {
-        section.fault(
-            key,
-            format!(
-                "there is no such file (looked from {})",
-                section.reader.folder.display()
-            ),
-        );
-    }
-    Some(path)
-}
-
 /// Whether a CA is a sandbox: no other one stands on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -497,8 +488,8 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
             default_rate
         }),
         roots: addresses(section, "roots"),
-        trust_anchors: file(section, "trust_anchors"),
-        extra_ca_file: file(section, "extra_ca_file"),
+        trust_anchors: files::anchors(section, "trust_anchors"),
+        extra_ca_file: files::roots(section, "extra_ca_file"),
         general,
         zones,
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use prevalidate_kit::secret::SecretSource;
 
+use super::files::file;
 use super::hooks::{self, HookKeySettings};
-use super::read::file;
 use super::tree::{Schema, Section};
 
 pub(super) const SERVER: Schema = Schema {

@@ -4,6 +4,7 @@
 
 mod auto;
 mod certificates;
+mod files;
 mod find;
 mod hooks;
 mod notify;
@@ -701,7 +702,11 @@ fn the_reference_shows_every_key_and_no_other() {
 fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
     let folder = Folder::new();
     folder.write("domains.txt", "example.org\n");
-    let ca_file = folder.write("ca.pem", "");
+    let ca_file = folder.write("ca.pem", files::certificate().0);
+    let anchors = folder.write(
+        "root.ds",
+        ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n",
+    );
     let text: String = REFERENCE
         .lines()
         .filter(|line| !line.starts_with("name = \"MPKI"))
@@ -721,7 +726,7 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
     let ca_file = ca_file.to_str().unwrap();
     let text = text
         .replace("/etc/prevalidate/ca.pem", ca_file)
-        .replace("/etc/prevalidate/root.ds", ca_file);
+        .replace("/etc/prevalidate/root.ds", anchors.to_str().unwrap());
     let text = text
         .replace("/etc/prevalidate/server.pem", ca_file)
         .replace("/etc/prevalidate/server.key", ca_file);

@@ -37,6 +37,8 @@ pub(super) struct Reader {
     pub notices: RefCell<Vec<Fault>>,
     /// Lines of lists that name no domain, and cost no other line.
     pub left_out: RefCell<Vec<Fault>>,
+    /// Files that are there and cannot be used.
+    pub unusable: RefCell<Vec<Fault>>,
     /// Where the keys stand whose files and secrets are read later; those of tables with a name of
     /// their own as `KEY of NAME`.
     pub lines: RefCell<BTreeMap<String, usize>>,
@@ -55,6 +57,7 @@ impl Reader {
             faults: RefCell::default(),
             notices: RefCell::default(),
             left_out: RefCell::default(),
+            unusable: RefCell::default(),
             lines: RefCell::default(),
         }
     }
@@ -212,6 +215,14 @@ impl<'a> Section<'a> {
             message,
             Some(hint.into()),
         );
+    }
+
+    /// Reports a file that is there and cannot be used. Like a secret, it may be another one on the
+    /// machine of the service.
+    pub fn unusable(&self, key: &str, message: impl Into<String>) {
+        let (line, key) = (self.line_of(key), self.key(key));
+        let fault = self.reader.at(line, &key, message.into(), None);
+        self.reader.unusable.borrow_mut().push(fault);
     }
 
     /// Reports a key that must be there, unless it is there (and then wrong, and reported as such).

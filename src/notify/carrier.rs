@@ -9,8 +9,6 @@ pub mod mail;
 pub mod program;
 pub mod web;
 
-use std::path::Path;
-
 use prevalidate_kit::secret::SecretSource;
 use secrecy::SecretString;
 
@@ -30,16 +28,6 @@ async fn secret(what: &str, source: &SecretSource) -> Result<SecretString, Failu
         Ok(Err(error)) => Err(Failure::refused(format!("{what}: {error}"))),
         Err(_) => Err(Failure::refused(format!("{what} could not be read"))),
     }
-}
-
-/// Root certificates in PEM.
-fn roots(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        Failure::refused(format!(
-            "`ca_file` {} cannot be read: {error}",
-            path.display()
-        ))
-    })
 }
 
 /// Words of the other side: on one line, harmless, not too long.

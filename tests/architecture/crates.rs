@@ -6,7 +6,9 @@ use super::{Seen, Source, is_within, none, sources};
 
 /// The kit, from the ground up. A module sees the layers below its own and nothing beside it.
 const KIT: [&[&str]; 4] = [
-    &["causes", "dial", "fault", "json", "nearest", "trust"],
+    &[
+        "causes", "dial", "fault", "json", "nearest", "text", "trust",
+    ],
     &["secret"],
     &["table"],
     &["pace"],

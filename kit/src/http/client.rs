@@ -5,6 +5,7 @@
 //! share of the time; where none is reached, they are named.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,11 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_rustls::rustls::RootCertStore;
 
 use crate::causes::chain;
+use crate::text::pem;
 
 /// A connection that the other side closes just as it is used costs a change its answer.
 const IDLE: Duration = Duration::from_secs(15);
@@ -124,15 +125,24 @@ pub fn is_not_sent(error: &reqwest::Error) -> bool {
     error.is_connect() || error.is_builder()
 }
 
-/// The certificate and the key that this client shows.
+/// The certificate and the key that this client shows. Both files are read as any file in PEM form
+/// is, whatever wrote them.
+///
+/// # Errors
+/// Which of the two files cannot be used, and why. Never anything of the key.
 fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String> {
     let read = |what: &str, file: &Path| {
         std::fs::read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
     };
-    let mut pem = read("certificate", certificate)?;
-    pem.push(b'\n');
-    pem.extend(read("key", key)?);
-    reqwest::Identity::from_pem(&pem).map_err(|_| {
+    let said = |what: &str, file: &Path, why: String| format!("`{what}` {}: {why}", file.display());
+    let chain = pem::certificates(&read("certificate", certificate)?)
+        .map_err(|why| said("certificate", certificate, why))?;
+    let own_key = SecretString::from(
+        pem::private_key(&read("key", key)?).map_err(|why| said("key", key, why))?,
+    );
+    let chain = chain.iter().map(|one| pem::write("CERTIFICATE", one));
+    let both = SecretString::from(chain.collect::<String>() + own_key.expose_secret());
+    reqwest::Identity::from_pem(both.expose_secret().as_bytes()).map_err(|_| {
         format!(
             "`certificate` {} and `key` {} are no certificate and its key in PEM form",
             certificate.display(),
@@ -141,20 +151,68 @@ fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String>
     })
 }
 
+/// Whether this user may not read the file. The user of the monitoring reads a configuration whose
+/// keys are for the service alone: that is no fault of the configuration, and the process that
+/// needs the file says that it cannot read it.
+pub fn is_forbidden(file: &Path) -> bool {
+    let opened = std::fs::File::open(file);
+    opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Whether the two files can be shown as this client's certificate, as far as this user may read
+/// them: told when the configuration is read, before anything is begun.
+///
+/// # Errors
+/// Which of the two files cannot be used, and why. Never anything of the key.
+pub fn check_identity(certificate: &Path, key: &Path) -> Result<(), String> {
+    if is_forbidden(certificate) || is_forbidden(key) {
+        return Ok(());
+    }
+    let shown = identity(certificate, key)?;
+    let client = reqwest::Client::builder().identity(shown);
+    // No roots are needed to try the key.
+    client.tls_certs_only([]).build().map(drop).map_err(|_| {
+        format!(
+            "`key` {} is not the key of `certificate` {}",
+            key.display(),
+            certificate.display()
+        )
+    })
+}
+
 /// The certificates of a file, each of which must be one that can be trusted.
 fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let pem = std::fs::read(file).map_err(|error| error.to_string())?;
-    let mut roots = Vec::new();
-    for (index, found) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let broken = || format!("certificate {} in it cannot be read", index + 1);
-        let found = found.map_err(|_| broken())?;
-        RootCertStore::empty()
-            .add(found.clone())
-            .map_err(|_| broken())?;
-        roots.push(reqwest::Certificate::from_der(&found).map_err(|_| broken())?);
+    let roots = trusted(file)?;
+    let root = |found: &CertificateDer<'_>| {
+        let broken = |_| "holds a certificate that cannot be read".to_owned();
+        reqwest::Certificate::from_der(found).map_err(broken)
+    };
+    roots.iter().map(root).collect()
+}
+
+/// Whether a `ca_file` can be used, as far as this user may read it.
+///
+/// # Errors
+/// Why not.
+pub fn check_trusted(file: &Path) -> Result<(), String> {
+    match is_forbidden(file) {
+        true => Ok(()),
+        false => trusted(file).map(drop),
     }
-    if roots.is_empty() {
-        return Err("holds no certificate in PEM form".to_owned());
+}
+
+/// The certificates of a `ca_file`, each of which can be trusted.
+///
+/// # Errors
+/// Why the file cannot be used.
+pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let roots = pem::certificates(&bytes)?;
+    for (index, found) in roots.iter().enumerate() {
+        let mut store = RootCertStore::empty();
+        if store.add(found.clone()).is_err() {
+            return Err(format!("certificate {} in it cannot be read", index + 1));
+        }
     }
     Ok(roots)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::client::{Client, Way};
+use super::client::{Client, Way, check_trusted};
 use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretSource;
 use crate::table::secrets::read_secret;
@@ -53,6 +53,11 @@ impl HttpSettings {
         let timeout = reader.timeout(DEFAULT_TIMEOUT);
         let rate = reader.rate(per_second, MOST_PER_SECOND);
         let ca_file = reader.text("ca_file").map(PathBuf::from);
+        if let Some(file) = &ca_file
+            && let Err(why) = check_trusted(file)
+        {
+            reader.fault("ca_file", format!("{}: {why}", file.display()));
+        }
         let proxy = match reader.text("proxy") {
             Some(text) => Some(reader.good("proxy", read_proxy(&text))?),
             None => None,

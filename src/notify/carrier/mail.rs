@@ -20,11 +20,12 @@ use secrecy::ExposeSecret;
 use url::Host;
 
 use super::door::Door;
-use super::{roots, said, secret};
+use super::{said, secret};
 use crate::notify::{Carrier, Failure, Notice};
 use crate::text::escape;
 use prevalidate_kit::causes::chain;
 use prevalidate_kit::dial;
+use prevalidate_kit::http::trusted;
 
 /// For a connection; the addresses of a host share it. The notifier bounds the whole delivery.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -195,16 +196,20 @@ impl Mail {
     fn tls(&self) -> Result<TlsParameters, Failure> {
         let mut builder = TlsParameters::builder(self.letter.host.to_string());
         if let Some(path) = &self.ca_file {
-            let wrong = || {
-                Failure::refused(format!(
-                    "`ca_file` {} holds no certificate in PEM form",
-                    path.display()
-                ))
+            let wrong = |why: String| {
+                let gap = if why.starts_with("cannot be read") {
+                    ""
+                } else {
+                    ":"
+                };
+                Failure::refused(format!("`ca_file` {}{gap} {why}", path.display()))
             };
-            let certificate = Certificate::from_pem(&roots(path)?).map_err(|_| wrong())?;
-            builder = builder
-                .certificate_store(CertificateStore::None)
-                .add_root_certificate(certificate);
+            builder = builder.certificate_store(CertificateStore::None);
+            for root in trusted(path).map_err(wrong)? {
+                let root =
+                    Certificate::from_der(root.to_vec()).map_err(|error| wrong(chain(&error)))?;
+                builder = builder.add_root_certificate(root);
+            }
         }
         builder
             .build()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use hickory_proto::dnssec::{Algorithm, DigestType, PublicKeyBuf, TrustAnchors, V
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::super::roots;
+use crate::text::decode;
 
 /// Trust anchors: keys that are believed because the configuration says so. They do not follow a
 /// key roll-over by themselves (RFC 5011): a new version of the program, or of the file, does.
@@ -55,6 +57,17 @@ impl Anchors {
             });
         }
         Ok(Self(Some(anchors)))
+    }
+
+    /// The anchors of a file, whatever program wrote it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+        let text = decode(&bytes).map_err(|fault| format!("{}; {}", fault.message, fault.hint))?;
+        let text = std::str::from_utf8(&text).map_err(|_| "is not UTF-8 text")?;
+        Self::parse(text).map_err(|error| error.to_string())
     }
 
     /// The anchors that count when looking begins at `roots`: none for foreign roots without a

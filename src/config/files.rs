@@ -1,0 +1,61 @@
+//! Files that a setting names. What must hold certificates is read with the configuration, so that a
+//! file that cannot be used is told with all that is wrong, and before anything is begun. Only
+//! `config check` goes on without it, to name the secrets that are wrong too.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use prevalidate_kit::http::{check_identity, check_trusted, is_forbidden};
+
+use super::tree::Section;
+use crate::propagation::dnssec::Anchors;
+
+/// The path of a file that is there.
+pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+    let path = section.path(key)?;
+    let why = match std::fs::metadata(&path) {
+        Ok(found) if found.is_file() => return Some(path),
+        Ok(found) if found.is_dir() => "is a folder, not a file".to_owned(),
+        Ok(_) => "is not a regular file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = section.reader.folder.display();
+            format!("there is no such file (looked from {folder})")
+        }
+        Err(error) => format!("cannot be reached: {error}"),
+    };
+    section.fault(key, why);
+    Some(path)
+}
+
+/// The path of a file of certificates that are to be trusted.
+pub(super) fn roots(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+    let path = file(section, key)?;
+    if path.is_file()
+        && let Err(why) = check_trusted(&path)
+    {
+        section.unusable(key, format!("{}: {why}", path.display()));
+    }
+    Some(path)
+}
+
+/// The path of a file of trust anchors.
+pub(super) fn anchors(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+    let path = file(section, key)?;
+    if path.is_file()
+        && !is_forbidden(&path)
+        && let Err(why) = Anchors::read(&path)
+    {
+        section.unusable(key, format!("{}: {why}", path.display()));
+    }
+    Some(path)
+}
+
+/// A certificate and its key, by which this program says who it is.
+pub(super) fn identity(section: &Section<'_>, certificate: &Path, key: &Path) {
+    let both = [certificate, key];
+    if both.iter().all(|path| path.is_file())
+        && let Err(why) = check_identity(certificate, key)
+    {
+        section.unusable("certificate", why);
+    }
+}
