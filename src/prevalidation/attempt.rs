@@ -101,6 +101,10 @@ pub struct Attempt {
     pub last_proof: Option<Proof>,
     /// When it was noticed that no proof counts any more; the history says so once.
     pub lapsed_at: Option<Timestamp>,
+    /// A lapse that a clock noted which was ahead: the history does not say yet that it was none.
+    /// Found anew at each reading of the row, from `lapsed_at`.
+    #[serde(skip)]
+    pub false_lapse: Option<Timestamp>,
 }
 
 #[allow(
@@ -232,6 +236,7 @@ impl Attempt {
             others_changed: self.others_changed.take(),
             last_proof: self.last_proof.take(),
             lapsed_at: self.lapsed_at,
+            false_lapse: self.false_lapse,
             ..Self::default()
         };
     }

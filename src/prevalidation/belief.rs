@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::Attempt;
 use super::ledger::LedgerEntry;
-use super::observed::Observed;
+use super::observed::{Observed, Sighting};
+use super::registration::{Registration, Status};
 
 /// So far ahead may a moment of the past be: the clocks of several machines differ a little.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -19,6 +20,9 @@ impl Observed {
     /// Without the moments that cannot be true at `now`. A moment of the past counts as `now`, or as
     /// unknown where that is the careful reading; a wait ends at once.
     pub fn believed(mut self, now: Timestamp) -> Self {
+        if let Sighting::Present(found) | Sighting::Missing(found) = &mut self.sighting {
+            believe_sighting(found, self.read_at, now);
+        }
         self.read_at = self.read_at.filter(|&at| !is_ahead(at, now, SKEW));
         believe(&mut self.attempt, now);
         self.ledger
@@ -28,7 +32,27 @@ impl Observed {
     }
 }
 
+/// A reading compares the end of a proof with the clock. One whose clock had passed an end that is
+/// still to come said "expired" whatever the CA said.
+fn believe_sighting(found: &mut Registration, read_at: Option<Timestamp>, now: Timestamp) {
+    let Some(proof) = &mut found.proof else {
+        return;
+    };
+    clamp(&mut proof.first_seen, now, SKEW);
+    let read_at = read_at.filter(|&at| is_ahead(at, now, SKEW));
+    let is_passed_by =
+        |read: Timestamp| proof.expires_at.is_some_and(|end| now < end && end <= read);
+    if found.status == Status::Expired && read_at.is_some_and(is_passed_by) {
+        (found.status, found.doubt) = (Status::Valid, None);
+    }
+}
+
 fn believe(attempt: &mut Attempt, now: Timestamp) {
+    attempt.false_lapse = attempt.lapsed_at.filter(|&at| is_ahead(at, now, SKEW));
+    let proofs = [&mut attempt.last_proof, &mut attempt.renews];
+    for proof in proofs.into_iter().flatten() {
+        clamp(&mut proof.first_seen, now, SKEW);
+    }
     for past in [
         &mut attempt.since,
         &mut attempt.waits_since,
@@ -87,7 +111,7 @@ fn is_ahead(at: Timestamp, now: Timestamp, most: SignedDuration) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::prevalidation::{DomainName, Hold, LedgerState, RecordType, Sighting};
+    use crate::prevalidation::{DomainName, Hold, LedgerState, Proof, RecordType, ReuseTable};
 
     fn observed(at: Timestamp) -> Observed {
         let some = Some(at);
@@ -175,5 +199,48 @@ mod tests {
             let right = observed(now + SignedDuration::from_secs(seconds));
             assert_eq!(right.clone().believed(now), right, "{seconds} s");
         }
+    }
+
+    #[test]
+    fn a_lapse_that_a_clock_noted_which_was_ahead_is_known_to_be_none() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let noted = now + SignedDuration::from_hours(24 * 400);
+        let seen = observed(noted).believed(now).attempt;
+        assert_eq!((seen.lapsed_at, seen.false_lapse), (None, Some(noted)));
+        let right = now - SignedDuration::from_mins(1);
+        let seen = observed(right).believed(now).attempt;
+        assert_eq!((seen.lapsed_at, seen.false_lapse), (Some(right), None));
+    }
+
+    #[test]
+    fn a_reading_by_a_clock_that_had_passed_the_end_makes_no_proof_expired() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let day = |days: i64| now + SignedDuration::from_hours(24 * days);
+        let counts = |status: Status, ends: i64, read: i64| {
+            let mut seen = observed(now);
+            let name = seen.domain.clone();
+            seen.read_at = Some(day(read));
+            seen.sighting = Sighting::Present(Registration {
+                proof: Some(Proof {
+                    validated_at: Some(day(-10)),
+                    expires_at: Some(day(ends)),
+                    ..Proof::default()
+                }),
+                ..Registration::bare("cld-1", name, status)
+            });
+            let seen = seen.believed(now);
+            seen.usable_until(&ReuseTable::default(), now).is_some()
+        };
+        assert!(counts(Status::Expired, 100, 400), "the clock said it");
+        assert!(!counts(Status::Expired, 100, 50), "the CA said it");
+        assert!(!counts(Status::Expired, 100, -1), "the CA said it");
+        assert!(
+            !counts(Status::Expired, -2, 400),
+            "it is over by every clock"
+        );
+        assert!(
+            !counts(Status::Pending, 100, 400),
+            "the CA shows no proof that counts"
+        );
     }
 }

@@ -92,9 +92,14 @@ impl Observed {
         self.is_lapsed(reuse, now) && !self.lapse_is_noted()
     }
 
+    /// Whether the history has an entry about a lapse that was none, and does not say so yet.
+    pub fn has_false_lapse(&self) -> bool {
+        self.attempt.false_lapse.is_some() && self.desired && self.covered_by.is_none()
+    }
+
     /// When the history needs an entry about a lapse: now, or at the end of the proof that counts.
     pub fn lapse_due_at(&self, reuse: &ReuseTable, now: Timestamp) -> Option<Timestamp> {
-        if self.has_unnoted_lapse(reuse, now) {
+        if self.has_unnoted_lapse(reuse, now) || self.has_false_lapse() {
             return Some(now);
         }
         self.usable_until(reuse, now)

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 mod entries;
+mod lapses;
 mod listed;
 mod orders;
 
@@ -65,7 +66,8 @@ impl Task {
         let mut decision = next_step(&observed, policy, now);
         let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
         // Due for the entry about a lapse, and by nobody's word.
-        let is_due_for_lapse = observed.has_unnoted_lapse(&policy.reuse, now);
+        let is_due_for_lapse =
+            observed.has_unnoted_lapse(&policy.reuse, now) || observed.has_false_lapse();
         if listens && !is_due_for_lapse && !decision.is_due(now) {
             // Due by somebody's word and not by the plan: what it waited for, or was held for, may
             // be there.
@@ -86,6 +88,7 @@ impl Task {
             events: Vec::new(),
             at_risk: None,
         };
+        task.withdraw_lapse(worker);
         task.reconcile(worker, now);
         if lease.claims > CLAIMS_TOO_MANY && task.observed.attempt.hold.is_none() {
             task.hold(
@@ -159,19 +162,6 @@ impl Task {
             Progress::None => {}
         }
         self.note_lapse(worker, now);
-    }
-
-    /// Says once in the history that no proof counts any more.
-    fn note_lapse(&mut self, worker: &Worker, now: Timestamp) {
-        let reuse = &self.policy(worker).reuse;
-        if self.observed.usable_until(reuse, now).is_some() {
-            let attempt = &mut self.observed.attempt;
-            (attempt.last_proof, attempt.lapsed_at) = (None, None);
-        } else if self.observed.has_unnoted_lapse(reuse, now) {
-            let said = self.observed.lapse_in_words(reuse, now);
-            self.observed.attempt.lapsed_at = Some(now);
-            self.say(worker, "lapsed", said);
-        }
     }
 
     /// The last proof that the CA shows.

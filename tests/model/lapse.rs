@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use prevalidate::clock::Clock;
 use prevalidate::overview::danger::Danger;
 use prevalidate::overview::{Basis, views_of};
-use prevalidate::prevalidation::{DomainName, Mode, State};
-use prevalidate::store::Store;
+use prevalidate::prevalidation::{Attempt, DomainName, Mode, State};
+use prevalidate::store::{Claim, Event, Store, Write};
 
 use super::ca::Entry;
 use super::world::{World, target};
@@ -150,4 +150,59 @@ async fn a_domain_that_was_never_proven_has_no_margin_to_lose() {
     let first = world.domains[0].clone();
     assert_eq!(danger(&world, &first).await, (State::Pending, Danger::None));
     assert_eq!(lapses(&world).await, 0);
+}
+
+/// A clock that is more than a year ahead, for as long as it takes to note a lapse.
+#[tokio::test]
+async fn a_lapse_that_a_wrong_clock_noted_is_withdrawn_once_and_counts_nowhere() {
+    let (mut world, first) = valid().await;
+    let wrong = world.clock.now() + SignedDuration::from_hours(24 * 400);
+    let only = [first.clone().into()];
+    world.store.wake(&only, world.clock.now()).await.unwrap();
+    let claim = Claim {
+        holder: "ahead",
+        now: world.clock.now(),
+        lease: SignedDuration::from_mins(5),
+        limit: 1,
+        only: Some(&only),
+        except_clients: &[],
+    };
+    let lease = world.store.claim(&claim).await.unwrap().remove(0);
+    let write = Write {
+        fence: lease.fence,
+        sighting: None,
+        attempt: Attempt {
+            lapsed_at: Some(wrong),
+            ..lease.row.attempt
+        },
+        due_at: Some(wrong),
+        at_risk: None,
+        ledger: Vec::new(),
+        events: vec![Event {
+            at: wrong,
+            run: "ahead".to_owned(),
+            domain: Some(first.clone()),
+            client: None,
+            kind: "lapsed".to_owned(),
+            detail: "no proof counts any more".to_owned(),
+        }],
+        effect: None,
+        release: true,
+    };
+    world.store.commit(&[write]).await.unwrap();
+    assert_eq!(lapses(&world).await, 1);
+    assert_eq!(danger(&world, &first).await, (State::Valid, Danger::None));
+
+    let end = world.ca.valid_until(&first);
+    for _ in 0..2 {
+        world.nights(1).await;
+        let kinds = world.store_history(0).await;
+        let withdrawn = kinds.iter().filter(|kind| *kind == "lapse-withdrawn");
+        assert_eq!(withdrawn.count(), 1, "{kinds:?}");
+        assert_eq!(lapses(&world).await, 1, "what was written stays");
+        assert_eq!(danger(&world, &first).await, (State::Valid, Danger::None));
+    }
+    let kinds = world.store_history(0).await;
+    assert!(!kinds.contains(&"reset".to_owned()), "{kinds:?}");
+    assert_eq!(world.ca.valid_until(&first), end, "nothing is done for it");
 }

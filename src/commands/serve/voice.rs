@@ -6,8 +6,9 @@ use crate::prevalidation::DomainName;
 use crate::store::Event;
 
 /// What somebody may have to look after.
-const TROUBLE: [&str; 11] = [
+const TROUBLE: [&str; 12] = [
     "held",
+    "lapsed",
     "late",
     "overdue",
     "bogus",
