@@ -161,7 +161,7 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
         if renew_at.is_some_and(|at| now < at) {
             output.warn(
                 &format!(
-                    "{} is valid until {end}, and its renewal is not due: a new token may end its proof at once",
+                    "{} is valid until {end:.0}, and its renewal is not due: a new token may end its proof at once",
                     row.domain.both_forms()
                 ),
                 None,

@@ -119,7 +119,7 @@ impl fmt::Display for Alarm {
                 write!(f, "the local clock is {ahead_seconds} s ahead of the CA's")
             }
             Self::ClockWentBack { latest } => {
-                write!(f, "the clock went back: the store has seen {latest}")
+                write!(f, "the clock went back: the store has seen {latest:.0}")
             }
         }
     }

@@ -111,14 +111,14 @@ impl Observed {
         let proof = self.last_proof();
         let made = proof
             .and_then(Proof::made_at)
-            .map(|at| format!(", made on {at},"))
+            .map(|at| format!(", made on {at:.0},"))
             .unwrap_or_default();
         match proof.and_then(|proof| reuse.usable_until(proof)) {
             Some(end) if end <= now => {
-                format!("no proof counts any more: the last one{made} ended on {end}")
+                format!("no proof counts any more: the last one{made} ended on {end:.0}")
             }
             Some(end) => format!(
-                "no proof counts any more: the last one{made} was good until {end}, and the CA \
+                "no proof counts any more: the last one{made} was good until {end:.0}, and the CA \
                  does not count it any longer"
             ),
             None => "no proof counts any more: the CA says that the last one has ended".to_owned(),

@@ -271,9 +271,9 @@ fn valid(
                 step: renewal(policy),
                 at: renew_at,
                 why: match &registration.doubt {
-                    None => format!("valid until {end}"),
+                    None => format!("valid until {end:.0}"),
                     Some(doubt) => {
-                        format!("valid until {end}; the CA's answer is in doubt: {doubt}")
+                        format!("valid until {end:.0}; the CA's answer is in doubt: {doubt}")
                     }
                 },
             }
@@ -288,7 +288,7 @@ fn valid(
     let why = match (attempt.ordered, policy.start_keeps_proof) {
         (true, Some(true)) => "a new validation was ordered".to_owned(),
         (true, _) => "a new token was ordered".to_owned(),
-        (false, _) => format!("renewal of a proof valid until {end}"),
+        (false, _) => format!("renewal of a proof valid until {end:.0}"),
     };
     if policy.start_keeps_proof == Some(true) {
         return start(seen, why, now);

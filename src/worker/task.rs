@@ -174,7 +174,7 @@ impl Task {
         let until = self
             .observed
             .usable_until(&self.policy(worker).reuse, now)
-            .map_or_else(|| "?".to_owned(), |end| end.to_string());
+            .map_or_else(|| "?".to_owned(), |end| format!("{end:.0}"));
         let words = self
             .words()
             .map(|words| format!("; the CA: {words}"))

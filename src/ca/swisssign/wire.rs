@@ -225,7 +225,7 @@ impl<'a> Entry<'a> {
             // A few seconds are a difference of clocks.
             Some(validated) if validated.duration_since(now) > CLOCK_TOLERANCE => {
                 self.doubt(format!(
-                    "`timeValidated` is to come, {validated}; the proof counts from when it was first seen"
+                    "`timeValidated` is to come, {validated:.0}; the proof counts from when it was first seen"
                 ));
             }
             _ => {}

@@ -237,7 +237,7 @@ fn warn(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow], output: &Out
         output.warn(
             &match one.registration.usable_until(&reuse, now) {
                 Some(end) => format!(
-                    "{} ({reference}) has a proof that counts until {end}; deleting it loses the proof, and no certificate can be \
+                    "{} ({reference}) has a proof that counts until {end:.0}; deleting it loses the proof, and no certificate can be \
                      issued for it or for names below it until it is validated again",
                     name.both_forms()
                 ),

@@ -103,6 +103,6 @@ impl Issuer {
             && left < self.policy.critical_margin(until)
             && !(held && left >= LEAST);
         is_renewed_first
-            .then(|| format!("the proof of {domain} ends on {until} and is renewed first"))
+            .then(|| format!("the proof of {domain} ends on {until:.0} and is renewed first"))
     }
 }

@@ -274,7 +274,7 @@ impl Task<'_> {
                 let since = order.ended_at.unwrap_or(now);
                 if now.duration_since(since) > UNCLEAR {
                     let words = format!(
-                        "the CA does not tell whether it has the order {}; no answer came to it on {since}",
+                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}",
                         order.tag
                     );
                     self.progress().trouble = Some(words);

@@ -303,7 +303,7 @@ impl Task<'_> {
             return;
         }
         let words = format!(
-            "the CA issued a certificate until {end}, which is due for renewal since {renewal}: already when it was installed"
+            "the CA issued a certificate until {end}, which is due for renewal since {renewal:.0}: already when it was installed"
         );
         let hint = format!(
             "make `renew_before` shorter, or ask the CA; `prevalidate certificate issue {} --again` orders a new one",
