@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod record;
 mod row;
 pub mod sqlite;
+mod tidy;
 pub mod url;
 mod wish;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::pages::Pages;
 pub use self::record::{Content, Kind, Page};
+pub use self::tidy::tidy;
 use crate::prevalidation::{Attempt, DomainName, LedgerEntry, RowKey, Sighting};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.

@@ -9,6 +9,7 @@ use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
 use crate::prevalidation::Mode;
+use crate::store::tidy;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -88,7 +89,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         exit => exit,
     };
     let rest = async {
-        store.retention(wire::clock().now()).await?;
+        tidy(&*store, wire::clock().now()).await?;
         notify::tell(&settings, Arc::clone(&store), output).await;
         store.close().await;
         Ok(exit)

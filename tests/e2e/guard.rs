@@ -134,3 +134,43 @@ fn a_wrong_clock_stops_a_run_and_the_right_one_goes_on_as_if_nothing_had_been() 
         assert_eq!(world.calls_about("clock.test"), before, "{ahead}");
     }
 }
+
+/// What is older than 400 days is forgotten; a clock that is ahead makes nothing old.
+#[test]
+fn a_clock_that_is_a_year_ahead_costs_no_history_and_counts_as_no_lapse() {
+    let keys = Keys::of(&["prevalidate"]);
+    let zone = Zone::new("clock.test", "@ 3600 TXT \"v=spf1 -all\"");
+    let server = NameServer::bind(&[zone], &keys);
+    let world = World::new(&[&server]);
+    let setup = world.setup(&server, &["clock.test"]);
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let history = || {
+        let told = world.run(&setup, &["history", "clock.test", "-o", "json"]);
+        told.json().as_array().unwrap().clone()
+    };
+    let before = history();
+    assert!(before.iter().any(|entry| entry["kind"] == "validated"));
+    for entry in &before {
+        let detail = entry["detail"].as_str().unwrap();
+        assert!(!has_fraction(detail), "a part of a second: {detail}");
+    }
+    let ahead = ("PREVALIDATE_CLOCK_AHEAD", "34560000");
+    let ran = world.run_with(&setup, &["run", "--wait", "0s"], ahead);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+    assert_eq!(history(), before);
+
+    world.run(&setup, &["run", "--wait", "0s"]).exits(0);
+    world.run(&setup, &["check"]).exits(0);
+    assert_eq!(history(), before);
+}
+
+/// Whether `12:00:00.123Z` or the like is in it.
+fn has_fraction(text: &str) -> bool {
+    let parts: Vec<_> = text.split('.').collect();
+    parts.windows(2).any(|pair| {
+        let before = pair[0].chars().rev().take(6).collect::<String>();
+        let digits = pair[1].chars().take_while(char::is_ascii_digit).count();
+        let ends = pair[1][digits..].starts_with('Z');
+        digits > 0 && ends && before.chars().filter(|c| *c == ':').count() == 2
+    })
+}

@@ -8,7 +8,7 @@ use super::{Scheduler, lock};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::State;
 use crate::server::manager;
-use crate::store::StoreError;
+use crate::store::{StoreError, tidy};
 
 /// A picture is never older, while the store answers.
 const PICTURE: Duration = Duration::from_secs(30);
@@ -118,12 +118,9 @@ impl Scheduler {
                 Errand::Picture => self.take_picture().await,
                 Errand::Write => self.shared.store.try_to_write(WRITTEN_WITHIN).await,
                 Errand::Clock => self.compare_clocks().await,
-                Errand::Tidy => self
-                    .shared
-                    .store
-                    .retention(self.shared.clock.now())
+                Errand::Tidy => tidy(&*self.shared.store, self.shared.clock.now())
                     .await
-                    .map(|_| ()),
+                    .map(drop),
             };
             match outcome {
                 Ok(()) if matches!(errand, Errand::Write | Errand::Tidy) => {

@@ -1,0 +1,20 @@
+//! What is old is forgotten: by the clock of this machine, as far as a CA has confirmed it.
+
+use jiff::Timestamp;
+
+use super::{Store, StoreError};
+
+/// Deletes what is older than it is kept; see [`Store::retention`]. Returns how many rows.
+///
+/// A clock that is a year ahead would delete the history of a year. A look at a CA is stored only
+/// while its clock and this one agree, so no later moment than the last look counts as now. Without
+/// any look, as where a CA only issues, nothing else tells the time.
+///
+/// # Errors
+/// What the store says.
+pub async fn tidy(store: &dyn Store, now: Timestamp) -> Result<u64, StoreError> {
+    let looked = store.looks().await?.into_values().max();
+    store
+        .retention(looked.map_or(now, |looked| now.min(looked)))
+        .await
+}
