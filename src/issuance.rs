@@ -2,6 +2,7 @@
 //! step that follows.
 
 pub mod answer;
+mod belief;
 pub mod planner;
 pub mod progress;
 pub mod wanted;

@@ -116,7 +116,12 @@ impl Issuer {
     /// # Errors
     /// What the store says.
     pub async fn rows(&self) -> Result<Vec<CertificateRow>, StoreError> {
-        self.ports.store.orders().certificates().await
+        let mut rows = self.ports.store.orders().certificates().await?;
+        let now = self.ports.clock.now();
+        for row in &mut rows {
+            row.progress = std::mem::take(&mut row.progress).believed(now);
+        }
+        Ok(rows)
     }
 
     /// The certificates of the configuration, by name.
@@ -193,7 +198,7 @@ impl Issuer {
     pub async fn survey(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let mut due = Vec::new();
-        for row in self.ports.store.orders().certificates().await? {
+        for row in self.rows().await? {
             if !self.concerns(&row.name)
                 || row
                     .home

@@ -28,10 +28,12 @@ pub(super) struct Task<'a> {
 
 impl<'a> Task<'a> {
     pub(super) fn new(issuer: &'a Issuer, lease: CertificateLease) -> Self {
+        let mut row = lease.row;
+        row.progress = row.progress.believed(issuer.ports.clock.now());
         Self {
             issuer,
             fence: lease.fence,
-            row: lease.row,
+            row,
             claims: lease.claims,
             events: Vec::new(),
             is_given_up: false,

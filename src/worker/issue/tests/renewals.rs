@@ -271,3 +271,21 @@ async fn an_account_that_is_not_configured_any_more_holds_its_order_and_does_not
     let hold = world.row("joe").await.progress.hold.unwrap();
     assert!(hold.words.contains("[ca.memory]"), "{}", hold.words);
 }
+
+#[tokio::test]
+async fn a_wait_that_a_wrong_clock_made_up_holds_no_renewal_back() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.clock.advance(DAY * 400);
+    let words = "the token is from the future".to_owned();
+    let refusal = Way::Refused(Failure::Unavailable, words);
+    world.ca.next(Verb::Preflight, refusal);
+    world.run(&wanted, 0).await;
+    let waits = world.row("joe").await.progress.not_before;
+    assert!(waits > Some(world.clock.now()), "{waits:?}");
+    world.clock.advance(-(DAY * 400));
+    world.clock.advance(DAY * 70);
+    world.run(&wanted, 600).await;
+    assert_eq!(world.live("joe").unwrap().version, 2);
+}

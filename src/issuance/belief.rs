@@ -1,0 +1,110 @@
+//! Which stored moments can be true. A clock that was ahead for a moment leaves moments that lie
+//! further ahead than any pause is long. They are not believed, so that no certificate waits for a
+//! day that a wrong clock has made up.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::progress::Progress;
+
+/// So far ahead may a moment of the past be: the clocks of several machines differ a little.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// No pause before the next try of anything is longer.
+const PAUSE: SignedDuration = SignedDuration::from_hours(25);
+
+impl Progress {
+    /// Without the moments that cannot be true at `now`: one of the past counts as `now`, and a wait
+    /// ends at once. A moment that the CA named is its own.
+    #[must_use]
+    pub fn believed(mut self, now: Timestamp) -> Self {
+        for wait in [&mut self.not_before, &mut self.leftovers_at] {
+            clamp(wait, now, PAUSE);
+        }
+        if let Some(order) = &mut self.order {
+            clamp(&mut order.submitted_at, now, SKEW);
+            clamp(&mut order.ended_at, now, SKEW);
+            if !order.look_at_is_the_cas {
+                clamp(&mut order.look_at, now, PAUSE);
+            }
+        }
+        if let Some(deployment) = &mut self.deployment
+            && is_ahead(deployment.at, now, PAUSE)
+        {
+            deployment.at = now;
+        }
+        if let Some(revocation) = &mut self.revocation {
+            clamp(&mut revocation.asked_at, now, SKEW);
+            clamp(&mut revocation.look_at, now, PAUSE);
+        }
+        self
+    }
+}
+
+fn clamp(moment: &mut Option<Timestamp>, now: Timestamp, most: SignedDuration) {
+    if moment.is_some_and(|at| is_ahead(at, now, most)) {
+        *moment = Some(now);
+    }
+}
+
+fn is_ahead(at: Timestamp, now: Timestamp, most: SignedDuration) -> bool {
+    at.duration_since(now) > most
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::RevocationReason;
+    use super::super::progress::{Deployment, Order, Revocation};
+    use super::*;
+
+    fn progress(at: Timestamp) -> Progress {
+        let some = Some(at);
+        Progress {
+            order: Some(Order {
+                submitted_at: some,
+                ended_at: some,
+                look_at: some,
+                ..Order::default()
+            }),
+            deployment: Some(Deployment {
+                version: 1,
+                failures: 1,
+                at,
+                trouble: None,
+            }),
+            revocation: Some(Revocation {
+                ca: "ca".to_owned(),
+                serial: "1".to_owned(),
+                reference: "1".to_owned(),
+                certificate: None,
+                reason: RevocationReason::Superseded,
+                requestor: "me".to_owned(),
+                asked_at: some,
+                look_at: some,
+                looks: 1,
+                not_after: None,
+                refused: None,
+            }),
+            leftovers_at: some,
+            not_before: some,
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn no_wait_that_a_wrong_clock_made_up_is_believed_and_no_other_is_touched() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        for days in [2, 400, 30_000] {
+            let wrong = now + SignedDuration::from_hours(24 * days);
+            assert_eq!(progress(wrong).believed(now), progress(now), "{days}");
+        }
+        for seconds in [-86_400 * 500, -1, 0, 240] {
+            let right = progress(now + SignedDuration::from_secs(seconds));
+            assert_eq!(right.clone().believed(now), right, "{seconds} s");
+        }
+        let named = now + SignedDuration::from_hours(24 * 5);
+        let mut of_the_ca = progress(now);
+        let order = of_the_ca.order.as_mut().unwrap();
+        (order.look_at, order.look_at_is_the_cas) = (Some(named), true);
+        assert_eq!(of_the_ca.clone().believed(now), of_the_ca);
+    }
+}
