@@ -58,6 +58,22 @@ async fn in_views_by_key_the_view_of_the_key_is_read_and_written() {
 }
 
 #[tokio::test]
+async fn after_a_wrong_clock_the_view_of_the_key_is_read_again() {
+    let server = views("@ 86400 TXT \"v=spf1 -all\"", "@ 60 TXT \"v=spf1 -all\"");
+    let before = server.dig_with_key(APEX, "TXT");
+    let ahead = Arc::new(Mutex::new(SignedDuration::from_hours(24 * 400)));
+    let provider = Setup::of(&server).build_with(Arc::clone(&ahead));
+    // The server refuses signatures of another year; the zone is read without them, or not at all.
+    drop(provider.inspect(APEX).await);
+    add(&*provider, APEX, STATIC).await.unwrap_err();
+    *ahead.lock().unwrap() = SignedDuration::ZERO;
+    let receipt = add(&*provider, APEX, STATIC).await.unwrap();
+    assert_eq!(receipt.before.ttl, Some(86_400), "the view of the key");
+    assert!(remove(&*provider, STATIC).await.unwrap().changed);
+    assert_eq!(server.dig_with_key(APEX, "TXT"), before);
+}
+
+#[tokio::test]
 async fn without_signed_questions_nothing_is_written_into_a_view_that_is_not_read() {
     let server = views("@ 86400 TXT \"v=spf1 -all\"", "@ 60 TXT \"v=spf1 -all\"");
     // So that the serials differ, as they do where the views live lives of their own.

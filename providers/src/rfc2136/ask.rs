@@ -10,11 +10,10 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError};
-use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use super::exchange::{Line, NoAnswer};
@@ -24,7 +23,7 @@ use super::{Rfc2136, SignQuery};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// How long a refused signature is remembered, before a signed question is tried again.
-const WITHOUT_KEY_FOR: Duration = Duration::from_secs(600);
+const WITHOUT_KEY_FOR: SignedDuration = SignedDuration::from_secs(600);
 
 /// One call's way to the server: every question and every change of it meets the same address, so
 /// that a host name with several servers behind it is not read at one and written at another.
@@ -269,7 +268,11 @@ impl Rfc2136 {
         match self.settings.sign_query {
             SignQuery::Always => true,
             SignQuery::Never => false,
-            SignQuery::Auto => without.is_none_or(|until| (self.now)() >= until),
+            SignQuery::Auto => without.is_none_or(|until| {
+                let left = until.duration_since((self.now)());
+                // A moment further away was made by a clock that was ahead.
+                !left.is_positive() || left > WITHOUT_KEY_FOR
+            }),
         }
     }
 

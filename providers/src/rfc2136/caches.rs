@@ -42,7 +42,8 @@ impl Rfc2136 {
         let known = all
             .entry(zone.apex.clone())
             .and_modify(|known| {
-                if known.shown != shown && !known.is_lasting {
+                // A moment that is to come was noted by a clock that was ahead.
+                if known.shown != shown && !known.is_lasting || known.since > now {
                     known.since = now;
                 }
                 known.shown = shown.clone();
