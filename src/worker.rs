@@ -15,6 +15,7 @@ mod intake;
 pub mod issue;
 mod look;
 mod looks;
+mod memory;
 mod perform;
 pub mod place;
 pub mod route;

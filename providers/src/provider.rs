@@ -46,6 +46,17 @@ pub trait Provider: Send + Sync + fmt::Debug {
         false
     }
 
+    /// What it has seen over time and a later process must know, as text; empty while there is
+    /// nothing. `None` where its kind has no such thing.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes over what an earlier process has seen, in addition to what it knows itself.
+    fn recall(&self, memory: &str) {
+        let _ = memory;
+    }
+
     /// The zone of this provider that holds `owner`: the longest match on labels, with its name
     /// servers as far as the provider states them.
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError>;

@@ -178,6 +178,16 @@ impl Provider for Rfc2136 {
         true
     }
 
+    /// Since when PowerDNS shows SOAs that it has not: a process of the night may end sooner than
+    /// its caches.
+    fn memory(&self) -> Option<String> {
+        Some(self.remembered())
+    }
+
+    fn recall(&self, memory: &str) {
+        self.remember(memory);
+    }
+
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;

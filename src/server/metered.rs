@@ -148,6 +148,14 @@ impl Provider for Metered<dyn Provider> {
         self.inner.rehearses()
     }
 
+    fn memory(&self) -> Option<String> {
+        self.inner.memory()
+    }
+
+    fn recall(&self, memory: &str) {
+        self.inner.recall(memory);
+    }
+
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {
         self.call("find_zone", self.inner.find_zone(owner), of_provider)
             .await

@@ -82,3 +82,40 @@ fn a_refusal_that_a_frozen_zone_may_cause_says_so_and_is_tried_again_within_minu
     );
     assert!(!ran.stdout.contains("in 6 h"), "{}", ran.said());
 }
+
+/// PowerDNS that changes the SOA in its answers is told from one that answers from its caches by the
+/// time that passes, also where no process lasts so long.
+#[cfg(feature = "crashpoints")]
+#[test]
+fn runs_that_end_before_the_caches_of_powerdns_write_a_zone_with_soa_edit() {
+    let apex = "refused.test";
+    let keys = Keys::of(&["prevalidate"]);
+    let edit = "INSERT INTO domainmetadata (domain_id, kind, content) \
+         SELECT id, 'SOA-EDIT', 'INCEPTION-INCREMENT' FROM domains;\n";
+    let zone = Zone::new(apex, "@ 3600 TXT \"v=spf1 -all\"");
+    let server = NameServer::pdns_packaged(&[zone], &keys, edit);
+    let world = World::new(&[&server]);
+    let mut setup = world.setup(&server, &[apex]);
+    // A token that the CA makes is good by any clock.
+    setup.auth = "helper";
+    for _ in 0..2 {
+        world
+            .run(&setup, &["run", "--wait", "0s"])
+            .exits(4)
+            .says(&["SOA-EDIT", "nothing was written"]);
+    }
+    let a_minute_later = ("PREVALIDATE_CLOCK_AHEAD", "90");
+    world
+        .run_with(&setup, &["run", "--wait", "30s"], a_minute_later)
+        .exits(0);
+    assert!(ours(&server, apex).is_empty());
+}
+
+/// The values of ours that stand at a name.
+#[cfg(feature = "crashpoints")]
+fn ours(server: &NameServer, name: &str) -> Vec<String> {
+    let values = server.txt(name).into_iter();
+    values
+        .filter(|value| value.starts_with("swiss-pki="))
+        .collect()
+}

@@ -167,6 +167,31 @@ async fn powerdns_that_shows_another_soa_than_it_stores_is_written_after_a_minut
     }
 }
 
+#[tokio::test]
+async fn a_later_process_knows_since_when_powerdns_shows_another_soa() {
+    let server = powerdns_with("INCEPTION-INCREMENT");
+    let first = Setup::of(&server).build();
+    assert_eq!(first.memory().as_deref(), Some(""));
+    let error = add(&*first, APEX, OURS).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{}", shown(&error));
+    let memory = first.memory().unwrap();
+
+    let (before, later) = (rows(&server), SignedDuration::from_secs(61));
+    let at = |later| Setup::of(&server).build_with(Arc::new(Mutex::new(later)));
+    let provider = at(later);
+    provider.recall("not what it wrote");
+    add(&*provider, APEX, OURS).await.unwrap_err();
+    assert_eq!(rows(&server), before, "nothing is known to it");
+    let provider = at(SignedDuration::from_secs(30));
+    provider.recall(&memory);
+    add(&*provider, APEX, OURS).await.unwrap_err();
+    assert_eq!(rows(&server), before, "it may come from a cache");
+    let provider = at(later);
+    provider.recall(&memory);
+    let receipt = add(&*provider, APEX, OURS).await.unwrap();
+    assert_eq!(receipt.after.ttl, Some(3600));
+}
+
 /// Two values of others at the apex with a TTL of an hour.
 const OTHERS: [(&str, &str, u32, u8); 2] = [
     ("TXT", "\"other\"", 3600, 0),

@@ -8,6 +8,7 @@
 
 use hickory_proto::rr::rdata::SOA;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
 
 use super::Rfc2136;
 use super::ask::Visit;
@@ -22,7 +23,7 @@ const SERIAL_IS_CLOCK: u64 = 90;
 /// An SOA that a server shows and says it has not.
 #[derive(Debug)]
 pub(super) struct Disowned {
-    shown: SOA,
+    shown: String,
     since: Timestamp,
     /// For longer than it can come from a cache.
     is_lasting: bool,
@@ -38,6 +39,7 @@ impl Rfc2136 {
         if seconds.abs_diff(u64::from(shown.serial)) <= SERIAL_IS_CLOCK {
             shown.serial = 0;
         }
+        let shown = shown.to_string();
         let mut all = self.disowned();
         let known = all
             .entry(zone.apex.clone())
@@ -46,15 +48,58 @@ impl Rfc2136 {
                 if known.shown != shown && !known.is_lasting || known.since > now {
                     known.since = now;
                 }
-                known.shown = shown.clone();
+                known.shown.clone_from(&shown);
             })
             .or_insert(Disowned {
-                shown: shown.clone(),
+                shown,
                 since: now,
                 is_lasting: false,
             });
         known.is_lasting |= now.duration_since(known.since) > KEPT_AT_MOST;
         known.is_lasting
+    }
+
+    /// The SOAs that are disowned, as text; empty without any.
+    pub(super) fn remembered(&self) -> String {
+        let all = self.disowned();
+        if all.is_empty() {
+            return String::new();
+        }
+        let zones = all.iter().map(|(apex, known)| {
+            let Disowned {
+                shown,
+                since,
+                is_lasting,
+            } = known;
+            let since = since.to_string();
+            let known = json!({ "shown": shown, "since": since, "lasting": is_lasting });
+            (apex.clone(), known)
+        });
+        let zones: Map<_, _> = zones.collect();
+        json!({ "server": self.settings.server.to_string(), "disowned": zones }).to_string()
+    }
+
+    /// Takes over what another process has remembered of this server; what this one knows itself
+    /// is younger.
+    pub(super) fn remember(&self, memory: &str) {
+        let memory = serde_json::from_str(memory).unwrap_or(Value::Null);
+        if memory["server"] != self.settings.server.to_string().as_str() {
+            return;
+        }
+        let now = (self.now)();
+        let mut all = self.disowned();
+        for (apex, known) in memory["disowned"].as_object().into_iter().flatten() {
+            let since = known["since"].as_str().and_then(|at| at.parse().ok());
+            // A moment that is to come was noted by a wrong clock.
+            let since = since.filter(|&since: &Timestamp| since <= now);
+            if let (Some(shown), Some(since)) = (known["shown"].as_str(), since) {
+                all.entry(apex.clone()).or_insert_with(|| Disowned {
+                    shown: shown.to_owned(),
+                    since,
+                    is_lasting: known["lasting"] == true,
+                });
+            }
+        }
     }
 
     /// Takes in that the zone has the SOA that is shown.

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use prevalidate_providers::{ErrorKind, Preflight, Provider, ProviderError, Receipt, Record};
 
+use super::super::memory::with_memory;
 use super::super::place::next_owner;
 use super::super::task::{Task, with_hint};
 use super::super::{Hold, Worker, crashpoint};
@@ -360,7 +361,11 @@ impl Worker {
             futures::future::join_all(wanted.into_iter().map(|(name, wanted)| async move {
                 let values: Vec<Record> = wanted.iter().map(|(.., value)| value.clone()).collect();
                 let answers = match (self.provider(&name), verb) {
-                    (Ok(provider), Verb::Present) => provider.ensure_present(&values).await,
+                    (Ok(provider), Verb::Present) => {
+                        let store = &*self.ports.store;
+                        let asked = provider.ensure_present(&values);
+                        with_memory(store, &name, &**provider, asked).await
+                    }
                     (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
                     (Err(error), _) => vec![Err(error); values.len()],
                 };

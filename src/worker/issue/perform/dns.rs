@@ -13,6 +13,7 @@ use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
 use crate::propagation::{Question, Wanted};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
+use crate::worker::memory::with_memory;
 use crate::worker::route::route;
 
 /// Between two looks at name servers that do not have the record yet.
@@ -104,7 +105,10 @@ impl Task<'_> {
                     order.records[at].provider = Some(name.clone());
                 }
                 self.commit().await?;
-                let answers = provider.ensure_present(&[in_dns(record)]).await;
+                let wanted = [in_dns(record)];
+                let asked = provider.ensure_present(&wanted);
+                let answers =
+                    with_memory(&*self.issuer.ports.store, &name, &*provider, asked).await;
                 reach("order-record-done");
                 match answers.into_iter().next() {
                     Some(Ok(_)) => {
