@@ -49,7 +49,8 @@ pub fn hint(reason: &str) -> Option<&str> {
     Some(rest.strip_suffix(')').unwrap_or(rest))
 }
 
-/// `until MOMENT` goes, because the end has a column of its own; other moments become distances.
+/// `until MOMENT` goes, because the end has a column of its own; other moments become distances, and
+/// `on` goes before them.
 fn without_moments(text: &str, now: Timestamp) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -61,7 +62,11 @@ fn without_moments(text: &str, now: Timestamp) -> String {
                     last.push_str(&word[bare.len()..]);
                 }
             }
-            Ok(at) => words.push(format!("{}{}", relative(at, now), &word[bare.len()..])),
+            Ok(at) => {
+                // `on MOMENT` is a day; a distance has no such word before it.
+                words.pop_if(|last| last == "on");
+                words.push(format!("{}{}", relative(at, now), &word[bare.len()..]));
+            }
             Err(_) => words.push(word.to_owned()),
         }
     }
@@ -85,6 +90,10 @@ mod tests {
             (
                 "withdrawn by hand 2026-11-26T04:55:00Z, and waits",
                 "withdrawn by hand 3 d ago, and waits",
+            ),
+            (
+                "renewed then, and ends on 2026-12-29T04:55:00Z",
+                "renewed then, and ends in 30 d",
             ),
             ("one\ntwo", "one"),
             ("", ""),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::certificates::folder;
 use crate::config::Settings;
-use crate::output::{Cell, Output, Tone, moment, relative};
+use crate::output::{Cell, Output, Tone, cause, moment, relative};
 use crate::overview::certificates::{CertificateState, CertificateView};
 
 /// How a certificate stands, for whoever reads a table.
@@ -46,7 +46,7 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
             ends.into(),
             view.next.into(),
             when.into(),
-            view.reason.clone().into(),
+            cause(&view.reason, now).into(),
         ]
     });
     output.table(
@@ -61,6 +61,13 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
         ],
         rows.collect(),
     );
+    let cut = |view: &&CertificateView| cause(&view.reason, now).contains(" … ");
+    for view in views.iter().filter(cut) {
+        output.detail(&format!("{}: {}", view.name, view.reason));
+    }
+    if views.iter().any(|view| cut(&view)) && !output.is_verbose() {
+        output.notice("-v shows the whole reasons");
+    }
 }
 
 pub(super) fn one(settings: &Settings, view: &CertificateView, output: &Output) {

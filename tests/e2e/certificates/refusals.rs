@@ -93,6 +93,16 @@ fn a_product_that_does_not_exist_is_held_with_the_words_of_the_ca() {
         .exits(1)
         .says(&["No such product"]);
     assert_eq!(lab.world.ca.orders().len(), 0);
+
+    // The CA names all its products: a table has the cause, and `-v` the rest.
+    let list = lab.world.run(&setup, &["certificate", "list"]);
+    let widest = list.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(widest < Some(300), "{}", list.said());
+    list.says(&["could not find the product", "-v shows the whole reasons"]);
+    let product = lab.product("OV SSL Gold Multi");
+    lab.world
+        .run(&setup, &["certificate", "list", "-v"])
+        .says(&[&product]);
 }
 
 #[test]
