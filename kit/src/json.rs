@@ -9,6 +9,8 @@ use serde_json::Value;
 /// # Errors
 /// It is no JSON, whatever the texts in it.
 pub fn read(octets: &[u8]) -> serde_json::Result<Value> {
+    // A byte order mark, as programs of Windows write it (RFC 8259, section 8.1).
+    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     serde_json::from_slice(octets).or_else(|error| {
         let text = String::from_utf8_lossy(octets);
         serde_json::from_str(&with_whole_characters(&text)).map_err(|_| error)
@@ -69,6 +71,7 @@ mod tests {
             );
         }
         assert_eq!(read(b"{\"a\":\"\xff\"}").unwrap()["a"], "\u{fffd}");
+        assert_eq!(read(b"\xef\xbb\xbf{\"a\":1}").unwrap()["a"], 1);
         read(b"{\"a\":").unwrap_err();
     }
 

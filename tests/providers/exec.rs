@@ -447,6 +447,32 @@ async fn what_a_program_answers_is_bounded_too_and_secrets_in_it_stay_inside() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_and_a_foreign_value_that_was_cut_cost_no_answer() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("windows");
+    let mark = "printf '\\357\\273\\277'";
+    let foreign = r#""\"half of an emoji: \ud83d\"""#;
+    let body = format!(
+        r#"#!/bin/sh
+state={}; request=$(cat)
+case $1 in
+capabilities) {mark}; echo '{{"protocol":1}}';;
+inspect) test -e $state && more=',"\"swiss-pki=x\""'
+    {mark}; printf '%s\n' '{{"names":[{{"name":"{APEX}","zone":"{APEX}","ttl":60,"records":[{foreign}'$more']}}]}}';;
+*) touch $state;;
+esac
+"#,
+        folder.path().join("state").display()
+    );
+    std::fs::write(&path, body).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = program(&path, json!({}), 30);
+    let receipt = add(&*provider, APEX, "swiss-pki=x").await.unwrap();
+    assert!(receipt.changed);
+    assert_eq!(receipt.after.records.len(), 2, "{receipt:?}");
+}
+
+#[tokio::test]
 async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_open() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("late");

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use prevalidate_kit::json;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -43,6 +44,15 @@ impl From<Failure> for ProviderError {
     }
 }
 
+/// An answer as any program writes it: with a byte order mark, or with a text of somebody else's
+/// that was cut in the middle of a character.
+fn read<T: DeserializeOwned>(answer: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(answer).or_else(|error| match json::read(answer) {
+        Ok(value) => serde_json::from_value(value).map_err(|_| error),
+        Err(_) => Err(error),
+    })
+}
+
 impl Exec {
     /// Runs a verb that only reads; `what` for people.
     pub(super) async fn ask<T: DeserializeOwned>(
@@ -61,7 +71,7 @@ impl Exec {
             };
             ProviderError { kind, ..error }
         })?;
-        serde_json::from_slice(&answer).map_err(|error| {
+        read(&answer).map_err(|error| {
             // The error repeats what it stumbled over.
             let error = self.harmless(&error.to_string());
             let text = format!(
