@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use self::report::Report;
-use super::asked::views;
+use super::asked::Ground;
 use super::{Exit, Failed, Global, OutputFormat, asked, wire};
 use crate::config::{Rate, Settings};
 use crate::output::Output;
@@ -54,13 +54,16 @@ pub(super) async fn run(
     }
     let policy = wire::policy(&settings);
     let store = wire::store_read_only(&settings).await?;
-    let shown = views(&*store, &settings, &policy, BTreeMap::new(), now).await?;
-    let starts: Vec<Start> = shown
-        .iter()
-        .filter(|view| view.is_managed() && view.covered_by.is_none())
-        .filter(|view| clients.iter().any(|target| target.key == view.client))
-        .map(|view| start(view, &settings))
-        .collect();
+    let ground = Ground::of(&settings, &policy);
+    let mut pages = ground.walk(&*store, BTreeMap::new(), now).await?;
+    let mut starts: Vec<Start> = Vec::new();
+    while let Some(page) = pages.next().await? {
+        let asked = page
+            .iter()
+            .filter(|view| view.is_managed() && view.covered_by.is_none())
+            .filter(|view| clients.iter().any(|target| target.key == view.client));
+        starts.extend(asked.map(|view| start(view, &settings)));
+    }
     if starts.is_empty() {
         return Err(Failed::new(
             Exit::Usage,

@@ -4,7 +4,7 @@
 mod format;
 mod planned;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,9 @@ use serde_json::json;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::config::{Settings, names};
 use crate::output::Output;
-use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
-use crate::store::DomainRow;
+use crate::overview::walk::Rows;
+use crate::prevalidation::{Attempt, LedgerEntry, LedgerState, RecordType, RowKey};
+use crate::store::{Store, StoreError};
 use crate::text::decode;
 pub(super) use format::Format;
 use planned::Planned;
@@ -85,8 +86,9 @@ pub(super) async fn records(
     if let Some(alarm) = wire::alarm(&*store, &settings).await? {
         return Err(wire::refused(&alarm));
     }
-    let rows = asked::inventory(store.domains().await?, &settings);
-    let mut records = Records::new(store.open_entries(None).await?, &rows, &settings);
+    let entries = store.open_entries(None).await?;
+    let wanted = wanted(&*store, &settings, &entries).await?;
+    let mut records = Records::new(entries, &wanted, &settings);
     if let Some(file) = &args.check {
         return check(file, zone, &records, output);
     }
@@ -112,25 +114,43 @@ pub(super) async fn records(
     Ok(Exit::Done)
 }
 
+/// The attempts of the wanted domains that have an entry. The inventory is read page by page: few
+/// of its domains have a record now.
+async fn wanted(
+    store: &dyn Store,
+    settings: &Settings,
+    entries: &[LedgerEntry],
+) -> Result<BTreeMap<RowKey, Attempt>, StoreError> {
+    let of: BTreeSet<&RowKey> = entries.iter().map(|entry| &entry.key).collect();
+    let wishes = asked::wishes(settings);
+    let (mut rows, mut wanted) = (Rows::new(store, &wishes), BTreeMap::new());
+    while let Some(page) = rows.next().await? {
+        let asked = page
+            .into_iter()
+            .filter(|row| !row.origins.is_empty() && of.contains(&row.key));
+        wanted.extend(asked.map(|row| (row.key, row.attempt)));
+    }
+    Ok(wanted)
+}
+
 impl Records {
-    fn new(entries: Vec<LedgerEntry>, rows: &[DomainRow], settings: &Settings) -> Self {
-        let wanted: BTreeMap<&RowKey, &DomainRow> = rows
-            .iter()
-            .filter(|row| !row.origins.is_empty())
-            .map(|row| (&row.key, row))
-            .collect();
+    fn new(
+        entries: Vec<LedgerEntry>,
+        wanted: &BTreeMap<RowKey, Attempt>,
+        settings: &Settings,
+    ) -> Self {
         let mut records = Self {
             must_stand: Vec::new(),
             may_go: Vec::new(),
         };
         for entry in entries {
-            let is_current = wanted.get(&entry.key).is_some_and(|row| {
-                let attempt = &row.attempt;
-                match &attempt.challenge {
-                    Some(challenge) => entry.carries(challenge),
-                    None => attempt.value.as_ref() == Some(&entry.value),
-                }
-            });
+            let is_current =
+                wanted
+                    .get(&entry.key)
+                    .is_some_and(|attempt| match &attempt.challenge {
+                        Some(challenge) => entry.carries(challenge),
+                        None => attempt.value.as_ref() == Some(&entry.value),
+                    });
             let needed = is_current
                 && matches!(
                     entry.state,

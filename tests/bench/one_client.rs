@@ -40,6 +40,8 @@ pub fn hundred_thousand() -> Vec<Row> {
         ("status --output json", &["status", "--output", "json"][..]),
         ("check", &["check"]),
         ("plan --output json", &["plan", "--output", "json"]),
+        ("records --all", &["records", "--all"]),
+        ("forecast", &["forecast"]),
     ] {
         let (took, peak_kb) = lab.program(arguments);
         rows.push(Row::below(case, took, Duration::from_secs(10)));
