@@ -9,6 +9,7 @@ mod proofs;
 mod refusals;
 mod requests;
 mod sectigo;
+mod serve;
 mod shown;
 
 use std::os::unix::fs::PermissionsExt as _;
