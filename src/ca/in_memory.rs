@@ -293,6 +293,8 @@ impl InMemory {
 fn state_of(held: &Held, behaviour: &Behaviour, now: Timestamp) -> OrderState {
     match &held.decided {
         Some(state) => state.clone(),
+        // Whatever becomes of later ones.
+        None if held.issued_at.is_some() => OrderState::Issued,
         None if now.duration_since(held.at) < behaviour.works_for => OrderState::Working,
         None => behaviour.becomes.clone(),
     }

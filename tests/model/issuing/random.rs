@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use super::super::crash::Side;
 use super::World;
 
-const CASES: u64 = 24;
+const CASES: u64 = 40;
 const STEPS: usize = 24;
 
 /// What must have happened somewhere in a campaign, or it tested nothing.
