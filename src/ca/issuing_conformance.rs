@@ -273,6 +273,20 @@ async fn is_sure_only_some_time_after_the_call_has_ended(stage: &dyn Stage) {
     assert_eq!(stage.ca().find(&intent).await.unwrap(), Found::No);
 }
 
+/// For kinds that keep the tag: an order that was submitted by a clock that was ahead is found by a
+/// clock that is right.
+pub async fn finds_by_its_tag_what_a_wrong_clock_submitted(stage: &dyn Stage) {
+    let (mut intent, order, _) = ordered(stage, "ahead", &["ahead.test"]).await;
+    for days in [2, 400] {
+        intent.submitted_at = Some(stage.now() + SignedDuration::from_hours(24 * days));
+        intent.ended_at = intent.submitted_at;
+        match stage.ca().find(&intent).await.unwrap() {
+            Found::Order(found) => assert_eq!(found.key.reference, order.key.reference),
+            other => panic!("{days} days ahead: {other:?}"),
+        }
+    }
+}
+
 /// What comes of looking for an order as often as the CA asks for.
 async fn looked_for(stage: &dyn Stage, intent: &Intent) -> Option<Order> {
     for _ in 0..20 {

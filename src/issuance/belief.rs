@@ -8,19 +8,25 @@ use super::progress::Progress;
 
 /// So far ahead may a moment of the past be: the clocks of several machines differ a little.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// No order whose certificate lives is older (398 days and what a CA adds).
+const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
 /// No pause before the next try of anything is longer.
 const PAUSE: SignedDuration = SignedDuration::from_hours(25);
 
 impl Progress {
     /// Without the moments that cannot be true at `now`: one of the past counts as `now`, and a wait
-    /// ends at once. A moment that the CA named is its own.
+    /// ends at once. A moment that the CA named is its own. An order that was submitted by a wrong
+    /// clock may be as old as any, and is looked for among all.
     #[must_use]
     pub fn believed(mut self, now: Timestamp) -> Self {
         for wait in [&mut self.not_before, &mut self.leftovers_at] {
             clamp(wait, now, PAUSE);
         }
         if let Some(order) = &mut self.order {
-            clamp(&mut order.submitted_at, now, SKEW);
+            if order.submitted_at.is_some_and(|at| is_ahead(at, now, SKEW)) {
+                order.submitted_at = now.checked_sub(LIFE).ok();
+                order.ended_at = Some(now);
+            }
             clamp(&mut order.ended_at, now, SKEW);
             if !order.look_at_is_the_cas {
                 clamp(&mut order.look_at, now, PAUSE);
@@ -95,7 +101,9 @@ mod tests {
         let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
         for days in [2, 400, 30_000] {
             let wrong = now + SignedDuration::from_hours(24 * days);
-            assert_eq!(progress(wrong).believed(now), progress(now), "{days}");
+            let mut right = progress(now);
+            right.order.as_mut().unwrap().submitted_at = Some(now - LIFE);
+            assert_eq!(progress(wrong).believed(now), right, "{days}");
         }
         for seconds in [-86_400 * 500, -1, 0, 240] {
             let right = progress(now + SignedDuration::from_secs(seconds));

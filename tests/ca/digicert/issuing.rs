@@ -7,6 +7,7 @@ use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::issuance::OrderState;
 use prevalidate::sandbox::digicert::Approval;
 
+use super::super::{counted, documented};
 use super::*;
 
 pub(super) const OV: &str = "Basic OV";
@@ -361,4 +362,17 @@ async fn an_id_that_is_no_number_is_never_sent() {
         assert_eq!(failed.unwrap_err().failure, Failure::Refused);
     }
     assert_eq!(desk.lab.cc.log().len(), 0);
+}
+
+#[tokio::test]
+async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
+    suite::finds_by_its_tag_what_a_wrong_clock_submitted(&Desk::start(OV, |_| {}).await).await;
+}
+
+#[tokio::test]
+async fn an_order_at_digicert_costs_the_calls_that_are_documented() {
+    let desk = Desk::start(OV, |_| {}).await;
+    let calls = || desk.lab.cc.log().len();
+    let counted = counted(&desk, "counted.test", calls).await;
+    assert_eq!(counted, documented("DigiCert, OV"));
 }

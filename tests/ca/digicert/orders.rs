@@ -103,6 +103,24 @@ async fn a_revocation_is_done_at_once_and_an_answer_that_was_lost_is_read_back()
 }
 
 #[tokio::test]
+async fn an_empty_answer_to_a_revocation_is_no_word_of_the_ca() {
+    let desk = Desk::start(OV, |_| {}).await;
+    let (intent, order) = desk.first("empty.test").await;
+    let (leaf, _) = suite::fetch(&desk, &order, &intent).await;
+    desk.fault("/revoke", What::Empty(200));
+    let asked = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+    let key = OrderKey::new(order.key.reference.clone());
+    assert_eq!(asked.unwrap(), Revocation::Taken(key.clone()));
+    assert!(desk.lab.cc.orders()[0].revocations.is_empty());
+    assert_eq!(
+        desk.ca().look(&key).await.unwrap().state,
+        OrderState::Issued
+    );
+    let again = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+    assert_eq!(again.unwrap(), Revocation::Done);
+}
+
+#[tokio::test]
 async fn a_revocation_that_waits_for_an_administrator_is_asked_for_once_and_followed() {
     for (approves, end) in [(true, OrderState::Revoked), (false, OrderState::Rejected)] {
         let desk = Desk::start(OV, |_| {}).await;

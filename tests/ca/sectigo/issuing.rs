@@ -324,3 +324,8 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
         Failure::Refused
     );
 }
+
+#[tokio::test]
+async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
+    suite::finds_by_its_tag_what_a_wrong_clock_submitted(&lab(|_| {}).await).await;
+}

@@ -346,3 +346,8 @@ async fn a_certificate_for_another_key_comes_as_it_is_for_the_check_above() {
     let leaf = sights.iter().find(|one| !one.names.is_empty()).unwrap();
     assert_eq!(leaf.not_after - lab.clock.now().as_second(), 45);
 }
+
+#[tokio::test]
+async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
+    suite::finds_by_its_tag_what_a_wrong_clock_submitted(&Lab::start(|_| {}).await).await;
+}

@@ -56,8 +56,11 @@ impl DigiCert {
         let (keys, unreadable) = candidates(&listed.rows, intent);
         // What cannot be read may be the order.
         let mut unclear = unreadable > 0 || !listed.is_whole;
-        for key in keys {
+        for (key, age) in keys {
             let details = self.order_details("look for the order", &key).await?;
+            if age == Age::Older && !wire::has_tag(intent, &details) {
+                continue;
+            }
             let order = self.seen(&key, &details)?;
             let mut kinship = wire::kinship(intent, &details);
             if kinship == Kinship::Unclear && order.state == OrderState::Issued {
@@ -166,9 +169,17 @@ impl DigiCert {
     }
 }
 
+/// Whether an order was made before ours was submitted, by our clock. If that was wrong, the tag
+/// still tells; an older order may well have the same key.
+#[derive(Clone, Copy, PartialEq)]
+enum Age {
+    Older,
+    Fits,
+}
+
 /// The orders that may be the one, the newest first, and how many rows of the time of the order
 /// cannot be read.
-fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<OrderKey>, usize) {
+fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<(OrderKey, Age)>, usize) {
     let since = intent
         .submitted_at
         .and_then(|at| at.checked_sub(A_DAY).ok());
@@ -181,20 +192,25 @@ fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<OrderKey>
             continue;
         };
         let made = wire::created(row);
-        if since.zip(made).is_some_and(|(since, at)| at < since) {
-            continue;
-        }
+        let age = match since.zip(made).is_some_and(|(since, at)| at < since) {
+            true => Age::Older,
+            false => Age::Fits,
+        };
         match wire::order(row) {
             Ok(order) if before == Some(&*order.key.reference) => {}
             Ok(order) if order.names.is_empty() || order.names.iter().any(|one| one == wanted) => {
-                found.push((made, OrderKey::new(order.key.reference)));
+                found.push((made, OrderKey::new(order.key.reference), age));
             }
-            Ok(_) => {}
-            Err(_) => unreadable += 1,
+            Err(_) if age == Age::Fits => unreadable += 1,
+            _ => {}
         }
     }
-    found.sort_by_key(|(made, key)| std::cmp::Reverse((*made, key.reference.parse::<u64>().ok())));
-    (found.into_iter().map(|(_, key)| key).collect(), unreadable)
+    let newest_first = |(made, key, _): &(Option<Timestamp>, OrderKey, Age)| {
+        std::cmp::Reverse((*made, key.reference.parse::<u64>().ok()))
+    };
+    found.sort_by_key(newest_first);
+    let keys = found.into_iter().map(|(_, key, age)| (key, age));
+    (keys.collect(), unreadable)
 }
 
 fn has_key(found: &[Vec<u8>], intent: &Intent) -> bool {

@@ -2,7 +2,7 @@
 //! duplicates too. Without the right to approve it is a request, which is read until an administrator
 //! has decided.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::DigiCert;
@@ -64,9 +64,13 @@ impl DigiCert {
             Err(error) if is_revoked_already(&error) => return Ok(Revocation::Done),
             Err(error) => return Err(error),
         };
-        // 204 is done; 201 is a request that waits for an administrator.
-        if answer.body.trim().is_empty() {
+        // 204 is done; 201 is a request that waits for an administrator. Anything else is no word of
+        // DigiCert's: the order tells.
+        if answer.status == StatusCode::NO_CONTENT {
             return Ok(Revocation::Done);
+        }
+        if answer.body.trim().is_empty() {
+            return Ok(Revocation::Taken(OrderKey::new(key.reference.clone())));
         }
         let made = self.json(&call, &answer)?.value;
         let request = made.get("id").and_then(self::number);

@@ -230,15 +230,24 @@ pub(super) enum Kinship {
     Unclear,
 }
 
+/// Whether the details of an order show the tag of the intent.
+pub(super) fn has_tag(intent: &Intent, details: &Value) -> bool {
+    texts(details).iter().any(|text| text.contains(&intent.tag))
+}
+
+/// Where a tag may stand.
+fn texts(details: &Value) -> [String; 3] {
+    ["comments", "alternative_order_id", "order_notes"].map(|key| details[key].to_string())
+}
+
 /// What the details of an order tell: its tag goes before its key, since another order may have the
 /// same key.
 pub(super) fn kinship(intent: &Intent, details: &Value) -> Kinship {
-    let texts = ["comments", "alternative_order_id", "order_notes"];
-    let texts: Vec<String> = texts.iter().map(|key| details[*key].to_string()).collect();
-    if texts.iter().any(|text| text.contains(&intent.tag)) {
+    if has_tag(intent, details) {
         return Kinship::Ours;
     }
-    if texts.iter().any(|text| text.contains("[prevalidate:")) {
+    let mut texts = texts(details).into_iter();
+    if texts.any(|text| text.contains("[prevalidate:")) {
         return Kinship::NotOurs;
     }
     let request = details.pointer("/certificate/csr").and_then(Value::as_str);

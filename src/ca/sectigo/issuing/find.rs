@@ -59,11 +59,11 @@ impl Sectigo {
         for key in keys {
             let details = self.details("look for the order", &key).await?;
             let order = wire::details(key.clone(), &details);
-            if let (Some(since), Some(at)) = (since(intent), order.ordered_at)
-                && at < since
-            {
-                // Numbers grow: what follows is older still.
-                break;
+            let made = since(intent).zip(order.ordered_at);
+            let is_older = made.is_some_and(|(since, at)| at < since);
+            // Our clock may have been wrong: the tag still tells. An older order may have the key.
+            if is_older && !is_tagged(intent, &details) {
+                continue;
             }
             match self.kinship(intent, &order, &details).await? {
                 Kinship::Ours => return Ok(Found::Order(Box::new(order))),
@@ -85,13 +85,10 @@ impl Sectigo {
         order: &Order,
         details: &Value,
     ) -> Result<Kinship, CaError> {
-        let comments = details
-            .get("comments")
-            .and_then(Value::as_str)
-            .unwrap_or("");
-        if comments.contains(&intent.tag) {
+        if is_tagged(intent, details) {
             return Ok(Kinship::Ours);
         }
+        let comments = comments_of(details);
         // A renewal may keep the comments of the order before it: there only the key tells.
         if comments.contains("[prevalidate:") && intent.after.is_none() {
             return Ok(Kinship::NotOurs);
@@ -193,6 +190,15 @@ impl Sectigo {
 }
 
 /// Orders are not older than that.
+fn comments_of(details: &Value) -> &str {
+    let comments = details.get("comments").and_then(Value::as_str);
+    comments.unwrap_or_default()
+}
+
+fn is_tagged(intent: &Intent, details: &Value) -> bool {
+    comments_of(details).contains(&intent.tag)
+}
+
 fn since(intent: &Intent) -> Option<Timestamp> {
     let at = intent.submitted_at?;
     at.checked_sub(A_DAY).ok()

@@ -5,6 +5,7 @@ use prevalidate_providers::Provider;
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 
 use super::*;
+use crate::ca::Failure;
 use crate::prevalidation::{Challenge, Counts, DomainName};
 use crate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWanted};
 
@@ -106,6 +107,21 @@ async fn records_that_the_ca_names_after_the_order_are_checked_once_visible_and_
     assert_eq!(world.ca.count(Verb::CheckRecords), 1, "once they are there");
     assert!(zones.values("_dnsauth.example.ch").is_empty());
     assert_eq!(zones.cname("_abc.www.example.ch"), None);
+}
+
+#[tokio::test]
+async fn a_ca_that_refuses_to_look_at_records_is_asked_about_the_order_all_the_same() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    world.ca.change(|ca| ca.brings_records = true);
+    let (issuer, _) = office(&world, &zones, false).await;
+    let way = Way::Refused(Failure::Forbidden, "not with this key".to_owned());
+    world.ca.next(Verb::CheckRecords, way);
+    go(&world, &issuer, 60).await;
+    let calls: Vec<_> = world.ca.calls().iter().map(|call| call.verb).collect();
+    let asked = calls.iter().position(|verb| *verb == Verb::CheckRecords);
+    let next = calls.get(asked.unwrap() + 1);
+    assert_eq!(next, Some(&Verb::Look), "it looks by itself too: {calls:?}");
 }
 
 #[tokio::test]
