@@ -121,8 +121,11 @@ pub(super) async fn order(
         return pass::rehearse(&settings, &only, output).await;
     }
     let exit = pass::by_hand(&settings, &only, pass::Wish::Afresh, args.wait, output).await?;
-    if let (Exit::Done, Some(out)) = (exit, &args.out) {
-        copy(&settings, &name, out)?;
+    if exit == Exit::Done {
+        if let Some(out) = &args.out {
+            copy(&settings, &name, out)?;
+        }
+        output.notice("nothing renews it: a [[certificate]] of the configuration is renewed");
     }
     Ok(exit)
 }
