@@ -393,11 +393,16 @@ impl Exec {
                             ..error
                         })
                     };
-                    let mut found: Looks = answer
-                        .names
-                        .into_iter()
-                        .map(|answer| (answer.name.clone(), look(answer)))
-                        .collect();
+                    let mut found = Looks::new();
+                    for answer in answer.names {
+                        let name = answer.name.clone();
+                        // Which of the two is true, and which TTL, is anybody's guess.
+                        let look = match found.contains_key(&name) {
+                            true => Err(told_twice(&name)),
+                            false => look(answer),
+                        };
+                        found.insert(name, look);
+                    }
                     looks.extend(names.iter().map(|name| {
                         (
                             name.clone(),
@@ -459,6 +464,14 @@ fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: V
         changed,
         change_id: look.serial.map(|serial| format!("serial {serial}")),
     }
+}
+
+fn told_twice(name: &str) -> ProviderError {
+    let text = format!("the program told of {name} twice in one answer");
+    ProviderError::new(ErrorKind::Settings, text).with_hint(
+        "give each name once, with all its values and one TTL; where the zone has several TTLs for \
+         one name, refuse the change",
+    )
 }
 
 fn nobody_asked(name: &str) -> ProviderError {
