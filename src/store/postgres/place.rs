@@ -78,6 +78,19 @@ impl Place {
             .statement_cache_capacity(0)
             // PgBouncer refuses a session that asks for it, and no number here is a fraction.
             .extra_float_digits(None);
+        let host = options.get_host().to_owned();
+        if options.get_socket().is_none() && host.contains(',') {
+            let message = format!("the store's URL names several hosts, `{host}`");
+            let hint = "name one; of a name with several addresses each is tried";
+            return Err(unfit(message, hint));
+        }
+        // With the brackets of its URL no host of IPv6 is found.
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if let Some(bare) = bare {
+            options = options.host(bare);
+        }
         if is_elsewhere(&options) {
             options = secured(options, &parsed)?;
         }
@@ -92,7 +105,7 @@ impl Place {
             .unwrap_or_else(|| options.get_username());
         let host = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
+            None => format!("{host}:{}", options.get_port()),
         };
         let shown = format!("the PostgreSQL database `{database}` at {host}");
         Ok(Self { options, shown })
@@ -165,7 +178,6 @@ fn check_tls(url: &Url) -> Result<(), StoreError> {
 fn is_elsewhere(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let is_loopback = host
-        .trim_matches(['[', ']'])
         .parse::<IpAddr>()
         .map_or(host == "localhost", |address| address.is_loopback());
     options.get_socket().is_none() && !host.starts_with('/') && !is_loopback
@@ -289,6 +301,15 @@ mod tests {
             socket.shown(),
             "the PostgreSQL database `pv` at /run/postgresql"
         );
+    }
+
+    #[test]
+    fn an_address_of_ipv6_is_one_host_and_a_list_of_hosts_is_refused() {
+        let place = Place::parse("postgres://u@[::1]:5599/pv", None).unwrap();
+        assert_eq!(place.options.get_host(), "::1");
+        assert_eq!(place.shown(), "the PostgreSQL database `pv` at [::1]:5599");
+        let message = message("postgres://u@127.0.0.2,127.0.0.1:5599/pv");
+        assert!(message.contains("several hosts"), "{message}");
     }
 
     #[test]
