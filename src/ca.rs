@@ -52,7 +52,8 @@ pub enum Failure {
     Unknown,
     /// The certificate of the CA's server is refused: nothing was sent, and a person is needed.
     Untrusted,
-    /// 429 or 503 with a waiting time: nothing happened.
+    /// 429 or 503 with a waiting time: nothing happened. For an order a 503 is this only in the CA's
+    /// own words.
     Throttled,
     /// The credentials are refused, also after one fresh token.
     Unauthenticated,

@@ -6,6 +6,8 @@
 pub(super) mod answer;
 mod call;
 mod connect;
+#[cfg(test)]
+pub(super) mod lab;
 mod reach;
 pub(super) mod redact;
 
@@ -206,7 +208,9 @@ impl Http {
             }
         };
         let patience = match call.kind {
-            Kind::List | Kind::SlowEffect => (self.timeouts.slow_read, self.timeouts.slow_total),
+            Kind::List | Kind::SlowEffect | Kind::Order => {
+                (self.timeouts.slow_read, self.timeouts.slow_total)
+            }
             Kind::Read | Kind::Effect => (self.timeouts.read, self.timeouts.total),
         };
         tokio::time::timeout(patience.1, self.transfer(call, request, patience.0, sink))

@@ -47,7 +47,8 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     }
 
     /// Orders the certificate: the one call that costs money. Never made twice for one
-    /// [`Intent::tag`] unless `find` said [`Found::No`] in between.
+    /// [`Intent::tag`] unless `find` said [`Found::No`] in between. A refusal is in the CA's own
+    /// words; any other answer, such as a proxy's page, leaves open whether there is an order.
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError>;
 
     /// Looks for the order of an intent whose `submit` brought no answer. It is recognised by its

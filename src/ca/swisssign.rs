@@ -109,7 +109,11 @@ impl SwissSign {
                 }
                 return Ok(answer);
             }
-            let denied = ApiError::read(&answer.body).is_some_and(|error| error.is_access_denied());
+            let said = ApiError::read(&answer.body);
+            if call.may_have_ordered(&answer, said.is_some()) {
+                return Ok(answer);
+            }
+            let denied = said.is_some_and(|error| error.is_access_denied());
             if denied && self.credentials.is_proven(&bearer).await {
                 return Ok(answer);
             }

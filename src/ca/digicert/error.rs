@@ -76,6 +76,9 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
     let status = answer.status;
     let (failure, hint) = match status.as_u16() {
         _ if has("access_denied_invalid_key") => (Failure::Unauthenticated, Some(LOGIN)),
+        _ if call.may_have_ordered(answer, spoken.is_some()) => {
+            (Failure::Unknown, answer.is_page().then_some(LATER))
+        }
         401 => (Failure::Unauthenticated, Some(LOGIN)),
         429 => (Failure::Throttled, None),
         _ if has("request_limit_exceeded") => (Failure::Throttled, None),
@@ -145,5 +148,11 @@ mod tests {
         }
         let odd = ApiError::read("{\"errors\":[{\"message\":\"no\\u001b[2J\"}, 7]}").unwrap();
         assert_eq!(odd.words(), "no\\u{1b}[2J");
+    }
+
+    #[test]
+    fn only_digicerts_own_words_refuse_an_order() {
+        let own = r#"{"errors":[{"code":"x","message":"no"}]}"#;
+        crate::ca::http::lab::only_own_words_refuse_an_order(own, refusal);
     }
 }

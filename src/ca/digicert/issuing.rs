@@ -113,7 +113,7 @@ impl Issuing for DigiCert {
             false => ("order", &anew),
             true => ("reissue", &reissue),
         };
-        let mut call = Call::new(Kind::SlowEffect, verb, clean(&intent.tag), path);
+        let mut call = Call::new(Kind::Order, verb, clean(&intent.tag), path);
         call.body = Body::Json(prepared.body);
         let answer = self.order_call(&call).await?;
         let made = self.json(&call, &answer)?.value;

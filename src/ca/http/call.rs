@@ -1,8 +1,10 @@
 //! One call to a CA, with the words that its errors begin with.
 
 use jiff::Timestamp;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
+
+use super::answer::Answer;
 
 /// What a call does, which decides how often and how patiently it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(in crate::ca) enum Kind {
     Effect,
     /// An effect during which the CA looks at DNS from several places.
     SlowEffect,
+    /// Orders what costs money, as slowly: only the CA's own words prove that nothing was ordered.
+    Order,
 }
 
 /// One call, with the words that its errors begin with.
@@ -71,6 +75,13 @@ impl<'a> Call<'a> {
 
     pub(in crate::ca) fn is_read(&self) -> bool {
         matches!(self.kind, Kind::Read | Kind::List)
+    }
+
+    /// Whether an order may have been made although the answer is none: it is not in the CA's `own`
+    /// words, and whoever answered in its place, a proxy or a gateway, may have handed the call on.
+    /// Who counts calls does so before.
+    pub(in crate::ca) fn may_have_ordered(&self, answer: &Answer, own: bool) -> bool {
+        self.kind == Kind::Order && !own && answer.status != StatusCode::TOO_MANY_REQUESTS
     }
 }
 

@@ -114,6 +114,7 @@ fn refusal(
 /// An answer that is no envelope.
 fn strange(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
     let failure = match answer.status.as_u16() {
+        _ if call.may_have_ordered(answer, false) => Failure::Unknown,
         401 | 403 => Failure::Unauthenticated,
         429 => Failure::Throttled,
         408 | 300..=399 | 500..=599 if call.is_read() => Failure::Unavailable,
@@ -137,4 +138,18 @@ fn strange(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
 /// Whether an error carries this code.
 pub(super) fn says(error: &CaError, code: &str) -> bool {
     error.message.contains(code)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_internetx_own_words_refuse_an_order() {
+        let own = r#"{"status":{"type":"ERROR","code":"EF1"}}"#;
+        crate::ca::http::lab::only_own_words_refuse_an_order(own, |http, call, answer| {
+            read(http, call, answer).unwrap_err()
+        });
+    }
 }

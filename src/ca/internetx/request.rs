@@ -157,7 +157,7 @@ impl InterNetX {
                 (&reissue, Method::PUT)
             }
         };
-        let mut call = Call::new(Kind::SlowEffect, "order", clean(&intent.tag), path);
+        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), path);
         call.method = method;
         call.body = Body::Json(order.clone());
         let answer = self.call_tagged(&call, Some(&intent.tag)).await?;

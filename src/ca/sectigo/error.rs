@@ -189,6 +189,7 @@ pub(super) fn refusal(
         .as_ref()
         .and_then(|spoken| meaning(endpoint, spoken.code?));
     let failure = match (status.as_u16(), &meaning) {
+        _ if call.may_have_ordered(answer, spoken.is_some()) => Failure::Unknown,
         (401, _) => Failure::Unauthenticated,
         (429, _) => Failure::Throttled,
         (503, _) if answer.retry_after.is_some() => Failure::Throttled,
@@ -231,6 +232,7 @@ pub(super) fn refusal(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ca::http::lab;
 
     #[test]
     fn a_body_is_an_error_when_it_has_a_code_or_a_description() {
@@ -256,5 +258,13 @@ mod tests {
         assert_eq!(failure(Endpoint::Organisation, -727), None);
         assert_eq!(failure(Endpoint::Dcv, 0), Some(Failure::Unavailable));
         assert_eq!(failure(Endpoint::Domain, 0), None);
+    }
+
+    #[test]
+    fn only_sectigos_own_words_refuse_an_order() {
+        let own = r#"{"code":-9999,"description":"no"}"#;
+        lab::only_own_words_refuse_an_order(own, |http, call, answer| {
+            refusal(http, Endpoint::Ssl, call, answer)
+        });
     }
 }

@@ -264,7 +264,7 @@ impl Sectigo {
             }
         };
         let path = ["ssl", "v1", "enroll"];
-        let mut call = Call::new(Kind::SlowEffect, "order", clean(&intent.tag), &path);
+        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), &path);
         let number = |text: &str| {
             text.parse::<u64>()
                 .map_or(json!(text), |number| json!(number))
@@ -299,7 +299,7 @@ impl Sectigo {
     /// a new one; comments cannot be sent.
     async fn renew(&self, intent: &Intent, key: &OrderKey) -> Result<Order, CaError> {
         let path = ["ssl", "v1", "renewById", &key.reference];
-        let mut call = Call::new(Kind::SlowEffect, "renew", clean(&key.reference), &path);
+        let mut call = Call::new(Kind::Order, "renew", clean(&key.reference), &path);
         self.check(&key.reference, &call)?;
         call.body = Body::Json(json!({"csr": intent.csr.pem()}));
         self.submitted(&call).await
@@ -309,7 +309,7 @@ impl Sectigo {
     async fn replace(&self, intent: &Intent, key: &OrderKey) -> Result<Order, CaError> {
         let before = self.details("read the order", key).await?;
         let path = ["ssl", "v1", "replace", &key.reference];
-        let mut call = Call::new(Kind::SlowEffect, "replace", clean(&key.reference), &path);
+        let mut call = Call::new(Kind::Order, "replace", clean(&key.reference), &path);
         call.body = Body::Json(json!({
             "csr": intent.csr.pem(),
             "reason": "a new key",

@@ -103,7 +103,7 @@ impl Issuing for SwissSign {
             (true, None) => &by_csr,
             (false, _) => &by_tag,
         };
-        let mut call = Call::new(Kind::SlowEffect, "order", clean(&intent.tag), path);
+        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), path);
         call.body = if self.issues_by_csr {
             Body::Text(intent.csr.pem())
         } else {

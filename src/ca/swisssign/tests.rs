@@ -8,6 +8,7 @@ mod clients;
 mod domains;
 mod lists;
 mod optional;
+mod orders;
 mod register;
 mod secrets;
 mod server;

@@ -1,0 +1,58 @@
+//! Answers to an order, the CA's own and those of others, for the tests of every kind of CA.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+
+use super::answer::Answer;
+use super::{Call, Http, Kind, Reach};
+use crate::ca::{CaError, Failure};
+use crate::clock::SimulatedClock;
+
+/// That `judge` takes for a refusal only what is said in the CA's `own` words, and that everything
+/// else is looked for.
+pub(in crate::ca) fn only_own_words_refuse_an_order(
+    own: &str,
+    judge: impl Fn(&Http, &Call<'_>, &Answer) -> CaError,
+) {
+    let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+    let reach = Reach::new("ca", "https://ca.test/v1".parse().unwrap());
+    let http = Http::new(&reach, Arc::new(SimulatedClock::at(now))).unwrap();
+    let order = Call::new(Kind::Order, "order", "one", &["order"]);
+    let answer = |status: u16, media: &'static str, body: &str, wait: Option<&'static str>| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        if let Some(wait) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(wait));
+        }
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer::new(status, &headers, body.to_owned(), now)
+    };
+    const JSON: &str = "application/json";
+    let waits = [(503, Some("7"))];
+    let refusals = [400, 401, 403, 404].map(|status| (status, None));
+    for (status, wait) in refusals.into_iter().chain(waits) {
+        let error = judge(&http, &order, &answer(status, JSON, own, wait));
+        assert!(!error.outcome_unknown(), "{status}, its own: {error}");
+    }
+    let others = [405, 413, 503].map(|status| (status, None));
+    for (status, wait) in refusals.into_iter().chain(waits).chain(others) {
+        for (media, body) in [
+            ("text/html", "<html><h1>Forbidden</h1></html>"),
+            ("text/plain", "upstream connect error"),
+            (JSON, r#"{"message":"Forbidden"}"#),
+            (JSON, ""),
+        ] {
+            let error = judge(&http, &order, &answer(status, media, body, wait));
+            assert!(error.outcome_unknown(), "{status}, {body}: {error}");
+        }
+    }
+    for wait in [None, Some("7")] {
+        let error = judge(&http, &order, &answer(429, "text/html", "<html>", wait));
+        assert_eq!(error.failure, Failure::Throttled, "nothing was handed on");
+    }
+}
