@@ -12,11 +12,11 @@ mod reach;
 pub(super) mod redact;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use prevalidate_kit::causes::chain;
 use prevalidate_kit::http::{Client, is_not_sent};
@@ -81,6 +81,7 @@ pub(super) struct Http {
     limiter: DefaultDirectRateLimiter,
     permit: Option<Permit>,
     timeouts: Timeouts,
+    skew: Mutex<Option<SignedDuration>>,
 }
 
 impl Http {
@@ -103,7 +104,19 @@ impl Http {
             })?),
             permit: reach.permit.clone(),
             timeouts: reach.timeouts,
+            skew: Mutex::default(),
         })
+    }
+
+    /// Our clock minus the CA's, as the last success that named a time showed it.
+    pub(super) fn clock_skew(&self) -> Option<SignedDuration> {
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_skew(&self, answer: &Answer) {
+        if answer.status.is_success() && answer.skew.is_some() {
+            *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = answer.skew;
+        }
     }
 
     /// How long a call that orders something takes at most.
@@ -248,6 +261,7 @@ impl Http {
             })?;
         let at = self.clock.now();
         let mut answer = Answer::new(response.status(), response.headers(), String::new(), at);
+        self.note_skew(&answer);
         let mut sink = sink.filter(|_| answer.status.is_success() && answer.is_json());
         if let Some(sink) = &mut sink {
             sink.begin(at);

@@ -95,6 +95,8 @@ pub struct Behaviour {
     pub wants: Wanted,
     /// Whether it says so only once it has the order.
     pub brings_records: bool,
+    /// How far our clock is ahead of its own.
+    pub clock_ahead: SignedDuration,
 }
 
 impl Default for Behaviour {
@@ -113,6 +115,7 @@ impl Default for Behaviour {
             revokes_at_once: false,
             wants: Wanted::default(),
             brings_records: false,
+            clock_ahead: SignedDuration::ZERO,
         }
     }
 }
@@ -327,6 +330,10 @@ impl Issuing for InMemory {
         &KIND
     }
 
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        Some(self.state().behaviour.clock_ahead)
+    }
+
     async fn clients(&self) -> Result<Vec<Client>, CaError> {
         Ok(vec![Client {
             reference: CLIENT.to_owned(),
@@ -415,10 +422,7 @@ impl Issuing for InMemory {
         let mut state = self.state();
         let held = state.orders.get_mut(&key.reference);
         held.ok_or_else(|| gone(&key.reference))?.is_checked = true;
-        match is_lost {
-            true => Err(lost(&key.reference)),
-            false => Ok(()),
-        }
+        (!is_lost).then_some(()).ok_or_else(|| lost(&key.reference))
     }
 
     async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
@@ -456,8 +460,7 @@ impl Issuing for InMemory {
         ]))
     }
 
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        let _ = wish;
+    async fn revoke(&self, key: &OrderKey, _: &RevocationWish) -> Result<Revocation, CaError> {
         let is_lost = self.come(Verb::Revoke, &key.reference)?;
         let at_once = {
             let mut state = self.state();
@@ -473,16 +476,12 @@ impl Issuing for InMemory {
         }
     }
 
-    async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {
-        let _ = why;
+    async fn withdraw(&self, key: &OrderKey, _: &str) -> Result<(), CaError> {
         let is_lost = self.come(Verb::Withdraw, &key.reference)?;
         let mut state = self.state();
         let held = state.orders.get_mut(&key.reference);
         held.ok_or_else(|| gone(&key.reference))?.decided = Some(OrderState::Withdrawn);
-        if is_lost {
-            return Err(lost(&key.reference));
-        }
-        Ok(())
+        (!is_lost).then_some(()).ok_or_else(|| lost(&key.reference))
     }
 
     async fn orders(&self, client: &str) -> Result<Orders, CaError> {

@@ -25,6 +25,11 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// What is fixed for this kind of CA.
     fn kind(&self) -> &'static Kind;
 
+    /// Our clock minus the CA's, as its last answer in this process showed it; `None`: none did.
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        None
+    }
+
     /// The clients under which the account may order; none where the CA has no clients.
     async fn clients(&self) -> Result<Vec<Client>, CaError>;
 

@@ -59,6 +59,10 @@ impl Issuing for DigiCert {
         &KIND
     }
 
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        self.http.clock_skew()
+    }
+
     async fn clients(&self) -> Result<Vec<Client>, CaError> {
         let path = ["organization"];
         let call = Call::new(Kind::Read, "list", "the organisations", &path).by_get();

@@ -49,6 +49,10 @@ impl Issuing for InterNetX {
         &KIND
     }
 
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        self.http.clock_skew()
+    }
+
     async fn clients(&self) -> Result<Vec<Client>, CaError> {
         Ok(Vec::new())
     }

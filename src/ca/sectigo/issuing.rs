@@ -57,6 +57,10 @@ impl Issuing for Sectigo {
         &KIND
     }
 
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        self.http.clock_skew()
+    }
+
     async fn clients(&self) -> Result<Vec<Client>, CaError> {
         self.organisations().await
     }

@@ -9,6 +9,7 @@ mod products;
 mod wire;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -43,6 +44,10 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
 impl Issuing for SwissSign {
     fn kind(&self) -> &'static issuing::Kind {
         &KIND
+    }
+
+    fn clock_skew(&self) -> Option<SignedDuration> {
+        self.http.clock_skew()
     }
 
     async fn clients(&self) -> Result<Vec<Client>, CaError> {

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Certificate, Issuer};
-use crate::ca::{CaError, Failure};
+use crate::ca::{CaError, Failure, Issuing};
 use crate::issuance::planner::backoff;
 use crate::issuance::progress::{Hold, HoldKind};
 use crate::issuance::{Decision, Progress, Step};
+use crate::prevalidation::guard::examine_clock;
 use crate::store::StoreError;
 use crate::store::orders::{
     CertificateEvent, CertificateFence, CertificateLease, CertificateRow, CertificateWrite,
@@ -232,6 +233,20 @@ impl<'a> Task<'a> {
         self.issuer.pauses.answered(ca);
         self.issuer.state().accounts.remove(ca);
         self.stepped();
+    }
+
+    /// Whether the clocks of this machine and of the CA differ (faults T01): then nothing is ordered,
+    /// and it goes on by itself once they agree.
+    pub(super) fn is_stopped_by_clock(&mut self, name: &str, ca: &dyn Issuing) -> bool {
+        let Some(alarm) = examine_clock(self.now(), None, ca.clock_skew()) else {
+            return false;
+        };
+        self.issuer.pauses.answered(name);
+        let words = format!("{name}: {alarm}; nothing is ordered until they agree");
+        self.say("failed", words.clone());
+        self.progress().trouble = Some(words);
+        self.leave();
+        true
     }
 
     /// The CA refused a call that has no effect, or that certainly had none. True where the same

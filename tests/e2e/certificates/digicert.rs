@@ -131,6 +131,27 @@ fn answers_that_digicert_lost_at_order_download_and_revocation_make_one_order() 
     assert_eq!(office.orders(), 1, "a person decides on the next one");
 }
 
+/// Its proof is known already, so that only the clock stands in the way of the order.
+#[test]
+fn by_a_clock_that_is_days_ahead_neither_a_run_nor_a_person_orders_at_digicert() {
+    let office = Office::new();
+    let mut bare = office.proven(OV, "");
+    bare.more = String::new();
+    office.run(&bare, "30s").exits(0);
+    let setup = office.setup(OV, "names = [\"alpha.test\"]");
+    let ahead = ("PREVALIDATE_CLOCK_AHEAD", "172800");
+    let words = ["the local clock is 1728", "nothing is ordered"];
+    let by_hand = ["certificate", "issue", "www", "--wait", "5s"];
+    for (arguments, exit) in [(&["run", "--wait", "5s"][..], 5), (&by_hand, 1)] {
+        let ran = office.site.world.run_with(&setup, arguments, ahead);
+        ran.exits(exit).says(&words);
+        assert_eq!(office.orders(), 0, "{arguments:?}");
+    }
+    office.run(&setup, "30s").exits(0);
+    assert_eq!(office.orders(), 1);
+    office.verifies("alpha.test");
+}
+
 /// Two certificates, the second one when a third of the life of the first is over.
 fn renewed(shows_order_end: bool) -> Office {
     let office = Office::new();

@@ -105,3 +105,50 @@ async fn a_fetch_whose_answer_was_lost_is_made_again_and_orders_nothing() {
     assert!(world.live("joe").is_some());
     assert_eq!((world.ca.held().len(), world.ca.count(Verb::Fetch)), (1, 3));
 }
+
+#[tokio::test]
+async fn by_a_wrong_clock_nothing_is_ordered_and_by_the_right_one_it_goes_on() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    for hours in [48, -48] {
+        world
+            .ca
+            .change(|ca| ca.clock_ahead = SignedDuration::from_hours(hours));
+        world.run(&wanted, 60).await;
+        let progress = world.row("joe").await.progress;
+        let trouble = progress.trouble.unwrap();
+        assert!(trouble.contains("the local clock is 172800 s"), "{trouble}");
+        assert_eq!(progress.hold, None, "it waits for nobody");
+    }
+    assert_eq!(world.ca.count(Verb::Submit), 0);
+    world
+        .ca
+        .change(|ca| ca.clock_ahead = SignedDuration::from_secs(200));
+    world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_is_not_given_up_by_a_wrong_clock() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.next(Verb::Submit, Way::AnswerLost);
+    world.run(&wanted, 1).await;
+    world.ca.change(|ca| {
+        ca.found_after = SignedDuration::from_hours(24);
+        ca.clock_ahead = SignedDuration::from_hours(48);
+    });
+    world.clock.advance(SignedDuration::from_mins(5));
+    world.run(&wanted, 60).await;
+    let order = world.row("joe").await.progress.order.unwrap();
+    assert!(world.ca.count(Verb::Find) > 0);
+    assert_eq!((order.submitted_at.is_some(), order.not_found), (true, 0));
+    world.ca.change(|ca| {
+        ca.found_after = SignedDuration::ZERO;
+        ca.clock_ahead = SignedDuration::ZERO;
+    });
+    world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
