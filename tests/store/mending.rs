@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use prevalidate::prevalidation::{LedgerEntry, LedgerState, RecordType};
+use prevalidate::store::orders::{CertificateClaim, WantedCertificate};
 use prevalidate::store::{EffectMark, Event, Write};
 
 use super::*;
@@ -323,4 +324,37 @@ async fn what_a_wrong_clock_has_stored_does_not_outlive_the_next_look() {
         ..claim(9)
     };
     assert_eq!(store.claim(&now).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_certificate_that_a_wrong_clock_has_made_locks_it_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let store = store_with(&path, &["a.ch"]).await;
+    let wanted = [WantedCertificate {
+        name: "www".to_owned(),
+        ca: "swisssign".to_owned(),
+    }];
+    let orders = store.orders();
+    orders.sync_certificates(&wanted, at(0)).await.unwrap();
+    let by = |now| CertificateClaim {
+        holder: "host/1",
+        home: "here",
+        also_of: None,
+        only: None,
+        except_cas: &[],
+        now,
+        lease: SignedDuration::from_hours(1),
+    };
+    let month = at(30 * 24 * 60);
+    let wrong = orders.claim_certificate(&by(month)).await.unwrap().unwrap();
+
+    // The clock is right again.
+    let right = orders.claim_certificate(&by(at(9))).await.unwrap().unwrap();
+    assert!(
+        right.fence.epoch > wrong.fence.epoch,
+        "the first is fenced out"
+    );
+    let second = orders.claim_certificate(&by(at(10))).await.unwrap();
+    assert_eq!(second, None, "what a lease can be is believed");
 }

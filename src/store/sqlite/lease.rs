@@ -110,7 +110,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim<'_>) -> Result<Vec<
 
 /// No lease ends later than this, in microseconds: the configuration allows an hour, and the other
 /// process's clock is this one.
-const LONGEST: i64 = 2 * 3_600_000_000;
+pub(super) const LONGEST: i64 = 2 * 3_600_000_000;
 
 /// Ends the leases of processes that are gone, and those that a wrong clock has made.
 pub(super) async fn free_the_gone(db: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {

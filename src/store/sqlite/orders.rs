@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::SqliteStore;
 use super::fault::Fault;
 use super::holder;
+use super::lease::LONGEST;
 use crate::store::StoreError;
 use crate::store::orders::{
     CertificateClaim, CertificateEvent, CertificateFence, CertificateLease, CertificateRow,
@@ -164,7 +165,7 @@ pub(super) async fn claim(
 ) -> Result<Option<CertificateLease>, Fault> {
     let now = claim.now.as_microsecond();
     let mut tx = store.begin().await?;
-    // The leases of processes that are gone are free at once.
+    // The leases of processes that are gone are free at once, and those that a wrong clock has made.
     let holders: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT lease_holder FROM certificate WHERE lease_until > ? AND lease_holder IS NOT NULL",
     )
@@ -181,7 +182,7 @@ pub(super) async fn claim(
          WHERE name = (
              SELECT name FROM certificate
              WHERE due_at <= ?4 AND (home IS NULL OR home = ?3 OR home = ?8)
-                 AND (lease_until IS NULL OR lease_until <= ?4
+                 AND (lease_until IS NULL OR lease_until <= ?4 OR lease_until > ?9
                       OR lease_holder IN (SELECT value FROM json_each(?7)))
                  AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
                  AND ca NOT IN (SELECT value FROM json_each(?6))
@@ -196,6 +197,7 @@ pub(super) async fn claim(
     .bind(row::encode(claim.except_cas)?)
     .bind(row::encode(&gone)?)
     .bind(claim.also_of)
+    .bind(now.saturating_add(LONGEST))
     .fetch_optional(&mut *tx)
     .await?;
     let Some((name, epoch, claims)) = claimed else {
