@@ -50,3 +50,26 @@ esac
         assert_eq!(error.kind, expected, "{name}: {}", shown(&error));
     }
 }
+
+#[tokio::test]
+async fn a_name_that_is_told_of_twice_is_not_written() {
+    let folder = TempDir::new().unwrap();
+    let (path, state) = (folder.path().join("twice"), folder.path().join("state"));
+    let name = |ttl: u32| {
+        let spf = r#"["\"v=spf1 mx -all\""]"#;
+        format!(r#"{{"name":"{APEX}","zone":"{APEX}","ttl":{ttl},"records":{spf}}}"#)
+    };
+    let body = format!(
+        "#!/bin/sh\ncat >/dev/null\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\n\
+         inspect) echo '{{\"names\":[{},{}]}}';;\n*) touch {};;\nesac\n",
+        name(3600),
+        name(60),
+        state.display()
+    );
+    std::fs::write(&path, body).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = program(&path, json!({}), 30);
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert!(error.message.contains("twice in one answer"), "{error}");
+    assert!(!state.exists(), "whose TTL would it have written?");
+}
