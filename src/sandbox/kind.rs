@@ -106,6 +106,15 @@ impl Table<'_> {
     }
 }
 
+/// The section of the client that has the domains.
+pub(super) fn client_section(ca: &str, name: &str, domains: &[DomainName]) -> String {
+    // Arrays of strings are written alike in JSON and TOML.
+    format!(
+        "[[client]]\nca = \"{ca}\"\nname = \"{name}\"\nprovider = \"sandbox\"\ndomains = {}\n",
+        json!(domains)
+    )
+}
+
 /// A path in a configuration.
 pub(super) fn path_of(directory: &Path, file: &str) -> Value {
     // Strings are written alike in JSON and TOML.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Behaviour, Ca, CaOptions, published_lifetimes};
 use crate::prevalidation::DomainName;
-use crate::sandbox::kind::{Guest, Kind, Table, path_of};
+use crate::sandbox::kind::{Guest, Kind, Table, client_section, path_of};
 use crate::sandbox::service;
 
 /// The service account of a sandbox.
@@ -64,15 +64,10 @@ user = "{USER}"
 api_key = {{ file = {api_key} }}
 rate = "50/s"
 
-[[client]]
-ca = "sandbox"
-name = "{CLIENT}"
-provider = "sandbox"
-domains = {domains}
-"#,
+{client}"#,
             url = self.url(),
             api_key = path_of(directory, "api.key"),
-            domains = json!(domains),
+            client = client_section("sandbox", CLIENT, domains),
         )
     }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Behaviour, CertCentral, CertCentralOptions};
 use crate::prevalidation::DomainName;
-use crate::sandbox::kind::{Guest, Kind, Table, path_of};
+use crate::sandbox::kind::{Guest, Kind, Table, client_section, path_of};
 use crate::sandbox::service;
 
 /// The organisation.
@@ -71,15 +71,10 @@ url = "{url}"
 api_key = {{ file = {key} }}
 rate = "50/s"
 
-[[client]]
-ca = "digicert"
-name = "{ORGANISATION_NAME}"
-provider = "sandbox"
-domains = {domains}
-"#,
+{client}"#,
             url = self.url(),
             key = path_of(directory, KEY),
-            domains = json!(domains),
+            client = client_section("digicert", ORGANISATION_NAME, domains),
         )
     }
 }

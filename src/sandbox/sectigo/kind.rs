@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Behaviour, Scm, ScmOptions};
 use crate::prevalidation::DomainName;
-use crate::sandbox::kind::{Guest, Kind, Table, path_of};
+use crate::sandbox::kind::{Guest, Kind, Table, client_section, path_of};
 use crate::sandbox::service;
 
 /// The administrator.
@@ -72,15 +72,10 @@ password = {{ file = {password} }}
 customer_uri = "{CUSTOMER}"
 rate = "50/s"
 
-[[client]]
-ca = "sectigo"
-name = "{ORGANISATION_NAME}"
-provider = "sandbox"
-domains = {domains}
-"#,
+{client}"#,
             url = self.url(),
             password = path_of(directory, PASSWORD),
-            domains = json!(domains),
+            client = client_section("sectigo", ORGANISATION_NAME, domains),
         )
     }
 }
