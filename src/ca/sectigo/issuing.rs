@@ -10,6 +10,7 @@ mod wire;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::Sectigo;
@@ -201,10 +202,12 @@ impl Issuing for Sectigo {
         }));
         let (answer, refused) = self.answer(Endpoint::Ssl, &call).await?;
         let Some(error) = refused else {
-            return Ok(if is_present {
-                Revocation::Taken(key.clone())
-            } else {
-                Revocation::Done
+            // An older certificate is in no order that could be read. SCM says 204; anything else is no
+            // word of its own.
+            let is_done = !is_present && answer.status == StatusCode::NO_CONTENT;
+            return Ok(match is_done {
+                true => Revocation::Done,
+                false => Revocation::Taken(key.clone()),
             });
         };
         let code = ApiError::read(&answer.body).and_then(|said| said.code);

@@ -313,6 +313,11 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
     let error = ca.revoke(&order.key, &wish("abcdef")).await.unwrap_err();
     assert!(error.message.contains("-5101"), "{error}");
     assert_eq!(lab.scm.count("/revoke/serial/ABCDEF"), 1);
+    // A success of whoever stands before Sectigo is not Sectigo's.
+    let by_number = "POST /ssl/v1/revoke/serial/ABCDEF";
+    lab.scm.fault(fault(by_number, What::Gateway(200)));
+    let asked = ca.revoke(&order.key, &wish("abcdef")).await.unwrap();
+    assert_eq!(asked, Revocation::Taken(order.key.clone()));
     let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
     let path = format!("POST /ssl/v1/revoke/{}", order.key);
     lab.scm.fault(fault(&path, What::DoneButLost));

@@ -59,8 +59,8 @@ impl Sectigo {
         for key in keys {
             let details = self.details("look for the order", &key).await?;
             let order = wire::details(key.clone(), &details);
-            let made = since(intent).zip(order.ordered_at);
-            let is_older = made.is_some_and(|(since, at)| at < since);
+            let both = since(intent).zip(order.ordered_at);
+            let is_older = both.is_some_and(|(since, made)| made < since);
             // Our clock may have been wrong: the tag still tells. An older order may have the key.
             if is_older && !is_tagged(intent, &details) {
                 continue;
