@@ -22,6 +22,7 @@ pub mod starter;
 mod tests;
 mod tree;
 mod trust;
+mod urls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -239,6 +240,6 @@ impl Settings {
 
     /// Whether every CA of it is on this machine.
     pub fn is_sandboxed(&self) -> bool {
-        self.cas.values().all(|ca| read::is_loopback(&ca.url))
+        self.cas.values().all(|ca| urls::is_loopback(&ca.url))
     }
 }

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
-use super::read::is_loopback;
 use super::tree::{Schema, Section, shown_key};
+use super::urls::is_loopback;
 use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
 use crate::ca::registry::Adapter;
 use crate::ca::settings::Values;

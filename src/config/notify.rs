@@ -8,8 +8,9 @@ use url::{Host, Url};
 
 use super::fault::nearest;
 use super::files;
-use super::read::{DAY, HOUR, plain_url};
+use super::quantity::{DAY, HOUR};
 use super::tree::{Schema, Section};
+use super::urls::plain_url;
 use crate::notify::carrier::mail::{Begin, Letter};
 use crate::notify::carrier::program::Program;
 use crate::notify::carrier::web::Receiver;

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::propagation::resolver::server_address;
 
+pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// Units from large to small, with their milliseconds; a part of a duration may stand once and in
 /// this order.
 const UNITS: [(&str, i64); 6] = [

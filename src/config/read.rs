@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::registry::ProviderSettings;
 use serde_json::Map;
 use toml::de::DeTable;
-use url::{Host, Url};
+use url::Url;
 
 #[cfg(test)]
 use super::ca::CA;
@@ -18,7 +18,7 @@ use super::clients::Clients;
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
 use super::files;
-use super::quantity::{Rate, dns_address};
+use super::quantity::{DAY, HOUR, Rate, dns_address};
 use super::server::server;
 #[cfg(test)]
 use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
@@ -121,8 +121,6 @@ pub(super) const SCHEMAS: [&Schema; 18] = [
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
-pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
-pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
@@ -371,30 +369,6 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
                 "must be a URL such as \"postgres://prevalidate@db.example.com/prevalidate\"",
             );
         }
-    }
-    None
-}
-
-/// Whether a CA is a sandbox: no other one stands on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(host)) => host == "localhost",
-        None => false,
-    }
-}
-
-pub(super) fn plain_url(section: &Section<'_>, key: &str, text: &str) -> Option<Url> {
-    match Url::parse(text) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            section.fault(key, "must not hold a user name or password");
-        }
-        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-            section.fault(key, "must not hold `?` or `#`");
-        }
-        Ok(url) if url.host().is_some() => return Some(url),
-        _ => section.fault(key, "must be a URL such as \"https://api.ra.swisssign.ch\""),
     }
     None
 }

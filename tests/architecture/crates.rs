@@ -42,14 +42,7 @@ const CIRCLES: &[&[&str]] = &[
     ],
     &["crate::commands::plan", "crate::commands::run"],
     &["crate::commands::summary", "crate::commands::work"],
-    &[
-        "crate::config::ca",
-        "crate::config::clients",
-        "crate::config::hooks",
-        "crate::config::notify",
-        "crate::config::read",
-        "crate::config::server",
-    ],
+    &["crate::config::hooks", "crate::config::server"],
     &[
         "crate::notify::concern",
         "crate::notify::decide",
