@@ -14,6 +14,7 @@ mod hooks;
 pub mod names;
 mod notify;
 mod quantity;
+mod rdap;
 mod read;
 mod server;
 mod show;
@@ -43,6 +44,7 @@ pub use find::{ENV, Found, find, load, load_as_it_stands, look_for};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use quantity::{Rate, duration, show_duration};
+pub use rdap::RdapSettings;
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;
@@ -79,6 +81,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// `[server]`; `None`: nothing listens.
     pub server: Option<ServerSettings>,
+    /// `[rdap]`; `None`: no registry is asked.
+    pub rdap: Option<RdapSettings>,
     /// `[[notify]]`, in the order of the file.
     pub notify: Vec<NotifySettings>,
     /// `[certificates]`, `[[certificate]]` and `[[contact]]`

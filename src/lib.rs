@@ -67,7 +67,7 @@
 //! config · output · sandbox · server     settings; all printing; a CA and name servers on loopback; the daemon and its pages
 //! notify                                 who is told of what, and how
 //! overview                               how every domain stands, for people and programs
-//! certificates                           keys, what came checked, the files that servers read
+//! certificates · rdap                    keys, what came checked, the files that servers read; when registrations end
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
 //! issuance                               the pure heart of certificates
@@ -91,6 +91,7 @@ pub mod output;
 pub mod overview;
 pub mod prevalidation;
 pub mod propagation;
+pub mod rdap;
 pub mod sandbox;
 pub mod server;
 pub mod store;

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["prevalidation", "clock", "text", "webhook"],
     &["issuance"],
     &["ca", "propagation", "store", "metrics"],
-    &["certificates"],
+    &["certificates", "rdap"],
     &["worker"],
     &["overview"],
     &["notify"],

@@ -8,6 +8,7 @@ mod forecast;
 mod life;
 mod reaching;
 mod readiness;
+mod registrations;
 mod secrets;
 mod unreachable;
 

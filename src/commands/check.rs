@@ -19,6 +19,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
 use crate::overview::trouble::INVENTORY;
+use crate::rdap;
 use crate::store::Store;
 use crate::worker::refusal_fact;
 
@@ -114,6 +115,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     // The rows that the ledger's entries are for, where only some are asked about.
     let is_whole = args.part == Part::default();
     let mut keys = HashSet::new();
+    let book = rdap::book(&*store).await?;
+    let mut registrable = BTreeSet::new();
     while let Some(page) = pages.next().await? {
         let asked = page.iter().filter(|view| clients.contain(&view.client));
         for view in asked {
@@ -122,6 +125,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             }
             if view.is_managed() {
                 tally.take(view);
+                let known = rdap::registrable(&view.domain).filter(|name| book.of(name).is_some());
+                registrable.extend(known.map(str::to_owned));
             }
         }
     }
@@ -165,6 +170,13 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     }
     findings.extend(tally.put_off());
     findings.extend(certificates.iter().filter_map(|view| judged(view, now)));
+    findings.extend(book.ending(&registrable, now).iter().map(|ending| {
+        let word = match ending.has_ended(now) {
+            true => Word::Critical,
+            false => Word::Warning,
+        };
+        (word, ending.said(now))
+    }));
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }

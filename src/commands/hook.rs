@@ -59,6 +59,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         force: false,
         intake,
         certificates: false,
+        registries: false,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

@@ -49,6 +49,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         force: false,
         intake: Intake::default(),
         certificates: false,
+        registries: false,
     };
     let scope = Scope::read(&settings, &*store, &order).await?;
     scope.warn(output);

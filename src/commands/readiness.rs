@@ -26,6 +26,7 @@ use crate::propagation::Gate;
 use crate::propagation::caa::METHODS_COUNT_FROM;
 use crate::propagation::finding::Severity;
 use crate::propagation::survey::CaaSets;
+use crate::rdap;
 use crate::worker::place::{next_owner, route_owner};
 use judge::{Judged, Seen, judge};
 
@@ -59,7 +60,7 @@ nothing anywhere.
 severity is blocks (certificates stop), warns (somebody should look) or info.
 Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
 caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
-provider-refuses.
+provider-refuses, registration-ends.
 
 Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
 
@@ -94,12 +95,13 @@ pub(super) async fn readiness(
     let providers = providers(&settings, &clock, &gate);
     let sets = CaaSets::default();
     let policy = wire::policy(&settings);
+    let book = rdap::book(&*wire::store_read_only(&settings).await?).await?;
 
     let progress = output.progress(views.len() as u64, "domains");
     let mut looked = stream::iter(&views)
         .map(|view| {
             let (settings, gate, providers, sets) = (&settings, &gate, &providers, &sets);
-            let policy = &policy;
+            let (policy, book) = (&policy, &book);
             async move {
                 let ca_names = settings.cas.get(&view.ca).map(|ca| ca.caa_names.clone());
                 let ca_names = ca_names.unwrap_or_default();
@@ -115,6 +117,8 @@ pub(super) async fn readiness(
                     renew_at: view.renew_at,
                     survey: &survey,
                     provider,
+                    registered_until: rdap::registrable(&view.domain)
+                        .and_then(|name| book.end_of(name, now)),
                 };
                 judge(&seen, on, now)
             }

@@ -83,6 +83,7 @@ pub(super) async fn reset(
         force: false,
         intake,
         certificates: false,
+        registries: false,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

@@ -73,10 +73,12 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     let certificates = only.is_none()
         && args.which.part == asked::Part::default()
         && settings.policy.mode == Mode::Manage;
+    let registries = only.is_none() && args.which.part == asked::Part::default();
     let order = Order {
         command: "run",
         targets,
         certificates,
+        registries,
         only,
         wait,
         force: args.force,

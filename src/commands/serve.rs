@@ -3,6 +3,7 @@
 
 mod certificates;
 mod parts;
+mod registries;
 mod voice;
 
 use std::net::SocketAddr;
@@ -163,6 +164,8 @@ struct Daemon {
     intake: Intake,
     /// What keeps certificates, by the settings of the moment.
     issuers: watch::Sender<Arc<Issuer>>,
+    /// What asks the registries, by the settings of the moment.
+    registries: watch::Sender<registries::Way>,
 }
 
 impl Daemon {
@@ -184,6 +187,7 @@ impl Daemon {
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
         let notifiers = watch::Sender::new(notifier(&settings, &shared));
+        let registries = wire::rdap(&settings)?.map(Arc::new);
         Ok(Self {
             shared,
             scheduler,
@@ -194,6 +198,7 @@ impl Daemon {
             address: None,
             intake,
             issuers: watch::Sender::new(issuer),
+            registries: watch::Sender::new(registries),
         })
     }
 
@@ -262,6 +267,8 @@ impl Daemon {
         tokio::pin!(work);
         let keeping = certificates::keep(Arc::clone(&self.shared), self.issuers.subscribe());
         let keeping = tokio::spawn(keeping);
+        let asking = registries::keep(Arc::clone(&self.shared), self.registries.subscribe());
+        tokio::spawn(asking);
         let mut again = tokio::time::interval(AGAIN);
         let first = tokio::time::Instant::now() + COMPARE;
         let mut compare = tokio::time::interval_at(first, COMPARE);
@@ -449,6 +456,7 @@ impl Daemon {
         }
         let issuer = certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
         let issuer = Arc::new(issuer.map_err(one)?);
+        let registries = wire::rdap(&settings).map_err(one)?.map(Arc::new);
         self.shared.reload(parts.live.clone());
         self.notifiers
             .send_replace(notifier(&settings, &self.shared));
@@ -457,6 +465,7 @@ impl Daemon {
         self.want_certificates().await;
         self.shared.keep_certificates(Arc::clone(&issuer));
         self.issuers.send_replace(issuer);
+        self.registries.send_replace(registries);
         Ok(())
     }
 }

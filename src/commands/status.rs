@@ -13,11 +13,12 @@ use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
 use super::{Exit, Failed, Global, asked, certificate, compare, wire};
 use crate::config::{self, Settings};
-use crate::output::{Cell, JsonList, Output, relative};
+use crate::output::{Cell, JsonList, Output, moment, relative};
 use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
 use crate::overview::clients::Age;
 use crate::prevalidation::{DomainName, State};
+use crate::rdap::{self, Book};
 use crate::store::Store;
 use crate::worker::{Options, Worker};
 
@@ -128,7 +129,8 @@ pub(super) async fn status(
         true => certificate::views(&settings, &store, now).await?,
         false => Vec::new(),
     };
-    let mut list = Listing::new(output, now, &names, &certificates);
+    let book = rdap::book(&*store).await?;
+    let mut list = Listing::new(output, now, &names, &certificates, &book);
     while let Some(page) = pages.next().await? {
         for view in page {
             list.met(&view);
@@ -175,6 +177,10 @@ struct Listing<'a> {
     bogus: Vec<DomainView>,
     waiting: Vec<DomainView>,
     certificates: &'a [CertificateView],
+    /// What is known about the ends of registrations.
+    book: &'a Book,
+    /// The registrable domains among those shown.
+    registrable: BTreeSet<String>,
     /// What hangs on the proofs of domains that were asked for by name.
     needed: Vec<String>,
     /// What cannot be renewed, because the proof of a domain is held.
@@ -187,12 +193,15 @@ impl<'a> Listing<'a> {
         now: Timestamp,
         names: &'a [DomainName],
         certificates: &'a [CertificateView],
+        book: &'a Book,
     ) -> Self {
         Self {
             output,
             now,
             names,
             certificates,
+            book,
+            registrable: BTreeSet::new(),
             needed: Vec::new(),
             at_stake: Vec::new(),
             known: BTreeSet::new(),
@@ -239,8 +248,18 @@ impl<'a> Listing<'a> {
             self.at_stake
                 .extend(stake.map(|stake| format!("{shown}: {stake}")));
         }
+        let known = rdap::registrable(&view.domain)
+            .and_then(|name| Some((name, self.book.end_of(name, self.now)?)));
+        if let Some((name, _)) = known {
+            self.registrable.insert(name.to_owned());
+        }
         if self.names.is_empty() {
             return;
+        }
+        if let Some((_, end)) = known {
+            let when = (relative(end, self.now), moment(end));
+            let line = format!("{shown}: its registration ends {}, on {}", when.0, when.1);
+            self.needed.push(line);
         }
         let hang = hanging_on(self.certificates, domain, &view.client);
         let names: Vec<&str> = hang.iter().map(|one| one.name.as_str()).collect();
@@ -275,6 +294,9 @@ impl<'a> Listing<'a> {
         self.needed.iter().for_each(|line| self.output.line(line));
         for stake in &self.at_stake {
             self.output.warn(stake, None);
+        }
+        for ending in self.book.ending(&self.registrable, self.now) {
+            self.output.warn(&ending.said(self.now), None);
         }
         Ok(())
     }

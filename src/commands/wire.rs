@@ -42,6 +42,7 @@ use crate::prevalidation::policy::Terms;
 use crate::prevalidation::{Alarm, Policy, RecordName, ReuseTable};
 use crate::propagation::dnssec::Anchors;
 use crate::propagation::{Gate, GateSettings};
+use crate::rdap::Rdap;
 use crate::store::{Store, StoreError};
 use crate::worker::{Ports, Target};
 
@@ -341,6 +342,17 @@ fn live(gate: &Arc<Gate>) -> LiveNameServers {
                 .collect())
         })
     })
+}
+
+/// The way to the registries, where the settings name one.
+pub(super) fn rdap(settings: &Settings) -> Result<Option<Rdap>, Failed> {
+    let Some(from) = &settings.rdap else {
+        return Ok(None);
+    };
+    let every = from.rate.per / from.rate.count;
+    let rdap = Rdap::new(&from.url, every, from.ca_file.as_deref());
+    let rdap = rdap.map_err(|why| Failed::new(Exit::Usage, format!("[rdap]: {why}")))?;
+    Ok(Some(rdap))
 }
 
 /// The gate; the files that its settings name are read here.

@@ -16,6 +16,7 @@ use super::{Exit, Failed, asked, certificate, held, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::{DomainName, RowKey};
+use crate::rdap::{Pass, ask_due};
 use crate::store::{Event, Store};
 use crate::worker::{Intake, Options, Target, Worker};
 
@@ -36,6 +37,8 @@ pub(super) struct Order {
     pub intake: Intake,
     /// Whether certificates are kept, too.
     pub certificates: bool,
+    /// Whether registries are asked when registrations end.
+    pub registries: bool,
 }
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
@@ -117,6 +120,10 @@ pub(super) async fn work(
             .sync_certificates(&wanted, clock.now())
             .await?;
     }
+    let rdap = match order.registries {
+        true => wire::rdap(settings)?,
+        false => None,
+    };
     let mut signals = Signals::of_a_command()?;
     let mut deadline: Option<Instant> = None;
     {
@@ -138,13 +145,20 @@ pub(super) async fn work(
                     Ok(())
                 }
             };
-            let (proofs, certificates) = tokio::join!(proofs, certificates);
-            proofs.and(certificates)
+            let goes_on = || !stop.is_cancelled() && clock.now() < until;
+            let registries = async {
+                match &rdap {
+                    Some(rdap) => ask_due(rdap, &*store, &*clock, &goes_on).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (proofs, certificates, asked) = tokio::join!(proofs, certificates, registries);
+            proofs.and(certificates).and(asked)
         };
         tokio::pin!(pass);
         loop {
             tokio::select! {
-                outcome = &mut pass => { outcome?; break }
+                outcome = &mut pass => { tell_asked(outcome?, output); break }
                 Some(event) = heard.recv() => voice.say(&event),
                 () = passed(deadline) => {
                     // The next run finds out what became of it.
@@ -191,6 +205,20 @@ pub(super) async fn work(
         deadline,
         signals,
     })
+}
+
+/// What came of asking the registries: one line, since nothing that is due hangs on it.
+fn tell_asked(asked: Option<Pass>, output: &Output) {
+    let Some(pass) = asked else { return };
+    pass.faults.iter().for_each(|fault| output.detail(fault));
+    if let Some(first) = pass.faults.first() {
+        let text = format!(
+            "when registrations end: {} of {} questions brought no answer, the first: {first}",
+            pass.faults.len(),
+            pass.asked
+        );
+        output.warn(&text, Some("the next run asks again; `-v` shows all"));
+    }
 }
 
 /// A pass that is over.

@@ -42,6 +42,7 @@ const TOP: Schema = Schema {
         "propagation",
         "worker",
         "server",
+        "rdap",
         "notify",
         "certificates",
         "certificate",
@@ -99,7 +100,7 @@ const WORKER: Schema = Schema {
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]`
 /// belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 18] = [
+pub(super) const SCHEMAS: [&Schema; 19] = [
     &TOP,
     &POLICY,
     &REUSE,
@@ -114,6 +115,7 @@ pub(super) const SCHEMAS: [&Schema; 18] = [
     &SERVER_TLS,
     &SERVER_TOKEN,
     &super::hooks::HOOK_KEY,
+    &super::rdap::RDAP,
     &super::notify::NOTIFY,
     &super::certificates::CERTIFICATES,
     &super::certificates::CERTIFICATE,
@@ -216,6 +218,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
             SECOND * 30,
         )),
     };
+    let rdap = super::rdap::rdap(top);
     let notify = super::notify::read(top);
     let certificates = super::certificates::read(top, &cas, &clients, accept_idn);
     let server = server(top);
@@ -232,6 +235,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         providers,
         propagation,
         worker,
+        rdap,
         notify,
         server,
         certificates,

@@ -109,6 +109,14 @@ pub(super) fn toml(settings: &Settings) -> String {
     out.duration("look_every", settings.worker.look_every);
     out.duration("drain", settings.worker.drain);
     settings.server.iter().for_each(|server| out.server(server));
+    if let Some(rdap) = &settings.rdap {
+        out.heading("[rdap]");
+        out.text("url", rdap.url.as_str());
+        out.text("rate", &rdap.rate.to_string());
+        if let Some(file) = &rdap.ca_file {
+            out.text("ca_file", &file.to_string_lossy());
+        }
+    }
     settings.notify.iter().for_each(|notify| out.notify(notify));
     out.certificates(&settings.certificates);
     out.0

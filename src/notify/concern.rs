@@ -158,6 +158,14 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             },
         );
     }
+    for ending in &picture.registrations {
+        let concern = Concern::of(ending.said(picture.at));
+        add(
+            Topic::RegistrationEnds,
+            Cow::Borrowed(&ending.domain),
+            concern,
+        );
+    }
     if !picture.troubles.inventory.is_empty() {
         add(
             Topic::GuardTripped,

@@ -79,6 +79,7 @@ impl World {
             entries: Vec::new(),
             clients: vec![client],
             certificates: Vec::new(),
+            registrations: Vec::new(),
             troubles: Troubles::default(),
         };
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());

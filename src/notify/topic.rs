@@ -42,6 +42,8 @@ pub enum Topic {
     CertificateHeld,
     /// Certificates whose renewal, or whose deploy program, does not succeed.
     CertificateFailing,
+    /// Registrations of domains that end soon, or have ended.
+    RegistrationEnds,
     /// How everything stands, once a day.
     DailySummary,
     /// Only to try a sink.
@@ -64,7 +66,7 @@ impl Severity {
 
 impl Topic {
     /// What a sink may be told of, the gravest first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Lapsed,
         Self::MarginCritical,
         Self::GuardTripped,
@@ -76,6 +78,7 @@ impl Topic {
         Self::CertificateExpired,
         Self::CertificateHeld,
         Self::CertificateFailing,
+        Self::RegistrationEnds,
         Self::DailySummary,
     ];
 
@@ -93,6 +96,7 @@ impl Topic {
             Self::CertificateExpired => "certificate_expired",
             Self::CertificateHeld => "certificate_held",
             Self::CertificateFailing => "certificate_failing",
+            Self::RegistrationEnds => "registration_ends",
             Self::DailySummary => "daily_summary",
             Self::Test => "test",
         }
@@ -110,6 +114,7 @@ impl Topic {
             | Self::MarginWarning
             | Self::CertificateHeld
             | Self::CertificateFailing
+            | Self::RegistrationEnds
             | Self::ForeignTxtChanged => Severity::Warning,
             Self::DailySummary | Self::Test => Severity::Info,
         }
@@ -158,6 +163,10 @@ impl Topic {
             }
             Self::CertificateHeld => ("held certificate", "held certificates"),
             Self::CertificateFailing => ("failing certificate", "failing certificates"),
+            Self::RegistrationEnds => (
+                "registration of a domain ends",
+                "registrations of domains end",
+            ),
             Self::DailySummary | Self::Test => ("domain", "domains"),
         }
     }
@@ -186,6 +195,9 @@ impl Topic {
             Self::CertificateExpired | Self::CertificateHeld | Self::CertificateFailing => {
                 "`prevalidate certificate show NAME` says what stands in the way; \
                  `prevalidate certificate issue NAME` tries again what is held."
+            }
+            Self::RegistrationEnds => {
+                "Renew it at its registrar: when it lapses, anybody may register the domain."
             }
             Self::DailySummary | Self::Test => "",
         }

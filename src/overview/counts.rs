@@ -234,6 +234,7 @@ mod tests {
             entries,
             clients: Vec::new(),
             certificates: Vec::new(),
+            registrations: Vec::new(),
             troubles: Default::default(),
         });
         let day = |date: &str, ends, renewals| Day {

@@ -522,6 +522,7 @@ mod tests {
             entries,
             clients: Vec::new(),
             certificates: Vec::new(),
+            registrations: Vec::new(),
             troubles: Default::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::{
     At, Basis, Beside, DomainView, Ledger, ProofView, Standing, open_entries, stranger, view,
 };
 use crate::prevalidation::{DomainName, Lateness, Policy, RowKey, State};
+use crate::rdap::{self, Ending};
 use crate::store::{DomainRow, Pages, Store, StoreError};
 use crate::worker::{Cover, refusal_fact};
 
@@ -33,6 +34,9 @@ pub struct Snapshot {
     /// Every certificate, by name.
     #[serde(skip)]
     pub certificates: Vec<CertificateView>,
+    /// The registrations of domains that end soon, or have ended.
+    #[serde(skip)]
+    pub registrations: Vec<Ending>,
 }
 
 /// One domain in a few words.
@@ -124,12 +128,14 @@ impl Snapshot {
         reading.cover_below(pages()).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
+        let registrations = registrations(store, &reading.entries, now).await?;
         Ok(Self {
             at: now,
             entries: reading.entries,
             clients,
             troubles,
             certificates: Vec::new(),
+            registrations,
         })
     }
 
@@ -163,6 +169,22 @@ impl ClientStanding {
             false => Gravity::Critical,
         }
     }
+}
+
+async fn registrations(
+    store: &dyn Store,
+    entries: &[Entry],
+    now: Timestamp,
+) -> Result<Vec<Ending>, StoreError> {
+    let book = rdap::book(store).await?;
+    if book.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = entries
+        .iter()
+        .filter(|entry| entry.state != State::Unmanaged)
+        .filter_map(|entry| rdap::registrable(&entry.domain).map(str::to_owned));
+    Ok(book.ending(&wanted.collect(), now))
 }
 
 struct Reading<'a> {

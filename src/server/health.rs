@@ -263,6 +263,13 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     if !picture.certificates.is_empty() {
         certificates(registry, &picture.certificates);
     }
+    let ending = Gauge::<i64>::default();
+    ending.set(number(picture.registrations.len()));
+    registry.register(
+        "registrations_ending",
+        "Registrations of domains that end within 30 days, or have ended",
+        ending,
+    );
     let margins = [
         ("warning", counts.below_margin.warning),
         ("critical", counts.below_margin.critical),

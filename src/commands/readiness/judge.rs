@@ -25,6 +25,8 @@ pub(super) struct Seen<'a> {
     pub(super) survey: &'a Survey,
     /// Why its provider refuses to write it.
     pub(super) provider: Option<String>,
+    /// When its registration ends, as its registry said.
+    pub(super) registered_until: Option<Timestamp>,
 }
 
 /// One thing that somebody should know before the day.
@@ -73,6 +75,7 @@ pub(super) fn judge(seen: &Seen<'_>, on: Timestamp, now: Timestamp) -> Vec<Judge
     found.families(&survey.families);
     found.proof(on, now);
     found.method(on);
+    found.registration(on, now);
     if let Some(refusal) = &seen.provider {
         let text = format!("the next validation cannot be published: {refusal}");
         found.add(Severity::Blocks, "provider-refuses", text);
@@ -229,6 +232,31 @@ impl Findings<'_> {
             let text = format!("its proof ends on {}, as many do; {renewal}", self.day);
             self.add(Severity::Info, "proof-ends", text);
         }
+    }
+
+    /// Most registrars renew by themselves, so an end that is far away is no fault.
+    fn registration(&mut self, on: Timestamp, now: Timestamp) {
+        let Some(end) = self.seen.registered_until.filter(|end| *end <= on) else {
+            return;
+        };
+        let day = end.strftime("%Y-%m-%d");
+        let (severity, text) = if end <= now {
+            let text = format!("the registration of the domain ended on {day}");
+            (Severity::Blocks, text)
+        } else {
+            let text = format!("the registration of the domain ends on {day}, before that day");
+            let is_near = end.duration_since(now) <= SignedDuration::from_hours(24 * 30);
+            (
+                if is_near {
+                    Severity::Warns
+                } else {
+                    Severity::Info
+                },
+                text,
+            )
+        };
+        let added = self.add(severity, "registration-ends", text);
+        added.next = Some("Renew it at its registrar.".to_owned());
     }
 
     fn method(&mut self, on: Timestamp) {

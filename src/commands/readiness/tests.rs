@@ -54,6 +54,7 @@ fn proof(usable_until: Option<Timestamp>, method: &str) -> ProofView {
 fn judged(survey: &Survey, proof: ProofView, provider: Option<&str>) -> Vec<Judged> {
     let domain = DomainName::from_a_labels("example.ch").unwrap();
     let seen = Seen {
+        registered_until: None,
         domain: &domain,
         ca: "swisssign",
         proof: Some(proof),
