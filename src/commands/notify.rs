@@ -1,12 +1,14 @@
 //! `notify`: tries the sinks of the configuration, and shows what they know; and the telling at the
 //! end of a `run`.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Exit, Failed, Global, wire};
 use crate::config::{Settings, nearest};
+use crate::notify::concern::Concern;
 use crate::notify::{Open, Pace, Undelivered};
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::Basis;
@@ -177,6 +179,26 @@ pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Ou
         }
         told => told,
     };
+    say(told, output);
+}
+
+/// Tells the sinks what `readiness` found about each domain.
+pub(super) async fn tell_readiness(
+    settings: &Settings,
+    found: BTreeMap<String, String>,
+    output: &Output,
+) -> Result<(), Failed> {
+    let store = wire::open_as_it_is(settings).await?;
+    let notifier = wire::notifier(settings, Arc::clone(&store), Arc::default(), Pace::NIGHTLY);
+    let found = found.into_iter();
+    let found = found.map(|(domain, why)| (Cow::Owned(domain), Concern::of(why)));
+    say(notifier.tell_readiness(found.collect()).await, output);
+    store.close().await;
+    Ok(())
+}
+
+/// What could not be told.
+fn say(told: Result<Vec<Undelivered>, StoreError>, output: &Output) {
     match told {
         Ok(failed) => failed.iter().for_each(|failed| {
             let Undelivered {

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use prevalidate_providers::Provider;
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked, notify, wire};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
@@ -30,6 +30,9 @@ use crate::rdap;
 use crate::worker::place::{next_owner, route_owner};
 use judge::{Judged, Seen, judge};
 
+/// From then on a proof counts for 10 days (BR 4.2.1).
+const TEN_DAYS_FROM: Timestamp = Timestamp::constant(1_868_227_200, 0);
+
 /// Domains that are asked about at once: name servers are asked gently.
 const AT_ONCE: usize = 8;
 
@@ -38,12 +41,15 @@ const AT_ONCE: usize = 8;
     4 something will stop certificates.", after_long_help = LONG_HELP)]
 pub(super) struct ReadinessArgs {
     /// The day, at 00:00 UTC [default: 2027-03-15, when CAA's `accounturi` and `validationmethods`
-    /// bind and a proof counts for 100 days]
+    /// bind and a proof counts for 100 days; after that day 2029-03-15, when it counts for 10]
     #[arg(long, value_name = "DATE")]
     on: Option<Date>,
     /// Only these domains
     #[arg(value_name = "DOMAIN")]
     domains: Vec<String>,
+    /// Tells the sinks of [[notify]] what blocks or warns, and what is over; for a weekly job
+    #[arg(long, conflicts_with_all = ["domains", "ca", "client"])]
+    notify: bool,
     #[command(flatten)]
     part: asked::Part,
 }
@@ -88,7 +94,7 @@ pub(super) async fn readiness(
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let now = wire::clock().now();
-    let on = day(args.on)?;
+    let on = day(args.on, now)?;
     let views = asked_for(&settings, &args, now, output).await?;
     let clock: Arc<dyn Clock> = wire::clock();
     let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
@@ -151,6 +157,9 @@ pub(super) async fn readiness(
     };
     output.json(&report);
     show(&report, output);
+    if args.notify {
+        notify::tell_readiness(&settings, told(&report), output).await?;
+    }
     Ok(match report.counts {
         Counts { blocks: 1.., .. } => Exit::Dns,
         Counts { warns: 1.., .. } => Exit::Incomplete,
@@ -158,10 +167,30 @@ pub(super) async fn readiness(
     })
 }
 
-/// The day's first moment.
-fn day(date: Option<Date>) -> Result<Timestamp, Failed> {
+/// What sinks hear of: by domain, all that somebody should change before the day.
+fn told(report: &Report) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let grave = report
+        .findings
+        .iter()
+        .filter(|it| it.severity != Severity::Info);
+    for finding in grave {
+        let why = found.entry(finding.domain.to_string()).or_default();
+        if !why.is_empty() {
+            why.push_str("; ");
+        }
+        why.push_str(&finding.text);
+    }
+    found
+}
+
+/// The day's first moment; without a date, that of the next change of the rules.
+fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
     let Some(date) = date else {
-        return Ok(METHODS_COUNT_FROM);
+        return Ok(match now < METHODS_COUNT_FROM {
+            true => METHODS_COUNT_FROM,
+            false => TEN_DAYS_FROM.max(now),
+        });
     };
     date.to_zoned(TimeZone::UTC)
         .map(|zoned| zoned.timestamp())

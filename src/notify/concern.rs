@@ -31,7 +31,8 @@ pub struct Concern<'a> {
 }
 
 impl<'a> Concern<'a> {
-    fn of(why: impl Into<Cow<'a, str>>) -> Self {
+    /// Something that is wrong, in words.
+    pub fn of(why: impl Into<Cow<'a, str>>) -> Self {
         Self {
             ends: None,
             why: why.into(),

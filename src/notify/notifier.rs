@@ -1,6 +1,7 @@
 //! Goes through all sinks and topics for one picture: claims in the store what is to be told, has
 //! it carried, and writes down what came of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::concern::{Concerns, concerns};
+use super::concern::{Concern, Concerns, concerns};
 use super::decide::{Decision, Rules, SKEW, Sending, Told, decide, decide_summary};
 use super::notice::{Item, Notice, new_id};
 use super::{Failure, Pace, Sink, Topic};
@@ -114,14 +115,38 @@ impl Notifier {
         if self.is_idle() {
             return Ok(Vec::new());
         }
-        let known = self.known().await?;
+        // No picture shows whether the domains are ready for a day.
+        let topics = Topic::ALL
+            .into_iter()
+            .filter(|topic| *topic != Topic::Readiness);
+        let topics: Vec<Topic> = topics.collect();
         let concerns = concerns(picture, &self.policy, self.pace);
-        let told = join_all(
-            self.sinks
-                .iter()
-                .map(|sink| self.tell_sink(sink, &known, &concerns, picture)),
-        )
-        .await;
+        self.tell_all(&topics, &concerns, Some(picture)).await
+    }
+
+    /// Tells every sink what is new in what `readiness` found, by domain: all that is not there any
+    /// more is over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tell_readiness(
+        &self,
+        found: BTreeMap<Cow<'_, str>, Concern<'_>>,
+    ) -> Result<Vec<Undelivered>, StoreError> {
+        let concerns = Concerns::from([(Topic::Readiness, found)]);
+        self.tell_all(&[Topic::Readiness], &concerns, None).await
+    }
+
+    async fn tell_all(
+        &self,
+        topics: &[Topic],
+        concerns: &Concerns<'_>,
+        picture: Option<&Snapshot>,
+    ) -> Result<Vec<Undelivered>, StoreError> {
+        let known = self.known().await?;
+        let sinks = self.sinks.iter();
+        let told = sinks.map(|sink| self.tell_sink(sink, &known, topics, concerns, picture));
+        let told = join_all(told).await;
         let told = told.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
         Ok(told.into_iter().flatten().collect())
     }
@@ -182,14 +207,13 @@ impl Notifier {
         &self,
         sink: &Sink,
         known: &BTreeMap<String, String>,
+        topics: &[Topic],
         concerns: &Concerns<'_>,
-        picture: &Snapshot,
+        picture: Option<&Snapshot>,
     ) -> Result<Option<Undelivered>, StoreError> {
         let mut in_part = None;
-        for topic in Topic::ALL
-            .into_iter()
-            .filter(|&topic| sink.wants.takes(topic))
-        {
+        let topics = topics.iter().copied();
+        for topic in topics.filter(|&topic| sink.wants.takes(topic)) {
             let key = key(sink, topic);
             let before = known.get(&key).map(String::as_str);
             let told = before.map(read).unwrap_or_default();
@@ -201,7 +225,8 @@ impl Notifier {
             {
                 continue;
             }
-            let decision = if topic == Topic::DailySummary {
+            let summary = picture.filter(|_| topic == Topic::DailySummary);
+            let decision = if let Some(picture) = summary {
                 decide_summary(&told, || Notice::summary(picture, concerns, now), now)
             } else {
                 let rules = Rules {

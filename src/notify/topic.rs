@@ -44,6 +44,8 @@ pub enum Topic {
     CertificateFailing,
     /// Registrations of domains that end soon, or have ended.
     RegistrationEnds,
+    /// What `readiness` found; told by that command alone.
+    Readiness,
     /// How everything stands, once a day.
     DailySummary,
     /// Only to try a sink.
@@ -66,7 +68,7 @@ impl Severity {
 
 impl Topic {
     /// What a sink may be told of, the gravest first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Lapsed,
         Self::MarginCritical,
         Self::GuardTripped,
@@ -79,6 +81,7 @@ impl Topic {
         Self::CertificateHeld,
         Self::CertificateFailing,
         Self::RegistrationEnds,
+        Self::Readiness,
         Self::DailySummary,
     ];
 
@@ -97,6 +100,7 @@ impl Topic {
             Self::CertificateHeld => "certificate_held",
             Self::CertificateFailing => "certificate_failing",
             Self::RegistrationEnds => "registration_ends",
+            Self::Readiness => "readiness",
             Self::DailySummary => "daily_summary",
             Self::Test => "test",
         }
@@ -115,6 +119,7 @@ impl Topic {
             | Self::CertificateHeld
             | Self::CertificateFailing
             | Self::RegistrationEnds
+            | Self::Readiness
             | Self::ForeignTxtChanged => Severity::Warning,
             Self::DailySummary | Self::Test => Severity::Info,
         }
@@ -167,6 +172,7 @@ impl Topic {
                 "registration of a domain ends",
                 "registrations of domains end",
             ),
+            Self::Readiness => ("domain is not ready", "domains are not ready"),
             Self::DailySummary | Self::Test => ("domain", "domains"),
         }
     }
@@ -199,6 +205,7 @@ impl Topic {
             Self::RegistrationEnds => {
                 "Renew it at its registrar: when it lapses, anybody may register the domain."
             }
+            Self::Readiness => "`prevalidate readiness DOMAIN` shows what to change.",
             Self::DailySummary | Self::Test => "",
         }
     }

@@ -54,6 +54,59 @@ async fn readiness_tells_what_stops_certificates_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readiness_tells_the_sinks_once_and_what_is_over_and_run_says_nothing_of_it() {
+    let lab = Lab::of(&["one.test", "lost.test"]).await;
+    let heard = lab.folder.path().join("heard");
+    let program = [
+        "/bin/sh",
+        "-c",
+        &format!("cat >>{0}; echo >>{0}", heard.display()),
+    ];
+    let sink = format!(
+        "[[notify]]\nname = \"team\"\nkind = \"command\"\ncommand = {}\n\n[policy]",
+        serde_json::json!(program)
+    );
+    lab.configure("[policy]", &sink);
+    let titles = || -> Vec<String> {
+        let text = std::fs::read_to_string(&heard).unwrap_or_default();
+        let _ = std::fs::remove_file(&heard);
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let title = |line: &str| {
+            let said: Value = serde_json::from_str(line).unwrap();
+            said["data"]["title"].as_str().unwrap().to_owned()
+        };
+        lines.map(title).collect()
+    };
+    lab.run(&["run", "--wait", "20s"]).await.ends(0);
+    let own = "\n[propagation.zone.\"lost.test\"]\nname_servers";
+    lab.configure(own, &own.replace("lost", "other"));
+    assert_eq!(titles(), Vec::<String>::new());
+
+    lab.run(&["readiness"]).await.ends(4);
+    assert_eq!(
+        titles(),
+        Vec::<String>::new(),
+        "without --notify nobody is told"
+    );
+    lab.run(&["readiness", "--notify"]).await.ends(4);
+    assert_eq!(titles(), ["1 domain is not ready"]);
+    lab.run(&["readiness", "--notify"]).await.ends(4);
+    assert_eq!(titles(), Vec::<String>::new(), "nothing is new");
+    let _ = lab.run(&["run", "--wait", "1s"]).await;
+    assert!(!titles().iter().any(|title| title.contains("ready")));
+
+    lab.configure(&own.replace("lost", "other"), own);
+    lab.run(&["readiness", "--notify"]).await.ends(0);
+    assert_eq!(titles(), ["over: 1 domain is not ready"]);
+    lab.run(&["readiness", "--notify", "one.test"])
+        .await
+        .ends(2);
+    lab.run(&["readiness", "--notify", "--ca", "sandbox"])
+        .await
+        .ends(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn diagnose_looks_for_a_record_of_another_name_and_type() {
     let lab = Lab::of(&["one.test"]).await;
     lab.sandbox.dns.edit("one.test", |zone| {
