@@ -50,7 +50,7 @@ pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 use crate::ca::ClientSelector;
 use crate::ca::registry::Adapter;
 use crate::ca::settings::Values;
-use crate::prevalidation::{DomainName, Mode, ReuseRow};
+use crate::prevalidation::{DomainName, Mode, Purpose, ReuseRow};
 use crate::propagation::Judging;
 
 /// In the place of a provider's name: the one that has the zone. The default.
@@ -157,6 +157,8 @@ pub struct ClientSettings {
     pub provider: Option<String>,
     /// Its domains, each once in the whole configuration.
     pub domains: Vec<ClientDomain>,
+    /// What its proofs are for, where the CA keeps several ends of a proof apart.
+    pub purpose: Purpose,
     /// What the kind of CA wants to know of a client, with the defaults.
     pub values: Values,
 }

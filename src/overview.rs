@@ -107,6 +107,9 @@ pub struct ProofView {
     pub usable_until: Option<Timestamp>,
     /// The method of validation.
     pub method: Option<String>,
+    /// The ends that the CA keeps apart, by what they are for; absent where it states one only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<String, Timestamp>,
 }
 
 /// A token.
@@ -377,6 +380,7 @@ fn view(
             expires_at: proof.expires_at,
             usable_until: end,
             method: proof.method.clone(),
+            ends: proof.ends.clone(),
         }),
         token: registration
             .and_then(|registration| registration.token.as_ref())

@@ -115,6 +115,7 @@ fn registration(row: &Value, now: Timestamp) -> Result<Registration, String> {
         expires_at: moment("until"),
         method: Some("hello".to_owned()),
         first_seen: None,
+        ends: Default::default(),
     });
     let ends = proof.as_ref().map(|proof| proof.expires_at);
     let status = match ends {

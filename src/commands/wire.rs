@@ -203,8 +203,9 @@ pub(super) fn targets(settings: &Settings) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for client in &settings.clients {
         let target = Target::new(&client.ca, client.selector.clone());
-        if !targets.contains(&target) {
-            targets.push(target);
+        let is_known = targets.iter().any(|known| known.key == target.key);
+        if !is_known {
+            targets.push(target.for_purpose(client.purpose));
         }
     }
     targets

@@ -13,7 +13,7 @@ use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bound
 use crate::ca::registry::Adapter;
 use crate::ca::settings::Values;
 use crate::ca::{ClientSelector, registry};
-use crate::prevalidation::{DomainName, Notice};
+use crate::prevalidation::{DomainName, Notice, Purpose};
 
 pub(super) const CLIENT: Schema = Schema {
     path: "client",
@@ -22,6 +22,7 @@ pub(super) const CLIENT: Schema = Schema {
         "name",
         "reference",
         "provider",
+        "purpose",
         "domains",
         "domains_file",
         "domain",
@@ -143,6 +144,16 @@ impl<'a> Clients<'a> {
             .iter()
             .filter_map(|section| self.client(section, &mut used))
             .collect();
+        for (place, client) in clients.iter().enumerate() {
+            let is_same = |other: &&ClientSettings| {
+                (&other.ca, &other.selector) == (&client.ca, &client.selector)
+            };
+            let first = clients[..place].iter().find(is_same);
+            if first.is_some_and(|first| first.purpose != client.purpose) {
+                let why = "differs from that of another [[client]] of the same client";
+                reader.fault(None, "client.purpose", why, None);
+            }
+        }
         // A domain that names none may be any provider's, and so may the record of an order.
         let brings_records = self.cas.values().flatten().any(|account| {
             let issuing = account.kind.issuing;
@@ -203,6 +214,9 @@ impl<'a> Clients<'a> {
         self.at_hand = (ca.clone(), selector.clone());
         let values = kind.map_or_else(Values::default, |kind| own_settings(section, kind));
         let provider = self.provider(section, used).flatten();
+        let purpose = section
+            .choice("purpose", &Purpose::WORDS)
+            .unwrap_or_default();
         let mut domains = Vec::new();
         for (text, line) in section
             .texts("domains")
@@ -239,6 +253,7 @@ impl<'a> Clients<'a> {
             selector: selector?,
             provider,
             domains,
+            purpose,
             values,
         })
     }

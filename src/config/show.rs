@@ -253,6 +253,7 @@ impl Page {
             ClientSelector::Name(name) => self.text("name", name),
             ClientSelector::Reference(reference) => self.text("reference", reference),
         }
+        self.text("purpose", client.purpose.as_str());
         if let Some(provider) = &client.provider {
             self.text("provider", provider);
         }

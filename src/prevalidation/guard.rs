@@ -306,6 +306,7 @@ mod tests {
                 expires_at: Some(expires_at.parse().unwrap()),
                 method: None,
                 first_seen: None,
+                ends: Default::default(),
             };
             Registration {
                 proof: Some(proof),

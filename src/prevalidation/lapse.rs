@@ -21,6 +21,7 @@ impl Sighting {
             if found.status == Status::Valid {
                 found.proof = Some(Proof {
                     first_seen: Some(read_at),
+                    ends: Default::default(),
                     ..Proof::default()
                 });
             } else {

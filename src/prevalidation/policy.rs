@@ -258,6 +258,7 @@ mod tests {
             expires_at: None,
             method: None,
             first_seen: None,
+            ends: Default::default(),
         }
     }
 

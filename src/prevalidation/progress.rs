@@ -164,6 +164,7 @@ mod tests {
             expires_at,
             method: None,
             first_seen,
+            ends: Default::default(),
         };
         for (new, old, newer) in [
             (proof(at(2), at(9), None), proof(at(1), at(9), None), true),

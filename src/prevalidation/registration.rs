@@ -1,5 +1,6 @@
 //! A domain's entry at the CA, in our words.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -181,6 +182,10 @@ pub struct Proof {
     /// still to come: the proof is at least as old. `None` where the CA's own date is believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Timestamp>,
+    /// The ends that the CA keeps apart, by what they are for: `ov`, `ev`, `smime`, `tls`, or a word
+    /// for the proof itself. Empty where it states one end only. See [`super::Purpose`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<String, Timestamp>,
 }
 
 impl Proof {

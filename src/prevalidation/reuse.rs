@@ -192,6 +192,7 @@ mod tests {
             expires_at: Some(at(ca)),
             method: None,
             first_seen: None,
+            ends: Default::default(),
         };
         assert_eq!(
             table.usable_until(&proof("2026-05-01")),
@@ -214,6 +215,7 @@ mod tests {
                 validated_at,
                 expires_at: Some(at("2031-01-01")),
                 method: None,
+                ends: Default::default(),
                 first_seen: Some(seen),
             };
             assert_eq!(table.usable_until(&proof), by_the_rules, "{validated_at:?}");

@@ -285,6 +285,7 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
             expires_at: Some(at + days(198)),
             method: Some("DNS".to_owned()),
             first_seen: None,
+            ends: Default::default(),
         }),
         token: Some(Token {
             value: "swiss-pki=canary".to_owned(),

@@ -176,6 +176,7 @@ pub fn registered(domain: &str) -> Sighting {
             expires_at: Some(at(9999)),
             method: Some("cabdns".to_owned()),
             first_seen: None,
+            ends: Default::default(),
         }),
         token: Some(Token {
             value: "swiss-pki=abcdefghijklmnop".to_owned(),

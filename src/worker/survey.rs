@@ -132,7 +132,8 @@ impl Worker {
         let mut pages = Pages::of(store);
         while let Some(page) = pages.next().await? {
             for row in page.into_iter().filter(|row| row.client == target.key) {
-                let sighting = sighting_of(listed.get(&row.domain).cloned(), &row);
+                let mut sighting = sighting_of(listed.get(&row.domain).cloned(), &row);
+                sighting.heed(target.purpose);
                 cover.take(&row, &sighting, policy, now);
                 if !row.origins.is_empty() {
                     managed.insert(row.domain);
@@ -186,16 +187,19 @@ impl Worker {
         while let Some(page) = pages.next().await? {
             let now = self.ports.clock.now();
             for row in page.into_iter().filter(|row| row.client == target.key) {
-                let sighting = sighting_of(listed.take(&row.domain), &row);
+                let mut sighting = sighting_of(listed.take(&row.domain), &row);
+                sighting.heed(target.purpose);
                 let entries = ledger.remove(&row.key).unwrap_or_default();
                 let key = row.key.clone();
-                let known = self.observed(row, entries, Some(covering));
+                let mut known = self.observed(row, entries, Some(covering));
+                // The configuration may have another purpose now: no end has moved at the CA.
+                let moved = known.sighting.heed(target.purpose);
                 let sighting = sighting.with_memory_of(&known, read_at);
                 // What was read after this list was made is younger than the list.
                 if known.read_at.is_none_or(|read| read <= read_at) {
                     comparison.take(&known, &sighting, policy, now);
                 }
-                let changed = known.sighting != sighting;
+                let changed = moved || known.sighting != sighting;
                 let mut observed = Observed {
                     sighting,
                     read_at: Some(read_at),

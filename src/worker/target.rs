@@ -1,6 +1,8 @@
 //! Which clients a worker keeps.
 
+use super::Worker;
 use crate::ca::ClientSelector;
+use crate::prevalidation::Purpose;
 
 /// A client whose domains are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct Target {
     pub ca: String,
     /// How the configuration names it.
     pub selector: ClientSelector,
+    /// What its proofs are for.
+    pub purpose: Purpose,
 }
 
 impl Target {
@@ -21,6 +25,20 @@ impl Target {
             key: format!("{ca}/{selector}"),
             ca,
             selector,
+            purpose: Purpose::default(),
         }
+    }
+
+    /// The same with another purpose.
+    pub fn for_purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+}
+
+impl Worker {
+    /// What the proofs of a client are for.
+    pub(super) fn purpose_of(&self, client: &str) -> Purpose {
+        let known = self.targets.iter().find(|target| target.key == client);
+        known.map(|target| target.purpose).unwrap_or_default()
     }
 }

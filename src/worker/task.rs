@@ -134,6 +134,8 @@ impl Task {
     pub(super) fn saw(&mut self, worker: &Worker, sighting: Sighting, now: Timestamp) {
         let known = self.observed.last_proof().cloned();
         self.forget_order_of_another(&sighting);
+        let mut sighting = sighting;
+        sighting.heed(worker.purpose_of(&self.row.client));
         self.observed.sighting = sighting.with_memory_of(&self.observed, now);
         self.observed.attempt.last_proof = known;
         self.observed.read_at = Some(now);

@@ -26,6 +26,7 @@ fn observed(number: usize, name: &str) -> Observed {
         expires_at: Some(made_at + days(198)),
         method: Some("cabdns".to_owned()),
         first_seen: None,
+        ends: Default::default(),
     };
     let token = |made_at: Timestamp| Token {
         value: format!("swiss-pki={number:032}"),

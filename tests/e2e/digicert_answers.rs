@@ -303,6 +303,34 @@ fn an_end_that_moves_earlier_is_taken_where_a_rule_explains_it_and_guarded_other
 }
 
 #[test]
+fn the_end_that_matters_for_the_purpose_of_the_client_drives_the_renewal() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "");
+    let mut setup = site.setup(&server, &[name]);
+    site.cc.change(|behaviour| behaviour.ev_ends_earlier = 25);
+    // 49 days are left for OV, 24 for EV: less than the 30 days before which a renewal begins.
+    site.cc.prove(name, DAY * 150);
+    let (ca, client) = site.sections();
+    setup.instead = Some((ca.clone(), format!("{client}purpose = \"ov\"\n")));
+    site.world.run(&setup, &["run", "--wait", "5s"]).exits(0);
+    assert!(!site.calls().iter().any(|call| call.starts_with("POST")));
+    let proof = domain(&site, &setup)["proof"].clone();
+    assert_eq!(proof["expires_at"], proof["ends"]["ov"], "{proof}");
+    assert!(
+        proof["ends"]["ev"].as_str() < proof["ends"]["ov"].as_str(),
+        "{proof}"
+    );
+
+    setup.instead = Some((ca, client));
+    site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let calls = site.calls();
+    let renewed = calls.iter().filter(|call| call.ends_with("/validation"));
+    assert_eq!(renewed.count(), 1, "the end for EV counts too: {calls:?}");
+    let proof = domain(&site, &setup)["proof"].clone();
+    assert_eq!(proof["expires_at"], proof["ends"]["ev"], "{proof}");
+}
+
+#[test]
 fn the_commands_about_the_ca_work_at_digicert() {
     let (server, name) = one_zone();
     let site = Site::new(&server, "");

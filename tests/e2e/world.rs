@@ -423,6 +423,7 @@ fn due_proof(domain: &str, now: Timestamp) -> Timestamp {
             expires_at: None,
             method: None,
             first_seen: None,
+            ends: Default::default(),
         };
         let end = policy.reuse.end_of(*made);
         policy

@@ -206,6 +206,7 @@ impl ModelCa {
                     expires_at: Some(self.reuse.end_of(made)),
                     method: Some("cabdns".to_owned()),
                     first_seen: None,
+                    ends: Default::default(),
                 }),
             token: Some(Token {
                 value: entry.token.clone(),

@@ -271,6 +271,7 @@ fn renewal(world: &World, domain: &DomainName) -> Option<Timestamp> {
             expires_at: None,
             method: None,
             first_seen: None,
+            ends: Default::default(),
         },
     )
 }

@@ -487,6 +487,7 @@ impl World {
                             expires_at: Some(end),
                             method: None,
                             first_seen: None,
+                            ends: Default::default(),
                         };
                         let renew_at = policy.renew_at(domain, &proof).unwrap();
                         assert!(
@@ -508,6 +509,7 @@ impl World {
                             expires_at: Some(end),
                             method: None,
                             first_seen: None,
+                            ends: Default::default(),
                         };
                         let renew_at = policy.renew_at(domain, &proof).unwrap();
                         assert!(

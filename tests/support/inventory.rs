@@ -304,6 +304,7 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
             expires_at: Some(at + days(198)),
             method: Some("cabdns".to_owned()),
             first_seen: None,
+            ends: Default::default(),
         }),
         token: Some(Token {
             value: format!("swiss-pki={domain}"),

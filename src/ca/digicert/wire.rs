@@ -1,6 +1,8 @@
 //! The rows and details of CertCentral in our words: every field may be missing, and the dates tell what
 //! counts.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -124,11 +126,17 @@ fn proof(entry: &mut Entry<'_>, is_pending: bool, now: Timestamp) -> Option<Proo
         ends.moment("dcv_approval_date")
     });
     let exact = entry.moment("dcv_expiration_datetime");
-    let by_type = ends.as_mut().into_iter().flat_map(|ends| {
-        let stated = ["ov", "ev", "ov_shortened"];
-        stated.map(|key| ends.moment(key)).into_iter().flatten()
-    });
-    let expires_at = by_type.chain(exact).min();
+    let mut apart: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for (key, word) in [("ov", "ov"), ("ev", "ev"), ("ov_shortened", "ov")] {
+        if let Some(end) = ends.as_mut().and_then(|ends| ends.moment(key)) {
+            let kept = apart.entry(word.to_owned()).or_insert(end);
+            *kept = end.min(*kept);
+        }
+    }
+    if let Some(end) = exact.filter(|_| !apart.is_empty()) {
+        apart.insert("domain".to_owned(), end);
+    }
+    let expires_at = apart.values().copied().chain(exact).min();
     if let Some(ends) = ends {
         entry.doubts.extend(ends.doubts);
     }
@@ -139,6 +147,7 @@ fn proof(entry: &mut Entry<'_>, is_pending: bool, now: Timestamp) -> Option<Proo
         expires_at,
         method,
         first_seen,
+        ends: apart,
     })
 }
 

@@ -233,6 +233,7 @@ fn registration(
             expires_at,
             method,
             first_seen,
+            ends: Default::default(),
         }),
         token: None,
         remembered: false,

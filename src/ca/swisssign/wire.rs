@@ -101,6 +101,7 @@ pub(super) fn registration(
             expires_at: ends_at,
             method,
             first_seen,
+            ends: Default::default(),
         }),
         token,
         remembered: false,

@@ -35,6 +35,7 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
             expires_at: None,
             method: None,
             first_seen: None,
+            ends: Default::default(),
         }),
         token: None,
         remembered: false,

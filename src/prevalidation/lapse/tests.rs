@@ -15,6 +15,7 @@ fn answer(status: Status, dates: Option<(Option<Timestamp>, Option<Timestamp>)>)
             expires_at,
             method: Some("cabdns".to_owned()),
             first_seen: None,
+            ends: Default::default(),
         }),
         ..Registration::bare(
             "cld-1",

@@ -33,6 +33,8 @@ pub struct Behaviour {
     pub status_word: Option<String>,
     /// How long a validation may be used, days. Less than before: old ones end earlier too.
     pub reuse_days: i64,
+    /// So many days before the end for OV a validation ends for EV.
+    pub ev_ends_earlier: i64,
     /// How long the organisation's side of the validations lasts, days from now.
     pub organisation_days: Option<i64>,
     /// What `POST /domain` answers to a name that exists.
@@ -112,6 +114,7 @@ impl Default for Behaviour {
             no_pending_flag: false,
             status_word: None,
             reuse_days: 199,
+            ev_ends_earlier: 0,
             organisation_days: None,
             existing: Existing::Refused,
             cuts_www: false,

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::State;
@@ -184,8 +184,9 @@ pub(super) fn shown(domain: &Domain, state: &State, flags: Flags, now: Timestamp
     if let (Some(at), Some(until)) = (domain.approved_at, expires) {
         shown["dcv_approval_datetime"] = json!(instant(at));
         shown["dcv_expiration_datetime"] = json!(instant(until));
-        let until = end(until, behaviour);
-        shown["dcv_expiration"] = json!({"ov": until, "ev": until});
+        let earlier = SignedDuration::from_hours(24 * behaviour.ev_ends_earlier);
+        let ev = until.saturating_sub(earlier).unwrap_or(until);
+        shown["dcv_expiration"] = json!({"ov": end(until, behaviour), "ev": end(ev, behaviour)});
         if flags.reuse {
             let valid = if is_valid { "valid" } else { "expired" };
             shown["dcv_expiration"]["ov_status"] = json!(valid);

@@ -48,6 +48,7 @@ fn the_documented_entry_is_read_whole() {
                 expires_at: at("2027-04-17T23:20:50Z"),
                 method: Some("cabdns".into()),
                 first_seen: None,
+                ends: Default::default(),
             }),
             token: Some(Token {
                 value: format!("swiss-pki={RANDOM}"),
@@ -351,6 +352,7 @@ fn a_field_of_the_wrong_kind_costs_only_itself() {
             validated_at: None,
             expires_at: None,
             method: None,
+            ends: Default::default(),
             first_seen: Some(NOW.parse().unwrap()),
         }
     );
