@@ -2,21 +2,24 @@
 //! fault and never passed over.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use prevalidate_providers::presentation::{Entry, entries};
+use prevalidate_providers::record::is_within;
 
 use super::{Planned, plain};
 
 /// Reads a zone file (RFC 1035, section 5).
 ///
 /// # Errors
-/// The first line that is not understood.
+/// The first line that is not understood, or that is about another zone: nobody compares it.
 pub(super) fn read(text: &str, zone: Option<String>) -> Result<Planned, String> {
     let mut file = Master {
         zone: Planned::default(),
         origin: zone.clone(),
         first_origin: None,
         owner: None,
+        owners: BTreeMap::new(),
         soa: None,
     };
     for entry in entries(text)? {
@@ -30,6 +33,15 @@ pub(super) fn read(text: &str, zone: Option<String>) -> Result<Planned, String> 
         .or(zone)
         .or(file.first_origin)
         .ok_or("it has no SOA and no $ORIGIN: name the zone with --zone")?;
+    let outside = file.owners.into_iter();
+    let outside = outside.filter(|(owner, _)| !is_within(owner, &planned.apex));
+    if let Some((owner, line)) = outside.min_by_key(|(_, line)| *line) {
+        let apex = &planned.apex;
+        return Err(format!(
+            "line {line}: {owner} is not in the zone {apex}: give each zone a file of its own, \
+             or name the zone above all of them with --zone"
+        ));
+    }
     planned.cuts.remove(&planned.apex);
     Ok(planned)
 }
@@ -41,6 +53,8 @@ struct Master {
     /// The zone's own name where the file has no SOA: later ones only shorten names.
     first_origin: Option<String>,
     owner: Option<String>,
+    /// Where each owner is first: the zone's own name may come later.
+    owners: BTreeMap<String, usize>,
     soa: Option<String>,
 }
 
@@ -61,6 +75,7 @@ impl Master {
             at = 1;
         }
         let owner = self.owner.clone().ok_or("no owner stands before it")?;
+        self.owners.entry(owner.clone()).or_insert(entry.line);
         while let Some(word) = tokens.get(at) {
             match class_of(word) {
                 Some(1) => {}

@@ -160,6 +160,44 @@ fn a_plan_for_another_zone_than_the_one_that_is_named_is_refused() {
     );
 }
 
+/// The values of the second zone would be compared with nothing (exit status 0).
+#[test]
+fn a_file_with_records_of_a_second_zone_is_refused_with_their_line() {
+    for (text, zone, words) in [
+        (
+            "$ORIGIN a.ch.\n@ TXT x\n$ORIGIN b.ch.\n@ TXT y\n",
+            None,
+            "line 4: b.ch is not in the zone a.ch",
+        ),
+        (
+            "$ORIGIN a.ch.\n@ SOA n h 1 2 3 4 5\n$ORIGIN b.ch.\nwww 60 A 192.0.2.1\n",
+            None,
+            "line 4: www.b.ch is not in the zone a.ch",
+        ),
+        (
+            "b.ch. TXT y\na.ch. SOA n h 1 2 3 4 5\n",
+            None,
+            "line 1: b.ch is not in the zone a.ch",
+        ),
+        (
+            "a.ch. TXT x\nnota.ch. TXT y\nb.ch. TXT y\n",
+            Some("a.ch".to_owned()),
+            "line 2: nota.ch is not in the zone a.ch",
+        ),
+        (
+            "$ORIGIN sub.a.ch.\n@ TXT x\n$ORIGIN a.ch.\n@ TXT y\n",
+            None,
+            "line 4: a.ch is not in the zone sub.a.ch",
+        ),
+    ] {
+        let fault = Planned::read(text, zone).unwrap_err();
+        assert!(fault.contains(words), "{text}: {fault}");
+    }
+    let above = "$ORIGIN sub.a.ch.\n@ TXT x\n$ORIGIN a.ch.\n@ TXT y\n";
+    let planned = Planned::read(above, Some("a.ch".to_owned())).unwrap();
+    assert!(planned.holds("a.ch", "y") && planned.decides("sub.a.ch"));
+}
+
 #[test]
 fn what_cannot_be_read_whole_is_refused_with_its_line() {
     for (text, words) in [
