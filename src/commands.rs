@@ -193,6 +193,24 @@ pub enum Exit {
     Temporary = 75,
 }
 
+impl Exit {
+    /// The graver of two: what a person must mend counts before what passes by itself.
+    fn graver(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Done => 0,
+            Self::Incomplete => 1,
+            Self::Temporary => 2,
+            Self::Dns => 3,
+            Self::Ca | Self::Guard => 4,
+            Self::Usage => 5,
+        };
+        match rank(other) > rank(self) {
+            true => other,
+            false => self,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -362,5 +380,24 @@ fn output_options(global: &Global) -> output::Options {
             ColorChoice::Always => output::Color::Always,
             ColorChoice::Never => output::Color::Never,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn what_a_person_must_mend_counts_before_what_passes() {
+        for (one, other, both) in [
+            (Exit::Done, Exit::Done, Exit::Done),
+            (Exit::Done, Exit::Temporary, Exit::Temporary),
+            (Exit::Temporary, Exit::Ca, Exit::Ca),
+            (Exit::Temporary, Exit::Usage, Exit::Usage),
+            (Exit::Usage, Exit::Ca, Exit::Usage),
+        ] {
+            assert_eq!(one.graver(other), both, "{one:?}, {other:?}");
+            assert_eq!(other.graver(one), both, "{other:?}, {one:?}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! `doctor`: everything that a run needs, tried once: configuration and secrets, the login at each
 //! CA, the providers, the name servers, the targets of notifications. Changes nothing anywhere.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,18 +304,6 @@ fn print(findings: &[Finding], output: &Output) {
 }
 
 fn gravest(findings: &[Finding]) -> Exit {
-    let order: BTreeMap<Exit, u8> = [
-        (Exit::Done, 0),
-        (Exit::Incomplete, 1),
-        (Exit::Temporary, 2),
-        (Exit::Dns, 3),
-        (Exit::Ca, 4),
-        (Exit::Guard, 4),
-        (Exit::Usage, 5),
-    ]
-    .into();
     let exits = findings.iter().map(|finding| finding.exit);
-    exits
-        .max_by_key(|exit| order.get(exit).copied())
-        .unwrap_or(Exit::Done)
+    exits.fold(Exit::Done, Exit::graver)
 }
