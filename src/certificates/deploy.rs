@@ -1,7 +1,8 @@
 //! The program that makes servers read a new certificate: run after a change, with a time limit.
 //!
 //! No shell; its environment is `PATH`, `HOME` and what is listed at [`Deployment::environment`].
-//! Status 0 means done. When the time is over, its whole process group is killed.
+//! Status 0 means done. When the time is over, or the run ends that started it, its whole process
+//! group is killed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -92,10 +93,15 @@ impl Deployment<'_> {
         let mut child = command
             .spawn()
             .map_err(|error| format!("{program} does not start: {error}"))?;
-        let group = child
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        match timeout(self.limit, hear(&mut child)).await {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let mut group = Group(id.and_then(Pid::from_raw));
+        let heard = timeout(self.limit, hear(&mut child)).await;
+        if heard.is_err() {
+            group.kill();
+            let _ = child.wait().await;
+        }
+        group.0 = None;
+        match heard {
             Ok(Ok((status, _))) if status.success() => Ok(()),
             Ok(Ok((status, words))) if words.is_empty() => {
                 Err(format!("{program} ended with {status}"))
@@ -106,17 +112,31 @@ impl Deployment<'_> {
             }
             Ok(Err(error)) => Err(format!("{program}: its end cannot be seen: {error}")),
             Err(_) => {
-                if let Some(group) = group {
-                    // Not waited for yet, so the number still means this group.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.wait().await;
                 let limit = self.limit.as_secs();
                 Err(format!(
                     "{program} did not end within {limit} s and was killed"
                 ))
             }
         }
+    }
+}
+
+/// The processes of a program, until its end is known.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // Not waited for yet, so the number still means this group.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// A run that is cut off leaves no process behind.
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -269,6 +289,32 @@ mod tests {
         }
         let long = told(&"word ".repeat(1000), &[]);
         assert_eq!(long.chars().count(), TOLD + 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_cut_off_leaves_no_process_of_the_program() {
+        use std::io::{BufRead as _, Read as _};
+        let root = tempfile::tempdir().unwrap();
+        let fifo = root.path().join("fifo");
+        let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+        let script = format!("exec 3>{}; echo >&3; sleep 600 & wait", fifo.display());
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let gone = tokio::task::spawn_blocking(move || {
+            let mut told = std::io::BufReader::new(std::fs::File::open(fifo).unwrap());
+            told.read_line(&mut String::new()).unwrap();
+            begun.send(()).unwrap();
+            // Ends when no process has it open for writing.
+            told.read_to_end(&mut Vec::new()).unwrap();
+        });
+        tokio::select! {
+            ended = run(&script, Duration::from_secs(600)) => panic!("{ended:?}"),
+            _ = begins => {}
+        }
+        timeout(Duration::from_secs(20), gone)
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     #[tokio::test]

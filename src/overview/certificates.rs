@@ -125,6 +125,10 @@ pub struct CertificateView {
     /// Whether half of the time that a renewal has is over, and there is no new certificate.
     #[serde(skip)]
     pub late: bool,
+    /// Whether the deploy program of what is installed has not run to its end: servers may present
+    /// the certificate before.
+    #[serde(skip)]
+    pub undeployed: bool,
 }
 
 /// How all certificates stand, by name: those of the store, and those that the configuration wants
@@ -256,6 +260,7 @@ impl CertificateView {
             deploy_error,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
             late,
+            undeployed: progress.deployment.is_some(),
         }
     }
 

@@ -65,16 +65,18 @@ impl Certificates {
         })
     }
 
-    /// An order that waits is no failure; one that is held, or fails, is.
+    /// An order that waits is no failure; one that is held, or fails, is. So is a deploy program that
+    /// a signal or the end of the time came before.
     pub(in crate::commands) fn exit(&self) -> Exit {
         if !self.accounts.is_empty() {
             return Exit::Ca;
         }
-        match self
+        let is_open = |view: &CertificateView| view.needs_attention() || view.undeployed;
+        let mut wanted = self
             .views
             .iter()
-            .any(|view| view.state != CertificateState::Unmanaged && view.needs_attention())
-        {
+            .filter(|view| view.state != CertificateState::Unmanaged);
+        match wanted.any(is_open) {
             true => Exit::Incomplete,
             false => Exit::Done,
         }
