@@ -3,6 +3,7 @@
 mod ad_hoc;
 mod at_ca;
 mod pass;
+mod product;
 mod revoke;
 mod show;
 

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 
-use super::pass;
+use super::{pass, product};
 use crate::ca::ClientSelector;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::{Access, fingerprint, folder};
-use crate::commands::{Exit, Failed};
+use crate::commands::{Exit, Failed, wire};
 use crate::config::{self, CertificateSettings, KeySettings, Settings, names_of, weakness};
 use crate::issuance::Lead;
 use crate::output::Output;
@@ -119,6 +119,10 @@ pub(super) async fn order(
     let only = [name.clone()];
     if args.dry_run {
         return pass::rehearse(&settings, &only, output).await;
+    }
+    let mut all = wire::certificates(&settings).into_iter();
+    if let Some(one) = all.find(|one| one.wanted.name == name) {
+        product::check(&settings, &one).await?;
     }
     let exit = pass::by_hand(&settings, &only, pass::Wish::Afresh, args.wait, output).await?;
     if exit == Exit::Done {

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::show;
-use crate::ca::CaError;
+use super::{product, show};
 use crate::ca::issuing::Subject;
+use crate::ca::{CaError, Failure};
 use crate::certificates::PrivateKey;
 use crate::commands::name::run_name;
 use crate::commands::signals::Signals;
@@ -21,7 +21,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::Store;
 use crate::store::orders::CertificateEvent;
-use crate::worker::issue::{IssuePorts, Issuer};
+use crate::worker::issue::{Certificate, IssuePorts, Issuer};
 use crate::worker::{Options, Ports, Worker};
 
 /// What a person wants of certificates by name.
@@ -355,6 +355,22 @@ pub(in crate::commands) fn voice(output: &Output) -> Arc<dyn Fn(&CertificateEven
     })
 }
 
+/// How a rehearsal ends that failed. A product that the CA does not sell is a wrong input, told in
+/// our words.
+async fn refusal(settings: &Settings, one: &Certificate, error: &mut CaError) -> Exit {
+    if error.failure == Failure::Refused
+        && let Err(failed) = product::check(settings, one).await
+    {
+        error.message = failed.message;
+        error.hint = failed.hint;
+        return failed.exit;
+    }
+    match error.is_retryable() {
+        true => Exit::Temporary,
+        false => Exit::Ca,
+    }
+}
+
 /// Asks the CA for free whether it would take the orders, and orders nothing. Nothing is stored.
 pub(super) async fn rehearse(
     settings: &Settings,
@@ -388,15 +404,14 @@ pub(super) async fn rehearse(
             }
             Err(error) => fault = Some(error),
         }
-        if let Some(error) = &fault {
-            exit = exit.max(if error.is_retryable() {
-                Exit::Temporary
-            } else {
-                Exit::Ca
-            });
+        if let Some(error) = fault.as_mut() {
+            exit = exit.graver(refusal(settings, &one, error).await);
             output.error(&format!("{name}: {error}"), error.hint.as_deref());
         }
         let verdict = match (&fault, &missing) {
+            (Some(error), _) if error.is_retryable() => {
+                "it is not known whether the CA would take the order".to_owned()
+            }
             (Some(_), _) => "the CA would refuse the order".to_owned(),
             (None, Some(why)) => {
                 format!("the CA would take the order, and the proofs come first: {why}")

@@ -349,7 +349,7 @@ fn what_digicert_would_refuse_is_said_before_anything_is_bought() {
     let names = "names = [\"alpha.test\"]";
     office.site.cc.change(|cc| cc.organisation_types.clear());
     for (product, words) in [
-        ("No such product", "it may order: Basic OV (ssl_basic)"),
+        ("No such product", "`Basic OV` (ssl_basic)"),
         ("Code Signing", "it is not for host names"),
         (OV, "organisation 117483 is not validated for `ov`"),
     ] {

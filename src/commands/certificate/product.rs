@@ -1,0 +1,117 @@
+//! Whether a CA sells the product of an order: a wrong name is a wrong input, told before anything
+//! is ordered.
+
+use std::sync::Arc;
+
+use crate::ca::Validation;
+use crate::ca::issuing::Product;
+use crate::commands::{Exit, Failed, wire};
+use crate::config::{Settings, nearest};
+use crate::store::Store;
+use crate::worker::issue::Certificate;
+use crate::worker::{Target, reference_fact};
+
+/// So many products are named where none is like the one that was given.
+const MOST_NAMED: usize = 12;
+
+/// The CA's key for a client: as the store remembers it, else as the CA says.
+pub(super) async fn reference_of(
+    account: &dyn Validation,
+    store: &Arc<dyn Store>,
+    target: &Target,
+) -> Result<String, Failed> {
+    let known = store.fact(&reference_fact(&target.key)).await?;
+    match known.filter(|text| !text.is_empty()) {
+        Some(reference) => Ok(reference),
+        None => Ok(account.find_client(&target.selector).await?.reference),
+    }
+}
+
+/// Refuses a product that the CA does not have for the client. Where the CA has no catalogue, or does
+/// not answer, nothing is known: the order itself tells.
+pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), Failed> {
+    let account = wire::ca(settings, &one.ca, wire::clock())?;
+    let Some(issuer) = Arc::clone(&account).issuing() else {
+        return Ok(());
+    };
+    let client = match &one.client {
+        None => String::new(),
+        Some(target) => match account.find_client(&target.selector).await {
+            Ok(client) => client.reference,
+            Err(_) => return Ok(()),
+        },
+    };
+    let products = issuer.products(&client).await.unwrap_or_default();
+    match unknown(&one.product, &products) {
+        None => Ok(()),
+        Some(hint) => {
+            let message = format!("[ca.{}] sells no product `{}`", one.ca, one.product.trim());
+            let message = match &one.client {
+                Some(target) => format!("{message} to {}", target.selector),
+                None => message,
+            };
+            Err(Failed::new(Exit::Usage, message).with_hint(hint))
+        }
+    }
+}
+
+/// What to write in its place, where a catalogue does not have a product; `None`: it has it, or there
+/// is no catalogue.
+fn unknown(wanted: &str, products: &[Product]) -> Option<String> {
+    let wanted = wanted.trim();
+    let is_it = |one: &Product| one.name == wanted || one.reference.eq_ignore_ascii_case(wanted);
+    if products.is_empty() || products.iter().any(is_it) {
+        return None;
+    }
+    let lower: Vec<String> = products.iter().map(|one| one.name.to_lowercase()).collect();
+    let near = nearest(wanted, lower.iter().map(String::as_str));
+    let near = near.and_then(|near| lower.iter().position(|name| name == near));
+    let shown = |one: &Product| match one.name == one.reference {
+        true => format!("`{}`", one.name),
+        false => format!("`{}` ({})", one.name, one.reference),
+    };
+    if let Some(one) = near.and_then(|at| products.get(at)) {
+        return Some(format!(
+            "did you mean {}? `prevalidate products` lists all",
+            shown(one)
+        ));
+    }
+    let mut names: Vec<String> = products.iter().map(shown).take(MOST_NAMED).collect();
+    if products.len() > MOST_NAMED {
+        names.push("more, which `prevalidate products` lists".to_owned());
+    }
+    Some(format!("there is {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn product(name: &str, reference: &str) -> Product {
+        Product {
+            name: name.to_owned(),
+            reference: reference.to_owned(),
+            ..Product::default()
+        }
+    }
+
+    #[test]
+    fn a_product_that_no_catalogue_has_is_told_with_what_it_may_be() {
+        let all = [
+            product("OV SSL Gold Multi-Domain", "pma-1"),
+            product("DV SSL Silver", "pma-2"),
+        ];
+        for known in ["DV SSL Silver", " DV SSL Silver ", "PMA-2"] {
+            assert_eq!(unknown(known, &all), None, "{known}");
+        }
+        let near = unknown("dv ssl sliver", &all).unwrap();
+        assert!(
+            near.starts_with("did you mean `DV SSL Silver` (pma-2)?"),
+            "{near}"
+        );
+        let far = unknown("wildcard", &all).unwrap();
+        assert!(far.contains("Multi-Domain` (pma-1), `DV SSL"), "{far}");
+        assert_eq!(unknown("anything", &[]), None, "the CA has no catalogue");
+    }
+}
