@@ -29,6 +29,7 @@ pub static KIND: Kind = Kind {
     takes_fields: true,
     issues_for_mailboxes: true,
     takes_reason: true,
+    lists_revoked: true,
 };
 
 /// The client of the account.

@@ -118,6 +118,8 @@ pub struct Kind {
     pub issues_for_mailboxes: bool,
     /// Whether a revocation may say why.
     pub takes_reason: bool,
+    /// Whether the list of orders tells which of them were revoked; else only each one by itself.
+    pub lists_revoked: bool,
 }
 
 /// What finds an order at the CA again.

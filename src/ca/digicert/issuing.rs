@@ -44,6 +44,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_fields: true,
     issues_for_mailboxes: false,
     takes_reason: true,
+    lists_revoked: true,
 };
 
 /// From then on, after the end of the call, an empty search shows that the order does not exist.

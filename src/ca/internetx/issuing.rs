@@ -32,6 +32,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_fields: false,
     issues_for_mailboxes: true,
     takes_reason: false,
+    lists_revoked: false,
 };
 
 /// The longest list of one call.
@@ -228,7 +229,7 @@ impl Issuing for InterNetX {
         };
         let wanted = csr::serial(&wish.serial);
         match self.certificate(&id).await {
-            Ok(value) if is_revoked(&value, &wanted) => return Ok(Revocation::Done),
+            Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(_) => {}
             // Deleted, or of another user: only the first is a revocation, and nobody can tell.
             Err(error) if error.failure == Failure::NotFound => {
@@ -352,18 +353,4 @@ impl InterNetX {
         }
         Ok((found, false))
     }
-}
-
-/// Whether a version of the certificate with this serial number is revoked.
-fn is_revoked(value: &Value, serial: &str) -> bool {
-    let all = ["histories", "history"].iter();
-    let mut all = all.filter_map(|key| value[key].as_array()).flatten();
-    all.any(|one| {
-        let same = one["serialNumber"]
-            .as_str()
-            .is_some_and(|text| csr::serial(text) == serial);
-        // A flag, or the moment.
-        let revoked = one["revoked"] == true || one["revoked"].is_string();
-        same && revoked
-    })
 }

@@ -228,7 +228,21 @@ pub(super) fn certificates(text: &str) -> Result<Vec<Vec<u8>>, String> {
     Ok(found)
 }
 
-/// A certificate as the list and its own call show it.
+/// Whether a version of the certificate with this serial number is revoked.
+pub(super) fn is_revoked(value: &Value, serial: &str) -> bool {
+    let all = ["histories", "history"].iter();
+    let mut all = all.filter_map(|key| value[key].as_array()).flatten();
+    all.any(|one| {
+        let same = one["serialNumber"]
+            .as_str()
+            .is_some_and(|text| csr::serial(text) == serial);
+        // A flag, or the moment.
+        let revoked = one["revoked"] == true || one["revoked"].is_string();
+        same && revoked
+    })
+}
+
+/// A certificate as the list and its own call show it; only the latter tells that it is revoked.
 pub(super) fn certificate(value: &Value) -> Option<Order> {
     let certificate = value.get("id").and_then(id)?;
     let text = |key: &str| value.get(key).and_then(Value::as_str);
@@ -238,13 +252,14 @@ pub(super) fn certificate(value: &Value) -> Option<Order> {
     };
     let serial = text("serialNumber").filter(|serial| !matches!(*serial, "" | "NOT_SET"));
     let is_there = serial.is_some() || text("server").is_some_and(|pem| pem.contains("BEGIN"));
-    let state = if is_there {
-        OrderState::Issued
-    } else {
-        OrderState::Working
+    let serial = serial.map(csr::serial);
+    let state = match &serial {
+        Some(serial) if is_revoked(value, serial) => OrderState::Revoked,
+        _ if is_there => OrderState::Issued,
+        _ => OrderState::Working,
     };
     let mut order = Order::new(key, state);
-    order.serial = serial.map(csr::serial);
+    order.serial = serial;
     order.product = text("product").map(clean);
     order.ordered_at = text("created").and_then(moment);
     order.ends_at = text("expire").and_then(moment);
@@ -345,6 +360,21 @@ mod tests {
                 .contains("half")
         );
         assert!(certificates("<html>").is_err());
+    }
+
+    #[test]
+    fn a_certificate_whose_history_says_so_is_revoked() {
+        let of = |histories: Value| {
+            let value = json!({"id": 770, "serialNumber": "0A1B", "histories": histories});
+            certificate(&value).unwrap().state
+        };
+        assert_eq!(of(json!(null)), OrderState::Issued);
+        let older = json!([{"serialNumber": "0A1A", "revoked": true}]);
+        assert_eq!(of(older), OrderState::Issued);
+        let own = json!([{"serialNumber": "a1b", "revoked": true}]);
+        assert_eq!(of(own), OrderState::Revoked);
+        let open = json!([{"serialNumber": "a1b", "revoked": false}]);
+        assert_eq!(of(open), OrderState::Issued);
     }
 
     #[test]

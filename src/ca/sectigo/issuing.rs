@@ -8,6 +8,8 @@ mod find;
 mod products;
 mod wire;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use reqwest::StatusCode;
@@ -37,6 +39,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_fields: true,
     issues_for_mailboxes: false,
     takes_reason: true,
+    lists_revoked: true,
 };
 
 /// What `comments` may hold.
@@ -248,6 +251,7 @@ impl Issuing for Sectigo {
                 Err(why) => listed.unreadable.push(why),
             }
         }
+        self.mark_revoked(client, &mut listed).await?;
         listed
             .orders
             .sort_by_key(|order| std::cmp::Reverse(number(&order.key)));
@@ -256,6 +260,35 @@ impl Issuing for Sectigo {
 }
 
 impl Sectigo {
+    /// Rows have no state: the revoked ones are those that the list shows when it is asked for them.
+    async fn mark_revoked(&self, client: &str, listed: &mut Orders) -> Result<(), CaError> {
+        let is_issued = |order: &Order| order.state == OrderState::Issued;
+        if !listed.orders.iter().any(is_issued) {
+            return Ok(());
+        }
+        let wanted = vec![("status", "Revoked".to_owned())];
+        let verb = "list the revoked orders of organisation";
+        let (rows, _) = self.rows(verb, client, wanted).await?;
+        let rows = rows.iter().filter_map(|row| wire::row(row).ok());
+        let revoked: BTreeSet<String> = rows.map(|order| order.key.reference).collect();
+        let mut found = listed.orders.iter_mut();
+        let Some(first) = found.find(|order| revoked.contains(&order.key.reference)) else {
+            return Ok(());
+        };
+        // A list that takes no notice of the question shows all orders.
+        let details = self.details("read the order", &first.key).await?;
+        if wire::details(first.key.clone(), &details).state != OrderState::Revoked {
+            let words = "which orders are revoked is not known: SCM's list does not tell";
+            listed.unreadable.push(words.to_owned());
+            return Ok(());
+        }
+        let revoked = |order: &&mut Order| revoked.contains(&order.key.reference);
+        for order in listed.orders.iter_mut().filter(revoked) {
+            order.state = OrderState::Revoked;
+        }
+        Ok(())
+    }
+
     async fn enroll(&self, intent: &Intent) -> Result<Order, CaError> {
         let profile = match (is_id(&intent.product), intent.term) {
             (true, Some(term)) => (intent.product.clone(), term),

@@ -38,6 +38,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     takes_fields: false,
     issues_for_mailboxes: true,
     takes_reason: true,
+    lists_revoked: true,
 };
 
 #[async_trait]

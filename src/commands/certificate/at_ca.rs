@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::ca::issuing::Order;
+use super::product::reference_of;
+use crate::ca::issuing::{Issuing, Order, Orders};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::Settings;
+use crate::issuance::OrderState;
 use crate::output::{Output, moment};
-use crate::worker::issue::IssuePorts;
-use crate::worker::reference_fact;
+use crate::overview::certificates::CertificateView;
+use crate::store::Store;
+
+/// So many certificates are read one by one, where a list does not say which are revoked.
+const MOST_READ: usize = 200;
 
 #[derive(Serialize)]
 struct Row {
@@ -25,74 +30,149 @@ struct Row {
     product: Option<String>,
 }
 
+/// The orders of every account. One that refuses is named, and the others are listed all the same.
 pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
     let known = super::views(settings, &store, wire::clock().now()).await?;
-    let ours = |order: &Order| {
-        let of = |view: &&crate::overview::certificates::CertificateView| {
-            view.order.as_ref() == Some(&order.key.reference)
-                || view.serial.is_some() && view.serial == order.serial
-        };
-        known.iter().find(of).map(|view| view.name.clone())
-    };
-    let ports = wire::ports(settings, Arc::clone(&store))?;
-    let issue = IssuePorts::of(&ports);
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
-    for (ca, issuer) in &issue.issuers {
-        let mut clients = Vec::new();
-        if issuer.kind().has_clients {
-            for target in wire::targets(settings)
-                .iter()
-                .filter(|target| target.ca == *ca)
-            {
-                let fact = store.fact(&reference_fact(&target.key)).await?;
-                let reference = match fact.filter(|text| !text.is_empty()) {
-                    Some(reference) => reference,
-                    None => ports.cas[ca].find_client(&target.selector).await?.reference,
-                };
-                clients.push((target.selector.to_string(), reference));
-            }
-        } else {
-            clients.push((String::new(), String::new()));
-        }
-        for (client, reference) in clients {
-            let found = match issuer.orders(&reference).await {
-                Ok(found) => found,
-                Err(error) => {
-                    output.error(&format!("{ca}: {error}"), error.hint.as_deref());
-                    exit = exit.max(Failed::from(error).exit);
-                    continue;
+    let issuing = settings
+        .cas
+        .iter()
+        .filter(|(_, ca)| ca.kind.issuing.is_some());
+    for (ca, _) in issuing {
+        for found in at(settings, &store, ca).await {
+            match found {
+                Ok(found) => {
+                    for what in &found.unreadable {
+                        output.warn(&format!("{ca}: {what}"), None);
+                    }
+                    let orders = found.orders.into_iter();
+                    rows.extend(orders.map(|order| Row::new(ca, &found.client, order, &known)));
                 }
-            };
-            for what in &found.unreadable {
-                output.warn(&format!("{ca}: {what}"), None);
+                Err(failed) => {
+                    let message = format!("{ca}: {}", failed.message);
+                    output.error(&message, failed.hint.as_deref());
+                    exit = exit.graver(failed.exit);
+                }
             }
-            rows.extend(found.orders.into_iter().map(|order| Row {
-                ca: ca.clone(),
-                client: client.clone(),
-                certificate: ours(&order),
-                order: order.key.reference.clone(),
-                state: order.state.to_string(),
-                names: order.names.clone(),
-                serial: order.serial.clone(),
-                ends_at: order.ends_at,
-                product: order.product.clone(),
-            }));
         }
     }
     output.json(&rows);
+    table(rows, output);
+    Ok(exit)
+}
+
+/// What an account shows of one client.
+struct Found {
+    client: String,
+    orders: Vec<Order>,
+    unreadable: Vec<String>,
+}
+
+/// The orders of an account, client by client.
+async fn at(settings: &Settings, store: &Arc<dyn Store>, ca: &str) -> Vec<Result<Found, Failed>> {
+    let account = match wire::ca(settings, ca, wire::clock()) {
+        Ok(account) => account,
+        Err(failed) => return vec![Err(failed)],
+    };
+    let Some(issuer) = Arc::clone(&account).issuing() else {
+        return Vec::new();
+    };
+    if !issuer.kind().has_clients {
+        return vec![listed(&*issuer, String::new(), "").await];
+    }
+    let mut found = Vec::new();
+    for target in wire::targets(settings).iter().filter(|one| one.ca == ca) {
+        let client = target.selector.to_string();
+        found.push(match reference_of(&*account, store, target).await {
+            Ok(reference) => listed(&*issuer, client, &reference).await,
+            Err(failed) => Err(failed),
+        });
+    }
+    found
+}
+
+async fn listed(issuer: &dyn Issuing, client: String, reference: &str) -> Result<Found, Failed> {
+    let mut found = issuer.orders(reference).await?;
+    if !issuer.kind().lists_revoked {
+        look(issuer, &mut found).await?;
+    }
+    Ok(Found {
+        client,
+        orders: found.orders,
+        unreadable: found.unreadable,
+    })
+}
+
+/// Reads each order whose certificate has not ended, where the list does not tell of revocations.
+async fn look(issuer: &dyn Issuing, found: &mut Orders) -> Result<(), Failed> {
+    let now = wire::clock().now();
+    let counts = |order: &&mut Order| {
+        order.state == OrderState::Issued && order.ends_at.is_none_or(|end| end > now)
+    };
+    let open: Vec<&mut Order> = found.orders.iter_mut().filter(counts).collect();
+    let count = open.len();
+    for order in open.into_iter().take(MOST_READ) {
+        order.state = issuer.look(&order.key).await?.state;
+    }
+    if count > MOST_READ {
+        let words = format!(
+            "only the first {MOST_READ} of {count} certificates were asked about revocation"
+        );
+        found.unreadable.push(words);
+    }
+    Ok(())
+}
+
+impl Row {
+    fn new(ca: &str, client: &str, order: Order, known: &[CertificateView]) -> Self {
+        let is_it = |view: &&CertificateView| {
+            // Two CAs may count from the same number.
+            view.ca == ca && view.order.as_ref() == Some(&order.key.reference)
+                || view.serial.is_some() && view.serial == order.serial
+        };
+        Self {
+            ca: ca.to_owned(),
+            client: client.to_owned(),
+            certificate: known.iter().find(is_it).map(|view| view.name.clone()),
+            order: order.key.reference,
+            state: order.state.to_string(),
+            names: order.names,
+            serial: order.serial,
+            ends_at: order.ends_at,
+            product: order.product,
+        }
+    }
+}
+
+/// With the CA and the client where there are several.
+fn table(rows: Vec<Row>, output: &Output) {
+    let with_ca = rows.iter().any(|row| row.ca != rows[0].ca);
+    let with_client = rows.iter().any(|row| row.client != rows[0].client);
+    let mut headers = vec!["ORDER", "STATE", "NAMES", "ENDS", "PRODUCT", "CERTIFICATE"];
+    if with_client {
+        headers.insert(0, "CLIENT");
+    }
+    if with_ca {
+        headers.insert(0, "CA");
+    }
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let cells = rows.into_iter().map(|row| {
-        vec![
+        let mut cells = vec![
             row.order.into(),
             row.state.into(),
             row.names.join(" ").into(),
-            row.ends_at.map_or_else(|| "-".to_owned(), moment).into(),
-            row.certificate.unwrap_or_else(|| "-".to_owned()).into(),
-        ]
+            dash(row.ends_at.map(moment)).into(),
+            dash(row.product).into(),
+            dash(row.certificate).into(),
+        ];
+        if with_client {
+            cells.insert(0, row.client.into());
+        }
+        if with_ca {
+            cells.insert(0, row.ca.into());
+        }
+        cells
     });
-    output.table(
-        &["ORDER", "STATE", "NAMES", "ENDS", "CERTIFICATE"],
-        cells.collect(),
-    );
-    Ok(exit)
+    output.table(&headers, cells.collect());
 }

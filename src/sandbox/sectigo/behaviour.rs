@@ -76,6 +76,8 @@ pub struct Behaviour {
     pub leaves_a_name_out: bool,
     /// Seconds from a revocation until the order says so.
     pub revoked_after: i64,
+    /// Whether the list of orders takes no notice of the state that is asked for.
+    pub ignores_status: bool,
     /// Seconds that a token lives; 0: the answer does not say.
     pub token_life: i64,
 }
@@ -117,6 +119,7 @@ impl Default for Behaviour {
             for_another_key: false,
             leaves_a_name_out: false,
             revoked_after: 0,
+            ignores_status: false,
             token_life: 300,
         }
     }

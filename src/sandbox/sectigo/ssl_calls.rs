@@ -156,13 +156,18 @@ fn list(
     now: Timestamp,
 ) -> Result<Reply, Reply> {
     let mut state = shared.state();
-    for id in state.ssl.ids() {
-        state.ssl.status(id, behaviour, now);
-    }
+    let ids = state.ssl.ids().into_iter();
+    let states: Vec<(u64, String)> = ids
+        .map(|id| (id, state.ssl.status(id, behaviour, now)))
+        .collect();
+    let wanted = asked.parameter("status");
     let name = asked.parameter("commonName");
     let organisation = asked.parameter("orgId");
-    let ids = state.ssl.ids();
-    let orders = ids.iter().filter_map(|id| state.ssl.order(&id.to_string()));
+    let is_meant = |state: &str| wanted.as_deref().is_none_or(|wanted| wanted == state);
+    let orders = states
+        .iter()
+        .filter(|(_, state)| behaviour.ignores_status || is_meant(state))
+        .filter_map(|(id, _)| state.ssl.order(&id.to_string()));
     let rows = orders.filter(|order| {
         let own = order.organisation.to_string();
         organisation.as_ref().is_none_or(|wanted| *wanted == own)

@@ -204,6 +204,14 @@ fn a_revocation_at_internetx_is_read_back() {
         .run(&setup, &arguments)
         .exits(0)
         .says(&["is revoked"]);
+    // A process after the other knows nothing of its pace.
+    office.robot.change(|robot| robot.calls_per_second = 0);
+    let arguments = ["certificate", "list", "--at-ca"];
+    let world = &office.lab.world;
+    world
+        .run(&setup, &arguments)
+        .exits(0)
+        .says(&["revoked", "BASIC_SSL"]);
 }
 
 #[test]

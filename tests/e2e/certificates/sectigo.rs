@@ -182,6 +182,17 @@ fn a_revocation_at_sectigo_ends_with_0_when_the_ca_says_revoked() {
         .exits(0)
         .says(&["is revoked"]);
     assert_eq!(scm.site.scm.orders()[0].revocation, Some(4));
+    let list = || {
+        let arguments = ["certificate", "list", "--at-ca", "--output", "json"];
+        scm.site.world.run(&setup, &arguments).exits(0)
+    };
+    assert_eq!(list().json()[0]["state"], "revoked");
+    // A list that does not know the question calls nothing revoked that is not.
+    scm.site.scm.change(|scm| {
+        (scm.revoked_after, scm.ignores_status) = (3_600, true);
+    });
+    let shown = list().says(&["which orders are revoked is not known"]);
+    assert_eq!(shown.json()[0]["state"], "issued");
 }
 
 #[cfg(feature = "crashpoints")]
