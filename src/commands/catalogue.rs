@@ -1,13 +1,10 @@
 //! `products` and `clients`: what may be ordered at the CAs, and under which client.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, wire};
-use crate::ca::issuing::{Issuing, Product};
-use crate::ca::{CaError, Client};
+use crate::ca::Client;
+use crate::ca::issuing::Product;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 
@@ -51,22 +48,31 @@ pub(super) async fn products(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let (mut rows, mut exit) = (Vec::new(), Exit::Done);
-    for (ca, issuer) in issuers(&settings, args.ca.as_deref())? {
-        for client in clients_of(&*issuer).await? {
-            let wanted = args.client.as_ref();
-            if wanted.is_some_and(|wanted| *wanted != client.name && *wanted != client.reference) {
-                continue;
+    let (mut rows, mut exit, mut is_there) = (Vec::new(), Exit::Done, false);
+    let is_meant = |client: &Client| {
+        let wanted = args.client.as_ref();
+        wanted.is_none_or(|wanted| *wanted == client.name || *wanted == client.reference)
+    };
+    for ca in issuing(&settings, args.ca.as_deref())? {
+        match offered(&settings, ca, is_meant, output).await {
+            Ok((found, worst)) => {
+                exit = exit.graver(worst);
+                is_there |= !found.is_empty();
+                rows.extend(found.into_iter().flat_map(|(client, products)| {
+                    products.into_iter().map(move |product| ProductRow {
+                        ca: ca.to_owned(),
+                        client: client.name.clone(),
+                        product,
+                    })
+                }));
             }
-            match issuer.products(&client.reference).await {
-                Ok(found) => rows.extend(found.into_iter().map(|product| ProductRow {
-                    ca: ca.clone(),
-                    client: client.name.clone(),
-                    product,
-                })),
-                Err(error) => exit = exit.max(told(&ca, error, output)),
-            }
+            Err(failed) => exit = exit.graver(told(ca, failed, output)),
         }
+    }
+    if let Some(client) = args.client.filter(|_| !is_there && exit == Exit::Done) {
+        let message = format!("no CA shows a client `{client}`");
+        let failed = Failed::new(Exit::Usage, message);
+        return Err(failed.with_hint("`prevalidate clients` lists them"));
     }
     output.json(&rows);
     let cells = rows.iter().map(|row| {
@@ -99,27 +105,19 @@ pub(super) async fn clients(
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
-    for (ca, issuer) in issuers(&settings, args.ca.as_deref())? {
-        let found = match issuer.clients().await {
-            Ok(found) => found,
-            Err(error) => {
-                exit = exit.max(told(&ca, error, output));
-                continue;
+    for ca in issuing(&settings, args.ca.as_deref())? {
+        match offered(&settings, ca, |_| true, output).await {
+            Ok((found, worst)) => {
+                exit = exit.graver(worst);
+                let found = found.into_iter();
+                let has_clients = found.filter(|(client, _)| !client.reference.is_empty());
+                rows.extend(has_clients.map(|(client, products)| ClientRow {
+                    ca: ca.to_owned(),
+                    client,
+                    products,
+                }));
             }
-        };
-        for client in found {
-            let products = match issuer.products(&client.reference).await {
-                Ok(products) => products,
-                Err(error) => {
-                    exit = exit.max(told(&ca, error, output));
-                    Vec::new()
-                }
-            };
-            rows.push(ClientRow {
-                ca: ca.clone(),
-                client,
-                products,
-            });
+            Err(failed) => exit = exit.graver(told(ca, failed, output)),
         }
     }
     output.json(&rows);
@@ -136,24 +134,19 @@ pub(super) async fn clients(
     Ok(exit)
 }
 
-fn told(ca: &str, error: CaError, output: &Output) -> Exit {
-    output.error(&format!("{ca}: {error}"), error.hint.as_deref());
-    Failed::from(error).exit
+fn told(ca: &str, failed: Failed, output: &Output) -> Exit {
+    output.error(&format!("{ca}: {}", failed.message), failed.hint.as_deref());
+    failed.exit
 }
 
 /// The accounts that issue; with a name, the one.
-fn issuers(
-    settings: &Settings,
-    only: Option<&str>,
-) -> Result<BTreeMap<String, Arc<dyn Issuing>>, Failed> {
-    let mut found = BTreeMap::new();
-    for name in settings.cas.keys() {
-        if only.is_none_or(|only| only == name)
-            && let Some(issuer) = wire::ca(settings, name, wire::clock())?.issuing()
-        {
-            found.insert(name.clone(), issuer);
-        }
-    }
+fn issuing<'a>(settings: &'a Settings, only: Option<&str>) -> Result<Vec<&'a str>, Failed> {
+    let cas = settings.cas.iter();
+    let cas = cas.filter(|(_, ca)| ca.kind.issuing.is_some());
+    let names = cas.map(|(name, _)| name.as_str());
+    let found: Vec<_> = names
+        .filter(|name| only.is_none_or(|only| only == *name))
+        .collect();
     if found.is_empty() {
         let message = match only {
             Some(only) => format!("there is no [ca.{only}] that issues certificates"),
@@ -164,13 +157,33 @@ fn issuers(
     Ok(found)
 }
 
-/// The clients of an account; one without a name where the CA has none.
-async fn clients_of(issuer: &dyn Issuing) -> Result<Vec<Client>, CaError> {
-    if !issuer.kind().has_clients {
-        return Ok(vec![Client {
+/// What may be ordered at an account, client by client, and the exit status of what was refused for
+/// one of them. Where the CA has no clients, there is one without a name.
+async fn offered(
+    settings: &Settings,
+    ca: &str,
+    is_meant: impl Fn(&Client) -> bool,
+    output: &Output,
+) -> Result<(Vec<(Client, Vec<Product>)>, Exit), Failed> {
+    let issuer = wire::ca(settings, ca, wire::clock())?.issuing();
+    let Some(issuer) = issuer else {
+        return Ok((Vec::new(), Exit::Done));
+    };
+    let clients = match issuer.kind().has_clients {
+        true => issuer.clients().await?,
+        false => vec![Client {
             reference: String::new(),
             name: String::new(),
-        }]);
+        }],
+    };
+    let (mut found, mut exit) = (Vec::new(), Exit::Done);
+    for client in clients.into_iter().filter(is_meant) {
+        let products = issuer.products(&client.reference).await;
+        let products = products.unwrap_or_else(|error| {
+            exit = exit.graver(told(ca, Failed::from(error), output));
+            Vec::new()
+        });
+        found.push((client, products));
     }
-    issuer.clients().await
+    Ok((found, exit))
 }
