@@ -95,16 +95,10 @@ impl Certificates {
         if count == 0 || output.is_quiet() && self.exit() == Exit::Done {
             return;
         }
-        let mut states: BTreeMap<CertificateState, usize> = BTreeMap::new();
-        wanted().for_each(|view| *states.entry(view.state).or_default() += 1);
-        let states: Vec<_> = states
-            .iter()
-            .map(|(state, count)| format!("{count} {}", state.as_str()))
-            .collect();
         output.line(&format!(
             "{}: {}",
             counted(count, "certificate", "certificates"),
-            states.join(", ")
+            show::words(wanted()).join(", ")
         ));
         show::attention(&self.views, self.now, output);
     }

@@ -1,5 +1,7 @@
 //! Certificates on paper.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::certificates::folder;
@@ -26,7 +28,26 @@ fn word(view: &CertificateView) -> &'static str {
     }
 }
 
+/// How many of them stand how, in the words of the table: `2 valid`, `1 held`.
+pub(super) fn words<'a>(views: impl Iterator<Item = &'a CertificateView>) -> Vec<String> {
+    let mut counts: BTreeMap<Option<CertificateState>, usize> = BTreeMap::new();
+    for view in views {
+        let state = Some(view.state).filter(|_| !view.held);
+        *counts.entry(state).or_default() += 1;
+    }
+    // The held ones come last.
+    let held = counts.remove(&None);
+    let counts = counts.into_iter();
+    let words = counts.filter_map(|(state, count)| Some(format!("{count} {}", state?.as_str())));
+    words
+        .chain(held.map(|count| format!("{count} held")))
+        .collect()
+}
+
+/// With the CA and the product where there are several.
 pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, output: &Output) {
+    let with_ca = views.iter().any(|view| view.ca != views[0].ca);
+    let with_product = views.iter().any(|view| view.product != views[0].product);
     let rows = views.iter().map(|view| {
         let ends = view
             .not_after
@@ -39,7 +60,7 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
             Some((first, more)) => format!("{first} +{}", more.len()),
             None => "-".to_owned(),
         };
-        vec![
+        let mut row = vec![
             view.name.clone().into(),
             Cell::new(word(view), tone(view)),
             names.into(),
@@ -47,20 +68,32 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
             view.next.into(),
             when.into(),
             cause(&view.reason, now).into(),
-        ]
+        ];
+        if with_product {
+            let product = view.product.clone().unwrap_or_else(|| "-".to_owned());
+            row.insert(1, product.into());
+        }
+        if with_ca {
+            row.insert(1, view.ca.clone().into());
+        }
+        row
     });
-    output.table(
-        &[
-            "CERTIFICATE",
-            "STATE",
-            "NAMES",
-            "ENDS",
-            "NEXT",
-            "WHEN",
-            "REASON",
-        ],
-        rows.collect(),
-    );
+    let mut headers = vec![
+        "CERTIFICATE",
+        "STATE",
+        "NAMES",
+        "ENDS",
+        "NEXT",
+        "WHEN",
+        "REASON",
+    ];
+    if with_product {
+        headers.insert(1, "PRODUCT");
+    }
+    if with_ca {
+        headers.insert(1, "CA");
+    }
+    output.table(&headers, rows.collect());
     let cut = |view: &&CertificateView| cause(&view.reason, now).contains(" … ");
     for view in views.iter().filter(cut) {
         output.detail(&format!("{}: {}", view.name, view.reason));

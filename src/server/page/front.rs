@@ -15,7 +15,7 @@ use super::session::{Visitor, word_field};
 use super::summary::Summary;
 use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
 use super::{Pages, calendar, danger};
-use crate::overview::certificates::CertificateState;
+use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
@@ -204,6 +204,14 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
         let all = picture.certificates.iter();
         all.filter(|view| view.state != CertificateState::Unmanaged)
     };
+    let of = |view: &CertificateView| (view.ca.clone(), view.product.clone());
+    let first = shown().next().map(of);
+    let differ = shown().any(|view| Some(of(view)) != first);
+    // Where there are several.
+    let source = |view: &CertificateView| {
+        let product = view.product.as_deref().unwrap_or_default();
+        differ.then(|| format!("{} {product}", view.ca))
+    };
     html! {
         @if shown().next().is_some() {
             section aria-labelledby="certificates" {
@@ -220,7 +228,10 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
                         tbody {
                             @for view in shown() {
                                 tr {
-                                    th scope="row" { (said(&view.name)) br; span.soft { (said(&view.names.join(" "))) } }
+                                    th scope="row" {
+                                        (said(&view.name)) br; span.soft { (said(&view.names.join(" "))) }
+                                        @if let Some(from) = source(view) { br; span.soft.small { (said(&from)) } }
+                                    }
                                     @let word = if view.held { "held" } else { view.state.as_str() };
                                     td { @if view.needs_attention() { strong { (word) } } @else { (word) } }
                                     td { @match view.not_after { Some(at) => (away(at, now)), None => "-" } }
