@@ -435,7 +435,23 @@ fn a_domain_comes_into_the_inventory_and_goes_again() {
 }
 
 #[test]
-fn a_list_is_taken_in_whole_or_not_at_all() {
+fn a_bad_line_of_an_import_costs_only_itself_and_is_named() {
+    let bench = Bench::new();
+    let list = "example.org\nco.uk\nexample.net # ours\nno name\nexample.com\n";
+    let rehearsed = bench.run_with(&["import", "-", "--dry-run"], list).ends(1);
+    rehearsed.says("<stdin>:4: ");
+    assert_eq!(bench.leftovers(), [""; 0]);
+    let said = bench.run_with(&["import", "-", "--output", "json"], list);
+    let said = said.ends(1).says("<stdin>:2: `co.uk`");
+    let said = said.says("2 lines of the list name no domain");
+    let found = said.json();
+    assert_eq!(found["added"].as_array().unwrap().len(), 3, "{found}");
+    assert_eq!(found["left_out"].as_array().unwrap().len(), 2, "{found}");
+    bench.run_with(&["import", "-"], "example.org\n").ends(0);
+}
+
+#[test]
+fn a_list_that_is_mostly_bad_or_cannot_be_read_is_refused_as_a_whole() {
     let bench = Bench::new();
     let bad = b"\xef\xbb\xbfexample.org\r\n# ours\r\nd\xe9j\xe0.ch\r\nco.uk\r\n\x1b[2J.ch\r\n";
     let said = bench.run_with(&["import", "-"], bad).ends(2);

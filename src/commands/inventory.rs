@@ -2,6 +2,7 @@
 //! stays its own business.
 
 mod at_ca;
+mod found;
 mod list;
 mod place;
 mod removed;
@@ -19,6 +20,7 @@ use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::{DomainRow, Event, Origin, Store, Wanted};
 
+use found::{Found, others};
 use place::{Place, PlaceArgs, one_client};
 
 /// In the history: a person took the domain out of the inventory.
@@ -51,7 +53,12 @@ pub(super) struct RemoveArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("source").required(true).args(["from_ca", "list"])))]
+#[command(
+    group(clap::ArgGroup::new("source").required(true).args(["from_ca", "list"])),
+    after_help = "Exit status: 0 done · 1 some lines of the list name no domain, and all other lines are taken in · \
+2 usage or configuration, or most of the list is bad and nothing is taken in · 3 CA or authentication · \
+75 temporary, try again."
+)]
 pub(super) struct ImportArgs {
     /// Takes in what is registered at the CA: at all of the configuration, or at the one that is
     /// named, by its [ca.NAME] or by a client
@@ -82,7 +89,8 @@ pub(super) async fn add(global: &Global, args: AddArgs, output: &Output) -> Resu
         output,
     )?;
     let place = Place::one(&settings, &args.place)?;
-    take_in(&settings, "add", vec![(place, names)], output).await
+    let found = Found::new(vec![(place, names)]);
+    take_in(&settings, "add", found, output).await
 }
 
 pub(super) async fn import(
@@ -102,9 +110,15 @@ pub(super) async fn import(
             }
             None => args.place.part().targets(&settings)?,
         };
-        let mut found = Vec::new();
+        let (mut found, mut refused) = (Vec::new(), Vec::new());
         for source in sources {
-            let names = at_ca::registered(&settings, &source, args.valid, output).await?;
+            let names = match at_ca::registered(&settings, &source, args.valid, output).await {
+                Ok(names) => names,
+                Err(failed) => {
+                    refused.push((source.key, failed));
+                    continue;
+                }
+            };
             let target = match &args.to {
                 Some(to) => one_client(&settings, to, &source)?,
                 None => source,
@@ -113,37 +127,41 @@ pub(super) async fn import(
             let named = place.named || args.to.is_some();
             found.push((Place { named, ..place }, names));
         }
+        let exit = others(refused, found.is_empty(), output)?;
         removed::leave_out(&settings, &mut found, output).await?;
-        if args.dry_run {
-            return would_take_in(&settings, &found, output).await;
-        }
-        return take_in(&settings, "import", found, output).await;
+        let found = Found {
+            exit,
+            ..Found::new(found)
+        };
+        return match args.dry_run {
+            true => would_take_in(&settings, found, output).await,
+            false => take_in(&settings, "import", found, output).await,
+        };
     };
     let place = Place::one(&settings, &args.place)?;
-    let listed = list::read(
+    let (listed, faults) = list::read(
         list,
         args.place.accept_idn || settings.policy.accept_idn,
         output,
     )?;
-    let found = vec![(place, listed)];
-    if args.dry_run {
-        return would_take_in(&settings, &found, output).await;
+    let found = Found {
+        faults,
+        ..Found::new(vec![(place, listed)])
+    };
+    match args.dry_run {
+        true => would_take_in(&settings, found, output).await,
+        false => take_in(&settings, "import", found, output).await,
     }
-    take_in(&settings, "import", found, output).await
 }
 
 /// Says which domains would be taken in, and changes nothing.
-async fn would_take_in(
-    settings: &Settings,
-    places: &[(Place, Vec<DomainName>)],
-    output: &Output,
-) -> Result<Exit, Failed> {
+async fn would_take_in(settings: &Settings, found: Found, output: &Output) -> Result<Exit, Failed> {
     let store = wire::store_read_only(settings).await?;
     let rows = asked::inventory(store.domains().await?, settings);
     let rows = rows.into_iter().filter(|row| !row.origins.is_empty());
     let there: BTreeSet<(DomainName, String)> = rows.map(|row| (row.domain, row.client)).collect();
     let (mut known, mut new) = (BTreeSet::new(), BTreeSet::new());
-    for (place, names) in places {
+    for (place, names) in &found.places {
         for name in names {
             let is_there = match place.named {
                 true => there.contains(&(name.clone(), place.target.key.clone())),
@@ -156,7 +174,9 @@ async fn would_take_in(
             }
         }
     }
-    output.json(&json!({ "dry_run": true, "would_add": new, "known": known }));
+    output.json(
+        &json!({ "dry_run": true, "would_add": new, "known": known, "left_out": found.faults }),
+    );
     for name in &new {
         output.line(&format!("would be taken in: {}", name.both_forms()));
     }
@@ -164,14 +184,14 @@ async fn would_take_in(
     output.notice(&format!(
         "{new} would be taken in, {known} are in the inventory; nothing was changed"
     ));
-    Ok(Exit::Done)
+    Ok(found.end(output))
 }
 
 /// Takes domains in as far as they are not there yet; the same again changes nothing.
 async fn take_in(
     settings: &Settings,
     command: &'static str,
-    places: Vec<(Place, Vec<DomainName>)>,
+    found: Found,
     output: &Output,
 ) -> Result<Exit, Failed> {
     let (store, _) = wire::open_or_make(settings, false, output).await?;
@@ -183,7 +203,7 @@ async fn take_in(
     }
     let (mut added, mut known, mut configured) = (Vec::new(), Vec::new(), Vec::new());
     let (mut wishes, mut events) = (Vec::new(), Vec::new());
-    for (place, names) in &places {
+    for (place, names) in &found.places {
         for name in names.iter().cloned().collect::<BTreeSet<_>>() {
             let of_name = by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
             // Without a client that somebody chose, a domain that is known stays where it is.
@@ -223,7 +243,9 @@ async fn take_in(
     for name in &added {
         output.detail(&format!("taken in: {}", name.both_forms()));
     }
-    output.json(&json!({ "added": added, "known": known, "configured": configured }));
+    output.json(&json!({
+        "added": added, "known": known, "configured": configured, "left_out": found.faults,
+    }));
     let counts = [
         (&added, "taken in"),
         (&known, "known before"),
@@ -237,7 +259,7 @@ async fn take_in(
     } else {
         say_what_follows(settings, &rows, &wishes, output);
     }
-    Ok(Exit::Done)
+    Ok(found.end(output))
 }
 
 /// What the next run will make of new domains.

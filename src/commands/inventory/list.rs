@@ -1,4 +1,5 @@
-//! A list of names from a file or a pipe, of a sensible size; all its faults come at once.
+//! A list of names from a file or a pipe, of a sensible size; all its faults come at once. In an
+//! import a bad line costs only itself, as in a `domains_file`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,18 +13,27 @@ use crate::prevalidation::DomainName;
 /// Half a million names.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Names to take in from `path`, or from standard input when it is `-`. One bad line refuses the
-/// whole list.
+/// Names to take in from `path`, or from standard input when it is `-`, and the lines that name no
+/// domain, which are told here. A list that cannot be believed is refused as a whole.
 pub(super) fn read(
     path: &Path,
     accept_idn: bool,
     output: &Output,
-) -> Result<Vec<DomainName>, Failed> {
+) -> Result<(Vec<DomainName>, Vec<String>), Failed> {
     let (origin, bytes) = bytes(path)?;
-    names(read_any(&origin, &bytes, accept_idn), output)
+    let mut list = read_any(&origin, &bytes, accept_idn);
+    if list.is_unbelievable() {
+        return Ok((names(list, output)?, Vec::new()));
+    }
+    let faults = std::mem::take(&mut list.faults);
+    for fault in &faults {
+        output.error(&fault.to_string(), fault.hint.as_deref());
+    }
+    let faults = faults.iter().map(ToString::to_string).collect();
+    Ok((names(list, output)?, faults))
 }
 
-/// The names of a list without faults; its notices are told.
+/// The names of a list, which a bad line refuses as a whole; its notices are told.
 pub(in crate::commands) fn names(
     list: NameList,
     output: &Output,
