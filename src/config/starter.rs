@@ -1,5 +1,6 @@
 //! The reference configuration by section, and a first configuration that is made from it: the
-//! comments and the keys are the reference's own, so that the two never differ.
+//! comments and the keys are the reference's own, so that the two never differ. A first configuration
+//! only observes, at the CA's pre-production where it has one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,6 +14,15 @@ const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
 
 /// The folder of the files that the reference names.
 const FOLDER: &str = "/etc/prevalidate/";
+
+/// The address of a CA, and that of its pre-production.
+const REHEARSALS: [(&str, &str); 1] = [(
+    "https://api.ra.swisssign.ch",
+    "https://api.ra.pre.swisssign.ch",
+)];
+
+/// A store belongs to one address of a CA: that of a rehearsal is not used for production.
+const STORES: (&str, &str) = ("/prevalidate.db\"", "/rehearsal.db\"");
 
 /// So often a key that is missing may show that another one is.
 const ROUNDS: usize = 5;
@@ -147,7 +157,7 @@ impl Starter {
                 provider.as_ref().map(|one| one.in_use(keys)),
             ]);
         }
-        let text = joined(parts.into_iter().flatten());
+        let text = careful(&joined(parts.into_iter().flatten()));
         if is_usual {
             return text;
         }
@@ -233,6 +243,28 @@ impl<'a> Paragraph<'a> {
             .map(|text| line(text).to_owned() + "\n")
             .collect()
     }
+}
+
+/// The same as a first step: nothing is written anywhere, and not at the CA's production.
+fn careful(text: &str) -> String {
+    let mut careful = text.replacen(
+        "mode = \"manage\"",
+        "# A first run only looks. `prevalidate plan` shows what \"manage\" would do.\nmode = \"observe\"",
+        1,
+    );
+    for (production, rehearsal) in REHEARSALS {
+        let (used, instead) = (
+            format!("\nurl = \"{production}\""),
+            format!("\nurl = \"{rehearsal}\""),
+        );
+        if careful.contains(&used) {
+            let remark =
+                "\n# For production write the other address, its key, and a store of its own.";
+            careful = careful.replacen(&used, &format!("{remark}{instead}"), 1);
+            careful = careful.replacen(STORES.0, STORES.1, 1);
+        }
+    }
+    careful
 }
 
 /// `server` of `server = "…"`.
@@ -334,6 +366,25 @@ mod tests {
                     assert!(names_etc == file.starts_with("/etc"), "{file}: {text}");
                 }
             }
+        }
+    }
+
+    /// README.md, step 4.
+    #[test]
+    fn a_first_configuration_only_observes_at_the_pre_production_of_the_ca() {
+        for ca in kinds("ca") {
+            let starter = Starter {
+                ca: ca.to_owned(),
+                client: "*".to_owned(),
+                domains: vec!["example.ch".to_owned()],
+                provider: "manual".to_owned(),
+            };
+            let text = starter.text(Path::new("/etc/prevalidate/p.toml")).unwrap();
+            assert!(text.contains("\nmode = \"observe\"\n"), "{text}");
+            let has_rehearsal = text.contains("\nurl = \"https://api.ra.pre.swisssign.ch\"\n");
+            assert_eq!(has_rehearsal, ca == "swisssign", "{text}");
+            let store = "\nurl = \"sqlite:/var/lib/prevalidate/rehearsal.db\"\n";
+            assert_eq!(text.contains(store), has_rehearsal, "{text}");
         }
     }
 

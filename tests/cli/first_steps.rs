@@ -47,7 +47,8 @@ fn init_writes_a_commented_file_that_config_check_accepts() {
     assert!(
         said.out.contains("api.key")
             && said.out.contains("cloudflare.token")
-            && said.out.contains("doctor"),
+            && said.out.contains("doctor")
+            && said.out.contains("set mode = \"manage\""),
         "{}",
         said.out
     );

@@ -72,6 +72,10 @@ pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<E
         "  {}. prevalidate --config {shown} plan       shows what a run would do",
         step + 1
     ));
+    output.line(&format!(
+        "  {}. set mode = \"manage\" when the plan is right: until then nothing is written",
+        step + 2
+    ));
     Ok(Exit::Done)
 }
 
