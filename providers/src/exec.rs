@@ -5,6 +5,7 @@
 //! [`alias`] does so for CNAME records.
 
 mod alias;
+mod answer;
 mod change;
 mod program;
 mod protocol;

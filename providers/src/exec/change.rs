@@ -386,20 +386,20 @@ impl Exec {
                     looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone()))))
                 }
                 Ok(answer) => {
-                    let look = |answer: Name| {
-                        answer.look().map_err(|error| ProviderError {
+                    let look = |name: &str, entry| {
+                        let read = Name::read(name, entry).and_then(Name::look);
+                        read.map_err(|error| ProviderError {
                             message: self.harmless(&error.message),
                             hint: error.hint.map(|hint| self.harmless(&hint)),
                             ..error
                         })
                     };
                     let mut found = Looks::new();
-                    for answer in answer.names {
-                        let name = answer.name.clone();
+                    for (name, entry) in answer.about(names) {
                         // Which of the two is true, and which TTL, is anybody's guess.
                         let look = match found.contains_key(&name) {
                             true => Err(told_twice(&name)),
-                            false => look(answer),
+                            false => look(&name, entry),
                         };
                         found.insert(name, look);
                     }

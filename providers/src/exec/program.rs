@@ -8,12 +8,11 @@ use prevalidate_kit::json;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::protocol::Request;
+use super::protocol::{Answer, Request};
 use super::{Exec, ExecSettings};
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -46,16 +45,17 @@ impl From<Failure> for ProviderError {
 
 /// An answer as any program writes it: with a byte order mark, or with a text of somebody else's
 /// that was cut in the middle of a character.
-fn read<T: DeserializeOwned>(answer: &[u8]) -> serde_json::Result<T> {
-    serde_json::from_slice(answer).or_else(|error| match json::read(answer) {
-        Ok(value) => serde_json::from_value(value).map_err(|_| error),
-        Err(_) => Err(error),
-    })
+fn read<T: Answer>(answer: &[u8]) -> Result<T, String> {
+    match json::read(answer) {
+        Ok(value) => T::of(value),
+        Err(error) if answer.trim_ascii().is_empty() => Err(format!("it is empty ({error})")),
+        Err(error) => Err(format!("it is no JSON: {error}")),
+    }
 }
 
 impl Exec {
     /// Runs a verb that only reads; `what` for people.
-    pub(super) async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: Answer>(
         &self,
         verb: &str,
         request: &impl Serialize,
@@ -73,7 +73,7 @@ impl Exec {
         })?;
         read(&answer).map_err(|error| {
             // The error repeats what it stumbled over.
-            let error = self.harmless(&error.to_string());
+            let error = self.harmless(&error);
             let text = format!(
                 "{} {verb}, for {what}: its answer cannot be read: {error}",
                 self.settings.program.display()

@@ -1,6 +1,9 @@
 //! The messages, versions 1 and 2. Answers are read leniently: what we do not know is the program's own.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::answer::{Form, fields};
 
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{TxtRecord, TxtRrset, Zone, is_within};
@@ -10,18 +13,39 @@ pub(super) const VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
 /// Changes of one call where a program names no number.
 const BATCH: usize = 50;
 
+/// An answer in the words of the protocol.
+pub(super) trait Answer: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn of(answer: Value) -> Result<Self, String>;
+}
+
 /// What the program can do.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Capabilities {
     pub(super) protocol: u32,
-    #[serde(default)]
     pub(super) rehearsal: bool,
-    #[serde(default = "batch")]
     pub(super) batch: usize,
 }
 
-fn batch() -> usize {
-    BATCH
+impl Answer for Capabilities {
+    fn of(answer: Value) -> Result<Self, String> {
+        let known = [
+            ("protocol", Form::Whole),
+            ("rehearsal", Form::Flag),
+            ("batch", Form::Whole),
+        ];
+        let fields = fields(answer, &known)?;
+        let protocol = whole(&fields, "protocol").ok_or("`protocol` is missing")?;
+        let batch = whole(&fields, "batch").and_then(|most| usize::try_from(most).ok());
+        Ok(Self {
+            protocol,
+            rehearsal: fields.get("rehearsal") == Some(&Value::Bool(true)),
+            batch: batch.unwrap_or(BATCH),
+        })
+    }
 }
 
 /// A request: what belongs to the verb beside what all have.
@@ -83,24 +107,45 @@ impl<'a> Change<'a> {
     }
 }
 
-/// What `inspect` answers.
-#[derive(Debug, Deserialize)]
+/// What `inspect` answers: entries, of which each is read by itself.
+#[derive(Debug)]
 pub(super) struct Inspected {
-    pub(super) names: Vec<Name>,
+    names: Vec<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+impl Answer for Inspected {
+    fn of(answer: Value) -> Result<Self, String> {
+        match fields(answer, &[])?.remove("names") {
+            Some(Value::Array(names)) => Ok(Self { names }),
+            Some(_) => Err("`names` must be a list of objects".to_owned()),
+            None => Err("`names` is missing".to_owned()),
+        }
+    }
+}
+
+impl Inspected {
+    /// The entries that tell of one of `asked`, each with its name; others are the program's own
+    /// affair.
+    pub(super) fn about(self, asked: &[String]) -> Vec<(String, Value)> {
+        let about = |entry: Value| {
+            let name = entry.get("name")?.as_str()?.to_owned();
+            asked.contains(&name).then_some((name, entry))
+        };
+        self.names.into_iter().filter_map(about).collect()
+    }
+}
+
+/// An entry of the answer to `inspect`.
+#[derive(Debug)]
 pub(super) struct Name {
-    pub(super) name: String,
+    name: String,
     zone: Option<String>,
     zone_id: Option<String>,
     ttl: Option<u32>,
-    #[serde(default)]
     records: Vec<String>,
     cname: Option<String>,
     serial: Option<u32>,
     negative_ttl: Option<u32>,
-    #[serde(default)]
     name_servers: Vec<String>,
     error: Option<String>,
     message: Option<String>,
@@ -115,6 +160,45 @@ pub(super) struct Look {
 }
 
 impl Name {
+    const FIELDS: [(&str, Form); 11] = [
+        ("zone", Form::Text),
+        ("zone_id", Form::Text),
+        ("ttl", Form::Whole),
+        ("records", Form::Texts),
+        ("cname", Form::Text),
+        ("serial", Form::Whole),
+        ("negative_ttl", Form::Whole),
+        ("name_servers", Form::Texts),
+        ("error", Form::Text),
+        ("message", Form::Text),
+        ("hint", Form::Text),
+    ];
+
+    /// Reads the entry for `name`.
+    pub(super) fn read(name: &str, entry: Value) -> Result<Self, ProviderError> {
+        let fields = fields(entry, &Self::FIELDS).map_err(|what| unreadable(name, &what))?;
+        let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+        let texts = |key: &str| {
+            let list = fields.get(key).and_then(Value::as_array);
+            let texts = list.into_iter().flatten().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            zone: text("zone"),
+            zone_id: text("zone_id"),
+            ttl: whole(&fields, "ttl"),
+            records: texts("records"),
+            cname: text("cname"),
+            serial: whole(&fields, "serial"),
+            negative_ttl: whole(&fields, "negative_ttl"),
+            name_servers: texts("name_servers"),
+            error: text("error"),
+            message: text("message"),
+            hint: text("hint"),
+        })
+    }
+
     /// The answer for this name, or why it cannot be used.
     pub(super) fn look(self) -> Result<Look, ProviderError> {
         let owner = self.name;
@@ -142,11 +226,8 @@ impl Name {
             });
         }
         let unreadable = |what: String| {
-            ProviderError::new(
-                ErrorKind::Settings,
-                format!("the program's answer for {owner} cannot be used: {what}"),
-            )
-            .with_hint("records stand there as `dig +short` prints them, one text each")
+            unreadable(&owner, &what)
+                .with_hint("records stand there as `dig +short` prints them, one text each")
         };
         let zone = self.zone.as_deref().map(plain).unwrap_or_default();
         if zone.is_empty() || !is_within(&owner, &zone) {
@@ -185,6 +266,19 @@ impl Name {
             serial: self.serial,
         })
     }
+}
+
+fn unreadable(name: &str, what: &str) -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Settings,
+        format!("the program's answer for {name} cannot be used: {what}"),
+    )
+    .with_hint("run it by hand with the same verb and look at its output")
+}
+
+fn whole(fields: &Map<String, Value>, key: &str) -> Option<u32> {
+    let number = fields.get(key).and_then(Value::as_u64)?;
+    u32::try_from(number).ok()
 }
 
 fn plain(name: &str) -> String {

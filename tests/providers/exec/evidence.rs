@@ -73,3 +73,57 @@ async fn a_name_that_is_told_of_twice_is_not_written() {
     assert!(error.message.contains("twice in one answer"), "{error}");
     assert!(!state.exists(), "whose TTL would it have written?");
 }
+
+/// An answer of `inspect` with this entry, for a program that answers so and changes nothing.
+async fn told(entries: &str) -> ProviderError {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("program");
+    let body = format!(
+        "#!/bin/sh\ncat >/dev/null\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\n\
+         inspect) echo '{{\"names\":{entries}}}';;\n*) exit 3;;\nesac\n"
+    );
+    std::fs::write(&path, body).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let provider = program(&path, json!({}), 30);
+    add(&*provider, APEX, "swiss-pki=x").await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_field_of_the_wrong_kind_is_told_in_our_words() {
+    let entry = |more: &str| format!(r#"[{{"name":"{APEX}","zone":"{APEX}",{more}}}]"#);
+    for (entries, words) in [
+        (
+            entry(r#""ttl":"3600","records":[]"#),
+            "`ttl` must be a whole number without quotes, and is \"3600\"",
+        ),
+        (
+            entry(r#""ttl":60,"records":"v=spf1 -all""#),
+            "`records` must be a list of texts, and is \"v=spf1 -all\"",
+        ),
+        (
+            entry(r#""ttl":-1,"serial":1.5"#),
+            "`serial` must be a whole",
+        ),
+        (r#"{"a":1}"#.to_owned(), "`names` must be a list of objects"),
+    ] {
+        let error = told(&entries).await;
+        assert!(error.message.contains(words), "{entries}: {error}");
+        assert!(!error.message.contains("invalid type"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Settings, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_nobody_asked_for_costs_only_itself() {
+    let own = format!(r#"{{"name":"{APEX}","zone":"{APEX}","ttl":null,"records":null}}"#);
+    for other in [
+        r#"{"name":"other.test","ttl":"3600"}"#,
+        r#"{"zone":7}"#,
+        "7",
+        "null",
+    ] {
+        let error = told(&format!("[{other},{own}]")).await;
+        // It is asked to write: the answer was read.
+        assert_eq!(error.kind, ErrorKind::Denied, "{other}: {error}");
+    }
+}
