@@ -37,6 +37,7 @@ use self::place::Place;
 use self::relay::Relay;
 use self::schema::Content;
 use self::transaction::{Trials, bounded};
+use super::url::Named;
 use super::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Held, Kind, Lease, NoticeRecord, Origin,
     Page, Received, Seen, Store, StoreError, Wanted, Write,
@@ -83,7 +84,7 @@ impl fmt::Debug for PostgresStore {
 impl PostgresStore {
     /// Whether `url` names a database of PostgreSQL, good or bad.
     pub fn is_named_by(url: &str) -> bool {
-        url.starts_with("postgres:") || url.starts_with("postgresql:")
+        matches!(Named::read(url), Ok(Named::Postgres))
     }
 
     /// How `url` may be shown.

@@ -283,6 +283,19 @@ mod tests {
         }
     }
 
+    /// RFC 3986, section 3.1.
+    #[test]
+    fn the_case_of_the_scheme_does_not_matter() {
+        for url in ["POSTGRES://me@[::1]/pv", "PostgreSQL://me@[::1]/pv"] {
+            assert!(
+                crate::store::postgres::PostgresStore::is_named_by(url),
+                "{url}"
+            );
+            let place = Place::parse(url, None).unwrap();
+            assert_eq!(place.shown(), "the PostgreSQL database `pv` at [::1]:5432");
+        }
+    }
+
     #[test]
     fn a_url_says_where_and_shows_no_secret() {
         let password = SecretString::from("canary-of-the-password");
