@@ -9,6 +9,7 @@ pub mod ca;
 pub mod clock;
 pub mod digicert;
 pub mod dns;
+pub mod door;
 #[cfg(test)]
 mod hello;
 pub mod internetx;
@@ -250,6 +251,48 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn every_kind_of_ca_takes_what_the_help_lists_for_its_back_door() {
+        let directory = tempfile::tempdir().unwrap();
+        let domain = DomainName::from_a_labels("example.test").unwrap();
+        let kinds = registry::KINDS.iter().filter(|kind| kind.name != "hello");
+        let options = Options {
+            kinds: kinds.map(|kind| (*kind, (kind.switches)())).collect(),
+            ..Options::new(directory.path(), Arc::new(SystemClock), vec![domain])
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        assert_eq!(sandbox.guests.len(), 4);
+        let http = reqwest::Client::new();
+        for (kind, guest) in &sandbox.guests {
+            let state = guest.back_door().unwrap();
+            let ask = async |method: &str, path: &str, body: &str| {
+                let url = state.replace("/state", &format!("/{path}"));
+                let request = http.request(method.parse().unwrap(), url);
+                let answer = request.body(body.to_owned()).send().await.unwrap();
+                (answer.status().as_u16(), answer.text().await.unwrap())
+            };
+            for (method, path, body, _) in door::REQUESTS {
+                let name = kind.name;
+                let known = match (name, method, path) {
+                    // Its own kinds of faults.
+                    ("swisssign", "POST", "faults") => 400,
+                    // They have no domain yet, and nobody has ordered.
+                    ("internetx" | "swisssign", _, "validated") | (_, _, "order") => 404,
+                    _ => 200,
+                };
+                let path = path.replace('N', "0");
+                let body = body.replace("a.test", "example.test");
+                let (status, text) = ask(method, &path, &body).await;
+                assert_eq!(status, known, "{name}: {method} {path}: {text}");
+            }
+            assert_eq!(ask("POST", "behaviour", r#"{"no_switch": 1}"#).await.0, 400);
+            assert_eq!(ask("GET", "nothing", "").await.0, 404);
+        }
+        let shown = sandbox.clock.now();
+        let real = SystemClock.now();
+        assert!(shown.duration_since(real).as_hours() > 24, "{shown}");
+    }
 
     #[tokio::test]
     async fn the_configuration_names_what_is_there_and_the_secrets_are_private() {

@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::sandbox::ca::REQUESTS;
 use crate::sandbox::dns::Follow;
+use crate::sandbox::door;
 use crate::sandbox::kind::Kind;
 use crate::sandbox::registry::KINDS;
 use crate::sandbox::{Options, Sandbox};
@@ -226,8 +227,8 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 fn help() -> String {
     format!(
-        "Switches for --fault, the default first:\n{}\n\nMore while it runs, at the CA under /_sandbox/ \
-         (curl -X POST CA/_sandbox/expire -d '{{\"domain\": \"example.test\"}}'):\n{}\n\nTry it, in two terminals:\n  \
+        "Switches for --fault, the default first:\n{}\n\nMore while it runs, at each CA under /_sandbox/ \
+         (curl -X POST CA/_sandbox/clock -d '{{\"advance\": \"30d\"}}'):\n{}\n\nTry it, in two terminals:\n  \
          prevalidate sandbox --dir lab\n  prevalidate --config lab/prevalidate.toml run",
         listed(),
         requests()
@@ -240,7 +241,19 @@ fn requests() -> String {
         let asked = format!("{method:<6} {path} {body}");
         format!("  {}\n         {meaning}", asked.trim_end())
     };
-    REQUESTS.iter().map(line).collect::<Vec<_>>().join("\n")
+    let list = |requests: &mut dyn Iterator<Item = &(&str, &str, &str, &str)>| {
+        requests.map(line).collect::<Vec<_>>().join("\n")
+    };
+    let is_own = |(method, path, ..): &&(&str, &str, &str, &str)| {
+        let is_common = |one: &(&str, &str, &str, &str)| (one.0, one.1) == (*method, *path);
+        // Its faults are named otherwise.
+        (*method, *path) == ("POST", "faults") || !door::REQUESTS.iter().any(is_common)
+    };
+    format!(
+        "{}\n  At SwissSign also:\n{}",
+        list(&mut door::REQUESTS.iter()),
+        list(&mut REQUESTS.iter().filter(is_own))
+    )
 }
 
 /// A directory for a sandbox: somebody's own, or one that goes away again.

@@ -12,6 +12,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod dcv;
+mod door;
 pub mod kind;
 mod order_calls;
 mod order_dcv;
@@ -23,7 +24,7 @@ mod wire;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -33,6 +34,7 @@ pub use orders::OrderView;
 pub use serve::Request;
 
 use super::clock::ShiftedClock;
+use super::dns::Dns;
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
@@ -71,6 +73,8 @@ impl fmt::Debug for CertCentral {
 struct Shared {
     clock: Arc<ShiftedClock>,
     name_servers: NameServers,
+    /// For the back door.
+    dns: OnceLock<Arc<Dns>>,
     api_key: SecretString,
     state: Mutex<State>,
 }
@@ -111,6 +115,7 @@ impl CertCentral {
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
+            dns: OnceLock::new(),
             api_key: options.api_key,
             state: Mutex::new(State {
                 book: book::Book::new(options.seed, options.organisations),

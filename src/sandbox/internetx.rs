@@ -9,13 +9,14 @@ mod behaviour;
 mod book;
 mod calls;
 mod contacts;
+mod door;
 pub mod kind;
 mod serve;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -25,6 +26,7 @@ pub use book::JobView;
 pub use serve::Request;
 
 use super::clock::ShiftedClock;
+use super::dns::Dns;
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
@@ -65,6 +67,8 @@ impl fmt::Debug for Robot {
 struct Shared {
     clock: Arc<ShiftedClock>,
     name_servers: NameServers,
+    /// For the back door.
+    dns: OnceLock<Arc<Dns>>,
     login: serve::Account,
     state: Mutex<State>,
 }
@@ -99,6 +103,7 @@ impl Robot {
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
+            dns: OnceLock::new(),
             login: serve::Account {
                 user: options.user,
                 password: options.password,

@@ -10,6 +10,7 @@ mod behaviour;
 mod book;
 mod calls;
 mod dcv;
+mod door;
 pub mod kind;
 mod serve;
 mod ssl;
@@ -19,7 +20,7 @@ mod wire;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -29,6 +30,7 @@ pub use serve::Request;
 pub use ssl::SslView;
 
 use super::clock::ShiftedClock;
+use super::dns::Dns;
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
@@ -71,6 +73,8 @@ impl fmt::Debug for Scm {
 struct Shared {
     clock: Arc<ShiftedClock>,
     name_servers: NameServers,
+    /// For the back door.
+    dns: OnceLock<Arc<Dns>>,
     login: serve::Account,
     state: Mutex<State>,
 }
@@ -105,6 +109,7 @@ impl Scm {
         let shared = Arc::new(Shared {
             clock: options.clock,
             name_servers: options.name_servers,
+            dns: OnceLock::new(),
             login: serve::Account {
                 user: options.user,
                 password: options.password,

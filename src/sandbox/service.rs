@@ -9,8 +9,8 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -107,14 +107,21 @@ impl Drop for Service {
 }
 
 /// Something that goes wrong with the next calls of this method and path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fault<What> {
     /// The end of `POST /domain`; empty: every call.
+    #[serde(default)]
     pub on: String,
     /// For how many calls.
+    #[serde(default = "once")]
     pub times: u32,
     /// What happens.
     pub what: What,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// What goes wrong with this call; a fault that has struck often enough is gone.

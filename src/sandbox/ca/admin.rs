@@ -2,16 +2,14 @@
 //! JSON, without a JWT. [`REQUESTS`] lists it.
 
 use axum::http::Method;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Shared;
 use super::behaviour::Fault;
 use super::wire::{Refused, Reply};
-use crate::clock::Clock;
-use crate::sandbox::dns::Dns;
+use crate::sandbox::door::{self, Wrong};
 
 /// What may be asked below `/_sandbox/`: method, path, an example of a body, what it does.
 pub const REQUESTS: [(&str, &str, &str, &str); 23] = [
@@ -117,13 +115,6 @@ pub const REQUESTS: [(&str, &str, &str, &str); 23] = [
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Clocked {
-    advance: Option<String>,
-    to: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Handled {
     domain: String,
     client: Option<String>,
@@ -136,14 +127,6 @@ struct Handled {
 struct Decision {
     order: String,
     status: String,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum Edit {
-    Follow { server: usize, follow: String },
-    Add { name: String, add: String },
-    Remove { name: String, remove: String },
 }
 
 /// Answers a request to the back door.
@@ -176,35 +159,25 @@ fn act(
             return Ok(json!({"counts": state.log.counts(), "requests": requests}));
         }
         ("state", _) => return Ok(state(shared)),
-        ("clock", "POST") => move_clock(shared, read(body)?)?,
+        ("clock", "POST") => door::move_clock(&shared.clock, body)?,
         ("clock", _) => {}
         ("behaviour", "POST") => {
             shared
                 .state()
                 .behaviour
-                .merge(read(body)?)
+                .merge(door::read(body)?)
                 .map_err(Refused::invalid)?;
         }
         ("behaviour", _) => return Ok(json!(shared.state().behaviour)),
         ("faults", "DELETE") => shared.state().faults.clear(),
-        ("faults", "POST") => shared.state().faults.add(read::<Fault>(body)?),
+        ("faults", "POST") => shared.state().faults.add(door::read::<Fault>(body)?),
         ("dns", method) => {
-            let dns = shared
-                .dns
-                .as_deref()
-                .ok_or_else(|| Refused::not_found("This CA came without name servers"))?;
-            if method == "POST" {
-                edit(dns, read(body)?)?;
-            }
-            let server =
-                |(index, address)| json!({"address": address, "queries": dns.queries(index)});
-            let servers: Vec<_> = dns.addresses().iter().enumerate().map(server).collect();
-            return Ok(json!({"servers": servers, "updates": dns.updates()}));
+            return Ok(door::name_servers(shared.dns.as_deref(), method, body)?);
         }
         ("orders", _) => return Ok(json!(shared.seen_orders())),
         ("root", _) => return Ok(json!({"pem": shared.state().orders.root_pem()})),
         ("order", "POST") => {
-            let decision: Decision = read(body)?;
+            let decision: Decision = door::read(body)?;
             let mut state = shared.state();
             if !state.orders.decide(&decision.order, &decision.status) {
                 let why = format!("There is no order {}", decision.order);
@@ -212,7 +185,7 @@ fn act(
             }
         }
         ("faults", _) => return Ok(json!(shared.state().faults.pending())),
-        (verb, "POST") => return handle(shared, verb, &read(body)?),
+        (verb, "POST") => return handle(shared, verb, &door::read(body)?),
         _ => {
             return Err(Refused::not_found(format!(
                 "The sandbox has no `{method} /_sandbox/{path}`"
@@ -222,49 +195,14 @@ fn act(
     Ok(json!({"now": shared.now()}))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|error| Refused::invalid(error.to_string()))
-}
-
-/// `30d 12h` and the like; a day is 24 hours.
-fn duration(text: &str) -> Result<SignedDuration, Refused> {
-    let span: Span = text
-        .parse()
-        .map_err(|error| Refused::invalid(format!("`{text}` is no time span: {error}")))?;
-    span.to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|error| Refused::invalid(error.to_string()))
-}
-
-fn move_clock(shared: &Shared, wanted: Clocked) -> Result<(), Refused> {
-    if let Some(advance) = wanted.advance {
-        shared.clock.advance(duration(&advance)?);
-    }
-    if let Some(to) = wanted.to {
-        shared.clock.advance(to.duration_since(shared.clock.now()));
-    }
-    Ok(())
-}
-
-fn edit(dns: &Dns, edit: Edit) -> Result<(), Refused> {
-    let zone = |name: &str| {
-        let zone = dns
-            .zone(0, name)
-            .ok_or_else(|| Refused::not_found(format!("There is no zone for {name}")))?;
-        Ok(zone.name())
-    };
-    match edit {
-        Edit::Follow { server, follow } if server < dns.addresses().len() => {
-            dns.follow(server, follow.parse().map_err(Refused::invalid)?);
-        }
-        Edit::Follow { server, .. } => {
-            return Err(Refused::not_found(format!("There is no server {server}")));
-        }
-        Edit::Add { name, add } => dns.edit(&zone(&name)?, |zone| zone.txt(&name, &add)),
-        Edit::Remove { name, remove } => {
-            dns.edit(&zone(&name)?, |zone| zone.without_txt(&name, &remove))
+/// The back door's refusals in the form of this CA.
+impl From<Wrong> for Refused {
+    fn from(wrong: Wrong) -> Self {
+        match wrong.status {
+            404 => Self::not_found(wrong.words),
+            _ => Self::invalid(wrong.words),
         }
     }
-    Ok(())
 }
 
 fn handle(shared: &Shared, verb: &str, wanted: &Handled) -> Result<Value, Refused> {
@@ -304,7 +242,7 @@ fn handle(shared: &Shared, verb: &str, wanted: &Handled) -> Result<Value, Refuse
                 .age
                 .as_deref()
                 .ok_or_else(|| Refused::invalid("`age` is missing, such as \"29d\""))?;
-            state.book.set_token_age(&domain, duration(age)?, now);
+            state.book.set_token_age(&domain, door::duration(age)?, now);
         }
         "validated" => state.book.set_validated(&domain, wanted.at.unwrap_or(now)),
         _ => {

@@ -212,7 +212,8 @@ pub enum Submitted {
 pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// The content delivery network answers with a page, and the call is not made.
     Page(u16),

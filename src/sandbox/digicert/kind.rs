@@ -51,6 +51,7 @@ async fn start(table: Table<'_>, switches: Value) -> io::Result<Arc<dyn Guest>> 
         cc.add_domain(domain.as_str(), ORGANISATION);
     }
     table.write_root("digicert-root.pem", &cc.root_pem())?;
+    let _ = cc.shared.dns.set(Arc::clone(&table.dns));
     Ok(Arc::new(cc))
 }
 
@@ -61,6 +62,10 @@ impl Guest for CertCentral {
 
     fn stop(&self) {
         self.stop();
+    }
+
+    fn back_door(&self) -> Option<String> {
+        Some(format!("http://{}/_sandbox/state", self.service.address()))
     }
 
     fn sections(&self, directory: &Path, domains: &[DomainName]) -> String {

@@ -14,7 +14,7 @@ use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::Csr;
 
 /// An order as a test sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct OrderView {
     /// Its id.
     pub id: u64,

@@ -7,12 +7,14 @@ use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
+use serde::Serialize;
 
 use super::Shared;
 use super::asked::Asked;
 use super::behaviour::What;
 use super::calls::perform;
 use super::wire::Reply;
+use crate::sandbox::door;
 use crate::sandbox::line::Line;
 use crate::sandbox::service;
 
@@ -23,7 +25,7 @@ const BODY_LIMIT: usize = 1 << 20;
 const LIMITS: [(usize, i64); 2] = [(100, 5), (1000, 180)];
 
 /// One request, as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
@@ -42,6 +44,10 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let whole = parts.uri.path();
+    if let Some(path) = door::below(whole) {
+        let query = parts.uri.query().unwrap_or_default();
+        return door::answer(&*shared, parts.method.as_str(), path, query, &body);
+    }
     let path = whole.strip_prefix("/services/v2");
     let fault = service::strike(
         &mut shared.state().faults,

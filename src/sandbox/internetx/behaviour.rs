@@ -99,7 +99,8 @@ pub enum Lines {
 pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// The call is made, and its answer is lost.
     DoneButLost,

@@ -14,7 +14,7 @@ use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::{Csr, Sight};
 
 /// A job as a test sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct JobView {
     /// Its number.
     pub id: u64,

@@ -41,6 +41,7 @@ async fn start(table: Table<'_>, switches: Value) -> io::Result<Arc<dyn Guest>> 
     });
     let robot = table.listening("InterNetX", robot.await)?;
     table.write_root("internetx-root.pem", &robot.root_pem())?;
+    let _ = robot.shared.dns.set(Arc::clone(&table.dns));
     Ok(Arc::new(robot))
 }
 
@@ -51,6 +52,10 @@ impl Guest for Robot {
 
     fn stop(&self) {
         self.stop();
+    }
+
+    fn back_door(&self) -> Option<String> {
+        Some(format!("http://{}/_sandbox/state", self.service.address()))
     }
 
     fn sections(&self, directory: &Path, _: &[DomainName]) -> String {

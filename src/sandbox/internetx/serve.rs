@@ -10,12 +10,14 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Shared;
 use super::asked::{Asked, Refused};
 use super::behaviour::{Nothing, What};
 use super::calls::perform;
+use crate::sandbox::door;
 use crate::sandbox::line::Line;
 use crate::sandbox::service;
 
@@ -23,9 +25,10 @@ use crate::sandbox::service;
 const BODY_LIMIT: usize = 1 << 20;
 
 /// One request, as it was answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Request {
     /// When it came, in real time.
+    #[serde(skip)]
     pub at: Instant,
     /// `GET`, `POST`, …
     pub method: String,
@@ -49,6 +52,10 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
     let at = Instant::now();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    if let Some(path) = door::below(parts.uri.path()) {
+        let query = parts.uri.query().unwrap_or_default();
+        return door::answer(&*shared, parts.method.as_str(), path, query, &body);
+    }
     if parts.uri.path() == "/issuer.der" {
         return Response::new(Body::from(shared.state().book.authority.intermediate()));
     }

@@ -189,7 +189,8 @@ pub enum Delegation {
 pub type Fault = service::Fault<What>;
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// A gateway answers in plain text, and the call is not made.
     Gateway(u16),

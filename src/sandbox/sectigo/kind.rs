@@ -50,6 +50,7 @@ async fn start(table: Table<'_>, switches: Value) -> io::Result<Arc<dyn Guest>> 
         scm.add_domain(domain.as_str(), ORGANISATION);
     }
     table.write_root("sectigo-root.pem", &scm.root_pem())?;
+    let _ = scm.shared.dns.set(Arc::clone(&table.dns));
     Ok(Arc::new(scm))
 }
 
@@ -60,6 +61,10 @@ impl Guest for Scm {
 
     fn stop(&self) {
         self.stop();
+    }
+
+    fn back_door(&self) -> Option<String> {
+        Some(format!("http://{}/_sandbox/state", self.service.address()))
     }
 
     fn sections(&self, directory: &Path, domains: &[DomainName]) -> String {

@@ -9,6 +9,7 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use rand::distr::{Alphanumeric, SampleString};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -17,6 +18,7 @@ use super::asked::Asked;
 use super::behaviour::What;
 use super::calls::perform;
 use super::wire::Reply;
+use crate::sandbox::door;
 use crate::sandbox::line::Line;
 use crate::sandbox::service;
 
@@ -24,7 +26,7 @@ use crate::sandbox::service;
 const BODY_LIMIT: usize = 1 << 20;
 
 /// One request, as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
@@ -48,6 +50,10 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let whole = parts.uri.path();
+    if let Some(path) = door::below(whole) {
+        let query = parts.uri.query().unwrap_or_default();
+        return door::answer(&*shared, parts.method.as_str(), path, query, &body);
+    }
     let path = whole
         .strip_prefix("/private")
         .unwrap_or(whole)

@@ -16,7 +16,7 @@ use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::{Csr, KeyKind, Sight};
 
 /// An order as a test sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SslView {
     /// `sslId`
     pub id: u64,
