@@ -384,10 +384,14 @@ impl Http {
 
     /// `swisssign: could not validate cld-…: WHY`
     pub(super) fn error(&self, failure: Failure, call: &Call<'_>, why: &str) -> CaError {
-        let what = format!(
-            "{}: could not {} {}: {why}",
-            self.ca, call.verb, call.subject
-        );
+        let (ca, verb, subject) = (&self.ca, call.verb, &call.subject);
+        let what = match failure {
+            // Whatever the call was for, the login is what a person must mend.
+            Failure::Unauthenticated => {
+                format!("{ca}: the login is refused (asked to {verb} {subject}): {why}")
+            }
+            _ => format!("{ca}: could not {verb} {subject}: {why}"),
+        };
         CaError::new(failure, what)
     }
 

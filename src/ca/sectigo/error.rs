@@ -75,7 +75,7 @@ const LOGIN: &str = "Check `user`, the password and `customer_uri`. Every wrong 
 fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
     use Failure::{Forbidden, NotFound, Refused, Settings, Unauthenticated, Unavailable, Unknown};
     let (failure, words, hint) = match (endpoint, code) {
-        (_, -16 | -970) => (Unauthenticated, "the login is refused", Some(LOGIN)),
+        (_, -16 | -970) => (Unauthenticated, "wrong login", Some(LOGIN)),
         (_, -3 | -25 | -37 | -226) => (Forbidden, "a right is missing", Some(RIGHTS)),
         (_, -410 | -429) => (
             Settings,
