@@ -89,11 +89,12 @@ impl Sectigo {
         Ok(())
     }
 
-    /// The domain of exactly this name: the filter finds every name that contains it.
+    /// The domain of exactly this name: the filter finds every name that contains it. An entry that
+    /// cannot be read may be the domain, so that nothing is said of it then.
     async fn find(&self, name: &DomainName) -> Result<Option<Domain>, CaError> {
         const PAGE: usize = 200;
         let path = ["domain", "v1"];
-        let mut position = 0;
+        let (mut position, mut unreadable) = (0, Vec::new());
         loop {
             let mut call = Call::new(Kind::Read, "find", name.as_str(), &path).by_get();
             call.query = vec![
@@ -107,24 +108,24 @@ impl Sectigo {
             }
             let entries = lenient::elements(answer.body.as_bytes())
                 .map_err(|_| self.http.no_json(&call, &answer))?;
-            for entry in &entries {
-                let Ok(read) = lenient::read(entry) else {
-                    continue;
-                };
-                let is_it = read
-                    .value
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .and_then(name_of)
-                    == Some(name.clone());
-                if let Some(id) = id_of(&read.value).filter(|_| is_it) {
-                    return self.read_domain(name, &id).await.map(Some);
-                }
+            if let Some(id) = sought(&entries, name, &mut unreadable) {
+                return self.read_domain(name, &id).await.map(Some);
             }
             position += entries.len();
             let total = answer.total.and_then(|total| usize::try_from(total).ok());
             if entries.len() < PAGE || total.is_some_and(|total| position >= total) {
-                return Ok(None);
+                let Some(first) = unreadable.first() else {
+                    return Ok(None);
+                };
+                let why = format!(
+                    "{} of the entries that Sectigo shows for this name cannot be read, and one may \
+                     be the domain: {first}",
+                    unreadable.len()
+                );
+                let error = self.http.error(Failure::Malformed, &call, &why);
+                return Err(
+                    error.with_hint("Nothing was created. Ask Sectigo's support about the entry.")
+                );
             }
             if position > 200_000 {
                 let why = "a list of domains without an end";
@@ -207,6 +208,22 @@ fn body(client: &str, creation: &Creation) -> Value {
     body
 }
 
+/// The id of the entry with exactly this name. Entries that may be it and cannot be read are told.
+fn sought(entries: &[Vec<u8>], name: &DomainName, unreadable: &mut Vec<String>) -> Option<String> {
+    for entry in entries {
+        let value = lenient::read(entry).map_or(Value::Null, |read| read.value);
+        match value.get("name").and_then(Value::as_str) {
+            Some(written) if name_of(written).as_ref() != Some(name) => {}
+            Some(_) if id_of(&value).is_some() => return id_of(&value),
+            _ => {
+                let shown = clean(&String::from_utf8_lossy(entry));
+                unreadable.push(shown.chars().take(80).collect());
+            }
+        }
+    }
+    None
+}
+
 fn id_of(value: &Value) -> Option<String> {
     number(value.get("id")?)
 }
@@ -218,4 +235,33 @@ fn number(value: &Value) -> Option<String> {
         _ => return None,
     };
     super::organisations::is_id(&text).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_told_and_not_taken_for_another_domain() {
+        let name = DomainName::from_a_labels("a.test").unwrap();
+        for (entry, id, told) in [
+            (r#"{"id":7,"name":"A.test"}"#, Some("7"), None),
+            (r#"{"id":7,"name":"aa.test"}"#, None, None),
+            (r#"{"id":"x","name":"aa.test"}"#, None, None),
+            (r#"{"id":"x","name":"a.test"}"#, None, Some("a.test")),
+            (r#"{"name":"a.test"}"#, None, Some("a.test")),
+            (r#"{"id":7,"name":7}"#, None, Some("7")),
+            (r#"{"id":7}"#, None, Some("7")),
+            ("7", None, Some("7")),
+        ] {
+            let mut unreadable = Vec::new();
+            let found = sought(&[entry.as_bytes().to_vec()], &name, &mut unreadable);
+            assert_eq!(found.as_deref(), id, "{entry}");
+            match told {
+                None => assert!(unreadable.is_empty(), "{entry}: {unreadable:?}"),
+                Some(words) => assert!(unreadable[0].contains(words), "{entry}: {unreadable:?}"),
+            }
+        }
+    }
 }
