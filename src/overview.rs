@@ -99,8 +99,11 @@ pub struct DomainView {
 /// A proof.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ProofView {
-    /// When the CA made it.
+    /// When the CA made it; `null` where it does not show the day in its list.
     pub validated_at: Option<Timestamp>,
+    /// When this program first saw it, where the CA shows no day for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
     /// When it ends by the CA's date.
     pub expires_at: Option<Timestamp>,
     /// When it stops counting; `null` when it does not count.
@@ -377,6 +380,7 @@ fn view(
             .flatten(),
         proof: observed.last_proof().map(|proof| ProofView {
             validated_at: proof.validated_at,
+            first_seen: proof.first_seen.filter(|_| proof.validated_at.is_none()),
             expires_at: proof.expires_at,
             usable_until: end,
             method: proof.method.clone(),

@@ -113,7 +113,9 @@ pub(super) async fn diagnose(
         if index > 0 {
             output.line("");
         }
-        show::show(report, output);
+        let is_same = |other: &&Report| other.domain == report.domain;
+        let several = reports.iter().filter(is_same).count() > 1;
+        show::show(report, several, output);
     }
     Ok(reports.iter().map(Report::exit).max().unwrap_or(Exit::Done))
 }

@@ -4,6 +4,7 @@
 use prevalidate::sandbox::sectigo::{Behaviour, Delegation};
 
 use super::sectigo::{DAY, ORGANISATION, Site, domain, one_zone};
+use crate::support::name_server::write_secret;
 use crate::support::{Keys, NameServer, Zone};
 
 #[test]
@@ -164,4 +165,35 @@ fn what_a_provider_is_asked_about_is_the_record_of_each_ca() {
         assert_eq!(error.is_string(), is_refused, "{ca}: {found}");
     }
     assert_eq!(server.axfr("a.test"), before);
+}
+
+#[test]
+fn what_is_told_of_a_domain_at_two_cas_says_at_which_and_a_refused_login_is_told_as_such() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    site.scm.add_domain(name, ORGANISATION);
+    site.scm.change(|scm| scm.bare_rows = true);
+    let mut setup = site.world.setup(&server, &[name]);
+    let (ca, client) = site.sections();
+    setup.more = format!("{ca}{client}provider = \"dns\"\ndomains = [\"{name}\"]\n");
+    for _ in 0..2 {
+        site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    }
+    let heads = ["sandbox", "sectigo"].map(|ca| format!("{name} at {ca}/"));
+    site.world
+        .run(&setup, &["diagnose", name])
+        .says(&[&heads[0], &heads[1]]);
+    // Its list shows no day.
+    let status = site.world.run(&setup, &["status", "-o", "json"]).json();
+    let rows = status.as_array().unwrap();
+    let proof = |ca: &str| &rows.iter().find(|row| row["ca"] == ca).unwrap()["proof"];
+    assert!(proof("sectigo")["validated_at"].is_null(), "{status}");
+    assert!(proof("sectigo")["first_seen"].is_string(), "{status}");
+    assert!(proof("sandbox")["validated_at"].is_string(), "{status}");
+    assert!(proof("sandbox")["first_seen"].is_null(), "{status}");
+
+    write_secret(&site.world.path("scm.password"), "wrong");
+    let ran = site.world.run(&setup, &["doctor"]).exits(3);
+    assert!(!ran.said().contains("could not find organisation"));
+    ran.says(&["the login is refused", "Unknown user"]);
 }

@@ -17,7 +17,17 @@ const LONGEST_VALUE: usize = 100;
 /// So many TXT values are shown; JSON has all of them.
 const MOST_VALUES: usize = 100;
 
-pub(super) fn show(report: &Report, output: &Output) {
+/// One of `several` about a domain says at which client it is.
+pub(super) fn show(report: &Report, several: bool, output: &Output) {
+    let place = match (&report.inventory, &report.ca) {
+        (Some(view), _) => Some(&view.client),
+        (None, ca) => ca.as_ref().map(|ca| &ca.name),
+    };
+    let domain = report.domain.both_forms();
+    output.heading(&match place.filter(|_| several) {
+        Some(place) => format!("{domain} at {place}"),
+        None => domain,
+    });
     headline(report, output);
     asked(report, output);
     delegation(report, output);
@@ -79,7 +89,6 @@ fn headline(report: &Report, output: &Output) {
             "no value is looked for. ".to_owned(),
         )
     };
-    output.heading(&report.domain.both_forms());
     let verdict = &report.verdict;
     let text = if blocks || verdict.severity != Severity::Info {
         verdict.text.as_str()

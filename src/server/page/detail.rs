@@ -267,6 +267,7 @@ fn proof(view: &DomainView, now: Timestamp) -> Markup {
                     dt { "Counts until" }
                     dd { @match proof.usable_until { Some(end) => strong { (time_and_away(end, now)) }, None => "it does not count" } }
                     (fact("Made", proof.validated_at, now))
+                    (fact("First seen here", proof.first_seen, now))
                     (fact("The CA's own end", proof.expires_at, now))
                     (fact("Renewal planned", view.renew_at, now))
                     @if let Some(method) = &proof.method { dt { "Method" } dd { (said(method)) } }
