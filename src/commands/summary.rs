@@ -143,7 +143,7 @@ pub(super) struct Summary {
     /// anything else.
     attention: Vec<DomainView>,
     looks: Vec<Look>,
-    /// TXT values of ours that are or may be in DNS.
+    /// Records of ours that are or may be in DNS.
     in_dns: Vec<Standing>,
     /// The certificates, where the pass kept them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -172,7 +172,7 @@ enum Outcome {
     NotYet,
 }
 
-/// A TXT value of ours that is or may be in DNS.
+/// A record of ours that is or may be in DNS.
 #[derive(Debug, Serialize)]
 pub(super) struct Standing {
     owner: String,
@@ -306,7 +306,7 @@ impl Summary {
             .count();
         if late > 0 {
             let message = format!(
-                "{} late: the value was written over an hour ago",
+                "{} late: the record was written over an hour ago",
                 counted(late, "domain is", "domains are")
             );
             output.warn(
@@ -321,21 +321,23 @@ impl Summary {
         let (others, waiting): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|entry| entry.by_others);
         if !others.is_empty() {
-            output.line("These TXT values are for others to write or to take away; `prevalidate records` says which:");
+            output.line("These records are for others to write or to take away; `prevalidate records` says which:");
             others
                 .iter()
                 .for_each(|entry| output.line(&format!("  {}", entry.place())));
         }
         if !waiting.is_empty() {
             output.line(
-                "These TXT values stay in DNS; the next run goes on with them and removes them:",
+                "These records stay in DNS; the next run goes on with them and removes them:",
             );
             waiting
                 .iter()
                 .for_each(|entry| output.line(&format!("  {}", entry.place())));
         }
         if !failed.is_empty() {
-            output.line("These TXT values are done with and could not be removed; the next run tries again:");
+            output.line(
+                "These records are done with and could not be removed; the next run tries again:",
+            );
         }
         for entry in failed {
             output.line(&format!("  {}", entry.place()));
@@ -355,7 +357,7 @@ impl Summary {
                     entry.place()
                 ),
                 Some(&format!(
-                    "bring [provider.{provider}] back until a run has removed the value"
+                    "bring [provider.{provider}] back until a run has removed the record"
                 )),
             );
         }
