@@ -10,16 +10,20 @@ use crate::store::{Claim, Event, Lease, Store, Write};
 /// How long the order may take to be written down.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
-/// What was ordered, with the name of the person: the one who called sudo, or the user.
+/// What was ordered, with the name of the person.
 pub(super) fn signed(detail: &str) -> String {
+    format!("{detail} (user {})", person())
+}
+
+/// The one who called sudo, or the user.
+pub(super) fn person() -> String {
     let name = |variable| std::env::var(variable).ok().filter(|name| is_name(name));
     let is_root = rustix::process::getuid().is_root();
     let user = name("SUDO_USER")
         .filter(|_| is_root)
         .or_else(|| name("LOGNAME"))
         .or_else(|| name("USER"));
-    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-    format!("{detail} (user {user})")
+    user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
 }
 
 /// A variable may hold anything; a name of a user has these letters.

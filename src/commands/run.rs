@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::by_hand::signed;
 use super::work::{Order, passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
 use crate::prevalidation::Mode;
-use crate::store::tidy;
+use crate::store::{Event, tidy};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -84,6 +85,17 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         force: args.force,
         intake,
     };
+    if args.force {
+        let event = Event {
+            at: wire::clock().now(),
+            run: "run".to_owned(),
+            domain: None,
+            client: None,
+            kind: "forced".to_owned(),
+            detail: signed("the guard is overruled in this run"),
+        };
+        store.note(&[event]).await?;
+    }
     let mut done = work(&settings, Arc::clone(&store), order, output).await?;
     // A line that names no domain may be a domain that nobody renews.
     let exit = match done.exit {

@@ -53,6 +53,8 @@ pub struct Issuer {
     policy: Policy,
     certificates: BTreeMap<String, Certificate>,
     options: IssueOptions,
+    /// The person who orders by hand, for the history.
+    person: Option<String>,
     stop: CancellationToken,
     tell: Arc<dyn Fn(&CertificateEvent) + Send + Sync>,
     pauses: Pauses,
@@ -97,11 +99,19 @@ impl Issuer {
                 .map(|one| (one.wanted.name.clone(), one))
                 .collect(),
             options,
+            person: None,
             stop,
             tell,
             pauses: Pauses::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// The same job, for a person whom the history names.
+    #[must_use]
+    pub fn asked_by(mut self, person: String) -> Self {
+        self.person = Some(person);
+        self
     }
 
     /// The same job, which follows orders that are made and makes none.

@@ -12,6 +12,7 @@ use super::{product, show};
 use crate::ca::issuing::Subject;
 use crate::ca::{CaError, Failure};
 use crate::certificates::PrivateKey;
+use crate::commands::by_hand::person;
 use crate::commands::name::run_name;
 use crate::commands::signals::Signals;
 use crate::commands::{Exit, Failed, wire};
@@ -173,7 +174,8 @@ pub(super) async fn by_hand(
         Some(names.to_vec()),
         stop.clone(),
         voice(output),
-    )?;
+    )?
+    .asked_by(person());
     let issuer = match wish {
         Wish::Fetch => issuer.without_orders(),
         Wish::Due | Wish::Afresh | Wish::Again => issuer,

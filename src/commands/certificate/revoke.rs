@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{known, pass, reason};
+use crate::commands::by_hand::person;
 use crate::commands::name::run_name;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{self, Settings};
@@ -101,7 +102,8 @@ pub(super) async fn revoke(
         stop.clone(),
         pass::voice(output),
     )?
-    .without_orders();
+    .without_orders()
+    .asked_by(person());
     let order = ByHand::Revoke {
         reason: args.reason,
         requestor,

@@ -95,7 +95,9 @@ impl Issuer {
         let outcome = change(&mut changed, &order);
         if outcome.is_ok() {
             *task.progress() = changed;
-            task.say("by-hand", words(&order));
+            let person = self.person.as_ref();
+            let person = person.map_or_else(String::new, |person| format!(" (user {person})"));
+            task.say("by-hand", format!("{}{person}", words(&order)));
         }
         task.let_go(now).await?;
         Ok(outcome)
