@@ -7,6 +7,7 @@ pub mod clients;
 pub mod counts;
 pub mod danger;
 mod finding;
+pub mod machines;
 pub mod query;
 pub mod snapshot;
 pub mod trouble;
@@ -55,8 +56,7 @@ pub struct DomainView {
     pub provider: Option<String>,
     /// The state.
     pub state: State,
-    /// The domain above it that makes its own registration needless; state and proof are then that
-    /// one's.
+    /// The domain above it, where that one's proof counts for it: state and proof are that one's.
     pub covered_by: Option<DomainName>,
     /// Valid, and for longer than the critical margin.
     pub with_margin: bool,

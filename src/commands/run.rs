@@ -9,6 +9,7 @@ use super::work::{Order, passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
+use crate::overview::machines::{LastRun, host, note_run};
 use crate::prevalidation::Mode;
 use crate::store::{Event, tidy};
 
@@ -103,7 +104,14 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         exit => exit,
     };
     let rest = async {
-        tidy(&*store, wire::clock().now()).await?;
+        let now = wire::clock().now();
+        tidy(&*store, now).await?;
+        let run = LastRun {
+            host: host(),
+            ended_at: now,
+            exit: exit as u8,
+        };
+        note_run(&*store, &run).await?;
         notify::tell(&settings, Arc::clone(&store), output).await;
         store.close().await;
         Ok(exit)

@@ -80,6 +80,7 @@ impl World {
             clients: vec![client],
             certificates: Vec::new(),
             registrations: Vec::new(),
+            machines: Default::default(),
             troubles: Troubles::default(),
         };
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());

@@ -235,6 +235,7 @@ mod tests {
             clients: Vec::new(),
             certificates: Vec::new(),
             registrations: Vec::new(),
+            machines: Default::default(),
             troubles: Default::default(),
         });
         let day = |date: &str, ends, renewals| Day {

@@ -523,6 +523,7 @@ mod tests {
             clients: Vec::new(),
             certificates: Vec::new(),
             registrations: Vec::new(),
+            machines: Default::default(),
             troubles: Default::default(),
         }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::certificates::CertificateView;
 use super::clients::Age;
 use super::danger::{Danger, Gravity};
+use super::machines::Machines;
 use super::trouble::{Trouble, Troubles};
 use super::{
     At, Basis, Beside, DomainView, Ledger, ProofView, Standing, open_entries, stranger, view,
@@ -37,6 +38,9 @@ pub struct Snapshot {
     /// The registrations of domains that end soon, or have ended.
     #[serde(skip)]
     pub registrations: Vec<Ending>,
+    /// The machines that work with the store.
+    #[serde(skip)]
+    pub machines: Machines,
 }
 
 /// One domain in a few words.
@@ -136,6 +140,7 @@ impl Snapshot {
             troubles,
             certificates: Vec::new(),
             registrations,
+            machines: Machines::read(store, now).await?,
         })
     }
 

@@ -18,6 +18,7 @@ use super::{Pages, calendar, danger};
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
+use crate::overview::machines::Machines;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
 use crate::prevalidation::State as Standing;
 
@@ -55,6 +56,7 @@ pub(super) async fn show(
             (calendar::section(&summary.calendar))
             (certificates(&picture, now))
             (clients(&picture, &summary, &visitor, now))
+            (machines(&picture.machines, now))
         },
     );
     by_itself(page, "/")
@@ -285,6 +287,50 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
                 }
             }
         }
+    }
+}
+
+/// Whether somebody works, and how the last run ended; nothing before the first.
+fn machines(machines: &Machines, now: Timestamp) -> Markup {
+    html! {
+        @if machines.last_run.is_some() || !machines.daemons.is_empty() {
+            section aria-labelledby="machines" {
+                h2 #machines { "Machines" }
+                ul.cases.card {
+                    @if let Some(run) = &machines.last_run {
+                        li {
+                            span { "Last run" }
+                            p {
+                                "It ended " (away(run.ended_at, now)) " on " (said(&run.host))
+                                " with exit status " (run.exit) ": " (ended(run.exit)) "."
+                            }
+                        }
+                    }
+                    @for (host, seen_at) in &machines.daemons {
+                        li {
+                            span { "Daemon on " (said(host)) }
+                            @match Machines::works(*seen_at, now) {
+                                true => p { "It works; last seen " (away(*seen_at, now)) "." },
+                                false => p { strong { "It is silent" } " since " (away(*seen_at, now)) "." },
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an exit status of `run` means (docs/operations.md).
+fn ended(exit: u8) -> &'static str {
+    match exit {
+        0 => "every domain is valid with margin",
+        1 => "some domains or certificates are not as they should be",
+        3 => "the CA refused the account",
+        4 => "only DNS is in the way",
+        5 => "the guard refused",
+        75 => "a failure that may pass; the next run tries again",
+        _ => "it could not do its work",
     }
 }
 

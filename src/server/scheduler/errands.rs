@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Scheduler, lock};
+use crate::overview::machines::{host, note_daemon};
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::State;
 use crate::server::manager;
@@ -117,7 +118,10 @@ impl Scheduler {
             let outcome = match errand {
                 Errand::Picture => self.take_picture().await,
                 Errand::Write => self.shared.store.try_to_write(WRITTEN_WITHIN).await,
-                Errand::Clock => self.compare_clocks().await,
+                Errand::Clock => match self.compare_clocks().await {
+                    Ok(()) => self.note_machine().await,
+                    refused => refused,
+                },
                 Errand::Tidy => tidy(&*self.shared.store, self.shared.clock.now())
                     .await
                     .map(drop),
@@ -133,6 +137,12 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Every minute, beside the comparison of clocks.
+    async fn note_machine(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        note_daemon(&*shared.store, &host(), shared.clock.now()).await
     }
 
     async fn take_picture(&self) -> Result<(), StoreError> {
