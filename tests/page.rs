@@ -3,6 +3,7 @@
 
 mod browser;
 mod danger;
+mod overview;
 mod session;
 mod webdriver;
 

@@ -4,12 +4,15 @@
 //! A query is written as the parameters of a URL: [`Query::read`] and [`Query::pairs`] are each
 //! other's inverse.
 
+pub mod within;
+
 use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
 use url::form_urlencoded;
 
+use self::within::{Within, moment};
 use super::danger::{Danger, Gravity};
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{DomainName, State};
@@ -32,6 +35,12 @@ pub struct Query {
     pub provider: Option<String>,
     /// `needs_a_person`: only those that do, or do not.
     pub needs_a_person: Option<bool>,
+    /// `covered`: only those that another domain covers, or those that need their own proof.
+    pub covered: Option<bool>,
+    /// `renewal_from`, `renewal_before`: by the planned renewal.
+    pub renewal: Within,
+    /// `ends_from`, `ends_before`: by the end of the proof.
+    pub ends: Within,
     /// `sort`
     pub sort: Sort,
     /// `sort=-…`
@@ -99,6 +108,9 @@ impl Default for Query {
             client: None,
             provider: None,
             needs_a_person: None,
+            covered: None,
+            renewal: Within::default(),
+            ends: Within::default(),
             sort: Sort::Name,
             descending: false,
             start: Start::Page(1),
@@ -213,12 +225,17 @@ fn read_key(text: &str) -> Option<i64> {
 
 impl Query {
     /// Every name that [`Query::read`] knows.
-    pub const PARAMETERS: [&str; 8] = [
+    pub const PARAMETERS: [&str; 13] = [
         "q",
         "state",
         "client",
         "provider",
         "needs_a_person",
+        "covered",
+        "renewal_from",
+        "renewal_before",
+        "ends_from",
+        "ends_before",
         "sort",
         "after",
         "limit",
@@ -251,7 +268,7 @@ impl Query {
             ("q", _) => self.text = value.to_owned(),
             ("client", _) => self.client = text,
             ("provider", _) => self.provider = text,
-            ("state" | "needs_a_person" | "sort" | "after" | "page" | "limit", "") => {}
+            (_, "") if Self::PARAMETERS.contains(&name) || name == "page" => {}
             ("state", _) => {
                 let state = State::ALL.into_iter().find(|state| state.as_str() == value);
                 self.state = Some(state.ok_or_else(|| one_of(State::ALL.map(State::as_str)))?);
@@ -259,6 +276,13 @@ impl Query {
             ("needs_a_person", _) => {
                 self.needs_a_person = Some(value.parse().map_err(|_| one_of(["true", "false"]))?);
             }
+            ("covered", _) => {
+                self.covered = Some(value.parse().map_err(|_| one_of(["true", "false"]))?);
+            }
+            ("renewal_from", _) => self.renewal.from = Some(moment(value)?),
+            ("renewal_before", _) => self.renewal.before = Some(moment(value)?),
+            ("ends_from", _) => self.ends.from = Some(moment(value)?),
+            ("ends_before", _) => self.ends.before = Some(moment(value)?),
             ("sort", _) => {
                 let word = value.strip_prefix('-').unwrap_or(value);
                 let sort = Sort::ALL.into_iter().find(|sort| sort.as_str() == word);
@@ -306,6 +330,7 @@ impl Query {
                 "needs_a_person",
                 self.needs_a_person.map(|needs| needs.to_string()),
             ),
+            ("covered", self.covered.map(|covered| covered.to_string())),
             (
                 "sort",
                 (self.sort != default.sort || self.descending).then(|| format!("{minus}{sort}")),
@@ -319,8 +344,22 @@ impl Query {
                 Start::After(cursor) => ("after", Some(cursor.to_string())),
             },
         ];
-        all.into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+        let all = all.into_iter();
+        let all = all.filter_map(|(name, value)| Some((name, value?)));
+        all.chain(self.spans()).collect()
+    }
+
+    /// The parameters of the spans.
+    pub fn spans(&self) -> Vec<(&'static str, String)> {
+        let bounds = [
+            ("renewal_from", self.renewal.from),
+            ("renewal_before", self.renewal.before),
+            ("ends_from", self.ends.from),
+            ("ends_before", self.ends.before),
+        ];
+        let bounds = bounds.into_iter();
+        bounds
+            .filter_map(|(name, at)| Some((name, at?.to_string())))
             .collect()
     }
 
@@ -420,6 +459,9 @@ impl Query {
             && self
                 .needs_a_person
                 .is_none_or(|needs| entry.needs_a_person == needs)
+            && self.covered.is_none_or(|covered| entry.covered == covered)
+            && self.renewal.takes(entry.renew_at)
+            && self.ends.takes(entry.usable_until)
             && (words.is_empty() || has_all(&entry.domain, words))
     }
 }
@@ -591,6 +633,24 @@ mod tests {
     }
 
     #[test]
+    fn a_span_takes_its_first_moment_and_not_its_end_and_no_domain_without_a_moment() {
+        let day = |day: i64| Some(day * 86_400);
+        let picture = picture(vec![
+            entry("a.ch", State::Valid, day(9)),
+            entry("b.ch", State::Valid, day(10)),
+            entry("c.ch", State::Held, None),
+        ]);
+        let of = |query: &str| names(query, &picture);
+        assert_eq!(of("ends_from=1970-01-10&ends_before=1970-01-11"), ["a.ch"]);
+        assert_eq!(of("ends_before=1970-01-11T00:00:01Z"), ["a.ch", "b.ch"]);
+        assert_eq!(of("renewal_from=1970-01-10"), ["b.ch"]);
+        assert_eq!(of("covered=true"), Vec::<String>::new());
+        assert_eq!(of("renewal_from=&ends_before="), ["a.ch", "b.ch", "c.ch"]);
+        let faults = Query::read([("ends_from", "soon"), ("renewal_before", "1970-13-01")]);
+        assert_eq!(faults.unwrap_err().len(), 2);
+    }
+
+    #[test]
     fn all_that_is_wrong_is_told_at_once_and_no_value_comes_back() {
         let long = "<script>".repeat(100_000);
         let faults = Query::read([
@@ -621,16 +681,23 @@ mod tests {
             any::<bool>(),
             sort,
             1..6_usize,
+            prop::option::of(0..4_i64),
         )
-            .prop_map(|(text, state, client, descending, sort, limit)| Query {
-                text,
-                state,
-                client,
-                sort,
-                descending,
-                limit,
-                ..Query::default()
-            })
+            .prop_map(
+                |(text, state, client, descending, sort, limit, from)| Query {
+                    ends: Within {
+                        from: from.and_then(|from| Timestamp::from_second(from).ok()),
+                        before: None,
+                    },
+                    text,
+                    state,
+                    client,
+                    sort,
+                    descending,
+                    limit,
+                    ..Query::default()
+                },
+            )
     }
 
     /// What the pattern of openapi.json allows.
@@ -673,7 +740,7 @@ mod tests {
         ) {
             let rows = rows.iter().map(|(name, (state, end))| entry(&format!("{name}.ch"), State::ALL[*state], *end));
             let picture = picture(rows.collect());
-            let mut query = Query { text: String::new(), client: None, ..query };
+            let mut query = Query { text: String::new(), client: None, ends: Within::default(), ..query };
             let mut wanted: Vec<&Entry> =
                 picture.entries.iter().filter(|entry| query.state.is_none_or(|state| entry.state == state)).collect();
             wanted.sort_by_key(|entry| (query.sort.key(entry), &entry.domain));

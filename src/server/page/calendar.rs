@@ -1,5 +1,5 @@
 //! The calendar of the next months as a drawing and as a table: renewals go up, ends of proofs go
-//! down, changes of the rules stand across.
+//! down, changes of the rules stand across. Bars and numbers lead to the list of their domains.
 
 use jiff::civil::Date;
 use maud::{Markup, html};
@@ -85,7 +85,7 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
     };
     let bottom = HEAD + size.plot;
     html! {
-        svg class=(size.class) viewBox={ "0 0 " (size.width) " " (HEAD + size.plot + FOOT) } role="img"
+        svg class=(size.class) viewBox={ "0 0 " (size.width) " " (HEAD + size.plot + FOOT) } role="group"
             aria-label={ "Renewals planned and proofs ending per week; the table below says the same" } {
             @for (place, month) in calendar.months.iter().enumerate() {
                 @let at = x(month.from).max(0.0);
@@ -105,8 +105,17 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
                 g.week {
                     title { (said(week)) }
                     rect.expected x=(one(left)) y=(one(axis - up - more)) width=(one(wide)) height=(one(more)) rx="1" {}
-                    rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1" {}
-                    rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1" {}
+                    // With the keyboard the table leads there: it has fewer stops.
+                    @if week.renewals > 0 {
+                        a href=(renewals_of(week)) tabindex="-1" aria-label={ (said(week)) ": the renewals" } {
+                            rect.renewal x=(one(left)) y=(one(axis - up)) width=(one(wide)) height=(one(up)) rx="1" {}
+                        }
+                    }
+                    @if week.ends > 0 {
+                        a href=(ends_of(week)) tabindex="-1" aria-label={ (said(week)) ": the ends" } {
+                            rect.end x=(one(left)) y=(one(axis)) width=(one(wide)) height=(one(down)) rx="1" {}
+                        }
+                    }
                 }
             }
             @for (place, week) in calendar.weeks.iter().enumerate() {
@@ -203,15 +212,35 @@ fn table(calendar: &Calendar) -> Markup {
                     @for month in &calendar.months {
                         tr {
                             th scope="row" { time datetime=(month.from.strftime("%Y-%m")) { (month_name(month.from)) " " (month.from.year()) } }
-                            td.number { (number(month.renewals)) }
+                            td.number { (linked(month.renewals, &renewals_of(month))) }
                             td.number { (number(month.expected)) }
-                            td.number { (number(month.ends)) }
+                            td.number { (linked(month.ends, &ends_of(month))) }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// The list of the domains whose renewal is planned then.
+fn renewals_of(span: &Span) -> String {
+    let from = format!("renewal_from={}&", span.from);
+    let from = if span.is_first { "" } else { from.as_str() };
+    format!(
+        "/domains?state=valid&covered=false&{from}renewal_before={}&sort=renew_at",
+        span.to
+    )
+}
+
+/// The list of the domains whose proof ends then.
+fn ends_of(span: &Span) -> String {
+    let (from, to) = (span.from, span.to);
+    format!("/domains?covered=false&ends_from={from}&ends_before={to}&sort=usable_until")
+}
+
+fn linked(count: usize, to: &str) -> Markup {
+    html! { @if count > 0 { a href=(to) { (number(count)) } } @else { (number(count)) } }
 }
 
 fn month_name(date: Date) -> String {

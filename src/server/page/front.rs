@@ -124,7 +124,9 @@ fn counts(summary: &Summary) -> Markup {
             @if summary.managed > 0 {
                 svg.share viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true" {
                     @for (state, left, width) in pieces.filter(|(.., width)| *width > 0.0) {
-                        rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8" {}
+                        a href={ "/domains?state=" (state) } tabindex="-1" {
+                            rect class=(state) x=(format!("{left:.2}")) y="0" width=(format!("{width:.2}")) height="8" {}
+                        }
                     }
                 }
             }

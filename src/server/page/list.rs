@@ -16,9 +16,10 @@ use url::form_urlencoded;
 use super::danger::mark;
 use super::layout::{Frame, Here};
 use super::session::Visitor;
-use super::words::{away_and_day, counted, link_of, marked, number, said, state};
+use super::words::{away_and_day, counted, link_of, marked, number, said, state, time};
 use super::{Pages, csv};
 use crate::overview::danger::Danger;
+use crate::overview::query::within::Within;
 use crate::overview::query::{Query, Sort, Start};
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{Lateness, State as Standing};
@@ -72,6 +73,7 @@ pub(super) async fn show(
                     h2 #found { (counted(found.total, "domain", "domains")) @if is_narrowed(&query) { " found" } }
                     @if found.total > 0 { a.small href={ "/domains.csv" (parameters(&Query { start: Start::Page(1), limit: Query::default().limit, ..query.clone() })) } { "Download as CSV" } }
                 }
+                (spans(&query))
                 @if found.entries.is_empty() {
                     p.card.soft { "Nothing is found. " a href="/domains" { "Show all domains" } }
                 } @else {
@@ -190,6 +192,24 @@ fn is_narrowed(query: &Query) -> bool {
     *query != all
 }
 
+/// The spans that a link of the calendar asked for, in words.
+fn spans(query: &Query) -> Markup {
+    let spans = [
+        ("Renewal planned", query.renewal),
+        ("Proof ends", query.ends),
+    ];
+    html! {
+        @for (what, span) in spans.into_iter().filter(|(_, span)| *span != Within::default()) {
+            p.small.soft {
+                (what)
+                @if let Some(from) = span.from { " from " (time(from)) }
+                @if let Some(before) = span.before { " before " (time(before)) }
+                ". " a href="/domains" { "Show all domains" }
+            }
+        }
+    }
+}
+
 fn filters<'a>(
     query: &Query,
     picture: &'a Snapshot,
@@ -210,6 +230,7 @@ fn filters<'a>(
             @if query.sort != Sort::Danger || query.descending {
                 input type="hidden" name="sort" value={ @if query.descending { "-" } (query.sort.as_str()) };
             }
+            @for (name, value) in query.spans() { input type="hidden" name=(name) value=(value); }
             // Folded, it costs a phone one line.
             details.more open[is_filtered] {
                 summary { "Filters" }

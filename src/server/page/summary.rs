@@ -50,6 +50,10 @@ pub(super) struct Calendar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) from: Date,
+    /// The day after its last.
+    pub(super) to: Date,
+    /// Whether what is due since before it is counted in it.
+    pub(super) is_first: bool,
     pub(super) renewals: usize,
     /// Renewals of the proofs that those renewals will have made, and so on.
     pub(super) expected: usize,
@@ -137,8 +141,18 @@ impl Calendar {
         let weeks = (0..).map(|week: i64| monday.saturating_add((7 * week).days()));
         let months = (0..).map(|month: i64| today.first_of_month().saturating_add(month.months()));
         Self {
-            weeks: spans(weeks.take_while(|week| *week < until), days, expected),
-            months: spans(months.take_while(|month| *month < until), days, expected),
+            weeks: spans(
+                weeks.take_while(|week| *week < until),
+                7.days(),
+                days,
+                expected,
+            ),
+            months: spans(
+                months.take_while(|month| *month < until),
+                1.months(),
+                days,
+                expected,
+            ),
             changes: changes(policy, now),
         }
     }
@@ -167,12 +181,16 @@ impl Calendar {
 /// Days, put together from each beginning to the next.
 fn spans(
     beginnings: impl Iterator<Item = Date>,
+    length: jiff::Span,
     days: &[Day],
     expected: &BTreeMap<Date, usize>,
 ) -> Vec<Span> {
     let mut spans: Vec<Span> = beginnings
-        .map(|from| Span {
+        .enumerate()
+        .map(|(place, from)| Span {
             from,
+            to: from.saturating_add(length),
+            is_first: place == 0,
             renewals: 0,
             expected: 0,
             ends: 0,
