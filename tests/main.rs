@@ -60,6 +60,7 @@ fn the_programs_that_the_tests_talk_to_are_installed() {
         "dpkg-deb",
         "dpkg-shlibdeps",
         "lintian",
+        "rpm",
     ] {
         support::process::find(program);
     }

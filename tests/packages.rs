@@ -1,5 +1,6 @@
-//! The Debian package: built from the repository, checked by lintian, installed, used, upgraded,
-//! removed and purged, as on a machine of its own.
+//! The packages, built from the repository around the program of the tests. The Debian one is checked
+//! by lintian, installed, used, upgraded, removed and purged, as on a machine of its own; the RPM is
+//! read by rpm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,22 +21,24 @@ fn succeeds(command: &mut Command) -> String {
     said
 }
 
-/// The package around the program that the tests were built with.
-fn build() -> PathBuf {
+/// The packages around the program that the tests were built with: `deb`, `rpm`.
+fn build() -> [PathBuf; 2] {
     let tools = process::tool("cargo-deb").parent().unwrap().to_owned();
     let path = std::env::var("PATH").unwrap();
     succeeds(
         Command::new("packaging/build")
-            .args(["--binary", env!("CARGO_BIN_EXE_prevalidate"), "deb"])
+            .args(["--binary", env!("CARGO_BIN_EXE_prevalidate"), "deb", "rpm"])
             .env("PATH", format!("{}:{path}", tools.display())),
     );
     let version = env!("CARGO_PKG_VERSION");
-    let folder = std::fs::read_dir(root().join("target/packages")).unwrap();
-    let mut found = folder.map(|file| file.unwrap().path()).filter(|file| {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        name.starts_with(&format!("prevalidate_{version}")) && name.ends_with(".deb")
-    });
-    found.next().expect("a package of this version")
+    [("_", ".deb"), ("-", ".rpm")].map(|(before, end)| {
+        let folder = std::fs::read_dir(root().join("target/packages")).unwrap();
+        let mut found = folder.map(|file| file.unwrap().path()).filter(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            name.starts_with(&format!("prevalidate{before}{version}")) && name.ends_with(end)
+        });
+        found.next().expect("a package of this version")
+    })
 }
 
 /// A machine of its own: what is written to these folders is gone afterwards.
@@ -92,9 +95,37 @@ absent getent passwd prevalidate
 echo every step passed
 "#;
 
+/// What a person asks rpm about a package that is not installed.
+fn asked(package: &Path, what: &[&str]) -> String {
+    succeeds(Command::new("rpm").arg("-qp").args(what).arg(package))
+}
+
+/// One test: both packages are built in one folder.
 #[test]
-fn the_debian_package_is_installed_used_upgraded_removed_and_purged() {
-    let package = build();
+fn the_packages_are_built_and_the_debian_one_is_installed_used_upgraded_and_purged() {
+    let [package, rpm] = build();
+    // The files of both are the same but for the folders that the systems have for them.
+    let of_rpm = asked(&rpm, &["--list"]);
+    for file in [
+        "/usr/bin/prevalidate",
+        "/usr/share/man/man1/prevalidate-run.1",
+        "/usr/lib/systemd/system/prevalidate.timer",
+        "/usr/lib/systemd/system/prevalidate-serve.service",
+        "/usr/lib/systemd/system/prevalidate-failed@.service",
+        "/usr/lib/sysusers.d/prevalidate.conf",
+        "/usr/share/doc/prevalidate/examples/prevalidate.toml",
+        "/usr/share/doc/prevalidate/docs/operations.md",
+        "/usr/share/bash-completion/completions/prevalidate",
+        "/usr/share/zsh/site-functions/_prevalidate",
+    ] {
+        assert!(of_rpm.lines().any(|line| line == file), "{file}: {of_rpm}");
+    }
+    let scripts = asked(&rpm, &["--scripts"]);
+    for words in ["useradd", "systemctl daemon-reload"] {
+        assert!(scripts.contains(words), "{words}: {scripts}");
+    }
+    let requires = asked(&rpm, &["--requires"]);
+    assert!(requires.contains("shadow-utils"), "{requires}");
 
     // A warning is advice; an error is a fault of the package.
     let said = Command::new("lintian")
