@@ -41,6 +41,17 @@ impl ApiError {
         (!errors.is_empty()).then_some(Self { errors })
     }
 
+    /// Whether these are DigiCert's own words: its codes are words, joined by `|`. A gateway answers
+    /// with a number, or without a code.
+    fn is_digicerts(&self) -> bool {
+        let is_word = |part: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            part.contains(|c: char| c.is_ascii_alphabetic()) && part.trim().chars().all(plain)
+        };
+        let mut codes = self.errors.iter().map(|(code, _)| code);
+        codes.any(|code| !code.is_empty() && code.split('|').all(is_word))
+    }
+
     /// Whether one of the codes has this part.
     pub(super) fn has(&self, part: &str) -> bool {
         let mut codes = self.errors.iter().flat_map(|(code, _)| code.split('|'));
@@ -73,10 +84,11 @@ const LATER: &str = "DigiCert's content delivery network answered before the API
 pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
     let spoken = ApiError::read(&answer.body);
     let has = |part: &str| spoken.as_ref().is_some_and(|spoken| spoken.has(part));
+    let own = spoken.as_ref().filter(|spoken| spoken.is_digicerts());
     let status = answer.status;
     let (failure, hint) = match status.as_u16() {
         _ if has("access_denied_invalid_key") => (Failure::Unauthenticated, Some(LOGIN)),
-        _ if call.may_have_ordered(answer, spoken.is_some()) => {
+        _ if call.may_have_ordered(answer, own.is_some()) => {
             (Failure::Unknown, answer.is_page().then_some(LATER))
         }
         401 => (Failure::Unauthenticated, Some(LOGIN)),
@@ -86,7 +98,7 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
         403 if spoken.is_none() => (Failure::Forbidden, Some(LATER)),
         403 => (Failure::Forbidden, Some(RIGHTS)),
         // Only DigiCert's own words prove that something is gone.
-        404 if spoken.is_none() || has("route") => (Failure::Malformed, Some(ADDRESS)),
+        404 if own.is_none() || has("route") => (Failure::Malformed, Some(ADDRESS)),
         404 => (Failure::NotFound, None),
         // Some clients meet 406 from DigiCert where others meet 5xx.
         406 | 408 | 300..=399 | 500..=599 => {

@@ -45,6 +45,15 @@ pub(in crate::ca) fn only_own_words_refuse_an_order(
             ("text/html", "<html><h1>Forbidden</h1></html>"),
             ("text/plain", "upstream connect error"),
             (JSON, r#"{"message":"Forbidden"}"#),
+            (JSON, r#"{"code":403,"description":"Forbidden"}"#),
+            (JSON, r#"{"code":"403","description":"Forbidden"}"#),
+            (JSON, r#"{"description":"Forbidden"}"#),
+            (JSON, r#"{"errors":[{"message":"Forbidden"}]}"#),
+            (JSON, r#"{"errors":[{"code":"403","message":"Forbidden"}]}"#),
+            (JSON, r#"{"errorCode":"403","errorMessages":["Forbidden"]}"#),
+            (JSON, r#"{"errorMessages":["Forbidden"]}"#),
+            (JSON, r#"{"status":{"code":403,"text":"Forbidden"}}"#),
+            (JSON, r#"{"status":{"code":"403","type":"error"}}"#),
             (JSON, ""),
         ] {
             let error = judge(&http, &order, &answer(status, media, body, wait));

@@ -46,7 +46,10 @@ pub(super) fn read(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<Enve
         };
         return Ok(Envelope { data, whole });
     }
-    Err(refusal(http, call, answer, &whole, &codes))
+    match is_own(&whole, &codes) {
+        true => Err(refusal(http, call, answer, &whole, &codes)),
+        false => Err(strange(http, call, answer)),
+    }
 }
 
 /// Every code of an answer: in the status under two names, and in the messages.
@@ -57,6 +60,21 @@ fn codes(whole: &Value) -> Vec<String> {
     let messages = whole["messages"].as_array().into_iter().flatten();
     let all = status.chain(messages.map(|message| &message["code"]));
     all.filter_map(Value::as_str).map(clean).collect()
+}
+
+/// Whether an answer is InterNetX' own: its status has one of its types, or a code of its form
+/// (`EF300101`). A gateway has a number, or a word of its own.
+fn is_own(whole: &Value, codes: &[String]) -> bool {
+    let kind = whole["status"]["type"].as_str().unwrap_or_default();
+    let types = ["SUCCESS", "ERROR", "NOTIFY", "NOTICE", "NICCOM_NOTIFY"];
+    let is_type = types.contains(&kind);
+    let is_code = |code: &String| {
+        let digits = code.trim_start_matches(|c: char| c.is_ascii_uppercase());
+        digits.len() < code.len()
+            && !digits.is_empty()
+            && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    is_type || codes.iter().any(is_code)
 }
 
 fn refusal(

@@ -40,7 +40,14 @@ struct Meaning {
 }
 
 impl ApiError {
-    /// `None` for a body that is no error of Sectigo's, such as a proxy's plain text.
+    /// Whether these are Sectigo's own words: its codes are negative whole numbers, or 0 where a
+    /// certificate is not ready (SCM REST API 25.5, error codes). A gateway answers with the status of
+    /// HTTP, or without a code.
+    fn is_sectigos(&self) -> bool {
+        self.code.is_some_and(|code| code <= 0)
+    }
+
+    /// `None` for a body that has neither a code nor a description, such as a proxy's plain text.
     pub(super) fn read(body: &str) -> Option<Self> {
         let value = json::read(body.as_bytes()).ok()?.value;
         let description = value
@@ -185,11 +192,10 @@ pub(super) fn refusal(
 ) -> CaError {
     let spoken = ApiError::read(&answer.body);
     let status = answer.status;
-    let meaning = spoken
-        .as_ref()
-        .and_then(|spoken| meaning(endpoint, spoken.code?));
+    let own = spoken.as_ref().filter(|spoken| spoken.is_sectigos());
+    let meaning = own.and_then(|spoken| meaning(endpoint, spoken.code?));
     let failure = match (status.as_u16(), &meaning) {
-        _ if call.may_have_ordered(answer, spoken.is_some()) => Failure::Unknown,
+        _ if call.may_have_ordered(answer, own.is_some()) => Failure::Unknown,
         (401, _) => Failure::Unauthenticated,
         (429, _) => Failure::Throttled,
         (503, _) if answer.retry_after.is_some() => Failure::Throttled,
@@ -199,7 +205,7 @@ pub(super) fn refusal(
         (_, Some(meaning)) => meaning.failure,
         (403, None) => Failure::Forbidden,
         // Only Sectigo's own words prove that something is gone; a proxy's 404 does not.
-        (404, None) if spoken.is_some() => Failure::NotFound,
+        (404, None) if own.is_some() => Failure::NotFound,
         (404, None) => Failure::Malformed,
         (408 | 300..=399 | 500..=599, None) if call.is_read() => Failure::Unavailable,
         (408 | 300..=399 | 500..=599, None) => Failure::Unknown,

@@ -45,6 +45,14 @@ impl ApiError {
             .then_some(error)
     }
 
+    /// Whether these are the CA's own words: they have its code, `module.section.error`, or the number
+    /// that its support asks for. A gateway has neither.
+    fn is_the_cas(&self) -> bool {
+        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
+        let parts = self.code.as_deref().and_then(parts);
+        parts.is_some_and(|parts| parts.into_iter().all(digits)) || self.uuid.is_some()
+    }
+
     /// `011.351.0226 (RA API, form validation: validation): Invalid domain; for the CA's support: 123e…`
     pub(super) fn words(&self) -> String {
         let mut words = String::new();
@@ -98,16 +106,17 @@ impl ApiError {
 pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
     let spoken = ApiError::read(&answer.body);
     let status = answer.status;
+    let own = spoken.as_ref().filter(|spoken| spoken.is_the_cas());
     let denied = spoken.as_ref().is_some_and(ApiError::is_access_denied);
     let failure = match status.as_u16() {
-        _ if call.may_have_ordered(answer, spoken.is_some()) => Failure::Unknown,
+        _ if call.may_have_ordered(answer, own.is_some()) => Failure::Unknown,
         429 => Failure::Throttled,
         503 if answer.retry_after.is_some() => Failure::Throttled,
         // A 401 comes this far only when the same token serves other calls.
         401 | 403 => Failure::Forbidden,
         400..=499 if denied => Failure::Forbidden,
         // Only the CA's own words prove that something is gone; a proxy's 404 does not.
-        404 if spoken.is_some() => Failure::NotFound,
+        404 if own.is_some() => Failure::NotFound,
         404 => Failure::Malformed,
         // A gateway may have handed the call on before it gave up, and 303 answers what has
         // been done.
