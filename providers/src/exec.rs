@@ -1,8 +1,8 @@
 //! Programs of the user's own: what no adapter here speaks, a program can. See [`Exec`] for what is
 //! asked of it.
 //!
-//! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again, and
-//! [`alias`] does so for CNAME records.
+//! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again,
+//! [`alias`] does so for CNAME records, and [`undecided`] removes what no look shows.
 
 mod alias;
 mod answer;
@@ -10,6 +10,7 @@ mod change;
 mod program;
 mod protocol;
 mod table;
+mod undecided;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
 use change::Verb;
 use protocol::Capabilities;
+use undecided::Undecided;
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -71,7 +73,8 @@ pub struct ExecSettings {
 ///   are the same joined, as text. `ttl` is that of the RRset; `before` are all its records as
 ///   `inspect` gave them: who can, makes the change depend on them and exits 7 when they are not
 ///   these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer may be
-///   empty. Doing what is done already is success.
+///   empty. Doing what is done already is success: a `remove` may name a record that `inspect` does
+///   not show, because its addition may show later.
 ///
 /// # Protocol 2
 ///
@@ -102,6 +105,7 @@ pub struct Exec {
     capabilities: OnceCell<Capabilities>,
     /// One run at a time: programs need not be prepared for more.
     turn: Mutex<()>,
+    undecided: Undecided,
 }
 
 impl Exec {
@@ -111,6 +115,7 @@ impl Exec {
             settings,
             capabilities: OnceCell::new(),
             turn: Mutex::default(),
+            undecided: Undecided::default(),
         }
     }
 
@@ -128,7 +133,11 @@ impl Exec {
             RecordKind::Cname => aliases.next(),
         };
         // One answer for each.
-        records.iter().filter_map(answer).collect()
+        let answers: Vec<_> = records.iter().filter_map(answer).collect();
+        for (record, answer) in records.iter().zip(&answers) {
+            self.undecided.learn(record, verb, answer);
+        }
+        answers
     }
 
     /// The version of the messages: the program's own once it has said it.
@@ -162,6 +171,15 @@ impl Exec {
 impl Provider for Exec {
     fn kind(&self) -> &'static str {
         "exec"
+    }
+
+    /// Which writes are undecided.
+    fn memory(&self) -> Option<String> {
+        Some(self.undecided.remembered())
+    }
+
+    fn recall(&self, memory: &str) {
+        self.undecided.remember(memory);
     }
 
     async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {

@@ -57,6 +57,9 @@ impl Exec {
             rrset.has(&RecordData::Cname(target.to_owned())) == (verb == Verb::Add)
         };
         if is_done(&before) {
+            if verb == Verb::Remove {
+                self.remove_unseen_alias(&look, target).await?;
+            }
             return Ok(receipt(&before, look, false));
         }
         if verb == Verb::Add {
@@ -121,7 +124,7 @@ impl Exec {
         self.look_one(owner).await
     }
 
-    async fn send_alias(
+    pub(super) async fn send_alias(
         &self,
         look: &Look,
         target: &str,

@@ -38,21 +38,21 @@ impl Verb {
 
 type Looks = BTreeMap<String, Result<Look, ProviderError>>;
 /// What each name's values are wanted to be.
-type Wishes = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Wishes = BTreeMap<String, BTreeSet<String>>;
 
 /// What was done for one name.
 #[derive(Debug, Clone)]
-struct Done {
-    before: TxtRrset,
-    after: TxtRrset,
+pub(super) struct Done {
+    pub(super) before: TxtRrset,
+    pub(super) after: TxtRrset,
     changed: BTreeSet<String>,
     change_id: Option<String>,
 }
 
 /// A change of one name that is not made yet.
-struct Plan {
-    look: Look,
-    records: Vec<TxtRecord>,
+pub(super) struct Plan {
+    pub(super) look: Look,
+    pub(super) records: Vec<TxtRecord>,
 }
 
 impl Exec {
@@ -132,6 +132,9 @@ impl Exec {
             for plans in plans.chunks(batch) {
                 outcomes.extend(self.change_chunk(plans, wishes, verb).await);
             }
+        }
+        if verb == Verb::Remove {
+            self.remove_unseen(wishes, &mut outcomes).await;
         }
         outcomes
     }
@@ -252,7 +255,12 @@ impl Exec {
             })
     }
 
-    async fn send(&self, plans: &[Plan], verb: Verb, rehearsal: bool) -> Result<(), Failure> {
+    pub(super) async fn send(
+        &self,
+        plans: &[Plan],
+        verb: Verb,
+        rehearsal: bool,
+    ) -> Result<(), Failure> {
         let changes = plans
             .iter()
             .map(|plan| Change::new(&plan.look, &plan.records, self.settings.ttl));

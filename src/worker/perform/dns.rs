@@ -366,7 +366,11 @@ impl Worker {
                         let asked = provider.ensure_present(&values);
                         with_memory(store, &name, &**provider, asked).await
                     }
-                    (Ok(provider), Verb::Absent) => provider.ensure_absent(&values).await,
+                    (Ok(provider), Verb::Absent) => {
+                        let store = &*self.ports.store;
+                        let asked = provider.ensure_absent(&values);
+                        with_memory(store, &name, &**provider, asked).await
+                    }
                     (Err(error), _) => vec![Err(error); values.len()],
                 };
                 wanted.into_iter().zip(answers).collect::<Vec<_>>()

@@ -127,3 +127,64 @@ async fn an_entry_that_nobody_asked_for_costs_only_itself() {
         assert_eq!(error.kind, ErrorKind::Denied, "{other}: {error}");
     }
 }
+
+/// A program whose looks always show the zone as it was at the beginning; `remove` does `body`.
+fn blind(folder: &TempDir, name: &str, body: &str) -> Arc<dyn Provider> {
+    let path = folder.path().join(name);
+    let text = format!(
+        r#"#!/bin/sh
+cat >/dev/null; zone={zone}
+case $1 in
+capabilities) echo '{{"protocol":1}}';;
+inspect) echo '{{"names":[{{"name":"example.test","zone":"example.test","ttl":60,"records":["\"v=spf1 -all\""],"serial":7}}]}}';;
+add) touch $zone;;
+remove) {body};;
+esac
+"#,
+        zone = folder.path().join("zone").display()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program(&path, json!({}), 30)
+}
+
+#[tokio::test]
+async fn a_value_that_no_look_has_shown_is_removed_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let zone = folder.path().join("zone");
+    let provider = blind(&folder, "removes", "rm -f $zone");
+    let error = add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    assert!(zone.exists());
+    let ours = [Record::txt(APEX, "swiss-pki=x")];
+    let gone = provider.ensure_absent(&ours).await.remove(0).unwrap();
+    assert!(!gone.changed && !zone.exists(), "not seen is not removed");
+    assert_eq!(provider.memory().as_deref(), Some(""));
+    // The worker before it died, and remembered nothing.
+    add(&*provider, APEX, "swiss-pki=x").await.unwrap_err();
+    let next = blind(&folder, "removes", "rm -f $zone");
+    next.ensure_absent(&ours).await.remove(0).unwrap();
+    assert!(!zone.exists());
+}
+
+#[tokio::test]
+async fn an_undecided_write_stays_undecided_while_its_removal_fails_also_in_a_later_process() {
+    let folder = TempDir::new().unwrap();
+    let first = blind(&folder, "fails", "exit 1");
+    add(&*first, APEX, "swiss-pki=x").await.unwrap_err();
+    let ours = [Record::txt(APEX, "swiss-pki=x")];
+    let memory = first.memory().unwrap();
+    let later = blind(&folder, "fails", "exit 1");
+    later.recall("not what it wrote");
+    later.recall(&memory);
+    for provider in [&first, &later] {
+        let error = provider.ensure_absent(&ours).await.remove(0).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unknown, "{}", shown(&error));
+    }
+    // Once it is removed, nothing is undecided any more.
+    let last = blind(&folder, "works", "rm -f $zone");
+    last.recall(&memory);
+    last.ensure_absent(&ours).await.remove(0).unwrap();
+    assert_eq!(last.memory().as_deref(), Some(""));
+    assert!(!folder.path().join("zone").exists());
+}
