@@ -18,6 +18,7 @@ mod order_calls;
 mod order_dcv;
 mod order_wire;
 mod orders;
+mod requests;
 mod serve;
 mod wire;
 
@@ -251,9 +252,7 @@ impl CertCentral {
     /// Every order for a certificate, oldest first.
     pub fn orders(&self) -> Vec<OrderView> {
         let state = self.shared.state();
-        let ids = state.orders.ids().into_iter();
-        let found = ids.filter_map(|id| state.orders.order(id));
-        found.map(|order| order.view(&state.behaviour)).collect()
+        state.orders.views(&state.behaviour)
     }
 
     /// Decides what becomes of an order, as a person at the CA does; none: it goes its way.
@@ -267,7 +266,8 @@ impl CertCentral {
 
     /// An administrator approves or rejects every request that is open.
     pub fn decide_requests(&self, approves: bool) {
-        self.shared.state().orders.decide_requests(approves);
+        let now = self.shared.now();
+        self.shared.state().orders.decide_requests(approves, now);
     }
 
     /// The random value of an order.

@@ -9,6 +9,7 @@
 
 mod find;
 mod products;
+mod reissue;
 mod request;
 mod revoke;
 mod wire;
@@ -137,7 +138,7 @@ impl Issuing for DigiCert {
             return self.revocation_request(key, request).await;
         }
         let details = self.order_details("read the order", key).await?;
-        let order = self.seen(key, &details)?;
+        let order = reissue::with_request(self.seen(key, &details)?, &details);
         self.with_reasons(order, &details).await
     }
 

@@ -272,7 +272,10 @@ async fn reissue(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, 
         if body["dcv_method"].as_str().unwrap_or("email") == "email" {
             state.mails += 1;
         }
-        state.orders.reissue(id, csr, names, now);
+        let comments = body["comments"].as_str().unwrap_or_default().to_owned();
+        let waits = waits_for_approval(&body, &state.behaviour.clone())?;
+        let orders = &mut state.orders;
+        orders.ask_reissue(id, comments, (csr, names), waits, now);
     }
     answer(shared, id, now).await
 }

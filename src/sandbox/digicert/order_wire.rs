@@ -95,8 +95,11 @@ pub(super) fn details(order: &Order, state: &State) -> Value {
     details["is_renewal"] = json!(order.renews.is_some());
     let requests = state.orders.requests_of(order.id);
     let requests = requests.map(|request| {
-        json!({"id": request.id, "type": request.kind, "status": request.status,
-            "comments": request.comments})
+        let mut shown = json!({"id": request.id, "type": request.kind, "status": request.status});
+        if behaviour.shows_comments {
+            shown["comments"] = json!(request.comments);
+        }
+        shown
     });
     details["requests"] = requests.collect();
     details

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
 use super::book;
+use super::requests::Request;
 use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::Csr;
 
@@ -32,12 +33,14 @@ pub struct OrderView {
     pub certificates: usize,
     /// The reason of each revocation.
     pub revocations: Vec<String>,
+    /// How often a reissue was asked for.
+    pub reissues: usize,
 }
 
 pub(super) struct Orders {
     authority: Authority,
-    orders: BTreeMap<u64, Order>,
-    requests: BTreeMap<u64, Request>,
+    pub(super) orders: BTreeMap<u64, Order>,
+    pub(super) requests: BTreeMap<u64, Request>,
     serial: u64,
     rng: StdRng,
 }
@@ -73,19 +76,6 @@ pub(super) struct Certificate {
     pub(super) ordered_at: Timestamp,
     pub(super) issued: Option<(Vec<u8>, Timestamp)>,
     pub(super) revoked: Option<String>,
-}
-
-/// A request that an administrator decides.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) id: u64,
-    pub(super) order: u64,
-    /// `new_request` or `revoke`
-    pub(super) kind: &'static str,
-    pub(super) status: &'static str,
-    pub(super) comments: String,
-    /// The certificate and the reason of a revocation.
-    pub(super) revokes: Option<(u64, String)>,
 }
 
 /// What an order is made of.
@@ -238,56 +228,15 @@ impl Orders {
         }
     }
 
-    /// A request; its id.
-    pub(super) fn ask(
-        &mut self,
-        order: u64,
-        kind: &'static str,
-        status: &'static str,
-        comments: String,
-        revokes: Option<(u64, String)>,
-    ) -> u64 {
-        let id = self.next_id();
-        let request = Request {
-            id,
-            order,
-            kind,
-            status,
-            comments,
-            revokes,
-        };
-        self.requests.insert(id, request);
-        id
-    }
-
-    pub(super) fn requests_of(&self, order: u64) -> impl Iterator<Item = &Request> {
-        let all = self.requests.values();
-        all.filter(move |request| request.order == order)
-    }
-
-    pub(super) fn request(&self, id: &str) -> Option<&Request> {
-        self.requests.get(&id.parse().ok()?)
-    }
-
-    /// An administrator decides every request that is open.
-    pub(super) fn decide_requests(&mut self, approves: bool) {
-        let open = self.requests.values_mut();
-        for request in open.filter(|request| request.status == "pending") {
-            request.status = if approves { "approved" } else { "rejected" };
-            let Some(order) = self.orders.get_mut(&request.order) else {
-                continue;
-            };
-            match &request.revokes {
-                Some((certificate, reason)) if approves => order.revoke(*certificate, reason),
-                Some(_) => {}
-                None => {
-                    order.waits_for_approval = false;
-                    if !approves {
-                        order.decided = Some("rejected".to_owned());
-                    }
-                }
-            }
-        }
+    /// Every order, the oldest first.
+    pub(super) fn views(&self, behaviour: &Behaviour) -> Vec<OrderView> {
+        let all = self.orders.values();
+        all.map(|order| {
+            let requests = self.requests_of(order.id);
+            let reissues = requests.filter(|one| one.kind == "reissue").count();
+            order.view(behaviour, reissues)
+        })
+        .collect()
     }
 
     pub(super) fn ids(&self) -> Vec<u64> {
@@ -442,7 +391,7 @@ impl Order {
         }
     }
 
-    pub(super) fn view(&self, behaviour: &Behaviour) -> OrderView {
+    fn view(&self, behaviour: &Behaviour, reissues: usize) -> OrderView {
         let revoked = self
             .certificates
             .iter()
@@ -456,6 +405,7 @@ impl Order {
             renews: self.renews,
             certificates: self.certificates.len(),
             revocations: revoked.collect(),
+            reissues,
         }
     }
 }

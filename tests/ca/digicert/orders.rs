@@ -1,6 +1,8 @@
 //! Orders at DigiCert that people decide, that the CA ends, and that are revoked; and the list.
 
-use prevalidate::ca::issuing::{Found, OrderKey, Revocation, RevocationWish};
+use prevalidate::ca::issuing::{
+    Found, Intent, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
+};
 use prevalidate::ca::issuing_conformance::{self as suite, Stage as _};
 use prevalidate::issuance::{OrderState, RevocationReason};
 use prevalidate::sandbox::digicert::{Approval, Rights};
@@ -255,4 +257,81 @@ async fn trouble_at_an_order_is_told_from_a_refusal() {
     assert_eq!(desk.held(), 0);
     let gone = desk.ca().look(&OrderKey::new("999")).await.unwrap_err();
     assert_eq!(gone.failure, Failure::NotFound);
+}
+
+/// A certificate of which another one with the same key is wanted, at an account that shows no
+/// comments and hides nothing else.
+async fn same_key(change: impl FnOnce(&mut Behaviour)) -> (Desk, Intent, Order) {
+    let desk = Desk::start(OV, |behaviour| {
+        behaviour.shows_comments = false;
+        change(behaviour);
+    });
+    let desk = desk.await;
+    let (first, order) = desk.first("same-key.test").await;
+    let mut next = suite::intent(&desk, "second", &["same-key.test"]);
+    next.csr = first.csr.clone();
+    next.after = Some(Predecessor {
+        key: order.key.clone(),
+        way: Succession::Reissue,
+    });
+    (desk, next, order)
+}
+
+#[tokio::test]
+async fn a_reissue_for_the_same_key_that_never_arrived_is_not_taken_for_made() {
+    for shows_csr in [true, false] {
+        let (desk, mut next, order) = same_key(|behaviour| behaviour.shows_csr = shows_csr).await;
+        let path = format!("POST /order/certificate/{}/reissue", order.key);
+        desk.fault(&path, What::Lost);
+        suite::submit(&desk, &mut next).await.unwrap_err();
+        let found = desk.ca().find(&next).await.unwrap();
+        assert!(matches!(found, Found::NotYet { .. }), "{found:?}");
+        desk.lab.clock.advance(SignedDuration::from_secs(61));
+        assert_eq!(desk.ca().find(&next).await.unwrap(), Found::No);
+
+        // One that arrived is found by its other certificate.
+        desk.fault(&path, What::DoneButLost);
+        suite::submit(&desk, &mut next).await.unwrap_err();
+        let Found::Order(found) = desk.ca().find(&next).await.unwrap() else {
+            panic!("it is there");
+        };
+        assert_eq!(found.state, OrderState::Issued);
+        assert_ne!(found.key.certificate, order.key.certificate);
+        assert_eq!(desk.lab.cc.orders()[0].certificates, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_reissue_that_waits_for_its_approval_is_found_and_not_made_twice() {
+    for (approves, shows_comments) in [(true, true), (false, true), (true, false)] {
+        let (desk, mut next, order) = same_key(|_| {}).await;
+        desk.lab.cc.change(|cc| {
+            cc.approval = Approval::Needed;
+            cc.shows_comments = shows_comments;
+        });
+        let path = format!("POST /order/certificate/{}/reissue", order.key);
+        desk.fault(&path, What::DoneButLost);
+        suite::submit(&desk, &mut next).await.unwrap_err();
+        desk.lab.clock.advance(SignedDuration::from_secs(600));
+        let found = desk.ca().find(&next).await.unwrap();
+        let Found::Order(found) = found else {
+            // It may be a colleague's: one beside it would be one too many.
+            assert!(!shows_comments && matches!(found, Found::NotYet { .. }));
+            desk.lab.cc.decide_requests(true);
+            let found = desk.ca().find(&next).await.unwrap();
+            assert!(matches!(found, Found::Order(_)), "{found:?}");
+            continue;
+        };
+        assert!(shows_comments);
+        assert_eq!(found.state, OrderState::AwaitsPerson);
+        assert!(found.words.unwrap().contains("approve the reissue"));
+        desk.lab.cc.decide_requests(approves);
+        let state = desk.ca().look(&found.key).await.unwrap().state;
+        let expected = match approves {
+            true => OrderState::Issued,
+            false => OrderState::Rejected,
+        };
+        assert_eq!(state, expected);
+        assert_eq!(desk.lab.cc.orders()[0].reissues, 1);
+    }
 }

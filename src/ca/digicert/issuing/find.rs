@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::DigiCert;
 use super::super::entry::number;
 use super::SURE_AFTER;
-use super::wire::{self, Kinship, NOT};
+use super::wire::{self, Kinship};
 use crate::ca::CaError;
 use crate::ca::csr::Sight;
 use crate::ca::http::redact::clean;
@@ -79,7 +79,11 @@ impl DigiCert {
     }
 
     /// What the certificate of an order tells, whose details show neither tag nor request.
-    async fn by_certificate(&self, intent: &Intent, key: &OrderKey) -> Result<Kinship, CaError> {
+    pub(super) async fn by_certificate(
+        &self,
+        intent: &Intent,
+        key: &OrderKey,
+    ) -> Result<Kinship, CaError> {
         Ok(match self.fetch(key).await? {
             Fetched::NotYet => Kinship::Unclear,
             Fetched::Certificates(found) if has_key(&found, intent) => Kinship::Ours,
@@ -87,34 +91,7 @@ impl DigiCert {
         })
     }
 
-    /// Whether a reissue was taken: the order shows our request, is at work on one, or has a
-    /// certificate for our key.
-    async fn reissued(&self, intent: &Intent, before: &OrderKey) -> Result<Found, CaError> {
-        let key = OrderKey {
-            reference: before.reference.clone(),
-            certificate: before.certificate.as_ref().map(|old| format!("{NOT}{old}")),
-        };
-        let details = self.order_details("look for the reissue of", &key).await?;
-        let order = self.seen(&key, &details)?;
-        let is_at_work = details["status"] == "reissue_pending";
-        let kinship = match wire::kinship(intent, &details) {
-            Kinship::Ours => Kinship::Ours,
-            // The tag that it shows may be that of the order before.
-            _ if is_at_work => Kinship::Ours,
-            _ if order.state == OrderState::Issued => {
-                let plain = OrderKey::new(before.reference.clone());
-                self.by_certificate(intent, &plain).await?
-            }
-            other => other,
-        };
-        Ok(match kinship {
-            Kinship::Ours => Found::Order(Box::new(order)),
-            Kinship::NotOurs => self.not_found(intent, false),
-            Kinship::Unclear => self.not_found(intent, true),
-        })
-    }
-
-    fn not_found(&self, intent: &Intent, unclear: bool) -> Found {
+    pub(super) fn not_found(&self, intent: &Intent, unclear: bool) -> Found {
         let now = self.http.clock.now();
         if unclear {
             return Found::NotYet {

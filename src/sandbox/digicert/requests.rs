@@ -1,0 +1,101 @@
+//! Requests that an administrator decides: new orders, reissues and revocations.
+
+use jiff::Timestamp;
+
+use super::orders::Orders;
+use crate::ca::csr::Csr;
+
+/// A request that an administrator decides.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) id: u64,
+    pub(super) order: u64,
+    /// `new_request`, `reissue` or `revoke`
+    pub(super) kind: &'static str,
+    pub(super) status: &'static str,
+    pub(super) comments: String,
+    /// The certificate and the reason of a revocation.
+    pub(super) revokes: Option<(u64, String)>,
+    /// What is reissued once it is approved.
+    pub(super) reissues: Option<(Csr, Vec<String>)>,
+}
+
+impl Orders {
+    /// A request; its id.
+    pub(super) fn ask(
+        &mut self,
+        order: u64,
+        kind: &'static str,
+        status: &'static str,
+        comments: String,
+        revokes: Option<(u64, String)>,
+    ) -> u64 {
+        let id = self.next_id();
+        let request = Request {
+            id,
+            order,
+            kind,
+            status,
+            comments,
+            revokes,
+            reissues: None,
+        };
+        self.requests.insert(id, request);
+        id
+    }
+
+    /// A request for a reissue; it is carried out at once unless it waits for its approval.
+    pub(super) fn ask_reissue(
+        &mut self,
+        order: u64,
+        comments: String,
+        wish: (Csr, Vec<String>),
+        waits: bool,
+        now: Timestamp,
+    ) {
+        let status = if waits { "pending" } else { "approved" };
+        let id = self.ask(order, "reissue", status, comments, None);
+        match self.requests.get_mut(&id).filter(|_| waits) {
+            Some(request) => request.reissues = Some(wish),
+            None => self.reissue(order, wish.0, wish.1, now),
+        }
+    }
+
+    pub(super) fn requests_of(&self, order: u64) -> impl Iterator<Item = &Request> {
+        let all = self.requests.values();
+        all.filter(move |request| request.order == order)
+    }
+
+    pub(super) fn request(&self, id: &str) -> Option<&Request> {
+        self.requests.get(&id.parse().ok()?)
+    }
+
+    /// An administrator decides every request that is open.
+    pub(super) fn decide_requests(&mut self, approves: bool, now: Timestamp) {
+        let mut approved = Vec::new();
+        let open = self.requests.values_mut();
+        for request in open.filter(|request| request.status == "pending") {
+            request.status = if approves { "approved" } else { "rejected" };
+            if let Some(wish) = request.reissues.take() {
+                approved.push((request.order, wish));
+                continue;
+            }
+            let Some(order) = self.orders.get_mut(&request.order) else {
+                continue;
+            };
+            match &request.revokes {
+                Some((certificate, reason)) if approves => order.revoke(*certificate, reason),
+                Some(_) => {}
+                None => {
+                    order.waits_for_approval = false;
+                    if !approves {
+                        order.decided = Some("rejected".to_owned());
+                    }
+                }
+            }
+        }
+        for (order, (csr, names)) in approved.into_iter().filter(|_| approves) {
+            self.reissue(order, csr, names, now);
+        }
+    }
+}
