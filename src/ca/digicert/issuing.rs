@@ -20,6 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::entry::is_id;
+use super::record::Form;
 use super::{DigiCert, error, record};
 use crate::ca::csr;
 use crate::ca::http::answer::Answer;
@@ -329,7 +330,9 @@ impl DigiCert {
         }
         order.state = OrderState::AwaitsValidation;
         if wire::is_dv(details) {
-            order.challenges = self.order_challenges(&order.key, &domains).await?;
+            let form = self.settings.form().of_order(details);
+            let found = self.order_challenges(&order.key, &domains, &form).await?;
+            order.challenges = found;
         }
         Ok(order)
     }
@@ -340,6 +343,7 @@ impl DigiCert {
         &self,
         key: &OrderKey,
         domains: &[String],
+        form: &Form,
     ) -> Result<Vec<Challenge>, CaError> {
         let path = ["order", "certificate", &key.reference, "dcv-random-value"];
         let verb = "read the random value of order";
@@ -354,13 +358,13 @@ impl DigiCert {
             let error = self.http.error(Failure::Refused, &call, why);
             error.with_hint("Nothing is published. Ask DigiCert's support, and name the order.")
         };
-        let (form, now) = (self.settings.form(), self.http.clock.now());
+        let now = self.http.clock.now();
         let mut challenges = Vec::new();
         for domain in domains {
             let domain = DomainName::from_a_labels(domain)
                 .map_err(|_| refused(&format!("`{domain}` is no domain")))?;
             let made =
-                record::challenge(&token, &domain, &form, now).map_err(|why| refused(&why))?;
+                record::challenge(&token, &domain, form, now).map_err(|why| refused(&why))?;
             challenges.extend(made);
         }
         match challenges.is_empty() {

@@ -25,6 +25,17 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// The form of an order that says by which method it is validated: what is configured since does
+    /// not count for it.
+    pub(super) fn of_order(self, details: &Value) -> Self {
+        let method = match details["dcv_method"].as_str() {
+            Some("dns-txt-token") => Method::Txt,
+            Some("dns-cname-token") => Method::Cname,
+            _ => self.method,
+        };
+        Self { method, ..self }
+    }
+
     /// What DigiCert calls the method.
     pub(super) fn word(&self) -> &'static str {
         match self.method {

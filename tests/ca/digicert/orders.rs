@@ -1,7 +1,7 @@
 //! Orders at DigiCert that people decide, that the CA ends, and that are revoked; and the list.
 
 use prevalidate::ca::issuing::{
-    Found, Intent, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
+    Found, Intent, Issuing, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
 };
 use prevalidate::ca::issuing_conformance::{self as suite, Stage as _};
 use prevalidate::issuance::{OrderState, RevocationReason};
@@ -334,4 +334,22 @@ async fn a_reissue_that_waits_for_its_approval_is_found_and_not_made_twice() {
         assert_eq!(state, expected);
         assert_eq!(desk.lab.cc.orders()[0].reissues, 1);
     }
+}
+
+#[tokio::test]
+async fn an_order_keeps_the_method_that_it_was_made_with() {
+    let desk = Desk::start(DV, |behaviour| behaviour.polls = false).await;
+    desk.make_ready("method.test");
+    let mut intent = suite::intent(&desk, "method", &["method.test"]);
+    let order = suite::submit(&desk, &mut intent).await.unwrap();
+    let kinds = async |ca: Arc<dyn Issuing>| {
+        let shown = ca.look(&order.key).await.unwrap().challenges;
+        let shown = shown.iter().map(ToString::to_string);
+        shown.collect::<Vec<_>>()
+    };
+    let before = kinds(desk.ca()).await;
+    assert!(before[0].contains(" TXT "), "{before:?}");
+    let changed = desk.lab.other(|settings| settings.method = Method::Cname);
+    let changed: Arc<dyn Issuing> = Arc::new(changed);
+    assert_eq!(kinds(changed).await, before);
 }
