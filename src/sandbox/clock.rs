@@ -44,6 +44,10 @@ impl Clock for ShiftedClock {
             .unwrap_or(Timestamp::MAX)
     }
 
+    fn steady(&self) -> std::time::Duration {
+        self.base.steady()
+    }
+
     async fn sleep_until(&self, until: Timestamp) {
         self.base
             .sleep_until(until.saturating_sub(self.shift()).unwrap_or(Timestamp::MAX))

@@ -71,6 +71,9 @@ struct State {
     failures: BTreeMap<String, u32>,
     /// What accounts said that lets nothing be ordered.
     accounts: BTreeMap<String, CaError>,
+    /// When the calls ended that brought no answer, by tag and by a clock that nobody can set; or when
+    /// this process first saw that they had ended.
+    ended: BTreeMap<String, Duration>,
 }
 
 impl fmt::Debug for Issuer {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::task::Task;
 use super::dns::has_records_to_check;
@@ -22,6 +22,10 @@ pub(super) const FIRST_SEARCH: SignedDuration = SignedDuration::from_secs(2);
 
 /// How often an order is sent at most while no answer comes.
 const ORDERS: u32 = 2;
+
+/// The clock of a machine may be set by so much between two processes: one that differs by more orders
+/// nothing (`examine_clock`).
+const STEP: SignedDuration = SignedDuration::from_mins(5);
 
 /// When the CA does not tell for so long whether it has an order, people hear of it.
 const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
@@ -219,6 +223,7 @@ impl Task<'_> {
         self.commit().await?;
         reach("order-intended");
         (intent.submitted_at, intent.ended_at) = (Some(now), None);
+        self.issuer.state().ended.remove(&intent.tag);
         let answer = ca.submit(&intent).await;
         reach("order-done");
         match answer {
@@ -228,7 +233,8 @@ impl Task<'_> {
                 self.saw(&shown);
             }
             Err(error) if error.outcome_unknown() => {
-                let now = self.now();
+                let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
+                self.issuer.state().ended.insert(intent.tag, steady);
                 self.say("unanswered", error.message.clone());
                 if let Some(order) = self.order() {
                     order.ended_at = Some(now);
@@ -247,6 +253,21 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// When the call for an order ended, at the latest, whoever has set the clock since: by the time
+    /// that this process has lived, and by the clock less what it may have been set by.
+    fn certainly_ended(&self, intent: &Intent) -> Option<Timestamp> {
+        let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
+        let ended_at = intent.ended_at?;
+        let known = {
+            let mut state = self.issuer.state();
+            *state.ended.entry(intent.tag.clone()).or_insert(steady)
+        };
+        let lived = SignedDuration::try_from(steady.saturating_sub(known));
+        let by_clock = now.duration_since(ended_at).saturating_sub(STEP);
+        let passed = lived.unwrap_or_default().max(by_clock);
+        now.checked_sub(passed).ok()
+    }
+
     /// Looks for the order whose answer was lost.
     pub(super) async fn find(&mut self) {
         let now = self.now();
@@ -254,11 +275,12 @@ impl Task<'_> {
             // A worker that died, or lost its lease, was cut off before this one has it.
             order.ended_at = order.ended_at.or(Some(now));
         }
-        let (ca, intent) = match self.call().await {
+        let (ca, mut intent) = match self.call().await {
             Ok(Some(call)) => call,
             Ok(None) => return,
             Err(error) => return self.failed(error.to_string(), None),
         };
+        intent.ended_at = self.certainly_ended(&intent);
         let name = self.ca_of_order();
         match ca.find(&intent).await {
             Ok(Found::Order(shown)) => {

@@ -152,3 +152,52 @@ async fn an_order_without_an_answer_is_not_given_up_by_a_wrong_clock() {
     assert!(world.live("joe").is_some());
     assert_eq!(world.ca.count(Verb::Submit), 1);
 }
+
+/// By a clock that somebody sets ahead, the time before "there is no such order" is not over.
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_makes_no_search_sure() {
+    for is_another_process in [false, true] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.ca.next(Verb::Submit, Way::RequestLost);
+        world.want(&wanted).await;
+        let process = || {
+            let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
+            world.issuer(ca, wanted.to_vec())
+        };
+        let run = async |issuer: &Issuer, seconds: i64| {
+            let over = CancellationToken::new();
+            over.cancel();
+            let deadline = world.clock.now() + SignedDuration::from_secs(seconds);
+            issuer.run(deadline, &over).await.unwrap();
+        };
+        let mut issuer = process();
+        run(&issuer, 5).await;
+        world.clock.step(SignedDuration::from_secs(290));
+        if is_another_process {
+            issuer = process();
+        }
+        run(&issuer, 15).await;
+        assert_eq!(world.ca.count(Verb::Submit), 1, "{is_another_process}");
+        assert!(world.ca.count(Verb::Find) > 1, "{is_another_process}");
+        run(&issuer, 60).await;
+        assert_eq!(world.ca.count(Verb::Submit), 2, "{is_another_process}");
+        assert!(world.live("joe").is_some());
+    }
+}
+
+#[tokio::test]
+async fn processes_that_end_at_once_are_sure_five_minutes_later() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.next(Verb::Submit, Way::RequestLost);
+    world.run(&wanted, 1).await;
+    for seconds in [200, 100] {
+        world.clock.advance(SignedDuration::from_secs(seconds));
+        world.run(&wanted, 1).await;
+        assert_eq!(world.ca.count(Verb::Submit), 1, "{seconds}");
+    }
+    world.clock.advance(SignedDuration::from_secs(60));
+    world.run(&wanted, 1).await;
+    assert_eq!(world.ca.count(Verb::Submit), 2);
+}
