@@ -16,6 +16,7 @@ pub mod issue;
 mod look;
 mod looks;
 mod memory;
+mod ordered;
 mod perform;
 pub mod place;
 pub mod route;

@@ -23,6 +23,7 @@ pub static KIND: Kind = Kind {
     name: "memory",
     has_clients: true,
     validates_in_order: false,
+    orders_bring_records: true,
     withdraws: true,
     wants_contact: false,
     takes_term: true,

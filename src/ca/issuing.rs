@@ -106,6 +106,8 @@ pub struct Kind {
     /// Whether an order brings its own record for DNS (`challenges`), in place of domains that were
     /// validated in advance. Where that depends on the product, see [`Product::brings_records`].
     pub validates_in_order: bool,
+    /// Whether the orders of some product, at least, want records of their own in DNS.
+    pub orders_bring_records: bool,
     /// Whether an order can be cancelled.
     pub withdraws: bool,
     /// Whether an order names a contact of the CA's.

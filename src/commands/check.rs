@@ -132,7 +132,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     }
     let mut certificates = super::certificate::views(&settings, &store, now).await?;
     certificates.retain(|view| {
-        view.state != CertificateState::Unmanaged && args.part.concerns_certificate(view)
+        let counts = view.state != CertificateState::Unmanaged || view.record_left.is_some();
+        counts && args.part.concerns_certificate(view)
     });
     if tally.wanted == 0 && certificates.is_empty() {
         return Err(unknown(match is_whole {
@@ -261,6 +262,9 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
     };
     let what = match view.state {
         _ if view.held => "is held",
+        CertificateState::Valid | CertificateState::Unmanaged if view.record_left.is_some() => {
+            "has left a record in DNS"
+        }
         _ if view.deploy_error.is_some() => "is not known to its servers",
         CertificateState::Missing | CertificateState::Ordering => "is not there yet",
         _ => "is not renewed",

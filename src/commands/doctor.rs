@@ -92,7 +92,8 @@ pub(super) async fn doctor(
         Ok(ports) => {
             findings.extend(cas(&settings, &ports).await);
             let policy = wire::policy(&settings);
-            let tables = providers::tried(&ports, &policy, &rows, Some(args.all)).await;
+            let wanted = providers::asked_about(&rows, &settings);
+            let tables = providers::tried(&ports, &policy, wanted, Some(args.all)).await;
             findings.extend(tables.iter().map(of_provider));
             let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
             findings.extend(name_servers(&settings, zones.collect()).await);

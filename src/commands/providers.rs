@@ -9,11 +9,13 @@ use prevalidate_providers::{ErrorKind, Preflight, ProviderError};
 use serde::Serialize;
 
 use super::{Exit, Failed, Global, asked, wire};
+use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
+use crate::prevalidation::name::is_within;
 use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName};
 use crate::store::DomainRow;
-use crate::worker::Ports;
 use crate::worker::place::{next_owner, route_owner};
+use crate::worker::{Ports, Target};
 
 /// Domains that are asked about at once.
 const AT_ONCE: usize = 16;
@@ -91,7 +93,8 @@ pub(super) async fn providers(
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let rows = asked::inventory(store.domains().await?, &settings);
     let all = args.verb.as_ref().map(|Verb::Check { all }| *all);
-    let table = tried(&ports, &wire::policy(&settings), &rows, all).await;
+    let wanted = asked_about(&rows, &settings);
+    let table = tried(&ports, &wire::policy(&settings), wanted, all).await;
     output.json(&table);
     print(&table, args.verb.is_some(), output);
     let failed = table
@@ -100,17 +103,68 @@ pub(super) async fn providers(
     Ok(if failed { Exit::Dns } else { Exit::Done })
 }
 
-/// The zones of the domains of these rows at their providers; with `Some`, tried: all domains, or
-/// one of each zone.
+/// A domain whose record a CA is going to want.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wish {
+    domain: DomainName,
+    ca: String,
+    provider: Option<String>,
+}
+
+/// The domains of the inventory, and the names of certificates whose orders may want records of their
+/// own: those that hang on no domain of their client.
+pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> {
+    let rows: Vec<_> = rows.iter().filter(|row| !row.origins.is_empty()).collect();
+    let of_row = |row: &&DomainRow| Wish {
+        domain: row.domain.clone(),
+        ca: row.ca.clone(),
+        provider: row.provider.clone(),
+    };
+    let mut wishes: Vec<_> = rows.iter().map(of_row).collect();
+    for one in &settings.certificates.certificates {
+        let kind = settings.cas.get(&one.ca).and_then(|ca| ca.kind.issuing);
+        let Some(kind) = kind.filter(|kind| kind.orders_bring_records) else {
+            continue;
+        };
+        let client = one.client.clone();
+        let client = client.map(|selector| Target::new(&one.ca, selector).key);
+        for name in one.subject.names() {
+            let name = name.strip_prefix("*.").unwrap_or(name);
+            let Ok(domain) = DomainName::from_a_labels(name) else {
+                continue;
+            };
+            let is_above = |row: &&&DomainRow| {
+                Some(&row.client) == client.as_ref() && is_within(name, row.domain.as_str())
+            };
+            let above = rows.iter().filter(is_above);
+            let above = above.max_by_key(|row| row.domain.as_str().len());
+            if above.is_some() && !kind.validates_in_order {
+                continue;
+            }
+            let wish = Wish {
+                domain,
+                ca: one.ca.clone(),
+                provider: above.and_then(|row| row.provider.clone()),
+            };
+            if !wishes.contains(&wish) {
+                wishes.push(wish);
+            }
+        }
+    }
+    wishes.sort();
+    wishes
+}
+
+/// The zones of these domains at their providers; with `Some`, tried: all domains, or one of each
+/// zone.
 pub(super) async fn tried(
     ports: &Ports,
     policy: &Policy,
-    rows: &[DomainRow],
+    wanted: Vec<Wish>,
     check_all: Option<bool>,
 ) -> Vec<Row> {
-    let wanted = rows.iter().filter(|row| !row.origins.is_empty());
     let found: Vec<Found> = futures::stream::iter(wanted)
-        .map(async |row| find(ports, policy, row).await)
+        .map(async |wish| find(ports, policy, &wish).await)
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -123,7 +177,7 @@ pub(super) async fn tried(
     table
 }
 
-async fn find(ports: &Ports, policy: &Policy, row: &DomainRow) -> Found {
+async fn find(ports: &Ports, policy: &Policy, row: &Wish) -> Found {
     let mut found = Found {
         domain: row.domain.clone(),
         provider: None,
@@ -138,7 +192,7 @@ async fn find(ports: &Ports, policy: &Policy, row: &DomainRow) -> Found {
 async fn zone_of(
     ports: &Ports,
     policy: &Policy,
-    row: &DomainRow,
+    row: &Wish,
     provider: &mut Option<String>,
 ) -> Result<(String, Record), ProviderError> {
     let (policy, gate) = (policy.of(&row.ca), &*ports.lookout);

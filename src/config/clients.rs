@@ -155,9 +155,12 @@ impl<'a> Clients<'a> {
             }
         }
         // A domain that names none may be any provider's, and so may the record of an order.
+        let has_certificates = self.top.has("certificate");
         let brings_records = self.cas.values().flatten().any(|account| {
             let issuing = account.kind.issuing;
-            issuing.is_some_and(|kind| kind.validates_in_order)
+            issuing.is_some_and(|kind| {
+                kind.validates_in_order || has_certificates && kind.orders_bring_records
+            })
         });
         let auto = |client: &ClientSettings| {
             client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none())

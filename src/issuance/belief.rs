@@ -28,6 +28,10 @@ impl Progress {
                 order.ended_at = Some(now);
             }
             clamp(&mut order.ended_at, now, SKEW);
+            clamp(&mut order.looked_at, now, SKEW);
+            for record in &mut order.records {
+                clamp(&mut record.stood_at, now, SKEW);
+            }
             if !order.look_at_is_the_cas {
                 clamp(&mut order.look_at, now, PAUSE);
             }
@@ -69,6 +73,7 @@ mod tests {
                 submitted_at: some,
                 ended_at: some,
                 look_at: some,
+                looked_at: some,
                 ..Order::default()
             }),
             deployment: Some(Deployment {

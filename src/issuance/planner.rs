@@ -11,7 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::{Hold, Order, Progress, RecordState};
+use super::progress::{Hold, Order, Progress, Record, RecordState};
 use super::{OrderState, Wanted};
 
 /// The next thing to do.
@@ -181,6 +181,10 @@ impl Decision {
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
     let removal = progress.leftovers_at.unwrap_or(now);
+    if observed.wanted.is_none() && progress.order.as_ref().is_some_and(has_written) {
+        let why = "the configuration does not want the order whose records are in DNS";
+        return Decision::new(Step::Withdraw, now, why);
+    }
     if !progress.leftovers.is_empty() && (removal <= now || observed.is_fresh) {
         return Decision::new(
             Step::Withdraw,
@@ -294,8 +298,8 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
                 };
                 Decision::new(Step::Fetch, at, "the CA has issued the certificate")
             }
-            // A run asks first how the order stands: it may not want them any more.
-            _ if order.brings_records && !observed.is_fresh && !is_visible(order) => {
+            // The CA is asked first, and now and then: the order may not want them any more.
+            _ if !is_visible(order) && !observed.is_fresh && !is_overdue(order, now) => {
                 publication(order, retry)
             }
             state => {
@@ -343,11 +347,24 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
 }
 
 fn publication(order: &Order, retry: Timestamp) -> Decision {
+    let why = "the records of the order are not visible yet";
     Decision::new(
         Step::Publish,
         order.look_at.map_or(retry, |at| at.max(retry)),
-        "the records of the order are not visible yet",
+        order.pause.as_deref().unwrap_or(why),
     )
+}
+
+/// While the records of an order are not visible, the CA is asked after so long how it stands.
+const ASKED_MEANWHILE: SignedDuration = SignedDuration::from_mins(10);
+
+fn is_overdue(order: &Order, now: Timestamp) -> bool {
+    let last = order.looked_at.or(order.submitted_at);
+    last.is_some_and(|at| now.duration_since(at) > ASKED_MEANWHILE)
+}
+
+fn has_written(order: &Order) -> bool {
+    order.records.iter().any(Record::may_stand)
 }
 
 fn is_visible(order: &Order) -> bool {

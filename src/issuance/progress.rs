@@ -28,6 +28,12 @@ pub struct Progress {
     /// When their removal is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leftovers_at: Option<Timestamp>,
+    /// How often their removal failed in a row.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub leftovers_tries: u32,
+    /// Why one of them is still in DNS, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftovers_trouble: Option<String>,
     /// What a person must look at before anything is ordered again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -88,6 +94,14 @@ impl Progress {
         self
     }
 
+    /// Records that must leave DNS from now on, as soon as that may be.
+    pub fn leave_behind(&mut self, records: Vec<Record>) {
+        if !records.is_empty() {
+            self.leftovers.extend(records);
+            self.leftovers_at = None;
+        }
+    }
+
     /// The revocation that the CA refused, while the certificate still counts.
     pub fn refused_revocation(&self, now: Timestamp) -> Option<&Refusal> {
         let revocation = self.revocation.as_ref()?;
@@ -132,6 +146,9 @@ pub struct Order {
     /// Records that the order wants in DNS, and how far they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Record>,
+    /// Why they are not written yet, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<String>,
     /// The order that this one comes after: its keys, and whether it is a reissue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<After>,
@@ -164,6 +181,9 @@ pub struct Order {
     pub look_at_is_the_cas: bool,
     /// How often it was asked.
     pub looks: u32,
+    /// When it answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
     /// The certificate came, was checked, and lies in its version.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_fetched: bool,
@@ -191,12 +211,25 @@ impl Order {
         for _ in 0..self.looks.min(32) {
             span = (span * 3 / 2).min(SLOWEST);
         }
+        // The store keeps microseconds: what is due by its row must be due by itself.
+        let span = SignedDuration::from_secs(span.as_secs());
         now.saturating_add(span).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Takes its records out of it: those that may be in DNS, which must leave it. They are wanted
+    /// again when the order goes on.
+    pub fn give_up_records(&mut self) -> Vec<Record> {
+        let mut written = Vec::new();
+        for record in self.records.iter_mut().filter(|one| one.may_stand()) {
+            written.push(record.clone());
+            *record = record.afresh();
+        }
+        written
     }
 }
 
 /// A record of an order in DNS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The absolute name.
     pub owner: String,
@@ -209,13 +242,51 @@ pub struct Record {
     /// The provider that writes it, once one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Where it is written, if a person has made an alias of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// When its provider, or every name server, had it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood_at: Option<Timestamp>,
+    /// It stood there before this program came, and is not removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_foreign: bool,
+}
+
+impl Record {
+    /// The name that it is written at.
+    pub fn place(&self) -> &str {
+        self.at.as_deref().unwrap_or(&self.owner)
+    }
+
+    /// Whether it was written, or may have been.
+    pub fn may_stand(&self) -> bool {
+        self.provider.is_some() && self.state != RecordState::Removed
+    }
+
+    /// Whether it is an alias, which stands beside nothing else.
+    pub fn is_alias(&self) -> bool {
+        self.kind == "CNAME"
+    }
+
+    /// The same record, of which nothing is written.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            kind: self.kind.clone(),
+            data: self.data.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// How far a record of an order is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordState {
     /// It is about to be written.
+    #[default]
     Intended,
     /// It was written.
     Published,

@@ -120,6 +120,9 @@ pub struct CertificateView {
     /// What the deploy program said when it failed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy_error: Option<String>,
+    /// Why a record of an order that has come to its end is still in DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_left: Option<String>,
     /// Whether its files are kept by another machine.
     pub elsewhere: bool,
     /// Whether half of the time that a renewal has is over, and there is no new certificate.
@@ -198,6 +201,7 @@ impl CertificateView {
             .as_ref()
             .and_then(|one| one.trouble.clone());
         let failing = progress.trouble.is_some() || deploy_error.is_some();
+        let record_left = progress.leftovers_trouble.clone();
         let reason = match (&deploy_error, &progress.trouble, hold, refused) {
             (_, _, Some(hold), _) => hold.words.clone(),
             (_, _, _, Some(refused)) => {
@@ -205,7 +209,10 @@ impl CertificateView {
             }
             (Some(why), _, _, _) => format!("the deploy program failed: {why}"),
             (None, Some(why), _, _) => why.clone(),
-            (None, None, None, None) => decision.why.clone(),
+            (None, None, None, None) => match &record_left {
+                Some(why) => format!("a record of an order is still in DNS: {why}"),
+                None => decision.why.clone(),
+            },
         };
         let hint = match (hold, refused) {
             (Some(hold), _) => hold.hint.clone(),
@@ -236,7 +243,7 @@ impl CertificateView {
             },
             state,
             held: wanted.is_some() && held,
-            failing: wanted.is_some() && failing,
+            failing: wanted.is_some() && failing || record_left.is_some(),
             reason,
             hint,
             next: decision.step.as_str(),
@@ -258,6 +265,7 @@ impl CertificateView {
                 .and_then(|one| one.submitted_at),
             revoked_at: installed.and_then(|one| one.revoked_at),
             deploy_error,
+            record_left,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
             late,
             undeployed: progress.deployment.is_some(),
@@ -272,7 +280,8 @@ impl CertificateView {
             CertificateState::Expired | CertificateState::Missing | CertificateState::Revoked
         );
         let is_open = self.held || self.failing || self.late || self.next == Step::Prove.as_str();
-        self.state != CertificateState::Unmanaged && (is_bad || is_open)
+        let is_managed = self.state != CertificateState::Unmanaged;
+        is_managed && (is_bad || is_open) || self.record_left.is_some()
     }
 
     /// How much of its life is left.

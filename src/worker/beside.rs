@@ -1,7 +1,9 @@
-//! What the other clients of a domain have in DNS, or are about to write there.
+//! What the other clients of a domain, and the orders of certificates, have in DNS, or are about to
+//! write there.
 
 use jiff::Timestamp;
 
+use super::ordered::{Ordered, is_same};
 use crate::prevalidation::{Challenge, LedgerEntry, LedgerState, RecordType};
 
 /// What was read of them.
@@ -12,6 +14,9 @@ pub(super) struct Beside {
     pub(super) entries: Vec<LedgerEntry>,
     /// What they publish next.
     pub(super) wanted: Vec<Challenge>,
+    /// The records of orders at the names of the domain's records. Those that were there at an earlier
+    /// read stay here as going.
+    ordered: Vec<Ordered>,
 }
 
 impl Beside {
@@ -21,6 +26,41 @@ impl Beside {
         for entry in &mut self.entries {
             entry.state = LedgerState::Removed;
         }
+        for other in &mut self.ordered {
+            other.is_gone = true;
+        }
+    }
+
+    /// Takes in what orders have at the names of these entries.
+    pub(super) fn take_ordered(&mut self, ours: &[LedgerEntry], ordered: &[Ordered]) {
+        for other in ordered {
+            if !ours.iter().any(|entry| entry.owner == other.record.place()) {
+                continue;
+            }
+            let is_known = |known: &&mut Ordered| {
+                let is_its = known.certificate == other.certificate;
+                is_its && is_same(&known.record, &other.record)
+            };
+            match self.ordered.iter_mut().find(is_known) {
+                Some(known) => known.clone_from(other),
+                None => self.ordered.push(other.clone()),
+            }
+        }
+    }
+
+    /// Whether the order of a certificate has, or had at an earlier read, this TXT value.
+    pub(super) fn is_ordered(&self, owner: &str, octets: &[u8]) -> bool {
+        let is_it = |other: &Ordered| {
+            let record = &other.record;
+            record.place() == owner && !record.is_alias() && record.data.as_bytes() == octets
+        };
+        self.ordered.iter().any(is_it)
+    }
+
+    /// The record of an order that has the name of this entry for itself.
+    pub(super) fn order_in_the_way(&self, entry: &LedgerEntry) -> Option<&Ordered> {
+        let mut stand = self.ordered.iter().filter(|other| !other.is_gone);
+        stand.find(|other| other.excludes(entry))
     }
 
     /// Takes one of the other clients in: its open entries and what it publishes next.
@@ -40,7 +80,8 @@ impl Beside {
     pub(super) fn has(&self, entry: &LedgerEntry) -> bool {
         let ours = |other: &&LedgerEntry| other.state != LedgerState::Foreign;
         let mut ours = self.entries.iter().filter(ours);
-        ours.any(|other| other.is_same_data(entry))
+        let is_ordered = self.ordered.iter().any(|other| other.is_of(entry));
+        is_ordered || ours.any(|other| other.is_same_data(entry))
     }
 
     /// Whether the removal of this record by another client may be under way.
@@ -82,6 +123,8 @@ impl Beside {
             let stays = !matches!(other.state, LedgerState::Removing | LedgerState::Removed);
             stays && other.is_same_data(entry)
         });
-        by_another || self.wanted.iter().any(|challenge| entry.carries(challenge))
+        let mut ordered = self.ordered.iter();
+        let by_order = ordered.any(|one| !one.is_gone && !one.is_going && one.is_of(entry));
+        by_another || by_order || self.wanted.iter().any(|challenge| entry.carries(challenge))
     }
 }

@@ -70,7 +70,7 @@ pub async fn next_owner(
 }
 
 /// Where a record is written: at its owner, or where a person has made an alias of that name lead.
-async fn written_at(
+pub(in crate::worker) async fn written_at(
     policy: &Policy,
     lookout: &dyn Lookout,
     domain: &DomainName,

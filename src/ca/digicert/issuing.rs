@@ -40,6 +40,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     has_clients: true,
     // A DV product is: `Product::brings_records`.
     validates_in_order: false,
+    orders_bring_records: true,
     withdraws: true,
     wants_contact: false,
     takes_term: true,

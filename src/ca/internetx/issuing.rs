@@ -26,6 +26,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "internetx",
     has_clients: false,
     validates_in_order: true,
+    orders_bring_records: true,
     withdraws: true,
     wants_contact: true,
     takes_term: true,

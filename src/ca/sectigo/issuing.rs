@@ -33,6 +33,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "sectigo",
     has_clients: true,
     validates_in_order: false,
+    orders_bring_records: false,
     withdraws: true,
     wants_contact: false,
     takes_term: true,

@@ -32,6 +32,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "swisssign",
     has_clients: true,
     validates_in_order: false,
+    orders_bring_records: false,
     withdraws: false,
     wants_contact: false,
     takes_term: true,

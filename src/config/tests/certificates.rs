@@ -64,3 +64,27 @@ fn a_section_of_a_client_at_a_ca_that_has_none_is_refused() {
         "{faults:?}"
     );
 }
+
+#[test]
+fn a_provider_that_only_orders_may_use_is_not_said_to_be_unused() {
+    let folder = Folder::new();
+    let idle = "[provider.idle]\nkind = \"manual\"\n";
+    let digicert = GOOD
+        .replace("swisssign]", "digicert]")
+        .replace("swisssign\"", "digicert\"")
+        .replace(
+            "https://api.ra.swisssign.ch",
+            "https://www.digicert.com/services/v2",
+        )
+        .replace("user = \"MPKI0000001.AutoRAO\"\n", "");
+    for (text, expected) in [
+        (format!("{GOOD}{idle}{WWW}"), 1),
+        (format!("{digicert}{idle}"), 1),
+        (format!("{digicert}{idle}{WWW}"), 0),
+    ] {
+        let notices = folder.load(&text).unwrap().notices;
+        let unused = notices.iter().map(ToString::to_string);
+        let unused: Vec<_> = unused.filter(|said| said.contains("uses it")).collect();
+        assert_eq!(unused.len(), expected, "{text}: {unused:?}");
+    }
+}

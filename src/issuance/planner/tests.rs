@@ -306,7 +306,7 @@ fn records_of_an_order_are_asked_for_published_and_visible_before_it_is_submitte
         kind: "TXT".to_owned(),
         data: "x".to_owned(),
         state: RecordState::Published,
-        provider: None,
+        ..Default::default()
     }];
     assert_eq!(step(&progress), Step::Publish);
     progress.order.as_mut().unwrap().records[0].state = RecordState::Visible;
@@ -320,7 +320,7 @@ fn records_that_the_ca_names_with_the_order_are_published_and_a_run_asks_first()
         kind: "TXT".to_owned(),
         data: "x".to_owned(),
         state: RecordState::Intended,
-        provider: None,
+        ..Default::default()
     };
     let mut progress = Progress {
         order: Some(Order {

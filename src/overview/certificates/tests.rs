@@ -202,6 +202,11 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
             true,
         ),
         (
+            "record left",
+            fresh(&|one| one.leftovers_trouble = Some("refused".to_owned())),
+            true,
+        ),
+        (
             "failing",
             fresh(&|one| one.trouble = Some("no answer".to_owned())),
             true,

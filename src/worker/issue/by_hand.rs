@@ -206,8 +206,8 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
                     ));
                 }
             }
-            if let Some(mut open) = progress.order.take() {
-                progress.leftovers.append(&mut open.records);
+            if let Some(open) = progress.order.take() {
+                progress.leave_behind(open.records);
             }
             (progress.hold, progress.again) = (None, true);
         }

@@ -14,10 +14,10 @@ impl Task<'_> {
     pub(super) async fn perform(&mut self, step: Step) -> Result<(), StoreError> {
         match step {
             Step::Key => self.make_key().await,
-            Step::Preflight => self.preflight().await,
+            Step::Preflight => return self.preflight().await,
             Step::Submit => return self.submit().await,
             Step::Find => self.find().await,
-            Step::Look => self.look().await,
+            Step::Look => return self.look().await,
             Step::Fetch => self.fetch().await,
             Step::Install => self.install().await,
             Step::Deploy => self.deploy().await,
@@ -25,7 +25,7 @@ impl Task<'_> {
             Step::Confirm => self.confirm().await,
             Step::Challenge => self.challenge().await,
             Step::Publish => return self.publish().await,
-            Step::Withdraw => self.withdraw().await,
+            Step::Withdraw => return self.withdraw().await,
             Step::Rest | Step::Held | Step::Prove => {}
         }
         Ok(())

@@ -9,6 +9,7 @@ mod deaths;
 mod machines;
 mod records;
 mod renewals;
+mod stands;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};

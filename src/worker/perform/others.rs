@@ -14,9 +14,10 @@ impl Task {
     pub(super) fn others_in(&self, rrset: &TxtRrset) -> usize {
         let ours = |octets: &[u8]| {
             let mut ours = self.observed.ledger.iter().chain(&self.beside.entries);
-            ours.any(|entry| {
+            let is_proof = ours.any(|entry| {
                 entry.state != LedgerState::Foreign && entry.value.as_bytes() == octets
-            })
+            });
+            is_proof || self.beside.is_ordered(&rrset.owner, octets)
         };
         let others = rrset.records.iter();
         others.filter(|record| !ours(&record.joined())).count()
@@ -28,7 +29,8 @@ impl Task {
         let ledger = &self.observed.ledger;
         let ours = |octets: &[u8]| {
             let mut ours = ledger.iter().chain(&self.beside.entries);
-            ours.any(|entry| entry.value.as_bytes() == octets)
+            let is_proof = ours.any(|entry| entry.value.as_bytes() == octets);
+            is_proof || self.beside.is_ordered(&receipt.before.owner, octets)
         };
         let found = receipt
             .before

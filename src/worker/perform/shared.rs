@@ -5,11 +5,12 @@
 //! two that mean to write and to remove the same record at the same moment, one knows of the other.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::Worker;
+use super::super::ordered::ordered;
 use super::super::task::Task;
 use crate::prevalidation::{Challenge, DomainName, LedgerEntry, LedgerState, Step, next_step};
 use crate::store::{DomainRow, StoreError};
@@ -45,7 +46,23 @@ impl Worker {
                 task.beside.take(&entries, wanted.as_ref());
             }
         }
+        if self.reads_orders() && !tasks.is_empty() {
+            let ordered = ordered(self.ports.store.orders().certificates().await?);
+            for task in &mut tasks {
+                task.beside.take_ordered(&task.observed.ledger, &ordered);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether orders may have records in DNS beside those of proofs.
+    fn reads_orders(&self) -> bool {
+        let mut issuing = self
+            .ports
+            .cas
+            .values()
+            .filter_map(|ca| Arc::clone(ca).issuing());
+        issuing.any(|ca| ca.kind().orders_bring_records)
     }
 
     /// The record that a row publishes next; none while it waits for a person.
@@ -81,6 +98,15 @@ impl Worker {
                     let text = format!(
                         "another client of the domain has a {} at {}: its turn comes first",
                         other.kind, other.owner
+                    );
+                    return Some((NEEDED_AGAIN, Some(text)));
+                }
+                if let Some(other) = task.beside.order_in_the_way(entry) {
+                    let (name, record) = (&other.certificate, &other.record);
+                    let text = format!(
+                        "the order of certificate {name} has a {} at {}: its turn comes first",
+                        record.kind,
+                        record.place()
                     );
                     return Some((NEEDED_AGAIN, Some(text)));
                 }
@@ -158,5 +184,5 @@ impl Task {
 
 fn stays(entry: &LedgerEntry) -> String {
     let (kind, value) = (entry.kind, &entry.value);
-    format!("{kind} {value} stays: the domain needs it at another client")
+    format!("{kind} {value} stays: the domain needs it at another client, or for an order")
 }

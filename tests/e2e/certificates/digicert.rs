@@ -8,21 +8,21 @@ use crate::e2e::digicert::{DAY, KEY, ORGANISATION, Site};
 use crate::e2e::world::Ran;
 
 const ORDER: &str = "POST /order/certificate/ssl_basic";
-const OV: &str = "Basic OV";
-const DV: &str = "GeoTrust Standard DV";
+pub(super) const OV: &str = "Basic OV";
+pub(super) const DV: &str = "GeoTrust Standard DV";
 
-struct Office {
-    server: NameServer,
-    site: Site,
+pub(super) struct Office {
+    pub(super) server: NameServer,
+    pub(super) site: Site,
 }
 
 impl Office {
     /// The domain `alpha.test` is the organisation's; `beta.test` is nobody's at DigiCert.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with("")
     }
 
-    fn with(more: &str) -> Self {
+    pub(super) fn with(more: &str) -> Self {
         let zones = ["alpha.test", "beta.test"].map(|zone| Zone::new(zone, ""));
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
         let site = Site::new(&server, more);
@@ -30,7 +30,7 @@ impl Office {
     }
 
     /// One certificate of a product with these lines.
-    fn setup(&self, product: &str, lines: &str) -> Setup {
+    pub(super) fn setup(&self, product: &str, lines: &str) -> Setup {
         let mut setup = self.site.setup(&self.server, &["alpha.test"]);
         let beta = ("beta.test".to_owned(), vec![self.server.address()]);
         setup.name_servers.extend([beta]);
@@ -43,13 +43,13 @@ impl Office {
     }
 
     /// The same, and its domain is proven already.
-    fn proven(&self, product: &str, lines: &str) -> Setup {
+    pub(super) fn proven(&self, product: &str, lines: &str) -> Setup {
         let setup = self.setup(product, lines);
         self.site.cc.prove("alpha.test", DAY);
         setup
     }
 
-    fn run(&self, setup: &Setup, wait: &str) -> Ran {
+    pub(super) fn run(&self, setup: &Setup, wait: &str) -> Ran {
         self.site.world.run(setup, &["run", "--wait", wait])
     }
 
@@ -58,7 +58,7 @@ impl Office {
         folder.join("www/current").join(file)
     }
 
-    fn verifies(&self, host: &str) {
+    pub(super) fn verifies(&self, host: &str) {
         let root = self.site.world.path("root.pem");
         std::fs::write(&root, self.site.cc.root_pem()).unwrap();
         verify(&root, &self.file("chain.pem"), &self.file("cert.pem"), host);
@@ -73,7 +73,7 @@ impl Office {
         });
     }
 
-    fn orders(&self) -> usize {
+    pub(super) fn orders(&self) -> usize {
         self.site.cc.orders().len()
     }
 

@@ -12,7 +12,7 @@ use crate::ca::issuing::{
 };
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
-use crate::issuance::progress::{HoldKind, Order};
+use crate::issuance::progress::{HoldKind, Order, Record, RecordState};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 use crate::worker::reference_fact;
@@ -178,11 +178,9 @@ impl Task<'_> {
         self.progress().order.as_mut()
     }
 
-    pub(super) async fn preflight(&mut self) {
-        let (ca, intent) = match self.call().await {
-            Ok(Some(call)) => call,
-            Ok(None) => return,
-            Err(error) => return self.failed(error.to_string(), None),
+    pub(super) async fn preflight(&mut self) -> Result<(), StoreError> {
+        let Some((ca, intent)) = self.call().await? else {
+            return Ok(());
         };
         let name = self.ca_of_order();
         match ca.preflight(&intent).await {
@@ -191,6 +189,12 @@ impl Task<'_> {
                 self.answered(&name);
                 for warning in &found.warnings {
                     self.say("warning", warning.clone());
+                }
+                if found.product.brings_records
+                    && let Some(why) = self.lacks_provider(intent.subject.names()).await?
+                {
+                    self.not_bought(&why);
+                    return Ok(());
                 }
                 let product = match found.product.reference.is_empty() {
                     true => intent.product,
@@ -203,6 +207,7 @@ impl Task<'_> {
             }
             Err(error) => self.refused(&name, &error),
         }
+        Ok(())
     }
 
     /// The one step that costs money. Its intent is stored before; a call without an answer is
@@ -335,14 +340,16 @@ impl Task<'_> {
         self.end(words);
     }
 
-    pub(super) async fn look(&mut self) {
+    pub(super) async fn look(&mut self) -> Result<(), StoreError> {
         let Some(order) = self.row.progress.order.clone() else {
-            return;
+            return Ok(());
         };
-        let Some(key) = key_of(&order) else { return };
+        let Some(key) = key_of(&order) else {
+            return Ok(());
+        };
         let name = self.ca_of_order();
         let Some(ca) = self.issuer_port(&name) else {
-            return;
+            return Ok(());
         };
         if has_records_to_check(&order)
             && let Err(error) = ca.check_records(&key).await
@@ -354,6 +361,9 @@ impl Task<'_> {
             Ok(shown) => {
                 self.answered(&name);
                 self.saw(&shown);
+                // One that brings its records names them while it wants them.
+                let wants = !order.brings_records || !shown.challenges.is_empty();
+                self.see_records(wants && shown.state.is_open()).await?;
             }
             Err(error) if error.failure == Failure::NotFound => {
                 self.end(format!(
@@ -363,6 +373,7 @@ impl Task<'_> {
             }
             Err(error) => self.unread(&name, &error),
         }
+        Ok(())
     }
 
     /// A question that brought no answer: it is asked again, whatever the CA says of it.
@@ -391,12 +402,20 @@ impl Task<'_> {
             Some(at) if at > now => Some(at),
             _ => Some(own),
         };
-        order.looks += 1;
+        (order.looks, order.looked_at) = (order.looks + 1, Some(now));
         if shown.paid_until.is_some() {
             order.paid_until = shown.paid_until;
         }
         if order.brings_records {
             self.wants_records(&shown.challenges);
+        }
+        let is_visible = |record: &Record| record.state == RecordState::Visible;
+        if let Some(order) = self
+            .order()
+            .filter(|one| !one.records.iter().all(is_visible))
+        {
+            // They come next.
+            order.look_at = None;
         }
         let words = match &shown.words {
             Some(words) => format!("{}: {}: {words}", shown.key, shown.state),
@@ -409,7 +428,8 @@ impl Task<'_> {
             let progress = self.progress();
             if let Some(order) = progress.order.as_mut() {
                 order.look_at = None;
-                progress.leftovers.append(&mut order.records);
+                let records = std::mem::take(&mut order.records);
+                progress.leave_behind(records);
             }
             return self.say("issued", words);
         }
@@ -421,8 +441,8 @@ impl Task<'_> {
     /// The order came to an end without a certificate. A person decides whether another is ordered.
     fn end(&mut self, words: String) {
         let progress = self.progress();
-        if let Some(mut order) = progress.order.take() {
-            progress.leftovers.append(&mut order.records);
+        if let Some(order) = progress.order.take() {
+            progress.leave_behind(order.records);
         }
         progress.again = false;
         let hint = format!(

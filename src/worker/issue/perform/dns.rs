@@ -1,26 +1,26 @@
 //! Records that an order brings with it: asked for, published before the order is made, removed
 //! when it has come to its end. What is remembered of them is written before a zone is.
 
+mod beside;
+mod publish;
+mod rehearse;
+mod withdraw;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use prevalidate_providers::{Provider, ProviderError, Record as DnsRecord};
-use std::sync::Arc;
+use prevalidate_providers::{ErrorKind, Provider, ProviderError, Record as DnsRecord};
 
 use super::super::task::Task;
-use crate::issuance::progress::{HoldKind, Order, Record, RecordState};
-use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
-use crate::propagation::{Question, Wanted};
+use crate::issuance::progress::{Order, Record, RecordState};
+use crate::prevalidation::{Challenge, ChallengeData, DomainName, Policy, RecordName};
+use crate::propagation::{Lookout, Question, Wanted};
 use crate::store::StoreError;
-use crate::worker::crashpoint::reach;
-use crate::worker::memory::with_memory;
-use crate::worker::route::route;
+use crate::worker::place::{route_owner, written_at};
 
-/// Between two looks at name servers that do not have the record yet.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-
-/// After a removal that failed.
-const REMOVE_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+/// A record that was seen so recently is not looked for again.
+const SEEN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Task<'_> {
     /// Asks the CA which records the order wants.
@@ -70,89 +70,82 @@ impl Task<'_> {
             .filter(|one| !is_in(one, &kept))
             .collect();
         order.records = [kept, fresh.clone()].concat();
-        if !fresh.is_empty() {
-            order.look_at = None;
-        }
-        progress.leftovers.extend(gone);
+        progress.leave_behind(gone);
         self.say_challenges(&fresh);
     }
 
-    /// Writes the records, and looks whether every name server has them.
-    pub(super) async fn publish(&mut self) -> Result<(), StoreError> {
-        let Some(order) = self.row.progress.order.clone() else {
+    /// Looks whether the records of an open order are still there. What is not is written again, as
+    /// long as the CA wants it: `wants`.
+    pub(super) async fn see_records(&mut self, wants: bool) -> Result<(), StoreError> {
+        let Some(order) = self.row.progress.order.clone().filter(|_| wants) else {
             return Ok(());
         };
-        let mut is_all = true;
+        let now = self.now();
         for (at, record) in order.records.iter().enumerate() {
+            let is_fresh = |seen| now.duration_since(seen) <= SEEN;
+            let is_seen = record.stood_at.is_some_and(is_fresh);
             let Some(domain) = domain_of(record, &order.names) else {
-                let words = format!(
-                    "the CA wants a record at {}, which is below no name of the order",
-                    record.owner
-                );
-                self.hold(HoldKind::Refused, words, None);
-                return Ok(());
+                continue;
             };
-            if record.state == RecordState::Intended {
-                let named = self.named_provider(&domain).await?;
-                let (name, provider) = match self.provider(&domain, named.as_deref()).await {
-                    Ok(found) => found,
-                    Err(error) => {
-                        self.failed(error.to_string(), None);
-                        return Ok(());
-                    }
-                };
-                if let Some(order) = self.progress().order.as_mut() {
-                    order.records[at].provider = Some(name.clone());
-                }
-                self.commit().await?;
-                let wanted = [in_dns(record)];
-                let asked = provider.ensure_present(&wanted);
-                let answers =
-                    with_memory(&*self.issuer.ports.store, &name, &*provider, asked).await;
-                reach("order-record-done");
-                match answers.into_iter().next() {
-                    Some(Ok(_)) => {
-                        self.say(
-                            "published",
-                            format!("{} {} by {name}", record.owner, record.kind),
-                        );
-                        if let Some(order) = self.progress().order.as_mut() {
-                            order.records[at].state = RecordState::Published;
-                        }
-                        self.commit().await?;
-                    }
-                    Some(Err(error)) => {
-                        self.failed(format!("{}: {error}", record.owner), None);
-                        return Ok(());
-                    }
-                    None => {
-                        self.failed(format!("{}: the provider said nothing", record.owner), None);
-                        return Ok(());
-                    }
-                }
-            }
-            if record.state == RecordState::Visible {
+            if record.may_stand() && self.withdrawn(&domain).await?.is_some() {
+                self.take_out(at);
                 continue;
             }
-            match self.is_visible(record, &domain).await {
-                Ok(()) => {
-                    self.say("visible", record.owner.clone());
-                    if let Some(order) = self.progress().order.as_mut() {
-                        order.records[at].state = RecordState::Visible;
-                    }
-                }
-                Err(_) => is_all = false,
+            if record.state != RecordState::Visible || is_seen {
+                continue;
+            }
+            let is_there = self.is_visible(record, &domain).await.is_ok();
+            let Some(order) = self.progress().order.as_mut() else {
+                return Ok(());
+            };
+            let known = &mut order.records[at];
+            known.stood_at = is_there.then_some(now);
+            if !is_there {
+                (known.state, order.look_at) = (RecordState::Published, None);
             }
         }
-        let now = self.now();
-        if let Some(order) = self.progress().order.as_mut() {
-            order.look_at = match is_all {
-                true => None,
-                false => now.saturating_add(LOOK_AGAIN).ok(),
-            };
-        }
-        self.stepped();
         Ok(())
+    }
+
+    /// A record leaves DNS, and is written again when its domain may be written.
+    fn take_out(&mut self, at: usize) {
+        let progress = self.progress();
+        let Some(order) = progress.order.as_mut() else {
+            return;
+        };
+        let afresh = order.records[at].afresh();
+        let written = std::mem::replace(&mut order.records[at], afresh);
+        progress.leave_behind(vec![written]);
+    }
+
+    /// What is decided for the CA of the order.
+    fn terms(&self) -> &Policy {
+        self.issuer.policy.of(&self.ca_of_order())
+    }
+
+    fn lookout(&self) -> Result<&Arc<dyn Lookout>, ProviderError> {
+        let lookout = self.issuer.ports.lookout.as_ref();
+        lookout.ok_or_else(|| unfit("no gate is configured"))
+    }
+
+    /// Where the record is written, and by which provider: at its name, or where a person has made
+    /// an alias of that name lead.
+    async fn place(
+        &self,
+        domain: &DomainName,
+        owner: RecordName,
+        is_text: bool,
+    ) -> Result<(RecordName, String, Arc<dyn Provider>), ProviderError> {
+        let (ports, lookout) = (&self.issuer.ports, &**self.lookout()?);
+        let place = written_at(self.terms(), lookout, domain, owner, is_text).await?;
+        let named = self.named_provider(domain).await;
+        let named = named.map_err(|error| unfit(&error.to_string()))?;
+        let named = named.as_deref();
+        let name = route_owner(&ports.providers, lookout, domain, &place, named).await?;
+        match ports.providers.get(&name).cloned() {
+            Some(provider) => Ok((place, name, provider)),
+            None => Err(unfit(&format!("there is no [provider.{name}]"))),
+        }
     }
 
     /// The provider that the configuration names for the domain, where the client keeps it.
@@ -164,40 +157,17 @@ impl Task<'_> {
         Ok(rows.into_iter().find_map(|row| row.provider))
     }
 
-    async fn provider(
-        &self,
-        domain: &DomainName,
-        named: Option<&str>,
-    ) -> Result<(String, Arc<dyn Provider>), ProviderError> {
-        let ports = &self.issuer.ports;
-        let unfit =
-            |words: &str| ProviderError::new(prevalidate_providers::ErrorKind::Settings, words);
-        let lookout = ports
-            .lookout
-            .as_ref()
-            .ok_or_else(|| unfit("no gate is configured"))?;
-        let name = route(&ports.providers, &**lookout, domain, named).await?;
-        let provider = ports.providers.get(&name).cloned();
-        provider
-            .map(|one| (name, one))
-            .ok_or_else(|| unfit("there is no such provider"))
-    }
-
     async fn is_visible(&self, record: &Record, domain: &DomainName) -> Result<(), String> {
-        let lookout = self
-            .issuer
-            .ports
-            .lookout
-            .as_ref()
-            .ok_or("no gate is configured")?;
+        let lookout = self.lookout().map_err(|error| error.message)?;
         let owner = RecordName::parse(&record.owner)?;
-        let wanted = match record.kind.as_str() {
-            "CNAME" => Wanted::Cname(&record.data),
-            _ => Wanted::Txt(&record.data),
+        let wanted = match record.is_alias() {
+            true => Wanted::Cname(&record.data),
+            false => Wanted::Txt(&record.data),
         };
         let question = Question {
             owner: Some(&owner),
             wanted,
+            follow_aliases: self.terms().follow_aliases,
             published_for: Duration::ZERO,
             ..Question::new(domain, "")
         };
@@ -207,47 +177,17 @@ impl Task<'_> {
             false => Err(verdict.cause),
         }
     }
+}
 
-    /// Removes the records of orders that have come to their end.
-    pub(super) async fn withdraw(&mut self) {
-        let now = self.now();
-        let mut left = Vec::new();
-        for record in self.row.progress.leftovers.clone() {
-            let provider = record.provider.as_ref();
-            let provider = provider
-                .and_then(|name| self.issuer.ports.providers.get(name))
-                .cloned();
-            let answer = match (&record.provider, provider) {
-                // It was never written.
-                (None, _) => Ok(()),
-                (Some(name), None) => Err(format!(
-                    "provider `{name}` is no longer in the configuration"
-                )),
-                (Some(_), Some(provider)) => match provider
-                    .ensure_absent(&[in_dns(&record)])
-                    .await
-                    .into_iter()
-                    .next()
-                {
-                    Some(Ok(_)) => Ok(()),
-                    Some(Err(error)) => Err(error.to_string()),
-                    None => Err("the provider said nothing".to_owned()),
-                },
-            };
-            match answer {
-                Ok(()) => self.say("removed", format!("{} {}", record.owner, record.kind)),
-                Err(why) => {
-                    self.say("removal-failed", format!("{}: {why}", record.owner));
-                    left.push(record);
-                }
-            }
-        }
-        let progress = self.progress();
-        progress.leftovers_at = match left.is_empty() {
-            true => None,
-            false => now.saturating_add(REMOVE_AGAIN).ok(),
-        };
-        progress.leftovers = left;
+fn unfit(words: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Settings, words)
+}
+
+/// What a provider said, with what to do.
+fn in_words(error: &ProviderError) -> String {
+    match &error.hint {
+        Some(hint) => format!("{} ({hint})", error.message),
+        None => error.message.clone(),
     }
 }
 
@@ -261,20 +201,12 @@ fn wished(challenge: &Challenge) -> Record {
         owner: challenge.owner.as_str().to_owned(),
         kind: kind.to_owned(),
         data,
-        state: RecordState::Intended,
-        provider: None,
+        ..Record::default()
     }
 }
 
 fn is_same(one: &Record, other: &Record) -> bool {
-    let told = |record: &Record| {
-        (
-            record.owner.clone(),
-            record.kind.clone(),
-            record.data.clone(),
-        )
-    };
-    told(one) == told(other)
+    (&one.owner, &one.kind, &one.data) == (&other.owner, &other.kind, &other.data)
 }
 
 /// Whether the CA has to be told that the records of an order are there.
@@ -285,9 +217,9 @@ pub(super) fn has_records_to_check(order: &Order) -> bool {
 }
 
 fn in_dns(record: &Record) -> DnsRecord {
-    match record.kind.as_str() {
-        "CNAME" => DnsRecord::cname(&record.owner, &record.data),
-        _ => DnsRecord::txt(&record.owner, &record.data),
+    match record.is_alias() {
+        true => DnsRecord::cname(record.place(), &record.data),
+        false => DnsRecord::txt(record.place(), &record.data),
     }
 }
 

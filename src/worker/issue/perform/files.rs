@@ -125,8 +125,8 @@ impl Task<'_> {
         self.say("key", format!("version {version:04}"));
         let progress = self.progress();
         (progress.hold, progress.again) = (None, false);
-        if let Some(before) = progress.order.as_mut() {
-            progress.leftovers.append(&mut before.records);
+        if let Some(before) = progress.order.take() {
+            progress.leave_behind(before.records);
         }
         progress.order = Some(Order {
             ca,

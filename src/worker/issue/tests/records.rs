@@ -11,7 +11,7 @@ use crate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWant
 
 /// A gate that sees what is in the zones.
 #[derive(Debug)]
-struct Gate(MemoryZones);
+pub(super) struct Gate(pub(super) MemoryZones);
 
 #[async_trait]
 impl Lookout for Gate {
@@ -29,7 +29,11 @@ impl Lookout for Gate {
 }
 
 /// A certificate for a name of a zone, and the job that writes the zone.
-async fn office(world: &World, zones: &MemoryZones, in_order: bool) -> (Issuer, Certificate) {
+pub(super) async fn office(
+    world: &World,
+    zones: &MemoryZones,
+    in_order: bool,
+) -> (Issuer, Certificate) {
     let domain = DomainName::from_a_labels("example.ch").unwrap();
     let by = Counts::Published;
     world.ca.change(|ca| {
@@ -48,7 +52,7 @@ async fn office(world: &World, zones: &MemoryZones, in_order: bool) -> (Issuer, 
     (job(world, zones, &one), one)
 }
 
-fn job(world: &World, zones: &MemoryZones, one: &Certificate) -> Issuer {
+pub(super) fn job(world: &World, zones: &MemoryZones, one: &Certificate) -> Issuer {
     let mut issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, vec![one.clone()]);
     let provider = Arc::new(MemoryProvider::new(zones.clone())) as Arc<dyn Provider>;
     issuer.ports.providers = BTreeMap::from([("memory".to_owned(), provider)]);
@@ -56,7 +60,7 @@ fn job(world: &World, zones: &MemoryZones, one: &Certificate) -> Issuer {
     issuer
 }
 
-async fn go(world: &World, issuer: &Issuer, seconds: i64) {
+pub(super) async fn go(world: &World, issuer: &Issuer, seconds: i64) {
     let over = CancellationToken::new();
     over.cancel();
     let deadline = world.clock.now() + SignedDuration::from_secs(seconds);
