@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod belief;
+pub mod duplicate;
 pub mod planner;
 pub mod progress;
 pub mod wanted;

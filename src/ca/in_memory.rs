@@ -24,6 +24,7 @@ pub static KIND: Kind = Kind {
     has_clients: true,
     validates_in_order: false,
     orders_bring_records: true,
+    duplicates: true,
     withdraws: true,
     wants_contact: false,
     takes_term: true,

@@ -108,6 +108,8 @@ pub struct Kind {
     pub validates_in_order: bool,
     /// Whether the orders of some product, at least, want records of their own in DNS.
     pub orders_bring_records: bool,
+    /// Whether an order can have several certificates at a time, with a key each.
+    pub duplicates: bool,
     /// Whether an order can be cancelled.
     pub withdraws: bool,
     /// Whether an order names a contact of the CA's.
@@ -269,6 +271,8 @@ pub enum Succession {
     Renewal,
     /// Another certificate with another key within the same period.
     Reissue,
+    /// Another certificate beside that of the order, with another key, where [`Kind::duplicates`].
+    Duplicate,
 }
 
 /// A person whom a CA asks about orders. Their data are told to the CA and nobody else.

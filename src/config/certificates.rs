@@ -18,6 +18,7 @@ use crate::ca::ClientSelector;
 use crate::ca::csr::{Csr, KeyKind as CsrKey};
 use crate::ca::issuing::{Contact, Subject};
 use crate::certificates::{Access, KeyKind};
+use crate::config::fault::nearest;
 use crate::issuance::Lead;
 
 /// Where certificates are kept, unless the configuration says otherwise.
@@ -34,6 +35,7 @@ pub(super) const CERTIFICATE: Schema = Schema {
         "ca",
         "client",
         "product",
+        "duplicate_of",
         "names",
         "key",
         "csr",
@@ -94,6 +96,8 @@ pub struct CertificateSettings {
     pub client: Option<ClientSelector>,
     /// The product: its name at the CA, or the CA's key for it.
     pub product: String,
+    /// The `[[certificate]]` whose order it shares, with a key of its own.
+    pub duplicate_of: Option<String>,
     /// For what it is.
     pub subject: Subject,
     /// The key.
@@ -153,7 +157,11 @@ impl CertificateSettings {
             KeySettings::Made(kind) => kind.as_str(),
             KeySettings::Request(_, fingerprint) => fingerprint,
         };
-        [self.ca.as_str(), &client, &self.product, &subject, key].join("\n")
+        let print = [self.ca.as_str(), &client, &self.product, &subject, key].join("\n");
+        match &self.duplicate_of {
+            Some(first) => format!("{print}\nduplicate of {first}"),
+            None => print,
+        }
     }
 
     /// Its names, for people: DNS names, or the mail address.
@@ -203,10 +211,62 @@ pub(super) fn read(
             section.fault("name", "stands in another [[certificate]] already");
         }
     }
+    for section in top.tables("certificate", &CERTIFICATE) {
+        duplicate(&section, cas, &certificates);
+    }
     CertificatesSettings {
         directory,
         certificates,
         contacts,
+    }
+}
+
+/// A duplicate shares the order of another certificate of the file, at a CA that makes duplicates.
+fn duplicate(
+    section: &Section<'_>,
+    cas: &BTreeMap<String, Option<CaSettings>>,
+    certificates: &[CertificateSettings],
+) {
+    const KEY: &str = "duplicate_of";
+    let (Some(text), Some(name)) = (section.text(KEY), section.text("name")) else {
+        return;
+    };
+    let of_name = |name: &str| certificates.iter().find(|one| one.name == name);
+    let Some(first) = of_name(text) else {
+        let names = certificates.iter().map(|one| one.name.as_str());
+        let hint = nearest(text, names).map(|meant| format!("did you mean \"{meant}\"?"));
+        let (line, key) = (section.line_of(KEY), section.key(KEY));
+        let words = "there is no [[certificate]] of this name";
+        return section.reader.absent(line, &key, words, hint);
+    };
+    let Some(own) = of_name(name) else {
+        return;
+    };
+    let account = cas.get(&own.ca).and_then(Option::as_ref);
+    let issuing = account.and_then(|account| account.kind.issuing);
+    let is_other =
+        (&first.ca, &first.client, &first.product) != (&own.ca, &own.client, &own.product);
+    for (is_wrong, words) in [
+        (
+            issuing.is_some_and(|kind| !kind.duplicates),
+            "this kind of CA makes no duplicates of a certificate here: leave it out",
+        ),
+        (
+            first.duplicate_of.is_some(),
+            "is a duplicate itself, or the same certificate: name the first one",
+        ),
+        (
+            is_other,
+            "must have the same `ca`, `client` and `product`: it shares the order",
+        ),
+        (
+            own.reuse_key,
+            "makes a new key at each renewal: leave `reuse_key` out",
+        ),
+    ] {
+        if is_wrong {
+            section.fault(KEY, words);
+        }
     }
 }
 

@@ -306,6 +306,9 @@ pub struct After {
     pub certificate: Option<String>,
     /// Within the paid period, and not for the next one.
     pub is_reissue: bool,
+    /// Beside its certificate, with another key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_duplicate: bool,
 }
 
 /// A certificate in the place that servers read.

@@ -262,7 +262,15 @@ impl Issuer {
             proofs: &proofs,
             is_fresh,
         };
-        Ok(next_step(observed, now))
+        let decision = next_step(observed, now);
+        let first = match certificate {
+            Some(certificate) => self.first(certificate, now).await?,
+            None => None,
+        };
+        Ok(match first {
+            Some(first) => first.decide(&row.progress, decision, now),
+            None => decision,
+        })
     }
 
     fn live(&self, row: &CertificateRow, certificate: Option<&Certificate>) -> Live {

@@ -1,6 +1,7 @@
 //! The adapter against the sandbox: every switch of it.
 
 mod access;
+mod duplicates;
 mod issuing;
 mod lists;
 mod names;

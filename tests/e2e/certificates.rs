@@ -4,6 +4,7 @@
 mod autodns;
 mod deaths;
 mod digicert;
+mod duplicates;
 mod dv;
 mod ended;
 mod internetx;

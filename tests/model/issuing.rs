@@ -114,6 +114,7 @@ impl World {
                 ClientSelector::Reference(CLIENT.to_owned()),
             )),
             product: "Memory SSL".to_owned(),
+            duplicate_of: None,
             validates_in_order: true,
             subject: Subject::Names(vec!["www.example.ch".to_owned()]),
             key: KeySource::Made(KeyKind::EcdsaP256),

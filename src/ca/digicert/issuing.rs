@@ -7,6 +7,7 @@
 //! advance. A DV product is validated by a random value of the order, which `look` names: it is no
 //! value of the domain's.
 
+mod duplicate;
 mod find;
 mod products;
 mod reissue;
@@ -41,6 +42,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     // A DV product is: `Product::brings_records`.
     validates_in_order: false,
     orders_bring_records: true,
+    duplicates: true,
     withdraws: true,
     wants_contact: false,
     takes_term: true,
@@ -116,16 +118,21 @@ impl Issuing for DigiCert {
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
         let prepared = self.prepared(intent).await.map_err(before_the_call)?;
         let anew = ["order", "certificate", &prepared.of];
-        let reissue = ["order", "certificate", &prepared.of, "reissue"];
-        let (verb, path): (_, &[&str]) = match prepared.is_reissue {
-            false => ("order", &anew),
-            true => ("reissue", &reissue),
+        let verb = prepared.verb;
+        let another = ["order", "certificate", &prepared.of, verb];
+        let path: &[&str] = match verb {
+            "order" => &anew,
+            _ => &another,
         };
         let mut call = Call::new(Kind::Order, verb, clean(&intent.tag), path);
         call.body = Body::Json(prepared.body);
         let answer = self.order_call(&call).await?;
         let made = self.json(&call, &answer)?.value;
-        request::submitted(&made, prepared.old).ok_or_else(|| {
+        let order = match verb {
+            "duplicate" => duplicate::made(intent, &made),
+            _ => request::submitted(&made, prepared.old),
+        };
+        order.ok_or_else(|| {
             let why = "the answer names no order (`id`)";
             self.http.error(Failure::Malformed, &call, why)
         })
@@ -138,6 +145,9 @@ impl Issuing for DigiCert {
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
         if let Some(request) = revoke::request_of(key) {
             return self.revocation_request(key, request).await;
+        }
+        if let Some(public_key) = duplicate::wanted_key(key) {
+            return self.look_at_duplicate(key, &public_key).await;
         }
         let details = self.order_details("read the order", key).await?;
         let order = reissue::with_request(self.seen(key, &details)?, &details);
@@ -249,7 +259,8 @@ struct Prepared {
     /// The product, or the order that is reissued.
     of: String,
     body: Value,
-    is_reissue: bool,
+    /// `order`, `reissue` or `duplicate`.
+    verb: &'static str,
     /// The certificate that gives way to the new one.
     old: Option<String>,
 }
@@ -395,6 +406,18 @@ impl DigiCert {
         };
         if let Some(Predecessor {
             key,
+            way: Succession::Duplicate,
+        }) = &intent.after
+        {
+            return Ok(Prepared {
+                of: key.reference.clone(),
+                body: content.reissue(intent),
+                verb: "duplicate",
+                old: None,
+            });
+        }
+        if let Some(Predecessor {
+            key,
             way: Succession::Reissue,
         }) = &intent.after
         {
@@ -402,14 +425,14 @@ impl DigiCert {
             return Ok(Prepared {
                 of: key.reference.clone(),
                 body: content.reissue(intent),
-                is_reissue: true,
+                verb: "reissue",
                 old: wire::certificate_id(&before),
             });
         }
         Ok(Prepared {
             of: offer.id.clone(),
             body: content.order(intent),
-            is_reissue: false,
+            verb: "order",
             old: None,
         })
     }

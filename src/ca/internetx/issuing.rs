@@ -27,6 +27,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     has_clients: false,
     validates_in_order: true,
     orders_bring_records: true,
+    duplicates: false,
     withdraws: true,
     wants_contact: true,
     takes_term: true,

@@ -34,6 +34,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     has_clients: true,
     validates_in_order: false,
     orders_bring_records: false,
+    duplicates: false,
     withdraws: true,
     wants_contact: false,
     takes_term: true,
@@ -129,6 +130,14 @@ impl Issuing for Sectigo {
                 key,
                 way: Succession::Reissue,
             }) => self.replace(intent, key).await,
+            Some(Predecessor {
+                way: Succession::Duplicate,
+                ..
+            }) => {
+                let call = Call::new(Kind::Order, "order", clean(&intent.tag), &[]);
+                let why = "Sectigo makes no duplicates here";
+                Err(self.http.error(Failure::Refused, &call, why))
+            }
             None => self.enroll(intent).await,
         }
     }

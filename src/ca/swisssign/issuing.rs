@@ -33,6 +33,7 @@ pub(super) static KIND: issuing::Kind = issuing::Kind {
     has_clients: true,
     validates_in_order: false,
     orders_bring_records: false,
+    duplicates: false,
     withdraws: false,
     wants_contact: false,
     takes_term: true,

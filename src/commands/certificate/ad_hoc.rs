@@ -100,6 +100,7 @@ pub(super) async fn order(
             ca,
             client,
             product: args.product.clone(),
+            duplicate_of: None,
             subject,
             key: KeySettings::Request(file.path().to_owned(), print),
             reuse_key: false,

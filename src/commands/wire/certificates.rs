@@ -50,6 +50,7 @@ pub(in crate::commands) fn certificate(
             .clone()
             .map(|selector| Target::new(&one.ca, selector)),
         product: one.product.clone(),
+        duplicate_of: one.duplicate_of.clone(),
         validates_in_order: settings
             .cas
             .get(&one.ca)

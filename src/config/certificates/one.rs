@@ -91,6 +91,7 @@ impl One<'_> {
             client: client?,
             ca: ca?,
             product: product?,
+            duplicate_of: section.text("duplicate_of").map(str::to_owned),
             subject: subject?,
             key: key?,
             reuse_key: section.flag("reuse_key", false),

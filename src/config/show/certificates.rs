@@ -29,6 +29,8 @@ impl Page {
             self.text("client", &client.to_string());
         }
         self.text("product", &one.product);
+        let first = one.duplicate_of.iter();
+        first.for_each(|first| self.text("duplicate_of", first));
         match &one.subject {
             Subject::Names(names) => self.plain("names", list(names.iter().cloned())),
             Subject::Mailbox {

@@ -88,3 +88,49 @@ fn a_provider_that_only_orders_may_use_is_not_said_to_be_unused() {
         assert_eq!(unused.len(), expected, "{text}: {unused:?}");
     }
 }
+
+#[test]
+fn a_duplicate_of_nothing_of_itself_or_at_a_ca_that_makes_none_is_refused() {
+    let folder = Folder::new();
+    let digicert = GOOD
+        .replace("swisssign]", "digicert]")
+        .replace("swisssign\"", "digicert\"")
+        .replace(
+            "https://api.ra.swisssign.ch",
+            "https://www.digicert.com/services/v2",
+        )
+        .replace("user = \"MPKI0000001.AutoRAO\"\n", "");
+    let other = |lines: &str| {
+        let names = "name = \"copy\"\nnames = [\"example.ch\"]\n";
+        format!("{WWW}[[certificate]]\n{names}{lines}\n")
+    };
+    let good = "product = \"OV\"\nduplicate_of = \"www\"";
+    let settings = folder.load(&format!("{digicert}{}", other(good))).unwrap();
+    let all = &settings.certificates.certificates;
+    assert_eq!(all[1].duplicate_of.as_deref(), Some("www"));
+    assert!(all[1].print().contains("duplicate of www"));
+    assert!(!all[0].print().contains("duplicate"));
+    for (text, words) in [
+        (format!("{GOOD}{}", other(good)), "makes no duplicates"),
+        (
+            format!("{digicert}{}", other(&good.replace("www", "wwww"))),
+            "there is no [[certificate]] of this name",
+        ),
+        (
+            format!("{digicert}{}", other(&good.replace("www", "copy"))),
+            "is a duplicate itself",
+        ),
+        (
+            format!("{digicert}{}", other(&good.replace("OV", "EV"))),
+            "the same `ca`, `client` and `product`",
+        ),
+        (
+            format!("{digicert}{}", other(&format!("{good}\nreuse_key = true"))),
+            "leave `reuse_key` out",
+        ),
+    ] {
+        let faults = folder.faults(&text);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(words), "{faults:?}");
+    }
+}

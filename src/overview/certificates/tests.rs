@@ -34,6 +34,7 @@ fn certificate() -> Certificate {
         ca: "swisssign".to_owned(),
         client: None,
         product: "OV".to_owned(),
+        duplicate_of: None,
         validates_in_order: false,
         subject: Subject::Names(vec!["www.example.ch".to_owned()]),
         key: KeySource::Made(KeyKind::default()),

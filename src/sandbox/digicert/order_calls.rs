@@ -59,6 +59,8 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Result<Reply,
         }
         ("GET", ["order", "certificate", id, "validation"]) => waits(shared, id).await,
         ("POST", ["order", "certificate", id, "reissue"]) => reissue(shared, id, asked).await,
+        ("POST", ["order", "certificate", id, "duplicate"]) => duplicate(shared, id, asked).await,
+        ("GET", ["order", "certificate", id, "duplicate"]) => duplicates(shared, id).await,
         ("PUT", ["order", "certificate", id, "status"]) => cancel(shared, id, asked),
         ("PUT", ["order", "certificate", id, "dcv-random-value"]) => value(shared, id),
         ("PUT", ["order", "certificate", id, "check-dcv"]) => check(shared, id).await,
@@ -275,9 +277,74 @@ async fn reissue(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, 
         let comments = body["comments"].as_str().unwrap_or_default().to_owned();
         let waits = waits_for_approval(&body, &state.behaviour.clone())?;
         let orders = &mut state.orders;
-        orders.ask_reissue(id, comments, (csr, names), waits, now);
+        orders.ask_another(id, "reissue", comments, (csr, names), waits, now);
     }
     answer(shared, id, now).await
+}
+
+async fn duplicate(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, Reply> {
+    let body = asked.json()?;
+    let id = known(shared, id)?;
+    let now = shared.now();
+    {
+        let mut state = shared.state();
+        let order = state.orders.order(id).ok_or_else(|| gone("order"))?;
+        if order.is_open() || order.decided.is_some() || orders::is_dv(&order.product) {
+            let words = "Duplicates of this order cannot be made.";
+            return Err(refused("order_not_issued", words));
+        }
+        let (csr, names) = certificate(&body, &order.product.clone())?;
+        if !order_dcv::waits(&state, order, now).is_over() {
+            let words = "A domain of the order is not validated any more.";
+            return Err(refused("domain_not_validated", words));
+        }
+        let comments = body["comments"].as_str().unwrap_or_default().to_owned();
+        let waits = waits_for_approval(&body, &state.behaviour.clone())?;
+        let orders = &mut state.orders;
+        orders.ask_another(id, "duplicate", comments, (csr, names), waits, now);
+    }
+    issue(shared, id, now);
+    let state = shared.state();
+    let order = state.orders.order(id).ok_or_else(|| gone("order"))?;
+    let requests = state.orders.requests_of(id);
+    let newest = requests.filter(|one| one.kind == "duplicate").last();
+    let mut made = json!({"id": id, "requests": newest.map(|one| {
+        vec![json!({"id": one.id, "status": one.status})]
+    })});
+    let is_made = newest.is_some_and(|one| one.status == "approved");
+    if let Some(one) = order.duplicates.last().filter(|_| is_made) {
+        made["certificate_id"] = json!(one.id);
+        if let Some((der, _)) = &one.issued
+            && state.behaviour.chain_in_answer
+        {
+            made["certificate_chain"] = state.orders.chain(der);
+        }
+    }
+    Ok(Reply {
+        status: 201,
+        ..Reply::json(made)
+    })
+}
+
+fn issue(shared: &Shared, id: u64, now: Timestamp) {
+    let mut state = shared.state();
+    let behaviour = state.behaviour.clone();
+    if state.orders.order(id).is_some_and(|order| !order.is_open()) {
+        state.orders.issue(id, &behaviour, now);
+    }
+}
+
+async fn duplicates(shared: &Shared, id: &str) -> Result<Reply, Reply> {
+    let id = known(shared, id)?;
+    order_dcv::settle(shared, id).await;
+    issue(shared, id, shared.now());
+    let state = shared.state();
+    let order = state.orders.order(id).ok_or_else(|| gone("order"))?;
+    let all = order.duplicates.iter();
+    let all = all.map(|one| order_wire::duplicate(one, &state.behaviour));
+    Ok(Reply::json(
+        json!({"certificates": all.collect::<Vec<_>>()}),
+    ))
 }
 
 async fn waits(shared: &Shared, id: &str) -> Result<Reply, Reply> {

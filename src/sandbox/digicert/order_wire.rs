@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::State;
+use super::behaviour::Behaviour;
 use super::order_dcv::{self, Waits};
 use super::orders::{self, Certificate, Order, hex};
 use super::wire::instant;
@@ -31,6 +32,22 @@ fn certificate(one: &Certificate) -> Value {
     if let Some((der, _)) = &one.issued {
         shown["valid_till"] = json!(day(end(der)));
         shown["serial_number"] = json!(hex(&one.serial));
+    }
+    shown
+}
+
+/// A row of the list of duplicates.
+pub(super) fn duplicate(one: &Certificate, behaviour: &Behaviour) -> Value {
+    let mut shown = certificate(one);
+    let status = match (&one.issued, &one.revoked) {
+        (_, Some(_)) => "revoked",
+        (Some(_), None) => "issued",
+        (None, None) => "pending",
+    };
+    shown["status"] = json!(status);
+    shown["date_created"] = json!(instant(one.ordered_at));
+    if behaviour.shows_csr {
+        shown["csr"] = json!(one.csr.pem());
     }
     shown
 }

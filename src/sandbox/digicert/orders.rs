@@ -31,6 +31,8 @@ pub struct OrderView {
     pub renews: Option<u64>,
     /// How many certificates it has.
     pub certificates: usize,
+    /// How many duplicates.
+    pub duplicates: usize,
     /// The reason of each revocation.
     pub revocations: Vec<String>,
     /// How often a reissue was asked for.
@@ -58,6 +60,8 @@ pub(super) struct Order {
     pub(super) renews: Option<u64>,
     /// The certificates, the newest last. One that is not issued is what the order waits for.
     pub(super) certificates: Vec<Certificate>,
+    /// Certificates beside those, each with its own key.
+    pub(super) duplicates: Vec<Certificate>,
     pub(super) decided: Option<String>,
     pub(super) waits_for_approval: bool,
     /// The random value of the order, and the names that were validated by it.
@@ -202,6 +206,7 @@ impl Orders {
             at: now,
             renews: new.renews,
             certificates: vec![certificate],
+            duplicates: Vec::new(),
             decided: None,
             waits_for_approval: new.waits_for_approval,
             value: None,
@@ -251,6 +256,14 @@ impl Orders {
         self.orders.get_mut(&id)
     }
 
+    /// A certificate beside the others, with its own key.
+    pub(super) fn duplicate(&mut self, id: u64, csr: Csr, names: Vec<String>, now: Timestamp) {
+        let certificate = self.certificate(csr, names, now);
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.duplicates.push(certificate);
+        }
+    }
+
     /// The order of a certificate, by the id or the serial number of the certificate.
     pub(super) fn of_certificate(&self, text: &str) -> Option<(u64, u64)> {
         let fits = |one: &Certificate| {
@@ -258,7 +271,7 @@ impl Orders {
                 || one.issued.is_some() && hex(&one.serial).eq_ignore_ascii_case(text)
         };
         self.orders.values().find_map(|order| {
-            let found = order.certificates.iter().find(|one| fits(one))?;
+            let found = order.all().find(|one| fits(one))?;
             Some((order.id, found.id))
         })
     }
@@ -269,10 +282,8 @@ impl Orders {
             return;
         };
         let days = order.days;
-        let open = order
-            .certificates
-            .iter_mut()
-            .filter(|one| one.issued.is_none());
+        let all = order.certificates.iter_mut().chain(&mut order.duplicates);
+        let open = all.filter(|one| one.issued.is_none());
         for one in open {
             let waited = now.duration_since(one.ordered_at);
             if waited < SignedDuration::from_secs(behaviour.issued_after) {
@@ -311,9 +322,9 @@ impl Orders {
         behaviour: &Behaviour,
         now: Timestamp,
     ) -> Option<String> {
-        let of = |order: &Order| order.certificates.iter().any(|one| one.id == id);
+        let of = |order: &Order| order.all().any(|one| one.id == id);
         let order = self.orders.values().find(|order| of(order))?;
-        let mut all = order.certificates.iter();
+        let mut all = order.all();
         let found = match behaviour.same_certificate_for_all {
             true => all.next()?,
             false => all.find(|one| one.id == id)?,
@@ -344,6 +355,11 @@ impl Orders {
 }
 
 impl Order {
+    /// Its certificates and duplicates.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Certificate> {
+        self.certificates.iter().chain(&self.duplicates)
+    }
+
     /// The certificate that counts, or is waited for.
     pub(super) fn newest(&self) -> &Certificate {
         &self.certificates[self.certificates.len() - 1]
@@ -362,10 +378,8 @@ impl Order {
     }
 
     pub(super) fn revoke(&mut self, certificate: u64, reason: &str) {
-        let found = self
-            .certificates
-            .iter_mut()
-            .find(|one| one.id == certificate);
+        let mut all = self.certificates.iter_mut().chain(&mut self.duplicates);
+        let found = all.find(|one| one.id == certificate);
         if let Some(found) = found {
             found.revoked = Some(reason.to_owned());
         }
@@ -404,6 +418,7 @@ impl Order {
             names: self.certificates[0].names.clone(),
             renews: self.renews,
             certificates: self.certificates.len(),
+            duplicates: self.duplicates.len(),
             revocations: revoked.collect(),
             reissues,
         }

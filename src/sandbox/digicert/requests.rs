@@ -10,7 +10,7 @@ use crate::ca::csr::Csr;
 pub(super) struct Request {
     pub(super) id: u64,
     pub(super) order: u64,
-    /// `new_request`, `reissue` or `revoke`
+    /// `new_request`, `reissue`, `duplicate` or `revoke`
     pub(super) kind: &'static str,
     pub(super) status: &'static str,
     pub(super) comments: String,
@@ -44,20 +44,35 @@ impl Orders {
         id
     }
 
-    /// A request for a reissue; it is carried out at once unless it waits for its approval.
-    pub(super) fn ask_reissue(
+    /// A request for a reissue or a duplicate; it is carried out at once unless it waits for its
+    /// approval.
+    pub(super) fn ask_another(
         &mut self,
         order: u64,
+        kind: &'static str,
         comments: String,
         wish: (Csr, Vec<String>),
         waits: bool,
         now: Timestamp,
     ) {
         let status = if waits { "pending" } else { "approved" };
-        let id = self.ask(order, "reissue", status, comments, None);
+        let id = self.ask(order, kind, status, comments, None);
         match self.requests.get_mut(&id).filter(|_| waits) {
             Some(request) => request.reissues = Some(wish),
-            None => self.reissue(order, wish.0, wish.1, now),
+            None => self.make_another(order, kind, wish, now),
+        }
+    }
+
+    fn make_another(
+        &mut self,
+        order: u64,
+        kind: &str,
+        (csr, names): (Csr, Vec<String>),
+        now: Timestamp,
+    ) {
+        match kind {
+            "duplicate" => self.duplicate(order, csr, names, now),
+            _ => self.reissue(order, csr, names, now),
         }
     }
 
@@ -77,7 +92,7 @@ impl Orders {
         for request in open.filter(|request| request.status == "pending") {
             request.status = if approves { "approved" } else { "rejected" };
             if let Some(wish) = request.reissues.take() {
-                approved.push((request.order, wish));
+                approved.push((request.order, request.kind, wish));
                 continue;
             }
             let Some(order) = self.orders.get_mut(&request.order) else {
@@ -94,8 +109,8 @@ impl Orders {
                 }
             }
         }
-        for (order, (csr, names)) in approved.into_iter().filter(|_| approves) {
-            self.reissue(order, csr, names, now);
+        for (order, kind, wish) in approved.into_iter().filter(|_| approves) {
+            self.make_another(order, kind, wish, now);
         }
     }
 }

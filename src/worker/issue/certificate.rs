@@ -23,6 +23,8 @@ pub struct Certificate {
     pub client: Option<Target>,
     /// The product, by name or by the CA's key.
     pub product: String,
+    /// The certificate whose order it shares.
+    pub duplicate_of: Option<String>,
     /// Whether its CA validates within the order.
     pub validates_in_order: bool,
     /// For what it is.

@@ -4,6 +4,7 @@ mod ca;
 mod dns;
 mod files;
 mod revocation;
+mod search;
 
 use super::task::Task;
 use crate::issuance::Step;
@@ -19,7 +20,7 @@ impl Task<'_> {
             Step::Find => self.find().await,
             Step::Look => return self.look().await,
             Step::Fetch => self.fetch().await,
-            Step::Install => self.install().await,
+            Step::Install => return self.install().await,
             Step::Deploy => self.deploy().await,
             Step::Revoke => return self.revoke().await,
             Step::Confirm => self.confirm().await,

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Certificate, Issuer};
 use crate::ca::issuing::Subject;
-use crate::issuance::Proofs;
+use crate::issuance::duplicate::First;
+use crate::issuance::{Lead, Proofs};
 use crate::prevalidation::DomainName;
 use crate::store::{DomainRow, StoreError};
 
@@ -18,6 +19,9 @@ impl Issuer {
         certificate: &Certificate,
         now: Timestamp,
     ) -> Result<Proofs, StoreError> {
+        if let Some(First::Lacking(why)) = self.first(certificate, now).await? {
+            return Ok(Proofs::Missing(why));
+        }
         if certificate.validates_in_order {
             return Ok(Proofs::InOrder);
         }
@@ -38,6 +42,32 @@ impl Issuer {
             true => Proofs::Enough,
             false => Proofs::Missing(missing.join("; ")),
         })
+    }
+
+    /// How the certificate is whose order this one shares; `None`: it has its own.
+    pub(super) async fn first(
+        &self,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<Option<First>, StoreError> {
+        let Some(name) = &certificate.duplicate_of else {
+            return Ok(None);
+        };
+        let row = self.ports.store.orders().certificate(name).await?;
+        let lead = self.certificates.get(name);
+        let lead = lead.map_or_else(Lead::default, |one| one.wanted.renew_before);
+        let progress = row.map(|row| row.progress.believed(now));
+        let progress = progress.unwrap_or_default();
+        Ok(Some(First::of(name, &certificate.ca, &progress, lead, now)))
+    }
+
+    /// The certificates that share the order of this one.
+    pub(super) fn duplicates_of(&self, name: &str) -> Vec<String> {
+        let all = self.certificates.values();
+        let is_one = |one: &&Certificate| one.duplicate_of.as_deref() == Some(name);
+        all.filter(is_one)
+            .map(|one| one.wanted.name.clone())
+            .collect()
     }
 
     /// Why a name may not be ordered now; `None`: it may.

@@ -67,6 +67,7 @@ impl World {
             )),
             product: "Memory SSL".to_owned(),
             // A mailbox hangs on no proof of a domain.
+            duplicate_of: None,
             validates_in_order: false,
             subject: Subject::Mailbox {
                 email: format!("{name}@example.ch"),

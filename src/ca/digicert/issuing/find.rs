@@ -35,12 +35,14 @@ pub(super) struct Listed {
 impl DigiCert {
     /// See [`Issuing::find`].
     pub(super) async fn found(&self, intent: &Intent) -> Result<Found, CaError> {
-        if let Some(Predecessor {
-            key,
-            way: Succession::Reissue,
-        }) = &intent.after
-        {
-            return self.reissued(intent, key).await;
+        match &intent.after {
+            Some(Predecessor { key, way }) if *way == Succession::Reissue => {
+                return self.reissued(intent, key).await;
+            }
+            Some(Predecessor { key, way }) if *way == Succession::Duplicate => {
+                return self.duplicated(intent, key).await;
+            }
+            _ => {}
         }
         let name = intent.subject.common_name();
         // How DigiCert writes an internationalised name is not known: then every order is looked at.

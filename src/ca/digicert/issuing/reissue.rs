@@ -20,19 +20,19 @@ enum Standing {
     Over,
 }
 
-/// A request for a reissue of an order.
+/// A request for another certificate of an order.
 struct Request<'a> {
     id: u64,
     standing: Standing,
     comments: Option<&'a str>,
 }
 
-/// The requests for a reissue that the details of an order show, the newest last.
-fn requests(details: &Value) -> Vec<Request<'_>> {
+/// The requests of a kind (`reissue`, `duplicate`) that the details of an order show, the newest last.
+fn requests<'a>(kind: &str, details: &'a Value) -> Vec<Request<'a>> {
     let all = details["requests"].as_array().into_iter().flatten();
     let reissues = all.filter(|one| {
-        let kind = one["type"].as_str().unwrap_or_default();
-        kind.to_ascii_lowercase().contains("reissue")
+        let known = one["type"].as_str().unwrap_or_default();
+        known.to_ascii_lowercase().contains(kind)
     });
     let read = |one: &'_ Value| {
         let standing = match one["status"].as_str().unwrap_or_default() {
@@ -58,10 +58,10 @@ fn requests(details: &Value) -> Vec<Request<'_>> {
     found
 }
 
-/// What an open request for a reissue says of an intent.
-fn by_requests(intent: &Intent, details: &Value) -> Option<Kinship> {
+/// What the open requests of a kind say of an intent.
+pub(super) fn by_requests(kind: &str, intent: &Intent, details: &Value) -> Option<Kinship> {
     let mut kinship = None;
-    for request in requests(details) {
+    for request in requests(kind, details) {
         match request.comments {
             Some(words) if words.contains(&intent.tag) => return Some(Kinship::Ours),
             _ if request.standing != Standing::Open => {}
@@ -74,17 +74,22 @@ fn by_requests(intent: &Intent, details: &Value) -> Option<Kinship> {
 
 /// A reissue that was taken, as far as its request tells: it may wait for an administrator, or be
 /// rejected, while the order is issued with the certificate before.
-pub(super) fn with_request(mut order: Order, details: &Value) -> Order {
+pub(super) fn with_request(order: Order, details: &Value) -> Order {
     let waits = order.key.certificate.as_deref();
     let waits = waits.is_some_and(|known| known.starts_with(NOT));
     if !waits || order.state != OrderState::Working || details["status"] != "issued" {
         return order;
     }
-    match requests(details).last() {
+    with_request_of("reissue", order, details)
+}
+
+/// The same by the newest request of a kind.
+pub(super) fn with_request_of(kind: &str, mut order: Order, details: &Value) -> Order {
+    match requests(kind, details).last() {
         Some(request) if request.standing == Standing::Open => {
             order.state = OrderState::AwaitsPerson;
             order.words = Some(format!(
-                "request {}: an administrator must approve the reissue in CertCentral, under Certificates > Requests",
+                "request {}: an administrator must approve the {kind} in CertCentral, under Certificates > Requests",
                 request.id
             ));
         }
@@ -119,7 +124,7 @@ impl DigiCert {
         let kinship = if wire::has_tag(intent, &details) || details["status"] == "reissue_pending" {
             // The tag that it shows while it is at work may be that of the order before.
             Kinship::Ours
-        } else if let Some(kinship) = by_requests(intent, &details) {
+        } else if let Some(kinship) = by_requests("reissue", intent, &details) {
             kinship
         } else if is_issued && is_the_old {
             Kinship::NotOurs

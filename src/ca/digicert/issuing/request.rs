@@ -49,7 +49,7 @@ impl Content<'_> {
         body
     }
 
-    /// Another certificate with another key under the same order.
+    /// Another certificate with another key under the same order: a reissue, or a duplicate.
     pub(super) fn reissue(&self, intent: &Intent) -> Value {
         self.common(intent)
     }

@@ -2,33 +2,25 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
+use super::super::Certificate;
 use super::super::task::Task;
 use super::dns::has_records_to_check;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{
-    Found, Intent, Issuing, Order as Shown, OrderKey, Predecessor, Subject, Succession,
+    Intent, Issuing, Order as Shown, OrderKey, Predecessor, Subject, Succession,
 };
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
-use crate::issuance::progress::{HoldKind, Order, Record, RecordState};
+use crate::issuance::duplicate::First;
+use crate::issuance::progress::{After, HoldKind, Order, Record, RecordState};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 use crate::worker::reference_fact;
 
 /// After a call without an answer, the order is first looked for after this time.
 pub(super) const FIRST_SEARCH: SignedDuration = SignedDuration::from_secs(2);
-
-/// How often an order is sent at most while no answer comes.
-const ORDERS: u32 = 2;
-
-/// The clock of a machine may be set by so much between two processes: one that differs by more orders
-/// nothing (`examine_clock`).
-const STEP: SignedDuration = SignedDuration::from_mins(5);
-
-/// When the CA does not tell for so long whether it has an order, people hear of it.
-const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
 
 impl Task<'_> {
     /// The account of this name; `None` after a hold.
@@ -126,9 +118,10 @@ impl Task<'_> {
                 reference: after.reference.clone(),
                 certificate: after.certificate.clone(),
             },
-            way: match after.is_reissue {
-                true => Succession::Reissue,
-                false => Succession::Renewal,
+            way: match (after.is_duplicate, after.is_reissue) {
+                (true, _) => Succession::Duplicate,
+                (false, true) => Succession::Reissue,
+                (false, false) => Succession::Renewal,
             },
         });
         Some(Intent {
@@ -171,10 +164,31 @@ impl Task<'_> {
         if let Some(order) = self.progress().order.as_mut() {
             order.client = Some(client.clone());
         }
+        let order = self.shared_order(order).await?;
         Ok(self.intent(&order, client).map(|intent| (ca, intent)))
     }
 
-    fn order(&mut self) -> Option<&mut Order> {
+    /// The order in hand; one of a duplicate names the order of the first, until it is submitted.
+    async fn shared_order(&mut self, mut order: Order) -> Result<Order, StoreError> {
+        let (Some(certificate), None) = (self.certificate(), order.submitted_at) else {
+            return Ok(order);
+        };
+        let first = self.issuer.first(certificate, self.now()).await?;
+        if let Some(First::There { reference }) = first {
+            order.after = Some(After {
+                reference,
+                certificate: None,
+                is_reissue: false,
+                is_duplicate: true,
+            });
+            if let Some(known) = self.progress().order.as_mut() {
+                known.after.clone_from(&order.after);
+            }
+        }
+        Ok(order)
+    }
+
+    pub(super) fn order(&mut self) -> Option<&mut Order> {
         self.progress().order.as_mut()
     }
 
@@ -189,6 +203,12 @@ impl Task<'_> {
                 self.answered(&name);
                 for warning in &found.warnings {
                     self.say("warning", warning.clone());
+                }
+                let is_duplicate = |one: &Certificate| one.duplicate_of.is_some();
+                if found.product.brings_records && self.certificate().is_some_and(is_duplicate) {
+                    let words = "an order that brings its own records has no duplicates: leave `duplicate_of` out";
+                    self.hold(HoldKind::Refused, words, None);
+                    return Ok(());
                 }
                 if found.product.brings_records
                     && let Some(why) = self.lacks_provider(intent.subject.names()).await?
@@ -218,6 +238,16 @@ impl Task<'_> {
         };
         let name = self.ca_of_order();
         if self.is_stopped_by_clock(&name, &*ca) {
+            return Ok(());
+        }
+        let is_duplicate = |after: &Predecessor| after.way == Succession::Duplicate;
+        let shares = self.certificate().and_then(|one| one.duplicate_of.as_ref());
+        if let Some(first) = shares
+            && !(ca.kind().duplicates && intent.after.as_ref().is_some_and(is_duplicate))
+        {
+            // Without the order of the first it would be an order of its own, which costs money.
+            let words = format!("certificate {first}, the first, has no order now");
+            self.failed(words, None);
             return Ok(());
         }
         let now = self.now();
@@ -256,88 +286,6 @@ impl Task<'_> {
             }
         }
         Ok(())
-    }
-
-    /// When the call for an order ended, at the latest, whoever has set the clock since: by the time
-    /// that this process has lived, and by the clock less what it may have been set by.
-    fn certainly_ended(&self, intent: &Intent) -> Option<Timestamp> {
-        let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
-        let ended_at = intent.ended_at?;
-        let known = {
-            let mut state = self.issuer.state();
-            *state.ended.entry(intent.tag.clone()).or_insert(steady)
-        };
-        let lived = SignedDuration::try_from(steady.saturating_sub(known));
-        let by_clock = now.duration_since(ended_at).saturating_sub(STEP);
-        let passed = lived.unwrap_or_default().max(by_clock);
-        now.checked_sub(passed).ok()
-    }
-
-    /// Looks for the order whose answer was lost.
-    pub(super) async fn find(&mut self) {
-        let now = self.now();
-        if let Some(order) = self.order() {
-            // A worker that died, or lost its lease, was cut off before this one has it.
-            order.ended_at = order.ended_at.or(Some(now));
-        }
-        let (ca, mut intent) = match self.call().await {
-            Ok(Some(call)) => call,
-            Ok(None) => return,
-            Err(error) => return self.failed(error.to_string(), None),
-        };
-        intent.ended_at = self.certainly_ended(&intent);
-        let name = self.ca_of_order();
-        match ca.find(&intent).await {
-            Ok(Found::Order(shown)) => {
-                self.answered(&name);
-                self.say(
-                    "found",
-                    format!("{}: the answer to its order was lost", shown.key),
-                );
-                self.saw(&shown);
-            }
-            Ok(Found::NotYet { look_at }) => {
-                self.answered(&name);
-                let now = self.now();
-                let least = now.saturating_add(FIRST_SEARCH).unwrap_or(look_at);
-                let Some(order) = self.order() else { return };
-                order.look_at = Some(look_at.max(least));
-                let since = order.ended_at.unwrap_or(now);
-                if now.duration_since(since) > UNCLEAR {
-                    let words = format!(
-                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}",
-                        order.tag
-                    );
-                    self.progress().trouble = Some(words);
-                }
-            }
-            // By a wrong clock nobody knows whether the CA would show the order by now.
-            Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => {}
-            Ok(Found::No) => self.not_found(),
-            // Whatever it says of this question, it says nothing of the order.
-            Err(error) => self.unread(&name, &error),
-        }
-    }
-
-    /// The CA does not have the order. It is made again once: a second call that brings no answer
-    /// and leaves nothing behind is a matter for a person, because each may cost money.
-    fn not_found(&mut self) {
-        self.progress().trouble = None;
-        let Some(order) = self.order() else { return };
-        order.not_found += 1;
-        if order.not_found < ORDERS {
-            (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
-            return self.say(
-                "not-found",
-                "the CA does not have the order: it is made again",
-            );
-        }
-        let words = format!(
-            "the order was sent {ORDERS} times without an answer, and the CA shows none; ask the CA whether it has the order {}",
-            order.tag
-        );
-        self.say("not-found", "the CA does not have the order");
-        self.end(words);
     }
 
     pub(super) async fn look(&mut self) -> Result<(), StoreError> {
@@ -386,7 +334,7 @@ impl Task<'_> {
     }
 
     /// The CA's fresh word on the order.
-    fn saw(&mut self, shown: &Shown) {
+    pub(super) fn saw(&mut self, shown: &Shown) {
         let now = self.now();
         let Some(order) = self.order() else { return };
         let changed = order.state.as_ref() != Some(&shown.state) || order.words != shown.words;
@@ -439,7 +387,7 @@ impl Task<'_> {
     }
 
     /// The order came to an end without a certificate. A person decides whether another is ordered.
-    fn end(&mut self, words: String) {
+    pub(super) fn end(&mut self, words: String) {
         let progress = self.progress();
         if let Some(order) = progress.order.take() {
             progress.leave_behind(order.records);

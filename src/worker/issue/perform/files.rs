@@ -12,6 +12,7 @@ use crate::certificates::{
     fingerprint,
 };
 use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
+use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 
 /// Between two runs of a deploy program that fails: at first, and at most.
@@ -117,7 +118,10 @@ impl Task<'_> {
         let ca = certificate.ca.clone();
         let after = installed
             .filter(|one| one.print == print && one.ca == ca && one.revoked_at.is_none())
+            // A duplicate comes after the order of the first, once it is there.
+            .filter(|_| certificate.duplicate_of.is_none())
             .map(|one| After {
+                is_duplicate: false,
                 is_reissue: one.paid_until.is_some_and(|until| until > one.not_after),
                 reference: one.reference,
                 certificate: one.certificate,
@@ -224,7 +228,20 @@ impl Task<'_> {
     }
 
     /// Makes the new version count.
-    pub(super) async fn install(&mut self) {
+    pub(super) async fn install(&mut self) -> Result<(), StoreError> {
+        self.switch();
+        let is_done = self.row.progress.order.is_none() && self.row.progress.installed.is_some();
+        let duplicates = self.issuer.duplicates_of(&self.row.name);
+        if is_done && !duplicates.is_empty() {
+            // They wait for this one.
+            self.commit().await?;
+            let (orders, now) = (self.issuer.ports.store.orders(), self.now());
+            orders.wake_certificates(&duplicates, now).await?;
+        }
+        Ok(())
+    }
+
+    fn switch(&mut self) {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
             return;
         };

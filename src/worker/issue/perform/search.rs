@@ -1,0 +1,101 @@
+//! Looking for an order whose answer was lost, and what is done when the CA does not have it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::task::Task;
+use super::ca::FIRST_SEARCH;
+use crate::ca::issuing::{Found, Intent};
+
+/// How often an order is sent at most while no answer comes.
+const ORDERS: u32 = 2;
+
+/// The clock of a machine may be set by so much between two processes: one that differs by more orders
+/// nothing (`examine_clock`).
+const STEP: SignedDuration = SignedDuration::from_mins(5);
+
+/// When the CA does not tell for so long whether it has an order, people hear of it.
+const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
+
+impl Task<'_> {
+    /// When the call for an order ended, at the latest, whoever has set the clock since: by the time
+    /// that this process has lived, and by the clock less what it may have been set by.
+    fn certainly_ended(&self, intent: &Intent) -> Option<Timestamp> {
+        let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
+        let ended_at = intent.ended_at?;
+        let known = {
+            let mut state = self.issuer.state();
+            *state.ended.entry(intent.tag.clone()).or_insert(steady)
+        };
+        let lived = SignedDuration::try_from(steady.saturating_sub(known));
+        let by_clock = now.duration_since(ended_at).saturating_sub(STEP);
+        let passed = lived.unwrap_or_default().max(by_clock);
+        now.checked_sub(passed).ok()
+    }
+
+    /// Looks for the order whose answer was lost.
+    pub(super) async fn find(&mut self) {
+        let now = self.now();
+        if let Some(order) = self.order() {
+            // A worker that died, or lost its lease, was cut off before this one has it.
+            order.ended_at = order.ended_at.or(Some(now));
+        }
+        let (ca, mut intent) = match self.call().await {
+            Ok(Some(call)) => call,
+            Ok(None) => return,
+            Err(error) => return self.failed(error.to_string(), None),
+        };
+        intent.ended_at = self.certainly_ended(&intent);
+        let name = self.ca_of_order();
+        match ca.find(&intent).await {
+            Ok(Found::Order(shown)) => {
+                self.answered(&name);
+                self.say(
+                    "found",
+                    format!("{}: the answer to its order was lost", shown.key),
+                );
+                self.saw(&shown);
+            }
+            Ok(Found::NotYet { look_at }) => {
+                self.answered(&name);
+                let now = self.now();
+                let least = now.saturating_add(FIRST_SEARCH).unwrap_or(look_at);
+                let Some(order) = self.order() else { return };
+                order.look_at = Some(look_at.max(least));
+                let since = order.ended_at.unwrap_or(now);
+                if now.duration_since(since) > UNCLEAR {
+                    let words = format!(
+                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}",
+                        order.tag
+                    );
+                    self.progress().trouble = Some(words);
+                }
+            }
+            // By a wrong clock nobody knows whether the CA would show the order by now.
+            Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => {}
+            Ok(Found::No) => self.not_found(),
+            // Whatever it says of this question, it says nothing of the order.
+            Err(error) => self.unread(&name, &error),
+        }
+    }
+
+    /// The CA does not have the order. It is made again once: a second call that brings no answer
+    /// and leaves nothing behind is a matter for a person, because each may cost money.
+    fn not_found(&mut self) {
+        self.progress().trouble = None;
+        let Some(order) = self.order() else { return };
+        order.not_found += 1;
+        if order.not_found < ORDERS {
+            (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
+            return self.say(
+                "not-found",
+                "the CA does not have the order: it is made again",
+            );
+        }
+        let words = format!(
+            "the order was sent {ORDERS} times without an answer, and the CA shows none; ask the CA whether it has the order {}",
+            order.tag
+        );
+        self.say("not-found", "the CA does not have the order");
+        self.end(words);
+    }
+}
