@@ -70,7 +70,7 @@
 //! certificates · rdap                    keys, what came checked, the files that servers read; when registrations end
 //! worker                                 step() looks or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
-//! issuance                               the pure heart of certificates
+//! issuance · persistent                  the pure hearts of certificates, and of records that stay
 //! prevalidation · clock · text · webhook the pure heart of proofs: no clock, no I/O, no async; time as a port; words; what hooks sign with
 //! prevalidate_providers                  a crate of its own: DNS providers, and nothing else of ours
 //! ```
@@ -89,6 +89,7 @@ pub mod metrics;
 pub mod notify;
 pub mod output;
 pub mod overview;
+pub mod persistent;
 pub mod prevalidation;
 pub mod propagation;
 pub mod rdap;

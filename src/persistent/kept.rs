@@ -1,0 +1,128 @@
+//! What is remembered of one issuer's record at one domain: the ledger of persistent records.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Everything that is remembered, and all that a worker needs after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// The records that we mean to write, wrote or must remove, the oldest first. At most two stay;
+    /// beside them are those whose removal failed.
+    pub records: Vec<KeptRecord>,
+    /// A person took the record out of DNS: it stays away until a person lets it back.
+    pub withdrawn_at: Option<Timestamp>,
+    /// It waits for a person.
+    pub hold: Option<KeptHold>,
+    /// The account whose record was first seen on every name server, and when.
+    pub account: Option<(String, Timestamp)>,
+    /// The last time that every name server was seen with the record.
+    pub verified_at: Option<Timestamp>,
+    /// Since when name servers lack a record that was visible.
+    pub missing_since: Option<Timestamp>,
+    /// How often it was put back, and when last.
+    pub put_back: u32,
+    /// The last time it was put back.
+    pub put_back_at: Option<Timestamp>,
+    /// What the last look or the last try came to, where it was not good.
+    pub trouble: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Not before this moment is it tried again.
+    pub not_before: Option<Timestamp>,
+}
+
+/// One record of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRecord {
+    /// The name that it is written at: `_validation-persist.DOMAIN`, or the end of its aliases.
+    pub owner: String,
+    /// The whole TXT value.
+    pub value: String,
+    /// The account in it.
+    pub account: String,
+    /// Whether `policy=wildcard` is in it.
+    #[serde(default)]
+    pub wildcard: bool,
+    /// Until when it counts.
+    pub until: Timestamp,
+    /// The `[provider.NAME]` that writes it.
+    pub provider: String,
+    /// The zone, once a receipt named it.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// The TTL of the record set before ours came.
+    #[serde(default)]
+    pub ttl_before: Option<u32>,
+    /// Where it stands.
+    pub state: KeptState,
+    /// It was in the zone before we came: it is never removed by us.
+    #[serde(default)]
+    pub foreign: bool,
+    /// A pipeline or a person writes the zone.
+    #[serde(default)]
+    pub by_others: bool,
+    /// When the intent was stored.
+    pub created_at: Timestamp,
+    /// When a receipt proved it, or, where others write, when they were told.
+    #[serde(default)]
+    pub published_at: Option<Timestamp>,
+    /// When every name server had it first.
+    #[serde(default)]
+    pub visible_at: Option<Timestamp>,
+    /// Not before this moment is its removal tried again.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptState {
+    /// We mean to write it; it may be there if a reply was lost.
+    Intended,
+    /// It is in the zone, or others were told to write it.
+    Published,
+    /// Every name server had it.
+    Visible,
+    /// We mean to remove it; it may be gone.
+    Removing,
+}
+
+impl KeptState {
+    /// For people and programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Published => "published",
+            Self::Visible => "visible",
+            Self::Removing => "removing",
+        }
+    }
+}
+
+/// Why it waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptHold {
+    /// Since when.
+    pub since: Timestamp,
+    /// A stable word: `caa`, `ended`, `too-far`, `vanished`, `provider`.
+    pub kind: String,
+    /// Why, in words.
+    pub words: String,
+}
+
+impl Kept {
+    /// Whether nothing is left that has to be remembered.
+    pub fn is_over(&self) -> bool {
+        self.records.is_empty() && self.withdrawn_at.is_none()
+    }
+
+    /// The record that counts: the visible one that ends last.
+    pub fn standing(&self) -> Option<&KeptRecord> {
+        let visible = self.records.iter();
+        visible
+            .filter(|record| record.state == KeptState::Visible)
+            .max_by_key(|record| record.until)
+    }
+}

@@ -1,0 +1,338 @@
+//! What is next for one issuer's record at one domain: a pure decision. The order of its questions
+//! is the order of safety: what must go, what is missing, what is seen.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::kept::{Kept, KeptRecord, KeptState};
+use super::lint::FAR;
+use super::wanted::{End, Wanted};
+
+/// A record that was written and that no name server has after this time is written again.
+const WRITE_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// Where only a person can help, it is looked at again after this time.
+const HELD: SignedDuration = SignedDuration::from_hours(1);
+
+/// Records of one issuer at a domain, those too whose removal failed and is tried again: a removal
+/// that fails for long must not keep a successor away.
+const MOST: usize = 4;
+
+/// What name servers said of one record in this pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Every name server that answers has it.
+    Everywhere,
+    /// Every name server that answers says that it is not there.
+    Gone,
+    /// Neither: why, in words.
+    Unclear(String),
+}
+
+/// What a decision needs beside the record's own memory.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings<'a> {
+    /// What was seen of each record of [`Kept::records`]; `None`: not asked in this pass.
+    pub seen: &'a [Option<Seen>],
+    /// Why CAA forbids the method or the issuer, where it does.
+    pub caa: Option<&'a str>,
+    /// What the guard says about all records together.
+    pub guard: Option<&'a str>,
+    /// The canary that the domain waits for, in words.
+    pub canary: Option<&'a str>,
+    /// Between two looks at a record that is not visible yet.
+    pub poll: SignedDuration,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write a new record: store the intent first.
+    Publish,
+    /// Write this record, whose intent is stored.
+    Write(usize),
+    /// Write this record again: it was visible and is gone.
+    PutBack(usize),
+    /// Ask the name servers about this record.
+    Look(usize),
+    /// Note that every name server has this record.
+    Confirm(usize),
+    /// Remove this record.
+    Remove(usize),
+    /// Nothing is left to remember.
+    Forget,
+    /// A person has to look: a stable word for the reason.
+    Hold(&'static str),
+    /// Nothing to do now.
+    Rest,
+}
+
+impl Step {
+    /// For people and programs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Publish | Self::Write(_) => "publish",
+            Self::PutBack(_) => "put-back",
+            Self::Look(_) | Self::Confirm(_) => "look",
+            Self::Remove(_) => "remove",
+            Self::Forget => "forget",
+            Self::Hold(_) => "hold",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// Whether it writes a record.
+    fn writes(&self) -> bool {
+        matches!(self, Self::Publish | Self::Write(_) | Self::PutBack(_))
+    }
+}
+
+/// A step, why, and when to ask again where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is done.
+    pub step: Step,
+    /// Why, in words.
+    pub why: String,
+    /// Not before this moment.
+    pub at: Timestamp,
+}
+
+impl Decision {
+    fn new(step: Step, why: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            step,
+            why: why.into(),
+            at,
+        }
+    }
+}
+
+/// The one next step at `now`. `wanted` is `None` where the configuration does not name the record
+/// any more.
+pub fn next_step(
+    wanted: Option<&Wanted>,
+    kept: &Kept,
+    around: &Surroundings<'_>,
+    now: Timestamp,
+) -> Decision {
+    let decision = decide(wanted, kept, around, now);
+    match kept.not_before {
+        // What failed is tried again later; looks and removals go on.
+        Some(at) if at > now && decision.step.writes() => {
+            let why = kept.trouble.clone().unwrap_or(decision.why);
+            Decision::new(Step::Rest, why, at)
+        }
+        _ => decision,
+    }
+}
+
+fn decide(
+    wanted: Option<&Wanted>,
+    kept: &Kept,
+    around: &Surroundings<'_>,
+    now: Timestamp,
+) -> Decision {
+    let removing = index(kept, |record| {
+        record.state == KeptState::Removing && is_due(record, now)
+    });
+    let Some(wanted) = wanted.filter(|_| kept.withdrawn_at.is_none()) else {
+        let why = match kept.withdrawn_at {
+            Some(_) => "withdrawn by hand",
+            None => "the configuration does not name it any more",
+        };
+        let standing = index(kept, |record| record.state != KeptState::Removing);
+        let again = kept
+            .records
+            .iter()
+            .filter_map(|record| record.retry_at)
+            .min();
+        return match removing.or(standing) {
+            Some(at) => Decision::new(Step::Remove(at), why, now),
+            None if kept.is_over() => Decision::new(Step::Forget, why, now),
+            None => Decision::new(Step::Rest, why, again.unwrap_or(Timestamp::MAX)),
+        };
+    };
+    let fitting =
+        |record: &KeptRecord| record.state != KeptState::Removing && fits(record, wanted, now);
+    let good = kept.records.iter().rposition(fitting);
+    // What must go is not waited for, where it cannot go now.
+    if let Some(at) = removing {
+        return Decision::new(Step::Remove(at), "it was replaced, or has ended", now);
+    }
+    match good {
+        None => without(wanted, kept, around, now),
+        Some(at) => with(wanted, kept, at, around, now),
+    }
+}
+
+/// Whether a record is the one that is wanted, with enough of its time left.
+fn fits(record: &KeptRecord, wanted: &Wanted, now: Timestamp) -> bool {
+    let in_time = match wanted.end {
+        End::Fixed(until) => record.until.as_second() == until.as_second() && now <= record.until,
+        End::Rolling { life, .. } => {
+            now < wanted.replace_at(record.until) && record.until.duration_since(now) <= life
+        }
+    };
+    in_time && record.account == wanted.account && record.wildcard == wanted.wildcard
+}
+
+/// There is no record that fits.
+fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timestamp) -> Decision {
+    let until = wanted.record(now).until;
+    let held = |kind, why: String| {
+        let again = now.saturating_add(HELD).unwrap_or(now);
+        Decision::new(Step::Hold(kind), why, again)
+    };
+    if until <= now {
+        // A record that has ended is of no use to anybody.
+        if let Some(at) = index(kept, |record| record.until < now && is_due(record, now)) {
+            return Decision::new(Step::Remove(at), "it has ended", now);
+        }
+        let why = format!("`until` of [[persistent]] is over since {until:.0}: write a later one");
+        return held("ended", why);
+    }
+    if until.duration_since(now) > FAR {
+        let why = format!(
+            "`until` is {until:.0}, more than five years from now: a standing right must end"
+        );
+        return held("too-far", why);
+    }
+    let is_leaving = |record: &KeptRecord| record.state == KeptState::Removing;
+    let staying = kept.records.iter().filter(|record| !is_leaving(record));
+    if staying.count() > 1 {
+        // The one that CAs see stays until its successor is visible.
+        let standing = kept.standing();
+        let at = index(kept, |record| {
+            !is_leaving(record) && Some(record) != standing
+        });
+        if let Some(at) = at {
+            return Decision::new(Step::Remove(at), "it never became the one that counts", now);
+        }
+    }
+    if kept.records.len() >= MOST {
+        let why = "earlier records could not be removed yet";
+        let again = now.saturating_add(HELD).unwrap_or(now);
+        return Decision::new(Step::Rest, why, again);
+    }
+    if let Some(why) = around.caa {
+        return held("caa", why.to_owned());
+    }
+    if let Some(why) = around.canary {
+        let again = now.saturating_add(HELD).unwrap_or(now);
+        return Decision::new(Step::Rest, why, again);
+    }
+    let why = match kept.standing() {
+        None => "it is wanted and not in DNS".to_owned(),
+        Some(old) if old.account != wanted.account => {
+            format!("the account changed from {}", old.account)
+        }
+        Some(old) if old.wildcard != wanted.wildcard => "`policy` changed".to_owned(),
+        Some(old) => format!("the record of now ends at {:.0}", old.until),
+    };
+    Decision::new(Step::Publish, why, now)
+}
+
+/// The record at `at` fits.
+fn with(
+    wanted: &Wanted,
+    kept: &Kept,
+    at: usize,
+    around: &Surroundings<'_>,
+    now: Timestamp,
+) -> Decision {
+    let record = &kept.records[at];
+    let seen = around.seen.get(at).and_then(Option::as_ref);
+    let soon = now.saturating_add(around.poll).unwrap_or(now);
+    let look = |step, why: &str| Decision::new(step, why, now);
+    match (record.state, seen) {
+        (KeptState::Intended | KeptState::Removing, _) => {
+            look(Step::Write(at), "its intent is stored")
+        }
+        (_, None) => look(Step::Look(at), "name servers are asked at each run"),
+        (KeptState::Published, Some(Seen::Everywhere)) => {
+            look(Step::Confirm(at), "every name server has it")
+        }
+        (KeptState::Published, Some(Seen::Gone)) if is_lost(record, now) => {
+            look(Step::Write(at), "it was written, and no name server has it")
+        }
+        (KeptState::Published, Some(Seen::Gone)) => {
+            let (why, again) = match record.by_others {
+                true => (
+                    "it waits for the writers of the zone: `prevalidate records` prints it",
+                    now.saturating_add(HELD).unwrap_or(now),
+                ),
+                false => ("it waits for the name servers", soon),
+            };
+            Decision::new(Step::Rest, why, again)
+        }
+        (_, Some(Seen::Unclear(why))) => Decision::new(Step::Rest, why.clone(), soon),
+        (KeptState::Visible, Some(Seen::Gone)) => match around.guard {
+            Some(why) => Decision::new(Step::Hold("vanished"), why, soon),
+            None => look(
+                Step::PutBack(at),
+                "it was visible, and no name server has it now",
+            ),
+        },
+        (KeptState::Visible, Some(Seen::Everywhere)) => {
+            match index(kept, |other| other != record && is_due(other, now)) {
+                Some(old) => look(Step::Remove(old), "its successor is visible everywhere"),
+                None => {
+                    let next = wanted.replace_at(record.until);
+                    Decision::new(Step::Rest, "it is visible everywhere", next)
+                }
+            }
+        }
+    }
+}
+
+/// Whether its removal may be tried now.
+fn is_due(record: &KeptRecord, now: Timestamp) -> bool {
+    record.retry_at.is_none_or(|at| at <= now)
+}
+
+/// Whether a record was written so long ago that it is lost, where we write it.
+fn is_lost(record: &KeptRecord, now: Timestamp) -> bool {
+    let written = record.published_at.unwrap_or(record.created_at);
+    !record.by_others && now.duration_since(written) > WRITE_AGAIN
+}
+
+fn index(kept: &Kept, is: impl Fn(&KeptRecord) -> bool) -> Option<usize> {
+    kept.records.iter().position(is)
+}
+
+/// The canary that `wanted` waits for, in words: the first domain with an account goes first, and
+/// the others follow when its record was visible long enough (Posh-ACME#691).
+pub fn waits_for_canary(
+    wanted: &Wanted,
+    all: &[(&Wanted, &Kept)],
+    now: Timestamp,
+) -> Option<String> {
+    if wanted.canary.is_zero() || wanted.is_canary {
+        return None;
+    }
+    let same = all
+        .iter()
+        .filter(|(other, _)| other.issuer == wanted.issuer);
+    let passed = |kept: &Kept, is_self: bool| {
+        kept.account.as_ref().is_some_and(|(account, since)| {
+            let long = now.duration_since(*since) >= wanted.canary;
+            *account == wanted.account && (long || is_self)
+        })
+    };
+    if same
+        .clone()
+        .any(|(other, kept)| passed(kept, other.domain == wanted.domain))
+    {
+        return None;
+    }
+    let canary = same
+        .filter(|(other, _)| other.is_canary && other.account == wanted.account)
+        .map(|(other, _)| other.domain.unicode())
+        .next();
+    let canary = canary.unwrap_or_else(|| "the first domain".to_owned());
+    Some(format!(
+        "waits until the record of {canary} was visible for {} h: one domain changes its method \
+         first",
+        wanted.canary.as_hours()
+    ))
+}

@@ -1,0 +1,259 @@
+//! The planner and the guard.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::persistent::guard::{alarm, shrunk};
+use crate::persistent::planner::waits_for_canary;
+use crate::persistent::{
+    Decision, End, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, next_step,
+};
+use crate::prevalidation::DomainName;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn now() -> Timestamp {
+    "2026-11-30T12:00:00Z".parse().unwrap()
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        domain: DomainName::from_a_labels("example.ch").unwrap(),
+        issuer: "ca.example".into(),
+        account: "https://ca.example/1".into(),
+        end: End::Rolling {
+            life: DAY * 100,
+            replace_before: DAY * 30,
+        },
+        wildcard: false,
+        provider: None,
+        canary: DAY,
+        is_canary: true,
+    }
+}
+
+fn record(state: KeptState, until: Timestamp) -> KeptRecord {
+    KeptRecord {
+        owner: "_validation-persist.example.ch".into(),
+        value: format!("v{}", until.as_second()),
+        account: "https://ca.example/1".into(),
+        wildcard: false,
+        until,
+        provider: "dns".into(),
+        zone: None,
+        ttl_before: None,
+        state,
+        foreign: false,
+        by_others: false,
+        created_at: now(),
+        published_at: Some(now()),
+        visible_at: None,
+        retry_at: None,
+    }
+}
+
+fn kept(records: Vec<KeptRecord>) -> Kept {
+    Kept {
+        records,
+        ..Kept::default()
+    }
+}
+
+fn decided(wanted: Option<&Wanted>, kept: &Kept, seen: &[Option<Seen>]) -> Decision {
+    let around = Surroundings {
+        seen,
+        poll: SignedDuration::from_secs(10),
+        ..Surroundings::default()
+    };
+    next_step(wanted, kept, &around, now())
+}
+
+#[test]
+fn a_record_is_published_looked_at_confirmed_and_left_alone() {
+    let wanted = wanted();
+    let until = now() + DAY * 100;
+    let at = |state, seen: Option<Seen>| {
+        decided(Some(&wanted), &kept(vec![record(state, until)]), &[seen]).step
+    };
+    assert_eq!(
+        decided(Some(&wanted), &Kept::default(), &[]).step,
+        Step::Publish
+    );
+    assert_eq!(at(KeptState::Intended, None), Step::Write(0));
+    assert_eq!(at(KeptState::Published, None), Step::Look(0));
+    assert_eq!(at(KeptState::Published, Some(Seen::Gone)), Step::Rest);
+    assert_eq!(
+        at(KeptState::Published, Some(Seen::Everywhere)),
+        Step::Confirm(0)
+    );
+    assert_eq!(at(KeptState::Visible, None), Step::Look(0));
+    assert_eq!(at(KeptState::Visible, Some(Seen::Everywhere)), Step::Rest);
+    assert_eq!(at(KeptState::Visible, Some(Seen::Gone)), Step::PutBack(0));
+    let unclear = Seen::Unclear("ns1 is stale".into());
+    assert_eq!(at(KeptState::Visible, Some(unclear)), Step::Rest);
+}
+
+#[test]
+fn the_old_record_goes_when_the_new_one_is_visible_and_not_before() {
+    let wanted = wanted();
+    let old = record(KeptState::Visible, now() + DAY * 29);
+    let one = kept(vec![old.clone()]);
+    assert_eq!(
+        decided(Some(&wanted), &one, &[Some(Seen::Everywhere)]).step,
+        Step::Publish
+    );
+    let new = |state| record(state, now() + DAY * 100);
+    for (state, seen, step) in [
+        (KeptState::Intended, None, Step::Write(1)),
+        (KeptState::Published, Some(Seen::Gone), Step::Rest),
+        (
+            KeptState::Published,
+            Some(Seen::Everywhere),
+            Step::Confirm(1),
+        ),
+        (KeptState::Visible, None, Step::Look(1)),
+        (KeptState::Visible, Some(Seen::Everywhere), Step::Remove(0)),
+    ] {
+        let both = kept(vec![old.clone(), new(state)]);
+        let decision = decided(Some(&wanted), &both, &[Some(Seen::Everywhere), seen]);
+        assert_eq!(decision.step, step, "{state:?}");
+    }
+}
+
+#[test]
+fn an_account_that_changes_again_costs_the_unseen_record_never_the_one_that_counts() {
+    let mut wanted = wanted();
+    wanted.account = "https://ca.example/3".into();
+    let old = record(KeptState::Visible, now() + DAY * 90);
+    let mut unseen = record(KeptState::Published, now() + DAY * 95);
+    unseen.account = "https://ca.example/2".into();
+    let both = kept(vec![old.clone(), unseen]);
+    assert_eq!(
+        decided(Some(&wanted), &both, &[None, None]).step,
+        Step::Remove(1)
+    );
+    assert_eq!(
+        decided(Some(&wanted), &kept(vec![old]), &[None]).step,
+        Step::Publish
+    );
+}
+
+#[test]
+fn what_is_not_wanted_goes_and_is_forgotten() {
+    let both = kept(vec![
+        record(KeptState::Visible, now() + DAY),
+        record(KeptState::Removing, now() + DAY * 90),
+    ]);
+    assert_eq!(decided(None, &both, &[]).step, Step::Remove(1));
+    assert_eq!(decided(None, &Kept::default(), &[]).step, Step::Forget);
+    let mut withdrawn = both;
+    withdrawn.withdrawn_at = Some(now());
+    assert_eq!(
+        decided(Some(&wanted()), &withdrawn, &[]).step,
+        Step::Remove(1)
+    );
+    withdrawn.records.clear();
+    assert_eq!(decided(Some(&wanted()), &withdrawn, &[]).step, Step::Rest);
+}
+
+#[test]
+fn an_until_that_is_over_or_too_far_waits_for_a_person() {
+    let mut wanted = wanted();
+    wanted.end = End::Fixed(now() - DAY);
+    assert_eq!(
+        decided(Some(&wanted), &Kept::default(), &[]).step,
+        Step::Hold("ended")
+    );
+    let ended = kept(vec![record(KeptState::Visible, now() - DAY)]);
+    assert_eq!(
+        decided(Some(&wanted), &ended, &[None]).step,
+        Step::Remove(0)
+    );
+    wanted.end = End::Fixed("2500-01-01T00:00:00Z".parse().unwrap());
+    let decision = decided(Some(&wanted), &Kept::default(), &[]);
+    assert_eq!(decision.step, Step::Hold("too-far"));
+    assert!(decision.why.contains("2500-01-01"), "{}", decision.why);
+}
+
+#[test]
+fn caa_holds_a_new_record_and_leaves_a_standing_one() {
+    let wanted = wanted();
+    let standing = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    let around = |seen| Surroundings {
+        seen,
+        caa: Some("CAA forbids it"),
+        ..Surroundings::default()
+    };
+    let decision = next_step(Some(&wanted), &Kept::default(), &around(&[]), now());
+    assert_eq!(
+        (decision.step, decision.why.as_str()),
+        (Step::Hold("caa"), "CAA forbids it")
+    );
+    let seen = [Some(Seen::Gone)];
+    let decision = next_step(Some(&wanted), &standing, &around(&seen), now());
+    assert_eq!(decision.step, Step::PutBack(0));
+}
+
+#[test]
+fn a_failure_puts_writes_off_and_no_look() {
+    let wanted = wanted();
+    let mut failing = kept(vec![record(KeptState::Intended, now() + DAY * 90)]);
+    failing.not_before = Some(now() + DAY);
+    assert_eq!(decided(Some(&wanted), &failing, &[None]).step, Step::Rest);
+    failing.records[0].state = KeptState::Published;
+    assert_eq!(
+        decided(Some(&wanted), &failing, &[None]).step,
+        Step::Look(0)
+    );
+}
+
+#[test]
+fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
+    for (vanished, standing, speaks) in [
+        (0, 0, false),
+        (1, 1, false),
+        (3, 3, false),
+        (4, 4, true),
+        (4, 5, false),
+        (4, 20, false),
+        (7, 20, true),
+        (20, 20, true),
+    ] {
+        assert_eq!(
+            alarm(vanished, standing).is_some() && shrunk(vanished, standing).is_some(),
+            speaks,
+            "{vanished} of {standing}"
+        );
+    }
+    let wanted = wanted();
+    let around = Surroundings {
+        seen: &[Some(Seen::Gone)],
+        guard: Some("many vanished"),
+        ..Surroundings::default()
+    };
+    let standing = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    let decision = next_step(Some(&wanted), &standing, &around, now());
+    assert_eq!(decision.step, Step::Hold("vanished"));
+}
+
+#[test]
+fn one_domain_changes_first_and_a_new_account_has_its_own_canary() {
+    let canary = wanted();
+    let mut other = wanted();
+    (other.domain, other.is_canary) = (DomainName::from_a_labels("other.ch").unwrap(), false);
+    let (mut first, second) = (Kept::default(), Kept::default());
+    let waits = |first: &Kept, second: &Kept, other: &Wanted| {
+        waits_for_canary(other, &[(&canary, first), (other, second)], now())
+    };
+    assert!(waits_for_canary(&canary, &[], now()).is_none());
+    let why = waits(&first, &second, &other).unwrap();
+    assert!(why.contains("example.ch") && why.contains("24 h"), "{why}");
+    first.account = Some((canary.account.clone(), now() - DAY / 2));
+    assert!(waits(&first, &second, &other).is_some());
+    first.account = Some((canary.account.clone(), now() - DAY));
+    assert!(waits(&first, &second, &other).is_none());
+    let mut moved = other.clone();
+    moved.account = "https://ca.example/2".into();
+    assert!(waits(&first, &second, &moved).is_some());
+    moved.canary = SignedDuration::ZERO;
+    assert!(waits(&first, &second, &moved).is_none());
+}
