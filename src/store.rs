@@ -10,6 +10,7 @@ pub mod conformance;
 mod endpoint;
 pub mod orders;
 mod pages;
+pub mod persistent;
 pub mod postgres;
 pub mod record;
 mod row;
@@ -32,7 +33,7 @@ use crate::prevalidation::{Attempt, DomainName, LedgerEntry, RowKey, Sighting};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     // --- inventory
 
     /// Makes the rows of `origin` equal to `wanted`: new ones are added, known ones updated,
@@ -547,6 +548,9 @@ pub enum StoreError {
     /// Another worker has taken the certificate over.
     #[error("the lease on the certificate {0} is lost")]
     CertificateLost(String),
+    /// Another worker has taken the persistent record over.
+    #[error("the lease on the persistent record of {0} is lost")]
+    PersistentLost(String),
     /// The database is busy, full or gone.
     #[error("the store cannot be used: {message}")]
     Unavailable {

@@ -10,6 +10,7 @@
 
 pub mod fleet;
 pub mod orders;
+pub mod persistent;
 pub mod serving;
 
 use std::collections::BTreeSet;
@@ -83,6 +84,9 @@ macro_rules! store_conformance {
             a_certificate_moves_only_under_its_lease
             certificates_that_are_not_wanted_stay_and_are_due_no_more
             eight_claimers_share_forty_certificates_without_a_double
+            a_persistent_record_is_one_workers_until_it_lets_go
+            an_ended_lease_of_a_persistent_record_is_taken_over
+            a_persistent_record_that_is_over_leaves_its_history_only
         );
     };
     (@ $fresh:expr; $($case:ident)*) => {
@@ -96,6 +100,7 @@ macro_rules! store_conformance {
 
 pub use fleet::*;
 pub use orders::*;
+pub use persistent::*;
 pub use serving::*;
 
 /// A store, and a way to let time pass for its leases and buckets.

@@ -13,6 +13,7 @@ mod lease;
 mod ledger;
 mod look;
 mod orders;
+mod persistent;
 mod place;
 mod records;
 mod relay;

@@ -37,6 +37,8 @@ pub enum Kind {
     Certificate,
     /// What was done for certificates.
     CertificateHistory,
+    /// The persistent records.
+    Persistent,
 }
 
 /// Some rows of one kind.
@@ -68,7 +70,7 @@ pub struct Content {
 
 impl Kind {
     /// All of them, what others hang on first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Domain,
         Self::Look,
         Self::Ledger,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Notice,
         Self::Certificate,
         Self::CertificateHistory,
+        Self::Persistent,
     ];
 
     /// The table.
@@ -94,6 +97,7 @@ impl Kind {
             Self::Notice => "notice",
             Self::Certificate => "certificate",
             Self::CertificateHistory => "certificate_history",
+            Self::Persistent => "persistent",
         }
     }
 
@@ -116,6 +120,7 @@ impl Kind {
             Self::Notice => "key, state, since",
             Self::Certificate => "name, ca, wanted, home, due_at, lease_epoch, claims, progress",
             Self::CertificateHistory => "at, run, certificate, kind, detail",
+            Self::Persistent => "name, domain, issuer, lease_epoch, kept",
         }
     }
 
@@ -141,7 +146,7 @@ impl Kind {
     /// `id` is what orders rows that have no key of their own.
     pub(super) fn select(self, id: &str, is_older: bool) -> String {
         let (key, from) = match self {
-            Self::Domain | Self::Certificate => ("name", "?"),
+            Self::Domain | Self::Certificate | Self::Persistent => ("name", "?"),
             Self::Look => ("client", "?"),
             Self::Fact | Self::Notice => ("key", "?"),
             Self::Ledger => ("id", "CAST(? AS bigint)"),
@@ -162,9 +167,12 @@ impl Kind {
     /// Before the first key.
     pub(super) fn start(self) -> String {
         match self {
-            Self::Domain | Self::Look | Self::Fact | Self::Notice | Self::Certificate => {
-                String::new()
-            }
+            Self::Domain
+            | Self::Look
+            | Self::Fact
+            | Self::Notice
+            | Self::Certificate
+            | Self::Persistent => String::new(),
             Self::Ledger | Self::Effect | Self::History | Self::Hook | Self::CertificateHistory => {
                 i64::MIN.to_string()
             }
@@ -257,6 +265,15 @@ pub(super) struct CertificateRecord {
 }
 
 #[derive(Serialize, sqlx::FromRow)]
+pub(super) struct PersistentRecord {
+    name: String,
+    domain: String,
+    issuer: String,
+    lease_epoch: i64,
+    kept: String,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
 pub(super) struct LookRecord {
     client: String,
     at: i64,
@@ -336,6 +353,9 @@ macro_rules! found {
             }
             $crate::store::record::Kind::CertificateHistory => {
                 $crate::store::record::page::<$crate::store::row::RawCertificateEvent>($fetch)
+            }
+            $crate::store::record::Kind::Persistent => {
+                $crate::store::record::page::<$crate::store::record::PersistentRecord>($fetch)
             }
         }
     };

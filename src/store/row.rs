@@ -7,10 +7,12 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
 use crate::issuance::Progress;
+use crate::persistent::Kept;
 use crate::prevalidation::{
     Attempt, DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting,
 };
 use crate::store::orders::{CertificateEvent, CertificateRow};
+use crate::store::persistent::PersistentRow;
 use crate::store::{DomainRow, Event, Origin, StoreError};
 
 /// A row of `domain_view`.
@@ -231,6 +233,27 @@ impl TryFrom<RawCertificateEvent> for CertificateEvent {
             certificate: raw.certificate,
             kind: raw.kind,
             detail: raw.detail,
+        })
+    }
+}
+
+/// A row of `persistent`.
+#[derive(sqlx::FromRow)]
+pub(in crate::store) struct RawPersistent {
+    domain: String,
+    issuer: String,
+    kept: String,
+}
+
+impl TryFrom<RawPersistent> for PersistentRow {
+    type Error = StoreError;
+
+    fn try_from(raw: RawPersistent) -> Result<Self, StoreError> {
+        let kept: Kept = decode(&raw.kept, "persistent record", &raw.domain)?;
+        Ok(Self {
+            domain: name(&raw.domain)?,
+            issuer: raw.issuer,
+            kept,
         })
     }
 }

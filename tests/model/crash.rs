@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::validation;
 use prevalidate::ca::{CaError, Client, ClientSelector, Listing, Started, Submission, Validation};
 use prevalidate::prevalidation::{DomainName, LedgerEntry, Registration, RowKey};
+use prevalidate::store::persistent::{
+    PersistentClaim, PersistentLease, PersistentRecords, PersistentRow, PersistentWrite,
+};
 use prevalidate::store::{
     Bucket, Claim, DomainRow, EffectCount, Event, Fence, Kind, Lease, NoticeRecord, Origin, Page,
     Received, Seen, Store, StoreError, Wanted, Write,
@@ -168,6 +171,30 @@ impl Provider for Mortal<dyn Provider> {
     }
     async fn in_sync(&self, change_id: &str) -> Result<Option<bool>, ProviderError> {
         self.inner.in_sync(change_id).await
+    }
+}
+
+#[async_trait]
+impl PersistentRecords for Mortal<dyn Store> {
+    async fn persistent_rows(&self) -> Result<Vec<PersistentRow>, StoreError> {
+        self.inner.persistent_rows().await
+    }
+
+    async fn claim_persistent(
+        &self,
+        claim: &PersistentClaim<'_>,
+    ) -> Result<Option<PersistentLease>, StoreError> {
+        let call = self.inner.claim_persistent(claim);
+        self.fuse.effect("claim", call).await
+    }
+
+    async fn commit_persistent(&self, write: &PersistentWrite) -> Result<(), StoreError> {
+        let name = match write.release {
+            true => "commit result",
+            false => "commit step",
+        };
+        let call = self.inner.commit_persistent(write);
+        self.fuse.effect(name, call).await
     }
 }
 

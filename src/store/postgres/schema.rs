@@ -12,12 +12,13 @@ use crate::store::endpoint::{Bound, OF_ALL, OF_ONE};
 /// Each brings the schema one version further; all that are missing run in one transaction. Never
 /// change one that was released. Each only adds, and says in `prevalidate_schema` from which
 /// version on programs can go on beside it.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// The oldest PostgreSQL, as `server_version_num` counts.

@@ -9,13 +9,14 @@ use crate::store::endpoint::{Bound, OF_ALL, OF_ONE};
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never
 /// change one that was released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0001.sql"),
     include_str!("../migrations/0002.sql"),
     include_str!("../migrations/0003.sql"),
     include_str!("../migrations/0004.sql"),
     include_str!("../migrations/0005.sql"),
     include_str!("../migrations/0006.sql"),
+    include_str!("../migrations/0007.sql"),
 ];
 
 /// Who holds leases is asked at every claim, and most of the time nobody does. An index changes what
