@@ -52,6 +52,7 @@ mod roots;
 pub mod rule;
 mod settings;
 mod shared;
+mod standing;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -100,6 +101,22 @@ pub trait Lookout: Send + Sync + fmt::Debug {
     /// Why the aliases lead nowhere, or could not be read, in words.
     async fn target(&self, owner: &RecordName) -> Result<RecordName, String> {
         Ok(owner.clone())
+    }
+
+    /// The TXT records at `owner`, each in its character-strings, as any of its name servers has
+    /// them; through aliases.
+    ///
+    /// # Errors
+    /// Why none could be read, in words.
+    async fn texts(&self, owner: &RecordName) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        Err(format!("{owner}: this way of looking reads no records"))
+    }
+
+    /// Why CAA does not let `issuer` issue for `domain` by a persistent record; `None` where it
+    /// does, and where nobody can tell.
+    async fn caa_refuses(&self, domain: &DomainName, issuer: &str) -> Option<String> {
+        let _ = (domain, issuer);
+        None
     }
 }
 

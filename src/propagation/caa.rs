@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 mod issuer;
+pub mod standing;
 #[cfg(test)]
 mod tests;
 

@@ -259,7 +259,7 @@ impl Gate {
     }
 
     /// Asks every address, from new sockets.
-    async fn round(
+    pub(super) async fn round(
         &self,
         who: &Responsible,
         owner: &Name,
@@ -475,6 +475,14 @@ impl Lookout for Gate {
 
     async fn target(&self, owner: &RecordName) -> Result<RecordName, String> {
         self.end_of_aliases(owner).await
+    }
+
+    async fn texts(&self, owner: &RecordName) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        self.all_texts(owner).await
+    }
+
+    async fn caa_refuses(&self, domain: &DomainName, issuer: &str) -> Option<String> {
+        self.caa_against(domain, issuer).await
     }
 }
 

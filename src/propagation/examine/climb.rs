@@ -40,6 +40,16 @@ impl CaaSets {
     }
 }
 
+/// The CAA records that count for a domain.
+#[derive(Debug, Default)]
+pub(in crate::propagation) struct Closest {
+    /// The name that has them; `None`: no name has any.
+    pub(in crate::propagation) at: Option<String>,
+    pub(in crate::propagation) set: Vec<Property>,
+    /// What was not asked.
+    note: Option<String>,
+}
+
 impl Gate {
     /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of
     /// the configuration only theirs, for the zones above may be out of reach.
@@ -51,6 +61,29 @@ impl Gate {
         now: Timestamp,
         sets: &CaaSets,
     ) -> CaaAdvice {
+        match self.closest_caa(domain, who, sets).await {
+            Ok(Closest { at, set, note }) => {
+                let mut advice = evaluate(at, &set, ca_names, now);
+                advice.notes.extend(note);
+                advice
+            }
+            Err(fault) => CaaAdvice {
+                fault: Some(fault),
+                ..evaluate(None, &[], ca_names, now)
+            },
+        }
+    }
+
+    /// The CAA records that count for `domain`: those of the first name that has any.
+    ///
+    /// # Errors
+    /// Why they could not all be looked up, in words.
+    pub(in crate::propagation) async fn closest_caa(
+        &self,
+        domain: &DomainName,
+        who: &Responsible,
+        sets: &CaaSets,
+    ) -> Result<Closest, String> {
         let mut at = name(domain.as_str()).ok();
         // One walk, and so one budget, for all names and aliases.
         let walk = self.walker.walk();
@@ -58,26 +91,29 @@ impl Gate {
             let set = sets.of(&owner, self.properties(&owner, who, &walk));
             match set.await {
                 Ok(set) if set.is_empty() => {}
-                Ok(set) => return evaluate(Some(text(&owner)), &set, ca_names, now),
-                Err(fault) => {
-                    let nothing = evaluate(None, &[], ca_names, now);
-                    return CaaAdvice {
-                        fault: Some(format!("CAA at {}: {fault}", text(&owner))),
-                        ..nothing
-                    };
+                Ok(set) => {
+                    let at = Some(text(&owner));
+                    return Ok(Closest {
+                        at,
+                        set,
+                        note: None,
+                    });
                 }
+                Err(fault) => return Err(format!("CAA at {}: {fault}", text(&owner))),
             }
             if who.delegation.is_none() && text(&owner) == who.zone {
-                let mut nothing = evaluate(None, &[], ca_names, now);
-                nothing.notes.push(format!(
+                let note = format!(
                     "the zones above {} were not asked: its name servers are configured",
                     who.zone
-                ));
-                return nothing;
+                );
+                return Ok(Closest {
+                    note: Some(note),
+                    ..Closest::default()
+                });
             }
             at = Some(owner.base_name());
         }
-        evaluate(None, &[], ca_names, now)
+        Ok(Closest::default())
     }
 
     /// The CAA records of one name, through aliases.
