@@ -13,6 +13,7 @@ mod find;
 mod hooks;
 pub mod names;
 mod notify;
+mod persistent;
 mod quantity;
 mod rdap;
 mod read;
@@ -43,6 +44,7 @@ use find::bounded;
 pub use find::{ENV, Found, find, load, load_as_it_stands, look_for};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
+pub use persistent::PersistentSettings;
 pub use quantity::{Rate, duration, show_duration};
 pub use rdap::RdapSettings;
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
@@ -87,6 +89,8 @@ pub struct Settings {
     pub notify: Vec<NotifySettings>,
     /// `[certificates]`, `[[certificate]]` and `[[contact]]`
     pub certificates: CertificatesSettings,
+    /// `[[persistent]]`, in the order of the file.
+    pub persistent: Vec<PersistentSettings>,
     /// What is not wrong and yet worth saying.
     pub notices: Vec<Fault>,
     /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and

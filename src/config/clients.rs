@@ -130,6 +130,7 @@ impl<'a> Clients<'a> {
                 .cas
                 .values()
                 .all(|ca| ca.as_ref().is_some_and(only_issues));
+        let need_none = need_none || (self.cas.is_empty() && self.top.has("persistent"));
         if sections.is_empty() && !need_none {
             let hint = "write [[client]] with `name` or `reference`, and its `domains`";
             reader.absent(
@@ -165,11 +166,13 @@ impl<'a> Clients<'a> {
         let auto = |client: &ClientSettings| {
             client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none())
         };
+        let standing = super::persistent::providers_used(self.top);
+        used.extend(standing.iter().flatten().cloned());
         let unused = self
             .providers
             .iter()
             .filter(|(name, _)| !used.contains(name) && !brings_records)
-            .filter(|_| !clients.iter().any(auto));
+            .filter(|_| !clients.iter().any(auto) && !standing.contains(&None));
         for (name, table) in unused {
             reader.notice(
                 Some(table.line),

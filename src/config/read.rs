@@ -47,6 +47,7 @@ const TOP: Schema = Schema {
         "certificates",
         "certificate",
         "contact",
+        "persistent",
     ],
 };
 const POLICY: Schema = Schema {
@@ -120,6 +121,7 @@ pub(super) const SCHEMAS: [&Schema; 19] = [
     &super::certificates::CERTIFICATES,
     &super::certificates::CERTIFICATE,
     &super::certificates::CONTACT,
+    &super::persistent::PERSISTENT,
 ];
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -169,7 +171,8 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
     let found: Vec<_> = top.named("ca").into_iter().collect();
-    if found.is_empty() {
+    // A standing record needs no account here.
+    if found.is_empty() && !top.has("persistent") {
         let hint = "name your account, for instance [ca.swisssign]";
         top.reader.absent(
             None,
@@ -221,6 +224,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let rdap = super::rdap::rdap(top);
     let notify = super::notify::read(top);
     let certificates = super::certificates::read(top, &cas, &clients, accept_idn);
+    let persistent = super::persistent::read(top, &providers, accept_idn);
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),
@@ -239,6 +243,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         notify,
         server,
         certificates,
+        persistent,
         notices: Vec::new(),
         left_out: Vec::new(),
         unusable: Vec::new(),

@@ -2,6 +2,7 @@
 //! sources, or as `[REDACTED]`.
 
 mod certificates;
+mod persistent;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -119,6 +120,10 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     settings.notify.iter().for_each(|notify| out.notify(notify));
     out.certificates(&settings.certificates);
+    settings
+        .persistent
+        .iter()
+        .for_each(|one| out.persistent(one));
     out.0
 }
 

@@ -702,6 +702,7 @@ fn the_reference_shows_every_key_and_no_other() {
 fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
     let folder = Folder::new();
     folder.write("domains.txt", "example.org\n");
+    folder.write("persistent.txt", "example.net\n");
     let ca_file = folder.write("ca.pem", files::certificate().0);
     let anchors = folder.write(
         "root.ds",
@@ -754,6 +755,7 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
             && settings.cas["swisssign"].proxy.is_some()
     );
     assert_eq!(settings.clients[0].domains.len(), 4);
+    assert_eq!(settings.persistent[0].domains.len(), 2);
 }
 
 #[test]
