@@ -18,6 +18,7 @@ mod looks;
 mod memory;
 mod ordered;
 mod perform;
+pub mod persist;
 pub mod place;
 pub mod route;
 mod survey;

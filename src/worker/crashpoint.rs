@@ -37,13 +37,25 @@ pub const CERTIFICATE_POINTS: [&str; 10] = [
     "revoke-done",
 ];
 
+/// The points in the life of a persistent record, in its order.
+pub const PERSISTENT_POINTS: [&str; 6] = [
+    "persistent-claimed",
+    "persistent-intended",
+    "persistent-written",
+    "persistent-put-back",
+    "persistent-removing",
+    "persistent-removed",
+];
+
 /// Passes a point, or dies there.
 #[cfg(feature = "crashpoints")]
 pub(super) fn reach(point: &str) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static REACHED: AtomicUsize = AtomicUsize::new(0);
     debug_assert!(
-        POINTS.contains(&point) || CERTIFICATE_POINTS.contains(&point),
+        POINTS.contains(&point)
+            || CERTIFICATE_POINTS.contains(&point)
+            || PERSISTENT_POINTS.contains(&point),
         "{point} is not in the list"
     );
     let wanted = |variable| {

@@ -11,6 +11,7 @@ mod lapse;
 mod matrix;
 mod months;
 mod others;
+mod persistent;
 mod random;
 mod shape;
 mod waiting;

@@ -1,0 +1,397 @@
+//! Persistent records: kept in DNS, not removed. A pass looks at every record that is in DNS, asks
+//! the planner about each, and performs its steps.
+//!
+//! The rules are those of proofs: the intent is stored before a zone is written, only what is
+//! remembered as ours is removed, and the name servers decide what is visible.
+
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use self::task::Task;
+use super::Ports;
+use crate::persistent::planner::waits_for_canary;
+use crate::persistent::{
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, guard, next_step,
+    owner_of,
+};
+use crate::prevalidation::DomainName;
+use crate::propagation::{Question, Wanted as Sought};
+use crate::store::persistent::{PersistentClaim, PersistentRow};
+use crate::store::{Event, StoreError};
+
+/// How the job goes about it.
+#[derive(Debug, Clone)]
+pub struct KeepOptions {
+    /// Names this worker in leases.
+    pub holder: String,
+    /// Names this run in the history.
+    pub run: String,
+    /// Only these domains.
+    pub only: Option<Vec<DomainName>>,
+    /// How long a lease lives.
+    pub lease: SignedDuration,
+    /// How many records are worked on at once.
+    pub lanes: usize,
+    /// Between two looks at a record that is not visible yet.
+    pub poll: SignedDuration,
+    /// Acts although many records vanished.
+    pub force: bool,
+    /// Nothing is written in DNS.
+    pub observes: bool,
+    /// Records that the configuration does not name stay: a line of it cannot be read.
+    pub keeps_unwanted: bool,
+}
+
+/// One record's decision at the end of a pass.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The domain.
+    pub domain: DomainName,
+    /// The issuer.
+    pub issuer: String,
+    /// What is next, or was left.
+    pub decision: Decision,
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone, Default)]
+pub struct Passed {
+    /// What the guard said.
+    pub alarm: Option<String>,
+    /// The last decision of each record.
+    pub decided: Vec<Decided>,
+}
+
+impl Passed {
+    /// When something is due next.
+    pub fn next(&self) -> Option<Timestamp> {
+        let at = self.decided.iter().map(|one| one.decision.at);
+        at.filter(|&at| at < Timestamp::MAX).min()
+    }
+}
+
+/// Keeps persistent records.
+pub struct Keeper {
+    ports: Ports,
+    wanted: Vec<Wanted>,
+    options: KeepOptions,
+    stop: CancellationToken,
+    tell: Arc<dyn Fn(&Event) + Send + Sync>,
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("run", &self.options.run)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names a row: a domain and an issuer.
+type Key = (DomainName, String);
+
+/// What is known when a pass begins.
+struct Known {
+    rows: BTreeMap<Key, Kept>,
+    /// By row and value.
+    seen: BTreeMap<(Key, String), Seen>,
+    alarm: Option<String>,
+    /// What the guard says of the configuration: then nothing that it does not name is removed.
+    shrunk: Option<String>,
+}
+
+impl Known {
+    fn alarms(self) -> Option<String> {
+        let said: Vec<String> = self.alarm.into_iter().chain(self.shrunk).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    fn seen(&self, key: &Key, kept: &Kept) -> Vec<Option<Seen>> {
+        let of = |record: &KeptRecord| {
+            let at = (key.clone(), record.value.clone());
+            self.seen.get(&at).cloned()
+        };
+        kept.records.iter().map(of).collect()
+    }
+}
+
+impl Keeper {
+    /// A job that has not looked at anything yet. `tell` hears every event as it is stored.
+    pub fn new(
+        ports: Ports,
+        wanted: Vec<Wanted>,
+        options: KeepOptions,
+        stop: CancellationToken,
+        tell: Arc<dyn Fn(&Event) + Send + Sync>,
+    ) -> Self {
+        Self {
+            ports,
+            wanted,
+            options,
+            stop,
+            tell,
+        }
+    }
+
+    /// Works until nothing more is due before `deadline`, or until it is stopped.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn run(&self, deadline: Timestamp) -> Result<Passed, StoreError> {
+        loop {
+            let passed = self.pass().await?;
+            let now = self.ports.clock.now();
+            let soonest = now.saturating_add(self.options.poll).unwrap_or(now);
+            let next = passed.next().map(|next| next.max(soonest));
+            let Some(next) = next.filter(|&next| next <= deadline) else {
+                return Ok(passed);
+            };
+            tokio::select! {
+                () = self.ports.clock.sleep_until(next) => {}
+                () = self.stop.cancelled() => return Ok(passed),
+            }
+        }
+    }
+
+    /// One pass over all records, each as far as it goes now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn pass(&self) -> Result<Passed, StoreError> {
+        let known = self.know().await?;
+        let subjects = self.subjects(&known);
+        let decided = futures::stream::iter(subjects)
+            .map(|key| self.keep(key, &known))
+            .buffer_unordered(self.options.lanes.max(1))
+            .collect::<Vec<_>>()
+            .await;
+        let mut passed = Passed {
+            alarm: known.alarms(),
+            decided: Vec::new(),
+        };
+        for one in decided {
+            passed.decided.extend(one?);
+        }
+        passed
+            .decided
+            .sort_by(|a, b| (&a.domain, &a.issuer).cmp(&(&b.domain, &b.issuer)));
+        Ok(passed)
+    }
+
+    /// What a pass would do next for each record. Nothing is stored and no zone is written.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn plan(&self) -> Result<Passed, StoreError> {
+        let known = self.know().await?;
+        let now = self.ports.clock.now();
+        let mut decided = Vec::new();
+        for key in self.subjects(&known) {
+            let kept = known.rows.get(&key).cloned().unwrap_or_default();
+            let wanted = self.wanted(&key);
+            let caa = self.caa(wanted, &kept).await;
+            let canary = self.canary(wanted, &known, now);
+            let around = Surroundings {
+                seen: &known.seen(&key, &kept),
+                caa: caa.as_deref(),
+                guard: known.alarm.as_deref(),
+                canary: canary.as_deref(),
+                poll: self.options.poll,
+            };
+            decided.push(Decided {
+                decision: next_step(wanted, &kept, &around, now),
+                domain: key.0,
+                issuer: key.1,
+            });
+        }
+        Ok(Passed {
+            alarm: known.alarms(),
+            decided,
+        })
+    }
+
+    fn wanted(&self, (domain, issuer): &Key) -> Option<&Wanted> {
+        self.wanted
+            .iter()
+            .find(|one| one.domain == *domain && one.issuer == *issuer)
+    }
+
+    fn subjects(&self, known: &Known) -> Vec<Key> {
+        let of = |one: &Wanted| (one.domain.clone(), one.issuer.clone());
+        let mut keys: BTreeSet<Key> = self.wanted.iter().map(of).collect();
+        let is_withdrawn = |kept: &Kept| kept.withdrawn_at.is_some();
+        let stored = known.rows.iter();
+        let stays = self.options.keeps_unwanted || known.shrunk.is_some();
+        let stored = stored.filter(|(_, kept)| !stays || is_withdrawn(kept));
+        keys.extend(stored.map(|(key, _)| key.clone()));
+        let only = self.options.only.as_ref();
+        keys.into_iter()
+            .filter(|(domain, _)| only.is_none_or(|only| only.contains(domain)))
+            .collect()
+    }
+
+    /// The rows, and what name servers say of the records that were visible: all of them, before
+    /// anything is written, so that the guard sees how many are gone.
+    async fn know(&self) -> Result<Known, StoreError> {
+        let rows = self.ports.store.persistent_rows().await?;
+        let rows: BTreeMap<Key, Kept> = rows
+            .into_iter()
+            .map(
+                |PersistentRow {
+                     domain,
+                     issuer,
+                     kept,
+                 }| ((domain, issuer), kept),
+            )
+            .collect();
+        let mut standing = Vec::new();
+        for (key, kept) in &rows {
+            if self.wanted(key).is_none() || kept.withdrawn_at.is_some() {
+                continue;
+            }
+            let visible = kept.records.iter();
+            let visible = visible.filter(|record| record.state == KeptState::Visible);
+            standing.extend(visible.map(|record| (key.clone(), record.clone())));
+        }
+        let seen = futures::stream::iter(standing)
+            .map(async |(key, record)| {
+                let seen = self.look(&key.0, &record).await;
+                ((key, record.value), seen)
+            })
+            .buffer_unordered(self.options.lanes.max(1))
+            .collect::<BTreeMap<_, _>>()
+            .await;
+        let vanished = seen.values().filter(|seen| **seen == Seen::Gone).count();
+        let kept = rows
+            .iter()
+            .filter(|(_, kept)| kept.withdrawn_at.is_none() && kept.standing().is_some());
+        let leaving = kept.clone().filter(|(key, _)| self.wanted(key).is_none());
+        let acts = self.options.force;
+        let shrunk = guard::shrunk(leaving.count(), kept.count()).filter(|_| !acts);
+        let alarm = guard::alarm(vanished, seen.len()).filter(|_| !acts);
+        Ok(Known {
+            rows,
+            seen,
+            alarm,
+            shrunk,
+        })
+    }
+
+    /// Asks the name servers about one record, at the name where a CA looks.
+    async fn look(&self, domain: &DomainName, record: &KeptRecord) -> Seen {
+        let now = self.ports.clock.now();
+        let since = record.published_at.unwrap_or(now);
+        let owner = owner_of(domain);
+        let question = Question {
+            owner: owner.as_ref(),
+            wanted: Sought::Txt(&record.value),
+            published_for: Duration::try_from(now.duration_since(since)).unwrap_or_default(),
+            by_others: record.by_others,
+            ..Question::new(domain, "")
+        };
+        let verdict = self.ports.lookout.look(&question).await;
+        if verdict.go && verdict.bogus.is_none() {
+            Seen::Everywhere
+        } else if verdict.gone {
+            Seen::Gone
+        } else {
+            Seen::Unclear(format!("waits for {}", verdict.waits_for()))
+        }
+    }
+
+    /// Why CAA refuses the record, where a new one is to be written.
+    async fn caa(&self, wanted: Option<&Wanted>, kept: &Kept) -> Option<String> {
+        let wanted = wanted?;
+        let is_current = |record: &KeptRecord| {
+            record.account == wanted.account && record.state != KeptState::Removing
+        };
+        // One that is there stays: CAs check CAA when they issue, and the record is not the fault.
+        if kept.withdrawn_at.is_some() || kept.records.iter().any(is_current) {
+            return None;
+        }
+        let lookout = &self.ports.lookout;
+        lookout.caa_refuses(&wanted.domain, &wanted.issuer).await
+    }
+
+    fn canary(&self, wanted: Option<&Wanted>, known: &Known, now: Timestamp) -> Option<String> {
+        let nothing = Kept::default();
+        let all: Vec<(&Wanted, &Kept)> = self
+            .wanted
+            .iter()
+            .map(|one| {
+                let key = (one.domain.clone(), one.issuer.clone());
+                (one, known.rows.get(&key).unwrap_or(&nothing))
+            })
+            .collect();
+        waits_for_canary(wanted?, &all, now)
+    }
+
+    /// One record, as far as it goes now. `None` where another worker has it.
+    async fn keep(&self, key: Key, known: &Known) -> Result<Option<Decided>, StoreError> {
+        let now = self.ports.clock.now();
+        let wanted = self.wanted(&key);
+        let stored = known.rows.get(&key);
+        let canary = self.canary(wanted, known, now);
+        let as_stored = stored.cloned().unwrap_or_default();
+        let caa = self.caa(wanted, &as_stored).await;
+        let seen = known.seen(&key, &as_stored);
+        let around = Surroundings {
+            seen: &seen,
+            caa: caa.as_deref(),
+            guard: known.alarm.as_deref(),
+            canary: canary.as_deref(),
+            poll: self.options.poll,
+        };
+        let decision = next_step(wanted, &as_stored, &around, now);
+        let is_quiet = task::is_quiet(&as_stored, &decision, now);
+        if self.options.observes || is_quiet || self.stop.is_cancelled() {
+            let (domain, issuer) = key;
+            return Ok(Some(Decided {
+                domain,
+                issuer,
+                decision,
+            }));
+        }
+        let claim = PersistentClaim {
+            domain: &key.0,
+            issuer: &key.1,
+            holder: &self.options.holder,
+            now,
+            lease: self.options.lease,
+        };
+        let Some(lease) = self.ports.store.claim_persistent(&claim).await? else {
+            return Ok(None);
+        };
+        super::crashpoint::reach("persistent-claimed");
+        // A worker that takes the row over counts on it that the calls of this one have ended.
+        let limit = self.options.lease.unsigned_abs() * 2 / 3;
+        let task = Task::new(self, wanted, lease, known, (caa, canary));
+        match tokio::time::timeout(limit, task.run()).await {
+            Ok(Err(StoreError::PersistentLost(_))) | Err(_) => Ok(None),
+            Ok(Ok(decision)) => Ok(Some(Decided {
+                domain: key.0,
+                issuer: key.1,
+                decision,
+            })),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// Whether a decision leaves something to be done by a person or a later run.
+    pub fn is_settled(decision: &Decision, kept: &Kept) -> bool {
+        matches!(decision.step, Step::Rest | Step::Forget)
+            && kept.trouble.is_none()
+            && kept
+                .records
+                .iter()
+                .all(|one| one.state == KeptState::Visible)
+    }
+}
