@@ -22,7 +22,9 @@ mod man;
 mod name;
 mod names;
 mod notify;
+mod persistent;
 mod plan;
+mod planned;
 mod providers;
 mod readiness;
 mod reasons;
@@ -144,6 +146,9 @@ enum Command {
     /// Orders, installs, renews and revokes certificates
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// Shows, finds and withdraws records that stay in DNS (`_validation-persist`)
+    #[command(subcommand)]
+    Persistent(persistent::PersistentCommand),
     /// Lists what may be ordered at the CAs
     Products(catalogue::ProductsArgs),
     /// Lists the clients of the CAs, under which may be ordered
@@ -351,6 +356,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Records(args) => records::records(global, args, output).await,
         Command::Providers(args) => providers::providers(global, args, output).await,
         Command::Certificate(command) => certificate::certificate(global, command, output).await,
+        Command::Persistent(command) => persistent::persistent(global, command, output).await,
         Command::Products(args) => catalogue::products(global, args, output).await,
         Command::Clients(args) => catalogue::clients(global, args, output).await,
         Command::Doctor(args) => doctor::doctor(global, args, output).await,

@@ -8,6 +8,7 @@ pub mod counts;
 pub mod danger;
 mod finding;
 pub mod machines;
+pub mod persistent;
 pub mod query;
 pub mod snapshot;
 pub mod trouble;

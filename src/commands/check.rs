@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use self::tally::Tally;
 use super::asked::{Ground, Part};
-use super::{Exit, Failed, Global, wire};
+use super::{Exit, Failed, Global, persistent, wire};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, relative, share};
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
+use crate::overview::persistent::PersistentView;
 use crate::overview::trouble::INVENTORY;
 use crate::rdap;
 use crate::store::Store;
@@ -135,7 +136,9 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         let counts = view.state != CertificateState::Unmanaged || view.record_left.is_some();
         counts && args.part.concerns_certificate(view)
     });
-    if tally.wanted == 0 && certificates.is_empty() {
+    let mut records = persistent::views(&settings, &*store, now).await?;
+    records.retain(|_| is_whole);
+    if tally.wanted == 0 && certificates.is_empty() && records.is_empty() {
         return Err(unknown(match is_whole {
             true => "the inventory is empty",
             false => "the inventory has no domain at this CA or client",
@@ -178,6 +181,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         };
         (word, ending.said(now))
     }));
+    findings.extend(records.iter().filter_map(record_judged));
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }
@@ -204,6 +208,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         let words = ("is valid", "are valid");
         text.push_str(&format!("; {}", share(good, all, "certificate", words)));
     }
+    text.push_str(&persistent::counted(&records));
     // One line: the gravest first, and not more than fit on a screen.
     findings
         .iter()
@@ -270,6 +275,16 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
         _ => "is not renewed",
     };
     Some((word, format!("the certificate {name} {what}: {reason}")))
+}
+
+/// What is wrong with a persistent record.
+fn record_judged(view: &PersistentView) -> Option<(Word, String)> {
+    let (domain, issuer) = (view.domain.both_forms(), &view.issuer);
+    let (state, reason) = (view.state.as_str(), &view.reason);
+    view.needs_attention().then(|| {
+        let words = format!("the persistent record of {domain} at {issuer} is {state}: {reason}");
+        (view.gravity.into(), words)
+    })
 }
 
 impl From<Gravity> for Word {

@@ -108,8 +108,17 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         .sum();
     let count =
         |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let persistent: usize = settings
+        .persistent
+        .iter()
+        .map(|one| one.domains.len())
+        .sum();
+    let standing = match persistent {
+        0 => String::new(),
+        records => format!(", {}", count(records, "persistent record")),
+    };
     output.line(&format!(
-        "{} is in order: {}, {}, {}",
+        "{} is in order: {}, {}, {}{standing}",
         settings.file.display(),
         count(settings.clients.len(), "client"),
         count(domains, "domain"),
@@ -119,7 +128,7 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     let notices: Vec<_> = notices.chain(doubts).collect();
     output.json(&json!({
         "file": settings.file, "clients": settings.clients.len(), "domains": domains,
-        "providers": settings.providers.len(), "notices": notices,
+        "providers": settings.providers.len(), "persistent": persistent, "notices": notices,
     }));
     Ok(Exit::Done)
 }

@@ -60,6 +60,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         intake,
         certificates: false,
         registries: false,
+        persistent: true,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

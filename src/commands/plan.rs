@@ -11,7 +11,7 @@ use super::reasons::Cut;
 use super::run::Which;
 use super::summary::{Look, Scope, verdict};
 use super::work::Order;
-use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, wire};
+use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned, wire};
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;
 use crate::prevalidation::{Mode, Plan, PlannedStep, State, Step};
@@ -50,6 +50,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         intake: Intake::default(),
         certificates: false,
         registries: false,
+        persistent: false,
     };
     let scope = Scope::read(&settings, &*store, &order).await?;
     scope.warn(output);
@@ -64,6 +65,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         );
         policy = policy.in_mode(Mode::Manage);
     }
+    let standing = planned::persistent(&settings, &ports, order.only.clone()).await?;
     let worker = Worker::new(
         ports,
         policy,
@@ -87,6 +89,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
     output.json(&Document {
         certificates: &certificates,
+        persistent: &standing.steps,
         ..Document::new(&plan, &looks)
     });
     looks.iter().for_each(|look| look.tell(output));
@@ -98,8 +101,9 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
             output.line("");
             certificate::table(&certificates, now, output);
         }
+        standing.text(now, output);
     }
-    Ok(if plan.is_refused() {
+    Ok(if plan.is_refused() || standing.alarm.is_some() {
         Exit::Guard
     } else {
         verdict(&looks, std::iter::empty())
@@ -244,6 +248,8 @@ struct Document<'a> {
     steps: &'a Plan,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     certificates: &'a [CertificateView],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    persistent: &'a [planned::Step],
 }
 
 #[derive(Serialize)]
@@ -267,6 +273,7 @@ impl<'a> Document<'a> {
             looks,
             steps: plan,
             certificates: &[],
+            persistent: &[],
         }
     }
 }

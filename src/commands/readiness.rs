@@ -2,6 +2,7 @@
 //! the records to change, ready to paste.
 
 mod judge;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use jiff::tz::TimeZone;
 use prevalidate_providers::Provider;
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, asked, notify, wire};
+use super::{Exit, Failed, Global, asked, notify, persistent, wire};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
@@ -66,7 +67,7 @@ nothing anywhere.
 severity is blocks (certificates stop), warns (somebody should look) or info.
 Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
 caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
-provider-refuses, registration-ends.
+provider-refuses, registration-ends, persistent-ends, persistent-trouble.
 
 Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
 
@@ -138,6 +139,7 @@ pub(super) async fn readiness(
         progress.done(done);
     }
     drop(looked);
+    findings.extend(standing(&settings, &args, on, now).await?);
     drop(progress);
     findings.sort_by(|one, other| {
         let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);
@@ -195,6 +197,25 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
     date.to_zoned(TimeZone::UTC)
         .map(|zoned| zoned.timestamp())
         .map_err(|error| Failed::new(Exit::Usage, format!("--on {date}: {error}")))
+}
+
+/// What persistent records need; they belong to no client.
+async fn standing(
+    settings: &Settings,
+    args: &ReadinessArgs,
+    on: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Judged>, Failed> {
+    if args.part != asked::Part::default() || !args.domains.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = wire::store_read_only(settings).await?;
+    let views = persistent::views(settings, &*store, now).await?;
+    Ok(standing::persistent(
+        &views,
+        &wire::persistent(settings),
+        on,
+    ))
 }
 
 /// The managed domains that the arguments mean.

@@ -3,6 +3,7 @@
 
 mod format;
 mod planned;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -12,7 +13,7 @@ use prevalidate_providers::record::is_within;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked, persistent, wire};
 use crate::config::{Settings, names};
 use crate::output::Output;
 use crate::overview::walk::Rows;
@@ -44,6 +45,10 @@ pub(super) struct RecordsArgs {
     /// The values of all providers, also of those that prevalidate writes through
     #[arg(long, conflicts_with = "check")]
     all: bool,
+    /// Prints the rules with which octoDNS or DNSControl leaves persistent records alone that
+    /// another writer keeps
+    #[arg(long, conflicts_with = "check")]
+    ignore_rules: bool,
     /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt":
     /// {"NAME": ["VALUE"]}, "cname": {"NAME": "TARGET"}}; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -88,7 +93,18 @@ pub(super) async fn records(
     }
     let entries = store.open_entries(None).await?;
     let wanted = wanted(&*store, &settings, &entries).await?;
-    let mut records = Records::new(entries, &wanted, &settings);
+    let views = persistent::views(&settings, &*store, wire::clock().now()).await?;
+    if args.ignore_rules {
+        let rules = standing::ignore_rules(args.format, &views);
+        let rules = rules.ok_or_else(|| {
+            let words = "`--ignore-rules` is for `--format octodns` and `--format dnscontrol`";
+            Failed::new(Exit::Usage, words)
+        })?;
+        output.text(&rules);
+        return Ok(Exit::Done);
+    }
+    let records = Records::new(entries, &wanted, &settings);
+    let mut records = records.with_persistent(&views, &settings);
     if let Some(file) = &args.check {
         return check(file, zone, &records, output);
     }

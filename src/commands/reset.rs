@@ -84,6 +84,7 @@ pub(super) async fn reset(
         intake,
         certificates: false,
         registries: false,
+        persistent: false,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

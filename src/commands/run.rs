@@ -10,7 +10,7 @@ use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
 use crate::overview::machines::{LastRun, host, note_run};
-use crate::prevalidation::Mode;
+use crate::prevalidation::{DomainName, Mode};
 use crate::store::{Event, tidy};
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,11 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
             &settings,
         );
         rows.retain(|row| targets.iter().any(|target| target.key == row.client));
-        asked::in_inventory(only, &rows)?;
+        // A domain may have a persistent record and nothing else.
+        let kept = wire::persistent(&settings);
+        let is_kept = |name: &DomainName| kept.iter().any(|one| one.domain == *name);
+        let others = only.iter().filter(|name| !is_kept(name)).cloned();
+        asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
         rows.retain(|row| only.contains(&row.domain));
         targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     }
@@ -81,6 +85,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         targets,
         certificates,
         registries,
+        persistent: args.which.part == asked::Part::default(),
         only,
         wait,
         force: args.force,

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod parts;
+mod persistent;
 mod registries;
 mod voice;
 
@@ -26,6 +27,7 @@ use crate::server::{http, manager};
 use crate::store::Store;
 use crate::worker::Intake;
 use crate::worker::issue::Issuer;
+use crate::worker::persist::Keeper;
 use parts::Parts;
 
 /// How often what the store could not take is tried again.
@@ -166,6 +168,8 @@ struct Daemon {
     issuers: watch::Sender<Arc<Issuer>>,
     /// What asks the registries, by the settings of the moment.
     registries: watch::Sender<registries::Way>,
+    /// What keeps persistent records, by the settings of the moment.
+    keepers: watch::Sender<Arc<Keeper>>,
 }
 
 impl Daemon {
@@ -183,6 +187,7 @@ impl Daemon {
             &shared,
         )?);
         shared.keep_certificates(Arc::clone(&issuer));
+        let keeper = Arc::new(persistent::keeper(&settings, &parts.ports, &run, &shared));
         let worker = parts.worker(&shared);
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
@@ -199,6 +204,7 @@ impl Daemon {
             intake,
             issuers: watch::Sender::new(issuer),
             registries: watch::Sender::new(registries),
+            keepers: watch::Sender::new(keeper),
         })
     }
 
@@ -269,6 +275,8 @@ impl Daemon {
         let keeping = tokio::spawn(keeping);
         let asking = registries::keep(Arc::clone(&self.shared), self.registries.subscribe());
         tokio::spawn(asking);
+        let records = persistent::keep(Arc::clone(&self.shared), self.keepers.subscribe());
+        let records = tokio::spawn(records);
         let mut again = tokio::time::interval(AGAIN);
         let first = tokio::time::Instant::now() + COMPARE;
         let mut compare = tokio::time::interval_at(first, COMPARE);
@@ -277,7 +285,8 @@ impl Daemon {
                 ended = &mut work => {
                     // What is under way for a certificate is stored before its effect: cut off,
                     // it is found by whoever comes next.
-                    let _ = tokio::time::timeout(self.settings.worker.drain, keeping).await;
+                    let both = futures::future::join(keeping, records);
+                    let _ = tokio::time::timeout(self.settings.worker.drain, both).await;
                     return self.ended(ended);
                 }
                 _ = compare.tick() => self.unless_it_ends(signals, Self::compare).await,
@@ -457,6 +466,7 @@ impl Daemon {
         let issuer = certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
         let issuer = Arc::new(issuer.map_err(one)?);
         let registries = wire::rdap(&settings).map_err(one)?.map(Arc::new);
+        let keeper = persistent::keeper(&settings, &parts.ports, &self.run, &self.shared);
         self.shared.reload(parts.live.clone());
         self.notifiers
             .send_replace(notifier(&settings, &self.shared));
@@ -466,6 +476,7 @@ impl Daemon {
         self.shared.keep_certificates(Arc::clone(&issuer));
         self.issuers.send_replace(issuer);
         self.registries.send_replace(registries);
+        self.keepers.send_replace(Arc::new(keeper));
         Ok(())
     }
 }

@@ -10,10 +10,11 @@ use super::certificate::Certificates;
 use super::reasons::Cut;
 use super::records::is_manual;
 use super::work::Order;
-use super::{Exit, Failed, asked, wire};
+use super::{Exit, Failed, asked, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::DomainView;
+use crate::overview::persistent::PersistentView;
 use crate::overview::walk::Rows;
 use crate::prevalidation::{
     DomainName, Lateness, LedgerEntry, LedgerState, RecordType, RowKey, State,
@@ -148,6 +149,12 @@ pub(super) struct Summary {
     /// The certificates, where the pass kept them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     certificates: Option<Certificates>,
+    /// The persistent records, where the pass kept them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    persistent: Vec<PersistentView>,
+    /// What the guard said of the persistent records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistent_alarm: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,7 +253,24 @@ impl Summary {
             counts,
             looks,
             certificates: None,
+            persistent: Vec::new(),
+            persistent_alarm: None,
         }
+    }
+
+    /// With the persistent records of the same pass, and what the guard said of them.
+    pub(super) fn with_persistent(
+        mut self,
+        views: Vec<PersistentView>,
+        alarm: Option<String>,
+    ) -> Self {
+        if alarm.is_some() {
+            self.exit = Exit::Guard;
+        } else if self.exit == Exit::Done {
+            self.exit = persistent::verdict(&views);
+        }
+        (self.persistent, self.persistent_alarm) = (views, alarm);
+        self
     }
 
     /// With the certificates of the same pass: the exit status says the worse of the two.
@@ -348,6 +372,13 @@ impl Summary {
         }
         if let Some(certificates) = &self.certificates {
             certificates.print(output);
+        }
+        if let Some(alarm) = &self.persistent_alarm {
+            let hint = "find what dropped them first; `prevalidate run --force` puts them back";
+            output.error(&format!("the guard refuses: {alarm}"), Some(hint));
+        }
+        if !self.persistent.is_empty() {
+            persistent::attention(&self.persistent, self.at, output);
         }
         for entry in orphaned {
             let provider = &entry.provider;

@@ -18,6 +18,7 @@ mod hooks;
 mod inventory;
 mod notify;
 mod pace;
+pub(super) mod persistent;
 mod server;
 mod store;
 
@@ -26,6 +27,7 @@ pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{alarm, differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
 use self::pace::FleetPace;
+pub(super) use self::persistent::persistent;
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
     Named, open, open_as_it_is, open_or_make, open_to_look, open_to_serve, store_copy,

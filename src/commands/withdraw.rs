@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::names::several;
 use super::summary::{Standing, Writers};
-use super::{Exit, Failed, Global, asked, by_hand, wire};
+use super::{Exit, Failed, Global, asked, by_hand, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
@@ -55,7 +55,17 @@ pub(super) async fn withdraw(
     rows.retain(|row| clients.contain(&row.client) && names.contains(&row.domain));
     let keys: Vec<RowKey> = rows.iter().map(|row| row.key.clone()).collect();
     let (ours, theirs) = values(&*store, &keys).await?;
-    refuse_strangers(&names, &rows, &ours)?;
+    // Persistent records belong to no client.
+    let kept = match args.part == asked::Part::default() {
+        true => persistent::concerned_if_any(&settings, &*store, &names).await?,
+        false => Vec::new(),
+    };
+    let strangers: Vec<DomainName> = names
+        .iter()
+        .filter(|name| !kept.iter().any(|row| row.domain == **name))
+        .cloned()
+        .collect();
+    refuse_strangers(&strangers, &rows, &ours)?;
     let nothing = BTreeMap::new();
     for value in standing(&settings, theirs, &nothing) {
         output.notice(&format!(
@@ -66,13 +76,18 @@ pub(super) async fn withdraw(
     let (with, without): (Vec<DomainName>, Vec<DomainName>) = names
         .into_iter()
         .partition(|name| ours.iter().any(|entry| entry.key.domain() == name));
+    let is_kept = |name: &DomainName| {
+        let mut rows = kept.iter().filter(|row| row.domain == *name);
+        rows.any(|row| !row.kept.records.is_empty())
+    };
+    let without: Vec<DomainName> = without.into_iter().filter(|name| !is_kept(name)).collect();
     if !without.is_empty() {
         output.notice(&format!(
             "nothing of ours is in DNS at {}",
             several(&without)
         ));
     }
-    if with.is_empty() || args.dry_run {
+    if (with.is_empty() && kept.is_empty()) || args.dry_run {
         let report = Report {
             dry_run: args.dry_run,
             withdrawn: standing(&settings, ours, &nothing),
@@ -82,9 +97,20 @@ pub(super) async fn withdraw(
         report.withdrawn.iter().for_each(|value| {
             output.line(&format!("would be taken out of DNS: {}", value.place()))
         });
+        for record in kept.iter().flat_map(|row| &row.kept.records) {
+            let (owner, value) = (&record.owner, &record.value);
+            output.line(&format!(
+                "would be taken out of DNS: {owner} TXT \"{value}\""
+            ));
+        }
         return Ok(Exit::Done);
     }
-    ask(&with, ours.len(), args.yes, output)?;
+    let standing: usize = kept.iter().map(|row| row.kept.records.len()).sum();
+    let asked: Vec<DomainName> = match with.is_empty() {
+        true => kept.iter().map(|row| row.domain.clone()).collect(),
+        false => with,
+    };
+    ask(&asked, ours.len() + standing, args.yes, output)?;
 
     let (store, _) = wire::open(&settings, false).await?;
     let keys: Vec<RowKey> = rows
@@ -94,7 +120,24 @@ pub(super) async fn withdraw(
         .collect();
     order(&*store, &keys).await?;
     remove(&settings, &store, &keys, args.wait).await?;
-    report(&settings, &*store, &keys, ours, output).await
+    let exit = report(&settings, &*store, &keys, ours, output).await?;
+    if kept.is_empty() {
+        return Ok(exit);
+    }
+    let left = persistent::withdraw_all(&settings, &store, &kept, args.wait).await?;
+    for record in kept.iter().flat_map(|row| &row.kept.records) {
+        let shown = format!("{} TXT \"{}\"", record.owner, record.value);
+        if !left.contains(&shown) && !record.foreign {
+            output.line(&format!("withdrawn: {shown}"));
+        }
+    }
+    for record in &left {
+        output.error(&format!("{record} is still in DNS"), None);
+    }
+    output.line(
+        "persistent records stay away until `prevalidate persistent resume DOMAIN` lets them back",
+    );
+    Ok(if left.is_empty() { exit } else { Exit::Dns })
 }
 
 /// The open values of the rows: ours, and those that stood there before.

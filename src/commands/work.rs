@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::name::run_name;
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
-use super::{Exit, Failed, asked, certificate, held, wire};
+use super::wire::persistent::{Pass, keeper};
+use super::{Exit, Failed, asked, certificate, held, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::{DomainName, RowKey};
 use crate::rdap::{Pass, ask_due};
 use crate::store::{Event, Store};
+use crate::worker::persist::Passed;
 use crate::worker::{Intake, Options, Target, Worker};
 
 /// What a pass is to do.
@@ -39,6 +41,8 @@ pub(super) struct Order {
     pub certificates: bool,
     /// Whether registries are asked when registrations end.
     pub registries: bool,
+    /// Whether persistent records are kept, too.
+    pub persistent: bool,
 }
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
@@ -90,8 +94,17 @@ pub(super) async fn work(
 
     let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();
-    let tell = Arc::new(move |event: &Event| drop(sender.send(event.clone())));
+    let tell: Arc<dyn Fn(&Event) + Send + Sync> =
+        Arc::new(move |event: &Event| drop(sender.send(event.clone())));
     let issue_ports = ports.clone();
+    let about = Pass {
+        run: &run,
+        only: order.only.clone(),
+        force: order.force,
+        stop: stop.clone(),
+        tell: Arc::clone(&tell),
+    };
+    let keeper = keeper(settings, &ports, about);
     let worker = Worker::new(
         ports,
         policy.clone(),
@@ -125,6 +138,7 @@ pub(super) async fn work(
         false => None,
     };
     let mut signals = Signals::of_a_command()?;
+    let mut passed_records = Passed::default();
     let mut deadline: Option<Instant> = None;
     {
         let until = clock
@@ -152,13 +166,26 @@ pub(super) async fn work(
                     None => Ok(None),
                 }
             };
-            let (proofs, certificates, asked) = tokio::join!(proofs, certificates, registries);
-            proofs.and(certificates).and(asked)
+            let kept = async {
+                let (proofs, certificates) = tokio::join!(proofs, certificates);
+                proofs.and(certificates)?;
+                match order.persistent {
+                    true => keeper.run(until).await,
+                    false => Ok(Passed::default()),
+                }
+            };
+            let (kept, asked) = tokio::join!(kept, registries);
+            kept.and_then(|kept| Ok((kept, asked?)))
         };
         tokio::pin!(pass);
         loop {
             tokio::select! {
-                outcome = &mut pass => { tell_asked(outcome?, output); break }
+                outcome = &mut pass => {
+                    let (kept, asked) = outcome?;
+                    passed_records = kept;
+                    tell_asked(asked, output);
+                    break;
+                }
                 Some(event) = heard.recv() => voice.say(&event),
                 () = passed(deadline) => {
                     // The next run finds out what became of it.
@@ -199,6 +226,13 @@ pub(super) async fn work(
         now,
     )
     .with(certificates);
+    let summary = match order.persistent {
+        true => {
+            let views = persistent::views(settings, &*store, now).await?;
+            summary.with_persistent(views, passed_records.alarm)
+        }
+        false => summary,
+    };
     summary.print(output);
     Ok(Done {
         exit: summary.exit,

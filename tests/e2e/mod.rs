@@ -14,6 +14,7 @@ mod life;
 mod mixed;
 mod notify;
 mod orders;
+mod persistent;
 mod pipeline;
 mod pipeline_cname;
 mod rebuild;

@@ -1,0 +1,75 @@
+//! `persistent`: the records that stay in DNS. `list` shows those of the configuration, `scan` all
+//! that name servers have, `withdraw` and `resume` are a person's way out and back.
+
+mod act;
+mod scan;
+mod show;
+
+use jiff::Timestamp;
+
+use super::{Exit, Failed, Global, wire};
+use crate::config::Settings;
+use crate::output::Output;
+use crate::overview::persistent::{self, PersistentView};
+use crate::store::{Store, StoreError};
+
+pub(super) use self::act::{concerned_if_any, withdraw_all};
+pub(super) use self::show::{attention, counted, table};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum PersistentCommand {
+    /// Shows the persistent records of the configuration; asks no name server
+    List,
+    /// Asks the name servers of all wanted domains for persistent records, ours and foreign ones,
+    /// and says what each allows in the worst case; changes nothing anywhere
+    Scan(scan::ScanArgs),
+    /// Removes the persistent records of domains; they stay away until `resume`
+    Withdraw(act::WithdrawArgs),
+    /// Lets withdrawn persistent records come back with the next run
+    Resume(act::ResumeArgs),
+}
+
+pub(super) async fn persistent(
+    global: &Global,
+    command: PersistentCommand,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    match command {
+        PersistentCommand::List => list(global, output).await,
+        PersistentCommand::Scan(args) => scan::scan(global, args, output).await,
+        PersistentCommand::Withdraw(args) => act::withdraw(global, args, output).await,
+        PersistentCommand::Resume(args) => act::resume(global, args, output).await,
+    }
+}
+
+async fn list(global: &Global, output: &Output) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let store = wire::store_read_only(&settings).await?;
+    let now = wire::clock().now();
+    let views = views(&settings, &*store, now).await?;
+    output.json(&serde_json::json!({ "persistent": views }));
+    if views.is_empty() {
+        output.notice("no [[persistent]] record is wanted, and none is in DNS because of us");
+        return Ok(Exit::Done);
+    }
+    table(&views, now, output);
+    Ok(verdict(&views))
+}
+
+/// How every record stands.
+pub(super) async fn views(
+    settings: &Settings,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<PersistentView>, StoreError> {
+    let rows = store.persistent_rows().await?;
+    Ok(persistent::views(&wire::persistent(settings), &rows, now))
+}
+
+/// How a command ends that shows these.
+pub(super) fn verdict(views: &[PersistentView]) -> Exit {
+    match views.iter().any(|view| !view.is_settled()) {
+        true => Exit::Incomplete,
+        false => Exit::Done,
+    }
+}

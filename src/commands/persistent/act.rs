@@ -1,0 +1,271 @@
+//! `persistent withdraw` and `persistent resume`: what a person orders.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::show::table;
+use crate::commands::wire::persistent::{Pass, keeper};
+use crate::commands::{Exit, Failed, Global, asked, wire};
+use crate::config::Settings;
+use crate::output::Output;
+use crate::persistent::Kept;
+use crate::prevalidation::{DomainName, Mode};
+use crate::store::persistent::{PersistentClaim, PersistentRow, PersistentWrite};
+use crate::store::{Event, Store};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::commands) struct WithdrawArgs {
+    /// The domains
+    #[arg(required = true, value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Only the record of this issuer
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Says what would be removed from DNS, and does nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Does not ask
+    #[arg(long)]
+    yes: bool,
+    /// How long to stay when DNS does not take it at once
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = crate::config::duration)]
+    wait: SignedDuration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::commands) struct ResumeArgs {
+    /// The domains
+    #[arg(required = true, value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// Only the record of this issuer
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+}
+
+pub(in crate::commands) async fn withdraw(
+    global: &Global,
+    args: WithdrawArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    must_manage(&settings)?;
+    let store = wire::store_read_only(&settings).await?;
+    let rows = concerned(&settings, &*store, &names, args.issuer.as_deref()).await?;
+    let records: Vec<String> = rows
+        .iter()
+        .flat_map(|row| row.kept.records.iter())
+        .filter(|record| !record.foreign)
+        .map(|record| format!("{} TXT \"{}\"", record.owner, record.value))
+        .collect();
+    if args.dry_run {
+        output.json(&json!({ "dry_run": true, "records": records }));
+        let shown = records.iter();
+        shown.for_each(|record| output.line(&format!("would be removed from DNS: {record}")));
+        return Ok(Exit::Done);
+    }
+    confirm(records.len(), args.yes, output)?;
+    let (store, _) = wire::open(&settings, false).await?;
+    let left = withdraw_all(&settings, &store, &rows, args.wait).await?;
+    output.json(&json!({ "dry_run": false, "records": records, "left": left }));
+    let is_gone = |record: &&String| !left.contains(record);
+    for record in records.iter().filter(is_gone) {
+        output.line(&format!("withdrawn: {record}"));
+    }
+    for record in &left {
+        let hint = "each run tries again; `prevalidate records` tells the writers of the zone";
+        output.error(&format!("{record} is still in DNS"), Some(hint));
+    }
+    output.line("`prevalidate persistent resume DOMAIN` lets a record come back");
+    Ok(if left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Dns
+    })
+}
+
+fn must_manage(settings: &Settings) -> Result<(), Failed> {
+    match settings.policy.mode {
+        Mode::Observe => Err(Failed::new(
+            Exit::Usage,
+            "the policy's mode is `observe`: nothing is written in DNS",
+        )),
+        Mode::Manage => Ok(()),
+    }
+}
+
+fn confirm(count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
+    let question = format!("Remove {count} persistent records from DNS until `resume`?");
+    match yes || output.confirm(&question) == Some(true) {
+        true => Ok(()),
+        false => Err(Failed::new(Exit::Usage, "nothing was withdrawn")
+            .with_hint("--yes goes on without asking; --dry-run says what would be done")),
+    }
+}
+
+async fn all(settings: &Settings, store: &dyn Store) -> Result<Vec<PersistentRow>, Failed> {
+    let mut rows = store.persistent_rows().await?;
+    for one in wire::persistent(settings) {
+        let is_there = |row: &PersistentRow| row.domain == one.domain && row.issuer == one.issuer;
+        if !rows.iter().any(is_there) {
+            rows.push(PersistentRow {
+                domain: one.domain,
+                issuer: one.issuer,
+                kept: Kept::default(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows of these domains: those that are stored, and those that are only wanted.
+async fn concerned(
+    settings: &Settings,
+    store: &dyn Store,
+    names: &[DomainName],
+    issuer: Option<&str>,
+) -> Result<Vec<PersistentRow>, Failed> {
+    let mut rows = all(settings, store).await?;
+    rows.retain(|row| {
+        names.contains(&row.domain) && issuer.is_none_or(|issuer| row.issuer == issuer)
+    });
+    let known: BTreeSet<&DomainName> = rows.iter().map(|row| &row.domain).collect();
+    let strangers: Vec<String> = names
+        .iter()
+        .filter(|name| !known.contains(name))
+        .map(DomainName::both_forms)
+        .collect();
+    match strangers.is_empty() {
+        true => Ok(rows),
+        false => Err(Failed::new(
+            Exit::Usage,
+            format!("no persistent record is kept for {}", strangers.join(", ")),
+        )
+        .with_hint("`prevalidate persistent list` shows those that are kept")),
+    }
+}
+
+/// The rows of these domains that have a record of ours, or are wanted.
+pub(in crate::commands) async fn concerned_if_any(
+    settings: &Settings,
+    store: &dyn Store,
+    names: &[DomainName],
+) -> Result<Vec<PersistentRow>, Failed> {
+    let mut rows = all(settings, store).await?;
+    rows.retain(|row| names.contains(&row.domain));
+    Ok(rows)
+}
+
+/// Marks the rows as withdrawn and removes their records; the records that are still in DNS.
+pub(in crate::commands) async fn withdraw_all(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    rows: &[PersistentRow],
+    wait: SignedDuration,
+) -> Result<Vec<String>, Failed> {
+    let now = wire::clock().now();
+    mark(&**store, rows, "withdrawn", |kept| {
+        kept.withdrawn_at = Some(now);
+        kept.hold = None;
+        // What could not be removed before is tried at once.
+        kept.records
+            .iter_mut()
+            .for_each(|record| record.retry_at = None);
+    })
+    .await?;
+    let run = format!("withdraw-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let ports = wire::ports(settings, Arc::clone(store))?;
+    let only = rows.iter().map(|row| row.domain.clone()).collect();
+    let pass = Pass {
+        run: &run,
+        only: Some(only),
+        force: false,
+        stop: CancellationToken::new(),
+        tell: Arc::new(|_| {}),
+    };
+    let deadline = now.saturating_add(wait).unwrap_or(now);
+    keeper(settings, &ports, pass).run(deadline).await?;
+    let is_one = |row: &PersistentRow| {
+        let mut rows = rows.iter();
+        rows.any(|one| one.domain == row.domain && one.issuer == row.issuer)
+    };
+    let rows = store.persistent_rows().await?.into_iter().filter(is_one);
+    let records = rows.flat_map(|row| row.kept.records);
+    Ok(records
+        .map(|record| format!("{} TXT \"{}\"", record.owner, record.value))
+        .collect())
+}
+
+pub(in crate::commands) async fn resume(
+    global: &Global,
+    args: ResumeArgs,
+    output: &Output,
+) -> Result<Exit, Failed> {
+    let settings = wire::settings(global, output)?;
+    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    must_manage(&settings)?;
+    let (store, _) = wire::open(&settings, false).await?;
+    let rows = concerned(&settings, &*store, &names, args.issuer.as_deref()).await?;
+    mark(&*store, &rows, "resumed", |kept| kept.withdrawn_at = None).await?;
+    let now = wire::clock().now();
+    let mut views = super::views(&settings, &*store, now).await?;
+    views.retain(|view| names.contains(&view.domain));
+    output.json(&json!({ "persistent": views }));
+    table(&views, now, output);
+    output.line("the next run publishes what is wanted");
+    Ok(Exit::Done)
+}
+
+/// Changes what is remembered, by order of a person.
+async fn mark(
+    store: &dyn Store,
+    rows: &[PersistentRow],
+    word: &str,
+    change: impl Fn(&mut Kept),
+) -> Result<(), Failed> {
+    let now = wire::clock().now();
+    let run = format!("{word}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let holder = format!("{run}/{}", std::process::id());
+    for row in rows {
+        let claim = PersistentClaim {
+            domain: &row.domain,
+            issuer: &row.issuer,
+            holder: &holder,
+            now,
+            lease: SignedDuration::from_mins(1),
+        };
+        let Some(lease) = store.claim_persistent(&claim).await? else {
+            let shown = row.domain.both_forms();
+            return Err(Failed::new(
+                Exit::Temporary,
+                format!(
+                    "a run is working on the persistent record of {shown}; nothing was changed"
+                ),
+            )
+            .with_hint("try again when it has ended"));
+        };
+        let mut kept = lease.row.kept;
+        change(&mut kept);
+        let event = Event {
+            at: now,
+            run: run.clone(),
+            domain: Some(row.domain.clone()),
+            client: None,
+            kind: word.to_owned(),
+            detail: format!("persistent record of {}: by hand", row.issuer),
+        };
+        let write = PersistentWrite {
+            fence: lease.fence,
+            kept,
+            events: vec![event],
+            release: true,
+            forget: false,
+        };
+        store.commit_persistent(&write).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Persistent records on paper.
+
+use jiff::Timestamp;
+
+use crate::output::{Cell, Output, Tone, cause, relative, share};
+use crate::overview::danger::Gravity;
+use crate::overview::persistent::{PersistentState, PersistentView};
+
+fn tone(view: &PersistentView) -> Tone {
+    match (view.gravity, view.state) {
+        (Gravity::Critical, _) => Tone::Bad,
+        (Gravity::Warning, _) => Tone::Warn,
+        (_, PersistentState::Visible) => Tone::Good,
+        (_, PersistentState::Withdrawn | PersistentState::Removing) => Tone::Dim,
+        _ => Tone::Warn,
+    }
+}
+
+/// A row for each record.
+pub(in crate::commands) fn table(views: &[PersistentView], now: Timestamp, output: &Output) {
+    let when = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at, now));
+    let rows = views.iter().map(|view| {
+        vec![
+            view.domain.both_forms().into(),
+            view.issuer.clone().into(),
+            Cell::new(view.state.as_str(), tone(view)),
+            when(view.until).into(),
+            when(view.verified_at).into(),
+            view.account.clone().into(),
+            cause(&view.reason, now).into(),
+        ]
+    });
+    output.table(
+        &[
+            "DOMAIN", "ISSUER", "RECORD", "ENDS", "SEEN", "ACCOUNT", "REASON",
+        ],
+        rows.collect(),
+    );
+    for view in views {
+        for record in &view.records {
+            output.detail(&format!(
+                "{} TXT \"{}\" ({}, by {})",
+                record.owner, record.value, record.state, record.provider
+            ));
+        }
+    }
+}
+
+/// What a pass says of the records that are not at rest.
+pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, output: &Output) {
+    let open: Vec<PersistentView> = views
+        .iter()
+        .filter(|view| view.needs_attention() || !view.is_settled())
+        .cloned()
+        .collect();
+    let visible = views.len() - open.len();
+    output.line(&format!(
+        "{visible} of {} persistent records visible on every name server",
+        views.len()
+    ));
+    if !open.is_empty() {
+        table(&open, now, output);
+    }
+    for view in open
+        .iter()
+        .filter(|view| view.state == PersistentState::Held)
+    {
+        let shown = view.domain.both_forms();
+        output.error(
+            &format!("{shown} at {}: {}", view.issuer, view.reason),
+            None,
+        );
+    }
+    let first = views
+        .iter()
+        .filter(|view| view.state == PersistentState::Waiting);
+    if first.count() > 0
+        && views
+            .iter()
+            .any(|view| view.reason.contains("changes its method"))
+    {
+        output.notice(
+            "ask the users of ACME at this CA before the other domains follow: at one CA their \
+             orders asked for challenges again after domains had moved to persistent records",
+        );
+    }
+}
+
+/// How many are visible, as the end of a sentence; empty where there are none.
+pub(in crate::commands) fn counted(views: &[PersistentView]) -> String {
+    let counts = |view: &&PersistentView| {
+        matches!(
+            view.state,
+            PersistentState::Visible | PersistentState::Replacing
+        )
+    };
+    if views.is_empty() {
+        return String::new();
+    }
+    let (all, good) = (views.len(), views.iter().filter(counts).count());
+    let words = ("is visible", "are visible");
+    format!("; {}", share(good, all, "persistent record", words))
+}

@@ -1,0 +1,326 @@
+//! How every persistent record stands: for tables, JSON, metrics and checks. No name server is
+//! asked.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::danger::Gravity;
+use crate::persistent::planner::waits_for_canary;
+use crate::persistent::{
+    Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wanted, next_step,
+};
+use crate::prevalidation::DomainName;
+use crate::store::persistent::PersistentRow;
+
+/// A record that was not looked at for so long is reported (invariant I18).
+pub const STALE: SignedDuration = SignedDuration::from_hours(26);
+
+/// So long name servers may lack a record before it is critical: the rule gives 10 days between two
+/// looks of a CA, and SwissSign announced 8.
+const LOST: SignedDuration = SignedDuration::from_hours(48);
+
+/// How a record stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersistentState {
+    /// Every name server has it.
+    Visible,
+    /// It counts, and its successor is under way.
+    Replacing,
+    /// The first one is under way.
+    Publishing,
+    /// It waits for another domain, or for the writers of the zone.
+    Waiting,
+    /// It was visible, and name servers lack it now.
+    Missing,
+    /// A person has to look.
+    Held,
+    /// It is being removed.
+    Removing,
+    /// A person withdrew it.
+    Withdrawn,
+}
+
+impl PersistentState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Visible,
+        Self::Replacing,
+        Self::Publishing,
+        Self::Waiting,
+        Self::Missing,
+        Self::Held,
+        Self::Removing,
+        Self::Withdrawn,
+    ];
+
+    /// The word in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Visible => "visible",
+            Self::Replacing => "replacing",
+            Self::Publishing => "publishing",
+            Self::Waiting => "waiting",
+            Self::Missing => "missing",
+            Self::Held => "held",
+            Self::Removing => "removing",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// One issuer's record at one domain.
+#[derive(Debug, Clone, Serialize)]
+pub struct PersistentView {
+    /// The domain.
+    pub domain: DomainName,
+    /// The issuer domain name.
+    pub issuer: String,
+    /// The account of the record that counts, or of the one that is wanted.
+    pub account: String,
+    /// How it stands.
+    pub state: PersistentState,
+    /// How bad that is.
+    #[serde(skip)]
+    pub gravity: Gravity,
+    /// Why, in words.
+    pub reason: String,
+    /// Until when the record that counts is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When it is replaced; with a fixed `until`, from when a person is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replace_at: Option<Timestamp>,
+    /// When every name server was last seen with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
+    /// Since when name servers lack it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
+    /// How often it was put back.
+    pub put_back: u32,
+    /// The records that are in DNS, or may be, because of us.
+    pub records: Vec<RecordView>,
+}
+
+/// One record in DNS.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordView {
+    /// Its name.
+    pub owner: String,
+    /// The TXT value.
+    pub value: String,
+    /// Where it stands.
+    pub state: &'static str,
+    /// The `[provider.NAME]`.
+    pub provider: String,
+    /// Whether it was there before us, so that we never remove it.
+    pub foreign: bool,
+    /// The zone, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The TTL of the record set, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
+    /// Whether it has to be in DNS.
+    pub needed: bool,
+}
+
+impl PersistentView {
+    /// Whether a person, or a later run, has something to do.
+    pub fn needs_attention(&self) -> bool {
+        self.gravity != Gravity::Ok
+    }
+
+    /// Whether neither a person nor a later run has something to do.
+    pub fn is_settled(&self) -> bool {
+        matches!(
+            self.state,
+            PersistentState::Visible | PersistentState::Withdrawn
+        ) && !self.needs_attention()
+    }
+}
+
+/// All of them, by domain and issuer.
+pub fn views(wanted: &[Wanted], rows: &[PersistentRow], now: Timestamp) -> Vec<PersistentView> {
+    let nothing = Kept::default();
+    let stored: BTreeMap<(&DomainName, &str), &Kept> = rows
+        .iter()
+        .map(|row| ((&row.domain, row.issuer.as_str()), &row.kept))
+        .collect();
+    let of = |one: &Wanted| {
+        let found = stored.get(&(&one.domain, one.issuer.as_str())).copied();
+        found.unwrap_or(&nothing)
+    };
+    let all: Vec<(&Wanted, &Kept)> = wanted.iter().map(|one| (one, of(one))).collect();
+    let mut views: Vec<PersistentView> = all
+        .iter()
+        .map(|(one, kept)| {
+            let canary = waits_for_canary(one, &all, now);
+            view(&one.domain, &one.issuer, Some(one), kept, canary, now)
+        })
+        .collect();
+    let is_wanted = |row: &PersistentRow| {
+        let mut wanted = wanted.iter();
+        wanted.any(|one| one.domain == row.domain && one.issuer == row.issuer)
+    };
+    let leaving = rows
+        .iter()
+        .filter(|row| !is_wanted(row) && !row.kept.is_over());
+    views.extend(leaving.map(|row| view(&row.domain, &row.issuer, None, &row.kept, None, now)));
+    views.sort_by(|a, b| (&a.domain, &a.issuer).cmp(&(&b.domain, &b.issuer)));
+    views
+}
+
+fn view(
+    domain: &DomainName,
+    issuer: &str,
+    wanted: Option<&Wanted>,
+    kept: &Kept,
+    canary: Option<String>,
+    now: Timestamp,
+) -> PersistentView {
+    let around = Surroundings {
+        canary: canary.as_deref(),
+        ..Surroundings::default()
+    };
+    let decision = next_step(wanted, kept, &around, now);
+    let standing = kept.standing();
+    let state = state(wanted, kept, &decision);
+    let until = standing.map(|record| record.until);
+    let ending = wanted
+        .zip(until)
+        .map_or(Gravity::Ok, |(wanted, until)| ending(wanted, until, now));
+    let reason = match until.filter(|_| ending != Gravity::Ok && kept.trouble.is_none()) {
+        Some(until) => format!("it ends at {until:.0} and has no successor"),
+        None => reason(kept, &decision, state),
+    };
+    let account = standing.map(|record| record.account.clone());
+    let account = account.or_else(|| Some(wanted?.account.clone()));
+    PersistentView {
+        domain: domain.clone(),
+        issuer: issuer.to_owned(),
+        account: account.unwrap_or_default(),
+        gravity: gravity(wanted, kept, state, now),
+        state,
+        reason,
+        until,
+        replace_at: until.and_then(|until| Some(wanted?.replace_at(until))),
+        verified_at: kept.verified_at,
+        missing_since: kept.missing_since,
+        put_back: kept.put_back,
+        records: kept
+            .records
+            .iter()
+            .map(|record| record_view(record, wanted.is_some() && kept.withdrawn_at.is_none()))
+            .collect(),
+    }
+}
+
+fn record_view(record: &KeptRecord, is_wanted: bool) -> RecordView {
+    RecordView {
+        owner: record.owner.clone(),
+        value: record.value.clone(),
+        state: record.state.as_str(),
+        provider: record.provider.clone(),
+        foreign: record.foreign,
+        zone: record.zone.clone(),
+        ttl: record.ttl_before,
+        needed: is_wanted && record.state != KeptState::Removing,
+    }
+}
+
+fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> PersistentState {
+    let is_visible = kept.standing().is_some();
+    if kept.withdrawn_at.is_some() && kept.records.is_empty() {
+        return PersistentState::Withdrawn;
+    }
+    if wanted.is_none() || kept.withdrawn_at.is_some() {
+        return PersistentState::Removing;
+    }
+    if kept.hold.is_some() || matches!(decision.step, Step::Hold(_)) {
+        return PersistentState::Held;
+    }
+    if is_visible && kept.missing_since.is_some() {
+        return PersistentState::Missing;
+    }
+    let others = kept.records.iter().any(|record| record.by_others);
+    match (is_visible, kept.records.len()) {
+        // Another record is wanted, or waits for its canary.
+        (true, 1) if matches!(decision.step, Step::Publish | Step::Rest) => {
+            PersistentState::Replacing
+        }
+        (true, 1) => PersistentState::Visible,
+        (true, _) => PersistentState::Replacing,
+        (false, 0) if decision.step == Step::Rest => PersistentState::Waiting,
+        (false, _) if others => PersistentState::Waiting,
+        (false, _) => PersistentState::Publishing,
+    }
+}
+
+fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
+    if let Some(hold) = &kept.hold {
+        return hold.words.clone();
+    }
+    if let Some(trouble) = &kept.trouble {
+        return trouble.clone();
+    }
+    match state {
+        PersistentState::Visible => "every name server has it".to_owned(),
+        PersistentState::Missing => "name servers lack it".to_owned(),
+        PersistentState::Waiting if kept.records.iter().any(|record| record.by_others) => {
+            "others write its zone: `prevalidate records` prints the record".to_owned()
+        }
+        _ => decision.why.clone(),
+    }
+}
+
+/// How near the end of the record that counts is, by the time in which it should be replaced.
+fn ending(wanted: &Wanted, until: Timestamp, now: Timestamp) -> Gravity {
+    let lead = until.duration_since(wanted.replace_at(until));
+    let left = until.duration_since(now);
+    if left * 4 < lead {
+        Gravity::Critical
+    } else if left * 3 < lead * 2 {
+        Gravity::Warning
+    } else {
+        Gravity::Ok
+    }
+}
+
+fn gravity(
+    wanted: Option<&Wanted>,
+    kept: &Kept,
+    state: PersistentState,
+    now: Timestamp,
+) -> Gravity {
+    let Some(wanted) = wanted else {
+        // What could not be removed yet.
+        return match kept.trouble {
+            Some(_) => Gravity::Warning,
+            None => Gravity::Ok,
+        };
+    };
+    let is_old = |at: Timestamp, age| now.duration_since(at) > age;
+    let lost = kept.missing_since.is_some_and(|since| is_old(since, LOST));
+    let ending = kept
+        .standing()
+        .map(|record| ending(wanted, record.until, now));
+    // A domain that was validated by its record has none that counts.
+    let has_lapsed = ending.is_none() && kept.account.is_some();
+    if lost || ending == Some(Gravity::Critical) {
+        return Gravity::Critical;
+    }
+    let unseen = kept.standing().is_some() && kept.verified_at.is_none_or(|at| is_old(at, STALE));
+    let is_bad = matches!(state, PersistentState::Held | PersistentState::Missing)
+        || kept.trouble.is_some()
+        || ending == Some(Gravity::Warning)
+        || unseen
+        || (has_lapsed && kept.withdrawn_at.is_none());
+    match is_bad {
+        true => Gravity::Warning,
+        false => Gravity::Ok,
+    }
+}

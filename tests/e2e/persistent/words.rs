@@ -1,0 +1,158 @@
+//! What is refused, held and found, with the words.
+
+use super::{ACCOUNT, section, stage, standing};
+
+#[test]
+fn a_configuration_of_persistent_records_is_refused_with_all_its_faults() {
+    let (_server, world, setup) = stage(&[("a.test", "")]);
+    for (account, more, words) in [
+        (
+            "https://acme-v02.api.letsencrypt.org/acme/acct/1",
+            "",
+            &[
+                "is not the issuer's",
+                "issuer ca.example",
+                "which is letsencrypt.org's",
+            ][..],
+        ),
+        ("4711", "", &["no URI", "octet by octet"]),
+        ("https://acme.ca.example/a;b", "", &["semicolon"]),
+        (ACCOUNT, "until = \"2020-01-01\"", &["in the past"]),
+        (ACCOUNT, "until = \"2500-01-01\"", &["too far away"]),
+        (ACCOUNT, "until = \"3000d\"", &["from 1d to 1826d"]),
+        (ACCOUNT, "until = \"soon\"", &["a length of time"]),
+        (
+            ACCOUNT,
+            "until = \"30d\"\nreplace_before = \"30d\"",
+            &["must be shorter"],
+        ),
+        (
+            ACCOUNT,
+            "until = \"2099-01-01\"\nreplace_before = \"1d\"",
+            &["a date is moved"],
+        ),
+        (ACCOUNT, "policy = \"exact\"", &["must be \"wildcard\""]),
+        (ACCOUNT, "account = \"x\"", &["is not a key"]),
+        (
+            ACCOUNT,
+            "domains = [\"a.test\"]\n[[persistent]]\nissuer = \"ca.example\"\naccounturi = \"https://ca.example/2\"",
+            &[
+                "a.test has a record of ca.example already",
+                "one for each issuer",
+            ],
+        ),
+        (
+            ACCOUNT,
+            "domains = [\"b.test\"]\n[[persistent]]\nissuer = \"CA.example.\"\naccounturi = \"x\"",
+            &["write issuer = \"ca.example\"", "no URI"],
+        ),
+    ] {
+        let wrong = section(setup.clone(), account, more);
+        world.run(&wrong, &["run"]).exits(2).says(words);
+    }
+    let long = format!("https://acme.ca.example/{}", "x".repeat(230));
+    world
+        .run(&section(setup.clone(), &long, ""), &["config", "check"])
+        .exits(2)
+        .says(&["one string of a TXT record has 255"]);
+    let foreign = section(setup, "https://accounts.elsewhere.example/1", "");
+    world
+        .run(&foreign, &["config", "check"])
+        .says(&["compare both with the CA's own page"]);
+}
+
+#[test]
+fn caa_that_lacks_the_method_holds_a_new_record_with_the_words() {
+    let (server, world, setup) = stage(&[
+        ("a.test", "@ CAA 0 issue \"other.example\""),
+        (
+            "b.test",
+            "@ CAA 0 issue \"ca.example; validationmethods=ca-tbr-7\"",
+        ),
+        (
+            "c.test",
+            "@ CAA 0 issue \"ca.example; validationmethods=ca-tbr-7,ca-tbr-22\"",
+        ),
+    ]);
+    world
+        .run(&setup, &["run", "--wait", "20s"])
+        .exits(1)
+        .says(&[
+            "CAA at a.test does not let ca.example issue",
+            "a.test. CAA 0 issue \"ca.example\"",
+            "add ca-tbr-22",
+            "held",
+        ]);
+    let count = |zone| standing(&server, zone).len();
+    assert_eq!(["a.test", "b.test", "c.test"].map(count), [0, 0, 1]);
+    world
+        .run(&setup, &["check"])
+        .exits(1)
+        .says(&["the persistent record of a.test at ca.example is held"]);
+}
+
+#[test]
+fn one_domain_goes_first_and_the_users_of_acme_are_named() {
+    let (server, world, setup) = stage(&[("a.test", ""), ("b.test", "")]);
+    let setup = section(setup, ACCOUNT, "");
+    world
+        .run(&setup, &["run", "--wait", "20s"])
+        .exits(1)
+        .says(&[
+            "waits until the record of a.test was visible for 24 h",
+            "ask the users of ACME",
+        ]);
+    let count = |zone| standing(&server, zone).len();
+    assert_eq!(["a.test", "b.test"].map(count), [1, 0]);
+}
+
+#[test]
+fn many_records_that_vanish_are_put_back_by_force_only() {
+    let zones = ["a.test", "b.test", "c.test", "d.test"];
+    let (server, world, setup) = stage(&zones.map(|zone| (zone, "")));
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    for zone in zones {
+        server.nsupdate(&format!("update delete _validation-persist.{zone}. TXT"));
+    }
+    world
+        .run(&setup, &["run", "--wait", "5s"])
+        .exits(5)
+        .says(&["4 of 4 persistent records vanished", "--force"]);
+    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
+    world
+        .run(&setup, &["run", "--wait", "30s", "--force"])
+        .exits(0);
+    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
+}
+
+#[test]
+fn a_scan_says_whose_each_record_is_and_what_it_allows() {
+    let (_server, world, setup) = stage(&[(
+        "a.test",
+        "_validation-persist 60 TXT \"letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/1; persistuntil=1\"\n\
+         _validation-persist 60 TXT \"sectigo.com; accounturi=https://acme.digicert.com/1; persistUntil=1827619200\"\n\
+         _validation-persist 60 TXT \"sectigo.com; accounturi=acct:1@sectigo.com; persistUntil=1827619200;\"",
+    )]);
+    world.run(&setup, &["run", "--wait", "20s"]).exits(0);
+    let found = world
+        .run(&setup, &["persistent", "scan", "--output", "json"])
+        .exits(1)
+        .json();
+    let records = found["records"].as_array().unwrap();
+    let whose: Vec<_> = records
+        .iter()
+        .map(|one| one["whose"].as_str().unwrap())
+        .collect();
+    assert_eq!(whose, ["ours", "foreign", "foreign", "foreign"]);
+    world
+        .run(&setup, &["persistent", "scan", "a.test"])
+        .exits(1)
+        .says(&[
+            "letsencrypt.org may issue for a.test, for every name below it and for wildcards",
+            "without end",
+            "which is digicert.com's",
+            "ends with a semicolon",
+            "allows nothing",
+            "4 persistent records at 1 domain, 3 of them foreign",
+        ]);
+}
