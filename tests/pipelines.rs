@@ -81,6 +81,7 @@ impl Daemon {
                 )],
                 tls: None,
                 domain_labels: 0,
+                persistent: Vec::new(),
             };
             let shared = Arc::new(Shared::new(
                 Arc::new(store.clone()),

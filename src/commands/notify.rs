@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Exit, Failed, Global, wire};
+use super::{Exit, Failed, Global, persistent, wire};
 use crate::config::{Settings, nearest};
 use crate::notify::concern::Concern;
 use crate::notify::{Open, Pace, Undelivered};
@@ -239,6 +239,7 @@ async fn try_tell(
     let mut picture = Snapshot::read(&**store, &basis, now).await?;
     let issuer = wire::looking_issuer(settings, store);
     picture.certificates = certificates::read(&issuer, now).await?;
+    picture.persistent = persistent::views(settings, &**store, now).await?;
     wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
         .tell(&picture)
         .await

@@ -9,7 +9,7 @@ use super::decide::SKEW;
 use super::{Pace, Topic};
 use crate::overview::certificates::{CertificateState, at_stake};
 use crate::overview::clients::Age;
-use crate::overview::danger::Danger;
+use crate::overview::danger::{Danger, Gravity};
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Policy, State};
@@ -166,6 +166,15 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             Cow::Borrowed(&ending.domain),
             concern,
         );
+    }
+    for view in &picture.persistent {
+        let topic = match view.gravity {
+            Gravity::Ok => continue,
+            Gravity::Warning => Topic::PersistentHeld,
+            Gravity::Critical => Topic::PersistentMissing,
+        };
+        let whom = Cow::Owned(format!("{} {}", view.domain, view.issuer));
+        add(topic, whom, Concern::of(&*view.reason));
     }
     if !picture.troubles.inventory.is_empty() {
         add(

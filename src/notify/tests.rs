@@ -81,6 +81,7 @@ impl World {
             certificates: Vec::new(),
             registrations: Vec::new(),
             machines: Default::default(),
+            persistent: Vec::new(),
             troubles: Troubles::default(),
         };
         let store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());

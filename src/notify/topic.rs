@@ -46,6 +46,10 @@ pub enum Topic {
     RegistrationEnds,
     /// What `readiness` found; told by that command alone.
     Readiness,
+    /// Persistent records that name servers lack, or that end soon.
+    PersistentMissing,
+    /// Persistent records that wait for a person, or whose provider fails.
+    PersistentHeld,
     /// How everything stands, once a day.
     DailySummary,
     /// Only to try a sink.
@@ -68,7 +72,7 @@ impl Severity {
 
 impl Topic {
     /// What a sink may be told of, the gravest first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Lapsed,
         Self::MarginCritical,
         Self::GuardTripped,
@@ -82,6 +86,8 @@ impl Topic {
         Self::CertificateFailing,
         Self::RegistrationEnds,
         Self::Readiness,
+        Self::PersistentMissing,
+        Self::PersistentHeld,
         Self::DailySummary,
     ];
 
@@ -101,6 +107,8 @@ impl Topic {
             Self::CertificateFailing => "certificate_failing",
             Self::RegistrationEnds => "registration_ends",
             Self::Readiness => "readiness",
+            Self::PersistentMissing => "persistent_missing",
+            Self::PersistentHeld => "persistent_held",
             Self::DailySummary => "daily_summary",
             Self::Test => "test",
         }
@@ -109,9 +117,11 @@ impl Topic {
     /// How grave it is.
     pub fn severity(self) -> Severity {
         match self {
-            Self::Lapsed | Self::MarginCritical | Self::GuardTripped | Self::CertificateExpired => {
-                Severity::Critical
-            }
+            Self::Lapsed
+            | Self::MarginCritical
+            | Self::GuardTripped
+            | Self::CertificateExpired
+            | Self::PersistentMissing => Severity::Critical,
             Self::CaUnreachable
             | Self::Held
             | Self::RenewalFailing
@@ -120,6 +130,7 @@ impl Topic {
             | Self::CertificateFailing
             | Self::RegistrationEnds
             | Self::Readiness
+            | Self::PersistentHeld
             | Self::ForeignTxtChanged => Severity::Warning,
             Self::DailySummary | Self::Test => Severity::Info,
         }
@@ -139,6 +150,7 @@ impl Topic {
         match self {
             Self::MarginWarning => &[Self::MarginCritical, Self::Lapsed],
             Self::MarginCritical => &[Self::Lapsed],
+            Self::PersistentHeld => &[Self::PersistentMissing],
             _ => &[],
         }
     }
@@ -173,6 +185,11 @@ impl Topic {
                 "registrations of domains end",
             ),
             Self::Readiness => ("domain is not ready", "domains are not ready"),
+            Self::PersistentMissing => (
+                "persistent record is missing or ends soon",
+                "persistent records are missing or end soon",
+            ),
+            Self::PersistentHeld => ("held persistent record", "held persistent records"),
             Self::DailySummary | Self::Test => ("domain", "domains"),
         }
     }
@@ -206,6 +223,10 @@ impl Topic {
                 "Renew it at its registrar: when it lapses, anybody may register the domain."
             }
             Self::Readiness => "`prevalidate readiness DOMAIN` shows what to change.",
+            Self::PersistentMissing | Self::PersistentHeld => {
+                "`prevalidate persistent list` says why; `prevalidate persistent scan` says what \
+                 name servers have."
+            }
             Self::DailySummary | Self::Test => "",
         }
     }

@@ -236,6 +236,7 @@ mod tests {
             certificates: Vec::new(),
             registrations: Vec::new(),
             machines: Default::default(),
+            persistent: Vec::new(),
             troubles: Default::default(),
         });
         let day = |date: &str, ends, renewals| Day {

@@ -566,6 +566,7 @@ mod tests {
             certificates: Vec::new(),
             registrations: Vec::new(),
             machines: Default::default(),
+            persistent: Vec::new(),
             troubles: Default::default(),
         }
     }

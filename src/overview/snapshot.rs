@@ -11,6 +11,7 @@ use super::certificates::CertificateView;
 use super::clients::Age;
 use super::danger::{Danger, Gravity};
 use super::machines::Machines;
+use super::persistent::PersistentView;
 use super::trouble::{Trouble, Troubles};
 use super::{
     At, Basis, Beside, DomainView, Ledger, ProofView, Standing, open_entries, stranger, view,
@@ -41,6 +42,9 @@ pub struct Snapshot {
     /// The machines that work with the store.
     #[serde(skip)]
     pub machines: Machines,
+    /// Every persistent record, by domain and issuer.
+    #[serde(skip)]
+    pub persistent: Vec<PersistentView>,
 }
 
 /// One domain in a few words.
@@ -141,6 +145,7 @@ impl Snapshot {
             certificates: Vec::new(),
             registrations,
             machines: Machines::read(store, now).await?,
+            persistent: Vec::new(),
         })
     }
 

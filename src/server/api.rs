@@ -45,6 +45,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/domains/{name}/history", get(history))
         .route("/clients", get(clients))
         .route("/certificates", get(certificates))
+        .route("/persistent", get(persistent))
         .route("/calendar", get(days))
         .route_layer(from_fn_with_state(Arc::clone(&shared), for_readers));
     // The description tells nothing about anybody's domains.
@@ -263,6 +264,11 @@ async fn clients(State(shared): State<Arc<Shared>>) -> Answer {
 async fn certificates(State(shared): State<Arc<Shared>>) -> Answer {
     let picture = picture(&shared)?;
     answer(&json!({ "at": picture.at, "certificates": picture.certificates }))
+}
+
+async fn persistent(State(shared): State<Arc<Shared>>) -> Answer {
+    let picture = picture(&shared)?;
+    answer(&json!({ "at": picture.at, "persistent": picture.persistent }))
 }
 
 async fn days(State(shared): State<Arc<Shared>>) -> Answer {

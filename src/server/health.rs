@@ -3,6 +3,8 @@
 //! `/healthz` and `/readyz` ask for no token and say nothing about anybody's domains; `/metrics` is
 //! for who may read.
 
+mod records;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,6 +272,9 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         "Registrations of domains that end within 30 days, or have ended",
         ending,
     );
+    if !picture.persistent.is_empty() {
+        records::register(registry, &picture.persistent);
+    }
     let margins = [
         ("warning", counts.below_margin.warning),
         ("critical", counts.below_margin.critical),

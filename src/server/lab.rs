@@ -100,6 +100,7 @@ impl Lab {
             access,
             tls: None,
             domain_labels: 0,
+            persistent: Vec::new(),
             hook_keys: Vec::new(),
         };
         let shared = Arc::new(Shared::new(

@@ -15,8 +15,9 @@ use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::Basis;
-use crate::overview::certificates;
 use crate::overview::snapshot::Snapshot;
+use crate::overview::{certificates, persistent};
+use crate::persistent::Wanted;
 use crate::prevalidation::Policy;
 use crate::store::{Store, StoreError};
 use crate::worker::Target;
@@ -97,6 +98,8 @@ pub struct Live {
     pub tls: Option<Tls>,
     /// For how many domains at most the metrics have a label of their own.
     pub domain_labels: usize,
+    /// The persistent records that are wanted.
+    pub persistent: Vec<Wanted>,
 }
 
 impl Live {
@@ -212,6 +215,8 @@ impl Shared {
         if let Some(issuer) = issuer {
             picture.certificates = certificates::read(&issuer, now).await?;
         }
+        let rows = self.store.persistent_rows().await?;
+        picture.persistent = persistent::views(&live.persistent, &rows, now);
         let picture = Arc::new(picture);
         self.picture.send_replace(Some(Arc::clone(&picture)));
         Ok(picture)

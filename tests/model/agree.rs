@@ -50,6 +50,7 @@ impl Daemon {
             hook_keys: Vec::new(),
             tls: None,
             domain_labels: 0,
+            persistent: Vec::new(),
         };
         let shared = Arc::new(Shared::new(store, clock, live));
         let router = app(&shared);

@@ -281,6 +281,7 @@ impl Inventory {
             access,
             tls: None,
             domain_labels: 0,
+            persistent: Vec::new(),
             hook_keys: Vec::new(),
         };
         let shared = Shared::new(Arc::clone(&self.store), Arc::new(self.clock.clone()), live);

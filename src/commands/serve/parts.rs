@@ -64,6 +64,7 @@ impl Parts {
                 .server
                 .as_ref()
                 .map_or(0, |server| server.domain_labels as usize),
+            persistent: wire::persistent(settings),
         };
         Ok(Self {
             live,

@@ -144,6 +144,7 @@ async fn every_answer_is_as_the_description_says() {
         "/clients",
         "/calendar",
         "/certificates",
+        "/persistent",
         "/domains",
     ] {
         answer(&lab, path, path).await;

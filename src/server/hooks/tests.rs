@@ -104,6 +104,7 @@ impl World {
             hook_keys: keys(),
             tls: None,
             domain_labels: 0,
+            persistent: Vec::new(),
         };
         let shared = Arc::new(Shared::new(
             Arc::new(store.clone()),
