@@ -47,6 +47,7 @@ pub use notify::{NotifyBy, NotifySettings};
 pub use persistent::PersistentSettings;
 pub use quantity::{Rate, duration, show_duration};
 pub use rdap::RdapSettings;
+pub use read::MEMORY;
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
 
 use crate::ca::ClientSelector;

@@ -11,4 +11,4 @@ pub mod wanted;
 pub use answer::{OrderState, RevocationReason};
 pub use planner::{Decision, Live, Observed, Proofs, Step, next_step};
 pub use progress::Progress;
-pub use wanted::{Lead, Wanted};
+pub use wanted::{BY_HAND, Lead, Wanted, again};

@@ -70,7 +70,7 @@ pub(super) async fn certificate(
     command: CertificateCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let mut settings = wire::settings(global, output)?;
     match command {
         CertificateCommand::List { at_ca: true } => at_ca::list(&settings, output).await,
         CertificateCommand::List { at_ca: false } => list(&settings, output).await,
@@ -82,10 +82,14 @@ pub(super) async fn certificate(
         CertificateCommand::Issue(args) => issue(&settings, args, output).await,
         CertificateCommand::Order(args) => ad_hoc::order(settings, args, output).await,
         CertificateCommand::Fetch { name } => {
+            ad_hoc::take_in(&mut settings, &name).await?;
             known(&settings, std::slice::from_ref(&name))?;
             pass::by_hand(&settings, &[name], pass::Wish::Fetch, None, output).await
         }
-        CertificateCommand::Revoke(args) => revoke::revoke(&settings, args, output).await,
+        CertificateCommand::Revoke(args) => {
+            ad_hoc::take_in(&mut settings, args.name()).await?;
+            revoke::revoke(&settings, args, output).await
+        }
         CertificateCommand::History { name } => history(&settings, &name, output).await,
     }
 }

@@ -14,7 +14,7 @@ use super::asked::{Ground, Part};
 use super::{Exit, Failed, Global, persistent, wire};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
-use crate::output::{Output, relative, share};
+use crate::output::{Output, moment, relative, share};
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
@@ -132,10 +132,10 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         }
     }
     let mut certificates = super::certificate::views(&settings, &store, now).await?;
-    certificates.retain(|view| {
-        let counts = view.state != CertificateState::Unmanaged || view.record_left.is_some();
-        counts && args.part.concerns_certificate(view)
-    });
+    certificates.retain(|view| args.part.concerns_certificate(view));
+    let (unmanaged, certificates): (Vec<_>, Vec<_>) = certificates
+        .into_iter()
+        .partition(|view| view.state == CertificateState::Unmanaged && view.record_left.is_none());
     let mut records = persistent::views(&settings, &*store, now).await?;
     records.retain(|_| is_whole);
     if tally.wanted == 0 && certificates.is_empty() && records.is_empty() {
@@ -182,6 +182,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         (word, ending.said(now))
     }));
     findings.extend(records.iter().filter_map(record_judged));
+    let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
+    findings.extend(unrenewed.filter_map(|view| unrenewed_by(view, &certificates)));
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }
@@ -239,6 +241,23 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         text,
         performance,
     })
+}
+
+/// What is wrong with a certificate that was ordered by hand, unless another one has all of its names
+/// for longer.
+fn unrenewed_by(view: &CertificateView, others: &[CertificateView]) -> Option<(Word, String)> {
+    let has_all =
+        |other: &CertificateView| view.names.iter().all(|name| other.names.contains(name));
+    let is_replaced = |other: &&CertificateView| other.not_after > view.not_after && has_all(other);
+    if others.iter().any(|other| is_replaced(&other)) {
+        return None;
+    }
+    let (name, names) = (&view.name, view.names.join(" "));
+    let end = view.not_after.map_or_else(String::new, moment);
+    let words = format!(
+        "the certificate {name} ({names}), ordered by hand, ends on {end}, and nothing renews it"
+    );
+    Some((Word::Warning, words))
 }
 
 /// What is wrong with a certificate. One that servers cannot use is critical.

@@ -124,6 +124,9 @@ pub(super) const SCHEMAS: [&Schema; 19] = [
     &super::persistent::PERSISTENT,
 ];
 
+/// The URL of the store that is gone with the process.
+pub const MEMORY: &str = "sqlite::memory:";
+
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// Reads the text of `path`; `file` is the same, absolute.
@@ -358,7 +361,7 @@ fn store_url(section: &Section<'_>) -> Option<String> {
     }
     match named {
         Named::File(path) => Some(format!("sqlite:{}", path.display())),
-        _ => Some("sqlite::memory:".to_owned()),
+        _ => Some(MEMORY.to_owned()),
     }
 }
 

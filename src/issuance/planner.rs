@@ -12,7 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::progress::{Hold, Order, Progress, Record, RecordState};
-use super::{OrderState, Wanted};
+use super::{OrderState, Wanted, again};
 
 /// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -403,17 +403,14 @@ fn renewal(wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision 
         return Decision::new(
             Step::Rest,
             Timestamp::MAX,
-            format!(
-                "it is revoked; `prevalidate certificate issue {} --again` orders a new one",
-                wanted.name
-            ),
+            format!("it is revoked; {} orders a new one", again(&wanted.name)),
         );
     }
     let (not_before, not_after) = match observed.live {
         Live::Nothing => {
             let why = format!(
-                "its files are gone; `prevalidate certificate issue {} --again` orders a new one",
-                wanted.name
+                "its files are gone; {} orders a new one",
+                again(&wanted.name)
             );
             return Decision::new(Step::Held, Timestamp::MAX, why);
         }

@@ -5,6 +5,17 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// The names of what `certificate order` ordered begin so; nothing renews them.
+pub const BY_HAND: &str = "csr-";
+
+/// What a person does to have a new certificate ordered, as the middle of a sentence.
+pub fn again(name: &str) -> String {
+    match name.starts_with(BY_HAND) {
+        true => "`prevalidate certificate order` as before, with `--again`,".to_owned(),
+        false => format!("`prevalidate certificate issue {name} --again`"),
+    }
+}
+
 /// What a decision needs to know of a wanted certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {

@@ -4,12 +4,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::issuance::planner::holds;
-use crate::issuance::{Decision, OrderState, Step};
+use crate::issuance::progress::Installed;
+use crate::issuance::{BY_HAND, Decision, Lead, OrderState, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::text::moment;
 use crate::worker::issue::{Certificate, Issuer};
+
+/// So long after its end people hear of one that nothing renews.
+const TOLD_AFTER_ITS_END: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// How a certificate stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -132,6 +136,9 @@ pub struct CertificateView {
     /// the certificate before.
     #[serde(skip)]
     pub undeployed: bool,
+    /// Whether it was ordered by hand and its last third has begun: nothing renews it.
+    #[serde(skip)]
+    pub ends_for_good: bool,
 }
 
 /// How all certificates stand, by name: those of the store, and those that the configuration wants
@@ -209,10 +216,14 @@ impl CertificateView {
             }
             (Some(why), _, _, _) => format!("the deploy program failed: {why}"),
             (None, Some(why), _, _) => why.clone(),
-            (None, None, None, None) => match &record_left {
-                Some(why) => format!("a record of an order is still in DNS: {why}"),
-                None => decision.why.clone(),
-            },
+            (None, None, None, None) if record_left.is_some() => {
+                let why = record_left.as_deref().unwrap_or_default();
+                format!("a record of an order is still in DNS: {why}")
+            }
+            (None, None, None, None) if wanted.is_none() && is_by_hand(row) && order.is_none() => {
+                "it was ordered by hand, and nothing renews it".to_owned()
+            }
+            (None, None, None, None) => decision.why.clone(),
         };
         let hint = match (hold, refused) {
             (Some(hold), _) => hold.hint.clone(),
@@ -269,6 +280,9 @@ impl CertificateView {
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
             late,
             undeployed: progress.deployment.is_some(),
+            ends_for_good: wanted.is_none()
+                && is_by_hand(row)
+                && installed.is_some_and(|one| is_ending(one, now)),
         }
     }
 
@@ -334,6 +348,18 @@ pub fn at_stake(
         "without a new proof the certificates {} cannot be renewed {until}",
         names.join(", ")
     ))
+}
+
+fn is_by_hand(row: &CertificateRow) -> bool {
+    row.name.starts_with(BY_HAND)
+}
+
+/// Whether a certificate that nothing renews is in its last third, or ended not long ago.
+fn is_ending(one: &Installed, now: Timestamp) -> bool {
+    let begin = Lead::default().renew_at(one.not_before, one.not_after);
+    let end = one.not_after.saturating_add(TOLD_AFTER_ITS_END);
+    let end = end.unwrap_or(Timestamp::MAX);
+    one.revoked_at.is_none() && (begin..end).contains(&now)
 }
 
 /// Whether half of the time between a renewal's moment and the end is over.

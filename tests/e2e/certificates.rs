@@ -1,6 +1,7 @@
 //! Certificates at the sandboxes, SwissSign's in this file: from a request or a key made here to a chain that
 //! `openssl verify` and a TLS server take, and everything that may go wrong on the way.
 
+mod alone;
 mod autodns;
 mod deaths;
 mod digicert;

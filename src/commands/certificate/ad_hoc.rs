@@ -1,6 +1,6 @@
 //! `certificate order`: one certificate by a request, without a section in the configuration. The
-//! order is remembered by its key, so the same command again goes on with it and orders nothing
-//! twice.
+//! order is remembered by its key and by what was ordered, so the same command again goes on with it
+//! and orders nothing twice.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::{Access, fingerprint, folder};
 use crate::commands::{Exit, Failed, wire};
-use crate::config::{self, CertificateSettings, KeySettings, Settings, names_of, weakness};
-use crate::issuance::Lead;
+use crate::config::{self, CertificateSettings, KeySettings, MEMORY, Settings, names_of, weakness};
+use crate::issuance::{BY_HAND, Lead, Progress};
 use crate::output::Output;
 use crate::prevalidation::Mode;
 
@@ -41,6 +41,9 @@ pub(in crate::commands) struct OrderArgs {
     /// Asks the CA whether it would take the order, and orders nothing
     #[arg(long)]
     dry_run: bool,
+    /// Orders a new one although the same was ordered before: it may cost money
+    #[arg(long, conflicts_with = "dry_run")]
+    again: bool,
     /// How long to stay and wait for the certificate [default: `wait` of [worker], 10m]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     wait: Option<SignedDuration>,
@@ -85,38 +88,21 @@ pub(super) async fn order(
             "the policy's mode is `observe`: nothing is ordered".to_owned(),
         ));
     }
-    let print = fingerprint(csr.public_key());
-    let name = format!("csr-{}", &print[..16]);
+    if settings.store_url == MEMORY {
+        let why =
+            "store.url names a store that is gone with the process: the order would be forgotten";
+        return Err(usage(why.to_owned()).with_hint("name a file in `url` of [store]"));
+    }
     // The job reads the request from a file; standard input is read once.
     let file = tempfile::NamedTempFile::new()
         .map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?;
     std::fs::write(file.path(), csr.pem())
         .map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?;
-    settings
-        .certificates
-        .certificates
-        .push(CertificateSettings {
-            name: name.clone(),
-            ca,
-            client,
-            product: args.product.clone(),
-            duplicate_of: None,
-            subject,
-            key: KeySettings::Request(file.path().to_owned(), print),
-            reuse_key: false,
-            renew_before: Lead::default(),
-            renew_before_text: "1/3".to_owned(),
-            deploy: Vec::new(),
-            deploy_timeout: std::time::Duration::from_secs(60),
-            access: Access::default(),
-            keep: 5,
-            p12_password: None,
-            term: None,
-            comments: None,
-            requester: None,
-            fields: Default::default(),
-            contact: None,
-        });
+    let key = KeySettings::Request(file.path().to_owned(), fingerprint(csr.public_key()));
+    let mut one = by_request(ca, client, args.product.clone(), subject, key);
+    one.name = name_of(&settings, &one, csr.public_key()).await?;
+    let name = one.name.clone();
+    settings.certificates.certificates.push(one);
     let only = [name.clone()];
     if args.dry_run {
         return pass::rehearse(&settings, &only, output).await;
@@ -125,7 +111,12 @@ pub(super) async fn order(
     if let Some(one) = all.find(|one| one.wanted.name == name) {
         product::check(&settings, &one).await?;
     }
-    let exit = pass::by_hand(&settings, &only, pass::Wish::Afresh, args.wait, output).await?;
+    output.notice(&format!("the certificate is called {name}"));
+    let wish = match args.again {
+        true => pass::Wish::Again,
+        false => pass::Wish::Afresh,
+    };
+    let exit = pass::by_hand(&settings, &only, wish, args.wait, output).await?;
     if exit == Exit::Done {
         if let Some(out) = &args.out {
             copy(&settings, &name, out)?;
@@ -133,6 +124,111 @@ pub(super) async fn order(
         output.notice("nothing renews it: a [[certificate]] of the configuration is renewed");
     }
     Ok(exit)
+}
+
+/// A certificate without a section, by its request.
+fn by_request(
+    ca: String,
+    client: Option<ClientSelector>,
+    product: String,
+    subject: Subject,
+    key: KeySettings,
+) -> CertificateSettings {
+    CertificateSettings {
+        name: String::new(),
+        ca,
+        client,
+        product,
+        duplicate_of: None,
+        subject,
+        key,
+        reuse_key: false,
+        renew_before: Lead::default(),
+        renew_before_text: "1/3".to_owned(),
+        deploy: Vec::new(),
+        deploy_timeout: std::time::Duration::from_secs(60),
+        access: Access::default(),
+        keep: 5,
+        p12_password: None,
+        term: None,
+        comments: None,
+        requester: None,
+        fields: Default::default(),
+        contact: None,
+    }
+}
+
+/// What it is called: by its key, as older programs called it, or by all that was ordered where
+/// another order with the same key has that name.
+async fn name_of(
+    settings: &Settings,
+    one: &CertificateSettings,
+    public_key: &[u8],
+) -> Result<String, Failed> {
+    let short = |text: &str| format!("{BY_HAND}{}", &text[..16]);
+    let (by_key, print) = (short(&fingerprint(public_key)), one.print());
+    let row = match wire::store_if_there(settings).await? {
+        Some(store) => store.orders().certificate(&by_key).await?,
+        None => None,
+    };
+    let before = row.as_ref().and_then(|row| ordered(&row.progress));
+    Ok(match before {
+        Some(before) if before != print => short(&fingerprint(print.as_bytes())),
+        _ => by_key,
+    })
+}
+
+/// What a row was ordered by, as [`CertificateSettings::print`] says it.
+fn ordered(progress: &Progress) -> Option<&str> {
+    let order = progress.order.as_ref().map(|order| order.print.as_str());
+    let installed = || progress.installed.as_ref().map(|one| one.print.as_str());
+    let held = || progress.hold.as_ref().map(|hold| hold.print.as_str());
+    order.or_else(installed).or_else(held)
+}
+
+/// Takes what was ordered by hand among the certificates of the configuration, where `name` is one,
+/// for a command that orders nothing.
+pub(super) async fn take_in(settings: &mut Settings, name: &str) -> Result<(), Failed> {
+    let all = &settings.certificates.certificates;
+    if !name.starts_with(BY_HAND) || all.iter().any(|one| one.name == name) {
+        return Ok(());
+    }
+    let Some(store) = wire::store_if_there(settings).await? else {
+        return Ok(());
+    };
+    let row = store.orders().certificate(name).await?;
+    let one = row.and_then(|row| of_print(settings, ordered(&row.progress)?));
+    settings
+        .certificates
+        .certificates
+        .extend(one.map(|one| CertificateSettings {
+            name: name.to_owned(),
+            ..one
+        }));
+    Ok(())
+}
+
+/// The certificate that a print is of; its request is not kept.
+fn of_print(settings: &Settings, print: &str) -> Option<CertificateSettings> {
+    let mut lines = print.split('\n').map(str::to_owned);
+    let [ca, client, product, subject, key] = std::array::from_fn(|_| lines.next());
+    let (ca, client) = (ca?, client?);
+    let known = settings.clients.iter().filter(|one| one.ca == ca);
+    let client = known
+        .map(|one| &one.selector)
+        .find(|selector| selector.to_string() == client)
+        .cloned();
+    let subject = subject?;
+    let subject = match subject.contains('@') {
+        true => Subject::Mailbox {
+            email: subject,
+            first_name: None,
+            last_name: None,
+        },
+        false => Subject::Names(subject.split(' ').map(str::to_owned).collect()),
+    };
+    let key = KeySettings::Request(PathBuf::from("(the request of an order by hand)"), key?);
+    Some(by_request(ca, client, product?, subject, key))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -35,6 +35,12 @@ pub(in crate::commands) struct RevokeArgs {
     wait: SignedDuration,
 }
 
+impl RevokeArgs {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 pub(super) async fn revoke(
     settings: &Settings,
     args: RevokeArgs,

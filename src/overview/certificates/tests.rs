@@ -258,3 +258,39 @@ fn what_hangs_on_a_proof_is_ordered_at_its_client_and_lies_below_it() {
     assert!(said.ends_with("cannot be renewed now"), "{said}");
     assert_eq!(at_stake(&all, "example.org", own, until), None);
 }
+
+/// One that the configuration does not name.
+fn unnamed(name: &str, progress: Progress, at: Timestamp) -> CertificateView {
+    let observed = Observed {
+        wanted: None,
+        progress: &progress,
+        live: &Live::Unknown,
+        proofs: &Proofs::Enough,
+        is_fresh: false,
+    };
+    let decision = next_step(observed, at);
+    let row = CertificateRow {
+        name: name.to_owned(),
+        ca: "swisssign".to_owned(),
+        wanted: false,
+        home: Some("here".to_owned()),
+        due_at: None,
+        progress,
+    };
+    CertificateView::new(&row, None, &decision, "here", at)
+}
+
+#[test]
+fn what_was_ordered_by_hand_is_told_from_its_last_third_to_a_month_after_its_end() {
+    let told = |name: &str, age: i32| {
+        let progress = Progress {
+            installed: Some(installed(0)),
+            ..Progress::default()
+        };
+        unnamed(name, progress, now() + DAY * age).ends_for_good
+    };
+    for (age, expected) in [(59, false), (60, true), (119, true), (120, false)] {
+        assert_eq!(told("csr-0123456789abcdef", age), expected, "{age} days");
+        assert!(!told("www", age), "it was taken out");
+    }
+}

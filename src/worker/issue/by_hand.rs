@@ -10,7 +10,7 @@ use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
 use crate::certificates::{KeyKind, PrivateKey};
 use crate::issuance::progress::{Order, Progress, Revocation};
-use crate::issuance::{OrderState, Proofs, RevocationReason};
+use crate::issuance::{OrderState, Proofs, RevocationReason, again};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::reference_fact;
@@ -56,7 +56,8 @@ impl Issuer {
         };
         let elsewhere = || {
             format!(
-                "the files of {name} are kept by another machine, or in another directory; `prevalidate certificate issue {name} --again` orders a new one here"
+                "the files of {name} are kept by another machine, or in another directory; {} orders a new one here",
+                again(name)
             )
         };
         let row = orders.certificate(name).await?;

@@ -12,9 +12,9 @@ use crate::ca::issuing::{
     Intent, Issuing, Order as Shown, OrderKey, Predecessor, Subject, Succession,
 };
 use crate::ca::{CaError, Failure};
-use crate::issuance::OrderState;
 use crate::issuance::duplicate::First;
 use crate::issuance::progress::{After, HoldKind, Order, Record, RecordState};
+use crate::issuance::{OrderState, again};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 use crate::worker::reference_fact;
@@ -393,10 +393,7 @@ impl Task<'_> {
             progress.leave_behind(order.records);
         }
         progress.again = false;
-        let hint = format!(
-            "`prevalidate certificate issue {} --again` orders a new one",
-            self.row.name
-        );
+        let hint = format!("{} orders a new one", again(&self.row.name));
         self.hold(HoldKind::Ended, words, Some(hint));
     }
 }

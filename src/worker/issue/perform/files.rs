@@ -11,6 +11,7 @@ use crate::certificates::{
     Deployment as Run, Expected, Folder, KeyKind, KeyPlace, PrivateKey, Trouble, Wrong, check,
     fingerprint,
 };
+use crate::issuance::again;
 use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
@@ -189,8 +190,9 @@ impl Task<'_> {
                 let words: Vec<_> = wrong.iter().map(Wrong::to_string).collect();
                 let words = format!("the CA delivered for {key}: {}", words.join("; "));
                 let hint = format!(
-                    "nothing was installed; ask the CA, then `prevalidate certificate fetch {name}`, or `prevalidate certificate issue {name} --again` orders a new one",
-                    name = self.row.name
+                    "nothing was installed; ask the CA, then `prevalidate certificate fetch {}`, or {} orders a new one",
+                    self.row.name,
+                    again(&self.row.name)
                 );
                 return self.hold(HoldKind::Check, words, Some(hint));
             }
@@ -323,8 +325,8 @@ impl Task<'_> {
             "the CA issued a certificate until {end}, which is due for renewal since {renewal:.0}: already when it was installed"
         );
         let hint = format!(
-            "make `renew_before` shorter, or ask the CA; `prevalidate certificate issue {} --again` orders a new one",
-            self.row.name
+            "make `renew_before` shorter, or ask the CA; {} orders a new one",
+            again(&self.row.name)
         );
         self.hold(HoldKind::Short, words, Some(hint));
     }
