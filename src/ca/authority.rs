@@ -53,6 +53,11 @@ pub struct Issued {
     pub sight: Sight,
 }
 
+/// Whether a certificate names a sandbox's authority as its issuer: all of them begin so.
+pub fn is_of_a_sandbox(issuer: &str) -> bool {
+    issuer.contains("CN=Sandbox")
+}
+
 impl Authority {
     /// Makes both keys and both certificates, valid from a day before `now` for ten years.
     ///

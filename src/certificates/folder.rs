@@ -11,6 +11,7 @@
 //! at no moment does a server that starts find a key and a certificate that do not match.
 
 mod access;
+mod found;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::access::Access;
+pub use self::found::{Found, Sought};
 use super::{Checked, Facts, PrivateKey, bundle};
 use crate::text::pem;
 

@@ -228,6 +228,11 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let notify = super::notify::read(top);
     let certificates = super::certificates::read(top, &cas, &clients, accept_idn);
     let persistent = super::persistent::read(top, &providers, accept_idn);
+    if store_url.as_deref() == Some(MEMORY) && top.has("certificate") {
+        let message =
+            "is gone with the process, and every run would order each [[certificate]] again";
+        store.fault_hint("url", message, "write \"sqlite:\" and the path of a file");
+    }
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),

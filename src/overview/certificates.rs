@@ -267,7 +267,8 @@ impl CertificateView {
             version: installed.map(|one| one.version),
             order: order
                 .and_then(|one| one.reference.clone())
-                .or_else(|| installed.map(|one| one.reference.clone())),
+                .or_else(|| installed.map(|one| one.reference.clone()))
+                .filter(|reference| !reference.is_empty()),
             order_state: order
                 .and_then(|one| one.state.as_ref())
                 .map(OrderState::to_string),

@@ -9,6 +9,7 @@ mod duplicates;
 mod dv;
 mod ended;
 mod internetx;
+mod lost;
 mod proofs;
 mod refusals;
 mod requests;

@@ -163,6 +163,7 @@ impl World {
             lease: LEASE,
             directory: self.directory(),
             home: "here".to_owned(),
+            hosts: BTreeMap::new(),
             lanes: 1,
             observes: false,
             orders: true,

@@ -1,5 +1,6 @@
 //! Certificates: from the configuration to the job that keeps them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -138,6 +139,14 @@ fn made(directory: &Path) -> std::io::Result<()> {
     }
 }
 
+/// By which a directory of certificates is recognised as that of another CA environment, as a store is
+/// (see `fingerprint`).
+fn hosts(settings: &Settings) -> BTreeMap<String, String> {
+    let cas = settings.cas.iter();
+    cas.map(|(name, ca)| (name.clone(), ca.url.authority().to_owned()))
+        .collect()
+}
+
 /// The job, for all certificates of the configuration or for some.
 pub(in crate::commands) fn issuer(
     settings: &Settings,
@@ -159,6 +168,7 @@ pub(in crate::commands) fn issuer(
         only,
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         directory: settings.certificates.directory.clone(),
+        hosts: hosts(settings),
         home,
         lanes: LANES,
         observes,
@@ -190,6 +200,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         only: None,
         lease: SignedDuration::from_mins(5),
         directory: settings.certificates.directory.clone(),
+        hosts: hosts(settings),
         home: home(settings).unwrap_or_default(),
         lanes: 1,
         observes: true,

@@ -253,6 +253,10 @@ fn fetch_again(progress: &mut Progress) -> Result<(), String> {
         .installed
         .as_ref()
         .ok_or("nothing was ordered: there is nothing to fetch")?;
+    if one.reference.is_empty() {
+        let why = "its order is not known here, because it was taken over from its directory: `prevalidate certificate list --at-ca` shows what the CA has";
+        return Err(why.to_owned());
+    }
     let (emails, names): (Vec<&String>, Vec<&String>) =
         one.names.iter().partition(|name| name.contains('@'));
     progress.order = Some(Order {

@@ -61,6 +61,9 @@ pub struct IssueOptions {
     pub directory: PathBuf,
     /// What the directory is called in the store: the same on every machine that shares it.
     pub home: String,
+    /// The host of each `[ca.NAME]`: its certificates are not put in the place of those of a CA at
+    /// another one.
+    pub hosts: BTreeMap<String, String>,
     /// How many certificates are worked on at once.
     pub lanes: usize,
     /// The policy only observes: nothing is ordered, installed, revoked or told to servers.

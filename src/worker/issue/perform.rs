@@ -3,6 +3,7 @@
 mod ca;
 mod dns;
 mod files;
+mod found;
 mod revocation;
 mod search;
 
@@ -14,7 +15,7 @@ impl Task<'_> {
     /// Performs one step. What comes of it is in the working copy; an error is the store's.
     pub(super) async fn perform(&mut self, step: Step) -> Result<(), StoreError> {
         match step {
-            Step::Key => self.make_key().await,
+            Step::Key => return self.make_key().await,
             Step::Preflight => return self.preflight().await,
             Step::Submit => return self.submit().await,
             Step::Find => self.find().await,

@@ -6,6 +6,7 @@
 mod answers;
 mod by_hand;
 mod deaths;
+mod found;
 mod machines;
 mod records;
 mod renewals;
@@ -104,6 +105,7 @@ impl World {
             lease: LEASE,
             directory: self.folder.path().join("certificates"),
             home: "here".to_owned(),
+            hosts: BTreeMap::new(),
             lanes: 1,
             observes: false,
             orders: true,
@@ -392,22 +394,6 @@ async fn a_revocation_is_read_back_also_when_its_answer_was_lost() {
         world.run(&wanted, 60).await;
         assert_eq!(world.ca.held().len(), 1, "a person decides on the next one");
     }
-}
-
-#[tokio::test]
-async fn files_that_are_gone_order_nothing_and_are_fetched_again_on_request() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.run(&wanted, 60).await;
-    let current = world.folder.path().join("certificates/joe/current");
-    std::fs::remove_file(&current).unwrap();
-    world.run(&wanted, 60).await;
-    assert_eq!(world.ca.held().len(), 1);
-    let issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
-    issuer.by_hand("joe", ByHand::Fetch).await.unwrap().unwrap();
-    world.run(&wanted, 60).await;
-    assert_eq!(world.live("joe").unwrap().version, 1);
-    assert_eq!(world.ca.held().len(), 1);
 }
 
 #[tokio::test]

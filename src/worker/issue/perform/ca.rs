@@ -42,7 +42,7 @@ impl Task<'_> {
     }
 
     /// The CA's key for the client of the certificate; the stored one while there is one.
-    async fn client(
+    pub(super) async fn client(
         &mut self,
         name: &str,
         ca: &Arc<dyn Issuing>,

@@ -36,7 +36,7 @@ impl Task<'_> {
         }
     }
 
-    fn trouble(&mut self, trouble: Trouble) {
+    pub(super) fn trouble(&mut self, trouble: Trouble) {
         match trouble.may_pass {
             true => self.failed(trouble.message, None),
             false => self.hold(HoldKind::Folder, trouble.message, None),
@@ -62,15 +62,26 @@ impl Task<'_> {
         Ok(key.filter(|key| key.kind() == Some(kind)))
     }
 
-    /// Begins an order: a key in a new version of the files, and the request that it signs. Nobody
-    /// but this program can read it.
-    pub(super) async fn make_key(&mut self) {
+    /// Begins an order, unless what is wanted lies there or is ordered, or the place belongs to
+    /// another CA.
+    pub(super) async fn make_key(&mut self) -> Result<(), StoreError> {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
-            return;
+            return Ok(());
         };
         if let Err(trouble) = folder.prepare() {
-            return self.trouble(trouble);
+            self.trouble(trouble);
+            return Ok(());
         }
+        let has_one = self.has_found(certificate, &folder);
+        if !has_one {
+            self.begin_order(certificate, &folder).await;
+        }
+        Ok(())
+    }
+
+    /// A key in a new version of the files, and the request that it signs. Nobody but this program
+    /// can read it.
+    async fn begin_order(&mut self, certificate: &Certificate, folder: &Folder) {
         let version = match folder.next_version() {
             Ok(version) => version,
             Err(trouble) => return self.trouble(trouble),
@@ -85,7 +96,7 @@ impl Task<'_> {
                 .map_err(|why| format!("{}: {why}", path.display())),
             KeySource::Made(kind) => {
                 let kind = *kind;
-                let known = match self.kept_key(certificate, &folder, kind) {
+                let known = match self.kept_key(certificate, folder, kind) {
                     Ok(known) => known,
                     Err(trouble) if trouble.may_pass => return self.failed(trouble.message, None),
                     Err(trouble) => {
@@ -121,6 +132,7 @@ impl Task<'_> {
             .filter(|one| one.print == print && one.ca == ca && one.revoked_at.is_none())
             // A duplicate comes after the order of the first, once it is there.
             .filter(|_| certificate.duplicate_of.is_none())
+            .filter(|one| !one.reference.is_empty())
             .map(|one| After {
                 is_duplicate: false,
                 is_reissue: one.paid_until.is_some_and(|until| until > one.not_after),

@@ -1,10 +1,12 @@
 //! Revocation: asked for by a person, and read back from the CA.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
-use crate::ca::issuing::{OrderKey, Revocation, RevocationWish};
+use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationWish};
 use crate::issuance::OrderState;
 use crate::issuance::progress::{Refusal, Revocation as Wish};
 use crate::store::StoreError;
@@ -24,6 +26,11 @@ impl Task<'_> {
             self.no_such_ca(&name);
             return Ok(());
         };
+        if revocation.reference.is_empty() {
+            return self
+                .find_for_revocation(&name, &ca, &revocation.serial)
+                .await;
+        }
         let key = OrderKey {
             reference: revocation.reference.clone(),
             certificate: revocation.certificate.clone(),
@@ -65,6 +72,48 @@ impl Task<'_> {
                     self.revocation_refused(error.message, error.hint);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Looks for the order of a certificate that was taken over from its directory, by its serial
+    /// number: the CA revokes by the order.
+    async fn find_for_revocation(
+        &mut self,
+        name: &str,
+        ca: &Arc<dyn Issuing>,
+        serial: &str,
+    ) -> Result<(), StoreError> {
+        let Some(client) = self.client(name, ca).await? else {
+            return Ok(());
+        };
+        let shown = match ca.orders(&client).await {
+            Ok(shown) => shown.orders,
+            Err(error) => {
+                if self.refused_for_good(name, &error) {
+                    self.revocation_refused(error.message, error.hint);
+                }
+                return Ok(());
+            }
+        };
+        self.answered(name);
+        let mut same = shown.into_iter();
+        let Some(order) = same.find(|one| one.serial.as_deref() == Some(serial)) else {
+            let words = format!("the CA lists no order with the serial number {serial}");
+            let hint = "revoke it in the CA's portal, or ask the CA's support";
+            self.revocation_refused(words, Some(hint.to_owned()));
+            return Ok(());
+        };
+        self.say("found", format!("{}: the order of {serial}", order.key));
+        let progress = self.progress();
+        if let Some(installed) = progress.installed.as_mut()
+            && installed.serial == serial
+        {
+            installed.reference.clone_from(&order.key.reference);
+            installed.certificate.clone_from(&order.key.certificate);
+        }
+        if let Some(open) = progress.revocation.as_mut() {
+            (open.reference, open.certificate) = (order.key.reference, order.key.certificate);
         }
         Ok(())
     }

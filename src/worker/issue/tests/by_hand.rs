@@ -146,3 +146,19 @@ async fn a_revoked_certificate_that_is_fetched_again_stays_revoked() {
     let installed = world.row("joe").await.progress.installed.unwrap();
     assert!(installed.revoked_at.is_some());
 }
+
+#[tokio::test]
+async fn files_that_are_gone_order_nothing_and_are_fetched_again_on_request() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let current = world.folder.path().join("certificates/joe/current");
+    std::fs::remove_file(&current).unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.ca.held().len(), 1);
+    let issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    issuer.by_hand("joe", ByHand::Fetch).await.unwrap().unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 1);
+    assert_eq!(world.ca.held().len(), 1);
+}

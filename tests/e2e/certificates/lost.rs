@@ -1,0 +1,53 @@
+//! A store that was lost, a directory that two installations use, and certificates that leave the
+//! configuration: nothing is bought twice, and nothing that servers read is replaced.
+
+use super::*;
+
+impl Lab {
+    fn lose_store(&self, setup: &Setup) {
+        for end in ["", "-wal", "-shm"] {
+            let file = format!("{}{end}", setup.store(&self.world).display());
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    fn leaf(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name, "cert.pem")).unwrap()
+    }
+}
+
+#[test]
+fn a_lost_store_takes_over_what_lies_in_the_directory_and_orders_nothing() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    let leaf = lab.leaf("www");
+    lab.lose_store(&setup);
+    lab.world
+        .run(&setup, &WAIT)
+        .exits(0)
+        .says(&["1 certificate: 1 valid"]);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+    assert_eq!(lab.leaf("www"), leaf);
+    let history = ["certificate", "history", "www"];
+    lab.world.run(&setup, &history).exits(0).says(&["adopted"]);
+    let revoke = ["certificate", "revoke", "www", "--reason", "superseded"];
+    let revoke = [&revoke[..], &["--yes", "--wait", "30s"]].concat();
+    lab.world
+        .run(&setup, &revoke)
+        .exits(0)
+        .says(&["is revoked"]);
+    assert_eq!(lab.world.ca.orders()[0].status, "REVOKED");
+}
+
+#[test]
+fn a_store_in_memory_is_refused_where_a_certificate_would_be_ordered_at_each_run() {
+    let lab = Lab::new();
+    let mut setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    setup.database = Some("sqlite::memory:".to_owned());
+    lab.world
+        .run(&setup, &WAIT)
+        .exits(2)
+        .says(&["store.url", "would order each [[certificate]] again"]);
+    assert_eq!(lab.world.ca.log().len(), 0);
+}
