@@ -190,6 +190,9 @@ mode = "manage"
 [store]
 url = {store}
 
+[certificates]
+directory = {certificates}
+
 {cas}
 [provider.sandbox]
 kind = "rfc2136"
@@ -207,6 +210,7 @@ settle = "0s"
                 "sqlite:{}",
                 self.directory.join("prevalidate.db").display()
             )),
+            certificates = path_of(&self.directory, "certificates"),
             tsig = path_of(&self.directory, "tsig.key"),
         );
         for domain in &self.domains {

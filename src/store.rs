@@ -26,6 +26,7 @@ use futures::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::endpoint::endpoint_fact;
 pub use self::pages::Pages;
 pub use self::record::{Content, Kind, Page};
 pub use self::tidy::tidy;

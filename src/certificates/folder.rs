@@ -12,6 +12,7 @@
 
 mod access;
 mod found;
+mod owner;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

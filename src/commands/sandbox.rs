@@ -83,7 +83,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
     if place.path().join("prevalidate.db").exists() {
         output.warn(
             &format!("{} holds the store of an earlier sandbox", place.path().display()),
-            Some("this CA does not know what it remembers: take another --dir, or remove prevalidate.db*"),
+            Some("this CA does not know what it remembers: take another --dir, or remove prevalidate.db* and certificates"),
         );
     }
     let options = Options {

@@ -72,7 +72,7 @@ impl Reader {
         let line = error.span().map(|span| self.line_at(span.start));
         self.broken.extend(line);
         let message = format!("is not TOML: {}", error.message());
-        let hint = "a text stands in double quotes, and a key only once in its section";
+        let hint = "a text stands in double quotes, a key only once in its section, and a [section] only once in the file";
         self.faults
             .borrow_mut()
             .push(self.at(line, "", message, Some(hint.to_owned())));

@@ -12,6 +12,11 @@ pub(super) const OF_ALL: &str = "endpoint";
 /// The fact of one CA is this and its name.
 pub(super) const OF_ONE: &str = "endpoint/";
 
+/// The fact that keeps the host of a `[ca.NAME]`, once the store was opened for it.
+pub fn endpoint_fact(ca: &str) -> String {
+    format!("{OF_ONE}{ca}")
+}
+
 /// What a store is bound to.
 #[derive(Debug, Default)]
 pub(super) struct Bound {

@@ -4,6 +4,7 @@ mod ca;
 mod dns;
 mod files;
 mod found;
+mod owner;
 mod revocation;
 mod search;
 

@@ -8,6 +8,7 @@ mod by_hand;
 mod deaths;
 mod found;
 mod machines;
+mod owner;
 mod records;
 mod renewals;
 mod stands;

@@ -51,3 +51,29 @@ fn a_store_in_memory_is_refused_where_a_certificate_would_be_ordered_at_each_run
         .says(&["store.url", "would order each [[certificate]] again"]);
     assert_eq!(lab.world.ca.log().len(), 0);
 }
+
+#[test]
+fn a_rehearsal_in_the_directory_of_production_replaces_no_certificate() {
+    let (lab, rehearsal) = (Lab::new(), Lab::new());
+    let certificates = [("www", "names = [\"www.alpha.test\"]")];
+    let setup = lab.setup(&certificates);
+    lab.world.run(&setup, &WAIT).exits(0);
+    let leaf = lab.leaf("www");
+    let mut other = rehearsal.setup(&certificates);
+    let own = rehearsal.directory().display().to_string();
+    other.more = other
+        .more
+        .replace(&own, &lab.directory().display().to_string());
+    let again = ["certificate", "issue", "www", "--again", "--wait", "10s"];
+    for arguments in [&WAIT[..], &again] {
+        rehearsal
+            .world
+            .run(&other, arguments)
+            .exits(1)
+            .says(&["was installed for the CA at 127.0.0.1:", "`directory`"]);
+        assert_eq!(rehearsal.world.ca.orders().len(), 0);
+        assert_eq!(lab.leaf("www"), leaf);
+    }
+    lab.world.run(&setup, &WAIT).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+}

@@ -72,7 +72,7 @@ impl Task<'_> {
             self.trouble(trouble);
             return Ok(());
         }
-        let has_one = self.has_found(certificate, &folder);
+        let has_one = self.is_of_another(&folder).await? || self.has_found(certificate, &folder);
         if !has_one {
             self.begin_order(certificate, &folder).await;
         }
@@ -241,9 +241,18 @@ impl Task<'_> {
         }
     }
 
-    /// Makes the new version count.
+    /// Makes the new version count, unless the place belongs to another CA.
     pub(super) async fn install(&mut self) -> Result<(), StoreError> {
-        self.switch();
+        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
+            return Ok(());
+        };
+        let Some(order) = self.row.progress.order.clone() else {
+            return Ok(());
+        };
+        if self.is_of_another(&folder).await? {
+            return Ok(());
+        }
+        self.switch(certificate, &folder, order);
         let is_done = self.row.progress.order.is_none() && self.row.progress.installed.is_some();
         let duplicates = self.issuer.duplicates_of(&self.row.name);
         if is_done && !duplicates.is_empty() {
@@ -255,15 +264,12 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn switch(&mut self) {
-        let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
-            return;
-        };
-        let Some(order) = self.row.progress.order.clone() else {
-            return;
-        };
-        let switched = folder
-            .switch(order.version, self.key_place(&order))
+    fn switch(&mut self, certificate: &Certificate, folder: &Folder, order: Order) {
+        let ca = self.ca_of_order();
+        let switched = self
+            .issuer
+            .mark(folder, &ca)
+            .and_then(|()| folder.switch(order.version, self.key_place(&order)))
             .and_then(|()| folder.live());
         let live = match switched {
             Ok(Some(live)) => live,

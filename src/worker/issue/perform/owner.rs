@@ -1,0 +1,90 @@
+//! Whose certificates lie in the directory. The program of one CA environment does not put its
+//! certificates in the place of those of another, as its store is not used by another.
+
+use super::super::task::Task;
+use crate::certificates::folder::Live;
+use crate::certificates::{Folder, Trouble};
+use crate::issuance::progress::HoldKind;
+use crate::store::orders::CertificateRow;
+use crate::store::{StoreError, endpoint_fact};
+use crate::worker::issue::Issuer;
+
+impl Task<'_> {
+    /// Holds the certificate where what counts in its folder was installed for a CA that neither the
+    /// configuration nor what this store has installed knows. True: it is held.
+    pub(super) async fn is_of_another(&mut self, folder: &Folder) -> Result<bool, StoreError> {
+        let owner = match folder.owner() {
+            Ok(owner) => owner.filter(|_| folder.current().is_some()),
+            Err(trouble) => {
+                self.trouble(trouble);
+                return Ok(true);
+            }
+        };
+        let Some(owner) = owner else {
+            return Ok(false);
+        };
+        if self.issuer.knows(&owner) {
+            return Ok(false);
+        }
+        if let Some(installed) = &self.row.progress.installed {
+            // A CA that the configuration had before.
+            let fact = endpoint_fact(&installed.ca);
+            if self.issuer.ports.store.fact(&fact).await?.as_ref() == Some(&owner) {
+                return Ok(false);
+            }
+        }
+        let words = format!(
+            "the certificate in {} was installed for the CA at {owner}, which is no CA of this configuration",
+            folder.path().display()
+        );
+        let hint = format!(
+            "give this configuration a `directory` of its own in [certificates]; if its CA is to take the place, remove {}",
+            folder.owner_path().display()
+        );
+        self.hold(HoldKind::Folder, words, Some(hint));
+        Ok(true)
+    }
+}
+
+impl Issuer {
+    /// Whether this is the host of a CA of the configuration. Without any nothing is compared.
+    fn knows(&self, host: &str) -> bool {
+        let hosts = &self.options.hosts;
+        hosts.is_empty() || hosts.values().any(|own| own == host)
+    }
+
+    /// Notes whose certificates count in the directory, for those that an older program installed.
+    /// What was only found there is left to the installation that ordered it.
+    pub(in crate::worker::issue) fn mark_what_is_ours(&self, row: &CertificateRow) {
+        let installed = row.progress.installed.as_ref();
+        let ordered = installed.filter(|one| !one.reference.is_empty());
+        let Some((certificate, installed)) = self.certificate(&row.name).zip(ordered) else {
+            return;
+        };
+        let folder = self.folder(certificate);
+        let host = self.options.hosts.get(&installed.ca);
+        let is_noted = || folder.owner().ok().flatten().as_ref() == host;
+        if host.is_none() || is_noted() {
+            return;
+        }
+        let is_ours = |live: &Option<Live>| {
+            let live = live.as_ref();
+            live.is_some_and(|one| one.facts.serial == installed.serial)
+        };
+        let marked = match folder.live() {
+            Ok(live) if is_ours(&live) => self.mark(&folder, &installed.ca),
+            _ => Ok(()),
+        };
+        if let Err(trouble) = marked {
+            tracing::warn!(%trouble, "the CA of a certificate could not be noted");
+        }
+    }
+
+    /// Notes in a folder whose certificate counts there from now on.
+    pub(in crate::worker::issue) fn mark(&self, folder: &Folder, ca: &str) -> Result<(), Trouble> {
+        match self.options.hosts.get(ca) {
+            Some(host) => folder.set_owner(host),
+            None => Ok(()),
+        }
+    }
+}
