@@ -182,6 +182,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         (word, ending.said(now))
     }));
     findings.extend(records.iter().filter_map(record_judged));
+    findings.extend(unmanaged.iter().filter_map(left_behind));
     let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
     findings.extend(unrenewed.filter_map(|view| unrenewed_by(view, &certificates)));
     if let Some(words) = wire::left_out(&settings) {
@@ -241,6 +242,12 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         text,
         performance,
     })
+}
+
+/// What is left of a certificate that the configuration does not name any more.
+fn left_behind(view: &CertificateView) -> Option<(Word, String)> {
+    let words = || format!("the certificate {}: {}", view.name, view.reason);
+    view.left_behind.then(|| (Word::Warning, words()))
 }
 
 /// What is wrong with a certificate that was ordered by hand, unless another one has all of its names

@@ -181,10 +181,6 @@ impl Decision {
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
     let removal = progress.leftovers_at.unwrap_or(now);
-    if observed.wanted.is_none() && progress.order.as_ref().is_some_and(has_written) {
-        let why = "the configuration does not want the order whose records are in DNS";
-        return Decision::new(Step::Withdraw, now, why);
-    }
     if !progress.leftovers.is_empty() && (removal <= now || observed.is_fresh) {
         return Decision::new(
             Step::Withdraw,
@@ -249,11 +245,7 @@ fn deployment(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
 fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
     let Some(wanted) = observed.wanted else {
-        return Decision::new(
-            Step::Rest,
-            Timestamp::MAX,
-            "the configuration does not want it",
-        );
+        return left_behind(observed, now);
     };
     if let Some(hold) = holds(wanted, progress) {
         return Decision::new(Step::Held, Timestamp::MAX, hold.words.clone());
@@ -269,6 +261,40 @@ fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
         Some(order) => under_way(order, wanted, observed, now),
         None => renewal(wanted, observed, now),
     }
+}
+
+/// What is left of a certificate that the configuration does not name any more. An order that was made
+/// is followed to its end, because it is paid and has records in DNS; nothing is ordered.
+fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
+    let progress = observed.progress;
+    let rest = |why: String| Decision::new(Step::Rest, Timestamp::MAX, why);
+    let order = progress.order.as_ref();
+    let Some(order) = order.filter(|order| !order.is_fetched_again) else {
+        return rest("the configuration does not want it".to_owned());
+    };
+    if order.submitted_at.is_none() {
+        let why = "the configuration does not want it, and it was not ordered";
+        return match has_written(order) {
+            true => Decision::new(Step::Withdraw, now, why),
+            false => rest(why.to_owned()),
+        };
+    }
+    let retry = progress.not_before.unwrap_or(now);
+    let Some(reference) = &order.reference else {
+        let at = order.look_at.unwrap_or(now).max(retry);
+        let why = "not in the configuration; no answer came to its order, which is looked for";
+        return Decision::new(Step::Find, at, why);
+    };
+    if order.state == Some(OrderState::Issued) {
+        return rest(format!(
+            "not in the configuration; the CA has issued its order {reference}, which nobody fetches"
+        ));
+    }
+    let state = order.state.as_ref();
+    let state = state.map_or_else(String::new, ToString::to_string);
+    let why = waiting(order, &state);
+    let why = format!("not in the configuration, and its order {reference} is open: {why}");
+    Decision::new(Step::Look, look_at(order, observed, retry, now), why)
 }
 
 /// What a person must look at before anything goes on. A hold ends when something else is wanted, or
@@ -303,11 +329,7 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
                 publication(order, retry)
             }
             state => {
-                let at = order.look_at.unwrap_or(now);
-                let at = match observed.is_fresh && !order.look_at_is_the_cas {
-                    true => now,
-                    false => at.max(retry),
-                };
+                let at = look_at(order, observed, retry, now);
                 let state = state.as_ref().map_or_else(String::new, ToString::to_string);
                 Decision::new(Step::Look, at, waiting(order, &state))
             }
@@ -344,6 +366,14 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
         Proofs::InOrder | Proofs::Enough => {}
     }
     Decision::new(Step::Submit, retry, "everything is ready for the order")
+}
+
+/// When the CA is asked how an order stands: by a run at once, unless the CA named the moment.
+fn look_at(order: &Order, observed: Observed<'_>, retry: Timestamp, now: Timestamp) -> Timestamp {
+    match observed.is_fresh && !order.look_at_is_the_cas {
+        true => now,
+        false => order.look_at.unwrap_or(now).max(retry),
+    }
 }
 
 fn publication(order: &Order, retry: Timestamp) -> Decision {

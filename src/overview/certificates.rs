@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::issuance::planner::holds;
 use crate::issuance::progress::Installed;
-use crate::issuance::{BY_HAND, Decision, Lead, OrderState, Step};
+use crate::issuance::{BY_HAND, Decision, Lead, OrderState, Progress, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
@@ -139,6 +139,10 @@ pub struct CertificateView {
     /// Whether it was ordered by hand and its last third has begun: nothing renews it.
     #[serde(skip)]
     pub ends_for_good: bool,
+    /// Whether the configuration does not name it any more while its order is open, or records of it
+    /// are in DNS.
+    #[serde(skip)]
+    pub left_behind: bool,
 }
 
 /// How all certificates stand, by name: those of the store, and those that the configuration wants
@@ -250,7 +254,10 @@ impl CertificateView {
             names: match (wanted, installed) {
                 (Some(wanted), _) => wanted.names(),
                 (None, Some(installed)) => installed.names.clone(),
-                (None, None) => Vec::new(),
+                (None, None) => order.map_or_else(Vec::new, |order| {
+                    let email = order.email.iter().cloned();
+                    order.names.iter().cloned().chain(email).collect()
+                }),
             },
             state,
             held: wanted.is_some() && held,
@@ -284,6 +291,7 @@ impl CertificateView {
             ends_for_good: wanted.is_none()
                 && is_by_hand(row)
                 && installed.is_some_and(|one| is_ending(one, now)),
+            left_behind: wanted.is_none() && is_left(progress),
         }
     }
 
@@ -361,6 +369,14 @@ fn is_ending(one: &Installed, now: Timestamp) -> bool {
     let end = one.not_after.saturating_add(TOLD_AFTER_ITS_END);
     let end = end.unwrap_or(Timestamp::MAX);
     one.revoked_at.is_none() && (begin..end).contains(&now)
+}
+
+/// Whether an order is open, or records of one are in DNS.
+fn is_left(progress: &Progress) -> bool {
+    let order = progress.order.as_ref();
+    let order = order.filter(|order| order.submitted_at.is_some() && !order.is_fetched_again);
+    let is_open = order.is_some_and(|order| order.state != Some(OrderState::Issued));
+    is_open || !progress.leftovers.is_empty()
 }
 
 /// Whether half of the time between a renewal's moment and the end is over.

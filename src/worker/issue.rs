@@ -181,10 +181,11 @@ impl Issuer {
         Ok(next.into_iter().flatten().min())
     }
 
-    /// Whether there is nothing that it could do: no certificate is wanted, or the policy only
-    /// observes.
+    /// Whether there is nothing that it could do: no certificate is wanted and none ever was, or the
+    /// policy only observes.
     pub fn is_idle(&self) -> bool {
-        self.options.observes || self.certificates.is_empty()
+        let was_never_used = self.certificates.is_empty() && self.options.home.is_empty();
+        self.options.observes || was_never_used
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -231,6 +232,10 @@ impl Issuer {
             }
             if (decision.is_due(now) || waits) && !is_due_in_store {
                 due.push(row.name);
+            } else if row.due_at.is_none() && decision.is_due(decision.at) {
+                // It left the configuration, and what is left of it has a next moment.
+                let orders = self.ports.store.orders();
+                orders.wake_certificates(&[row.name], decision.at).await?;
             }
         }
         if !due.is_empty() {

@@ -281,6 +281,38 @@ fn unnamed(name: &str, progress: Progress, at: Timestamp) -> CertificateView {
 }
 
 #[test]
+fn an_open_order_that_nothing_names_is_left_behind_until_it_ends() {
+    let with = |state: Option<OrderState>, records: usize| {
+        let record = crate::issuance::progress::Record {
+            owner: "_dnsauth.example.ch".to_owned(),
+            kind: "TXT".to_owned(),
+            data: "a".to_owned(),
+            state: crate::issuance::progress::RecordState::Published,
+            provider: None,
+        };
+        let progress = Progress {
+            order: state.map(|state| Order {
+                submitted_at: Some(now()),
+                reference: Some("ord-2".to_owned()),
+                names: vec!["www.example.ch".to_owned()],
+                state: Some(state),
+                ..Order::default()
+            }),
+            leftovers: vec![record; records],
+            ..Progress::default()
+        };
+        unnamed("www", progress, now())
+    };
+    let open = with(Some(OrderState::AwaitsPerson), 0);
+    assert!(open.left_behind && !open.needs_attention(), "{open:?}");
+    assert!(open.reason.contains("its order ord-2"), "{}", open.reason);
+    assert_eq!(open.names, ["www.example.ch"]);
+    assert!(!with(Some(OrderState::Issued), 0).left_behind);
+    assert!(with(None, 1).left_behind, "its record is in DNS");
+    assert!(!with(None, 0).left_behind);
+}
+
+#[test]
 fn what_was_ordered_by_hand_is_told_from_its_last_third_to_a_month_after_its_end() {
     let told = |name: &str, age: i32| {
         let progress = Progress {

@@ -5,6 +5,7 @@ mod dns;
 mod files;
 mod found;
 mod owner;
+mod renamed;
 mod revocation;
 mod search;
 

@@ -172,9 +172,12 @@ impl<'a> Task<'a> {
             return self.not_fetched_again(words);
         }
         self.say("held", words.clone());
-        let print = self
-            .certificate()
-            .map_or_else(String::new, |one| one.wanted.print.clone());
+        let order = self.row.progress.order.as_ref();
+        let print = match (self.certificate(), order) {
+            (Some(certificate), _) => certificate.wanted.print.clone(),
+            (None, Some(order)) => order.print.clone(),
+            (None, None) => String::new(),
+        };
         let since = self.now();
         let progress = self.progress();
         progress.hold = Some(Hold {

@@ -7,6 +7,7 @@ mod answers;
 mod by_hand;
 mod deaths;
 mod found;
+mod left;
 mod machines;
 mod owner;
 mod records;

@@ -77,3 +77,34 @@ fn a_rehearsal_in_the_directory_of_production_replaces_no_certificate() {
     lab.world.run(&setup, &WAIT).exits(0);
     assert_eq!(lab.world.ca.orders().len(), 1);
 }
+
+#[test]
+fn an_open_order_whose_section_is_gone_is_listed_and_warned_of_and_renamed() {
+    let lab = Lab::new();
+    let lines = "names = [\"www.alpha.test\"]";
+    let setup = lab.setup(&[("www", lines)]);
+    lab.world
+        .ca
+        .change(|ca| ca.orders_become = "PENDING_AUTH".to_owned());
+    lab.world.run(&setup, &["run", "--wait", "3s"]).exits(0);
+    let without = lab.setup(&[]);
+    lab.world.run(&without, &["run", "--wait", "3s"]).exits(0);
+    let words = "not in the configuration, and its order ord-";
+    lab.world
+        .run(&without, &["certificate", "list", "-v"])
+        .exits(0)
+        .says(&[words]);
+    lab.world
+        .run(&without, &["check"])
+        .exits(1)
+        .says(&["the certificate www: not in the configuration"]);
+    let renamed = lab.setup(&[("web", lines)]);
+    lab.world.run(&renamed, &["run", "--wait", "3s"]).exits(0);
+    lab.world
+        .ca
+        .change(|ca| ca.orders_become = "ISSUED".to_owned());
+    lab.world.run(&renamed, &WAIT).exits(0);
+    lab.matches("web");
+    assert_eq!(lab.world.ca.orders().len(), 1);
+    lab.world.run(&renamed, &["check"]).exits(0);
+}

@@ -28,7 +28,11 @@ impl Task<'_> {
         let found = self.issuer.ports.issuers.get(ca).cloned();
         if found.is_none() {
             let words = format!("[ca.{ca}] issues no certificates, or is not configured");
-            self.hold(HoldKind::Refused, words, None);
+            match self.certificate() {
+                Some(_) => self.hold(HoldKind::Refused, words, None),
+                // It goes on once the section is back.
+                None => self.failed(words, None),
+            }
         }
         found
     }
@@ -85,7 +89,8 @@ impl Task<'_> {
 
     /// The order as it was written down; `None` after a hold.
     fn intent(&mut self, order: &Order, client: String) -> Option<Intent> {
-        let certificate = self.certificate()?;
+        // An order that is followed to its end needs nothing of the configuration.
+        let certificate = self.certificate();
         let csr = match Csr::read(order.csr.as_bytes()) {
             Ok(csr) => csr,
             Err(why) => {
@@ -93,25 +98,21 @@ impl Task<'_> {
                 return None;
             }
         };
-        let subject = match (&order.email, &certificate.subject) {
-            (
-                Some(email),
-                Subject::Mailbox {
-                    first_name,
-                    last_name,
-                    ..
-                },
-            ) => Subject::Mailbox {
+        let (first_name, last_name) = match certificate.map(|one| &one.subject) {
+            Some(Subject::Mailbox {
+                first_name,
+                last_name,
+                ..
+            }) => (first_name.clone(), last_name.clone()),
+            _ => (None, None),
+        };
+        let subject = match &order.email {
+            Some(email) => Subject::Mailbox {
                 email: email.clone(),
-                first_name: first_name.clone(),
-                last_name: last_name.clone(),
+                first_name,
+                last_name,
             },
-            (Some(email), Subject::Names(_)) => Subject::Mailbox {
-                email: email.clone(),
-                first_name: None,
-                last_name: None,
-            },
-            (None, _) => Subject::Names(order.names.clone()),
+            None => Subject::Names(order.names.clone()),
         };
         let after = order.after.as_ref().map(|after| Predecessor {
             key: OrderKey {
@@ -130,14 +131,15 @@ impl Task<'_> {
             product: order
                 .product
                 .clone()
-                .unwrap_or_else(|| certificate.product.clone()),
+                .or_else(|| certificate.map(|one| one.product.clone()))
+                .unwrap_or_default(),
             csr,
             subject,
-            term: certificate.term,
-            comments: certificate.comments.clone(),
-            requester: certificate.requester.clone(),
-            fields: certificate.fields.clone(),
-            contact: certificate.contact.clone(),
+            term: certificate.and_then(|one| one.term),
+            comments: certificate.and_then(|one| one.comments.clone()),
+            requester: certificate.and_then(|one| one.requester.clone()),
+            fields: certificate.map_or_else(Default::default, |one| one.fields.clone()),
+            contact: certificate.and_then(|one| one.contact.clone()),
             after,
             answer: order.answer.clone().filter(|answer| !answer.is_empty()),
             submitted_at: order.submitted_at,
@@ -389,12 +391,20 @@ impl Task<'_> {
     /// The order came to an end without a certificate. A person decides whether another is ordered.
     pub(super) fn end(&mut self, words: String) {
         let progress = self.progress();
+        let mut print = String::new();
         if let Some(order) = progress.order.take() {
+            print = order.print;
             progress.leave_behind(order.records);
         }
         progress.again = false;
         let hint = format!("{} orders a new one", again(&self.row.name));
         self.hold(HoldKind::Ended, words, Some(hint));
+        if self.certificate().is_none()
+            && let Some(hold) = self.progress().hold.as_mut()
+        {
+            // It is held also when the configuration names it again.
+            hold.print = print;
+        }
     }
 }
 

@@ -72,7 +72,9 @@ impl Task<'_> {
             self.trouble(trouble);
             return Ok(());
         }
-        let has_one = self.is_of_another(&folder).await? || self.has_found(certificate, &folder);
+        let has_one = self.is_of_another(&folder).await?
+            || self.has_found(certificate, &folder)
+            || self.has_an_order_of_before(certificate, &folder).await?;
         if !has_one {
             self.begin_order(certificate, &folder).await;
         }

@@ -158,3 +158,45 @@ async fn a_record_that_an_order_wants_no_more_leaves_and_an_answer_that_was_lost
     assert!(zones.values("_dnsauth.example.ch").is_empty());
     assert_eq!(zones.cname("_abc.www.example.ch"), None);
 }
+
+#[tokio::test]
+async fn records_leave_dns_when_the_order_ends_that_the_configuration_names_no_more() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    world
+        .ca
+        .change(|ca| ca.works_for = SignedDuration::from_hours(1));
+    let (issuer, one) = office(&world, &zones, true).await;
+    go(&world, &issuer, 60).await;
+    assert_eq!(zones.values("_dnsauth.example.ch").len(), 1);
+    let mut without = job(&world, &zones, &one);
+    without.certificates.clear();
+    world.want(&[]).await;
+    go(&world, &without, 60).await;
+    assert_eq!(zones.values("_dnsauth.example.ch").len(), 1, "it is open");
+    world.clock.advance(SignedDuration::from_hours(1));
+    go(&world, &without, 60).await;
+    assert!(zones.values("_dnsauth.example.ch").is_empty());
+    assert_eq!(zones.cname("_abc.www.example.ch"), None);
+    assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn records_of_an_order_that_was_never_made_leave_dns_with_the_certificate() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    let (issuer, one) = office(&world, &zones, true).await;
+    let refused = Way::Refused(Failure::Unavailable, "no".to_owned());
+    for _ in 0..3 {
+        world.ca.next(Verb::Submit, refused.clone());
+    }
+    go(&world, &issuer, 0).await;
+    assert_eq!(zones.values("_dnsauth.example.ch").len(), 1);
+    let mut without = job(&world, &zones, &one);
+    without.certificates.clear();
+    world.want(&[]).await;
+    go(&world, &without, 60).await;
+    assert!(zones.values("_dnsauth.example.ch").is_empty());
+    assert_eq!(world.ca.held().len(), 0);
+    assert_eq!(world.row("www").await.progress.order, None);
+}

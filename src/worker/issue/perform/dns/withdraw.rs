@@ -25,10 +25,12 @@ impl Task<'_> {
     /// Removes the records of orders that have come to their end, and those of an order that is not
     /// wanted any more.
     pub(in super::super) async fn withdraw(&mut self) -> Result<(), StoreError> {
-        if self.certificate().is_none() {
+        let order = self.row.progress.order.as_ref();
+        if self.certificate().is_none() && order.is_some_and(|one| one.submitted_at.is_none()) {
+            // It is not in the configuration any more, and was never ordered.
             let progress = self.progress();
-            let order = progress.order.as_mut();
-            let written = order.map(Order::give_up_records);
+            let order = progress.order.take();
+            let written = order.map(|mut order| order.give_up_records());
             progress.leave_behind(written.unwrap_or_default());
             self.commit().await?;
         }
